@@ -1,0 +1,1 @@
+"""A person at a terminal: parses, asks a node over HTTP, prints."""

@@ -1,0 +1,1 @@
+"""One host: scans, stores, executes and serves."""

@@ -1,0 +1,1 @@
+"""The hosts together: resource vocabulary, pooled view, workspaces, actions and builds."""
