@@ -1,0 +1,238 @@
+"""The record of builds: what was asked for, what became of each package.
+
+SQLite with ``synchronous=FULL``; one connection writes, in one transaction a change. A build that
+is told as finished is on disk. Tables follow section 12 of the distributed plan.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from buildnet.mesh.errors import BuildNetError, NotFoundError
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS builds (
+    id TEXT PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    root TEXT NOT NULL,
+    request TEXT NOT NULL,
+    status TEXT NOT NULL,
+    started_at REAL NOT NULL,
+    completed_at REAL,
+    duration_ms REAL,
+    error TEXT,
+    triggered_by TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS build_packages (
+    build_id TEXT NOT NULL REFERENCES builds(id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    record TEXT NOT NULL,
+    PRIMARY KEY (build_id, position)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS idx_builds_started ON builds(started_at DESC, id);
+CREATE INDEX IF NOT EXISTS idx_builds_status ON builds(status);
+"""
+
+
+class HistoryError(BuildNetError):
+    """The record of builds can't be opened or written."""
+
+    code = "STATE"
+    exit_code = 2
+
+
+@dataclass(frozen=True, slots=True)
+class BuildSummary:
+    """One build; times are unix seconds, ``packages`` the per-package records as they were told."""
+
+    id: str
+    workspace: str
+    root: str
+    request: dict[str, Any]
+    status: str
+    started_at: float
+    completed_at: float | None
+    duration_ms: float | None
+    error: str | None
+    triggered_by: str
+    packages: tuple[dict[str, Any], ...] = ()
+
+
+class History:
+    """The table of builds. Use :meth:`open`; close it at the end."""
+
+    def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+
+    @classmethod
+    async def open(cls, path: Path) -> History:
+        """Open or create the record at ``path``.
+
+        Raises:
+            HistoryError: the file is damaged or of a newer version; it is left as it is.
+        """
+        connection = aiosqlite.connect(path, isolation_level=None)
+        try:
+            await connection
+            await connection.execute("PRAGMA journal_mode=WAL")
+            await connection.execute("PRAGMA synchronous=FULL")
+            await connection.execute("PRAGMA foreign_keys=ON")
+            version = await _scalar(connection, "PRAGMA user_version")
+            if version > SCHEMA_VERSION:
+                raise HistoryError(
+                    f"{path} was written by a newer BuildNet (schema {version})",
+                    hint="update BuildNet, or move the file away to begin a new record",
+                )
+            if await _scalar(connection, "PRAGMA quick_check") != "ok":
+                raise sqlite3.DatabaseError("quick_check found damage")
+            await connection.executescript(_SCHEMA)
+            await connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        except sqlite3.Error as error:
+            await connection.close()
+            raise HistoryError(
+                f"the record of builds {path} can't be opened",
+                cause=str(error),
+                hint="restore it from a backup; or move it away, and the next start begins a new "
+                "record (the cache is not affected)",
+            ) from error
+        except BaseException:
+            await connection.close()
+            raise
+        return cls(connection, path)
+
+    async def close(self) -> None:
+        """Close the file."""
+        await self._connection.close()
+
+    async def close_interrupted(self, now: float) -> int:
+        """Mark builds that a dead process left as running ``cancelled``; return how many."""
+        cursor = await self._connection.execute(
+            "UPDATE builds SET status='cancelled', completed_at=?, "
+            "error='the node stopped during this build' WHERE status='running'",
+            (now,),
+        )
+        return cursor.rowcount
+
+    async def begin(
+        self,
+        build_id: str,
+        *,
+        workspace: str,
+        root: str,
+        request: dict[str, Any],
+        started_at: float,
+        triggered_by: str,
+    ) -> None:
+        """Record that a build runs."""
+        await self._connection.execute(
+            "INSERT INTO builds (id, workspace, root, request, status, started_at, triggered_by) "
+            "VALUES (?, ?, ?, ?, 'running', ?, ?)",
+            (build_id, workspace, root, json.dumps(request), started_at, triggered_by),
+        )
+
+    async def finish(
+        self,
+        build_id: str,
+        *,
+        status: str,
+        completed_at: float,
+        duration_ms: float,
+        error: str | None,
+        packages: Sequence[dict[str, Any]],
+    ) -> None:
+        """Record how a build ended; on disk when this returns.
+
+        ``packages`` may hold everything that was told of each package; it is kept as it is.
+        """
+        await self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            await self._connection.execute(
+                "UPDATE builds SET status=?, completed_at=?, duration_ms=?, error=? WHERE id=?",
+                (status, completed_at, duration_ms, error, build_id),
+            )
+            await self._connection.executemany(
+                "INSERT INTO build_packages (build_id, position, record) VALUES (?, ?, ?)",
+                [(build_id, place, json.dumps(record)) for place, record in enumerate(packages)],
+            )
+            await self._connection.execute("COMMIT")
+        except BaseException:
+            await self._connection.execute("ROLLBACK")
+            raise
+
+    async def page(
+        self, *, limit: int, before: str | None = None, status: str | None = None
+    ) -> tuple[list[BuildSummary], str | None]:
+        """Return up to ``limit`` builds, newest first, without packages, and the next cursor.
+
+        ``before`` is a cursor that an earlier call returned.
+        """
+        where, arguments = ["1=1"], list[object]()
+        if before is not None:
+            started, _, build_id = before.partition("_")
+            try:
+                arguments += [float(started), build_id]
+            except ValueError as error:
+                raise NotFoundError(
+                    f"{before!r} is no cursor of this list", hint="begin again without a cursor"
+                ) from error
+            where.append("(started_at, id) < (?, ?)")
+        if status is not None:
+            where.append("status = ?")
+            arguments.append(status)
+        rows = await self._connection.execute_fetchall(
+            f"SELECT {_COLUMNS} FROM builds WHERE {' AND '.join(where)} "
+            "ORDER BY started_at DESC, id DESC LIMIT ?",
+            (*arguments, limit + 1),
+        )
+        builds = [_summary(row) for row in rows]
+        if len(builds) <= limit:
+            return builds, None
+        last = builds[limit - 1]
+        return builds[:limit], f"{last.started_at!r}_{last.id}"
+
+    async def build(self, prefix: str) -> BuildSummary:
+        """Return the build whose id is or uniquely begins with ``prefix``.
+
+        Raises:
+            NotFoundError: no build or several answer to it.
+        """
+        rows = list(
+            await self._connection.execute_fetchall(
+                f"SELECT {_COLUMNS} FROM builds WHERE substr(id, 1, ?) = ? LIMIT 2",
+                (len(prefix), prefix),
+            )
+        )
+        if len(rows) != 1 or not prefix:
+            what = "several builds begin with" if rows and prefix else "there is no build"
+            raise NotFoundError(f"{what} {prefix!r}", hint="buildnet history lists the builds")
+        summary = _summary(rows[0])
+        packages = await self._connection.execute_fetchall(
+            "SELECT record FROM build_packages WHERE build_id=? ORDER BY position", (summary.id,)
+        )
+        return _summary(rows[0], tuple(json.loads(row[0]) for row in packages))
+
+
+_COLUMNS = (
+    "id, workspace, root, request, status, started_at, completed_at, duration_ms, error, "
+    "triggered_by"
+)
+
+
+def _summary(row: Any, packages: tuple[dict[str, Any], ...] = ()) -> BuildSummary:
+    fields = list(row)
+    fields[3] = json.loads(fields[3])
+    return BuildSummary(*fields, packages=packages)
+
+
+async def _scalar(connection: aiosqlite.Connection, statement: str) -> Any:
+    rows = list(await connection.execute_fetchall(statement))
+    return rows[0][0]

@@ -1,0 +1,201 @@
+"""A node's data directory: where everything it keeps lies, and the lock that makes it one node.
+
+``BUILDNET_HOME`` names the directory; without it the platform's user data directory is taken.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from buildnet.mesh.errors import BuildNetError
+
+# sun_path holds 108 bytes on Linux and 104 on macOS, the closing zero included.
+SOCKET_PATH_MAX_BYTES = 103
+
+
+class HomeError(BuildNetError):
+    """The data directory can't be used."""
+
+    code = "HOME"
+    exit_code = 2
+
+
+class AlreadyRunningError(BuildNetError):
+    """Another process holds the data directory's lock."""
+
+    code = "ALREADY_RUNNING"
+    exit_code = 0
+    http_status = 409
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What a running node says of itself to those who look into its data directory."""
+
+    node_id: str
+    name: str
+    address: str
+    socket: str
+    pid: int
+    home: str
+    started_at: str
+    version: str
+
+
+def default_home(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the data directory that ``BUILDNET_HOME`` or the platform names."""
+    named = environment.get("BUILDNET_HOME")
+    if named:
+        return Path(named).expanduser().absolute()
+    import platformdirs  # costs start-up time only where it is needed
+
+    return platformdirs.user_data_path("buildnet", appauthor=False)
+
+
+class Home:
+    """Paths below a data directory, and its lock. Nothing is created before :meth:`prepare`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.key = directory / "node.key"
+        self.config = directory / "node.yaml"
+        self.log = directory / "node.log"
+        self.history = directory / "history.db"
+        self.store = directory / "store"
+        self.work = directory / "work"
+        self._runtime = directory / "runtime.json"
+        self._lock = directory / "node.lock"
+        self._lock_descriptor: int | None = None
+
+    def prepare(self) -> None:
+        """Make the directory (mode 0700) and see that it can be written to.
+
+        Raises:
+            HomeError: it can't.
+        """
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.work.mkdir(exist_ok=True)
+            self.store.mkdir(exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.directory):
+                pass
+        except OSError as error:
+            raise HomeError(
+                f"the data directory {self.directory} can't be written to",
+                cause=str(error),
+                hint="make it writable for this user, or choose another one with BUILDNET_HOME",
+            ) from error
+
+    def lock(self) -> None:
+        """Take the lock that a running node holds until it ends, however it ends.
+
+        Raises:
+            AlreadyRunningError: another process has it.
+        """
+        try:
+            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise HomeError(
+                f"the lock {self._lock} can't be opened",
+                cause=str(error),
+                hint="make the data directory writable, or choose another one with BUILDNET_HOME",
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            raise AlreadyRunningError(
+                f"a node runs already on {self.directory}", hint="buildnet node status"
+            ) from error
+        self._lock_descriptor = descriptor
+
+    def unlock(self) -> None:
+        """Give the lock back."""
+        if self._lock_descriptor is not None:
+            os.close(self._lock_descriptor)
+            self._lock_descriptor = None
+
+    def is_locked(self) -> bool:
+        """Tell whether a node runs on this directory."""
+        try:
+            descriptor = os.open(self._lock, os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
+    def socket_path(self) -> Path:
+        """Return where the node's unix socket lies.
+
+        A path that is too long for a socket address is replaced by one in the system's temporary
+        directory, in a folder that only this user may enter; its name is made from the data
+        directory, so that every process finds the same one.
+        """
+        path = self.directory / "node.sock"
+        if len(os.fsencode(path)) <= SOCKET_PATH_MAX_BYTES:
+            return path
+        from blake3 import blake3
+
+        name = blake3(os.fsencode(self.directory.resolve())).hexdigest(8)
+        # Not tempfile.gettempdir(): TMPDIR may differ between the node and who calls it.
+        return Path("/tmp") / f"buildnet-{os.getuid()}" / f"{name}.sock"
+
+    def prepare_socket(self) -> Path:
+        """Make the socket's folder safe, remove a dead node's socket, and return the path.
+
+        Call with the lock held.
+        """
+        path = self.socket_path()
+        if path.parent != self.directory:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            status = path.parent.lstat()
+            if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+                raise HomeError(
+                    f"{path.parent} belongs to somebody else",
+                    hint="choose a shorter data directory with BUILDNET_HOME",
+                )
+            path.parent.chmod(0o700)
+        path.unlink(missing_ok=True)
+        return path
+
+    def write_runtime(self, runtime: Runtime) -> None:
+        """Publish what runs here."""
+        temporary = self._runtime.with_suffix(".new")
+        temporary.write_text(json.dumps(asdict(runtime), indent=2) + "\n")
+        temporary.rename(self._runtime)
+
+    def read_runtime(self) -> Runtime | None:
+        """Return what runs here, or None if nothing does or it is not ready yet."""
+        if not self.is_locked():
+            return None
+        try:
+            return Runtime(**json.loads(self._runtime.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def remove_runtime(self) -> None:
+        """Withdraw what :meth:`write_runtime` published, and the socket."""
+        self._runtime.unlink(missing_ok=True)
+        self.socket_path().unlink(missing_ok=True)
+
+
+def require_supported_platform(platform: str = sys.platform) -> None:
+    """Refuse Windows with the way that works there."""
+    if platform == "win32":
+        raise HomeError(
+            "BuildNet runs on Linux and macOS",
+            hint="on Windows install WSL (wsl --install) and run BuildNet inside it",
+        )
