@@ -1,0 +1,1 @@
+"""Workspaces of other tools: npm, yarn and pnpm."""
