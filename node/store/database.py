@@ -1,0 +1,193 @@
+"""The store's SQLite file: opening it, its schema, its transactions and its errors.
+
+One connection, one lock. The file is an index over the blobs and can be made again from them, so
+it runs in WAL mode with ``synchronous=NORMAL``: a power failure may lose the last transactions, a
+killed process loses none that were committed, and neither tears one. The connection locks the file
+for as long as it is open, because what a running build holds is known to one process only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from buildnet.node.store.errors import StateError
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+APPLICATION_ID = 0x424E4958  # "BNIX": tells our file from another program's
+SCHEMA_VERSION = 1
+SCHEMA = """
+CREATE TABLE blobs (
+    hash BLOB PRIMARY KEY, size_bytes INTEGER NOT NULL, used_at_ms INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX blobs_by_use ON blobs (used_at_ms);
+CREATE TABLE actions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash BLOB NOT NULL UNIQUE, size_bytes INTEGER NOT NULL, isolation TEXT NOT NULL,
+    worker BLOB NOT NULL, signature BLOB NOT NULL, created_at REAL NOT NULL,
+    duration_ms INTEGER NOT NULL, label TEXT NOT NULL, used_at_ms INTEGER NOT NULL,
+    blob_references BLOB NOT NULL, result BLOB NOT NULL
+);
+CREATE INDEX actions_by_use ON actions (used_at_ms);
+CREATE TABLE referrers (
+    blob BLOB NOT NULL, action INTEGER NOT NULL, PRIMARY KEY (blob, action)
+) WITHOUT ROWID;
+CREATE TABLE runs (
+    workspace TEXT NOT NULL, task TEXT NOT NULL, action BLOB NOT NULL,
+    action_size_bytes INTEGER NOT NULL, outputs BLOB NOT NULL,
+    outputs_size_bytes INTEGER NOT NULL, finished_at REAL NOT NULL,
+    PRIMARY KEY (workspace, task)
+) WITHOUT ROWID;
+CREATE TABLE totals (
+    blobs INTEGER NOT NULL, bytes INTEGER NOT NULL, hits INTEGER NOT NULL, misses INTEGER NOT NULL
+);
+INSERT INTO totals VALUES (0, 0, 0, 0);
+CREATE TABLE workspaces (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE files (
+    workspace INTEGER NOT NULL, path TEXT NOT NULL, entry BLOB NOT NULL,
+    PRIMARY KEY (workspace, path)
+) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """The open index file. Every use of the connection happens while :attr:`lock` is held."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, created: bool) -> None:
+        self.path = path
+        self.lock = threading.RLock()
+        self.created = created
+        """True if the file did not exist, or was empty, before it was opened."""
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path) -> Database:
+        """Open the index at ``path``, or make it.
+
+        Raises:
+            StateError: the file is damaged, of a newer BuildNet, of another program, in use, or
+                cannot be written. It is left as it is.
+        """
+        with _errors_of(path):
+            connection = sqlite3.connect(
+                path, timeout=2.0, isolation_level=None, check_same_thread=False
+            )
+            try:
+                created = _prepare(path, connection)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(path, connection, created)
+
+    def close(self) -> None:
+        """Close the connection; what was not committed is gone. Closing twice is harmless."""
+        with self.lock, _errors_of(self.path):
+            self._connection.close()
+
+    def rows(self, statement: str, parameters: Iterable[Any] = ()) -> list[Row]:
+        """Return all rows of a query."""
+        with self.lock, _errors_of(self.path):
+            return self._connection.execute(statement, tuple(parameters)).fetchall()
+
+    def row(self, statement: str, parameters: Iterable[Any] = ()) -> Row | None:
+        """Return the first row of a query, or None."""
+        with self.lock, _errors_of(self.path):
+            row: Row | None = self._connection.execute(statement, tuple(parameters)).fetchone()
+            return row
+
+    def write(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        """Run ``operation`` in one transaction: all of it is committed, or nothing of it.
+
+        Raises:
+            OSError: ``ENOSPC``, the volume is full. Nothing was changed; the operation can be
+                tried again.
+        """
+        with self.lock, _errors_of(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = operation(self._connection)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # SQLite may have rolled back by itself
+                    self._connection.execute("ROLLBACK")
+                raise
+            return result
+
+
+def _prepare(path: Path, connection: sqlite3.Connection) -> bool:
+    """Check what the file is, set the connection up, make the schema if there is none."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    created = bool(application == version == objects == 0)
+    if not created and application != APPLICATION_ID:
+        raise _unusable(path, "it is a database of another program")
+    if version > SCHEMA_VERSION:
+        raise StateError(
+            f"{path} was written by a newer BuildNet",
+            cause=f"its schema is {version}, this program knows {SCHEMA_VERSION}",
+            hint=f"start the newer BuildNet, or move {path} aside: the next start makes a new index"
+            " and adopts the stored blobs",
+        )
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA cache_size = -8192")  # KiB: bounds memory, whatever the index holds
+    connection.execute("PRAGMA journal_size_limit = 16777216")
+    connection.execute("BEGIN IMMEDIATE")  # a second process learns at once that the file is in use
+    if created:
+        for statement in SCHEMA.split(";\n"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+    return created
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    """Say SQLite's errors in the store's words."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise  # a mistake in this program, such as using a closed store
+    except sqlite3.DatabaseError as error:
+        # The low byte is the primary result code, the rest refines it.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code == sqlite3.SQLITE_FULL:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise StateError(
+                f"{path} is in use by another process",
+                hint="stop the node that uses this data directory: buildnet node stop",
+            ) from error
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+            raise StateError(
+                f"{path} cannot be written",
+                cause=str(error),
+                hint=f"give this user the right to write in {path.parent}, or set BUILDNET_HOME",
+            ) from error
+        if code == sqlite3.SQLITE_IOERR:
+            raise StateError(
+                f"reading or writing {path} failed",
+                cause=str(error),
+                hint="look at the volume's health (system log) and quota; nothing was deleted",
+            ) from error
+        raise _unusable(path, str(error)) from error
+
+
+def _unusable(path: Path, cause: str) -> StateError:
+    return StateError(
+        f"the index of the store cannot be used: {path}",
+        cause=cause,
+        hint=f"move {path} aside (mv {path} {path}.damaged): the next start makes a new index and"
+        " adopts the stored blobs; only the records of earlier results are lost",
+    )
