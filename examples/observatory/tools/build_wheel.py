@@ -2,7 +2,7 @@
 
 usage: build_wheel.py PYPROJECT SOURCES OUTPUT_DIRECTORY [PACKAGE=FILE ...]
 
-PACKAGE=FILE puts a generated module into a package, as in `lightcurve=../schema/dist/observation.py`.
+PACKAGE=FILE puts a generated module into a package: lightcurve=../schema/dist/observation.py
 """
 
 from __future__ import annotations

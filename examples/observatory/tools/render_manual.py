@@ -22,7 +22,7 @@ PAGE = """\
 <meta charset="utf-8">
 <title>{title}</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 2rem auto; }}
 pre, code {{ background: #f2f4f9; }}
 pre {{ padding: 0.8rem; overflow-x: auto; }}
 td, th {{ text-align: left; padding-right: 1.2rem; }}

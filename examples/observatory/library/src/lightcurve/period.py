@@ -30,14 +30,12 @@ def dispersion(times: Sequence[float], values: Sequence[float], frequency: float
         index = int(time * frequency % 1 * BINS)
         counts[index] += 1
         sums[index] += value
-    used = sum(1 for count in counts if count)
-    if len(values) <= used:
-        return 1.0
+    filled = [(total, count) for total, count in zip(sums, counts, strict=True) if count]
+    if len(values) <= len(filled):
+        return 1.0  # one measurement a bin: nothing can scatter
     squares = sum(value * value for value in values)
-    explained = sum(
-        total * total / count for total, count in zip(sums, counts, strict=True) if count
-    )
-    return (squares - explained) / (len(values) - used) / (squares / (len(values) - 1))
+    explained = sum(total * total / count for total, count in filled)
+    return (squares - explained) / (len(values) - len(filled)) / (squares / (len(values) - 1))
 
 
 def find_period(

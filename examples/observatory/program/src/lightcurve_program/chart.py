@@ -29,13 +29,11 @@ def draw_chart(star: Star) -> str:
 
     shapes = []
     for tenth in tenths[:: max(1, len(tenths) // 5)]:
-        height = y(tenth / 10)
-        shapes.append(
-            f'<line class="grid" x1="{x(0)}" x2="{x(CYCLES)}" y1="{height}" y2="{height}"/>'
-        )
-        shapes.append(
-            f'<text x="{LEFT - 8}" y="{height}" text-anchor="end">{tenth / 10:.1f}</text>'
-        )
+        label, height = f"{tenth / 10:.1f}", y(tenth / 10)
+        shapes += [
+            f'<line x1="{x(0)}" x2="{x(CYCLES)}" y1="{height}" y2="{height}"/>',
+            f'<text x="{LEFT - 8}" y="{height}" text-anchor="end">{label}</text>',
+        ]
     for half in range(2 * CYCLES + 1):
         shapes.append(
             f'<text x="{x(half / 2)}" y="{HEIGHT - 22}" text-anchor="middle">{half / 2:.1f}</text>'

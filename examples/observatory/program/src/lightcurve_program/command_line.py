@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from lightcurve import Star, read_stars
+
 from lightcurve_program.report import render_report
 
 

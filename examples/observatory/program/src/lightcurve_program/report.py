@@ -6,6 +6,7 @@ from html import escape
 from string import Template
 
 from lightcurve import Star
+
 from lightcurve_program.chart import draw_chart
 
 
