@@ -1,0 +1,1 @@
+"""Running actions: stages, processes, mounted trees, collected and delivered outputs."""
