@@ -10,7 +10,7 @@ out and counted.
 from __future__ import annotations
 
 import csv
-import importlib.util
+import importlib
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -26,13 +26,8 @@ SECONDS_PER_DAY = 86_400
 
 def load_module(path: Path) -> ModuleType:
     """Import the generated model from where its package put it."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
+    sys.path.insert(0, str(path.parent))
+    return importlib.import_module(path.stem)
 
 
 def julian_date(utc: str) -> float:

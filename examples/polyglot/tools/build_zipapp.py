@@ -18,8 +18,8 @@ def main() -> None:
         path.relative_to(sources).as_posix(): path.read_bytes() for path in sources.rglob("*.py")
     }
     for argument in sys.argv[3:]:
-        package, file = argument.split("=")
-        modules[f"{package}/{Path(file).name}"] = Path(file).read_bytes()
+        package, module = argument.split("=")
+        modules[f"{package}/{Path(module).name}"] = Path(module).read_bytes()
 
     output.parent.mkdir(parents=True, exist_ok=True)
     with output.open("wb") as file:

@@ -1,3 +1,4 @@
+# ruff: noqa: PT009, PT027 - this workspace needs nothing but Python, so it has no pytest
 """The built wheel, tested with stars whose periods are known."""
 
 import math
