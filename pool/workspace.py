@@ -1,8 +1,8 @@
 """What is to be built: a workspace, its packages and their tasks.
 
-A workspace is described by ``buildnet.yaml`` at its root, or found in the manifests of npm, yarn or
-pnpm. Both give the same model. All paths in it are relative to the root, in POSIX form; ``""`` is the
-root itself.
+A workspace is described by ``buildnet.yaml`` at its root, or found in the manifests of npm, yarn
+or pnpm. Both give the same model. All paths in it are relative to the root, in POSIX form; ``""``
+is the root itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PROBLEMS_SHOWN = 20
 
 
 class Problem(NamedTuple):
-    """One thing wrong with a definition: the file, its line (from 1, or None), what, and a remedy."""
+    """One thing wrong with a definition: file, line (from 1, or None), what, and a remedy."""
 
     file: str
     line: int | None
@@ -224,11 +224,12 @@ def load_workspace(root: Path) -> Workspace:
         WorkspaceError: the definition is wrong, or there is none.
     """
     # Both build the model of this module, so they cannot be imported before it.
-    from buildnet.pool.detect.detection import detect_workspace
-    from buildnet.pool.schema import read_workspace
-
     if (root / WORKSPACE_FILE).is_file():
+        from buildnet.pool.definition import read_workspace
+
         return read_workspace(root / WORKSPACE_FILE)
+    from buildnet.pool.detect.detection import detect_workspace
+
     workspace = detect_workspace(root)
     if workspace is None:
         raise WorkspaceError(
