@@ -58,6 +58,8 @@ class Task:
     outputs: tuple[str, ...]
     tools: tuple[str, ...]
     env: Mapping[str, str]
+    path_prepend: tuple[str, ...]
+    dependencies_tree: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,8 @@ def _task(
         outputs=tuple(outputs),
         tools=tuple(package["tools"]),
         env=settings.get("env", {}),
+        path_prepend=tuple(package.get("path_prepend", ())),
+        dependencies_tree=package.get("dependencies_tree", True),
     )
 
 
@@ -119,8 +123,9 @@ def tool_path(tools: Iterable[str]) -> str:
 def environment(task: Task, stage: Path, private: Path) -> dict[str, str]:
     """All that a command is given: nothing of this process's own environment."""
     private.mkdir(parents=True)
+    first = [str(stage / directory) for directory in task.path_prepend]
     return {
-        "PATH": f"{stage}/node_modules/.bin{os.pathsep}{tool_path(task.tools)}",
+        "PATH": os.pathsep.join([*first, tool_path(task.tools)]),
         "HOME": str(private),
         "TMPDIR": str(private),
         "SOURCE_DATE_EPOCH": str(SOURCE_EPOCH_S),
@@ -179,7 +184,7 @@ def _run(
             shutil.copy(source, target)
     for path in files_below(stage).values():
         os.utime(path, (SOURCE_EPOCH_S, SOURCE_EPOCH_S))
-    if node_modules is not None and "node" in task.tools:
+    if node_modules is not None and task.dependencies_tree:
         shutil.copytree(node_modules, stage / "node_modules", symlinks=True, copy_function=os.link)
 
     given = set(files_below(stage))
