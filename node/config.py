@@ -1,0 +1,401 @@
+"""The configuration of a node: ``node.yaml`` in the data directory (JSON is read too).
+
+The owner's word about this host: its name, what of its resources BuildNet may use, which tools
+count, where it listens. A missing file means the defaults.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from buildnet.mesh.errors import UsageError
+from buildnet.mesh.suggest import did_you_mean, suggest
+from buildnet.node.scan.runtimes import RUNTIMES
+from buildnet.node.scan.tools import TOOLS
+from buildnet.pool.quantity import GIB, QuantityError, parse_bytes, parse_duration_s
+from buildnet.pool.yaml_document import YamlDocument, YamlPath, YamlProblem, load_yaml
+
+_HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)", re.ASCII)
+_HOST = re.compile(r"\[[0-9a-fA-F:.]+\]|[0-9A-Za-z_.-]+|[0-9a-fA-F:.]+", re.ASCII)
+
+
+class ConfigError(UsageError):
+    """A configuration file that cannot be read, or that says something without meaning.
+
+    ``problems`` holds each of them with its line.
+    """
+
+    code = "CONFIG"
+
+    def __init__(
+        self, message: str, problems: Iterable[YamlProblem] = (), *, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = tuple(problems)
+
+
+def _expected(what: str) -> PydanticCustomError:
+    return PydanticCustomError("expected", "expected {what}", {"what": what})
+
+
+def _absolute_path(value: object) -> Path:
+    if isinstance(value, Path):
+        value = str(value)
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise _expected("a path")
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError:
+        raise _expected("a path; the home directory of '~' is not known") from None
+    if not path.is_absolute():
+        raise _expected("an absolute path")
+    return path
+
+
+def _duration(value: object) -> float:
+    if isinstance(value, str | int | float):
+        try:
+            seconds = parse_duration_s(value)
+        except QuantityError:
+            seconds = 0.0
+        if seconds > 0:
+            return seconds
+    raise _expected("a duration such as 30s, 10m or 1.5h")
+
+
+def _size(value: object) -> int:
+    if isinstance(value, str | int | float):
+        try:
+            count = parse_bytes(value)
+        except QuantityError:
+            count = 0
+        if count > 0:
+            return count
+    raise _expected("a size such as 512 MB or 2 GB")
+
+
+def _host(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    with_port = colon and port.isascii() and port.isdigit() and (":" not in host or host[-1] == "]")
+    if not _HOST.fullmatch(host if with_port else value) or (with_port and int(port) > 65535):
+        raise _expected("a host name or address, with or without a port")
+    return value
+
+
+def _peer(value: str) -> str:
+    expected = "an address such as http://192.168.1.101:80 or https://build.example.org"
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or any(character.isspace() for character in value):
+        raise _expected(expected)
+    return value.rstrip("/")
+
+
+def _hours(value: str) -> str:
+    if not _HOURS.fullmatch(value):
+        raise _expected("hours such as 09:00-17:00")
+    return value
+
+
+def _known_program(name: str) -> str:
+    known = [row.name for row in (*TOOLS, *RUNTIMES)]
+    if name not in known:
+        raise PydanticCustomError(
+            "unknown_program", "unknown tool {name}", {"name": name, "hint": suggest(name, known)}
+        )
+    return name
+
+
+AbsolutePath = Annotated[Path, BeforeValidator(_absolute_path)]
+DurationS = Annotated[float, BeforeValidator(_duration)]
+SizeBytes = Annotated[int, BeforeValidator(_size)]
+PositiveNumber = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+Text = Annotated[str, Field(min_length=1, max_length=200, strict=True)]
+
+
+class Settings(BaseModel):
+    """Base of every section: immutable, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CpuLimitSettings(Settings):
+    """How many cores may be used, and which CPU ids are kept for others."""
+
+    max_cores: Annotated[int, Field(ge=1, strict=True)] | None = None
+    reserved_cores: tuple[Annotated[int, Field(ge=0, lt=65536, strict=True)], ...] = ()
+
+
+class MemoryLimitSettings(Settings):
+    """How much memory may be used (``max_gb``), and how much is kept for others; GiB."""
+
+    max_gb: PositiveNumber | None = None
+    reserved_gb: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)] = 0.0
+
+
+class StorageLimitSettings(Settings):
+    """A directory that BuildNet may use, for what, and how much of its volume (GiB)."""
+
+    path: AbsolutePath
+    max_gb: PositiveNumber | None = None
+    purpose: Text | None = None
+
+    @property
+    def max_bytes(self) -> int | None:
+        """The limit in bytes."""
+        return None if self.max_gb is None else int(self.max_gb * GIB)
+
+
+class ResourceLimits(Settings):
+    """What of the host BuildNet may use."""
+
+    cpu: CpuLimitSettings = CpuLimitSettings()
+    memory: MemoryLimitSettings = MemoryLimitSettings()
+    storage: tuple[StorageLimitSettings, ...] = ()
+
+
+class ToolOverride(Settings):
+    """Where a tool or runtime really stands, or that it does not count here."""
+
+    path: AbsolutePath | None = None
+    enabled: StrictBool = True
+
+
+class NetworkSettings(Settings):
+    """Where the node listens, what it tells others, and whom it meets first."""
+
+    listen_address: Annotated[Text, AfterValidator(_host)] = "0.0.0.0"
+    listen_port: Annotated[int, Field(ge=0, le=65535, strict=True)] = 80
+    advertise_address: Annotated[Text, AfterValidator(_host)] | None = None
+    peers: tuple[Annotated[Text, AfterValidator(_peer)], ...] = ()
+
+
+class TimeRestrictions(Settings):
+    """Hours of local time in which only this host's own builds run; may pass midnight."""
+
+    local_only_hours: tuple[Annotated[Text, AfterValidator(_hours)], ...] = ()
+
+
+class SchedulingSettings(Settings):
+    """How this node takes part in the pool's work."""
+
+    accept_remote_builds: StrictBool = True
+    priority_weight: PositiveNumber = 1.0
+    time_restrictions: TimeRestrictions = TimeRestrictions()
+
+
+class CacheSettings(Settings):
+    """How large the store may grow, and what it leaves free on its volume; GiB."""
+
+    max_gb: PositiveNumber = 20.0
+    min_free_gb: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)] = 1.0
+
+    @property
+    def max_bytes(self) -> int:
+        """The store's capacity in bytes."""
+        return int(self.max_gb * GIB)
+
+    @property
+    def min_free_bytes(self) -> int:
+        """What stays free on the volume, in bytes."""
+        return int(self.min_free_gb * GIB)
+
+
+class WorkerSettings(Settings):
+    """How actions run. ``max`` None: one for each allowed core."""
+
+    max: Annotated[int, Field(ge=1, le=4096, strict=True)] | None = None
+    timeout: DurationS = 1800.0
+    """Of an action that declares none, in seconds."""
+    output_limit: SizeBytes = 64 * 1024 * 1024
+    """What is kept of one action's output, in bytes."""
+
+
+class LogSettings(Settings):
+    """What is logged and how; ``auto`` is for people on a terminal and JSON elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "human", "json"] = "auto"
+
+
+class NodeConfig(Settings):
+    """A node's whole configuration."""
+
+    node_id: Literal["auto"] = "auto"
+    """Only ``auto``: a node's id comes from its key."""
+    node_name: Annotated[Text, Field(max_length=100)] | None = None
+    """None: the host's name."""
+    node_tags: tuple[Text, ...] = ()
+    resource_limits: ResourceLimits = ResourceLimits()
+    tool_overrides: Mapping[Annotated[str, AfterValidator(_known_program)], ToolOverride] = {}
+    network: NetworkSettings = NetworkSettings()
+    scheduling: SchedulingSettings = SchedulingSettings()
+    cache: CacheSettings = CacheSettings()
+    workers: WorkerSettings = WorkerSettings()
+    log: LogSettings = LogSettings()
+
+
+def load_config(path: Path) -> NodeConfig:
+    """Read a configuration file; one that does not exist means the defaults.
+
+    Raises:
+        ConfigError: the file cannot be read, or holds unknown keys or wrong values.
+        YamlError: it is no YAML.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        return NodeConfig()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text", hint="save it as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read: {error.strerror or error}",
+            hint="check its permissions, or name another file with --config",
+        ) from error
+    return parse_config(text, str(path))
+
+
+def parse_config(text: str, where: str) -> NodeConfig:
+    """Read a configuration; ``where`` names it in errors. See :func:`load_config`."""
+    if text.lstrip().startswith("{"):
+        # JSON may be indented with tabs, YAML may not; inside of JSON text a tab cannot stand.
+        text = text.replace("\t", " ")
+    document = load_yaml(text, where)
+    data = {} if document.data is None else document.data
+    if not isinstance(data, dict):
+        problem = YamlProblem(1, "expected keys and values, such as `node_name: dev-macbook`")
+        raise _refused(where, [problem])
+    try:
+        return NodeConfig.model_validate(_without_nulls(data))
+    except ValidationError as error:
+        problems = {_problem(found, document) for found in error.errors(include_url=False)}
+        raise _refused(where, sorted(problems, key=lambda one: (one.line, one.message))) from error
+
+
+def _without_nulls(value: object) -> object:
+    """Drop keys without a value (``peers:`` and nothing after it): they mean the default."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [_without_nulls(one) for one in value]
+    return value
+
+
+def _refused(where: str, problems: list[YamlProblem]) -> ConfigError:
+    lines = [
+        f"{where}:{one.line}: {one.message}"
+        + (f" ({one.hint})" if one.hint and len(problems) > 1 else "")
+        for one in problems
+    ]
+    hint = problems[0].hint if len(problems) == 1 else None
+    return ConfigError("\n".join(lines), problems, hint=hint)
+
+
+def _problem(error: ErrorDetails, document: YamlDocument) -> YamlProblem:
+    """Say in plain words what pydantic found, with the line where it stands."""
+    path: YamlPath = tuple(step for step in error["loc"] if step != "[key]")
+    line = document.line(path)
+    name = _dotted(path)
+    kind = error["type"]
+    context: dict[str, Any] = error.get("ctx") or {}
+    if kind == "extra_forbidden":
+        known = _keys_at(path[:-1])
+        inside = f" in {_dotted(path[:-1])}" if len(path) > 1 else ""
+        hint = did_you_mean(str(path[-1]), known) or f"known keys: {', '.join(known)}"
+        return YamlProblem(line, f"unknown key {path[-1]!r}{inside}", hint)
+    if kind == "unknown_program":
+        meant = context["hint"]
+        hint = f"did you mean {meant!r}?" if meant else "`buildnet node scan` lists the tools"
+        return YamlProblem(line, f"unknown tool {path[-1]!r} in tool_overrides", hint)
+    if kind == "missing":
+        return YamlProblem(line, f"{_dotted(path[:-1])}: the key {path[-1]!r} is missing")
+    hint = None
+    if path == ("node_id",):
+        hint = "a node's id comes from its key; choose its name with node_name"
+    elif kind == "literal_error":
+        options = re.findall(r"'([^']+)'", str(context.get("expected", "")))
+        hint = did_you_mean(str(error["input"]), options)
+    written = document.text(path) if document.text(path) is not None else _shown(error["input"])
+    message = f"wrong value {written!r} for {name}: expected {_expectation(kind, context)}"
+    return YamlProblem(line, message, hint)
+
+
+_EXPECTATIONS = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text (put it in quotes if it looks like a number)",
+    "string_too_short": "some text",
+    "string_too_long": "at most {max_length} characters",
+    "tuple_type": "a list",
+    "mapping_type": "keys and values",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "model_attributes_type": "keys and values",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "{ge} or more",
+    "less_than": "less than {lt}",
+    "less_than_equal": "{le} or less",
+    "literal_error": "{expected}",
+    "expected": "{what}",
+}
+
+
+def _expectation(kind: str, context: Mapping[str, Any]) -> str:
+    return _EXPECTATIONS.get(kind, kind.replace("_", " ")).format_map(context)
+
+
+def _shown(value: object) -> object:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _dotted(path: YamlPath) -> str:
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.lstrip(".") or "the file"
+
+
+def _keys_at(path: YamlPath) -> list[str]:
+    """Return the keys that the section at ``path`` knows."""
+    section: type[BaseModel] = NodeConfig
+    for step in path:
+        found = _SECTIONS.get((section, step if isinstance(step, str) else ""))
+        section = found or (ToolOverride if section is NodeConfig else section)
+    return list(section.model_fields)
+
+
+_SECTIONS: Mapping[tuple[type[BaseModel], str], type[BaseModel]] = {
+    (NodeConfig, "resource_limits"): ResourceLimits,
+    (NodeConfig, "network"): NetworkSettings,
+    (NodeConfig, "scheduling"): SchedulingSettings,
+    (NodeConfig, "cache"): CacheSettings,
+    (NodeConfig, "workers"): WorkerSettings,
+    (NodeConfig, "log"): LogSettings,
+    (NodeConfig, "tool_overrides"): ToolOverride,
+    (ResourceLimits, "cpu"): CpuLimitSettings,
+    (ResourceLimits, "memory"): MemoryLimitSettings,
+    (ResourceLimits, "storage"): StorageLimitSettings,
+    (SchedulingSettings, "time_restrictions"): TimeRestrictions,
+}

@@ -1,0 +1,1 @@
+"""What a host has: one module a subject, and the scanner that asks them all."""
