@@ -49,7 +49,6 @@ CREATE TABLE runs (
 CREATE TABLE totals (
     blobs INTEGER NOT NULL, bytes INTEGER NOT NULL, hits INTEGER NOT NULL, misses INTEGER NOT NULL
 );
-INSERT INTO totals VALUES (0, 0, 0, 0);
 CREATE TABLE workspaces (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE files (
     workspace INTEGER NOT NULL, path TEXT NOT NULL, entry BLOB NOT NULL,
@@ -61,11 +60,9 @@ CREATE TABLE files (
 class Database:
     """The open index file. Every use of the connection happens while :attr:`lock` is held."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, created: bool) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.lock = threading.RLock()
-        self.created = created
-        """True if the file did not exist, or was empty, before it was opened."""
         self._connection = connection
 
     @classmethod
@@ -81,11 +78,11 @@ class Database:
                 path, timeout=2.0, isolation_level=None, check_same_thread=False
             )
             try:
-                created = _prepare(path, connection)
+                _prepare(path, connection)
             except BaseException:
                 connection.close()
                 raise
-        return cls(path, connection, created)
+        return cls(path, connection)
 
     def close(self) -> None:
         """Close the connection; what was not committed is gone. Closing twice is harmless."""
@@ -122,7 +119,7 @@ class Database:
             return result
 
 
-def _prepare(path: Path, connection: sqlite3.Connection) -> bool:
+def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     """Check what the file is, set the connection up, make the schema if there is none."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -149,7 +146,6 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> bool:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("COMMIT")
-    return created
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 
+from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError, NotFoundError, UsageError
 
 
@@ -31,16 +32,29 @@ class StoreFullError(BuildNetError):
     http_status = 507
 
 
-class MissingBlobError(NotFoundError):
+class MissingBlobError(NotFoundError, KeyError):
     """The store does not hold a blob (never had it, or collected it)."""
 
     code = "BLOB_MISSING"
 
+    def __str__(self) -> str:
+        return self.message  # KeyError would put it in quotes
+
 
 class DamagedBlobError(MissingBlobError):
-    """A blob's file held other bytes than its name says. It was dropped: now it is missing."""
+    """A blob's file held other bytes than its name says. It was dropped: now it is missing.
+
+    ``file`` identifies what was read, as ``(device, inode)``, so that only that file is removed and
+    not a good one that took its place meanwhile.
+    """
 
     code = "BLOB_DAMAGED"
+
+    def __init__(self, message: str, *, file: tuple[int, int] | None = None) -> None:
+        super().__init__(
+            message, hint="it was dropped and is fetched or built again when it is needed"
+        )
+        self.file = file
 
 
 class SourceFileError(BuildNetError):
@@ -59,6 +73,14 @@ class AmbiguousIdError(UsageError):
     """A prefix of an id that more than one thing answers to."""
 
     code = "AMBIGUOUS_ID"
+
+
+def missing_blob(digest: Digest) -> MissingBlobError:
+    """Return the error for a blob that is not there."""
+    return MissingBlobError(
+        f"blob {digest} is not in the store",
+        hint="it was collected or never stored; build again without the cache entry (--force)",
+    )
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -104,7 +104,9 @@ class FileTable:
         Raises:
             StoreFullError: the volume is full; the rows stay in memory for the next flush.
         """
-        entries = self._entries()
+        entries = self._loaded
+        if entries is None:
+            return
         with self._lock:
             changed, self._changed = self._changed, set()
             rows = {path: entries[path] for path in changed if path in entries}

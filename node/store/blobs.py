@@ -1,0 +1,365 @@
+"""Blobs as files: ``blobs/ab/<64 hex digits>``, named by the BLAKE3 of what they hold, mode 0444.
+
+A blob is written to ``tmp/`` and renamed when it is whole, so that a process that is killed at any
+point leaves no wrong bytes under a valid name. It is not flushed to the disk (``fsync``): this is a
+cache, every read verifies the bytes, and a blob that a power failure has torn is dropped then and
+made again. This module knows nothing of the index; it only reads, writes and removes files.
+"""
+
+# Paths are strings here: making Path objects would cost as much as the calls on many small files.
+# ruff: noqa: PTH103, PTH104, PTH108, PTH120, PTH208
+
+from __future__ import annotations
+
+import errno
+import io
+import itertools
+import os
+import re
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from blake3 import blake3
+
+from buildnet.mesh.digest import Digest
+from buildnet.node.store.errors import (
+    DamagedBlobError,
+    SourceFileError,
+    StateError,
+    missing_blob,
+)
+
+CHUNK_BYTES = 1 << 20
+"""Files up to this size are read whole, larger ones in pieces of it."""
+
+TEMPORARY_PREFIX = ".buildnet-"
+"""Begins the names of unfinished files beside a destination."""
+
+_NAME = re.compile(r"[0-9a-f]{64}")
+# Not blocking: a FIFO where a file should be must not stop us.
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_serial = itertools.count()
+
+
+class BlobFiles:
+    """The files below a store's directory. Methods may run in many threads at once; what must not
+    run at the same time as what is said where it matters (:class:`~buildnet.node.store.Store`)."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._blobs = str(directory / "blobs")
+        self._temporary = str(directory / "tmp")
+
+    def prepare(self) -> None:
+        """Make the directories and remove what an earlier process left unfinished.
+
+        Raises:
+            StateError: the directory cannot be written.
+        """
+        with self._writable():
+            os.makedirs(self._blobs, exist_ok=True)
+            os.makedirs(self._temporary, exist_ok=True)
+            for name in os.listdir(self._temporary):
+                remove(f"{self._temporary}/{name}")
+            os.close(os.open(self._new_temporary(), _WRITE, 0o600))
+            for name in os.listdir(self._temporary):
+                remove(f"{self._temporary}/{name}")
+
+    def path(self, hash: str) -> str:
+        """Return where the blob lies.
+
+        Raises:
+            ValueError: ``hash`` is not 64 lower-case hexadecimal digits.
+        """
+        if not _NAME.fullmatch(hash):
+            raise ValueError(f"not a BLAKE3 hash: {hash[:80]!r}")
+        return f"{self._blobs}/{hash[:2]}/{hash}"
+
+    def exists(self, hash: str) -> bool:
+        """Whether anything stands at the blob's path."""
+        return os.path.lexists(self.path(hash))
+
+    def present(self, digest: Digest) -> bool:
+        """Whether a regular file of the right size stands at the blob's path."""
+        try:
+            found = os.lstat(self.path(digest.hash))
+        except OSError:
+            return False
+        return stat.S_ISREG(found.st_mode) and found.st_size == digest.size_bytes
+
+    # Writing
+
+    def write(self, data: bytes) -> str:
+        """Write ``data`` into a temporary file; return its path."""
+        with self._new_file() as (path, descriptor):
+            _write_all(descriptor, data)
+        return path
+
+    def copy_in(self, source: io.FileIO, limit: int | None) -> tuple[str, Digest]:
+        """Copy an open file into a temporary one; return its path and what was written.
+
+        Stops when more than ``limit`` bytes were read.
+        """
+        source.seek(0)
+        with self._new_file() as (path, target):
+            digest = _copy(source, target, limit)
+        return path, digest
+
+    def publish(self, temporary: str, digest: Digest) -> None:
+        """Give a finished temporary file its name. Whatever stood there is replaced."""
+        path = self.path(digest.hash)
+        with self._writable():
+            try:
+                os.rename(temporary, path)
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                os.rename(temporary, path)
+            except IsADirectoryError:
+                remove(path)
+                os.rename(temporary, path)
+
+    def discard(self, temporary: str) -> None:
+        """Remove a temporary file that is not needed after all."""
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+    # Reading
+
+    def read(self, digest: Digest) -> bytes:
+        """Return a blob's bytes, verified.
+
+        Raises:
+            MissingBlobError, DamagedBlobError: it is not there, or not what its name says.
+        """
+        with self._open(digest) as file:
+            data = file.readall()
+            if Digest.of(data) != digest:
+                raise self._damaged(digest, file)
+            return data
+
+    def read_range(self, digest: Digest, offset: int, limit: int) -> bytes:
+        """Return at most ``limit`` bytes from ``offset``; the whole blob is read and verified, but
+        only the range is kept in memory."""
+        wanted = bytearray()
+        end = offset + limit
+        position = 0
+
+        def keep(piece: memoryview) -> None:
+            nonlocal position
+            if position < end and position + len(piece) > offset:
+                wanted.extend(piece[max(0, offset - position) : end - position])
+            position += len(piece)
+
+        with self._open(digest) as file:
+            if _read_through(file, keep, digest.size_bytes) != digest:
+                raise self._damaged(digest, file)
+        return bytes(wanted)
+
+    def verify(self, digest: Digest) -> None:
+        """Read the blob through; raises as :meth:`read`."""
+        self.read_range(digest, 0, 0)
+
+    def copy_out(
+        self, digest: Digest, destination: Path, executable: bool, mtime_ns: int | None
+    ) -> None:
+        """Copy a blob to ``destination``, verified, under a temporary name until it is whole.
+
+        Raises:
+            MissingBlobError, DamagedBlobError: it is not there, or not what its name says.
+            OSError: the destination cannot be written. It is then as it was before.
+        """
+        with self._open(digest) as file:
+            # Small blobs are verified before anything is written, large ones while they are.
+            small = file.readall() if digest.size_bytes <= CHUNK_BYTES else None
+            if small is not None and Digest.of(small) != digest:
+                raise self._damaged(digest, file)
+            path = f"{os.path.dirname(destination)}/{TEMPORARY_PREFIX}{_unique()}"
+            target = os.open(path, _WRITE, 0o600)
+            try:
+                try:
+                    if small is not None:
+                        _write_all(target, small)
+                    elif _copy(file, target, digest.size_bytes) != digest:
+                        raise self._damaged(digest, file)
+                    os.fchmod(target, 0o755 if executable else 0o644)  # whatever the umask
+                    if mtime_ns is not None:
+                        os.utime(target, ns=(mtime_ns, mtime_ns))
+                finally:
+                    os.close(target)
+                os.rename(path, destination)
+            except BaseException:
+                self.discard(path)
+                raise
+
+    # Removing and walking
+
+    def remove(self, hash: str, file: tuple[int, int] | None = None) -> bool:
+        """Remove what stands at a blob's path; with ``file`` only if it is that (device, inode).
+
+        Return whether something was removed.
+        """
+        path = self.path(hash)
+        with self._writable():
+            try:
+                found = os.lstat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+            if file is not None and file != (found.st_dev, found.st_ino):
+                return False
+            remove(path)
+            return True
+
+    def prefixes(self) -> list[str]:
+        """Return the names of the directories that blobs lie in, sorted."""
+        return sorted(name for name in os.listdir(self._blobs) if re.fullmatch("[0-9a-f]{2}", name))
+
+    def walk(self, prefix: str) -> Iterator[os.DirEntry[str]]:
+        """Yield what lies in ``blobs/<prefix>`` under the name of a blob, whatever it is."""
+        try:
+            entries = os.scandir(f"{self._blobs}/{prefix}")
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        with entries:
+            for entry in entries:
+                if _NAME.fullmatch(entry.name) and entry.name.startswith(prefix):
+                    yield entry
+
+    def free_bytes(self) -> int:
+        """Return how much this user may still write to the store's volume."""
+        volume = os.statvfs(self.directory)
+        return volume.f_bavail * volume.f_frsize
+
+    # Inside
+
+    def _new_temporary(self) -> str:
+        return f"{self._temporary}/{_unique()}"
+
+    @contextmanager
+    def _new_file(self) -> Iterator[tuple[str, int]]:
+        """A new temporary file that is removed again if its writing fails."""
+        path = self._new_temporary()
+        with self._writable():
+            descriptor = os.open(path, _WRITE, 0o444)
+            try:
+                try:
+                    yield path, descriptor
+                finally:
+                    os.close(descriptor)
+            except BaseException:
+                os.unlink(path)
+                raise
+
+    @contextmanager
+    def _open(self, digest: Digest) -> Iterator[io.FileIO]:
+        """Open a blob for reading; its kind and size are checked."""
+        try:
+            descriptor = os.open(self.path(digest.hash), _READ | os.O_NOFOLLOW)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise missing_blob(digest) from error
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise DamagedBlobError(f"blob {digest} is a symbolic link") from error
+            raise StateError(
+                f"blob {digest} cannot be read",
+                cause=str(error),
+                hint=f"give this user the right to read {self._blobs}",
+            ) from error
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):  # fdopen refuses those
+            found = os.fstat(descriptor)
+            os.close(descriptor)
+            raise DamagedBlobError(
+                f"blob {digest} is a directory", file=(found.st_dev, found.st_ino)
+            )
+        with io.FileIO(descriptor, "rb") as file:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_size != digest.size_bytes:
+                raise self._damaged(digest, file)
+            yield file
+
+    @staticmethod
+    def _damaged(digest: Digest, file: io.FileIO) -> DamagedBlobError:
+        found = os.fstat(file.fileno())
+        return DamagedBlobError(
+            f"blob {digest} is damaged: its file holds other bytes",
+            file=(found.st_dev, found.st_ino),
+        )
+
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        """Say in the store's words that its directory cannot be written."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+                raise
+            raise StateError(
+                f"the store cannot be written: {self.directory}",
+                cause=str(error),
+                hint="make the directory writable for this user, or set BUILDNET_HOME",
+            ) from error
+
+
+@contextmanager
+def open_source(path: Path) -> Iterator[io.FileIO]:
+    """Open a file that is to be stored.
+
+    Raises:
+        SourceFileError: it is not a regular file or cannot be read.
+    """
+    try:
+        descriptor = os.open(path, _READ)
+    except OSError as error:
+        raise SourceFileError(
+            f"{path} cannot be stored", cause=error.strerror, hint="make it readable"
+        ) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise SourceFileError(
+            f"{path} cannot be stored: it is not a regular file",
+            hint="exclude it from the sources or outputs",
+        )
+    with io.FileIO(descriptor, "rb") as file:
+        yield file
+
+
+def remove(path: str) -> None:
+    """Remove a file, or a directory with all it holds."""
+    if stat.S_ISDIR(os.lstat(path).st_mode):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
+def _unique() -> str:
+    return f"{os.getpid():x}-{next(_serial):x}"
+
+
+def _write_all(descriptor: int, data: bytes | memoryview) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):
+        written += os.write(descriptor, data[written:])
+
+
+def _copy(source: io.FileIO, target: int, limit: int | None) -> Digest:
+    return _read_through(source, lambda piece: _write_all(target, piece), limit)
+
+
+def _read_through(
+    source: io.FileIO, use: Callable[[memoryview], None], limit: int | None
+) -> Digest:
+    """Read a file to its end, or until it is longer than ``limit``; return what was read."""
+    buffer = memoryview(bytearray(CHUNK_BYTES))
+    hasher = blake3()
+    size_bytes = 0
+    while count := source.readinto(buffer):
+        piece = buffer[:count]
+        hasher.update(piece)
+        use(piece)
+        size_bytes += count
+        if limit is not None and size_bytes > limit:
+            break
+    return Digest(hasher.hexdigest(), size_bytes)

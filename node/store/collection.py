@@ -1,0 +1,168 @@
+"""Keeping the store within its bound: what was used longest ago goes first.
+
+Collection runs in small batches, each under the store's lock: a blob's file is removed while nobody
+can put, look up or hold it, and the rows of the batch go in one transaction right after. A process
+that is killed in between leaves rows without files, which every look-up notices.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from buildnet.node.store.actions import delete_referring, delete_unused
+from buildnet.node.store.blobs import BlobFiles
+from buildnet.node.store.holds import HeldHashes
+from buildnet.node.store.index import START, Index, Position
+
+BATCH = 256
+"""Blobs that are removed while the lock is held once: about 10 ms."""
+
+LOW_WATER = 0.9
+"""Collection that has begun goes on down to this part of the capacity, so that it is not needed
+again at the next put."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectReport:
+    """What a collection removed; ``bytes`` is the size of the blobs."""
+
+    blobs: int
+    actions: int
+    bytes: int
+
+
+_END_OF_TIME_MS = 1 << 62
+NOTHING = CollectReport(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    removed: CollectReport
+    reached: Position
+    exhausted: bool
+
+
+class Collector:
+    """Decides what goes, and removes it."""
+
+    def __init__(
+        self, files: BlobFiles, index: Index, held: HeldHashes, capacity_bytes: int
+    ) -> None:
+        self.capacity_bytes = capacity_bytes
+        self._files = files
+        self._index = index
+        self._held = held
+        self._lock = index.database.lock
+        self._trimming_from: Position | None = None
+        self._stalled_until_bytes = 0
+
+    def trim(self, added_bytes: int, keep: str | None = None) -> None:
+        """After a put of ``added_bytes``: remove some blobs if the bound is crossed.
+
+        Each call removes at least twice what was added, as long as there is anything, so that the
+        bound holds and no single put has to wait for a long collection. ``keep`` is the hash that
+        was just put.
+        """
+        if self._trimming_from is None and self._index.totals.bytes <= self.capacity_bytes:
+            return
+        freed = 0
+        while freed < 2 * added_bytes or freed == 0:
+            with self._lock:
+                excess = self._index.totals.bytes - int(LOW_WATER * self.capacity_bytes)
+                if self._trimming_from is None:
+                    total = self._index.totals.bytes
+                    if total <= self.capacity_bytes or total < self._stalled_until_bytes:
+                        return
+                    self._trimming_from = START
+                if excess <= 0:
+                    self._trimming_from = None
+                    return
+                batch = self._batch(self._trimming_from, excess, keep)
+                self._trimming_from = batch.reached
+                freed += batch.removed.bytes
+                if batch.exhausted:
+                    # Everything left is held. Looking again is worth it when a hold has closed or
+                    # a good deal was added.
+                    self._trimming_from = None
+                    self._stalled_until_bytes = self._index.totals.bytes + self.capacity_bytes // 20
+                    return
+
+    def hold_closed(self) -> None:
+        """Something was let go: get back under the bound if a build has crossed it."""
+        self._stalled_until_bytes = 0
+        if self._index.totals.bytes > self.capacity_bytes:
+            self.collect(self.capacity_bytes)
+
+    def collect(
+        self, target_bytes: int, cancelled: Callable[[], bool] = lambda: False
+    ) -> CollectReport:
+        """Remove what was used longest ago down to ``target_bytes``, held ones aside."""
+        position = START
+        blobs = actions = size = 0
+        while not cancelled():
+            with self._lock:
+                excess = self._index.totals.bytes - target_bytes
+                if excess <= 0:
+                    break
+                batch = self._batch(position, excess, None)
+            position = batch.reached
+            blobs += batch.removed.blobs
+            actions += batch.removed.actions
+            size += batch.removed.bytes
+            if batch.exhausted:
+                break
+        return CollectReport(blobs, actions, size)
+
+    def clear(self) -> CollectReport:
+        """Remove everything that is not held: blobs, and the results that are left without any."""
+        report = self.collect(-1)
+        with self._lock:
+            actions = self._index.commit(
+                lambda connection: delete_unused(
+                    connection, _END_OF_TIME_MS, lambda hash: hash.hex() in self._held
+                )
+            )
+        return CollectReport(report.blobs, report.actions + actions, report.bytes)
+
+    def make_room(self, needed_bytes: int) -> CollectReport:
+        """The volume is full: free what is needed and a tenth of the store, unless even the whole
+        store would not be enough. (Where a quota is the limit, the volume may have room.)"""
+        total = self._index.totals.bytes
+        if needed_bytes > self._files.free_bytes() + total:
+            return NOTHING
+        return self.collect(max(0, total - needed_bytes - total // 10))
+
+    def _batch(self, after: Position, goal_bytes: int, keep: str | None) -> _Batch:
+        """Remove at most :data:`BATCH` blobs, or until ``goal_bytes`` are freed."""
+        waiting = self._index.gathered  # written by this batch's transaction, seen by the next
+        rows = self._index.oldest(after, BATCH)
+        exhausted = len(rows) < BATCH and not waiting
+        victims: list[bytes] = []
+        reached, freed, horizon_ms = after, 0, 0
+        for position, size_bytes in rows:
+            if freed >= goal_bytes:
+                exhausted = False
+                break
+            reached = position
+            hash = position.hash.hex()
+            if hash == keep or hash in self._held or self._index.recently_used(position.hash):
+                continue
+            self._files.remove(hash)
+            victims.append(position.hash)
+            freed += size_bytes
+            horizon_ms = position.used_at_ms
+
+        def write(connection: sqlite3.Connection) -> int:
+            removed = 0
+            for hash in victims:
+                self._index.delete(connection, hash)
+                removed += delete_referring(connection, hash)
+            # A result that has no blob of its own, such as a check without output, goes by age.
+            return removed + delete_unused(
+                connection, horizon_ms, lambda hash: hash.hex() in self._held
+            )
+
+        actions = self._index.commit(write)
+        return _Batch(CollectReport(len(victims), actions, freed), reached, exhausted)

@@ -1,0 +1,229 @@
+"""What the store knows of its blobs without opening them: size and last use, in SQLite.
+
+Changes are gathered in memory and written in one transaction by :meth:`Index.commit`, together with
+what the caller writes; a transaction that fails changes nothing and its rows stay gathered. Nothing
+grows with the number of blobs: look-ups go to the database.
+
+Every method runs while the database's lock is held.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from buildnet.mesh.digest import Digest
+from buildnet.node.store.database import Database
+from buildnet.node.store.journal import PutJournal
+
+T = TypeVar("T")
+
+GATHERED_MAX = 1000
+"""So many changes are written at the latest, which bounds memory and what a kill loses."""
+
+USE_STEP_MS = 60_000
+"""A use is noted if the last noted one is older: the order of collection needs no more."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """Sums over the index, kept exact by every transaction."""
+
+    blobs: int
+    bytes: int
+    hits: int
+    misses: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in the order of last use: blobs after it were used later."""
+
+    used_at_ms: int
+    hash: bytes
+
+
+START = Position(-1, b"")
+
+
+class Index:
+    """Rows of blobs, gathered changes, and totals."""
+
+    def __init__(self, database: Database, journal: PutJournal, now_ms: Callable[[], int]) -> None:
+        self.database = database
+        self.now_ms = now_ms
+        self._journal = journal
+        self._added: dict[bytes, tuple[int, int]] = {}  # hash -> size, used at
+        self._used: dict[bytes, int] = {}
+        self._used_actions: dict[bytes, int] = {}
+        totals = database.row("SELECT blobs, bytes, hits, misses FROM totals")
+        self.is_new = totals is None
+        """Blobs on disk were not adopted yet (or not all of them); see :meth:`adopted`."""
+        self.totals = Totals(*totals) if totals is not None else Totals(*self._count(), 0, 0)
+        self._written_totals = replace(self.totals)
+
+    def used_at_ms(self, hash: bytes) -> int | None:
+        """Return when a blob was last used, or None if there is no row of it."""
+        added = self._added.get(hash)
+        if added is not None:
+            return max(added[1], self._used.get(hash, 0))
+        row = self.database.row("SELECT used_at_ms FROM blobs WHERE hash = ?", (hash,))
+        if row is None:
+            return None
+        return max(int(row[0]), self._used.get(hash, 0))
+
+    def journal(self, digest: Digest) -> None:
+        """Note that the blob is about to get its name on disk; :meth:`add` must follow."""
+        self._journal.add(digest)
+
+    def add(self, digest: Digest, used_at_ms: int | None = None) -> None:
+        """Add the row of a blob that exists.
+
+        One that is there already is used now, or left as it is if ``used_at_ms`` is given.
+        """
+        hash = bytes.fromhex(digest.hash)
+        if self.used_at_ms(hash) is not None:
+            if used_at_ms is None:
+                self.use(hash)
+            return
+        now_ms = self.now_ms() if used_at_ms is None else used_at_ms
+        self._added[hash] = (digest.size_bytes, now_ms)
+        self.totals.blobs += 1
+        self.totals.bytes += digest.size_bytes
+
+    def use(self, hash: bytes, last_ms: int = 0) -> None:
+        """Note that a blob is used now; ``last_ms`` is its row's use, if that is known."""
+        now_ms = self.now_ms()
+        if now_ms - last_ms >= USE_STEP_MS:
+            self._used[hash] = now_ms
+
+    def use_action(self, hash: bytes, last_ms: int) -> None:
+        """Note that an action's record is used now."""
+        now_ms = self.now_ms()
+        if now_ms - last_ms >= USE_STEP_MS:
+            self._used_actions[hash] = now_ms
+
+    def recently_used(self, hash: bytes) -> bool:
+        """Whether a use is gathered that the rows do not show yet."""
+        return hash in self._used
+
+    @property
+    def gathered(self) -> int:
+        """How many changes wait to be written."""
+        return len(self._added) + len(self._used) + len(self._used_actions)
+
+    def commit(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        """Write what was gathered and run ``operation``, all in one transaction.
+
+        Raises:
+            OSError: the volume is full; nothing was changed, and nothing gathered was lost.
+        """
+        before = replace(self.totals)
+
+        def write(connection: sqlite3.Connection) -> T:
+            self._write_gathered(connection)
+            result = operation(connection)
+            if self.totals != self._written_totals:
+                totals = self.totals
+                connection.execute(
+                    "UPDATE totals SET blobs = ?, bytes = ?, hits = ?, misses = ?",
+                    (totals.blobs, totals.bytes, totals.hits, totals.misses),
+                )
+            return result
+
+        try:
+            result = self.database.write(write)
+        except BaseException:
+            self.totals = before
+            raise
+        self._written_totals = replace(self.totals)
+        self._added.clear()
+        self._used.clear()
+        self._used_actions.clear()
+        self._journal.clear()
+        return result
+
+    def flush(self) -> None:
+        """Write what was gathered, if anything was."""
+        if self.gathered or self.totals != self._written_totals:
+            self.commit(lambda connection: None)
+
+    def delete(self, connection: sqlite3.Connection, hash: bytes) -> bool:
+        """Inside :meth:`commit`: delete a row; return whether there was one."""
+        row = connection.execute("SELECT size_bytes FROM blobs WHERE hash = ?", (hash,)).fetchone()
+        if row is None:
+            return False
+        connection.execute("DELETE FROM blobs WHERE hash = ?", (hash,))
+        self.totals.blobs -= 1
+        self.totals.bytes -= row[0]
+        return True
+
+    def oldest(self, after: Position, limit: int) -> list[tuple[Position, int]]:
+        """Return position and size of the written rows that follow, least recently used first."""
+        rows = self.database.rows(
+            "SELECT used_at_ms, hash, size_bytes FROM blobs WHERE (used_at_ms, hash) > (?, ?)"
+            " ORDER BY used_at_ms, hash LIMIT ?",
+            (after.used_at_ms, after.hash, limit),
+        )
+        return [(Position(used_at_ms, hash), size) for used_at_ms, hash, size in rows]
+
+    def hashes(self, prefix: str) -> set[bytes]:
+        """Return the hashes that begin with two hexadecimal digits (1/256 of all)."""
+        self.flush()
+        low, high = bytes.fromhex(prefix.ljust(64, "0")), bytes.fromhex(prefix.ljust(64, "f"))
+        rows = self.database.rows("SELECT hash FROM blobs WHERE hash BETWEEN ? AND ?", (low, high))
+        return {row[0] for row in rows}
+
+    def oldest_use_ms(self) -> int | None:
+        """Return when the least recently used blob was used, or None without blobs."""
+        self.flush()
+        row = self.database.row("SELECT min(used_at_ms) FROM blobs")
+        return None if row is None else row[0]
+
+    def recount(self) -> bool:
+        """Count the rows; return whether the totals were wrong (they are right afterwards)."""
+        self.flush()
+        counted = self._count()
+        wrong = (self.totals.blobs, self.totals.bytes) != counted
+        self.totals.blobs, self.totals.bytes = counted
+        self.flush()
+        return wrong
+
+    def adopted(self) -> None:
+        """A new index has all blobs now."""
+        self.commit(
+            lambda connection: connection.execute(
+                "INSERT INTO totals VALUES (?, ?, 0, 0)", (self.totals.blobs, self.totals.bytes)
+            )
+        )
+        self.is_new = False
+
+    def size_bytes(self, hash: bytes) -> int | None:
+        """Return the size that the row of a blob says, or None without a row."""
+        added = self._added.get(hash)
+        if added is not None:
+            return added[0]
+        row = self.database.row("SELECT size_bytes FROM blobs WHERE hash = ?", (hash,))
+        return None if row is None else row[0]
+
+    def _count(self) -> tuple[int, int]:
+        row = self.database.row("SELECT count(*), coalesce(sum(size_bytes), 0) FROM blobs")
+        assert row is not None
+        return row[0], row[1]
+
+    def _write_gathered(self, connection: sqlite3.Connection) -> None:
+        connection.executemany(
+            "INSERT OR IGNORE INTO blobs VALUES (?, ?, ?)",
+            ((hash, size, used) for hash, (size, used) in sorted(self._added.items())),
+        )
+        # Only rows that exist: a blob that was collected after its use stays gone.
+        connection.executemany(
+            "UPDATE blobs SET used_at_ms = ?2 WHERE hash = ?1 AND used_at_ms < ?2 - ?3",
+            ((hash, used, USE_STEP_MS - 1) for hash, used in self._used.items()),
+        )
+        connection.executemany(
+            "UPDATE actions SET used_at_ms = ? WHERE hash = ?",
+            ((used, hash) for hash, used in self._used_actions.items()),
+        )
