@@ -112,7 +112,8 @@ class Patterns:
                 _insert(root, plain, number, reach_below)
         self.start: State = (root,)
 
-    def step(self, state: State, name: str) -> State:
+    @staticmethod
+    def step(state: State, name: str) -> State:
         """Return the state one component further."""
         after: list[Node] = []
         skipped = name in SKIPPED
