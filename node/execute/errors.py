@@ -9,11 +9,11 @@ ExecutionError
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.store.errors import StoreFullError, is_disk_full
 
 
 class ExecutionError(BuildNetError):
@@ -32,6 +32,7 @@ class StageFullError(StageError):
     """The disk that holds the stages is full."""
 
     code = "STAGE_FULL"
+    exit_code = 5
     http_status = 507
 
 
@@ -52,11 +53,11 @@ def full_disk_reported(what: str) -> Iterator[None]:
     """Turn "no space left" and "quota exceeded" into :class:`StageFullError` about ``what``."""
     try:
         yield
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+    except (OSError, StoreFullError) as error:
+        if isinstance(error, OSError) and not is_disk_full(error):
             raise
         raise StageFullError(
             f"{what}: the disk is full",
             cause=str(error),
-            hint="free some space, or put the data directory (BUILDNET_HOME) on a larger disk",
+            hint="free some space there; on the data directory's disk `buildnet cache gc` helps",
         ) from error

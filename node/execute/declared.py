@@ -1,0 +1,55 @@
+"""The outputs that an action declares: plain paths, whole directories, patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from buildnet.pool.glob import Patterns, is_pattern, literal_prefix, unescape
+
+
+class DeclaredOutputs:
+    """Declared outputs by kind, relative to the input root.
+
+    ``plain`` paths must exist after the command (file, directory or link). ``optional`` paths
+    (written ``directory/**``) are taken as a whole too but may be absent. ``patterns`` match files
+    that the command wrote.
+    """
+
+    def __init__(self, outputs: Iterable[str]) -> None:
+        plain: list[str] = []
+        optional: list[str] = []
+        patterns: list[str] = []
+        for output in outputs:
+            directory = output.removesuffix("/**")
+            if not is_pattern(output):
+                plain.append(unescape(output).strip("/"))
+            elif directory != output and not is_pattern(directory):
+                optional.append(unescape(directory).strip("/"))
+            else:
+                patterns.append(output)
+        self.plain = tuple(dict.fromkeys(plain))
+        self.optional = tuple(path for path in dict.fromkeys(optional) if path not in self.plain)
+        self.patterns = Patterns(patterns)
+        self.pattern_roots = tuple(sorted({literal_prefix(pattern) for pattern in patterns}))
+        self._whole = frozenset((*self.plain, *self.optional))
+
+    def is_whole(self, path: str) -> bool:
+        """Whether exactly this path is declared as a whole."""
+        return path in self._whole
+
+    def covers(self, path: str) -> bool:
+        """Whether a file at ``path`` is a declared output."""
+        end = len(path)
+        while end > 0:
+            if path[:end] in self._whole:
+                return True
+            end = path.rfind("/", 0, end)
+        return bool(self.patterns.patterns) and bool(self.patterns.matching(path))
+
+    def outermost(self) -> tuple[str, ...]:
+        """Return the paths declared as a whole that are not below another such path, sorted."""
+        found: list[str] = []
+        for path in sorted(self._whole, key=lambda path: path.split("/")):
+            if not found or not path.startswith(found[-1] + "/"):
+                found.append(path)
+        return tuple(found)

@@ -1,0 +1,277 @@
+"""Running an action: the border between deciding that it runs and how it is isolated."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from buildnet.mesh.digest import Digest
+from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.collection import Collector, IsNew
+from buildnet.node.execute.declared import DeclaredOutputs
+from buildnet.node.execute.errors import full_disk_reported
+from buildnet.node.execute.hints import LOG_TAIL_BYTES, hints_of_failure
+from buildnet.node.execute.mounts import Mount
+from buildnet.node.execute.process import OUTPUT_LIMIT_BYTES, ProcessOutcome, run_process
+from buildnet.node.execute.process_tree import ACTION_VARIABLE
+from buildnet.node.execute.removal import remove_tree
+from buildnet.node.execute.staging import SOURCE_EPOCH_NS, staged
+from buildnet.node.store.files import RACY_NS
+from buildnet.node.store.holds import BlobAccess
+from buildnet.pool.tree import DirectoryTree, FileEntry
+
+logger = logging.getLogger(__name__)
+
+OnOutput = Callable[[bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRequest:
+    """An action that is to run.
+
+    ``command`` is a shell command line, run in ``working_directory`` (relative to the input root,
+    made if missing) with exactly ``environment``, to which the executor adds HOME, TMPDIR and
+    BUILDNET_ACTION. ``outputs`` are plain paths or patterns relative to the input root.
+    ``workspace`` serves only for hints. ``on_collected`` is called with the directory in which the
+    command ran after its outputs were collected and before that directory is removed; it may move
+    things out of it.
+    """
+
+    action: Digest
+    command: str
+    working_directory: str
+    environment: Mapping[str, str]
+    inputs: DirectoryTree
+    mounts: tuple[Mount, ...]
+    outputs: tuple[str, ...]
+    timeout_s: float | None
+    output_limit_bytes: int = OUTPUT_LIMIT_BYTES
+    workspace: Path | None = None
+    on_collected: Callable[[Path], None] | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """How an action ended.
+
+    ``log`` is the merged stdout and stderr. ``outputs`` is rooted like the inputs and holds only
+    declared outputs; None if the command failed or ``missing_outputs`` names some. ``undeclared``
+    are files written besides the outputs. ``input_changed``: a source changed while the command ran
+    (only without a stage).
+    """
+
+    outcome: ProcessOutcome
+    log: Digest
+    outputs: DirectoryTree | None
+    missing_outputs: tuple[str, ...] = ()
+    undeclared: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
+    input_changed: bool = False
+
+
+class Executor(Protocol):
+    """Runs actions with one level of isolation. Thread-safe; blocks the calling thread."""
+
+    @property
+    def isolation(self) -> str:
+        """The level's name, part of an action's key and of its result."""
+        ...
+
+    def execute(
+        self, request: ExecutionRequest, hold: BlobAccess, on_output: OnOutput, cancel: CancelToken
+    ) -> Execution:
+        """Run the action; a command that fails is an outcome, not an error.
+
+        Raises:
+            ExecutionError: the action could not be run, or its outputs can't be stored.
+            MissingBlobError: an input is not in the store (any more).
+            StoreFullError: no room for the outputs.
+        """
+        ...
+
+
+class StagedExecutor:
+    """Runs actions on private copies of their inputs, without namespaces."""
+
+    isolation = "staged"
+
+    def __init__(self, work: Path) -> None:
+        """Use ``work``, which no other process uses, for stages; leftovers in it are removed."""
+        self._work = work
+        self._running: set[str] = set()
+        self._ended = threading.Condition()
+        work.mkdir(parents=True, exist_ok=True)
+        for left in work.iterdir():
+            try:
+                remove_tree(left)
+            except OSError as error:
+                logger.warning("%s can't be removed: %s", left, error)
+
+    def execute(
+        self, request: ExecutionRequest, hold: BlobAccess, on_output: OnOutput, cancel: CancelToken
+    ) -> Execution:
+        """See :meth:`Executor.execute`. One action asked for twice runs once after the other."""
+        declared = DeclaredOutputs(request.outputs)
+        with (
+            self._alone(request.action),
+            staged(
+                self._work,
+                request.action,
+                request.inputs,
+                hold,
+                mounts=request.mounts,
+                outputs=declared,
+                working_directory=request.working_directory,
+            ) as stage,
+        ):
+            private = {"HOME": str(stage.home), "TMPDIR": str(stage.temporary)}
+            outcome = _run(request, stage.root, private, stage.log, on_output, cancel)
+            collector = Collector(
+                stage.root, request.inputs, declared, _written_in_stage(request.inputs)
+            )
+            return _conclude(
+                request, outcome, stage.root, stage.log, collector, hold, in_place=False
+            )
+
+    @contextmanager
+    def _alone(self, action: Digest) -> Iterator[None]:
+        with self._ended:
+            self._ended.wait_for(lambda: action.hash not in self._running)
+            self._running.add(action.hash)
+        try:
+            yield
+        finally:
+            with self._ended:
+                self._running.remove(action.hash)
+                self._ended.notify_all()
+
+
+class WorkspaceExecutor:
+    """Runs actions in the workspace itself: no copies, no protection, never for other nodes."""
+
+    isolation = "workspace"
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def execute(
+        self, request: ExecutionRequest, hold: BlobAccess, on_output: OnOutput, cancel: CancelToken
+    ) -> Execution:
+        """See :meth:`Executor.execute`. Undeclared outputs are not looked for."""
+        declared = DeclaredOutputs(request.outputs)
+        for path in (request.working_directory, *map(os.path.dirname, declared.plain)):
+            (self._root / path).mkdir(parents=True, exist_ok=True)
+        before = self._stats(request.inputs)
+        started_ns = time.time_ns() - RACY_NS  # files are dated by a coarser clock
+
+        def is_new(path: str, status: os.stat_result) -> bool:
+            return path not in before or status.st_mtime_ns >= started_ns
+
+        with tempfile.TemporaryDirectory(prefix="buildnet-") as name:
+            private = Path(name)
+            home, log = private / "home", private / "log"
+            home.mkdir()
+            variables = {"HOME": str(home), "TMPDIR": name}
+            outcome = _run(request, self._root, variables, log, on_output, cancel)
+            changed = self._stats(request.inputs) != before
+            collector = Collector(self._root, request.inputs, declared, is_new)
+            execution = _conclude(request, outcome, self._root, log, collector, hold, in_place=True)
+        return replace(execution, input_changed=changed)
+
+    def _stats(self, inputs: DirectoryTree) -> dict[str, tuple[int, int, int, int] | None]:
+        """Return what tells one version of an input from another, by path."""
+        stats: dict[str, tuple[int, int, int, int] | None] = {}
+        for path, _ in inputs.leaves():
+            try:
+                status = (self._root / path).lstat()
+            except OSError:
+                stats[path] = None
+            else:
+                stats[path] = (
+                    status.st_ino,
+                    status.st_size,
+                    status.st_mtime_ns,
+                    status.st_mode,
+                )
+        return stats
+
+
+def _run(
+    request: ExecutionRequest,
+    root: Path,
+    private: Mapping[str, str],
+    log: Path,
+    on_output: OnOutput,
+    cancel: CancelToken,
+) -> ProcessOutcome:
+    environment = {**request.environment, **private, ACTION_VARIABLE: request.action.hash}
+    with full_disk_reported("keeping the command's output"), log.open("wb") as file:
+        return run_process(
+            ["/bin/sh", "-c", request.command],
+            root / request.working_directory,
+            environment,
+            timeout_s=request.timeout_s,
+            on_output=on_output,
+            cancel=cancel,
+            log=file,
+            output_limit_bytes=request.output_limit_bytes,
+        )
+
+
+def _written_in_stage(inputs: DirectoryTree) -> IsNew:
+    """Return what tells files that a command wrote: all inputs were given one date."""
+
+    def is_new(path: str, status: os.stat_result) -> bool:
+        if status.st_mtime_ns != SOURCE_EPOCH_NS:
+            return True
+        entry = inputs.find(path)
+        if isinstance(entry, FileEntry):
+            return entry.digest.size_bytes != status.st_size
+        return entry is None
+
+    return is_new
+
+
+def _conclude(
+    request: ExecutionRequest,
+    outcome: ProcessOutcome,
+    root: Path,
+    log: Path,
+    collector: Collector,
+    hold: BlobAccess,
+    *,
+    in_place: bool,
+) -> Execution:
+    stored_log = hold.put_file(log)
+    if not outcome.succeeded:
+        stopped = outcome.cancelled or outcome.timed_out
+        workspace = None if in_place else request.workspace
+        hints = () if stopped else _hints(request, outcome, root, log, workspace)
+        return Execution(outcome, stored_log, None, hints=hints)
+    missing = collector.missing()
+    outputs = None if missing else collector.collect(hold)
+    undeclared = () if in_place else collector.undeclared()
+    if outputs is not None and request.on_collected is not None:
+        request.on_collected(root)
+    return Execution(outcome, stored_log, outputs, missing, undeclared)
+
+
+def _hints(
+    request: ExecutionRequest,
+    outcome: ProcessOutcome,
+    root: Path,
+    log: Path,
+    workspace: Path | None,
+) -> tuple[str, ...]:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
+        tail = file.read().decode(errors="replace")
+    return hints_of_failure(tail, outcome.exit_code, root, request.working_directory, workspace)

@@ -1,0 +1,96 @@
+"""Why a command may have failed: what it looked for and did not find in its stage."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+HINTS_AT_MOST = 5
+LOG_TAIL_BYTES = 64 << 10
+
+_CANDIDATES_AT_MOST = 300
+_DIRECTORIES_AT_MOST = 20
+_COMPLAINT = re.compile(
+    r"no such file|not found|cannot find|can't find|can ?not open|can't open|cannot open|enoent"
+    r"|does not exist|doesn't exist|could not (?:open|find|read|load|resolve)|unable to"
+    r"|no module named|failed to (?:open|find|load|resolve|read)|no rule to make target",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[\w@+~./-]+")
+_PYTHON_MODULE = re.compile(r"No module named '([\w.]+)'")
+_COMMAND_NOT_FOUND = re.compile(r"^.*?([^\s:]+): (?:command )?not found$", re.MULTILINE)
+_MODULE_ENDINGS = ("", ".js", ".ts", ".mjs", ".cjs", ".tsx", ".jsx", ".json", ".py", ".h")
+_MODULE_ENTRIES = ("/index.js", "/index.ts", "/package.json", "/__init__.py")
+_HIDDEN = {".git", ".hg", ".svn", "node_modules"}
+
+
+def hints_of_failure(
+    log_tail: str, exit_code: int, stage_root: Path, working_directory: str, workspace: Path | None
+) -> tuple[str, ...]:
+    """Return what a failed command's output suggests, at most :data:`HINTS_AT_MOST` sentences."""
+    hints: list[str] = []
+    if exit_code == 127:
+        hints += (
+            f"command not found: {command}: install it on this host, or add the package that "
+            "provides it to dependencies"
+            for command in dict.fromkeys(_COMMAND_NOT_FOUND.findall(log_tail))
+        )
+    if workspace is not None:
+        hints += (
+            f"{path} exists in the workspace but is not an input of this package: add it to "
+            "sources, or add the package that owns it to dependencies"
+            for path in undeclared_inputs(log_tail, stage_root, working_directory, workspace)
+        )
+    return tuple(hints[:HINTS_AT_MOST])
+
+
+def undeclared_inputs(
+    log_tail: str, stage_root: Path, working_directory: str, workspace: Path
+) -> tuple[str, ...]:
+    """Return the paths that complaints name, that the stage lacks and the workspace has."""
+    roots = {str(stage_root), os.path.realpath(stage_root)}
+    # A relative path is relative to the working directory, to the root, or to the file at fault.
+    mentioned = [
+        path.rpartition("/")[0]
+        for word in _WORD.findall(log_tail)
+        if "/" in word
+        for path in _inside(word, roots, [working_directory, ""])
+        if (stage_root / path).is_file()
+    ]
+    directories = list(dict.fromkeys([working_directory, "", *mentioned]))[:_DIRECTORIES_AT_MOST]
+    found: dict[str, None] = {}
+    for candidate in _candidates(log_tail, roots, directories):
+        if not os.path.lexists(stage_root / candidate) and (workspace / candidate).is_file():
+            found[candidate] = None
+            if len(found) == HINTS_AT_MOST:
+                break
+    return tuple(found)
+
+
+def _candidates(log_tail: str, roots: set[str], directories: list[str]) -> Iterator[str]:
+    words: dict[str, None] = {}
+    for line in log_tail.splitlines():
+        if _COMPLAINT.search(line):
+            words.update(dict.fromkeys(_WORD.findall(line)))
+            words.update(
+                dict.fromkeys(name.replace(".", "/") for name in _PYTHON_MODULE.findall(line))
+            )
+    for word in list(words)[:_CANDIDATES_AT_MOST]:
+        for path in _inside(word.rstrip("."), roots, directories):
+            if not _HIDDEN.intersection(path.split("/")):
+                for ending in (*_MODULE_ENDINGS, *_MODULE_ENTRIES):
+                    yield path + ending
+
+
+def _inside(word: str, roots: set[str], directories: list[str]) -> Iterator[str]:
+    """Yield the places below the root that a path in the output may mean."""
+    if word.startswith("/"):
+        places = [word.removeprefix(root + "/") for root in roots if word.startswith(root + "/")]
+    else:
+        places = [f"{directory}/{word}" if directory else word for directory in directories]
+    for place in places:
+        path = os.path.normpath(place)
+        if path != "." and not path.startswith(("/", "../")) and path != "..":
+            yield path

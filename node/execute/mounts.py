@@ -1,0 +1,118 @@
+"""Showing an unpacked tree (``node_modules``) in a stage, without copying it.
+
+A mount is a real directory of symbolic links, so that tools can add to it and write their caches
+there, while 50,000 files cost a few hundred links:
+
+- links between packages stay what they are and therefore lead to the stage's own copies,
+- scope directories (``@scope``) are directories of the same kind,
+- caches are empty directories,
+- everything else leads to the source.
+
+A file that is reached through a link has its real path in the source; what it requires it finds
+there. A workspace package that an installed package requires (not the other way round) is therefore
+not the stage's copy.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildnet.node.execute.errors import StageError
+from buildnet.node.execute.links import lexical_target
+
+CACHES = frozenset({".cache", ".parcel-cache", ".turbo", ".vite", ".vite-temp"})
+"""Directories of ``node_modules`` that tools write to: scratch, never input or output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """An unpacked tree, shown in the stage at ``path`` (``packages/a/node_modules``)."""
+
+    path: str
+    source: Path
+
+
+def show(mount: Mount, root: Path) -> None:
+    """Make the mount in the stage ``root``. Entries that the stage has already stay.
+
+    Raises:
+        StageError: the source is not a directory.
+    """
+    if not mount.source.is_dir():
+        raise StageError(
+            f"{mount.path}: the tree to be shown there is missing ({mount.source})",
+            hint="install the dependencies again",
+        )
+    _Mounting(mount, root).directory(mount.source.absolute(), mount.path, top=True)
+
+
+class _Mounting:
+    def __init__(self, mount: Mount, root: Path) -> None:
+        self._root = root
+        self._workspace = _workspace_of(mount)
+        self._linked: set[str] = set()  # paths that lead to workspace packages
+
+    def directory(self, source: Path, path: str, *, top: bool) -> None:
+        (self._root / path).mkdir(parents=True, exist_ok=True)
+        with os.scandir(source) as entries:
+            # Commands last: by then it is known which packages are the stage's own.
+            listed = sorted(entries, key=lambda entry: (entry.name == ".bin", entry.name))
+        for entry in listed:
+            there = f"{path}/{entry.name}"
+            if entry.is_symlink():
+                self._link(entry, path, there)
+            elif not entry.is_dir():
+                self._lead(entry, there)
+            elif top and entry.name in CACHES:
+                (self._root / there).mkdir(exist_ok=True)
+            elif (top and entry.name.startswith("@")) or (
+                entry.name == ".bin" and self._has_own_commands(Path(entry.path), there)
+            ):
+                self.directory(Path(entry.path), there, top=False)
+            else:
+                self._lead(entry, there)
+
+    def _link(self, entry: os.DirEntry[str], directory: str, there: str) -> None:
+        target = str(Path(entry.path).readlink())
+        if target.startswith("/") and self._workspace is not None:
+            inside = os.path.relpath(target, self._workspace)
+            if not inside.startswith(".."):
+                target = os.path.relpath(inside, directory)
+        leads_to = lexical_target(directory, target)
+        if leads_to is None:
+            self._lead(entry, there)
+            return
+        if "node_modules" not in leads_to.split("/"):
+            self._linked.add(there)
+        self._make(target, there)
+
+    def _has_own_commands(self, source: Path, path: str) -> bool:
+        """Whether a command of a workspace package is in a ``.bin`` directory."""
+        if not self._linked:
+            return False
+        with os.scandir(source) as entries:
+            for entry in entries:
+                if not entry.is_symlink():
+                    continue
+                leads_to = lexical_target(path, str(Path(entry.path).readlink())) or ""
+                if any(leads_to.startswith(package + "/") for package in self._linked):
+                    return True
+        return False
+
+    def _lead(self, entry: os.DirEntry[str], there: str) -> None:
+        self._make(entry.path, there)
+
+    def _make(self, target: str, there: str) -> None:
+        if not os.path.lexists(place := self._root / there):
+            place.symlink_to(target)
+
+
+def _workspace_of(mount: Mount) -> Path | None:
+    """Return the directory in which the source stands as it is to stand in the stage."""
+    source = mount.source.absolute()
+    parts = Path(mount.path).parts
+    if source.parts[-len(parts) :] != parts:
+        return None
+    return Path(*source.parts[: -len(parts)])

@@ -1,0 +1,168 @@
+"""The private directory in which an action runs: copies of its inputs and nothing else.
+
+    work/<first 16 hexadecimal digits of the action>/
+        root/   the input root; the command's working directory is in it
+        home/   HOME
+        tmp/    TMPDIR
+        log     what the command prints
+
+The same action always gets the same path, so that paths which a command embeds repeat. Files are
+copies, never hard links: no action can alter the store.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildnet.mesh.digest import Digest
+from buildnet.node.execute.declared import DeclaredOutputs
+from buildnet.node.execute.errors import StageError, full_disk_reported
+from buildnet.node.execute.links import stays_inside
+from buildnet.node.execute.mounts import Mount, show
+from buildnet.node.execute.removal import discard, remove_tree
+from buildnet.node.store.holds import BlobAccess
+from buildnet.pool.tree import DirectoryTree, FileEntry, LinkEntry, plain_name
+
+SOURCE_EPOCH_S = 315_532_800
+"""Modification time of every input: 1980-01-01, the earliest that a zip archive can hold."""
+
+SOURCE_EPOCH_NS = SOURCE_EPOCH_S * 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage that stands."""
+
+    directory: Path
+
+    @property
+    def root(self) -> Path:
+        return self.directory / "root"
+
+    @property
+    def home(self) -> Path:
+        return self.directory / "home"
+
+    @property
+    def temporary(self) -> Path:
+        return self.directory / "tmp"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "log"
+
+
+@contextmanager
+def staged(
+    work: Path,
+    action: Digest,
+    inputs: DirectoryTree,
+    blobs: BlobAccess,
+    *,
+    mounts: Iterable[Mount] = (),
+    outputs: DeclaredOutputs | None = None,
+    working_directory: str = "",
+) -> Iterator[Stage]:
+    """Make the action's stage anew and remove it afterwards.
+
+    Parents of plain outputs and the working directory are made, outputs are not.
+
+    Raises:
+        StageError: an input can't be put there; StageFullError: the disk is full.
+    """
+    stage = Stage(work / action.hash[:16])
+    try:
+        try:
+            with full_disk_reported(f"staging action {action.hash[:12]}"):
+                _make(stage, inputs, blobs, mounts, outputs, working_directory)
+        except OSError as error:
+            raise StageError(
+                f"the stage {stage.directory} can't be made",
+                cause=str(error),
+                hint="see that the data directory (BUILDNET_HOME) is writable",
+            ) from error
+        yield stage
+    finally:
+        discard(stage.directory)
+
+
+def _make(
+    stage: Stage,
+    inputs: DirectoryTree,
+    blobs: BlobAccess,
+    mounts: Iterable[Mount],
+    outputs: DeclaredOutputs | None,
+    working_directory: str,
+) -> None:
+    remove_tree(stage.directory)
+    for directory in (stage.root, stage.home, stage.temporary):
+        directory.mkdir(parents=True)
+    copied = copy_tree(inputs, stage.root, blobs)
+    for mount in mounts:
+        show(mount, stage.root)
+    wanted = [working_directory]
+    if outputs is not None:
+        wanted += [path.rpartition("/")[0] for path in outputs.plain]
+    for path in wanted:
+        _directory(stage.root, path)
+    for directory in copied:  # made last: filling a directory changes its time
+        os.utime(directory, ns=(SOURCE_EPOCH_NS, SOURCE_EPOCH_NS))
+
+
+def copy_tree(tree: DirectoryTree, destination: Path, blobs: BlobAccess) -> list[Path]:
+    """Copy a tree into an empty directory, files and links dated :data:`SOURCE_EPOCH_S`.
+
+    Returns all its directories, whose dates are up to the caller.
+
+    Raises:
+        StageError: a link leads out of the tree.
+    """
+    copied: list[Path] = []
+    _copy(tree, tree, "", destination, blobs, copied)
+    return copied
+
+
+def _copy(
+    whole: DirectoryTree,
+    tree: DirectoryTree,
+    at: str,
+    destination: Path,
+    blobs: BlobAccess,
+    copied: list[Path],
+) -> None:
+    for name, entry in tree.entries.items():
+        there = destination / plain_name(name)
+        if isinstance(entry, FileEntry):
+            blobs.copy_to(entry.digest, there, entry.executable, SOURCE_EPOCH_NS)
+        elif isinstance(entry, LinkEntry):
+            if not stays_inside(whole, at, entry.target):
+                path = f"{at}/{name}" if at else name
+                raise StageError(
+                    f"{path} is a symbolic link that leads out of the inputs: {entry.target}",
+                    hint="replace the link by what it stands for, or exclude it from the sources",
+                )
+            there.symlink_to(entry.target)
+            os.utime(there, ns=(SOURCE_EPOCH_NS, SOURCE_EPOCH_NS), follow_symlinks=False)
+        else:
+            there.mkdir()
+            _copy(whole, entry, f"{at}/{name}" if at else name, there, blobs, copied)
+    copied.append(destination)
+
+
+def _directory(root: Path, path: str) -> None:
+    """Make a directory of the stage and its parents."""
+    here = root
+    for name in path.split("/") if path else ():
+        here = here / plain_name(name)
+        if not here.is_dir():
+            try:
+                here.mkdir()
+            except FileExistsError:
+                raise StageError(
+                    f"{path} has to be a directory, but {here.relative_to(root)} is a file",
+                    hint="an output's directory can't be an input file",
+                ) from None

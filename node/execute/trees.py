@@ -1,0 +1,163 @@
+"""Dependency trees unpacked once and shown to many actions.
+
+store/trees/<hash of the install action>/              as the install left it: node_modules/ …
+store/trees/<hash of the install action>.fingerprint   what ``stat`` said of it then
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import stat
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from xxhash import xxh3_128
+
+from buildnet.mesh.digest import Digest
+from buildnet.node.execute.errors import full_disk_reported
+from buildnet.node.execute.removal import discard, remove_tree
+from buildnet.node.execute.staging import copy_tree
+from buildnet.node.store.holds import BlobAccess
+from buildnet.pool.tree import DirectoryTree
+
+logger = logging.getLogger(__name__)
+
+_FINGERPRINT = ".fingerprint"
+_PARTIAL = ".partial"
+
+
+class UnpackedTrees:
+    """The unpacked trees of one node, by key. Thread-safe.
+
+    Files are read-only. A tree is compared with its fingerprint (paths, sizes, modification times,
+    inodes) whenever it is asked for, and unpacked again if someone has altered it.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._key_locks: dict[str, threading.Lock] = {}
+        directory.mkdir(parents=True, exist_ok=True)
+        for left in directory.glob(f"*{_PARTIAL}*"):
+            discard(left)
+
+    def adopt(self, key: Digest, root: Path, paths: Iterable[str]) -> Path:
+        """Move a finished install out of its stage ``root``: the directories at ``paths``.
+
+        Paths that do not exist are left out. The stage must be on the same file system. Returns the
+        tree's directory; a tree that is there already is kept.
+        """
+        with self._only(key):
+            place = self._directory / key.hash
+            if self._is_intact(place):
+                return place
+            with self._replacing(place) as partial:
+                for path in paths:
+                    if (root / path).is_dir():
+                        (partial / path).parent.mkdir(parents=True, exist_ok=True)
+                        (root / path).rename(partial / path)
+            return place
+
+    def ensure(self, key: Digest, tree: DirectoryTree, blobs: BlobAccess) -> Path:
+        """Return the directory that holds ``tree``, unpacking it if it is missing or altered.
+
+        Raises:
+            StageError: the tree holds a link that leads out of it; StageFullError: no room.
+            MissingBlobError: the store has lost a part of it: install again.
+        """
+        with self._only(key):
+            place = self._directory / key.hash
+            if self._is_intact(place):
+                os.utime(_fingerprint_file(place))
+                return place
+            if place.exists():
+                logger.warning("the tree %s was altered: it is unpacked again", place)
+            with (
+                full_disk_reported(f"unpacking tree {key.hash[:12]}"),
+                self._replacing(place) as partial,
+            ):
+                copy_tree(tree, partial, blobs)
+            return place
+
+    def prune(self, keep: int) -> int:
+        """Remove all but the ``keep`` trees that were asked for last; returns how many went.
+
+        Only for times when no action runs.
+        """
+        files = self._directory.glob(f"*{_FINGERPRINT}")
+        by_use = sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True)
+        for file in by_use[keep:]:
+            file.unlink()
+            discard(file.with_name(file.name.removesuffix(_FINGERPRINT)))
+        return len(by_use[keep:])
+
+    @contextmanager
+    def _only(self, key: Digest) -> Iterator[None]:
+        with self._lock:
+            lock = self._key_locks.setdefault(key.hash, threading.Lock())
+        with lock:
+            yield
+
+    @contextmanager
+    def _replacing(self, place: Path) -> Iterator[Path]:
+        """Give a directory to fill that then becomes the tree. Without a fingerprint it is none."""
+        partial = place.with_name(place.name + _PARTIAL)
+        remove_tree(partial)
+        partial.mkdir()
+        try:
+            yield partial
+            _make_read_only(partial)
+            _fingerprint_file(place).unlink(missing_ok=True)
+            if place.exists():
+                old = place.with_name(f"{place.name}{_PARTIAL}-old")
+                place.rename(old)
+                discard(old)
+            partial.rename(place)
+            _fingerprint_file(place).write_text(_fingerprint(place))
+        finally:
+            remove_tree(partial)
+
+    @staticmethod
+    def _is_intact(place: Path) -> bool:
+        try:
+            expected = _fingerprint_file(place).read_text()
+        except FileNotFoundError:
+            return False
+        return place.is_dir() and _fingerprint(place) == expected
+
+
+def _fingerprint_file(place: Path) -> Path:
+    return place.with_name(place.name + _FINGERPRINT)
+
+
+def _walk(directory: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:
+    with os.scandir(directory) as listed:
+        entries = sorted(listed, key=lambda entry: entry.name)
+    for entry in entries:
+        yield prefix + entry.name, entry
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(entry.path, f"{prefix}{entry.name}/")
+
+
+def _fingerprint(place: Path) -> str:
+    hasher = xxh3_128()
+    for path, entry in _walk(str(place)):
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):  # its date changes with a file that came and went
+            described = f"{path}\0{status.st_ino}\0"
+        else:
+            described = (
+                f"{path}\0{status.st_ino} {status.st_mode} {status.st_size} {status.st_mtime_ns}\0"
+            )
+        hasher.update(os.fsencode(described))
+    return hasher.hexdigest()
+
+
+def _make_read_only(directory: Path) -> None:
+    for _, entry in _walk(str(directory)):
+        status = entry.stat(follow_symlinks=False)
+        if stat.S_ISREG(status.st_mode):
+            Path(entry.path).chmod(0o555 if status.st_mode & stat.S_IXUSR else 0o444)
