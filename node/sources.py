@@ -47,7 +47,7 @@ class SourceReader:
     """Reads sources of one workspace during one build. For one thread at a time.
 
     ``table`` holds the digests between builds, ``rules`` the decisions of ignore files; ``clock``
-    is ``time.time_ns``.
+    is ``time.time_ns``. ``touched`` are the files that had to be hashed so far.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class SourceReader:
         self._rules = rules or IgnoreRules()
         self._clock = clock
         self._listings: dict[str, Listing] = {}
-        self._leaves: dict[str, Leaf | None] = {}
-        self._touched: set[str] = set()
+        self._leaves: dict[str, Leaf] = {}
+        self.touched: set[str] = set()
         self._changed: set[str] = set()
         self._chains: dict[str, Chain] = {}
         self._exclusions: dict[int, tuple[Sequence[str], Patterns]] = {}
@@ -178,14 +178,13 @@ class SourceReader:
 
     def leaf(self, path: str, entry: os.DirEntry[str]) -> Leaf | None:
         """Return the file or link at ``path``; None if it is gone by now."""
-        try:
-            return self._leaves[path]
-        except KeyError:
-            pass
+        leaf = self._leaves.get(path)
+        if leaf is not None:
+            return leaf
         try:
             leaf = self._link(path, entry) if entry.is_symlink() else self._file(path, entry)
         except (FileNotFoundError, NotADirectoryError):
-            leaf = None
+            return None
         self._leaves[path] = leaf
         return leaf
 
@@ -199,7 +198,7 @@ class SourceReader:
     def _digest(self, full_path: str, path: str) -> Digest:
         before = self._table.previous(path)
         digest = digest_file(full_path, path, self._table, self._clock)
-        self._touched.add(path)
+        self.touched.add(path)
         if digest != before:
             self._changed.add(path)
         return digest
@@ -247,10 +246,6 @@ class SourceReader:
     def decisions(self, directory: str, chain: Chain) -> dict[str, bool]:
         """Return what was decided about the names in ``directory``, see :class:`IgnoreRules`."""
         return self._rules.decisions(directory, chain)
-
-    def is_touched(self, path: str) -> bool:
-        """Return whether the file had to be read again in this build."""
-        return path in self._touched
 
     def _whole(self, path: str) -> DirectoryTree | Leaf | None:
         parent, _, name = path.rpartition("/")
@@ -316,7 +311,9 @@ class _Walk:
                     continue
             outputs_below = Patterns.step(outputs, name) if outputs else ()
             excluded_below = Patterns.step(excluded, name) if excluded else ()
-            if _reached(outputs_below) or _reached(excluded_below):
+            if (outputs_below and _reached(outputs_below)) or (
+                excluded_below and _reached(excluded_below)
+            ):
                 continue
             if is_directory:
                 tree = self._default(below, outputs_below, excluded_below)
@@ -349,7 +346,9 @@ class _Walk:
                 continue
             outputs_below = Patterns.step(outputs, name) if outputs else ()
             excluded_below = Patterns.step(excluded, name) if excluded else ()
-            if _reached(outputs_below) or _reached(excluded_below):
+            if (outputs_below and _reached(outputs_below)) or (
+                excluded_below and _reached(excluded_below)
+            ):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 tree = self.matching(prefix + name, after, held_here, outputs_below, excluded_below)
@@ -371,7 +370,7 @@ class _Walk:
 
     def _take(self, path: str, entry: os.DirEntry[str]) -> Leaf | None:
         leaf = self._reader.leaf(path, entry)
-        if self._reader.is_touched(path):
+        if path in self._reader.touched:
             self.touched.add(path)
         if isinstance(leaf, LinkEntry):
             target = lexical_target(path.rpartition("/")[0], leaf.target)
@@ -416,7 +415,10 @@ def compiled_reaching(patterns: tuple[str, ...]) -> Patterns:
 
 
 def _reached(state: State) -> bool:
-    return any(node.matches or node.everything for node in state)
+    for node in state:  # noqa: SIM110  (runs for every file: a generator costs as much again)
+        if node.matches or node.everything:
+            return True
+    return False
 
 
 def _check_name(directory: str, name: str) -> None:

@@ -11,7 +11,7 @@ descends only where something can match.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from functools import lru_cache
 from typing import Final
 
@@ -132,9 +132,9 @@ class Patterns:
     def matching(self, path: str) -> frozenset[int]:
         """Return the numbers of the patterns that the file at ``path`` matches."""
         state = self.start
-        held: set[int] = set()
+        held: Set[int] = frozenset()
         for name in path.split("/"):
-            held = set() if name in SKIPPED else held | everything(state)
+            held = frozenset() if name in SKIPPED else held | everything(state)
             state = self.step(state, name)
         return frozenset(held | matched(state))
 
@@ -153,16 +153,20 @@ class Patterns:
         return frozenset(found)
 
 
-def matched(state: State) -> set[int]:
+def matched(state: State) -> Set[int]:
     """Return the numbers of the patterns that end at ``state``."""
+    if len(state) == 1:
+        return state[0].matches
     found: set[int] = set()
     for node in state:
         found |= node.matches
     return found
 
 
-def everything(state: State) -> set[int]:
+def everything(state: State) -> Set[int]:
     """Return the numbers of the patterns that hold all that is below ``state``."""
+    if len(state) == 1:
+        return state[0].everything
     found: set[int] = set()
     for node in state:
         found |= node.everything
