@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.store.blobs import CHUNK_BYTES, BlobFiles, open_source
+from buildnet.node.store.blobs import CHUNK_BYTES, BlobFiles, key_of, open_source
 from buildnet.node.store.collection import Collector
 from buildnet.node.store.errors import (
     DamagedBlobError,
@@ -63,7 +63,8 @@ class BlobStore:
             for hash in hold.hashes:
                 self._held.release(hash)
             hold.hashes.clear()
-        self._room_for(self._collector.hold_closed)
+        if not self._index.closed:
+            self._room_for(self._collector.hold_closed)
 
     # Blobs
 
@@ -179,7 +180,7 @@ class BlobStore:
         """Whether the blob is there; if so it is used now. The lock is held."""
         if not self._files.present(digest):
             return False
-        hash = bytes.fromhex(digest.hash)
+        hash = key_of(digest.hash)
         used_at_ms = self._index.used_at_ms(hash)
         if used_at_ms is None:
             self._index.add(digest)  # a power failure took the row and left the file
@@ -207,9 +208,9 @@ class BlobStore:
     @contextmanager
     def _reading(self, digest: Digest, hold: Hold | None) -> Iterator[None]:
         """Around the reading of a blob: hold it, note the use, drop it if it turns out damaged."""
+        hash = key_of(digest.hash)
         if hold is not None:
             self.retain(hold, (digest,))
-        hash = bytes.fromhex(digest.hash)
         try:
             yield
         except DamagedBlobError as error:

@@ -75,8 +75,7 @@ class BlobFiles:
         Raises:
             ValueError: ``hash`` is not 64 lower-case hexadecimal digits.
         """
-        if not _NAME.fullmatch(hash):
-            raise ValueError(f"not a BLAKE3 hash: {hash[:80]!r}")
+        key_of(hash)
         return f"{self._blobs}/{hash[:2]}/{hash}"
 
     def exists(self, hash: str) -> bool:
@@ -324,6 +323,17 @@ def open_source(path: Path) -> Iterator[io.FileIO]:
         )
     with io.FileIO(descriptor, "rb") as file:
         yield file
+
+
+def key_of(hash: str) -> bytes:
+    """Return the 32 bytes that a hash stands for.
+
+    Raises:
+        ValueError: ``hash`` is not 64 lower-case hexadecimal digits.
+    """
+    if not _NAME.fullmatch(hash):
+        raise ValueError(f"not a BLAKE3 hash: {hash[:80]!r}")
+    return bytes.fromhex(hash)
 
 
 def remove(path: str) -> None:

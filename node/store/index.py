@@ -110,6 +110,11 @@ class Index:
         return hash in self._used
 
     @property
+    def closed(self) -> bool:
+        """Whether the store was closed."""
+        return self._journal.closed
+
+    @property
     def gathered(self) -> int:
         """How many changes wait to be written."""
         return len(self._added) + len(self._used) + len(self._used_actions)

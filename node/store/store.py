@@ -21,7 +21,7 @@ from buildnet.node.store.actions import (
     put_run,
 )
 from buildnet.node.store.blob_store import BlobStore
-from buildnet.node.store.blobs import BlobFiles
+from buildnet.node.store.blobs import BlobFiles, key_of
 from buildnet.node.store.collection import CollectReport
 from buildnet.node.store.database import Database
 from buildnet.node.store.errors import (
@@ -130,7 +130,8 @@ class Store(BlobStore):
                 journal = PutJournal(directory / "puts.journal")
                 try:
                     index = Index(database, journal, lambda: int(clock() * 1000))
-                    adoption.adopt(files, index, journal)
+                    store = cls(files, database, journal, index, capacity_bytes, verify)
+                    store._room_for(lambda: adoption.adopt(files, index, journal))
                 except BaseException:
                     journal.close()
                     raise
@@ -149,7 +150,7 @@ class Store(BlobStore):
                 cause=str(error),
                 hint="free space on its volume, or set BUILDNET_HOME to another one",
             ) from error
-        return cls(files, database, journal, index, capacity_bytes, verify)
+        return store
 
     def close(self) -> None:
         """Write what was gathered and close. Closing twice is harmless."""
@@ -186,7 +187,7 @@ class Store(BlobStore):
         It is a hit if the isolation level is one of ``accepted``, every blob that the result refers
         to exists, and the signature is good. A record that fails one of the last two is dropped.
         """
-        hash = bytes.fromhex(action.hash)
+        hash = key_of(action.hash)
         with self._lock:
             found = self._actions.find(hash)
             if found is None or found[0].isolation not in accepted:
@@ -329,14 +330,14 @@ class Store(BlobStore):
         )
 
     def _action_details(self, digest: Digest, used_at: float) -> ActionDetails:
-        found = self._actions.find(bytes.fromhex(digest.hash))
+        found = self._actions.find(key_of(digest.hash))
         assert found is not None  # the lock is held since the row was seen
         record, _ = found
         missing = tuple(blob for blob in record.references if not self._files.present(blob))
         return ActionDetails(record, used_at, missing)
 
     def _blob_details(self, digest: Digest, used_at: float) -> BlobDetails:
-        referring = self._actions.referring_to(bytes.fromhex(digest.hash))
+        referring = self._actions.referring_to(key_of(digest.hash))
         path = Path(self._files.path(digest.hash))
         return BlobDetails(digest, used_at, path, tuple(referring))
 
