@@ -253,16 +253,18 @@ class NodeConfig(Settings):
     log: LogSettings = LogSettings()
 
 
-def load_config(path: Path) -> NodeConfig:
-    """Read a configuration file; one that does not exist means the defaults.
+def load_config(path: Path, *, required: bool = False) -> NodeConfig:
+    """Read a configuration file; one that does not exist means the defaults, unless ``required``.
 
     Raises:
         ConfigError: the file cannot be read, or holds unknown keys or wrong values.
         YamlError: it is no YAML.
     """
     try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
+        text = path.read_text("utf-8-sig")
+    except FileNotFoundError as error:
+        if required:
+            raise ConfigError(f"{path}: no such file", hint="check --config") from error
         return NodeConfig()
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text", hint="save it as UTF-8") from error
@@ -320,15 +322,15 @@ def _problem(error: ErrorDetails, document: YamlDocument) -> YamlProblem:
     if kind == "extra_forbidden":
         known = _keys_at(path[:-1])
         inside = f" in {_dotted(path[:-1])}" if len(path) > 1 else ""
-        hint = did_you_mean(str(path[-1]), known) or f"known keys: {', '.join(known)}"
-        return YamlProblem(line, f"unknown key {path[-1]!r}{inside}", hint)
+        suggestion = did_you_mean(str(path[-1]), known) or f"known keys: {', '.join(known)}"
+        return YamlProblem(line, f"unknown key {path[-1]!r}{inside}", suggestion)
     if kind == "unknown_program":
         meant = context["hint"]
-        hint = f"did you mean {meant!r}?" if meant else "`buildnet node scan` lists the tools"
-        return YamlProblem(line, f"unknown tool {path[-1]!r} in tool_overrides", hint)
+        suggestion = f"did you mean {meant!r}?" if meant else "`buildnet node scan` lists them"
+        return YamlProblem(line, f"unknown tool {path[-1]!r} in tool_overrides", suggestion)
     if kind == "missing":
         return YamlProblem(line, f"{_dotted(path[:-1])}: the key {path[-1]!r} is missing")
-    hint = None
+    hint: str | None = None
     if path == ("node_id",):
         hint = "a node's id comes from its key; choose its name with node_name"
     elif kind == "literal_error":

@@ -96,7 +96,7 @@ def curl_abilities(answer: str) -> tuple[str, ...]:
 
 def dotnet_kits(answer: str) -> tuple[str, ...]:
     """Read ``dotnet --info``: ``sdk 8.0.100``, ``Microsoft.NETCore.App 8.0.0``."""
-    found = re.findall(r"^\s+(?:(\S*\.App) )?(\d+\.\d+\.\S+) \[", answer, re.MULTILINE)
+    found = re.findall(r"^[ \t]+(?:(\S*\.App) )?(\d+\.\d+\.\S+) \[", answer, re.MULTILINE)
     return listed([f"{name or 'sdk'} {version}" for name, version in found])
 
 

@@ -8,7 +8,7 @@ import platform
 import re
 from collections.abc import Mapping, Sequence
 
-from buildnet.node.config import CpuLimitSettings
+from buildnet.node.config import CpuLimitSettings, NodeConfig
 from buildnet.node.scan import macos
 from buildnet.node.scan.cgroup import CgroupLimits, cgroup_limits, parse_cpu_list
 from buildnet.node.scan.host import HostFiles
@@ -89,20 +89,20 @@ def scan_cpu(host: HostFiles, prober: Prober, settings: CpuLimitSettings) -> Cpu
     return linux_cpu(host, prober, settings, affinity())
 
 
-def allowed_cpus(settings: CpuLimitSettings, host: HostFiles | None = None) -> frozenset[int]:
+def allowed_cpus(config: NodeConfig, host: HostFiles | None = None) -> frozenset[int]:
     """Return the CPU ids that may be used: affinity and cpusets without the reserved ones.
 
     If everything is reserved, one CPU stays usable: a node without any could do nothing.
     """
     cpus = affinity() or frozenset(range(os.cpu_count() or 1))
-    cpu_set = cgroup_limits(host or HostFiles()).cpu_ids
-    return _without_reserved(cpus & cpu_set if cpu_set and cpus & cpu_set else cpus, settings)
+    cpus = _within(cpus, cgroup_limits(host or HostFiles()).cpu_ids)
+    return _without_reserved(cpus, config.resource_limits.cpu)
 
 
-def allowed_cores(settings: CpuLimitSettings, host: HostFiles | None = None) -> int:
+def allowed_cores(config: NodeConfig, host: HostFiles | None = None) -> int:
     """Return how many cores may be used at once here: at least 1. Reads a few small files."""
     quota = cgroup_limits(host or HostFiles()).quota_cores
-    return usable_cores(len(allowed_cpus(settings, host)), quota, settings)
+    return usable_cores(len(allowed_cpus(config, host)), quota, config.resource_limits.cpu)
 
 
 def usable_cores(cpus: int, quota: float | None, settings: CpuLimitSettings) -> int:
@@ -122,6 +122,11 @@ def affinity() -> frozenset[int] | None:
     return None
 
 
+def _within(cpus: frozenset[int], limit: frozenset[int] | None) -> frozenset[int]:
+    """Apply a set of CPUs; one that leaves nothing is another machine's and says nothing."""
+    return (cpus & limit if limit else cpus) or cpus
+
+
 def _without_reserved(cpus: frozenset[int], settings: CpuLimitSettings) -> frozenset[int]:
     return cpus.difference(settings.reserved_cores) or frozenset([max(cpus)])
 
@@ -137,9 +142,7 @@ def linux_cpu(
         or frozenset(range(os.cpu_count() or 1))
     )
     groups: CgroupLimits = cgroup_limits(host)
-    cpus = online & mask if mask and online & mask else online
-    if groups.cpu_ids and cpus & groups.cpu_ids:
-        cpus &= groups.cpu_ids
+    cpus = _within(_within(online, mask), groups.cpu_ids)
     first = processors[0] if processors else {}
     allowed = _without_reserved(cpus, settings)
     return CpuResources(

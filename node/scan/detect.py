@@ -32,7 +32,7 @@ _DEVELOPER_SHIMS = frozenset(
         *("python3", "pip3", "bison", "flex", "m4", "nasm", "git-lfs"),
     }
 )
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07")
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*\x07")
 
 
 def default_search_path() -> str:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import IO
 
 DEFAULT_TIMEOUT_S = 5.0
-OUTPUT_LIMIT_BYTES = 1024 * 1024
+# The longest honest answers (ffmpeg's encoders, ImageMagick's formats) are a tenth of this.
+OUTPUT_LIMIT_BYTES = 256 * 1024
 _STEP_S = 0.1
 # Builds, and the event loop above all, go first.
 _NICENESS = 5

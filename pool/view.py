@@ -1,0 +1,316 @@
+"""The pool as people and programs see it: the JSON of ``pool status`` and ``pool resources``.
+
+Pure: node states and the time go in, plain data comes out. Field names are a contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from buildnet.mesh.errors import NotFoundError, UsageError
+from buildnet.mesh.suggest import did_you_mean
+from buildnet.pool.resources import NodeResources, Program, Utilization
+
+NodeStatus = Literal["online", "busy", "suspect", "offline", "left"]
+ConnectionStatus = Literal["excellent", "good", "fair", "poor"]
+ResourceType = Literal["cpu", "memory", "storage", "tool", "runtime", "network", "gpu"]
+
+RESOURCE_TYPES: tuple[ResourceType, ...] = (
+    "cpu",
+    "memory",
+    "storage",
+    "tool",
+    "runtime",
+    "network",
+    "gpu",
+)
+
+# Nodes that can be given work now. A suspect one may be gone: its resources are still the pool's,
+# but nothing of them is available.
+_AVAILABLE = frozenset({"online", "busy"})
+_MEMBERS = frozenset({"online", "busy", "suspect"})
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """What is known about one node. ``measured_at``: when it told (UTC)."""
+
+    id: str
+    name: str
+    status: NodeStatus
+    role: str
+    address: str | None
+    measured_at: datetime
+    latency_ms: float | None = None
+    resources: NodeResources | None = None
+    utilization: Utilization | None = None
+    actions_running: int = 0
+    cores_in_use: int = 0
+    tags: tuple[str, ...] = ()
+
+    @property
+    def contributes(self) -> bool:
+        """Whether its resources count in the pool: a worker that has not left."""
+        return self.role == "worker" and self.status in _MEMBERS and self.resources is not None
+
+    @property
+    def available(self) -> bool:
+        """Whether work can be given to it now."""
+        return self.contributes and self.status in _AVAILABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What was measured between two nodes; None: not measured."""
+
+    from_node: str
+    to_node: str
+    latency_ms: float | None
+    bandwidth_mbps: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinator:
+    """The elected coordinator as this node knows it."""
+
+    node_id: str
+    name: str
+    term: int
+    quorum: bool
+
+
+def pool_status(
+    *,
+    cluster_id: str,
+    cluster_name: str,
+    coordinator: Coordinator | None,
+    nodes: Sequence[NodeState],
+    connections: Iterable[Connection] = (),
+    now: datetime,
+) -> Json:
+    """Return the JSON of ``pool status``; ages are counted to ``now`` (UTC)."""
+    return {
+        "cluster": {"id": cluster_id, "name": cluster_name},
+        "coordinator": None
+        if coordinator is None
+        else {
+            "node_id": coordinator.node_id,
+            "name": coordinator.name,
+            "term": coordinator.term,
+            "quorum": coordinator.quorum,
+        },
+        "nodes": [node_view(node, now) for node in nodes],
+        "aggregate": aggregate(nodes),
+        "connections": [_connection_view(one) for one in connections],
+    }
+
+
+def node_view(node: NodeState, now: datetime) -> Json:
+    """Return one node of ``pool status``."""
+    return {
+        "id": node.id,
+        "name": node.name,
+        "status": node.status,
+        "role": node.role,
+        "address": node.address,
+        "tags": list(node.tags),
+        "measured_at": _utc(node.measured_at),
+        "age_s": _age_s(node.measured_at, now),
+        "latency_ms": node.latency_ms,
+        "actions_running": node.actions_running,
+        "cores_in_use": node.cores_in_use,
+        "resources": node.resources.model_dump(mode="json") if node.resources else None,
+        "utilization": node.utilization.model_dump(mode="json") if node.utilization else None,
+    }
+
+
+def aggregate(nodes: Sequence[NodeState]) -> Json:
+    """Return the sum of what the pool has: nodes that left or are offline count for nothing."""
+    members = [
+        (node, node.resources) for node in nodes if node.contributes and node.resources is not None
+    ]
+    free = [(node, resources) for node, resources in members if node.available]
+    return {
+        "total_cpu_cores": sum(resources.cpu.cores for _, resources in members),
+        "available_cpu_cores": sum(_free_cores(node, resources) for node, resources in free),
+        "total_memory_bytes": sum(resources.memory.total_bytes for _, resources in members),
+        "available_memory_bytes": sum(resources.memory.available_bytes for _, resources in free),
+        "storage_volumes": [
+            {**_owner(node), **volume.model_dump(mode="json")}
+            for node, resources in members
+            for volume in resources.storage
+        ],
+        "tools": _by_name((node, resources.tools) for node, resources in members),
+        "runtimes": _by_name((node, resources.runtimes) for node, resources in members),
+        "last_updated": max((_utc(node.measured_at) for node, _ in members), default=None),
+    }
+
+
+def pooled_resources(
+    nodes: Sequence[NodeState],
+    *,
+    resource_type: str | None = None,
+    node: str | None = None,
+) -> list[Json]:
+    """Return every resource of the pool with its owner, the list of ``pool resources``.
+
+    Args:
+        resource_type: only this one of :data:`RESOURCE_TYPES`.
+        node: only the node of this name, id, or unique beginning of an id.
+
+    Raises:
+        UsageError: no such type.
+        NotFoundError: no such node, or the beginning of several ids.
+    """
+    if resource_type is not None and resource_type not in RESOURCE_TYPES:
+        raise UsageError(
+            f"unknown resource type {resource_type!r}",
+            hint=did_you_mean(resource_type, RESOURCE_TYPES)
+            or f"one of {', '.join(RESOURCE_TYPES)}",
+        )
+    chosen = nodes if node is None else [find_node(nodes, node)]
+    return [
+        entry
+        for owner in chosen
+        if owner.resources is not None
+        for entry in _entries(owner, owner.resources)
+        if resource_type is None or entry["type"] == resource_type
+    ]
+
+
+def find_node(nodes: Sequence[NodeState], wanted: str) -> NodeState:
+    """Return the node with this name, id, or unique beginning of an id."""
+    exact = [node for node in nodes if wanted in {node.id, node.name}]
+    found = exact or [node for node in nodes if wanted and node.id.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        ids = ", ".join(node.id[:12] for node in found[:5])
+        raise NotFoundError(
+            f"{wanted!r} means several nodes: {ids}", hint="give more of the node's id"
+        )
+    raise NotFoundError(
+        f"no node {wanted!r} in the pool",
+        hint=did_you_mean(wanted, [node.name for node in nodes]) or "`buildnet pool nodes`",
+    )
+
+
+def connection_status(latency_ms: float, bandwidth_mbps: float | None) -> ConnectionStatus:
+    """Grade a link by what it means for builds.
+
+    ``excellent`` is a local network (2 ms, 1 Gbit/s less its overhead), ``good`` one that still
+    carries small actions (10 ms, 100 Mbit/s), ``fair`` one that only pays for long ones.
+    """
+    bandwidth = float("inf") if bandwidth_mbps is None else bandwidth_mbps
+    if latency_ms <= 2 and bandwidth >= 800:
+        return "excellent"
+    if latency_ms <= 10 and bandwidth >= 90:
+        return "good"
+    if latency_ms <= 80 and bandwidth >= 9:
+        return "fair"
+    return "poor"
+
+
+def _connection_view(connection: Connection) -> Json:
+    latency_ms, bandwidth_mbps = connection.latency_ms, connection.bandwidth_mbps
+    return {
+        "from_node": connection.from_node,
+        "to_node": connection.to_node,
+        "latency_ms": latency_ms,
+        "bandwidth_mbps": bandwidth_mbps,
+        "status": None if latency_ms is None else connection_status(latency_ms, bandwidth_mbps),
+    }
+
+
+def _by_name(groups: Iterable[tuple[NodeState, Sequence[Program]]]) -> dict[str, list[Json]]:
+    """Group programs by name; those that do not work here are no offer to anyone."""
+    found: dict[str, list[Json]] = {}
+    for node, programs in groups:
+        for program in programs:
+            if program.problem is not None:
+                continue
+            found.setdefault(program.name, []).append(
+                {
+                    **_owner(node),
+                    "version": program.version,
+                    "path": program.path,
+                    "capabilities": list(program.capabilities),
+                }
+            )
+    return dict(sorted(found.items()))
+
+
+def _entries(node: NodeState, resources: NodeResources) -> Iterable[Json]:
+    cpu, memory = resources.cpu, resources.memory
+    yield _entry(
+        node,
+        "cpu",
+        cpu.model or cpu.architecture,
+        cpu.model_dump(mode="json"),
+        _share(_free_cores(node, resources), cpu.cores),
+    )
+    yield _entry(
+        node,
+        "memory",
+        memory.memory_type or "memory",
+        memory.model_dump(mode="json"),
+        _share(memory.available_bytes, memory.total_bytes),
+    )
+    for volume in resources.storage:
+        share = _share(volume.available_bytes, volume.total_bytes)
+        yield _entry(node, "storage", volume.path, volume.model_dump(mode="json"), share)
+    kinds: tuple[tuple[ResourceType, tuple[Program, ...]], ...] = (
+        ("tool", resources.tools),
+        ("runtime", resources.runtimes),
+    )
+    for kind, programs in kinds:
+        for program in programs:
+            works = 1.0 if program.problem is None else 0.0
+            yield _entry(node, kind, program.name, program.model_dump(mode="json"), works)
+    for interface in resources.network:
+        up = 1.0 if interface.up else 0.0
+        yield _entry(node, "network", interface.name, interface.model_dump(mode="json"), up)
+    for gpu in resources.gpus:
+        yield _entry(node, "gpu", gpu.name, gpu.model_dump(mode="json"), None)
+
+
+def _entry(
+    node: NodeState, kind: ResourceType, name: str, resource: Json, share: float | None
+) -> Json:
+    return {
+        "type": kind,
+        "name": name,
+        **_owner(node),
+        "latency_ms": node.latency_ms,
+        "availability": share if node.available else 0.0,
+        "performance_score": None,  # known once the node has been benchmarked
+        "resource": resource,
+    }
+
+
+def _owner(node: NodeState) -> Json:
+    return {"node_id": node.id, "node_name": node.name}
+
+
+def _free_cores(node: NodeState, resources: NodeResources) -> int:
+    return max(0, resources.cpu.cores - node.cores_in_use)
+
+
+def _share(available: int | None, total: int | None) -> float | None:
+    if available is None or not total:
+        return None
+    return round(min(1.0, max(0.0, available / total)), 3)
+
+
+def _age_s(measured_at: datetime, now: datetime) -> float:
+    # Clocks of two hosts differ; nothing is younger than now.
+    return round(max(0.0, (now - measured_at).total_seconds()), 1)
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
