@@ -206,13 +206,30 @@ class BlobStore:
         self._room_for(lambda: self._collector.trim(digest.size_bytes, keep=digest.hash))
 
     @contextmanager
+    def _keeping(self, digests: Iterable[Digest], hold: Hold | None) -> Iterator[None]:
+        """Add to a hold; without one, see that an emergency collection spares these meanwhile."""
+        if hold is not None:
+            self.retain(hold, digests)
+            yield
+            return
+        hashes = {digest.hash for digest in digests}
+        with self._lock:
+            for hash in hashes:
+                self._held.retain(hash)
+        try:
+            yield
+        finally:
+            with self._lock:
+                for hash in hashes:
+                    self._held.release(hash)
+
+    @contextmanager
     def _reading(self, digest: Digest, hold: Hold | None) -> Iterator[None]:
         """Around the reading of a blob: hold it, note the use, drop it if it turns out damaged."""
         hash = key_of(digest.hash)
-        if hold is not None:
-            self.retain(hold, (digest,))
         try:
-            yield
+            with self._keeping((digest,), hold):
+                yield
         except DamagedBlobError as error:
             with self._lock:
                 if self._index.size_bytes(hash) not in (None, digest.size_bytes):

@@ -147,7 +147,7 @@ class Collector:
                 break
             reached = position
             hash = position.hash.hex()
-            if hash == keep or hash in self._held or self._index.recently_used(position.hash):
+            if hash == keep or hash in self._held or self._index.used_since(position):
                 continue
             self._files.remove(hash)
             victims.append(position.hash)

@@ -121,6 +121,9 @@ class Database:
 
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     """Check what the file is, set the connection up, make the schema if there is none."""
+    # First of all: without it SQLite would need a shared-memory file even to read, and on a full
+    # volume there is no room for one.
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -134,7 +137,6 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
             hint=f"start the newer BuildNet, or move {path} aside: the next start makes a new index"
             " and adopts the stored blobs",
         )
-    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA cache_size = -8192")  # KiB: bounds memory, whatever the index holds

@@ -105,9 +105,9 @@ class Index:
         if now_ms - last_ms >= USE_STEP_MS:
             self._used_actions[hash] = now_ms
 
-    def recently_used(self, hash: bytes) -> bool:
-        """Whether a use is gathered that the rows do not show yet."""
-        return hash in self._used
+    def used_since(self, position: Position) -> bool:
+        """Whether a use is gathered that will move a blob to a later position."""
+        return self._used.get(position.hash, 0) - position.used_at_ms >= USE_STEP_MS
 
     @property
     def closed(self) -> bool:

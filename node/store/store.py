@@ -214,9 +214,7 @@ class Store(BlobStore):
         Raises:
             MissingBlobError: the store does not have a blob that the result refers to.
         """
-        if hold is not None:
-            self.retain(hold, (record.action, *record.references))
-        with self._lock:
+        with self._keeping((record.action, *record.references), hold), self._lock:
             for blob in record.references:
                 if not self._present(blob):
                     raise missing_blob(blob)

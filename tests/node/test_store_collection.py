@@ -1,0 +1,364 @@
+"""The bound: what goes, in which order, and what a running build keeps."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from buildnet.mesh.digest import Digest
+from buildnet.node.store import ActionRecord, Store, StoreFullError
+from buildnet.node.store.collection import BATCH
+
+STAGED = frozenset({"staged"})
+MINUTE_S = 60.0
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    with Store.open(tmp_path / "store", 10_000, clock=clock) as store:
+        yield store
+
+
+def content(number: int, size: int = 1000) -> bytes:
+    return b"%09d " % number * (size // 10)
+
+
+def put_in_order(store: Store, clock: Clock, count: int, size: int = 1000) -> list[Digest]:
+    digests = []
+    for number in range(count):
+        clock.now += MINUTE_S
+        digests.append(store.put(content(number, size)))
+    return digests
+
+
+def files(store: Store) -> set[str]:
+    return {path.name for path in (store.directory / "blobs").glob("*/*")}
+
+
+def record_of(name: str, *references: Digest) -> ActionRecord:
+    action = Digest.of(name.encode())
+    return ActionRecord(action, b"", "staged", b"", b"", 0.0, 0, name, references)
+
+
+def agrees(store: Store) -> bool:
+    """Whether files, rows and totals say the same."""
+    report = store.verify()
+    return not (report.damaged or report.missing or report.orphans or report.repaired)
+
+
+def test_what_was_used_longest_ago_goes_first(store: Store, clock: Clock) -> None:
+    a, b, c, d = put_in_order(store, clock, 4)
+    clock.now += 2 * MINUTE_S
+    store.get(a)
+    clock.now += 2 * MINUTE_S
+    store.missing([b])
+    report = store.collect(2000)
+    assert (report.blobs, report.bytes) == (2, 2000)
+    assert store.missing([a, b, c, d]) == {c, d}
+    assert files(store) == {a.hash, b.hash}
+    assert store.stats().bytes == 2000
+    assert agrees(store)
+
+
+def test_use_survives_a_restart(tmp_path: Path, clock: Clock) -> None:
+    with Store.open(tmp_path / "store", 10_000, clock=clock) as store:
+        a, b = put_in_order(store, clock, 2)
+        clock.now += 2 * MINUTE_S
+        store.get(a)
+    with Store.open(tmp_path / "store", 10_000, clock=clock) as store:
+        assert store.stats().oldest_used_at == clock.now - 2 * MINUTE_S
+        store.collect(1000)
+        assert store.missing([a, b]) == {b}
+
+
+def test_a_hit_uses_the_result_and_its_blobs(store: Store, clock: Clock) -> None:
+    a, b, c = put_in_order(store, clock, 3)
+    store.put_action(record_of("first", a))
+    store.put_action(record_of("second", b, c))
+    clock.now += 2 * MINUTE_S
+    assert store.get_action(Digest.of(b"first"), STAGED) is not None
+    report = store.collect(1000)
+    assert (report.blobs, report.actions) == (2, 1)
+    assert store.get_action(Digest.of(b"first"), STAGED) is not None
+    assert store.get_action(Digest.of(b"second"), STAGED) is None
+    assert agrees(store)
+
+
+def test_a_result_goes_with_its_first_blob(store: Store, clock: Clock) -> None:
+    a, b = put_in_order(store, clock, 2)
+    store.put_action(record_of("both", a, b))
+    clock.now += 2 * MINUTE_S
+    store.get(b)
+    report = store.collect(1000)
+    assert (report.blobs, report.actions) == (1, 1)
+    assert store.missing([a, b]) == {a}
+    assert store.stats().actions == 0
+    assert store._database.rows("SELECT * FROM referrers") == []
+
+
+def test_a_result_without_own_blobs_goes_by_age(store: Store, clock: Clock) -> None:
+    log = store.put(b"")
+    store.put_action(record_of("old", log))
+    put_in_order(store, clock, 3)
+    clock.now += 2 * MINUTE_S
+    store.put_action(record_of("new", log))
+    store.collect(1000)
+    assert store.get_action(Digest.of(b"old"), STAGED) is None
+    assert store.get_action(Digest.of(b"new"), STAGED) is not None
+
+
+def test_crossing_the_bound_collects_down_to_the_low_water_mark(store: Store, clock: Clock) -> None:
+    digests = put_in_order(store, clock, 10)
+    assert store.stats().bytes == 10_000
+    clock.now += MINUTE_S
+    digests.append(store.put(content(10)))
+    assert store.stats().bytes == 9000
+    assert store.missing(digests) == set(digests[:2])
+    assert agrees(store)
+
+
+def test_the_bound_holds_over_many_puts(store: Store, clock: Clock) -> None:
+    numbers = random.Random(7)
+    for number in range(400):
+        clock.now += 1
+        store.put(content(number, numbers.randrange(10, 3000, 10)))
+        assert store.stats().bytes <= 10_000
+    assert agrees(store)
+
+
+def test_a_long_collection_is_spread_over_puts(tmp_path: Path, clock: Clock) -> None:
+    """After the capacity was lowered, no single put pays for everything."""
+    count = 3 * BATCH
+    with Store.open(tmp_path / "store", 1 << 30, clock=clock) as store:
+        for number in range(count):
+            store.put(content(number, 100))
+    with Store.open(tmp_path / "store", 1000, clock=clock) as store:
+        clock.now += MINUTE_S
+        store.put(b"small")
+        assert store.stats().blobs == count + 1 - BATCH
+        for number in range(3):
+            store.put(b"small %d" % number)
+        assert store.stats().bytes <= 1000
+        assert store.missing([Digest.of(b"small")]) == set()
+
+
+def test_a_blob_larger_than_the_bound_stays_until_the_next_put(store: Store) -> None:
+    large = store.put(content(1, 20_000))
+    assert store.missing([large]) == set()
+    store.put(content(2))
+    assert store.missing([large]) == {large}
+
+
+def test_what_a_build_holds_is_never_collected(store: Store, clock: Clock) -> None:
+    before = put_in_order(store, clock, 4)
+    store.put_action(record_of("cached", before[2]))
+    with store.hold() as hold, store.hold() as other:
+        kept = {
+            hold.put(content(100)),
+            hold.put(content(0)),  # there already
+            before[1],
+            before[2],
+        }
+        hold.get(before[1])
+        assert hold.get_action(Digest.of(b"cached"), STAGED) is not None
+        later = Digest.of(content(200))
+        hold.missing([later])
+        other.get(before[1])
+        clock.now += 2 * MINUTE_S
+        store.put(content(200))
+        report = store.collect(0)
+        assert report.blobs == 1  # before[3]
+        assert store.missing([*kept, later]) == set()
+        assert store.stats().held == 6  # with the action
+        hold.close()
+        store.collect(0)
+        assert files(store) == {before[1].hash}
+    store.collect(0)
+    assert files(store) == set()
+    assert agrees(store)
+
+
+def test_a_build_may_exceed_the_bound_until_its_hold_closes(store: Store, clock: Clock) -> None:
+    with store.hold() as hold:
+        digests = []
+        for number in range(30):
+            clock.now += 1
+            digests.append(hold.put(content(number)))
+        assert store.missing(digests) == set()
+        assert store.stats().bytes == 30_000
+    assert store.stats().bytes == 10_000
+    assert store.missing(digests) == set(digests[:20])
+
+
+def test_a_closed_hold_is_of_no_more_use(store: Store) -> None:
+    hold = store.hold()
+    hold.close()
+    hold.close()
+    with pytest.raises(ValueError, match="closed"):
+        hold.put(b"x")
+
+
+def test_collection_can_be_cancelled(store: Store, clock: Clock) -> None:
+    put_in_order(store, clock, 3)
+    assert store.collect(0, cancelled=lambda: True).blobs == 0
+    assert store.stats().blobs == 3
+
+
+def test_builds_and_collections_at_the_same_time_agree_in_the_end(tmp_path: Path) -> None:
+    """Threads put, look up and collect the same few blobs; held ones are always there, and no row
+    is left without a file."""
+    seed = random.randrange(1 << 30)
+    print(f"seed {seed}")
+    failures: list[BaseException] = []
+    with Store.open(tmp_path / "store", 5000) as store:
+
+        def build(numbers: random.Random) -> None:
+            try:
+                for _ in range(15):
+                    with store.hold() as hold:
+                        held = [hold.put(content(numbers.randrange(20))) for _ in range(5)]
+                        hold.put_action(record_of(str(numbers.randrange(5)), *held))
+                        for digest in held:
+                            assert Digest.of(hold.get(digest)) == digest
+                        assert hold.missing(held) == set()
+            except BaseException as error:
+                failures.append(error)
+
+        def collect() -> None:
+            try:
+                while not done.is_set():
+                    store.collect(0)
+            except BaseException as error:
+                failures.append(error)
+
+        done = threading.Event()
+        builders = [
+            threading.Thread(target=build, args=(random.Random(seed + number),))
+            for number in range(3)
+        ]
+        collector = threading.Thread(target=collect)
+        collector.start()
+        for thread in builders:
+            thread.start()
+        for thread in builders:
+            thread.join()
+        done.set()
+        collector.join()
+        assert failures == []
+        assert agrees(store)
+        for item in store.list_actions().items:
+            assert store.get_action(item.action, STAGED) is not None
+
+
+@pytest.fixture
+def small_volume(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of 4 MiB."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(volume)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount command")
+    if mounted.returncode:
+        pytest.skip(f"mounting a tmpfs is not permitted: {mounted.stderr.strip()}")
+    try:
+        yield volume
+    finally:
+        subprocess.run(["umount", str(volume)], check=True)
+
+
+def test_a_full_volume_makes_the_store_collect_and_go_on(
+    small_volume: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    with Store.open(small_volume / "store", 1 << 30) as store:
+        for number in range(150):
+            data = content(number, 100_000)
+            digest = store.put(data)
+            assert store.get(digest) == data
+            if number % 10 == 0:
+                source.write_bytes(content(1000 + number, 1_500_000))
+                assert store.get(store.put_file(source)) == source.read_bytes()
+                store.copy_to(digest, small_volume / "copy")
+            store.put_action(record_of(f"a{number}", digest))
+        assert 0 < store.stats().blobs < 150
+        assert agrees(store)
+
+
+def test_a_full_volume_without_anything_to_collect_is_a_clear_error(
+    small_volume: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(content(1, 3_000_000))
+    with Store.open(small_volume / "store", 1 << 30) as store, store.hold() as hold:
+        held: list[Digest] = []
+
+        def fill() -> None:
+            for number in range(100):
+                held.append(hold.put(content(number, 100_000)))
+
+        with pytest.raises(StoreFullError, match="100,000 bytes could not be written") as error:
+            fill()
+        assert error.value.code == "STORE_FULL"
+        assert error.value.cause is not None
+        assert "bytes are free" in error.value.cause
+        assert error.value.hint is not None
+        with pytest.raises(StoreFullError):
+            hold.put_file(source)
+        with pytest.raises(StoreFullError):
+            hold.copy_to(held[0], small_volume / "copy")
+        assert len(held) > 10
+        assert store.missing(held) == set()
+        assert not list((small_volume / "store/tmp").iterdir())
+        assert not (small_volume / "copy").exists()
+        hold.close()
+        store.put_file(source)  # now there is something to collect
+        assert agrees(store)
+
+
+def test_a_file_that_can_never_fit_does_not_cost_the_cache(
+    small_volume: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(content(1, 6_000_000))
+    with Store.open(small_volume / "store", 1 << 30) as store:
+        digest = store.put(b"precious")
+        with pytest.raises(StoreFullError):
+            store.put_file(source)
+        assert store.get(digest) == b"precious"
+
+
+def test_a_store_on_a_full_volume_can_be_opened_and_cleared(small_volume: Path) -> None:
+    with Store.open(small_volume / "store", 1 << 30) as store:
+        digests = [store.put(content(number, 100_000)) for number in range(20)]
+        store.put_action(record_of("last", digests[-1]))
+    with suppress(OSError), (small_volume / "ballast").open("wb", buffering=0) as ballast:
+        while True:
+            ballast.write(bytes(4096))
+    with Store.open(small_volume / "store", 1 << 30) as store:
+        assert store.get(digests[-1]) == content(19, 100_000)
+        assert store.clear().blobs == 20
+        store.put(content(1, 100_000))
+        assert agrees(store)
