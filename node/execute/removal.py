@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -22,7 +23,7 @@ def remove_tree(path: Path) -> None:
     """
     try:
         mode = path.lstat().st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     if not stat.S_ISDIR(mode):
         path.unlink()
@@ -44,5 +45,6 @@ def discard(path: Path) -> None:
         number = 0
         while os.path.lexists(aside := path.with_name(f"{path.name}.undeletable-{number}")):
             number += 1
-        logger.warning("%s can't be removed (%s): moved to %s", path, error, aside)
-        path.rename(aside)
+        logger.warning("%s can't be removed, it is moved to %s: %s", path, aside.name, error)
+        with contextlib.suppress(OSError):  # what needs the place will say so
+            path.rename(aside)
