@@ -29,6 +29,7 @@ from buildnet.node.store.errors import (
     DamagedBlobError,
     SourceFileError,
     StateError,
+    is_disk_full,
     missing_blob,
 )
 
@@ -55,7 +56,7 @@ class BlobFiles:
         self._temporary = str(directory / "tmp")
 
     def prepare(self) -> None:
-        """Make the directories and remove what an earlier process left unfinished.
+        """Make the directories.
 
         Raises:
             StateError: the directory cannot be written.
@@ -63,9 +64,17 @@ class BlobFiles:
         with self._writable():
             os.makedirs(self._blobs, exist_ok=True)
             os.makedirs(self._temporary, exist_ok=True)
-            for name in os.listdir(self._temporary):
-                remove(f"{self._temporary}/{name}")
-            os.close(os.open(self._new_temporary(), _WRITE, 0o600))
+            probe = self._new_temporary()
+            try:
+                os.close(os.open(probe, _WRITE, 0o600))
+                os.unlink(probe)
+            except OSError as error:
+                if not is_disk_full(error):  # then there is something to read and to clear
+                    raise
+
+    def clear_temporary(self) -> None:
+        """Remove what an earlier process left unfinished. No other process may use the store."""
+        with self._writable():
             for name in os.listdir(self._temporary):
                 remove(f"{self._temporary}/{name}")
 

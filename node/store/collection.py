@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from buildnet.node.store.actions import delete_referring, delete_unused
@@ -132,7 +133,10 @@ class Collector:
         total = self._index.totals.bytes
         if needed_bytes > self._files.free_bytes() + total:
             return NOTHING
-        return self.collect(max(0, total - needed_bytes - total // 10))
+        report = self.collect(max(0, total - needed_bytes - total // 10))
+        with suppress(OSError):  # no room for that either: it may be enough without
+            self._index.database.shrink_log()
+        return report
 
     def _batch(self, after: Position, goal_bytes: int, keep: str | None) -> _Batch:
         """Remove at most :data:`BATCH` blobs, or until ``goal_bytes`` are freed."""

@@ -75,7 +75,7 @@ class Database:
         """
         with _errors_of(path):
             connection = sqlite3.connect(
-                path, timeout=2.0, isolation_level=None, check_same_thread=False
+                path, timeout=0.2, isolation_level=None, check_same_thread=False
             )
             try:
                 _prepare(path, connection)
@@ -88,6 +88,10 @@ class Database:
         """Close the connection; what was not committed is gone. Closing twice is harmless."""
         with self.lock, _errors_of(self.path):
             self._connection.close()
+
+    def shrink_log(self) -> None:
+        """Move what the write-ahead log holds into the file, and give its room back."""
+        self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def rows(self, statement: str, parameters: Iterable[Any] = ()) -> list[Row]:
         """Return all rows of a query."""

@@ -127,6 +127,7 @@ class Store(BlobStore):
             files.prepare()
             database = Database.open(directory / "index.db")
             try:
+                files.clear_temporary()
                 journal = PutJournal(directory / "puts.journal")
                 try:
                     index = Index(database, journal, lambda: int(clock() * 1000))

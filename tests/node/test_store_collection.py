@@ -235,9 +235,10 @@ def test_builds_and_collections_at_the_same_time_agree_in_the_end(tmp_path: Path
 
         def build(numbers: random.Random) -> None:
             try:
-                for _ in range(15):
+                for _ in range(40):
                     with store.hold() as hold:
                         held = [hold.put(content(numbers.randrange(20))) for _ in range(5)]
+                        store.collect(0)
                         hold.put_action(record_of(str(numbers.randrange(5)), *held))
                         for digest in held:
                             assert Digest.of(hold.get(digest)) == digest
@@ -245,26 +246,14 @@ def test_builds_and_collections_at_the_same_time_agree_in_the_end(tmp_path: Path
             except BaseException as error:
                 failures.append(error)
 
-        def collect() -> None:
-            try:
-                while not done.is_set():
-                    store.collect(0)
-            except BaseException as error:
-                failures.append(error)
-
-        done = threading.Event()
         builders = [
             threading.Thread(target=build, args=(random.Random(seed + number),))
             for number in range(3)
         ]
-        collector = threading.Thread(target=collect)
-        collector.start()
         for thread in builders:
             thread.start()
         for thread in builders:
             thread.join()
-        done.set()
-        collector.join()
         assert failures == []
         assert agrees(store)
         for item in store.list_actions().items:
@@ -295,14 +284,15 @@ def test_a_full_volume_makes_the_store_collect_and_go_on(
     source = tmp_path / "source"
     with Store.open(small_volume / "store", 1 << 30) as store:
         for number in range(150):
-            data = content(number, 100_000)
-            digest = store.put(data)
-            assert store.get(digest) == data
-            if number % 10 == 0:
-                source.write_bytes(content(1000 + number, 1_500_000))
-                assert store.get(store.put_file(source)) == source.read_bytes()
-                store.copy_to(digest, small_volume / "copy")
-            store.put_action(record_of(f"a{number}", digest))
+            with store.hold() as hold:
+                data = content(number, 100_000)
+                digest = hold.put(data)
+                assert hold.get(digest) == data
+                if number % 10 == 0:
+                    source.write_bytes(content(1000 + number, 1_500_000))
+                    assert store.get(store.put_file(source)) == source.read_bytes()
+                    hold.copy_to(digest, small_volume / "copy")
+                hold.put_action(record_of(f"a{number}", digest))
         assert 0 < store.stats().blobs < 150
         assert agrees(store)
 
