@@ -189,7 +189,7 @@ class History:
             where.append("status = ?")
             arguments.append(status)
         rows = await self._connection.execute_fetchall(
-            f"SELECT {_COLUMNS} FROM builds WHERE {' AND '.join(where)} "
+            f"SELECT {_SELECTED} FROM builds WHERE {' AND '.join(where)} "
             "ORDER BY started_at DESC, id DESC LIMIT ?",
             (*arguments, limit + 1),
         )
@@ -207,7 +207,7 @@ class History:
         """
         rows = list(
             await self._connection.execute_fetchall(
-                f"SELECT {_COLUMNS} FROM builds WHERE substr(id, 1, ?) = ? LIMIT 2",
+                f"SELECT {_SELECTED} FROM builds WHERE substr(id, 1, ?) = ? LIMIT 2",
                 (len(prefix), prefix),
             )
         )
@@ -222,15 +222,24 @@ class History:
 
 
 _COLUMNS = (
-    "id, workspace, root, request, status, started_at, completed_at, duration_ms, error, "
-    "triggered_by"
+    "id",
+    "workspace",
+    "root",
+    "request",
+    "status",
+    "started_at",
+    "completed_at",
+    "duration_ms",
+    "error",
+    "triggered_by",
 )
+_SELECTED = ", ".join(_COLUMNS)
 
 
 def _summary(row: Any, packages: tuple[dict[str, Any], ...] = ()) -> BuildSummary:
-    fields = list(row)
-    fields[3] = json.loads(fields[3])
-    return BuildSummary(*fields, packages=packages)
+    fields: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
+    fields["request"] = json.loads(fields["request"])
+    return BuildSummary(**fields, packages=packages)
 
 
 async def _scalar(connection: aiosqlite.Connection, statement: str) -> Any:

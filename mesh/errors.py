@@ -7,8 +7,6 @@ known (``cause``), and what to do about it (``hint``). The command line prints t
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 
 class BuildNetError(Exception):
     """Base of all errors that are shown to people.
@@ -17,9 +15,9 @@ class BuildNetError(Exception):
     reference of exit codes) and ``http_status`` (the API's).
     """
 
-    code: ClassVar[str] = "FAILED"
-    exit_code: ClassVar[int] = 1
-    http_status: ClassVar[int] = 500
+    code: str = "FAILED"
+    exit_code: int = 1
+    http_status: int = 500
 
     def __init__(self, message: str, *, cause: str | None = None, hint: str | None = None) -> None:
         super().__init__(message)

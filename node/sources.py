@@ -18,8 +18,9 @@ from buildnet.mesh.digest import Digest
 from buildnet.node.execute.declared import DeclaredOutputs
 from buildnet.node.execute.links import lexical_target
 from buildnet.node.source_file import FileTable, SourceError, digest_file, unreadable
-from buildnet.node.source_ignore import IGNORE_FILE, Chain, IgnoreRules, decide
+from buildnet.node.source_ignore import IgnoreRules
 from buildnet.pool.glob import SKIPPED, Patterns, State, escape, everything, matched
+from buildnet.pool.ignore_file import IGNORE_FILE, Chain, is_ignored
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, Leaf, LinkEntry
 
 TEMPORARY_PREFIX = ".buildnet-"  # of outputs that are being delivered
@@ -115,8 +116,10 @@ class SourceReader:
         try:
             for path in declared.outermost():
                 found = self._whole(path)
-                if found is not None:
-                    tree = tree.merged(found.placed_at(path) if path else found)
+                if isinstance(found, DirectoryTree):
+                    tree = tree.merged(found.placed_at(path))
+                elif found is not None:
+                    tree = tree.merged(DirectoryTree.from_paths({path: found}))
                 elif path in declared.plain:
                     return None
             if any(self._missing(path) for path in declared.plain):
@@ -306,7 +309,7 @@ class _Walk:
                 key = f"{name}/" if is_directory else name
                 ignored = decisions.get(key)
                 if ignored is None:
-                    ignored = decisions[key] = decide(chain, prefix + key)
+                    ignored = decisions[key] = is_ignored(chain, prefix + key)
                 if ignored:
                     continue
             outputs_below = Patterns.step(outputs, name) if outputs else ()

@@ -1,0 +1,319 @@
+"""Asking a node for a build and showing how it goes. Imports nothing heavy: a build with nothing to
+do is mostly the start of this program."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from buildnet.cli.client import AnswerError, Client, NodeUnreachableError, path_part
+from buildnet.cli.output import Style, duration_text, fail
+from buildnet.cli.settings import Settings
+from buildnet.mesh.errors import BuildNetError, UsageError
+
+_SKIPS = frozenset({"instant-skip", "hash-skip"})
+_TIMED_OUT, _INTERRUPTED = 124, 130
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What ``buildnet build`` was asked for."""
+
+    packages: tuple[str, ...] = ()
+    task: str = "build"
+    force: bool = False
+    dry_run: bool = False
+    explain: bool = False
+    keep_going: bool = False
+    directory: Path = field(default_factory=Path.cwd)
+
+
+def build(options: BuildOptions, settings: Settings, client: Client) -> int:
+    """Ask for a build, show its progress, print its report; return the exit code."""
+    body = {
+        "root": str(options.directory.absolute()),
+        "packages": list(options.packages),
+        "task": options.task,
+        "force": options.force,
+        "dry_run": options.dry_run,
+        "keep_going": options.keep_going,
+        "environment": _text_environment(),
+        "actor": _user(),
+    }
+    progress = _Progress(settings, explain=options.explain)
+    report: dict[str, Any] | None = None
+    with client.stream("/api/build", body) as events, _cancelling(client, progress) as interrupted:
+        for event in events:
+            progress.show(event)
+            if event["type"] == "build_finished":
+                report = event["report"]
+    progress.end()
+    if report is None:
+        raise NodeUnreachableError(
+            "the node stopped before the build was over",
+            hint="start it and build again: what was done is in the cache",
+        )
+    return _print_report(report, options, settings, bool(interrupted))
+
+
+def fast_options(arguments: list[str]) -> BuildOptions | None:
+    """Read the arguments after ``build`` if they are plain enough to do without the full parser."""
+    flags = {"--force": "force", "--dry-run": "dry_run", "--explain": "explain"}
+    flags["--keep-going"] = "keep_going"
+    given: dict[str, bool] = {}
+    packages: list[str] = []
+    for argument in arguments:
+        if argument in flags:
+            given[flags[argument]] = True
+        elif argument.startswith("-"):
+            return None
+        else:
+            packages.append(argument)
+    return BuildOptions(packages=tuple(packages), **given)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _cancelling(client: Client, progress: _Progress) -> Iterator[list[int]]:
+    """While open, Ctrl-C asks for the build's end; a second one leaves at once."""
+    received: list[int] = []
+
+    def cancel(number: int, frame: object) -> None:
+        received.append(number)
+        if len(received) > 1 or progress.build_id is None:
+            raise KeyboardInterrupt
+        progress.line("cancelling (Ctrl-C again to leave at once)")
+        try:
+            client.post(f"/api/build/{path_part(progress.build_id)}/cancel")
+        except BuildNetError:
+            raise KeyboardInterrupt from None
+
+    before = signal.signal(signal.SIGINT, cancel)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _text_environment() -> dict[str, str]:
+    """Return the environment without what is no text (JSON could not carry it)."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not any("\udc80" <= character <= "\udcff" for character in name + value)
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return f"uid {os.getuid()}"
+
+
+def task_name(entry: dict[str, Any]) -> str:
+    """Return ``core``, or ``core#test`` for another task than build."""
+    name = str(entry["name"])
+    return name if entry["task"] == "build" else f"{name}#{entry['task']}"
+
+
+class _Progress:
+    """Shows events on standard error: lines, a status line below them on a terminal, or JSON."""
+
+    def __init__(self, settings: Settings, *, explain: bool) -> None:
+        self.build_id: str | None = None
+        self._mode = settings.progress_mode(os.environ)
+        # With JSON on standard output a program is reading: no lines unless asked for.
+        silent = settings.format != "table" and settings.progress == "auto"
+        self._silent = silent or settings.quiet
+        self._style = Style(settings, sys.stderr)
+        self._explain = explain
+        self._dry_run = False
+        self._running: dict[str, None] = {}
+        self._total = 0
+        self._done = 0
+        self._partial: dict[str, str] = {}
+        self._status_shown = False
+
+    def show(self, event: dict[str, Any]) -> None:
+        """Take in one event of the stream."""
+        if self._mode == "json":
+            print(json.dumps(event), file=sys.stderr)
+        match event["type"]:
+            case "build_started":
+                self.build_id = event["build_id"]
+                self._total = event["tasks"]
+                self._dry_run = event["dry_run"]
+            case "waiting":
+                self.line(f"waiting for {event['for']}")
+            case "task_started":
+                self._running[task_name(event)] = None
+            case "task_output":
+                self._output(task_name(event), event["text"])
+            case "output_left_out":
+                self.line("[… output left out here, it came too fast; the log has all of it]")
+            case "task_finished":
+                self._finished(event)
+        self._status()
+
+    def line(self, text: str) -> None:
+        """Print a line above the status line."""
+        if self._silent or self._mode == "json":
+            return
+        self._clear()
+        print(text, file=sys.stderr)
+
+    def end(self) -> None:
+        """Take the status line away."""
+        self._clear()
+
+    def _output(self, name: str, text: str) -> None:
+        *lines, rest = (self._partial.pop(name, "") + text).split("\n")
+        if rest:
+            self._partial[name] = rest
+        for line in lines:
+            self._output_line(name, line)
+
+    def _output_line(self, name: str, line: str) -> None:
+        self.line(f"{self._style('cyan', name)} {self._style('dim', '│')} {line.rstrip(chr(13))}")
+
+    def _finished(self, event: dict[str, Any]) -> None:
+        name = task_name(event)
+        self._running.pop(name, None)
+        self._done += 1
+        if rest := self._partial.pop(name, ""):
+            self._output_line(name, rest)
+        skipped = event["tier"] in _SKIPS and event["status"] == "succeeded"
+        if self._dry_run or (skipped and not self._explain):
+            return
+        mark, what = _outcome(event)
+        color = {"✓": "green", "✗": "red"}.get(mark, "yellow")
+        self.line(f"{self._style(color, mark)} {name:<24} {what}")
+        if self._explain:
+            for reason in event["reasons"]:
+                self.line(f"    {self._style('dim', reason)}")
+
+    def _status(self) -> None:
+        if self._mode != "tty" or self._silent or not self._running:
+            return
+        text = f"{self._done}/{self._total} · running {', '.join(self._running)}"
+        width = shutil.get_terminal_size().columns - 1
+        self._clear()
+        print(self._style("dim", text[:width]), end="", file=sys.stderr, flush=True)
+        self._status_shown = True
+
+    def _clear(self) -> None:
+        if self._status_shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            self._status_shown = False
+
+
+def _outcome(entry: dict[str, Any]) -> tuple[str, str]:
+    took = duration_text(entry["duration_ms"])
+    if entry["status"] == "succeeded":
+        what = {
+            "instant-skip": "up to date",
+            "hash-skip": "up to date (touched, same content)",
+            "local-cache": "from the cache",
+            "full": "built",
+        }.get(entry["tier"], entry["tier"])
+        return "✓", f"{what}, {took}" if entry["tier"] in ("full", "local-cache") else what
+    if entry["status"] == "failed":
+        error = entry["error"] or {}
+        return "✗", f"failed: {error.get('message', 'unknown')}"
+    why = "what it depends on failed" if entry["status"] == "skipped" else "not run"
+    return "-", f"{entry['status']}: {why}"
+
+
+def _print_report(
+    report: dict[str, Any], options: BuildOptions, settings: Settings, interrupted: bool
+) -> int:
+    if settings.format == "json":
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    elif settings.format == "yaml":
+        import yaml
+
+        print(yaml.safe_dump(report, sort_keys=False, allow_unicode=True), end="")
+    elif settings.quiet:
+        print(report["build_id"])
+    elif options.dry_run:
+        _print_plan(report, settings)
+    else:
+        _print_failures(report, settings)
+        print(_summary(report, settings))
+    if report["error"] is not None and settings.format == "table":
+        error = report["error"]
+        problem = AnswerError({**error, "detail": error["message"]})
+        fail(settings, problem)
+    if interrupted:
+        return _INTERRUPTED
+    if report["status"] == "succeeded":
+        return 0
+    codes = {(entry["error"] or {}).get("code") for entry in report["packages"]}
+    return _TIMED_OUT if "TIMED_OUT" in codes else 1
+
+
+def _summary(report: dict[str, Any], settings: Settings) -> str:
+    counts: dict[str, int] = {}
+    for entry in report["packages"]:
+        if entry["task"] == "install" and entry["tier"] in _SKIPS:
+            continue
+        what = entry["status"]
+        if what == "succeeded":
+            what = {"full": "built", "local-cache": "from the cache"}.get(
+                entry["tier"], "up to date"
+            )
+        counts[what] = counts.get(what, 0) + 1
+    style = Style(settings, sys.stdout)
+    total = sum(counts.values())
+    parts = ", ".join(f"{count} {what}" for what, count in counts.items())
+    took = duration_text(report["duration_ms"])
+    color = {"succeeded": "green", "failed": "red"}.get(report["status"], "yellow")
+    packages = "package" if total == 1 else "packages"
+    return (
+        f"{style(color, report['status'])}: {total} {packages} ({parts or 'nothing to do'}) "
+        f"in {took} · build {report['build_id']}"
+    )
+
+
+def _print_failures(report: dict[str, Any], settings: Settings) -> None:
+    style = Style(settings, sys.stderr)
+    for entry in report["packages"]:
+        if entry["status"] != "failed":
+            continue
+        error = entry["error"] or {}
+        lines = (entry["output"] or "").rstrip("\n").split("\n")[-40:]
+        print(f"\n{style('red', '✗ ' + task_name(entry))}", file=sys.stderr)
+        for line in lines if entry["output"] else ():
+            print(f"  {line}", file=sys.stderr)
+        code = style("red", f"error[{error.get('code', 'FAILED')}]:")
+        print(f"{code} {task_name(entry)}: {error.get('message', 'failed')}", file=sys.stderr)
+        if error.get("cause"):
+            print(f"{style('dim', 'cause:')} {error['cause']}", file=sys.stderr)
+        hints = dict.fromkeys([*([error["hint"]] if error.get("hint") else []), *entry["hints"]])
+        for hint in hints:
+            print(f"{style('cyan', 'hint:')} {hint}", file=sys.stderr)
+
+
+def _print_plan(report: dict[str, Any], settings: Settings) -> None:
+    words = {
+        "nothing": "up to date",
+        "restore": "would come from the cache",
+        "run": "would run",
+        None: "unknown",
+    }
+    style = Style(settings, sys.stdout)
+    for entry in report["packages"]:
+        failed = entry["status"] == "failed"
+        what = f"would fail: {entry['error']['message']}" if failed else words[entry["plan"]]
+        print(f"{task_name(entry):<24} {what}")
+        for reason in entry["reasons"]:
+            print(f"    {style('dim', reason)}")

@@ -1,0 +1,173 @@
+"""``buildnet cache``: what the node keeps, check it, make it smaller."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from buildnet.cli.client import Client, path_part
+from buildnet.cli.output import age_text, bytes_text, duration_text, new_table, show
+from buildnet.cli.run import settings
+from buildnet.mesh.errors import BuildNetError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(help="What the node keeps: blobs and results.", no_args_is_help=True)
+
+
+class DamagedCacheError(BuildNetError):
+    """The cache held damaged blobs; they were dropped."""
+
+    code = "CACHE_DAMAGED"
+
+
+@app.command()
+def stats() -> None:
+    """Show counts and sizes."""
+    data = Client.of(settings()).get("/api/cache/stats")
+
+    def table(console: Console) -> None:
+        asked = data["hits"] + data["misses"]
+        rate = f" ({data['hits'] / asked:.0%})" if asked else ""
+        oldest = data["oldest_used_at"]
+        console.print(
+            f"results   {data['actions']}\n"
+            f"blobs     {data['blobs']}, {bytes_text(data['bytes'])} of at most "
+            f"{bytes_text(data['capacity_bytes'])}\n"
+            f"look-ups  {asked}, {data['hits']} found{rate}\n"
+            f"index     {bytes_text(data['index_bytes'])}\n"
+            f"oldest    {'nothing stored' if oldest is None else age_text(time.time() - oldest)}\n"
+            f"volume    {bytes_text(data['free_bytes'])} free"
+        )
+
+    show(settings(), data, table)
+
+
+@app.command("list")
+def list_results(
+    label: Annotated[
+        str | None, typer.Argument(help="Only results whose label contains this.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Go on where the last list ended.")] = None,
+) -> None:
+    """List stored results, newest first."""
+    data = Client.of(settings()).get("/api/cache/actions", label=label, limit=limit, cursor=cursor)
+
+    def table(console: Console) -> None:
+        from rich.markup import escape
+
+        rows = new_table("result", "of", "size", "took", "made", right=("size", "took"))
+        for each in data["actions"]:
+            rows.add_row(
+                each["action"][:12],
+                escape(each["label"]),
+                bytes_text(each["bytes"]),
+                duration_text(each["duration_ms"]),
+                age_text(time.time() - each["created_at"]),
+            )
+        console.print(rows)
+        if data["next"] is not None:
+            console.print(f"more: buildnet cache list --cursor {data['next']}")
+
+    show(settings(), data, table, ids=[each["action"] for each in data["actions"]])
+
+
+@app.command("show")
+def show_entry(
+    digest: Annotated[str, typer.Argument(help="A result's or blob's digest, or its beginning.")],
+) -> None:
+    """Show one result or blob."""
+    data = Client.of(settings()).get(f"/api/cache/show/{path_part(digest)}")
+
+    def table(console: Console) -> None:
+        rows = new_table("", "")
+        rows.show_header = False
+        for name, value in data.items():
+            rows.add_row(name, _text(name, value))
+        console.print(rows)
+
+    show(settings(), data, table, ids=[data["hash"]])
+
+
+def _text(name: str, value: Any) -> str:
+    if name in ("created_at", "used_at"):
+        return age_text(time.time() - value)
+    if name == "duration_ms":
+        return duration_text(value)
+    if name == "size_bytes":
+        return bytes_text(value)
+    if name == "blobs":
+        return "\n".join(f"{blob['hash'][:12]} {bytes_text(blob['size_bytes'])}" for blob in value)
+    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@app.command()
+def clear(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be removed.")] = False,
+) -> None:
+    """Remove everything but what running builds need."""
+    client = Client.of(settings())
+    held = client.get("/api/cache/stats")
+    what = f"{held['actions']} results and {held['blobs']} blobs, {bytes_text(held['bytes'])}"
+    if dry_run:
+        show(settings(), held, lambda console: console.print(f"would remove {what}"))
+        return
+    _confirm(f"remove {what}?", yes)
+    _show_removed(client.post("/api/cache/clear"))
+
+
+@app.command()
+def gc(
+    max_size: Annotated[
+        str | None, typer.Option(help="Shrink to this, such as 5GB; default: as configured.")
+    ] = None,
+) -> None:
+    """Remove what was used longest ago, down to the configured size or --max-size."""
+    from buildnet.pool.quantity import QuantityError, parse_bytes
+
+    try:
+        target = parse_bytes(max_size) if max_size is not None else None
+    except QuantityError as error:
+        raise UsageError(f"--max-size: {error}", hint="write a size such as 500MB") from error
+    _show_removed(Client.of(settings()).post("/api/cache/gc", {"target_bytes": target}))
+
+
+@app.command()
+def verify() -> None:
+    """Read every blob and compare it with its name; what is damaged is dropped."""
+    data = Client.of(settings()).post("/api/cache/verify")
+
+    def table(console: Console) -> None:
+        console.print(", ".join(f"{value} {name}" for name, value in data.items()))
+
+    show(settings(), data, table)
+    if data["damaged"]:
+        raise DamagedCacheError(
+            f"{data['damaged']} blobs were damaged and have been dropped",
+            hint="the next build makes them again; check the disk (its own log, SMART)",
+        )
+
+
+def _show_removed(data: dict[str, Any]) -> None:
+    def table(console: Console) -> None:
+        console.print(
+            f"removed {data['actions']} results and {data['blobs']} blobs, "
+            f"{bytes_text(data['bytes'])}"
+        )
+
+    show(settings(), data, table)
+
+
+def _confirm(question: str, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("this removes data and needs --yes without a terminal", hint="add --yes")
+    if not typer.confirm(question, err=True):
+        raise typer.Abort

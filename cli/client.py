@@ -1,0 +1,167 @@
+"""A client of a node's API: over the unix socket of the local node, or over TCP with ``--node``."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from buildnet.cli.settings import Settings
+from buildnet.mesh.errors import BuildNetError, UsageError
+from buildnet.node.home import Home, default_home
+
+_CONNECT_TIMEOUT_S = 10.0
+_ANSWER_TIMEOUT_S = 600.0
+
+
+class NodeUnreachableError(BuildNetError):
+    """No node answers."""
+
+    code = "NODE_UNREACHABLE"
+    exit_code = 3
+
+
+class AnswerError(BuildNetError):
+    """A node answered with an error; ``code`` and ``exit_code`` are the node's."""
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        super().__init__(
+            str(problem.get("detail") or "the node refused"),
+            cause=problem.get("cause"),
+            hint=problem.get("hint"),
+        )
+        self.code = str(problem.get("code", "FAILED"))
+        self.exit_code = int(problem.get("exit_code", 1))
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_CONNECT_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        try:
+            self.sock.connect(self._path)
+        except BaseException:
+            self.sock.close()
+            raise
+
+
+class Client:
+    """Asks one node; a connection a request."""
+
+    def __init__(self, *, socket_path: Path | None = None, url: str | None = None) -> None:
+        self._socket_path = socket_path
+        self._url = urlsplit(url if url and "://" in url else f"http://{url or ''}")
+        if url is not None and (
+            self._url.scheme not in ("http", "https") or not self._url.hostname
+        ):
+            raise UsageError(f"{url!r} is no URL of a node", hint="write http://HOST:PORT")
+
+    @classmethod
+    def of(cls, settings: Settings, home: Path | None = None) -> Client:
+        """Return the client of the node that the options, or else the data directory, name."""
+        if settings.node is not None:
+            return cls(url=settings.node)
+        return cls(socket_path=Home(home or default_home()).socket_path())
+
+    def get(self, path: str, **query: object) -> Any:
+        """GET ``path``; return the parsed JSON, or the text of another type."""
+        given = {name: str(value) for name, value in query.items() if value is not None}
+        return self._ask("GET", path + ("?" + urlencode(given) if given else ""), None)
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """POST ``body``; return the parsed JSON."""
+        return self._ask("POST", path, body or {})
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+        with self._answer(method, path, body, "application/json") as answer:
+            content = answer.read()
+        if "json" in (answer.getheader("content-type") or ""):
+            return json.loads(content)
+        return content.decode(errors="replace")
+
+    @contextmanager
+    def stream(self, path: str, body: dict[str, Any]) -> Iterator[Iterator[dict[str, Any]]]:
+        """POST ``body`` and yield the events of the answer, one JSON object a line."""
+        with self._answer("POST", path, body, "application/x-ndjson") as answer:
+            yield (json.loads(line) for line in answer)
+
+    @contextmanager
+    def _answer(
+        self, method: str, path: str, body: dict[str, Any] | None, accept: str
+    ) -> Iterator[http.client.HTTPResponse]:
+        connection = self._connection()
+        try:
+            try:
+                connection.connect()
+            except OSError as error:
+                raise self._unreachable(error) from error
+            assert connection.sock is not None
+            connection.sock.settimeout(_ANSWER_TIMEOUT_S if "ndjson" not in accept else None)
+            headers = {"accept": accept, "connection": "close"}
+            content = None
+            if body is not None:
+                content = json.dumps(body)
+                headers["content-type"] = "application/json"
+            try:
+                connection.request(method, path, content, headers)
+                answer = connection.getresponse()
+                if answer.status >= 400:
+                    raise AnswerError(_problem(answer))
+                yield answer
+            except (http.client.HTTPException, OSError) as error:
+                raise NodeUnreachableError(
+                    "the node stopped answering",
+                    cause=str(error) or type(error).__name__,
+                    hint="buildnet node status tells whether it still runs",
+                ) from error
+        finally:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._socket_path is not None:
+            return _SocketConnection(str(self._socket_path))
+        host, port = str(self._url.hostname), self._url.port
+        if self._url.scheme == "https":
+            return http.client.HTTPSConnection(host, port, timeout=_CONNECT_TIMEOUT_S)
+        return http.client.HTTPConnection(host, port, timeout=_CONNECT_TIMEOUT_S)
+
+    def _unreachable(self, error: OSError) -> NodeUnreachableError:
+        if self._socket_path is not None:
+            return NodeUnreachableError(
+                "no node runs here",
+                cause=f"{self._socket_path}: {error.strerror or error}",
+                hint="start one with: buildnet node start --detach",
+            )
+        return NodeUnreachableError(
+            f"no node answers at {self._url.geturl()}",
+            cause=str(error),
+            hint="check the address, and that the node runs: buildnet node status (on its host)",
+        )
+
+
+def _problem(answer: http.client.HTTPResponse) -> dict[str, Any]:
+    content = answer.read(1 << 20)
+    try:
+        problem = json.loads(content)
+    except ValueError:
+        problem = None
+    if isinstance(problem, dict):
+        return problem
+    return {
+        "detail": f"the answer was HTTP {answer.status} {answer.reason}",
+        "hint": "is this the address of a BuildNet node?",
+    }
+
+
+def path_part(text: str) -> str:
+    """Return ``text`` as one part of a URL's path."""
+    return quote(text, safe="")

@@ -1,0 +1,92 @@
+"""All commands as one Typer application."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from buildnet import __version__
+from buildnet.cli import cache, node, pool
+from buildnet.cli.building import BuildOptions
+from buildnet.cli.building import build as run_build
+from buildnet.cli.demo import demo
+from buildnet.cli.history import history
+from buildnet.cli.init import init
+from buildnet.cli.run import settings
+from buildnet.cli.settings import HELP
+from buildnet.cli.start import ensure_node
+from buildnet.mesh.errors import UsageError
+
+app = typer.Typer(
+    name="buildnet",
+    help="A team's machines become one build machine.",
+    epilog=HELP,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+app.add_typer(node.app, name="node")
+app.add_typer(pool.app, name="pool")
+app.add_typer(cache.app, name="cache")
+app.command()(init)
+app.command()(history)
+app.command()(demo)
+
+
+@app.command()
+def build(
+    packages: Annotated[
+        list[str] | None, typer.Argument(help="Only these and what they depend on; default: all.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="Run this task instead of build.")] = "build",
+    force: Annotated[bool, typer.Option("--force", help="Run even what has a result.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what would be done, and why; do nothing.")
+    ] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Tell why each package was or was not built.")
+    ] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="After a failure go on with what is independent.")
+    ] = False,
+    directory: Annotated[
+        Path, typer.Option("--directory", "-C", help="Build the workspace around this directory.")
+    ] = Path(),
+) -> None:
+    """Bring packages up to date: the workspace around the current directory, all of it by default."""
+    options = BuildOptions(
+        tuple(packages or ()), task, force, dry_run, explain, keep_going, directory
+    )
+    raise typer.Exit(run_build(options, settings(), ensure_node(settings())))
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def invoke(arguments: list[str]) -> int:
+    """Run the command that ``arguments`` name; return its exit code."""
+    command = typer.main.get_command(app)
+    try:
+        result = command.main(arguments, prog_name="buildnet", standalone_mode=False)
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        if type(error).__name__ in _USAGE_ERRORS and hasattr(error, "format_message"):
+            raise UsageError(error.format_message(), hint=_usage_hint(error)) from error
+        raise
+    return result if isinstance(result, int) else 0
+
+
+# Typer carries its own copy of Click, so its errors can't be named by an import of Click's.
+_USAGE_ERRORS = frozenset({"UsageError", "NoSuchOption", "BadParameter", "MissingParameter"})
+
+
+def _usage_hint(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    return f"see: {context.command_path} --help" if context is not None else "see: buildnet --help"

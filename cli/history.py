@@ -1,0 +1,94 @@
+"""``buildnet history``: earlier builds, and what became of each package."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from buildnet.cli.building import task_name
+from buildnet.cli.client import Client, path_part
+from buildnet.cli.output import age_text, duration_text, new_table, show
+from buildnet.cli.run import settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def history(
+    build_id: Annotated[
+        str | None, typer.Argument(help="Show this build (its id or the beginning of it).")
+    ] = None,
+    log: Annotated[
+        str | None, typer.Option(help="Print the output of this package in that build.")
+    ] = None,
+    status: Annotated[
+        str | None, typer.Option(help="Only running, succeeded, failed or cancelled builds.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many builds at most.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Go on where the last list ended.")] = None,
+) -> None:
+    """List earlier builds, or show one of them."""
+    client = Client.of(settings())
+    if build_id is None:
+        data = client.get("/api/builds", limit=limit, cursor=cursor, status=status)
+        ids = [build["build_id"] for build in data["builds"]]
+        show(settings(), data, lambda console: _list(console, data), ids=ids)
+    elif log is not None:
+        package, _, task = log.partition("#")
+        print(
+            client.get(
+                f"/api/build/{path_part(build_id)}/log", package=package, task=task or "build"
+            ),
+            end="",
+        )
+    else:
+        build = client.get(f"/api/build/{path_part(build_id)}")
+        show(settings(), build, lambda console: _one(console, build), ids=[build["build_id"]])
+
+
+def _list(console: Console, data: dict[str, Any]) -> None:
+    from rich.markup import escape
+
+    table = new_table("build", "workspace", "status", "took", "when", "by", right=("took",))
+    for build in data["builds"]:
+        table.add_row(
+            build["build_id"],
+            escape(build["workspace"]),
+            _colored(build["status"]),
+            duration_text(build["duration_ms"]) if build["duration_ms"] is not None else "",
+            age_text(time.time() - build["started_at"]),
+            escape(build["triggered_by"]),
+        )
+    console.print(table)
+    if data["next"] is not None:
+        console.print(f"more: buildnet history --cursor {data['next']}")
+
+
+def _one(console: Console, build: dict[str, Any]) -> None:
+    from rich.markup import escape
+
+    console.print(
+        f"[bold]build[/bold] {build['build_id']} of {escape(build['workspace'])}, "
+        f"{_colored(build['status'])}, {age_text(time.time() - build['started_at'])}"
+    )
+    if build["error"]:
+        message = build["error"]["message"] if isinstance(build["error"], dict) else build["error"]
+        console.print(f"[red]{escape(message)}[/red]")
+    table = new_table("package", "status", "tier", "took", "why", right=("took",))
+    for entry in build["packages"]:
+        error = entry["error"] or {}
+        table.add_row(
+            escape(task_name(entry)),
+            _colored(entry["status"]),
+            entry["tier"] or "",
+            duration_text(entry["duration_ms"]),
+            escape(error.get("message") or "\n".join(entry["reasons"][:5])),
+        )
+    console.print(table)
+
+
+def _colored(status: str) -> str:
+    color = {"succeeded": "green", "failed": "red"}.get(status, "yellow")
+    return f"[{color}]{status}[/{color}]"

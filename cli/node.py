@@ -1,0 +1,217 @@
+"""``buildnet node``: start, stop and look at the node of this host."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from buildnet.cli.client import Client
+from buildnet.cli.output import age_text, bytes_text, duration_text, new_table, note, show
+from buildnet.cli.run import settings
+from buildnet.cli.start import running_node, runtime_dict, start_detached
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.home import AlreadyRunningError, Home, Runtime, default_home
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(help="Start, stop and look at the node of this host.", no_args_is_help=True)
+_STOP_TIMEOUT_S = 60
+
+
+@app.command()
+def start(
+    listen: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT to listen on; without it port 80, or 8080."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The node's name; default: the host's.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Configuration file; default: node.yaml in the data directory."),
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Run in the background, return once it answers.")
+    ] = False,
+    log_format: Annotated[
+        str | None, typer.Option(help="human or json; default: human on a terminal.")
+    ] = None,
+) -> None:
+    """Start a node on this host, in the foreground or (--detach) in the background."""
+    home = default_home()
+    running = Home(home).read_runtime()
+    if running is not None:
+        _runs_already(running)
+        return
+    if detach:
+        runtime = start_detached(
+            home, listen=listen, name=name, config=config, log_format=log_format
+        )
+        _started(runtime)
+        return
+    from buildnet.node.daemon import StartOptions, run
+
+    options = StartOptions(home, config, listen, name, log_format=log_format)
+    try:
+        run(options, _started)
+    except AlreadyRunningError:
+        runtime_now = Home(home).read_runtime()
+        if runtime_now is None:
+            raise
+        _runs_already(runtime_now)
+
+
+def _runs_already(runtime: Runtime) -> None:
+    note(settings(), f"node {runtime.name} runs already (process {runtime.pid})")
+    _print_runtime(runtime)
+
+
+def _started(runtime: Runtime) -> None:
+    note(settings(), f"node {runtime.name} ({runtime.node_id}) is ready")
+    _print_runtime(runtime)
+
+
+def _print_runtime(runtime: Runtime) -> None:
+    def table(console: Console) -> None:
+        console.print(f"address  {runtime.address}\ndata     {runtime.home}")
+
+    show(settings(), runtime_dict(runtime), table, ids=[runtime.node_id])
+    sys.stdout.flush()
+
+
+@app.command()
+def stop() -> None:
+    """Stop the node of this host; running builds are cancelled."""
+    home = Home(default_home())
+    runtime = home.read_runtime()
+    if runtime is None:
+        note(settings(), "no node runs here")
+        show(settings(), {"stopped": False}, lambda console: None)
+        return
+    client, _ = running_node(settings())
+    client.post("/api/node/stop")
+    wait_for_end(runtime.pid)
+    show(
+        settings(),
+        {"stopped": True, "node_id": runtime.node_id},
+        lambda console: console.print(f"node {runtime.name} stopped"),
+        ids=[runtime.node_id],
+    )
+
+
+def wait_for_end(pid: int) -> None:
+    """Wait until the process of a node that was told to stop has ended."""
+    if hasattr(os, "pidfd_open"):
+        try:
+            descriptor = os.pidfd_open(pid)
+        except ProcessLookupError:
+            return
+        try:
+            ended = bool(select.select([descriptor], [], [], _STOP_TIMEOUT_S)[0])
+        finally:
+            os.close(descriptor)
+    else:
+        import psutil
+
+        try:
+            psutil.Process(pid).wait(_STOP_TIMEOUT_S)
+            ended = True
+        except psutil.NoSuchProcess:
+            ended = True
+        except psutil.TimeoutExpired:
+            ended = False
+    if not ended:
+        raise BuildNetError(
+            f"the node (process {pid}) did not end within {_STOP_TIMEOUT_S} s",
+            hint=f"its log may tell why; to end it by force: kill -9 {pid} (nothing is lost)",
+        )
+
+
+@app.command()
+def status() -> None:
+    """Show what the node is and does."""
+    data = Client.of(settings()).get("/api/node")
+    show(settings(), data, lambda console: _status_table(console, data), ids=[data["node_id"]])
+
+
+def _status_table(console: Console, data: dict[str, Any]) -> None:
+    rows = {
+        "node": f"{data['name']} ({data['node_id']})",
+        "status": data["status"],
+        "address": data["address"],
+        "role": f"{data['role']}, rights {data['rights']}",
+        "cluster": f"{data['cluster']['name']} (a cluster of one)",
+        "running for": duration_text(data["uptime_s"] * 1000),
+        "version": data["version"],
+        "data": data["home"],
+        "commands at once": str(data["slots"]),
+        "builds": ", ".join(each["build_id"] for each in data["builds"]) or "none running",
+    }
+    table = new_table("", "")
+    table.show_header = False
+    for name, value in rows.items():
+        table.add_row(f"[bold]{name}[/bold]", value)
+    console.print(table)
+
+
+@app.command()
+def scan() -> None:
+    """Scan this host again and show what it has."""
+    resources = Client.of(settings()).post("/api/node/scan")["resources"]
+    names = [each["name"] for each in (*resources["tools"], *resources["runtimes"])]
+    show(settings(), resources, lambda console: resources_table(console, resources), ids=names)
+
+
+def resources_table(console: Console, resources: dict[str, Any]) -> None:
+    """Print what a host has."""
+    from datetime import UTC, datetime
+
+    from rich.markup import escape
+
+    age = datetime.now(UTC) - datetime.fromisoformat(resources["scanned_at"])
+    cpu, memory = resources["cpu"], resources["memory"]
+    frequency = f", {cpu['frequency_mhz']} MHz" if cpu["frequency_mhz"] else ""
+    console.print(f"[bold]scanned[/bold] {age_text(age.total_seconds())}")
+    console.print(
+        f"[bold]cpu[/bold]     {cpu['cores']} cores usable of {cpu['logical']}: "
+        f"{escape(cpu['model'] or 'unknown model')} ({cpu['architecture']}{frequency})"
+    )
+    console.print(
+        f"[bold]memory[/bold]  {bytes_text(memory['available_bytes'])} free of "
+        f"{bytes_text(memory['total_bytes'])}"
+    )
+    storage = new_table("storage", "class", "file system", "free", "size", right=("free", "size"))
+    for volume in resources["storage"]:
+        storage.add_row(
+            escape(volume["path"]),
+            volume["storage_class"],
+            volume["file_system"],
+            bytes_text(volume["available_bytes"]),
+            bytes_text(volume["total_bytes"]),
+        )
+    console.print(storage)
+    for title in ("tools", "runtimes"):
+        table = new_table(title, "version", "path", "can")
+        for each in resources[title]:
+            can = ", ".join(each["capabilities"][:8]) + (
+                " …" if len(each["capabilities"]) > 8 else ""
+            )
+            table.add_row(
+                each["name"],
+                escape(each["version"] or each["problem"] or "unknown"),
+                escape(each["path"]),
+                escape(can),
+            )
+        console.print(table)
+    network = new_table("network", "addresses", "speed")
+    for each in resources["network"]:
+        speed = f"{each['speed_mbps']} Mbit/s" if each["speed_mbps"] else "unknown"
+        network.add_row(each["name"], ", ".join(each["addresses"]), speed if each["up"] else "down")
+    console.print(network)
+    for gpu in resources["gpus"]:
+        console.print(f"[bold]gpu[/bold] {escape(gpu['name'])} {bytes_text(gpu['memory_bytes'])}")

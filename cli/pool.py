@@ -1,0 +1,127 @@
+"""``buildnet pool``: all nodes' resources in one view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from buildnet.cli.client import Client
+from buildnet.cli.output import age_text, bytes_text, new_table, show
+from buildnet.cli.run import settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(help="All nodes' resources in one view.", no_args_is_help=True)
+
+
+@app.command()
+def status() -> None:
+    """Show the pool: its nodes and what they have together."""
+    data = Client.of(settings()).get("/api/pool")
+    ids = [node["id"] for node in data["nodes"]]
+    show(settings(), data, lambda console: pool_table(console, data), ids=ids)
+
+
+@app.command()
+def nodes() -> None:
+    """List the nodes."""
+    data = Client.of(settings()).get("/api/pool/nodes")
+    ids = [node["id"] for node in data["nodes"]]
+    show(settings(), data, lambda console: _nodes_table(console, data["nodes"]), ids=ids)
+
+
+@app.command()
+def resources(
+    type: Annotated[
+        str | None,
+        typer.Option(help="Only cpu, memory, storage, tool, runtime, network or gpu."),
+    ] = None,
+    on: Annotated[str | None, typer.Option(help="Only this node (name or id).")] = None,
+) -> None:
+    """List every resource with the node that owns it."""
+    data = Client.of(settings()).get("/api/pool/resources", type=type, node=on)
+    names = [each["name"] for each in data["resources"]]
+    show(settings(), data, lambda console: _resources_table(console, data), ids=names)
+
+
+def pool_table(console: Console, data: dict[str, Any]) -> None:
+    """Print the pool's status."""
+    aggregate = data["aggregate"]
+    coordinator = data["coordinator"]
+    leads = f"coordinator {coordinator['name']}" if coordinator else "no coordinator (a node alone)"
+    console.print(f"[bold]pool[/bold] {data['cluster']['name']}, {leads}")
+    _nodes_table(console, data["nodes"])
+    volumes = aggregate["storage_volumes"]
+    free = sum(volume["available_bytes"] or 0 for volume in volumes)
+    size = sum(volume["total_bytes"] or 0 for volume in volumes)
+    console.print(
+        f"[bold]cores[/bold]    {aggregate['available_cpu_cores']} free of "
+        f"{aggregate['total_cpu_cores']}\n"
+        f"[bold]memory[/bold]   {bytes_text(aggregate['available_memory_bytes'])} free of "
+        f"{bytes_text(aggregate['total_memory_bytes'])}\n"
+        f"[bold]storage[/bold]  {bytes_text(free)} free of {bytes_text(size)}, "
+        f"{len(volumes)} volumes\n"
+        f"[bold]tools[/bold]    {', '.join(aggregate['tools']) or 'none'}\n"
+        f"[bold]runtimes[/bold] {', '.join(aggregate['runtimes']) or 'none'}"
+    )
+
+
+def _nodes_table(console: Console, nodes: list[dict[str, Any]]) -> None:
+    colors = {"online": "green", "busy": "yellow", "suspect": "yellow"}
+    table = new_table(
+        "node", "id", "status", "cores in use", "cpu", "memory", "latency", "measured"
+    )
+    for node in nodes:
+        held, used = node["resources"], node["utilization"]
+        memory = held and (
+            f"{bytes_text(held['memory']['available_bytes'])} free of "
+            f"{bytes_text(held['memory']['total_bytes'])}"
+        )
+        busy = used and used["cpu_percent"] is not None and f"{used['cpu_percent']:.0f} %"
+        latency = f"{node['latency_ms']:.1f} ms" if node["latency_ms"] is not None else "this node"
+        color = colors.get(node["status"], "red")
+        table.add_row(
+            node["name"],
+            node["id"][:12],
+            f"[{color}]{node['status']}[/{color}]",
+            f"{node['cores_in_use']} of {held['cpu']['cores']}" if held else "unknown",
+            busy or "unknown",
+            memory or "unknown",
+            latency,
+            age_text(node["age_s"]),
+        )
+    console.print(table)
+
+
+def _resources_table(console: Console, data: dict[str, Any]) -> None:
+    from rich.markup import escape
+
+    table = new_table("type", "name", "node", "free", "what")
+    for each in data["resources"]:
+        share = each["availability"]
+        table.add_row(
+            each["type"],
+            escape(each["name"]),
+            each["node_name"],
+            "unknown" if share is None else f"{share:.0%}",
+            escape(_what(each["type"], each["resource"])),
+        )
+    console.print(table)
+
+
+def _what(kind: str, resource: dict[str, Any]) -> str:
+    match kind:
+        case "cpu":
+            return f"{resource['cores']} cores, {resource['architecture']}"
+        case "memory":
+            return bytes_text(resource["total_bytes"])
+        case "storage":
+            return f"{resource['storage_class']}, {bytes_text(resource['total_bytes'])}"
+        case "network":
+            return ", ".join(resource["addresses"])
+        case "gpu":
+            return bytes_text(resource["memory_bytes"])
+        case _:
+            return f"{resource['version'] or resource['problem']} {resource['path']}"

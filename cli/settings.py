@@ -1,0 +1,101 @@
+"""The options every command takes, before the noun or after the command."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from buildnet.mesh.errors import UsageError
+
+FORMATS = ("table", "json", "yaml")
+_CHOICES = {
+    "--format": FORMATS,
+    "--progress": ("auto", "tty", "plain", "json"),
+    "--color": ("auto", "always", "never"),
+}
+_VALUED = ("--node", *_CHOICES)
+
+HELP = """Options of every command: --node URL (another node than this directory's), --format
+table|json|yaml (--json for short), --quiet (ids only), --progress auto|tty|plain|json,
+--color auto|always|never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the general options, or the environment in their place, say."""
+
+    node: str | None = None
+    format: str = "table"
+    quiet: bool = False
+    progress: str = "auto"
+    color: str = "auto"
+
+    def colored(self, stream_is_terminal: bool, environment: Mapping[str, str]) -> bool:
+        """Tell whether to print colours, as ``NO_COLOR`` and ``FORCE_COLOR`` ask for it."""
+        if self.color != "auto":
+            return self.color == "always"
+        if environment.get("NO_COLOR"):
+            return False
+        if environment.get("FORCE_COLOR"):
+            return True
+        return stream_is_terminal and environment.get("TERM") != "dumb"
+
+    def progress_mode(self, environment: Mapping[str, str]) -> str:
+        """Return ``tty``, ``plain`` or ``json``."""
+        if self.progress != "auto":
+            return self.progress
+        return "tty" if sys.stderr.isatty() and not environment.get("CI") else "plain"
+
+
+def split_arguments(
+    arguments: Sequence[str], environment: Mapping[str, str] = os.environ
+) -> tuple[Settings, list[str]]:
+    """Take the general options out of ``arguments``; return them and what is left.
+
+    Nothing after ``--`` is looked at.
+
+    Raises:
+        UsageError: an option has no value or one that it doesn't know.
+    """
+    values = {
+        "--node": environment.get("BUILDNET_NODE"),
+        "--format": environment.get("BUILDNET_FORMAT", "table"),
+        "--progress": environment.get("BUILDNET_PROGRESS", "auto"),
+        "--color": environment.get("BUILDNET_COLOR", "auto"),
+    }
+    quiet = False
+    left: list[str] = []
+    waiting = list(reversed(arguments))
+    while waiting:
+        argument = waiting.pop()
+        name, equals, value = argument.partition("=")
+        if argument == "--":
+            left += [argument, *reversed(waiting)]
+            break
+        if name in _VALUED:
+            if not equals:
+                if not waiting:
+                    raise UsageError(f"{name} needs a value", hint="see buildnet --help")
+                value = waiting.pop()
+            values[name] = value
+        elif argument == "--json":
+            values["--format"] = "json"
+        elif argument in ("--quiet", "-q"):
+            quiet = True
+        else:
+            left.append(argument)
+    for name, choices in _CHOICES.items():
+        if values[name] not in choices:
+            raise UsageError(
+                f"{name} {values[name]!r} is not known", hint=f"choose one of {', '.join(choices)}"
+            )
+    settings = Settings(
+        values["--node"],
+        str(values["--format"]),
+        quiet,
+        str(values["--progress"]),
+        str(values["--color"]),
+    )
+    return settings, left

@@ -1,0 +1,30 @@
+"""The node's HTTP application; the gate in front of it decides who may ask for what."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from buildnet import __version__
+from buildnet.node.api.build_routes import build_routes
+from buildnet.node.api.cache_routes import cache_routes
+from buildnet.node.api.node_routes import node_routes
+from buildnet.node.api.pool_routes import pool_routes
+from buildnet.node.api.problems import add_problem_handlers
+from buildnet.node.service import NodeService
+
+
+def create_application(service: NodeService) -> FastAPI:
+    """Return the application that answers for ``service``."""
+    application = FastAPI(
+        title="BuildNet",
+        version=__version__,
+        openapi_url="/api/openapi.json",
+        docs_url=None,  # its page loads scripts from elsewhere; ours comes with the web UI
+        redoc_url=None,
+    )
+    add_problem_handlers(application)
+    application.include_router(node_routes(service))
+    application.include_router(pool_routes(service))
+    application.include_router(build_routes(service))
+    application.include_router(cache_routes(service))
+    return application

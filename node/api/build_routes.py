@@ -1,0 +1,173 @@
+"""Builds: ask for one, watch it, cancel it, look at earlier ones; and what a workspace is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from buildnet.ledger.history import BuildSummary
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import NotFoundError
+from buildnet.node.running import BuildRequest, RunningBuild
+from buildnet.node.service import NodeService
+from buildnet.pool.definition import write_workspace
+from buildnet.pool.workspace import BUILD, Workspace
+
+NDJSON = "application/x-ndjson"
+_LOG_MAX_BYTES = 64 * 1024 * 1024
+
+
+class BuildBody(BaseModel):
+    """A request for a build. ``root`` is a directory in the workspace, on this host."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    root: Path
+    packages: tuple[str, ...] = ()
+    task: str = BUILD
+    force: bool = False
+    dry_run: bool = False
+    keep_going: bool = False
+    environment: dict[str, str] = Field(default_factory=dict)
+    actor: str = "local"
+
+
+class WorkspaceBody(BaseModel):
+    """Names a workspace by a directory in it, on this host."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    root: Path
+
+
+def build_routes(service: NodeService) -> APIRouter:
+    """Return the routes of builds and workspaces."""
+    router = APIRouter(tags=["builds"])
+    builder, history = service.builder, service.history
+
+    @router.post("/api/build", status_code=202, response_model=None)
+    async def build(body: BuildBody, request: Request) -> Response | dict[str, Any]:
+        """Begin a build. With ``Accept: application/x-ndjson`` the answer is its events, as they
+        happen, and the build's report in the last of them."""
+        running = await builder.start(
+            BuildRequest(
+                directory=body.root,
+                packages=body.packages,
+                task=body.task,
+                force=body.force,
+                dry_run=body.dry_run,
+                keep_going=body.keep_going,
+                environment=body.environment,
+                actor=body.actor,
+            )
+        )
+        if NDJSON in request.headers.get("accept", ""):
+            return StreamingResponse(_lines(running), media_type=NDJSON)
+        return {"build_id": running.id, "estimated_duration_ms": None}
+
+    @router.get("/api/build/{build_id}")
+    async def status(build_id: str) -> dict[str, Any]:
+        """A build by its id or a unique prefix: its report, or how far it is."""
+        running = builder.find(build_id)
+        if running is None:
+            return _recorded(await history.build(build_id))
+        return running.report or {**running.summary(), "packages": running.packages()}
+
+    @router.get("/api/build/{build_id}/events", response_model=None)
+    async def events(build_id: str) -> StreamingResponse:
+        """The events of a running or just finished build from its start on, one JSON a line."""
+        return StreamingResponse(_lines(_running(build_id)), media_type=NDJSON)
+
+    @router.post("/api/build/{build_id}/cancel")
+    async def cancel(build_id: str) -> dict[str, Any]:
+        """Ask for a build's end; what runs is ended, what is done stays in the cache."""
+        running = _running(build_id)
+        running.cancel()
+        return {"success": True, "build_id": running.id}
+
+    @router.get("/api/build/{build_id}/log")
+    async def log(build_id: str, package: str, task: str = BUILD) -> Response:
+        """The output of one task of a build, as the command printed it."""
+        running = builder.find(build_id)
+        packages = (
+            running.packages() or (running.report or {}).get("packages", [])
+            if running
+            else (await history.build(build_id)).packages
+        )
+        for entry in packages:
+            if entry["name"] == package and entry["task"] == task and entry["log"]:
+                name, _, size = entry["log"].partition("/")
+                digest = Digest(name, int(size))
+                text = await asyncio.to_thread(service.store.read, digest, 0, _LOG_MAX_BYTES)
+                return Response(text, media_type="text/plain; charset=utf-8")
+        raise NotFoundError(
+            f"build {build_id} has no output of {package}#{task}",
+            hint="only tasks that ran or came from the cache have one: buildnet history BUILD-ID",
+        )
+
+    @router.get("/api/builds")
+    async def builds(
+        limit: Annotated[int, Query(ge=1, le=500)] = 20,
+        cursor: str | None = None,
+        status: Literal["running", "succeeded", "failed", "cancelled"] | None = None,
+    ) -> dict[str, Any]:
+        """The record of builds, newest first; ``next`` is the cursor of the following page."""
+        page, following = await history.page(limit=limit, before=cursor, status=status)
+        return {"builds": [_recorded(each) for each in page], "next": following}
+
+    @router.post("/api/workspace")
+    async def workspace(body: WorkspaceBody) -> dict[str, Any]:
+        """What the workspace at a directory is: packages, how it was found, and as a file."""
+        return await asyncio.to_thread(_described, await builder.workspace(body.root))
+
+    def _running(build_id: str) -> RunningBuild:
+        running = builder.find(build_id)
+        if running is None:
+            raise NotFoundError(
+                f"no build {build_id!r} runs here", hint="buildnet history lists earlier builds"
+            )
+        return running
+
+    return router
+
+
+async def _lines(build: RunningBuild) -> AsyncIterator[bytes]:
+    async with build.progress.follow() as batches:
+        async for batch in batches:
+            yield b"".join(json.dumps(event).encode() + b"\n" for event in batch)
+
+
+def _recorded(build: BuildSummary) -> dict[str, Any]:
+    entry = asdict(build)
+    entry["build_id"] = entry.pop("id")
+    return entry
+
+
+def _described(workspace: Workspace) -> dict[str, Any]:
+    return {
+        "name": workspace.name,
+        "root": str(workspace.root),
+        "file": str(workspace.file) if workspace.file else None,
+        "packages": [
+            {
+                "name": package.name,
+                "path": package.path,
+                "dependencies": list(package.dependencies),
+                "tasks": sorted(package.tasks),
+                "command": package.tasks[BUILD].command,
+                "outputs": list(package.tasks[BUILD].outputs),
+            }
+            for package in workspace.packages.values()
+        ],
+        "install": workspace.install.manager if workspace.install else None,
+        "notes": list(workspace.notes),
+        "yaml": write_workspace(workspace),
+    }

@@ -1,0 +1,96 @@
+"""The node's cache: what is in it, check it, make it smaller."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from buildnet.mesh.identity import node_id_of
+from buildnet.node.service import NodeService
+from buildnet.node.store import ActionDetails, BlobDetails
+
+
+class CollectBody(BaseModel):
+    """How small the cache is to become; without a number, as small as its configuration says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    target_bytes: int | None = Field(default=None, ge=0)
+
+
+def cache_routes(service: NodeService) -> APIRouter:
+    """Return the routes of the cache."""
+    router = APIRouter(prefix="/api/cache", tags=["cache"])
+    store = service.store
+
+    @router.get("/stats")
+    async def stats() -> dict[str, Any]:
+        """Counts and sizes, measured now."""
+        return asdict(await asyncio.to_thread(store.stats))
+
+    @router.get("/actions")
+    async def actions(
+        limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+        cursor: int | None = None,
+        label: str | None = None,
+    ) -> dict[str, Any]:
+        """Stored results, newest first; ``label`` keeps those whose label contains it."""
+        page = await asyncio.to_thread(store.list_actions, limit, cursor, label)
+        return {
+            "actions": [{**asdict(each), "action": each.action.hash} for each in page.items],
+            "next": page.next,
+        }
+
+    @router.get("/show/{prefix}")
+    async def show(prefix: str) -> dict[str, Any]:
+        """One stored result or blob by its digest or a unique prefix of it."""
+        return _details(await asyncio.to_thread(store.show, prefix))
+
+    @router.post("/clear")
+    async def clear() -> dict[str, Any]:
+        """Remove everything but what running builds need."""
+        return asdict(await asyncio.to_thread(store.clear))
+
+    @router.post("/verify")
+    async def verify() -> dict[str, Any]:
+        """Read every blob, compare it with its name and drop what is damaged."""
+        return asdict(await asyncio.to_thread(store.verify))
+
+    @router.post("/gc")
+    async def collect(body: CollectBody) -> dict[str, Any]:
+        """Remove what was used longest ago."""
+        target = body.target_bytes
+        if target is None:
+            target = service.config.cache.max_bytes
+        return asdict(await asyncio.to_thread(store.collect, target))
+
+    return router
+
+
+def _details(details: ActionDetails | BlobDetails) -> dict[str, Any]:
+    if isinstance(details, BlobDetails):
+        return {
+            "kind": "blob",
+            "hash": details.digest.hash,
+            "size_bytes": details.digest.size_bytes,
+            "used_at": details.used_at,
+            "path": str(details.path),
+            "actions": [action.hash for action in details.actions],
+        }
+    record = details.record
+    return {
+        "kind": "action",
+        "hash": record.action.hash,
+        "label": record.label,
+        "isolation": record.isolation,
+        "node": node_id_of(record.worker),
+        "created_at": record.created_at,
+        "used_at": details.used_at,
+        "duration_ms": record.duration_ms,
+        "blobs": [{"hash": blob.hash, "size_bytes": blob.size_bytes} for blob in record.references],
+        "missing": [blob.hash for blob in details.missing],
+    }

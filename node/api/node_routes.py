@@ -1,0 +1,50 @@
+"""This node: is it alive and ready, what is it, scan it, stop it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from buildnet.node.service import NodeService
+
+
+def node_routes(service: NodeService) -> APIRouter:
+    """Return the routes of one node."""
+    router = APIRouter(tags=["node"])
+
+    @router.api_route("/health", methods=["GET", "HEAD"])
+    async def health() -> dict[str, str]:
+        """The process is alive."""
+        return {"status": "ok"}
+
+    @router.api_route("/ready", methods=["GET", "HEAD"])
+    async def ready(response: Response) -> dict[str, str]:
+        """The node answers everything: its stores are open and the host was scanned."""
+        if service.stopping.is_set():
+            response.status_code = 503
+            return {"status": "stopping"}
+        if not service.scanned.is_set():
+            response.status_code = 503
+            return {"status": "scanning"}
+        return {"status": "ready"}
+
+    @router.get("/status")
+    @router.get("/api/node")
+    async def node() -> dict[str, Any]:
+        """What this node is and does."""
+        return service.node_status()
+
+    @router.post("/api/node/scan")
+    async def scan() -> dict[str, Any]:
+        """Scan this host again, asking every program anew."""
+        resources = await service.scan(fresh=True)
+        return {"success": True, "resources": resources.model_dump(mode="json")}
+
+    @router.post("/api/node/stop", status_code=202)
+    async def stop() -> dict[str, Any]:
+        """End this node; running builds are cancelled and recorded as that."""
+        service.stopping.set()
+        return {"success": True, "builds_cancelled": len(service.builder.running())}
+
+    return router

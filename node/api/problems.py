@@ -1,0 +1,89 @@
+"""Errors as RFC 9457 problem details, with BuildNet's code, cause and hint beside them."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from buildnet.mesh.errors import BuildNetError
+
+_log = logging.getLogger("buildnet.api")
+
+
+def problem_response(
+    *,
+    status: int,
+    code: str,
+    message: str,
+    cause: str | None = None,
+    hint: str | None = None,
+    exit_code: int = 1,
+) -> JSONResponse:
+    """Return a problem document; ``exit_code`` is what the command line ends with."""
+    return JSONResponse(
+        {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": message,
+            "code": code,
+            "cause": cause,
+            "hint": hint,
+            "exit_code": exit_code,
+        },
+        status_code=status,
+        media_type="application/problem+json",
+    )
+
+
+def add_problem_handlers(application: FastAPI) -> None:
+    """Answer every error of ``application`` as a problem document."""
+
+    @application.exception_handler(BuildNetError)
+    async def known(request: Request, error: BuildNetError) -> JSONResponse:
+        return problem_response(
+            status=error.http_status,
+            code=error.code,
+            message=error.message,
+            cause=error.cause,
+            hint=error.hint,
+            exit_code=error.exit_code,
+        )
+
+    @application.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return problem_response(
+            status=422,
+            code="INVALID_REQUEST",
+            message=f"{where}: {first['msg']}",
+            hint="see the API's description at /api/openapi.json",
+            exit_code=2,
+        )
+
+    @application.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        return problem_response(
+            status=error.status_code,
+            code="NOT_FOUND" if error.status_code == 404 else "HTTP",
+            message=f"{request.method} {request.url.path}: {error.detail}",
+            hint="see the API's description at /api/openapi.json",
+            exit_code=6 if error.status_code == 404 else 2,
+        )
+
+    @application.exception_handler(Exception)
+    async def unknown(request: Request, error: Exception) -> JSONResponse:
+        _log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
+        return problem_response(
+            status=500,
+            code="INTERNAL",
+            message="the node met an error that it does not know",
+            cause=f"{type(error).__name__}: {error}",
+            hint="the node's log has the details; please report it",
+        )

@@ -1,0 +1,299 @@
+"""The node's builds: takes requests, performs one build of a workspace at a time, keeps the record."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from buildnet.ledger.history import History
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.identity import NodeKey
+from buildnet.node.dependencies import InstalledDependencies
+from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.executor import StagedExecutor, WorkspaceExecutor
+from buildnet.node.execute.priority import lower_thread_priority
+from buildnet.node.execute.staging import SOURCE_EPOCH_S
+from buildnet.node.execute.trees import UnpackedTrees
+from buildnet.node.hooks import run_hook
+from buildnet.node.perform import Host, Performer
+from buildnet.node.resolve import Resolver
+from buildnet.node.running import BuildRequest, RunningBuild
+from buildnet.node.sources import SourceReader
+from buildnet.node.store import Hold, Store
+from buildnet.node.toolchain import Toolchain
+from buildnet.node.workspaces import OpenWorkspace, Workspaces
+from buildnet.pool.build import Build, Status
+from buildnet.pool.graph import closure
+from buildnet.pool.workspace import TaskId, Workspace
+
+# Builds that are over are answered from memory this long; after that from the record of builds.
+FINISHED_KEPT = 64
+_ISOLATION = "staged"
+_log = logging.getLogger("buildnet.builds")
+
+
+class StoppingError(BuildNetError):
+    """The node is about to stop and takes no more builds."""
+
+    code = "STOPPING"
+    exit_code = 3
+    http_status = 503
+
+
+class Builder:
+    """Accepts and performs builds. An asynchronous context manager: it owns their tasks.
+
+    Args:
+        work: directory of the stages of running actions.
+        slots: how many commands run at once on this host, whichever builds they belong to.
+        timeout_s: how long a command may run that declares no timeout.
+        output_limit_bytes: how much of a command's output is kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        key: NodeKey,
+        store: Store,
+        history: History,
+        toolchain: Toolchain,
+        work: Path,
+        downloads: Path,
+        slots: int,
+        timeout_s: float,
+        output_limit_bytes: int,
+    ) -> None:
+        self.slots = slots
+        self._store = store
+        self._history = history
+        self._toolchain = toolchain
+        self._downloads = downloads
+        self._runners = ThreadPoolExecutor(
+            slots, thread_name_prefix="runner", initializer=lower_thread_priority
+        )
+        self._staged = StagedExecutor(work)
+        self._trees = UnpackedTrees(downloads.parent / "trees")
+        self._host = Host(
+            key=key,
+            store=store,
+            runners=self._runners,
+            in_flight={},
+            default_timeout_s=timeout_s,
+            output_limit_bytes=output_limit_bytes,
+        )
+        self._workspaces = Workspaces()
+        self._builds: dict[str, RunningBuild] = {}
+        self._tasks = asyncio.TaskGroup()
+        self._stopping = False
+
+    async def __aenter__(self) -> Builder:
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(self, *exception: Any) -> None:
+        self._stopping = True
+        for build in self.running():
+            build.cancel()
+        try:
+            await self._tasks.__aexit__(*exception)
+        finally:
+            self._runners.shutdown(wait=True)
+
+    def running(self) -> list[RunningBuild]:
+        """Return the builds that are not over yet."""
+        return [build for build in self._builds.values() if build.report is None]
+
+    @property
+    def actions_running(self) -> int:
+        """How many commands run now."""
+        return len(self._host.in_flight)
+
+    def find(self, prefix: str) -> RunningBuild | None:
+        """Return a running or recently finished build by its id or a unique prefix of it."""
+        matches = [build for key, build in self._builds.items() if key.startswith(prefix)]
+        return matches[0] if len(matches) == 1 and prefix else None
+
+    async def workspace(self, directory: Path) -> Workspace:
+        """Return the workspace that ``directory`` lies in."""
+        return (await asyncio.to_thread(self._workspaces.find, directory)).definition
+
+    async def start(self, request: BuildRequest) -> RunningBuild:
+        """Accept a request: read the workspace, check the names, and begin.
+
+        Raises:
+            BuildNetError: there is no such workspace or package, or its definition is wrong.
+        """
+        if self._stopping:
+            raise StoppingError("the node is stopping", hint="start it again: buildnet node start")
+        opened = await asyncio.to_thread(self._workspaces.find, request.directory)
+        tasks = [task.id for task in closure(opened.definition, request.packages, request.task)]
+        build = RunningBuild(secrets.token_hex(6), opened.definition, request, time.time())
+        self._builds[build.id] = build
+        over = [key for key, each in self._builds.items() if each.report is not None]
+        for key in over[: max(0, len(over) - FINISHED_KEPT)]:
+            del self._builds[key]
+        self._tasks.create_task(self._perform(build, opened, tasks))
+        return build
+
+    async def _perform(
+        self, build: RunningBuild, opened: OpenWorkspace, tasks: list[TaskId]
+    ) -> None:
+        """Perform a build and record how it ended, whatever happens."""
+        started = time.monotonic()
+        status, error = Status.FAILED, None
+        try:
+            build.progress.tell({"type": "build_started", **build.summary(), "tasks": len(tasks)})
+            if not build.request.dry_run:
+                await self._record_begin(build)
+            if opened.lock.locked():
+                build.progress.tell({"type": "waiting", "for": "another build of this workspace"})
+            async with opened.lock:
+                status = await self._perform_alone(build, opened, tasks)
+        except BuildNetError as failure:
+            error = failure
+        except Exception as failure:
+            _log.exception("build %s broke off", build.id)
+            error = BuildNetError(
+                "the build broke off",
+                cause=f"{type(failure).__name__}: {failure}",
+                hint="the node's log has the details: buildnet logs",
+            )
+        duration_ms = (time.monotonic() - started) * 1000
+        if not build.request.dry_run:
+            error = await self._record_end(build, status, duration_ms, error) or error
+        if error is not None and status is Status.SUCCEEDED:
+            status = Status.FAILED
+        build.close(status, duration_ms, error.as_dict() if error else None)
+
+    async def _perform_alone(
+        self, build: RunningBuild, opened: OpenWorkspace, tasks: list[TaskId]
+    ) -> Status:
+        workspace, request = build.workspace, build.request
+        table = await asyncio.to_thread(self._store.file_table, opened.id)
+        with self._store.hold() as hold:
+            reader = SourceReader(workspace.root, table, opened.ignore_rules)
+            dependencies = self._dependencies(workspace, reader, request)
+            resolver = Resolver(
+                workspace=workspace,
+                workspace_id=opened.id,
+                reader=reader,
+                store=self._store,
+                hold=hold,
+                toolchain=self._toolchain,
+                inherited=request.environment,
+                isolation=_ISOLATION,
+                source_epoch_s=SOURCE_EPOCH_S,
+                force=request.force,
+                dependencies=dependencies,
+            )
+            by_id = {task: workspace.task(task) for task in tasks}
+            build.performer = Performer(
+                host=self._host,
+                workspace_id=opened.id,
+                root=workspace.root,
+                executors={
+                    self._staged.isolation: self._staged,
+                    "workspace": WorkspaceExecutor(workspace.root),
+                },
+                tasks=by_id,
+                resolver=resolver,
+                dependencies=dependencies,
+                table=table,
+                hold=hold,
+                progress=build.progress,
+                machine=Build(
+                    {task: by_id[task].depends_on for task in tasks},
+                    slots=self.slots,
+                    keep_going=request.keep_going,
+                    durations_ms=opened.durations_ms,
+                ),
+                durations_ms=opened.durations_ms,
+                dry_run=request.dry_run,
+            )
+            if build.cancelled:
+                build.performer.cancel()
+            await self._hook(build, "pre_build", workspace.pre_build)
+            status = await build.performer.run()
+            if status is Status.SUCCEEDED:
+                await self._hook(build, "post_build", workspace.post_build)
+        await asyncio.to_thread(table.flush)
+        return status
+
+    def _dependencies(
+        self, workspace: Workspace, reader: SourceReader, request: BuildRequest
+    ) -> InstalledDependencies | None:
+        if workspace.install is None:
+            return None
+        return InstalledDependencies(
+            install_spec=workspace.install,
+            root=workspace.root,
+            reader=reader,
+            toolchain=self._toolchain,
+            trees=self._trees,
+            executor=self._staged,
+            inherited=request.environment,
+            downloads=self._downloads,
+        )
+
+    async def _hook(self, build: RunningBuild, name: str, command: str | None) -> None:
+        if command is None or build.request.dry_run or build.cancelled:
+            return
+        loop = asyncio.get_running_loop()
+        cancel = CancelToken()
+        build.hook = cancel
+
+        def tell(chunk: bytes) -> None:
+            text = chunk.decode(errors="replace")
+            event = {"type": "task_output", "name": name, "task": "hook", "text": text}
+            loop.call_soon_threadsafe(build.progress.tell_output, event)
+
+        await loop.run_in_executor(
+            self._runners,
+            lambda: run_hook(
+                name,
+                command,
+                build.workspace.root,
+                build.request.environment,
+                timeout_s=self._host.default_timeout_s,
+                output_limit_bytes=self._host.output_limit_bytes,
+                on_output=tell,
+                cancel=cancel,
+            ),
+        )
+
+    async def _record_begin(self, build: RunningBuild) -> None:
+        await self._history.begin(
+            build.id,
+            workspace=build.workspace.name,
+            root=str(build.workspace.root),
+            request=build.request.as_dict(),
+            started_at=build.started_at,
+            triggered_by=build.request.actor,
+        )
+
+    async def _record_end(
+        self, build: RunningBuild, status: Status, duration_ms: float, error: BuildNetError | None
+    ) -> BuildNetError | None:
+        """Record the end; return an error if that fails, for the asker must not take it as kept."""
+        try:
+            await self._history.finish(
+                build.id,
+                status=status.value,
+                completed_at=time.time(),
+                duration_ms=duration_ms,
+                error=error.message if error else None,
+                packages=build.packages(),
+            )
+        except Exception as failure:
+            _log.exception("build %s could not be recorded", build.id)
+            return BuildNetError(
+                "the build is over but could not be recorded",
+                cause=str(failure),
+                hint="free room on the volume of the data directory and build again",
+            )
+        return None

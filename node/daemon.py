@@ -1,0 +1,203 @@
+"""The daemon: the only place that wires the rooms together and owns a node's life."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from buildnet import __version__
+from buildnet.ledger.history import History
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.identity import is_signed_by, load_or_create
+from buildnet.node.api.app import create_application
+from buildnet.node.api.gate import Origin
+from buildnet.node.builder import Builder
+from buildnet.node.config import NodeConfig, load_config
+from buildnet.node.execute.process_tree import become_child_subreaper
+from buildnet.node.home import Home, Runtime
+from buildnet.node.listen import (
+    DEFAULT_PORTS,
+    Address,
+    bind_first,
+    parse_address,
+    reachable_address,
+)
+from buildnet.node.log import configure_logging
+from buildnet.node.scan.cpu import allowed_cores
+from buildnet.node.server import serving
+from buildnet.node.service import NodeService
+from buildnet.node.store import ActionRecord, Store
+from buildnet.node.toolchain import Toolchain
+from buildnet.pool.result import signed_message
+
+_log = logging.getLogger("buildnet.node")
+
+
+@dataclass(frozen=True, slots=True)
+class StartOptions:
+    """How a node is to start.
+
+    ``listen`` None: what node.yaml says, by default port 80, or 8080 where 80 can't be had.
+    ``any_port`` lets the system choose a port if those can't be had either. ``log_file`` None:
+    standard error.
+    """
+
+    home: Path
+    config: Path | None = None
+    listen: str | None = None
+    name: str | None = None
+    any_port: bool = False
+    log_format: str | None = None
+    log_file: Path | None = None
+
+
+def run(options: StartOptions, on_ready: Callable[[Runtime], None]) -> None:
+    """Run a node until it is told to stop (SIGTERM, SIGINT, or over its API).
+
+    ``on_ready`` is called once everything answers.
+
+    Raises:
+        AlreadyRunningError: a node runs on this data directory.
+        BuildNetError: the node can't start; nothing was destroyed.
+    """
+    home = Home(options.home)
+    home.prepare()
+    home.lock()
+    try:
+        config = load_config(options.config or home.config)
+        configure_logging(
+            level=config.log.level,
+            form=options.log_format or config.log.format,
+            file=options.log_file,
+        )
+        import uvloop
+
+        uvloop.run(_run(options, home, config, on_ready))
+    finally:
+        home.unlock()
+
+
+async def _run(
+    options: StartOptions, home: Home, config: NodeConfig, on_ready: Callable[[Runtime], None]
+) -> None:
+    async with running_node(options, home, config) as (service, runtime):
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, service.stopping.set)
+        on_ready(runtime)
+        await service.stopping.wait()
+        _log.info("stopping")
+
+
+@asynccontextmanager
+async def running_node(
+    options: StartOptions, home: Home, config: NodeConfig
+) -> AsyncIterator[tuple[NodeService, Runtime]]:
+    """Start a node on a locked home and stop it at the end of the context."""
+    key = load_or_create(home.key)
+    name = options.name or config.node_name or socket.gethostname()
+    become_child_subreaper()
+
+    def is_ours(record: ActionRecord) -> bool:
+        message = signed_message(record.action, record.isolation, record.result)
+        return record.worker == key.public_key and is_signed_by(
+            record.worker, message, record.signature
+        )
+
+    async with AsyncExitStack() as stack:
+        listener, passed_over = bind_first(_addresses(options, config))
+        stack.callback(listener.close)
+        for why in passed_over:
+            _log.warning("%s; listening on another port", why)
+        store = await asyncio.to_thread(
+            Store.open, home.store, config.cache.max_bytes, verify=is_ours
+        )
+        stack.callback(store.close)
+        history = await History.open(home.history)
+        stack.push_async_callback(history.close)
+        interrupted = await history.close_interrupted(datetime.now(UTC).timestamp())
+        if interrupted:
+            _log.warning("%d builds were interrupted when the node last stopped", interrupted)
+        builder = await stack.enter_async_context(
+            Builder(
+                key=key,
+                store=store,
+                history=history,
+                toolchain=Toolchain(home.directory / "toolbox", config.tool_overrides),
+                work=home.work,
+                downloads=home.directory / "downloads",
+                slots=config.workers.max or allowed_cores(config),
+                timeout_s=config.workers.timeout,
+                output_limit_bytes=config.workers.output_limit,
+            )
+        )
+        address = reachable_address(listener, config.network.advertise_address)
+        service = NodeService(
+            home=home,
+            key=key,
+            name=name,
+            address=address,
+            config=config,
+            store=store,
+            history=history,
+            builder=builder,
+        )
+        application = create_application(service)
+        local = stack.enter_context(_unix_listener(home))
+        await stack.enter_async_context(serving(application, local, Origin.SOCKET))
+        await stack.enter_async_context(serving(application, listener, Origin.NETWORK))
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        watching = group.create_task(service.watch_host())
+        stack.callback(watching.cancel)
+        runtime = Runtime(
+            node_id=key.node_id,
+            name=name,
+            address=address,
+            socket=str(home.socket_path()),
+            pid=os.getpid(),
+            home=str(home.directory),
+            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            version=__version__,
+        )
+        home.write_runtime(runtime)
+        stack.callback(home.remove_runtime)
+        _log.info("node %s (%s) answers on %s", name, key.node_id, address)
+        yield service, runtime
+
+
+def _addresses(options: StartOptions, config: NodeConfig) -> Sequence[Address]:
+    if options.listen is not None:
+        return [parse_address(options.listen)]
+    host, port = config.network.listen_address, config.network.listen_port
+    if port != DEFAULT_PORTS[0]:
+        return [Address(host, port)]
+    ports = (*DEFAULT_PORTS, 0) if options.any_port else DEFAULT_PORTS
+    return [Address(host, each) for each in ports]
+
+
+@contextmanager
+def _unix_listener(home: Home) -> Iterator[socket.socket]:
+    path = home.prepare_socket()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        before = os.umask(0o177)
+        try:
+            listener.bind(str(path))
+        except OSError as error:
+            raise BuildNetError(
+                f"the node's socket {path} can't be made",
+                cause=str(error),
+                hint="choose another data directory with BUILDNET_HOME",
+            ) from error
+        finally:
+            os.umask(before)
+        listener.listen(128)
+        listener.setblocking(False)
+        yield listener

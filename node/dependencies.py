@@ -1,0 +1,160 @@
+"""The third-party dependencies of a workspace: installed once, seen by every action that needs them.
+
+Installing is an action like any other, keyed by lock file, manifests, package manager, runtime and
+platform, but allowed on the network; its outputs are ``node_modules`` trees that lie unpacked in the
+store's directory. A ``node_modules`` in the workspace that matches the lock file serves instead.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from buildnet.node.execute.executor import ExecutionRequest, Executor
+from buildnet.node.execute.mounts import Mount
+from buildnet.node.execute.trees import UnpackedTrees
+from buildnet.node.lockfiles import installed_matches
+from buildnet.node.platform import platform_properties
+from buildnet.node.resolve import Prepared, Tier, decode_record
+from buildnet.node.sources import SourceReader
+from buildnet.node.store import Hold
+from buildnet.node.toolchain import Toolchain
+from buildnet.pool.action import Action, ActionSpec, encode_action
+from buildnet.pool.tree import DirectoryTree
+from buildnet.pool.workspace import Install, Task, TaskId
+
+INSTALL = TaskId("dependencies", "install")
+# Where to fetch from and how to get there; the lock file decides what is fetched.
+_CONNECTION_VARIABLES = frozenset(
+    "HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy SSL_CERT_FILE SSL_CERT_DIR "
+    "NODE_EXTRA_CA_CERTS NODE_AUTH_TOKEN NPM_TOKEN NPM_CONFIG_REGISTRY npm_config_registry".split()
+)
+
+
+@dataclass(slots=True)
+class InstalledDependencies:
+    """The dependency tree of one build; see the module's text.
+
+    ``downloads`` is a directory that package managers keep their own download cache in.
+    """
+
+    install_spec: Install
+    root: Path
+    reader: SourceReader
+    toolchain: Toolchain
+    trees: UnpackedTrees
+    executor: Executor
+    inherited: Mapping[str, str]
+    downloads: Path
+    _action: Action | None = field(default=None)
+    _mounts: tuple[Mount, ...] = field(default=())
+
+    @property
+    def key(self) -> str:
+        """What of the dependencies is part of the key of who uses them."""
+        return self._known_action().digest.hash
+
+    def mounts(self) -> tuple[Mount, ...]:
+        """Where the tree lies; known once :meth:`prepare` found it or :meth:`unpack` made it."""
+        return self._mounts
+
+    def task(self) -> Task:
+        """Return the install action as a task of the build's graph."""
+        return Task(
+            package=INSTALL.package,
+            name=INSTALL.task,
+            command=self.install_spec.command,
+            path="",
+            sources=self.install_spec.inputs,
+            default_sources=False,
+            outputs=self._outputs(),
+            network=True,
+        )
+
+    def prepare(self, hold: Hold) -> Prepared:
+        """Find the tree: in the workspace, unpacked, or in the cache; else it must be installed."""
+        action = self._known_action()
+        prepared = Prepared(self.task(), action, self._environment())
+        spec = self.install_spec
+        if installed_matches(spec.manager, self.root, spec.lock_file):
+            self._mounts = self._mounts_in(self.root)
+            return replace(prepared, tier=Tier.INSTANT_SKIP)
+        record = hold.get_action(action.digest, frozenset({action.spec.platform["isolation"]}))
+        found = decode_record(record, "", hold) if record is not None else None
+        if found is None:
+            return prepared
+        self.unpack(found.outputs, hold)
+        return replace(prepared, tier=Tier.LOCAL_CACHE)
+
+    def unpack(self, outputs: DirectoryTree, hold: Hold) -> None:
+        """Make the tree ready for use."""
+        self._mounts = self._mounts_in(
+            self.trees.ensure(self._known_action().digest, outputs, hold)
+        )
+
+    def request(self, timeout_s: float, output_limit_bytes: int) -> ExecutionRequest:
+        """Return how the package manager is to be run."""
+        action = self._known_action()
+        self.downloads.mkdir(parents=True, exist_ok=True)
+        return ExecutionRequest(
+            action=action.digest,
+            command=self.install_spec.command,
+            working_directory="",
+            environment=self._environment(),
+            inputs=action.spec.inputs,
+            mounts=(),
+            outputs=self._outputs(),
+            timeout_s=timeout_s,
+            output_limit_bytes=output_limit_bytes,
+            workspace=self.root,
+            on_collected=self._adopt,
+        )
+
+    def _adopt(self, stage: Path) -> None:
+        """Move the fresh ``node_modules`` out of its stage: cheaper than to unpack it again."""
+        paths = [f"{root}/node_modules".lstrip("/") for root in self.install_spec.roots]
+        self.trees.adopt(self._known_action().digest, stage, paths)
+
+    def _known_action(self) -> Action:
+        if self._action is None:
+            sources = self.reader.tree(self.install_spec.inputs)
+            tools = [self.toolchain.tool(name) for name in self._tools()]
+            platform = {**platform_properties(), "isolation": self.executor.isolation}
+            platform.update({f"tool:{tool.name}": tool.identity for tool in tools})
+            platform["network"] = "allowed"
+            self._action = encode_action(
+                ActionSpec(
+                    self.install_spec.command, "", {}, self._outputs(), platform, sources.tree
+                )
+            )
+        return self._action
+
+    def _tools(self) -> tuple[str, ...]:
+        return ("node", self.install_spec.manager)
+
+    def _outputs(self) -> tuple[str, ...]:
+        return tuple(f"{root}/node_modules/**".lstrip("/") for root in self.install_spec.roots)
+
+    def _environment(self) -> dict[str, str]:
+        tools = [self.toolchain.tool(name) for name in self._tools()]
+        environment = {
+            name: value for name, value in self.inherited.items() if name in _CONNECTION_VARIABLES
+        }
+        settings = Path(self.inherited.get("HOME", os.path.expanduser("~"))) / ".npmrc"
+        if settings.is_file():
+            environment["NPM_CONFIG_USERCONFIG"] = str(settings)
+        return {
+            **environment,
+            "PATH": self.toolchain.search_path(tools),
+            "LANG": "C.UTF-8",
+            "CI": "true",  # no questions, no spinner
+            "NPM_CONFIG_CACHE": str(self.downloads / "npm"),
+            "YARN_CACHE_FOLDER": str(self.downloads / "yarn"),
+            "npm_config_store_dir": str(self.downloads / "pnpm"),
+        }
+
+    def _mounts_in(self, base: Path) -> tuple[Mount, ...]:
+        paths = [f"{root}/node_modules".lstrip("/") for root in self.install_spec.roots]
+        return tuple(Mount(path, base / path) for path in paths if (base / path).is_dir())

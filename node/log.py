@@ -1,0 +1,62 @@
+"""The node's log: lines for people on a terminal, JSON objects elsewhere or on request."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+_FILE_BYTES = 10 * 1024 * 1024
+_FILES_KEPT = 3
+_STANDARD = frozenset(vars(logging.makeLogRecord({})))
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (UTC), level, logger, message, and what else was logged."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        entry.update({name: value for name, value in vars(record).items() if name not in _STANDARD})
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)
+
+
+class HumanFormatter(logging.Formatter):
+    """``12:34:56 warning  message``; the level only where it says something."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower():<8} "
+        text = f"{self.formatTime(record, '%H:%M:%S')} {level}{record.getMessage()}"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return text
+
+
+def configure_logging(*, level: str, form: str, file: Path | None) -> None:
+    """Send the log to standard error, or to ``file`` (rotated at 10 MiB, three kept).
+
+    ``form`` is ``human``, ``json`` or ``auto``: human on a terminal, JSON elsewhere.
+    """
+    handler: logging.Handler
+    if file is None:
+        handler = logging.StreamHandler(sys.stderr)
+    else:
+        handler = RotatingFileHandler(
+            file, maxBytes=_FILE_BYTES, backupCount=_FILES_KEPT, encoding="utf-8"
+        )
+    human = form == "human" or (form == "auto" and file is None and sys.stderr.isatty())
+    handler.setFormatter(HumanFormatter() if human else JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # uvicorn tells of every start and stop in its own words; ours say the same once.
+    logging.getLogger("uvicorn").setLevel("WARNING")

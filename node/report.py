@@ -1,0 +1,116 @@
+"""What is told of each task of a build, and how failures are put into words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.execute.executor import Execution
+from buildnet.node.resolve import Prepared, Tier, isolation_of
+from buildnet.pool.build import Status
+from buildnet.pool.workspace import TaskId
+
+
+@dataclass(slots=True)
+class TaskReport:
+    """What became of one task; :meth:`as_dict` is its entry of ``packages`` in a build's JSON.
+
+    ``plan`` is what a dry run found: ``nothing``, ``restore`` or ``run``. ``output`` is the end of a
+    failed command's output; ``log`` names the whole of it in the store.
+    """
+
+    task: TaskId
+    node: str
+    status: Status
+    tier: Tier | None = None
+    isolation: str | None = None
+    duration_ms: float = 0.0
+    action: Digest | None = None
+    exit_code: int | None = None
+    log: Digest | None = None
+    output: str | None = None
+    plan: str | None = None
+    reasons: tuple[str, ...] = ()
+    hints: tuple[str, ...] = ()
+    error: dict[str, str | None] | None = None
+
+    @classmethod
+    def of(
+        cls, task: TaskId, node: str, status: Status, prepared: Prepared | None = None
+    ) -> TaskReport:
+        """Begin a report with what is known from the task's preparation."""
+        action = prepared.action if prepared else None
+        return cls(
+            task,
+            node,
+            status,
+            isolation=isolation_of(action) if action else None,
+            action=action.digest if action else None,
+            reasons=prepared.reasons if prepared else (),
+        )
+
+    def fail(self, error: BuildNetError) -> None:
+        """Take in why the task could not be prepared or run."""
+        self.status = Status.FAILED
+        self.error = error.as_dict()
+
+    def take(self, execution: Execution, read_tail: str) -> None:
+        """Take in how the command ended; ``read_tail`` is the end of its output."""
+        self.tier = Tier.FULL
+        self.exit_code = execution.outcome.exit_code
+        self.log = execution.log
+        self.hints = execution.hints
+        if execution.outputs is not None:
+            self.status = Status.SUCCEEDED
+            return
+        self.status = Status.FAILED
+        self.output = read_tail
+        self.error = _why(execution)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form; field names are stable."""
+        return {
+            "name": self.task.package,
+            "task": self.task.task,
+            "status": self.status.value,
+            "tier": self.tier.value if self.tier else None,
+            "isolation": self.isolation,
+            "node": self.node,
+            "duration_ms": round(self.duration_ms, 1),
+            "action": self.action.hash if self.action else None,
+            "exit_code": self.exit_code,
+            "log": str(self.log) if self.log else None,
+            "output": self.output,
+            "plan": self.plan,
+            "reasons": list(self.reasons),
+            "hints": list(self.hints),
+            "error": self.error,
+        }
+
+
+def _why(execution: Execution) -> dict[str, str | None]:
+    outcome = execution.outcome
+    if outcome.timed_out:
+        return {
+            "code": "TIMED_OUT",
+            "message": f"the command was ended after {outcome.duration_ms / 1000:.1f} s",
+            "cause": "it did not finish within the package's timeout",
+            "hint": "raise timeout in buildnet.yaml, or find out why the command hangs",
+        }
+    if outcome.exit_code == 0 and execution.missing_outputs:
+        missing = ", ".join(execution.missing_outputs)
+        return {
+            "code": "OUTPUT_MISSING",
+            "message": f"the command succeeded but did not make {missing}",
+            "cause": None,
+            "hint": "correct the package's outputs in buildnet.yaml, or its command",
+        }
+    how = f"signal {outcome.signal}" if outcome.signal else f"exit code {outcome.exit_code}"
+    return {
+        "code": "COMMAND_FAILED",
+        "message": f"the command failed with {how}",
+        "cause": None,
+        "hint": execution.hints[0] if execution.hints else None,
+    }

@@ -1,0 +1,237 @@
+"""From a task to its key, and from the key to a result that exists already.
+
+A resolver serves one build. For each task, once what it depends on is known, it reads the task's
+sources, encodes the action, and says whether the result stands in the workspace, lies in the cache,
+or has to be made. It is called from worker threads, one batch at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Protocol
+
+from google.protobuf.message import DecodeError
+
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.platform import platform_properties
+from buildnet.node.sources import SourceReader
+from buildnet.node.store import ActionRecord, Hold, LastRun, MissingBlobError, Store
+from buildnet.node.toolchain import Toolchain
+from buildnet.pool.action import Action, ActionSpec, encode_action
+from buildnet.pool.explain import changes_between
+from buildnet.pool.result import DecodedResult, MalformedResultError, decode_result
+from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, merge_trees
+from buildnet.pool.workspace import Task, TaskId, Workspace
+
+
+class SourceError(BuildNetError):
+    """A task's declared sources are not what the file says."""
+
+    code = "SOURCES"
+    exit_code = 2
+
+
+class Tier(StrEnum):
+    """Which way a task's result came about (see the glossary of tiers in the docs)."""
+
+    INSTANT_SKIP = "instant-skip"
+    HASH_SKIP = "hash-skip"
+    LOCAL_CACHE = "local-cache"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A task with its action and what is known of its result.
+
+    ``tier`` is None while the result has to be made; ``outputs`` (rooted at the workspace) and
+    ``log`` are those of the result that was found. ``undelivered`` tells that the outputs still have
+    to be put into the workspace.
+    """
+
+    task: Task
+    action: Action | None
+    environment: Mapping[str, str]
+    tier: Tier | None = None
+    outputs: DirectoryTree = EMPTY_TREE
+    log: Digest | None = None
+    undelivered: bool = False
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Visible:
+    """What tasks that depend on a task see of it, itself and everything below it."""
+
+    tree: DirectoryTree
+    skipped: bool  # nothing was done for it: neither touched nor rebuilt
+
+
+class InstalledKey(Protocol):
+    """The dependency tree as far as keys are concerned."""
+
+    @property
+    def key(self) -> str:
+        """Digest of the install action."""
+        ...
+
+
+@dataclass(slots=True)
+class Resolver:
+    """See the module's text. ``inherited`` holds the submitter's environment."""
+
+    workspace: Workspace
+    workspace_id: str
+    reader: SourceReader
+    store: Store
+    hold: Hold
+    toolchain: Toolchain
+    inherited: Mapping[str, str]
+    isolation: str
+    source_epoch_s: int
+    force: bool = False
+    dependencies: InstalledKey | None = None
+    _outputs: tuple[str, ...] = field(init=False)
+    _visible: dict[TaskId, _Visible] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+    _sources: dict[TaskId, DirectoryTree] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._outputs = self.workspace.outputs
+
+    def prepare(self, task: Task) -> Prepared:
+        """Return the task's action and the result that exists for it.
+
+        Raises:
+            BuildNetError: the sources can't be read, or a tool is missing.
+        """
+        with self._lock:
+            return self._prepare(task)
+
+    def _prepare(self, task: Task) -> Prepared:
+        below = [self._visible[dependency] for dependency in task.depends_on]
+        sources = self.reader.tree(
+            task.sources, task.path if task.default_sources else None, self._outputs
+        )
+        if sources.unmatched and not task.default_sources:
+            raise SourceError(
+                f"{task.package}: no file matches {', '.join(map(repr, sources.unmatched))}",
+                hint="correct the pattern under sources in buildnet.yaml (patterns are relative "
+                "to the workspace's root), or remove it",
+            )
+        self._sources[task.id] = sources.tree
+        skipped = not sources.touched and all(each.skipped for each in below)
+        if task.command is None:
+            tier = Tier.INSTANT_SKIP if skipped else Tier.HASH_SKIP
+            return Prepared(task, None, {}, tier=tier)
+        visible = merge_trees(each.tree for each in below)
+        prepared = self._with_action(task, sources.tree.merged(visible))
+        if self.force:
+            return replace(prepared, reasons=("--force was given",))
+        return self._find_result(prepared, skipped)
+
+    def settle(self, prepared: Prepared) -> None:
+        """Take note of a task's result, so that what depends on it can be prepared."""
+        task = prepared.task
+        tier = prepared.tier
+        tree = prepared.outputs
+        if task.shows_sources:
+            tree = tree.merged(self._sources[task.id])
+        if task.exports:
+            with self._lock:
+                exported = self.reader.tree(task.exports, None, self._outputs)
+            tree = tree.merged(exported.tree)
+        below = merge_trees(self._visible[each].tree for each in task.depends_on)
+        self._visible[task.id] = _Visible(below.merged(tree), skipped=tier is Tier.INSTANT_SKIP)
+
+    def _with_action(self, task: Task, inputs: DirectoryTree) -> Prepared:
+        tools = [self.toolchain.tool(name) for name in task.tools]
+        isolation = task.isolation or self.isolation
+        platform = {**platform_properties(), "isolation": isolation}
+        platform.update({f"tool:{tool.name}": tool.identity for tool in tools})
+        first = self.toolchain.first_word(task.command or "", tools)
+        if first is not None:
+            platform[f"tool:{first.name}"] = first.identity
+        if task.network:
+            platform["network"] = "allowed"
+        if task.path_entries:
+            platform["path"] = ":".join(task.path_entries)
+        if task.dependencies_tree and self.dependencies is not None:
+            platform["dependencies"] = self.dependencies.key
+        declared = {
+            name: self.inherited[name] for name in task.env_inherit if name in self.inherited
+        }
+        environment = {
+            "LANG": "C.UTF-8",
+            "SOURCE_DATE_EPOCH": str(self.source_epoch_s),
+            **declared,
+            **task.env,
+        }
+        action = encode_action(
+            ActionSpec(task.command or "", task.path, environment, task.outputs, platform, inputs)
+        )
+        return Prepared(
+            task,
+            action,
+            {"PATH": self.toolchain.search_path(tools), **environment},
+        )
+
+    def _find_result(self, prepared: Prepared, skipped: bool) -> Prepared:
+        task, action = prepared.task, prepared.action
+        assert action is not None
+        last = self.store.last_run(self.workspace_id, str(task.id))
+        standing = self.reader.tree_of_outputs(task.outputs)
+        in_place = (
+            last is not None
+            and standing is not None
+            and last.action == action.digest
+            and last.outputs_digest == standing.digest
+        )
+        if in_place and standing is not None:
+            tier = Tier.INSTANT_SKIP if skipped else Tier.HASH_SKIP
+            return replace(prepared, tier=tier, outputs=standing)
+        reasons = self._reasons(last, action, standing)
+        record = self.hold.get_action(action.digest, frozenset({isolation_of(action)}))
+        found = decode_record(record, task.path, self.hold) if record is not None else None
+        if found is None:
+            return replace(prepared, reasons=reasons)
+        return replace(
+            prepared,
+            tier=Tier.LOCAL_CACHE,
+            outputs=found.outputs,
+            log=found.log,
+            undelivered=standing is None or standing.digest != found.outputs.digest,
+            reasons=reasons,
+        )
+
+    def _reasons(
+        self, last: LastRun | None, action: Action, standing: DirectoryTree | None
+    ) -> tuple[str, ...]:
+        if last is None:
+            return ("not built here before",)
+        if last.action == action.digest:
+            if standing is None:
+                return ("outputs are missing",)
+            return ("outputs were changed after the last build",)
+        try:
+            changes = changes_between(last.action, action, self.store.get)
+        except (MissingBlobError, DecodeError):
+            return ("inputs changed (the last action is no longer in the cache)",)
+        return tuple(str(change) for change in changes)
+
+
+def decode_record(record: ActionRecord, path: str, hold: Hold) -> DecodedResult | None:
+    """Return the outputs of a cached result of an action that runs in ``path``, None if damaged."""
+    try:
+        return decode_result(record.result, path, hold.get)
+    except (MalformedResultError, MissingBlobError):
+        return None
+
+
+def isolation_of(action: Action) -> str:
+    """Return the isolation level that an action's key asks for."""
+    return action.spec.platform["isolation"]

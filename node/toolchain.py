@@ -1,0 +1,231 @@
+"""The programs that actions may use: where they are, which they are, and the PATH that leads to them.
+
+An action's PATH holds the system's default directories and, before them, a folder of links to those
+declared tools that lie elsewhere, so that a tool in a home directory is found without everything
+that lies beside it. What identifies a tool is its version and the digest of its executable.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from blake3 import blake3
+
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.config import ToolOverride
+from buildnet.node.scan.catalogue import VERSION, ProgramRow
+from buildnet.node.scan.detect import default_search_path
+from buildnet.node.scan.runtimes import RUNTIMES
+from buildnet.node.scan.tools import TOOLS
+
+_DIRECTORIES = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"]
+SYSTEM_PATH = os.pathsep.join(
+    (["/opt/homebrew/bin"] if sys.platform == "darwin" else []) + _DIRECTORIES
+)
+_VERSION_TIMEOUT_S = 10.0
+_PYTHON = frozenset({"python", "python3"})
+_ROWS = {name: row for row in (*TOOLS, *RUNTIMES) for name in (*row.binaries, row.name)}
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+_SHELL_WORDS = frozenset(
+    ". : [ alias bg break case cd command continue echo eval exec exit export false fg for getopts "
+    "hash if jobs kill local printf pwd read readonly return set shift test times trap true type "
+    "ulimit umask unalias unset until wait while { ( !".split()
+)
+
+
+class ToolMissingError(BuildNetError):
+    """A declared tool is not on this host, or its owner disabled it."""
+
+    code = "TOOL_MISSING"
+    exit_code = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """An executable: the name it is asked for by, that it is called by, its real path, version and
+    content."""
+
+    name: str
+    command: str
+    path: Path
+    version: str
+    digest: Digest
+
+    @property
+    def identity(self) -> str:
+        """What stands in an action's key; no path is part of it."""
+        return f"{self.version} {self.digest.hash}"
+
+
+class Toolchain:
+    """Finds and identifies tools; safe to use from several threads.
+
+    Args:
+        links: directory for folders of links (made when needed).
+        overrides: the owner's word, by the name of a row in the tables of tools and runtimes.
+        search_path: where to look for tools, as in ``PATH``.
+    """
+
+    def __init__(
+        self, links: Path, overrides: Mapping[str, ToolOverride], search_path: str | None = None
+    ) -> None:
+        self._links = links
+        self._overrides = overrides
+        self._search_path = search_path or default_search_path()
+        self._known: dict[tuple[str, str, Path, int, int], Tool] = {}
+        self._words: dict[str, Path] = {}
+        self._lock = threading.Lock()
+
+    def tool(self, name: str) -> Tool:
+        """Return the tool of that name: an executable's, or a row's in the tables.
+
+        Raises:
+            ToolMissingError: there is none, or it is disabled.
+        """
+        row = _ROWS.get(name)
+        override = self._overrides.get(row.name) if row else None
+        if override is not None and not override.enabled:
+            raise ToolMissingError(
+                f"the owner of this host disabled the tool {name!r}",
+                hint="build on another host, or enable it under tool_overrides in node.yaml",
+            )
+        candidates = row.binaries if row and row.name == name else (name,)
+        if override is not None and override.path is not None:
+            return self._identify(name, candidates[0], str(override.path), row)
+        for candidate in candidates:
+            found = shutil.which(candidate, path=self._search_path)
+            if found is None and candidate in _PYTHON:
+                found = sys.executable  # the interpreter that runs this node
+            if found is not None:
+                return self._identify(name, candidate, found, row)
+        raise ToolMissingError(
+            f"the tool {name!r} is not on this host",
+            hint=f"install {name}, or name its path under tool_overrides in node.yaml",
+        )
+
+    def search_path(self, tools: Iterable[Tool]) -> str:
+        """Return the value of PATH for an action that declared ``tools``."""
+        links = {
+            tool.command: tool.path
+            for tool in tools
+            if _real(shutil.which(tool.command, path=SYSTEM_PATH)) != tool.path
+        }
+        if not links:
+            return SYSTEM_PATH
+        described = "\n".join(f"{name}={path}" for name, path in sorted(links.items()))
+        folder = self._links / blake3(described.encode()).hexdigest(8)
+        if not folder.is_dir():
+            with self._lock:
+                self._make_links(folder, links)
+        return f"{folder}{os.pathsep}{SYSTEM_PATH}"
+
+    def first_word(self, command: str, tools: Iterable[Tool]) -> Tool | None:
+        """Return the program that ``command`` starts with, unless the shell itself does that."""
+        word = _first_word(command)
+        if (
+            word is None
+            or "/" in word
+            or word in _SHELL_WORDS
+            or word in {each.command for each in tools}
+        ):
+            return None
+        found = shutil.which(word, path=SYSTEM_PATH)
+        # Only declared tools are asked for their version: an undeclared word could be anything.
+        return self._identify(word, word, found, None, versioned=False) if found else None
+
+    def _identify(
+        self, name: str, command: str, found: str, row: ProgramRow | None, *, versioned: bool = True
+    ) -> Tool:
+        real = self._python_behind(found) if command in _PYTHON else Path(found).resolve()
+        try:
+            status = real.stat()
+        except OSError as error:
+            raise ToolMissingError(
+                f"the tool {name!r} can't be read",
+                cause=str(error),
+                hint="correct its path under tool_overrides in node.yaml",
+            ) from error
+        key = (name, command, real, status.st_size, status.st_mtime_ns)
+        with self._lock:
+            known = self._known.get(key)
+        if known is None:
+            hasher = blake3()
+            hasher.update_mmap(real)
+            digest = Digest(hasher.hexdigest(), status.st_size)
+            version = _version(real, row) if versioned else ""
+            known = Tool(name, command, real, version, digest)
+            with self._lock:
+                self._known[key] = known
+        return known
+
+    def _python_behind(self, found: str) -> Path:
+        """Return the interpreter that a shim (pyenv, asdf) would start; starting it costs 70 ms."""
+        with self._lock:
+            known = self._words.get(found)
+        if known is not None and known.exists():
+            return known
+        said = _said_by([found, "-c", "import sys; print(sys.executable)"])
+        path = Path(os.fsdecode(said.strip())) if said.strip() else Path(found)
+        real = (path if path.is_absolute() and path.exists() else Path(found)).resolve()
+        with self._lock:
+            self._words[found] = real
+        return real
+
+    def _make_links(self, folder: Path, links: Mapping[str, Path]) -> None:
+        if folder.is_dir():
+            return
+        temporary = folder.with_name(f"{folder.name}.{os.getpid()}.new")
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        for name, path in links.items():
+            (temporary / name).symlink_to(path)
+        temporary.rename(folder)
+
+
+def _real(found: str | None) -> Path | None:
+    return Path(found).resolve() if found else None
+
+
+def _first_word(command: str) -> str | None:
+    try:
+        words = shlex.split(command, comments=True)
+    except ValueError:
+        words = command.split()
+    return next((word for word in words if not _ASSIGNMENT.match(word)), None)
+
+
+def _version(path: Path, row: ProgramRow | None) -> str:
+    said = _said_by([str(path), *(row.arguments if row else ("--version",))])
+    answer = said.decode(errors="replace")
+    if row is not None:
+        return row.read_version(answer) or "unknown"
+    found = re.search(VERSION, answer)
+    return found.group(1) if found else "unknown"
+
+
+def _said_by(arguments: list[str]) -> bytes:
+    """Return what a program prints, or nothing if it fails or hangs."""
+    try:
+        process = subprocess.run(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=_VERSION_TIMEOUT_S,
+            cwd="/",
+            env={**os.environ, "LC_ALL": "C"},
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return b""
+    return process.stdout

@@ -1,0 +1,251 @@
+"""A build as a state machine: which task may be looked up, run or given up next.
+
+Pure: events go in, effects come out, and whoever performs the effects (the node's builder, a test)
+feeds back what came of them. A task is *resolved* once all it depends on has succeeded: its key is
+computed and looked up. What has no result is *executed* as soon as a slot is free, the task with the
+longest remaining path first. A failure skips what depends on it; without ``keep_going`` nothing new
+is started and the running tasks are cancelled.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from graphlib import TopologicalSorter
+
+from buildnet.pool.workspace import TaskId
+
+
+class Status(StrEnum):
+    """How a task or a build ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Began:
+    """The build starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpToDate:
+    """The task's result is there, from the workspace or a cache."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class MustRun:
+    """The task has no result; its command has to run."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class Executed:
+    """The task's command ended."""
+
+    task: TaskId
+    succeeded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The task could not be resolved: its inputs can't be read, say."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """Somebody asked to end the build."""
+
+
+Event = Began | UpToDate | MustRun | Executed | Broken | CancelRequested
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """Compute these tasks' keys and look for their results."""
+
+    tasks: tuple[TaskId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Run this task's command."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End these running tasks; each still answers with :class:`Executed`."""
+
+    tasks: tuple[TaskId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """These tasks will not run: skipped or cancelled."""
+
+    tasks: tuple[TaskId, ...]
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The build is over."""
+
+    status: Status
+
+
+Effect = Resolve | Execute | Stop | Ended | Finish
+
+
+class Build:
+    """One build over a graph of tasks.
+
+    Args:
+        dependencies: for each task the tasks it needs; every named task must be a key.
+        slots: how many commands may run at once, at least 1.
+        keep_going: after a failure go on with what does not depend on it.
+        durations_ms: measured durations of earlier runs, for the critical path; tasks without one
+            count as ``DEFAULT_DURATION_MS``.
+    """
+
+    DEFAULT_DURATION_MS = 1000.0
+
+    def __init__(
+        self,
+        dependencies: Mapping[TaskId, tuple[TaskId, ...]],
+        *,
+        slots: int,
+        keep_going: bool = False,
+        durations_ms: Mapping[TaskId, float] | None = None,
+    ) -> None:
+        if slots < 1:
+            raise ValueError("a build needs at least one slot")
+        self._dependents: dict[TaskId, list[TaskId]] = {task: [] for task in dependencies}
+        for task, needed in dependencies.items():
+            for dependency in needed:
+                self._dependents[dependency].append(task)
+        self._waiting_for = {task: len(set(needed)) for task, needed in dependencies.items()}
+        self._remaining_ms = _remaining_path(dependencies, self._dependents, durations_ms or {})
+        self._free_slots = slots
+        self._keep_going = keep_going
+        self._resolving: set[TaskId] = set()
+        self._runnable: list[tuple[float, TaskId]] = []
+        self._running: set[TaskId] = set()
+        self._ended: dict[TaskId, Status] = {}
+        self._failed = False
+        self._cancelled = False
+        self._finished = False
+
+    def handle(self, event: Event) -> list[Effect]:
+        """Take in ``event`` and return what is to be done, in this order."""
+        effects: list[Effect] = []
+        match event:
+            case Began():
+                ready = [task for task, count in self._waiting_for.items() if count == 0]
+                self._resolve(ready, effects)
+            case UpToDate(task):
+                self._resolving.discard(task)
+                self._succeed(task, effects)
+            case MustRun(task):
+                self._resolving.discard(task)
+                heapq.heappush(self._runnable, (-self._remaining_ms[task], task))
+            case Executed(task, succeeded):
+                self._running.discard(task)
+                self._free_slots += 1
+                if succeeded:
+                    self._succeed(task, effects)
+                elif self._cancelled or (self._failed and not self._keep_going):
+                    self._ended[task] = Status.CANCELLED
+                else:
+                    self._fail(task, effects)
+            case Broken(task):
+                self._resolving.discard(task)
+                self._fail(task, effects)
+            case CancelRequested():
+                self._cancelled = True
+                self._stop_running(effects)
+        self._start(effects)
+        self._finish(effects)
+        return effects
+
+    @property
+    def _stopping(self) -> bool:
+        return self._cancelled or (self._failed and not self._keep_going)
+
+    def _resolve(self, tasks: list[TaskId], effects: list[Effect]) -> None:
+        if tasks and not self._stopping:
+            self._resolving.update(tasks)
+            effects.append(Resolve(tuple(tasks)))
+
+    def _succeed(self, task: TaskId, effects: list[Effect]) -> None:
+        self._ended[task] = Status.SUCCEEDED
+        ready = []
+        for dependent in self._dependents[task]:
+            self._waiting_for[dependent] -= 1
+            if self._waiting_for[dependent] == 0 and dependent not in self._ended:
+                ready.append(dependent)
+        self._resolve(ready, effects)
+
+    def _fail(self, task: TaskId, effects: list[Effect]) -> None:
+        self._ended[task] = Status.FAILED
+        self._failed = True
+        skipped: dict[TaskId, None] = {}
+        unseen = list(self._dependents[task])
+        while unseen:
+            dependent = unseen.pop()
+            if dependent not in self._ended and dependent not in skipped:
+                skipped[dependent] = None
+                unseen.extend(self._dependents[dependent])
+        if skipped:
+            self._ended.update(dict.fromkeys(skipped, Status.SKIPPED))
+            effects.append(Ended(tuple(skipped), Status.SKIPPED))
+        if not self._keep_going:
+            self._stop_running(effects)
+
+    def _stop_running(self, effects: list[Effect]) -> None:
+        if self._running:
+            effects.append(Stop(tuple(sorted(self._running))))
+
+    def _start(self, effects: list[Effect]) -> None:
+        while self._runnable and self._free_slots and not self._stopping:
+            _, task = heapq.heappop(self._runnable)
+            self._free_slots -= 1
+            self._running.add(task)
+            effects.append(Execute(task))
+
+    def _finish(self, effects: list[Effect]) -> None:
+        if self._finished or self._running or self._resolving:
+            return
+        if self._stopping:
+            left = tuple(task for task in self._waiting_for if task not in self._ended)
+            if left:
+                self._ended.update(dict.fromkeys(left, Status.CANCELLED))
+                effects.append(Ended(left, Status.CANCELLED))
+        if len(self._ended) == len(self._waiting_for):
+            self._finished = True
+            failed = Status.FAILED if self._failed else Status.SUCCEEDED
+            effects.append(Finish(Status.CANCELLED if self._cancelled else failed))
+
+
+def _remaining_path(
+    dependencies: Mapping[TaskId, tuple[TaskId, ...]],
+    dependents: Mapping[TaskId, list[TaskId]],
+    durations_ms: Mapping[TaskId, float],
+) -> dict[TaskId, float]:
+    """Return for each task how long it and the longest chain of what depends on it take."""
+    remaining: dict[TaskId, float] = {}
+    for task in reversed(tuple(TopologicalSorter(dependencies).static_order())):
+        after = max((remaining[dependent] for dependent in dependents[task]), default=0.0)
+        remaining[task] = after + durations_ms.get(task, Build.DEFAULT_DURATION_MS)
+    return remaining

@@ -1,0 +1,124 @@
+"""Why an action is another one than last time: what differs between two encoded actions.
+
+Both actions are compared part by part: command line, environment, platform (tools among it) and the
+two Merkle trees of inputs, of which only directories that differ are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from buildnet.mesh.digest import Digest
+from buildnet.pool.action import Action, digest_of
+from buildnet.pool.reapi import remote_execution_pb2 as reapi
+
+Read = Callable[[Digest], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference; ``what`` is ``changed``, ``added`` or ``removed``.
+
+    ``kind`` is file, variable, tool, command, outputs, working directory, engine or platform.
+    """
+
+    kind: str
+    name: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name} {self.what}" if self.name else f"{self.kind} {self.what}"
+
+
+def changes_between(old: Digest, new: Action, read: Read, *, limit: int = 20) -> list[Change]:
+    """Return up to ``limit`` differences between the action ``old`` and ``new``.
+
+    ``read`` fetches a blob; what it raises for one that is gone is passed on.
+    """
+    old_action = reapi.Action.FromString(read(old))
+    old_command = reapi.Command.FromString(read(digest_of(old_action.command_digest)))
+    changes: list[Change] = []
+    for change in _changes(old_action, old_command, new, read):
+        changes.append(change)
+        if len(changes) == limit:
+            break
+    return changes
+
+
+def _changes(
+    old_action: reapi.Action, old_command: reapi.Command, new: Action, read: Read
+) -> Iterator[Change]:
+    new_action = reapi.Action.FromString(new.encoded)
+    new_command = reapi.Command.FromString(new.command_encoded)
+    if list(old_command.arguments) != list(new_command.arguments):
+        yield Change("command", "", "changed")
+    if old_command.working_directory != new_command.working_directory:
+        yield Change("working directory", "", "changed")
+    if list(old_command.output_paths) != list(new_command.output_paths):
+        yield Change("outputs", "", "changed")
+    for name, what in _differences(
+        {variable.name: variable.value for variable in old_command.environment_variables},
+        {variable.name: variable.value for variable in new_command.environment_variables},
+    ):
+        yield Change("variable", name, what)
+    for name, what in _differences(
+        {each.name: each.value for each in old_action.platform.properties},
+        {each.name: each.value for each in new_action.platform.properties},
+    ):
+        kind, separator, rest = name.partition(":")
+        yield Change(kind, rest, what) if separator else Change("platform", name, what)
+    if old_action.salt != new_action.salt:
+        yield Change("engine", "", "changed")
+    new_trees = {tree.digest: tree.message() for tree in new.spec.inputs.directories()}
+
+    def directory(digest: Digest) -> reapi.Directory:
+        known = new_trees.get(digest)
+        return known if known is not None else reapi.Directory.FromString(read(digest))
+
+    yield from _file_changes(
+        digest_of(old_action.input_root_digest),
+        digest_of(new_action.input_root_digest),
+        directory,
+        "",
+    )
+
+
+def _file_changes(
+    old: Digest | None,
+    new: Digest | None,
+    directory: Callable[[Digest], reapi.Directory],
+    at: str,
+) -> Iterator[Change]:
+    if old == new:
+        return
+    before = directory(old) if old else reapi.Directory()
+    after = directory(new) if new else reapi.Directory()
+    for name, what in _differences(_leaves(before), _leaves(after)):
+        yield Change("file", at + name, what)
+    below_before = {node.name: digest_of(node.digest) for node in before.directories}
+    below_after = {node.name: digest_of(node.digest) for node in after.directories}
+    for name in sorted(below_before.keys() | below_after.keys()):
+        yield from _file_changes(
+            below_before.get(name), below_after.get(name), directory, f"{at}{name}/"
+        )
+
+
+def _leaves(directory: reapi.Directory) -> dict[str, object]:
+    leaves: dict[str, object] = {
+        file.name: (digest_of(file.digest), file.is_executable) for file in directory.files
+    }
+    leaves.update({link.name: link.target for link in directory.symlinks})
+    return leaves
+
+
+def _differences(
+    before: Mapping[str, object], after: Mapping[str, object]
+) -> Iterator[tuple[str, str]]:
+    for name in sorted(before.keys() | after.keys()):
+        if name not in before:
+            yield name, "added"
+        elif name not in after:
+            yield name, "removed"
+        elif before[name] != after[name]:
+            yield name, "changed"
