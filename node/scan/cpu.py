@@ -249,9 +249,9 @@ def macos_cpu(values: Mapping[str, str], settings: CpuLimitSettings) -> CpuResou
     flags = " ".join(
         values.get(f"machdep.cpu.{name}", "") for name in ("features", "leaf7_features")
     ).split()
-    prefix = "hw.optional.arm."
+    prefix = "hw.optional."
     flags += [
-        name.removeprefix(prefix)
+        name.removeprefix(prefix).removeprefix("arm.")
         for name, value in values.items()
         if name.startswith(prefix) and value == "1"
     ]
