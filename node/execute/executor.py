@@ -39,7 +39,8 @@ class ExecutionRequest:
 
     ``command`` is a shell command line, run in ``working_directory`` (relative to the input root,
     made if missing) with exactly ``environment``, to which the executor adds HOME, TMPDIR and
-    BUILDNET_ACTION. ``outputs`` are plain paths or patterns relative to the input root.
+    BUILDNET_ACTION; ``path_entries`` are directories below the input root that come first on PATH.
+    ``outputs`` are plain paths or patterns relative to the input root.
     ``workspace`` serves only for hints. ``on_collected`` is called with the directory in which the
     command ran after its outputs were collected and before that directory is removed; it may move
     things out of it.
@@ -53,6 +54,7 @@ class ExecutionRequest:
     mounts: tuple[Mount, ...]
     outputs: tuple[str, ...]
     timeout_s: float | None
+    path_entries: tuple[str, ...] = ()
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES
     workspace: Path | None = None
     on_collected: Callable[[Path], None] | None = field(default=None, compare=False)
@@ -213,6 +215,9 @@ def _run(
     cancel: CancelToken,
 ) -> ProcessOutcome:
     environment = {**request.environment, **private, ACTION_VARIABLE: request.action.hash}
+    if request.path_entries:
+        first = [str(root / entry) for entry in request.path_entries]
+        environment["PATH"] = os.pathsep.join([*first, environment["PATH"]])
     with full_disk_reported("keeping the command's output"), log.open("wb") as file:
         return run_process(
             ["/bin/sh", "-c", request.command],

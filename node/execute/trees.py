@@ -10,6 +10,7 @@ import logging
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,7 +72,7 @@ class UnpackedTrees:
         with self._only(key):
             place = self._directory / key.hash
             if self._is_intact(place):
-                os.utime(_fingerprint_file(place))
+                _note_use(place)
                 return place
             if place.exists():
                 logger.warning("the tree %s was altered: it is unpacked again", place)
@@ -117,6 +118,7 @@ class UnpackedTrees:
                 discard(old)
             partial.rename(place)
             _fingerprint_file(place).write_text(_fingerprint(place))
+            _note_use(place)
         finally:
             remove_tree(partial)
 
@@ -131,6 +133,11 @@ class UnpackedTrees:
 
 def _fingerprint_file(place: Path) -> Path:
     return place.with_name(place.name + _FINGERPRINT)
+
+
+def _note_use(place: Path) -> None:
+    now = time.time_ns()  # the file system's own clock is coarser
+    os.utime(_fingerprint_file(place), ns=(now, now))
 
 
 def _walk(directory: str, prefix: str = "") -> Iterator[tuple[str, os.DirEntry[str]]]:

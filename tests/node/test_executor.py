@@ -1,0 +1,365 @@
+"""Actions run in a stage or in place: what comes back, and what is suggested after a failure."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from buildnet.mesh.digest import Digest
+from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.errors import OutputError
+from buildnet.node.execute.executor import (
+    Execution,
+    ExecutionRequest,
+    Executor,
+    StagedExecutor,
+    WorkspaceExecutor,
+)
+from buildnet.node.execute.hints import hints_of_failure, undeclared_inputs
+from buildnet.node.store.errors import MissingBlobError
+from buildnet.node.store.store import Store
+from buildnet.pool.tree import DirectoryTree, FileEntry
+
+PATH = "/usr/local/bin:/usr/bin:/bin"
+
+
+class Host:
+    """A workspace, a store and an executor."""
+
+    def __init__(self, directory: Path, store: Store) -> None:
+        self.store = store
+        self.work = directory / "work"
+        self.workspace = directory / "workspace"
+        self.workspace.mkdir()
+        self.executor: Executor = StagedExecutor(self.work)
+        self.output: list[bytes] = []
+
+    def write(self, files: Mapping[str, str]) -> DirectoryTree:
+        """Write files into the workspace and return them as inputs."""
+        for path, content in files.items():
+            (self.workspace / path).parent.mkdir(parents=True, exist_ok=True)
+            (self.workspace / path).write_text(content)
+        return DirectoryTree.from_paths(
+            {path: FileEntry(self.store.put(content.encode())) for path, content in files.items()}
+        )
+
+    def request(
+        self, command: str, inputs: DirectoryTree | None = None, *outputs: str
+    ) -> ExecutionRequest:
+        return ExecutionRequest(
+            action=Digest.of(command.encode()),
+            command=command,
+            working_directory="packages/a",
+            environment={"PATH": PATH, "LANG": "C"},
+            inputs=inputs or DirectoryTree({}),
+            mounts=(),
+            outputs=outputs,
+            timeout_s=None,
+            workspace=self.workspace,
+        )
+
+    def run(
+        self,
+        request: ExecutionRequest,
+        on_output: Callable[[bytes], None] | None = None,
+        cancel: CancelToken | None = None,
+    ) -> Execution:
+        with self.store.hold() as hold:
+            return self.executor.execute(
+                request, hold, on_output or self.output.append, cancel or CancelToken()
+            )
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    with Store.open(tmp_path / "store", 1 << 30) as store:
+        yield Host(tmp_path, store)
+
+
+def contents(host: Host, tree: DirectoryTree | None) -> dict[str, bytes]:
+    assert tree is not None
+    return {
+        path: host.store.get(leaf.digest)
+        for path, leaf in tree.leaves()
+        if isinstance(leaf, FileEntry)
+    }
+
+
+def test_an_action_reads_its_inputs_and_leaves_its_outputs(host: Host) -> None:
+    inputs = host.write({"packages/a/src/1.js": "one\n", "packages/a/src/2.js": "two\n"})
+    command = "mkdir -p dist && cat src/*.js > dist/index.js && echo done && echo warned >&2"
+    execution = host.run(host.request(command, inputs, "packages/a/dist"))
+    assert execution.outcome.succeeded
+    assert contents(host, execution.outputs) == {"packages/a/dist/index.js": b"one\ntwo\n"}
+    assert host.store.get(execution.log) == b"done\nwarned\n" == b"".join(host.output)
+    assert execution.missing_outputs == execution.undeclared == execution.hints == ()
+    assert not (host.workspace / "packages/a/dist").exists()
+    assert list(host.work.iterdir()) == []
+
+
+def test_the_environment_is_the_declared_one_and_a_private_home(host: Host) -> None:
+    execution = host.run(host.request("touch $HOME/x $TMPDIR/y; env | sort"))
+    variables = dict(
+        line.split("=", 1) for line in host.store.get(execution.log).decode().splitlines()
+    )
+    action = Digest.of(b"touch $HOME/x $TMPDIR/y; env | sort").hash
+    stage = host.work / action[:16]
+    assert (
+        variables.items()
+        >= {
+            "PATH": PATH,
+            "LANG": "C",
+            "HOME": f"{stage}/home",
+            "TMPDIR": f"{stage}/tmp",
+            "BUILDNET_ACTION": action,
+        }.items()
+    )
+    assert variables.keys() <= {
+        "PATH",
+        "LANG",
+        "HOME",
+        "TMPDIR",
+        "BUILDNET_ACTION",
+        "PWD",
+        "_",
+        "SHLVL",
+        "OLDPWD",
+    }
+
+
+def test_the_same_action_repeats_byte_for_byte(host: Host) -> None:
+    request = host.request("pwd > where; env | sort >> where", None, "packages/a/where")
+    first, second = host.run(request), host.run(request)
+    assert first.outputs is not None
+    assert second.outputs is not None
+    assert first.outputs.digest == second.outputs.digest
+
+
+def test_a_failure_has_its_log_and_no_outputs(host: Host) -> None:
+    execution = host.run(host.request("touch out; echo broken; exit 3", None, "packages/a/out"))
+    assert execution.outcome.exit_code == 3
+    assert execution.outputs is None
+    assert host.store.get(execution.log) == b"broken\n"
+    assert list(host.work.iterdir()) == []
+
+
+def test_missing_outputs_are_told_with_what_was_written_instead(host: Host) -> None:
+    request = host.request("mkdir build; touch build/x", None, "packages/a/dist", "packages/a/l")
+    execution = host.run(request)
+    assert execution.outcome.succeeded
+    assert execution.outputs is None
+    assert execution.missing_outputs == ("packages/a/dist", "packages/a/l")
+    assert execution.undeclared == ("packages/a/build/x",)
+
+
+def test_inputs_that_a_command_altered_are_told(host: Host) -> None:
+    inputs = host.write({"packages/a/x": "x", "packages/a/y": "y"})
+    execution = host.run(host.request("echo more >> x", inputs))
+    assert execution.undeclared == ("packages/a/x",)
+    assert host.store.get(Digest.of(b"x")) == b"x"
+
+
+def test_unusable_outputs_and_lost_inputs_leave_no_stage(host: Host) -> None:
+    with pytest.raises(OutputError):
+        host.run(host.request("mkfifo out", None, "packages/a/out"))
+    lost = DirectoryTree({"x": FileEntry(Digest.of(b"never stored"))})
+    with pytest.raises(MissingBlobError):
+        host.run(host.request("true", lost))
+    assert list(host.work.iterdir()) == []
+
+
+def test_timeout_and_cancel(host: Host) -> None:
+    late = host.run(replace(host.request("sleep 1000"), timeout_s=0.1))
+    assert late.outcome.timed_out
+    cancel = CancelToken()
+    stopped = host.run(
+        host.request("echo up; sleep 1000"), on_output=lambda _: cancel.set(), cancel=cancel
+    )
+    assert stopped.outcome.cancelled
+    assert stopped.outputs is None
+    assert list(host.work.iterdir()) == []
+
+
+def test_the_log_is_bounded(host: Host) -> None:
+    request = replace(host.request("head -c 1000000 /dev/zero"), output_limit_bytes=1000)
+    execution = host.run(request)
+    assert execution.outcome.output_truncated_bytes == 999_000
+    assert execution.log.size_bytes < 1100
+
+
+def test_one_action_twice_at_once_runs_in_turn(host: Host, tmp_path: Path) -> None:
+    """Both would use the same directory: together one would see the other's lock directory."""
+    request = host.request("mkdir alone && sleep 0.05 && rmdir alone")
+    with ThreadPoolExecutor(4) as pool:
+        executions = list(pool.map(lambda _: host.run(request), range(4)))
+    assert [execution.outcome.exit_code for execution in executions] == [0, 0, 0, 0]
+
+
+def test_different_actions_run_at_once(host: Host, tmp_path: Path) -> None:
+    """Each waits for the other's word."""
+    gates = [tmp_path / "first", tmp_path / "second"]
+    for gate in gates:
+        os.mkfifo(gate)
+    commands = [f"echo go > {gates[0]}; cat {gates[1]}", f"cat {gates[0]}; echo go > {gates[1]}"]
+    with ThreadPoolExecutor(2) as pool:
+        executions = pool.map(lambda command: host.run(host.request(command)), commands)
+        assert all(execution.outcome.succeeded for execution in executions)
+
+
+def test_what_a_command_left_can_be_taken_over(host: Host) -> None:
+    taken: list[str] = []
+
+    def take(root: Path) -> None:
+        taken.append((root / "packages/a/out").read_text())
+
+    request = host.request("echo x > out", None, "packages/a/out")
+    host.run(replace(request, on_collected=take))
+    host.run(replace(host.request("false"), on_collected=take))
+    assert taken == ["x\n"]
+
+
+def test_stages_of_a_killed_node_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "work" / "0123456789abcdef" / "root").mkdir(parents=True)
+    StagedExecutor(tmp_path / "work")
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+# In place
+
+
+@pytest.fixture
+def in_place(host: Host) -> Host:
+    host.executor = WorkspaceExecutor(host.workspace)
+    return host
+
+
+def test_an_action_runs_in_the_workspace(in_place: Host) -> None:
+    inputs = in_place.write({"packages/a/x.txt": "x"})
+    in_place.write({"packages/a/earlier.out": "earlier"})
+    request = in_place.request(
+        "cp x.txt dist/y; cp x.txt new.out; touch $HOME/h $TMPDIR/t",
+        inputs,
+        "packages/a/dist/y",
+        "packages/a/*.out",
+    )
+    execution = in_place.run(request)
+    assert contents(in_place, execution.outputs) == {
+        "packages/a/dist/y": b"x",
+        "packages/a/earlier.out": b"earlier",
+        "packages/a/new.out": b"x",
+    }
+    assert not execution.input_changed
+    assert (in_place.workspace / "packages/a/dist/y").exists()
+    assert in_place.executor.isolation == "workspace"
+
+
+@pytest.mark.parametrize("change", ["echo more >> x.txt", "rm x.txt", "chmod +x x.txt"])
+def test_a_source_that_changes_meanwhile_is_told(in_place: Host, change: str) -> None:
+    inputs = in_place.write({"packages/a/x.txt": "x"})
+    assert in_place.run(in_place.request(change, inputs)).input_changed
+
+
+# Hints
+
+
+def test_a_command_that_is_missing_is_named(host: Host) -> None:
+    execution = host.run(host.request("no-such-tool --flag"))
+    assert execution.outcome.exit_code == 127
+    assert execution.hints == (
+        "command not found: no-such-tool: install it on this host, or add the package that "
+        "provides it to dependencies",
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "missing"),
+    [
+        ("cat data/x.csv", "packages/a/data/x.csv"),
+        ("cat ../b/y.txt", "packages/b/y.txt"),
+        ("cat ./Makefile.in", "packages/a/Makefile.in"),
+        ("cat $(cd ../.. && pwd)/packages/b/y.txt", "packages/b/y.txt"),
+        ("sh -c '. ./helper.sh'", "packages/a/helper.sh"),
+    ],
+)
+def test_files_that_only_the_workspace_has_are_named(
+    host: Host, command: str, missing: str
+) -> None:
+    host.write({missing: "here"})
+    execution = host.run(host.request(command))
+    assert execution.hints == (
+        f"{missing} exists in the workspace but is not an input of this package: add it to "
+        "sources, or add the package that owns it to dependencies",
+    )
+
+
+@pytest.mark.parametrize(
+    ("log", "missing"),
+    [
+        (
+            "Error: Cannot find module '../lib/x'\nRequire stack:\n- {stage}/a/src/index.js",
+            "a/lib/x.js",
+        ),
+        ("src/index.js(1,19): error TS2307: Cannot find module './types' or its", "a/src/types.ts"),
+        ("src/index.js:1:10: fatal error: x.h: No such file or directory", "a/src/x.h"),
+        (
+            "FileNotFoundError: [Errno 2] No such file or directory: 'conf.d/x.toml'",
+            "a/conf.d/x.toml",
+        ),
+        ("ModuleNotFoundError: No module named 'pkg.tools'", "a/pkg/tools.py"),
+        ("error TS18003: File '{stage}/tsconfig.base.json' not found.", "tsconfig.base.json"),
+        ("make: *** No rule to make target 'rules.mk'.  Stop.", "a/rules.mk"),
+    ],
+)
+def test_messages_of_many_tools_are_understood(tmp_path: Path, log: str, missing: str) -> None:
+    stage, workspace = tmp_path / "stage", tmp_path / "workspace"
+    for root, path in ((stage, "a/src/index.js"), (workspace, missing)):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text("")
+    assert undeclared_inputs(log.format(stage=stage), stage, "a", workspace) == (missing,)
+
+
+def test_what_is_staged_hidden_outside_or_not_complained_about_is_not_named(tmp_path: Path) -> None:
+    stage, workspace = tmp_path / "stage", tmp_path / "workspace"
+    for path in ("a/here.txt", "a/quiet.txt", "a/.git/config", "a/node_modules/x/index.js"):
+        (workspace / path).parent.mkdir(parents=True, exist_ok=True)
+        (workspace / path).write_text("")
+    (tmp_path / "secret.txt").write_text("")
+    (stage / "a").mkdir(parents=True)
+    (stage / "a/here.txt").write_text("")
+    log = (
+        "wrote quiet.txt\nnot found: here.txt .git/config node_modules/x/index.js\n"
+        f"not found: ../../secret.txt {tmp_path}/secret.txt a / .. . ~ - \x00\n"
+    )
+    assert undeclared_inputs(log, stage, "a", workspace) == ()
+
+
+def test_hints_are_few(tmp_path: Path) -> None:
+    (tmp_path / "stage").mkdir()
+    (tmp_path / "workspace").mkdir()
+    for number in range(50):
+        (tmp_path / "workspace" / f"{number}.txt").write_text("")
+    log = "\n".join(f"{number}.txt: No such file or directory" for number in range(50))
+    hints = hints_of_failure(log, 1, tmp_path / "stage", "", tmp_path / "workspace")
+    assert len(hints) == 5
+
+
+def test_a_cancel_token_calls_whoever_waits_once() -> None:
+    token = CancelToken()
+    calls: list[str] = []
+    with token.calling(lambda: calls.append("left")):
+        pass
+    with token.calling(lambda: calls.append("waiting")):
+        thread = threading.Thread(target=token.set)
+        thread.start()
+        thread.join()
+        token.set()
+    with token.calling(lambda: calls.append("late")):
+        pass
+    assert calls == ["waiting", "late"]
+    assert token.is_set()

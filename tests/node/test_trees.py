@@ -1,0 +1,150 @@
+"""Dependency trees: unpacked once, read-only, unpacked again if altered."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from buildnet.mesh.digest import Digest
+from buildnet.node.execute.trees import UnpackedTrees
+from buildnet.node.store.errors import MissingBlobError
+from buildnet.node.store.store import Store
+from buildnet.pool.tree import DirectoryTree, FileEntry, LinkEntry
+
+KEY = Digest.of(b"npm ci")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "store", 1 << 30) as opened:
+        yield opened
+
+
+@pytest.fixture
+def tree(store: Store) -> DirectoryTree:
+    return DirectoryTree.from_paths(
+        {
+            "node_modules/lodash/index.js": FileEntry(store.put(b"lodash")),
+            "node_modules/tsc/cli.js": FileEntry(store.put(b"tsc"), executable=True),
+            "node_modules/.bin/tsc": LinkEntry("../tsc/cli.js"),
+            "node_modules/core": LinkEntry("../packages/core"),
+        }
+    )
+
+
+def test_a_tree_is_unpacked_once_and_read_only(
+    tmp_path: Path, store: Store, tree: DirectoryTree
+) -> None:
+    trees = UnpackedTrees(tmp_path / "trees")
+    place = trees.ensure(KEY, tree, store)
+    file, tool = (place / "node_modules" / name for name in ("lodash/index.js", "tsc/cli.js"))
+    assert file.read_text() == "lodash"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o444
+    assert stat.S_IMODE(tool.stat().st_mode) == 0o555
+    assert str((place / "node_modules/core").readlink()) == "../packages/core"
+    inode = file.stat().st_ino
+    assert trees.ensure(KEY, tree, store) == place
+    assert UnpackedTrees(tmp_path / "trees").ensure(KEY, tree, store) == place
+    assert file.stat().st_ino == inode
+
+
+def alter_bytes(modules: Path) -> None:
+    (modules / "lodash/index.js").chmod(0o644)
+    (modules / "lodash/index.js").write_text("LODASH")
+
+
+def add_file(modules: Path) -> None:
+    (modules / "lodash/extra.js").write_text("")
+
+
+def remove_file(modules: Path) -> None:
+    (modules / "lodash/index.js").unlink()
+
+
+def change_link(modules: Path) -> None:
+    (modules / "core").unlink()
+    (modules / "core").symlink_to("lodash")
+
+
+def remove_fingerprint(modules: Path) -> None:
+    place = modules.parent
+    place.with_name(place.name + ".fingerprint").unlink()
+
+
+@pytest.mark.parametrize(
+    "alter", [alter_bytes, add_file, remove_file, change_link, remove_fingerprint]
+)
+def test_an_altered_tree_is_unpacked_again(
+    tmp_path: Path, store: Store, tree: DirectoryTree, alter: Callable[[Path], None]
+) -> None:
+    trees = UnpackedTrees(tmp_path / "trees")
+    place = trees.ensure(KEY, tree, store)
+    inode = place.stat().st_ino
+    alter(place / "node_modules")
+    assert trees.ensure(KEY, tree, store) == place
+    assert place.stat().st_ino != inode
+    assert (place / "node_modules/lodash/index.js").read_text() == "lodash"
+    assert not (place / "node_modules/lodash/extra.js").exists()
+    assert str((place / "node_modules/core").readlink()) == "../packages/core"
+    assert len(list((tmp_path / "trees").iterdir())) == 2
+
+
+def test_a_finished_install_is_taken_over(
+    tmp_path: Path, store: Store, tree: DirectoryTree
+) -> None:
+    stage = tmp_path / "stage"
+    for path in ("node_modules/lodash/index.js", "packages/a/node_modules/x.js", "package.json"):
+        (stage / path).parent.mkdir(parents=True, exist_ok=True)
+        (stage / path).write_text(path)
+    trees = UnpackedTrees(tmp_path / "trees")
+    place = trees.adopt(
+        KEY, stage, ["node_modules", "packages/a/node_modules", "packages/b/node_modules"]
+    )
+    assert (place / "packages/a/node_modules/x.js").exists()
+    assert not (stage / "node_modules").exists()
+    assert (stage / "package.json").exists()
+    inode = place.stat().st_ino
+    assert trees.ensure(KEY, tree, store) == place
+    assert place.stat().st_ino == inode
+
+
+def test_what_a_killed_node_left_is_removed(
+    tmp_path: Path, store: Store, tree: DirectoryTree
+) -> None:
+    partial = tmp_path / "trees" / f"{KEY.hash}.partial"
+    (partial / "half").mkdir(parents=True)
+    trees = UnpackedTrees(tmp_path / "trees")
+    assert not partial.exists()
+    assert not (trees.ensure(KEY, tree, store) / "half").exists()
+
+
+def test_a_lost_blob_leaves_nothing_behind(tmp_path: Path, store: Store) -> None:
+    lost = DirectoryTree({"x": FileEntry(Digest.of(b"never stored"))})
+    with pytest.raises(MissingBlobError):
+        UnpackedTrees(tmp_path / "trees").ensure(KEY, lost, store)
+    assert list((tmp_path / "trees").iterdir()) == []
+
+
+def test_many_threads_unpack_one_tree_once(
+    tmp_path: Path, store: Store, tree: DirectoryTree
+) -> None:
+    trees = UnpackedTrees(tmp_path / "trees")
+    with ThreadPoolExecutor(8) as pool:
+        inodes = set(pool.map(lambda _: trees.ensure(KEY, tree, store).stat().st_ino, range(16)))
+    assert len(inodes) == 1
+
+
+def test_pruning_keeps_what_was_used_last(
+    tmp_path: Path, store: Store, tree: DirectoryTree
+) -> None:
+    trees = UnpackedTrees(tmp_path / "trees")
+    keys = [Digest.of(b"%d" % number) for number in range(4)]
+    for key in (*keys, keys[0]):
+        trees.ensure(key, tree, store)
+    assert trees.prune(2) == 2
+    names = {path.name for path in (tmp_path / "trees").iterdir() if path.is_dir()}
+    assert names == {keys[0].hash, keys[3].hash}
