@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,28 @@ def read_manifest(root: Path, path: str) -> Manifest | None:
     where = f"{path}/{MANIFEST}" if path else MANIFEST
     data = read_json(root, where)
     return None if data is None else Manifest(path, data)
+
+
+_COMMENT = re.compile(r'("(?:\\.|[^"\\])*")|//[^\n]*|/\*.*?\*/', re.DOTALL)
+_LAST_COMMA = re.compile(r'("(?:\\.|[^"\\])*")|,(?=\s*[}\]])')
+
+
+def read_commented_json(root: Path, where: str) -> dict[str, Any] | None:
+    """Read JSON with comments and trailing commas (tsconfig.json, turbo.json); None if not there.
+
+    A file that is not even that is None too: the tool it belongs to will tell.
+    """
+    try:
+        with open(f"{root}/{where}", "rb") as file:  # noqa: PTH123
+            text = file.read().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return None
+    plain = _COMMENT.sub(lambda match: match[1] or "", text)
+    try:
+        data = json.loads(_LAST_COMMA.sub(lambda match: match[1] or "", plain))
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
 
 
 def read_json(root: Path, where: str) -> dict[str, Any] | None:

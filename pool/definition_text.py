@@ -1,0 +1,151 @@
+"""Writing ``buildnet.yaml``: the text that reads back as the same workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from buildnet.pool.detect.install import describe_install
+from buildnet.pool.workspace import BUILD, Package, Task, TaskId, Workspace
+
+_HEAD = """\
+# What is built here, and from what. Paths are relative to this file's directory; a command runs in
+# its package's path. Written by `buildnet init`; yours to change.
+"""
+
+
+def write_workspace(workspace: Workspace) -> str:
+    """Return the text of a ``buildnet.yaml`` for the workspace: only what is not the default."""
+    top = _Block(workspace=workspace.name)
+    if workspace.description:
+        top["description"] = workspace.description
+    if workspace.install is not None:
+        top["install"] = _install(workspace)
+    hooks = {"pre_build": workspace.pre_build, "post_build": workspace.post_build}
+    if any(hooks.values()):
+        top["hooks"] = {key: command for key, command in hooks.items() if command}
+    installs = workspace.install is not None
+    notes = "".join(f"# Note: {note}\n" for note in workspace.notes)
+    parts = [_HEAD, notes, _dump(top), "\npackages:\n"]
+    for package in workspace.packages.values():
+        item = _dump(_package(package, installs)).replace("\n", "\n    ").rstrip()
+        parts.append(f"  - {item}\n\n")
+    return "".join(parts).rstrip() + "\n"
+
+
+class _Block(dict[str, Any]):
+    """A mapping with one key a line, even if all its values are plain."""
+
+
+class _Dumper(yaml.SafeDumper):
+    """Lists and mappings of plain values on one line, except blocks, and no aliases."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+_Dumper.add_representer(
+    _Block,
+    lambda dumper, block: dumper.represent_mapping(
+        "tag:yaml.org,2002:map", block.items(), flow_style=False
+    ),
+)
+
+
+def _dump(value: object) -> str:
+    return yaml.dump(
+        value,
+        Dumper=_Dumper,
+        sort_keys=False,
+        default_flow_style=None,
+        allow_unicode=True,
+        width=100,
+    )
+
+
+def _install(workspace: Workspace) -> object:
+    install = workspace.install
+    assert install is not None
+    usual = describe_install(workspace.root, manager=install.manager).install
+    if usual is not None and usual.command == install.command:
+        return install.manager
+    return {"manager": install.manager, "command": install.command}
+
+
+def _package(package: Package, installs: bool) -> _Block:
+    build = package.tasks[BUILD]
+    keys = _Block(name=package.name, path=package.path or ".")
+    if build.command is not None:
+        keys["build_cmd"] = build.command
+    if package.dependencies:
+        keys["dependencies"] = list(package.dependencies)
+    keys.update(
+        _settings(build, Task(package.name, BUILD, None, package.path, dependencies_tree=installs))
+    )
+    tasks = _Block(
+        {
+            task.name: _task(task, build, package)
+            for task in package.tasks.values()
+            if task is not build
+        }
+    )
+    if tasks:
+        keys["tasks"] = tasks
+    return keys
+
+
+def _task(task: Task, build: Task, package: Package) -> object:
+    keys = _Block(cmd=task.command)
+    builds = {TaskId(one, BUILD) for one in package.dependencies}
+    needed = [one.task for one in task.depends_on if one not in builds]
+    if needed:
+        keys["depends_on"] = needed
+    keys.update(_settings(task, build))
+    if task.shards is not None:
+        keys["shards"] = task.shards
+    return task.command if len(keys) == 1 else keys
+
+
+def _settings(task: Task, inherited: Task) -> dict[str, Any]:
+    """Return the keys in which a task differs from what it inherits."""
+    keys: dict[str, Any] = {}
+    is_build = task.name == BUILD
+    if task.default_sources:
+        extra = [one for one in task.sources if is_build or one not in inherited.sources]
+        if extra:
+            keys["extra_sources"] = extra
+    elif is_build or task.sources != inherited.sources:
+        keys["sources"] = list(task.sources)
+    keys.update(_exports(task))
+    if task.outputs:
+        keys["outputs"] = list(task.outputs)
+    if task.tools != inherited.tools:
+        keys["tools"] = list(task.tools)
+    env = _added(task.env, inherited.env)
+    if env:
+        keys["env"] = env
+    inherit = [one for one in task.env_inherit if one not in inherited.env_inherit]
+    if inherit:
+        keys["env_inherit"] = inherit
+    if task.path_entries != inherited.path_entries:
+        keys["path_prepend"] = [entry or "." for entry in task.path_entries]
+    for key in ("network", "isolation", "dependencies_tree"):
+        if getattr(task, key) != getattr(inherited, key):
+            keys[key] = getattr(task, key)
+    if task.timeout_s != inherited.timeout_s:
+        keys["timeout"] = task.timeout_s
+    return keys
+
+
+def _exports(task: Task) -> dict[str, Any]:
+    if task.exports is None:
+        return {"exports": "sources"} if task.exports_sources else {}
+    if task.exports_sources and not task.exports:
+        return {"exports": "sources"}
+    return {"exports": [*(("sources",) if task.exports_sources else ()), *task.exports]}
+
+
+def _added(env: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in env.items() if inherited.get(key) != value}

@@ -1,0 +1,275 @@
+"""The workspace that the manifests of npm, yarn or pnpm describe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from buildnet.pool.detect.directory import Files, is_below
+from buildnet.pool.detect.install import describe_install, package_manager
+from buildnet.pool.detect.links import dependencies_between
+from buildnet.pool.detect.manifest import MANIFEST, Manifest, read_manifest
+from buildnet.pool.detect.members import Members, member_patterns, read_members
+from buildnet.pool.detect.outputs import detect_outputs
+from buildnet.pool.detect.scripts import ScriptLine, script_line
+from buildnet.pool.detect.surroundings import files_elsewhere, root_configuration
+from buildnet.pool.detect.typescript import compilation
+from buildnet.pool.glob import escape
+from buildnet.pool.workspace import (
+    BUILD,
+    WORKSPACE_FILE,
+    Install,
+    Package,
+    Problem,
+    Task,
+    TaskId,
+    Workspace,
+    WorkspaceError,
+)
+
+_TEST = "test"
+_VARIABLE = re.compile(r"npm_package_(\w+)")
+_NO_NAME = re.compile(r"[\s#,\x00-\x1f\x7f]+")
+
+
+def declares_packages(directory: Path) -> bool:
+    """Return whether the directory is the root of an npm, yarn or pnpm workspace.
+
+    A declaration that cannot be read counts: reading the workspace tells what is wrong with it.
+    """
+    try:
+        manifest = read_manifest(directory, "")
+        return manifest is not None and member_patterns(directory, manifest) is not None
+    except WorkspaceError:
+        return True
+
+
+def is_buildable(directory: Path) -> bool:
+    """Return whether the directory is a package with a build script."""
+    manifest = read_manifest(directory, "")
+    return manifest is not None and BUILD in manifest.scripts
+
+
+def detect_workspace(root: Path) -> Workspace | None:
+    """Return the workspace that the manifests at ``root`` describe; None if there is none.
+
+    Raises:
+        WorkspaceError: manifests that cannot be read, or two packages of one name.
+        CycleError: packages that need each other.
+    """
+    root = root.resolve()
+    members = read_members(root)
+    if members is None or not (members.declared or BUILD in members.root.scripts):
+        return None
+    return _Detection(root, members).workspace()
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is known of a package before its tasks are made."""
+
+    manifest: Manifest
+    build: ScriptLine | None
+    outputs: tuple[str, ...] = ()
+
+
+class _Detection:
+    """Gathers a workspace from manifests that have been read."""
+
+    def __init__(self, root: Path, members: Members) -> None:
+        self._root = root
+        self._members = members
+        self._files = Files(root)
+        self._notes: list[str] = []
+        self._shared = root_configuration(self._files)
+        self._manager = package_manager(root, members)
+
+    def workspace(self) -> Workspace:
+        """Return the workspace."""
+        described = describe_install(self._root, manager=self._manager, members=self._members)
+        manifests = self._manifests()
+        whole = not any(BUILD in manifest.scripts for manifest in manifests.values())
+        if whole and BUILD in self._members.root.scripts:
+            packages = self._as_one(described.install)
+        else:
+            packages = self._packages(manifests, described.install)
+            if not manifests:
+                self._notes.append("no package has both a name and a package.json")
+            elif whole:
+                self._notes.append("no package has a build script")
+            elif BUILD in self._members.root.scripts:
+                self._notes.append(
+                    "the root's own build script is not run: each package's is run by itself"
+                )
+        return Workspace(
+            name=self._name(),
+            root=self._root,
+            file=None,
+            packages=packages,
+            install=described.install,
+            notes=(*self._notes, *described.notes),
+            definition_files=tuple(
+                dict.fromkeys(
+                    (
+                        WORKSPACE_FILE,
+                        *self._members.files,
+                        *described.files,
+                        *self._files.looked_at(),
+                    )
+                )
+            ),
+        )
+
+    def _name(self) -> str:
+        name = self._members.root.name or self._root.name
+        return _NO_NAME.sub("-", name).strip("-") or "workspace"
+
+    def _manifests(self) -> dict[str, Manifest]:
+        """Return the members by name."""
+        found: dict[str, Manifest] = {}
+        for manifest in self._members.members:
+            name = manifest.name
+            if name is None:
+                self._notes.append(f"{manifest.path}/{MANIFEST} has no name and is left out")
+            elif name in found:
+                problem = Problem(
+                    f"{manifest.path}/{MANIFEST}",
+                    None,
+                    f"a second package {name!r}, the first is {found[name].path}",
+                    "give it a name of its own",
+                )
+                raise WorkspaceError.of([problem])
+            else:
+                found[name] = manifest
+        return found
+
+    def _as_one(self, install: Install | None) -> dict[str, Package]:
+        """Return the root as the only package, which builds all that is below it."""
+        root = self._members.root
+        found = self._found(root)
+        outputs = dict.fromkeys(found.outputs)
+        command = found.build.command if found.build else ""
+        for member in self._members.members:
+            compiled = compilation(self._files, member.path, "")
+            outputs.update(dict.fromkeys(detect_outputs(self._files, member, command, compiled)))
+        if self._members.members:
+            self._notes.append(
+                "the packages have no build scripts of their own: the root's builds them as one"
+            )
+        found.outputs = tuple(one for one in outputs if not self._swallows_member(one))
+        name = self._name()
+        return {name: self._package(name, found, (), install)}
+
+    def _swallows_member(self, output: str) -> bool:
+        directory = output.removesuffix("/**")
+        return any(is_below(member.path, directory) for member in self._members.members)
+
+    def _packages(
+        self, manifests: Mapping[str, Manifest], install: Install | None
+    ) -> dict[str, Package]:
+        edges, notes = dependencies_between(manifests)
+        self._notes += notes
+        return {
+            name: self._package(name, self._found(manifest), edges[name], install)
+            for name, manifest in manifests.items()
+        }
+
+    def _found(self, manifest: Manifest) -> _Found:
+        build = script_line(manifest.scripts, BUILD)
+        if build is None:
+            return _Found(manifest, None)
+        compiled = compilation(self._files, manifest.path, build.command)
+        outputs = detect_outputs(self._files, manifest, build.command, compiled)
+        if not outputs:
+            where = manifest.path or "the root"
+            self._notes.append(f"{where}: what its build writes is not known; add outputs")
+        if build.managers:
+            where = manifest.path or "the root"
+            managers = ", ".join(build.managers)
+            self._notes.append(f"{where}: its build script starts {managers}, which is slow")
+        return _Found(manifest, build, outputs)
+
+    def _package(
+        self, name: str, found: _Found, dependencies: tuple[str, ...], install: Install | None
+    ) -> Package:
+        manifest = found.manifest
+        path = manifest.path
+        test = script_line(manifest.scripts, _TEST)
+        lines = " ; ".join(line.command for line in (found.build, test) if line)
+        builds = tuple(TaskId(one, BUILD) for one in dependencies)
+        task = Task(
+            package=name,
+            name=BUILD,
+            command=found.build.command if found.build else None,
+            path=path,
+            depends_on=builds,
+            sources=self._sources(path, lines, dependencies),
+            exports=(),
+            exports_sources=True,
+            outputs=found.outputs,
+            tools=_tools(found.build),
+            env=_environment(manifest, BUILD, found.build),
+            path_entries=_path_entries(path) if lines else (),
+            dependencies_tree=install is not None,
+        )
+        tasks = {BUILD: task}
+        if test is not None:
+            own = (task.id,) if found.build else ()
+            tasks[_TEST] = replace(
+                task,
+                name=_TEST,
+                command=test.command,
+                depends_on=(*own, *builds),
+                exports=None,
+                exports_sources=False,
+                outputs=(),
+                tools=_tools(test),
+                env={**task.env, **_environment(manifest, _TEST, test)},
+            )
+        return Package(name, path, dependencies, tasks)
+
+    def _sources(self, path: str, command: str, dependencies: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the sources besides the package's own files, and what is not its own."""
+        paths = [member.path for member in self._members.members]
+        nested = [one for one in paths if path and one != path and is_below(one, path)]
+        excluded = tuple(f"!{escape(one)}" for one in nested)
+        if not command:
+            return excluded
+        reads = compilation(self._files, path, command).reads
+        beyond = files_elsewhere(self._files, path, command, reads, paths) if path else ()
+        seen = [one.path for one in self._members.members if one.name in dependencies]
+        beyond = tuple(one for one in beyond if not any(is_below(one, of) for of in seen))
+        shared = self._shared if path else ()
+        return tuple(dict.fromkeys((*shared, *beyond, *excluded)))
+
+
+def _tools(line: ScriptLine | None) -> tuple[str, ...]:
+    if line is None:
+        return ()
+    extra = {"npx": "npm", "pnpx": "pnpm"}
+    return tuple(dict.fromkeys(("node", *(extra.get(one, one) for one in line.managers))))
+
+
+def _path_entries(path: str) -> tuple[str, ...]:
+    own = f"{path}/node_modules/.bin" if path else ""
+    return (own, "node_modules/.bin") if own else ("node_modules/.bin",)
+
+
+def _environment(manifest: Manifest, event: str, line: ScriptLine | None) -> dict[str, str]:
+    """Return the npm_* variables: those that most scripts use, and those that this one names."""
+    if line is None:
+        return {}
+    found = {
+        "npm_lifecycle_event": event,
+        "npm_package_name": manifest.name or "",
+        "npm_package_version": manifest.version,
+    }
+    for name in _VARIABLE.findall(line.command):
+        value: object = manifest.data
+        for part in name.split("_"):
+            value = value.get(part) if isinstance(value, dict) else None
+        if isinstance(value, str):
+            found[f"npm_package_{name}"] = value
+    return found

@@ -1,0 +1,174 @@
+"""What the build of a JavaScript package writes, as far as its files tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from buildnet.pool.detect.directory import Files, is_below, resolved
+from buildnet.pool.detect.manifest import Manifest
+from buildnet.pool.detect.typescript import Compilation
+from buildnet.pool.glob import escape
+
+_FIELDS = ("main", "module", "types", "typings", "browser", "unpkg", "jsdelivr", "bin", "exports")
+_WELL_KNOWN = ("dist", "build", "lib", "es", "esm", "cjs", "out", "types", "umd")
+_BUILT_NAMES = frozenset({*_WELL_KNOWN, ".next", ".nuxt", ".output"} - {"lib", "types"})
+_NO_NAME = "a-name-that-no-rule-means"
+_SOURCE_NAMES = frozenset({"src", "source", "sources", "test", "tests", "__tests__", "scripts"})
+_BUILDERS = {
+    "next build": (".next", "out"),
+    "nuxt build": (".output", ".nuxt"),
+    "react-scripts build": ("build",),
+    "docusaurus build": ("build",),
+    "storybook build": ("storybook-static",),
+    "ng build": ("dist",),
+    "vite build": ("dist",),
+    "webpack": ("dist",),
+    "rollup": ("dist",),
+    "rolldown": ("dist",),
+    "tsup": ("dist",),
+    "tsdown": ("dist",),
+    "unbuild": ("dist",),
+    "microbundle": ("dist",),
+    "parcel build": ("dist",),
+    "ng-packagr": ("dist",),
+    "preconstruct build": ("dist",),
+}
+_OUTPUT_FLAG = re.compile(
+    r"(?:^|\s)(?:--(?:out-dir|outDir|outdir|out|dir|dist-dir|output-path|declarationDir)|-d)"
+    r"[ =]([\w./@-]+)"
+)
+_OUTPUT_FILE_FLAG = re.compile(r"(?:^|\s)(?:--(?:outfile|outFile|file)|-o)[ =]([\w./@-]+)")
+
+
+def turbo_outputs(files: Files, manifest: Manifest) -> tuple[str, ...]:
+    """Return the outputs that turbo.json names for the package's build; none if it names none."""
+    own = f"{manifest.path}/turbo.json" if manifest.path else "turbo.json"
+    candidates = [(own, "build"), ("turbo.json", f"{manifest.name}#build"), ("turbo.json", "build")]
+    for where, task in candidates:
+        data = files.json(where) or {}
+        tasks = data.get("tasks", data.get("pipeline"))
+        described = tasks.get(task) if isinstance(tasks, dict) else None
+        outputs = described.get("outputs") if isinstance(described, dict) else None
+        if isinstance(outputs, list):
+            return tuple(_of_package(manifest.path, outputs))
+    return ()
+
+
+def _of_package(path: str, patterns: Iterable[object]) -> Iterator[str]:
+    prefix = f"{escape(path)}/" if path else ""
+    for pattern in patterns:
+        if isinstance(pattern, str) and not pattern.startswith(("!", "/", "$TURBO", "../")):
+            plain = pattern.removeprefix("./").rstrip("/")
+            if plain and plain != "**":
+                is_plain = not re.search(r"[*?\[{]", plain)
+                yield f"{prefix}{plain}/**" if is_plain else f"{prefix}{plain}"
+
+
+def detect_outputs(
+    files: Files, manifest: Manifest, command: str, compiled: Compilation
+) -> tuple[str, ...]:
+    """Return patterns of what the command line of the package's build writes."""
+    named = turbo_outputs(files, manifest)
+    if named:
+        return named
+    path = manifest.path
+    directories: dict[str, None] = {}
+    for candidate in _named_by_manifest(manifest):
+        _add_top(directories, path, candidate)
+    said: dict[str, None] = dict.fromkeys(compiled.output_directories)
+    for candidate in _named_by_command(command):
+        _add_top(said, path, candidate)
+    found = [
+        one
+        for one in dict.fromkeys((*directories, *said))
+        if _is_output(files, path, one, said=one in said)
+    ]
+    # Where everything is ignored that is not listed, being ignored says nothing of a name.
+    prefix = f"{path}/" if path else ""
+    tells = not files.is_ignored(f"{prefix}{_NO_NAME}", directory=True)
+    for name in _WELL_KNOWN if tells else ():
+        at = f"{prefix}{name}"
+        if at not in found and files.is_ignored(at, directory=True):
+            found.append(at)
+    outputs = [f"{escape(one)}/**" for one in _outermost(found)]
+    outputs += _generated_files(files, manifest)
+    if compiled.keeps_state:
+        outputs.append(f"{escape(path)}/*.tsbuildinfo" if path else "*.tsbuildinfo")
+    return tuple(outputs)
+
+
+def _add_top(directories: dict[str, None], path: str, candidate: str) -> None:
+    """Add the directory right below the package ``path`` that holds ``candidate``."""
+    at = resolved(path, candidate)
+    if at is not None and is_below(at, path) and at != path:
+        top = at[len(path) :].lstrip("/").split("/")[0]
+        directories[f"{path}/{top}" if path else top] = None
+
+
+def _named_by_manifest(manifest: Manifest) -> Iterator[str]:
+    """Yield paths, relative to the package, whose first directory may be an output."""
+    for text in _texts(manifest):
+        if "/" in text.removeprefix("./"):
+            yield text.partition("*")[0]
+    listed = manifest.data.get("files")
+    for one in listed if isinstance(listed, list) else ():
+        if isinstance(one, str) and not one.startswith("!"):
+            plain = one.lstrip("/").removeprefix("./").partition("*")[0].rstrip("/")
+            if plain and ("." not in plain or "/" in plain):
+                yield plain
+
+
+def _named_by_command(command: str) -> Iterator[str]:
+    yield from _OUTPUT_FLAG.findall(command)
+    yield from (one for one in _OUTPUT_FILE_FLAG.findall(command) if "/" in one)
+    for builder, names in _BUILDERS.items():
+        if re.search(rf"(?:^|[\s;&|(]){re.escape(builder)}(?=$|[\s;&|)])", command):
+            yield from names
+
+
+def _texts(manifest: Manifest) -> Iterator[str]:
+    waiting: list[Any] = [manifest.data.get(field) for field in _FIELDS]
+    while waiting:
+        value = waiting.pop(0)
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def _is_output(files: Files, path: str, candidate: str, *, said: bool) -> bool:
+    """Return whether a directory is written by the build: ignored, or without tracked files.
+
+    Where git can't tell, it is if the build's command or settings have ``said`` so, or by its name.
+    """
+    name = candidate.rpartition("/")[2]
+    if is_below(path, candidate) or name in _SOURCE_NAMES:
+        return False
+    if files.is_ignored(candidate, directory=True):
+        return True
+    tracked = files.is_tracked(candidate)
+    return (said or name in _BUILT_NAMES) if tracked is None else not tracked
+
+
+def _generated_files(files: Files, manifest: Manifest) -> Iterator[str]:
+    """Yield patterns of files beside the manifest that it names and .gitignore ignores."""
+    seen: set[str] = set()
+    for text in _texts(manifest):
+        name = text.removeprefix("./")
+        if "/" in name or "*" in name or "." not in name or name in seen:
+            continue
+        seen.add(name)
+        at = f"{manifest.path}/{name}" if manifest.path else name
+        if files.is_ignored(at, directory=False):
+            yield f"{escape(at)}{{,.map}}"
+
+
+def _outermost(directories: Iterable[str]) -> list[str]:
+    every = list(directories)
+    return [
+        one for one in every if not any(other != one and is_below(one, other) for other in every)
+    ]
