@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from buildnet.pool.detect.directory import Files, is_below
+from buildnet.pool.detect.directory import Files, MemberPaths
 from buildnet.pool.detect.install import describe_install, package_manager
 from buildnet.pool.detect.links import dependencies_between
 from buildnet.pool.detect.manifest import MANIFEST, Manifest, read_manifest
@@ -85,6 +85,8 @@ class _Detection:
         self._notes: list[str] = []
         self._shared = root_configuration(self._files)
         self._manager = package_manager(root, members)
+        self._paths = MemberPaths(member.path for member in members.members)
+        self._by_name = {member.name: member.path for member in members.members}
 
     def workspace(self) -> Workspace:
         """Return the workspace."""
@@ -164,7 +166,7 @@ class _Detection:
 
     def _swallows_member(self, output: str) -> bool:
         directory = output.removesuffix("/**")
-        return any(is_below(member.path, directory) for member in self._members.members)
+        return directory == self._paths.holding(directory) or bool(self._paths.below(directory))
 
     def _packages(
         self, manifests: Mapping[str, Manifest], install: Install | None
@@ -232,15 +234,14 @@ class _Detection:
 
     def _sources(self, path: str, command: str, dependencies: tuple[str, ...]) -> tuple[str, ...]:
         """Return the sources besides the package's own files, and what is not its own."""
-        paths = [member.path for member in self._members.members]
-        nested = [one for one in paths if path and one != path and is_below(one, path)]
+        nested = self._paths.below(path) if path else ()
         excluded = tuple(f"!{escape(one)}" for one in nested)
         if not command:
             return excluded
         reads = compilation(self._files, path, command).reads
-        beyond = files_elsewhere(self._files, path, command, reads, paths) if path else ()
-        seen = [one.path for one in self._members.members if one.name in dependencies]
-        beyond = tuple(one for one in beyond if not any(is_below(one, of) for of in seen))
+        beyond = files_elsewhere(self._files, path, command, reads, self._paths) if path else ()
+        seen = {self._by_name[one] for one in dependencies}
+        beyond = tuple(one for one in beyond if self._paths.holding(one) not in seen)
         shared = self._shared if path else ()
         return tuple(dict.fromkeys((*shared, *beyond, *excluded)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import subprocess
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,31 @@ class Files:
                 found.add(path)
                 path = path.rpartition("/")[0]
         return frozenset(found)
+
+
+class MemberPaths:
+    """Where the members of a workspace lie; asked without looking at each of a thousand."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        self._paths = frozenset(paths) - {""}
+        self._below: dict[str, list[str]] = {}
+        for path in sorted(self._paths):
+            for above in _ancestors(path):
+                self._below.setdefault(above, []).append(path)
+
+    def holding(self, path: str) -> str | None:
+        """Return the innermost member that ``path`` is or lies in."""
+        return next((one for one in (path, *_ancestors(path)) if one in self._paths), None)
+
+    def below(self, directory: str) -> Sequence[str]:
+        """Return the members that lie in ``directory``, but not itself."""
+        return self._below.get(directory, ())
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def resolved(directory: str, path: str) -> str | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from buildnet.pool.detect.directory import Files, is_below, resolved
+from buildnet.pool.detect.directory import Files, MemberPaths, is_below, resolved
 from buildnet.pool.glob import escape, is_pattern
 
 _ROOT_FILE = re.compile(
@@ -27,7 +27,7 @@ def root_configuration(files: Files) -> tuple[str, ...]:
 
 
 def files_elsewhere(
-    files: Files, path: str, command: str, reads: Iterable[str], members: Collection[str]
+    files: Files, path: str, command: str, reads: Iterable[str], members: MemberPaths
 ) -> tuple[str, ...]:
     """Return patterns of what a package reads outside of its directory and is no package.
 
@@ -55,19 +55,19 @@ def _named(files: Files, path: str, command: str) -> Iterator[str]:
             yield from _QUOTED_ABOVE.findall(files.text(f"{path}/{name}"))
 
 
-def _patterns(files: Files, at: str, path: str, members: Collection[str]) -> Iterator[str]:
+def _patterns(files: Files, at: str, path: str, members: MemberPaths) -> Iterator[str]:
     if "*" in at:
         at = at.partition("*")[0].rpartition("/")[0]
     at = next((at + ending for ending in _MODULE_ENDINGS if files.is_there(at + ending)), "")
     skipped = {"node_modules", ".git"}
     if not at or not skipped.isdisjoint(at.split("/")) or is_below(path, at):
         return
-    if any(is_below(at, member) for member in members if member):
+    if members.holding(at) is not None:
         if not files.is_directory(at):
             yield escape(at)
         return
     directory = at if files.is_directory(at) else at.rpartition("/")[0]
-    if not directory or is_below(path, directory) or any(is_below(m, directory) for m in members):
+    if not directory or is_below(path, directory) or members.below(directory):
         if not files.is_directory(at):
             yield escape(at)
         return
