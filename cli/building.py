@@ -18,7 +18,7 @@ from typing import Any
 from buildnet.cli.client import AnswerError, Client, NodeUnreachableError, path_part
 from buildnet.cli.output import Style, duration_text, fail
 from buildnet.cli.settings import Settings
-from buildnet.mesh.errors import BuildNetError, UsageError
+from buildnet.mesh.errors import BuildNetError
 
 _SKIPS = frozenset({"instant-skip", "hash-skip"})
 _TIMED_OUT, _INTERRUPTED = 124, 130
@@ -49,7 +49,7 @@ def build(options: BuildOptions, settings: Settings, client: Client) -> int:
         "environment": _text_environment(),
         "actor": _user(),
     }
-    progress = _Progress(settings, explain=options.explain)
+    progress = _Progress(settings)
     report: dict[str, Any] | None = None
     with client.stream("/api/build", body) as events, _cancelling(client, progress) as interrupted:
         for event in events:
@@ -128,14 +128,13 @@ def task_name(entry: dict[str, Any]) -> str:
 class _Progress:
     """Shows events on standard error: lines, a status line below them on a terminal, or JSON."""
 
-    def __init__(self, settings: Settings, *, explain: bool) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.build_id: str | None = None
         self._mode = settings.progress_mode(os.environ)
         # With JSON on standard output a program is reading: no lines unless asked for.
         silent = settings.format != "table" and settings.progress == "auto"
         self._silent = silent or settings.quiet
         self._style = Style(settings, sys.stderr)
-        self._explain = explain
         self._dry_run = False
         self._running: dict[str, None] = {}
         self._total = 0
@@ -160,6 +159,8 @@ class _Progress:
                 self._output(task_name(event), event["text"])
             case "output_left_out":
                 self.line("[… output left out here, it came too fast; the log has all of it]")
+            case "tasks_up_to_date":
+                self._done += len(event["tasks"])
             case "task_finished":
                 self._finished(event)
         self._status()
@@ -191,15 +192,11 @@ class _Progress:
         self._done += 1
         if rest := self._partial.pop(name, ""):
             self._output_line(name, rest)
-        skipped = event["tier"] in _SKIPS and event["status"] == "succeeded"
-        if self._dry_run or (skipped and not self._explain):
+        if self._dry_run:
             return
         mark, what = _outcome(event)
         color = {"✓": "green", "✗": "red"}.get(mark, "yellow")
         self.line(f"{self._style(color, mark)} {name:<24} {what}")
-        if self._explain:
-            for reason in event["reasons"]:
-                self.line(f"    {self._style('dim', reason)}")
 
     def _status(self) -> None:
         if self._mode != "tty" or self._silent or not self._running:
@@ -247,6 +244,8 @@ def _print_report(
     elif options.dry_run:
         _print_plan(report, settings)
     else:
+        if options.explain:
+            _print_reasons(report, settings)
         _print_failures(report, settings)
         print(_summary(report, settings))
     if report["error"] is not None and settings.format == "table":
@@ -301,6 +300,14 @@ def _print_failures(report: dict[str, Any], settings: Settings) -> None:
         hints = dict.fromkeys([*([error["hint"]] if error.get("hint") else []), *entry["hints"]])
         for hint in hints:
             print(f"{style('cyan', 'hint:')} {hint}", file=sys.stderr)
+
+
+def _print_reasons(report: dict[str, Any], settings: Settings) -> None:
+    style = Style(settings, sys.stdout)
+    for entry in report["packages"]:
+        print(f"{task_name(entry):<24} {_outcome(entry)[1]}")
+        for reason in entry["reasons"] or ["nothing it depends on has changed"]:
+            print(f"    {style('dim', reason)}")
 
 
 def _print_plan(report: dict[str, Any], settings: Settings) -> None:

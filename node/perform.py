@@ -113,6 +113,7 @@ class Performer:
         async with self._resolving:
             outcomes = await asyncio.to_thread(self._prepare_all, tasks)
         deliveries: list[Coroutine[None, None, None]] = []
+        skipped: list[str] = []
         for task, outcome, duration_ms in outcomes:
             if isinstance(outcome, BuildNetError):
                 self._failed(task, outcome)
@@ -126,6 +127,10 @@ class Performer:
                 deliveries.append(self._deliver(task, outcome, duration_ms))
             else:
                 self._found(task, outcome, duration_ms)
+                if not outcome.undelivered:
+                    skipped.append(str(task))
+        if skipped:
+            self.progress.tell({"type": "tasks_up_to_date", "tasks": skipped})
         if deliveries:
             await asyncio.gather(*deliveries)
 
@@ -172,7 +177,10 @@ class Performer:
         report.log = prepared.log
         if self.dry_run:
             report.plan = "restore" if prepared.undelivered else "nothing"
-        self._report(report)
+        if prepared.undelivered:
+            self._report(report)
+        else:
+            self.reports[task] = report  # told together with the others of its batch
         self._events.put_nowait(core.UpToDate(task))
 
     def _would_run(self, task: TaskId, prepared: Prepared) -> None:

@@ -18,7 +18,7 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.service import NodeService
-from buildnet.pool.definition import write_workspace
+from buildnet.pool.definition_text import write_workspace
 from buildnet.pool.workspace import BUILD, Workspace
 
 NDJSON = "application/x-ndjson"

@@ -1,0 +1,178 @@
+"""The build's state machine: events in, effects out."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildnet.pool.build import (
+    Began,
+    Broken,
+    Build,
+    CancelRequested,
+    Effect,
+    Ended,
+    Event,
+    Execute,
+    Executed,
+    Finish,
+    MustRun,
+    Resolve,
+    Status,
+    Stop,
+    UpToDate,
+)
+from buildnet.pool.workspace import TaskId
+
+
+def task(name: str) -> TaskId:
+    return TaskId(name, "build")
+
+
+A, B, C, D = map(task, "abcd")
+CHAIN: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: (A,), C: (B,)}
+
+
+def test_tasks_are_resolved_once_their_dependencies_succeeded() -> None:
+    build = Build(CHAIN, slots=2)
+    assert build.handle(Began()) == [Resolve((A,))]
+    assert build.handle(UpToDate(A)) == [Resolve((B,))]
+    assert build.handle(MustRun(B)) == [Execute(B)]
+    assert build.handle(Executed(B, True)) == [Resolve((C,))]
+    assert build.handle(UpToDate(C)) == [Finish(Status.SUCCEEDED)]
+
+
+def test_no_more_commands_run_than_there_are_slots_and_the_longest_path_goes_first() -> None:
+    graph: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: (), C: (), D: (C,)}
+    build = Build(graph, slots=1, durations_ms={A: 10, B: 500, C: 100, D: 900})
+    assert build.handle(Began()) == [Resolve((A, B, C))]
+    assert build.handle(MustRun(A)) == [Execute(A)]
+    assert build.handle(MustRun(B)) == []
+    assert build.handle(MustRun(C)) == []
+    assert build.handle(Executed(A, True)) == [Execute(C)]
+    assert build.handle(Executed(C, True)) == [Resolve((D,)), Execute(B)]
+
+
+def test_a_failure_skips_what_depends_on_it_and_stops_the_rest() -> None:
+    graph: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: (A,), C: (B,), D: ()}
+    build = Build(graph, slots=2)
+    build.handle(Began())
+    build.handle(MustRun(A))
+    build.handle(MustRun(D))
+    assert build.handle(Executed(A, False)) == [Ended((B, C), Status.SKIPPED), Stop((D,))]
+    assert build.handle(Executed(D, False)) == [Finish(Status.FAILED)]
+
+
+def test_keep_going_builds_what_is_independent() -> None:
+    graph: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: (A,), C: (), D: (C,)}
+    build = Build(graph, slots=1, keep_going=True)
+    build.handle(Began())
+    build.handle(MustRun(A))
+    build.handle(MustRun(C))
+    assert build.handle(Executed(A, False)) == [Ended((B,), Status.SKIPPED), Execute(C)]
+    assert build.handle(Executed(C, True)) == [Resolve((D,))]
+    assert build.handle(UpToDate(D)) == [Finish(Status.FAILED)]
+
+
+def test_without_keep_going_what_never_started_is_cancelled() -> None:
+    graph: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: ()}
+    build = Build(graph, slots=1)
+    build.handle(Began())
+    build.handle(MustRun(A))
+    build.handle(MustRun(B))
+    assert build.handle(Executed(A, False)) == [
+        Ended((B,), Status.CANCELLED),
+        Finish(Status.FAILED),
+    ]
+
+
+def test_a_task_that_cannot_be_resolved_fails() -> None:
+    build = Build(CHAIN, slots=1)
+    build.handle(Began())
+    assert build.handle(Broken(A)) == [Ended((B, C), Status.SKIPPED), Finish(Status.FAILED)]
+
+
+def test_cancelling_stops_what_runs_and_waits_for_it() -> None:
+    build = Build(CHAIN, slots=1)
+    build.handle(Began())
+    build.handle(MustRun(A))
+    assert build.handle(CancelRequested()) == [Stop((A,))]
+    assert build.handle(Executed(A, False)) == [
+        Ended((B, C), Status.CANCELLED),
+        Finish(Status.CANCELLED),
+    ]
+
+
+def test_an_empty_build_succeeds_at_once() -> None:
+    assert Build({}, slots=1).handle(Began()) == [Finish(Status.SUCCEEDED)]
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> dict[TaskId, tuple[TaskId, ...]]:
+    size = draw(st.integers(0, 12))
+    return {
+        task(str(number)): tuple(task(str(other)) for other in range(number) if draw(st.booleans()))
+        for number in range(size)
+    }
+
+
+@given(graphs(), st.integers(1, 4), st.booleans(), st.randoms(use_true_random=False))
+def test_every_build_ends_with_each_task_ended_once(
+    graph: dict[TaskId, tuple[TaskId, ...]], slots: int, keep_going: bool, chance: random.Random
+) -> None:
+    build = Build(graph, slots=slots, keep_going=keep_going)
+    ended: dict[TaskId, Status] = {}
+    running: set[TaskId] = set()
+    waiting: list[Event] = [Began()]
+    finished: list[Status] = []
+    cancel_at = chance.randrange(40)
+    for step in range(1000):
+        if not waiting:
+            break
+        if step == cancel_at:
+            waiting.append(CancelRequested())
+        event = waiting.pop(chance.randrange(len(waiting)))
+        if isinstance(event, Executed):
+            running.discard(event.task)
+            ended[event.task] = Status.SUCCEEDED if event.succeeded else Status.FAILED
+        elif isinstance(event, UpToDate):
+            ended[event.task] = Status.SUCCEEDED
+        elif isinstance(event, Broken):
+            ended[event.task] = Status.FAILED
+        for effect in build.handle(event):
+            _perform(effect, graph, ended, running, waiting, finished, chance)
+        assert len(running) <= slots
+    assert len(finished) == 1
+    assert ended.keys() == graph.keys()
+    if finished == [Status.SUCCEEDED]:
+        assert set(ended.values()) <= {Status.SUCCEEDED}
+
+
+def _perform(
+    effect: Effect,
+    graph: dict[TaskId, tuple[TaskId, ...]],
+    ended: dict[TaskId, Status],
+    running: set[TaskId],
+    waiting: list[Event],
+    finished: list[Status],
+    chance: random.Random,
+) -> None:
+    match effect:
+        case Resolve(tasks):
+            for each in tasks:
+                assert all(ended.get(needed) is Status.SUCCEEDED for needed in graph[each])
+                waiting.append(chance.choice([UpToDate(each), MustRun(each), Broken(each)]))
+        case Execute(each):
+            assert not finished
+            running.add(each)
+            waiting.append(Executed(each, chance.random() < 0.8))
+        case Ended(tasks, status):
+            for each in tasks:
+                assert each not in ended
+                ended[each] = status
+        case Finish(status):
+            finished.append(status)
+        case Stop(tasks):
+            assert set(tasks) <= running

@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from buildnet.mesh.errors import NotFoundError, UsageError
+from buildnet.pool.resources import (
+    CpuResources,
+    Gpu,
+    MemoryResources,
+    NetworkInterface,
+    NodeResources,
+    OperatingSystem,
+    Program,
+    StorageVolume,
+    Utilization,
+)
+from buildnet.pool.view import (
+    RESOURCE_TYPES,
+    Connection,
+    Coordinator,
+    Json,
+    NodeState,
+    aggregate,
+    connection_status,
+    find_node,
+    pool_status,
+    pooled_resources,
+)
+
+NOW = datetime(2026, 11, 20, 21, 0, 0, tzinfo=UTC)
+ANNA = "a1" * 32
+BERT = "b2" * 32
+
+
+def node(node_id: str = ANNA, name: str = "anna", cores: int = 8) -> NodeState:
+    return NodeState(
+        id=node_id,
+        name=name,
+        status="online",
+        role="worker",
+        address="http://10.0.0.1:80",
+        measured_at=NOW - timedelta(seconds=12.34),
+        latency_ms=1.5,
+        cores_in_use=3,
+        actions_running=2,
+        resources=NodeResources(
+            system=OperatingSystem(name="linux"),
+            cpu=CpuResources(cores=cores, logical=16, model="AMD EPYC", architecture="x86_64"),
+            memory=MemoryResources(total_bytes=1000, available_bytes=250, installed_bytes=2000),
+            storage=(
+                StorageVolume(
+                    path="/",
+                    mount_point="/",
+                    total_bytes=400,
+                    available_bytes=100,
+                    storage_class="nvme",
+                    file_system="ext4",
+                ),
+            ),
+            tools=(
+                Program(name="git", version="2.39.5", path="/usr/bin/git", capabilities=("lfs",)),
+                Program(name="ffmpeg", path="/usr/bin/ffmpeg", problem="was ended by SIGSEGV"),
+            ),
+            runtimes=(
+                Program(name="python", version="3.12.1", path="/usr/bin/python3.12"),
+                Program(name="python", version="3.11.2", path="/usr/bin/python3"),
+            ),
+            network=(NetworkInterface(name="eth0", addresses=("10.0.0.1",), up=True),),
+            gpus=(Gpu(name="Tesla T4"),),
+            scanned_at=NOW - timedelta(minutes=1),
+        ),
+        utilization=Utilization(cpu_percent=12.5, memory_percent=75.0, measured_at=NOW),
+    )
+
+
+def status(*nodes: NodeState) -> Json:
+    return pool_status(
+        cluster_id="c3",
+        cluster_name="home",
+        coordinator=Coordinator(ANNA, "anna", term=4, quorum=True),
+        nodes=nodes,
+        connections=[Connection(ANNA, BERT, 0.8, 940.0), Connection(BERT, ANNA, None)],
+        now=NOW,
+    )
+
+
+def test_the_whole_of_pool_status() -> None:
+    """The golden document: interfaces.md, "JSON that scripts rely on"."""
+    view = status(node())
+    assert json.loads(json.dumps(view)) == view
+    resources = view["nodes"][0].pop("resources")
+    assert view == {
+        "cluster": {"id": "c3", "name": "home"},
+        "coordinator": {"node_id": ANNA, "name": "anna", "term": 4, "quorum": True},
+        "nodes": [
+            {
+                "id": ANNA,
+                "name": "anna",
+                "status": "online",
+                "role": "worker",
+                "address": "http://10.0.0.1:80",
+                "tags": [],
+                "measured_at": "2026-11-20T20:59:47.660Z",
+                "age_s": 12.3,
+                "latency_ms": 1.5,
+                "actions_running": 2,
+                "cores_in_use": 3,
+                "utilization": {
+                    "cpu_percent": 12.5,
+                    "memory_percent": 75.0,
+                    "load_average": None,
+                    "disks": [],
+                    "measured_at": "2026-11-20T21:00:00Z",
+                },
+            }
+        ],
+        "aggregate": {
+            "total_cpu_cores": 8,
+            "available_cpu_cores": 5,
+            "total_memory_bytes": 1000,
+            "available_memory_bytes": 250,
+            "storage_volumes": [{"node_id": ANNA, "node_name": "anna", **resources["storage"][0]}],
+            "tools": {
+                "git": [
+                    {
+                        "node_id": ANNA,
+                        "node_name": "anna",
+                        "version": "2.39.5",
+                        "path": "/usr/bin/git",
+                        "capabilities": ["lfs"],
+                    }
+                ]
+            },
+            "runtimes": {
+                "python": [
+                    {
+                        "node_id": ANNA,
+                        "node_name": "anna",
+                        "version": version,
+                        "path": path,
+                        "capabilities": [],
+                    }
+                    for version, path in (
+                        ("3.12.1", "/usr/bin/python3.12"),
+                        ("3.11.2", "/usr/bin/python3"),
+                    )
+                ]
+            },
+            "last_updated": "2026-11-20T20:59:47.660Z",
+        },
+        "connections": [
+            {
+                "from_node": ANNA,
+                "to_node": BERT,
+                "latency_ms": 0.8,
+                "bandwidth_mbps": 940.0,
+                "status": "excellent",
+            },
+            {
+                "from_node": BERT,
+                "to_node": ANNA,
+                "latency_ms": None,
+                "bandwidth_mbps": None,
+                "status": None,
+            },
+        ],
+    }
+    assert {"cores", "model", "architecture"} <= set(resources["cpu"])
+    assert {"total_bytes", "available_bytes"} <= set(resources["memory"])
+    assert set(resources["tools"][0]) >= {"name", "version", "path", "capabilities"}
+    assert {"storage", "runtimes", "network"} <= set(resources)
+
+
+def test_a_pool_without_coordinator_nodes_or_links() -> None:
+    view = pool_status(
+        cluster_id="c", cluster_name="n", coordinator=None, nodes=[], connections=[], now=NOW
+    )
+    assert view["coordinator"] is None
+    assert view["aggregate"]["last_updated"] is None
+    assert view["aggregate"]["total_cpu_cores"] == 0
+
+
+def test_resources_add_up() -> None:
+    total = aggregate([node(), node(BERT, "bert", cores=2)])
+    assert (total["total_cpu_cores"], total["available_cpu_cores"]) == (10, 5)
+    assert (total["total_memory_bytes"], total["available_memory_bytes"]) == (2000, 500)
+    assert [one["node_name"] for one in total["storage_volumes"]] == ["anna", "bert"]
+    assert [one["node_name"] for one in total["tools"]["git"]] == ["anna", "bert"]
+
+
+@pytest.mark.parametrize(
+    ("change", "cores", "available"),
+    [
+        ({"status": "busy"}, 8, 5),
+        ({"status": "suspect"}, 8, 0),
+        ({"status": "offline"}, 0, 0),
+        ({"status": "left"}, 0, 0),
+        ({"role": "observer"}, 0, 0),
+        ({"resources": None}, 0, 0),
+        ({"cores_in_use": 12}, 8, 0),
+    ],
+)
+def test_who_contributes(change: dict[str, object], cores: int, available: int) -> None:
+    changed = replace(node(), **change)  # type: ignore[arg-type]
+    total = aggregate([changed])
+    assert (total["total_cpu_cores"], total["available_cpu_cores"]) == (cores, available)
+    assert status(changed)["nodes"][0]["id"] == ANNA
+
+
+def test_a_clock_ahead_of_ours_makes_no_negative_age() -> None:
+    ahead = replace(node(), measured_at=NOW + timedelta(seconds=5))
+    assert status(ahead)["nodes"][0]["age_s"] == 0.0
+
+
+def test_the_flat_list() -> None:
+    entries = pooled_resources([node()])
+    assert [(one["type"], one["name"], one["availability"]) for one in entries] == [
+        ("cpu", "AMD EPYC", 0.625),
+        ("memory", "memory", 0.25),
+        ("storage", "/", 0.25),
+        ("tool", "git", 1.0),
+        ("tool", "ffmpeg", 0.0),
+        ("runtime", "python", 1.0),
+        ("runtime", "python", 1.0),
+        ("network", "eth0", 1.0),
+        ("gpu", "Tesla T4", None),
+    ]
+    assert set(entries[0]) == {
+        *("type", "name", "node_id", "node_name", "latency_ms", "availability"),
+        *("performance_score", "resource"),
+    }
+    assert entries[0]["resource"]["cores"] == 8
+    assert entries[0]["performance_score"] is None
+    offline = pooled_resources([replace(node(), status="offline")])
+    assert {one["availability"] for one in offline} == {0.0}
+    assert json.loads(json.dumps(entries)) == entries
+
+
+def test_filters() -> None:
+    nodes = [node(), node(BERT, "bert")]
+    for kind in RESOURCE_TYPES:
+        assert {one["type"] for one in pooled_resources(nodes, resource_type=kind)} == {kind}
+    only = pooled_resources(nodes, resource_type="cpu", node="bert")
+    assert [one["node_id"] for one in only] == [BERT]
+    with pytest.raises(UsageError, match="unknown resource type 'tools'") as caught:
+        pooled_resources(nodes, resource_type="tools")
+    assert caught.value.hint == "did you mean 'tool'?"
+
+
+def test_finding_a_node() -> None:
+    nodes = [node(), node(BERT, "bert"), node("b2cc", "carl")]
+    assert find_node(nodes, "anna").id == ANNA
+    assert find_node(nodes, "a1a1").id == ANNA
+    assert find_node(nodes, BERT).name == "bert"
+    with pytest.raises(NotFoundError, match="several nodes"):
+        find_node(nodes, "b2")
+    with pytest.raises(NotFoundError, match="no node 'ana'") as caught:
+        find_node(nodes, "ana")
+    assert caught.value.hint == "did you mean 'anna'?"
+    with pytest.raises(NotFoundError):
+        find_node(nodes, "")
+
+
+@pytest.mark.parametrize(
+    ("latency_ms", "bandwidth_mbps", "grade"),
+    [
+        (0.3, 941, "excellent"),
+        (0.3, None, "excellent"),
+        (0.3, 94, "good"),
+        (5, 1000, "good"),
+        (20, 300, "fair"),
+        (5, 5, "poor"),
+        (200, None, "poor"),
+    ],
+)
+def test_grades_of_connections(latency_ms: float, bandwidth_mbps: float | None, grade: str) -> None:
+    assert connection_status(latency_ms, bandwidth_mbps) == grade
