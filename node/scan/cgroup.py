@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -144,11 +145,7 @@ def _memory(
     if usage is None:
         yield limit, None
         return
-    statistics = dict(
-        line.split(" ", 1)
-        for line in (host.read(directory / "memory.stat") or "").splitlines()
-        if " " in line
-    )
-    reclaimable = statistics.get(names.reclaimable, "0")
-    cached = int(reclaimable) if reclaimable.isascii() and reclaimable.isdigit() else 0
+    statistics = host.read(directory / "memory.stat") or ""
+    reclaimable = re.search(rf"^{names.reclaimable} (\d+)$", statistics, re.MULTILINE)
+    cached = int(reclaimable.group(1)) if reclaimable else 0
     yield limit, max(0, limit - max(0, usage - cached))

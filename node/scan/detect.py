@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
@@ -98,7 +98,7 @@ class ProgramDetector:
             return ()
         if override is not None and override.path is not None:
             return (await self._overridden(row, str(override.path), prober, in_thread),)
-        asking: list[tuple[FoundProgram, Awaitable[_Verdict]]] = []
+        asking: list[tuple[FoundProgram, asyncio.Task[_Verdict]]] = []
         async with asyncio.TaskGroup() as group:
             for candidate in await in_thread(distinct_candidates, row, prober):
                 answer = self._ask_version(row, candidate, prober, in_thread)

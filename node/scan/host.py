@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from buildnet.pool.resources import OperatingSystem
 
@@ -16,11 +16,11 @@ class HostFiles:
 
     root: Path = Path("/")
 
-    def path(self, absolute: str | Path) -> Path:
+    def path(self, absolute: str | PurePath) -> Path:
         """Return where the host's file ``absolute`` stands below the root."""
         return self.root / str(absolute).lstrip("/")
 
-    def read(self, absolute: str | Path) -> str | None:
+    def read(self, absolute: str | PurePath) -> str | None:
         """Return the text of a small file, stripped, or None if it cannot be read."""
         try:
             return self.path(absolute).read_text("utf-8", "replace").strip()
@@ -28,7 +28,7 @@ class HostFiles:
             # sysfs answers EINVAL for values that a device does not have.
             return None
 
-    def read_int(self, absolute: str | Path) -> int | None:
+    def read_int(self, absolute: str | PurePath) -> int | None:
         """Return the whole number that a file holds, or None."""
         text = self.read(absolute)
         try:
