@@ -6,7 +6,8 @@ there, while 50,000 files cost a few hundred links:
 - links between packages stay what they are and therefore lead to the stage's own copies,
 - scope directories (``@scope``) are directories of the same kind,
 - caches are empty directories,
-- everything else leads to the source.
+- everything else leads to the source, by way of one link beside the stage's root: a link of less
+  than 60 bytes lies in its inode, a longer one costs ten times as much to make.
 
 A file that is reached through a link has its real path in the source; what it requires it finds
 there. A workspace package that an installed package requires (not the other way round) is therefore
@@ -34,8 +35,10 @@ class Mount:
     source: Path
 
 
-def show(mount: Mount, root: Path) -> None:
+def show(mount: Mount, root: Path, alias: str) -> None:
     """Make the mount in the stage ``root``. Entries that the stage has already stay.
+
+    ``alias`` is a free name beside ``root``, for the link to the source.
 
     Raises:
         StageError: the source is not a directory.
@@ -45,12 +48,15 @@ def show(mount: Mount, root: Path) -> None:
             f"{mount.path}: the tree to be shown there is missing ({mount.source})",
             hint="install the dependencies again",
         )
-    _Mounting(mount, root).directory(mount.source.absolute(), mount.path, top=True)
+    root.with_name(alias).symlink_to(mount.source.absolute())
+    _Mounting(mount, root, alias).directory(mount.source.absolute(), mount.path, top=True)
 
 
 class _Mounting:
-    def __init__(self, mount: Mount, root: Path) -> None:
+    def __init__(self, mount: Mount, root: Path, alias: str) -> None:
         self._root = root
+        self._path = mount.path
+        self._alias = alias
         self._workspace = _workspace_of(mount)
         self._linked: set[str] = set()  # paths that lead to workspace packages
 
@@ -64,7 +70,7 @@ class _Mounting:
             if entry.is_symlink():
                 self._link(entry, path, there)
             elif not entry.is_dir():
-                self._lead(entry, there)
+                self._lead(there)
             elif top and entry.name in CACHES:
                 (self._root / there).mkdir(exist_ok=True)
             elif (top and entry.name.startswith("@")) or (
@@ -72,7 +78,7 @@ class _Mounting:
             ):
                 self.directory(Path(entry.path), there, top=False)
             else:
-                self._lead(entry, there)
+                self._lead(there)
 
     def _link(self, entry: os.DirEntry[str], directory: str, there: str) -> None:
         target = str(Path(entry.path).readlink())
@@ -82,7 +88,7 @@ class _Mounting:
                 target = os.path.relpath(inside, directory)
         leads_to = lexical_target(directory, target)
         if leads_to is None:
-            self._lead(entry, there)
+            self._lead(there)
             return
         if "node_modules" not in leads_to.split("/"):
             self._linked.add(there)
@@ -101,8 +107,9 @@ class _Mounting:
                     return True
         return False
 
-    def _lead(self, entry: os.DirEntry[str], there: str) -> None:
-        self._make(entry.path, there)
+    def _lead(self, there: str) -> None:
+        up = "../" * (there.count("/") + 1)
+        self._make(up + self._alias + there.removeprefix(self._path), there)
 
     def _make(self, target: str, there: str) -> None:
         if not os.path.lexists(place := self._root / there):

@@ -5,6 +5,7 @@
         home/   HOME
         tmp/    TMPDIR
         log     what the command prints
+        mount0  leads to an unpacked tree that is shown in root
 
 The same action always gets the same path, so that paths which a command embeds repeat. Files are
 copies, never hard links: no action can alter the store.
@@ -102,8 +103,8 @@ def _make(
     for directory in (stage.root, stage.home, stage.temporary):
         directory.mkdir(parents=True)
     copied = copy_tree(inputs, stage.root, blobs)
-    for mount in mounts:
-        show(mount, stage.root)
+    for number, mount in enumerate(mounts):
+        show(mount, stage.root, f"mount{number}")
     wanted = [working_directory]
     if outputs is not None:
         wanted += [path.rpartition("/")[0] for path in outputs.plain]

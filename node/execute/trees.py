@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import stat
 import threading
 import time
@@ -48,8 +49,8 @@ class UnpackedTrees:
     def adopt(self, key: Digest, root: Path, paths: Iterable[str]) -> Path:
         """Move a finished install out of its stage ``root``: the directories at ``paths``.
 
-        Paths that do not exist are left out. The stage must be on the same file system. Returns the
-        tree's directory; a tree that is there already is kept.
+        Paths that do not exist are left out. Moving costs a copy if the stage is on another file
+        system. Returns the tree's directory; a tree that is there already is kept.
         """
         with self._only(key):
             place = self._directory / key.hash
@@ -59,7 +60,7 @@ class UnpackedTrees:
                 for path in paths:
                     if (root / path).is_dir():
                         (partial / path).parent.mkdir(parents=True, exist_ok=True)
-                        (root / path).rename(partial / path)
+                        shutil.move(root / path, partial / path)
             return place
 
     def ensure(self, key: Digest, tree: DirectoryTree, blobs: BlobAccess) -> Path:

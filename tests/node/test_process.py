@@ -236,6 +236,36 @@ def test_other_processes_of_the_node_are_left_alone(tmp_path: Path) -> None:
 
 
 @linux_only
+def test_actions_at_once_end_only_their_own_processes(tmp_path: Path) -> None:
+    """The second action's daemon lives until its own end, though the first has ended before."""
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    os.mkfifo(tmp_path / "gate")
+    detached = "mkfifo ready; setsid sh -c 'setsid sh -c \"echo \\$\\$; echo up > ready; {}\" &' & "
+    waiting = detached.format("exec sleep 1000") + "read up < ready; cat ../gate"
+    quick = detached.format("exec sleep 1000") + "read up < ready"
+    chunks: list[bytes] = []
+    up = threading.Event()
+
+    def on_output(chunk: bytes) -> None:
+        chunks.append(chunk)
+        up.set()
+
+    with ThreadPoolExecutor(2, initializer=lower_thread_priority) as pool:
+        second = pool.submit(
+            Run, waiting, tmp_path / "second", env={"BUILDNET_ACTION": "2"}, on_output=on_output
+        )
+        assert up.wait(60)
+        daemon = int(chunks[0])
+        first = pool.submit(Run, quick, tmp_path / "first", env={"BUILDNET_ACTION": "1"}).result()
+        assert not is_alive(int(first.log))
+        assert is_alive(daemon)
+        (tmp_path / "gate").write_text("go")
+        assert second.result().outcome.left_behind == 1
+    assert not is_alive(daemon)
+
+
+@linux_only
 def test_nothing_stays_a_zombie(tmp_path: Path) -> None:
     Run("(sh -c 'true' &); (setsid sleep 1000 &) ; true", tmp_path)
     zombies = [
