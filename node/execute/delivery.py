@@ -7,6 +7,7 @@ these names is removed by the next delivery to the same place.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -15,7 +16,6 @@ import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from blake3 import blake3
 
@@ -146,7 +146,7 @@ class _Delivery:
             return
         before = _paths(target) if _is_directory(target) else set()
         made, old = _beside(target), _beside(target)
-        delivered: list[_Delivered] = []
+        delivered: list[tuple[str, Digest]] = []
         try:
             self._build(path, target, made, tree, delivered)
             observed_at_ns = time.time_ns()
@@ -164,11 +164,16 @@ class _Delivery:
         self._removed += len(stale)
         for below in stale:
             self._table.forget(f"{path}/{below}")
-        for file in delivered:
-            self._record(file, observed_at_ns)
+        for below, digest in delivered:
+            self._record(below, digest, observed_at_ns)
 
     def _build(
-        self, path: str, present: Path, made: Path, tree: DirectoryTree, delivered: list[_Delivered]
+        self,
+        path: str,
+        present: Path,
+        made: Path,
+        tree: DirectoryTree,
+        delivered: list[tuple[str, Digest]],
     ) -> None:
         """Fill a new directory; what is the same in the present one becomes a hard link to it."""
         made.mkdir()
@@ -186,7 +191,7 @@ class _Delivery:
                 if not kept:
                     self._blobs.copy_to(entry.digest, there, entry.executable, None)
                 self._count(kept=kept)
-                delivered.append(_Delivered(below, entry.digest, there.lstat()))
+                delivered.append((below, entry.digest))
 
     def _place_leaf(self, path: str, target: Path, entry: Leaf) -> None:
         if isinstance(entry, LinkEntry):
@@ -204,7 +209,7 @@ class _Delivery:
                 new.symlink_to(entry.target)
             else:
                 self._blobs.copy_to(entry.digest, new, entry.executable, None)
-            status, observed_at_ns = new.lstat(), time.time_ns()
+            observed_at_ns = time.time_ns()
             if _is_directory(target):
                 self._removed += len(_paths(target))
                 target.rename(old)
@@ -215,7 +220,7 @@ class _Delivery:
         if isinstance(entry, LinkEntry):
             self._table.forget(path)
         else:
-            self._record(_Delivered(path, entry.digest, status), observed_at_ns)
+            self._record(path, entry.digest, observed_at_ns)
 
     def _remove(self, path: str, target: Path) -> None:
         if not os.path.lexists(target):
@@ -270,37 +275,20 @@ class _Delivery:
             self._table.record(path, status, known, observed_at_ns)
         return known == entry.digest
 
-    def _record(self, file: _Delivered, observed_at_ns: int) -> None:
-        """Remember what a delivered file holds, unless someone has changed it since.
+    def _record(self, path: str, digest: Digest, observed_at_ns: int) -> None:
+        """Remember what a delivered file holds.
 
-        Renaming and unlinking a file changes its ctime, hence the second look.
+        Anyone who changed it since ``observed_at_ns``, when it was whole and not yet in place, gave
+        it a later date, which the table does not trust.
         """
-        now_ns = time.time_ns()
-        try:
-            after = (self._root / file.path).lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        before = file.status
-        if after.st_ctime_ns == before.st_ctime_ns:
-            self._table.record(file.path, after, file.digest, observed_at_ns)
-        elif (after.st_ino, after.st_mtime_ns, after.st_size) == (
-            before.st_ino,
-            before.st_mtime_ns,
-            before.st_size,
-        ):
-            self._table.record(file.path, after, file.digest, now_ns)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            self._table.record(path, (self._root / path).lstat(), digest, observed_at_ns)
 
     def _count(self, *, kept: bool) -> None:
         if kept:
             self._kept += 1
         else:
             self._written += 1
-
-
-class _Delivered(NamedTuple):
-    path: str
-    digest: Digest
-    status: os.stat_result
 
 
 def _beside(target: Path) -> Path:

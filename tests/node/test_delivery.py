@@ -218,6 +218,26 @@ def test_a_read_only_place_is_an_error_and_stays_as_it_was() -> None:
         remove_tree(directory)
 
 
+def test_the_old_directory_comes_back_if_the_new_one_cannot_take_its_place(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.write("a/dist/old", "old")
+    rename = Path.rename
+    refused: list[Path] = []
+
+    def refuse_once(self: Path, target: Path) -> Path:
+        if target.name == "dist" and not refused:
+            refused.append(self)
+            raise OSError(16, "Device or resource busy")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse_once)
+    with pytest.raises(DeliveryError):
+        workspace.deliver({"a/dist/new": "new"}, "a/dist")
+    assert refused
+    assert workspace.everything() == {"a", "a/dist", "a/dist/old"}
+
+
 def test_leftovers_of_dead_runs_are_removed(workspace: Workspace) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         dead.wait()

@@ -165,6 +165,15 @@ def test_inputs_that_a_command_altered_are_told(host: Host) -> None:
     assert host.store.get(Digest.of(b"x")) == b"x"
 
 
+def test_a_copy_that_keeps_the_date_of_an_input_is_new(host: Host) -> None:
+    inputs = host.write({"packages/a/x.js": "x"})
+    execution = host.run(
+        host.request("cp -p x.js y.js; cp -p x.js z.md", inputs, "packages/a/*.js")
+    )
+    assert contents(host, execution.outputs) == {"packages/a/y.js": b"x"}
+    assert execution.undeclared == ("packages/a/z.md",)
+
+
 def test_unusable_outputs_and_lost_inputs_leave_no_stage(host: Host) -> None:
     with pytest.raises(OutputError):
         host.run(host.request("mkfifo out", None, "packages/a/out"))

@@ -215,13 +215,13 @@ def test_processes_that_left_the_group_are_ended(tmp_path: Path, escape: str) ->
 
 @linux_only
 def test_children_of_an_escaped_process_are_ended_with_it(tmp_path: Path) -> None:
+    (tmp_path / "hidden.sh").write_text("echo $$ > pid; echo up > ready; exec /bin/sleep 1000\n")
     (tmp_path / "parent.sh").write_text(
-        "env -i /usr/bin/setsid /bin/sleep 1000 >/dev/null 2>&1 </dev/null &\n"
-        "echo $!; echo up > ready; wait\n"
+        "env -i /usr/bin/setsid /bin/sh hidden.sh >/dev/null 2>&1 </dev/null &\nwait\n"
     )
     run = Run("mkfifo ready; setsid sh parent.sh & read up < ready", tmp_path)
     assert run.outcome.left_behind == 2
-    assert not is_alive(int(run.log))
+    assert not is_alive(int((tmp_path / "pid").read_text()))
 
 
 @linux_only

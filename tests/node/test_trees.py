@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -129,13 +130,36 @@ def test_a_lost_blob_leaves_nothing_behind(tmp_path: Path, store: Store) -> None
     assert list((tmp_path / "trees").iterdir()) == []
 
 
+class Watched:
+    """A store that tells whether two threads copied out of it at once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._pair = threading.Barrier(2)
+        self.at_once = False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def copy_to(self, digest: Digest, to: Path, executable: bool, mtime_ns: int | None) -> None:
+        try:
+            self._pair.wait(timeout=0.2)
+            self.at_once = True
+        except threading.BrokenBarrierError:
+            pass
+        self._store.copy_to(digest, to, executable, mtime_ns)
+
+
 def test_many_threads_unpack_one_tree_once(
     tmp_path: Path, store: Store, tree: DirectoryTree
 ) -> None:
     trees = UnpackedTrees(tmp_path / "trees")
+    watched = Watched(store)
     with ThreadPoolExecutor(8) as pool:
-        inodes = set(pool.map(lambda _: trees.ensure(KEY, tree, store).stat().st_ino, range(16)))
+        places = [pool.submit(trees.ensure, KEY, tree, watched) for _ in range(8)]  # type: ignore[arg-type]
+        inodes = {place.result().stat().st_ino for place in places}
     assert len(inodes) == 1
+    assert not watched.at_once
 
 
 def test_pruning_keeps_what_was_used_last(
