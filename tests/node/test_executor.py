@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,8 @@ from buildnet.node.execute.executor import (
     WorkspaceExecutor,
 )
 from buildnet.node.execute.hints import hints_of_failure, undeclared_inputs
+from buildnet.node.execute.mounts import Mount
+from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.store.errors import MissingBlobError
 from buildnet.node.store.store import Store
 from buildnet.pool.tree import DirectoryTree, FileEntry
@@ -237,6 +240,54 @@ def test_stages_of_a_killed_node_are_removed(tmp_path: Path) -> None:
     (tmp_path / "work" / "0123456789abcdef" / "root").mkdir(parents=True)
     StagedExecutor(tmp_path / "work")
     assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.skipif(not shutil.which("npm"), reason="needs npm")
+def test_an_install_is_an_action_whose_tree_others_mount(host: Host, tmp_path: Path) -> None:
+    """The second action sees the first one's packages and its own copy of the workspace's."""
+    manifests = host.write(
+        {
+            "package.json": '{"name": "root", "private": true, "workspaces": ["packages/*"]}',
+            "packages/a/package.json": (
+                '{"name": "a", "dependencies": {"b": "*", "is-number": "7"}}'
+            ),
+            "packages/b/package.json": '{"name": "b", "version": "1.0.0"}',
+        }
+    )
+    path = f"{Path(shutil.which('node') or '').parent}:{PATH}"
+    trees = UnpackedTrees(tmp_path / "trees")
+    key = Digest.of(b"install")
+    places: list[Path] = []
+    install = replace(
+        host.request(
+            "npm install --no-audit --no-fund --fetch-retries=0", manifests, "node_modules"
+        ),
+        working_directory="",
+        environment={"PATH": path},
+        on_collected=lambda root: places.append(trees.adopt(key, root, ["node_modules"])),
+    )
+    installed = host.run(install)
+    if not installed.outcome.succeeded:
+        pytest.skip(f"npm install does not work here: {host.store.get(installed.log)[-300:]!r}")
+    assert installed.outputs is not None
+    sources = host.write(
+        {
+            "packages/a/index.js": "console.log(require('b'), require('is-number')(5))",
+            "packages/b/index.js": "module.exports = 'own copy'",
+        }
+    )
+    unpacked = trees.ensure(key, installed.outputs, host.store)
+    assert unpacked == places[0]
+    elsewhere = UnpackedTrees(tmp_path / "other").ensure(key, installed.outputs, host.store)
+    for place in (unpacked, elsewhere):
+        run = replace(
+            host.request("node index.js", manifests.merged(sources)),
+            environment={"PATH": path},
+            mounts=(Mount("node_modules", place / "node_modules"),),
+        )
+        execution = host.run(run)
+        assert host.store.get(execution.log) == b"own copy true\n"
+        assert execution.undeclared == ()
 
 
 # In place
