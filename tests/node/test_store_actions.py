@@ -135,6 +135,7 @@ def test_a_later_result_of_the_same_action_replaces_the_earlier(store: Store) ->
     shown = store.show(first.hash)
     assert isinstance(shown, BlobDetails)
     assert shown.actions == ()
+    assert len(store._database.rows("SELECT * FROM referrers")) == 1
 
 
 def test_results_are_listed_newest_first_in_pages(store: Store) -> None:

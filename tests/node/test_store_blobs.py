@@ -103,10 +103,11 @@ def test_a_failed_copy_leaves_the_destination_as_it_was(store: Store, tmp_path: 
         store.copy_to(digest, tmp_path / "directory")
     with pytest.raises(FileNotFoundError):
         store.copy_to(digest, tmp_path / "nowhere" / "file")
-    damage(store, big)
     (tmp_path / "file").write_bytes(b"before")
-    with pytest.raises(DamagedBlobError):
-        store.copy_to(big, tmp_path / "file")
+    for damaged in (digest, big):
+        damage(store, damaged)
+        with pytest.raises(DamagedBlobError):
+            store.copy_to(damaged, tmp_path / "file")
     assert (tmp_path / "file").read_bytes() == b"before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["directory", "file", "store"]
 

@@ -120,12 +120,17 @@ def test_a_result_goes_with_its_first_blob(store: Store, clock: Clock) -> None:
 def test_a_result_without_own_blobs_goes_by_age(store: Store, clock: Clock) -> None:
     log = store.put(b"")
     store.put_action(record_of("old", log))
+    store.put_action(record_of("old but used", log))
+    store.put_action(record_of("old but held", log))
     put_in_order(store, clock, 3)
     clock.now += 2 * MINUTE_S
     store.put_action(record_of("new", log))
-    store.collect(1000)
-    assert store.get_action(Digest.of(b"old"), STAGED) is None
-    assert store.get_action(Digest.of(b"new"), STAGED) is not None
+    assert store.get_action(Digest.of(b"old but used"), STAGED) is not None
+    with store.hold() as hold:
+        hold.add([Digest.of(b"old but held")])
+        assert store.collect(1000).actions == 1
+    left = {item.label for item in store.list_actions().items}
+    assert left == {"old but used", "old but held", "new"}
 
 
 def test_crossing_the_bound_collects_down_to_the_low_water_mark(store: Store, clock: Clock) -> None:

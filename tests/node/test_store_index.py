@@ -221,3 +221,41 @@ def test_verification_does_not_drop_what_is_put_meanwhile(tmp_path: Path) -> Non
         report = store.verify(lambda checked, total: put.append(store.put(b"during %d" % checked)))
         assert (report.damaged, report.missing, report.orphans, report.repaired) == ((), (), (), 0)
         assert store.missing(put) == set()
+
+
+def test_verification_does_not_drop_the_row_of_a_blob_that_comes_back(tmp_path: Path) -> None:
+    """A blob that was missing when its directory was listed and is put again before its row is
+    looked at."""
+    by_prefix: dict[str, bytes] = {}
+    number = 0
+    while True:  # two contents in the same directory
+        data = b"content %d" % number
+        prefix = Digest.of(data).hash[:2]
+        if prefix in by_prefix:
+            break
+        by_prefix[prefix] = data
+        number += 1
+    with Store.open(tmp_path, 1 << 30) as store:
+        store.put(data)
+        back = store.put(by_prefix[prefix])
+        path_of(tmp_path, back).unlink()
+        report = store.verify(lambda checked, total: store.put(by_prefix[prefix]) and None)
+        assert (report.checked, report.missing, report.repaired) == (1, (), 0)
+        assert store.missing([back]) == set()
+
+
+def test_a_transaction_that_fails_changes_nothing_and_loses_nothing(tmp_path: Path) -> None:
+    with Store.open(tmp_path, 1 << 30) as store:
+        kept, gathered = store.put(b"kept"), Digest.of(b"gathered")
+        store._index.flush()
+        store.put(b"gathered")
+
+        def fail(connection: sqlite3.Connection) -> None:
+            assert store._index.delete(connection, bytes.fromhex(kept.hash))
+            raise OSError("no more")
+
+        with pytest.raises(OSError, match="no more"):
+            store._index.commit(fail)
+        assert (store.stats().blobs, store.stats().bytes) == (2, 12)
+        assert store.missing([kept, gathered]) == set()
+        assert store.verify().repaired == 0
