@@ -216,11 +216,7 @@ class _Definition:
         at: YamlPath = ("packages", index)
         path = self._path((*at, "path"), keys.path)
         if path is not None and not (self.root / path).is_dir():
-            missing = "is not a directory" if (self.root / path).exists() else "does not exist"
-            beside = (self.root / path).parent
-            siblings = [one.name for one in beside.iterdir()] if beside.is_dir() else []
-            hint = did_you_mean((self.root / path).name, siblings)
-            self._problem((*at, "path"), f"{keys.name}: {keys.path!r} {missing}", hint)
+            self._missing_directory((*at, "path"), keys, self.root / path)
         dependencies = tuple(dict.fromkeys(keys.dependencies))
         builds = tuple(TaskId(dependency, BUILD) for dependency in dependencies)
         reader = _TaskReader(self, at, keys, path or "", installs)
@@ -232,6 +228,16 @@ class _Definition:
                 continue
             tasks[name] = reader.task(name, task, builds)
         return Package(keys.name, path or "", dependencies, tasks)
+
+    def _missing_directory(self, at: YamlPath, keys: PackageKeys, directory: Path) -> None:
+        if directory.exists():
+            message, hint = "is not a directory", "name the directory that holds the package"
+        else:
+            beside = directory.parent
+            siblings = [one.name for one in beside.iterdir()] if beside.is_dir() else []
+            message = "does not exist"
+            hint = did_you_mean(directory.name, siblings) or "make it, or correct the path"
+        self._problem(at, f"{keys.name}: {keys.path!r} {message}", hint)
 
     def _path(self, at: YamlPath, text: str) -> str | None:
         try:

@@ -134,7 +134,7 @@ def overlaps(packages: Mapping[str, Package]) -> list[Overlap]:
 
 def _region(output: str) -> str | None:
     """Return the file or directory that an output stands for, or None for other patterns."""
-    body = output.removesuffix("/**")
+    body = "" if output == "**" else output.removesuffix("/**")
     return None if is_pattern(body) else unescape(body)
 
 
