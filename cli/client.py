@@ -79,7 +79,7 @@ class Client:
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """POST ``body``; return the parsed JSON."""
-        return self._ask("POST", path, body or {})
+        return self._ask("POST", path, body)
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
         with self._answer(method, path, body, "application/json") as answer:

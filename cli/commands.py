@@ -56,7 +56,7 @@ def build(
         Path, typer.Option("--directory", "-C", help="Build the workspace around this directory.")
     ] = Path(),
 ) -> None:
-    """Bring packages up to date: the workspace around the current directory, all of it by default."""
+    """Bring packages of the workspace around the current directory up to date, or all of it."""
     options = BuildOptions(
         tuple(packages or ()), task, force, dry_run, explain, keep_going, directory
     )

@@ -1,4 +1,4 @@
-"""The command line's entry: general options, the short way for ``build``, everything else by Typer."""
+"""The command line's entry: general options, a short way for ``build``, the rest by Typer."""
 
 from __future__ import annotations
 

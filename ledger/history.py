@@ -6,9 +6,11 @@ is told as finished is on disk. Tables follow section 12 of the distributed plan
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,8 @@ class History:
     def __init__(self, connection: aiosqlite.Connection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        # One connection has one transaction at a time, whichever coroutine began it.
+        self._writing = asyncio.Lock()
 
     @classmethod
     async def open(cls, path: Path) -> History:
@@ -115,12 +119,13 @@ class History:
 
     async def close_interrupted(self, now: float) -> int:
         """Mark builds that a dead process left as running ``cancelled``; return how many."""
-        cursor = await self._connection.execute(
-            "UPDATE builds SET status='cancelled', completed_at=?, "
-            "error='the node stopped during this build' WHERE status='running'",
-            (now,),
-        )
-        return cursor.rowcount
+        async with self._transaction():
+            cursor = await self._connection.execute(
+                "UPDATE builds SET status='cancelled', completed_at=?, "
+                "error='the node stopped during this build' WHERE status='running'",
+                (now,),
+            )
+            return cursor.rowcount
 
     async def begin(
         self,
@@ -133,11 +138,12 @@ class History:
         triggered_by: str,
     ) -> None:
         """Record that a build runs."""
-        await self._connection.execute(
-            "INSERT INTO builds (id, workspace, root, request, status, started_at, triggered_by) "
-            "VALUES (?, ?, ?, ?, 'running', ?, ?)",
-            (build_id, workspace, root, json.dumps(request), started_at, triggered_by),
-        )
+        async with self._transaction():
+            await self._connection.execute(
+                "INSERT INTO builds (id, workspace, root, request, status, started_at, "
+                "triggered_by) VALUES (?, ?, ?, ?, 'running', ?, ?)",
+                (build_id, workspace, root, json.dumps(request), started_at, triggered_by),
+            )
 
     async def finish(
         self,
@@ -153,8 +159,7 @@ class History:
 
         ``packages`` may hold everything that was told of each package; it is kept as it is.
         """
-        await self._connection.execute("BEGIN IMMEDIATE")
-        try:
+        async with self._transaction():
             await self._connection.execute(
                 "UPDATE builds SET status=?, completed_at=?, duration_ms=?, error=? WHERE id=?",
                 (status, completed_at, duration_ms, error, build_id),
@@ -163,10 +168,17 @@ class History:
                 "INSERT INTO build_packages (build_id, position, record) VALUES (?, ?, ?)",
                 [(build_id, place, json.dumps(record)) for place, record in enumerate(packages)],
             )
-            await self._connection.execute("COMMIT")
-        except BaseException:
-            await self._connection.execute("ROLLBACK")
-            raise
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[None]:
+        async with self._writing:
+            await self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                await self._connection.execute("COMMIT")
+            except BaseException:
+                await self._connection.execute("ROLLBACK")
+                raise
 
     async def page(
         self, *, limit: int, before: str | None = None, status: str | None = None

@@ -1,4 +1,4 @@
-"""The node's builds: takes requests, performs one build of a workspace at a time, keeps the record."""
+"""The node's builds: takes requests, performs them one a workspace, keeps the record."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from buildnet.node.perform import Host, Performer
 from buildnet.node.resolve import Resolver
 from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.sources import SourceReader
-from buildnet.node.store import Hold, Store
+from buildnet.node.store import Store
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.workspaces import OpenWorkspace, Workspaces
 from buildnet.pool.build import Build, Status

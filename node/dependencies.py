@@ -1,13 +1,12 @@
-"""The third-party dependencies of a workspace: installed once, seen by every action that needs them.
+"""Third-party dependencies of a workspace: installed once, seen by every action that needs them.
 
 Installing is an action like any other, keyed by lock file, manifests, package manager, runtime and
-platform, but allowed on the network; its outputs are ``node_modules`` trees that lie unpacked in the
-store's directory. A ``node_modules`` in the workspace that matches the lock file serves instead.
+platform, but allowed on the network; its outputs are ``node_modules`` trees that lie unpacked in
+the data directory. A ``node_modules`` in the workspace that matches the lock file serves instead.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -142,7 +141,7 @@ class InstalledDependencies:
         environment = {
             name: value for name, value in self.inherited.items() if name in _CONNECTION_VARIABLES
         }
-        settings = Path(self.inherited.get("HOME", os.path.expanduser("~"))) / ".npmrc"
+        settings = Path(self.inherited.get("HOME") or Path.home()) / ".npmrc"
         if settings.is_file():
             environment["NPM_CONFIG_USERCONFIG"] = str(settings)
         return {

@@ -1,7 +1,7 @@
 """What a running build tells those who watch it.
 
-State changes (a task started, ended) are kept, so that whoever comes late sees all of them; output is
-passed on live only, and a reader too slow for it is told that some was left out.
+State changes (a task started, ended) are kept, so that whoever comes late sees all of them; output
+is passed on live only, and a reader too slow for it is told that some was left out.
 """
 
 from __future__ import annotations

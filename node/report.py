@@ -17,8 +17,8 @@ from buildnet.pool.workspace import TaskId
 class TaskReport:
     """What became of one task; :meth:`as_dict` is its entry of ``packages`` in a build's JSON.
 
-    ``plan`` is what a dry run found: ``nothing``, ``restore`` or ``run``. ``output`` is the end of a
-    failed command's output; ``log`` names the whole of it in the store.
+    ``plan`` is what a dry run found: ``nothing``, ``restore`` or ``run``. ``output`` is the end of
+    a failed command's output; ``log`` names the whole of it in the store.
     """
 
     task: TaskId

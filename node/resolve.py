@@ -49,8 +49,8 @@ class Prepared:
     """A task with its action and what is known of its result.
 
     ``tier`` is None while the result has to be made; ``outputs`` (rooted at the workspace) and
-    ``log`` are those of the result that was found. ``undelivered`` tells that the outputs still have
-    to be put into the workspace.
+    ``log`` are those of the result that was found. ``undelivered`` tells that the outputs still
+    have to be put into the workspace.
     """
 
     task: Task

@@ -1,4 +1,4 @@
-"""The programs that actions may use: where they are, which they are, and the PATH that leads to them.
+"""The programs that actions may use: where and which they are, and the PATH that leads to them.
 
 An action's PATH holds the system's default directories and, before them, a folder of links to those
 declared tools that lie elsewhere, so that a tool in a home directory is found without everything

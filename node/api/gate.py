@@ -1,7 +1,7 @@
 """Who may ask for what, decided before any route is looked at; closed unless opened here.
 
-The unix socket (mode 0600) gives its user full rights over this node. Over TCP nobody has a key yet,
-so only the two questions of load balancers and supervisors are answered.
+The unix socket (mode 0600) gives its user full rights over this node. Over TCP nobody has a key
+yet, so only the two questions of load balancers and supervisors are answered.
 """
 
 from __future__ import annotations

@@ -82,6 +82,15 @@ def test_pages_hold_every_build_once_newest_first(tmp_path: Path) -> None:
     assert len(failed[0]) == 5
 
 
+def test_builds_that_end_at_once_are_all_recorded(tmp_path: Path) -> None:
+    async def work(history: History) -> int:
+        builds = [record(history, f"{number:04}", float(number), "failed") for number in range(20)]
+        await asyncio.gather(*builds)
+        return len((await history.page(limit=50, status="failed"))[0])
+
+    assert using(tmp_path / "h.db", work) == 20
+
+
 @pytest.mark.parametrize("prefix", ["", "zz", "0"])
 def test_prefixes_that_name_no_or_several_builds_are_not_found(tmp_path: Path, prefix: str) -> None:
     async def work(history: History) -> Any:

@@ -1,0 +1,87 @@
+"""For tests: the real command line with a data directory of its own, and real nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+TIMEOUT_S = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command printed and ended with."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.out)
+
+
+class CommandLine:
+    """The ``buildnet`` command with a data directory of its own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home.parent),
+            "BUILDNET_HOME": str(home),
+            "LANG": "C.UTF-8",
+        }
+
+    def __call__(
+        self, *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None
+    ) -> Answer:
+        process = subprocess.run(
+            [sys.executable, "-m", "buildnet.cli.main", *arguments],
+            cwd=cwd or self.home.parent,
+            env=self.environment | (env or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        return Answer(process.returncode, process.stdout, process.stderr)
+
+    def start(self, *arguments: str) -> dict[str, Any]:
+        """Start a detached node on a free port; return what it said."""
+        answer = self("node", "start", "--detach", "--json", "--listen", "127.0.0.1:0", *arguments)
+        assert answer.code == 0, answer.err + answer.out
+        started: dict[str, Any] = answer.data
+        return started
+
+    def build(self, workspace: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
+        """Build and return the report."""
+        answer = self("build", "--json", *arguments, cwd=workspace)
+        assert answer.code == code, answer.err + answer.out
+        report: dict[str, Any] = answer.data
+        return report
+
+
+def write_files(root: Path, files: dict[str, str]) -> Path:
+    """Write ``files`` (path to content) below ``root``; return it."""
+    for name, content in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return root
+
+
+def tiers(report: dict[str, Any]) -> dict[str, str]:
+    """Return the tier that each package took."""
+    return {package["name"]: package["tier"] for package in report["packages"]}
+
+
+def statuses(report: dict[str, Any]) -> dict[str, str]:
+    """Return the status of each package."""
+    return {package["name"]: package["status"] for package in report["packages"]}

@@ -1,0 +1,322 @@
+"""Builds through the command line and a real node: tiers, edits, failures, bad input."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from buildnet.cli.testing import CommandLine, statuses, tiers, write_files
+
+PIPELINE = """\
+workspace: pipeline
+packages:
+  - name: base
+    path: base
+    build_cmd: mkdir -p dist && tr a-z A-Z < text.txt > dist/text.txt
+    sources: [base/text.txt]
+    output_dir: base/dist
+  - name: tool
+    path: tool
+    build_cmd: |
+      mkdir -p dist && { echo '#!/bin/sh'; cat ../base/dist/text.txt; } > dist/run
+      chmod +x dist/run && ln -s run dist/alias
+    dependencies: [base]
+    sources: [tool/note.txt]
+    output_dir: tool/dist
+  - name: other
+    path: other
+    build_cmd: cp in.txt out.txt
+    sources: [other/in.txt]
+    outputs: [other/out.txt]
+"""
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    return write_files(
+        tmp_path / "pipeline",
+        {
+            "buildnet.yaml": PIPELINE,
+            "base/text.txt": "echo hello\n",
+            "tool/note.txt": "note\n",
+            "other/in.txt": "one\n",
+        },
+    )
+
+
+ALL = {"base", "tool", "other"}
+
+
+def test_a_second_build_has_nothing_to_do(node: CommandLine, pipeline: Path) -> None:
+    assert tiers(node.build(pipeline)) == dict.fromkeys(ALL, "full")
+    report = node.build(pipeline)
+    assert tiers(report) == dict.fromkeys(ALL, "instant-skip")
+    assert statuses(report) == dict.fromkeys(ALL, "succeeded")
+
+
+def test_an_edit_rebuilds_only_what_depends_on_it(node: CommandLine, pipeline: Path) -> None:
+    node.build(pipeline)
+    (pipeline / "base/text.txt").write_text("echo bye\n")
+    found = tiers(node.build(pipeline))
+    assert found == {"base": "full", "tool": "full", "other": "instant-skip"}
+    assert (pipeline / "tool/dist/run").read_text() == "#!/bin/sh\nECHO BYE\n"
+
+
+def test_outputs_that_come_out_the_same_end_the_rebuild(node: CommandLine, pipeline: Path) -> None:
+    node.build(pipeline)
+    (pipeline / "base/text.txt").write_text("Echo Hello\n")  # upper case is the same
+    found = tiers(node.build(pipeline))
+    assert found == {"base": "full", "tool": "hash-skip", "other": "instant-skip"}
+
+
+def test_a_touched_file_with_the_same_bytes_rebuilds_nothing(
+    node: CommandLine, pipeline: Path
+) -> None:
+    node.build(pipeline)
+    os.utime(pipeline / "other/in.txt", (1, 1))
+    assert tiers(node.build(pipeline))["other"] == "hash-skip"
+
+
+def test_deleted_and_altered_outputs_come_back_byte_for_byte(
+    node: CommandLine, pipeline: Path
+) -> None:
+    node.build(pipeline)
+    run = pipeline / "tool/dist/run"
+    content = run.read_bytes()
+    shutil.rmtree(pipeline / "tool/dist")
+    (pipeline / "other/out.txt").write_text("altered")
+    found = tiers(node.build(pipeline))
+    assert found == {"base": "instant-skip", "tool": "local-cache", "other": "local-cache"}
+    assert run.read_bytes() == content
+    assert stat.S_IMODE(run.stat().st_mode) == 0o755
+    assert (pipeline / "tool/dist/alias").readlink() == Path("run")
+    assert (pipeline / "other/out.txt").read_text() == "one\n"
+
+
+def test_going_back_to_an_earlier_state_is_a_cache_hit(node: CommandLine, pipeline: Path) -> None:
+    node.build(pipeline)
+    (pipeline / "other/in.txt").write_text("two\n")
+    node.build(pipeline)
+    (pipeline / "other/in.txt").write_text("one\n")
+    assert tiers(node.build(pipeline))["other"] == "local-cache"
+    assert (pipeline / "other/out.txt").read_text() == "one\n"
+
+
+def test_a_copy_elsewhere_hits_the_same_results(
+    node: CommandLine, pipeline: Path, tmp_path: Path
+) -> None:
+    node.build(pipeline)
+    copy = tmp_path / "elsewhere" / "copy"
+    shutil.copytree(pipeline, copy, ignore=shutil.ignore_patterns("dist", "out.txt"))
+    assert tiers(node.build(copy)) == dict.fromkeys(ALL, "local-cache")
+
+
+def test_the_node_remembers_across_a_restart(buildnet: CommandLine, pipeline: Path) -> None:
+    buildnet.start()
+    buildnet.build(pipeline)
+    assert buildnet("node", "stop").code == 0
+    buildnet.start()
+    assert set(tiers(buildnet.build(pipeline)).values()) == {"instant-skip"}
+
+
+def test_rebuilt_after_clearing_the_cache_the_bytes_are_the_same(
+    node: CommandLine, pipeline: Path
+) -> None:
+    node.build(pipeline)
+    before = {path: path.read_bytes() for path in pipeline.rglob("*") if path.is_file()}
+    assert node("cache", "clear", "--yes").code == 0
+    for output in ("base/dist", "tool/dist"):
+        shutil.rmtree(pipeline / output)
+    (pipeline / "other/out.txt").unlink()
+    assert tiers(node.build(pipeline)) == dict.fromkeys(ALL, "full")
+    assert {path: path.read_bytes() for path in pipeline.rglob("*") if path.is_file()} == before
+
+
+def test_named_packages_bring_what_they_depend_on(node: CommandLine, pipeline: Path) -> None:
+    assert tiers(node.build(pipeline, "tool")) == {"base": "full", "tool": "full"}
+
+
+def test_force_runs_everything(node: CommandLine, pipeline: Path) -> None:
+    node.build(pipeline)
+    assert tiers(node.build(pipeline, "--force")) == dict.fromkeys(ALL, "full")
+
+
+def test_a_dry_run_tells_and_does_nothing(node: CommandLine, pipeline: Path) -> None:
+    plan = {each["name"]: each["plan"] for each in node.build(pipeline, "--dry-run")["packages"]}
+    assert plan == dict.fromkeys(ALL, "run")
+    assert not (pipeline / "base/dist").exists()
+    node.build(pipeline)
+    (pipeline / "other/in.txt").write_text("two\n")
+    shutil.rmtree(pipeline / "tool/dist")
+    plan = {each["name"]: each["plan"] for each in node.build(pipeline, "--dry-run")["packages"]}
+    assert plan == {"base": "nothing", "tool": "restore", "other": "run"}
+    assert not (pipeline / "tool/dist").exists()
+    assert len(node("history", "--json").data["builds"]) == 1
+
+
+def test_explain_names_the_file_the_command_and_the_variable(
+    node: CommandLine, pipeline: Path
+) -> None:
+    node.build(pipeline)
+    (pipeline / "base/text.txt").write_text("echo changed\n")
+    text = (pipeline / "buildnet.yaml").read_text()
+    changed = text.replace("cp in.txt out.txt", "cat in.txt > out.txt")
+    (pipeline / "buildnet.yaml").write_text(
+        changed.replace("outputs: [other/out.txt]", "outputs: [other/out.txt]\n    env: {MODE: x}")
+    )
+    reasons = {each["name"]: each["reasons"] for each in node.build(pipeline)["packages"]}
+    assert reasons["base"] == ["file base/text.txt changed"]
+    assert reasons["tool"] == ["file base/dist/text.txt changed"]
+    assert "command changed" in reasons["other"]
+    assert "variable MODE added" in reasons["other"]
+    shown = node("build", "--explain", cwd=pipeline)
+    assert "nothing it depends on has changed" in shown.out
+
+
+def test_only_declared_variables_reach_a_command(node: CommandLine, tmp_path: Path) -> None:
+    root = write_files(
+        tmp_path / "w",
+        {
+            "buildnet.yaml": """\
+workspace: variables
+packages:
+  - name: a
+    path: a
+    build_cmd: env > out.txt
+    sources: [a/in.txt]
+    outputs: [a/out.txt]
+    env: {GIVEN: fixed}
+    env_inherit: [CHOSEN]
+""",
+            "a/in.txt": "",
+        },
+    )
+    answer = node("build", "--json", cwd=root, env={"CHOSEN": "1", "SECRET": "2"})
+    assert answer.code == 0
+    lines = (root / "a/out.txt").read_text().splitlines()
+    names = {line.partition("=")[0] for line in lines}
+    assert {"GIVEN=fixed", "CHOSEN=1"} <= set(lines)
+    assert names - {"PWD", "_", "SHLVL", "OLDPWD"} == {
+        "BUILDNET_ACTION",
+        "CHOSEN",
+        "GIVEN",
+        "HOME",
+        "LANG",
+        "PATH",
+        "SOURCE_DATE_EPOCH",
+        "TMPDIR",
+    }
+    again = node("build", "--json", cwd=root, env={"CHOSEN": "1", "SECRET": "other"})
+    assert tiers(again.data) == {"a": "instant-skip"}
+    other = node("build", "--json", cwd=root, env={"CHOSEN": "2"})
+    assert tiers(other.data) == {"a": "full"}
+
+
+def test_a_failure_shows_its_output_and_stops_what_depends_on_it(
+    node: CommandLine, pipeline: Path
+) -> None:
+    text = (pipeline / "buildnet.yaml").read_text()
+    (pipeline / "buildnet.yaml").write_text(
+        text.replace("mkdir -p dist && tr", "echo compiling; echo broken >&2; exit 3; tr")
+    )
+    answer = node("build", "--keep-going", cwd=pipeline)
+    assert answer.code == 1
+    assert "base │ compiling" in answer.err
+    assert "error[COMMAND_FAILED]: base: the command failed with exit code 3" in answer.err
+    report = node.build(pipeline, "--keep-going", code=1)
+    assert statuses(report) == {"base": "failed", "tool": "skipped", "other": "succeeded"}
+    failed = next(each for each in report["packages"] if each["name"] == "base")
+    assert failed["output"] == "compiling\nbroken\n"
+    assert failed["exit_code"] == 3
+    (pipeline / "buildnet.yaml").write_text(text)
+    assert set(statuses(node.build(pipeline)).values()) == {"succeeded"}
+
+
+def test_a_timeout_ends_the_command_with_exit_code_124(node: CommandLine, tmp_path: Path) -> None:
+    root = _one_package(tmp_path, "sleep 1000", "timeout: 0.2s")
+    report = node.build(root, code=124)
+    assert report["packages"][0]["error"]["code"] == "TIMED_OUT"
+
+
+def test_a_command_that_is_not_found_says_so(node: CommandLine, tmp_path: Path) -> None:
+    report = node.build(_one_package(tmp_path, "no-such-program --now"), code=1)
+    package = report["packages"][0]
+    assert package["exit_code"] == 127
+    assert "no-such-program" in " ".join(package["hints"])
+
+
+def test_a_missing_tool_says_so(node: CommandLine, tmp_path: Path) -> None:
+    report = node.build(_one_package(tmp_path, "true", "tools: [no-such-tool]"), code=1)
+    assert report["packages"][0]["error"]["code"] == "TOOL_MISSING"
+
+
+def test_a_pattern_that_matches_nothing_says_so(node: CommandLine, tmp_path: Path) -> None:
+    root = _one_package(tmp_path, "true")
+    (root / "a/in.txt").unlink()
+    report = node.build(root, code=1)
+    assert report["packages"][0]["error"]["code"] == "SOURCES"
+    assert "a/in.txt" in report["packages"][0]["error"]["message"]
+
+
+def test_an_output_that_was_not_made_says_so(node: CommandLine, tmp_path: Path) -> None:
+    report = node.build(_one_package(tmp_path, "true"), code=1)
+    assert report["packages"][0]["error"]["code"] == "OUTPUT_MISSING"
+
+
+def test_background_processes_are_ended(node: CommandLine, tmp_path: Path) -> None:
+    command = "sleep 1000 & setsid sleep 1001 & echo $! > out.txt"
+    root = _one_package(tmp_path, command)
+    assert statuses(node.build(root)) == {"a": "succeeded"}
+    pid = int((root / "a/out.txt").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_flood_of_output_is_bounded(node: CommandLine, tmp_path: Path) -> None:
+    command = "head -c 100000000 /dev/zero | tr '\\0' 'x' | fold -w 100; echo done > out.txt"
+    root = _one_package(tmp_path, command)
+    report = node.build(root)
+    _, _, size = report["packages"][0]["log"].partition("/")
+    assert 1_000_000 < int(size) < 70_000_000
+
+
+def test_a_file_that_exists_but_is_not_declared_is_hinted_at(
+    node: CommandLine, tmp_path: Path
+) -> None:
+    root = _one_package(tmp_path, "cat other.txt > out.txt")
+    (root / "a/other.txt").write_text("x")
+    report = node.build(root, code=1)
+    assert "a/other.txt" in " ".join(report["packages"][0]["hints"])
+
+
+def test_builds_at_once_are_all_right(node: CommandLine, pipeline: Path) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        reports = list(threads.map(node.build, [pipeline] * 4))
+    assert {report["status"] for report in reports} == {"succeeded"}
+    ran = [name for report in reports for name, tier in tiers(report).items() if tier == "full"]
+    assert sorted(ran) == sorted(ALL)  # each once
+    assert set(tiers(node.build(pipeline)).values()) == {"instant-skip"}
+
+
+def _one_package(tmp_path: Path, command: str, more: str = "") -> Path:
+    return write_files(
+        tmp_path / "w",
+        {
+            "buildnet.yaml": f"""\
+workspace: one
+packages:
+  - name: a
+    path: a
+    build_cmd: {command!r}
+    sources: [a/in.txt]
+    outputs: [a/out.txt]
+    {more}
+""",
+            "a/in.txt": "in\n",
+        },
+    )
