@@ -79,7 +79,9 @@ def detect_outputs(
         _add_top(directories, path, candidate)
     said: dict[str, None] = dict.fromkeys(compiled.output_directories)
     for candidate in _named_by_command(command):
-        _add_top(said, path, candidate)
+        at = resolved(path, candidate)
+        if at:
+            said[at] = None
     found = [
         one
         for one in dict.fromkeys((*directories, *said))
@@ -121,8 +123,9 @@ def _named_by_manifest(manifest: Manifest) -> Iterator[str]:
 
 
 def _named_by_command(command: str) -> Iterator[str]:
+    """Yield directories, relative to the package, that options or the kind of builder name."""
     yield from _OUTPUT_FLAG.findall(command)
-    yield from (one for one in _OUTPUT_FILE_FLAG.findall(command) if "/" in one)
+    yield from (one.rpartition("/")[0] for one in _OUTPUT_FILE_FLAG.findall(command) if "/" in one)
     for builder, names in _BUILDERS.items():
         if re.search(rf"(?:^|[\s;&|(]){re.escape(builder)}(?=$|[\s;&|)])", command):
             yield from names

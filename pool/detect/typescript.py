@@ -36,7 +36,7 @@ def compilation(files: Files, path: str, command: str) -> Compilation:
         for key in ("outDir", "declarationDir"):
             if key in options:
                 where, value = options[key]
-                at = resolved(where, value.replace("${configDir}", path or "."))
+                at = resolved(where, value.replace("${configDir}", "."))
                 if at:
                     outputs[at] = None
         keeps_state |= bool({"composite", "incremental"} & options.keys())
