@@ -357,11 +357,11 @@ class _Walk:
                 tree = self.matching(prefix + name, after, held_here, outputs_below, excluded_below)
                 if tree is not None:
                     entries[name] = tree
-            elif found := matched(after) | held_here:
+            elif held_here or matched(after):
                 leaf = self._take(prefix + name, entry)
                 if leaf is not None:
                     entries[name] = leaf
-                    self.hits |= found
+                    self.hits.update(held_here, matched(after))
         return DirectoryTree(entries) if entries else None
 
     @staticmethod

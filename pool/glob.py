@@ -80,7 +80,7 @@ def literal_prefix(pattern: str) -> str:
 class Node:
     """A place in the trie; see :class:`Patterns` for how walks use it."""
 
-    __slots__ = ("everything", "globstar", "literals", "matches", "wild")
+    __slots__ = ("everything", "globstar", "literals", "matches", "reach", "wild")
 
     def __init__(self) -> None:
         self.literals: dict[str, Node] = {}
@@ -88,6 +88,7 @@ class Node:
         self.globstar: Node | None = None  # itself, once any directory has been passed
         self.matches: set[int] = set()  # patterns that end here
         self.everything: set[int] = set()  # patterns that hold all that is below
+        self.reach: tuple[Node, ...] = (self,)  # where the next name may go on: here, after "**"
 
 
 State = tuple[Node, ...]
@@ -118,16 +119,17 @@ class Patterns:
         after: list[Node] = []
         skipped = name in SKIPPED
         for node in state:
-            star = node.globstar
-            for here in (node,) if star is None or star is node else (node, star):
-                child = here.literals.get(name)
-                if child is not None:
-                    after.append(child)
-                if not skipped:
-                    after += [child for matches, child in here.wild if matches(name)]
-            if star is not None and not skipped:
-                after.append(star)
-        return tuple(dict.fromkeys(after)) if len(after) > 1 else tuple(after)
+            for here in node.reach:
+                if name in here.literals:
+                    after.append(here.literals[name])
+                if here.wild and not skipped:
+                    for matches, child in here.wild:
+                        if matches(name):
+                            after.append(child)
+            if node.globstar is not None and not skipped:
+                after.append(node.globstar)
+        # Two of one would do no harm, but they would double with each step.
+        return tuple(dict.fromkeys(after)) if len(after) > 2 else tuple(after)
 
     def matching(self, path: str) -> frozenset[int]:
         """Return the numbers of the patterns that the file at ``path`` matches."""
@@ -155,22 +157,16 @@ class Patterns:
 
 def matched(state: State) -> Set[int]:
     """Return the numbers of the patterns that end at ``state``."""
-    if len(state) == 1:
-        return state[0].matches
-    found: set[int] = set()
-    for node in state:
-        found |= node.matches
-    return found
+    return _united([node.matches for node in state if node.matches])
 
 
 def everything(state: State) -> Set[int]:
     """Return the numbers of the patterns that hold all that is below ``state``."""
-    if len(state) == 1:
-        return state[0].everything
-    found: set[int] = set()
-    for node in state:
-        found |= node.everything
-    return found
+    return _united([node.everything for node in state if node.everything])
+
+
+def _united(found: list[set[int]]) -> Set[int]:
+    return found[0] if len(found) == 1 else frozenset().union(*found)
 
 
 def _insert(root: Node, pattern: str, number: int, reach_below: bool) -> None:
@@ -185,6 +181,7 @@ def _insert(root: Node, pattern: str, number: int, reach_below: bool) -> None:
             if node.globstar is None:
                 star = node.globstar = Node()
                 star.globstar = star
+                node.reach = (node, star)
             node = node.globstar
         elif is_pattern(component):
             matches = _matcher(component)
