@@ -88,7 +88,7 @@ class Node:
         self.globstar: Node | None = None  # itself, once any directory has been passed
         self.matches: set[int] = set()  # patterns that end here
         self.everything: set[int] = set()  # patterns that hold all that is below
-        self.reach: tuple[Node, ...] = (self,)  # where the next name may go on: here, after "**"
+        self.reach: tuple[Node, ...] = ()  # itself and globstar, if that is another
 
 
 State = tuple[Node, ...]
@@ -119,7 +119,7 @@ class Patterns:
         after: list[Node] = []
         skipped = name in SKIPPED
         for node in state:
-            for here in node.reach:
+            for here in node.reach or (node,):
                 if name in here.literals:
                     after.append(here.literals[name])
                 if here.wild and not skipped:
