@@ -4,8 +4,8 @@ Works in a new directory below ``--directory`` (needs about 7 GiB there) and rem
 
 What makes files is measured five times; the median is held against the goal, and the lowest and the
 highest stand beside it. The same work done with bare system calls ("raw") is measured in between,
-because the file system's own cost varies more than the store's: ext4 passes one by one over inodes
-that were freed in the last minutes, and the writing of large files waits for the disk.
+because the file system's own cost can vary more than the store's: compare with it before blaming
+the store. (A fresh ext4 made files up to twice as slowly right after 50,000 were deleted.)
 """
 
 from __future__ import annotations
