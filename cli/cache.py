@@ -144,12 +144,16 @@ def verify() -> None:
     data = Client.of(settings()).post("/api/cache/verify")
 
     def table(console: Console) -> None:
-        console.print(", ".join(f"{value} {name}" for name, value in data.items()))
+        console.print(
+            f"checked {data['checked']} blobs, {bytes_text(data['bytes'])}: "
+            f"{len(data['damaged'])} damaged, {len(data['missing'])} missing, "
+            f"{len(data['orphans'])} adopted, {data['repaired']} corrections of the index"
+        )
 
     show(settings(), data, table)
     if data["damaged"]:
         raise DamagedCacheError(
-            f"{data['damaged']} blobs were damaged and have been dropped",
+            f"{len(data['damaged'])} blobs were damaged and have been dropped",
             hint="the next build makes them again; check the disk (its own log, SMART)",
         )
 

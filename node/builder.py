@@ -96,13 +96,19 @@ class Builder:
         return self
 
     async def __aexit__(self, *exception: Any) -> None:
-        self._stopping = True
-        for build in self.running():
-            build.cancel()
         try:
             await self._tasks.__aexit__(*exception)
         finally:
             self._runners.shutdown(wait=True)
+
+    async def stop(self) -> None:
+        """Take no more builds, cancel those that run and wait until they are recorded and told."""
+        self._stopping = True
+        running = self.running()
+        for build in running:
+            build.cancel()
+        for build in running:
+            await build.over.wait()
 
     def running(self) -> list[RunningBuild]:
         """Return the builds that are not over yet."""

@@ -95,6 +95,7 @@ async def _run(
         on_ready(runtime)
         await service.stopping.wait()
         _log.info("stopping")
+        await service.builder.stop()
 
 
 @asynccontextmanager

@@ -20,17 +20,24 @@ from buildnet.mesh.identity import NodeKey
 from buildnet.node.dependencies import INSTALL, InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.delivery import deliver
-from buildnet.node.execute.executor import Execution, ExecutionRequest, Executor
+from buildnet.node.execute.executor import Execution, ExecutionRequest, Executor, OnOutput
 from buildnet.node.execute.mounts import Mount
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier, isolation_of
-from buildnet.node.store import ActionRecord, FileTable, Hold, LastRun, Store
+from buildnet.node.store import (
+    ActionRecord,
+    FileTable,
+    Hold,
+    LastRun,
+    MissingBlobError,
+    Store,
+)
 from buildnet.pool import build as core
 from buildnet.pool.action import Action
 from buildnet.pool.build import Status
 from buildnet.pool.result import encode_result, signed_message
-from buildnet.pool.tree import DirectoryTree, FileEntry
+from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry
 from buildnet.pool.workspace import Task, TaskId
 
 OUTPUT_TAIL_BYTES = 16 * 1024
@@ -195,6 +202,13 @@ class Performer:
             await asyncio.to_thread(
                 deliver, prepared.outputs, prepared.task.outputs, self.root, self.hold, self.table
             )
+        except MissingBlobError as error:
+            # The result can't be had after all; what was damaged has been dropped.
+            reason = f"its cached result was lost: {error.message}"
+            self._prepared[task] = replace(
+                prepared, tier=None, outputs=EMPTY_TREE, undelivered=False, reasons=(reason,)
+            )
+            self._events.put_nowait(core.MustRun(task))
         except BuildNetError as error:
             self._failed(task, error)
         else:
@@ -260,12 +274,11 @@ class Performer:
         assert prepared.action is not None
         self._started(INSTALL)
         started = time.monotonic()
-        self._ingest(prepared.action)
         request = self.dependencies.request(
             self.host.default_timeout_s, self.host.output_limit_bytes
         )
-        executor = self.dependencies.executor
-        execution = executor.execute(request, self.hold, self._output_teller(INSTALL), token)
+        tell = self._output_teller(INSTALL)
+        execution = self._executed(prepared.action, request, tell, token)
         self._take(report, execution)
         if execution.outputs is not None:
             self._keep(prepared.task, prepared.action, execution, execution.outputs)
@@ -280,26 +293,20 @@ class Performer:
             return
         self._started(report.task)
         started = time.monotonic()
-        self._ingest(action)
-        isolation = isolation_of(action)
-        execution = self.executors[isolation].execute(
-            ExecutionRequest(
-                action=action.digest,
-                command=action.spec.command,
-                working_directory=task.path,
-                environment=prepared.environment,
-                path_entries=task.path_entries,
-                inputs=action.spec.inputs,
-                mounts=self._mounts(task),
-                outputs=task.outputs,
-                timeout_s=task.timeout_s or self.host.default_timeout_s,
-                output_limit_bytes=self.host.output_limit_bytes,
-                workspace=self.root,
-            ),
-            self.hold,
-            self._output_teller(report.task),
-            token,
+        request = ExecutionRequest(
+            action=action.digest,
+            command=action.spec.command,
+            working_directory=task.path,
+            environment=prepared.environment,
+            path_entries=task.path_entries,
+            inputs=action.spec.inputs,
+            mounts=self._mounts(task),
+            outputs=task.outputs,
+            timeout_s=task.timeout_s or self.host.default_timeout_s,
+            output_limit_bytes=self.host.output_limit_bytes,
+            workspace=self.root,
         )
+        execution = self._executed(action, request, self._output_teller(report.task), token)
         self._take(report, execution)
         if report.status is Status.SUCCEEDED and execution.outputs is not None:
             self._keep(task, action, execution, execution.outputs)
@@ -309,6 +316,18 @@ class Performer:
             self.resolver.settle(done)
             self.durations_ms[report.task] = execution.outcome.duration_ms
         report.duration_ms = (time.monotonic() - started) * 1000
+
+    def _executed(
+        self, action: Action, request: ExecutionRequest, tell: OnOutput, token: CancelToken
+    ) -> Execution:
+        """Run the command; if an input was lost or damaged in the store, take it in anew once."""
+        executor = self.executors[isolation_of(action)]
+        self._ingest(action)
+        try:
+            return executor.execute(request, self.hold, tell, token)
+        except MissingBlobError:
+            self._ingest(action)
+            return executor.execute(request, self.hold, tell, token)
 
     def _mounts(self, task: Task) -> tuple[Mount, ...]:
         if self.dependencies is None or not task.dependencies_tree:
@@ -382,7 +401,7 @@ class Performer:
         event = {"type": "task_started", "name": task.package, "task": task.task}
         self._loop.call_soon_threadsafe(self.progress.tell, event)
 
-    def _output_teller(self, task: TaskId) -> Callable[[bytes], None]:
+    def _output_teller(self, task: TaskId) -> OnOutput:
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
 
         def tell(chunk: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +56,7 @@ class RunningBuild:
     hook: CancelToken | None = None
     cancelled: bool = False
     report: dict[str, Any] | None = None
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def cancel(self) -> None:
         """Ask for its end."""
@@ -78,6 +80,7 @@ class RunningBuild:
         self.performer = None
         self.progress.tell({"type": "build_finished", "report": self.report})
         self.progress.close()
+        self.over.set()
 
     def packages(self) -> list[dict[str, Any]]:
         """Return the reports of the tasks that ended so far."""

@@ -58,7 +58,7 @@ class YamlError(UsageError):
         self.problems = tuple(problems)
         first = self.problems[0]
         message = "\n".join(f"{where}:{line}: {text}" for line, text, _ in self.problems)
-        super().__init__(message, hint=first.hint)
+        super().__init__(message, hint=first.hint or f"correct line {first.line} of {where}")
 
 
 @dataclass(slots=True)

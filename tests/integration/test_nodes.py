@@ -1,0 +1,384 @@
+"""A node's life through the command line: start, stop, trouble, and what it answers where."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from buildnet.cli.testing import CommandLine, statuses, tiers, write_files
+
+
+def ask(address: str, path: str, method: str = "GET") -> tuple[int, dict[str, Any]]:
+    """Ask over TCP; return status and JSON."""
+    connection = http.client.HTTPConnection(str(urlsplit(address).netloc), timeout=10)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def wait_for_end(pid: int) -> None:
+    try:
+        psutil.Process(pid).wait(30)
+    except psutil.NoSuchProcess:
+        pass
+
+
+def test_start_status_stop(buildnet: CommandLine) -> None:
+    started = buildnet.start("--name", "workbench")
+    assert {"node_id", "name", "address", "pid", "home"} <= started.keys()
+    assert started["home"] == str(buildnet.home)
+    status = buildnet("node", "status", "--json").data
+    assert status["name"] == "workbench"
+    assert status["node_id"] == started["node_id"]
+    assert {
+        "node_id",
+        "name",
+        "address",
+        "role",
+        "rights",
+        "status",
+        "cluster",
+        "coordinator",
+        "term",
+        "uptime_s",
+        "version",
+    } <= status.keys()
+    stopped = buildnet("node", "stop", "--json")
+    assert stopped.data == {"stopped": True, "node_id": started["node_id"]}
+    wait_for_end(started["pid"])
+    assert {path.name for path in buildnet.home.iterdir()} & {"node.sock", "runtime.json"} == set()
+    assert buildnet("node", "status").code == 3
+
+
+def test_the_identity_stays_across_restarts(buildnet: CommandLine) -> None:
+    first = buildnet.start()["node_id"]
+    buildnet("node", "stop")
+    assert buildnet.start()["node_id"] == first
+
+
+def test_a_second_start_says_that_it_runs_already(node: CommandLine) -> None:
+    before = node("node", "status", "--json").data
+    for arguments in (["--detach"], []):
+        again = node("node", "start", "--json", *arguments)
+        assert again.code == 0
+        assert "runs already" in again.err
+        assert again.data["node_id"] == before["node_id"]
+
+
+def test_stopping_what_does_not_run_is_no_error(buildnet: CommandLine) -> None:
+    assert buildnet("node", "stop", "--json").data == {"stopped": False}
+
+
+def test_in_the_foreground_a_signal_ends_it_cleanly(buildnet: CommandLine) -> None:
+    process = subprocess.Popen(
+        [
+            *[sys.executable, "-m", "buildnet.cli.main", "node", "start", "--json"],
+            *["--listen", "127.0.0.1:0", "--log-format", "json"],
+        ],
+        env=buildnet.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    ready = ""
+    while not ready.rstrip().endswith("}"):
+        ready += process.stdout.readline()
+    assert json.loads(ready)["pid"] == process.pid
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=30)
+    assert process.returncode == 0
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert "stopping" in [line["message"] for line in lines]
+    assert all({"time", "level", "logger", "message"} <= line.keys() for line in lines)
+
+
+def test_after_kill_9_it_starts_again(buildnet: CommandLine) -> None:
+    started = buildnet.start()
+    os.kill(started["pid"], signal.SIGKILL)
+    wait_for_end(started["pid"])
+    assert buildnet("node", "status").code == 3
+    assert buildnet.start()["node_id"] == started["node_id"]
+
+
+def test_over_tcp_only_health_and_ready_answer(buildnet: CommandLine) -> None:
+    address = buildnet.start()["address"]
+    assert ask(address, "/health") == (200, {"status": "ok"})
+    buildnet("pool", "status")  # waits for the first scan
+    assert ask(address, "/ready") == (200, {"status": "ready"})
+    for path in ("/status", "/api/node", "/api/pool", "/api/builds", "/api/openapi.json", "/none"):
+        status, problem = ask(address, path)
+        assert status == 403, path
+        assert problem["code"] == "NOT_ALLOWED"
+    assert ask(address, "/api/node/stop", "POST")[0] == 403
+    assert ask(address, "/health", "POST")[0] == 403
+    refused = buildnet("pool", "status", "--node", address)
+    assert refused.code == 4
+    assert "error[NOT_ALLOWED]" in refused.err
+
+
+def test_a_taken_port_is_an_error_with_a_remedy(buildnet: CommandLine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        for arguments in (["--detach"], []):
+            answer = buildnet("node", "start", "--listen", listen, *arguments)
+            assert answer.code == 2
+            assert "error[PORT_TAKEN]" in answer.err
+            assert "hint:" in answer.err
+
+
+def test_a_home_too_long_for_a_socket_address_works(tmp_path: Path) -> None:
+    buildnet = CommandLine(tmp_path / ("long" * 20) / ("longer" * 10))
+    buildnet.home.parent.mkdir()
+    started = buildnet.start()
+    try:
+        assert buildnet("node", "status", "--json").data["node_id"] == started["node_id"]
+        assert not started["socket"].startswith(str(tmp_path))
+    finally:
+        assert buildnet("node", "stop").code == 0
+    assert not Path(started["socket"]).exists()
+
+
+def test_a_home_that_cannot_be_written_is_an_error(buildnet: CommandLine) -> None:
+    buildnet.home.write_text("a file where the directory should be")
+    answer = buildnet("node", "start", "--detach", "--json")
+    assert answer.code == 2
+    assert answer.data["error"]["code"] == "HOME"
+    assert "BUILDNET_HOME" in answer.data["error"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "code"),
+    [
+        ("node.key", "seed: 00\npublic: 11\n", "IDENTITY"),
+        ("history.db", "no database" * 100, "STATE"),
+        ("store/index.db", "no database" * 100, "STATE"),
+        ("node.yaml", "node_nam: x\n", "CONFIG"),
+        ("node.yaml", "a: [1\n", "YAML"),
+    ],
+)
+def test_damaged_files_are_named_and_left_alone(
+    buildnet: CommandLine, file: str, content: str, code: str
+) -> None:
+    write_files(buildnet.home, {file: content})
+    answer = buildnet("node", "start", "--detach", "--json", "--listen", "127.0.0.1:0")
+    assert answer.code != 0
+    error = answer.data["error"]
+    assert error["code"] == code
+    assert file.rpartition("/")[2] in error["message"]
+    assert error["hint"]
+    assert (buildnet.home / file).read_text() == content
+
+
+def test_a_build_starts_the_node_that_is_missing(buildnet: CommandLine, tmp_path: Path) -> None:
+    root = _workspace(tmp_path, "cp in.txt out.txt")
+    answer = buildnet("build", "--json", cwd=root)
+    assert answer.code == 0, answer.err
+    assert "starting one" in answer.err
+    assert buildnet("node", "status").code == 0
+
+
+def test_kill_9_in_the_middle_of_a_build_leaves_nothing_half(
+    buildnet: CommandLine, tmp_path: Path
+) -> None:
+    root = _workspace(tmp_path, "mkfifo gate 2>/dev/null; cp in.txt out.txt; touch $MARK; sleep 60")
+    mark = tmp_path / "mark"
+    text = (root / "buildnet.yaml").read_text()
+    slow = text + f"    env: {{MARK: {mark}}}\n"
+    (root / "buildnet.yaml").write_text(slow)
+    started = buildnet.start()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "buildnet.cli.main", "build"],
+        cwd=root,
+        env=buildnet.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    while not mark.exists():
+        assert process.poll() is None
+    node = psutil.Process(started["pid"])
+    commands = node.children(recursive=True)
+    node.kill()
+    node.wait(30)
+    _, told = process.communicate(timeout=30)
+    assert process.returncode == 3
+    assert "stopped" in told
+    assert not (root / "a/out.txt").exists()
+    for command in commands:  # `strict` will end them with the node; `staged` can't
+        if command.is_running():
+            command.kill()
+    (root / "buildnet.yaml").write_text(text.replace("; touch $MARK; sleep 60", ""))
+    buildnet.start()
+    assert statuses(buildnet.build(root)) == {"a": "succeeded"}
+    assert (root / "a/out.txt").read_text() == "in\n"
+    assert buildnet("cache", "verify", "--json").data["damaged"] == []
+    builds = buildnet("history", "--json").data["builds"]
+    assert [build["status"] for build in builds] == ["succeeded", "cancelled"]
+    assert os.listdir(buildnet.home / "work") == []
+
+
+def test_stopping_cancels_what_runs(buildnet: CommandLine, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    root = _workspace(tmp_path, f"touch {mark}; sleep 60; cp in.txt out.txt")
+    buildnet.start()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "buildnet.cli.main", "build", "--json"],
+        cwd=root,
+        env=buildnet.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    while not mark.exists():
+        assert process.poll() is None
+    assert buildnet("node", "stop").code == 0
+    out, _ = process.communicate(timeout=30)
+    assert json.loads(out)["status"] == "cancelled"
+    buildnet.start()
+    assert buildnet("history", "--json").data["builds"][0]["status"] == "cancelled"
+
+
+def test_ctrl_c_cancels_the_build(node: CommandLine, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    root = _workspace(tmp_path, f"touch {mark}; sleep 60")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "buildnet.cli.main", "build"],
+        cwd=root,
+        env=node.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not mark.exists():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "cancelled" in out
+    assert node("history", "--json").data["builds"][0]["status"] == "cancelled"
+
+
+POOL_FIELDS = {"cluster", "coordinator", "nodes", "aggregate", "connections"}
+NODE_FIELDS = {
+    *{"id", "name", "status", "role", "address", "age_s", "latency_ms", "resources"},
+    "utilization",
+}
+AGGREGATE_FIELDS = {
+    *{"total_cpu_cores", "available_cpu_cores", "total_memory_bytes", "available_memory_bytes"},
+    *{"storage_volumes", "tools", "runtimes", "last_updated"},
+}
+
+
+def test_the_pool_is_shown_as_tables_and_as_data(node: CommandLine) -> None:
+    pool = node("pool", "status", "--json").data
+    assert pool.keys() >= POOL_FIELDS
+    (only,) = pool["nodes"]
+    assert only.keys() >= NODE_FIELDS
+    resources = only["resources"]
+    assert resources["cpu"].keys() >= {"cores", "model", "architecture"}
+    assert resources["memory"].keys() >= {"total_bytes", "available_bytes"}
+    assert {"storage", "tools", "runtimes", "network"} <= resources.keys()
+    assert all(
+        tool.keys() >= {"name", "version", "path", "capabilities"} for tool in resources["tools"]
+    )
+    assert pool["aggregate"].keys() >= AGGREGATE_FIELDS
+    assert pool["aggregate"]["total_cpu_cores"] == resources["cpu"]["cores"]
+    assert only["id"][:12] in node("pool", "status").out
+    assert node("pool", "nodes", "--quiet").out.split() == [only["id"]]
+    only_cpu = node("pool", "resources", "--type", "cpu", "--json").data["resources"]
+    assert [each["type"] for each in only_cpu] == ["cpu"]
+    wrong = node("pool", "resources", "--type", "cpus")
+    assert wrong.code == 2
+    assert "did you mean" in wrong.err
+    scanned = node("node", "scan", "--json").data
+    assert scanned["cpu"] == resources["cpu"]
+    assert "python" in node("node", "scan").out
+
+
+def test_the_cache_can_be_looked_at_and_looked_after(node: CommandLine, tmp_path: Path) -> None:
+    root = _workspace(tmp_path, "cp in.txt out.txt")
+    action = node.build(root)["packages"][0]["action"]
+    stats = node("cache", "stats", "--json").data
+    assert stats["actions"] == 1
+    listed = node("cache", "list", "--json").data["actions"]
+    assert [each["action"] for each in listed] == [action]
+    shown = node("cache", "show", action[:10], "--json").data
+    assert (shown["kind"], shown["hash"], shown["missing"]) == ("action", action, [])
+    assert node("cache", "show", "ffffffffffff").code == 6
+    assert node("cache", "verify").code == 0
+    assert node("cache", "gc", "--max-size", "0 B", "--json").code in (0, 2)
+    refused = node("cache", "clear")
+    assert refused.code == 2
+    assert "--yes" in refused.err
+    assert node("cache", "clear", "--dry-run").code == 0
+    assert node("cache", "clear", "--yes").code == 0
+    assert node("cache", "stats", "--json").data["actions"] == 0
+
+
+def test_a_damaged_blob_is_dropped_and_made_again(node: CommandLine, tmp_path: Path) -> None:
+    root = _workspace(tmp_path, "cp in.txt out.txt; echo more >> out.txt")
+    node.build(root)
+    output = (root / "a/out.txt").read_bytes()
+    for blob in (node.home / "store/blobs").rglob("*"):
+        if blob.is_file() and blob.read_bytes() == output:
+            blob.chmod(0o644)
+            blob.write_bytes(output.replace(b"more", b"lies"))
+    (root / "a/out.txt").unlink()
+    report = node.build(root)
+    assert statuses(report) == {"a": "succeeded"}
+    assert (root / "a/out.txt").read_bytes() == output
+
+
+def test_history_shows_builds_and_their_output(node: CommandLine, tmp_path: Path) -> None:
+    root = _workspace(tmp_path, "echo said this; cp in.txt out.txt")
+    build_id = node.build(root)["build_id"]
+    listed = node("history", "--json").data["builds"]
+    assert [build["build_id"] for build in listed] == [build_id]
+    shown = node("history", build_id[:6], "--json").data
+    assert tiers(shown) == {"a": "full"}
+    assert node("history", build_id, "--log", "a").out == "said this\n"
+    assert node("history", "zzzz").code == 6
+
+
+def test_usage_errors_are_short_and_end_with_2(buildnet: CommandLine) -> None:
+    for arguments in (["nod", "status"], ["node", "start", "--port", "1"], ["--format", "xml"]):
+        answer = buildnet(*arguments)
+        assert answer.code == 2, arguments
+        assert "Traceback" not in answer.err
+        assert "error[USAGE]" in answer.err
+    assert buildnet("--help").code == 0
+    assert buildnet("version").out.strip()
+
+
+def _workspace(tmp_path: Path, command: str) -> Path:
+    return write_files(
+        tmp_path / "w",
+        {
+            "buildnet.yaml": f"""\
+workspace: one
+packages:
+  - name: a
+    path: a
+    build_cmd: {json.dumps(command)}
+    sources: [a/in.txt]
+    outputs: [a/out.txt]
+""",
+            "a/in.txt": "in\n",
+        },
+    )
