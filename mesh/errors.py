@@ -1,7 +1,7 @@
 """The one error family of BuildNet.
 
-Every error that a person may meet is a :class:`BuildNetError`: it says what happened, why if that is
-known (``cause``), and what to do about it (``hint``). The command line prints the three as
+Every error that a person may meet is a :class:`BuildNetError`: it says what happened, why if that
+is known (``cause``), and what to do about it (``hint``). The command line prints the three as
 ``error[CODE]: … / cause: … / hint: …``; the API answers them as RFC 9457 problem details.
 """
 

@@ -1,8 +1,8 @@
 """Actions: a command with everything it may depend on, and the digest that keys its result.
 
-An action is the Remote Execution API's ``Action``: a ``Command`` (command line, environment, working
-directory, outputs), the Merkle tree of its inputs and platform properties. Two actions with one
-digest have the same result, on whichever host and in whichever directory they run; so neither
+An action is the Remote Execution API's ``Action``: a ``Command`` (command line, environment,
+working directory, outputs), the Merkle tree of its inputs and platform properties. Two actions with
+one digest have the same result, on whichever host and in whichever directory they run; so neither
 absolute paths nor host names nor times are part of it.
 """
 
@@ -25,8 +25,8 @@ class ActionSpec:
     """What an action's digest is made of.
 
     ``command`` is a shell command line that runs in ``working_directory`` (relative to the input
-    root). ``outputs`` are paths or patterns relative to the input root. ``platform`` holds what else
-    decides the result: operating system, tools with version and digest, isolation level.
+    root). ``outputs`` are paths or patterns relative to the input root. ``platform`` holds what
+    else decides the result: operating system, tools with version and digest, isolation level.
     ``trust_domain`` keeps results of different clusters apart.
     """
 

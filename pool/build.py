@@ -2,9 +2,9 @@
 
 Pure: events go in, effects come out, and whoever performs the effects (the node's builder, a test)
 feeds back what came of them. A task is *resolved* once all it depends on has succeeded: its key is
-computed and looked up. What has no result is *executed* as soon as a slot is free, the task with the
-longest remaining path first. A failure skips what depends on it; without ``keep_going`` nothing new
-is started and the running tasks are cancelled.
+computed and looked up. What has no result is *executed* as soon as a slot is free, the task with
+the longest remaining path first. A failure skips what depends on it; without ``keep_going`` nothing
+new is started and the running tasks are cancelled.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -31,10 +32,8 @@ def ask(address: str, path: str, method: str = "GET") -> tuple[int, dict[str, An
 
 
 def wait_for_end(pid: int) -> None:
-    try:
+    with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(pid).wait(30)
-    except psutil.NoSuchProcess:
-        pass
 
 
 def test_start_status_stop(buildnet: CommandLine) -> None:
@@ -230,7 +229,7 @@ def test_kill_9_in_the_middle_of_a_build_leaves_nothing_half(
     assert buildnet("cache", "verify", "--json").data["damaged"] == []
     builds = buildnet("history", "--json").data["builds"]
     assert [build["status"] for build in builds] == ["succeeded", "cancelled"]
-    assert os.listdir(buildnet.home / "work") == []
+    assert list((buildnet.home / "work").iterdir()) == []
 
 
 def test_stopping_cancels_what_runs(buildnet: CommandLine, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -133,21 +134,19 @@ def test_results_read_back_as_they_were_written() -> None:
     assert set(result.references) == needed | set(blobs) | {log}
 
 
-@pytest.mark.parametrize("path", ["../../../etc/passwd", "/etc/passwd", "../..", ".."])
+@pytest.mark.parametrize("path", ["../../../etc/passwd", "/etc/passwd", "../..", "../../"])
 def test_a_result_that_leads_out_of_the_workspace_is_refused(path: str) -> None:
     result = reapi.ActionResult()
     result.output_symlinks.add(path=path, target="x")
     encoded = result.SerializeToString()
     with pytest.raises(MalformedResultError):
-        decode_result(encoded, "packages/core" if "../../.." in path else "a", {}.__getitem__)
+        decode_result(encoded, "packages/core", lambda digest: b"")
 
 
 @given(st.binary(max_size=200))
 def test_garbage_is_refused_or_read_but_never_breaks(garbage: bytes) -> None:
-    try:
+    with contextlib.suppress(MalformedResultError):
         decode_result(garbage, "", lambda digest: b"")
-    except MalformedResultError:
-        pass
 
 
 def test_a_signature_covers_action_level_and_result() -> None:

@@ -163,7 +163,8 @@ def _perform(
         case Resolve(tasks):
             for each in tasks:
                 assert all(ended.get(needed) is Status.SUCCEEDED for needed in graph[each])
-                waiting.append(chance.choice([UpToDate(each), MustRun(each), Broken(each)]))
+                answers: list[Event] = [UpToDate(each), MustRun(each), Broken(each)]
+                waiting.append(chance.choice(answers))
         case Execute(each):
             assert not finished
             running.add(each)

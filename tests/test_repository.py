@@ -1,0 +1,126 @@
+"""What must not drift: the layout, the import directions, and what a wheel installs."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+ROOMS = ("mesh", "ledger", "pool", "node", "cli")
+
+
+def modules(room: str) -> list[Path]:
+    return sorted((REPOSITORY / room).rglob("*.py"))
+
+
+def test_the_rooms_stand_at_the_root_and_are_linked_into_the_prefix() -> None:
+    prefix = REPOSITORY / "src/buildnet"
+    entries = {path.name for path in prefix.iterdir()} - {"__pycache__"}
+    assert entries == {"__init__.py", "py.typed", *ROOMS}
+    for room in ROOMS:
+        assert (prefix / room).readlink() == Path(f"../../{room}")
+        assert (REPOSITORY / room / "__init__.py").is_file()
+
+
+def test_nothing_else_stands_at_the_root() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    top = {name.partition("/")[0] for name in listed.stdout.splitlines()}
+    visible = {name for name in top if not name.startswith(".")}
+    known = {*ROOMS, "src", "tests", "examples", "docs", "pyproject.toml", "README.md"}
+    assert visible <= known
+
+
+def test_imports_run_downwards() -> None:
+    answer = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stdout
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_are_absolute_and_under_the_prefix(room: str) -> None:
+    for path in modules(room):
+        for statement in ast.walk(ast.parse(path.read_text())):
+            if isinstance(statement, ast.ImportFrom):
+                assert statement.level == 0, path
+                assert (statement.module or "").partition(".")[0] not in ROOMS, path
+            elif isinstance(statement, ast.Import):
+                for name in statement.names:
+                    assert name.name.partition(".")[0] not in ROOMS, path
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_modules_stay_short(room: str) -> None:
+    long = {
+        str(path.relative_to(REPOSITORY)): lines
+        for path in modules(room)
+        if not path.name.endswith("_pb2.py") and (lines := len(path.read_text().splitlines())) > 500
+    }
+    assert long == {}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("wheel")
+    answer = subprocess.run(
+        ["uv", "build", "--wheel", "--out-dir", str(directory), str(REPOSITORY)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode != 0:
+        if "hatchling" in answer.stderr and "fetch" in answer.stderr:
+            pytest.skip("the build backend can't be fetched here")
+        pytest.fail(answer.stderr)
+    return next(directory.glob("*.whl"))
+
+
+def test_a_wheel_installs_nothing_but_buildnet(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    tops = {name.partition("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"buildnet"}
+    for room in ROOMS:
+        assert f"buildnet/{room}/__init__.py" in names
+    assert "buildnet/py.typed" in names
+    assert "buildnet/examples/observatory/buildnet.yaml" in names
+    assert not [name for name in names if "node_modules" in name or "__pycache__" in name]
+
+
+def test_an_installed_wheel_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
+    environment = tmp_path / "venv"
+    subprocess.run(["uv", "venv", "-q", "--python", sys.executable, environment], check=True)
+    python = environment / "bin/python"
+    install = subprocess.run(
+        ["uv", "pip", "install", "-q", "--python", python, wheel],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if install.returncode != 0:
+        pytest.skip(f"dependencies can't be installed here: {install.stderr[-300:]}")
+    demo = subprocess.run(
+        [environment / "bin/buildnet", "demo"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert "up to date" in demo.stdout
+    assert "from the cache" in demo.stdout
