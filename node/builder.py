@@ -16,7 +16,6 @@ from buildnet.mesh.identity import NodeKey
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import StagedExecutor, WorkspaceExecutor
-from buildnet.node.execute.priority import lower_thread_priority
 from buildnet.node.execute.staging import SOURCE_EPOCH_S
 from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.hooks import run_hook
@@ -73,9 +72,7 @@ class Builder:
         self._history = history
         self._toolchain = toolchain
         self._downloads = downloads
-        self._runners = ThreadPoolExecutor(
-            slots, thread_name_prefix="runner", initializer=lower_thread_priority
-        )
+        self._runners = ThreadPoolExecutor(slots, thread_name_prefix="runner")
         self._staged = StagedExecutor(work)
         self._trees = UnpackedTrees(downloads.parent / "trees")
         self._host = Host(

@@ -207,7 +207,7 @@ class SourceReader:
         return digest
 
     def _link(self, path: str, entry: os.DirEntry[str]) -> Leaf:
-        target = os.readlink(entry.path)  # noqa: PTH115  (a Path would rewrite "./x")
+        target = os.readlink(entry.path)  # a Path would rewrite "./x"
         if not target.isascii():
             _check_name(path, target)
         if lexical_target(path.rpartition("/")[0], target) is not None:

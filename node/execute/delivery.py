@@ -189,7 +189,7 @@ class _Delivery:
             else:
                 kept = usable and self._is_same(below, here, entry) and _hard_link(here, there)
                 if not kept:
-                    self._blobs.copy_to(entry.digest, there, entry.executable, None)
+                    self._blobs.copy_to(entry.digest, there, entry.executable, None, fresh=True)
                 self._count(kept=kept)
                 delivered.append((below, entry.digest))
 
@@ -208,7 +208,7 @@ class _Delivery:
             if isinstance(entry, LinkEntry):
                 new.symlink_to(entry.target)
             else:
-                self._blobs.copy_to(entry.digest, new, entry.executable, None)
+                self._blobs.copy_to(entry.digest, new, entry.executable, None, fresh=True)
             observed_at_ns = time.time_ns()
             if _is_directory(target):
                 self._removed += len(_paths(target))

@@ -21,7 +21,7 @@ from typing import BinaryIO
 from buildnet.node.execute.bounded_log import BoundedLog
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.errors import ExecutionError
-from buildnet.node.execute.priority import lower_child_priority
+from buildnet.node.execute.priority import lower_group_priority
 from buildnet.node.execute.process_tree import ACTION_VARIABLE, ProcessTree
 
 OUTPUT_LIMIT_BYTES = 16 << 20
@@ -114,7 +114,7 @@ def run_process(
         bounded.finish()
         return _never_started(exit_code, None, cancelled=False)
 
-    lower_child_priority(process.pid)
+    lower_group_priority(process.pid)
     running = _Running(process, env.get(ACTION_VARIABLE), output)
     try:
         running.watch(cancel, None if timeout_s is None else started + timeout_s)

@@ -138,7 +138,7 @@ def _copy(
     for name, entry in tree.entries.items():
         there = destination / plain_name(name)
         if isinstance(entry, FileEntry):
-            blobs.copy_to(entry.digest, there, entry.executable, SOURCE_EPOCH_NS)
+            blobs.copy_to(entry.digest, there, entry.executable, SOURCE_EPOCH_NS, fresh=True)
         elif isinstance(entry, LinkEntry):
             if not stays_inside(whole, at, entry.target):
                 path = f"{at}/{name}" if at else name

@@ -200,7 +200,7 @@ def candidates(row: ProgramRow, search_path: str) -> Iterator[FoundProgram]:
 
 def _is_executable(path: str) -> bool:
     try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 - a thousand of them a scan
+        mode = os.stat(path).st_mode  # a thousand of them a scan
     except (OSError, ValueError):
         return False
     return stat.S_ISREG(mode) and os.access(path, os.X_OK)

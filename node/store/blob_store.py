@@ -141,12 +141,14 @@ class BlobStore:
         executable: bool = False,
         mtime_ns: int | None = None,
         *,
+        fresh: bool = False,
         hold: Hold | None = None,
     ) -> None:
         """Copy a blob to a path, mode 0644 or 0755; a file that stands there is replaced.
 
         The copy has a temporary name (``.buildnet-…``, beside the destination) until it is whole
-        and verified. The parent directory must exist.
+        and verified; not with ``fresh``, for a directory that is still being filled: there nothing
+        may stand at the path. The parent directory must exist.
 
         Raises:
             MissingBlobError, DamagedBlobError: as :meth:`get`.
@@ -155,7 +157,9 @@ class BlobStore:
         """
         with self._reading(digest, hold):
             self._room_for(
-                lambda: self._files.copy_out(digest, destination, executable, mtime_ns),
+                lambda: self._files.copy_out(
+                    digest, destination, executable, mtime_ns, fresh=fresh
+                ),
                 digest.size_bytes,
             )
 

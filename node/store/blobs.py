@@ -7,7 +7,6 @@ made again. This module knows nothing of the index; it only reads, writes and re
 """
 
 # Paths are strings here: making Path objects would cost as much as the calls on many small files.
-# ruff: noqa: PTH103, PTH104, PTH108, PTH120, PTH208
 
 from __future__ import annotations
 
@@ -172,9 +171,17 @@ class BlobFiles:
         self.read_range(digest, 0, 0)
 
     def copy_out(
-        self, digest: Digest, destination: Path, executable: bool, mtime_ns: int | None
+        self,
+        digest: Digest,
+        destination: Path,
+        executable: bool,
+        mtime_ns: int | None,
+        *,
+        fresh: bool = False,
     ) -> None:
         """Copy a blob to ``destination``, verified, under a temporary name until it is whole.
+
+        ``fresh``: nothing stands there and nobody looks yet, so that no temporary name is needed.
 
         Raises:
             MissingBlobError, DamagedBlobError: it is not there, or not what its name says.
@@ -185,7 +192,9 @@ class BlobFiles:
             small = file.readall() if digest.size_bytes <= CHUNK_BYTES else None
             if small is not None and Digest.of(small) != digest:
                 raise self._damaged(digest, file)
-            path = f"{os.path.dirname(destination)}/{TEMPORARY_PREFIX}{_unique()}"
+            path = os.fspath(destination)
+            if not fresh:
+                path = f"{os.path.dirname(destination)}/{TEMPORARY_PREFIX}{_unique()}"
             target = os.open(path, _WRITE, 0o600)
             try:
                 try:
@@ -198,7 +207,8 @@ class BlobFiles:
                         os.utime(target, ns=(mtime_ns, mtime_ns))
                 finally:
                     os.close(target)
-                os.rename(path, destination)
+                if not fresh:
+                    os.rename(path, destination)
             except BaseException:
                 self.discard(path)
                 raise

@@ -36,6 +36,8 @@ class BlobAccess(Protocol):
         destination: Path,
         executable: bool = False,
         mtime_ns: int | None = None,
+        *,
+        fresh: bool = False,
     ) -> None: ...
 
     def missing(self, digests: Iterable[Digest]) -> set[Digest]: ...
@@ -118,9 +120,11 @@ class Hold:
         destination: Path,
         executable: bool = False,
         mtime_ns: int | None = None,
+        *,
+        fresh: bool = False,
     ) -> None:
         """See :meth:`Store.copy_to`."""
-        self._store.copy_to(digest, destination, executable, mtime_ns, hold=self)
+        self._store.copy_to(digest, destination, executable, mtime_ns, fresh=fresh, hold=self)
 
     def missing(self, digests: Iterable[Digest]) -> set[Digest]:
         """See :meth:`Store.missing`."""

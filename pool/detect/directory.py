@@ -28,7 +28,7 @@ class Files:
         """Return the names in a directory; none if there is no such directory."""
         if path not in self._names:
             try:
-                self._names[path] = frozenset(os.listdir(f"{self.root}/{path}"))  # noqa: PTH208
+                self._names[path] = frozenset(os.listdir(f"{self.root}/{path}"))
             except OSError:
                 self._names[path] = frozenset()
         return self._names[path]

@@ -86,7 +86,7 @@ def read_commented_json(root: Path, where: str) -> dict[str, Any] | None:
     A file that is not even that is None too: the tool it belongs to will tell.
     """
     try:
-        with open(f"{root}/{where}", "rb") as file:  # noqa: PTH123
+        with open(f"{root}/{where}", "rb") as file:
             text = file.read().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
@@ -105,7 +105,7 @@ def read_json(root: Path, where: str) -> dict[str, Any] | None:
         WorkspaceError: it is not a JSON object.
     """
     try:
-        with open(f"{root}/{where}", "rb") as file:  # noqa: PTH123  (a thousand of them count)
+        with open(f"{root}/{where}", "rb") as file:  # a thousand of them count
             data = json.loads(file.read().decode("utf-8-sig"))
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -27,7 +27,6 @@ from buildnet.node.execute.declared import DeclaredOutputs
 from buildnet.node.execute.delivery import deliver
 from buildnet.node.execute.executor import ExecutionRequest, StagedExecutor
 from buildnet.node.execute.mounts import Mount
-from buildnet.node.execute.priority import lower_thread_priority
 from buildnet.node.execute.process_tree import become_child_subreaper
 from buildnet.node.execute.staging import staged
 from buildnet.node.execute.trees import UnpackedTrees
@@ -93,7 +92,7 @@ class Bench:
     def whole_actions(self) -> None:
         requests = [self.request(number) for number in range(self.rounds)]
         self.median_ms("stage + run + collect + deliver", lambda number: self.run(requests[number]))
-        with ThreadPoolExecutor(2, initializer=lower_thread_priority) as pool:
+        with ThreadPoolExecutor(2) as pool:
             start = time.perf_counter()
             list(pool.map(self.run, (self.request(1000 + n, COMMAND) for n in range(self.rounds))))
             elapsed_s = time.perf_counter() - start

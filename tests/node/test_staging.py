@@ -192,7 +192,7 @@ class FullStore:
     def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def copy_to(self, *_: object) -> None:
+    def copy_to(self, *_: object, **__: object) -> None:
         raise self._error
 
 

@@ -141,7 +141,15 @@ class Watched:
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
 
-    def copy_to(self, digest: Digest, to: Path, executable: bool, mtime_ns: int | None) -> None:
+    def copy_to(
+        self,
+        digest: Digest,
+        to: Path,
+        executable: bool,
+        mtime_ns: int | None,
+        *,
+        fresh: bool = False,
+    ) -> None:
         try:
             self._pair.wait(timeout=0.2)
             self.at_once = True
