@@ -1,0 +1,236 @@
+"""The reference pages that are generated: ``python -m buildnet.cli.reference cli|api``.
+
+Prints Markdown: all commands with their options from the Typer application, or all routes of the
+HTTP API from its OpenAPI description. ``docs/reference/cli.md`` and ``api.md`` hold what it prints.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from types import SimpleNamespace
+from typing import Any, cast
+
+from buildnet.cli.settings import HELP
+from buildnet.mesh.errors import UsageError
+
+GENERAL_OPTIONS = ("--node", "--format", "--progress", "--color")
+
+
+def cli_page() -> str:
+    """Return the reference of the command line."""
+    import typer
+
+    from buildnet.cli.commands import app
+
+    lines = [
+        "# Command line",
+        "",
+        _made_by("cli"),
+        "",
+        f"`buildnet NOUN VERB`, or one of the commands without a noun. {_one_line(HELP)}",
+        "They stand before the noun or after the command. Without `--node` a command asks the node",
+        "of the data directory (`BUILDNET_HOME`) over its socket.",
+        "",
+        "| variable | in place of |",
+        "| --- | --- |",
+        *(f"| `BUILDNET_{name[2:].upper()}` | `{name}` |" for name in GENERAL_OPTIONS),
+        "| `BUILDNET_HOME` | the data directory; default: the platform's user data directory |",
+        "| `NO_COLOR`, `FORCE_COLOR` | `--color never`, `--color always` |",
+        "",
+        "What the exit codes mean: [exit codes](exit-codes.md).",
+        "",
+    ]
+    for name, command in sorted(commands(typer.main.get_command(app))):
+        lines += [f"## buildnet {name}", "", _one_line(command.help), ""]
+        lines += _usage(name, command)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def commands(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each command below ``group`` with its whole name, such as ``cache list``."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{above}{name} ")
+        else:
+            yield above + name, command
+
+
+def _usage(name: str, command: Any) -> Iterator[str]:
+    parameters = [one for one in command.params if not one.hidden and one.name != "help"]
+    shown = [_argument(one) for one in parameters if one.param_type_name == "argument"]
+    if any(one.param_type_name == "option" for one in parameters):
+        shown.append("[OPTIONS]")
+    yield f"    buildnet {' '.join([name, *shown])}"
+    yield ""
+    if parameters:
+        yield "| argument or option | default | meaning |"
+        yield "| --- | --- | --- |"
+    for one in parameters:
+        if one.param_type_name == "argument":
+            shown_name = f"`{_metavar(one)}`"
+        else:
+            value = "" if one.is_flag else f" {_metavar(one)}"
+            shown_name = ", ".join(f"`{option}{value}`" for option in one.opts)
+        yield f"| {shown_name} | {_default(one)} | {_cell(one.help)} |"
+    if parameters:
+        yield ""
+
+
+def _argument(parameter: Any) -> str:
+    text = _metavar(parameter) + ("…" if parameter.nargs == -1 else "")
+    return text if parameter.required else f"[{text}]"
+
+
+def _metavar(parameter: Any) -> str:
+    return str(parameter.metavar or parameter.name.upper().replace("_", "-"))
+
+
+def _default(parameter: Any) -> str:
+    value = parameter.default
+    if parameter.required or value is None or value is False:
+        return ""
+    if isinstance(value, PurePath):
+        return f"`{value}`"
+    return f"`{value}`" if isinstance(value, str | int) else ""
+
+
+def api_page() -> str:
+    """Return the reference of the HTTP API."""
+    from buildnet.node.api.gate import PUBLIC
+
+    described = _openapi()
+    paths = described["paths"]
+    public = sorted(f"`{method} {path}`" for method, path in PUBLIC)
+    lines = [
+        "# HTTP API",
+        "",
+        _made_by("api"),
+        "",
+        "The node answers on its unix socket (`node.sock` in the data directory, mode 0600) and on",
+        f"its TCP port. **Over TCP it answers {', '.join(public)} only**; everything else gives",
+        "status 403, code `NOT_ALLOWED`, whether it exists or not. The whole description, OpenAPI",
+        f"{described['openapi']}, is at `/api/openapi.json` on the socket.",
+        "",
+        "Errors are RFC 9457 problem details (`application/problem+json`) with `code`, `cause`,",
+        "`hint` and the command line's `exit_code` beside the usual fields; the codes are in",
+        "[errors](errors.md). Answers that scripts rely on are in [JSON](json.md).",
+        "",
+        "```console",
+        "$ curl -s --unix-socket ~/.local/share/buildnet/node.sock http://localhost/api/node",
+        "```",
+        "",
+        "| method | path | over TCP | what it does |",
+        "| --- | --- | --- | --- |",
+    ]
+    routes = [
+        (method.upper(), path, route)
+        for path, one in paths.items()
+        for method, route in one.items()
+    ]
+    lines += [
+        f"| {method} | `{path}` | {'yes' if (method, path) in PUBLIC else 'no'} | "
+        f"{_cell(route['description'])} |"
+        for method, path, route in routes
+    ]
+    lines.append("")
+    for method, path, route in routes:
+        body = _body(route, described["components"]["schemas"])
+        rows = [*_query(route), *_properties(body)]
+        if rows:
+            lines += [f"## {method} {path}", ""]
+            lines += [_one_line(body["description"]), ""] if body else []
+            lines += ["| where | name | type | default |", "| --- | --- | --- | --- |", *rows, ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _openapi() -> Mapping[str, Any]:
+    from buildnet.node.api.app import create_application
+    from buildnet.node.service import NodeService
+
+    # Routes only keep what they answer from; nothing of it is asked while they are described.
+    service = cast(NodeService, SimpleNamespace(builder=None, history=None, store=None))
+    with warnings.catch_warnings():
+        # GET and HEAD of one function share an operation id, of which FastAPI warns.
+        warnings.filterwarnings("ignore", message="Duplicate Operation ID", category=UserWarning)
+        return create_application(service).openapi()
+
+
+def _query(route: Mapping[str, Any]) -> Iterator[str]:
+    for one in route.get("parameters", ()):
+        schema = one["schema"]
+        default = "needed" if one["required"] else _literal(schema.get("default"))
+        yield f"| {one['in']} | `{one['name']}` | {_type(schema)} | {default} |"
+
+
+def _body(route: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of the request's body; empty if it has none."""
+    if "requestBody" not in route:
+        return {}
+    reference = route["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    schema: Mapping[str, Any] = schemas[reference.rpartition("/")[2]]
+    return schema
+
+
+def _properties(body: Mapping[str, Any]) -> Iterator[str]:
+    for name, one in body.get("properties", {}).items():
+        needed = name in body.get("required", ())
+        default = "needed" if needed else _literal(one.get("default"))
+        yield f"| body | `{name}` | {_type(one)} | {default} |"
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    if "anyOf" in schema:
+        kinds = (_type(one) for one in schema["anyOf"] if one.get("type") != "null")
+        return " or ".join(kinds)
+    if "enum" in schema:
+        return ", ".join(f"`{one}`" for one in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {_type(schema['items'])}"
+    if isinstance(schema.get("additionalProperties"), dict):
+        return f"object of {_type(schema['additionalProperties'])}"
+    bounds = [
+        f"{word} {schema[key]:g}"
+        for key, word in (("minimum", "from"), ("maximum", "to"))
+        if key in schema
+    ]
+    return " ".join([str(schema.get("format") or schema.get("type", "any")), *bounds])
+
+
+def _literal(value: object) -> str:
+    if value is None:
+        return ""
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+def _made_by(page: str) -> str:
+    return (
+        f"<!-- Generated; change the code and run: "
+        f"uv run python -m buildnet.cli.reference {page} > docs/reference/{page}.md -->"
+    )
+
+
+def _one_line(text: str | None) -> str:
+    return " ".join((text or "").split()).replace("``", "`")
+
+
+def _cell(text: str | None) -> str:
+    """Return the text as it can stand in a table."""
+    return _one_line(text).replace("|", "\\|")
+
+
+PAGES = {"cli": cli_page, "api": api_page}
+
+
+def main(arguments: list[str]) -> int:
+    """Print the page that the one argument names."""
+    if len(arguments) != 1 or arguments[0] not in PAGES:
+        raise UsageError("name one page", hint=f"one of {', '.join(PAGES)}")
+    sys.stdout.write(PAGES[arguments[0]]())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
