@@ -16,6 +16,7 @@ from buildnet.mesh.identity import NodeKey
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import StagedExecutor, WorkspaceExecutor
+from buildnet.node.execute.removal import remove_tree
 from buildnet.node.execute.staging import SOURCE_EPOCH_S
 from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.hooks import run_hook
@@ -32,6 +33,8 @@ from buildnet.pool.workspace import TaskId, Workspace
 
 # Builds that are over are answered from memory this long; after that from the record of builds.
 FINISHED_KEPT = 64
+# Installed dependency trees that stay for the next builds; each is as large as a node_modules.
+TREES_KEPT = 8
 _ISOLATION = "staged"
 _log = logging.getLogger("buildnet.builds")
 
@@ -86,6 +89,7 @@ class Builder:
         self._workspaces = Workspaces()
         self._builds: dict[str, RunningBuild] = {}
         self._tasks = asyncio.TaskGroup()
+        self._tidying = asyncio.Lock()
         self._stopping = False
 
     async def __aenter__(self) -> Builder:
@@ -106,6 +110,16 @@ class Builder:
             build.cancel()
         for build in running:
             await build.over.wait()
+
+    async def forget_dependencies(self, keep: int = 0) -> int:
+        """Remove installed dependency trees but the ``keep`` that were used last, and with 0 what
+        package managers downloaded; return how many trees went. While a build runs, nothing."""
+        async with self._tidying:
+            if self.running():
+                return 0
+            if keep == 0:
+                await asyncio.to_thread(remove_tree, self._downloads)
+            return await asyncio.to_thread(self._trees.prune, keep)
 
     def running(self) -> list[RunningBuild]:
         """Return the builds that are not over yet."""
@@ -172,12 +186,15 @@ class Builder:
         if error is not None and status is Status.SUCCEEDED:
             status = Status.FAILED
         build.close(status, duration_ms, error.as_dict() if error else None)
+        if build.workspace.install is not None:
+            await self.forget_dependencies(keep=TREES_KEPT)
 
     async def _perform_alone(
         self, build: RunningBuild, opened: OpenWorkspace, tasks: list[TaskId]
     ) -> Status:
         workspace, request = build.workspace, build.request
-        table = await asyncio.to_thread(self._store.file_table, opened.id)
+        async with self._tidying:  # trees that are about to be removed must not be found
+            table = await asyncio.to_thread(self._store.file_table, opened.id)
         with self._store.hold() as hold:
             reader = SourceReader(workspace.root, table, opened.ignore_rules)
             dependencies = self._dependencies(workspace, reader, request)

@@ -203,20 +203,14 @@ class SchedulingSettings(Settings):
 
 
 class CacheSettings(Settings):
-    """How large the store may grow, and what it leaves free on its volume; GiB."""
+    """How large the store may grow, in GiB."""
 
     max_gb: PositiveNumber = 20.0
-    min_free_gb: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)] = 1.0
 
     @property
     def max_bytes(self) -> int:
         """The store's capacity in bytes."""
         return int(self.max_gb * GIB)
-
-    @property
-    def min_free_bytes(self) -> int:
-        """What stays free on the volume, in bytes."""
-        return int(self.min_free_gb * GIB)
 
 
 class WorkerSettings(Settings):
@@ -251,6 +245,11 @@ class NodeConfig(Settings):
     cache: CacheSettings = CacheSettings()
     workers: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
+
+    def storage_for(self, purpose: str) -> StorageLimitSettings | None:
+        """Return the directory that the owner gave for ``purpose`` (``cache``, ``builds``)."""
+        volumes = self.resource_limits.storage
+        return next((volume for volume in volumes if volume.purpose == purpose), None)
 
 
 def load_config(path: Path, *, required: bool = False) -> NodeConfig:

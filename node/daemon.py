@@ -38,6 +38,9 @@ from buildnet.node.store import ActionRecord, Store
 from buildnet.node.toolchain import Toolchain
 from buildnet.pool.result import signed_message
 
+# Below a directory that the owner gives for a purpose: what else lies there is not ours.
+STORE_FOLDER = "buildnet-store"
+WORK_FOLDER = "buildnet-work"
 _log = logging.getLogger("buildnet.node")
 
 
@@ -72,7 +75,7 @@ def run(options: StartOptions, on_ready: Callable[[Runtime], None]) -> None:
     home.prepare()
     home.lock()
     try:
-        config = load_config(options.config or home.config)
+        config = load_config(options.config or home.config, required=options.config is not None)
         configure_logging(
             level=config.log.level,
             form=options.log_format or config.log.format,
@@ -118,8 +121,12 @@ async def running_node(
         stack.callback(listener.close)
         for why in passed_over:
             _log.warning("%s; listening on another port", why)
+        cache, builds = config.storage_for("cache"), config.storage_for("builds")
         store = await asyncio.to_thread(
-            Store.open, home.store, config.cache.max_bytes, verify=is_ours
+            Store.open,
+            cache.path / STORE_FOLDER if cache else home.store,
+            cache.max_bytes or config.cache.max_bytes if cache else config.cache.max_bytes,
+            verify=is_ours,
         )
         stack.callback(store.close)
         history = await History.open(home.history)
@@ -133,7 +140,7 @@ async def running_node(
                 store=store,
                 history=history,
                 toolchain=Toolchain(home.directory / "toolbox", config.tool_overrides),
-                work=home.work,
+                work=builds.path / WORK_FOLDER if builds else home.work,
                 downloads=home.directory / "downloads",
                 slots=config.workers.max or allowed_cores(config),
                 timeout_s=config.workers.timeout,

@@ -52,8 +52,9 @@ def cache_routes(service: NodeService) -> APIRouter:
 
     @router.post("/clear")
     async def clear() -> dict[str, Any]:
-        """Remove everything but what running builds need."""
-        return asdict(await asyncio.to_thread(store.clear))
+        """Remove everything but what running builds need, installed dependencies too."""
+        removed = asdict(await asyncio.to_thread(store.clear))
+        return {**removed, "trees": await service.builder.forget_dependencies()}
 
     @router.post("/verify")
     async def verify() -> dict[str, Any]:

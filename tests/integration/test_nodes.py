@@ -381,3 +381,28 @@ packages:
             "a/in.txt": "in\n",
         },
     )
+
+
+def test_the_owner_says_where_cache_and_builds_go(buildnet: CommandLine, tmp_path: Path) -> None:
+    root = _workspace(tmp_path, "pwd > out.txt")
+    for name in ("cache", "builds"):
+        write_files(tmp_path / name, {"mine.txt": "stays"})
+    config = {
+        "resource_limits": {
+            "cpu": {"max_cores": 1},
+            "storage": [
+                {"path": str(tmp_path / "cache"), "max_gb": 1, "purpose": "cache"},
+                {"path": str(tmp_path / "builds"), "purpose": "builds"},
+            ],
+        }
+    }
+    write_files(buildnet.home, {"node.yaml": json.dumps(config)})
+    buildnet.start()
+    buildnet.build(root)
+    assert (root / "a/out.txt").read_text().startswith(str(tmp_path / "builds"))
+    stats = buildnet("cache", "stats", "--json").data
+    assert (stats["capacity_bytes"], stats["actions"]) == (1024**3, 1)
+    assert (tmp_path / "cache/buildnet-store/index.db").is_file()
+    assert (tmp_path / "builds/mine.txt").read_text() == "stays"
+    assert buildnet("node", "status", "--json").data["slots"] == 1
+    assert buildnet("pool", "status", "--json").data["aggregate"]["total_cpu_cores"] == 1

@@ -88,7 +88,7 @@ def test_defaults(tmp_path: Path) -> None:
     config = load_config(tmp_path / "missing.yaml")
     assert config == NodeConfig() == parse_config("", "x") == parse_config("workers:\n", "x")
     assert (config.network.listen_address, config.network.listen_port) == ("0.0.0.0", 80)
-    assert (config.cache.max_bytes, config.cache.min_free_bytes) == (20 * 1024**3, 1024**3)
+    assert config.cache.max_bytes == 20 * 1024**3
     assert (config.workers.max, config.workers.timeout) == (None, 1800.0)
     assert config.workers.output_limit == 64 * 1024**2
     assert (config.log.level, config.log.format) == ("info", "auto")
