@@ -186,6 +186,8 @@ class Builder:
         if error is not None and status is Status.SUCCEEDED:
             status = Status.FAILED
         build.close(status, duration_ms, error.as_dict() if error else None)
+        if not self.running():
+            await asyncio.to_thread(self._staged.tidy)
         if build.workspace.install is not None:
             await self.forget_dependencies(keep=TREES_KEPT)
 

@@ -24,12 +24,14 @@ from buildnet.node.execute.process import OUTPUT_LIMIT_BYTES, ProcessOutcome, ru
 from buildnet.node.execute.process_tree import ACTION_VARIABLE
 from buildnet.node.execute.removal import remove_tree
 from buildnet.node.execute.staging import SOURCE_EPOCH_NS, staged
+from buildnet.node.execute.trash import Trash
 from buildnet.node.store.files import RACY_NS
 from buildnet.node.store.holds import BlobAccess
 from buildnet.pool.tree import DirectoryTree, FileEntry
 
 logger = logging.getLogger(__name__)
 
+TRASH_FOLDER = ".trash"
 OnOutput = Callable[[bytes], None]
 
 
@@ -116,6 +118,11 @@ class StagedExecutor:
                 remove_tree(left)
             except OSError as error:
                 logger.warning("%s can't be removed: %s", left, error)
+        self._trash = Trash(work / TRASH_FOLDER)
+
+    def tidy(self) -> None:
+        """Remove the stages of actions that have ended; for when there is time. Blocks."""
+        self._trash.empty()
 
     def execute(
         self, request: ExecutionRequest, hold: BlobAccess, on_output: OnOutput, cancel: CancelToken
@@ -132,6 +139,7 @@ class StagedExecutor:
                 mounts=request.mounts,
                 outputs=declared,
                 working_directory=request.working_directory,
+                remove=self._trash.throw,
             ) as stage,
         ):
             private = {"HOME": str(stage.home), "TMPDIR": str(stage.temporary)}

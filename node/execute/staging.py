@@ -14,7 +14,7 @@ copies, never hard links: no action can alter the store.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +67,9 @@ def staged(
     mounts: Iterable[Mount] = (),
     outputs: DeclaredOutputs | None = None,
     working_directory: str = "",
+    remove: Callable[[Path], None] = discard,
 ) -> Iterator[Stage]:
-    """Make the action's stage anew and remove it afterwards.
+    """Make the action's stage anew and ``remove`` it afterwards.
 
     Parents of plain outputs and the working directory are made, outputs are not.
 
@@ -88,7 +89,7 @@ def staged(
             ) from error
         yield stage
     finally:
-        discard(stage.directory)
+        remove(stage.directory)
 
 
 def _make(
