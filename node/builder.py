@@ -171,15 +171,17 @@ class Builder:
                 build.progress.tell({"type": "waiting", "for": "another build of this workspace"})
             async with opened.lock:
                 status = await self._perform_alone(build, opened, tasks)
-        except BuildNetError as failure:
-            error = failure
         except Exception as failure:
-            _log.exception("build %s broke off", build.id)
-            error = BuildNetError(
-                "the build broke off",
-                cause=f"{type(failure).__name__}: {failure}",
-                hint="the node's log has the details: buildnet logs",
-            )
+            cause = _first_cause(failure)
+            if isinstance(cause, BuildNetError):
+                error = cause
+            else:
+                _log.exception("build %s broke off", build.id)
+                error = BuildNetError(
+                    "the build broke off",
+                    cause=f"{type(cause).__name__}: {cause}",
+                    hint="the node's log has the details; please report it",
+                )
         duration_ms = (time.monotonic() - started) * 1000
         if not build.request.dry_run:
             error = await self._record_end(build, status, duration_ms, error) or error
@@ -207,6 +209,7 @@ class Builder:
                 store=self._store,
                 hold=hold,
                 toolchain=self._toolchain,
+                outputs=opened.outputs,
                 inherited=request.environment,
                 isolation=_ISOLATION,
                 source_epoch_s=SOURCE_EPOCH_S,
@@ -319,3 +322,10 @@ class Builder:
                 hint="free room on the volume of the data directory and build again",
             )
         return None
+
+
+def _first_cause(failure: BaseException) -> BaseException:
+    """Return what went wrong first inside the groups that task groups raise."""
+    while isinstance(failure, BaseExceptionGroup):
+        failure = failure.exceptions[0]
+    return failure

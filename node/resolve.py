@@ -20,9 +20,10 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.node.platform import platform_properties
 from buildnet.node.sources import SourceReader
 from buildnet.node.store import ActionRecord, Hold, LastRun, MissingBlobError, Store
-from buildnet.node.toolchain import Toolchain
+from buildnet.node.toolchain import Tool, Toolchain
 from buildnet.pool.action import Action, ActionSpec, encode_action
 from buildnet.pool.explain import changes_between
+from buildnet.pool.glob import Patterns
 from buildnet.pool.result import DecodedResult, MalformedResultError, decode_result
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, merge_trees
 from buildnet.pool.workspace import Task, TaskId, Workspace
@@ -90,18 +91,17 @@ class Resolver:
     store: Store
     hold: Hold
     toolchain: Toolchain
+    outputs: Patterns
     inherited: Mapping[str, str]
     isolation: str
     source_epoch_s: int
     force: bool = False
     dependencies: InstalledKey | None = None
-    _outputs: tuple[str, ...] = field(init=False)
+    _tools: dict[str, Tool] = field(default_factory=dict)
+    _first_words: dict[tuple[str, tuple[str, ...]], Tool | None] = field(default_factory=dict)
     _visible: dict[TaskId, _Visible] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _sources: dict[TaskId, DirectoryTree] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._outputs = self.workspace.outputs
 
     def prepare(self, task: Task) -> Prepared:
         """Return the task's action and the result that exists for it.
@@ -115,7 +115,7 @@ class Resolver:
     def _prepare(self, task: Task) -> Prepared:
         below = [self._visible[dependency] for dependency in task.depends_on]
         sources = self.reader.tree(
-            task.sources, task.path if task.default_sources else None, self._outputs
+            task.sources, task.path if task.default_sources else None, self.outputs
         )
         if sources.unmatched and not task.default_sources:
             raise SourceError(
@@ -143,17 +143,17 @@ class Resolver:
             tree = tree.merged(self._sources[task.id])
         if task.exports:
             with self._lock:
-                exported = self.reader.tree(task.exports, None, self._outputs)
+                exported = self.reader.tree(task.exports, None, self.outputs)
             tree = tree.merged(exported.tree)
         below = merge_trees(self._visible[each].tree for each in task.depends_on)
         self._visible[task.id] = _Visible(below.merged(tree), skipped=tier is Tier.INSTANT_SKIP)
 
     def _with_action(self, task: Task, inputs: DirectoryTree) -> Prepared:
-        tools = [self.toolchain.tool(name) for name in task.tools]
+        tools = [self._tool(name) for name in task.tools]
         isolation = task.isolation or self.isolation
         platform = {**platform_properties(), "isolation": isolation}
         platform.update({f"tool:{tool.name}": tool.identity for tool in tools})
-        first = self.toolchain.first_word(task.command or "", tools)
+        first = self._first_word(task.command or "", task.tools, tools)
         if first is not None:
             platform[f"tool:{first.name}"] = first.identity
         if task.network:
@@ -179,6 +179,18 @@ class Resolver:
             action,
             {"PATH": self.toolchain.search_path(tools), **environment},
         )
+
+    def _tool(self, name: str) -> Tool:
+        """Return a tool as it was when this build first asked for it."""
+        if name not in self._tools:
+            self._tools[name] = self.toolchain.tool(name)
+        return self._tools[name]
+
+    def _first_word(self, command: str, names: tuple[str, ...], tools: list[Tool]) -> Tool | None:
+        key = (command, names)
+        if key not in self._first_words:
+            self._first_words[key] = self.toolchain.first_word(command, tools)
+        return self._first_words[key]
 
     def _find_result(self, prepared: Prepared, skipped: bool) -> Prepared:
         task, action = prepared.task, prepared.action

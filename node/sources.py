@@ -44,6 +44,11 @@ class SourceSet:
     unmatched: tuple[str, ...]
 
 
+def outputs_excluded(outputs: Sequence[str]) -> Patterns:
+    """Compile a workspace's outputs for :meth:`SourceReader.tree`, to be kept between builds."""
+    return Patterns(outputs, reach_below=True)
+
+
 class SourceReader:
     """Reads sources of one workspace during one build. For one thread at a time.
 
@@ -74,7 +79,7 @@ class SourceReader:
         self,
         patterns: Sequence[str],
         default_sources: str | None = None,
-        exclude: Sequence[str] = (),
+        exclude: Sequence[str] | Patterns = (),
     ) -> SourceSet:
         """Return the files that ``patterns`` match.
 
@@ -82,7 +87,8 @@ class SourceReader:
             patterns: relative to the root; ``!pattern`` excludes.
             default_sources: a directory (``""`` is the root) of which all files count too that
                 .gitignore does not name; None: only the patterns.
-            exclude: outputs; neither they nor what is below them is a source.
+            exclude: outputs, or :func:`outputs_excluded` of them; neither they nor what is below
+                them is a source.
 
         Raises:
             SourceError: a file that cannot be a source: a device, a name that is not UTF-8, a
@@ -96,11 +102,13 @@ class SourceReader:
             known = self._sets[key] = self._read(wanted, default_sources, outputs)
         return known
 
-    def _exclusion(self, exclude: Sequence[str]) -> Patterns:
+    def _exclusion(self, exclude: Sequence[str] | Patterns) -> Patterns:
         """Return the outputs compiled. By identity: they are thousands, the same for all tasks."""
+        if isinstance(exclude, Patterns):
+            return exclude
         known = self._exclusions.get(id(exclude))
         if known is None:
-            known = (exclude, Patterns(exclude, reach_below=True))
+            known = (exclude, outputs_excluded(exclude))
             self._exclusions[id(exclude)] = known
         return known[1]
 

@@ -11,6 +11,8 @@ from blake3 import blake3
 
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.source_ignore import IgnoreRules
+from buildnet.node.sources import outputs_excluded
+from buildnet.pool.glob import Patterns
 from buildnet.pool.workspace import TaskId, Workspace, find_root, load_workspace
 
 Stamp = tuple[tuple[int, int, int] | None, ...]
@@ -23,6 +25,8 @@ class OpenWorkspace:
     id: str
     definition: Workspace
     stamp: Stamp
+    outputs: Patterns
+    """The outputs of all tasks, which are no sources."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     ignore_rules: IgnoreRules = field(default_factory=IgnoreRules)
     durations_ms: dict[TaskId, float] = field(default_factory=dict)
@@ -53,8 +57,10 @@ class Workspaces:
         stamp = _stamp(definition)
         if opened is None:
             name = blake3(os.fsencode(root)).hexdigest(16)
-            return self._open.setdefault(root, OpenWorkspace(name, definition, stamp))
+            outputs = outputs_excluded(definition.outputs)
+            return self._open.setdefault(root, OpenWorkspace(name, definition, stamp, outputs))
         opened.definition, opened.stamp = definition, stamp
+        opened.outputs = outputs_excluded(definition.outputs)
         return opened
 
 
