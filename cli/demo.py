@@ -37,7 +37,10 @@ def demo(
         workspace = keep.absolute() if keep else Path(directory) / _EXAMPLE
         ignore = shutil.ignore_patterns("dist", "__pycache__", "node_modules")
         shutil.copytree(example, workspace, ignore=ignore)
-        raise typer.Exit(_show(workspace, Path(directory) / "home"))
+        code = _show(workspace, Path(directory) / "home")
+        if keep is not None:
+            note(settings(), f"the workspace and its outputs are in {keep}")
+    raise typer.Exit(code)
 
 
 def _show(workspace: Path, home: Path) -> int:
@@ -73,5 +76,5 @@ def _show(workspace: Path, home: Path) -> int:
     finally:
         client.post("/api/node/stop")
     wait_for_end(runtime.pid)
-    step("6. the node has stopped" + (f"; the outputs are in {workspace}" if code == 0 else ""))
+    step("6. the node has stopped")
     return code

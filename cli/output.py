@@ -121,5 +121,10 @@ def duration_text(milliseconds: float | None) -> str:
 
 
 def age_text(seconds: float | None) -> str:
-    """Return how long ago something was measured."""
-    return UNKNOWN if seconds is None else f"{duration_text(max(0.0, seconds) * 1000)} ago"
+    """Return how long ago something was, in the largest unit alone."""
+    if seconds is None:
+        return UNKNOWN
+    for unit, length_s in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length_s:
+            return f"{int(seconds // length_s)} {unit} ago"
+    return f"{max(0.0, seconds):.0f} s ago" if seconds >= 1 else "just now"

@@ -9,6 +9,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from buildnet import __version__
 from buildnet.cli.client import Client, NodeUnreachableError
 from buildnet.cli.output import note
 from buildnet.cli.settings import Settings
@@ -86,7 +87,14 @@ def ensure_node(settings: Settings) -> Client:
     if settings.node is not None:
         return client
     home = default_home()
-    if Home(home).read_runtime() is None:
+    runtime = Home(home).read_runtime()
+    if runtime is not None and runtime.version != __version__:
+        note(
+            settings,
+            f"the node that runs is BuildNet {runtime.version}, this command is {__version__}: "
+            "restart it with buildnet node stop",
+        )
+    if runtime is None:
         note(settings, "no node runs here: starting one (buildnet node stop ends it)")
         try:
             start_detached(home, any_port=True)

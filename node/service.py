@@ -62,6 +62,7 @@ class NodeService:
 
     async def watch_host(self) -> None:
         """Scan now and then, and measure how busy the host is, for as long as the node runs."""
+        await self.measure()  # the first one only starts the clock of what follows
         next_scan = time.monotonic()
         while True:
             if time.monotonic() >= next_scan:

@@ -68,4 +68,6 @@ def test_figures_for_people() -> None:
     assert bytes_text(None) == "unknown"
     assert duration_text(12.3) == "12 ms"
     assert duration_text(61_000) == "1 min 1 s"
-    assert age_text(0.5) == "500 ms ago"
+    assert age_text(0.5) == "just now"
+    assert age_text(59.4) == "59 s ago"
+    assert age_text(7300) == "2 h ago"
