@@ -103,7 +103,7 @@ class NodeService:
     async def nodes(self) -> list[NodeState]:
         """Return the nodes of the pool as this node knows them; waits for the first scan."""
         await self.scanned.wait()
-        if self.utilization is None:
+        if self.utilization is None or self.utilization.cpu_percent is None:
             await self.measure()
         assert self.utilization is not None
         running = self.builder.actions_running
