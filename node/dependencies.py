@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from buildnet.mesh.digest import Digest
 from buildnet.node.execute.executor import ExecutionRequest, Executor
 from buildnet.node.execute.mounts import Mount
 from buildnet.node.execute.trees import UnpackedTrees
+from buildnet.node.install_inputs import install_inputs
 from buildnet.node.lockfiles import installed_matches
 from buildnet.node.platform import platform_properties
 from buildnet.node.resolve import Prepared, Tier, decode_record
@@ -48,6 +50,7 @@ class InstalledDependencies:
     inherited: Mapping[str, str]
     downloads: Path
     _action: Action | None = field(default=None)
+    _made: Mapping[Digest, bytes] = field(default_factory=dict)
     _mounts: tuple[Mount, ...] = field(default=())
 
     @property
@@ -83,6 +86,8 @@ class InstalledDependencies:
         record = hold.get_action(action.digest, frozenset({action.spec.platform["isolation"]}))
         found = decode_record(record, "", hold) if record is not None else None
         if found is None:
+            for data in self._made.values():
+                hold.put(data)
             return prepared
         self.unpack(found.outputs, hold)
         return replace(prepared, tier=Tier.LOCAL_CACHE)
@@ -118,15 +123,15 @@ class InstalledDependencies:
 
     def _known_action(self) -> Action:
         if self._action is None:
-            sources = self.reader.tree(self.install_spec.inputs)
+            inputs = self.reader.tree(self.install_spec.inputs).tree
+            if not self.install_spec.own_scripts:
+                inputs, self._made = install_inputs(self.root, inputs)
             tools = [self.toolchain.tool(name) for name in self._tools()]
             platform = {**platform_properties(), "isolation": self.executor.isolation}
             platform.update({f"tool:{tool.name}": tool.identity for tool in tools})
             platform["network"] = "allowed"
             self._action = encode_action(
-                ActionSpec(
-                    self.install_spec.command, "", {}, self._outputs(), platform, sources.tree
-                )
+                ActionSpec(self.install_spec.command, "", {}, self._outputs(), platform, inputs)
             )
         return self._action
 
@@ -149,10 +154,18 @@ class InstalledDependencies:
             "PATH": self.toolchain.search_path(tools),
             "LANG": "C.UTF-8",
             "CI": "true",  # no questions, no spinner
-            "NPM_CONFIG_CACHE": str(self.downloads / "npm"),
-            "YARN_CACHE_FOLDER": str(self.downloads / "yarn"),
-            "npm_config_store_dir": str(self.downloads / "pnpm"),
+            **self._download_cache(),
         }
+
+    def _download_cache(self) -> dict[str, str]:
+        manager = self.install_spec.manager
+        place = str(self.downloads / manager)
+        match manager:
+            case "npm":
+                return {"NPM_CONFIG_CACHE": place}
+            case "yarn":
+                return {"YARN_CACHE_FOLDER": place}
+        return {"npm_config_store_dir": place}  # npm warns of this one
 
     def _mounts_in(self, base: Path) -> tuple[Mount, ...]:
         paths = [f"{root}/node_modules".lstrip("/") for root in self.install_spec.roots]

@@ -140,6 +140,8 @@ class Install:
     lock_file: str
     roots: tuple[str, ...]
     """Directories that may hold a ``node_modules``: ``""`` and each package's path."""
+    own_scripts: bool = False
+    """True: scripts of the workspace's own manifests run too; else only those of packages."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 from buildnet.pool.detect.directory import Files, MemberPaths
 from buildnet.pool.detect.install import describe_install, package_manager
 from buildnet.pool.detect.links import dependencies_between
+from buildnet.pool.detect.local import local_dependencies
 from buildnet.pool.detect.manifest import MANIFEST, Manifest, read_manifest
 from buildnet.pool.detect.members import Members, member_patterns, read_members
 from buildnet.pool.detect.outputs import detect_outputs
@@ -83,7 +84,10 @@ class _Detection:
         self._members = members
         self._files = Files(root)
         self._notes: list[str] = []
-        self._shared = root_configuration(self._files)
+        self._shared = (
+            *root_configuration(self._files),
+            *(one.as_source(root) for one in local_dependencies(root, members)),
+        )
         self._manager = package_manager(root, members)
         self._paths = MemberPaths(member.path for member in members.members)
         self._by_name = {member.name: member.path for member in members.members}

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from buildnet.pool.detect.install_manifest import scripts_left_out
+from buildnet.pool.detect.local import local_dependencies
 from buildnet.pool.detect.manifest import MANIFEST
 from buildnet.pool.detect.members import PNPM_FILE, Members, read_members
 from buildnet.pool.workspace import Install, WorkspaceError
@@ -18,7 +20,6 @@ LOCK_FILES = {
 }
 _SETTINGS = (".npmrc", ".yarnrc", ".yarnrc.yml", PNPM_FILE, ".pnpmfile.cjs", ".pnpmfile.mjs")
 _DIRECTORIES = ("patches", ".yarn/patches", ".yarn/plugins", ".yarn/releases")
-_OWN_SCRIPTS = ("preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare")
 _FIELD = re.compile(r"(npm|yarn|pnpm)(?:@\^?v?(\d+))?")
 
 
@@ -71,43 +72,44 @@ def describe_install(
         return InstallDescription(None, (note,) if needed else (), files)
     if not asked and not _third_party(members):
         return InstallDescription(None, (), files)
-    scripted = sorted(
+    left_out = sorted(
         f"{one.path or '.'}: {name}"
         for one in (members.root, *members.members)
-        for name in _OWN_SCRIPTS
-        if name in one.scripts
+        for name in scripts_left_out(one.scripts)
     )
     paths = [one.path for one in members.members]
     manifests = [MANIFEST, *(f"{path}/{MANIFEST}" for path in paths)]
     settings = [one for one in _SETTINGS if (root / one).is_file()]
     directories = [f"{one}/**" for one in _DIRECTORIES if _holds_files(root / one)]
+    locals_ = [one.as_input(root, manager) for one in local_dependencies(root, members)]
+    usual = _command(root, manager, lock_file, members)
     install = Install(
         manager=manager,
-        command=command or _command(root, manager, lock_file, members, bool(scripted)),
-        inputs=(lock_file, *manifests, *settings, *directories),
+        command=command or usual,
+        inputs=tuple(dict.fromkeys((lock_file, *manifests, *settings, *directories, *locals_))),
         lock_file=lock_file,
         roots=("", *paths),
+        own_scripts=command not in {None, usual},
     )
     notes: tuple[str, ...] = ()
-    if scripted and not command:
-        shown = ", ".join(scripted[:3]) + (" and more" if len(scripted) > 3 else "")
+    if left_out and not install.own_scripts:
+        shown = ", ".join(left_out[:3]) + (" and more" if len(left_out) > 3 else "")
         notes = (
-            f"install runs without scripts, because the workspace's own ({shown}) need files that "
-            "installing does not see; install.command changes that",
+            f"installing runs the scripts of third-party packages, but not the workspace's own "
+            f"({shown}): they may need files that installing does not see; with an install.command "
+            "they run",
         )
     return InstallDescription(install, notes, files)
 
 
-def _command(root: Path, manager: str, lock_file: str, members: Members, scripted: bool) -> str:
-    quiet = " --ignore-scripts" if scripted else ""
+def _command(root: Path, manager: str, lock_file: str, members: Members) -> str:
     if manager == "npm":
-        return f"npm ci --no-audit --no-fund{quiet}"
+        return "npm ci --no-audit --no-fund"
     if manager == "pnpm":
-        return f"pnpm install --frozen-lockfile{quiet}"
+        return "pnpm install --frozen-lockfile"
     if is_berry(root, lock_file, members):
-        # Berry has no flag for the scripts of workspaces alone; --mode leaves out all builds.
-        return "yarn install --immutable" + (" --mode=skip-build" if scripted else "")
-    return f"yarn install --frozen-lockfile --non-interactive{quiet}"
+        return "yarn install --immutable"
+    return "yarn install --frozen-lockfile --non-interactive"
 
 
 def is_berry(root: Path, lock_file: str, members: Members) -> bool:

@@ -223,13 +223,43 @@ def test_no_lock_file_is_noted(make: Make) -> None:
     assert "npm install" in workspace.notes[0] + workspace.notes[1]
 
 
-def test_scripts_of_the_workspace_keep_install_without_scripts(make: Make) -> None:
+def test_own_install_scripts_are_left_out_and_noted(make: Make) -> None:
     manifest = package("a", dependencies={"x": "1"})
-    manifest["scripts"]["prepare"] = "husky"
+    manifest["scripts"] |= {"prepare": "husky", "postinstall": "patch-package"}
     workspace = detected(make({"package.json": manifest, **LOCK}))
     assert workspace.install is not None
-    assert workspace.install.command.endswith("--ignore-scripts")
-    assert any("install runs without scripts" in note for note in workspace.notes)
+    assert not workspace.install.own_scripts
+    (note,) = [note for note in workspace.notes if "not the workspace's own" in note]
+    assert "(.: prepare)" in note
+
+
+def test_dependencies_that_lie_in_the_repository(make: Make) -> None:
+    manifest = package(
+        "a", devDependencies={"h": "link:helpers", "p": "file:./pack", "t": "file:t.tgz", "x": "1"}
+    )
+    manifest["workspaces"] = ["b"]
+    root = make(
+        {
+            "package.json": manifest,
+            "b/package.json": package("b", dependencies={"gone": "link:../gone", "b": "file:../b"}),
+            "helpers/package.json": package("h"),
+            "pack/package.json": package("p"),
+            "t.tgz": "",
+            "pnpm-lock.yaml": "",
+        }
+    )
+    workspace = detected(root)
+    assert workspace.install is not None
+    assert workspace.install.inputs == (
+        "pnpm-lock.yaml", "package.json", "b/package.json", "helpers/package.json", "pack/**",
+        "t.tgz",
+    )  # fmt: skip
+    assert {"helpers/**", "pack/**", "t.tgz"} <= set(build_of(workspace, "b").sources)
+    make({"package-lock.json": "{}"})
+    (root / "pnpm-lock.yaml").unlink()
+    install = detected(root).install
+    assert install is not None
+    assert "pack/package.json" in install.inputs  # npm makes a link of it
 
 
 def test_a_circle_of_dev_dependencies_is_opened(make: Make) -> None:
