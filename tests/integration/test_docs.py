@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import pkgutil
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +22,7 @@ import buildnet
 from buildnet.cli.commands import app
 from buildnet.cli.reference import GENERAL_OPTIONS, PAGES, commands
 from buildnet.cli.settings import split_arguments
+from buildnet.cli.testing import CommandLine
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.config import parse_config
 from buildnet.pool.detect.install import LOCK_FILES
@@ -188,6 +192,43 @@ def test_every_page_can_be_reached_from_the_index() -> None:
         targets = (one.partition("#")[0] for one in _LINK.findall(without_code(page)))
         waiting += [(page.parent / one).resolve() for one in targets if one.endswith(".md")]
     assert seen == set(DOCUMENTS)
+
+
+def plain(text: str) -> list[str]:
+    """Return the lines without what differs from run to run: durations and ids."""
+    text = re.sub(r"\b\d+(?:\.\d+)? (?:ms|s)\b", "<time>", text)
+    return re.sub(r"build [0-9a-f]{12}\b", "build <id>", text).splitlines()
+
+
+def test_the_quickstart_does_what_it_shows(node: CommandLine, tmp_path: Path) -> None:
+    """The workspace of one's own, step by step, up to where the reader is asked to edit."""
+    text = (DOCS / "quickstart.md").read_text()
+    begin = text.index("## A workspace of your own")
+    steps: list[str] = []
+    expected: list[str] = []
+    for match in _FENCE.finditer(text, begin, text.index("Now let `page` read", begin)):
+        if match["info"] == "console":
+            for line in match["text"].splitlines():
+                if line.startswith("$ "):
+                    steps.append(line.removeprefix("$ "))
+                else:
+                    expected += plain(line)
+        else:
+            steps.append(f"cat > buildnet.yaml <<'END'\n{match['text']}END")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{node.environment['PATH']}"
+    done = subprocess.run(
+        ["/bin/sh", "-e", "-c", "\n".join(steps)],
+        cwd=tmp_path,
+        env={**node.environment, "PATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert plain(done.stdout) == expected
+    assert done.returncode == 0
 
 
 def error_codes() -> Iterator[str]:
