@@ -18,7 +18,7 @@ from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.collection import Collector, IsNew
 from buildnet.node.execute.declared import DeclaredOutputs
 from buildnet.node.execute.errors import full_disk_reported
-from buildnet.node.execute.hints import LOG_TAIL_BYTES, hints_of_failure
+from buildnet.node.execute.hints import LOG_TAIL_BYTES, hint_of_undeclared, hints_of_failure
 from buildnet.node.execute.mounts import Mount
 from buildnet.node.execute.process import OUTPUT_LIMIT_BYTES, ProcessOutcome, run_process
 from buildnet.node.execute.process_tree import ACTION_VARIABLE
@@ -274,7 +274,8 @@ def _conclude(
     undeclared = () if in_place else collector.undeclared()
     if outputs is not None and request.on_collected is not None:
         request.on_collected(root)
-    return Execution(outcome, stored_log, outputs, missing, undeclared)
+    hints = (hint_of_undeclared(undeclared),) if undeclared else ()
+    return Execution(outcome, stored_log, outputs, missing, undeclared, hints)
 
 
 def _hints(

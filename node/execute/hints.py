@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 HINTS_AT_MOST = 5
@@ -12,6 +12,7 @@ LOG_TAIL_BYTES = 64 << 10
 
 _CANDIDATES_AT_MOST = 300
 _DIRECTORIES_AT_MOST = 20
+_UNDECLARED_SHOWN = 3
 _COMPLAINT = re.compile(
     r"no such file|not found|cannot find|can't find|can ?not open|can't open|cannot open|enoent"
     r"|does not exist|doesn't exist|could not (?:open|find|read|load|resolve)|unable to"
@@ -44,6 +45,13 @@ def hints_of_failure(
             for path in undeclared_inputs(log_tail, stage_root, working_directory, workspace)
         )
     return tuple(hints[:HINTS_AT_MOST])
+
+
+def hint_of_undeclared(paths: Sequence[str]) -> str:
+    """Return what to do about files that a command wrote besides its outputs."""
+    shown = ", ".join(paths[:_UNDECLARED_SHOWN])
+    more = " and others" if len(paths) > _UNDECLARED_SHOWN else ""
+    return f"it wrote {shown}{more}, which no output covers, so that is not kept: add it to outputs"
 
 
 def undeclared_inputs(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 from buildnet.pool.detect.directory import Files, is_below, resolved
@@ -35,6 +35,10 @@ _BUILDERS = {
     "ng-packagr": ("dist",),
     "preconstruct build": ("dist",),
 }
+_PAPERS = re.compile(
+    r"(?:licen[cs]e|notice|readme|changelog|changes|history|authors|copying|patents)(?:-\w+)?",
+    re.IGNORECASE,
+)
 _OUTPUT_FLAG = re.compile(
     r"(?:^|\s)(?:--(?:out-dir|outDir|outdir|out|dir|dist-dir|output-path|declarationDir)|-d)"
     r"[ =]([\w./@-]+)"
@@ -74,19 +78,15 @@ def detect_outputs(
     if named:
         return named
     path = manifest.path
-    directories: dict[str, None] = {}
-    for candidate in _named_by_manifest(manifest):
-        _add_top(directories, path, candidate)
     said: dict[str, None] = dict.fromkeys(compiled.output_directories)
     for candidate in _named_by_command(command):
         at = resolved(path, candidate)
         if at:
             said[at] = None
-    found = [
-        one
-        for one in dict.fromkeys((*directories, *said))
-        if _is_output(files, path, one, said=one in said)
-    ]
+    found: list[str] = []
+    for candidate in dict.fromkeys(_named_by_manifest(manifest)):
+        found += _first_output(files, path, candidate, said)
+    found += [one for one in said if _is_output(files, path, one, said=True)]
     # Where everything is ignored that is not listed, being ignored says nothing of a name.
     prefix = f"{path}/" if path else ""
     tells = not files.is_ignored(f"{prefix}{_NO_NAME}", directory=True)
@@ -94,31 +94,38 @@ def detect_outputs(
         at = f"{prefix}{name}"
         if at not in found and files.is_ignored(at, directory=True):
             found.append(at)
-    outputs = [f"{escape(one)}/**" for one in _outermost(found)]
+    outputs = [f"{escape(one)}/**" for one in _outermost(dict.fromkeys(found))]
     outputs += _generated_files(files, manifest)
     if compiled.keeps_state:
         outputs.append(f"{escape(path)}/*.tsbuildinfo" if path else "*.tsbuildinfo")
     return tuple(outputs)
 
 
-def _add_top(directories: dict[str, None], path: str, candidate: str) -> None:
-    """Add the directory right below the package ``path`` that holds ``candidate``."""
+def _first_output(files: Files, path: str, candidate: str, said: Container[str]) -> Iterator[str]:
+    """Yield the first directory on the way from the package to ``candidate`` that is written."""
     at = resolved(path, candidate)
-    if at is not None and is_below(at, path) and at != path:
-        top = at[len(path) :].lstrip("/").split("/")[0]
-        directories[f"{path}/{top}" if path else top] = None
+    if at is None or not is_below(at, path):
+        return
+    directory = path
+    for name in at[len(path) :].lstrip("/").split("/"):
+        directory = f"{directory}/{name}" if directory else name
+        if name in _SOURCE_NAMES:
+            return
+        if _is_output(files, path, directory, said=directory in said):
+            yield directory
+            return
 
 
 def _named_by_manifest(manifest: Manifest) -> Iterator[str]:
-    """Yield paths, relative to the package, whose first directory may be an output."""
+    """Yield directories, relative to the package, that are outputs or lie in some if built."""
     for text in _texts(manifest):
         if "/" in text.removeprefix("./"):
-            yield text.partition("*")[0]
+            yield text.partition("*")[0].rpartition("/")[0]
     listed = manifest.data.get("files")
     for one in listed if isinstance(listed, list) else ():
         if isinstance(one, str) and not one.startswith("!"):
             plain = one.lstrip("/").removeprefix("./").partition("*")[0].rstrip("/")
-            if plain and ("." not in plain or "/" in plain):
+            if plain and ("." not in plain or "/" in plain) and not _PAPERS.fullmatch(plain):
                 yield plain
 
 

@@ -160,6 +160,15 @@ def test_missing_outputs_are_told_with_what_was_written_instead(host: Host) -> N
     assert execution.outputs is None
     assert execution.missing_outputs == ("packages/a/dist", "packages/a/l")
     assert execution.undeclared == ("packages/a/build/x",)
+    (hint,) = execution.hints
+    assert hint.startswith("it wrote packages/a/build/x, which no output covers")
+
+
+def test_a_hint_names_some_of_what_is_not_kept(host: Host) -> None:
+    execution = host.run(host.request("mkdir dist; touch dist/x 1 2 3 4", None, "packages/a/dist"))
+    assert execution.outputs is not None
+    (hint,) = execution.hints
+    assert "packages/a/1, packages/a/2, packages/a/3 and others, which no" in hint
 
 
 def test_inputs_that_a_command_altered_are_told(host: Host) -> None:

@@ -348,6 +348,9 @@ def test_files_outside_of_the_package(make: Make) -> None:
         ({"a/tsconfig.json": {"compilerOptions": {"outDir": "../made/a"}}}, ("made/a/**",)),
         ({".gitignore": "/a/lib\nindex.js\n", "a/package.json": package("a", main="index.js")},
          ("a/lib/**", "a/index.js{,.map}")),
+        ({"a/package.json": package("a", exports={"./x": "./x/dist/i.js", "./y": "./src/dist/i.js"},
+                                    files=["LICENSE", "LICENSE-MIT"])},
+         ("a/x/dist/**",)),
         ({".gitignore": "/a/*\n!/a/src\n", "a/package.json": package("a", main="dist/x.js")},
          ("a/dist/**",)),
     ],
@@ -361,7 +364,9 @@ def test_what_git_tracks_is_no_output(make: Make) -> None:
     root = make(
         {
             "package.json": {"workspaces": ["a"]},
-            "a/package.json": package("a", main="lib/i.js", types="types/i.d.ts"),
+            "a/package.json": package(
+                "a", main="lib/i.js", types="types/i.d.ts", module="lib/esm/i.js", files=["LICENSE"]
+            ),
             "a/lib/i.js": "",
         }
     )
@@ -371,7 +376,7 @@ def test_what_git_tracks_is_no_output(make: Make) -> None:
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("git is not installed")
     before = build_of(detected(root), "a").outputs
-    assert before == ("a/types/**",)
+    assert before == ("a/lib/esm/**", "a/types/**")
     make({"a/types/i.d.ts": ""})  # as the build makes it
     assert build_of(detected(root), "a").outputs == before
 
