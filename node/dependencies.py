@@ -165,7 +165,14 @@ class InstalledDependencies:
                 return {"NPM_CONFIG_CACHE": place}
             case "yarn":
                 return {"YARN_CACHE_FOLDER": place}
-        return {"npm_config_store_dir": place}  # npm warns of this one
+        # pnpm 11 reads variables of its own name only; npm would warn of these. The starters of
+        # commands must not hold the path of the stage in which they were made.
+        settings = {"store_dir": place, "extend_node_path": "false"}
+        return {
+            f"{prefix}_config_{name}": value
+            for prefix in ("npm", "pnpm")
+            for name, value in settings.items()
+        }
 
     def _mounts_in(self, base: Path) -> tuple[Mount, ...]:
         paths = [f"{root}/node_modules".lstrip("/") for root in self.install_spec.roots]

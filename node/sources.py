@@ -22,6 +22,7 @@ from buildnet.node.source_ignore import IgnoreRules
 from buildnet.pool.glob import SKIPPED, Patterns, State, escape, everything, matched
 from buildnet.pool.ignore_file import IGNORE_FILE, Chain, is_ignored
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, Leaf, LinkEntry
+from buildnet.pool.workspace import WORKSPACE_FILE
 
 TEMPORARY_PREFIX = ".buildnet-"  # of outputs that are being delivered
 _DEPTH_LIMIT = 256  # as stored trees
@@ -86,7 +87,7 @@ class SourceReader:
         Args:
             patterns: relative to the root; ``!pattern`` excludes.
             default_sources: a directory (``""`` is the root) of which all files count too that
-                .gitignore does not name; None: only the patterns.
+                .gitignore does not name, but not buildnet.yaml; None: only the patterns.
             exclude: outputs, or :func:`outputs_excluded` of them; neither they nor what is below
                 them is a source.
 
@@ -309,8 +310,8 @@ class _Walk:
         entries: dict[str, Leaf | DirectoryTree] = {}
         prefix = f"{path}/" if path else ""
         for name, entry in reader.listing(path).items():
-            if name in SKIPPED:
-                continue
+            if name in SKIPPED or (name == WORKSPACE_FILE and not path):
+                continue  # what the workspace's file says is in the key already, as it matters
             below = prefix + name
             is_directory = entry.is_dir(follow_symlinks=False)
             if chain:

@@ -4,7 +4,8 @@ A mount is a real directory of symbolic links, so that tools can add to it and w
 there, while 50,000 files cost a few hundred links:
 
 - links between packages stay what they are and therefore lead to the stage's own copies,
-- scope directories (``@scope``) are directories of the same kind,
+- scope directories (``@scope``) are directories of the same kind, and so is a ``.bin`` that holds
+  commands of workspace packages, be they links (npm, yarn) or starters (pnpm),
 - caches are empty directories,
 - everything else leads to the source, by way of one link beside the stage's root: a link of less
   than 60 bytes lies in its inode, a longer one costs ten times as much to make.
@@ -25,6 +26,8 @@ from buildnet.node.execute.links import lexical_target
 
 CACHES = frozenset({".cache", ".parcel-cache", ".turbo", ".vite", ".vite-temp"})
 """Directories of ``node_modules`` that tools write to: scratch, never input or output."""
+
+_STARTER_BYTES = 16 << 10  # pnpm's are 1 to 2 KiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +96,32 @@ class _Mounting:
         if "node_modules" not in leads_to.split("/"):
             self._linked.add(there)
         self._make(target, there)
+        if directory.endswith(".bin"):
+            self._make_executable(there)
+
+    def _make_executable(self, command: str) -> None:
+        """Let a command of the stage's own be called, as package managers do when they install."""
+        place = (self._root / command).resolve()
+        if place.is_relative_to(self._root.resolve()) and place.is_file():
+            place.chmod(0o755)
 
     def _has_own_commands(self, source: Path, path: str) -> bool:
         """Whether a command of a workspace package is in a ``.bin`` directory."""
         if not self._linked:
             return False
+        # A starter finds its program by way of the directory that it was called in.
+        modules = path.removesuffix(".bin")
+        named = [f"/../{one.removeprefix(modules)}/" for one in self._linked]
         with os.scandir(source) as entries:
             for entry in entries:
-                if not entry.is_symlink():
-                    continue
-                leads_to = lexical_target(path, str(Path(entry.path).readlink())) or ""
-                if any(leads_to.startswith(package + "/") for package in self._linked):
-                    return True
+                if entry.is_symlink():
+                    leads_to = lexical_target(path, str(Path(entry.path).readlink())) or ""
+                    if any(leads_to.startswith(package + "/") for package in self._linked):
+                        return True
+                elif entry.is_file() and entry.stat().st_size <= _STARTER_BYTES:
+                    text = Path(entry.path).read_text(errors="replace")
+                    if any(one in text for one in named):
+                        return True
         return False
 
     def _lead(self, there: str) -> None:

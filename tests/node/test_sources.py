@@ -72,6 +72,13 @@ def test_patterns_choose_files(tmp_path: Path, write: Write) -> None:
     assert found.tree.find("a/src/x.ts") == FileEntry(Digest.of(b"x"))
 
 
+def test_the_workspaces_file_is_a_source_only_if_it_is_named(tmp_path: Path, write: Write) -> None:
+    write({"buildnet.yaml": "1", "x": "2", "a/buildnet.yaml": "3"})
+    reader = SourceReader(tmp_path, Table())
+    assert paths(reader.tree([], "").tree) == ["a/buildnet.yaml", "x"]
+    assert paths(reader.tree(["*"], None).tree) == ["buildnet.yaml", "x"]
+
+
 def test_a_plain_directory_means_all_below(tmp_path: Path, write: Write) -> None:
     write({"a/src/x": "1", "a/src/b/.y": "2", "a/src/node_modules/z": "3", "a/other": "4"})
     found = SourceReader(tmp_path, Table()).tree(["a/src"])
