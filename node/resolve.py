@@ -66,9 +66,10 @@ class Prepared:
 
 @dataclass(slots=True)
 class _Visible:
-    """What tasks that depend on a task see of it, itself and everything below it."""
+    """What tasks that depend on a task see of it: ``own``, and with ``transitive`` all below it."""
 
-    tree: DirectoryTree
+    own: DirectoryTree
+    below: DirectoryTree
     skipped: bool  # nothing was done for it: neither touched nor rebuilt
 
 
@@ -102,6 +103,11 @@ class Resolver:
     _visible: dict[TaskId, _Visible] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _sources: dict[TaskId, DirectoryTree] = field(default_factory=dict)
+    _goes_deep: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Gathering everything below each task costs; most workspaces name what they need.
+        self._goes_deep = any(task.transitive for task in self.workspace.tasks())
 
     def prepare(self, task: Task) -> Prepared:
         """Return the task's action and the result that exists for it.
@@ -128,7 +134,9 @@ class Resolver:
         if task.command is None:
             tier = Tier.INSTANT_SKIP if skipped else Tier.HASH_SKIP
             return Prepared(task, None, {}, tier=tier)
-        visible = merge_trees(each.tree for each in below)
+        visible = merge_trees(each.own for each in below)
+        if task.transitive:
+            visible = merge_trees((visible, *(each.below for each in below)))
         prepared = self._with_action(task, sources.tree.merged(visible))
         if self.force:
             return replace(prepared, reasons=("--force was given",))
@@ -137,16 +145,20 @@ class Resolver:
     def settle(self, prepared: Prepared) -> None:
         """Take note of a task's result, so that what depends on it can be prepared."""
         task = prepared.task
-        tier = prepared.tier
-        tree = prepared.outputs
+        own = prepared.outputs
         if task.shows_sources:
-            tree = tree.merged(self._sources[task.id])
+            own = own.merged(self._sources[task.id])
         if task.exports:
             with self._lock:
                 exported = self.reader.tree(task.exports, None, self.outputs)
-            tree = tree.merged(exported.tree)
-        below = merge_trees(self._visible[each].tree for each in task.depends_on)
-        self._visible[task.id] = _Visible(below.merged(tree), skipped=tier is Tier.INSTANT_SKIP)
+            own = own.merged(exported.tree)
+        needed = [self._visible[each] for each in task.depends_on]
+        if task.command is None:  # a name for other packages: who needs it needs those
+            own = merge_trees((own, *(each.own for each in needed)))
+        below = EMPTY_TREE
+        if self._goes_deep:
+            below = merge_trees(tree for each in needed for tree in (each.own, each.below))
+        self._visible[task.id] = _Visible(own, below, prepared.tier is Tier.INSTANT_SKIP)
 
     def _with_action(self, task: Task, inputs: DirectoryTree) -> Prepared:
         tools = [self._tool(name) for name in task.tools]

@@ -398,6 +398,7 @@ class _TaskReader:
             network=_first(keys.network, package.network, False),
             timeout_s=keys.timeout or package.timeout,
             isolation=keys.isolation or package.isolation,
+            transitive=_first(keys.transitive, package.transitive, False),
             dependencies_tree=tree,
             shards=shards,
         )

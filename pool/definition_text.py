@@ -131,7 +131,7 @@ def _settings(task: Task, inherited: Task) -> dict[str, Any]:
         keys["env_inherit"] = inherit
     if task.path_entries != inherited.path_entries:
         keys["path_prepend"] = [entry or "." for entry in task.path_entries]
-    for key in ("network", "isolation", "dependencies_tree"):
+    for key in ("network", "isolation", "transitive", "dependencies_tree"):
         if getattr(task, key) != getattr(inherited, key):
             keys[key] = getattr(task, key)
     if task.timeout_s != inherited.timeout_s:

@@ -115,6 +115,7 @@ class Settings(_Keys):
     network: bool | None = None
     timeout: Annotated[float | None, BeforeValidator(_seconds)] = None
     isolation: Literal["staged", "workspace"] | None = None
+    transitive: bool | None = None
     dependencies_tree: bool | None = None
 
 

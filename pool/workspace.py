@@ -103,6 +103,8 @@ class Task:
     timeout_s: float | None = None
     isolation: str | None = None
     """``staged``, ``workspace``, or None: the node's choice."""
+    transitive: bool = False
+    """True: the command sees also what its dependencies depend on, all the way down."""
     dependencies_tree: bool = False
     """True: the tree of the workspace's install action (node_modules) is mounted."""
     shards: int | str | None = None

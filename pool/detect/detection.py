@@ -218,6 +218,7 @@ class _Detection:
             tools=_tools(found.build),
             env=_environment(manifest, BUILD, found.build),
             path_entries=_path_entries(path) if lines else (),
+            transitive=bool(lines),  # a package's imports lead to the imports of what it imports
             dependencies_tree=install is not None,
         )
         tasks = {BUILD: task}

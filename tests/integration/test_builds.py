@@ -320,3 +320,50 @@ packages:
             "a/in.txt": "in\n",
         },
     )
+
+
+DEEP = """\
+workspace: deep
+packages:
+  - name: one
+    path: one
+    build_cmd: cp in.txt out.txt
+    sources: [one/in.txt]
+    outputs: [one/out.txt]
+  - name: two
+    path: two
+    build_cmd: cat ../one/out.txt in.txt > out.txt
+    dependencies: [one]
+    sources: [two/in.txt]
+    outputs: [two/out.txt]
+  - name: both
+    path: both
+    dependencies: [one, two]
+  - name: three
+    path: three
+    build_cmd: cat ../two/out.txt in.txt > out.txt; ls ..
+    dependencies: [two]
+    sources: [three/in.txt]
+    outputs: [three/out.txt]
+"""
+
+
+def test_a_command_sees_its_dependencies_and_with_transitive_theirs(
+    node: CommandLine, tmp_path: Path
+) -> None:
+    files = {f"{name}/in.txt": f"{name}\n" for name in ("one", "two", "three")}
+    root = write_files(tmp_path / "deep", {"buildnet.yaml": DEEP, "both/x": "", **files})
+    build = node.build(root)
+    seen = node("history", build["build_id"], "--log", "three").out.split()
+    assert seen == ["three", "two"]
+    text = (root / "buildnet.yaml").read_text()
+    (root / "buildnet.yaml").write_text(text + "    transitive: true\n")
+    build = node.build(root)
+    assert tiers(build)["three"] == "full"
+    seen = node("history", build["build_id"], "--log", "three").out.split()
+    assert seen == ["one", "three", "two"]
+    grouped = text.replace("dependencies: [two]", "dependencies: [both]")
+    (root / "buildnet.yaml").write_text(grouped)
+    build = node.build(root, "--force")
+    seen = node("history", build["build_id"], "--log", "three").out.split()
+    assert seen == ["both", "one", "three", "two"]
