@@ -20,7 +20,6 @@ from buildnet.cli.output import Style, duration_text, fail
 from buildnet.cli.settings import Settings
 from buildnet.mesh.errors import BuildNetError
 
-_SKIPS = frozenset({"instant-skip", "hash-skip"})
 _TIMED_OUT, _INTERRUPTED = 124, 130
 
 
@@ -49,7 +48,7 @@ def build(options: BuildOptions, settings: Settings, client: Client) -> int:
         "environment": _text_environment(),
         "actor": _user(),
     }
-    progress = _Progress(settings)
+    progress = _Progress(settings, lines=not options.explain)
     report: dict[str, Any] | None = None
     with client.stream("/api/build", body) as events, _cancelling(client, progress) as interrupted:
         for event in events:
@@ -128,7 +127,8 @@ def task_name(entry: dict[str, Any]) -> str:
 class _Progress:
     """Shows events on standard error: lines, a status line below them on a terminal, or JSON."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, lines: bool) -> None:
+        self._lines = lines  # of what ended; with --explain the report tells it
         self.build_id: str | None = None
         self._mode = settings.progress_mode(os.environ)
         # With JSON on standard output a program is reading: no lines unless asked for.
@@ -192,7 +192,7 @@ class _Progress:
         self._done += 1
         if rest := self._partial.pop(name, ""):
             self._output_line(name, rest)
-        if self._dry_run:
+        if self._dry_run or not self._lines:
             return
         mark, what = _outcome(event)
         color = {"✓": "green", "✗": "red"}.get(mark, "yellow")
@@ -218,7 +218,7 @@ def _outcome(entry: dict[str, Any]) -> tuple[str, str]:
     if entry["status"] == "succeeded":
         what = {
             "instant-skip": "up to date",
-            "hash-skip": "up to date (touched, same content)",
+            "hash-skip": "up to date (same content)",
             "local-cache": "from the cache",
             "full": "built",
         }.get(entry["tier"], entry["tier"])
@@ -263,8 +263,8 @@ def _print_report(
 def _summary(report: dict[str, Any], settings: Settings) -> str:
     counts: dict[str, int] = {}
     for entry in report["packages"]:
-        if entry["task"] == "install" and entry["tier"] in _SKIPS:
-            continue
+        if entry["task"] == "install":
+            continue  # no package; it has a line of its own
         what = entry["status"]
         if what == "succeeded":
             what = {"full": "built", "local-cache": "from the cache"}.get(

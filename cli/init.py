@@ -45,8 +45,11 @@ def init(
             )
         console.print(rows)
 
-    if dry_run:
+    if dry_run and settings().format == "table":
         print(found["yaml"], end="")
+        return
+    if dry_run:
+        show(settings(), found, table)
         return
     if settings().format == "table":
         show(settings(), found, table)

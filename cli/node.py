@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,14 @@ from buildnet.node.home import AlreadyRunningError, Home, Runtime, default_home
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+class LogFormat(StrEnum):
+    """The forms of the log."""
+
+    HUMAN = "human"
+    JSON = "json"
+
 
 app = typer.Typer(help="Start, stop and look at the node of this host.", no_args_is_help=True)
 _STOP_TIMEOUT_S = 60
@@ -39,7 +48,7 @@ def start(
         bool, typer.Option("--detach", help="Run in the background, return once it answers.")
     ] = False,
     log_format: Annotated[
-        str | None, typer.Option(help="human or json; default: human on a terminal.")
+        LogFormat | None, typer.Option(help="How to log; default: human on a terminal.")
     ] = None,
 ) -> None:
     """Start a node on this host, in the foreground or (--detach) in the background."""

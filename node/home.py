@@ -83,8 +83,8 @@ class Home:
         """
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.work.mkdir(exist_ok=True)
-            self.store.mkdir(exist_ok=True)
+            for private in (self.work, self.store):
+                private.mkdir(exist_ok=True, mode=0o700)
             with tempfile.TemporaryFile(dir=self.directory):
                 pass
         except OSError as error:

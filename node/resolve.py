@@ -45,6 +45,9 @@ class Tier(StrEnum):
     FULL = "full"
 
 
+SKIPS = frozenset({Tier.INSTANT_SKIP, Tier.HASH_SKIP})
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A task with its action and what is known of its result.
@@ -70,7 +73,7 @@ class _Visible:
 
     own: DirectoryTree
     below: DirectoryTree
-    skipped: bool  # nothing was done for it: neither touched nor rebuilt
+    skipped: bool  # its outputs stand as they stood
 
 
 class InstalledKey(Protocol):
@@ -125,7 +128,7 @@ class Resolver:
         )
         if sources.unmatched and not task.default_sources:
             raise SourceError(
-                f"{task.package}: no file matches {', '.join(map(repr, sources.unmatched))}",
+                f"no file matches {', '.join(map(repr, sources.unmatched))}",
                 hint="correct the pattern under sources in buildnet.yaml (patterns are relative "
                 "to the workspace's root), or remove it",
             )
@@ -158,7 +161,7 @@ class Resolver:
         below = EMPTY_TREE
         if self._goes_deep:
             below = merge_trees(tree for each in needed for tree in (each.own, each.below))
-        self._visible[task.id] = _Visible(own, below, prepared.tier is Tier.INSTANT_SKIP)
+        self._visible[task.id] = _Visible(own, below, prepared.tier in SKIPS)
 
     def _with_action(self, task: Task, inputs: DirectoryTree) -> Prepared:
         tools = [self._tool(name) for name in task.tools]

@@ -37,7 +37,7 @@ def read_workspace(file: Path) -> Workspace:
     """
     document = _document(file)
     if document.data is None:
-        hint = "write what is detected: buildnet init"
+        hint = "describe the packages; or remove the file, and buildnet init writes what it detects"
         raise WorkspaceError.of([Problem(file.name, 1, "the file is empty", hint)])
     keys = validate(_prepared(document), document)
     if not isinstance(keys, FileKeys):

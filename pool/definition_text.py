@@ -9,6 +9,7 @@ import yaml
 
 from buildnet.pool.detect.install import describe_install
 from buildnet.pool.workspace import BUILD, Package, Task, TaskId, Workspace
+from buildnet.pool.yaml_document import needs_quotes
 
 _HEAD = """\
 # What is built here, and from what. Paths are relative to this file's directory; a command runs in
@@ -50,6 +51,13 @@ _Dumper.add_representer(
     _Block,
     lambda dumper, block: dumper.represent_mapping(
         "tag:yaml.org,2002:map", block.items(), flow_style=False
+    ),
+)
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style="'" if needs_quotes(text) else None
     ),
 )
 

@@ -238,7 +238,7 @@ def load_workspace(root: Path) -> Workspace:
     if workspace is None:
         raise WorkspaceError(
             f"{root} holds no workspace: neither {WORKSPACE_FILE} nor one of npm, yarn or pnpm",
-            hint=f"write one: buildnet init, or see the reference of {WORKSPACE_FILE}",
+            hint=f"describe its packages in a {WORKSPACE_FILE}; see the quickstart",
         )
     return workspace
 
@@ -262,7 +262,7 @@ def find_root(start: Path) -> Path:
                 return directory
     raise WorkspaceError(
         f"no workspace at {here} or above it",
-        hint=f"run it inside a repository with a {WORKSPACE_FILE}, or write one: buildnet init",
+        hint=f"run it in a workspace, or describe one in a {WORKSPACE_FILE}; see the quickstart",
     )
 
 

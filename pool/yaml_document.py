@@ -306,6 +306,11 @@ def _bounded_int(text: str, base: int) -> int:
     return int(text, base)
 
 
+def needs_quotes(text: str) -> bool:
+    """Tell whether this text, written without quotes, would be read as something else."""
+    return any(pattern.fullmatch(text) for pattern, _ in _PLAIN)
+
+
 def _plain_scalar(text: str) -> Scalar:
     """Return what unquoted text means."""
     for pattern, convert in _PLAIN:

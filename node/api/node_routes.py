@@ -13,12 +13,14 @@ def node_routes(service: NodeService) -> APIRouter:
     """Return the routes of one node."""
     router = APIRouter(tags=["node"])
 
-    @router.api_route("/health", methods=["GET", "HEAD"])
+    @router.head("/health", include_in_schema=False)
+    @router.get("/health")
     async def health() -> dict[str, str]:
         """The process is alive."""
         return {"status": "ok"}
 
-    @router.api_route("/ready", methods=["GET", "HEAD"])
+    @router.head("/ready", include_in_schema=False)
+    @router.get("/ready")
     async def ready(response: Response) -> dict[str, str]:
         """The node answers everything: its stores are open and the host was scanned."""
         if service.stopping.is_set():

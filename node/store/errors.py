@@ -22,6 +22,7 @@ class StateError(BuildNetError):
     """A file of the data directory cannot be used; it was left as it is."""
 
     code = "STATE"
+    exit_code = 2
 
 
 class StoreFullError(BuildNetError):

@@ -98,6 +98,7 @@ def test_an_npm_workspace(make: Make) -> None:
             "npm_package_version": "1.2.3",
         },
         path_entries=("packages/core/node_modules/.bin", "node_modules/.bin"),
+        transitive=True,
         dependencies_tree=True,
     )
     assert web.command == "rm -rf dist && rollup -c"
