@@ -80,7 +80,7 @@ class InstalledDependencies:
         action = self._known_action()
         prepared = Prepared(self.task(), action, self._environment())
         spec = self.install_spec
-        if installed_matches(spec.manager, self.root, spec.lock_file):
+        if installed_matches(spec.manager, self.root, spec.lock_file, spec.roots):
             self._mounts = self._mounts_in(self.root)
             return replace(prepared, tier=Tier.INSTANT_SKIP)
         record = hold.get_action(action.digest, frozenset({action.spec.platform["isolation"]}))
@@ -164,7 +164,13 @@ class InstalledDependencies:
             case "npm":
                 return {"NPM_CONFIG_CACHE": place}
             case "yarn":
-                return {"YARN_CACHE_FOLDER": place}
+                # Yarn 2 and later: without node_modules there is nothing that could be mounted.
+                return {
+                    "YARN_CACHE_FOLDER": place,
+                    "YARN_GLOBAL_FOLDER": f"{place}/global",
+                    "YARN_NODE_LINKER": "node-modules",
+                    "YARN_ENABLE_TELEMETRY": "0",
+                }
         # pnpm 11 reads variables of its own name only; npm would warn of these. The starters of
         # commands must not hold the path of the stage in which they were made.
         settings = {"store_dir": place, "extend_node_path": "false"}
