@@ -409,7 +409,7 @@ PACKAGES = st.fixed_dictionaries(
 def test_any_package_is_written_and_read_again(tmp_path: Path, package: dict[str, object]) -> None:
     (tmp_path / "p").mkdir(exist_ok=True)
     data = {"workspace": "w", "packages": [{"name": "a", "path": "p", **package}]}
-    (tmp_path / "first.yaml").write_text(json.dumps(data), encoding="utf-8")
+    (tmp_path / "first.yaml").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
     first = read_workspace(tmp_path / "first.yaml")
     (tmp_path / "second.yaml").write_text(write_workspace(first), encoding="utf-8")
     assert read_workspace(tmp_path / "second.yaml").packages == first.packages
