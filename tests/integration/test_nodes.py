@@ -6,10 +6,12 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -406,3 +408,43 @@ def test_the_owner_says_where_cache_and_builds_go(buildnet: CommandLine, tmp_pat
     assert (tmp_path / "builds/mine.txt").read_text() == "stays"
     assert buildnet("node", "status", "--json").data["slots"] == 1
     assert buildnet("pool", "status", "--json").data["aggregate"]["total_cpu_cores"] == 1
+
+
+@pytest.fixture
+def small_volume(tmp_path: Path) -> Iterator[Path]:
+    """A volume of 16 MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=16m", "buildnet-test", str(place)]
+    if sys.platform != "linux" or shutil.which("mount") is None:
+        pytest.skip("needs Linux and mount")
+    mounted = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip(f"mounting is not permitted: {mounted.stderr.strip()}")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_is_told_and_harms_nothing(small_volume: Path, tmp_path: Path) -> None:
+    buildnet = CommandLine(small_volume / "home")
+    root = _workspace(tmp_path, "head -c $SIZE /dev/urandom > out.txt")
+    text = (root / "buildnet.yaml").read_text()
+    buildnet.start()
+    try:
+        (root / "buildnet.yaml").write_text(text + "    env: {SIZE: '1000000'}\n")
+        buildnet.build(root)
+        (root / "buildnet.yaml").write_text(text + "    env: {SIZE: '40000000'}\n")
+        report = buildnet.build(root, code=1)
+        assert report["packages"][0]["status"] == "failed"
+        assert (root / "a/out.txt").stat().st_size == 1_000_000  # as it was
+        (root / "buildnet.yaml").write_text(text + "    env: {SIZE: '10000000'}\n")
+        report = buildnet.build(root, code=1)  # fits the stage, but not stage and store
+        assert report["packages"][0]["error"]["code"] == "STORE_FULL"
+        assert report["packages"][0]["error"]["hint"]
+        (root / "buildnet.yaml").write_text(text + "    env: {SIZE: '2000000'}\n")
+        assert statuses(buildnet.build(root)) == {"a": "succeeded"}
+        assert buildnet("cache", "verify", "--json").data["damaged"] == []
+    finally:
+        buildnet("node", "stop")
