@@ -115,8 +115,9 @@ class _Mounting:
         with os.scandir(source) as entries:
             for entry in entries:
                 if entry.is_symlink():
-                    leads_to = lexical_target(path, str(Path(entry.path).readlink())) or ""
-                    if any(leads_to.startswith(package + "/") for package in self._linked):
+                    leads_to = lexical_target(path, str(Path(entry.path).readlink())) or path
+                    straight = "node_modules" not in leads_to.split("/")  # yarn's links
+                    if straight or any(leads_to.startswith(one + "/") for one in self._linked):
                         return True
                 elif entry.is_file() and entry.stat().st_size <= _STARTER_BYTES:
                     text = Path(entry.path).read_text(errors="replace")

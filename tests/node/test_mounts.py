@@ -42,8 +42,11 @@ def said_by(stage: Path, command: str) -> str:
     return subprocess.check_output([stage / "node_modules/.bin" / command], text=True)
 
 
-def test_a_linked_command_is_the_stages_and_can_be_called(stage: Path, modules: Path) -> None:
-    (modules / ".bin/tool").symlink_to("../@shop/tool/run.sh")
+@pytest.mark.parametrize("target", ["../@shop/tool/run.sh", "../../packages/tool/run.sh"])
+def test_a_linked_command_is_the_stages_and_can_be_called(
+    stage: Path, modules: Path, target: str
+) -> None:
+    (modules / ".bin/tool").symlink_to(target)
     show(Mount("node_modules", modules), stage, "mount0")
     assert said_by(stage, "tool") == "copy\n"
 
