@@ -20,8 +20,9 @@ from buildnet.node.execute.removal import remove_tree
 from buildnet.node.execute.staging import SOURCE_EPOCH_S
 from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.hooks import run_hook
-from buildnet.node.perform import Host, Performer
+from buildnet.node.perform import Performer, Workers
 from buildnet.node.resolve import Resolver
+from buildnet.node.runner import Limits, TaskRunner
 from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.sources import SourceReader
 from buildnet.node.store import Store
@@ -32,7 +33,7 @@ from buildnet.pool.graph import closure
 from buildnet.pool.workspace import TaskId, Workspace
 
 # Builds that are over are answered from memory this long; after that from the record of builds.
-FINISHED_KEPT = 64
+FINISHED_KEPT = 8
 # Installed dependency trees that stay for the next builds; each is as large as a node_modules.
 TREES_KEPT = 8
 _ISOLATION = "staged"
@@ -71,6 +72,7 @@ class Builder:
         output_limit_bytes: int,
     ) -> None:
         self.slots = slots
+        self._key = key
         self._store = store
         self._history = history
         self._toolchain = toolchain
@@ -78,14 +80,8 @@ class Builder:
         self._runners = ThreadPoolExecutor(slots, thread_name_prefix="runner")
         self._staged = StagedExecutor(work)
         self._trees = UnpackedTrees(downloads.parent / "trees")
-        self._host = Host(
-            key=key,
-            store=store,
-            runners=self._runners,
-            in_flight={},
-            default_timeout_s=timeout_s,
-            output_limit_bytes=output_limit_bytes,
-        )
+        self._workers = Workers(self._runners, {})
+        self._limits = Limits(timeout_s, output_limit_bytes)
         self._workspaces = Workspaces()
         self._builds: dict[str, RunningBuild] = {}
         self._tasks = asyncio.TaskGroup()
@@ -128,7 +124,7 @@ class Builder:
     @property
     def actions_running(self) -> int:
         """How many commands run now."""
-        return len(self._host.in_flight)
+        return len(self._workers.in_flight)
 
     def find(self, prefix: str) -> RunningBuild | None:
         """Return a running or recently finished build by its id or a unique prefix of it."""
@@ -162,7 +158,8 @@ class Builder:
     ) -> None:
         """Perform a build and record how it ended, whatever happens."""
         started = time.monotonic()
-        status, error = Status.FAILED, None
+        status = Status.FAILED
+        error: BuildNetError | None = None
         try:
             build.progress.tell({"type": "build_started", **build.summary(), "tasks": len(tasks)})
             if not build.request.dry_run:
@@ -183,10 +180,12 @@ class Builder:
                     hint="the node's log has the details; please report it",
                 )
         duration_ms = (time.monotonic() - started) * 1000
+        if error is not None:
+            status = Status.CANCELLED if build.cancelled else Status.FAILED
         if not build.request.dry_run:
-            error = await self._record_end(build, status, duration_ms, error) or error
-        if error is not None and status is Status.SUCCEEDED:
-            status = Status.FAILED
+            unrecorded = await self._record_end(build, status, duration_ms, error)
+            if unrecorded is not None:
+                status, error = Status.FAILED, error or unrecorded
         build.close(status, duration_ms, error.as_dict() if error else None)
         if not self.running():
             await asyncio.to_thread(self._staged.tidy)
@@ -217,18 +216,12 @@ class Builder:
                 dependencies=dependencies,
             )
             by_id = {task: workspace.task(task) for task in tasks}
-            build.performer = Performer(
-                host=self._host,
-                workspace_id=opened.id,
-                root=workspace.root,
-                executors={
-                    self._staged.isolation: self._staged,
-                    "workspace": WorkspaceExecutor(workspace.root),
-                },
+            performer = Performer(
+                node_id=self._key.node_id,
+                workers=self._workers,
                 tasks=by_id,
                 resolver=resolver,
                 dependencies=dependencies,
-                table=table,
                 hold=hold,
                 progress=build.progress,
                 machine=Build(
@@ -240,10 +233,27 @@ class Builder:
                 durations_ms=opened.durations_ms,
                 dry_run=request.dry_run,
             )
+            performer.runner = TaskRunner(
+                key=self._key,
+                store=self._store,
+                limits=self._limits,
+                workspace_id=opened.id,
+                root=workspace.root,
+                executors={
+                    self._staged.isolation: self._staged,
+                    "workspace": WorkspaceExecutor(workspace.root),
+                },
+                resolver=resolver,
+                dependencies=dependencies,
+                table=table,
+                hold=hold,
+                tell=performer.output_teller,
+            )
+            build.performer = performer
             if build.cancelled:
-                build.performer.cancel()
+                performer.cancel()
             await self._hook(build, "pre_build", workspace.pre_build)
-            status = await build.performer.run()
+            status = await performer.run()
             if status is Status.SUCCEEDED:
                 await self._hook(build, "post_build", workspace.post_build)
         await asyncio.to_thread(table.flush)
@@ -284,8 +294,8 @@ class Builder:
                 command,
                 build.workspace.root,
                 build.request.environment,
-                timeout_s=self._host.default_timeout_s,
-                output_limit_bytes=self._host.output_limit_bytes,
+                timeout_s=self._limits.timeout_s,
+                output_limit_bytes=self._limits.output_bytes,
                 on_output=tell,
                 cancel=cancel,
             ),

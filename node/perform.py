@@ -12,35 +12,21 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor as ThreadPool
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.identity import NodeKey
 from buildnet.node.dependencies import INSTALL, InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
-from buildnet.node.execute.delivery import deliver
-from buildnet.node.execute.executor import Execution, ExecutionRequest, Executor, OnOutput
-from buildnet.node.execute.mounts import Mount
+from buildnet.node.execute.executor import OnOutput
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
-from buildnet.node.resolve import Prepared, Resolver, Tier, isolation_of
-from buildnet.node.store import (
-    ActionRecord,
-    FileTable,
-    Hold,
-    LastRun,
-    MissingBlobError,
-    Store,
-)
+from buildnet.node.resolve import Prepared, Resolver, Tier
+from buildnet.node.runner import TaskRunner
+from buildnet.node.store import Hold, MissingBlobError
 from buildnet.pool import build as core
-from buildnet.pool.action import Action
 from buildnet.pool.build import Status
-from buildnet.pool.result import encode_result, signed_message
-from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry
+from buildnet.pool.tree import EMPTY_TREE
 from buildnet.pool.workspace import Task, TaskId
-
-OUTPUT_TAIL_BYTES = 16 * 1024
 
 
 class InstallError(BuildNetError):
@@ -50,46 +36,39 @@ class InstallError(BuildNetError):
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
-    """What a build needs of the node that performs it."""
+class Workers:
+    """The node's runner threads, and which actions run on them now, whichever build they are of."""
 
-    key: NodeKey
-    store: Store
-    runners: ThreadPool
+    threads: ThreadPool
     in_flight: dict[Digest, asyncio.Future[None]]
-    default_timeout_s: float
-    output_limit_bytes: int
 
 
 @dataclass(slots=True)
 class Performer:
     """One build at work; :meth:`run` returns its status, ``reports`` holds what became of it."""
 
-    host: Host
-    workspace_id: str
-    root: Path
-    executors: Mapping[str, Executor]
+    node_id: str
+    workers: Workers
     tasks: Mapping[TaskId, Task]
     resolver: Resolver
     dependencies: InstalledDependencies | None
-    table: FileTable
     hold: Hold
     progress: Progress
     machine: core.Build
     durations_ms: dict[TaskId, float]
     dry_run: bool = False
     reports: dict[TaskId, TaskReport] = field(default_factory=dict)
+    runner: TaskRunner = field(init=False)
     _events: asyncio.Queue[core.Event] = field(default_factory=asyncio.Queue)
     _prepared: dict[TaskId, Prepared] = field(default_factory=dict)
     _tokens: dict[TaskId, CancelToken] = field(default_factory=dict)
     _installing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
     _pending: set[TaskId] = field(default_factory=set)
-    _loop: asyncio.AbstractEventLoop = field(init=False)
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     async def run(self) -> Status:
         """Perform the build to its end."""
-        self._loop = asyncio.get_running_loop()
         self._events.put_nowait(core.Began())
         async with asyncio.TaskGroup() as group:
             while True:
@@ -166,15 +145,9 @@ class Performer:
         return outcomes
 
     def _remember(self, prepared: Prepared) -> None:
-        if prepared.tier is Tier.LOCAL_CACHE and prepared.action and not self.dry_run:
-            self._record_run(prepared.task, prepared.action, prepared.outputs)
-
-    def _record_run(self, task: Task, action: Action, outputs: DirectoryTree) -> None:
-        self.host.store.record_run(
-            self.workspace_id,
-            str(task.id),
-            LastRun(action.digest, outputs.digest, time.time()),
-        )
+        in_place = prepared.tier is Tier.LOCAL_CACHE and not prepared.undelivered
+        if in_place and prepared.action and not self.dry_run:
+            self.runner.record_run(prepared.task, prepared.action, prepared.outputs)
 
     def _found(self, task: TaskId, prepared: Prepared, duration_ms: float) -> None:
         report = self._new_report(task, Status.SUCCEEDED, prepared)
@@ -199,9 +172,7 @@ class Performer:
     async def _deliver(self, task: TaskId, prepared: Prepared, duration_ms: float) -> None:
         started = time.monotonic()
         try:
-            await asyncio.to_thread(
-                deliver, prepared.outputs, prepared.task.outputs, self.root, self.hold, self.table
-            )
+            await asyncio.to_thread(self.runner.deliver, prepared)
         except MissingBlobError as error:
             # The result can't be had after all; what was damaged has been dropped.
             reason = f"its cached result was lost: {error.message}"
@@ -218,32 +189,51 @@ class Performer:
 
     async def _execute(self, task: TaskId) -> None:
         token = self._tokens[task] = CancelToken()
-        report = self._new_report(task, Status.FAILED, self._prepared[task])
+        prepared = self._prepared[task]
+        report = self._new_report(task, Status.FAILED, prepared)
         try:
-            if self._prepared[task].task.dependencies_tree:
-                await self._install_once()
-            await self._alone(report.action, lambda: self._run_command(report, token))
+            if prepared.task.dependencies_tree:
+                await self._install_once(token)
+            await self._alone(
+                report,
+                token,
+                lambda again: self.runner.run(report, prepared, token, look_again=again),
+            )
         except BuildNetError as error:
             report.fail(error)
         if token.is_set() and report.status is Status.FAILED:
             report.status = Status.CANCELLED
+        if report.tier is Tier.FULL:
+            self.durations_ms[task] = report.duration_ms
         self._report(report)
         self._events.put_nowait(core.Executed(task, report.status is Status.SUCCEEDED))
 
-    async def _alone(self, action: Digest | None, work: Callable[[], None]) -> None:
-        """Run ``work`` on a runner thread, after any other build's run of the same action."""
-        loop = asyncio.get_running_loop()
+    async def _alone(
+        self, report: TaskReport, token: CancelToken, work: Callable[[bool], None]
+    ) -> None:
+        """Run ``work`` on a runner thread, after any other build's run of the same action; it is
+        told whether there was one. Once the token is set nothing is started."""
+        action = report.action
         assert action is not None
-        while (other := self.host.in_flight.get(action)) is not None:
+        in_flight = self.workers.in_flight
+        waited = False
+        while (other := in_flight.get(action)) is not None:
+            waited = True
             await asyncio.wait([other])
-        mine = self.host.in_flight[action] = loop.create_future()
+
+        def start() -> None:
+            if not token.is_set():
+                self._loop.call_soon_threadsafe(self._tell_started, report.task)
+                work(waited)
+
+        mine = in_flight[action] = self._loop.create_future()
         try:
-            await loop.run_in_executor(self.host.runners, work)
+            await self._loop.run_in_executor(self.workers.threads, start)
         finally:
-            del self.host.in_flight[action]
+            del in_flight[action]
             mine.set_result(None)
 
-    async def _install_once(self) -> None:
+    async def _install_once(self, token: CancelToken) -> None:
         """See that the dependency tree is there; the first command that needs it pays for it.
 
         Raises:
@@ -252,140 +242,40 @@ class Performer:
         if self.dependencies is None:
             return
         async with self._installing:
+            if token.is_set():
+                return
             if INSTALL not in self.reports:
-                async with self._resolving:
-                    prepared = await asyncio.to_thread(self.dependencies.prepare, self.hold)
-                report = self._new_report(INSTALL, Status.SUCCEEDED, prepared)
-                report.tier = prepared.tier
-                if prepared.tier is None:
-                    self._prepared[INSTALL] = prepared
-                    token = self._tokens[INSTALL] = CancelToken()
-                    await self._alone(report.action, lambda: self._install(report, token))
-                self._report(report)
+                await self._install(self.dependencies)
         if self.reports[INSTALL].status is not Status.SUCCEEDED:
             raise InstallError(
                 "the workspace's dependencies could not be installed",
                 hint="see the output of the task dependencies#install",
             )
 
-    def _install(self, report: TaskReport, token: CancelToken) -> None:
-        assert self.dependencies is not None
-        prepared = self._prepared[INSTALL]
-        assert prepared.action is not None
-        self._started(INSTALL)
-        started = time.monotonic()
-        request = self.dependencies.request(
-            self.host.default_timeout_s, self.host.output_limit_bytes
-        )
-        tell = self._output_teller(INSTALL)
-        execution = self._executed(prepared.action, request, tell, token)
-        self._take(report, execution)
-        if execution.outputs is not None:
-            self._keep(prepared.task, prepared.action, execution, execution.outputs)
-            self.dependencies.unpack(execution.outputs, self.hold)
-        report.duration_ms = (time.monotonic() - started) * 1000
-
-    def _run_command(self, report: TaskReport, token: CancelToken) -> None:
-        prepared = self._prepared[report.task]
-        task, action = prepared.task, prepared.action
-        assert action is not None
-        if token.is_set():
-            return
-        self._started(report.task)
-        started = time.monotonic()
-        request = ExecutionRequest(
-            action=action.digest,
-            command=action.spec.command,
-            working_directory=task.path,
-            environment=prepared.environment,
-            path_entries=task.path_entries,
-            inputs=action.spec.inputs,
-            mounts=self._mounts(task),
-            outputs=task.outputs,
-            timeout_s=task.timeout_s or self.host.default_timeout_s,
-            output_limit_bytes=self.host.output_limit_bytes,
-            workspace=self.root,
-        )
-        execution = self._executed(action, request, self._output_teller(report.task), token)
-        self._take(report, execution)
-        if report.status is Status.SUCCEEDED and execution.outputs is not None:
-            self._keep(task, action, execution, execution.outputs)
-            done = replace(prepared, tier=Tier.FULL, outputs=execution.outputs)
-            deliver(execution.outputs, task.outputs, self.root, self.hold, self.table)
-            self._record_run(task, action, execution.outputs)
-            self.resolver.settle(done)
-            self.durations_ms[report.task] = execution.outcome.duration_ms
-        report.duration_ms = (time.monotonic() - started) * 1000
-
-    def _executed(
-        self, action: Action, request: ExecutionRequest, tell: OnOutput, token: CancelToken
-    ) -> Execution:
-        """Run the command; if an input was lost or damaged in the store, take it in anew once."""
-        executor = self.executors[isolation_of(action)]
-        self._ingest(action)
-        try:
-            return executor.execute(request, self.hold, tell, token)
-        except MissingBlobError:
-            self._ingest(action)
-            return executor.execute(request, self.hold, tell, token)
-
-    def _mounts(self, task: Task) -> tuple[Mount, ...]:
-        if self.dependencies is None or not task.dependencies_tree:
-            return ()
-        return self.dependencies.mounts()
-
-    def _ingest(self, action: Action) -> None:
-        """See that everything the action is staged from is in the store."""
-        files = {
-            leaf.digest: path
-            for path, leaf in action.spec.inputs.leaves()
-            if isinstance(leaf, FileEntry)
-        }
-        for digest in self.hold.missing(files):
-            self.hold.put_file(self.root / files[digest], expected=digest)
-        blobs = {tree.digest: tree.encoded for tree in action.spec.inputs.directories()}
-        blobs[action.digest] = action.encoded
-        blobs[Digest.of(action.command_encoded)] = action.command_encoded
-        for digest in self.hold.missing(blobs):
-            self.hold.put(blobs[digest])
-
-    def _keep(
-        self, task: Task, action: Action, execution: Execution, outputs: DirectoryTree
-    ) -> None:
-        """Put the result into the action cache, signed by this node."""
-        result = encode_result(outputs, task.path, task.outputs, execution.log)
-        for tree in result.trees:
-            self.hold.put(tree)
-        isolation = isolation_of(action)
-        key = self.host.key
-        self.hold.put_action(
-            ActionRecord(
-                action=action.digest,
-                result=result.encoded,
-                isolation=isolation,
-                worker=key.public_key,
-                signature=key.sign(signed_message(action.digest, isolation, result.encoded)),
-                created_at=time.time(),
-                duration_ms=execution.outcome.duration_ms,
-                label=f"{self.resolver.workspace.name}/{task.package} {task.name}",
-                references=result.references,
-            )
-        )
-
-    def _take(self, report: TaskReport, execution: Execution) -> None:
-        tail = ""
-        if execution.outputs is None:
-            log = execution.log
-            offset = max(0, log.size_bytes - OUTPUT_TAIL_BYTES)
-            tail = self.hold.read(log, offset, OUTPUT_TAIL_BYTES).decode(errors="replace")
-        report.take(execution, tail)
+    async def _install(self, dependencies: InstalledDependencies) -> None:
+        token = self._tokens[INSTALL] = CancelToken()
+        async with self._resolving:
+            prepared = await asyncio.to_thread(dependencies.prepare, self.hold)
+        report = self._new_report(INSTALL, Status.FAILED, prepared)
+        if prepared.tier is not None:
+            report.status, report.tier = Status.SUCCEEDED, prepared.tier
+        else:
+            try:
+                await self._alone(
+                    report, token, lambda _: self.runner.install(report, prepared, token)
+                )
+            except BuildNetError as error:
+                report.fail(error)
+            if token.is_set() and report.status is Status.FAILED:
+                report.status = Status.CANCELLED
+        self._report(report)
 
     # Telling
 
     def _new_report(
         self, task: TaskId, status: Status, prepared: Prepared | None = None
     ) -> TaskReport:
-        return TaskReport.of(task, self.host.key.node_id, status, prepared)
+        return TaskReport.of(task, self.node_id, status, prepared)
 
     def _failed(self, task: TaskId, error: BuildNetError) -> None:
         report = self._new_report(task, Status.FAILED)
@@ -397,11 +287,11 @@ class Performer:
         self.reports[report.task] = report
         self.progress.tell({"type": "task_finished", **report.as_dict()})
 
-    def _started(self, task: TaskId) -> None:
-        event = {"type": "task_started", "name": task.package, "task": task.task}
-        self._loop.call_soon_threadsafe(self.progress.tell, event)
+    def _tell_started(self, task: TaskId) -> None:
+        self.progress.tell({"type": "task_started", "name": task.package, "task": task.task})
 
-    def _output_teller(self, task: TaskId) -> OnOutput:
+    def output_teller(self, task: TaskId) -> OnOutput:
+        """Return what takes the output of ``task`` on any thread and passes it on."""
         decode = codecs.getincrementaldecoder("utf-8")("replace").decode
 
         def tell(chunk: bytes) -> None:

@@ -35,8 +35,10 @@ class Progress:
             reader.add_output(event)
 
     def close(self) -> None:
-        """End all streams after what was told so far."""
+        """End all streams after what was told so far; who comes later gets the last event alone,
+        which tells the outcome."""
         self._over = True
+        del self._kept[:-1]
         for reader in self._readers:
             reader.wake()
 

@@ -1,0 +1,206 @@
+"""Runs one task on a runner thread: takes in its inputs, executes it, keeps what it made."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.identity import NodeKey
+from buildnet.node.dependencies import InstalledDependencies
+from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.delivery import deliver
+from buildnet.node.execute.executor import Execution, ExecutionRequest, Executor, OnOutput
+from buildnet.node.execute.mounts import Mount
+from buildnet.node.report import TaskReport
+from buildnet.node.resolve import Prepared, Resolver, Tier, decode_record, isolation_of
+from buildnet.node.store import (
+    ActionRecord,
+    FileTable,
+    Hold,
+    LastRun,
+    MissingBlobError,
+    Store,
+)
+from buildnet.pool.action import Action
+from buildnet.pool.build import Status
+from buildnet.pool.result import encode_result, signed_message
+from buildnet.pool.tree import DirectoryTree, FileEntry
+from buildnet.pool.workspace import Task, TaskId
+
+OUTPUT_TAIL_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a command may use that says nothing else itself."""
+
+    timeout_s: float
+    output_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRunner:
+    """Runs the tasks of one build. Methods block: call them on runner threads.
+
+    ``tell`` gives, for a task, what takes its output while it runs.
+    """
+
+    key: NodeKey
+    store: Store
+    limits: Limits
+    workspace_id: str
+    root: Path
+    executors: Mapping[str, Executor]
+    resolver: Resolver
+    dependencies: InstalledDependencies | None
+    table: FileTable
+    hold: Hold
+    tell: Callable[[TaskId], OnOutput]
+
+    def run(
+        self, report: TaskReport, prepared: Prepared, token: CancelToken, *, look_again: bool
+    ) -> None:
+        """Run a task's command; ``report`` takes in what came of it.
+
+        ``look_again``: another build has just run the same action, so its result may be there.
+
+        Raises:
+            BuildNetError: the command could not be run, or its result not be kept or delivered.
+        """
+        task, action = prepared.task, prepared.action
+        assert action is not None
+        started = time.monotonic()
+        if look_again and self._take_cached(report, prepared):
+            report.duration_ms = (time.monotonic() - started) * 1000
+            return
+        request = ExecutionRequest(
+            action=action.digest,
+            command=action.spec.command,
+            working_directory=task.path,
+            environment=prepared.environment,
+            path_entries=task.path_entries,
+            inputs=action.spec.inputs,
+            mounts=self._mounts(task),
+            outputs=task.outputs,
+            timeout_s=task.timeout_s or self.limits.timeout_s,
+            output_limit_bytes=self.limits.output_bytes,
+            workspace=self.root,
+        )
+        execution = self._execute(action, request, report.task, token)
+        self._take(report, execution)
+        if execution.outputs is not None and execution.input_changed:
+            report.hints += ("a source changed while the command ran: the result is not kept",)
+        elif execution.outputs is not None:
+            self._keep(task, action, execution, execution.outputs)
+            self.deliver(replace(prepared, outputs=execution.outputs))
+        if execution.outputs is not None:
+            self.resolver.settle(replace(prepared, tier=Tier.FULL, outputs=execution.outputs))
+        report.duration_ms = (time.monotonic() - started) * 1000
+
+    def install(self, report: TaskReport, prepared: Prepared, token: CancelToken) -> None:
+        """Install the workspace's dependencies; ``report`` takes in what came of it."""
+        assert self.dependencies is not None
+        assert prepared.action is not None
+        started = time.monotonic()
+        request = self.dependencies.request(self.limits.timeout_s, self.limits.output_bytes)
+        execution = self._execute(prepared.action, request, report.task, token)
+        self._take(report, execution)
+        if execution.outputs is not None:
+            self._keep(prepared.task, prepared.action, execution, execution.outputs)
+            self.dependencies.unpack(execution.outputs, self.hold)
+        report.duration_ms = (time.monotonic() - started) * 1000
+
+    def deliver(self, prepared: Prepared) -> None:
+        """Put a result's outputs into the workspace and note that they stand there."""
+        task, action = prepared.task, prepared.action
+        assert action is not None
+        deliver(prepared.outputs, task.outputs, self.root, self.hold, self.table)
+        self.record_run(task, action, prepared.outputs)
+
+    def record_run(self, task: Task, action: Action, outputs: DirectoryTree) -> None:
+        """Note that the workspace holds this action's outputs."""
+        run = LastRun(action.digest, outputs.digest, time.time())
+        self.store.record_run(self.workspace_id, str(task.id), run)
+
+    def _take_cached(self, report: TaskReport, prepared: Prepared) -> bool:
+        assert prepared.action is not None
+        accepted = frozenset({isolation_of(prepared.action)})
+        record = self.hold.get_action(prepared.action.digest, accepted)
+        found = decode_record(record, prepared.task.path, self.hold) if record else None
+        if found is None:
+            return False
+        done = replace(prepared, tier=Tier.LOCAL_CACHE, outputs=found.outputs, log=found.log)
+        try:
+            self.deliver(done)
+        except MissingBlobError:
+            return False
+        self.resolver.settle(done)
+        report.status, report.tier, report.exit_code = Status.SUCCEEDED, Tier.LOCAL_CACHE, 0
+        report.log = found.log
+        return True
+
+    def _execute(
+        self, action: Action, request: ExecutionRequest, task: TaskId, token: CancelToken
+    ) -> Execution:
+        """Run the command; if an input was lost or damaged in the store, take it in anew once."""
+        executor = self.executors[isolation_of(action)]
+        tell = self.tell(task)
+        self._ingest(action)
+        try:
+            return executor.execute(request, self.hold, tell, token)
+        except MissingBlobError:
+            self._ingest(action)
+            return executor.execute(request, self.hold, tell, token)
+
+    def _mounts(self, task: Task) -> tuple[Mount, ...]:
+        if self.dependencies is None or not task.dependencies_tree:
+            return ()
+        return self.dependencies.mounts()
+
+    def _ingest(self, action: Action) -> None:
+        """See that everything the action is staged from is in the store."""
+        files = {
+            leaf.digest: path
+            for path, leaf in action.spec.inputs.leaves()
+            if isinstance(leaf, FileEntry)
+        }
+        for digest in self.hold.missing(files):
+            self.hold.put_file(self.root / files[digest], expected=digest)
+        blobs = {tree.digest: tree.encoded for tree in action.spec.inputs.directories()}
+        blobs[action.digest] = action.encoded
+        blobs[Digest.of(action.command_encoded)] = action.command_encoded
+        for digest in self.hold.missing(blobs):
+            self.hold.put(blobs[digest])
+
+    def _keep(
+        self, task: Task, action: Action, execution: Execution, outputs: DirectoryTree
+    ) -> None:
+        """Put the result into the action cache, signed by this node."""
+        result = encode_result(outputs, task.path, task.outputs, execution.log)
+        for tree in result.trees:
+            self.hold.put(tree)
+        isolation = isolation_of(action)
+        self.hold.put_action(
+            ActionRecord(
+                action=action.digest,
+                result=result.encoded,
+                isolation=isolation,
+                worker=self.key.public_key,
+                signature=self.key.sign(signed_message(action.digest, isolation, result.encoded)),
+                created_at=time.time(),
+                duration_ms=execution.outcome.duration_ms,
+                label=f"{self.resolver.workspace.name}/{task.package} {task.name}",
+                references=result.references,
+            )
+        )
+
+    def _take(self, report: TaskReport, execution: Execution) -> None:
+        tail = ""
+        if execution.outputs is None:
+            log = execution.log
+            offset = max(0, log.size_bytes - OUTPUT_TAIL_BYTES)
+            tail = self.hold.read(log, offset, OUTPUT_TAIL_BYTES).decode(errors="replace")
+        report.take(execution, tail)
