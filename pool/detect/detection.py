@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from buildnet.pool.detect.build_script import build_script
 from buildnet.pool.detect.directory import Files, MemberPaths
 from buildnet.pool.detect.install import describe_install, package_manager
 from buildnet.pool.detect.links import dependencies_between
@@ -90,13 +91,14 @@ class _Detection:
         )
         self._manager = package_manager(root, members)
         self._paths = MemberPaths(member.path for member in members.members)
+        self._script = build_script(members.root.scripts, members.members)
         self._by_name = {member.name: member.path for member in members.members}
 
     def workspace(self) -> Workspace:
         """Return the workspace."""
         described = describe_install(self._root, manager=self._manager, members=self._members)
         manifests = self._manifests()
-        whole = not any(BUILD in manifest.scripts for manifest in manifests.values())
+        whole = not any(self._script in manifest.scripts for manifest in manifests.values())
         if whole and BUILD in self._members.root.scripts:
             packages = self._as_one(described.install)
         else:
@@ -104,7 +106,9 @@ class _Detection:
             if not manifests:
                 self._notes.append("no package has both a name and a package.json")
             elif whole:
-                self._notes.append("no package has a build script")
+                self._notes.append("no package has a build script, so there is nothing to run")
+            elif self._script != BUILD:
+                self._notes.append(f"packages are built by their script {self._script}")
             elif BUILD in self._members.root.scripts:
                 self._notes.append(
                     "the root's own build script is not run: each package's is run by itself"
@@ -182,8 +186,11 @@ class _Detection:
             for name, manifest in manifests.items()
         }
 
+    def _script_of(self, manifest: Manifest) -> str:
+        return self._script if manifest.path else BUILD
+
     def _found(self, manifest: Manifest) -> _Found:
-        build = script_line(manifest.scripts, BUILD)
+        build = script_line(manifest.scripts, self._script_of(manifest))
         if build is None:
             return _Found(manifest, None)
         compiled = compilation(self._files, manifest.path, build.command)
@@ -216,7 +223,7 @@ class _Detection:
             exports_sources=True,
             outputs=found.outputs,
             tools=_tools(found.build),
-            env=_environment(manifest, BUILD, found.build),
+            env=_environment(manifest, self._script_of(manifest), found.build),
             path_entries=_path_entries(path) if lines else (),
             transitive=bool(lines),  # a package's imports lead to the imports of what it imports
             dependencies_tree=install is not None,

@@ -217,6 +217,19 @@ def test_packages_that_the_root_builds_as_one(make: Make) -> None:
     assert "as one" in workspace.notes[0]
 
 
+def test_packages_that_another_script_builds(make: Make) -> None:
+    root = make(
+        {
+            "package.json": {"workspaces": ["*"], "scripts": {"compile": "lerna run compile"}},
+            "a/package.json": package("a", scripts={"compile": "tsc", "build": "webpack"}),
+        }
+    )
+    workspace = detected(root)
+    task = build_of(workspace, "a")
+    assert (task.command, task.env["npm_lifecycle_event"]) == ("tsc", "compile")
+    assert "packages are built by their script compile" in workspace.notes
+
+
 def test_no_lock_file_is_noted(make: Make) -> None:
     root = make({"package.json": package("a", dependencies={"x": "1"})})
     workspace = detected(root)
