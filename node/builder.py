@@ -6,11 +6,11 @@ import asyncio
 import logging
 import secrets
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from buildnet.ledger.history import History
+from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import NodeKey
 from buildnet.node.dependencies import InstalledDependencies
@@ -20,13 +20,14 @@ from buildnet.node.execute.removal import remove_tree
 from buildnet.node.execute.staging import SOURCE_EPOCH_S
 from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.hooks import run_hook
-from buildnet.node.perform import Performer, Workers
+from buildnet.node.perform import Performer
 from buildnet.node.resolve import Resolver
 from buildnet.node.runner import Limits, TaskRunner
 from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.sources import SourceReader
 from buildnet.node.store import Store
 from buildnet.node.toolchain import Toolchain
+from buildnet.node.workers import Workers, either
 from buildnet.node.workspaces import OpenWorkspace, Workspaces
 from buildnet.pool.build import Build, Status
 from buildnet.pool.graph import closure
@@ -71,16 +72,14 @@ class Builder:
         timeout_s: float,
         output_limit_bytes: int,
     ) -> None:
-        self.slots = slots
         self._key = key
         self._store = store
         self._history = history
         self._toolchain = toolchain
         self._downloads = downloads
-        self._runners = ThreadPoolExecutor(slots, thread_name_prefix="runner")
+        self._workers = Workers(slots)
         self._staged = StagedExecutor(work)
         self._trees = UnpackedTrees(downloads.parent / "trees")
-        self._workers = Workers(self._runners, {})
         self._limits = Limits(timeout_s, output_limit_bytes)
         self._workspaces = Workspaces()
         self._builds: dict[str, RunningBuild] = {}
@@ -96,7 +95,7 @@ class Builder:
         try:
             await self._tasks.__aexit__(*exception)
         finally:
-            self._runners.shutdown(wait=True)
+            self._workers.close()
 
     async def stop(self) -> None:
         """Take no more builds, cancel those that run and wait until they are recorded and told."""
@@ -124,7 +123,12 @@ class Builder:
     @property
     def actions_running(self) -> int:
         """How many commands run now."""
-        return len(self._workers.in_flight)
+        return self._workers.running
+
+    @property
+    def slots(self) -> int:
+        """How many commands run at once."""
+        return self._workers.slots
 
     def find(self, prefix: str) -> RunningBuild | None:
         """Return a running or recently finished build by its id or a unique prefix of it."""
@@ -133,7 +137,8 @@ class Builder:
 
     async def workspace(self, directory: Path) -> Workspace:
         """Return the workspace that ``directory`` lies in."""
-        return (await asyncio.to_thread(self._workspaces.find, directory)).definition
+        opened = await asyncio.to_thread(self._workspaces.find, directory)
+        return opened.definition.workspace
 
     async def start(self, request: BuildRequest) -> RunningBuild:
         """Accept a request: read the workspace, check the names, and begin.
@@ -141,11 +146,12 @@ class Builder:
         Raises:
             BuildNetError: there is no such workspace or package, or its definition is wrong.
         """
-        if self._stopping:
-            raise StoppingError("the node is stopping", hint="start it again: buildnet node start")
         opened = await asyncio.to_thread(self._workspaces.find, request.directory)
-        tasks = [task.id for task in closure(opened.definition, request.packages, request.task)]
-        build = RunningBuild(secrets.token_hex(6), opened.definition, request, time.time())
+        definition = opened.definition
+        tasks = [task.id for task in closure(definition.workspace, request.packages, request.task)]
+        if self._stopping:  # asked last: from here on nothing is waited for
+            raise StoppingError("the node is stopping", hint="start it again: buildnet node start")
+        build = RunningBuild(secrets.token_hex(6), definition, request, time.time())
         self._builds[build.id] = build
         over = [key for key, each in self._builds.items() if each.report is not None]
         for key in over[: max(0, len(over) - FINISHED_KEPT)]:
@@ -166,8 +172,13 @@ class Builder:
                 await self._record_begin(build)
             if opened.lock.locked():
                 build.progress.tell({"type": "waiting", "for": "another build of this workspace"})
-            async with opened.lock:
-                status = await self._perform_alone(build, opened, tasks)
+            if await either(opened.lock.acquire(), build.cancelled.wait()):
+                try:
+                    status = await self._perform_alone(build, opened, tasks)
+                finally:
+                    opened.lock.release()
+            else:
+                status = Status.CANCELLED
         except Exception as failure:
             cause = _first_cause(failure)
             if isinstance(cause, BuildNetError):
@@ -181,12 +192,18 @@ class Builder:
                 )
         duration_ms = (time.monotonic() - started) * 1000
         if error is not None:
-            status = Status.CANCELLED if build.cancelled else Status.FAILED
+            status = Status.CANCELLED if build.cancelled.is_set() else Status.FAILED
         if not build.request.dry_run:
             unrecorded = await self._record_end(build, status, duration_ms, error)
             if unrecorded is not None:
                 status, error = Status.FAILED, error or unrecorded
         build.close(status, duration_ms, error.as_dict() if error else None)
+        try:
+            await self._tidy(build)
+        except OSError:
+            _log.exception("what build %s left could not be removed", build.id)
+
+    async def _tidy(self, build: RunningBuild) -> None:
         if not self.running():
             await asyncio.to_thread(self._staged.tidy)
         if build.workspace.install is not None:
@@ -208,7 +225,7 @@ class Builder:
                 store=self._store,
                 hold=hold,
                 toolchain=self._toolchain,
-                outputs=opened.outputs,
+                outputs=build.definition.outputs,
                 inherited=request.environment,
                 isolation=_ISOLATION,
                 source_epoch_s=SOURCE_EPOCH_S,
@@ -250,7 +267,7 @@ class Builder:
                 tell=performer.output_teller,
             )
             build.performer = performer
-            if build.cancelled:
+            if build.cancelled.is_set():
                 performer.cancel()
             await self._hook(build, "pre_build", workspace.pre_build)
             status = await performer.run()
@@ -276,7 +293,7 @@ class Builder:
         )
 
     async def _hook(self, build: RunningBuild, name: str, command: str | None) -> None:
-        if command is None or build.request.dry_run or build.cancelled:
+        if command is None or build.request.dry_run or build.cancelled.is_set():
             return
         loop = asyncio.get_running_loop()
         cancel = CancelToken()
@@ -287,9 +304,8 @@ class Builder:
             event = {"type": "task_output", "name": name, "task": "hook", "text": text}
             loop.call_soon_threadsafe(build.progress.tell_output, event)
 
-        await loop.run_in_executor(
-            self._runners,
-            lambda: run_hook(
+        def work(waited: bool) -> None:
+            run_hook(
                 name,
                 command,
                 build.workspace.root,
@@ -298,8 +314,9 @@ class Builder:
                 output_limit_bytes=self._limits.output_bytes,
                 on_output=tell,
                 cancel=cancel,
-            ),
-        )
+            )
+
+        await self._workers.run(Digest.of(f"{build.id} {name}".encode()), cancel, work)
 
     async def _record_begin(self, build: RunningBuild) -> None:
         await self._history.begin(

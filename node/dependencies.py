@@ -16,6 +16,7 @@ from buildnet.node.execute.executor import ExecutionRequest, Executor
 from buildnet.node.execute.mounts import Mount
 from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.install_inputs import install_inputs
+from buildnet.node.installed import changed_by_hand
 from buildnet.node.lockfiles import installed_matches
 from buildnet.node.platform import platform_properties
 from buildnet.node.resolve import Prepared, Tier, decode_record
@@ -81,8 +82,12 @@ class InstalledDependencies:
         prepared = Prepared(self.task(), action, self._environment())
         spec = self.install_spec
         if installed_matches(spec.manager, self.root, spec.lock_file, spec.roots):
-            self._mounts = self._mounts_in(self.root)
-            return replace(prepared, tier=Tier.INSTANT_SKIP)
+            changed = changed_by_hand(self.root, spec.roots)
+            if changed is None:
+                self._mounts = self._mounts_in(self.root)
+                return replace(prepared, tier=Tier.INSTANT_SKIP)
+            reason = f"{changed} was changed after it was installed: a tree of its own is used"
+            prepared = replace(prepared, reasons=(reason,))
         record = hold.get_action(action.digest, frozenset({action.spec.platform["isolation"]}))
         found = decode_record(record, "", hold) if record is not None else None
         if found is None:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import stat
-import sys
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,10 @@ from buildnet.mesh.errors import BuildNetError
 
 # sun_path holds 108 bytes on Linux and 104 on macOS, the closing zero included.
 SOCKET_PATH_MAX_BYTES = 103
+
+# Who only asks whether a node runs holds the lock shared for some microseconds.
+_LOCK_ATTEMPTS = 10
+_LOCK_RETRY_S = 0.02
 
 
 class HomeError(BuildNetError):
@@ -88,34 +93,32 @@ class Home:
             with tempfile.TemporaryFile(dir=self.directory):
                 pass
         except OSError as error:
-            raise HomeError(
-                f"the data directory {self.directory} can't be written to",
-                cause=str(error),
-                hint="make it writable for this user, or choose another one with BUILDNET_HOME",
-            ) from error
+            raise self._unwritable(error) from error
 
     def lock(self) -> None:
         """Take the lock that a running node holds until it ends, however it ends.
 
+        What an earlier node that was killed left published is withdrawn.
+
         Raises:
             AlreadyRunningError: another process has it.
+            HomeError: the directory can't be written to.
         """
         try:
             descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise HomeError(
-                f"the lock {self._lock} can't be opened",
-                cause=str(error),
-                hint="make the data directory writable, or choose another one with BUILDNET_HOME",
-            ) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            raise self._unwritable(error) from error
+        if not _locked(descriptor):
             os.close(descriptor)
             raise AlreadyRunningError(
                 f"a node runs already on {self.directory}", hint="buildnet node status"
-            ) from error
+            )
         self._lock_descriptor = descriptor
+        try:
+            self.remove_runtime()
+        except OSError as error:
+            self.unlock()
+            raise self._unwritable(error) from error
 
     def unlock(self) -> None:
         """Give the lock back."""
@@ -124,13 +127,14 @@ class Home:
             self._lock_descriptor = None
 
     def is_locked(self) -> bool:
-        """Tell whether a node runs on this directory."""
+        """Tell whether a node runs, starts or ends on this directory."""
         try:
-            descriptor = os.open(self._lock, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
             return False
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Shared: two who ask at once must not take each other for a node.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError:
             return True
         finally:
@@ -172,10 +176,17 @@ class Home:
         return path
 
     def write_runtime(self, runtime: Runtime) -> None:
-        """Publish what runs here."""
+        """Publish what runs here.
+
+        Raises:
+            HomeError: the directory can't be written to, or its volume is full.
+        """
         temporary = self._runtime.with_suffix(".new")
-        temporary.write_text(json.dumps(asdict(runtime), indent=2) + "\n")
-        temporary.rename(self._runtime)
+        try:
+            temporary.write_text(json.dumps(asdict(runtime), indent=2) + "\n")
+            temporary.rename(self._runtime)
+        except OSError as error:
+            raise self._unwritable(error) from error
 
     def read_runtime(self) -> Runtime | None:
         """Return what runs here, or None if nothing does or it is not ready yet."""
@@ -191,11 +202,28 @@ class Home:
         self._runtime.unlink(missing_ok=True)
         self.socket_path().unlink(missing_ok=True)
 
-
-def require_supported_platform(platform: str = sys.platform) -> None:
-    """Refuse Windows with the way that works there."""
-    if platform == "win32":
-        raise HomeError(
-            "BuildNet runs on Linux and macOS",
-            hint="on Windows install WSL (wsl --install) and run BuildNet inside it",
+    def _unwritable(self, error: OSError) -> HomeError:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            what, remedy = "has no room left", "free room on its volume"
+        elif error.errno == errno.EROFS:
+            what, remedy = "is read-only", "mount its volume for writing"
+        else:
+            what, remedy = "can't be written to", "make it writable for this user"
+        return HomeError(
+            f"the data directory {self.directory} {what}",
+            cause=str(error),
+            hint=f"{remedy}, or choose another one with BUILDNET_HOME",
         )
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock the file for this process alone; False if another one keeps it."""
+    for attempt in range(_LOCK_ATTEMPTS):
+        if attempt:
+            time.sleep(_LOCK_RETRY_S)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        return True
+    return False

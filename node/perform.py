@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from concurrent.futures import Executor as ThreadPool
 from dataclasses import dataclass, field, replace
 
-from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.dependencies import INSTALL, InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
@@ -23,10 +22,13 @@ from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier
 from buildnet.node.runner import TaskRunner
 from buildnet.node.store import Hold, MissingBlobError
+from buildnet.node.workers import Workers
 from buildnet.pool import build as core
 from buildnet.pool.build import Status
 from buildnet.pool.tree import EMPTY_TREE
 from buildnet.pool.workspace import Task, TaskId
+
+_log = logging.getLogger("buildnet.builds")
 
 
 class InstallError(BuildNetError):
@@ -35,12 +37,18 @@ class InstallError(BuildNetError):
     code = "INSTALL_FAILED"
 
 
-@dataclass(frozen=True, slots=True)
-class Workers:
-    """The node's runner threads, and which actions run on them now, whichever build they are of."""
+class UnexpectedError(BuildNetError):
+    """Something failed in a way that nobody foresaw; the task counts as failed, not the node."""
 
-    threads: ThreadPool
-    in_flight: dict[Digest, asyncio.Future[None]]
+    code = "UNEXPECTED"
+
+    @classmethod
+    def of(cls, error: Exception) -> UnexpectedError:
+        return cls(
+            "the node could not do this task's work",
+            cause=f"{type(error).__name__}: {error}",
+            hint="the node's log has the details",
+        )
 
 
 @dataclass(slots=True)
@@ -61,7 +69,7 @@ class Performer:
     runner: TaskRunner = field(init=False)
     _events: asyncio.Queue[core.Event] = field(default_factory=asyncio.Queue)
     _prepared: dict[TaskId, Prepared] = field(default_factory=dict)
-    _tokens: dict[TaskId, CancelToken] = field(default_factory=dict)
+    _tokens: dict[TaskId, CancelToken] = field(default_factory=lambda: {INSTALL: CancelToken()})
     _installing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
     _pending: set[TaskId] = field(default_factory=set)
@@ -78,11 +86,12 @@ class Performer:
                         case core.Resolve(tasks):
                             group.create_task(self._resolve(tasks))
                         case core.Execute(task):
+                            # Before anything else can happen: a Stop may follow at once.
+                            self._tokens[task] = CancelToken()
                             group.create_task(self._execute(task))
                         case core.Stop(tasks):
                             for task in (*tasks, INSTALL):
-                                if task in self._tokens:
-                                    self._tokens[task].set()
+                                self._tokens[task].set()
                         case core.Ended(tasks, status):
                             for task in tasks:
                                 self._report(self._new_report(task, status))
@@ -139,6 +148,9 @@ class Performer:
                         self.resolver.settle(outcome)
             except BuildNetError as error:
                 outcome = error
+            except Exception as error:
+                _log.exception("%s could not be prepared", task)
+                outcome = UnexpectedError.of(error)
             if isinstance(outcome, Prepared) and outcome.tier is None and self.dry_run:
                 self._pending.add(task)
             outcomes.append((task, outcome, (time.monotonic() - started) * 1000))
@@ -165,7 +177,7 @@ class Performer:
 
     def _would_run(self, task: TaskId, prepared: Prepared) -> None:
         report = self._new_report(task, Status.SKIPPED, prepared)
-        report.plan = "run"
+        report.plan = "run" if prepared.task.command is not None else "nothing"
         self._report(report)
         self._events.put_nowait(core.UpToDate(task))
 
@@ -182,23 +194,27 @@ class Performer:
             self._events.put_nowait(core.MustRun(task))
         except BuildNetError as error:
             self._failed(task, error)
+        except Exception as error:
+            _log.exception("the outputs of %s could not be delivered", task)
+            self._failed(task, UnexpectedError.of(error))
         else:
             self._found(task, prepared, duration_ms + (time.monotonic() - started) * 1000)
 
     # Executing
 
     async def _execute(self, task: TaskId) -> None:
-        token = self._tokens[task] = CancelToken()
-        prepared = self._prepared[task]
+        token, prepared = self._tokens[task], self._prepared[task]
         report = self._new_report(task, Status.FAILED, prepared)
+
+        def work(waited: bool) -> None:
+            self._loop.call_soon_threadsafe(self._tell_started, task)
+            again = waited and not self.resolver.force
+            self.runner.run(report, prepared, token, look_again=again)
+
         try:
             if prepared.task.dependencies_tree:
                 await self._install_once(token)
-            await self._alone(
-                report,
-                token,
-                lambda again: self.runner.run(report, prepared, token, look_again=again),
-            )
+            await self._run(report, token, work)
         except BuildNetError as error:
             report.fail(error)
         if token.is_set() and report.status is Status.FAILED:
@@ -208,30 +224,17 @@ class Performer:
         self._report(report)
         self._events.put_nowait(core.Executed(task, report.status is Status.SUCCEEDED))
 
-    async def _alone(
+    async def _run(
         self, report: TaskReport, token: CancelToken, work: Callable[[bool], None]
     ) -> None:
-        """Run ``work`` on a runner thread, after any other build's run of the same action; it is
-        told whether there was one. Once the token is set nothing is started."""
-        action = report.action
-        assert action is not None
-        in_flight = self.workers.in_flight
-        waited = False
-        while (other := in_flight.get(action)) is not None:
-            waited = True
-            await asyncio.wait([other])
-
-        def start() -> None:
-            if not token.is_set():
-                self._loop.call_soon_threadsafe(self._tell_started, report.task)
-                work(waited)
-
-        mine = in_flight[action] = self._loop.create_future()
+        assert report.action is not None
         try:
-            await self._loop.run_in_executor(self.workers.threads, start)
-        finally:
-            del in_flight[action]
-            mine.set_result(None)
+            await self.workers.run(report.action, token, work)
+        except BuildNetError:
+            raise
+        except Exception as error:
+            _log.exception("%s could not be run", report.task)
+            raise UnexpectedError.of(error) from error
 
     async def _install_once(self, token: CancelToken) -> None:
         """See that the dependency tree is there; the first command that needs it pays for it.
@@ -253,17 +256,20 @@ class Performer:
             )
 
     async def _install(self, dependencies: InstalledDependencies) -> None:
-        token = self._tokens[INSTALL] = CancelToken()
+        token = self._tokens[INSTALL]
         async with self._resolving:
             prepared = await asyncio.to_thread(dependencies.prepare, self.hold)
         report = self._new_report(INSTALL, Status.FAILED, prepared)
+
+        def work(waited: bool) -> None:
+            self._loop.call_soon_threadsafe(self._tell_started, INSTALL)
+            self.runner.install(report, prepared, token)
+
         if prepared.tier is not None:
             report.status, report.tier = Status.SUCCEEDED, prepared.tier
         else:
             try:
-                await self._alone(
-                    report, token, lambda _: self.runner.install(report, prepared, token)
-                )
+                await self._run(report, token, work)
             except BuildNetError as error:
                 report.fail(error)
             if token.is_set() and report.status is Status.FAILED:

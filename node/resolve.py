@@ -22,7 +22,7 @@ from buildnet.node.sources import SourceReader
 from buildnet.node.store import ActionRecord, Hold, LastRun, MissingBlobError, Store
 from buildnet.node.toolchain import Tool, Toolchain
 from buildnet.pool.action import Action, ActionSpec, encode_action
-from buildnet.pool.explain import changes_between
+from buildnet.pool.explain import DEPENDENCIES, changes_between
 from buildnet.pool.glob import Patterns
 from buildnet.pool.result import DecodedResult, MalformedResultError, decode_result
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, merge_trees
@@ -176,7 +176,7 @@ class Resolver:
         if task.path_entries:
             platform["path"] = ":".join(task.path_entries)
         if task.dependencies_tree and self.dependencies is not None:
-            platform["dependencies"] = self.dependencies.key
+            platform[DEPENDENCIES] = self.dependencies.key
         declared = {
             name: self.inherited[name] for name in task.env_inherit if name in self.inherited
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +13,13 @@ from buildnet.mesh.identity import NodeKey
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.delivery import deliver
-from buildnet.node.execute.executor import Execution, ExecutionRequest, Executor, OnOutput
+from buildnet.node.execute.executor import (
+    Execution,
+    ExecutionRequest,
+    Executor,
+    OnOutput,
+    WorkspaceExecutor,
+)
 from buildnet.node.execute.mounts import Mount
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier, decode_record, isolation_of
@@ -22,6 +29,7 @@ from buildnet.node.store import (
     Hold,
     LastRun,
     MissingBlobError,
+    SourceChangedError,
     Store,
 )
 from buildnet.pool.action import Action
@@ -89,14 +97,16 @@ class TaskRunner:
             output_limit_bytes=self.limits.output_bytes,
             workspace=self.root,
         )
+        in_place = isolation_of(action) == WorkspaceExecutor.isolation
+        if in_place:
+            self._require_inputs(action)
         execution = self._execute(action, request, report.task, token)
         self._take(report, execution)
-        if execution.outputs is not None and execution.input_changed:
-            report.hints += ("a source changed while the command ran: the result is not kept",)
-        elif execution.outputs is not None:
+        if execution.outputs is not None:
+            if in_place:
+                self._require_inputs(action, meanwhile=execution.input_changed)
             self._keep(task, action, execution, execution.outputs)
             self.deliver(replace(prepared, outputs=execution.outputs))
-        if execution.outputs is not None:
             self.resolver.settle(replace(prepared, tier=Tier.FULL, outputs=execution.outputs))
         report.duration_ms = (time.monotonic() - started) * 1000
 
@@ -142,6 +152,29 @@ class TaskRunner:
         report.log = found.log
         return True
 
+    def _require_inputs(self, action: Action, *, meanwhile: bool = False) -> None:
+        """See that the workspace holds what the action's key says, for commands that run in it.
+
+        ``meanwhile``: something changed while the command ran, even if it was changed back.
+
+        Raises:
+            SourceChangedError: a source was changed since the key was made.
+        """
+        hint = "build again; this result was not kept"
+        if meanwhile:
+            raise SourceChangedError("a source changed while the command ran", hint=hint)
+        for path, leaf in action.spec.inputs.leaves():
+            if isinstance(leaf, FileEntry) and not self._holds(path, leaf.digest):
+                raise SourceChangedError(f"{path} changed during the build", hint=hint)
+
+    def _holds(self, path: str, digest: Digest) -> bool:
+        try:
+            status = (self.root / path).stat()
+            known = self.table.lookup(path, status)
+            return (known or Digest.of((self.root / path).read_bytes())) == digest
+        except OSError:
+            return False
+
     def _execute(
         self, action: Action, request: ExecutionRequest, task: TaskId, token: CancelToken
     ) -> Execution:
@@ -152,6 +185,11 @@ class TaskRunner:
         try:
             return executor.execute(request, self.hold, tell, token)
         except MissingBlobError:
+            # Where one blob was torn, by a power failure say, others are too: see to all of them.
+            for _, leaf in action.spec.inputs.leaves():
+                if isinstance(leaf, FileEntry):
+                    with suppress(MissingBlobError):
+                        self.hold.read(leaf.digest, 0, 0)
             self._ingest(action)
             return executor.execute(request, self.hold, tell, token)
 

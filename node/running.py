@@ -11,6 +11,7 @@ from typing import Any
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.perform import Performer
 from buildnet.node.progress import Progress
+from buildnet.node.workspaces import Definition
 from buildnet.pool.build import Status
 from buildnet.pool.workspace import BUILD, Workspace
 
@@ -48,23 +49,28 @@ class RunningBuild:
     """A build that was accepted; ``report`` is there once it is over."""
 
     id: str
-    workspace: Workspace
+    definition: Definition
     request: BuildRequest
     started_at: float
     progress: Progress = field(default_factory=Progress)
     performer: Performer | None = None
     hook: CancelToken | None = None
-    cancelled: bool = False
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     report: dict[str, Any] | None = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def cancel(self) -> None:
         """Ask for its end."""
-        self.cancelled = True
+        self.cancelled.set()
         if self.hook is not None:
             self.hook.set()
         if self.performer is not None:
             self.performer.cancel()
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace as it was described when the build was accepted."""
+        return self.definition.workspace
 
     def close(
         self, status: Status, duration_ms: float, error: dict[str, str | None] | None

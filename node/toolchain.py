@@ -82,7 +82,7 @@ class Toolchain:
         self._links = links
         self._overrides = overrides
         self._search_path = search_path or default_search_path()
-        self._known: dict[tuple[str, str, Path, int, int], Tool] = {}
+        self._known: dict[tuple[str, str, Path, tuple[int, ...]], Tool] = {}
         self._words: dict[str, Path] = {}
         self._lock = threading.Lock()
 
@@ -155,7 +155,8 @@ class Toolchain:
                 cause=str(error),
                 hint="correct its path under tool_overrides in node.yaml",
             ) from error
-        key = (name, command, real, status.st_size, status.st_mtime_ns)
+        state = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        key = (name, command, real, state)
         with self._lock:
             known = self._known.get(key)
         if known is None:

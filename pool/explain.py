@@ -13,6 +13,9 @@ from buildnet.mesh.digest import Digest
 from buildnet.pool.action import Action, digest_of
 from buildnet.pool.reapi import remote_execution_pb2 as reapi
 
+DEPENDENCIES = "dependencies"
+"""The platform property that names the install action whose tree an action sees."""
+
 Read = Callable[[Digest], bytes]
 
 
@@ -20,7 +23,8 @@ Read = Callable[[Digest], bytes]
 class Change:
     """One difference; ``what`` is ``changed``, ``added`` or ``removed``.
 
-    ``kind`` is file, variable, tool, command, outputs, working directory, engine or platform.
+    ``kind`` is file, variable, tool, installed dependencies (lock file, manifests or package
+    manager), command, outputs, working directory, engine or platform.
     """
 
     kind: str
@@ -66,6 +70,9 @@ def _changes(
         {each.name: each.value for each in old_action.platform.properties},
         {each.name: each.value for each in new_action.platform.properties},
     ):
+        if name == DEPENDENCIES:
+            yield Change("installed dependencies", "", what)
+            continue
         kind, separator, rest = name.partition(":")
         yield Change(kind, rest, what) if separator else Change("platform", name, what)
     if old_action.salt != new_action.salt:

@@ -16,7 +16,7 @@ class CancelToken:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._set = False
-        self._callbacks: dict[int, Callable[[], None]] = {}
+        self._callbacks: dict[int, Callable[[], object]] = {}
         self._next = 0
 
     def is_set(self) -> bool:
@@ -34,7 +34,7 @@ class CancelToken:
             self._callbacks.clear()
 
     @contextmanager
-    def calling(self, callback: Callable[[], None]) -> Iterator[None]:
+    def calling(self, callback: Callable[[], object]) -> Iterator[None]:
         """Have ``callback`` called on cancellation while the context is open, at once if set.
 
         The callback must be quick, not raise and not touch the token. After the context it is
