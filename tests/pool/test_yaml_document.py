@@ -6,10 +6,10 @@ import string
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from buildnet.pool.yaml_document import YamlError, load_yaml
+from buildnet.pool.yaml_document import YamlError, load_yaml, needs_quotes
 
 SAMPLE = """\
 workspace: shop
@@ -127,7 +127,20 @@ VALUES = st.recursive(
 )
 
 
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's, which takes ``0E0`` for text; here it is a number, as YAML 1.2 has it."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = "'" if needs_quotes(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 @given(VALUES)
+@example("0E0")
 def test_what_was_dumped_is_read_again(value: object) -> None:
-    text = yaml.safe_dump(value, allow_unicode=True)
+    text = yaml.dump(value, Dumper=_Dumper, allow_unicode=True)
     assert load_yaml(text, "f").data == value
