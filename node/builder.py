@@ -77,6 +77,7 @@ class Builder:
         self._history = history
         self._toolchain = toolchain
         self._downloads = downloads
+        self._work = work
         self._workers = Workers(slots)
         self._staged = StagedExecutor(work)
         self._trees = UnpackedTrees(downloads.parent / "trees")
@@ -258,7 +259,7 @@ class Builder:
                 root=workspace.root,
                 executors={
                     self._staged.isolation: self._staged,
-                    "workspace": WorkspaceExecutor(workspace.root),
+                    "workspace": WorkspaceExecutor(workspace.root, self._staged.work),
                 },
                 resolver=resolver,
                 dependencies=dependencies,

@@ -58,7 +58,7 @@ def describe_install(
     if members is None:
         raise WorkspaceError(f"install: there is no {MANIFEST} at the root", hint="remove install")
     lock_file = next((one for one in LOCK_FILES[manager] if (root / one).is_file()), None)
-    candidates = (*LOCK_FILES[manager], *_SETTINGS)
+    candidates = (*LOCK_FILES[manager], *_SETTINGS, *_DIRECTORIES)
     files = (*candidates, *members.files)
     if lock_file is None:
         names = " or ".join(LOCK_FILES[manager])

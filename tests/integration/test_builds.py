@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import stat
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -367,3 +370,66 @@ def test_a_command_sees_its_dependencies_and_with_transitive_theirs(
     build = node.build(root, "--force")
     seen = node("history", build["build_id"], "--log", "three").out.split()
     assert seen == ["both", "one", "three", "two"]
+
+
+def test_a_command_in_place_is_never_kept_under_another_versions_key(
+    node: CommandLine, tmp_path: Path
+) -> None:
+    gate, mark = tmp_path / "gate", tmp_path / "mark"
+    os.mkfifo(gate)
+    command = f"touch {mark}; cat {gate}; cp in.txt out.txt"
+    root = _one_package(tmp_path, command, "isolation: workspace")
+    with ThreadPoolExecutor(1) as threads:
+        building = threads.submit(node.build, root, code=1)
+        while not mark.exists():
+            assert not building.done()
+        (root / "a/in.txt").write_text("edited\n")
+        gate.write_text("go")
+        report = building.result()
+    assert report["packages"][0]["error"]["code"] == "SOURCE_CHANGED"
+    (root / "a/in.txt").write_text("in\n")
+    with ThreadPoolExecutor(1) as threads:
+        building = threads.submit(node.build, root)
+        gate.write_text("go")
+        assert tiers(building.result()) == {"a": "full"}
+    assert (root / "a/out.txt").read_text() == "in\n"
+
+
+def test_a_build_that_waits_for_another_can_be_cancelled(node: CommandLine, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    root = _one_package(tmp_path, f"cat {gate} > out.txt")
+    with ThreadPoolExecutor(1) as threads:
+        building = threads.submit(node.build, root)
+        waiting = subprocess.Popen(
+            [sys.executable, "-m", "buildnet.cli.main", "build"],
+            cwd=root,
+            env=node.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert waiting.stderr is not None
+        assert "waiting for another build" in waiting.stderr.readline()
+        waiting.send_signal(signal.SIGINT)
+        out, _ = waiting.communicate(timeout=30)  # while the first still runs
+        assert waiting.returncode == 130
+        assert "cancelled" in out
+        gate.write_text("done")
+        assert statuses(building.result()) == {"a": "succeeded"}
+
+
+def test_hooks_run_around_a_build_and_a_failing_one_fails_it(
+    node: CommandLine, pipeline: Path
+) -> None:
+    text = (pipeline / "buildnet.yaml").read_text()
+    hooks = "hooks: {pre_build: 'echo first > pre.txt', post_build: 'cat other/out.txt > post.txt'}"
+    (pipeline / "buildnet.yaml").write_text(text + hooks + "\n")
+    node.build(pipeline)
+    assert (pipeline / "pre.txt").read_text() == "first\n"
+    assert (pipeline / "post.txt").read_text() == "one\n"
+    (pipeline / "buildnet.yaml").write_text(text + "hooks: {pre_build: 'echo no; exit 7'}\n")
+    report = node.build(pipeline, code=1)
+    assert report["error"]["code"] == "HOOK_FAILED"
+    assert "exit code 7" in report["error"]["message"]
+    assert report["packages"] == []

@@ -1,0 +1,174 @@
+"""One build's effects performed: scripted runners and resolvers, every order of events."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.perform import Performer
+from buildnet.node.progress import Progress
+from buildnet.node.report import TaskReport
+from buildnet.node.resolve import Prepared, Tier
+from buildnet.node.workers import Workers
+from buildnet.pool.action import Action, ActionSpec, encode_action
+from buildnet.pool.build import Build, Status
+from buildnet.pool.tree import EMPTY_TREE
+from buildnet.pool.workspace import Task, TaskId
+
+
+def action_of(name: str) -> Action:
+    return encode_action(ActionSpec(name, "", {}, (), {"isolation": "staged"}, EMPTY_TREE))
+
+
+@dataclass
+class FakeResolver:
+    """Every task has to run, but those that ``broken`` names."""
+
+    broken: Mapping[str, Exception] = field(default_factory=dict)
+    force: bool = False
+
+    def prepare(self, task: Task) -> Prepared:
+        if task.package in self.broken:
+            raise self.broken[task.package]
+        return Prepared(task, action_of(task.package), {})
+
+    def settle(self, prepared: Prepared) -> None: ...
+
+
+@dataclass
+class FakeRunner:
+    """Runs what ``commands`` say, on the runner's thread."""
+
+    commands: Mapping[str, Callable[[CancelToken], None]]
+    ran: list[str] = field(default_factory=list)
+
+    def run(
+        self, report: TaskReport, prepared: Prepared, token: CancelToken, *, look_again: bool
+    ) -> None:
+        name = prepared.task.package
+        if name in self.commands:
+            self.commands[name](token)
+        self.ran.append(name)
+        if not token.is_set():
+            report.status, report.tier = Status.SUCCEEDED, Tier.FULL
+
+
+def until_stopped(token: CancelToken) -> None:
+    """A command that only ends when it is told to."""
+    stopped = threading.Event()
+    with token.calling(stopped.set):
+        assert stopped.wait(30), "nobody stopped the command"
+
+
+def perform(
+    graph: Mapping[str, tuple[str, ...]],
+    commands: Mapping[str, Callable[[CancelToken], None]],
+    *,
+    resolver: FakeResolver | None = None,
+    slots: int = 2,
+    meanwhile: Callable[[Performer], None] = lambda performer: None,
+) -> tuple[Status, dict[str, TaskReport], FakeRunner]:
+    """Perform a build of packages (name to what it needs); return status, reports, runner."""
+    tasks = {
+        TaskId(name, "build"): Task(
+            name, "build", name, "", depends_on=tuple(TaskId(each, "build") for each in needs)
+        )
+        for name, needs in graph.items()
+    }
+    runner = FakeRunner(commands)
+
+    async def run() -> tuple[Status, Performer]:
+        workers = Workers(slots)
+        try:
+            performer = Performer(
+                node_id="node",
+                workers=workers,
+                tasks=tasks,
+                resolver=cast(Any, resolver or FakeResolver()),
+                dependencies=None,
+                hold=cast(Any, None),
+                progress=Progress(),
+                machine=Build({task: tasks[task].depends_on for task in tasks}, slots=slots),
+                durations_ms={},
+            )
+            performer.runner = cast(Any, runner)
+            meanwhile(performer)
+            return await asyncio.wait_for(performer.run(), 30), performer
+        finally:
+            workers.close()
+
+    status, performer = asyncio.run(run())
+    reports = {task.package: report for task, report in performer.reports.items()}
+    return status, reports, runner
+
+
+def test_what_depends_on_another_runs_after_it() -> None:
+    status, reports, runner = perform({"app": ("core",), "core": ()}, {})
+    assert status is Status.SUCCEEDED
+    assert runner.ran == ["core", "app"]
+    assert {report.tier for report in reports.values()} == {Tier.FULL}
+
+
+def test_a_task_that_cannot_be_prepared_stops_one_that_has_just_been_started() -> None:
+    # Both answers come in one batch: the Stop follows the Execute at once.
+    broken = FakeResolver({"bad": BuildNetError("no such tool")})
+    status, reports, _ = perform({"slow": (), "bad": ()}, {"slow": until_stopped}, resolver=broken)
+    assert status is Status.FAILED
+    assert reports["bad"].status is Status.FAILED
+    assert reports["slow"].status is Status.CANCELLED
+
+
+def test_an_unforeseen_error_fails_its_task_and_ends_the_others() -> None:
+    begun = threading.Event()
+
+    def slow(token: CancelToken) -> None:
+        begun.set()
+        until_stopped(token)
+
+    def explode(token: CancelToken) -> None:
+        assert begun.wait(30)
+        raise OSError("too many open files")
+
+    status, reports, _ = perform({"slow": (), "bad": ()}, {"slow": slow, "bad": explode})
+    assert status is Status.FAILED
+    error = reports["bad"].error
+    assert error is not None
+    assert error["code"] == "UNEXPECTED"
+    assert "too many open files" in str(error["cause"])
+    assert reports["slow"].status is Status.CANCELLED
+
+
+def test_an_unforeseen_error_of_preparing_fails_its_task_alone() -> None:
+    resolver = FakeResolver({"bad": RuntimeError("surprise")})
+    status, reports, _ = perform({"bad": ()}, {}, resolver=resolver)
+    assert status is Status.FAILED
+    assert "surprise" in str((reports["bad"].error or {})["cause"])
+
+
+def test_a_build_that_was_cancelled_before_it_began_runs_nothing() -> None:
+    status, reports, runner = perform({"a": (), "b": ("a",)}, {}, meanwhile=Performer.cancel)
+    assert status is Status.CANCELLED
+    assert runner.ran == []
+    assert {report.status for report in reports.values()} == {Status.CANCELLED}
+
+
+def test_cancelling_ends_what_runs_and_what_waits_for_a_thread() -> None:
+    performers: list[Performer] = []
+
+    def cancels(token: CancelToken) -> None:
+        performer = performers[0]
+        performer._loop.call_soon_threadsafe(performer.cancel)
+        until_stopped(token)
+
+    graph: dict[str, tuple[str, ...]] = {"a": (), "b": (), "c": ("a", "b")}
+    status, reports, runner = perform(
+        graph, {"a": cancels, "b": cancels}, slots=1, meanwhile=performers.append
+    )
+    assert status is Status.CANCELLED
+    assert len(runner.ran) == 1
+    assert {report.status for report in reports.values()} == {Status.CANCELLED}
