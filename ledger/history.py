@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ import aiosqlite
 from buildnet.mesh.errors import BuildNetError, NotFoundError
 
 SCHEMA_VERSION = 1
+# SQLite's shared memory grows by 32 KiB at once; with less than that free a volume is full to it.
+_ROOM_BYTES = 64 * 1024
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS builds (
     id TEXT PRIMARY KEY,
@@ -49,6 +52,14 @@ class HistoryError(BuildNetError):
 
     code = "STATE"
     exit_code = 2
+
+
+class HistoryFullError(HistoryError):
+    """The volume of the record has no room left. What is recorded is unharmed."""
+
+    code = "HISTORY_FULL"
+    exit_code = 5
+    http_status = 507
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,36 +93,35 @@ class History:
         """Open or create the record at ``path``.
 
         Raises:
-            HistoryError: the file is damaged or of a newer version; it is left as it is.
+            HistoryError: the file is damaged, of a newer version, or can't be read or written; it
+                is left as it is.
         """
         connection = aiosqlite.connect(path, isolation_level=None)
         try:
-            await connection
-            await connection.execute("PRAGMA journal_mode=WAL")
-            await connection.execute("PRAGMA synchronous=FULL")
-            await connection.execute("PRAGMA foreign_keys=ON")
-            version = await _scalar(connection, "PRAGMA user_version")
-            if version > SCHEMA_VERSION:
-                raise HistoryError(
-                    f"{path} was written by a newer BuildNet (schema {version})",
-                    hint="update BuildNet, or move the file away to begin a new record",
-                )
-            if await _scalar(connection, "PRAGMA quick_check") != "ok":
-                raise sqlite3.DatabaseError("quick_check found damage")
-            await connection.executescript(_SCHEMA)
-            await connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-        except sqlite3.Error as error:
-            await connection.close()
-            raise HistoryError(
-                f"the record of builds {path} can't be opened",
-                cause=str(error),
-                hint="restore it from a backup; or move it away, and the next start begins a new "
-                "record (the cache is not affected)",
-            ) from error
+            with _errors_of(path):
+                await cls._prepare(connection, path)
         except BaseException:
             await connection.close()
             raise
         return cls(connection, path)
+
+    @staticmethod
+    async def _prepare(connection: aiosqlite.Connection, path: Path) -> None:
+        await connection
+        await connection.execute("PRAGMA journal_mode=WAL")
+        await connection.execute("PRAGMA synchronous=FULL")
+        await connection.execute("PRAGMA foreign_keys=ON")
+        version = await _scalar(connection, "PRAGMA user_version")
+        if version > SCHEMA_VERSION:
+            raise HistoryError(
+                f"{path} was written by a newer BuildNet (schema {version})",
+                hint="update BuildNet, or move the file away to begin a new record",
+            )
+        if await _scalar(connection, "PRAGMA quick_check") != "ok":
+            raise sqlite3.DatabaseError("quick_check found damage")
+        if version < SCHEMA_VERSION:  # else nothing is written: a full volume can be opened
+            await connection.executescript(_SCHEMA)
+            await connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     async def close(self) -> None:
         """Close the file."""
@@ -172,13 +182,17 @@ class History:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
         async with self._writing:
-            await self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                await self._connection.execute("COMMIT")
-            except BaseException:
-                await self._connection.execute("ROLLBACK")
-                raise
+            with _errors_of(self._path):
+                await self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                    await self._connection.execute("COMMIT")
+                except BaseException:
+                    # On a full volume SQLite has rolled back by itself; and whatever else keeps
+                    # this from working, what led here is what has to be told.
+                    with suppress(sqlite3.Error):
+                        await self._connection.execute("ROLLBACK")
+                    raise
 
     async def page(
         self, *, limit: int, before: str | None = None, status: str | None = None
@@ -200,7 +214,7 @@ class History:
         if status is not None:
             where.append("status = ?")
             arguments.append(status)
-        rows = await self._connection.execute_fetchall(
+        rows = await self._rows(
             f"SELECT {_SELECTED} FROM builds WHERE {' AND '.join(where)} "
             "ORDER BY started_at DESC, id DESC LIMIT ?",
             (*arguments, limit + 1),
@@ -217,20 +231,22 @@ class History:
         Raises:
             NotFoundError: no build or several answer to it.
         """
-        rows = list(
-            await self._connection.execute_fetchall(
-                f"SELECT {_SELECTED} FROM builds WHERE substr(id, 1, ?) = ? LIMIT 2",
-                (len(prefix), prefix),
-            )
+        rows = await self._rows(
+            f"SELECT {_SELECTED} FROM builds WHERE substr(id, 1, ?) = ? LIMIT 2",
+            (len(prefix), prefix),
         )
         if len(rows) != 1 or not prefix:
             what = "several builds begin with" if rows and prefix else "there is no build"
             raise NotFoundError(f"{what} {prefix!r}", hint="buildnet history lists the builds")
         summary = _summary(rows[0])
-        packages = await self._connection.execute_fetchall(
+        packages = await self._rows(
             "SELECT record FROM build_packages WHERE build_id=? ORDER BY position", (summary.id,)
         )
         return _summary(rows[0], tuple(json.loads(row[0]) for row in packages))
+
+    async def _rows(self, statement: str, parameters: Iterable[object]) -> list[sqlite3.Row]:
+        with _errors_of(self._path):
+            return list(await self._connection.execute_fetchall(statement, parameters))
 
 
 _COLUMNS = (
@@ -252,6 +268,66 @@ def _summary(row: Any, packages: tuple[dict[str, Any], ...] = ()) -> BuildSummar
     fields: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
     fields["request"] = json.loads(fields["request"])
     return BuildSummary(**fields, packages=packages)
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    """Say SQLite's errors in words that name the file and the remedy."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise  # a mistake in this program, such as using a closed record
+    except sqlite3.Error as error:
+        # The low byte is the primary result code, the rest refines it.
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        raise _in_words(path, code, error) from error
+
+
+def _in_words(path: Path, code: int, error: sqlite3.Error) -> HistoryError:
+    cause = str(error)
+    # Where a write-ahead log or its shared memory finds no room, SQLite tells an input/output
+    # error, or that it can't open the file.
+    full = code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _has_no_room(path.parent)
+    if code == sqlite3.SQLITE_FULL or full:
+        return HistoryFullError(
+            f"no room left for the record of builds {path}",
+            cause=cause,
+            hint=f"free room on the volume of {path.parent}; the record is unharmed, leave it "
+            "where it is",
+        )
+    if code == sqlite3.SQLITE_IOERR:
+        return HistoryError(
+            f"reading or writing the record of builds {path} failed",
+            cause=cause,
+            hint="free room if the volume is full or your quota used up, else look at its health "
+            "(system log); nothing was deleted",
+        )
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return HistoryError(
+            f"the record of builds {path} can't be written",
+            cause=cause,
+            hint=f"give this user the right to write in {path.parent}, or set BUILDNET_HOME",
+        )
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return HistoryError(
+            f"the record of builds {path} is in use by another process",
+            cause=cause,
+            hint="end the program that has it open, and try again",
+        )
+    return HistoryError(
+        f"the record of builds {path} can't be used",
+        cause=cause,
+        hint="restore it from a backup; or move it away, and the next start begins a new record "
+        "(the cache is not affected)",
+    )
+
+
+def _has_no_room(directory: Path) -> bool:
+    try:
+        found = os.statvfs(directory)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _ROOM_BYTES
 
 
 async def _scalar(connection: aiosqlite.Connection, statement: str) -> Any:

@@ -6,12 +6,10 @@ import contextlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -408,23 +406,6 @@ def test_the_owner_says_where_cache_and_builds_go(buildnet: CommandLine, tmp_pat
     assert (tmp_path / "builds/mine.txt").read_text() == "stays"
     assert buildnet("node", "status", "--json").data["slots"] == 1
     assert buildnet("pool", "status", "--json").data["aggregate"]["total_cpu_cores"] == 1
-
-
-@pytest.fixture
-def small_volume(tmp_path: Path) -> Iterator[Path]:
-    """A volume of 16 MiB."""
-    place = tmp_path / "small"
-    place.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=16m", "buildnet-test", str(place)]
-    if sys.platform != "linux" or shutil.which("mount") is None:
-        pytest.skip("needs Linux and mount")
-    mounted = subprocess.run(["mount", *options], capture_output=True, text=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip(f"mounting is not permitted: {mounted.stderr.strip()}")
-    try:
-        yield place
-    finally:
-        subprocess.run(["umount", "-l", str(place)], check=True)
 
 
 def test_a_full_disk_is_told_and_harms_nothing(small_volume: Path, tmp_path: Path) -> None:

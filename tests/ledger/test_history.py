@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from buildnet.ledger.history import SCHEMA_VERSION, History, HistoryError
+from buildnet.ledger.history import SCHEMA_VERSION, History, HistoryError, HistoryFullError
 from buildnet.mesh.errors import NotFoundError
 
 T = TypeVar("T")
@@ -125,3 +126,77 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(HistoryError, match="newer"):
         using(path, lambda history: history.page(limit=1))
+
+
+def fill(volume: Path, leave_bytes: int = 0) -> Path:
+    """Take all room on ``volume`` but ``leave_bytes``; return the file that takes it."""
+    filler = volume / "filler"
+    with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    with filler.open("r+b") as file:
+        file.truncate(filler.stat().st_size - leave_bytes)
+    return filler
+
+
+def test_a_full_disk_is_told_as_that_and_passes(small_volume: Path) -> None:
+    path = small_volume / "h.db"
+
+    async def record_many(history: History) -> None:
+        for number in range(100):
+            await record(history, f"full{number}", 2.0, "succeeded")
+
+    async def work(history: History) -> None:
+        await record(history, "01", 1.0, "succeeded")
+        filler = fill(small_volume)
+        with pytest.raises(HistoryFullError) as error:
+            await record_many(history)
+        assert "free room" in (error.value.hint or "")
+        assert "full" in (error.value.cause or "")
+        filler.unlink()
+        await record(history, "03", 3.0, "succeeded")
+        found = {build.id for build in (await history.page(limit=500))[0]}
+        assert {"01", "03"} <= found
+
+    using(path, work)
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_on_a_full_disk_nobody_is_told_to_move_the_record_away(
+    small_volume: Path, exists: bool
+) -> None:
+    path = small_volume / "h.db"
+    if exists:
+        using(path, lambda history: record(history, "01", 1.0, "succeeded"))
+    before = path.read_bytes() if exists else b""
+    filler = fill(small_volume)
+    with pytest.raises(HistoryFullError) as error:
+        using(path, lambda history: history.page(limit=1))
+    assert "free room" in (error.value.hint or "")
+    assert "move it" not in (error.value.hint or "")
+    assert path.read_bytes() == before
+    filler.unlink()
+    using(path, lambda history: record(history, "02", 1.0, "succeeded"))
+
+
+def test_a_record_that_exists_opens_with_little_room(small_volume: Path) -> None:
+    path = small_volume / "h.db"
+    using(path, lambda history: record(history, "01", 1.0, "succeeded"))
+    fill(small_volume, leave_bytes=32 * 1024)  # room for the shared memory, none for a page more
+    assert using(path, lambda history: history.close_interrupted(9.0)) == 0
+
+
+def test_after_an_error_inside_a_transaction_the_next_one_works(tmp_path: Path) -> None:
+    async def work(history: History) -> None:
+        with pytest.raises(TypeError):
+            await history.begin(
+                "01",
+                workspace="shop",
+                root="/shop",
+                request={"not JSON": object()},
+                started_at=1.0,
+                triggered_by="ann",
+            )
+        await record(history, "02", 1.0, "succeeded")
+
+    using(tmp_path / "h.db", work)
