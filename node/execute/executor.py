@@ -17,12 +17,13 @@ from buildnet.mesh.digest import Digest
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.collection import Collector, IsNew
 from buildnet.node.execute.declared import DeclaredOutputs
-from buildnet.node.execute.errors import full_disk_reported
+from buildnet.node.execute.errors import StageError, full_disk_reported
 from buildnet.node.execute.hints import LOG_TAIL_BYTES, hint_of_undeclared, hints_of_failure
+from buildnet.node.execute.leftovers import end_leftovers
 from buildnet.node.execute.mounts import Mount
 from buildnet.node.execute.process import OUTPUT_LIMIT_BYTES, ProcessOutcome, run_process
 from buildnet.node.execute.process_tree import ACTION_VARIABLE
-from buildnet.node.execute.removal import remove_tree
+from buildnet.node.execute.removal import discard, remove_tree
 from buildnet.node.execute.staging import SOURCE_EPOCH_NS, staged
 from buildnet.node.execute.trash import Trash
 from buildnet.node.store.files import RACY_NS
@@ -108,11 +109,19 @@ class StagedExecutor:
     isolation = "staged"
 
     def __init__(self, work: Path) -> None:
-        """Use ``work``, which no other process uses, for stages; leftovers in it are removed."""
-        self._work = work
+        """Use ``work``, which no other node uses, for stages.
+
+        What an earlier node left is removed: first the commands that still run there, also those
+        of :class:`WorkspaceExecutor`, then their files.
+
+        Raises:
+            StageError: a command that an earlier node left can't be ended.
+        """
+        self.work = work
         self._running: set[str] = set()
         self._ended = threading.Condition()
         work.mkdir(parents=True, exist_ok=True)
+        end_leftovers(work)
         for left in work.iterdir():
             try:
                 remove_tree(left)
@@ -132,7 +141,7 @@ class StagedExecutor:
         with (
             self._alone(request.action),
             staged(
-                self._work,
+                self.work,
                 request.action,
                 request.inputs,
                 hold,
@@ -169,8 +178,14 @@ class WorkspaceExecutor:
 
     isolation = "workspace"
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, work: Path) -> None:
+        """Run commands in ``root``; ``work`` holds their private directories.
+
+        It has to be that of the node's :class:`StagedExecutor`, which looks there for commands that
+        a dead node left, and clears it when it is made.
+        """
         self._root = root
+        self._work = work
 
     def execute(
         self, request: ExecutionRequest, hold: BlobAccess, on_output: OnOutput, cancel: CancelToken
@@ -178,23 +193,50 @@ class WorkspaceExecutor:
         """See :meth:`Executor.execute`. Undeclared outputs are not looked for."""
         declared = DeclaredOutputs(request.outputs)
         for path in (request.working_directory, *map(os.path.dirname, declared.plain)):
-            (self._root / path).mkdir(parents=True, exist_ok=True)
+            self._make_directory(path)
         before = self._stats(request.inputs)
         started_ns = time.time_ns() - RACY_NS  # files are dated by a coarser clock
 
         def is_new(path: str, status: os.stat_result) -> bool:
             return path not in before or status.st_mtime_ns >= started_ns
 
-        with tempfile.TemporaryDirectory(prefix="buildnet-") as name:
-            private = Path(name)
+        with self._private() as private:
             home, log = private / "home", private / "log"
-            home.mkdir()
-            variables = {"HOME": str(home), "TMPDIR": name}
+            variables = {"HOME": str(home), "TMPDIR": str(private)}
             outcome = _run(request, self._root, variables, log, on_output, cancel)
             changed = self._stats(request.inputs) != before
             collector = Collector(self._root, request.inputs, declared, is_new)
             execution = _conclude(request, outcome, self._root, log, collector, hold, in_place=True)
         return replace(execution, input_changed=changed)
+
+    def _make_directory(self, path: str) -> None:
+        try:
+            with full_disk_reported(f"making {path} in the workspace"):
+                (self._root / path).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StageError(
+                f"the directory {path} can't be made in the workspace",
+                cause=str(error),
+                hint=f"see that no file is in its way and that {self._root} is writable",
+            ) from error
+
+    @contextmanager
+    def _private(self) -> Iterator[Path]:
+        """Make a directory for one command, with a directory ``home`` in it."""
+        try:
+            with full_disk_reported("making a command's private directory"):
+                private = Path(tempfile.mkdtemp(prefix="in-place-", dir=self._work))
+                (private / "home").mkdir()
+        except OSError as error:
+            raise StageError(
+                f"a private directory can't be made in {self._work}",
+                cause=str(error),
+                hint="see that the data directory (BUILDNET_HOME) is writable",
+            ) from error
+        try:
+            yield private
+        finally:
+            discard(private)
 
     def _stats(self, inputs: DirectoryTree) -> dict[str, tuple[int, int, int, int] | None]:
         """Return what tells one version of an input from another, by path."""

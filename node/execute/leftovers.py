@@ -48,7 +48,7 @@ def end_leftovers(work: Path) -> int:
             _kill(process)
         killed.update(found)
         living = [process for process in killed if _is_alive(process)]
-        if not living:
+        if not found and not living:
             break
         if time.monotonic() > give_up:
             pids = ", ".join(str(process.pid) for process in living)
@@ -66,23 +66,22 @@ def end_leftovers(work: Path) -> int:
 
 def _leftovers(place: Path) -> list[psutil.Process]:
     """Return the living processes that belong to ``place``, leaders of sessions first."""
-    processes = {process.pid: process for process in _of_this_user() if _is_alive(process)}
-    own = processes.pop(os.getpid(), None)
+    processes = {process.pid: process for process in _of_this_user()}
+    processes.pop(os.getpid(), None)
     marked = {pid for pid, process in processes.items() if _is_marked(process, place)}
     if not marked:
         return []
     parents: dict[int, int] = {}
     sessions: dict[int, int] = {}
     for pid, process in processes.items():
-        with contextlib.suppress(psutil.Error, OSError):
+        with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
             parents[pid] = process.ppid()
             sessions[pid] = os.getsid(pid)
     ours = marked | {pid for pid, session in sessions.items() if session in marked}
     while below := {pid for pid, parent in parents.items() if parent in ours} - ours:
         ours |= below
-    if own is not None and own.ppid() in ours:
-        logger.warning("this node was started by a command of the node before it")
-    return sorted((processes[pid] for pid in ours), key=lambda each: sessions.get(each.pid) != each.pid)
+    leaders_first = sorted(ours, key=lambda pid: sessions.get(pid) != pid)
+    return [processes[pid] for pid in leaders_first if _is_alive(processes[pid])]
 
 
 def _of_this_user() -> Iterator[psutil.Process]:
@@ -120,8 +119,10 @@ def _sees(pid: int, place: Path) -> bool:
 
 def _kill(process: psutil.Process) -> None:
     with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
-        if os.getpgid(process.pid) == process.pid != os.getpgid(0) and process.is_running():
-            os.killpg(process.pid, signal.SIGKILL)  # at once, so that none can fork meanwhile
+        group = os.getpgid(process.pid)
+        leads = os.getsid(process.pid) == group == process.pid
+        if leads and group != os.getpgid(0) and process.is_running():
+            os.killpg(process.pid, signal.SIGKILL)  # all at once, so that none can fork meanwhile
         process.kill()
 
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +35,12 @@ def ask(address: str, path: str, method: str = "GET") -> tuple[int, dict[str, An
 def wait_for_end(pid: int) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(pid).wait(30)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def test_start_status_stop(buildnet: CommandLine) -> None:
@@ -152,12 +159,34 @@ def test_a_home_too_long_for_a_socket_address_works(tmp_path: Path) -> None:
     assert not Path(started["socket"]).exists()
 
 
-def test_a_home_that_cannot_be_written_is_an_error(buildnet: CommandLine) -> None:
-    buildnet.home.write_text("a file where the directory should be")
-    answer = buildnet("node", "start", "--detach", "--json")
+@pytest.fixture
+def read_only_home(small_volume: Path) -> Iterator[CommandLine]:
+    """The command line with a data directory on a volume that is mounted read-only."""
+    buildnet = CommandLine(small_volume / "home")
+    buildnet.start()
+    buildnet("node", "stop")
+    subprocess.run(["mount", "-o", "remount,ro", str(small_volume)], check=True)
+    yield buildnet
+
+
+def test_a_home_that_cannot_be_written_is_an_error(read_only_home: CommandLine) -> None:
+    answer = read_only_home("node", "start", "--detach", "--json")
     assert answer.code == 2
-    assert answer.data["error"]["code"] == "HOME"
-    assert "BUILDNET_HOME" in answer.data["error"]["hint"]
+    error = answer.data["error"]
+    assert error["code"] == "HOME"
+    assert "is read-only" in error["message"]
+    assert "BUILDNET_HOME" in error["hint"]
+    assert read_only_home("node", "status").code == 3
+    built = read_only_home("build", "--json")
+    assert (built.code, built.data["error"]["code"]) == (2, "HOME")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_home_without_the_right_to_write_is_an_error(buildnet: CommandLine) -> None:
+    buildnet.home.mkdir(mode=0o500)
+    answer = buildnet("node", "start", "--detach", "--json")
+    assert (answer.code, answer.data["error"]["code"]) == (2, "HOME")
+    assert "make it writable" in answer.data["error"]["hint"]
 
 
 @pytest.mark.parametrize(
@@ -219,17 +248,56 @@ def test_kill_9_in_the_middle_of_a_build_leaves_nothing_half(
     assert process.returncode == 3
     assert "stopped" in told
     assert not (root / "a/out.txt").exists()
-    for command in commands:  # `strict` will end them with the node; `staged` can't
-        if command.is_running():
-            command.kill()
+    assert any(map(is_alive, commands))  # `strict` will end them with the node; `staged` can't
     (root / "buildnet.yaml").write_text(text.replace("; touch $MARK; sleep 60", ""))
     buildnet.start()
+    assert not any(map(is_alive, commands))
     assert statuses(buildnet.build(root)) == {"a": "succeeded"}
     assert (root / "a/out.txt").read_text() == "in\n"
     assert buildnet("cache", "verify", "--json").data["damaged"] == []
     builds = buildnet("history", "--json").data["builds"]
     assert [build["status"] for build in builds] == ["succeeded", "cancelled"]
     assert [path.name for path in (buildnet.home / "work").iterdir()] == [".trash"]
+
+
+def test_after_kill_9_the_old_command_writes_nothing_into_the_new_run(
+    buildnet: CommandLine, tmp_path: Path
+) -> None:
+    """Each run waits at a gate of its own, and both runs have the same stage."""
+    gates = tmp_path / "gates"
+    gates.mkdir()
+    root = _workspace(
+        tmp_path,
+        f"D=$PWD; echo start $$ >> $D/out.txt; mkfifo {gates}/$$; read line < {gates}/$$;"
+        " mkdir -p $D; echo end $$ >> $D/out.txt",
+    )
+
+    def build() -> tuple[subprocess.Popen[bytes], int]:
+        known = set(gates.iterdir())
+        process = subprocess.Popen(
+            [sys.executable, "-m", "buildnet.cli.main", "build"],
+            cwd=root,
+            env=buildnet.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while not (new := set(gates.iterdir()) - known):
+            assert process.poll() is None
+        return process, int(new.pop().name)
+
+    node = psutil.Process(buildnet.start()["pid"])
+    first, old = build()
+    node.kill()
+    node.wait(30)
+    assert first.wait(30) == 3
+    buildnet.start()
+    second, new = build()
+    with contextlib.suppress(OSError):  # nobody waits there
+        os.write(os.open(gates / str(old), os.O_WRONLY | os.O_NONBLOCK), b"go\n")
+        wait_for_end(old)
+    (gates / str(new)).write_text("go\n")
+    assert second.wait(30) == 0
+    assert (root / "a/out.txt").read_text() == f"start {new}\nend {new}\n"
 
 
 def test_stopping_cancels_what_runs(buildnet: CommandLine, tmp_path: Path) -> None:
@@ -310,6 +378,71 @@ def test_the_pool_is_shown_as_tables_and_as_data(node: CommandLine) -> None:
     assert "python" in node("node", "scan").out
 
 
+@pytest.mark.parametrize("name", ["[/x]", "[bold]n", "a\\[b"])
+def test_names_are_never_taken_for_markup(tmp_path: Path, name: str) -> None:
+    buildnet = CommandLine(tmp_path / "[red]home[/y]")
+    root = _workspace(tmp_path, "cp in.txt out.txt")
+    text = (root / "buildnet.yaml").read_text()
+    named = text.replace("workspace: one", f"workspace: {json.dumps(name)}")
+    (root / "buildnet.yaml").write_text(named)
+    started = buildnet("node", "start", "--detach", "--listen", "127.0.0.1:0", "--name", name)
+    try:
+        assert started.code == 0, started.err
+        assert str(buildnet.home) in started.out
+        for arguments in (["node", "status"], ["pool", "status"], ["pool", "nodes"]):
+            shown = buildnet(*arguments)
+            assert shown.code == 0, shown.err
+            assert name in shown.out
+        buildnet.build(root)
+        build_id = buildnet("history", "--quiet").out.strip()
+        for arguments in (["history"], ["history", build_id], ["pool", "resources"]):
+            shown = buildnet(*arguments)
+            assert shown.code == 0, shown.err
+            assert name in shown.out
+        assert buildnet("node", "scan").code == 0
+        assert buildnet("cache", "list").code == 0
+    finally:
+        stopped = buildnet("node", "stop")
+    assert name in stopped.out
+
+
+def test_nobody_on_the_network_can_fill_the_log(buildnet: CommandLine) -> None:
+    started = buildnet.start()
+    address = urlsplit(started["address"])
+    for request in (
+        b"no HTTP at all\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n",
+    ):
+        with socket.create_connection((str(address.hostname), address.port or 80)) as connection:
+            connection.sendall(request)
+            assert connection.recv(1000)  # it was seen
+    buildnet("node", "stop")
+    log = [json.loads(line) for line in (buildnet.home / "node.log").read_text().splitlines()]
+    assert [line for line in log if line["logger"].startswith("uvicorn")] == []
+    assert "stopping" in [line["message"] for line in log]
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr"])
+def test_a_reader_that_goes_away_is_no_trouble_of_the_node(
+    node: CommandLine, tmp_path: Path, closed: str
+) -> None:
+    root = _workspace(tmp_path, "echo said; cp in.txt out.txt")
+    reading, writing = os.pipe()
+    os.close(reading)
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.run(
+        [sys.executable, "-m", "buildnet.cli.main", "build"],
+        cwd=root,
+        env=node.environment,
+        **{**streams, closed: writing},
+        check=False,
+    )
+    os.close(writing)
+    assert process.returncode == 1
+    assert b"Traceback" not in (process.stderr or b"")
+    assert b"stopped answering" not in (process.stderr or b"")
+
+
 def test_the_cache_can_be_looked_at_and_looked_after(node: CommandLine, tmp_path: Path) -> None:
     root = _workspace(tmp_path, "cp in.txt out.txt")
     action = node.build(root)["packages"][0]["action"]
@@ -321,7 +454,11 @@ def test_the_cache_can_be_looked_at_and_looked_after(node: CommandLine, tmp_path
     assert (shown["kind"], shown["hash"], shown["missing"]) == ("action", action, [])
     assert node("cache", "show", "ffffffffffff").code == 6
     assert node("cache", "verify").code == 0
-    assert node("cache", "gc", "--max-size", "0 B", "--json").code in (0, 2)
+    assert node("cache", "gc", "--max-size", "1 lot").code == 2
+    collected = node("cache", "gc", "--max-size", "0 B", "--json")
+    assert (collected.code, collected.data["actions"]) == (0, 1)
+    assert node("cache", "stats", "--json").data["blobs"] == 0
+    node.build(root, "--force")
     refused = node("cache", "clear")
     assert refused.code == 2
     assert "--yes" in refused.err

@@ -14,7 +14,7 @@ import pytest
 
 from buildnet.mesh.digest import Digest
 from buildnet.node.execute.cancel import CancelToken
-from buildnet.node.execute.errors import OutputError
+from buildnet.node.execute.errors import OutputError, StageError
 from buildnet.node.execute.executor import (
     TRASH_FOLDER,
     Execution,
@@ -305,7 +305,7 @@ def test_an_install_is_an_action_whose_tree_others_mount(host: Host, tmp_path: P
 
 @pytest.fixture
 def in_place(host: Host) -> Host:
-    host.executor = WorkspaceExecutor(host.workspace)
+    host.executor = WorkspaceExecutor(host.workspace, host.work)
     return host
 
 
@@ -327,6 +327,23 @@ def test_an_action_runs_in_the_workspace(in_place: Host) -> None:
     assert not execution.input_changed
     assert (in_place.workspace / "packages/a/dist/y").exists()
     assert in_place.executor.isolation == "workspace"
+
+
+def test_private_directories_lie_below_work_and_go(in_place: Host) -> None:
+    execution = in_place.run(in_place.request("echo $HOME; echo $TMPDIR"))
+    home, temporary = map(Path, in_place.store.get(execution.log).decode().split())
+    assert in_place.work in home.parents
+    assert in_place.work in temporary.parents
+    assert [path.name for path in in_place.work.iterdir()] == [TRASH_FOLDER]
+
+
+@pytest.mark.parametrize("output", ["packages/a/in-the-way/out", "packages/a/out"])
+def test_directories_that_cannot_be_made_are_told(in_place: Host, output: str) -> None:
+    in_place.write({"packages/a/in-the-way" if "way" in output else "packages/a": "a file"})
+    with pytest.raises(StageError) as raised:
+        in_place.run(in_place.request("true", None, output))
+    assert "can't be made in the workspace" in raised.value.message
+    assert raised.value.hint
 
 
 @pytest.mark.parametrize("change", ["echo more >> x.txt", "rm x.txt", "chmod +x x.txt"])
