@@ -12,7 +12,8 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.identity import NodeKey
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
-from buildnet.node.execute.delivery import deliver
+from buildnet.node.execute.declared import has_patterns
+from buildnet.node.execute.delivery import deliver, stale_outputs
 from buildnet.node.execute.executor import (
     Execution,
     ExecutionRequest,
@@ -35,7 +36,7 @@ from buildnet.node.store import (
 from buildnet.pool.action import Action
 from buildnet.pool.build import Status
 from buildnet.pool.result import encode_result, signed_message
-from buildnet.pool.tree import DirectoryTree, FileEntry
+from buildnet.pool.tree import DirectoryTree, FileEntry, Leaf
 from buildnet.pool.workspace import Task, TaskId
 
 OUTPUT_TAIL_BYTES = 16 * 1024
@@ -127,8 +128,31 @@ class TaskRunner:
         """Put a result's outputs into the workspace and note that they stand there."""
         task, action = prepared.task, prepared.action
         assert action is not None
-        deliver(prepared.outputs, task.outputs, self.root, self.hold, self.table)
+        deliver(
+            prepared.outputs,
+            task.outputs,
+            self.root,
+            self.hold,
+            self.table,
+            stale=self._stale(task, prepared.outputs),
+        )
         self.record_run(task, action, prepared.outputs)
+
+    def _stale(self, task: Task, outputs: DirectoryTree) -> Mapping[str, Leaf]:
+        """Return what the last run left that patterns cover and this result no longer has.
+
+        Only its own result in the cache tells; if that is gone, nothing is known to be stale.
+        """
+        if not has_patterns(task.outputs):
+            return {}
+        last = self.store.last_run(self.workspace_id, str(task.id))
+        if last is None or last.outputs_digest == outputs.digest:
+            return {}
+        record = self.hold.get_action(last.action, frozenset(self.executors))
+        before = decode_record(record, task.path, self.hold) if record else None
+        if before is None or before.outputs.digest != last.outputs_digest:
+            return {}
+        return stale_outputs(before.outputs, outputs, task.outputs)
 
     def record_run(self, task: Task, action: Action, outputs: DirectoryTree) -> None:
         """Note that the workspace holds this action's outputs."""

@@ -19,12 +19,12 @@ from buildnet.node.execute.declared import DeclaredOutputs
 from buildnet.node.execute.links import lexical_target
 from buildnet.node.source_file import FileTable, SourceError, digest_file, unreadable
 from buildnet.node.source_ignore import IgnoreRules
+from buildnet.node.store.blobs import TEMPORARY_PREFIX
 from buildnet.pool.glob import SKIPPED, Patterns, State, escape, everything, matched
 from buildnet.pool.ignore_file import IGNORE_FILE, Chain, is_ignored
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, Leaf, LinkEntry
 from buildnet.pool.workspace import WORKSPACE_FILE
 
-TEMPORARY_PREFIX = ".buildnet-"  # of outputs that are being delivered
 _DEPTH_LIMIT = 256  # as stored trees
 
 Listing = dict[str, os.DirEntry[str]]

@@ -20,11 +20,10 @@ class DeclaredOutputs:
         optional: list[str] = []
         patterns: list[str] = []
         for output in outputs:
-            directory = output.removesuffix("/**")
             if not is_pattern(output):
                 plain.append(unescape(output).strip("/"))
-            elif directory != output and not is_pattern(directory):
-                optional.append(unescape(directory).strip("/"))
+            elif _is_directory(output):
+                optional.append(unescape(output.removesuffix("/**")).strip("/"))
             else:
                 patterns.append(output)
         self.plain = tuple(dict.fromkeys(plain))
@@ -39,11 +38,21 @@ class DeclaredOutputs:
 
     def covers(self, path: str) -> bool:
         """Whether a file at ``path`` is a declared output."""
+        return self._is_in_whole(path) or self._matches(path)
+
+    def is_matched(self, path: str) -> bool:
+        """Whether a file at ``path`` is an output only because a pattern matches it."""
+        return not self._is_in_whole(path) and self._matches(path)
+
+    def _is_in_whole(self, path: str) -> bool:
         end = len(path)
         while end > 0:
             if path[:end] in self._whole:
                 return True
             end = path.rfind("/", 0, end)
+        return False
+
+    def _matches(self, path: str) -> bool:
         return bool(self.patterns.patterns) and bool(self.patterns.matching(path))
 
     def outermost(self) -> tuple[str, ...]:
@@ -53,3 +62,12 @@ class DeclaredOutputs:
             if not found or not path.startswith(found[-1] + "/"):
                 found.append(path)
         return tuple(found)
+
+
+def has_patterns(outputs: Iterable[str]) -> bool:
+    """Return whether some outputs are patterns of files, not paths or whole directories."""
+    return any(is_pattern(output) and not _is_directory(output) for output in outputs)
+
+
+def _is_directory(output: str) -> bool:
+    return output.endswith("/**") and not is_pattern(output.removesuffix("/**"))

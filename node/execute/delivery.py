@@ -14,6 +14,7 @@ import re
 import secrets
 import stat
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,17 +24,16 @@ from buildnet.mesh.digest import Digest
 from buildnet.node.execute.declared import DeclaredOutputs
 from buildnet.node.execute.errors import DeliveryError, full_disk_reported
 from buildnet.node.execute.removal import remove_tree
+from buildnet.node.store.blobs import TEMPORARY_PREFIX
 from buildnet.node.store.files import FileTable
 from buildnet.node.store.holds import BlobAccess
 from buildnet.pool.tree import DirectoryTree, FileEntry, Leaf, LinkEntry, plain_name
 
-TEMPORARY_PREFIX = ".buildnet-"
-"""Names in the workspace that begin so are a delivery's own and never sources."""
-
 _RUN = f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(4)}-"
-_TEMPORARY_NAME = re.compile(r"\.buildnet-([0-9]+)-[0-9a-f]{8}-[0-9]+")
+_TEMPORARY_NAME = re.compile(re.escape(TEMPORARY_PREFIX) + r"([0-9]+)-[0-9a-f]{8}-[0-9]+")
 _numbers = itertools.count()
 _CHUNK_BYTES = 1 << 20
+_NOTHING: Mapping[str, Leaf] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +51,22 @@ def deliver(
     root: Path,
     blobs: BlobAccess,
     table: FileTable,
+    *,
+    stale: Mapping[str, Leaf] = _NOTHING,
 ) -> DeliveryReport:
     """Make the declared outputs below ``root`` exactly what ``outputs`` says.
 
     What is the same already keeps its inode and time. Files that a pattern such as ``*.js``
-    matches are written one by one, and others that match stay.
+    matches are written one by one, and others that match stay, but for those of ``stale`` (see
+    :func:`stale_outputs`) that are still what the run before left.
 
     Raises:
         DeliveryError: a place can't be written, or leads out of the workspace.
         StageFullError: the disk is full.
     """
     delivery = _Delivery(root, blobs, table)
+    for path, leaf in stale.items():  # first: a directory may have to stand there now
+        delivery.remove_stale(path, leaf)
     kinds = DeclaredOutputs(declared)
     whole = kinds.outermost()
     for path in whole:
@@ -71,6 +76,21 @@ def deliver(
             if not any(path == one or path.startswith(one + "/") for one in whole):
                 delivery.place(path, leaf)
     return delivery.report()
+
+
+def stale_outputs(
+    before: DirectoryTree, now: DirectoryTree, declared: tuple[str, ...]
+) -> dict[str, Leaf]:
+    """Return the files and links that patterns of ``declared`` match and only ``before`` has.
+
+    Directories that are outputs as a whole are left out: delivery replaces them entirely.
+    """
+    kinds = DeclaredOutputs(declared)
+    return {
+        path: leaf
+        for path, leaf in before.leaves()
+        if isinstance(now.find(path), DirectoryTree | None) and kinds.is_matched(path)
+    }
 
 
 class _Delivery:
@@ -112,6 +132,37 @@ class _Delivery:
                 cause=str(error),
                 hint=f"see that {target.parent} is writable and not in use",
             ) from error
+
+    def remove_stale(self, path: str, leaf: Leaf) -> None:
+        """Remove the file or link ``path`` if it is still ``leaf`` and no link leads to it."""
+        target = self._root / path
+        try:
+            status = _status(target)
+            if status is None or self._is_reached_by_links(path):
+                return
+            if isinstance(leaf, LinkEntry):
+                same = _is_link_to(target, leaf.target)
+            else:
+                same = self._holds(path, target, status, leaf.digest)
+            if not same:
+                return
+            target.unlink(missing_ok=True)
+        except OSError as error:
+            raise DeliveryError(
+                f"{path} is no output any more and can't be removed",
+                cause=str(error),
+                hint=f"remove it yourself, or see that {target.parent} is writable",
+            ) from error
+        self._table.forget(path)
+        self._removed += 1
+
+    def _is_reached_by_links(self, path: str) -> bool:
+        here = self._root
+        for name in path.split("/")[:-1]:
+            here = here / plain_name(name)
+            if here.is_symlink():
+                return True
+        return False
 
     def _parents(self, path: str, *, make: bool) -> None:
         here = self._root
@@ -255,15 +306,16 @@ class _Delivery:
         return True
 
     def _is_same(self, path: str, here: Path, entry: FileEntry) -> bool:
-        try:
-            status = here.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        if (
-            not stat.S_ISREG(status.st_mode)
-            or status.st_size != entry.digest.size_bytes
-            or bool(status.st_mode & stat.S_IXUSR) != entry.executable
-        ):
+        status = _status(here)
+        return (
+            status is not None
+            and bool(status.st_mode & stat.S_IXUSR) == entry.executable
+            and self._holds(path, here, status, entry.digest)
+        )
+
+    def _holds(self, path: str, here: Path, status: os.stat_result, digest: Digest) -> bool:
+        """Whether a regular file with these bytes stands there."""
+        if not stat.S_ISREG(status.st_mode) or status.st_size != digest.size_bytes:
             return False
         known = self._table.lookup(path, status)
         if known is None:
@@ -273,7 +325,7 @@ class _Delivery:
             except OSError:  # not readable, or gone: to be replaced
                 return False
             self._table.record(path, status, known, observed_at_ns)
-        return known == entry.digest
+        return known == digest
 
     def _record(self, path: str, digest: Digest, observed_at_ns: int) -> None:
         """Remember what a delivered file holds.
@@ -319,6 +371,13 @@ def _leads_out(path: str, link: Path) -> DeliveryError:
         cause=f"it leads to {link.readlink()}",
         hint="replace the link by a directory: BuildNet writes nothing outside of the workspace",
     )
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _is_directory(path: Path) -> bool:

@@ -36,7 +36,7 @@ CHUNK_BYTES = 1 << 20
 """Files up to this size are read whole, larger ones in pieces of it."""
 
 TEMPORARY_PREFIX = ".buildnet-"
-"""Begins the names of unfinished files beside a destination."""
+"""Begins the names of what is being written beside its place in a workspace. Never sources."""
 
 _NAME = re.compile(r"[0-9a-f]{64}")
 # Not blocking: a FIFO where a file should be must not stop us.

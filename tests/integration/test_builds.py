@@ -140,6 +140,42 @@ def test_rebuilt_after_clearing_the_cache_the_bytes_are_the_same(
     assert {path: path.read_bytes() for path in pipeline.rglob("*") if path.is_file()} == before
 
 
+def test_files_that_a_pattern_no_longer_finds_go(node: CommandLine, tmp_path: Path) -> None:
+    """They would count as changed outputs for ever; what somebody else wrote there stays."""
+    root = _one_package(
+        tmp_path, "mkdir -p out; cd out; for n in $(cat ../in.txt); do echo > $n; done"
+    )
+    definition = root / "buildnet.yaml"
+    definition.write_text(definition.read_text().replace("a/out.txt", "a/out/*.txt"))
+
+    def build(names: str) -> tuple[str, set[str]]:
+        (root / "a/in.txt").write_text(names)
+        report = node.build(root)
+        return tiers(report)["a"], {path.name for path in (root / "a/out").iterdir()}
+
+    assert build("one.txt two.txt") == ("full", {"one.txt", "two.txt"})
+    assert build("one.txt") == ("full", {"one.txt"})
+    assert build("one.txt") == ("hash-skip", {"one.txt"})
+    assert build("one.txt two.txt") == ("local-cache", {"one.txt", "two.txt"})
+    (root / "a/out/mine.md").write_text("mine")
+    (root / "a/out/two.txt").write_text("mine")
+    assert build("one.txt") == ("local-cache", {"one.txt", "two.txt", "mine.md"})
+    (root / "a/out/two.txt").unlink()
+    assert build("one.txt") == ("hash-skip", {"one.txt", "mine.md"})
+
+
+def test_nothing_is_removed_when_the_old_result_is_gone(node: CommandLine, tmp_path: Path) -> None:
+    root = _one_package(tmp_path, "for n in $(cat in.txt); do echo > $n.out; done")
+    definition = root / "buildnet.yaml"
+    definition.write_text(definition.read_text().replace("a/out.txt", "a/*.out"))
+    (root / "a/in.txt").write_text("one two")
+    node.build(root)
+    assert node("cache", "clear", "--yes").code == 0
+    (root / "a/in.txt").write_text("one")
+    node.build(root)
+    assert (root / "a/two.out").exists()
+
+
 def test_named_packages_bring_what_they_depend_on(node: CommandLine, pipeline: Path) -> None:
     assert tiers(node.build(pipeline, "tool")) == {"base": "full", "tool": "full"}
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.execute.delivery import DeliveryReport, deliver
+from buildnet.node.execute.declared import has_patterns
+from buildnet.node.execute.delivery import DeliveryReport, deliver, stale_outputs
 from buildnet.node.execute.errors import DeliveryError
 from buildnet.node.execute.removal import remove_tree
 from buildnet.node.store.store import Store
@@ -294,3 +295,70 @@ def test_kill_leaves_the_old_the_new_or_nothing(tmp_path: Path, kilobytes: int) 
         deliver(outputs, ("dist",), tmp_path / "workspace", store, store.file_table("w"))
     assert {path.name for path in (tmp_path / "workspace").iterdir()} == {"dist", "one"}
     assert [path.name for path in dist.iterdir()] == ["file"]
+
+
+# What patterns matched before
+
+
+def _replace(
+    workspace: Workspace, before: DirectoryTree, now: DirectoryTree, *declared: str
+) -> DeliveryReport:
+    stale = stale_outputs(before, now, declared)
+    return deliver(now, declared, workspace.root, workspace.store, workspace.table, stale=stale)
+
+
+def test_what_a_pattern_no_longer_finds_goes_and_all_else_stays(workspace: Workspace) -> None:
+    before = workspace.tree(
+        {
+            "a/1.txt": "1",
+            "a/2.txt": "2",
+            "a/3.txt": "3",
+            "a/4.txt": LinkEntry("1.txt"),
+            "a/5.txt": LinkEntry("1.txt"),
+            "a/2.md": "not declared now",
+            "a/run.txt": FileEntry(workspace.store.put(b"run"), executable=True),
+        }
+    )
+    workspace.deliver(before, "a/*.txt", "a/*.md")
+    workspace.write("a/3.txt", "own")
+    workspace.write("a/own.txt", "own")
+    (workspace.root / "a/5.txt").unlink()
+    (workspace.root / "a/5.txt").symlink_to("own.txt")
+    (workspace.root / "a/run.txt").chmod(0o644)
+    report = _replace(workspace, before, workspace.tree({"a/1.txt": "1"}), "a/*.txt")
+    assert (report.files_written, report.files_kept, report.files_removed) == (0, 1, 3)
+    left = {"a", "a/1.txt", "a/3.txt", "a/5.txt", "a/own.txt", "a/2.md"}
+    assert workspace.everything() == left
+
+
+def test_a_stale_file_can_become_a_directory_and_a_directory_a_file(workspace: Workspace) -> None:
+    before = workspace.tree({"out/x.txt": "file", "out/y.txt/z.txt": "below"})
+    workspace.deliver(before, "out/**/*.txt")
+    now = workspace.tree({"out/x.txt/z.txt": "below", "out/y.txt": "file"})
+    _replace(workspace, before, now, "out/**/*.txt")
+    assert (workspace.root / "out/x.txt/z.txt").read_text() == "below"
+    assert (workspace.root / "out/y.txt").read_text() == "file"
+
+
+def test_whole_directories_have_no_stale_files_of_their_own(workspace: Workspace) -> None:
+    before = workspace.tree({"dist/1.txt": "1", "plain/1.txt": "1", "x.txt": "1"})
+    stale = stale_outputs(before, DirectoryTree({}), ("dist/**", "plain", "**/*.txt"))
+    assert stale.keys() == {"x.txt"}
+    assert not has_patterns(("dist/**", "plain"))
+    assert has_patterns(("dist/**", "*.txt"))
+    assert has_patterns(("*/dist/**",))
+
+
+def test_nothing_is_removed_through_a_link(workspace: Workspace, tmp_path: Path) -> None:
+    before = workspace.tree({"a/out/1.txt": "1"})
+    elsewhere = workspace.write("elsewhere/1.txt", "1")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "1.txt").write_text("1")
+    (workspace.root / "a").mkdir()
+    for target in (elsewhere.parent, outside):
+        (workspace.root / "a/out").symlink_to(target)
+        report = _replace(workspace, before, DirectoryTree({}), "a/out/*.txt")
+        assert report.files_removed == 0
+        assert (target / "1.txt").exists()
+        (workspace.root / "a/out").unlink()
