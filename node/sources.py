@@ -70,6 +70,7 @@ class SourceReader:
         self._clock = clock
         self._listings: dict[str, Listing] = {}
         self._leaves: dict[str, Leaf] = {}
+        self._keeps_modes = False  # of outputs all permissions count, of sources the executable bit
         self.touched: set[str] = set()
         self._changed: set[str] = set()
         self._chains: dict[str, Chain] = {}
@@ -119,7 +120,13 @@ class SourceReader:
         None: a plain path is missing, or something is there that no result can hold. A directory
         is listed once in a reader's life, so ask before the task runs.
         """
-        declared = DeclaredOutputs(outputs)
+        self._keeps_modes = True
+        try:
+            return self._outputs(DeclaredOutputs(outputs))
+        finally:
+            self._keeps_modes = False
+
+    def _outputs(self, declared: DeclaredOutputs) -> DirectoryTree | None:
         walk = _Walk(self, Patterns(()), Patterns(()))
         tree = EMPTY_TREE
         try:
@@ -205,6 +212,8 @@ class SourceReader:
         if not stat.S_ISREG(status.st_mode):
             raise _special(path, status)
         digest = self._table.lookup(path, status) or self._digest(entry.path, path)
+        if self._keeps_modes:
+            return FileEntry.of(digest, status.st_mode)
         return FileEntry(digest, bool(status.st_mode & 0o100))
 
     def _digest(self, full_path: str, path: str) -> Digest:

@@ -113,7 +113,12 @@ def _file_changes(
 
 def _leaves(directory: reapi.Directory) -> dict[str, object]:
     leaves: dict[str, object] = {
-        file.name: (digest_of(file.digest), file.is_executable) for file in directory.files
+        file.name: (
+            digest_of(file.digest),
+            file.is_executable,
+            file.node_properties.unix_mode.value,
+        )
+        for file in directory.files
     }
     leaves.update({link.name: link.target for link in directory.symlinks})
     return leaves

@@ -15,7 +15,13 @@ from google.protobuf.message import DecodeError
 from buildnet.mesh.digest import EMPTY, Digest
 from buildnet.pool.action import digest_of
 from buildnet.pool.reapi import remote_execution_pb2 as reapi
-from buildnet.pool.tree import DirectoryTree, FileEntry, LinkEntry, merge_trees
+from buildnet.pool.tree import (
+    DirectoryTree,
+    FileEntry,
+    LinkEntry,
+    merge_trees,
+    read_file_entry,
+)
 
 _SIGNED_CONTEXT = b"buildnet action result 1\0"
 
@@ -59,6 +65,8 @@ def encode_result(
             if isinstance(entry, FileEntry):
                 file = result.output_files.add(path=relative(below), is_executable=entry.executable)
                 file.digest.hash, file.digest.size_bytes = entry.digest
+                if entry.mode is not None:
+                    file.node_properties.unix_mode.value = entry.mode
                 references[entry.digest] = None
             elif isinstance(entry, LinkEntry):
                 result.output_symlinks.add(path=relative(below), target=entry.target)
@@ -103,8 +111,7 @@ def decode_result(
         result = reapi.ActionResult.FromString(encoded)
         parts: list[DirectoryTree] = []
         for file in result.output_files:
-            entry = FileEntry(digest_of(file.digest), file.is_executable)
-            parts.append(_placed(_inside(working_directory, file.path), entry))
+            parts.append(_placed(_inside(working_directory, file.path), read_file_entry(file)))
         for link in result.output_symlinks:
             parts.append(_placed(_inside(working_directory, link.path), LinkEntry(link.target)))
         for directory in result.output_directories:

@@ -24,10 +24,31 @@ class TreeConflictError(BuildNetError):
 
 
 class FileEntry(NamedTuple):
-    """A regular file: its content's address and whether it is executable."""
+    """A regular file: its content's address, whether it is executable, and its permissions.
+
+    ``mode`` holds unusual permission bits of an output; None are the usual ones, 0644 or 0755.
+    Those of a source are always usual: only its executable bit counts.
+    """
 
     digest: Digest
     executable: bool = False
+    mode: int | None = None
+
+    @classmethod
+    def of(cls, digest: Digest, st_mode: int) -> FileEntry:
+        """Return the entry of a file whose ``st_mode`` is given; set-user-id and the like go."""
+        executable = bool(st_mode & 0o100)
+        mode = st_mode & 0o777
+        return cls(digest, executable, None if mode == _usual(executable) else mode)
+
+    @property
+    def permissions(self) -> int:
+        """The permission bits that the file is to have."""
+        return _usual(self.executable) if self.mode is None else self.mode
+
+
+def _usual(executable: bool) -> int:
+    return 0o755 if executable else 0o644
 
 
 class LinkEntry(NamedTuple):
@@ -85,6 +106,8 @@ class DirectoryTree:
             if isinstance(entry, FileEntry):
                 node = directory.files.add(name=name, is_executable=entry.executable)
                 node.digest.hash, node.digest.size_bytes = entry.digest
+                if entry.mode is not None:
+                    node.node_properties.unix_mode.value = entry.mode
             elif isinstance(entry, LinkEntry):
                 directory.symlinks.add(name=name, target=entry.target)
             else:
@@ -189,8 +212,7 @@ class DirectoryTree:
                 raise ValueError("directories nest deeper than 256")
             entries: dict[str, Leaf | DirectoryTree] = {}
             for file in message.files:
-                digest = Digest(file.digest.hash, file.digest.size_bytes)
-                entries[plain_name(file.name)] = FileEntry(digest, file.is_executable)
+                entries[plain_name(file.name)] = read_file_entry(file)
             for link in message.symlinks:
                 entries[plain_name(link.name)] = LinkEntry(link.target)
             for node in message.directories:
@@ -206,6 +228,15 @@ class DirectoryTree:
 
 
 EMPTY_TREE = DirectoryTree({})
+
+
+def read_file_entry(file: reapi.FileNode | reapi.OutputFile) -> FileEntry:
+    """Return the entry that a message describes."""
+    digest = Digest(file.digest.hash, file.digest.size_bytes)
+    if not file.HasField("node_properties"):
+        return FileEntry(digest, file.is_executable)
+    mode = file.node_properties.unix_mode.value & 0o777
+    return FileEntry(digest, file.is_executable, mode)
 
 
 def plain_name(name: str) -> str:

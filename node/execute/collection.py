@@ -57,7 +57,7 @@ class Collector:
     def collect(self, blobs: BlobAccess) -> DirectoryTree:
         """Store the declared outputs; returns them as a tree rooted like the inputs.
 
-        Files executable by their owner become 0755, others 0644; other mode bits are dropped.
+        Permission bits are kept; set-user-id, set-group-id and sticky ones are not.
 
         Raises:
             OutputError: something there can't be an output: a socket, pipe or device, a link that
@@ -120,7 +120,7 @@ class Collector:
     def _leaf(self, path: str, status: os.stat_result, blobs: BlobAccess) -> Leaf:
         place = self._root / path
         if stat.S_ISREG(status.st_mode):
-            return FileEntry(blobs.put_file(place), bool(status.st_mode & stat.S_IXUSR))
+            return FileEntry.of(blobs.put_file(place), status.st_mode)
         if not stat.S_ISLNK(status.st_mode):
             kind = _KINDS.get(stat.S_IFMT(status.st_mode), "a special file")
             raise OutputError(

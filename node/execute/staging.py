@@ -140,6 +140,8 @@ def _copy(
         there = destination / plain_name(name)
         if isinstance(entry, FileEntry):
             blobs.copy_to(entry.digest, there, entry.executable, SOURCE_EPOCH_NS, fresh=True)
+            if entry.mode is not None:
+                there.chmod(entry.mode)
         elif isinstance(entry, LinkEntry):
             if not stays_inside(whole, at, entry.target):
                 path = f"{at}/{name}" if at else name

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf import wrappers_pb2 as _wrappers_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -66,15 +67,23 @@ class Action(_message.Message):
     platform: Platform
     def __init__(self, command_digest: _Optional[_Union[Digest, _Mapping]] = ..., input_root_digest: _Optional[_Union[Digest, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., do_not_cache: _Optional[bool] = ..., salt: _Optional[bytes] = ..., platform: _Optional[_Union[Platform, _Mapping]] = ...) -> None: ...
 
+class NodeProperties(_message.Message):
+    __slots__ = ("unix_mode",)
+    UNIX_MODE_FIELD_NUMBER: _ClassVar[int]
+    unix_mode: _wrappers_pb2.UInt32Value
+    def __init__(self, unix_mode: _Optional[_Union[_wrappers_pb2.UInt32Value, _Mapping]] = ...) -> None: ...
+
 class FileNode(_message.Message):
-    __slots__ = ("name", "digest", "is_executable")
+    __slots__ = ("name", "digest", "is_executable", "node_properties")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     IS_EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
+    NODE_PROPERTIES_FIELD_NUMBER: _ClassVar[int]
     name: str
     digest: Digest
     is_executable: bool
-    def __init__(self, name: _Optional[str] = ..., digest: _Optional[_Union[Digest, _Mapping]] = ..., is_executable: _Optional[bool] = ...) -> None: ...
+    node_properties: NodeProperties
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[_Union[Digest, _Mapping]] = ..., is_executable: _Optional[bool] = ..., node_properties: _Optional[_Union[NodeProperties, _Mapping]] = ...) -> None: ...
 
 class DirectoryNode(_message.Message):
     __slots__ = ("name", "digest")
@@ -111,14 +120,16 @@ class Tree(_message.Message):
     def __init__(self, root: _Optional[_Union[Directory, _Mapping]] = ..., children: _Optional[_Iterable[_Union[Directory, _Mapping]]] = ...) -> None: ...
 
 class OutputFile(_message.Message):
-    __slots__ = ("path", "digest", "is_executable")
+    __slots__ = ("path", "digest", "is_executable", "node_properties")
     PATH_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     IS_EXECUTABLE_FIELD_NUMBER: _ClassVar[int]
+    NODE_PROPERTIES_FIELD_NUMBER: _ClassVar[int]
     path: str
     digest: Digest
     is_executable: bool
-    def __init__(self, path: _Optional[str] = ..., digest: _Optional[_Union[Digest, _Mapping]] = ..., is_executable: _Optional[bool] = ...) -> None: ...
+    node_properties: NodeProperties
+    def __init__(self, path: _Optional[str] = ..., digest: _Optional[_Union[Digest, _Mapping]] = ..., is_executable: _Optional[bool] = ..., node_properties: _Optional[_Union[NodeProperties, _Mapping]] = ...) -> None: ...
 
 class OutputDirectory(_message.Message):
     __slots__ = ("path", "tree_digest", "is_topologically_sorted", "root_directory_digest")

@@ -469,3 +469,25 @@ def test_hooks_run_around_a_build_and_a_failing_one_fails_it(
     assert report["error"]["code"] == "HOOK_FAILED"
     assert "exit code 7" in report["error"]["message"]
     assert report["packages"] == []
+
+
+def test_permissions_of_outputs_are_kept_and_restored(node: CommandLine, tmp_path: Path) -> None:
+    modes = {"key": 0o600, "read": 0o444, "run": 0o755, "group": 0o750, "plain": 0o644}
+    made = "; ".join(
+        f"echo {name} > out/{name}; chmod {mode:o} out/{name}" for name, mode in modes.items()
+    )
+    root = _one_package(tmp_path, f"mkdir out; {made}; cp out/key out.txt; chmod 400 out.txt")
+    text = (root / "buildnet.yaml").read_text()
+    (root / "buildnet.yaml").write_text(text.replace("[a/out.txt]", "[a/out.txt, a/out]"))
+
+    def found() -> dict[str, int]:
+        return {name: stat.S_IMODE((root / "a/out" / name).stat().st_mode) for name in modes}
+
+    node.build(root)
+    assert found() == modes
+    assert set(tiers(node.build(root)).values()) == {"instant-skip"}
+    shutil.rmtree(root / "a/out")
+    (root / "a/out.txt").chmod(0o644)
+    assert tiers(node.build(root)) == {"a": "local-cache"}
+    assert found() == modes
+    assert stat.S_IMODE((root / "a/out.txt").stat().st_mode) == 0o400

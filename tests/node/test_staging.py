@@ -264,10 +264,10 @@ def test_directories_files_and_links_are_collected(left: Collecting) -> None:
     (left.root / "a/dist/empty").mkdir()
     tree = left.collect("a/dist", "b.txt")
     assert dict(tree.leaves()) == {
-        "a/dist/bin/tool": entry("y", executable=True),
+        "a/dist/bin/tool": FileEntry(Digest.of(b"y"), True, 0o710),  # not set-user-id
         "a/dist/index.js": entry("x"),
         "a/dist/link": LinkEntry("bin/tool"),
-        "b.txt": entry("z"),
+        "b.txt": FileEntry(Digest.of(b"z"), False, 0o600),
     }
     empty = tree.find("a/dist/empty")
     assert isinstance(empty, DirectoryTree)

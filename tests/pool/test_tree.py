@@ -20,7 +20,7 @@ from buildnet.pool.tree import (
 
 names = st.sampled_from(["a", "b", "c", "é", "A"])
 leaves = st.one_of(
-    st.builds(FileEntry, st.binary(max_size=3).map(Digest.of), st.booleans()),
+    st.builds(FileEntry.of, st.binary(max_size=3).map(Digest.of), st.integers(0, 0o7777)),
     st.builds(LinkEntry, names),
 )
 paths = st.lists(names, min_size=3, max_size=3).map("/".join)
