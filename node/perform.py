@@ -7,7 +7,6 @@ build); commands run on the node's runner threads, as many at once as the host g
 from __future__ import annotations
 
 import asyncio
-import codecs
 import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
@@ -17,6 +16,7 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.node.dependencies import INSTALL, InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import OnOutput
+from buildnet.node.output_teller import OutputTeller
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier
@@ -298,15 +298,4 @@ class Performer:
 
     def output_teller(self, task: TaskId) -> OnOutput:
         """Return what takes the output of ``task`` on any thread and passes it on."""
-        decode = codecs.getincrementaldecoder("utf-8")("replace").decode
-
-        def tell(chunk: bytes) -> None:
-            event = {
-                "type": "task_output",
-                "name": task.package,
-                "task": task.task,
-                "text": decode(chunk),
-            }
-            self._loop.call_soon_threadsafe(self.progress.tell_output, event)
-
-        return tell
+        return OutputTeller(self.progress, self._loop, task.package, task.task)

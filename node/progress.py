@@ -1,18 +1,31 @@
 """What a running build tells those who watch it.
 
 State changes (a task started, ended) are kept, so that whoever comes late sees all of them; output
-is passed on live only, and a reader too slow for it is told that some was left out.
+is passed on live only. How much of it may wait is bounded for each reader, and one that is too slow
+is told how much was left out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 Event = dict[str, Any]
-_WAITING_MAX = 1000
+
+WAITING_MAX_BYTES = 1 << 20
+"""So much output, as JSON, waits for one reader."""
+
+BATCH_MAX_BYTES = 256 << 10
+"""A batch is no larger as JSON, unless it is one event: encoding it must not hold up the loop."""
+
+_PIECE_CHARACTERS = 8 << 10  # 12 bytes each at most as JSON
+_EVENT_BYTES = 128  # of an event besides its texts
+_STATE_EVENT_BYTES = 1 << 10
 
 
 class Progress:
@@ -30,9 +43,20 @@ class Progress:
             reader.add(event)
 
     def tell_output(self, event: Event) -> None:
-        """Pass on a piece of output; it is not kept."""
+        """Pass on a piece of a task's output (``name``, ``task``, ``text``); it is not kept."""
+        if not self._readers:
+            return
+        name, task, text = event["name"], event["task"], event["text"]
+        for start in range(0, len(text), _PIECE_CHARACTERS):
+            piece = text[start : start + _PIECE_CHARACTERS]
+            size_bytes = _EVENT_BYTES + len(json.dumps(piece))
+            for reader in self._readers:
+                reader.add_output(name, task, piece, size_bytes)
+
+    def leave_out(self, size_bytes: int) -> None:
+        """Tell that so much output is missing here."""
         for reader in self._readers:
-            reader.add_output(event)
+            reader.leave_out(size_bytes)
 
     def close(self) -> None:
         """End all streams after what was told so far; who comes later gets the last event alone,
@@ -45,7 +69,7 @@ class Progress:
     @asynccontextmanager
     async def follow(self) -> AsyncIterator[AsyncIterator[list[Event]]]:
         """Open a stream of all events from the first one on, in batches; it ends with the build."""
-        reader = _Reader(list(self._kept))
+        reader = _Reader(self._kept)
         self._readers.add(reader)
         try:
             yield self._batches(reader)
@@ -57,44 +81,95 @@ class Progress:
             batch = reader.take()
             if batch:
                 yield batch
+                await asyncio.sleep(0)  # others get their turn though more may wait
             elif self._over:
                 return
             else:
                 await reader.wait()
 
 
+@dataclass(slots=True)
+class _Output:
+    """Consecutive output of one task; ``size_bytes`` as JSON."""
+
+    name: str
+    task: str
+    pieces: list[str]
+    size_bytes: int
+
+    def event(self) -> Event:
+        text = "".join(self.pieces)
+        return {"type": "task_output", "name": self.name, "task": self.task, "text": text}
+
+
 class _Reader:
-    def __init__(self, waiting: list[Event]) -> None:
-        self._waiting = waiting
-        self._outputs = 0
-        self._left_out = 0
+    def __init__(self, kept: list[Event]) -> None:
+        self._waiting: deque[Event | _Output] = deque(kept)
+        self._output_bytes = 0
+        self._left_out_bytes = 0
         self._news = asyncio.Event()
 
     def add(self, event: Event) -> None:
+        self._tell_left_out()
         self._waiting.append(event)
         self._news.set()
 
-    def add_output(self, event: Event) -> None:
-        if self._outputs >= _WAITING_MAX:
-            self._left_out += 1
+    def add_output(self, name: str, task: str, text: str, size_bytes: int) -> None:
+        if self._output_bytes + size_bytes > WAITING_MAX_BYTES:
+            self.leave_out(len(text.encode()))
             return
-        if self._left_out:
-            self._waiting.append({"type": "output_left_out", "pieces": self._left_out})
-            self._left_out = 0
-        self._outputs += 1
-        self.add(event)
+        self._tell_left_out()
+        last = self._waiting[-1] if self._waiting else None
+        if (
+            isinstance(last, _Output)
+            and (last.name, last.task) == (name, task)
+            and last.size_bytes + size_bytes <= BATCH_MAX_BYTES
+        ):
+            last.pieces.append(text)
+            last.size_bytes += size_bytes
+        else:
+            self._waiting.append(_Output(name, task, [text], size_bytes))
+        self._output_bytes += size_bytes
+        self._news.set()
+
+    def leave_out(self, size_bytes: int) -> None:
+        self._left_out_bytes += size_bytes
+        self._news.set()
+
+    def _tell_left_out(self) -> None:
+        """Put the mark of a gap where the gap is: before what comes after it."""
+        if self._left_out_bytes:
+            event = {"type": "output_left_out", "bytes": self._left_out_bytes}
+            self._waiting.append(event)
+            self._left_out_bytes = 0
 
     def wake(self) -> None:
         self._news.set()
 
     def take(self) -> list[Event]:
-        batch, self._waiting = self._waiting, []
-        self._outputs = 0
-        if not batch and self._left_out:
-            batch.append({"type": "output_left_out", "pieces": self._left_out})
-            self._left_out = 0
+        if not self._waiting:
+            self._tell_left_out()
+        batch: list[Event] = []
+        left_bytes = BATCH_MAX_BYTES
+        while self._waiting:
+            first = self._waiting[0]
+            size_bytes = first.size_bytes if isinstance(first, _Output) else _state_bytes(first)
+            if batch and size_bytes > left_bytes:
+                break
+            left_bytes -= size_bytes
+            self._waiting.popleft()
+            if isinstance(first, _Output):
+                self._output_bytes -= size_bytes
+                batch.append(first.event())
+            else:
+                batch.append(first)
         return batch
 
     async def wait(self) -> None:
         await self._news.wait()
         self._news.clear()
+
+
+def _state_bytes(event: Event) -> int:
+    """Estimate a change of state as JSON; what can be long in it is a failed command's output."""
+    return _STATE_EVENT_BYTES + len(event.get("output") or "")

@@ -1,0 +1,53 @@
+"""A running command's output on its way from a runner thread to those who watch the build."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import threading
+
+from buildnet.node.progress import Progress
+
+WAITING_MAX_BYTES = 256 << 10
+"""So much of a command's output waits for the event loop; what comes beyond it is left out."""
+
+
+class OutputTeller:
+    """Takes the output of one task on any thread, in order, and tells it on the event loop.
+
+    However fast it comes, one call into the loop is pending at a time and memory is bounded.
+    """
+
+    def __init__(
+        self, progress: Progress, loop: asyncio.AbstractEventLoop, name: str, task: str
+    ) -> None:
+        self._progress = progress
+        self._loop = loop
+        self._event = {"type": "task_output", "name": name, "task": task}
+        self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
+        self._lock = threading.Lock()
+        self._waiting = bytearray()
+        self._left_out_bytes = 0
+        self._pending = False
+
+    def __call__(self, chunk: bytes) -> None:
+        """Take the next bytes of the output."""
+        with self._lock:
+            room = WAITING_MAX_BYTES - len(self._waiting)
+            self._waiting += chunk[:room]
+            self._left_out_bytes += max(0, len(chunk) - room)
+            if self._pending:
+                return
+            self._pending = True
+        self._loop.call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        with self._lock:
+            data, self._waiting = bytes(self._waiting), bytearray()
+            left_out_bytes, self._left_out_bytes = self._left_out_bytes, 0
+            self._pending = False
+        # A character that the gap cuts in two does not go on behind it.
+        text = self._decode(data, left_out_bytes > 0)
+        self._progress.tell_output({**self._event, "text": text})
+        if left_out_bytes:
+            self._progress.leave_out(left_out_bytes)
