@@ -21,6 +21,7 @@ from buildnet.node.platform import platform_properties
 from buildnet.node.sources import SourceReader
 from buildnet.node.store import ActionRecord, Hold, LastRun, MissingBlobError, Store
 from buildnet.node.toolchain import Tool, Toolchain
+from buildnet.node.tracked import TrackedFiles
 from buildnet.pool.action import Action, ActionSpec, encode_action
 from buildnet.pool.explain import DEPENDENCIES, changes_between
 from buildnet.pool.glob import Patterns
@@ -107,9 +108,11 @@ class Resolver:
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _sources: dict[TaskId, DirectoryTree] = field(default_factory=dict)
     _goes_deep: bool = field(init=False)
+    _tracked: TrackedFiles = field(init=False)
 
     def __post_init__(self) -> None:
         # Gathering everything below each task costs; most workspaces name what they need.
+        self._tracked = TrackedFiles(self.workspace.root, self.outputs)
         self._goes_deep = any(task.transitive for task in self.workspace.tasks())
 
     def prepare(self, task: Task) -> Prepared:
@@ -221,6 +224,8 @@ class Resolver:
         if in_place and standing is not None:
             tier = Tier.INSTANT_SKIP if skipped else Tier.HASH_SKIP
             return replace(prepared, tier=tier, outputs=standing)
+        if last is None:
+            self._tracked.require_none(task.outputs)
         reasons = self._reasons(last, action, standing)
         record = self.hold.get_action(action.digest, frozenset({isolation_of(action)}))
         found = decode_record(record, task.path, self.hold) if record is not None else None

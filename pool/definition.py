@@ -15,6 +15,7 @@ from buildnet.pool.schema import FileKeys, PackageKeys, Settings, TaskKeys, vali
 from buildnet.pool.territory import Territory, overlaps
 from buildnet.pool.workspace import (
     BUILD,
+    WORKSPACE_FILE,
     Install,
     Package,
     Problem,
@@ -26,6 +27,7 @@ from buildnet.pool.workspace import (
 from buildnet.pool.yaml_document import YamlDocument, YamlError, YamlPath, load_yaml
 
 _Value = TypeVar("_Value")
+_REPOSITORY = frozenset({".git", ".hg", ".svn"})
 _PLACEHOLDER = re.compile(r"(?<!\$)\{(name|path)\}")
 
 
@@ -356,6 +358,12 @@ class _TaskReader:
                 self._definition.problem_in_task(
                     (*at, "outputs"),
                     f"{output!r}: outputs cannot exclude",
+                    "name the directories and files that the command makes",
+                )
+            elif output == WORKSPACE_FILE or output.partition("/")[0] in _REPOSITORY:
+                self._definition.problem_in_task(
+                    (*at, "outputs"),
+                    f"{output!r} cannot be an output: a build never makes it",
                     "name the directories and files that the command makes",
                 )
         return tuple(dict.fromkeys(found))

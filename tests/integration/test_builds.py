@@ -491,3 +491,33 @@ def test_permissions_of_outputs_are_kept_and_restored(node: CommandLine, tmp_pat
     assert tiers(node.build(root)) == {"a": "local-cache"}
     assert found() == modes
     assert stat.S_IMODE((root / "a/out.txt").stat().st_mode) == 0o400
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_what_git_tracks_is_not_replaced_by_a_wrong_output(
+    node: CommandLine, tmp_path: Path
+) -> None:
+    root = _one_package(tmp_path, "echo generated > out.txt")
+    (root / "a/out.txt").write_text("by hand\n")
+    for arguments in (["init", "-q"], ["add", "."]):
+        subprocess.run(["git", "-C", str(root), *arguments], check=True)
+    for arguments in ([], ["--dry-run"]):
+        report = node.build(root, *arguments, code=1)
+        assert report["packages"][0]["error"]["code"] == "OUTPUT_TRACKED"
+    assert (root / "a/out.txt").read_text() == "by hand\n"
+    node.build(root, "--force")
+    assert (root / "a/out.txt").read_text() == "generated\n"
+    (root / "a/in.txt").write_text("edited")
+    assert tiers(node.build(root)) == {"a": "full"}  # once is enough
+
+
+@pytest.mark.parametrize("output", ["buildnet.yaml", ".git/hooks", ".git"])
+def test_the_workspaces_own_files_are_no_outputs(
+    node: CommandLine, tmp_path: Path, output: str
+) -> None:
+    root = _one_package(tmp_path, "true")
+    text = (root / "buildnet.yaml").read_text()
+    (root / "buildnet.yaml").write_text(text.replace("a/out.txt", output))
+    answer = node("build", cwd=root)
+    assert answer.code == 2
+    assert output in answer.err

@@ -1,0 +1,73 @@
+"""Outputs that would replace what git tracks: almost always a wrong ``output_dir``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from buildnet.mesh.errors import BuildNetError
+from buildnet.pool.glob import Patterns, literal_prefix, matched
+
+_TIMEOUT_S = 20.0
+
+
+class TrackedOutputError(BuildNetError):
+    """A package's outputs would replace files that git tracks."""
+
+    code = "OUTPUT_TRACKED"
+    exit_code = 2
+    http_status = 409
+
+
+class TrackedFiles:
+    """What git tracks at the outputs of one workspace; git is asked at most once.
+
+    Args:
+        outputs: the outputs of all tasks, compiled so that they reach what is below them.
+    """
+
+    def __init__(self, root: Path, outputs: Patterns) -> None:
+        self._root = root
+        self._outputs = outputs
+        self._found: Mapping[str, str] | None = None
+
+    def require_none(self, outputs: tuple[str, ...]) -> None:
+        """See that git tracks nothing where these outputs go.
+
+        Raises:
+            TrackedOutputError: it does.
+        """
+        if not any(os.path.lexists(self._root / literal_prefix(output)) for output in outputs):
+            return
+        if self._found is None:
+            self._found = self._tracked()
+        for output in outputs:
+            if output in self._found:
+                raise TrackedOutputError(
+                    f"the output {output} would replace {self._found[output]}, which git tracks",
+                    hint="correct the package's outputs; if the file is generated and committed "
+                    "on purpose, build once with --force",
+                )
+
+    def _tracked(self) -> dict[str, str]:
+        """Return for each output that git tracks something of the first such file."""
+        try:
+            listed = subprocess.run(
+                ["git", "-C", str(self._root), "ls-files", "-z"],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_TIMEOUT_S,
+                check=True,
+            ).stdout
+        except (OSError, subprocess.SubprocessError):
+            return {}  # no git, or no repository: nothing is tracked
+        found: dict[str, str] = {}
+        for name in os.fsdecode(listed).split("\0"):
+            state = self._outputs.start
+            for part in name.split("/") if name else ():
+                state = Patterns.step(state, part)
+            for number in matched(state) if name else ():
+                found.setdefault(self._outputs.patterns[number], name)
+        return found
