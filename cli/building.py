@@ -21,6 +21,8 @@ from buildnet.cli.settings import Settings
 from buildnet.mesh.errors import BuildNetError
 
 _TIMED_OUT, _INTERRUPTED = 124, 130
+_UP_TO_DATE = {"instant-skip": "up to date", "hash-skip": "up to date (same content)"}
+_UNCHANGED = ("nothing it depends on has changed",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ def build(options: BuildOptions, settings: Settings, client: Client) -> int:
         "force": options.force,
         "dry_run": options.dry_run,
         "keep_going": options.keep_going,
-        "environment": _text_environment(),
+        # It holds secrets, and TCP is clear text: nobody but the node of this host gets it.
+        "environment": _text_environment() if client.is_local else {},
         "actor": _user(),
     }
     progress = _Progress(settings, lines=not options.explain)
@@ -216,12 +219,8 @@ class _Progress:
 def _outcome(entry: dict[str, Any]) -> tuple[str, str]:
     took = duration_text(entry["duration_ms"])
     if entry["status"] == "succeeded":
-        what = {
-            "instant-skip": "up to date",
-            "hash-skip": "up to date (same content)",
-            "local-cache": "from the cache",
-            "full": "built",
-        }.get(entry["tier"], entry["tier"])
+        words = {**_UP_TO_DATE, "local-cache": "from the cache", "full": "built"}
+        what = words.get(entry["tier"], entry["tier"])
         return "✓", f"{what}, {took}" if entry["tier"] in ("full", "local-cache") else what
     if entry["status"] == "failed":
         error = entry["error"] or {}
@@ -248,6 +247,7 @@ def _print_report(
             _print_reasons(report, settings)
         _print_failures(report, settings)
         print(_summary(report, settings))
+        _print_hints(report, settings)
     if report["error"] is not None and settings.format == "table":
         error = report["error"]
         problem = AnswerError({**error, "detail": error["message"]})
@@ -306,8 +306,22 @@ def _print_reasons(report: dict[str, Any], settings: Settings) -> None:
     style = Style(settings, sys.stdout)
     for entry in report["packages"]:
         print(f"{task_name(entry):<24} {_outcome(entry)[1]}")
-        for reason in entry["reasons"] or ["nothing it depends on has changed"]:
+        up_to_date = entry["status"] == "succeeded" and entry["tier"] in _UP_TO_DATE
+        for reason in entry["reasons"] or (_UNCHANGED if up_to_date else ()):
             print(f"    {style('dim', reason)}")
+
+
+def _print_hints(report: dict[str, Any], settings: Settings) -> None:
+    """Print what was noticed about packages that were built; failures show theirs themselves."""
+    told: dict[str, list[str]] = {}
+    for entry in report["packages"]:
+        if entry["status"] == "succeeded":
+            for hint in entry["hints"]:
+                told.setdefault(hint, []).append(task_name(entry))
+    style = Style(settings, sys.stderr)
+    sys.stdout.flush()  # where both streams end in one file, the summary comes first
+    for hint, names in told.items():
+        print(f"{style('cyan', 'hint:')} {', '.join(names)}: {hint}", file=sys.stderr)
 
 
 def _print_plan(report: dict[str, Any], settings: Settings) -> None:

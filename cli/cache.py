@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from buildnet.cli.client import Client, path_part
-from buildnet.cli.output import age_text, bytes_text, duration_text, new_table, show
+from buildnet.cli.output import age_text, bytes_text, duration_text, escaped, new_table, show
 from buildnet.cli.run import settings
 from buildnet.mesh.errors import BuildNetError, UsageError
 
@@ -59,13 +59,11 @@ def list_results(
     data = Client.of(settings()).get("/api/cache/actions", label=label, limit=limit, cursor=cursor)
 
     def table(console: Console) -> None:
-        from rich.markup import escape
-
         rows = new_table("result", "of", "size", "took", "made", right=("size", "took"))
         for each in data["actions"]:
             rows.add_row(
                 each["action"][:12],
-                escape(each["label"]),
+                escaped(each["label"]),
                 bytes_text(each["bytes"]),
                 duration_text(each["duration_ms"]),
                 age_text(time.time() - each["created_at"]),
@@ -88,7 +86,7 @@ def show_entry(
         rows = new_table("", "")
         rows.show_header = False
         for name, value in data.items():
-            rows.add_row(name, _text(name, value))
+            rows.add_row(name, escaped(_text(name, value)))
         console.print(rows)
 
     show(settings(), data, table, ids=[data["hash"]])

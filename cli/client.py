@@ -17,6 +17,7 @@ from buildnet.node.home import Home, default_home
 
 _CONNECT_TIMEOUT_S = 10.0
 _ANSWER_TIMEOUT_S = 600.0
+_STRANGER = "is this the address of a BuildNet node?"
 
 
 class NodeUnreachableError(BuildNetError):
@@ -72,6 +73,11 @@ class Client:
             return cls(url=settings.node)
         return cls(socket_path=Home(home or default_home()).socket_path())
 
+    @property
+    def is_local(self) -> bool:
+        """Whether nothing that is sent leaves the host: it goes through the node's own socket."""
+        return self._socket_path is not None
+
     def get(self, path: str, **query: object) -> Any:
         """GET ``path``; return the parsed JSON, or the text of another type."""
         given = {name: str(value) for name, value in query.items() if value is not None}
@@ -82,17 +88,22 @@ class Client:
         return self._ask("POST", path, body)
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
-        with self._answer(method, path, body, "application/json") as answer:
+        with self._answer(method, path, body, "application/json") as answer, _stopped_answering():
             content = answer.read()
-        if "json" in (answer.getheader("content-type") or ""):
+        if "json" not in (answer.getheader("content-type") or ""):
+            return content.decode(errors="replace")
+        try:
             return json.loads(content)
-        return content.decode(errors="replace")
+        except ValueError as error:
+            raise AnswerError(
+                {"detail": "the answer can't be read", "cause": str(error), "hint": _STRANGER}
+            ) from error
 
     @contextmanager
     def stream(self, path: str, body: dict[str, Any]) -> Iterator[Iterator[dict[str, Any]]]:
         """POST ``body`` and yield the events of the answer, one JSON object a line."""
         with self._answer("POST", path, body, "application/x-ndjson") as answer:
-            yield (json.loads(line) for line in answer)
+            yield _events(answer)
 
     @contextmanager
     def _answer(
@@ -111,18 +122,12 @@ class Client:
             if body is not None:
                 content = json.dumps(body)
                 headers["content-type"] = "application/json"
-            try:
+            with _stopped_answering():
                 connection.request(method, path, content, headers)
                 answer = connection.getresponse()
                 if answer.status >= 400:
                     raise AnswerError(_problem(answer))
-                yield answer
-            except (http.client.HTTPException, OSError) as error:
-                raise NodeUnreachableError(
-                    "the node stopped answering",
-                    cause=str(error) or type(error).__name__,
-                    hint="buildnet node status tells whether it still runs",
-                ) from error
+            yield answer
         finally:
             connection.close()
 
@@ -148,6 +153,29 @@ class Client:
         )
 
 
+@contextmanager
+def _stopped_answering() -> Iterator[None]:
+    """Say trouble with the connection in our words. To be kept around nothing but its use: what
+    the caller does with an answer may fail with an OSError of its own."""
+    try:
+        yield
+    except (http.client.HTTPException, OSError) as error:
+        raise NodeUnreachableError(
+            "the node stopped answering",
+            cause=str(error) or type(error).__name__,
+            hint="buildnet node status tells whether it still runs",
+        ) from error
+
+
+def _events(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
+    while True:
+        with _stopped_answering():
+            line = answer.readline()
+        if not line.endswith(b"\n"):
+            return  # the end, or a node that ended in the middle of a line
+        yield json.loads(line)
+
+
 def _problem(answer: http.client.HTTPResponse) -> dict[str, Any]:
     content = answer.read(1 << 20)
     try:
@@ -158,7 +186,7 @@ def _problem(answer: http.client.HTTPResponse) -> dict[str, Any]:
         return problem
     return {
         "detail": f"the answer was HTTP {answer.status} {answer.reason}",
-        "hint": "is this the address of a BuildNet node?",
+        "hint": _STRANGER,
     }
 
 

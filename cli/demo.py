@@ -52,10 +52,10 @@ def _show(workspace: Path, home: Path) -> int:
 
     step("1. a node starts on a free port")
     runtime = start_detached(home, listen="127.0.0.1:0", name="demo")
-    note(quiet, f"node {runtime.name} ({runtime.node_id}) answers on {runtime.address}")
     client = Client(socket_path=Path(runtime.socket))
-    options = BuildOptions(directory=workspace, explain=False)
     try:
+        note(quiet, f"node {runtime.name} ({runtime.node_id}) answers on {runtime.address}")
+        options = BuildOptions(directory=workspace, explain=False)
         step(f"2. it builds the workspace {workspace.name}, for the first time")
         code = build(options, quiet, client)
         if code == 0:
@@ -73,8 +73,8 @@ def _show(workspace: Path, home: Path) -> int:
                 pool_table(console(quiet), pool)
             else:
                 print(json.dumps(pool, indent=2))
-    finally:
+    finally:  # also when interrupted: its data directory is removed next
         client.post("/api/node/stop")
-    wait_for_end(runtime.pid)
+        wait_for_end(runtime.pid)
     step("6. the node has stopped")
     return code

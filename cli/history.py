@@ -9,7 +9,7 @@ import typer
 
 from buildnet.cli.building import task_name
 from buildnet.cli.client import Client, path_part
-from buildnet.cli.output import age_text, duration_text, new_table, show
+from buildnet.cli.output import age_text, duration_text, escaped, new_table, show
 from buildnet.cli.run import settings
 
 if TYPE_CHECKING:
@@ -49,42 +49,38 @@ def history(
 
 
 def _list(console: Console, data: dict[str, Any]) -> None:
-    from rich.markup import escape
-
     table = new_table("build", "workspace", "status", "took", "when", "by", right=("took",))
     for build in data["builds"]:
         table.add_row(
             build["build_id"],
-            escape(build["workspace"]),
+            escaped(build["workspace"]),
             _colored(build["status"]),
             duration_text(build["duration_ms"]) if build["duration_ms"] is not None else "",
             age_text(time.time() - build["started_at"]),
-            escape(build["triggered_by"]),
+            escaped(build["triggered_by"]),
         )
     console.print(table)
     if data["next"] is not None:
-        console.print(f"more: buildnet history --cursor {data['next']}")
+        console.print(f"more: buildnet history --cursor {escaped(data['next'])}")
 
 
 def _one(console: Console, build: dict[str, Any]) -> None:
-    from rich.markup import escape
-
     console.print(
-        f"[bold]build[/bold] {build['build_id']} of {escape(build['workspace'])}, "
+        f"[bold]build[/bold] {build['build_id']} of {escaped(build['workspace'])}, "
         f"{_colored(build['status'])}, {age_text(time.time() - build['started_at'])}"
     )
     if build["error"]:
         message = build["error"]["message"] if isinstance(build["error"], dict) else build["error"]
-        console.print(f"[red]{escape(message)}[/red]")
+        console.print(f"[red]{escaped(message)}[/red]")
     table = new_table("package", "status", "tier", "took", "why", right=("took",))
     for entry in build["packages"]:
         error = entry["error"] or {}
         table.add_row(
-            escape(task_name(entry)),
+            escaped(task_name(entry)),
             _colored(entry["status"]),
             entry["tier"] or "",
             duration_text(entry["duration_ms"]),
-            escape(error.get("message") or "\n".join(entry["reasons"][:5])),
+            escaped(error.get("message") or "\n".join(entry["reasons"][:5])),
         )
     console.print(table)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from buildnet.cli.output import new_table, note, show
+from buildnet.cli.output import escaped, new_table, note, show
 from buildnet.cli.run import settings
 from buildnet.cli.start import ensure_node
 from buildnet.mesh.errors import UsageError
@@ -38,10 +38,10 @@ def init(
         rows = new_table("package", "path", "needs", "command")
         for package in found["packages"]:
             rows.add_row(
-                package["name"],
-                package["path"] or ".",
-                ", ".join(package["dependencies"]),
-                package["command"] or "nothing to run",
+                escaped(package["name"]),
+                escaped(package["path"] or "."),
+                escaped(", ".join(package["dependencies"])),
+                escaped(package["command"] or "nothing to run"),
             )
         console.print(rows)
 

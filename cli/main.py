@@ -7,6 +7,7 @@ import sys
 
 from buildnet.cli import run
 from buildnet.cli.output import fail
+from buildnet.cli.platform import require_supported_platform
 from buildnet.cli.settings import Settings, split_arguments
 from buildnet.mesh.errors import BuildNetError
 
@@ -18,21 +19,39 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     settings = Settings(format="json" if "--json" in given else "table")
     try:
-        from buildnet.node.home import require_supported_platform
-
-        require_supported_platform()
+        require_supported_platform()  # before any import of what Windows lacks
         settings, left = split_arguments(given)
         run.use(settings)
-        return _dispatch(settings, left)
+        code = _dispatch(settings, left)
+        sys.stdout.flush()  # what can't be written is told here, not by Python at its end
+        return code
     except BuildNetError as error:
         return fail(settings, error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output went away (| head). Keep Python from telling so once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output went away (| head)
+        _abandon_output()
         return 1
+    except OSError as error:
+        _abandon_output()
+        return fail(
+            settings,
+            BuildNetError(
+                "the system refused what the command needs",
+                cause=str(error),
+                hint="check the permissions and the free room of what the cause names",
+            ),
+        )
+
+
+def _abandon_output() -> None:
+    """Keep Python from telling at its end once more what a stream could not take."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _dispatch(settings: Settings, arguments: list[str]) -> int:

@@ -12,10 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from buildnet.cli.client import Client
-from buildnet.cli.output import age_text, bytes_text, duration_text, new_table, note, show
+from buildnet.cli.output import (
+    age_text,
+    bytes_text,
+    duration_text,
+    escaped,
+    new_table,
+    note,
+    show,
+)
 from buildnet.cli.run import settings
-from buildnet.cli.start import running_node, runtime_dict, start_detached
-from buildnet.mesh.errors import BuildNetError
+from buildnet.cli.start import runtime_dict, start_or_find, wait_until_ready
+from buildnet.mesh.errors import BuildNetError, UsageError
 from buildnet.node.home import AlreadyRunningError, Home, Runtime, default_home
 
 if TYPE_CHECKING:
@@ -58,21 +66,23 @@ def start(
         _runs_already(running)
         return
     if detach:
-        runtime = start_detached(
+        runtime, here = start_or_find(
             home, listen=listen, name=name, config=config, log_format=log_format
         )
-        _started(runtime)
+        (_started if here else _runs_already)(runtime)
         return
     from buildnet.node.daemon import StartOptions, run
 
     options = StartOptions(home, config, listen, name, log_format=log_format)
-    try:
-        run(options, _started)
-    except AlreadyRunningError:
-        runtime_now = Home(home).read_runtime()
-        if runtime_now is None:
-            raise
-        _runs_already(runtime_now)
+    while True:
+        try:
+            run(options, _started)
+        except AlreadyRunningError:  # somebody else was quicker, or one is just ending
+            running = wait_until_ready(home)
+            if running is None:
+                continue
+            _runs_already(running)
+        return
 
 
 def _runs_already(runtime: Runtime) -> None:
@@ -87,7 +97,7 @@ def _started(runtime: Runtime) -> None:
 
 def _print_runtime(runtime: Runtime) -> None:
     def table(console: Console) -> None:
-        console.print(f"address  {runtime.address}\ndata     {runtime.home}")
+        console.print(f"address  {escaped(runtime.address)}\ndata     {escaped(runtime.home)}")
 
     show(settings(), runtime_dict(runtime), table, ids=[runtime.node_id])
     sys.stdout.flush()
@@ -96,19 +106,22 @@ def _print_runtime(runtime: Runtime) -> None:
 @app.command()
 def stop() -> None:
     """Stop the node of this host; running builds are cancelled."""
-    home = Home(default_home())
-    runtime = home.read_runtime()
+    if settings().node is not None:
+        raise UsageError(
+            "node stop ends the node of this host's data directory, not another one",
+            hint="leave --node and BUILDNET_NODE away; on the other host run: buildnet node stop",
+        )
+    runtime = Home(default_home()).read_runtime()
     if runtime is None:
         note(settings(), "no node runs here")
         show(settings(), {"stopped": False}, lambda console: None)
         return
-    client, _ = running_node(settings())
-    client.post("/api/node/stop")
+    Client(socket_path=Path(runtime.socket)).post("/api/node/stop")
     wait_for_end(runtime.pid)
     show(
         settings(),
         {"stopped": True, "node_id": runtime.node_id},
-        lambda console: console.print(f"node {runtime.name} stopped"),
+        lambda console: console.print(f"node {escaped(runtime.name)} stopped"),
         ids=[runtime.node_id],
     )
 
@@ -164,7 +177,7 @@ def _status_table(console: Console, data: dict[str, Any]) -> None:
     table = new_table("", "")
     table.show_header = False
     for name, value in rows.items():
-        table.add_row(f"[bold]{name}[/bold]", value)
+        table.add_row(f"[bold]{name}[/bold]", escaped(value))
     console.print(table)
 
 
@@ -180,15 +193,13 @@ def resources_table(console: Console, resources: dict[str, Any]) -> None:
     """Print what a host has."""
     from datetime import UTC, datetime
 
-    from rich.markup import escape
-
     age = datetime.now(UTC) - datetime.fromisoformat(resources["scanned_at"])
     cpu, memory = resources["cpu"], resources["memory"]
     frequency = f", {cpu['frequency_mhz']} MHz" if cpu["frequency_mhz"] else ""
     console.print(f"[bold]scanned[/bold] {age_text(age.total_seconds())}")
     console.print(
         f"[bold]cpu[/bold]     {cpu['cores']} cores usable of {cpu['logical']}: "
-        f"{escape(cpu['model'] or 'unknown model')} ({cpu['architecture']}{frequency})"
+        f"{escaped(cpu['model'] or 'unknown model')} ({cpu['architecture']}{frequency})"
     )
     console.print(
         f"[bold]memory[/bold]  {bytes_text(memory['available_bytes'])} free of "
@@ -197,9 +208,9 @@ def resources_table(console: Console, resources: dict[str, Any]) -> None:
     storage = new_table("storage", "class", "file system", "free", "size", right=("free", "size"))
     for volume in resources["storage"]:
         storage.add_row(
-            escape(volume["path"]),
+            escaped(volume["path"]),
             volume["storage_class"],
-            volume["file_system"],
+            escaped(volume["file_system"]),
             bytes_text(volume["available_bytes"]),
             bytes_text(volume["total_bytes"]),
         )
@@ -211,16 +222,18 @@ def resources_table(console: Console, resources: dict[str, Any]) -> None:
                 " …" if len(each["capabilities"]) > 8 else ""
             )
             table.add_row(
-                each["name"],
-                escape(each["version"] or each["problem"] or "unknown"),
-                escape(each["path"]),
-                escape(can),
+                escaped(each["name"]),
+                escaped(each["version"] or each["problem"] or "unknown"),
+                escaped(each["path"]),
+                escaped(can),
             )
         console.print(table)
     network = new_table("network", "addresses", "speed")
     for each in resources["network"]:
         speed = f"{each['speed_mbps']} Mbit/s" if each["speed_mbps"] else "unknown"
-        network.add_row(each["name"], ", ".join(each["addresses"]), speed if each["up"] else "down")
+        addresses = ", ".join(each["addresses"])
+        state = speed if each["up"] else "down"
+        network.add_row(escaped(each["name"]), escaped(addresses), state)
     console.print(network)
     for gpu in resources["gpus"]:
-        console.print(f"[bold]gpu[/bold] {escape(gpu['name'])} {bytes_text(gpu['memory_bytes'])}")
+        console.print(f"[bold]gpu[/bold] {escaped(gpu['name'])} {bytes_text(gpu['memory_bytes'])}")

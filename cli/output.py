@@ -75,6 +75,13 @@ def new_table(*columns: str, right: Sequence[str] = ()) -> Table:
     return table
 
 
+def escaped(text: object) -> str:
+    """Return ``text`` for a table or rich's console: no part of it is taken for a style."""
+    from rich.markup import escape
+
+    return escape(str(text))
+
+
 def fail(settings: Settings, error: BuildNetError) -> int:
     """Print ``error`` and return the exit code."""
     if settings.format == "json":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from buildnet.cli.client import Client
-from buildnet.cli.output import age_text, bytes_text, new_table, show
+from buildnet.cli.output import age_text, bytes_text, escaped, new_table, show
 from buildnet.cli.run import settings
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def pool_table(console: Console, data: dict[str, Any]) -> None:
     aggregate = data["aggregate"]
     coordinator = data["coordinator"]
     leads = f"coordinator {coordinator['name']}" if coordinator else "no coordinator (a node alone)"
-    console.print(f"[bold]pool[/bold] {data['cluster']['name']}, {leads}")
+    console.print(f"[bold]pool[/bold] {escaped(data['cluster']['name'])}, {escaped(leads)}")
     _nodes_table(console, data["nodes"])
     volumes = aggregate["storage_volumes"]
     free = sum(volume["available_bytes"] or 0 for volume in volumes)
@@ -63,8 +63,8 @@ def pool_table(console: Console, data: dict[str, Any]) -> None:
         f"{bytes_text(aggregate['total_memory_bytes'])}\n"
         f"[bold]storage[/bold]  {bytes_text(free)} free of {bytes_text(size)}, "
         f"{len(volumes)} volumes\n"
-        f"[bold]tools[/bold]    {', '.join(aggregate['tools']) or 'none'}\n"
-        f"[bold]runtimes[/bold] {', '.join(aggregate['runtimes']) or 'none'}"
+        f"[bold]tools[/bold]    {escaped(', '.join(aggregate['tools'])) or 'none'}\n"
+        f"[bold]runtimes[/bold] {escaped(', '.join(aggregate['runtimes'])) or 'none'}"
     )
 
 
@@ -83,8 +83,8 @@ def _nodes_table(console: Console, nodes: list[dict[str, Any]]) -> None:
         latency = f"{node['latency_ms']:.1f} ms" if node["latency_ms"] is not None else "this node"
         color = colors.get(node["status"], "red")
         table.add_row(
-            node["name"],
-            node["id"][:12],
+            escaped(node["name"]),
+            escaped(node["id"][:12]),
             f"[{color}]{node['status']}[/{color}]",
             f"{node['cores_in_use']} of {held['cpu']['cores']}" if held else "unknown",
             busy or "unknown",
@@ -96,17 +96,15 @@ def _nodes_table(console: Console, nodes: list[dict[str, Any]]) -> None:
 
 
 def _resources_table(console: Console, data: dict[str, Any]) -> None:
-    from rich.markup import escape
-
     table = new_table("type", "name", "node", "free", "what")
     for each in data["resources"]:
         share = each["availability"]
         table.add_row(
             each["type"],
-            escape(each["name"]),
-            each["node_name"],
+            escaped(each["name"]),
+            escaped(each["node_name"]),
             "unknown" if share is None else f"{share:.0%}",
-            escape(_what(each["type"], each["resource"])),
+            escaped(_what(each["type"], each["resource"])),
         )
     console.print(table)
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,7 +15,10 @@ from buildnet.cli.client import Client, NodeUnreachableError
 from buildnet.cli.output import note
 from buildnet.cli.settings import Settings
 from buildnet.mesh.errors import BuildNetError
-from buildnet.node.home import Home, Runtime, default_home
+from buildnet.node.home import AlreadyRunningError, Home, Runtime, default_home
+
+_READY_WITHIN_S = 60.0
+_LOOK_AGAIN_S = 0.05
 
 
 class StartError(BuildNetError):
@@ -40,6 +44,7 @@ def start_detached(
     """Start a node as a process of its own and wait until it answers.
 
     Raises:
+        AlreadyRunningError: another process holds the data directory.
         StartError: it could not start; the error is the node's own.
     """
     options = {
@@ -63,8 +68,13 @@ def start_detached(
         )
     finally:
         os.close(writing)
-    with os.fdopen(reading, encoding="utf-8") as said:
-        answer = json.loads(said.readline() or "null")
+    try:
+        with os.fdopen(reading, encoding="utf-8") as said:
+            answer = json.loads(said.readline() or "null")
+    except BaseException:  # Ctrl-C above all: who did not see the start end wants no node
+        process.terminate()
+        process.wait()
+        raise
     if answer is None:
         process.wait()
         raise StartError(
@@ -76,9 +86,71 @@ def start_detached(
         )
     if "error" in answer:
         process.wait()
-        raise StartError(answer["error"], answer["exit_code"])
+        error = answer["error"]
+        if error["code"] == AlreadyRunningError.code:
+            raise AlreadyRunningError(error["message"], cause=error["cause"], hint=error["hint"])
+        raise StartError(error, answer["exit_code"])
     process.returncode = 0  # it goes on without us: no warning about a child that still runs
     return Runtime(**answer["ready"])
+
+
+def wait_until_ready(home: Path) -> Runtime | None:
+    """Wait for the node that another process is starting or ending on ``home``.
+
+    Return what runs once it answers, or None once no process holds the data directory any more.
+
+    Raises:
+        NodeUnreachableError: neither came true in time.
+    """
+    deadline = time.monotonic() + _READY_WITHIN_S
+    directory = Home(home)
+    while (runtime := directory.read_runtime()) is None:
+        if not directory.is_locked():
+            return None
+        if time.monotonic() > deadline:
+            raise NodeUnreachableError(
+                f"another process holds {home}, but no node has answered for "
+                f"{_READY_WITHIN_S:.0f} s",
+                hint=f"its log may tell why: {directory.log}",
+            )
+        # Nothing tells of a file that appears on all platforms alike; a look is a few microseconds.
+        time.sleep(_LOOK_AGAIN_S)
+    return runtime
+
+
+def start_or_find(
+    home: Path,
+    *,
+    listen: str | None = None,
+    name: str | None = None,
+    config: Path | None = None,
+    any_port: bool = False,
+    log_format: str | None = None,
+) -> tuple[Runtime, bool]:
+    """Start a detached node, or wait for the one that somebody else was quicker to start.
+
+    Return what runs, and whether it was started here.
+
+    Raises:
+        StartError: it could not start.
+        NodeUnreachableError: somebody else's did not answer in time.
+    """
+    while True:
+        try:
+            started = start_detached(
+                home,
+                listen=listen,
+                name=name,
+                config=config,
+                any_port=any_port,
+                log_format=log_format,
+            )
+        except AlreadyRunningError:
+            running = wait_until_ready(home)
+            if running is not None:
+                return running, False
+        else:
+            return started, True
 
 
 def ensure_node(settings: Settings) -> Client:
@@ -88,34 +160,16 @@ def ensure_node(settings: Settings) -> Client:
         return client
     home = default_home()
     runtime = Home(home).read_runtime()
-    if runtime is not None and runtime.version != __version__:
+    if runtime is None:
+        note(settings, "no node runs here: starting one (buildnet node stop ends it)")
+        runtime, _ = start_or_find(home, any_port=True)
+    if runtime.version != __version__:
         note(
             settings,
             f"the node that runs is BuildNet {runtime.version}, this command is {__version__}: "
             "restart it with buildnet node stop",
         )
-    if runtime is None:
-        note(settings, "no node runs here: starting one (buildnet node stop ends it)")
-        try:
-            start_detached(home, any_port=True)
-        except StartError as error:
-            if error.code != "ALREADY_RUNNING":  # somebody else was quicker
-                raise
     return client
-
-
-def running_node(settings: Settings) -> tuple[Client, Runtime]:
-    """Return the local node that runs.
-
-    Raises:
-        NodeUnreachableError: none does.
-    """
-    runtime = Home(default_home()).read_runtime()
-    if runtime is None:
-        raise NodeUnreachableError(
-            "no node runs here", hint="start one with: buildnet node start --detach"
-        )
-    return Client.of(settings), runtime
 
 
 def runtime_dict(runtime: Runtime) -> dict[str, object]:

@@ -1,11 +1,13 @@
-"""For tests: the real command line with a data directory of its own, and real nodes."""
+"""For tests: the real command line with a data directory of its own, real nodes, and fake ones."""
 
 from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +68,54 @@ class CommandLine:
         assert answer.code == code, answer.err + answer.out
         report: dict[str, Any] = answer.data
         return report
+
+
+class FakeNode:
+    """Answers one request on ``listener`` with ``answer``, byte for byte, then hangs up.
+
+    Use as a context; afterwards ``request`` holds what was sent, ``body`` its JSON.
+    """
+
+    def __init__(self, listener: socket.socket, answer: bytes) -> None:
+        self._listener = listener
+        self._answer = answer
+        self._thread = ThreadPoolExecutor(1)
+        self.request = b""
+
+    def __enter__(self) -> FakeNode:
+        self._listener.listen()
+        self._served = self._thread.submit(self._serve)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._served.result(TIMEOUT_S)
+        finally:
+            self._thread.shutdown()
+            self._listener.close()
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.request.partition(b"\r\n\r\n")[2])
+
+    def _serve(self) -> None:
+        self._listener.settimeout(TIMEOUT_S)
+        connection, _ = self._listener.accept()
+        with connection, connection.makefile("rb") as stream:
+            size = 0
+            while (line := stream.readline()) not in (b"\r\n", b""):
+                self.request += line
+                if line.lower().startswith(b"content-length:"):
+                    size = int(line.partition(b":")[2])
+            self.request += b"\r\n" + stream.read(size)
+            connection.sendall(self._answer)
+
+
+def http_answer(body: str, *, status: str = "200 OK", type: str = "application/json") -> bytes:
+    """Return a whole HTTP answer."""
+    content = body.encode()
+    head = f"HTTP/1.1 {status}\r\ncontent-type: {type}\r\ncontent-length: {len(content)}\r\n\r\n"
+    return head.encode() + content
 
 
 def write_files(root: Path, files: dict[str, str]) -> Path:

@@ -20,9 +20,10 @@ from buildnet.mesh.identity import is_signed_by, load_or_create
 from buildnet.node.api.app import create_application
 from buildnet.node.api.gate import Origin
 from buildnet.node.builder import Builder
-from buildnet.node.config import NodeConfig, load_config
+from buildnet.node.config import LogSettings, NodeConfig, load_config
 from buildnet.node.execute.process_tree import become_child_subreaper
-from buildnet.node.home import Home, Runtime
+from buildnet.node.failure import first_cause
+from buildnet.node.home import Home, HomeError, Runtime
 from buildnet.node.listen import (
     DEFAULT_PORTS,
     Address,
@@ -75,17 +76,29 @@ def run(options: StartOptions, on_ready: Callable[[Runtime], None]) -> None:
     home.prepare()
     home.lock()
     try:
+        # Twice: what goes wrong before the configuration is read belongs into the log too.
+        _log_as(options, LogSettings())
         config = load_config(options.config or home.config, required=options.config is not None)
-        configure_logging(
-            level=config.log.level,
-            form=options.log_format or config.log.format,
-            file=options.log_file,
-        )
+        _log_as(options, config.log)
         import uvloop
 
         uvloop.run(_run(options, home, config, on_ready))
+    except BaseExceptionGroup as group:  # what fails beside task groups comes out of them as one
+        raise first_cause(group) from group
     finally:
         home.unlock()
+
+
+def _log_as(options: StartOptions, settings: LogSettings) -> None:
+    form = options.log_format or settings.format
+    try:
+        configure_logging(level=settings.level, form=form, file=options.log_file)
+    except OSError as error:
+        raise HomeError(
+            f"the log {options.log_file} can't be written",
+            cause=str(error),
+            hint="make it writable for this user, or move it away",
+        ) from error
 
 
 async def _run(

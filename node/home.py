@@ -115,7 +115,7 @@ class Home:
             )
         self._lock_descriptor = descriptor
         try:
-            self.remove_runtime()
+            self._runtime.unlink(missing_ok=True)
         except OSError as error:
             self.unlock()
             raise self._unwritable(error) from error

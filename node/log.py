@@ -44,7 +44,8 @@ class HumanFormatter(logging.Formatter):
 def configure_logging(*, level: str, form: str, file: Path | None) -> None:
     """Send the log to standard error, or to ``file`` (rotated at 10 MiB, three kept).
 
-    ``form`` is ``human``, ``json`` or ``auto``: human on a terminal, JSON elsewhere.
+    What was configured before is replaced. ``form`` is ``human``, ``json`` or ``auto``: human on a
+    terminal, JSON elsewhere.
     """
     handler: logging.Handler
     if file is None:
@@ -56,7 +57,11 @@ def configure_logging(*, level: str, form: str, file: Path | None) -> None:
     human = form == "human" or (form == "auto" and file is None and sys.stderr.isatty())
     handler.setFormatter(HumanFormatter() if human else JsonFormatter())
     root = logging.getLogger()
+    before = root.handlers[:]
     root.handlers[:] = [handler]
+    for each in before:
+        each.close()
     root.setLevel(level.upper())
-    # uvicorn tells of every start and stop in its own words; ours say the same once.
-    logging.getLogger("uvicorn").setLevel("WARNING")
+    # uvicorn tells of every start and stop in its own words, where ours say the same once; and it
+    # warns of every malformed request, so that anybody on the network could fill the disk.
+    logging.getLogger("uvicorn.error").setLevel("ERROR")

@@ -11,9 +11,11 @@ from typing import Any
 
 from buildnet import __version__
 from buildnet.ledger.history import History
+from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import NodeKey
 from buildnet.node.builder import Builder
 from buildnet.node.config import NodeConfig
+from buildnet.node.failure import in_one_line
 from buildnet.node.home import Home
 from buildnet.node.scan.scanner import Scanner
 from buildnet.node.scan.utilization import UtilizationMeter
@@ -22,13 +24,26 @@ from buildnet.pool.resources import NodeResources, Utilization
 from buildnet.pool.view import NodeState
 
 SCAN_INTERVAL_S = 600.0
+SCAN_RETRY_S = 30.0
 MEASURE_INTERVAL_S = 5.0
 _log = logging.getLogger("buildnet.node")
 
 
+class ScanError(BuildNetError):
+    """The host could not be scanned, or not measured."""
+
+    code = "SCAN_FAILED"
+    http_status = 503
+
+
 @dataclass(slots=True)
 class NodeService:
-    """Everything the API answers from. ``stopping`` is set when the node is to end."""
+    """Everything the API answers from.
+
+    ``stopping`` is set when the node is to end; ``scanned`` once the first scan is over, however it
+    ended. ``scan_problem`` tells why the last one failed, ``resources`` what the last good one
+    found.
+    """
 
     home: Home
     key: NodeKey
@@ -45,6 +60,8 @@ class NodeService:
     started: float = field(default_factory=time.monotonic)
     resources: NodeResources | None = None
     utilization: Utilization | None = None
+    scan_problem: str | None = None
+    _measuring_fails: bool = False
     _scanning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
@@ -53,10 +70,19 @@ class NodeService:
         return {"id": self.key.node_id, "name": self.name}
 
     async def scan(self, *, fresh: bool = False) -> NodeResources:
-        """Scan the host and keep what was found; ``fresh`` asks every program again."""
+        """Scan the host and keep what was found; ``fresh`` asks every program again.
+
+        Raises:
+            ScanError: that failed; what an earlier scan found stays in use.
+        """
         async with self._scanning:
-            found = await self.scanner.scan(self.config, datetime.now(UTC), fresh=fresh)
-            self.resources = found
+            try:
+                found = await self.scanner.scan(self.config, datetime.now(UTC), fresh=fresh)
+            except Exception as error:
+                self.scan_problem = in_one_line(error)
+                self.scanned.set()
+                raise self._scan_error() from error
+            self.resources, self.scan_problem = found, None
             self.scanned.set()
         return found
 
@@ -66,19 +92,36 @@ class NodeService:
         next_scan = time.monotonic()
         while True:
             if time.monotonic() >= next_scan:
+                wait_s = SCAN_INTERVAL_S
                 try:
                     await self.scan()
-                except Exception:
-                    _log.exception("the scan of this host failed; the last one stays in use")
-                next_scan = time.monotonic() + SCAN_INTERVAL_S
+                except ScanError:
+                    _log.exception("the scan of this host failed; it is tried again soon")
+                    wait_s = SCAN_RETRY_S
+                next_scan = time.monotonic() + wait_s
             await self.measure()
             await asyncio.sleep(MEASURE_INTERVAL_S)
 
     async def measure(self) -> None:
-        """Measure how busy the host is."""
+        """Measure how busy the host is; where that fails, the last measurement stays in use."""
         volumes = self.resources.storage if self.resources else ()
         local = [volume for volume in volumes if volume.storage_class != "network"]
-        self.utilization = await self.meter.utilization(datetime.now(UTC), local)
+        try:
+            self.utilization = await self.meter.utilization(datetime.now(UTC), local)
+        except Exception:
+            if not self._measuring_fails:  # once, not every few seconds
+                _log.exception("measuring how busy this host is failed")
+            self._measuring_fails = True
+        else:
+            self._measuring_fails = False
+
+    def _scan_error(self) -> ScanError:
+        return ScanError(
+            "this host could not be scanned",
+            cause=self.scan_problem,
+            hint=f"it is tried again every {SCAN_RETRY_S:.0f} s, and by buildnet node scan; "
+            f"the log has the details: {self.home.log}",
+        )
 
     def node_status(self) -> dict[str, Any]:
         """Return the JSON of ``node status``."""
@@ -101,11 +144,17 @@ class NodeService:
         }
 
     async def nodes(self) -> list[NodeState]:
-        """Return the nodes of the pool as this node knows them; waits for the first scan."""
+        """Return the nodes of the pool as this node knows them; waits for the first scan.
+
+        Raises:
+            ScanError: no scan of this host has succeeded yet.
+        """
         await self.scanned.wait()
+        if self.resources is None:
+            raise self._scan_error()
         if self.utilization is None or self.utilization.cpu_percent is None:
             await self.measure()
-        assert self.utilization is not None
+        measured = self.utilization
         running = self.builder.actions_running
         return [
             NodeState(
@@ -114,9 +163,9 @@ class NodeService:
                 status="busy" if running else "online",
                 role="worker",
                 address=self.address,
-                measured_at=self.utilization.measured_at,
+                measured_at=measured.measured_at if measured else self.resources.scanned_at,
                 resources=self.resources,
-                utilization=self.utilization,
+                utilization=measured,
                 actions_running=running,
                 cores_in_use=running,
                 tags=self.config.node_tags,

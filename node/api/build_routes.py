@@ -83,7 +83,9 @@ def build_routes(service: NodeService) -> APIRouter:
 
     @router.get("/api/build/{build_id}/events", response_model=None)
     async def events(build_id: str) -> StreamingResponse:
-        """The events of a running or just finished build from its start on, one JSON a line."""
+        """The events of a running build from its start on, one JSON a line. Output is not kept:
+        it is there from the request on. Of a build that just finished only the last event is left,
+        with its report."""
         return StreamingResponse(_lines(_running(build_id)), media_type=NDJSON)
 
     @router.post("/api/build/{build_id}/cancel")

@@ -29,6 +29,9 @@ def node_routes(service: NodeService) -> APIRouter:
         if not service.scanned.is_set():
             response.status_code = 503
             return {"status": "scanning"}
+        if service.resources is None:
+            response.status_code = 503
+            return {"status": "scan failed"}
         return {"status": "ready"}
 
     @router.get("/status")

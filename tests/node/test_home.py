@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,6 @@ from buildnet.node.home import (
     HomeError,
     Runtime,
     default_home,
-    require_supported_platform,
 )
 
 RUNTIME = Runtime("id", "name", "http://127.0.0.1:1", "/s", 1, "/h", "now", "0")
@@ -82,8 +83,55 @@ def test_a_directory_that_cannot_be_made_is_an_error_with_a_remedy(tmp_path: Pat
     assert "BUILDNET_HOME" in (error.value.hint or "")
 
 
-def test_windows_is_told_of_wsl() -> None:
-    require_supported_platform("linux")
-    with pytest.raises(HomeError) as error:
-        require_supported_platform("win32")
-    assert "WSL" in (error.value.hint or "")
+def test_who_asks_whether_a_node_runs_is_not_taken_for_one(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.prepare()
+    home.lock()
+    home.unlock()
+    with (tmp_path / "node.lock").open() as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        assert not home.is_locked()
+
+
+def test_a_start_waits_for_those_who_only_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path)
+    home.prepare()
+    with (tmp_path / "node.lock").open("w") as asking:
+        fcntl.flock(asking, fcntl.LOCK_SH)
+        waited: list[float] = []
+
+        def answered(duration_s: float) -> None:
+            waited.append(duration_s)
+            fcntl.flock(asking, fcntl.LOCK_UN)
+
+        monkeypatch.setattr("buildnet.node.home.time.sleep", answered)
+        home.lock()
+    assert len(waited) == 1
+    home.unlock()
+
+
+def test_a_start_withdraws_what_a_killed_node_published(tmp_path: Path) -> None:
+    killed = Home(tmp_path)
+    killed.prepare()
+    killed.lock()
+    killed.write_runtime(RUNTIME)
+    killed.unlock()
+    starting = Home(tmp_path)
+    starting.lock()
+    assert Home(tmp_path).read_runtime() is None  # although somebody holds the lock
+    starting.unlock()
+
+
+def test_a_full_volume_is_told_as_that(small_volume: Path) -> None:
+    home = Home(small_volume)
+    with (small_volume / "filler").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+    home.prepare()
+    home.lock()
+    with pytest.raises(HomeError, match="no room") as error:
+        home.write_runtime(RUNTIME)
+    assert "free room" in (error.value.hint or "")
+    home.unlock()

@@ -1,0 +1,138 @@
+"""Asking a node: what goes over the wire, and every way an answer can go wrong."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from buildnet.cli.client import AnswerError, Client, NodeUnreachableError
+from buildnet.cli.testing import FakeNode, http_answer
+from buildnet.mesh.errors import UsageError
+
+NDJSON = "application/x-ndjson"
+
+
+@contextmanager
+def answering(directory: Path, answer: bytes) -> Iterator[tuple[Client, FakeNode]]:
+    """A node on a unix socket that gives one answer, and its client."""
+    path = directory / "node.sock"
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    with FakeNode(listener, answer) as node:
+        yield Client(socket_path=path), node
+
+
+def test_json_is_parsed_and_text_is_passed_on(tmp_path: Path) -> None:
+    with answering(tmp_path, http_answer('{"a": [1]}')) as (client, node):
+        assert client.get("/api/builds", limit=2, status=None) == {"a": [1]}
+    assert node.request.startswith(b"GET /api/builds?limit=2 HTTP/1.1\r\n")
+    (tmp_path / "node.sock").unlink()
+    with answering(tmp_path, http_answer("said\n", type="text/plain")) as (client, _):
+        assert client.get("/log") == "said\n"
+
+
+def test_a_body_is_sent_as_json(tmp_path: Path) -> None:
+    with answering(tmp_path, http_answer("{}")) as (client, node):
+        client.post("/api/x", {"é": 1})
+    assert node.body == {"é": 1}
+    assert b"content-type: application/json" in node.request.lower()
+
+
+def test_a_problem_becomes_the_nodes_error(tmp_path: Path) -> None:
+    problem = {
+        "detail": "no such",
+        "code": "NOT_FOUND",
+        "exit_code": 6,
+        "hint": "look",
+        "cause": "c",
+    }
+    answer = http_answer(
+        json.dumps(problem), status="404 Not Found", type="application/problem+json"
+    )
+    with answering(tmp_path, answer) as (client, _), pytest.raises(AnswerError) as error:
+        client.get("/api/x")
+    assert (error.value.code, error.value.exit_code) == ("NOT_FOUND", 6)
+    assert (error.value.message, error.value.cause, error.value.hint) == ("no such", "c", "look")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [http_answer("<html>", status="502 Bad Gateway", type="text/html"), http_answer("{oops")],
+)
+def test_another_program_at_the_address_is_told(tmp_path: Path, answer: bytes) -> None:
+    with answering(tmp_path, answer) as (client, _), pytest.raises(AnswerError) as error:
+        client.get("/api/x")
+    assert error.value.exit_code == 1
+    assert "BuildNet node" in (error.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"no HTTP at all\r\n\r\n",
+        http_answer('{"cut": "here"}')[:-4],
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_a_node_that_stops_answering_is_told(tmp_path: Path, answer: bytes) -> None:
+    with answering(tmp_path, answer) as (client, _), pytest.raises(NodeUnreachableError) as error:
+        client.get("/api/x")
+    assert error.value.message == "the node stopped answering"
+    assert error.value.cause
+
+
+def test_no_node_is_told_with_its_address(tmp_path: Path) -> None:
+    with pytest.raises(NodeUnreachableError, match="no node runs here") as error:
+        Client(socket_path=tmp_path / "node.sock").get("/health")
+    assert str(tmp_path) in (error.value.cause or "")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(NodeUnreachableError, match=address):
+        Client(url=address).get("/health")
+
+
+@pytest.mark.parametrize("url", ["ftp://host", "http://", "://"])
+def test_what_is_no_url_is_refused(url: str) -> None:
+    with pytest.raises(UsageError):
+        Client(url=url)
+
+
+def test_only_the_socket_is_local(tmp_path: Path) -> None:
+    assert Client(socket_path=tmp_path / "node.sock").is_local
+    assert not Client(url="http://127.0.0.1:8080").is_local
+
+
+def test_events_come_one_a_line_until_the_node_ends(tmp_path: Path) -> None:
+    whole = http_answer('{"n": 1}\n{"n": 2}\n{"n": 3', type=NDJSON)
+    with answering(tmp_path, whole) as (client, _), client.stream("/b", {}) as events:
+        assert list(events) == [{"n": 1}, {"n": 2}]
+
+
+def test_a_stream_that_breaks_is_told(tmp_path: Path) -> None:
+    broken = (
+        f"HTTP/1.1 200 OK\r\ncontent-type: {NDJSON}\r\ntransfer-encoding: chunked\r\n\r\n"
+        '9\r\n{"n": 1}\n\r\n9\r\n{"n":'
+    )
+    with answering(tmp_path, broken.encode()) as (client, _), client.stream("/b", {}) as events:
+        assert next(events) == {"n": 1}
+        with pytest.raises(NodeUnreachableError, match="stopped answering"):
+            next(events)
+
+
+@pytest.mark.parametrize("trouble", [BrokenPipeError(), OSError("no room on the terminal")])
+def test_trouble_of_who_reads_the_events_is_not_the_nodes(tmp_path: Path, trouble: OSError) -> None:
+    def read_one() -> None:
+        with client.stream("/b", {}) as events:
+            assert next(events) == {"n": 1}
+            raise trouble
+
+    answer = http_answer('{"n": 1}\n', type=NDJSON)
+    with answering(tmp_path, answer) as (client, _), pytest.raises(OSError) as error:  # noqa: PT011
+        read_one()
+    assert error.value is trouble

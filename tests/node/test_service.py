@@ -1,0 +1,181 @@
+"""A node goes on, and says so, when its host can't be scanned or measured."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from buildnet.node import service as module
+from buildnet.node.api.app import create_application
+from buildnet.node.config import NodeConfig
+from buildnet.node.home import Home
+from buildnet.node.scan.scanner import Scanner
+from buildnet.node.scan.utilization import UtilizationMeter
+from buildnet.node.service import NodeService, ScanError
+from buildnet.pool.resources import (
+    CpuResources,
+    MemoryResources,
+    NodeResources,
+    OperatingSystem,
+    StorageVolume,
+    Utilization,
+)
+
+NOW = datetime(2026, 11, 20, 21, 0, 0, tzinfo=UTC)
+FOUND = NodeResources(
+    system=OperatingSystem(name="linux"),
+    cpu=CpuResources(cores=2, logical=2, model=None, architecture="x86_64"),
+    memory=MemoryResources(total_bytes=2, available_bytes=1, installed_bytes=2),
+    scanned_at=NOW,
+)
+
+
+class ListedScanner:
+    """Gives what it was made with, one a scan, errors raised; the last one again and again."""
+
+    def __init__(self, *outcomes: NodeResources | Exception) -> None:
+        self.outcomes = list(outcomes)
+
+    async def scan(self, *_: object, fresh: bool = False) -> NodeResources:
+        outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+class CountingMeter:
+    """Fails as often as told, then measures; ``measured`` is set when it has."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.failures = failures
+        self.measured = asyncio.Event()
+
+    async def utilization(self, now: datetime, volumes: Sequence[StorageVolume]) -> Utilization:
+        if self.failures:
+            self.failures -= 1
+            raise OSError("no /proc here")
+        self.measured.set()
+        return Utilization(cpu_percent=1.0, measured_at=now)
+
+
+def service_of(scanner: ListedScanner, meter: CountingMeter | None = None) -> NodeService:
+    idle = SimpleNamespace(running=lambda: [], actions_running=0, slots=2)
+    return NodeService(
+        home=Home(Path("/nowhere")),
+        key=cast(Any, SimpleNamespace(node_id="id")),
+        name="n",
+        address="http://127.0.0.1:1",
+        config=NodeConfig(),
+        store=cast(Any, None),
+        history=cast(Any, None),
+        builder=cast(Any, idle),
+        scanner=cast(Scanner, scanner),
+        meter=cast(UtilizationMeter, meter or CountingMeter()),
+    )
+
+
+async def get(service: NodeService, path: str) -> tuple[int, dict[str, Any]]:
+    """Ask the application as a server would."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    await create_application(service)(scope, receive, send)
+    body = b"".join(message.get("body", b"") for message in sent)
+    return sent[0]["status"], json.loads(body)
+
+
+async def watching(service: NodeService, until: Callable[[], Awaitable[object]]) -> None:
+    """Let ``service`` watch its host until ``until`` returns."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(service.watch_host())
+        await until()
+        assert not task.done()
+        task.cancel()
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MEASURE_INTERVAL_S", 0.0)
+    monkeypatch.setattr(module, "SCAN_RETRY_S", 0.0)
+
+
+def test_a_failed_first_scan_is_told_and_keeps_nobody_waiting() -> None:
+    async def run() -> None:
+        service = service_of(ListedScanner(ExceptionGroup("", [ValueError("strange\nhost")])))
+        assert (await get(service, "/ready"))[1] == {"status": "scanning"}
+        await watching(service, service.scanned.wait)
+        assert await get(service, "/ready") == (503, {"status": "scan failed"})
+        status, problem = await get(service, "/api/pool")
+        assert (status, problem["code"]) == (503, "SCAN_FAILED")
+        assert problem["cause"] == "ValueError: strange host"
+        assert "node.log" in problem["hint"]
+
+    asyncio.run(run())
+
+
+def test_a_failed_first_scan_is_tried_again_soon() -> None:
+    async def run() -> None:
+        meter = CountingMeter()
+        service = service_of(ListedScanner(ValueError("once"), FOUND), meter)
+
+        async def found() -> None:
+            while service.resources is None:
+                await meter.measured.wait()
+                meter.measured.clear()
+
+        await watching(service, found)
+        assert (await get(service, "/ready"))[1] == {"status": "ready"}
+        assert (await get(service, "/api/pool"))[1]["nodes"][0]["status"] == "online"
+
+    asyncio.run(run())
+
+
+def test_a_later_scan_that_fails_leaves_the_last_one_in_use() -> None:
+    async def run() -> None:
+        service = service_of(ListedScanner(FOUND, ValueError("later")))
+        await service.scan()
+        with pytest.raises(ScanError):
+            await service.scan()
+        assert service.resources is FOUND
+        assert (await get(service, "/ready"))[1] == {"status": "ready"}
+
+    asyncio.run(run())
+
+
+def test_measuring_that_fails_ends_nothing_and_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def run() -> None:
+        meter = CountingMeter(failures=5)
+        service = service_of(ListedScanner(FOUND), meter)
+        await watching(service, meter.measured.wait)
+
+    with caplog.at_level(logging.ERROR):
+        asyncio.run(run())
+    assert [record.message for record in caplog.records] == [
+        "measuring how busy this host is failed"
+    ]
+
+
+def test_the_pool_is_shown_without_a_measurement() -> None:
+    async def run() -> None:
+        service = service_of(ListedScanner(FOUND), CountingMeter(failures=9))
+        await service.scan()
+        (node,) = await service.nodes()
+        assert (node.utilization, node.measured_at) == (None, NOW)
+
+    asyncio.run(run())
