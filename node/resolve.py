@@ -24,8 +24,13 @@ from buildnet.node.toolchain import Tool, Toolchain
 from buildnet.node.tracked import TrackedFiles
 from buildnet.pool.action import Action, ActionSpec, encode_action
 from buildnet.pool.explain import DEPENDENCIES, changes_between
-from buildnet.pool.glob import Patterns
-from buildnet.pool.result import DecodedResult, MalformedResultError, decode_result
+from buildnet.pool.glob import Patterns, is_pattern
+from buildnet.pool.result import (
+    DecodedResult,
+    MalformedResultError,
+    decode_result,
+    output_directory,
+)
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, merge_trees
 from buildnet.pool.workspace import Task, TaskId, Workspace
 
@@ -34,6 +39,13 @@ class SourceError(BuildNetError):
     """A task's declared sources are not what the file says."""
 
     code = "SOURCES"
+    exit_code = 2
+
+
+class OutputConflictError(BuildNetError):
+    """Two tasks make the same file."""
+
+    code = "OUTPUT_CONFLICT"
     exit_code = 2
 
 
@@ -109,9 +121,15 @@ class Resolver:
     _sources: dict[TaskId, DirectoryTree] = field(default_factory=dict)
     _goes_deep: bool = field(init=False)
     _tracked: TrackedFiles = field(init=False)
+    _has_patterns: bool = field(init=False)
+    _makers: dict[str, TaskId] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Gathering everything below each task costs; most workspaces name what they need.
+        self._has_patterns = any(
+            is_pattern(output) and output_directory(output) is None
+            for output in self.workspace.outputs
+        )
         self._tracked = TrackedFiles(self.workspace.root, self.outputs)
         self._goes_deep = any(task.transitive for task in self.workspace.tasks())
 
@@ -146,7 +164,28 @@ class Resolver:
         prepared = self._with_action(task, sources.tree.merged(visible))
         if self.force:
             return replace(prepared, reasons=("--force was given",))
-        return self._find_result(prepared, skipped)
+        found = self._find_result(prepared, skipped)
+        if found.tier is not None:
+            self.claim(found)
+        return found
+
+    def claim(self, prepared: Prepared) -> None:
+        """See that no other task makes what this one has made. Patterns that are told apart only by
+        the files they match can't be checked when the workspace is read.
+
+        Raises:
+            OutputConflictError: another task makes it too.
+        """
+        if not self._has_patterns:
+            return
+        task = prepared.task
+        for path, _ in prepared.outputs.leaves():
+            maker = self._makers.setdefault(path, task.id)
+            if maker != task.id:
+                raise OutputConflictError(
+                    f"{path} is made by {maker} too",
+                    hint="let the outputs of both in buildnet.yaml match different files",
+                )
 
     def settle(self, prepared: Prepared) -> None:
         """Take note of a task's result, so that what depends on it can be prepared."""
@@ -157,6 +196,11 @@ class Resolver:
         if task.exports:
             with self._lock:
                 exported = self.reader.tree(task.exports, None, self.outputs)
+            if exported.unmatched:
+                raise SourceError(
+                    f"no file matches {', '.join(map(repr, exported.unmatched))}",
+                    hint="correct the pattern under exports in buildnet.yaml, or remove it",
+                )
             own = own.merged(exported.tree)
         needed = [self._visible[each] for each in task.depends_on]
         if task.command is None:  # a name for other packages: who needs it needs those

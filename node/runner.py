@@ -106,6 +106,7 @@ class TaskRunner:
         if execution.outputs is not None:
             if in_place:
                 self._require_inputs(action, meanwhile=execution.input_changed)
+            self.resolver.claim(replace(prepared, outputs=execution.outputs))
             self._keep(task, action, execution, execution.outputs)
             self.deliver(replace(prepared, outputs=execution.outputs))
             self.resolver.settle(replace(prepared, tier=Tier.FULL, outputs=execution.outputs))

@@ -521,3 +521,28 @@ def test_the_workspaces_own_files_are_no_outputs(
     answer = node("build", cwd=root)
     assert answer.code == 2
     assert output in answer.err
+
+
+def test_two_packages_that_make_the_same_file_are_told(node: CommandLine, tmp_path: Path) -> None:
+    package = """\
+  - name: {name}
+    path: {name}
+    build_cmd: echo {name} > ../made.{name}; echo {name} > ../made.both
+    sources: [{name}/in.txt]
+    outputs: ["made.{pattern}"]
+"""
+    packages = package.format(name="a", pattern="[ab]*") + package.format(name="b", pattern="b*")
+    root = write_files(
+        tmp_path / "w",
+        {"buildnet.yaml": f"workspace: w\npackages:\n{packages}", "a/in.txt": "", "b/in.txt": ""},
+    )
+    for _ in range(2):
+        report = node.build(root, "--keep-going", code=1)
+        codes = [(package["error"] or {}).get("code") for package in report["packages"]]
+        assert "OUTPUT_CONFLICT" in codes
+
+
+def test_an_export_that_matches_nothing_says_so(node: CommandLine, tmp_path: Path) -> None:
+    root = _one_package(tmp_path, "cp in.txt out.txt", "exports: [a/none]")
+    report = node.build(root, code=1)
+    assert report["packages"][0]["error"]["code"] == "SOURCES"
