@@ -46,5 +46,6 @@ class BoundedLog:
         """Write the kept end of the stream. Nothing may be written afterwards."""
         if self.truncated_bytes:
             self._file.write(b"\n[... %d bytes left out ...]\n" % self.truncated_bytes)
-        self._file.write(self._ring[self._at :])
-        self._file.write(self._ring[: self._at])
+        with memoryview(self._ring) as kept:  # slices of it are no copies
+            self._file.write(kept[self._at :])
+            self._file.write(kept[: self._at])

@@ -11,9 +11,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from buildnet.cli.testing import CommandLine, statuses, tiers, write_files
+
+MIB = 1 << 20
 
 PIPELINE = """\
 workspace: pipeline
@@ -316,12 +319,17 @@ def test_background_processes_are_ended(node: CommandLine, tmp_path: Path) -> No
         os.kill(pid, 0)
 
 
-def test_a_flood_of_output_is_bounded(node: CommandLine, tmp_path: Path) -> None:
-    command = "head -c 100000000 /dev/zero | tr '\\0' 'x' | fold -w 100; echo done > out.txt"
+def test_a_flood_of_output_is_bounded(buildnet: CommandLine, tmp_path: Path) -> None:
+    """In the log by the node's limit, and on its way to whoever watches."""
+    write_files(buildnet.home, {"node.yaml": "workers:\n  output_limit: 1 MiB\n"})
+    command = "head -c 200000000 /dev/zero | tr '\\0' 'x' | fold -w 100; echo done > out.txt"
     root = _one_package(tmp_path, command)
-    report = node.build(root)
+    node = psutil.Process(buildnet.start()["pid"])
+    before_bytes = node.memory_info().rss
+    report = buildnet.build(root)
+    assert node.memory_info().rss < before_bytes + 24 * MIB
     _, _, size = report["packages"][0]["log"].partition("/")
-    assert 1_000_000 < int(size) < 70_000_000
+    assert MIB <= int(size) <= MIB + 100  # the line that says how much was left out
 
 
 def test_a_file_that_exists_but_is_not_declared_is_hinted_at(
@@ -331,6 +339,15 @@ def test_a_file_that_exists_but_is_not_declared_is_hinted_at(
     (root / "a/other.txt").write_text("x")
     report = node.build(root, code=1)
     assert "a/other.txt" in " ".join(report["packages"][0]["hints"])
+
+
+def test_a_file_that_no_output_covers_is_told_though_the_build_succeeds(
+    node: CommandLine, tmp_path: Path
+) -> None:
+    report = node.build(_one_package(tmp_path, "cp in.txt out.txt; touch extra.txt"))
+    assert statuses(report) == {"a": "succeeded"}
+    (hint,) = report["packages"][0]["hints"]
+    assert "a/extra.txt" in hint
 
 
 def test_builds_at_once_are_all_right(node: CommandLine, pipeline: Path) -> None:
