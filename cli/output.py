@@ -59,6 +59,7 @@ def console(settings: Settings) -> Console:
         force_terminal=colored or None,
         no_color=not colored,
         highlight=False,
+        emoji=False,
         soft_wrap=not sys.stdout.isatty(),
         width=None if sys.stdout.isatty() else 200,
     )

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.failure import in_one_line
+from buildnet.node.log import configure_logging
 
 _log = logging.getLogger("buildnet.node")
 
@@ -53,6 +54,9 @@ def main(arguments: list[str]) -> int:
         starter.tell_error(error)
         return error.exit_code
     except Exception as error:
+        if not logging.getLogger().handlers:  # it did not get as far as to its log
+            with contextlib.suppress(OSError):
+                configure_logging(level="info", form="auto", file=home / "node.log")
         _log.exception("the node ended by an error that it does not know")
         starter.tell_error(
             BuildNetError(

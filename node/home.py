@@ -13,7 +13,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from buildnet.mesh.errors import BuildNetError
@@ -193,8 +193,10 @@ class Home:
         if not self.is_locked():
             return None
         try:
-            return Runtime(**json.loads(self._runtime.read_text()))
-        except (OSError, ValueError, TypeError):
+            told = json.loads(self._runtime.read_text())
+            # A node of a later version may tell more.
+            return Runtime(**{field.name: told[field.name] for field in fields(Runtime)})
+        except (OSError, ValueError, LookupError, TypeError):
             return None
 
     def remove_runtime(self) -> None:

@@ -179,7 +179,7 @@ def test_stop_refuses_to_stop_another_node(buildnet: CommandLine) -> None:
     assert buildnet("node", "status").code == 0
 
 
-_BROKEN_START = """
+_BROKEN_RUN = """
 import sys
 from buildnet.node import daemon
 
@@ -190,22 +190,36 @@ daemon._run = _run
 from buildnet.node.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
+_BROKEN_INSTALLATION = """
+import sys
+sys.modules["uvicorn"] = None
+from buildnet.node.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
 
 
+@pytest.mark.parametrize(
+    ("program", "cause"),
+    [
+        (_BROKEN_RUN, "ZeroDivisionError: very strange"),
+        (_BROKEN_INSTALLATION, "ModuleNotFoundError: import of uvicorn halted"),
+    ],
+)
 def test_an_unknown_error_at_the_start_is_told_in_one_line_and_logged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, cause: str
 ) -> None:
+    Home(tmp_path / "home").prepare()
     popen = subprocess.Popen
 
     def broken(arguments: list[str], **options: object) -> subprocess.Popen[bytes]:
         assert arguments[1:3] == ["-m", "buildnet.node"]
-        return popen([sys.executable, "-c", _BROKEN_START, *arguments[3:]], **options)  # type: ignore[call-overload,no-any-return]
+        return popen([sys.executable, "-c", program, *arguments[3:]], **options)  # type: ignore[call-overload,no-any-return]
 
     monkeypatch.setattr("subprocess.Popen", broken)
     with pytest.raises(StartError, match="could not start") as error:
         start_detached(tmp_path / "home", listen=LISTEN)
     assert error.value.exit_code == 1
-    assert error.value.cause == "ZeroDivisionError: very strange"
+    assert (error.value.cause or "").startswith(cause)
     log = tmp_path / "home/node.log"
     assert str(log) in (error.value.hint or "")
     (entry,) = [json.loads(line) for line in log.read_text().splitlines()]

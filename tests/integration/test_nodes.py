@@ -377,7 +377,7 @@ def test_the_pool_is_shown_as_tables_and_as_data(node: CommandLine) -> None:
     assert "python" in node("node", "scan").out
 
 
-@pytest.mark.parametrize("name", ["[/x]", "[bold]n"])
+@pytest.mark.parametrize("name", ["[/x]", "[bold]:x:"])
 def test_names_are_never_taken_for_markup(tmp_path: Path, name: str) -> None:
     buildnet = CommandLine(tmp_path / "[red]home")
     root = _workspace(tmp_path, "cp in.txt out.txt")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -43,6 +44,9 @@ def test_what_runs_is_published_only_while_it_runs(tmp_path: Path) -> None:
     home.prepare()
     home.lock()
     home.write_runtime(RUNTIME)
+    assert Home(tmp_path).read_runtime() == RUNTIME
+    told = json.loads((tmp_path / "runtime.json").read_text())
+    (tmp_path / "runtime.json").write_text(json.dumps({**told, "of_a_later_version": 1}))
     assert Home(tmp_path).read_runtime() == RUNTIME
     home.unlock()  # as after kill -9: the file stays, the lock does not
     assert Home(tmp_path).read_runtime() is None
