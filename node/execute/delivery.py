@@ -240,7 +240,7 @@ class _Delivery:
             else:
                 kept = usable and self._is_same(below, here, entry) and _hard_link(here, there)
                 if not kept:
-                    self._blobs.copy_to(entry.digest, there, entry.executable, None, fresh=True)
+                    self._copy(entry, there)
                 self._count(kept=kept)
                 delivered.append((below, entry.digest))
 
@@ -259,7 +259,7 @@ class _Delivery:
             if isinstance(entry, LinkEntry):
                 new.symlink_to(entry.target)
             else:
-                self._blobs.copy_to(entry.digest, new, entry.executable, None, fresh=True)
+                self._copy(entry, new)
             observed_at_ns = time.time_ns()
             if _is_directory(target):
                 self._removed += len(_paths(target))
@@ -305,11 +305,16 @@ class _Delivery:
                 return False
         return True
 
+    def _copy(self, entry: FileEntry, place: Path) -> None:
+        self._blobs.copy_to(entry.digest, place, entry.executable, None, fresh=True)
+        if entry.mode is not None:
+            place.chmod(entry.mode)
+
     def _is_same(self, path: str, here: Path, entry: FileEntry) -> bool:
         status = _status(here)
         return (
             status is not None
-            and bool(status.st_mode & stat.S_IXUSR) == entry.executable
+            and stat.S_IMODE(status.st_mode) == entry.permissions
             and self._holds(path, here, status, entry.digest)
         )
 
