@@ -20,7 +20,8 @@ from buildnet.cli.output import Style, duration_text, fail
 from buildnet.cli.settings import Settings
 from buildnet.mesh.errors import BuildNetError
 
-_TIMED_OUT, _INTERRUPTED = 124, 130
+_TIMED_OUT = 124
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UP_TO_DATE = {"instant-skip": "up to date", "hash-skip": "up to date (same content)"}
 _UNCHANGED = ("nothing it depends on has changed",)
 
@@ -64,7 +65,8 @@ def build(options: BuildOptions, settings: Settings, client: Client) -> int:
             "the node stopped before the build was over",
             hint="start it and build again: what was done is in the cache",
         )
-    return _print_report(report, options, settings, bool(interrupted))
+    code = _print_report(report, options, settings)
+    return 128 + interrupted[0] if interrupted else code
 
 
 def fast_options(arguments: list[str]) -> BuildOptions | None:
@@ -85,7 +87,8 @@ def fast_options(arguments: list[str]) -> BuildOptions | None:
 
 @contextmanager
 def _cancelling(client: Client, progress: _Progress) -> Iterator[list[int]]:
-    """While open, Ctrl-C asks for the build's end; a second one leaves at once."""
+    """While open, Ctrl-C (or what ends a CI job) asks for the build's end; a second one leaves at
+    once. Yields the signals that came."""
     received: list[int] = []
 
     def cancel(number: int, frame: object) -> None:
@@ -98,11 +101,12 @@ def _cancelling(client: Client, progress: _Progress) -> Iterator[list[int]]:
         except BuildNetError:
             raise KeyboardInterrupt from None
 
-    before = signal.signal(signal.SIGINT, cancel)
+    before = {number: signal.signal(number, cancel) for number in _ENDING}
     try:
         yield received
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _text_environment() -> dict[str, str]:
@@ -229,9 +233,7 @@ def _outcome(entry: dict[str, Any]) -> tuple[str, str]:
     return "-", f"{entry['status']}: {why}"
 
 
-def _print_report(
-    report: dict[str, Any], options: BuildOptions, settings: Settings, interrupted: bool
-) -> int:
+def _print_report(report: dict[str, Any], options: BuildOptions, settings: Settings) -> int:
     if settings.format == "json":
         print(json.dumps(report, indent=2, ensure_ascii=False))
     elif settings.format == "yaml":
@@ -252,8 +254,6 @@ def _print_report(
         error = report["error"]
         problem = AnswerError({**error, "detail": error["message"]})
         fail(settings, problem)
-    if interrupted:
-        return _INTERRUPTED
     if report["status"] == "succeeded":
         return 0
     codes = {(entry["error"] or {}).get("code") for entry in report["packages"]}

@@ -14,6 +14,7 @@ from buildnet.cli.building import build as run_build
 from buildnet.cli.demo import demo
 from buildnet.cli.history import history
 from buildnet.cli.init import init
+from buildnet.cli.output import show
 from buildnet.cli.run import settings
 from buildnet.cli.settings import HELP
 from buildnet.cli.start import ensure_node
@@ -66,7 +67,25 @@ def build(
 @app.command()
 def version() -> None:
     """Print the version."""
-    print(__version__)
+    show(settings(), {"version": __version__}, lambda console: console.print(__version__))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def general(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """A team's machines become one build machine."""
 
 
 def invoke(arguments: list[str]) -> int:
@@ -77,6 +96,9 @@ def invoke(arguments: list[str]) -> int:
     except typer.Abort:
         return 130
     except Exception as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.ctx.get_help())  # type: ignore[attr-defined]
+            return 2
         if type(error).__name__ in _USAGE_ERRORS and hasattr(error, "format_message"):
             raise UsageError(error.format_message(), hint=_usage_hint(error)) from error
         raise

@@ -17,6 +17,7 @@ _INTERRUPTED = 130
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit code (see the reference of exit codes)."""
     given = sys.argv[1:] if arguments is None else arguments
+    _mend_streams()
     settings = Settings(format="json" if "--json" in given else "table")
     try:
         require_supported_platform()  # before any import of what Windows lacks
@@ -43,6 +44,16 @@ def main(arguments: list[str] | None = None) -> int:
                 hint="check the permissions and the free room of what the cause names",
             ),
         )
+
+
+def _mend_streams() -> None:
+    """Print whatever the terminal's encoding, and without standard output if there is none."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def _abandon_output() -> None:

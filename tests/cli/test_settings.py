@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from buildnet import __version__
 from buildnet.cli.building import BuildOptions, fast_options
+from buildnet.cli.main import main
 from buildnet.cli.output import age_text, bytes_text, duration_text
 from buildnet.cli.settings import Settings, split_arguments
 from buildnet.mesh.errors import UsageError
@@ -71,3 +73,16 @@ def test_figures_for_people() -> None:
     assert age_text(0.5) == "just now"
     assert age_text(59.4) == "59 s ago"
     assert age_text(7300) == "2 h ago"
+
+
+@pytest.mark.parametrize("arguments", [[], ["node"], ["pool"], ["cache"]])
+def test_a_noun_alone_shows_its_help(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert "Commands:" in capsys.readouterr().out
+
+
+def test_the_version_can_be_asked_for_in_both_ways(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == main(["version"]) == 0
+    assert capsys.readouterr().out.split() == [__version__, __version__]

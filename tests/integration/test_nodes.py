@@ -320,7 +320,10 @@ def test_stopping_cancels_what_runs(buildnet: CommandLine, tmp_path: Path) -> No
     assert buildnet("history", "--json").data["builds"][0]["status"] == "cancelled"
 
 
-def test_ctrl_c_cancels_the_build(node: CommandLine, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_cancels_the_build(
+    node: CommandLine, tmp_path: Path, number: signal.Signals
+) -> None:
     mark = tmp_path / "mark"
     root = _workspace(tmp_path, f"touch {mark}; sleep 60")
     process = subprocess.Popen(
@@ -333,9 +336,9 @@ def test_ctrl_c_cancels_the_build(node: CommandLine, tmp_path: Path) -> None:
     )
     while not mark.exists():
         assert process.poll() is None
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, _ = process.communicate(timeout=30)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "cancelled" in out
     assert node("history", "--json").data["builds"][0]["status"] == "cancelled"
 
