@@ -120,6 +120,18 @@ class Home:
             self.unlock()
             raise self._unwritable(error) from error
 
+    def is_ours(self) -> bool:
+        """Tell whether the lock that this process holds still is the data directory's: not after
+        somebody removed or replaced the directory."""
+        if self._lock_descriptor is None:
+            return False
+        try:
+            there = self._lock.stat()
+        except OSError:
+            return False
+        held = os.fstat(self._lock_descriptor)
+        return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
+
     def unlock(self) -> None:
         """Give the lock back."""
         if self._lock_descriptor is not None:

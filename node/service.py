@@ -100,6 +100,10 @@ class NodeService:
                     wait_s = SCAN_RETRY_S
                 next_scan = time.monotonic() + wait_s
             await self.measure()
+            if not self.home.is_ours():
+                _log.error("the data directory %s is gone: stopping", self.home.directory)
+                self.stopping.set()
+                return
             await asyncio.sleep(MEASURE_INTERVAL_S)
 
     async def measure(self) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -606,3 +607,11 @@ def test_a_full_disk_is_told_and_harms_nothing(small_volume: Path, tmp_path: Pat
         assert buildnet("cache", "verify", "--json").data["damaged"] == []
     finally:
         buildnet("node", "stop")
+
+
+def test_a_node_whose_data_directory_is_removed_ends_itself(buildnet: CommandLine) -> None:
+    pid = buildnet.start()["pid"]
+    shutil.rmtree(buildnet.home, ignore_errors=True)
+    wait_for_end(pid)
+    with contextlib.suppress(psutil.NoSuchProcess):
+        assert psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

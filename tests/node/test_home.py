@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 import socket
 from contextlib import suppress
 from pathlib import Path
@@ -138,4 +139,21 @@ def test_a_full_volume_is_told_as_that(small_volume: Path) -> None:
     with pytest.raises(HomeError, match="no room") as error:
         home.write_runtime(RUNTIME)
     assert "free room" in (error.value.hint or "")
+    home.unlock()
+
+
+def test_a_removed_or_replaced_directory_is_no_longer_ours(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    assert not home.is_ours()
+    home.lock()
+    assert home.is_ours()
+    shutil.rmtree(home.directory)
+    assert not home.is_ours()
+    other = Home(tmp_path / "home")
+    other.prepare()
+    other.lock()
+    assert other.is_ours()
+    assert not home.is_ours()
+    other.unlock()
     home.unlock()

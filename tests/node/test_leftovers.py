@@ -76,14 +76,16 @@ def test_a_command_and_all_it_started_is_ended(start: Start, tmp_path: Path) -> 
     )
     assert len(pids) == 4
     assert all(map(is_alive, pids))
-    assert end_leftovers(work) >= 5
+    assert end_leftovers(work) >= 4
     assert not any(map(is_alive, pids))
     assert end_leftovers(work) == 0
 
 
 def test_orphans_without_variables_fall_with_their_session(start: Start, tmp_path: Path) -> None:
     """The parent has ended, so only the session tells whose it was."""
-    (shell, orphan) = start("(env -i sleep 1001 & echo $!); sleep 1002; true", tmp_path / "work")
+    (shell, orphan) = start(
+        "o=$(env -i sleep 1001 >&2 & echo $!); echo $o; sleep 1002; true", tmp_path / "work"
+    )
     assert psutil.Process(orphan).ppid() != shell
     end_leftovers(tmp_path / "work")
     assert not is_alive(orphan)
@@ -133,10 +135,12 @@ def test_whoever_shares_the_session_without_leading_it_is_kept(
     work = tmp_path / "work"
     home = work / "0123/home"
     shell, marked, job = start(
-        f"BUILDNET_ACTION=0 HOME={home} sleep 1001 & one=$!; sleep 1002 & echo $one $!; wait", None
+        f"sleep 1002 & export job=$!; BUILDNET_ACTION=0 HOME={home}"
+        " sh -c 'echo $$ $job; sleep 1001; true' & wait",
+        None,
     )
     work.mkdir()
-    assert end_leftovers(work) == 1
+    assert end_leftovers(work) >= 1
     assert not is_alive(marked)
     assert is_alive(shell)
     assert is_alive(job)
