@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from buildnet.mesh.errors import NotFoundError, UsageError
 from buildnet.mesh.suggest import did_you_mean
-from buildnet.pool.workspace import BUILD, Package, Task, TaskId, Workspace
+from buildnet.pool.workspace import BUILD, Task, TaskId, Workspace
 
 Node = TypeVar("Node", bound=Hashable)
 
@@ -65,22 +65,6 @@ def closure(workspace: Workspace, names: Iterable[str], task: str = BUILD) -> tu
                 needed[dependency] = workspace.task(dependency)
                 waiting.append(needed[dependency])
     return tuple(needed[one] for one in order(needed.values()))
-
-
-def dependents(tasks: Iterable[Task]) -> dict[TaskId, tuple[TaskId, ...]]:
-    """Return for each task those among ``tasks`` that depend on it directly."""
-    known = {task.id: task for task in tasks}
-    above: dict[TaskId, list[TaskId]] = {task: [] for task in known}
-    for task in known.values():
-        for dependency in task.depends_on:
-            if dependency in above:
-                above[dependency].append(task.id)
-    return {task: tuple(those) for task, those in above.items()}
-
-
-def check_packages(packages: Mapping[str, Package]) -> None:
-    """Raise CycleError if packages depend on each other in a circle."""
-    sort({name: package.dependencies for name, package in packages.items()})
 
 
 def sort(edges: Mapping[Node, Iterable[Node]]) -> tuple[Node, ...]:

@@ -7,14 +7,10 @@ is the root itself.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
-
-from blake3 import blake3
 
 from buildnet.mesh.errors import NotFoundError, UsageError
 from buildnet.mesh.suggest import did_you_mean
@@ -164,20 +160,6 @@ class Workspace:
     definition_files: tuple[str, ...] = ()
     """Files and directories, present or missing, whose change can change this definition."""
 
-    @property
-    def identity(self) -> str:
-        """Digest of the definition, whichever file or detection it came from."""
-        said = {
-            "name": self.name,
-            "packages": {
-                name: [package.path, package.dependencies, *map(_fields, package.tasks.values())]
-                for name, package in self.packages.items()
-            },
-            "install": self.install and _fields(self.install),
-            "hooks": [self.pre_build, self.post_build],
-        }
-        return blake3(json.dumps(said, sort_keys=True).encode()).hexdigest()
-
     def tasks(self) -> Iterator[Task]:
         """Yield every task of every package, in the order of the definition."""
         for package in self.packages.values():
@@ -214,11 +196,6 @@ class Workspace:
                 hint=did_you_mean(name, self.packages) or "see them with: buildnet build --dry-run",
             )
         return self.packages[name]
-
-
-def _fields(of: Task | Install) -> dict[str, object]:
-    """Return the fields as JSON can hold them, without the deep copy of ``asdict``."""
-    return {one.name: getattr(of, one.name) for one in dataclasses.fields(of)}
 
 
 def load_workspace(root: Path) -> Workspace:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildnet.mesh.errors import NotFoundError
-from buildnet.pool.graph import CycleError, check_packages, closure, dependents, order, sort
+from buildnet.pool.graph import CycleError, closure, order, sort
 from buildnet.pool.workspace import BUILD, Package, Task, TaskId, Workspace
 
 
@@ -53,12 +53,6 @@ def test_a_cycle_is_named() -> None:
     assert caught.value.exit_code == 2
 
 
-def test_packages_in_a_circle() -> None:
-    with pytest.raises(CycleError, match="a -> b -> a"):
-        check_packages(workspace(a=("b",), b=("a",)).packages)
-    check_packages(workspace(a=("b",), b=()).packages)
-
-
 def test_long_chains() -> None:
     count = 5_000
     tasks = [task(f"p{n}", f"p{n + 1}") for n in range(count)] + [task(f"p{count}")]
@@ -96,15 +90,6 @@ def test_unknown_packages() -> None:
         closure(workspace(core=()), ["coer"], BUILD)
     assert caught.value.hint == "did you mean 'core'?"
     assert caught.value.exit_code == 6
-
-
-def test_dependents() -> None:
-    above = dependents([task("a", "c"), task("b", "c"), task("c", "elsewhere")])
-    assert above == {
-        TaskId("a", BUILD): (),
-        TaskId("b", BUILD): (),
-        TaskId("c", BUILD): (TaskId("a", BUILD), TaskId("b", BUILD)),
-    }
 
 
 EDGES = st.dictionaries(

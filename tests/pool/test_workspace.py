@@ -339,19 +339,11 @@ def test_finding_the_root(tmp_path: Path) -> None:
     assert find_root(inner) == tmp_path / "packages"
 
 
-def test_identity_follows_the_definition(read: Read) -> None:
-    first = read(SHOP).identity
-    assert read(f"# a comment\n{SHOP}").identity == first
-    assert read(SHOP.replace("tsc -b", "tsc")).identity != first
-    assert read(SHOP.replace("echo after", "echo then")).identity != first
-
-
 def test_written_and_read_again(read: Read, tmp_path: Path) -> None:
     shop = read(SHOP)
     (tmp_path / "again.yaml").write_text(write_workspace(shop))
     again = read_workspace(tmp_path / "again.yaml")
     assert again.packages == shop.packages
-    assert again.identity == shop.identity
 
 
 def test_an_install_is_written_shortly(read: Read, tmp_path: Path) -> None:
