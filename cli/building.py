@@ -165,7 +165,7 @@ class _Progress:
             case "task_output":
                 self._output(task_name(event), event["text"])
             case "output_left_out":
-                self.line("[… output left out here, it came too fast; the log has all of it]")
+                self.line("[… output left out here, it came too fast; the log has more of it]")
             case "tasks_up_to_date":
                 self._done += len(event["tasks"])
             case "task_finished":
@@ -315,7 +315,7 @@ def _print_hints(report: dict[str, Any], settings: Settings) -> None:
     """Print what was noticed about packages that were built; failures show theirs themselves."""
     told: dict[str, list[str]] = {}
     for entry in report["packages"]:
-        if entry["status"] == "succeeded":
+        if entry["status"] == "succeeded" and entry["task"] != "install":
             for hint in entry["hints"]:
                 told.setdefault(hint, []).append(task_name(entry))
     style = Style(settings, sys.stderr)

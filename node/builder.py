@@ -20,6 +20,7 @@ from buildnet.node.execute.removal import remove_tree
 from buildnet.node.execute.staging import SOURCE_EPOCH_S
 from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.hooks import run_hook
+from buildnet.node.output_teller import OutputTeller
 from buildnet.node.perform import Performer
 from buildnet.node.resolve import Resolver
 from buildnet.node.runner import Limits, TaskRunner
@@ -296,14 +297,8 @@ class Builder:
     async def _hook(self, build: RunningBuild, name: str, command: str | None) -> None:
         if command is None or build.request.dry_run or build.cancelled.is_set():
             return
-        loop = asyncio.get_running_loop()
-        cancel = CancelToken()
-        build.hook = cancel
-
-        def tell(chunk: bytes) -> None:
-            text = chunk.decode(errors="replace")
-            event = {"type": "task_output", "name": name, "task": "hook", "text": text}
-            loop.call_soon_threadsafe(build.progress.tell_output, event)
+        tell = OutputTeller(build.progress, asyncio.get_running_loop(), name, "hook")
+        build.hook = cancel = CancelToken()
 
         def work(waited: bool) -> None:
             run_hook(

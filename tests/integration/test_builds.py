@@ -449,11 +449,13 @@ def test_a_command_in_place_is_never_kept_under_another_versions_key(
 
 
 def test_a_build_that_waits_for_another_can_be_cancelled(node: CommandLine, tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
+    gate, mark = tmp_path / "gate", tmp_path / "mark"
     os.mkfifo(gate)
-    root = _one_package(tmp_path, f"cat {gate} > out.txt")
+    root = _one_package(tmp_path, f"touch {mark}; cat {gate} > out.txt")
     with ThreadPoolExecutor(1) as threads:
         building = threads.submit(node.build, root)
+        while not mark.exists():
+            assert not building.done()
         waiting = subprocess.Popen(
             [sys.executable, "-m", "buildnet.cli.main", "build"],
             cwd=root,
