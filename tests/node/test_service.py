@@ -66,10 +66,19 @@ class CountingMeter:
         return Utilization(cpu_percent=1.0, measured_at=now)
 
 
+class HeldHome(Home):
+    """A data directory whose lock this process holds, or no longer."""
+
+    held = True
+
+    def is_ours(self) -> bool:
+        return self.held
+
+
 def service_of(scanner: ListedScanner, meter: CountingMeter | None = None) -> NodeService:
     idle = SimpleNamespace(running=lambda: [], actions_running=0, slots=2)
     return NodeService(
-        home=Home(Path("/nowhere")),
+        home=HeldHome(Path("/nowhere")),
         key=cast(Any, SimpleNamespace(node_id="id")),
         name="n",
         address="http://127.0.0.1:1",
@@ -179,3 +188,13 @@ def test_the_pool_is_shown_without_a_measurement() -> None:
         assert (node.utilization, node.measured_at) == (None, NOW)
 
     asyncio.run(run())
+
+
+def test_a_node_whose_data_directory_is_gone_stops() -> None:
+    async def run() -> bool:
+        service = service_of(ListedScanner(OSError("unseen")))
+        cast(HeldHome, service.home).held = False
+        await asyncio.wait_for(service.watch_host(), 30)
+        return service.stopping.is_set()
+
+    assert asyncio.run(run())
