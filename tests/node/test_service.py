@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -75,7 +75,9 @@ class HeldHome(Home):
         return self.held
 
 
-def service_of(scanner: ListedScanner, meter: CountingMeter | None = None) -> NodeService:
+def service_of(
+    home: Home, scanner: ListedScanner, meter: CountingMeter | None = None
+) -> NodeService:
     idle = SimpleNamespace(running=lambda: [], actions_running=0, slots=2)
     return NodeService(
         home=HeldHome(Path("/nowhere")),
@@ -107,13 +109,26 @@ async def get(service: NodeService, path: str) -> tuple[int, dict[str, Any]]:
     return sent[0]["status"], json.loads(body)
 
 
-async def watching(service: NodeService, until: Callable[[], Awaitable[object]]) -> None:
+async def watching(service: NodeService, until: Callable[[], Coroutine[Any, Any, object]]) -> None:
     """Let ``service`` watch its host until ``until`` returns."""
     async with asyncio.TaskGroup() as group:
         task = group.create_task(service.watch_host())
-        await until()
-        assert not task.done()
+        wanted = group.create_task(until())
+        await asyncio.wait([task, wanted], return_when=asyncio.FIRST_COMPLETED)
+        ended = task.done()
         task.cancel()
+        wanted.cancel()
+    assert not ended
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """A data directory that a node holds."""
+    home = Home(tmp_path)
+    home.prepare()
+    home.lock()
+    yield home
+    home.unlock()
 
 
 @pytest.fixture(autouse=True)
@@ -122,9 +137,9 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SCAN_RETRY_S", 0.0)
 
 
-def test_a_failed_first_scan_is_told_and_keeps_nobody_waiting() -> None:
+def test_a_failed_first_scan_is_told_and_keeps_nobody_waiting(home: Home) -> None:
     async def run() -> None:
-        service = service_of(ListedScanner(ExceptionGroup("", [ValueError("strange\nhost")])))
+        service = service_of(home, ListedScanner(ExceptionGroup("", [ValueError("strange\nhost")])))
         assert (await get(service, "/ready"))[1] == {"status": "scanning"}
         await watching(service, service.scanned.wait)
         assert await get(service, "/ready") == (503, {"status": "scan failed"})
@@ -136,10 +151,10 @@ def test_a_failed_first_scan_is_told_and_keeps_nobody_waiting() -> None:
     asyncio.run(run())
 
 
-def test_a_failed_first_scan_is_tried_again_soon() -> None:
+def test_a_failed_first_scan_is_tried_again_soon(home: Home) -> None:
     async def run() -> None:
         meter = CountingMeter()
-        service = service_of(ListedScanner(ValueError("once"), FOUND), meter)
+        service = service_of(home, ListedScanner(ValueError("once"), FOUND), meter)
 
         async def found() -> None:
             while service.resources is None:
@@ -153,9 +168,9 @@ def test_a_failed_first_scan_is_tried_again_soon() -> None:
     asyncio.run(run())
 
 
-def test_a_later_scan_that_fails_leaves_the_last_one_in_use() -> None:
+def test_a_later_scan_that_fails_leaves_the_last_one_in_use(home: Home) -> None:
     async def run() -> None:
-        service = service_of(ListedScanner(FOUND, ValueError("later")))
+        service = service_of(home, ListedScanner(FOUND, ValueError("later")))
         await service.scan()
         with pytest.raises(ScanError):
             await service.scan()
@@ -166,11 +181,11 @@ def test_a_later_scan_that_fails_leaves_the_last_one_in_use() -> None:
 
 
 def test_measuring_that_fails_ends_nothing_and_is_logged_once(
-    caplog: pytest.LogCaptureFixture,
+    home: Home, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def run() -> None:
         meter = CountingMeter(failures=5)
-        service = service_of(ListedScanner(FOUND), meter)
+        service = service_of(home, ListedScanner(FOUND), meter)
         await watching(service, meter.measured.wait)
 
     with caplog.at_level(logging.ERROR):
@@ -180,9 +195,9 @@ def test_measuring_that_fails_ends_nothing_and_is_logged_once(
     ]
 
 
-def test_the_pool_is_shown_without_a_measurement() -> None:
+def test_the_pool_is_shown_without_a_measurement(home: Home) -> None:
     async def run() -> None:
-        service = service_of(ListedScanner(FOUND), CountingMeter(failures=9))
+        service = service_of(home, ListedScanner(FOUND), CountingMeter(failures=9))
         await service.scan()
         (node,) = await service.nodes()
         assert (node.utilization, node.measured_at) == (None, NOW)
@@ -190,9 +205,9 @@ def test_the_pool_is_shown_without_a_measurement() -> None:
     asyncio.run(run())
 
 
-def test_a_node_whose_data_directory_is_gone_stops() -> None:
+def test_a_node_whose_data_directory_is_gone_stops(home: Home) -> None:
     async def run() -> bool:
-        service = service_of(ListedScanner(OSError("unseen")))
+        service = service_of(home, ListedScanner(OSError("unseen")))
         cast(HeldHome, service.home).held = False
         await asyncio.wait_for(service.watch_host(), 30)
         return service.stopping.is_set()
