@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -91,15 +92,19 @@ def _cancelling(client: Client, progress: _Progress) -> Iterator[list[int]]:
     once. Yields the signals that came."""
     received: list[int] = []
 
+    def ask() -> None:
+        progress.line("cancelling (Ctrl-C again to leave at once)")
+        try:
+            client.post(f"/api/build/{path_part(str(progress.build_id))}/cancel")
+        except BuildNetError as error:
+            progress.line(f"it could not be cancelled: {error.message}")
+
     def cancel(number: int, frame: object) -> None:
         received.append(number)
         if len(received) > 1 or progress.build_id is None:
             raise KeyboardInterrupt
-        progress.line("cancelling (Ctrl-C again to leave at once)")
-        try:
-            client.post(f"/api/build/{path_part(progress.build_id)}/cancel")
-        except BuildNetError:
-            raise KeyboardInterrupt from None
+        # On a thread: what the signal has interrupted may be in the middle of a print itself.
+        threading.Thread(target=ask, daemon=True).start()
 
     before = {number: signal.signal(number, cancel) for number in _ENDING}
     try:

@@ -464,13 +464,15 @@ def test_a_build_that_waits_for_another_can_be_cancelled(node: CommandLine, tmp_
             stderr=subprocess.PIPE,
             text=True,
         )
-        assert waiting.stderr is not None
-        assert "waiting for another build" in waiting.stderr.readline()
-        waiting.send_signal(signal.SIGINT)
-        out, _ = waiting.communicate(timeout=30)  # while the first still runs
-        assert waiting.returncode == 130
+        try:
+            assert waiting.stderr is not None
+            assert "waiting for another build" in waiting.stderr.readline()
+            waiting.send_signal(signal.SIGINT)
+            out, err = waiting.communicate(timeout=30)  # while the first still runs
+        finally:
+            gate.write_text("done")
+        assert waiting.returncode == 130, out + err
         assert "cancelled" in out
-        gate.write_text("done")
         assert statuses(building.result()) == {"a": "succeeded"}
 
 
