@@ -168,10 +168,11 @@ class Builder:
         started = time.monotonic()
         status = Status.FAILED
         error: BuildNetError | None = None
+        # Beside the build's first steps; what ends is recorded only after what began.
+        recording = asyncio.ensure_future(self._record_begin(build))
+        recording.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             build.progress.tell({"type": "build_started", **build.summary(), "tasks": len(tasks)})
-            if not build.request.dry_run:
-                await self._record_begin(build)
             if opened.lock.locked():
                 build.progress.tell({"type": "waiting", "for": "another build of this workspace"})
             if await either(opened.lock.acquire(), build.cancelled.wait()):
@@ -181,6 +182,7 @@ class Builder:
                     opened.lock.release()
             else:
                 status = Status.CANCELLED
+            await recording
         except Exception as failure:
             cause = _first_cause(failure)
             if isinstance(cause, BuildNetError):
@@ -196,6 +198,7 @@ class Builder:
         if error is not None:
             status = Status.CANCELLED if build.cancelled.is_set() else Status.FAILED
         if not build.request.dry_run:
+            await asyncio.wait([recording])
             unrecorded = await self._record_end(build, status, duration_ms, error)
             if unrecorded is not None:
                 status, error = Status.FAILED, error or unrecorded
@@ -315,6 +318,8 @@ class Builder:
         await self._workers.run(Digest.of(f"{build.id} {name}".encode()), cancel, work)
 
     async def _record_begin(self, build: RunningBuild) -> None:
+        if build.request.dry_run:
+            return
         await self._history.begin(
             build.id,
             workspace=build.workspace.name,
