@@ -19,6 +19,7 @@ from buildnet.node.execute.executor import StagedExecutor, WorkspaceExecutor
 from buildnet.node.execute.removal import remove_tree
 from buildnet.node.execute.staging import SOURCE_EPOCH_S
 from buildnet.node.execute.trees import UnpackedTrees
+from buildnet.node.failure import first_cause
 from buildnet.node.hooks import run_hook
 from buildnet.node.output_teller import OutputTeller
 from buildnet.node.perform import Performer
@@ -184,7 +185,7 @@ class Builder:
                 status = Status.CANCELLED
             await recording
         except Exception as failure:
-            cause = _first_cause(failure)
+            cause = first_cause(failure)
             if isinstance(cause, BuildNetError):
                 error = cause
             else:
@@ -342,6 +343,8 @@ class Builder:
                 error=error.message if error else None,
                 packages=build.packages(),
             )
+        except BuildNetError as failure:
+            return failure
         except Exception as failure:
             _log.exception("build %s could not be recorded", build.id)
             return BuildNetError(
@@ -350,10 +353,3 @@ class Builder:
                 hint="free room on the volume of the data directory and build again",
             )
         return None
-
-
-def _first_cause(failure: BaseException) -> BaseException:
-    """Return what went wrong first inside the groups that task groups raise."""
-    while isinstance(failure, BaseExceptionGroup):
-        failure = failure.exceptions[0]
-    return failure
