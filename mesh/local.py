@@ -1,0 +1,45 @@
+"""What all cores of one node share: who it is, who belongs to the cluster, which links stand."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from buildnet.mesh.events import LinkState, Office, Status, Tokens
+
+if TYPE_CHECKING:
+    from buildnet.mesh.clock import HybridClock
+    from buildnet.mesh.member_list import MemberList
+
+
+class Signatures(Protocol):
+    """Signing as one node, and checking anybody's signatures."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return this node's 64-byte signature of ``message``."""
+
+    def verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
+        """Tell whether ``signature`` is ``key``'s of ``message``."""
+
+
+@dataclass(slots=True)
+class Local:
+    """One node's shared state. Only the composing :class:`~buildnet.mesh.machine.Machine` writes
+    ``links``, ``status`` and ``office``; only the member log writes ``members``."""
+
+    key: bytes
+    boot: int
+    signatures: Signatures
+    random: random.Random
+    clock: HybridClock
+    members: MemberList
+    links: dict[bytes, LinkState] = field(default_factory=dict)
+    status: dict[bytes, Status] = field(default_factory=dict)
+    """Of other members; one that is missing here was never seen: DEAD."""
+    office: Office | None = None
+    tokens: Tokens = field(default_factory=Tokens)
+
+    def alive(self, peer: bytes) -> bool:
+        """Tell whether a node is believed to be there; this one always is."""
+        return peer == self.key or self.status.get(peer) is Status.ALIVE
