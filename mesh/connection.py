@@ -1,0 +1,44 @@
+"""What carries a link: messages of bytes in order, whoever dialled and whatever is in between."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from buildnet.mesh.errors import BuildNetError
+
+
+class ConnectionClosed(BuildNetError):  # noqa: N818 - a state, not a failure
+    """The other side, or this one, ended the connection; ``close_code`` and ``reason`` say why."""
+
+    code = "CONNECTION_CLOSED"
+    http_status = 502
+
+    def __init__(self, close_code: int = 1006, reason: str = "") -> None:
+        super().__init__(f"the connection was closed ({close_code} {reason})".replace(" )", ")"))
+        self.close_code = close_code
+        self.reason = reason
+
+
+class Connection(Protocol):
+    """A WebSocket, or what behaves like one: whole binary messages, ordered, not authenticated."""
+
+    @property
+    def remote(self) -> str:
+        """Where the other side is, for people and for limits by address."""
+
+    async def send(self, data: bytes) -> None:
+        """Send one message; waits while the other side is slow.
+
+        Raises:
+            ConnectionClosed: it is closed.
+        """
+
+    async def receive(self) -> bytes:
+        """Return the next message.
+
+        Raises:
+            ConnectionClosed: it is closed and nothing is left to receive.
+        """
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close it; closing twice is fine. ``reason`` has 120 bytes at most."""
