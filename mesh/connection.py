@@ -7,7 +7,7 @@ from typing import Protocol
 from buildnet.mesh.errors import BuildNetError
 
 
-class ConnectionClosed(BuildNetError):  # noqa: N818 - a state, not a failure
+class ConnectionClosed(BuildNetError):
     """The other side, or this one, ended the connection; ``close_code`` and ``reason`` say why."""
 
     code = "CONNECTION_CLOSED"

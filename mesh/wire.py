@@ -15,7 +15,6 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cache
 from typing import Annotated, Any, Self
 
 from buildnet.mesh import cbor
@@ -68,7 +67,11 @@ class Wire:
         Raises:
             WireError: they are none.
         """
-        return cls.from_array(cbor.decode(data))
+        try:
+            value = cbor.decode(data)
+        except cbor.CborError as error:
+            raise WireError(f"no {cls.__name__}: {error}") from error
+        return cls.from_array(value)
 
     @classmethod
     def from_array(cls, value: object) -> Self:
@@ -107,10 +110,17 @@ def _plain(value: Any) -> Any:
     return value
 
 
-@cache
-def _plan(record: type[Wire]) -> tuple[tuple[str, _Reader], ...]:
-    hints = typing.get_type_hints(record, include_extras=True)
-    return tuple((field.name, _reader(hints[field.name])) for field in fields(record))
+_Plan = tuple[tuple[str, _Reader], ...]
+_plans: dict[type, _Plan] = {}
+
+
+def _plan(record: type[Wire]) -> _Plan:
+    plan = _plans.get(record)
+    if plan is None:
+        hints = typing.get_type_hints(record, include_extras=True)
+        plan = tuple((field.name, _reader(hints[field.name])) for field in fields(record))
+        _plans[record] = plan
+    return plan
 
 
 def _reader(hint: Any) -> _Reader:
@@ -158,11 +168,13 @@ def _record_reader(record: type[Wire]) -> _Reader:
 
 
 def _value_reader(kind: type, limit: Limit | None) -> _Reader:
+    sized: Callable[[Any], int] = (lambda number: number) if kind in (int, float) else len
+
     def of(value: object) -> Any:
         if type(value) is not kind:
             raise _MisfitError(f"is no {kind.__name__}")
         if limit is not None:
-            _check(limit, typing.cast(Any, value) if kind in (int, float) else len(value))
+            _check(limit, sized(value))
         return value
 
     return of
