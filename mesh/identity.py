@@ -7,7 +7,7 @@ a damaged file: a node must never come up as somebody else.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nacl.exceptions import BadSignatureError
@@ -30,8 +30,12 @@ class IdentityError(BuildNetError):
 class NodeKey:
     """An Ed25519 key pair; ``seed`` and ``public_key`` are 32 bytes each."""
 
-    seed: bytes
+    seed: bytes = field(repr=False)
     public_key: bytes
+    _signing_key: SigningKey = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_signing_key", SigningKey(self.seed))
 
     @classmethod
     def generate(cls) -> NodeKey:
@@ -50,7 +54,7 @@ class NodeKey:
 
     def sign(self, message: bytes) -> bytes:
         """Return the 64-byte signature of ``message``."""
-        return SigningKey(self.seed).sign(message).signature
+        return self._signing_key.sign(message).signature
 
 
 def node_id_of(public_key: bytes) -> str:
@@ -65,6 +69,21 @@ def is_signed_by(public_key: bytes, message: bytes, signature: bytes) -> bool:
     except (BadSignatureError, ValueError, TypeError):
         return False
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class KeySignatures:
+    """The real :class:`~buildnet.mesh.local.Signatures`: one node's key, anybody's signatures."""
+
+    key: NodeKey
+
+    def sign(self, message: bytes) -> bytes:
+        """Return this node's 64-byte signature of ``message``."""
+        return self.key.sign(message)
+
+    def verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
+        """Tell whether ``signature`` is ``key``'s of ``message``."""
+        return is_signed_by(key, message, signature)
 
 
 def load_or_create(path: Path) -> NodeKey:

@@ -7,6 +7,7 @@ import pytest
 
 from buildnet.mesh.identity import (
     IdentityError,
+    KeySignatures,
     NodeKey,
     is_signed_by,
     load_or_create,
@@ -29,6 +30,21 @@ def test_signatures_verify_only_for_their_message_and_key() -> None:
     assert not is_signed_by(key.public_key, b"massage", signature)
     assert not is_signed_by(NodeKey.from_seed(b"\1" * 32).public_key, b"message", signature)
     assert not is_signed_by(key.public_key, b"message", b"short")
+
+
+def test_the_seed_shows_in_no_log() -> None:
+    key = NodeKey.from_seed(b"\x17" * 32)
+    assert repr(key.seed) not in repr(key)
+    assert "SigningKey" not in repr(key)
+    assert key == NodeKey.from_seed(b"\x17" * 32)
+
+
+def test_a_node_signs_as_itself_and_checks_anybody() -> None:
+    mine, other = (KeySignatures(NodeKey.from_seed(bytes([seed]) * 32)) for seed in (1, 2))
+    signature = mine.sign(b"message")
+    assert other.verify(mine.key.public_key, b"message", signature)
+    assert not other.verify(other.key.public_key, b"message", signature)
+    assert not other.verify(b"no key", b"message", signature)
 
 
 @pytest.mark.parametrize(
