@@ -41,7 +41,7 @@ class Host:
     @property
     def prefix(self) -> tuple[str, ...]:
         """What to put before a command to run it on this host; the process stays the same."""
-        return ("ip", "netns", "exec", self.namespace)
+        return (shutil.which("ip") or "ip", "netns", "exec", self.namespace)
 
     def bytes_passed(self) -> tuple[int, int]:
         """Return bytes received and sent on the wire since the host came up."""

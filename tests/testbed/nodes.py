@@ -1,0 +1,285 @@
+"""Real nodes as processes of their own, on this machine or in network namespaces."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from buildnet.cli.testing import Answer, CommandLine
+from buildnet.node.daemon import StartOptions
+from buildnet.node.home import Home
+from testbed.namespaces import Host
+from testbed.offices import Office, agreement, of_quorum
+from testbed.ports import free_ports
+
+_ANSWER_TIMEOUT_S = 10.0
+_START_TIMEOUT_S = 120.0
+
+
+class NodeError(AssertionError):
+    """A node or its command did not do what a test rests on."""
+
+
+class Node:
+    """One node; see :class:`testbed.offices.Member`. Its data directory outlives its process.
+
+    ``bare``: it finds no tools, so that its scan costs nothing worth mentioning.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        name: str,
+        *,
+        listen: str | None = None,
+        host: Host | None = None,
+        bare: bool = False,
+    ) -> None:
+        self.name = name
+        self.home = Home(home)
+        self.host = host
+        self.command = CommandLine(home)
+        self.identity = ""
+        self.address = ""
+        self._listen = listen
+        self._bare = bare
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connection: socket.socket | None = None
+
+    @property
+    def process(self) -> psutil.Process:
+        """Its process."""
+        if self._process is None:
+            raise NodeError(f"{self.name} does not run")
+        return psutil.Process(self._process.pid)
+
+    def start(self) -> None:
+        """Start it; return once it answers."""
+        options: dict[str, object] = {field.name: None for field in fields(StartOptions)}
+        options |= {
+            "home": str(self.home.directory),
+            "listen": self._listen,
+            "name": self.name,
+            "any_port": False,
+        }
+        reading, writing = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [
+                    *(self.host.prefix if self.host else ()),
+                    *(sys.executable, "-m", "buildnet.node", str(writing), json.dumps(options)),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=[writing],
+                start_new_session=True,
+                cwd="/",
+                env=self.command.environment | ({"PATH": "/nonexistent"} if self._bare else {}),
+            )
+        finally:
+            os.close(writing)
+        with os.fdopen(reading, encoding="utf-8") as said:
+            answer = json.loads(said.readline() or "null")
+        if answer is None or "ready" not in answer:
+            self.kill()
+            raise NodeError(f"{self.name} did not start: {answer}")
+        self.identity = answer["ready"]["node_id"]
+        self.address = answer["ready"]["address"]
+
+    def __call__(self, *arguments: str) -> Answer:
+        """Run a ``buildnet`` command of this node's owner, on its host."""
+        if self.host is None:
+            return self.command(*arguments)
+        done = subprocess.run(
+            [*self.host.prefix, sys.executable, "-m", "buildnet.cli.main", *arguments],
+            cwd=self.home.directory.parent,
+            env=self.command.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_START_TIMEOUT_S,
+            check=False,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def get(self, path: str) -> Any:
+        """Ask its API over the unix socket, on a connection that is kept."""
+        return self._ask("GET", path, None)
+
+    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The same for what changes something."""
+        return self._ask("POST", path, body)
+
+    def office(self) -> Office | None:
+        """Return whom it holds for the coordinator."""
+        try:
+            told = self.get("/api/node")
+        except OSError:
+            return None
+        return Office(told["coordinator"], told["term"], bool(told.get("quorum")))
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self.hang_up()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        """Stop its process."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End it as its owner does."""
+        self.hang_up()
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(_START_TIMEOUT_S)
+            self._process = None
+
+    def hang_up(self) -> None:
+        """Close the kept connection to its API."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
+        content = b"" if body is None else json.dumps(body).encode()
+        head = (
+            f"{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+            f"content-length: {len(content)}\r\n\r\n"
+        )
+        try:
+            if self._connection is None:
+                self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                self._connection.settimeout(_ANSWER_TIMEOUT_S)
+                self._connection.connect(str(self.home.socket_path()))
+            self._connection.sendall(head.encode() + content)
+            status, answer = _read_answer(self._connection)
+        except OSError:
+            self.hang_up()
+            raise
+        if status >= 400:
+            raise NodeError(f"{self.name} answered {method} {path} with {status}: {answer!r}")
+        return json.loads(answer)
+
+
+def _read_answer(connection: socket.socket) -> tuple[int, bytes]:
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += _some(connection)
+    head, _, content = received.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
+    size = int(headers["content-length"])
+    while len(content) < size:
+        content += _some(connection)
+    return int(status.split()[1]), content
+
+
+def _some(connection: socket.socket) -> bytes:
+    data = connection.recv(1 << 20)
+    if not data:
+        raise ConnectionResetError("the node hung up")
+    return data
+
+
+class Cluster:
+    """Nodes in one cluster while the context is open; the first one founded it.
+
+    Without ``hosts`` they listen on ports of the loopback address; with them each one on port 80
+    of its host.
+    """
+
+    def __init__(
+        self, directory: Path, size: int, *, hosts: Sequence[Host] = (), bare: bool = True
+    ) -> None:
+        listens = ["0.0.0.0:80"] * size
+        if not hosts:
+            listens = [f"127.0.0.1:{port}" for port in free_ports(size)]
+        self.members = [
+            Node(
+                directory / f"node{number}",
+                f"node{number}",
+                listen=listen,
+                host=hosts[number - 1] if hosts else None,
+                bare=bare,
+            )
+            for number, listen in enumerate(listens, start=1)
+        ]
+
+    def __enter__(self) -> Cluster:
+        try:
+            with ThreadPoolExecutor(os.cpu_count()) as threads:
+                list(threads.map(Node.start, self.members))
+            founder, *others = self.members
+            if others:
+                token = invite(founder, len(others))
+                for node in others:
+                    join(node, founder, token)
+            self.settle()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in self.members:
+            node.thaw()
+            node.kill()
+
+    def settle(self, patience_s: float = 60.0) -> Office:
+        """Wait until all agree on a coordinator with a majority and all see each other alive."""
+        office, _ = agreement(self.members, of_quorum, patience_s)
+        deadline = time.monotonic() + patience_s
+        for node in self.members:
+            while (online := alive(node)) != len(self.members):
+                if time.monotonic() > deadline:
+                    raise NodeError(f"{node.name} sees {online} of {len(self.members)} alive")
+                time.sleep(0.05)
+        return office
+
+    def coordinator(self, office: Office) -> Node:
+        """Return the member that coordinates."""
+        return next(node for node in self.members if node.identity == office.coordinator)
+
+
+def invite(founder: Node, uses: int = 1) -> str:
+    """Return a token that admits ``uses`` nodes."""
+    answer = founder("node", "invite", "--uses", str(uses), "--json")
+    if answer.code != 0:
+        raise NodeError(f"no invitation: {answer.err}")
+    return str(answer.data["token"])
+
+
+def join(node: Node, member: Node, token: str) -> None:
+    """Let ``node`` join the cluster of ``member``."""
+    answer = node("node", "join", member.address, "--token", token)
+    if answer.code != 0:
+        raise NodeError(f"{node.name} could not join: {answer.err}")
+
+
+def alive(node: Node) -> int:
+    """Return how many nodes ``node`` sees alive, itself included."""
+    raise NotImplementedError
