@@ -23,7 +23,7 @@ from pathlib import Path
 from testbed import etcd
 from testbed.figures import Figure, report
 from testbed.nodes import Cluster
-from testbed.offices import Member, Office, agreement, of_quorum
+from testbed.offices import Member, Office, agreement, of_quorum, successor_of
 
 KILLED_GOALS = (0.3, 1.0)
 FROZEN_GOALS = (1.2, 2.5)
@@ -58,11 +58,6 @@ def measure(members: Sequence[Member], settle: Callable[[], Office], runs: int) 
                 times.thawed.append(thawed_s)
                 times.claims.append(claims)
     return times
-
-
-def successor_of(before: Office) -> Callable[[Office], bool]:
-    """Return what tells whether an office is a later one with a majority."""
-    return lambda office: of_quorum(office) and office.term > before.term
 
 
 def thaw(

@@ -130,7 +130,10 @@ class Node:
             told = self.get("/api/node")
         except OSError:
             return None
-        return Office(told["coordinator"], told["term"], bool(told.get("quorum")))
+        coordinator = told["coordinator"]
+        if coordinator is None:
+            return Office(None, told["term"], False)
+        return Office(coordinator["node_id"], coordinator["term"], coordinator["quorum"])
 
     def kill(self) -> None:
         """End it by SIGKILL."""
@@ -265,21 +268,27 @@ class Cluster:
         return next(node for node in self.members if node.identity == office.coordinator)
 
 
-def invite(founder: Node, uses: int = 1) -> str:
+def invite(member: Node, uses: int = 1) -> str:
     """Return a token that admits ``uses`` nodes."""
-    answer = founder("node", "invite", "--uses", str(uses), "--json")
-    if answer.code != 0:
-        raise NodeError(f"no invitation: {answer.err}")
-    return str(answer.data["token"])
+    return str(member.post("/api/node/invite", {"uses": uses})["token"])
 
 
 def join(node: Node, member: Node, token: str) -> None:
-    """Let ``node`` join the cluster of ``member``."""
-    answer = node("node", "join", member.address, "--token", token)
-    if answer.code != 0:
-        raise NodeError(f"{node.name} could not join: {answer.err}")
+    """Let ``node`` join the cluster of ``member``; return once it is a member."""
+    node.post("/api/pool/join", {"address": member.address, "token": token})
 
 
 def alive(node: Node) -> int:
     """Return how many nodes ``node`` sees alive, itself included."""
-    raise NotImplementedError
+    return sum(bool(other["reachable"]) for other in health(node)["nodes"])
+
+
+def health(node: Node) -> dict[str, Any]:
+    """Return the JSON of ``pool health`` on ``node``."""
+    told: dict[str, Any] = node.get("/api/pool/health")
+    return told
+
+
+def refused(node: Node) -> dict[str, int]:
+    """Return how often ``node`` counted each reason."""
+    return {each["reason"]: each["count"] for each in health(node)["refused"]}

@@ -84,3 +84,8 @@ def agreement(
 def of_quorum(office: Office) -> bool:
     """Tell whether somebody coordinates with a majority."""
     return office.coordinator is not None and office.quorum
+
+
+def successor_of(before: Office) -> Callable[[Office], bool]:
+    """Return what tells whether an office is a later one with a majority."""
+    return lambda office: of_quorum(office) and office.term > before.term

@@ -1,0 +1,79 @@
+"""How long until a node that joins is seen by all.
+
+    uv run python tests/benchmarks/mesh_join.py [--nodes 30] [--runs 20] [--short] [--json FILE]
+
+Real processes on this machine. The last of ``--nodes`` nodes joins the others with a token, and is
+measured from the request to its own API until the last node was seen to list it and to believe it
+alive; then it leaves, and joins again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from testbed.figures import Figure, report
+from testbed.nodes import Cluster, Node, alive, invite, join
+
+GOAL_P99_S = 1.0
+_LOOK_AGAIN_S = 0.004
+_PATIENCE_S = 60.0
+
+
+def measure(cluster: Cluster, runs: int) -> tuple[list[float], list[float]]:
+    """Let the last member leave and join ``runs`` times; return seconds until it was a member, and
+    until all saw it."""
+    *others, joiner = cluster.members
+    joined: list[float] = []
+    visible: list[float] = []
+    size = len(cluster.members)
+    for _ in range(runs):
+        joiner.post("/api/pool/leave", {})
+        for node in others:
+            until_sees(node, size - 1)
+        token = invite(others[0])
+        started = time.perf_counter()
+        join(joiner, others[0], token)
+        joined.append(time.perf_counter() - started)
+        for node in cluster.members:
+            until_sees(node, size)
+        visible.append(time.perf_counter() - started)
+    return joined, visible
+
+
+def until_sees(node: Node, count: int) -> None:
+    """Wait until ``node`` lists ``count`` members and sees them all alive."""
+    deadline = time.monotonic() + _PATIENCE_S
+    # The list is cheap to ask for, the health is not: it comes second.
+    while node.get("/api/node")["cluster"]["members"] != count or alive(node) != count:
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{node.name} does not see {count} nodes within {_PATIENCE_S} s")
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--nodes", type=int, default=30)
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--short", action="store_true", help="four nodes, 3 runs, for CI")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    arguments = parser.parse_args()
+    nodes, runs = (4, 3) if arguments.short else (arguments.nodes, arguments.runs)
+    with (
+        tempfile.TemporaryDirectory(prefix="buildnet-join-") as directory,
+        Cluster(Path(directory), nodes) as cluster,
+    ):
+        joined, visible = measure(cluster, runs)
+    figures = [
+        Figure(f"{nodes} nodes: the last one has joined", tuple(joined), "s"),
+        Figure(f"{nodes} nodes: all see it alive", tuple(visible), "s", None, GOAL_P99_S),
+    ]
+    report("Joining", figures, arguments.json)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
