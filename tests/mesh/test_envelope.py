@@ -103,11 +103,18 @@ def test_every_bit_counts() -> None:
 
 def test_a_message_for_bob_does_not_open_at_carol() -> None:
     assert reason(sealed(BOB), CAROL) == "for another node"
-    # Even if the header could name her: the signature covers the whole key.
     protected, _, payload, signature = cbor.decode(sealed(BOB))
     renamed = protected.replace(BOB.public_key[:8], CAROL.public_key[:8])
     assert renamed != protected
     assert reason(cbor.encode([renamed, [], payload, signature]), CAROL) == "bad signature"
+
+
+def test_the_signature_covers_the_recipient_s_whole_key() -> None:
+    """A key that begins like Bob's, so that the header names it too."""
+    lookalike = BOB.public_key[:8] + CAROL.public_key[8:]
+    with pytest.raises(EnvelopeError) as refused:
+        open_envelope(sealed(BOB), cluster_id=CLUSTER, me=lookalike)
+    assert refused.value.reason == "bad signature"
 
 
 def test_a_message_to_one_is_not_one_to_all() -> None:

@@ -45,6 +45,13 @@ def test_a_shuffled_window_is_taken_whole_and_once() -> None:
     assert not any(taken(window, message(sequence)) for sequence in sequences)
 
 
+def test_the_window_ends_where_it_ends() -> None:
+    window = ReplayWindow()
+    assert taken(window, message(3 * WINDOW))
+    assert not taken(window, message(2 * WINDOW))
+    assert taken(window, message(2 * WINDOW + 1))
+
+
 def test_a_huge_step_costs_no_memory() -> None:
     window = ReplayWindow()
     assert taken(window, message(1))
