@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
 
+from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.wire import Counter, Key, Wire
 
@@ -219,6 +220,18 @@ class Note:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeDone:
+    """A proposed change of the member list is final in ``version``, or came to nothing.
+
+    ``error``: why it did not happen; None: it did.
+    """
+
+    change_id: bytes
+    version: int
+    error: BuildNetError | None = None
+
+
 Event = (
     LinkUp
     | LinkDown
@@ -232,7 +245,7 @@ Event = (
     | RecordChanged
     | RoundTrip
 )
-Effect = Send | SendAll | Dial | Relay | Disconnect | Persist | Raise | Note
+Effect = Send | SendAll | Dial | Relay | Disconnect | Persist | Raise | Note | ChangeDone
 
 
 class Core(Protocol):

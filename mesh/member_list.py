@@ -9,82 +9,46 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 
 from buildnet.mesh import genesis as beginning
-from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.changes import Recover, Revoke
+from buildnet.mesh.entry import (
+    Ballot,
+    CommitProof,
+    Entry,
+    Lineage,
+    accepted_statement,
+    ballot_statement,
+    is_decided,
+)
 from buildnet.mesh.genesis import Genesis, Rights, Role
-from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.local import Signatures
+from buildnet.mesh.member import Ending, Former, Invitation, Member, Refused, Revocation
+from buildnet.mesh.member_rules import perform
 from buildnet.mesh.statement import Signer
 
-
-class Refused(BuildNetError):
-    """A change, entry or genesis that the member list does not take; the list stays as it is."""
-
-    code = "MEMBER_CHANGE"
-    http_status = 409
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A node that belongs to the cluster. ``seniority``: the version that admitted it."""
-
-    key: bytes
-    name: str
-    role: Role
-    rights: Rights
-    seniority: int
-    priority: int = 0
-
-    @property
-    def node_id(self) -> str:
-        """What people see, 16 hexadecimal digits."""
-        return node_id_of(self.key)
+__all__ = [
+    "Ending",
+    "Former",
+    "Invitation",
+    "Member",
+    "MemberList",
+    "Refused",
+    "Revocation",
+    "Rights",
+    "Role",
+]
 
 
-class Ending(StrEnum):
-    """Why somebody is no member any more."""
+MAX_AGE_S = 24 * 3600
+"""A change that was signed longer ago is not sequenced any more. Until then its id is remembered,
+so the two together let no change happen twice. Revocations are exempt: they happen once anyway."""
 
-    LEFT = "left"
-    REMOVED = "removed"
-    REVOKED = "revoked"
-    ROTATED = "rotated"
+MAX_AHEAD_S = 300
+"""A change from further ahead of the sequencer's clock is not sequenced."""
 
-
-@dataclass(frozen=True, slots=True)
-class Former:
-    """Somebody who was a member. ``version``: the one that ended it."""
-
-    member: Member
-    ending: Ending
-    version: int
-    successor: bytes | None = None
-    """The key that took over (rotated)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Revocation:
-    """A key that nobody accepts anything of any more, for ever."""
-
-    key: bytes
-    author: bytes
-    reason: str
-    version: int | None
-    """The version that sequenced it; None: held, and effective, but not sequenced yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Invitation:
-    """What an admin offers to whoever holds the secret of ``key``."""
-
-    key: bytes
-    author: bytes
-    expires: int
-    """Hybrid clock."""
-    uses_left: int
-    role: Role
-    rights: Rights
+_NOBODY = b"\xff" * 32  # greater than any key, in the order of ballots
+_A_SECOND = 1000 << 16  # of the hybrid clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +70,14 @@ class MemberList:
     former: Mapping[bytes, Former] = field(default_factory=dict)
     revoked: Mapping[bytes, Revocation] = field(default_factory=dict)
     invitations: Mapping[bytes, Invitation] = field(default_factory=dict)
+    hlc: int = 0
+    """The newest entry's clock."""
+    ballot: Ballot = (0, b"")
+    """In which the newest entry was first put into the chain."""
+    recovery: bytes = b""
+    """Hash of the entry that began the epoch."""
+    recent: Mapping[bytes, int] = field(default_factory=dict)
+    """Ids of changes that were made lately, and their clocks."""
 
     @classmethod
     def of(cls, genesis: Genesis, signatures: Signatures) -> MemberList:
@@ -115,7 +87,9 @@ class MemberList:
             Refused: a signature is wrong.
         """
         if not genesis.is_signed(signatures):
-            raise Refused("the cluster's first record is not signed as it should be")
+            raise Refused(
+                "forged genesis", "the cluster's first record is not signed as it should be"
+            )
         return cls._of(genesis)
 
     @classmethod
@@ -157,7 +131,101 @@ class MemberList:
             epoch=0,
             members={founder.key: founder},
             voters=(founder.key,),
+            hlc=genesis.created,
         )
+
+    def apply(self, entry: Entry, signatures: Signatures | None) -> MemberList:
+        """Return the list after ``entry``. ``signatures``: None where they were checked before,
+        such as in what this node itself wrote to its disk.
+
+        Raises:
+            Refused: it is not the next entry, not signed as it should be, or not allowed.
+        """
+        self._check_place(entry, signatures)
+        change = entry.change
+        if change.id in self.recent:
+            raise Refused("change made already")
+        aged = not isinstance(change.what, Revoke)
+        if aged and change.hlc + MAX_AGE_S * _A_SECOND <= entry.hlc:
+            raise Refused("change too old", hint="ask for it again; check the host's clock")
+        if change.hlc > entry.hlc + MAX_AHEAD_S * _A_SECOND:
+            raise Refused("change from the future", hint="check the host's clock")
+        if signatures is not None and not change.is_signed(self.cluster_id, signatures):
+            raise Refused("forged change", "the change is not signed by its author")
+        after = perform(self, entry, signatures)
+        return replace(
+            after,
+            version=entry.version,
+            head=entry.hash,
+            hlc=entry.hlc,
+            # Nobody won a ballot to recover, so nobody goes on in it.
+            ballot=entry.ballot if after.epoch == self.epoch else (entry.term, _NOBODY),
+            recent={
+                **{
+                    known: hlc
+                    for known, hlc in self.recent.items()
+                    if hlc + MAX_AGE_S * _A_SECOND > entry.hlc
+                },
+                change.id: change.hlc,
+            },
+        )
+
+    def _check_place(self, entry: Entry, signatures: Signatures | None) -> None:
+        if entry.version != self.version + 1 or entry.previous != self.head:
+            raise Refused("not the next entry")
+        if entry.hlc < self.hlc:
+            raise Refused("entry from the past")
+        if entry.ballot < self.ballot:
+            raise Refused("old ballot")
+        if not self.is_member(entry.sequencer):
+            raise Refused("sequencer no member")
+        if signatures is None:
+            return
+        if not entry.is_signed(self.cluster_id, signatures):
+            raise Refused("forged entry")
+        if isinstance(entry.change.what, Recover):
+            # It stands by its author's signature alone: there is no majority to ask.
+            needs_votes = False
+        else:
+            needs_votes = entry.ballot != self.ballot
+        if not needs_votes:
+            if entry.votes:
+                raise Refused("votes for nothing")
+            return
+        said = ballot_statement(self.cluster_id, self.lineage, entry.ballot)
+        if not is_decided(entry.votes, self.voters, said, signatures):
+            raise Refused("ballot not won", "the entry's author did not win its ballot")
+
+    def is_committed(self, proof: CommitProof, signatures: Signatures) -> bool:
+        """Tell whether ``proof`` shows that this very version is final."""
+        if (proof.version, proof.head) != (self.version, self.head):
+            return False
+        if proof.head in (self.cluster_id, self.recovery):
+            return True
+        said = accepted_statement(self.cluster_id, proof.ballot, proof.version, proof.head)
+        return is_decided(proof.votes, self.signers, said, signatures)
+
+    @property
+    def signers(self) -> tuple[bytes, ...]:
+        """The keys by which the voters sign that this version is final.
+
+        A sole voter that this very version rotates signs by its old key, for the last time.
+        """
+        rotated = {
+            was.successor: key for key, was in self.former.items() if was.version == self.version
+        }
+        return tuple(rotated.get(voter, voter) for voter in self.voters)
+
+    @property
+    def lineage(self) -> Lineage:
+        """Which recovery it comes from; of two chains the one with the greater lineage counts."""
+        return (self.epoch, self.recovery)
+
+    def current(self, key: bytes) -> bytes:
+        """Return the key under which the owner of ``key`` goes on; itself if not rotated."""
+        while (was := self.former.get(key)) is not None and was.successor is not None:
+            key = was.successor
+        return key
 
     @property
     def majority(self) -> int:
