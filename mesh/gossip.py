@@ -1,44 +1,411 @@
-"""Gossip: every node ends up with the newest record of every member."""
+"""Gossip: every node ends up with the newest record of every member.
+
+Rumours (Demers et al., "Epidemic Algorithms for Replicated Database Maintenance", 1987): who finds
+a record new tells three linked peers, once. One of the three is the next one on the ring of keys,
+so that a rumour does not die out before it came round; two are drawn by lot, so that it is fast.
+Large records, and those that were asked for, are offered by their marks and sent to who lacks them.
+Anti-entropy mends what rumours missed: when a link stands, and every 10 s with one linked peer, two
+nodes compare 8 bytes over all that they hold, and their lists only where these differ.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from buildnet.mesh.events import Effect, Event, Fact
+from buildnet.mesh.events import (
+    Effect,
+    Event,
+    Fact,
+    LinkDown,
+    LinkUp,
+    MembersChanged,
+    Note,
+    Persist,
+    Raise,
+    Received,
+    RecordChanged,
+    Send,
+    SendAll,
+)
 from buildnet.mesh.local import Local
-from buildnet.mesh.records import Held
+from buildnet.mesh.messages.gossip import (
+    MAX_MARKS,
+    Ask,
+    Digest,
+    OwnerMarks,
+    Records,
+    Summary,
+    Wanted,
+)
+from buildnet.mesh.messages.kinds import Message
+from buildnet.mesh.record_book import RecordBook, RecordKey, mark_of
+from buildnet.mesh.records import (
+    ADDRESS_TOPIC,
+    Addresses,
+    AddressFact,
+    Held,
+    Record,
+    address_fact_name,
+    is_genuine,
+    sign_record,
+)
+from buildnet.mesh.ring import next_on_ring
+from buildnet.mesh.wire import WireError
+
+FAN_OUT = 3
+ROUND_S = 10.0
+"""Between two comparisons with a peer drawn by lot."""
+PUSH_PAUSE_S = 0.2
+"""Least time between two pushes; what comes meanwhile travels together."""
+MESSAGE_BYTES = 56 * 1024
+EAGER_BYTES = 2 * 1024
+"""Smaller records are pushed, larger ones offered."""
+ANSWER_BYTES = 1024 * 1024
+"""Most that is sent for one Ask; the rest is asked for again in the next round."""
+ANSWER_PAUSE_S = 0.5
+"""Least time between two lists of all that is held, for one peer."""
+ASK_AGAIN_S = 2.0
+"""So long an answer is awaited before another peer is asked for the same record."""
+MAX_ASKED = 4096
+MAX_EARLY = 64
+MAX_EARLY_BYTES = 256 * 1024
+FIRST, LAST = bytes(32), b"\xff" * 32
+
+
+@dataclass(slots=True)
+class _Rumour:
+    """A record that is to be pushed, and who is known to hold it."""
+
+    knowers: set[bytes]
+    eager: bool
 
 
 class Gossip:
-    """Holds and spreads records; raises RecordChanged."""
+    """Holds and spreads records; raises :class:`RecordChanged`.
+
+    Args:
+        local: the node; ``local.members`` says whose records are kept.
+        facts: what was persisted; others' addresses are taken from it.
+    """
 
     def __init__(self, local: Local, *, facts: Iterable[Fact] = ()) -> None:
         self._local = local
-        self._held: dict[tuple[bytes, str], Held] = {}
+        self._book = RecordBook()
+        self._rumours: dict[RecordKey, _Rumour] = {}
+        self._asked: dict[tuple[bytes, str, tuple[int, int, bytes]], tuple[float, bytes]] = {}
+        self._answered: dict[bytes, float] = {}
+        self._early: deque[tuple[bytes, Record]] = deque()
+        self._push_at = math.inf
+        self._pushed_at = -math.inf
+        self._round_at = math.inf
+        for fact in facts:
+            if isinstance(fact, AddressFact) and self._is_of_other_member(fact.record):
+                self._book.put(fact.record, 0.0)
 
     @property
-    def records(self) -> Mapping[tuple[bytes, str], Held]:
+    def records(self) -> Mapping[RecordKey, Held]:
         """The newest known record of each owner and topic, this node's own included."""
-        return self._held
+        return self._book.all
 
     @property
     def deadline(self) -> float:
         """When :meth:`tick` is due."""
-        return math.inf
-
-    def advertise(self, topic: str, body: bytes, now: float) -> list[Effect]:
-        """Publish this node's record of ``topic``; the same body again changes nothing."""
-        return []
+        return min(self._push_at, self._round_at)
 
     def addresses(self, owner: bytes) -> tuple[str, ...]:
         """Return the URLs that ``owner`` advertises, best first."""
-        return ()
+        record = self._book.get((owner, ADDRESS_TOPIC))
+        if record is None:
+            return ()
+        try:
+            return Addresses.decode(record.body).urls
+        except WireError:
+            return ()
+
+    def advertise(self, topic: str, body: bytes, now: float) -> list[Effect]:
+        """Publish this node's record of ``topic``; the same body again changes nothing.
+
+        Raises:
+            ValueError: topic or body is too long, or there are too many topics.
+        """
+        me = self._local.key
+        mine = self._book.get((me, topic))
+        version = 1
+        if mine is not None and mine.boot == self._local.boot:
+            if mine.body == body:
+                return []
+            version = mine.version + 1
+        if not self._book.has_room_for(me, topic):
+            raise ValueError(f"a node advertises 12 topics at most; {topic!r} is one too many")
+        return self._keep(sign_record(self._local, topic, version, body), me, now)
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take note of an event."""
+        match event:
+            case Received(sender, message):
+                return self._receive(sender, message, now)
+            case LinkUp(peer, outgoing):
+                self._round_at = min(self._round_at, now + self._pause())
+                # Who dialled begins, so that the two do not compare twice.
+                return [Send(peer, Summary(self._book.summary))] if outgoing else []
+            case LinkDown(peer):
+                self._answered.pop(peer, None)
+                if not self._local.links:
+                    self._round_at = math.inf
+            case MembersChanged():
+                return self._fit_members(now)
+            case _:
+                pass
         return []
 
     def tick(self, now: float) -> list[Effect]:
-        """Do what is due."""
-        return []
+        """Do what is due: push rumours, compare with somebody."""
+        effects: list[Effect] = []
+        if self._push_at <= now:
+            effects += self._push(now)
+        if self._round_at <= now:
+            effects += self._compare(now)
+        return effects
+
+    # --- holding ---------------------------------------------------------------------------------
+
+    def _is_of_other_member(self, record: Record) -> bool:
+        return record.owner != self._local.key and self._local.members.is_member(record.owner)
+
+    def _take(self, record: Record, sender: bytes, now: float) -> list[Effect] | None:
+        """Keep a record from outside if it is newer; None: it is forged."""
+        local, key = self._local, (record.owner, record.topic)
+        if not local.members.is_member(record.owner):
+            self._keep_early(sender, record)
+            return []
+        if not self._book.is_newer(record.owner, record):
+            if key in self._rumours:
+                self._rumours[key].knowers.add(sender)
+            return []
+        if not is_genuine(record, local.members.cluster_id, local.signatures):
+            return None
+        if record.owner == local.key and record.boot >= local.boot:
+            return [Note("own record from elsewhere", sender, record.topic)]
+        return self._keep(record, sender, now)
+
+    def _keep(self, record: Record, sender: bytes, now: float) -> list[Effect]:
+        key = (record.owner, record.topic)
+        before = self._book.get(key)
+        self._book.put(record, now)
+        asked = self._asked.pop((*key, record.age_order), None)
+        eager = asked is None and len(record.body) <= EAGER_BYTES
+        self._rumours[key] = _Rumour({sender, record.owner}, eager)
+        self._push_at = min(self._push_at, max(now, self._pushed_at + PUSH_PAUSE_S))
+        effects: list[Effect] = [Raise(RecordChanged(record.owner, record.topic))]
+        is_news = before is None or before.body != record.body
+        if record.topic == ADDRESS_TOPIC and record.owner != self._local.key and is_news:
+            effects.append(Persist(self._local.tokens.next(), (AddressFact(record),)))
+        return effects
+
+    def _keep_early(self, sender: bytes, record: Record) -> None:
+        """Remember the record of a node that may be a member soon: its news ran ahead."""
+        self._early.append((sender, record))
+        size = sum(early.size_bytes for _, early in self._early)
+        while len(self._early) > MAX_EARLY or size > MAX_EARLY_BYTES:
+            size -= self._early.popleft()[1].size_bytes
+
+    def _fit_members(self, now: float) -> list[Effect]:
+        """Drop the records of who is no member any more; take those that came too early."""
+        effects: list[Effect] = []
+        forget: list[str] = []
+        for owner in self._book.owners():
+            if self._local.members.is_member(owner):
+                continue
+            for key in self._book.drop_owner(owner):
+                self._rumours.pop(key, None)
+                effects.append(Raise(RecordChanged(*key)))
+            forget.append(address_fact_name(owner))
+        if forget:
+            effects.append(Persist(self._local.tokens.next(), (), tuple(forget)))
+        early, self._early = self._early, deque()
+        for sender, record in early:
+            taken = self._take(record, sender, now)
+            effects += [Note("forged record", sender, record.topic)] if taken is None else taken
+        return effects
+
+    # --- rumours ---------------------------------------------------------------------------------
+
+    def _push(self, now: float) -> list[Effect]:
+        # A topic may have made room for another one meanwhile.
+        rumours = {key: one for key, one in self._rumours.items() if key in self._book.all}
+        self._rumours = {}
+        self._push_at, self._pushed_at = math.inf, now
+        subsets: dict[tuple[RecordKey, ...], list[bytes]] = {}
+        for peer in self._drawn_peers():
+            lacking = tuple(key for key in sorted(rumours) if peer not in rumours[key].knowers)
+            if lacking:
+                subsets.setdefault(lacking, []).append(peer)
+        effects: list[Effect] = []
+        for keys, peers in subsets.items():
+            eager = [self._book.all[key].record for key in keys if rumours[key].eager]
+            lazy = [self._book.all[key].record for key in keys if not rumours[key].eager]
+            for message in [*_in_messages(eager), *_offers(lazy)]:
+                effects.append(SendAll(tuple(peers), message))
+        return effects
+
+    def _drawn_peers(self) -> list[bytes]:
+        """The next linked peer on the ring of keys, and two others by lot."""
+        linked = sorted(self._local.links)
+        if len(linked) <= FAN_OUT:
+            return linked
+        following = next_on_ring(self._local.key, linked)
+        linked.remove(following)
+        return sorted([following, *self._local.random.sample(linked, FAN_OUT - 1)])
+
+    # --- anti-entropy ----------------------------------------------------------------------------
+
+    def _pause(self) -> float:
+        return ROUND_S * self._local.random.uniform(0.9, 1.1)
+
+    def _compare(self, now: float) -> list[Effect]:
+        self._round_at = now + self._pause() if self._local.links else math.inf
+        self._asked = {
+            key: (at, peer) for key, (at, peer) in self._asked.items() if now < at + ROUND_S
+        }
+        if not self._local.links:
+            return []
+        peer = self._local.random.choice(sorted(self._local.links))
+        return [Send(peer, Summary(self._book.summary))]
+
+    def _receive(self, sender: bytes, message: Message, now: float) -> list[Effect]:
+        match message:
+            case Summary(summary):
+                if summary == self._book.summary or now < self._answered.get(sender, -math.inf):
+                    return []
+                self._answered[sender] = now + ANSWER_PAUSE_S
+                return [Send(sender, digest) for digest in self._whole_digest()]
+            case Digest():
+                return self._answer_digest(sender, message, now)
+            case Ask(wanted):
+                return self._answer_ask(sender, wanted)
+            case Records(records):
+                return self._take_all(sender, records, now)
+            case _:
+                return []
+
+    def _take_all(self, sender: bytes, records: Sequence[Record], now: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for record in records:
+            taken = self._take(record, sender, now)
+            if taken is None:  # an honest peer verified it, so the rest is not worth the time
+                return [*effects, Note("forged record", sender, record.topic)]
+            effects += taken
+        return effects
+
+    def _whole_digest(self) -> list[Digest]:
+        """All that is held, in messages that each cover a range of owners."""
+        parts = _in_parts([self._book.marks_of(owner) for owner in self._book.owners()])
+        digests: list[Digest] = []
+        first = FIRST
+        for number, part in enumerate(parts):
+            last = LAST if number == len(parts) - 1 else part[-1].owner
+            digests.append(Digest(True, first, last, tuple(part)))
+            first = _successor(last)
+        return digests or [Digest(True, FIRST, LAST, ())]
+
+    def _answer_digest(self, sender: bytes, digest: Digest, now: float) -> list[Effect]:
+        wanted: list[Wanted] = []
+        theirs: dict[RecordKey, tuple[int, int, bytes]] = {}
+        for of_owner in digest.owners:
+            for mark in of_owner.marks:
+                key = (of_owner.owner, mark.topic)
+                theirs[key] = mark.age_order
+                is_wanted = self._wants(*key) and self._book.is_newer(key[0], mark)
+                if is_wanted and self._may_ask(sender, (*key, mark.age_order), now):
+                    wanted.append(Wanted(*key))
+        effects: list[Effect] = [
+            Send(sender, Ask(tuple(wanted[start : start + MAX_MARKS])))
+            for start in range(0, len(wanted), MAX_MARKS)
+        ]
+        if digest.complete:
+            nothing = (-1, -1, b"")
+            newer = [
+                record
+                for owner in self._book.owners(digest.first, digest.last)
+                for record in self._book.records_of(owner)
+                if record.age_order > theirs.get((owner, record.topic), nothing)
+            ]
+            effects += [Send(sender, offer) for offer in _offers(newer)]
+        return effects
+
+    def _wants(self, owner: bytes, topic: str) -> bool:
+        """Tell whether newer records of that topic are to be had from others."""
+        if owner == self._local.key:
+            mine = self._book.get((owner, topic))
+            return mine is None or mine.boot < self._local.boot
+        return self._local.members.is_member(owner)
+
+    def _may_ask(
+        self, peer: bytes, version: tuple[bytes, str, tuple[int, int, bytes]], now: float
+    ) -> bool:
+        """Tell whether to ask ``peer``: nobody else was just asked, nor itself in vain."""
+        at, asked = self._asked.get(version, (-math.inf, b""))
+        if now < at + (ROUND_S if asked == peer else ASK_AGAIN_S):
+            return False
+        if version not in self._asked and len(self._asked) >= MAX_ASKED:
+            return False
+        self._asked[version] = (now, peer)
+        return True
+
+    def _answer_ask(self, sender: bytes, wanted: Sequence[Wanted]) -> list[Effect]:
+        records: list[Record] = []
+        size = 0
+        for key in sorted({(one.owner, one.topic) for one in wanted}):
+            record = self._book.get(key)
+            if record is not None and size + record.size_bytes <= ANSWER_BYTES:
+                records.append(record)
+                size += record.size_bytes
+        return [Send(sender, message) for message in _in_messages(records)]
+
+
+def _in_messages(records: Sequence[Record]) -> list[Records]:
+    """Put records into as few messages as they fit in."""
+    messages: list[Records] = []
+    part: list[Record] = []
+    size = 0
+    for record in records:
+        if part and (size + record.size_bytes > MESSAGE_BYTES or len(part) == 256):
+            messages.append(Records(tuple(part)))
+            part, size = [], 0
+        part.append(record)
+        size += record.size_bytes
+    return [*messages, Records(tuple(part))] if part else messages
+
+
+def _offers(records: Sequence[Record]) -> list[Digest]:
+    """Name records, sorted by owner, in digests that are not complete."""
+    owners: dict[bytes, list[Record]] = {}
+    for record in records:
+        owners.setdefault(record.owner, []).append(record)
+    marks = [
+        OwnerMarks(owner, tuple(mark_of(record) for record in of_owner))
+        for owner, of_owner in owners.items()
+    ]
+    return [Digest(False, FIRST, LAST, tuple(part)) for part in _in_parts(marks)]
+
+
+def _in_parts(owners: Sequence[OwnerMarks]) -> list[list[OwnerMarks]]:
+    """Split marks so that each part fits into a message."""
+    parts: list[list[OwnerMarks]] = []
+    size = MESSAGE_BYTES
+    for of_owner in owners:
+        needs = 40 + sum(len(mark.topic.encode()) + 32 for mark in of_owner.marks)
+        if size + needs > MESSAGE_BYTES:
+            parts.append([])
+            size = 0
+        parts[-1].append(of_owner)
+        size += needs
+    return parts
+
+
+def _successor(key: bytes) -> bytes:
+    """Return the next key in order."""
+    return (int.from_bytes(key) + 1).to_bytes(33)[-32:]

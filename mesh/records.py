@@ -1,7 +1,7 @@
 """Records: what a node says of itself to everybody, signed by it, so that anybody may carry it.
 
-An owner has one record a topic. Only the owner makes versions of it, and the newest one wins, on
-every node the same: the greater boot, then the greater version, then (a copied key that wrote twice)
+An owner has one record a topic. Only the owner makes versions of it, and the newest wins, on every
+node the same one: the greater boot, then the greater version, then (a copied key that wrote twice)
 the greater signature.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from buildnet.mesh import cbor
 from buildnet.mesh.events import Fact
 from buildnet.mesh.local import Local, Signatures
+from buildnet.mesh.statement import statement
 from buildnet.mesh.wire import Counter, Key, Limit, Signature, Wire
 
 MAX_BODY_BYTES = 48 * 1024
@@ -20,8 +20,6 @@ ADDRESS_TOPIC = "address"
 POSITION_TOPIC = "position"
 
 Topic = Annotated[str, Limit(1, 32)]
-
-_CONTEXT = b"buildnet record 1\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ def is_genuine(record: Record, cluster_id: bytes, signatures: Signatures) -> boo
 def _signed_bytes(
     cluster_id: bytes, owner: bytes, topic: str, boot: int, version: int, body: bytes
 ) -> bytes:
-    return _CONTEXT + cbor.encode([cluster_id, owner, topic, boot, version, body])
+    return statement("record", cluster_id, owner, topic, boot, version, body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ class Ask(Message):
     priority=Priority.GOSSIP,
     sender="who has something new (rumour), or was asked",
     receiver="linked peers",
-    effect="verifies each, keeps the newer ones, tells three others",
+    effect="verifies each, keeps the newer ones, tells three others, of large ones by a Digest",
 )
 @dataclass(frozen=True, slots=True)
 class Records(Message):
