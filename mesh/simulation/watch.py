@@ -1,0 +1,120 @@
+"""Invariants that are looked at after every step, and what the nodes noted meanwhile."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from buildnet.mesh.events import Effect, Note, Office
+
+if TYPE_CHECKING:
+    from buildnet.mesh.simulation.host import Host, Program
+    from buildnet.mesh.simulation.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """Something that must never happen did, at ``seconds`` of virtual time."""
+
+    seconds: float
+    what: str
+    detail: str
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was last seen of one process."""
+
+    office: Office | None = None
+    members: object = None
+    version: int = -1
+    granted: int = -1
+    """The greatest granted term that it obeyed."""
+
+
+class Watch:
+    """Looks at each process after each of its steps; cheap, since mostly nothing changed.
+
+    - A term that was granted has one coordinator, whoever tells of it.
+    - A process never obeys a lower term after a higher granted one.
+    - Committed member lists are beginnings of each other, and none shrinks.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.violations: list[Violation] = []
+        self.notes: Counter[str] = Counter()
+        self.told_effects: list[tuple[Host, Effect]] = []
+        """Effects that are not the world's to perform: answers to wishes."""
+        self.coordinators: dict[int, bytes] = {}
+        """Of each granted term."""
+        self.heads: dict[int, bytes] = {}
+        """The head of the committed member list at each version that anybody had."""
+        self._world = world
+        self._seen: dict[int, _Seen] = {}
+
+    def violated(self, what: str, detail: str) -> None:
+        """Take note of a violated invariant."""
+        now = self._world.timeline.now
+        self.violations.append(Violation(now, what, detail))
+        self._world.note(None, f"VIOLATED: {what}: {detail}")
+
+    def started(self, host: Host) -> None:
+        """A process began."""
+        self._seen[host.index] = _Seen()
+
+    def stopped(self, host: Host) -> None:
+        """A process ended."""
+        self._seen.pop(host.index, None)
+
+    def noted(self, host: Host, note: Note) -> None:
+        """Count what a core noted."""
+        self.notes[note.reason] += 1
+
+    def told(self, host: Host, effect: Effect) -> None:
+        """Keep an effect that is an answer to somebody."""
+        self.told_effects.append((host, effect))
+
+    def look(self, host: Host, program: Program) -> None:
+        """See whether a process's view changed, and whether it may."""
+        seen = self._seen[host.index]
+        local = program.local
+        if local.office is not seen.office:
+            seen.office = local.office
+            if local.office is not None:
+                self._look_at_office(host, seen, local.office)
+        if local.members is not seen.members:
+            seen.members = local.members
+            self._look_at_members(host, seen, local.members.version, local.members.head)
+
+    def _look_at_office(self, host: Host, seen: _Seen, office: Office) -> None:
+        if office.counter < seen.granted:
+            self.violated(
+                "a lower term is obeyed",
+                f"{host.name} obeys {office.counter} after {seen.granted}",
+            )
+        if not office.granted:
+            if office.quorum:
+                self.violated("quorum without a granted term", f"{host.name}: {office.counter}")
+            return
+        seen.granted = max(seen.granted, office.counter)
+        known = self.coordinators.setdefault(office.counter, office.coordinator)
+        if known != office.coordinator:
+            names = " and ".join(self._name(key) for key in (known, office.coordinator))
+            self.violated(
+                "two coordinators of one granted term",
+                f"term {office.counter}: {names}, seen at {host.name}",
+            )
+
+    def _look_at_members(self, host: Host, seen: _Seen, version: int, head: bytes) -> None:
+        if version < seen.version:
+            self.violated(
+                "a committed member list shrank", f"{host.name}: {seen.version} to {version}"
+            )
+        seen.version = version
+        if self.heads.setdefault(version, head) != head:
+            self.violated("two committed member lists differ", f"version {version}, {host.name}")
+
+    def _name(self, key: bytes) -> str:
+        host = self._world.host_of(key)
+        return key[:4].hex() if host is None else host.name
