@@ -6,7 +6,7 @@ Numbers are for ever: 1-19 election, 20-29 membership, 30-39 gossip, 40-49 membe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeVar
@@ -26,6 +26,11 @@ class Priority(IntEnum):
 @dataclass(frozen=True, slots=True)
 class Message(Wire):
     """Base of what one node says to another. The sender's key travels in the envelope."""
+
+    def supersedes(self) -> Hashable | None:
+        """Return a key: a newer message of this kind and key takes the place of one that still
+        waits to be sent. None: each is sent."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)

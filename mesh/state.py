@@ -1,0 +1,79 @@
+"""Where a node's mesh keeps its state, and how one cluster's state takes another's place.
+
+``mesh.db`` holds the facts of the cluster that the node belongs to, ``cluster.key`` (at its
+founder) the key that can recover it. What is left for another cluster is kept beside them under the
+old cluster's name.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from buildnet.mesh.identity import NodeKey, load_or_create
+
+_SUFFIXES = ("", "-wal", "-shm")
+
+
+class StateDirectory:
+    """The mesh's files in a node's data directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.facts = directory / "mesh.db"
+        self.next_facts = directory / "mesh-next.db"
+        self.cluster_key = directory / "cluster.key"
+        self._directory = directory
+
+    def settle(self) -> None:
+        """Finish a change of clusters that a crash interrupted, or forget one that had not begun.
+
+        To be called before :attr:`facts` is opened.
+        """
+        if self.facts.exists():
+            self.discard_next()
+        elif self.next_facts.exists():
+            self._promote()
+
+    def discard_next(self) -> None:
+        """Remove what was prepared for another cluster."""
+        for suffix in _SUFFIXES:
+            _with(self.next_facts, suffix).unlink(missing_ok=True)
+
+    def replace(self, cluster_id: bytes) -> Path:
+        """Put :attr:`next_facts`, which is complete and closed, in the place of :attr:`facts`, the
+        closed file of the cluster ``cluster_id``; return where that is kept."""
+        kept = self._free(f"mesh-{cluster_id.hex()[:16]}", ".db")
+        for suffix in reversed(_SUFFIXES):
+            if _with(self.facts, suffix).exists():
+                _with(self.facts, suffix).rename(_with(kept, suffix))
+        self._promote()
+        return kept
+
+    def set_aside_cluster_key(self, cluster_id: bytes) -> None:
+        """Keep the recovery key of a cluster that this node leaves."""
+        if self.cluster_key.exists():
+            self.cluster_key.rename(self._free(f"cluster-{cluster_id.hex()[:16]}", ".key"))
+            self._sync()
+
+    def new_cluster_key(self) -> NodeKey:
+        """Make (or read, where a crash came in between) the key of a cluster to be founded."""
+        return load_or_create(self.cluster_key)
+
+    def _promote(self) -> None:
+        self.next_facts.rename(self.facts)
+        self._sync()
+
+    def _free(self, stem: str, ending: str) -> Path:
+        names = (f"{stem}{f'-{number}' if number else ''}{ending}" for number in range(10**6))
+        return next(path for name in names if not (path := self._directory / name).exists())
+
+    def _sync(self) -> None:
+        descriptor = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _with(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
