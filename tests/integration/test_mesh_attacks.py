@@ -1,0 +1,553 @@
+"""Attacks on real nodes over real sockets: none may harm honest peers, and each one is counted.
+
+A cluster of three honest nodes and a fourth member whose key is in bad hands (its process does not
+run). What cores and messages make of hostile input is tested beside them; here is what only whole
+nodes show: the door, the links, memory, and that the others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed as WebSocketClosed
+from websockets.exceptions import InvalidHandshake
+
+from buildnet.mesh.connection import ConnectionClosed
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.handshake import HandshakeError
+from buildnet.mesh.identity import NodeKey
+from buildnet.mesh.messages.election import Heartbeat
+from buildnet.mesh.messages.gossip import Ask, Summary, Wanted
+from testbed.fault_proxy import Direction, FaultProxy, Faults
+from testbed.message_relay import MessageRelay, altered, dropped, repeated, swapped
+from testbed.nodes import Cluster, Node, NodeError, alive, health, invite, join, refused
+from testbed.rogue import RogueLink, cluster_of, key_of, knock
+
+GROWTH_MAX_BYTES = 64 * 1024 * 1024
+PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A cluster, the node that is attacked, and the stolen key."""
+
+    cluster: Cluster
+    honest: tuple[Node, ...]
+    target: Node
+    thief: Node
+
+    @property
+    def key(self) -> NodeKey:
+        return key_of(self.thief)
+
+    @property
+    def cluster_id(self) -> bytes:
+        return cluster_of(self.target)
+
+    @property
+    def host_and_port(self) -> tuple[str, int]:
+        host, _, port = self.target.address.removeprefix("http://").partition(":")
+        return host, int(port)
+
+    async def link(self, address: str | None = None, **options: Any) -> RogueLink:
+        """Open a link with the stolen key."""
+        return await RogueLink.open(
+            address or self.target.address, self.key, self.cluster_id, **options
+        )
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    with Cluster(tmp_path_factory.mktemp("attacks"), 4) as cluster:
+        *honest, thief = cluster.members
+        thief.kill()
+        for node in honest:
+            until(lambda node=node: alive(node) == 3)  # type: ignore[misc]
+        yield Door(cluster, tuple(honest), honest[1], thief)
+
+
+@pytest.fixture(autouse=True)
+def unharmed(door: Door) -> Iterator[None]:
+    """After each attack: the same coordinator in the same term, all honest nodes alive to each
+    other, no node grown, and their logs without a bug."""
+    before = {node.name: (node.office(), node.process.memory_info().rss) for node in door.honest}
+    yield
+    for node in door.honest:
+        office, memory = before[node.name]
+        assert node.office() == office
+        until(lambda node=node: alive(node) >= 3)  # type: ignore[misc]
+        assert node.process.memory_info().rss - memory < GROWTH_MAX_BYTES
+        log = (node.home.directory / "node.log").read_text()
+        assert '"level": "error"' not in log, log
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait until something is true of nodes, looking now and then."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.02)
+
+
+def counted(node: Node, before: dict[str, int]) -> dict[str, int]:
+    """Return what was counted since ``before``."""
+    now = refused(node)
+    return {name: now[name] - before.get(name, 0) for name in now if now[name] != before.get(name)}
+
+
+def until_counted(door: Door, before: dict[str, int], *reasons: str, times: int = 1) -> None:
+    """Wait until one of ``reasons`` was counted."""
+
+    def is_counted() -> bool:
+        seen = counted(door.target, before)
+        return sum(seen.get(reason, 0) for reason in reasons) >= times
+
+    try:
+        until(is_counted)
+    except AssertionError:
+        raise AssertionError(f"counted: {counted(door.target, before)}") from None
+
+
+async def read_for_ever(link: RogueLink, patience_s: float = PATIENCE_S) -> None:
+    async with asyncio.timeout(patience_s):
+        while True:
+            await link.receive()
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(work)
+
+
+# --- relays ------------------------------------------------------------------------------------
+
+MESSAGE_BYTES = {  # a little more than each message of the handshake has
+    (Direction.TO_TARGET, 0): 100,
+    (Direction.TO_CLIENT, 0): 100,
+    (Direction.TO_TARGET, 1): 260,
+    (Direction.TO_CLIENT, 1): 260,
+}
+
+
+def test_a_relay_that_alters_any_message_of_the_handshake_gets_no_link(door: Door) -> None:
+    before = refused(door.target)
+
+    async def attack() -> None:
+        async with MessageRelay(*door.host_and_port) as relay:
+            for (direction, number), size in MESSAGE_BYTES.items():
+                for position in range(0, size, 7):
+                    relay.meddle = altered(direction, number, position, bit=position % 8)
+                    with pytest.raises((HandshakeError, ConnectionClosed)):
+                        await door.link(f"http://{relay.address}")
+            relay.meddle = None
+            await (await door.link(f"http://{relay.address}")).close()
+
+    run(attack())
+    until_counted(door, before, "message altered", "message malformed", "broken commitment")
+
+
+@pytest.mark.parametrize("meddle", [altered, dropped, repeated, swapped])
+@pytest.mark.parametrize("direction", list(Direction))
+def test_a_relay_that_alters_drops_repeats_or_reorders_frames_loses_the_link(
+    door: Door, direction: Direction, meddle: Callable[..., Any]
+) -> None:
+    before = refused(door.target)
+    arguments = (direction, 3, 5) if meddle is altered else (direction, 3)
+
+    async def attack() -> None:
+        async with MessageRelay(*door.host_and_port) as relay:
+            relay.meddle = meddle(*arguments)
+            async with await door.link(f"http://{relay.address}") as link:
+                for _ in range(10):
+                    await link.send(link.envelope(Summary(bytes(8))))
+                if direction is Direction.TO_TARGET:
+                    await link.until_closed()
+                else:  # the node's answers no longer open
+                    with pytest.raises((BuildNetError, TimeoutError)):
+                        await read_for_ever(link)
+
+    run(attack())
+    if direction is Direction.TO_TARGET:
+        until_counted(door, before, "altered frame")
+
+
+def test_flipped_bits_on_the_wire_end_links_and_no_more(door: Door) -> None:
+    async def attack() -> None:
+        async with FaultProxy(*door.host_and_port, seed=1) as proxy:
+            await proxy.set(Faults(flips_per_mib=2000))
+            links = 0
+            for _ in range(40):
+                with contextlib.suppress(BuildNetError, OSError, InvalidHandshake, EOFError):
+                    async with asyncio.timeout(5):
+                        link = await door.link(f"http://{proxy.address}")
+                        links += 1
+                        with contextlib.suppress(WebSocketClosed):
+                            for _ in range(50):
+                                await link.send(link.envelope(Summary(bytes(8))))
+                        await link.close()
+            assert 0 < links < 40
+
+    run(attack())
+
+
+# --- at the door -------------------------------------------------------------------------------
+
+
+def test_a_stranger_learns_nothing_but_the_protocol_and_is_counted(door: Door) -> None:
+    before = refused(door.target)
+
+    async def attack() -> None:
+        with pytest.raises(HandshakeError) as refusal:
+            await RogueLink.open(door.target.address, NodeKey.generate(), door.cluster_id)
+        said = f"{refusal.value} {refusal.value.cause}"
+        for node in door.honest:
+            assert node.identity not in said
+            assert node.name not in said
+
+    run(attack())
+    until_counted(door, before, "unknown key", "no member")
+
+
+def test_a_member_of_another_cluster_is_refused(door: Door) -> None:
+    before = refused(door.target)
+
+    async def attack() -> None:
+        with pytest.raises((HandshakeError, ConnectionClosed)):
+            await RogueLink.open(door.target.address, door.key, bytes(32))
+
+    run(attack())
+    until_counted(door, before, "wrong cluster or signature")
+
+
+def test_thousands_of_handshakes_that_nobody_finishes(door: Door) -> None:
+    """Connections that say nothing, WebSockets that say nothing, and ones that stop half-way."""
+    before = refused(door.target)
+
+    async def attack() -> None:
+        silent: list[socket.socket] = []
+        sockets: list[Any] = []
+        try:
+            for _ in range(500):
+                silent.append(socket.create_connection(door.host_and_port))
+            for _ in range(20):
+                sockets += await asyncio.gather(
+                    *(knock(door.target.address, ping_interval=None) for _ in range(100))
+                )
+            # In the middle of it a member still gets in.
+            async with asyncio.timeout(PATIENCE_S):
+                await (await door.link()).close()
+        finally:
+            for each in silent:
+                each.close()
+            await asyncio.gather(*(each.close() for each in sockets), return_exceptions=True)
+
+    run(attack())
+    until_counted(door, before, "handshake displaced", "handshake timeout")
+
+
+def test_idle_connections_do_not_use_up_the_nodes_descriptors(door: Door) -> None:
+    """They cost the attacker as much as the node; it must still let others in."""
+    import resource
+
+    pid = door.target.process.pid
+    usual = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (256, usual[1]))
+    silent: list[socket.socket] = []
+    try:
+        for _ in range(400):
+            silent.append(socket.create_connection(door.host_and_port))
+
+        async def come_in() -> None:
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    try:
+                        link = await door.link()
+                    except (OSError, BuildNetError, InvalidHandshake, EOFError, TimeoutError):
+                        await asyncio.sleep(0.5)
+                    else:
+                        await link.close()
+                        return
+
+        run(come_in())
+    finally:
+        for each in silent:
+            each.close()
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
+
+
+JUNK = [b"", b"\0", os.urandom(100), b"\x9f" * 1000, b"\x81" * 20000, b"GET / HTTP/1.1\r\n\r\n"]
+
+
+@pytest.mark.parametrize("junk", [*JUNK, "text", "oversized"], ids=str)
+def test_junk_instead_of_a_handshake(door: Door, junk: bytes | str) -> None:
+    before = refused(door.target)
+    said = os.urandom(200_000) if junk == "oversized" else junk
+
+    async def attack() -> None:
+        for route in ("/mesh", "/bulk"):
+            websocket = await knock(door.target.address, route)
+            with contextlib.suppress(WebSocketClosed):
+                await websocket.send(said)
+            async with asyncio.timeout(PATIENCE_S):
+                await websocket.wait_closed()
+
+    run(attack())
+    until(lambda: sum(counted(door.target, before).values()) >= 1)
+
+
+def test_junk_instead_of_http(door: Door) -> None:
+    for junk in (os.urandom(5000), b"GET /mesh HTTP/1.1\r\n" + b"a: b\r\n" * 50_000, b"\xff" * 9):
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(door.host_and_port, timeout=PATIENCE_S) as connection,
+        ):
+            connection.sendall(junk)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
+
+
+# --- a member that misbehaves ------------------------------------------------------------------
+
+
+def refused_envelope(door: Door, make: Callable[[RogueLink], bytes], *reasons: str) -> None:
+    """Send what ``make`` makes over a link of its own; it must be counted."""
+    before = refused(door.target)
+
+    async def attack() -> None:
+        async with await door.link() as link:
+            await link.send(make(link))
+            with contextlib.suppress(BuildNetError, TimeoutError):
+                await read_for_ever(link, 0.5)
+
+    run(attack())
+    until_counted(door, before, *reasons)
+
+
+def test_a_forged_sender(door: Door) -> None:
+    other = NodeKey.generate()
+    refused_envelope(
+        door, lambda link: link.envelope(Summary(bytes(8)), signer=other), "forged sender"
+    )
+
+
+def test_a_message_for_another_node(door: Door) -> None:
+    other = key_of(door.honest[0]).public_key
+    refused_envelope(
+        door, lambda link: link.envelope(Summary(bytes(8)), recipient=other), "for another node"
+    )
+
+
+def test_a_replayed_message(door: Door) -> None:
+    before = refused(door.target)
+
+    async def attack() -> None:
+        async with await door.link() as link:
+            envelope = link.envelope(Summary(bytes(8)))
+            await link.send(envelope)
+            await link.send(envelope)
+            await asyncio.sleep(0.2)
+
+    run(attack())
+    until_counted(door, before, "replayed message")
+
+
+def test_a_payload_that_is_none(door: Door) -> None:
+    for payload in (b"", b"\x81" * 40 + b"\x00", b"\xa2\x01\x01\x01\x02", os.urandom(300)):
+        refused_envelope(
+            door,
+            lambda link, payload=payload: link.pack(30, payload, recipient=link.peer, sequence=1),  # type: ignore[misc]
+            "message malformed",
+        )
+
+
+def test_a_frame_that_holds_no_envelope(door: Door) -> None:
+    for plain in (b"", os.urandom(500), b"\x84\x40\x80\x40\x40"):
+        refused_envelope(door, lambda link, plain=plain: plain, "message malformed")  # type: ignore[misc]
+
+
+def test_an_unknown_kind_is_ignored_and_counted(door: Door) -> None:
+    refused_envelope(
+        door,
+        lambda link: link.pack(9999, b"\x80", recipient=link.peer, sequence=1),
+        "unknown kind",
+    )
+
+
+def test_an_oversized_frame(door: Door) -> None:
+    before = refused(door.target)
+
+    async def attack() -> None:
+        async with await door.link() as link:
+            with contextlib.suppress(WebSocketClosed):
+                await link.websocket.send(os.urandom(70_000))
+            closed = await link.until_closed()
+            assert closed.close_code in (1008, 1009)
+
+    run(attack())
+    until(lambda: sum(counted(door.target, before).values()) >= 1)
+
+
+def test_an_old_term_is_not_obeyed(door: Door) -> None:
+    office = door.target.office()
+    assert office is not None
+    heartbeat = Heartbeat(office.term - 1 if office.term else 0, True, True, 1, 1, bytes(8), 4)
+    refused_envelope(
+        door, lambda link: link.envelope(heartbeat, term=office.term - 1), "term too old"
+    )
+
+
+def test_a_term_that_was_never_granted_is_not_obeyed(door: Door) -> None:
+    """Far ahead, and just ahead, each as if a majority had promised it."""
+    office = door.target.office()
+    assert office is not None
+
+    async def attack() -> None:
+        for term in (office.term + 1, office.term + 10**6, 2**63 - 1):
+            async with await door.link() as link:
+                for beat in range(1, 20):
+                    heartbeat = Heartbeat(term, True, True, beat, 1, bytes(8), 4)
+                    await link.send(link.envelope(heartbeat, term=term))
+                with contextlib.suppress(BuildNetError, TimeoutError):
+                    await read_for_ever(link, 1.5)  # longer than a follower's patience
+                assert door.target.office() == office
+
+    run(attack())
+
+
+def test_a_flood_ends_the_link(door: Door) -> None:
+    before = refused(door.target)
+
+    async def attack() -> None:
+        async with await door.link() as link:
+            with contextlib.suppress(WebSocketClosed):
+                for _ in range(20_000):
+                    await link.send(link.envelope(Summary(bytes(8))))
+            assert (await link.until_closed()).close_code == 1008
+
+    run(attack())
+    until_counted(door, before, "flood")
+
+
+def test_a_slow_reader_is_let_go(door: Door) -> None:
+    """It asks for everything again and again, and reads nothing of it."""
+    before = refused(door.target)
+    owners = [key_of(node).public_key for node in door.honest]
+    ask = Ask(tuple(Wanted(owners[number % 3], "profile") for number in range(1000)))
+
+    async def attack() -> None:
+        async with await door.link() as link:
+            link.websocket.transport.pause_reading()
+            with contextlib.suppress(WebSocketClosed, ConnectionError, TimeoutError):
+                async with asyncio.timeout(PATIENCE_S):
+                    while not counted(door.target, before).get("slow reader"):
+                        await link.send(link.envelope(ask))
+                        await asyncio.sleep(0.05)
+            link.websocket.transport.abort()
+
+    run(attack())
+    until_counted(door, before, "slow reader")
+
+
+def test_a_clock_that_is_an_hour_off_moves_no_other(door: Door) -> None:
+    before = refused(door.target)
+
+    async def attack() -> None:
+        async with await door.link() as link:
+            hlc = int((time.time() + 3600) * 1000) << 16
+            for _ in range(5):
+                await link.send(link.envelope(Summary(bytes(8)), hlc=hlc))
+            answer = await link.receive()
+            assert abs((answer.hlc >> 16) / 1000 - time.time()) < 60
+
+    run(attack())
+    until_counted(door, before, "clock ahead")
+
+
+# --- admission ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path) -> Iterator[Node]:
+    node = Node(tmp_path / "newcomer", "newcomer", listen="127.0.0.1:0", bare=True)
+    node.start()
+    yield node
+    node.kill()
+
+
+def test_wrong_used_and_expired_tokens_are_refused_and_counted(door: Door, newcomer: Node) -> None:
+    before = refused(door.target)
+    good = invite(door.target)
+    short = door.target.post("/api/node/invite", {"valid_s": 0.001})["token"]
+    letters = "a" if good[-20] != "a" else "b"
+    for token in (good[:-20] + letters + good[-19:], short):
+        with pytest.raises(NodeError):
+            join(newcomer, door.target, token)
+    join(newcomer, door.target, good)
+    newcomer.post("/api/pool/leave", {})
+    with pytest.raises(NodeError):
+        join(newcomer, door.target, good)
+    until(lambda: sum(counted(door.target, before).values()) >= 2)
+
+
+def test_a_revoked_key_loses_its_link_and_stays_outside(
+    door: Door, newcomer: Node, tmp_path: Path
+) -> None:
+    join(newcomer, door.target, invite(door.target))
+    newcomer_key = key_of(newcomer)
+    newcomer.kill()
+
+    async def attack() -> None:
+        link = await RogueLink.open(door.target.address, newcomer_key, door.cluster_id)
+        closing = asyncio.create_task(link.until_closed())
+        door.honest[0].post("/api/node/revoke", {"node": newcomer.identity})
+        async with asyncio.timeout(PATIENCE_S):
+            await closing
+        before = refused(door.target)
+        with pytest.raises((HandshakeError, ConnectionClosed)):
+            await RogueLink.open(door.target.address, newcomer_key, door.cluster_id)
+        until(lambda: sum(counted(door.target, before).values()) >= 1)
+
+    run(attack())
+
+
+def test_two_nodes_with_one_copied_key(door: Door, newcomer: Node, tmp_path: Path) -> None:
+    """The one that started last stays; the other one says why it does not get in."""
+    join(newcomer, door.target, invite(door.target))
+    copy = Node(tmp_path / "copy", "newcomer", listen="127.0.0.1:0", bare=True)
+    shutil.copytree(
+        newcomer.home.directory,
+        copy.home.directory,
+        ignore=shutil.ignore_patterns("node.lock", "runtime.json", "node.sock", "node.log"),
+    )
+    copy.start()
+    try:
+        until(lambda: bool(health(newcomer)["problems"]))
+        assert any("key" in problem for problem in health(newcomer)["problems"])
+        until(lambda: alive(copy) >= 3)
+    finally:
+        copy.kill()
+        door.target.post("/api/node/revoke", {"node": copy.identity})
+
+
+def test_an_address_that_nobody_answers_at(door: Door, tmp_path: Path) -> None:
+    """A node that advertises a wrong address is reached over the links it opened."""
+    liar = Node(tmp_path / "liar", "liar", listen="127.0.0.1:0", bare=True)
+    liar.home.directory.mkdir()
+    liar.home.config.write_text('{"network": {"advertise_address": "127.0.0.1:1"}}')
+    liar.start()
+    try:
+        join(liar, door.target, invite(door.target))
+        until(lambda: all(alive(node) == 4 for node in (*door.honest, liar)))
+    finally:
+        door.honest[0].post("/api/node/revoke", {"node": liar.identity})
+        liar.kill()

@@ -1,0 +1,300 @@
+"""Real nodes on hosts of their own (network namespaces): crashes, partitions, NAT, bad networks.
+
+Skipped, with the reason, where namespaces are not permitted. Each node listens on port 80.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testbed.background import Background
+from testbed.fault_proxy import FaultProxy, Faults
+from testbed.namespaces import Network, why_not
+from testbed.nodes import Cluster, Node, alive, health, invite, join, refused
+from testbed.offices import Office, agreement, of_quorum, successor_of
+from testbed.ports import free_ports
+
+PATIENCE_S = 40.0
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    with Network(3) as network:
+        yield network
+
+
+@pytest.fixture
+def trio(network: Network, tmp_path: Path) -> Iterator[Cluster]:
+    with Cluster(tmp_path, 3, hosts=network.hosts) as cluster:
+        yield cluster
+
+
+def until(true: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+    deadline = time.monotonic() + patience_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.05)
+
+
+def pool_status(node: Node) -> dict[str, Any]:
+    answer = node("pool", "status", "--json")
+    assert answer.code == 0, answer.err
+    told: dict[str, Any] = answer.data
+    return told
+
+
+def online(pool: dict[str, Any]) -> set[str]:
+    return {node["name"] for node in pool["nodes"] if node["status"] == "online"}
+
+
+def test_three_hosts_join_lose_their_coordinator_and_get_it_back(
+    network: Network, tmp_path: Path
+) -> None:
+    """What the mesh is for, by the commands that people type."""
+    nodes = [
+        Node(tmp_path / host.name, host.name, host=host, listen=None) for host in network.hosts
+    ]
+    try:
+        for node in nodes:
+            node.start()
+            assert node.address == f"http://{node.host.address if node.host else ''}:80"
+        first, *others = nodes
+        for node in others:
+            invited = first("node", "invite", "--json")
+            assert invited.code == 0, invited.err
+            command = invited.data["command"].split()
+            assert command[:3] == ["buildnet", "node", "join"]
+            joined = node(*command[1:])
+            assert joined.code == 0, joined.err
+        names = {node.name for node in nodes}
+        until(lambda: all(online(pool_status(node)) == names for node in nodes))
+        office, _ = agreement(nodes, of_quorum)
+        pools = [pool_status(node) for node in nodes]
+        for pool in pools:
+            assert pool["coordinator"] == pools[0]["coordinator"]
+            assert pool["cluster"] == pools[0]["cluster"]
+        assert pools[0]["coordinator"]["term"] == office.term
+        assert pools[0]["coordinator"]["quorum"] is True
+
+        killed = next(node for node in nodes if node.identity == office.coordinator)
+        left = [node for node in nodes if node is not killed]
+        killed.kill()
+        after, _ = agreement(left, successor_of(office))
+        assert after.coordinator in {node.identity for node in left}
+        until(lambda: all(online(pool_status(node)) == names - {killed.name} for node in left))
+        for node in left:
+            shown = node("pool", "status")
+            assert shown.code == 0, shown.err
+            assert "2 of 3" in shown.out + shown.err  # a partial view says so
+
+        killed.start()  # and nothing else
+        until(lambda: all(online(pool_status(node)) == names for node in nodes))
+        agreed, _ = agreement(nodes, of_quorum)
+        assert agreed.term >= after.term
+    finally:
+        for node in nodes:
+            node.kill()
+
+
+def test_a_minority_says_that_it_is_one_and_a_healed_partition_agrees(
+    network: Network, trio: Cluster
+) -> None:
+    before = trio.settle()
+    old = trio.coordinator(before)
+    rest = [node for node in trio.members if node is not old]
+    assert old.host is not None
+    network.partition([old.host], [node.host for node in rest if node.host])
+    after, _ = agreement(rest, successor_of(before))
+    agreement([old], lambda office: not office.quorum)
+    assert "provisional" in health(old)["quorum"]["state"]
+    assert "1 of 3" in health(old)["quorum"]["state"]
+    until(lambda: alive(old) == 1)
+    until(lambda: all(alive(node) == 2 for node in rest))
+    network.heal()
+    healed = trio.settle()
+    assert healed.term >= after.term
+
+
+def test_one_way_partitions_end_in_one_coordinator(network: Network, trio: Cluster) -> None:
+    """The coordinator is heard by nobody but hears all; then it hears nobody but is heard."""
+    for deaf in (False, True):
+        before = trio.settle()
+        old = trio.coordinator(before)
+        rest = [node for node in trio.members if node is not old]
+        for node in rest:
+            assert old.host is not None
+            assert node.host is not None
+            if deaf:
+                network.block(node.host, old.host)
+            else:
+                network.block(old.host, node.host)
+        after, _ = agreement(rest, successor_of(before))
+        assert after.coordinator != old.identity
+        agreement([old], lambda office: not office.quorum)
+        network.heal()
+        assert trio.settle().term >= after.term
+
+
+def test_a_follower_that_is_cut_off_one_way_does_not_disturb(
+    network: Network, trio: Cluster
+) -> None:
+    """It does not hear the coordinator, but all others do: no election comes of it."""
+    before = trio.settle()
+    coordinator = trio.coordinator(before)
+    cut, other = (node for node in trio.members if node is not coordinator)
+    assert coordinator.host is not None
+    assert cut.host is not None
+    network.partition([coordinator.host], [cut.host])
+    until(lambda: not reaches(coordinator, cut))
+    ends = time.monotonic() + 5
+    while time.monotonic() < ends:
+        assert coordinator.office() == before
+        assert other.office() == before
+        time.sleep(0.1)
+    network.heal()
+    assert trio.settle() == before
+
+
+def reaches(node: Node, other: Node) -> bool:
+    return any(
+        each["id"] == other.identity and each["link"] is not None for each in health(node)["nodes"]
+    )
+
+
+def test_a_frozen_coordinator_steps_down_when_it_thaws(trio: Cluster) -> None:
+    before = trio.settle()
+    old = trio.coordinator(before)
+    rest = [node for node in trio.members if node is not old]
+    old.freeze()
+    after, _ = agreement(rest, successor_of(before))
+    old.thaw()
+    while (office := old.office()) is None or office.term < after.term:
+        assert office is None or not (office.quorum and office.coordinator == old.identity)
+    assert trio.settle().term >= after.term
+
+
+def test_two_hosts_behind_nat_talk_through_a_third(network: Network, tmp_path: Path) -> None:
+    for host in network.hosts[1:]:
+        network.close_to_strangers(host)
+    with Cluster(tmp_path, 3, hosts=network.hosts) as cluster:
+        founder, one, two = cluster.members
+
+        def relayed(node: Node, other: Node) -> bool:
+            links = {each["id"]: each["link"] for each in health(node)["nodes"]}
+            link = links[other.identity]
+            return link is not None and link["kind"] == "relayed"
+
+        until(lambda: relayed(one, two) and relayed(two, one))
+        assert reaches(founder, one)
+        assert reaches(founder, two)
+        network.heal()  # their own ways work again
+
+
+def test_a_node_that_only_dials_survives_the_loss_of_whom_it_joined_by(
+    network: Network, trio: Cluster
+) -> None:
+    """What it learned of the others is enough to find them again, after a restart too."""
+    founder, one, two = trio.members
+    trio.settle()
+    founder.kill()
+    one.kill()
+    one.start()
+    agreement([one, two], of_quorum)
+    assert alive(one) == 2
+
+
+def test_a_whole_cluster_that_restarts_finds_itself(trio: Cluster) -> None:
+    before = trio.settle()
+    for node in trio.members:
+        node.kill()
+    for node in trio.members:
+        node.start()
+    after = trio.settle()
+    assert after.term > before.term
+
+
+def test_delay_and_loss_call_no_election_and_a_crash_is_noticed(tmp_path: Path) -> None:
+    """50 ms there and back, 5 % of segments lost: through a proxy before each node."""
+    faults = Faults(delay_s=0.025, jitter_s=0.005, loss=0.05)
+    ports = free_ports(3)
+    with Background() as background:
+        proxies = [FaultProxy("127.0.0.1", port, seed=port) for port in ports]
+        for proxy in proxies:
+            background.run(proxy.__aenter__())
+            background.run(proxy.set(faults))
+        nodes = [
+            Node(tmp_path / f"node{port}", f"node{port}", listen=f"127.0.0.1:{port}", bare=True)
+            for port in ports
+        ]
+        try:
+            for node, proxy in zip(nodes, proxies, strict=True):
+                node.home.directory.mkdir()
+                settings = {"network": {"advertise_address": proxy.address}}
+                node.home.config.write_text(json.dumps(settings))
+                node.start()
+            founder, *others = nodes
+            token = invite(founder, 2)
+            for node in others:
+                join(node, founder, token)
+            before, _ = agreement(nodes, of_quorum)
+            until(lambda: all(alive(node) == 3 for node in nodes))
+            before, _ = agreement(nodes, of_quorum)
+            ends = time.monotonic() + 15
+            while time.monotonic() < ends:
+                assert all(node.office() == before for node in nodes)
+                time.sleep(0.1)
+            round_trips = [
+                each["latency_ms"] for each in health(founder)["nodes"] if not each["this_node"]
+            ]
+            assert all(value is not None and value >= 49 for value in round_trips)
+            old = next(node for node in nodes if node.identity == before.coordinator)
+            old.kill()
+            agreement([node for node in nodes if node is not old], successor_of(before))
+        finally:
+            for node in nodes:
+                node.kill()
+            for proxy in proxies:
+                background.run(proxy.cut())
+
+
+def test_reset_links_come_back_without_an_election(tmp_path: Path) -> None:
+    """A middlebox that resets everything now and then costs links, never the office."""
+    (port,) = free_ports(1)
+    with Background() as background:
+        proxy = FaultProxy("127.0.0.1", port)
+        background.run(proxy.__aenter__())
+        founder = Node(tmp_path / "founder", "founder", listen=f"127.0.0.1:{port}", bare=True)
+        other = Node(tmp_path / "other", "other", listen="127.0.0.1:0", bare=True)
+        try:
+            for node in (founder, other):
+                node.home.directory.mkdir()
+            # Each can be reached by the other through the proxy alone.
+            for node in (founder, other):
+                address = proxy.address if node is founder else "127.0.0.1:1"
+                node.home.config.write_text(json.dumps({"network": {"advertise_address": address}}))
+                node.start()
+            join(other, founder, invite(founder))
+            before, _ = agreement([founder, other], of_quorum)
+            for _ in range(5):
+                until(lambda: reaches(founder, other) and reaches(other, founder))
+                background.run(proxy.reset())
+            until(lambda: alive(founder) == 2 and alive(other) == 2)
+            after, _ = agreement([founder, other], of_quorum)
+            assert coordinator_and_term(after) == coordinator_and_term(before)
+            assert refused(founder) is not None
+        finally:
+            for node in (founder, other):
+                node.kill()
+            background.run(proxy.cut())
+
+
+def coordinator_and_term(office: Office) -> tuple[str | None, int]:
+    return office.coordinator, office.term
