@@ -52,10 +52,9 @@ from buildnet.mesh.records import (
     is_genuine,
     sign_record,
 )
-from buildnet.mesh.ring import next_on_ring
+from buildnet.mesh.ring import drawn_peers
 from buildnet.mesh.wire import WireError
 
-FAN_OUT = 3
 ROUND_S = 10.0
 """Between two comparisons with a peer drawn by lot."""
 PUSH_PAUSE_S = 0.2
@@ -239,7 +238,7 @@ class Gossip:
         self._rumours = {}
         self._push_at, self._pushed_at = math.inf, now
         subsets: dict[tuple[RecordKey, ...], list[bytes]] = {}
-        for peer in self._drawn_peers():
+        for peer in drawn_peers(self._local.key, self._local.links, self._local.random):
             lacking = tuple(key for key in sorted(rumours) if peer not in rumours[key].knowers)
             if lacking:
                 subsets.setdefault(lacking, []).append(peer)
@@ -250,15 +249,6 @@ class Gossip:
             for message in [*_in_messages(eager), *_offers(lazy)]:
                 effects.append(SendAll(tuple(peers), message))
         return effects
-
-    def _drawn_peers(self) -> list[bytes]:
-        """The next linked peer on the ring of keys, and two others by lot."""
-        linked = sorted(self._local.links)
-        if len(linked) <= FAN_OUT:
-            return linked
-        following = next_on_ring(self._local.key, linked)
-        linked.remove(following)
-        return sorted([following, *self._local.random.sample(linked, FAN_OUT - 1)])
 
     # --- anti-entropy ----------------------------------------------------------------------------
 

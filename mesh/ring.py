@@ -5,8 +5,11 @@ Keys are spread evenly, so neighbours on the ring are no neighbours anywhere els
 
 from __future__ import annotations
 
+import random
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+FAN_OUT = 3
 
 
 def next_on_ring(key: bytes, others: Sequence[bytes]) -> bytes:
@@ -29,3 +32,17 @@ def fingers(key: bytes, others: Sequence[bytes]) -> list[bytes]:
         found |= {ring[(place + offset) % size], ring[(place - offset) % size]}
         offset *= 2
     return sorted(found - {key})
+
+
+def drawn_peers(key: bytes, linked: Iterable[bytes], lots: random.Random) -> list[bytes]:
+    """Return whom ``key`` tells its news: the next linked peer on the ring, and two by lot.
+
+    If each node that hears some news tells it on, the ring alone brings it to all; the lots make
+    it fast.
+    """
+    others = sorted(linked)
+    if len(others) <= FAN_OUT:
+        return others
+    following = next_on_ring(key, others)
+    others.remove(following)
+    return sorted([following, *lots.sample(others, FAN_OUT - 1)])
