@@ -1,0 +1,81 @@
+"""What strangers can't make a node keep."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvicorn
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+
+from buildnet.node.websocket_guard import GuardedWebSocket
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    assert scope["type"] == "websocket"
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] != "websocket.disconnect":
+        if message["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "bytes": message["bytes"]})
+
+
+@contextlib.asynccontextmanager
+async def served() -> AsyncIterator[str]:
+    config = uvicorn.Config(
+        application,
+        ws=GuardedWebSocket,
+        lifespan="off",
+        log_config=None,
+        ws_max_size=100_000,
+        ws_per_message_deflate=False,
+    )
+    server = uvicorn.Server(config)
+    listener = socket.create_server(("127.0.0.1", 0))
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listener])
+    try:
+        yield f"ws://127.0.0.1:{listener.getsockname()[1]}/"
+    finally:
+        await server.shutdown(sockets=[listener])
+        listener.close()
+
+
+def run(scenario: Callable[[ClientConnection], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with served() as url, connect(url, compression=None, proxy=None) as websocket:
+            await scenario(websocket)
+
+    asyncio.run(main())
+
+
+def test_messages_in_a_few_fragments_are_taken_and_in_many_are_not() -> None:
+    async def scenario(websocket: ClientConnection) -> None:
+        await websocket.send([b"a", b"b", b"c"])
+        assert await websocket.recv() == b"abc"
+        websocket.transport.write(
+            Frame(Opcode.BINARY, b"", fin=False).serialize(mask=True)
+            + Frame(Opcode.CONT, b"", fin=False).serialize(mask=True) * 1000
+        )
+        with pytest.raises(ConnectionClosed):
+            await websocket.recv()
+
+    run(scenario)
+
+
+def test_pings_are_answered_to_who_reads_the_answers() -> None:
+    async def scenario(websocket: ClientConnection) -> None:
+        await (await websocket.ping())
+        websocket.transport.pause_reading()
+        ping = Frame(Opcode.PING, bytes(125)).serialize(mask=True) * 1000
+        while not websocket.transport.is_closing():  # by the reset that answers it
+            websocket.transport.write(ping)
+            await asyncio.sleep(0)
+
+    run(scenario)
