@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from buildnet.mesh.events import Disconnect, Effect, Event, Note, Raise, Received, Stalled
+from buildnet.mesh.events import Disconnect, Effect, Event, Note, Received, Stalled
 from buildnet.mesh.health import LAG_INTERVAL_S, LoopLag
 
 BUG = "bug in the mesh"
@@ -82,17 +82,16 @@ class Driver:
             self._run()
 
     def request(self, wanted: Callable[[float], Iterable[Effect]]) -> None:
-        """Ask a core directly, as this node's owner, and perform what it wants. What the core
-        raises is handed to all cores next. Whatever ``wanted`` raises goes to the caller."""
+        """Ask the machine directly, as this node's owner, and perform what it wants. Whatever
+        ``wanted`` raises goes to the caller."""
         if self._busy:
-            raise RuntimeError("a core is asked from within another one's effects")
-        self._run()  # what is due, and a stall, come first
+            raise RuntimeError("the machine is asked from within its own effects")
+        self._run()  # a stall and what is due come first
         self._busy = True
         try:
-            for effect in wanted(self._clock()):
-                if isinstance(effect, Raise):
-                    self._events.append(effect.event)
-                self._perform(effect)
+            now = self._clock()
+            self._perform_all(self._machine.tick(now))
+            self._perform_all(wanted(now))
         finally:
             self._busy = False
         self._run()

@@ -133,6 +133,16 @@ def _damaged(path: Path, cause: str) -> IdentityError:
 
 def _create(path: Path) -> NodeKey:
     key = NodeKey.generate()
+    save(path, key)
+    return key
+
+
+def save(path: Path, key: NodeKey) -> None:
+    """Write a key (mode 0600) and fsync it; a file that is there is replaced in one step.
+
+    Raises:
+        IdentityError: it can't be written.
+    """
     text = f"# {_HEADER}\nseed: {key.seed.hex()}\npublic: {key.public_key.hex()}\n"
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
@@ -153,4 +163,3 @@ def _create(path: Path) -> NodeKey:
             cause=str(error),
             hint="make the data directory writable, or choose another one with BUILDNET_HOME",
         ) from error
-    return key

@@ -212,6 +212,25 @@ class Links:
             connection, initiator.session, accepted.key, accepted.boot, address, relayed_by, True
         )
 
+    async def is_home(self, connection: Connection) -> bool:
+        """Tell whether a member of this cluster is at the other end; makes no link."""
+        offer = LinkOffer(None).encode()
+        initiator = Initiator(
+            self._key,
+            self._local.boot,
+            Purpose.MEMBER,
+            cluster_id=self._cluster_id,
+            extra=offer,
+        )
+        try:
+            await initiate(connection, initiator)
+        except HandshakeRefusedError as error:
+            # Only who knows the cluster id and this key's membership can say so.
+            return error.refusal in (LINKED_ALREADY, SELF)
+        except (HandshakeError, ConnectionClosed, TimeoutError):
+            return False
+        return True
+
     def may_dial(self) -> bool:
         """Tell whether dialling makes sense; not for a while after another process with this
         node's key was found to be the newer one."""

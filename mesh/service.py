@@ -2,34 +2,87 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from buildnet.mesh import invitation
+from buildnet.mesh.bulk_links import BulkHandler, BulkLinks
+from buildnet.mesh.changes import (
+    Admit,
+    ChangeBody,
+    Leave,
+    Revoke,
+    SetPriority,
+    SetRights,
+    rotate,
+)
+from buildnet.mesh.cluster import Cluster, Watch
 from buildnet.mesh.connection import Connection
-from buildnet.mesh.identity import NodeKey
+from buildnet.mesh.dialing import DEFAULT_PORTS, dial, websocket_urls
+from buildnet.mesh.discovery import Discovery
+from buildnet.mesh.errors import BuildNetError, NotFoundError, UsageError
+from buildnet.mesh.frames import FrameCipher
+from buildnet.mesh.health import Counters
+from buildnet.mesh.identity import NodeKey, save
+from buildnet.mesh.invitation import Token, new_token
+from buildnet.mesh.joining import Admission, Applicant
+from buildnet.mesh.links import close_quietly
 from buildnet.mesh.member_list import Rights, Role
+from buildnet.mesh.opening import (
+    MeshSettings,
+    open_cluster,
+    prepare_founding,
+    prepare_joining,
+)
+from buildnet.mesh.state import StateDirectory
+from buildnet.mesh.suggest import did_you_mean
 from buildnet.mesh.view import MeshView, RequestView
+from buildnet.mesh.viewing import view_of
+
+__all__ = [
+    "HeldRecord",
+    "InvitationView",
+    "Joined",
+    "MeshService",
+    "MeshSettings",
+    "Rights",
+    "Role",
+]
+
+MAX_INVITATION_S = 30 * 24 * 3600.0
+_PROMOTED_S = 5.0
+_TRY_AGAIN_LATER = 1013
+_log = logging.getLogger("buildnet.mesh")
 
 
-@dataclass(frozen=True, slots=True)
-class MeshSettings:
-    """How a node takes part.
+class NotAdminError(BuildNetError):
+    """Only an admin's node may do that."""
 
-    ``directory`` holds ``mesh.db`` and, at a founder, ``cluster.key``. ``addresses`` are the URLs
-    (``http://host:port``) under which others may reach this node; empty: nobody can dial it.
-    ``seeds`` are addresses that are tried again for ever. ``proxies``: dial through the proxies
-    that the environment names.
-    """
+    code = "NOT_ADMIN"
+    exit_code = 4
+    http_status = 403
 
-    directory: Path
-    name: str
-    role: Role = Role.WORKER
-    addresses: tuple[str, ...] = ()
-    seeds: tuple[str, ...] = ()
-    discovery: bool = False
-    proxies: bool = False
+
+class MembershipError(BuildNetError):
+    """Not possible for a node that is a member where it is."""
+
+    code = "MEMBERSHIP"
+    exit_code = 2
+    http_status = 409
+
+
+class PromotionError(BuildNetError):
+    """A node did not take the office over."""
+
+    code = "PROMOTION"
+    http_status = 409
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +110,7 @@ class Joined:
 @dataclass(frozen=True, slots=True)
 class HeldRecord:
     """A record as held here: its owner's version and words; ``received`` unix seconds, of this
-    node's clock."""
+    node's clock; 0.0: it was read from disk."""
 
     owner: bytes
     boot: int
@@ -66,45 +119,240 @@ class HeldRecord:
     received: float
 
 
+_Plan = Callable[[], Awaitable[None]]
+
+
 class MeshService:
     """One node's mesh. Make it with :meth:`open`; it works within :meth:`running`."""
 
+    def __init__(self, key: NodeKey, settings: MeshSettings) -> None:
+        self._key = key
+        self._settings = settings
+        self._state = StateDirectory(settings.directory)
+        self._counters = Counters()
+        self._version = 0
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._cluster: Cluster | None = None
+        self._accepting = False
+        self._turn = asyncio.Lock()
+        self._plan: asyncio.Future[_Plan | None] | None = None
+        self._ready = asyncio.Event()
+        self._discovery: Discovery | None = None
+        self._bulk = BulkLinks(proxies=settings.proxies)
+
     @classmethod
     async def open(cls, key: NodeKey, settings: MeshSettings) -> MeshService:
-        """Read the node's state; a node without one founds a cluster of its own."""
+        """Read the node's state; a node without one founds a cluster of its own.
+
+        Raises:
+            MeshStateError, IdentityError: the state can't be read or written.
+        """
+        service = cls(key, settings)
+        service._state.settle()
+        service._cluster = await service._open()
+        return service
+
+    async def _open(self) -> Cluster:
+        watch = Watch(self._counters, self._bump)
+        last_boot = 0 if self._cluster is None else self._cluster.local.boot
+        return await open_cluster(self._key, self._settings, self._state, watch, last_boot)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Take part until the context ends; every task of the mesh lives within."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._run())
+            await self._ready.wait()
+            try:
+                if self._settings.discovery and self._settings.addresses:
+                    self._discovery = Discovery(_port_of(self._settings.addresses[0]))
+                    async with self._discovery.running():
+                        yield
+                else:
+                    yield
+            finally:
+                self._discovery = None
+                async with self._turn:  # a change of clusters is completed first
+                    if self._plan is not None and not self._plan.done():
+                        self._plan.set_result(None)
+
+    async def _run(self) -> None:
+        while True:
+            cluster = self._now
+            self._plan = asyncio.get_running_loop().create_future()
+            async with cluster.running():
+                self._bulk.attach(cluster)
+                self._accepting = True
+                self._ready.set()
+                self._bump()
+                try:
+                    plan = await self._plan
+                finally:
+                    self._accepting = False
+                    self._ready.clear()
+            if plan is None:
+                return
+            await plan()
+            self._cluster = await self._open()
+
+    async def _change_clusters(self, plan: _Plan) -> None:
+        """End the present cluster, do what ``plan`` says with the files, begin the next one."""
+        failed: list[BuildNetError] = []
+
+        async def guarded() -> None:
+            try:
+                await plan()
+            except BuildNetError as error:
+                failed.append(error)
+            except OSError as error:
+                failed.append(BuildNetError("the mesh's files can't be moved", cause=str(error)))
+
+        if self._plan is None:
+            raise RuntimeError("the mesh does not run")
+        self._ready.clear()
+        self._plan.set_result(guarded)
+        await self._ready.wait()
+        if failed:
+            raise failed[0]
 
     @property
-    def key(self) -> bytes: ...
+    def _now(self) -> Cluster:
+        if self._cluster is None:
+            raise RuntimeError("the mesh was not opened")
+        return self._cluster
 
-    # connections (the node's routes)
+    @property
+    def key(self) -> bytes:
+        """This node's public key."""
+        return self._key.public_key
+
+    # --- connections (the node's routes) -------------------------------------------------------
+
     async def accept(self, connection: Connection) -> None:
-        """Serve one connection of the route /mesh until it ends; raises nothing but cancellation."""
+        """Serve one connection of the route /mesh until it ends, and close it."""
+        if not self._accepting:
+            await connection.close(_TRY_AGAIN_LATER, "not ready")
+            return
+        try:
+            await self._now.links.accept(connection)
+        except Exception:
+            _log.exception("a bug while serving %s", connection.remote)
+            self._now.note_bug(connection.remote)
+            await close_quietly(connection, "internal error")
 
     async def accept_bulk(self, connection: Connection) -> None:
         """The same for /bulk."""
+        if not self._accepting:
+            await connection.close(_TRY_AGAIN_LATER, "not ready")
+            return
+        try:
+            await self._bulk.accept(connection)
+        except Exception:
+            _log.exception("a bug while serving %s", connection.remote)
+            self._now.note_bug(connection.remote)
+        finally:
+            await close_quietly(connection, "over")
 
-    # looking
-    def view(self) -> MeshView: ...
+    def serve_bulk(self, handler: BulkHandler) -> None:
+        """Let ``handler`` serve the bulk connections that members open to this node."""
+        self._bulk.handler = handler
+
+    @asynccontextmanager
+    async def bulk(self, peer: bytes) -> AsyncIterator[tuple[Connection, FrameCipher]]:
+        """Open a bulk connection to a member, through a relay where it must be.
+
+        Raises:
+            BulkUnreachableError: none could be had.
+        """
+        async with self._bulk.open(peer) as opened:
+            yield opened
+
+    # --- looking -------------------------------------------------------------------------------
+
+    def view(self) -> MeshView:
+        """Return everything that this node knows of its cluster now."""
+        return view_of(self._now, self._counters.view())
+
     @property
     def version(self) -> int:
         """Grows with every change that :meth:`view` or :meth:`records` may show."""
+        return self._version
 
     async def changed(self, seen: int) -> int:
         """Return the version once it is another one than ``seen``."""
+        while self._version == seen:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+        return self._version
 
-    def records(self, topic: str) -> Mapping[bytes, HeldRecord]: ...
-    def requests(self) -> tuple[RequestView, ...]: ...
+    def _bump(self) -> None:
+        self._version += 1
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def records(self, topic: str) -> Mapping[bytes, HeldRecord]:
+        """Return the newest known record of each member that has one, by owner."""
+        offset = time.time() - time.monotonic()
+        return {
+            owner: HeldRecord(
+                owner,
+                held.record.boot,
+                held.record.version,
+                held.record.body,
+                held.received_at + offset if held.received_at else 0.0,
+            )
+            for (owner, named), held in self._now.machine.gossip.records.items()
+            if named == topic
+        }
+
+    def requests(self) -> tuple[RequestView, ...]:
+        """Return who waits to be let in, on any node, the oldest first."""
+        return self._now.desk.requests()
+
     def candidates(self) -> tuple[str, ...]:
-        """Addresses of nodes on the LAN (mDNS) that are no members."""
+        """Return addresses of nodes on the LAN (mDNS) that are no members."""
+        if self._discovery is None:
+            return ()
+        gossip = self._now.machine.gossip
+        known = {url for key in self._now.local.members.members for url in gossip.addresses(key)}
+        return tuple(url for url in self._discovery.candidates() if url not in known)
 
-    # telling
-    def advertise(self, topic: str, body: bytes) -> None: ...
+    def find(self, node: str) -> bytes:
+        """Return the key of the member with this name, or with an id that begins so.
 
-    # admission
+        Raises:
+            NotFoundError, UsageError: none or several answer to it.
+        """
+        members = self._now.local.members.members.values()
+        found = [one.key for one in members if node in (one.name, one.node_id)]
+        if not found and len(node) >= 2:
+            found = [one.key for one in members if one.node_id.startswith(node.lower())]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise UsageError(
+                f"several members are called {node!r}", hint="give the node id: buildnet node list"
+            )
+        raise NotFoundError(
+            f"there is no member {node!r}",
+            hint=did_you_mean(node, [one.name for one in members])
+            or "buildnet node list shows the members",
+        )
+
+    # --- telling -------------------------------------------------------------------------------
+
+    def advertise(self, topic: str, body: bytes) -> None:
+        """Publish this node's record of ``topic``; at most 48 KiB. The same again does nothing."""
+        if self._accepting:
+            self._now.advertise(topic, body)
+
+    # --- admission -----------------------------------------------------------------------------
+
     async def invite(
         self,
         *,
@@ -112,23 +360,277 @@ class MeshService:
         uses: int = 1,
         role: Role = Role.WORKER,
         rights: Rights = Rights.BUILDER,
-    ) -> InvitationView: ...
+    ) -> InvitationView:
+        """Make a token that lets in ``uses`` nodes within ``valid_s`` seconds.
+
+        Raises:
+            NotAdminError, BuildNetError: it could not be made.
+        """
+        self._check_admin("invite")
+        if not (0 < valid_s <= MAX_INVITATION_S and 1 <= uses <= 1000):
+            raise UsageError(
+                "an invitation is valid for up to 30 days and 1000 uses",
+                hint="choose less: buildnet node invite --valid 24h --uses 10",
+            )
+        token = new_token(
+            self._now.local.members.cluster_id,
+            secret=os.urandom(invitation.SECRET_BYTES),
+            expires=int(time.time() + valid_s),
+            addresses=self._settings.addresses[:8],
+        )
+        what = invitation.invite(token, uses=uses, role=role, rights=rights)
+        await self._now.change(what)
+        return InvitationView(token.text, token.id, float(token.expires), uses, role, rights)
+
     async def join(
         self,
         address: str,
         *,
         token: str | None = None,
         on_pending: Callable[[str], None] | None = None,
-    ) -> Joined: ...
-    async def approve(self, request: str, *, rights: Rights = Rights.BUILDER) -> RequestView: ...
-    async def reject(self, request: str) -> RequestView: ...
-    async def leave(self, *, force: bool = False) -> None: ...
+    ) -> Joined:
+        """Become a member of the cluster of the node at ``address``.
 
-    # administration; ``node`` is a name, a node id or the beginning of one
-    def find(self, node: str) -> bytes: ...
-    async def promote(self, node: str) -> None: ...
-    async def revoke(self, node: str, *, reason: str = "") -> None: ...
-    async def set_priority(self, node: str, priority: int) -> None: ...
-    async def set_rights(self, node: str, rights: Rights) -> None: ...
-    async def rotate_key(self, path: Path) -> NodeKey: ...
-    async def recover(self, voters: tuple[str, ...]) -> None: ...
+        Without ``token`` an admin there decides; ``on_pending`` is told what people compare.
+
+        Raises:
+            UsageError, UnreachableError, TokenError, JoinError, MembershipError: it did not come
+                about; this node stays what it was.
+        """
+        invited = None if token is None else Token.parse(token)
+        websocket_urls(address)  # a mistake in it is told before anything else
+        if self._turn.locked():
+            raise MembershipError(
+                "this node is joining or leaving a cluster right now",
+                hint="wait until that has ended: buildnet node status",
+            )
+        async with self._turn:
+            return await self._join(address, invited, on_pending)
+
+    async def _join(
+        self, address: str, token: Token | None, on_pending: Callable[[str], None] | None
+    ) -> Joined:
+        cluster = self._now
+        members = cluster.local.members
+        mine = members.is_member(self.key)
+        if mine and token is not None and token.belongs_to(members.cluster_id):
+            return self._already()
+        if token is not None:
+            token.check(now=time.time())
+        if mine and len(members.members) > 1:
+            if token is None and await cluster.leads_home(address):
+                return self._already()
+            raise MembershipError(
+                f"this node is a member of {members.cluster_name!r} with "
+                f"{len(members.members) - 1} others",
+                hint="leave it first: buildnet node leave",
+            )
+        connection = await dial(address, proxies=self._settings.proxies)
+        applicant = Applicant(
+            self._key,
+            cluster.local.boot,
+            self._settings.name,
+            self._settings.role,
+            cluster.local.clock.now,
+            token,
+            on_pending,
+        )
+        try:
+            admission = await applicant.join(connection)
+        finally:
+            await close_quietly(connection, "done")
+        if admission.members.cluster_id == members.cluster_id and mine:
+            return self._already()
+        await self._adopt(admission, address)
+        return Joined(
+            admission.members.cluster_id,
+            admission.members.cluster_name,
+            len(admission.members.members),
+            already=False,
+        )
+
+    def _already(self) -> Joined:
+        members = self._now.local.members
+        return Joined(members.cluster_id, members.cluster_name, len(members.members), already=True)
+
+    async def _adopt(self, admission: Admission, address: str) -> None:
+        old = self._now.local.members.cluster_id
+        await prepare_joining(admission.chain, address, self._key, self._state)
+
+        async def plan() -> None:
+            self._state.replace(old)
+            self._state.set_aside_cluster_key(old)
+
+        await self._change_clusters(plan)
+        _log.info("joined %s", admission.members.cluster_name)
+
+    async def approve(self, request: str, *, rights: Rights = Rights.BUILDER) -> RequestView:
+        """Let in who waits; ``request`` is the request's id, the node's id or its name.
+
+        Raises:
+            NotFoundError, NotAdminError, BuildNetError: it could not be done.
+        """
+        found = self._request(request)
+        self._check_admin("approve")
+        await self._now.change(Admit(found.key, found.name, found.role, rights.value))
+        return found
+
+    async def reject(self, request: str) -> RequestView:
+        """Send away who waits; see :meth:`approve`."""
+        found = self._request(request)
+        self._check_admin("reject")
+        self._now.desk.reject(found.id)
+        return found
+
+    def _request(self, request: str) -> RequestView:
+        waiting = self.requests()
+        found = [one for one in waiting if request in (one.id, one.node_id, one.name)]
+        if not found and len(request) >= 2:
+            found = [one for one in waiting if one.id.startswith(request.lower())]
+        if len(found) != 1:
+            what = "several requests answer to" if found else "nobody waits with"
+            raise NotFoundError(f"{what} {request!r}", hint="buildnet node requests lists them")
+        return found[0]
+
+    async def leave(self, *, force: bool = False) -> None:
+        """Leave the cluster for a new one of its own. ``force``: even if the others can't be told.
+
+        Raises:
+            MembershipError: this node is alone.
+            BuildNetError: the others did not confirm it; with ``force`` that does not matter.
+        """
+        async with self._turn:
+            cluster = self._now
+            members = cluster.local.members
+            if members.is_member(self.key):
+                if len(members.members) == 1:
+                    raise MembershipError(
+                        "this node is alone in its cluster", hint="there is nothing to leave"
+                    )
+                await cluster.resign()
+                try:
+                    await cluster.change(Leave())
+                except BuildNetError as error:
+                    if not force:
+                        error.hint = error.hint or "buildnet node leave --force leaves anyway"
+                        raise
+                    _log.warning("leaving although: %s", error.message)
+            await self._found_anew(members.cluster_id)
+
+    async def _found_anew(self, old: bytes) -> None:
+        async def plan() -> None:
+            self._state.set_aside_cluster_key(old)
+            await prepare_founding(self._key, self._settings, self._state)
+            self._state.replace(old)
+
+        await self._change_clusters(plan)
+
+    # --- administration ------------------------------------------------------------------------
+
+    async def promote(self, node: str) -> None:
+        """Hand the office of the coordinator over to a member.
+
+        Raises:
+            NotFoundError, PromotionError, BuildNetError: it did not take it.
+        """
+        key = self.find(node)
+        cluster = self._now
+        self._check_admin("promote")
+        cluster.driver.request(lambda now: cluster.machine.promote(key, now))
+
+        def taken() -> bool:
+            office = cluster.local.office
+            return office is not None and office.coordinator == key and office.quorum
+
+        if not await self._until(taken, _PROMOTED_S):
+            raise PromotionError(
+                f"{node} did not become coordinator within {_PROMOTED_S:g} s",
+                hint="see that it is an alive worker and a majority of voters is reachable: "
+                "buildnet pool health",
+            )
+
+    async def revoke(self, node: str, *, reason: str = "") -> None:
+        """Declare a member's key lost, for ever; effective at once where it is known."""
+        await self._administer("revoke", Revoke(self.find(node), reason))
+
+    async def set_priority(self, node: str, priority: int) -> None:
+        """Give a member a priority to coordinate; greater is sooner, -1000 to 1000, usually 0."""
+        try:
+            what = SetPriority.decode(SetPriority(self.find(node), priority).encode())
+        except BuildNetError as error:
+            if isinstance(error, NotFoundError):
+                raise
+            raise UsageError("a priority is a number from -1000 to 1000") from error
+        await self._administer("set a priority", what)
+
+    async def set_rights(self, node: str, rights: Rights) -> None:
+        """Change what a member's owner may do."""
+        await self._administer("set rights", SetRights(self.find(node), rights.value))
+
+    async def rotate_key(self, path: Path) -> NodeKey:
+        """Give this node a new key: the old one signs it, the members confirm it, ``path`` holds it
+        then. The node goes on under it."""
+        async with self._turn:
+            cluster = self._now
+            new = NodeKey.generate()
+            upcoming = path.with_name(f"{path.stem}-next{path.suffix}")
+            save(upcoming, new)
+            try:
+                await cluster.change(rotate(cluster.local.members.cluster_id, self.key, new))
+            except BuildNetError as error:
+                if cluster.local.members.current(self.key) != new.public_key:
+                    upcoming.unlink(missing_ok=True)
+                    raise
+                _log.warning("rotated although: %s", error.message)
+
+            async def plan() -> None:
+                await cluster.write_identity(self._state.facts, new.public_key)
+                upcoming.rename(path)
+                self._key = new
+
+            await self._change_clusters(plan)
+            return new
+
+    async def recover(self, voters: tuple[str, ...]) -> None:
+        """Reopen a cluster whose majority is gone for good: ``voters`` decide from now on.
+
+        Raises:
+            NotAdminError, BuildNetError: it may not be done here.
+        """
+        keys = tuple(sorted({self.find(voter) for voter in voters}))
+        if not keys:
+            raise UsageError("who shall vote?", hint="name the voters: --new-voters NODE,NODE")
+        cluster = self._now
+        author = self._state.recovery_key(cluster.local.members.genesis.cluster_key)
+        if author is None:
+            self._check_admin("recover")
+            author = self._key
+        await cluster.propose(cluster.sign(cluster.machine.log.recovery(keys), author))
+
+    async def _administer(self, action: str, what: ChangeBody) -> None:
+        self._check_admin(action)
+        await self._now.change(what)
+
+    def _check_admin(self, action: str) -> None:
+        members = self._now.local.members
+        if not members.is_admin(self.key):
+            admins = sorted(
+                one.name for one in members.members.values() if members.is_admin(one.key)
+            )
+            raise NotAdminError(
+                f"this node's owner may not {action}: its rights are not admin",
+                hint=f"do it on a node of an admin: {', '.join(admins[:5])}",
+            )
+
+    async def _until(self, holds: Callable[[], bool], timeout_s: float) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not holds():
+                    await self.changed(self._version)
+        except TimeoutError:
+            return holds()
+        return True
+
+
+def _port_of(url: str) -> int:
+    return urlsplit(url).port or DEFAULT_PORTS[0]

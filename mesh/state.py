@@ -39,15 +39,22 @@ class StateDirectory:
         for suffix in _SUFFIXES:
             _with(self.next_facts, suffix).unlink(missing_ok=True)
 
-    def replace(self, cluster_id: bytes) -> Path:
+    def replace(self, cluster_id: bytes) -> None:
         """Put :attr:`next_facts`, which is complete and closed, in the place of :attr:`facts`, the
-        closed file of the cluster ``cluster_id``; return where that is kept."""
+        closed file of the cluster ``cluster_id``."""
+        self._keep_facts(cluster_id)
+        self._promote()
+
+    def set_aside(self, cluster_id: bytes) -> None:
+        """Keep the closed state of a cluster under its name, and have none."""
+        self._keep_facts(cluster_id)
+        self.set_aside_cluster_key(cluster_id)
+
+    def _keep_facts(self, cluster_id: bytes) -> None:
         kept = self._free(f"mesh-{cluster_id.hex()[:16]}", ".db")
         for suffix in reversed(_SUFFIXES):
             if _with(self.facts, suffix).exists():
                 _with(self.facts, suffix).rename(_with(kept, suffix))
-        self._promote()
-        return kept
 
     def set_aside_cluster_key(self, cluster_id: bytes) -> None:
         """Keep the recovery key of a cluster that this node leaves."""
@@ -58,6 +65,13 @@ class StateDirectory:
     def new_cluster_key(self) -> NodeKey:
         """Make (or read, where a crash came in between) the key of a cluster to be founded."""
         return load_or_create(self.cluster_key)
+
+    def recovery_key(self, public_key: bytes) -> NodeKey | None:
+        """Return the present cluster's key, if it is here."""
+        if not self.cluster_key.exists():
+            return None
+        key = load_or_create(self.cluster_key)
+        return key if key.public_key == public_key else None
 
     def _promote(self) -> None:
         self.next_facts.rename(self.facts)
