@@ -47,7 +47,7 @@ so the two together let no change happen twice. Revocations are exempt: they hap
 MAX_AHEAD_S = 300
 """A change from further ahead of the sequencer's clock is not sequenced."""
 
-_NOBODY = b"\xff" * 32  # greater than any key, in the order of ballots
+NO_BALLOT: Ballot = (0, bytes(32))
 _A_SECOND = 1000 << 16  # of the hybrid clock
 
 
@@ -72,10 +72,10 @@ class MemberList:
     invitations: Mapping[bytes, Invitation] = field(default_factory=dict)
     hlc: int = 0
     """The newest entry's clock."""
-    ballot: Ballot = (0, b"")
+    ballot: Ballot = NO_BALLOT
     """In which the newest entry was first put into the chain."""
-    recovery: bytes = b""
-    """Hash of the entry that began the epoch."""
+    recovery: bytes = bytes(32)
+    """Hash of the entry that began the epoch; zeros where it is the first."""
     recent: Mapping[bytes, int] = field(default_factory=dict)
     """Ids of changes that were made lately, and their clocks."""
 
@@ -159,7 +159,7 @@ class MemberList:
             head=entry.hash,
             hlc=entry.hlc,
             # Nobody won a ballot to recover, so nobody goes on in it.
-            ballot=entry.ballot if after.epoch == self.epoch else (entry.term, _NOBODY),
+            ballot=entry.ballot if after.epoch == self.epoch else (entry.term, bytes(32)),
             recent={
                 **{
                     known: hlc
@@ -175,19 +175,19 @@ class MemberList:
             raise Refused("not the next entry")
         if entry.hlc < self.hlc:
             raise Refused("entry from the past")
-        if entry.ballot < self.ballot:
+        recovers = isinstance(entry.change.what, Recover)
+        if entry.term < self.ballot[0] or (entry.ballot < self.ballot and not recovers):
             raise Refused("old ballot")
+        if recovers and entry.term != self.ballot[0]:
+            raise Refused("recovery out of turn")
         if not self.is_member(entry.sequencer):
             raise Refused("sequencer no member")
         if signatures is None:
             return
         if not entry.is_signed(self.cluster_id, signatures):
             raise Refused("forged entry")
-        if isinstance(entry.change.what, Recover):
-            # It stands by its author's signature alone: there is no majority to ask.
-            needs_votes = False
-        else:
-            needs_votes = entry.ballot != self.ballot
+        # A recovery stands by its author's signature: there is no majority to ask.
+        needs_votes = not recovers and entry.ballot != self.ballot
         if not needs_votes:
             if entry.votes:
                 raise Refused("votes for nothing")
