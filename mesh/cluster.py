@@ -34,6 +34,7 @@ from buildnet.mesh.events import (
     LinkDown,
     MembersChanged,
     Note,
+    Office,
     OfficeChanged,
     Persist,
     Persisted,
@@ -121,6 +122,7 @@ class Cluster:
         self._tasks: set[asyncio.Task[None]] = set()
         self._dials = 0
         self._checked_at = 0.0
+        self._logged: tuple[bytes, int, bool] | None = None
         self._changes: dict[bytes, asyncio.Future[None]] = {}
         self._own_tokens: set[int] = set()
 
@@ -338,15 +340,22 @@ class Cluster:
             case RecordChanged(_, topic) if topic == REQUESTS_TOPIC:
                 self._later(self.desk.look)
             case OfficeChanged(office) if office is not None:
-                _log.info(
-                    "coordinator %s, term %d%s",
-                    office.coordinator.hex()[:16],
-                    office.counter,
-                    "" if office.quorum else ", provisional",
-                )
+                self._log_office(office)
             case _:
                 pass
         self._watch.changed()
+
+    def _log_office(self, office: Office) -> None:
+        """Say who coordinates, where that is news; whom it reaches changes more often."""
+        what = (office.coordinator, office.counter, office.quorum)
+        if what != self._logged:
+            self._logged = what
+            _log.info(
+                "coordinator %s, term %d%s",
+                office.coordinator.hex()[:16],
+                office.counter,
+                "" if office.quorum else ", provisional",
+            )
 
     def _later(self, call: Callable[[], None]) -> None:
         """Call something that may ask the machine, once it is done with what it does now."""

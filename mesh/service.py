@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -12,26 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from buildnet.mesh import invitation
+from buildnet.mesh.administration import Administration, InvitationView
 from buildnet.mesh.bulk_links import BulkHandler, BulkLinks
-from buildnet.mesh.changes import (
-    Admit,
-    ChangeBody,
-    Leave,
-    Revoke,
-    SetPriority,
-    SetRights,
-    rotate,
-)
+from buildnet.mesh.changes import Leave, rotate
 from buildnet.mesh.cluster import Cluster, Watch
 from buildnet.mesh.connection import Connection
 from buildnet.mesh.dialing import DEFAULT_PORTS, dial, websocket_urls
 from buildnet.mesh.discovery import Discovery
-from buildnet.mesh.errors import BuildNetError, NotFoundError, UsageError
+from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.frames import FrameCipher
 from buildnet.mesh.health import Counters
 from buildnet.mesh.identity import NodeKey, save
-from buildnet.mesh.invitation import Token, new_token
+from buildnet.mesh.invitation import Token
 from buildnet.mesh.joining import Admission, Applicant
 from buildnet.mesh.links import close_quietly
 from buildnet.mesh.member_list import Rights, Role
@@ -42,8 +33,7 @@ from buildnet.mesh.opening import (
     prepare_joining,
 )
 from buildnet.mesh.state import StateDirectory
-from buildnet.mesh.suggest import did_you_mean
-from buildnet.mesh.view import MeshView, RequestView
+from buildnet.mesh.view import MeshView
 from buildnet.mesh.viewing import view_of
 
 __all__ = [
@@ -62,39 +52,12 @@ _TRY_AGAIN_LATER = 1013
 _log = logging.getLogger("buildnet.mesh")
 
 
-class NotAdminError(BuildNetError):
-    """Only an admin's node may do that."""
-
-    code = "NOT_ADMIN"
-    exit_code = 4
-    http_status = 403
-
-
 class MembershipError(BuildNetError):
     """Not possible for a node that is a member where it is."""
 
     code = "MEMBERSHIP"
     exit_code = 2
     http_status = 409
-
-
-class PromotionError(BuildNetError):
-    """A node did not take the office over."""
-
-    code = "PROMOTION"
-    http_status = 409
-
-
-@dataclass(frozen=True, slots=True)
-class InvitationView:
-    """An invitation that was made: give ``token`` to who shall join. ``expires`` unix seconds."""
-
-    token: str
-    id: str
-    expires: float
-    uses: int
-    role: Role
-    rights: Rights
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +85,7 @@ class HeldRecord:
 _Plan = Callable[[], Awaitable[None]]
 
 
-class MeshService:
+class MeshService(Administration):
     """One node's mesh. Make it with :meth:`open`; it works within :meth:`running`."""
 
     def __init__(self, key: NodeKey, settings: MeshSettings) -> None:
@@ -178,7 +141,7 @@ class MeshService:
 
     async def _run(self) -> None:
         while True:
-            cluster = self._now
+            cluster = self.cluster
             self._plan = asyncio.get_running_loop().create_future()
             async with cluster.running():
                 self._bulk.attach(cluster)
@@ -216,7 +179,8 @@ class MeshService:
             raise failed[0]
 
     @property
-    def _now(self) -> Cluster:
+    def cluster(self) -> Cluster:
+        """The cluster that this node takes part in now."""
         if self._cluster is None:
             raise RuntimeError("the mesh was not opened")
         return self._cluster
@@ -234,10 +198,10 @@ class MeshService:
             await connection.close(_TRY_AGAIN_LATER, "not ready")
             return
         try:
-            await self._now.links.accept(connection)
+            await self.cluster.links.accept(connection)
         except Exception:
             _log.exception("a bug while serving %s", connection.remote)
-            self._now.note_bug(connection.remote)
+            self.cluster.note_bug(connection.remote)
             await close_quietly(connection, "internal error")
 
     async def accept_bulk(self, connection: Connection) -> None:
@@ -249,7 +213,7 @@ class MeshService:
             await self._bulk.accept(connection)
         except Exception:
             _log.exception("a bug while serving %s", connection.remote)
-            self._now.note_bug(connection.remote)
+            self.cluster.note_bug(connection.remote)
         finally:
             await close_quietly(connection, "over")
 
@@ -271,7 +235,7 @@ class MeshService:
 
     def view(self) -> MeshView:
         """Return everything that this node knows of its cluster now."""
-        return view_of(self._now, self._counters.view())
+        return view_of(self.cluster, self._counters.view())
 
     @property
     def version(self) -> int:
@@ -306,81 +270,26 @@ class MeshService:
                 held.record.body,
                 held.received_at + offset if held.received_at else 0.0,
             )
-            for (owner, named), held in self._now.machine.gossip.records.items()
+            for (owner, named), held in self.cluster.machine.gossip.records.items()
             if named == topic
         }
-
-    def requests(self) -> tuple[RequestView, ...]:
-        """Return who waits to be let in, on any node, the oldest first."""
-        return self._now.desk.requests()
 
     def candidates(self) -> tuple[str, ...]:
         """Return addresses of nodes on the LAN (mDNS) that are no members."""
         if self._discovery is None:
             return ()
-        gossip = self._now.machine.gossip
-        known = {url for key in self._now.local.members.members for url in gossip.addresses(key)}
+        gossip = self.cluster.machine.gossip
+        known = {url for key in self.cluster.local.members.members for url in gossip.addresses(key)}
         return tuple(url for url in self._discovery.candidates() if url not in known)
-
-    def find(self, node: str) -> bytes:
-        """Return the key of the member with this name, or with an id that begins so.
-
-        Raises:
-            NotFoundError, UsageError: none or several answer to it.
-        """
-        members = self._now.local.members.members.values()
-        found = [one.key for one in members if node in (one.name, one.node_id)]
-        if not found and len(node) >= 2:
-            found = [one.key for one in members if one.node_id.startswith(node.lower())]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise UsageError(
-                f"several members are called {node!r}", hint="give the node id: buildnet node list"
-            )
-        raise NotFoundError(
-            f"there is no member {node!r}",
-            hint=did_you_mean(node, [one.name for one in members])
-            or "buildnet node list shows the members",
-        )
 
     # --- telling -------------------------------------------------------------------------------
 
     def advertise(self, topic: str, body: bytes) -> None:
         """Publish this node's record of ``topic``; at most 48 KiB. The same again does nothing."""
         if self._accepting:
-            self._now.advertise(topic, body)
+            self.cluster.advertise(topic, body)
 
     # --- admission -----------------------------------------------------------------------------
-
-    async def invite(
-        self,
-        *,
-        valid_s: float = 3600,
-        uses: int = 1,
-        role: Role = Role.WORKER,
-        rights: Rights = Rights.BUILDER,
-    ) -> InvitationView:
-        """Make a token that lets in ``uses`` nodes within ``valid_s`` seconds.
-
-        Raises:
-            NotAdminError, BuildNetError: it could not be made.
-        """
-        self._check_admin("invite")
-        if not (0 < valid_s <= MAX_INVITATION_S and 1 <= uses <= 1000):
-            raise UsageError(
-                "an invitation is valid for up to 30 days and 1000 uses",
-                hint="choose less: buildnet node invite --valid 24h --uses 10",
-            )
-        token = new_token(
-            self._now.local.members.cluster_id,
-            secret=os.urandom(invitation.SECRET_BYTES),
-            expires=int(time.time() + valid_s),
-            addresses=self._settings.addresses[:8],
-        )
-        what = invitation.invite(token, uses=uses, role=role, rights=rights)
-        await self._now.change(what)
-        return InvitationView(token.text, token.id, float(token.expires), uses, role, rights)
 
     async def join(
         self,
@@ -410,7 +319,7 @@ class MeshService:
     async def _join(
         self, address: str, token: Token | None, on_pending: Callable[[str], None] | None
     ) -> Joined:
-        cluster = self._now
+        cluster = self.cluster
         members = cluster.local.members
         mine = members.is_member(self.key)
         if mine and token is not None and token.belongs_to(members.cluster_id):
@@ -450,11 +359,11 @@ class MeshService:
         )
 
     def _already(self) -> Joined:
-        members = self._now.local.members
+        members = self.cluster.local.members
         return Joined(members.cluster_id, members.cluster_name, len(members.members), already=True)
 
     async def _adopt(self, admission: Admission, address: str) -> None:
-        old = self._now.local.members.cluster_id
+        old = self.cluster.local.members.cluster_id
         await prepare_joining(admission.chain, address, self._key, self._state)
 
         async def plan() -> None:
@@ -464,34 +373,6 @@ class MeshService:
         await self._change_clusters(plan)
         _log.info("joined %s", admission.members.cluster_name)
 
-    async def approve(self, request: str, *, rights: Rights = Rights.BUILDER) -> RequestView:
-        """Let in who waits; ``request`` is the request's id, the node's id or its name.
-
-        Raises:
-            NotFoundError, NotAdminError, BuildNetError: it could not be done.
-        """
-        found = self._request(request)
-        self._check_admin("approve")
-        await self._now.change(Admit(found.key, found.name, found.role, rights.value))
-        return found
-
-    async def reject(self, request: str) -> RequestView:
-        """Send away who waits; see :meth:`approve`."""
-        found = self._request(request)
-        self._check_admin("reject")
-        self._now.desk.reject(found.id)
-        return found
-
-    def _request(self, request: str) -> RequestView:
-        waiting = self.requests()
-        found = [one for one in waiting if request in (one.id, one.node_id, one.name)]
-        if not found and len(request) >= 2:
-            found = [one for one in waiting if one.id.startswith(request.lower())]
-        if len(found) != 1:
-            what = "several requests answer to" if found else "nobody waits with"
-            raise NotFoundError(f"{what} {request!r}", hint="buildnet node requests lists them")
-        return found[0]
-
     async def leave(self, *, force: bool = False) -> None:
         """Leave the cluster for a new one of its own. ``force``: even if the others can't be told.
 
@@ -500,7 +381,7 @@ class MeshService:
             BuildNetError: the others did not confirm it; with ``force`` that does not matter.
         """
         async with self._turn:
-            cluster = self._now
+            cluster = self.cluster
             members = cluster.local.members
             if members.is_member(self.key):
                 if len(members.members) == 1:
@@ -525,53 +406,13 @@ class MeshService:
 
         await self._change_clusters(plan)
 
-    # --- administration ------------------------------------------------------------------------
-
-    async def promote(self, node: str) -> None:
-        """Hand the office of the coordinator over to a member.
-
-        Raises:
-            NotFoundError, PromotionError, BuildNetError: it did not take it.
-        """
-        key = self.find(node)
-        cluster = self._now
-        self._check_admin("promote")
-        cluster.driver.request(lambda now: cluster.machine.promote(key, now))
-
-        def taken() -> bool:
-            office = cluster.local.office
-            return office is not None and office.coordinator == key and office.quorum
-
-        if not await self._until(taken, _PROMOTED_S):
-            raise PromotionError(
-                f"{node} did not become coordinator within {_PROMOTED_S:g} s",
-                hint="see that it is an alive worker and a majority of voters is reachable: "
-                "buildnet pool health",
-            )
-
-    async def revoke(self, node: str, *, reason: str = "") -> None:
-        """Declare a member's key lost, for ever; effective at once where it is known."""
-        await self._administer("revoke", Revoke(self.find(node), reason))
-
-    async def set_priority(self, node: str, priority: int) -> None:
-        """Give a member a priority to coordinate; greater is sooner, -1000 to 1000, usually 0."""
-        try:
-            what = SetPriority.decode(SetPriority(self.find(node), priority).encode())
-        except BuildNetError as error:
-            if isinstance(error, NotFoundError):
-                raise
-            raise UsageError("a priority is a number from -1000 to 1000") from error
-        await self._administer("set a priority", what)
-
-    async def set_rights(self, node: str, rights: Rights) -> None:
-        """Change what a member's owner may do."""
-        await self._administer("set rights", SetRights(self.find(node), rights.value))
+    # --- identity -------------------------------------------------------------------------------
 
     async def rotate_key(self, path: Path) -> NodeKey:
         """Give this node a new key: the old one signs it, the members confirm it, ``path`` holds it
         then. The node goes on under it."""
         async with self._turn:
-            cluster = self._now
+            cluster = self.cluster
             new = NodeKey.generate()
             upcoming = path.with_name(f"{path.stem}-next{path.suffix}")
             save(upcoming, new)
@@ -590,46 +431,6 @@ class MeshService:
 
             await self._change_clusters(plan)
             return new
-
-    async def recover(self, voters: tuple[str, ...]) -> None:
-        """Reopen a cluster whose majority is gone for good: ``voters`` decide from now on.
-
-        Raises:
-            NotAdminError, BuildNetError: it may not be done here.
-        """
-        keys = tuple(sorted({self.find(voter) for voter in voters}))
-        if not keys:
-            raise UsageError("who shall vote?", hint="name the voters: --new-voters NODE,NODE")
-        cluster = self._now
-        author = self._state.recovery_key(cluster.local.members.genesis.cluster_key)
-        if author is None:
-            self._check_admin("recover")
-            author = self._key
-        await cluster.propose(cluster.sign(cluster.machine.log.recovery(keys), author))
-
-    async def _administer(self, action: str, what: ChangeBody) -> None:
-        self._check_admin(action)
-        await self._now.change(what)
-
-    def _check_admin(self, action: str) -> None:
-        members = self._now.local.members
-        if not members.is_admin(self.key):
-            admins = sorted(
-                one.name for one in members.members.values() if members.is_admin(one.key)
-            )
-            raise NotAdminError(
-                f"this node's owner may not {action}: its rights are not admin",
-                hint=f"do it on a node of an admin: {', '.join(admins[:5])}",
-            )
-
-    async def _until(self, holds: Callable[[], bool], timeout_s: float) -> bool:
-        try:
-            async with asyncio.timeout(timeout_s):
-                while not holds():
-                    await self.changed(self._version)
-        except TimeoutError:
-            return holds()
-        return True
 
 
 def _port_of(url: str) -> int:
