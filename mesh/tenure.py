@@ -181,7 +181,8 @@ class Tenure:
             self._must_announce = True
         if self._must_announce:
             effects += self._announce(now)
-        if self.office.quorum and (successor := self._handover.observe(reached, now)) is not None:
+        steady = reached if self.office.quorum else ()
+        if (successor := self._handover.observe(steady, now)) is not None:
             effects.append(Send(successor, self._handover.sign(self.office.counter, successor)))
         return effects
 
