@@ -74,8 +74,9 @@ def test_pings_are_answered_to_who_reads_the_answers() -> None:
         await (await websocket.ping())
         websocket.transport.pause_reading()
         ping = Frame(Opcode.PING, bytes(125)).serialize(mask=True) * 1000
-        while not websocket.transport.is_closing():  # by the reset that answers it
+        for _ in range(400):  # more than what both ends' kernels keep
             websocket.transport.write(ping)
             await asyncio.sleep(0)
+        assert websocket.transport.is_closing()  # by the reset that answers it
 
     run(scenario)
