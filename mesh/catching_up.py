@@ -99,19 +99,20 @@ class CatchingUp:
         chain, proof = self._chain, said.proof
         staged = self._staged
         self._staged = None
-        start, entries, lists = said.previous, said.entries, ()
+        start, entries = said.previous, said.entries
+        held: tuple[Entry, ...] = ()
+        lists: tuple[MemberList, ...] = ()
         if (
             staged is not None
             and staged.sender == sender
             and staged.lists[-1].head == said.previous_head
         ):
-            start, entries, lists = staged.start, said.entries, staged.lists
+            start, held, lists = staged.start, staged.entries, staged.lists
             tip = lists[-1]
-            held = staged.entries
         elif chain.holds(said.previous, said.previous_head):
             same = chain.same(start, entries)
             start, entries = start + same, entries[same:]
-            tip, held = chain.at(start), ()
+            tip = chain.at(start)
         else:
             return self._ask()
         if not entries and proof.version <= chain.committed.version:
