@@ -21,6 +21,7 @@ from buildnet.mesh.events import (
     LinkUp,
     OfficeChanged,
     Raise,
+    Stalled,
     StatusChanged,
 )
 from buildnet.mesh.gossip import Gossip
@@ -90,9 +91,15 @@ class Machine:
         """Take an event from outside.
 
         What is due comes first: a coordinator that was frozen must notice it before it says a word
-        in its old term.
+        in its old term. That the node was frozen comes before even that: what fell due in that time
+        is judged by it.
         """
-        effects = self.tick(now) if self.deadline <= now else []
+        effects: list[Effect] = []
+        if isinstance(event, Stalled):
+            self._spread([event], now, effects)
+            return effects + self.tick(now)
+        if self.deadline <= now:
+            effects += self.tick(now)
         self._spread([event], now, effects)
         return effects
 
