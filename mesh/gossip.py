@@ -32,7 +32,10 @@ from buildnet.mesh.events import (
 )
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.gossip import (
-    MAX_MARKS,
+    MAX_OWNERS,
+    MAX_RECORDS,
+    MAX_TOPICS,
+    MAX_WANTED,
     Ask,
     Digest,
     OwnerMarks,
@@ -138,7 +141,9 @@ class Gossip:
                 return []
             version = mine.version + 1
         if not self._book.has_room_for(me, topic):
-            raise ValueError(f"a node advertises 12 topics at most; {topic!r} is one too many")
+            raise ValueError(
+                f"a node advertises {MAX_TOPICS} topics at most; {topic!r} is one too many"
+            )
         return self._keep(sign_record(self._local, topic, version, body), me, now)
 
     def handle(self, event: Event, now: float) -> list[Effect]:
@@ -312,8 +317,8 @@ class Gossip:
                 if is_wanted and self._may_ask(sender, (*key, mark.age_order), now):
                     wanted.append(Wanted(*key))
         effects: list[Effect] = [
-            Send(sender, Ask(tuple(wanted[start : start + MAX_MARKS])))
-            for start in range(0, len(wanted), MAX_MARKS)
+            Send(sender, Ask(tuple(wanted[start : start + MAX_WANTED])))
+            for start in range(0, len(wanted), MAX_WANTED)
         ]
         if digest.complete:
             nothing = (-1, -1, b"")
@@ -362,7 +367,7 @@ def _in_messages(records: Sequence[Record]) -> list[Records]:
     part: list[Record] = []
     size = 0
     for record in records:
-        if part and (size + record.size_bytes > MESSAGE_BYTES or len(part) == 256):
+        if part and (size + record.size_bytes > MESSAGE_BYTES or len(part) == MAX_RECORDS):
             messages.append(Records(tuple(part)))
             part, size = [], 0
         part.append(record)
@@ -388,7 +393,7 @@ def _in_parts(owners: Sequence[OwnerMarks]) -> list[list[OwnerMarks]]:
     size = MESSAGE_BYTES
     for of_owner in owners:
         needs = 40 + sum(len(mark.topic.encode()) + 32 for mark in of_owner.marks)
-        if size + needs > MESSAGE_BYTES:
+        if size + needs > MESSAGE_BYTES or len(parts[-1]) == MAX_OWNERS:
             parts.append([])
             size = 0
         parts[-1].append(of_owner)

@@ -10,7 +10,11 @@ from buildnet.mesh.records import Record, Topic
 from buildnet.mesh.wire import Counter, Key, Limit, ShortHash, Wire
 
 MAX_TOPICS = 12
-MAX_MARKS = 1024
+MAX_OWNERS = 128
+"""In one digest: reading it takes a few milliseconds at most."""
+MAX_WANTED = 512
+MAX_RECORDS = 64
+"""In one message: checking their signatures takes a few milliseconds at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ class Digest(Message):
     complete: bool
     first: Key
     last: Key
-    owners: Annotated[tuple[OwnerMarks, ...], Limit(0, MAX_MARKS)]
+    owners: Annotated[tuple[OwnerMarks, ...], Limit(0, MAX_OWNERS)]
 
 
 @message(
@@ -87,7 +91,7 @@ class Digest(Message):
 class Ask(Message):
     """Please send me these."""
 
-    wanted: Annotated[tuple[Wanted, ...], Limit(1, MAX_MARKS)]
+    wanted: Annotated[tuple[Wanted, ...], Limit(1, MAX_WANTED)]
 
 
 @message(
@@ -101,4 +105,4 @@ class Ask(Message):
 class Records(Message):
     """Records, each signed by its owner; below 60 KiB together."""
 
-    records: Annotated[tuple[Record, ...], Limit(1, 256)]
+    records: Annotated[tuple[Record, ...], Limit(1, MAX_RECORDS)]

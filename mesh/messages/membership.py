@@ -12,7 +12,7 @@ from buildnet.mesh.messages.kinds import Message, Priority, message
 from buildnet.mesh.wire import Counter, Limit, ShortHash, Wire
 
 MAX_PIGGYBACK = 12
-MAX_NEWS = 1024
+MAX_NEWS = 512
 
 NodeId = ShortHash  # the first 8 bytes of a node's key: unique within a cluster
 

@@ -26,7 +26,10 @@ from buildnet.mesh.events import (
 from buildnet.mesh.gossip import ASK_AGAIN_S, MAX_EARLY, ROUND_S, Gossip
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.gossip import (
+    MAX_OWNERS,
+    MAX_RECORDS,
     MAX_TOPICS,
+    MAX_WANTED,
     Ask,
     Digest,
     Mark,
@@ -44,6 +47,7 @@ from buildnet.mesh.records import (
     sign_record,
 )
 from buildnet.mesh.ring import fingers, next_on_ring
+from buildnet.mesh.wire import WireError
 from testbed.core_network import CoreNetwork, keys_of, local_of, member_list
 
 KEYS = keys_of(5)
@@ -335,6 +339,23 @@ def test_a_large_digest_is_cut_into_ranges_that_cover_everybody() -> None:
     for one, following in itertools.pairwise(whole):
         assert int.from_bytes(following.first) == int.from_bytes(one.last) + 1
     assert gossip.handle(Received(ANN, Summary(bytes(8))), 1.1) == []  # not again so soon
+
+
+def test_messages_beyond_their_bounds_are_no_messages() -> None:
+    record = record_of(ANN, "load")
+    mark = Mark("load", 1, 1, bytes(8))
+    for message in (
+        Records((record,) * (MAX_RECORDS + 1)),
+        Records(()),
+        Records((replace(record, body=bytes(MAX_BODY_BYTES + 1)),)),
+        Records((replace(record, topic="t" * 33),)),
+        Digest(True, *EVERYBODY, (OwnerMarks(ANN, ()),) * (MAX_OWNERS + 1)),
+        Digest(True, *EVERYBODY, (OwnerMarks(ANN, (mark,) * (MAX_TOPICS + 1)),)),
+        Ask((Wanted(ANN, "load"),) * (MAX_WANTED + 1)),
+        Summary(bytes(9)),
+    ):
+        with pytest.raises(WireError):
+            type(message).decode(message.encode())
 
 
 # --- many nodes ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -26,6 +27,7 @@ from buildnet.mesh.events import (
 from buildnet.mesh.local import Local
 from buildnet.mesh.membership import Membership
 from buildnet.mesh.messages.membership import (
+    MAX_NEWS,
     MAX_PIGGYBACK,
     Ack,
     Ping,
@@ -35,6 +37,7 @@ from buildnet.mesh.messages.membership import (
     StatusUpdate,
 )
 from buildnet.mesh.ring import fingers
+from buildnet.mesh.wire import WireError
 from testbed.core_network import CoreNetwork, keys_of, local_of, member_list
 
 KEYS = keys_of(6)
@@ -269,6 +272,32 @@ def test_hearsay_about_others_follows_swims_order() -> None:
     assert hear(accuse(COY, DAN, Status.DEAD, plus=1)) is Status.DEAD
     assert hear(accuse(COY, DAN, Status.SUSPECT, plus=1)) is Status.DEAD
     assert hear(StatusUpdate(COY[:8], INCARNATION + 2, 0)) is Status.ALIVE
+
+
+def test_who_was_suspected_and_talks_again_is_told_so_that_it_refutes() -> None:
+    local, core = one_node(ANN, BEN)
+    del local.links[ANN]
+    give(local, core, LinkDown(ANN), 101.0)
+    give(local, core, DialFailed(ANN, "x", "refused", refused=True), 101.0)
+    assert local.status[ANN] is Status.SUSPECT
+    local.links[ANN] = LinkState(False, 101.2)
+    effects = give(local, core, LinkUp(ANN, False), 101.2)
+    assert changes(effects) == [StatusChanged(ANN, Status.ALIVE)]
+    assert Send(ANN, StatusNews((accuse(ANN, ME),), False)) in effects
+
+
+def test_messages_beyond_their_bounds_are_no_messages() -> None:
+    update = accuse(ANN, BEN)
+    for message in (
+        Ping(1, 1, (update,) * (MAX_PIGGYBACK + 1)),
+        StatusNews((update,) * (MAX_NEWS + 1), True),
+        StatusNews((replace(update, status=3),), False),
+        StatusNews((replace(update, node=ANN),), False),
+        Ack(-1, 1, ()),
+        PingRequest(1, ANN),
+    ):
+        with pytest.raises(WireError):
+            type(message).decode(message.encode())
 
 
 def test_nonsense_is_ignored_or_noted() -> None:
