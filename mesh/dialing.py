@@ -21,6 +21,10 @@ MAX_BULK_BYTES = 256 * 1024 + 1024
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 _UNSUPPORTED_DATA = 1003
 _CLOSE_TIMEOUT_S = 1.0
+# Of a process that is killed the kernel closes the links some milliseconds before the port: it
+# still accepts, and hangs up. Asked again it refuses, which tells a crash from a cut.
+_HANG_UPS = 3
+_AFTER_HANG_UP_S = 0.02
 
 
 class UnreachableError(BuildNetError):
@@ -141,9 +145,19 @@ async def dial(
 
 
 async def _open(url: str, proxies: bool, max_bytes: int) -> WebSocketConnection:
+    for _ in range(_HANG_UPS):
+        websocket = await _connect(url, proxies, max_bytes)
+        if websocket is not None:
+            return WebSocketConnection(websocket, urlsplit(url).netloc)
+        await asyncio.sleep(_AFTER_HANG_UP_S)
+    raise _unreachable(url, "who answers hangs up at once")
+
+
+async def _connect(url: str, proxies: bool, max_bytes: int) -> WebSocket | None:
+    """Return the WebSocket; None: the other side accepted, and hung up without a word."""
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            websocket = await connect(
+            return await connect(
                 url,
                 compression=None,
                 max_size=max_bytes,
@@ -156,11 +170,14 @@ async def _open(url: str, proxies: bool, max_bytes: int) -> WebSocketConnection:
             )
     except TimeoutError as error:
         raise _unreachable(url, f"no answer within {CONNECT_TIMEOUT_S:g} s") from error
+    except ConnectionResetError:
+        return None
     except OSError as error:
         raise _unreachable(url, error.strerror or str(error), refused=_refused(error)) from error
     except (InvalidHandshake, InvalidURI, WebSocketClosed, EOFError, ValueError) as error:
+        if isinstance(error.__cause__, EOFError | ConnectionResetError):
+            return None
         raise _unreachable(url, f"what answers is no node of BuildNet ({error})") from error
-    return WebSocketConnection(websocket, urlsplit(url).netloc)
 
 
 def _unreachable(url: str, why: str, *, refused: bool = False) -> UnreachableError:
