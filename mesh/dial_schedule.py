@@ -11,6 +11,8 @@ LONGEST_BACKOFF_S = 30.0
 LEAST_S = 0.05
 STABLE_S = 10.0
 """A link that stood for so long makes earlier failures forgotten."""
+REDIALLED_S = 1.0
+"""A link that stood for so long is tried again at once: the answer tells a crash from a cut."""
 ANSWER_S = 60.0
 """Without word of a dial for so long, it counts as failed."""
 
@@ -65,10 +67,9 @@ class Way:
 
     def link_down(self, now: float, wait: float, lots: random.Random) -> None:
         """The link ended: try again after ``wait``, later if links don't last."""
-        if self.up_at is not None and now - self.up_at >= STABLE_S:
-            self.failures = 0
-        else:
-            self.failures += 1
+        stood_s = 0.0 if self.up_at is None else now - self.up_at
+        self.failures = 0 if stood_s >= STABLE_S else self.failures + 1
         self.up_at = None
         self.address = 0
-        self.due = now + max(wait, backoff_s(self.failures, lots) if self.failures > 1 else 0.0)
+        holds_back = self.failures > 1 and stood_s < REDIALLED_S
+        self.due = now + max(wait, backoff_s(self.failures, lots) if holds_back else 0.0)
