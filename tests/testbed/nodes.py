@@ -253,15 +253,19 @@ class Cluster:
             node.kill()
 
     def settle(self, patience_s: float = 60.0) -> Office:
-        """Wait until all agree on a coordinator with a majority and all see each other alive."""
-        office, _ = agreement(self.members, of_quorum, patience_s)
+        """Wait until all agree on a coordinator with a majority, all see each other alive, and as
+        many vote as should."""
+        size = len(self.members)
+        wanted = (size, voters_of(size), voters_of(size))
         deadline = time.monotonic() + patience_s
         for node in self.members:
-            while (online := alive(node)) != len(self.members):
+            while (seen := alive_and_voting(node)) != wanted:
                 if time.monotonic() > deadline:
-                    raise NodeError(f"{node.name} sees {online} of {len(self.members)} alive")
+                    raise NodeError(
+                        f"{node.name} sees {seen}, not {wanted} alive, voters, voters reachable"
+                    )
                 time.sleep(0.05)
-        return office
+        return agreement(self.members, of_quorum, patience_s)[0]
 
     def coordinator(self, office: Office) -> Node:
         """Return the member that coordinates."""
@@ -281,6 +285,19 @@ def join(node: Node, member: Node, token: str) -> None:
 def alive(node: Node) -> int:
     """Return how many nodes ``node`` sees alive, itself included."""
     return sum(bool(other["reachable"]) for other in health(node)["nodes"])
+
+
+def alive_and_voting(node: Node) -> tuple[int, int, int]:
+    """Return how many nodes ``node`` sees alive, how many vote, how many of those it reaches."""
+    told = health(node)
+    quorum = told["quorum"]
+    online = sum(bool(other["reachable"]) for other in told["nodes"])
+    return online, quorum["voters"], quorum["voters_reachable"]
+
+
+def voters_of(workers: int) -> int:
+    """Return how many of ``workers`` nodes vote: an odd number, seven at most."""
+    return min(7, workers - 1 + workers % 2)
 
 
 def health(node: Node) -> dict[str, Any]:
