@@ -10,6 +10,7 @@ does.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -104,8 +105,8 @@ class BlobSink(Protocol):
     def offset(self) -> int:
         """How many bytes of it are there, written and hashed."""
 
-    def write(self, data: memoryview) -> None:
-        """Append the next bytes.
+    def write(self, pieces: Sequence[memoryview]) -> None:
+        """Append the next bytes, a few chunks at once.
 
         Raises:
             OSError: they can't be written.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from blake3 import blake3
 
 from buildnet.mesh.bulk import WrongBytesError
 from buildnet.mesh.digest import Digest
-
-_REHASH_BYTES = 1 << 20
 
 
 class FileSink:
@@ -22,29 +21,6 @@ class FileSink:
         self._digest = digest
         self._restart()
 
-    @classmethod
-    def resume(cls, descriptor: int, digest: Digest) -> FileSink:
-        """Go on behind what an earlier process left in the file, which is read and hashed."""
-        size_bytes = os.fstat(descriptor).st_size
-        hasher = blake3()
-        offset = 0
-        while offset < size_bytes <= digest.size_bytes:
-            data = os.pread(descriptor, _REHASH_BYTES, offset)
-            if not data:
-                break
-            hasher.update(data)
-            offset += len(data)
-        if offset != size_bytes:
-            return cls(descriptor, digest)
-        sink = cls.__new__(cls)
-        sink._descriptor, sink._digest, sink._hasher, sink._offset = (
-            descriptor,
-            digest,
-            hasher,
-            offset,
-        )
-        return sink
-
     @property
     def digest(self) -> Digest:
         """What is to be fetched."""
@@ -55,14 +31,12 @@ class FileSink:
         """How many bytes of it are there, written and hashed."""
         return self._offset
 
-    def write(self, data: memoryview) -> None:
-        """Append the next bytes."""
-        at, left = self._offset, data
-        while left:
-            written = os.pwrite(self._descriptor, left, at)
-            at, left = at + written, left[written:]
-        self._hasher.update(data)
-        self._offset += len(data)
+    def write(self, pieces: Sequence[memoryview]) -> None:
+        """Append the next bytes, a few chunks at once."""
+        _write_all(self._descriptor, pieces, self._offset)
+        for piece in pieces:
+            self._hasher.update(piece)
+            self._offset += len(piece)
 
     def finish(self) -> None:
         """All bytes are there; check them.
@@ -99,3 +73,11 @@ class FileReader:
     def close(self) -> None:
         """Let go of it."""
         os.close(self._descriptor)
+
+
+def _write_all(descriptor: int, pieces: Sequence[memoryview], offset: int) -> None:
+    size_bytes = sum(map(len, pieces))
+    written = os.pwritev(descriptor, pieces, offset)
+    while written < size_bytes:  # a signal, or a full disk, which the next call then tells
+        rest = b"".join(pieces)[written:]
+        written += os.pwrite(descriptor, rest, offset + written)

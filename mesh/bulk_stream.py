@@ -1,7 +1,7 @@
 """The requester's end of a bulk connection: what :mod:`buildnet.mesh.bulk` decides, done.
 
-Opening, hashing and writing happen in worker threads, a few chunks at a time and side by side with
-the socket, so that the event loop only hands bytes on.
+Frames are opened in one worker thread, hashed and written in another, a few at a time and side by
+side with the socket, so that the event loop only hands bytes on.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from buildnet.mesh.bulk import (
     WINDOW_BYTES,
     BlobSink,
     BulkError,
+    Bytes,
     Refused,
     Requester,
     WrongBytesError,
@@ -25,7 +26,7 @@ from buildnet.mesh.bulk import (
 from buildnet.mesh.bulk_serving import STALL_S, StalledError
 from buildnet.mesh.connection import Connection, ConnectionClosed
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.frames import FrameCipher, FrameError
+from buildnet.mesh.frames import FrameCipher
 from buildnet.mesh.in_thread import in_thread
 
 _QUEUE_FRAMES = 2 * READ_AHEAD
@@ -60,7 +61,8 @@ class BulkStream:
         self._turn = asyncio.Lock()
         """Held by whoever uses the requester, the fetches or their sinks."""
         self._fetches: deque[_Fetch] = deque()
-        self._frames: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE_FRAMES)
+        self._sealed: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE_FRAMES)
+        self._opened: asyncio.Queue[list[bytes]] = asyncio.Queue(1)
         self._received = 0
         self._ended: BuildNetError | None = None
 
@@ -123,8 +125,8 @@ class BulkStream:
         """Receive until the connection or a sink fails."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._receive())
-                tasks.create_task(self._write())
+                for work in (self._receive, self._open, self._write):
+                    tasks.create_task(work())
         except* (BuildNetError, OSError) as errors:
             self._end(errors.exceptions[0])
         finally:
@@ -132,13 +134,21 @@ class BulkStream:
 
     async def _receive(self) -> None:
         while True:
-            await self._frames.put(await self._connection.receive())
+            await self._sealed.put(await self._connection.receive())
+
+    async def _open(self) -> None:
+        while True:
+            batch = [await self._sealed.get()]
+            while len(batch) < READ_AHEAD and not self._sealed.empty():
+                batch.append(self._sealed.get_nowait())
+            await self._opened.put(await in_thread(self._workers, self._open_all, batch))
+
+    def _open_all(self, batch: list[bytes]) -> list[bytes]:
+        return [self._opener.open(sealed) for sealed in batch]
 
     async def _write(self) -> None:
         while True:
-            frames = [await self._frames.get()]
-            while len(frames) < READ_AHEAD and not self._frames.empty():
-                frames.append(self._frames.get_nowait())
+            frames = await self._opened.get()
             async with self._turn:
                 if self._ended is not None:
                     return
@@ -151,26 +161,38 @@ class BulkStream:
                 await self._say(self._requester.grant())
 
     def _take(self, frames: list[bytes]) -> tuple[list[_Outcome], BaseException | None]:
-        """In a thread: open frames and write what they bring; return the fetches that ended, and
-        what ends the stream."""
+        """In a thread: write what frames bring; return the fetches that ended, and what ends the
+        stream."""
         ended: list[_Outcome] = []
+        pieces: list[memoryview] = []
         try:
-            for sealed in frames:
-                said = self._requester.receive(self._opener.open(sealed))
-                sink = self._fetches[0].sink
-                if isinstance(said, Refused):
-                    ended.append((self._fetches.popleft(), said.error))
-                    continue
-                try:
-                    sink.write(said.data)
-                except OSError as error:  # the disk is full: this fetch's matter, but its bytes
-                    ended.append((self._fetches.popleft(), error))  # would still come
-                    raise
-                if said.last:
-                    ended.append((self._fetches.popleft(), _finish(sink)))
-        except (BulkError, FrameError, OSError) as error:
+            for frame in frames:
+                said = self._requester.receive(frame)
+                if isinstance(said, Bytes):
+                    pieces.append(said.data)
+                    if not said.last:
+                        continue
+                self._flush(pieces)
+                pieces = []
+                error = said.error if isinstance(said, Refused) else self._finish()
+                ended.append((self._fetches.popleft(), error))
+            self._flush(pieces)
+        except BulkError as error:
             return ended, error
+        except OSError as error:  # the disk is full: one fetch's matter, but its bytes still come
+            return [*ended, (self._fetches.popleft(), error)], error
         return ended, None
+
+    def _flush(self, pieces: list[memoryview]) -> None:
+        if pieces:
+            self._fetches[0].sink.write(pieces)
+
+    def _finish(self) -> BaseException | None:
+        try:
+            self._fetches[0].sink.finish()
+        except WrongBytesError as error:
+            return error
+        return None
 
     async def _say(self, frames: list[bytes]) -> None:
         for frame in frames:
@@ -209,14 +231,6 @@ async def open_stream(
         await connection.close()
         if not running.cancelled():
             running.result()
-
-
-def _finish(sink: BlobSink) -> BaseException | None:
-    try:
-        sink.finish()
-    except WrongBytesError as error:
-        return error
-    return None
 
 
 def _tell(fetch: _Fetch, error: BaseException | None) -> None:
