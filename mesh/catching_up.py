@@ -64,6 +64,7 @@ class CatchingUp:
                 raise Refused("contradicts what is final")
             return None
         if theirs > mine:
+            self._staged = None  # whatever was on its way: begin again
             return self._ask()
         if chain.lineage == theirs[0] and chain.holds(other.version, other.head):
             return self.entries_after(other.version)
@@ -98,7 +99,6 @@ class CatchingUp:
         """
         chain, proof = self._chain, said.proof
         staged = self._staged
-        self._staged = None
         start, entries = said.previous, said.entries
         held: tuple[Entry, ...] = ()
         lists: tuple[MemberList, ...] = ()
@@ -109,12 +109,15 @@ class CatchingUp:
         ):
             start, held, lists = staged.start, staged.entries, staged.lists
             tip = lists[-1]
+        elif staged is not None and said.previous + len(entries) < proof.version:
+            return None  # a part of what is on its way already; if it got lost, heads tell
         elif chain.holds(said.previous, said.previous_head):
             same = chain.same(start, entries)
             start, entries = start + same, entries[same:]
             tip = chain.at(start)
         else:
-            return self._ask()
+            return self._ask() if staged is None else None
+        self._staged = None
         if not entries and proof.version <= chain.committed.version:
             return None
         lists = (*lists, *fold(tip, entries, self._local.signatures))

@@ -81,6 +81,7 @@ class Network:
         self.notes: list[Note] = []
         self.final: dict[int, bytes] = {}
         self.lossy = False
+        self.watched = True
         keys = [key_number(number).public_key for number in range(hosts)]
         self.founder = keys[0]
         members = MemberList.found(
@@ -141,12 +142,10 @@ class Network:
 
     def link(self, one: bytes, other: bytes) -> None:
         for key, peer in ((one, other), (other, one)):
-            if not (self.hosts[key].up and self.hosts[peer].up):
+            if not (self.hosts[key].up and self.hosts[key].local.members.is_member(peer)):
                 return
         for key, peer in ((one, other), (other, one)):
             local = self.hosts[key].local
-            if not local.members.is_member(peer):
-                continue
             local.links[peer] = LinkState(outgoing=key == one, since=self.now)
             local.status[peer] = Status.ALIVE
             self.tell(key, LinkUp(peer, key == one))
@@ -214,6 +213,29 @@ class Network:
         host = self.hosts[key]
         if host.up and host.unsynced:
             self._sync(host)
+
+    def heal(self) -> None:
+        """Everybody up, linked to whoever believes it a member, and nothing lost any more."""
+        self.lossy = False
+        self.cut.clear()
+        keys = sorted(self.hosts)
+        for key in keys:
+            if not self.hosts[key].up:
+                self.restart(key)
+        for key in keys:
+            for other in keys:
+                if other != key and other not in self.hosts[key].local.links:
+                    self.link(key, other)
+
+    def split(self, *groups: Iterable[bytes]) -> None:
+        """Cut the links between the groups."""
+        sides = [set(group) for group in groups]
+        for side in sides:
+            for other in sides:
+                if other is not side:
+                    for one in side:
+                        for peer in other:
+                            self.unlink(one, peer)
 
     def deliver(self) -> None:
         """Deliver one message; any of them where the network is lossy, else the first."""
@@ -293,7 +315,9 @@ class Network:
     # --- invariants --------------------------------------------------------------------------
 
     def check(self, host: Host) -> None:
-        """What is final once is so for ever, everywhere."""
+        """What is final once is so for ever, everywhere; but for a recovery that takes back."""
+        if not self.watched:
+            return
         known = self.final
         for entry in host.log.entries[-8:]:
             seen = known.setdefault(entry.version, entry.hash)
