@@ -71,6 +71,8 @@ ANSWER_PAUSE_S = 0.5
 """Least time between two lists of all that is held, for one peer."""
 ASK_AGAIN_S = 2.0
 """So long an answer is awaited before another peer is asked for the same record."""
+SAME_AGAIN_S = 5.0
+"""The same, before that peer is asked again: who promises and never sends does not block others."""
 MAX_ASKED = 4096
 MAX_EARLY = 64
 MAX_EARLY_BYTES = 256 * 1024
@@ -103,6 +105,7 @@ class Gossip:
         self._push_at = math.inf
         self._pushed_at = -math.inf
         self._round_at = math.inf
+        self._retry_at = math.inf
         for fact in facts:
             if isinstance(fact, AddressFact) and self._is_of_other_member(fact.record):
                 self._book.put(fact.record, 0.0)
@@ -115,7 +118,7 @@ class Gossip:
     @property
     def deadline(self) -> float:
         """When :meth:`tick` is due."""
-        return min(self._push_at, self._round_at)
+        return min(self._push_at, self._round_at, self._retry_at)
 
     def addresses(self, owner: bytes) -> tuple[str, ...]:
         """Return the URLs that ``owner`` advertises, best first."""
@@ -152,11 +155,12 @@ class Gossip:
             case Received(sender, message):
                 return self._receive(sender, message, now)
             case LinkUp(peer, outgoing):
+                self._forget_talk(peer)
                 self._round_at = min(self._round_at, now + self._pause())
                 # Who dialled begins, so that the two do not compare twice.
                 return [Send(peer, Summary(self._book.summary))] if outgoing else []
             case LinkDown(peer):
-                self._answered.pop(peer, None)
+                self._forget_talk(peer)
                 if not self._local.links:
                     self._round_at = math.inf
             case MembersChanged():
@@ -171,7 +175,10 @@ class Gossip:
         if self._push_at <= now:
             effects += self._push(now)
         if self._round_at <= now:
-            effects += self._compare(now)
+            self._round_at = now + self._pause() if self._local.links else math.inf
+            effects += self._compare()
+        if self._retry_at <= now:
+            effects += self._retry(now)
         return effects
 
     # --- holding ---------------------------------------------------------------------------------
@@ -260,15 +267,26 @@ class Gossip:
     def _pause(self) -> float:
         return ROUND_S * self._local.random.uniform(0.9, 1.1)
 
-    def _compare(self, now: float) -> list[Effect]:
-        self._round_at = now + self._pause() if self._local.links else math.inf
-        self._asked = {
-            key: (at, peer) for key, (at, peer) in self._asked.items() if now < at + ROUND_S
-        }
+    def _compare(self) -> list[Effect]:
         if not self._local.links:
             return []
         peer = self._local.random.choice(sorted(self._local.links))
         return [Send(peer, Summary(self._book.summary))]
+
+    def _retry(self, now: float) -> list[Effect]:
+        """Compare again if something that was asked for did not come."""
+        self._asked = {
+            version: (at, peer) for version, (at, peer) in self._asked.items() if now < at + ROUND_S
+        }
+        self._retry_at = now + ASK_AGAIN_S if self._asked else math.inf
+        return self._compare() if self._asked else []
+
+    def _forget_talk(self, peer: bytes) -> None:
+        """What was said over an earlier link may be lost with it."""
+        self._answered.pop(peer, None)
+        self._asked = {
+            version: (at, asked) for version, (at, asked) in self._asked.items() if asked != peer
+        }
 
     def _receive(self, sender: bytes, message: Message, now: float) -> list[Effect]:
         match message:
@@ -343,11 +361,12 @@ class Gossip:
     ) -> bool:
         """Tell whether to ask ``peer``: nobody else was just asked, nor itself in vain."""
         at, asked = self._asked.get(version, (-math.inf, b""))
-        if now < at + (ROUND_S if asked == peer else ASK_AGAIN_S):
+        if now < at + (SAME_AGAIN_S if asked == peer else ASK_AGAIN_S):
             return False
         if version not in self._asked and len(self._asked) >= MAX_ASKED:
             return False
         self._asked[version] = (now, peer)
+        self._retry_at = min(self._retry_at, now + ASK_AGAIN_S)
         return True
 
     def _answer_ask(self, sender: bytes, wanted: Sequence[Wanted]) -> list[Effect]:

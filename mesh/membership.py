@@ -247,6 +247,7 @@ class Membership:
 
     def _greet(self, peer: bytes, outgoing: bool, now: float) -> list[Effect]:
         effects = self._beliefs.sensed(peer, now)
+        self._end_probes(peer)  # an answer may have been lost with an earlier link
         self._probe_at = min(self._probe_at, now + PERIOD_S * self._local.random.uniform(0.5, 1))
         self._roster_at = min(self._roster_at, now + self._pause())
         if outgoing:  # one side begins; the other learns all that it needs from this

@@ -294,6 +294,37 @@ def test_a_digest_is_answered_with_questions_and_offers() -> None:
     assert again == [Send(BEN, Ask((Wanted(COY, "load"),)))]
     # Who was asked in vain does not hold the place for ever.
     assert gossip.handle(Received(BEN, Digest(False, *EVERYBODY, (theirs,))), 6.0) == []
+    other = gossip.handle(Received(DAN, Digest(False, *EVERYBODY, (theirs,))), 6.0)
+    assert other == [Send(DAN, Ask((Wanted(COY, "load"),)))]
+
+
+def test_what_was_asked_in_vain_brings_the_next_comparison_forward() -> None:
+    _, gossip = gossip_of()
+    theirs = OwnerMarks(COY, (Mark("load", 5, 3, bytes(8)),))
+    digest = Digest(False, *EVERYBODY, (theirs,))
+    gossip.handle(Received(ANN, digest), 1.0)
+    assert gossip.deadline == 1.0 + ASK_AGAIN_S
+    (sent,) = gossip.tick(gossip.deadline)
+    assert isinstance(sent, Send)
+    assert isinstance(sent.message, Summary)
+    while gossip.deadline < math.inf:  # it is given up one day
+        assert gossip.deadline < 20.0
+        gossip.tick(gossip.deadline)
+    # A new link to who was asked: its answer may have been lost with the old one.
+    gossip.handle(Received(ANN, digest), 30.0)
+    gossip.handle(LinkUp(ANN, False), 30.1)
+    assert gossip.handle(Received(ANN, digest), 30.2) == [Send(ANN, Ask((Wanted(COY, "load"),)))]
+
+
+def test_an_answer_brings_no_further_comparison() -> None:
+    _, gossip = gossip_of(links=())
+    record = record_of(COY, "load")
+    marks = OwnerMarks(COY, (Mark("load", 5, 1, record.signature[:8]),))
+    gossip.handle(Received(ANN, Digest(False, *EVERYBODY, (marks,))), 1.0)
+    gossip.handle(Received(ANN, Records((record,))), 1.1)
+    gossip.tick(1.1)
+    assert gossip.tick(gossip.deadline) == []
+    assert gossip.deadline == math.inf
 
 
 def test_what_a_digest_does_not_cover_is_not_offered() -> None:
