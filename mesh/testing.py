@@ -22,6 +22,11 @@ class CheapSignatures:
 
     key: bytes
 
+    @property
+    def public_key(self) -> bytes:
+        """The key again: so it stands for a key pair, too."""
+        return self.key
+
     def sign(self, message: bytes) -> bytes:
         """Return this node's 64-byte signature of ``message``."""
         return blake3(message, key=self.key).digest(length=64)

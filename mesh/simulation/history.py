@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from buildnet.mesh.events import Effect, Event, Note, Persist, Persisted, Received, Send, SendAll
+from buildnet.mesh.events import (
+    Effect,
+    Event,
+    Note,
+    Persist,
+    Persisted,
+    Raise,
+    Received,
+    RecordChanged,
+    RoundTrip,
+    Send,
+    SendAll,
+)
 
 if TYPE_CHECKING:
     from buildnet.mesh.simulation.host import Host
@@ -55,6 +67,9 @@ class History:
         elif isinstance(effect, Note):
             peer = "" if effect.peer is None else f" ({self.describe(effect.peer)})"
             self.line(now, host.name, f"notes: {effect.reason}{peer} {effect.detail}".rstrip())
+        elif isinstance(effect, Raise):
+            small = isinstance(effect.event, RecordChanged | RoundTrip)
+            self.line(now, host.name, self.describe(effect.event), talk=small)
         else:
             self.line(now, host.name, self.describe(effect), talk=isinstance(effect, _TALK))
 

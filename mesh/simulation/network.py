@@ -29,12 +29,13 @@ _SMALL_BYTES = 100
 class Parcel:
     """A message on its way, as bytes; decoded once for all receivers, since it is immutable."""
 
-    __slots__ = ("message", "number", "payload", "sender", "size")
+    __slots__ = ("hlc", "message", "number", "payload", "sender", "size")
 
-    def __init__(self, sender: bytes, number: int, payload: bytes) -> None:
+    def __init__(self, sender: bytes, number: int, payload: bytes, hlc: int) -> None:
         self.sender = sender
         self.number = number
         self.payload = payload
+        self.hlc = hlc
         self.size = len(payload) + _ENVELOPE_BYTES
         self.message: Message | None = None
 

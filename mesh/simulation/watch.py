@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from buildnet.mesh.events import Effect, Note, Office
+from buildnet.mesh.member_list import MemberList
 
 if TYPE_CHECKING:
     from buildnet.mesh.simulation.host import Host, Program
@@ -27,8 +29,9 @@ class _Seen:
     """What was last seen of one process."""
 
     office: Office | None = None
-    members: object = None
-    version: int = -1
+    members: MemberList | None = None
+    place: tuple[int, int] = (-1, -1)
+    """Epoch and version of the members."""
     granted: int = -1
     """The greatest granted term that it obeyed."""
 
@@ -44,12 +47,12 @@ class Watch:
     def __init__(self, world: World) -> None:
         self.violations: list[Violation] = []
         self.notes: Counter[str] = Counter()
-        self.told_effects: list[tuple[Host, Effect]] = []
-        """Effects that are not the world's to perform: answers to wishes."""
+        self.listener: Callable[[Host, Effect], None] = lambda host, effect: None
+        """Is told of effects that are not the world's to perform: answers to wishes."""
         self.coordinators: dict[int, bytes] = {}
         """Of each granted term."""
-        self.heads: dict[int, bytes] = {}
-        """The head of the committed member list at each version that anybody had."""
+        self.heads: dict[tuple[int, int], bytes] = {}
+        """The head of the committed member list at each (epoch, version) that anybody had."""
         self._world = world
         self._seen: dict[int, _Seen] = {}
 
@@ -72,8 +75,8 @@ class Watch:
         self.notes[note.reason] += 1
 
     def told(self, host: Host, effect: Effect) -> None:
-        """Keep an effect that is an answer to somebody."""
-        self.told_effects.append((host, effect))
+        """Hand on an effect that is an answer to somebody."""
+        self.listener(host, effect)
 
     def look(self, host: Host, program: Program) -> None:
         """See whether a process's view changed, and whether it may."""
@@ -85,7 +88,7 @@ class Watch:
                 self._look_at_office(host, seen, local.office)
         if local.members is not seen.members:
             seen.members = local.members
-            self._look_at_members(host, seen, local.members.version, local.members.head)
+            self._look_at_members(host, seen, local.members)
 
     def _look_at_office(self, host: Host, seen: _Seen, office: Office) -> None:
         if office.counter < seen.granted:
@@ -106,14 +109,13 @@ class Watch:
                 f"term {office.counter}: {names}, seen at {host.name}",
             )
 
-    def _look_at_members(self, host: Host, seen: _Seen, version: int, head: bytes) -> None:
-        if version < seen.version:
-            self.violated(
-                "a committed member list shrank", f"{host.name}: {seen.version} to {version}"
-            )
-        seen.version = version
-        if self.heads.setdefault(version, head) != head:
-            self.violated("two committed member lists differ", f"version {version}, {host.name}")
+    def _look_at_members(self, host: Host, seen: _Seen, members: MemberList) -> None:
+        place = (members.epoch, members.version)
+        if place < seen.place:
+            self.violated("a committed member list shrank", f"{host.name}: {seen.place} to {place}")
+        seen.place = place
+        if self.heads.setdefault(place, members.head) != members.head:
+            self.violated("two committed member lists differ", f"{place} at {host.name}")
 
     def _name(self, key: bytes) -> str:
         host = self._world.host_of(key)

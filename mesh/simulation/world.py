@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from buildnet.mesh.simulation.history import History
 from buildnet.mesh.simulation.host import Host, Program, Start
@@ -11,6 +12,9 @@ from buildnet.mesh.simulation.network import End, Network
 from buildnet.mesh.simulation.timeline import Timeline
 from buildnet.mesh.simulation.watch import Watch
 from buildnet.mesh.testing import MIDNIGHT_MS, key_number
+
+if TYPE_CHECKING:
+    from buildnet.mesh.simulation.cluster import Cluster
 
 ProgramFactory = Callable[[Start], Program]
 
@@ -49,6 +53,8 @@ class World:
         """How many hosts there were at the beginning: faults strike those."""
         self.struck: dict[float, Host] = {}
         """Whom a fault of the coordinator struck, by its start."""
+        self.cluster: Cluster | None = None
+        """What people do with the hosts."""
         self._by_key: dict[bytes, Host] = {}
         self._by_address: dict[str, Host] = {}
 

@@ -49,9 +49,10 @@ from buildnet.mesh.simulation.faults import (
     Unreachable,
 )
 from buildnet.mesh.simulation.history import History
-from buildnet.mesh.simulation.host import CONNECT_TIMEOUT_S, Host, Start
+from buildnet.mesh.simulation.host import Host, Start
 from buildnet.mesh.simulation.network import GIVE_UP_S
 from buildnet.mesh.simulation.sizes import large_collections
+from buildnet.mesh.simulation.switchboard import CONNECT_TIMEOUT_S
 from buildnet.mesh.simulation.timeline import Timeline
 from buildnet.mesh.simulation.world import World
 from buildnet.mesh.testing import CheapSignatures, ManualClock, key_number
@@ -113,6 +114,9 @@ class Counter:
         self.events: list[tuple[float, Event]] = []
         self.linked: set[bytes] = set()
         self.dialled = False
+
+    def begin(self, now: float) -> list[Effect]:
+        return []
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         self.events.append((now, event))

@@ -1,0 +1,121 @@
+"""Whether all nodes that can hear each other see the same: what must come true after the faults."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from buildnet.mesh.events import Status
+from buildnet.mesh.machine import Machine
+from buildnet.mesh.records import POSITION_TOPIC
+
+if TYPE_CHECKING:
+    from buildnet.mesh.simulation.host import Host, Program
+    from buildnet.mesh.simulation.world import World
+
+_NEVER_STILL = frozenset((POSITION_TOPIC,))
+"""Topics that change all the time, so views of them differ for moments."""
+
+
+def disagreement(world: World) -> str | None:
+    """Return the first thing about which the nodes do not agree; None: all is well.
+
+    One coordinator that all know, with a quorum exactly if most voters live; the same members;
+    everybody who lives is ALIVE to everybody, nobody else is; the same records.
+    """
+    hosts = [host for host in world.hosts if host.runs and not host.retired]
+    if not hosts:
+        return None
+    running = [(host, host.program) for host in hosts if host.program is not None]
+    return (
+        _members_differ(running)
+        or _offices_differ(world, running)
+        or _statuses_differ(world, running)
+        or _records_differ(running)
+    )
+
+
+def same_office(world: World) -> bool:
+    """Tell whether all that run and are not frozen know one coordinator, with a quorum, that is
+    one of them."""
+    offices = set()
+    keys = set()
+    for host in world.hosts:
+        if host.works and not host.retired and host.program is not None:
+            office = host.program.local.office
+            if office is None or not office.quorum:
+                return False
+            offices.add((office.coordinator, office.counter))
+            keys.add(host.key)
+    return len(offices) == 1 and next(iter(offices))[0] in keys
+
+
+def _members_differ(running: list[tuple[Host, Program]]) -> str | None:
+    first, program = running[0]
+    members = program.local.members
+    for host, other in running:
+        if other.local.members.head != members.head:
+            return (
+                f"{first} has member list {members.version}, "
+                f"{host} has {other.local.members.version}"
+            )
+        if not members.is_member(host.key):
+            return f"{host} runs and is no member to {first}"
+    return None
+
+
+def _offices_differ(world: World, running: list[tuple[Host, Program]]) -> str | None:
+    keys = {host.key for host, _ in running}
+    members = running[0][1].local.members
+    quorum = members.is_majority(keys)
+    first = running[0][1].local.office
+    for host, program in running:
+        office = program.local.office
+        if office is None:
+            return f"{host} knows no coordinator"
+        coordinator = world.host_of(office.coordinator)
+        if office.coordinator not in keys:
+            return f"{host} obeys {coordinator}, which does not run"
+        if first is None or (office.coordinator, office.counter) != (
+            first.coordinator,
+            first.counter,
+        ):
+            return f"{host} obeys {coordinator} in term {office.counter}, {running[0][0]} does not"
+        if office.quorum != quorum:
+            return f"{host} sees quorum={office.quorum}, but most voters live: {quorum}"
+    return None
+
+
+def _statuses_differ(world: World, running: list[tuple[Host, Program]]) -> str | None:
+    keys = {host.key for host, _ in running}
+    for host, program in running:
+        local = program.local
+        for peer in local.members.members:
+            if peer == host.key:
+                continue
+            status = local.status.get(peer, Status.DEAD)
+            if (status is Status.ALIVE) != (peer in keys):
+                truth = "runs" if peer in keys else "does not run"
+                return f"{host} believes {world.host_of(peer)} {status.name}, which {truth}"
+    return None
+
+
+def _records_differ(running: list[tuple[Host, Program]]) -> str | None:
+    first, program = running[0]
+    records = _marks(program)
+    for host, other in running[1:]:
+        theirs = _marks(other)
+        if theirs != records:
+            different = sorted(dict(set(theirs.items()) ^ set(records.items())))
+            owner, topic = different[0]
+            return f"{host} and {first} hold different records, of {owner[:4].hex()} {topic}"
+    return None
+
+
+def _marks(program: Program) -> dict[tuple[bytes, str], tuple[int, int]]:
+    if not isinstance(program, Machine):
+        return {}
+    return {
+        key: (held.record.boot, held.record.version)
+        for key, held in program.gossip.records.items()
+        if key[1] not in _NEVER_STILL
+    }

@@ -1,0 +1,315 @@
+"""A cluster on simulated hosts, and what its people do: join, leave, revoke, promote, change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from buildnet.mesh.changes import (
+    MAX_USES,
+    Admit,
+    Change,
+    ChangeBody,
+    Invite,
+    Join,
+    Leave,
+    Rename,
+    Revoke,
+    SetPriority,
+    join_statement,
+    sign_change,
+)
+from buildnet.mesh.clock import HybridClock
+from buildnet.mesh.events import ChangeDone, Effect, Fact
+from buildnet.mesh.genesis import Rights, Role
+from buildnet.mesh.identity import KeySignatures, NodeKey
+from buildnet.mesh.local import Local, Signatures
+from buildnet.mesh.machine import Machine
+from buildnet.mesh.member_facts import EntryFact, GenesisFact, LogFact, facts_of
+from buildnet.mesh.member_list import MemberList
+from buildnet.mesh.simulation.host import Host, Program, Start
+from buildnet.mesh.simulation.world import ProgramFactory, World
+from buildnet.mesh.statement import Signer
+from buildnet.mesh.testing import MIDNIGHT_MS, CheapSignatures, key_number
+
+ADMINS = 3
+"""So many of the first hosts belong to admins."""
+_CLUSTER_KEY = key_number(1_000_000)
+_INVITATION = key_number(1_000_001)
+_TRY_AGAIN_S = 1.0
+_LOOK_AGAIN_S = 0.02
+_LOOKS = 50
+_YEAR_MS = 365 * 24 * 3600 * 1000
+
+Facts = dict[str, tuple[type[Fact], bytes]]
+
+
+class _Signatures(Signatures, Signer, Protocol):
+    """One key pair, for everything that is signed and checked."""
+
+
+class _RealSignatures(KeySignatures):
+    @property
+    def public_key(self) -> bytes:
+        return self.key.public_key
+
+
+def start_machine(real_signatures: bool) -> ProgramFactory:
+    """Return what starts the daemon's cores on a host."""
+
+    def start(start: Start) -> Machine:
+        local = Local(
+            start.key.public_key,
+            start.boot,
+            _signatures(start.key, real_signatures),
+            start.random,
+            HybridClock(start.wall),
+            _members_at_start(start.facts, start.key, real_signatures=real_signatures),
+        )
+        return Machine(
+            local, facts=start.facts, seeds=start.seeds, addresses=start.addresses, now=start.now
+        )
+
+    return start
+
+
+class Cluster:
+    """Hosts of ``world`` that belong together, and newcomers. ``disks``: what each finds."""
+
+    def __init__(
+        self, world: World, disks: Sequence[Facts], *, real_signatures: bool = False
+    ) -> None:
+        self.acknowledged: dict[bytes, int] = {}
+        """Changes that somebody was told are final, and in which version."""
+        self._world = world
+        self._real_signatures = real_signatures
+        self._random = world.stream("people")
+        self._proposed = 0
+        world.size = len(disks)
+        world.cluster = self
+        world.watch.listener = self._told
+        for facts in disks:
+            world.add_host().disk.facts.update(facts)
+
+    # --- what people do ------------------------------------------------------------------------
+
+    def work(self, *, until: float) -> None:
+        """Let nodes advertise and admins make changes now and then, until some time."""
+        self._again(until, 1.0, self._advertise)
+        self._again(until, 2.0, self._change)
+
+    def open_to_all(self, founder: Host) -> None:
+        """Let the founder invite everybody, for a year: what :meth:`join` needs."""
+        self._propose(
+            founder,
+            founder,
+            Invite(
+                _INVITATION.public_key,
+                (MIDNIGHT_MS + _YEAR_MS) << 16,
+                MAX_USES,
+                Role.WORKER.value,
+                Rights.BUILDER.value,
+            ),
+        )
+
+    def admit(self, founder: Host, host: Host, role: Role, rights: Rights) -> None:
+        """Let the founder admit a host, which starts once it is a member."""
+        self._propose(founder, founder, Admit(host.key, host.name, role.value, rights.value))
+        self._wait_for_admission(host, founder, None, 0)
+
+    def join(self, sponsor: Host) -> Host:
+        """Let a new host join by an invitation; ``sponsor`` is asked first."""
+        newcomer = self._world.add_host()
+        newcomer.seeds = (sponsor.address,)
+        self._ask_to_join(newcomer, sponsor, None)
+        return newcomer
+
+    def leave(self, host: Host) -> None:
+        """Let a host leave; its process ends once it is no member any more."""
+        self._propose(host, host, Leave())
+        self._world.timeline.after(_TRY_AGAIN_S, self._retire_if_gone, host)
+
+    def revoke(self, victim: Host) -> None:
+        """Let an admin revoke a host's key. It goes on running, and counts no more."""
+        for admin in self._world.hosts[:ADMINS]:
+            if admin.works and admin is not victim and not admin.retired:
+                victim.retired = True
+                self._propose(admin, admin, Revoke(victim.key, "lost"))
+                return
+
+    def promote(self, host: Host) -> None:
+        """Let somebody promote a host."""
+        working = [one for one in self._world.hosts if one.works and not one.retired]
+        if working:
+            asked = self._random.choice(working)
+            asked.ask(lambda program, now: _machine(program).promote(host.key, now))
+
+    def lose_voters(self) -> None:
+        """Kill a majority of the voters for good."""
+        lists = [host.program.local.members for host in self._world.hosts if host.program]
+        if lists:
+            members = max(lists, key=lambda one: one.version)
+            for key in self._random.sample(members.voters, members.majority):
+                host = self._world.host_of(key)
+                if host is not None:
+                    host.retired = True
+                    host.kill(dark=self._random.random() < 0.3)
+
+    def lost_changes(self) -> list[tuple[str, str]]:
+        """Return what is wrong with changes that were said to be final, in the final list."""
+        for host in self._world.hosts:
+            if host.runs and not host.retired:
+                final = {
+                    fact.entry.version: fact.entry.change.id
+                    for fact in host.disk.load()
+                    if isinstance(fact, EntryFact)
+                }
+                return [
+                    ("an acknowledged change is lost", f"{change_id[:4].hex()} of {version}")
+                    for change_id, version in self.acknowledged.items()
+                    if final.get(version) != change_id
+                ]
+        return []
+
+    # --- how -----------------------------------------------------------------------------------
+
+    def _again(self, until: float, mean_s: float, action: Callable[[], None]) -> None:
+        when = self._world.timeline.now + self._random.expovariate(1 / mean_s)
+        if when < until:
+            self._world.timeline.at(when, self._act, until, mean_s, action)
+
+    def _act(self, until: float, mean_s: float, action: Callable[[], None]) -> None:
+        action()
+        self._again(until, mean_s, action)
+
+    def _advertise(self) -> None:
+        host = self._random.choice(self._world.hosts)
+        body = self._random.randbytes(self._random.choice((40, 40, 3000)))
+        host.ask(lambda program, now: _machine(program).advertise("load", body, now))
+
+    def _change(self) -> None:
+        admin = self._random.choice(self._world.hosts[:ADMINS])
+        whom = self._random.choice(self._world.hosts).key
+        self._proposed += 1
+        if self._random.random() < 0.5:
+            self._propose(admin, admin, SetPriority(whom, self._random.randint(-1, 1)))
+        else:
+            self._propose(admin, admin, Rename(whom, f"name {self._proposed}"))
+
+    def _propose(self, at: Host, author: Host, what: ChangeBody) -> Change | None:
+        if not at.works or at.program is None:
+            return None
+        local = at.program.local
+        change = sign_change(
+            what,
+            cluster_id=local.members.cluster_id,
+            author=author.key,
+            hlc=local.clock.now(),
+            sign=_signatures(author.node_key, self._real_signatures).sign,
+        )
+        self._world.note(at, f"proposes {type(what).__name__} {change.id[:4].hex()}")
+        at.ask(lambda program, now: _machine(program).propose(change, now))
+        return change
+
+    def _told(self, host: Host, effect: Effect) -> None:
+        if isinstance(effect, ChangeDone) and effect.error is None:
+            self.acknowledged[effect.change_id] = effect.version
+
+    def _ask_to_join(self, newcomer: Host, sponsor: Host, change: Change | None) -> None:
+        """Ask a sponsor, and another one if it does not work out within a while."""
+        if not sponsor.works:
+            others = [host for host in self._world.hosts if host.works and not host.retired]
+            sponsor = self._random.choice(others) if others else sponsor
+        if sponsor.program is not None:
+            if change is None:
+                body = self._join_body(newcomer, sponsor.program.local.members)
+                change = self._propose(sponsor, newcomer, body)
+            else:
+                again = change
+                sponsor.ask(lambda program, now: _machine(program).propose(again, now))
+        self._wait_for_admission(newcomer, sponsor, change, 0)
+
+    def _wait_for_admission(
+        self, newcomer: Host, sponsor: Host, change: Change | None, looks: int
+    ) -> None:
+        if newcomer.runs or newcomer.retired:
+            return
+        if sponsor.works and sponsor.program is not None:
+            members = sponsor.program.local.members
+            chain = _final_chain(sponsor) if members.is_member(newcomer.key) else ()
+            if any(
+                isinstance(fact, LogFact)
+                and fact.version >= members.members[newcomer.key].seniority
+                for fact in chain
+            ):
+                newcomer.seeds = (sponsor.address,)
+                newcomer.disk.facts.update(
+                    {fact.name(): (type(fact), fact.encode()) for fact in chain}
+                )
+                newcomer.start()
+                return
+        if looks < _LOOKS:
+            again = (newcomer, sponsor, change, looks + 1)
+            self._world.timeline.after(_LOOK_AGAIN_S, self._wait_for_admission, *again)
+        else:
+            self._ask_to_join(newcomer, sponsor, change)
+
+    def _join_body(self, newcomer: Host, members: MemberList) -> Join:
+        said = join_statement(members.cluster_id, newcomer.key, newcomer.name, Role.WORKER.value)
+        proof = _signatures(_INVITATION, self._real_signatures).sign(said)
+        return Join(newcomer.name, Role.WORKER.value, _INVITATION.public_key, proof)
+
+    def _retire_if_gone(self, host: Host) -> None:
+        known = [one.program.local.members for one in self._world.hosts if one.program]
+        if any(not members.is_member(host.key) for members in known):
+            host.retired = True
+            host.kill()
+        else:
+            self._world.timeline.after(_TRY_AGAIN_S, self._retire_if_gone, host)
+
+
+def _final_chain(host: Host) -> tuple[Fact, ...]:
+    """Return what a host would hand to a newcomer: its final chain, as it is on its disk."""
+    genesis: GenesisFact | None = None
+    state: LogFact | None = None
+    entries: dict[int, EntryFact] = {}
+    for fact in host.disk.load():
+        match fact:
+            case GenesisFact():
+                genesis = fact
+            case LogFact():
+                state = fact
+            case EntryFact(entry):
+                entries[entry.version] = fact
+            case _:
+                pass
+    if genesis is None or state is None:
+        return ()
+    final = [entries[version].entry for version in range(1, state.proof.version + 1)]
+    return facts_of(genesis.genesis, final, state.proof)
+
+
+def _members_at_start(
+    facts: tuple[Fact, ...], key: NodeKey, *, real_signatures: bool
+) -> MemberList:
+    """Return the list of the cluster as it began; without facts, found one."""
+    for fact in facts:
+        if isinstance(fact, GenesisFact):
+            return MemberList.of(fact.genesis, _signatures(key, real_signatures))
+    return MemberList.found(
+        _signatures(_CLUSTER_KEY, real_signatures),
+        _signatures(key, real_signatures),
+        name="simulated",
+        founder_name="n0",
+        created=MIDNIGHT_MS << 16,
+        nonce=bytes(16),
+    )
+
+
+def _machine(program: Program) -> Machine:
+    assert isinstance(program, Machine)
+    return program
+
+
+def _signatures(key: NodeKey, real: bool) -> _Signatures:
+    return _RealSignatures(key) if real else CheapSignatures(key.public_key)
