@@ -137,7 +137,7 @@ class Announcements:
         state.tenure = None
         state.following = Following.of(office, certificate, now)
         state.out.append(Raise(OfficeChanged(office)))
-        if office.granted or state.candidacy is None or state.candidacy.defers:
+        if office.granted or state.candidacy is None or not state.candidacy.majority:
             state.abandon(now)
         state.series_since = None
 

@@ -19,6 +19,7 @@ from buildnet.mesh.promise import Position
 from buildnet.mesh.standing import Standing
 from buildnet.mesh.voter import Situation
 
+_PROMISED_PATIENCE = 2  # who got a promise may have to wait for slow disks
 _DEFER_S = (0.3, 0.5)  # when a higher rank is at it
 
 
@@ -95,12 +96,14 @@ class Answers:
             and not self._is_transferred(office, asked.transfer, sender)
         )
         known = max(state.floor, state.voter.counter, state.log.accepted[0])
-        holder = None if state.proof is None else state.proof.candidate
-        situation = Situation(known, state.floor, holder, sticky, state.proof)
+        proof = state.proof
+        holder = None if proof is None else (proof.candidate, proof.boot)
+        situation = Situation(known, state.floor, holder, sticky, proof)
         answer = state.voter.ask(sender, asked, situation)
         if isinstance(answer, Persist):
             state.out.append(answer)
             state.abandon(now)
+            self._wait_for(now)
         elif answer is not None:
             if answer.verdict == Verdict.JUMP:
                 state.out.append(Note("term jump", sender, f"term {asked.counter}"))
@@ -113,7 +116,7 @@ class Answers:
             and is_transfer(self._state.local, transfer, office.coordinator)
         )
 
-    def persisted(self, token: int) -> None:
+    def persisted(self, token: int, now: float) -> None:
         """A promise is on disk: tell the candidate."""
         state = self._state
         told = state.voter.persisted(token, state.proof)
@@ -123,7 +126,14 @@ class Answers:
         if candidate == state.local.key:
             self._promise_counted(candidate, answer)
         else:
+            self._wait_for(now)
             state.out.append(Send(candidate, answer))
+
+    def _wait_for(self, now: float) -> None:
+        """Give a candidate that got a promise time to win."""
+        state = self._state
+        if state.tenure is None:
+            state.alarm = max(state.alarm, now + _PROMISED_PATIENCE * state.patience_s())
 
     def promise_answered(self, sender: bytes, answer: PromiseAnswer, now: float) -> None:
         """Take a voter's answer."""

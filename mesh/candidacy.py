@@ -39,8 +39,11 @@ from buildnet.mesh.voter import Voter
 
 ANSWER_S = 0.15
 """How long an answer is waited for at least; four round trips on slower links."""
-PROMISE_S = 0.5
-"""How long promises are waited for: they include writes to disks of busy hosts."""
+PROMISE_S = 1.0
+"""How long promises are waited for at first: they include writes to disks of busy hosts. Each
+further attempt of a series waits twice as long, up to eight times."""
+DISK_LOOK_S = 0.25
+"""How often it is looked whether a slow disk is done."""
 YIELD_S = 1.0
 """How long a higher rank that took over has to announce itself."""
 LONELY_S = 0.3
@@ -93,6 +96,8 @@ class Grounds:
     since: float
     """When the series of attempts began that this one belongs to."""
     proof: Certificate | None
+    attempts: int = 0
+    """How many attempts of the series came to nothing."""
     transfer: Transfer | None = None
     """Handed over by the coordinator: nobody is asked or called."""
     renews: bool = False
@@ -120,6 +125,7 @@ class Candidacy:
         self._heard: dict[bytes, Hears] = {}
         self._silent: set[bytes] = set()
         self._refused: dict[bytes, Verdict] = {}
+        self._possible: set[bytes] = set()
         self._shown: set[bytes] = set()
         self._yielded_to: bytes | None = None
         self._insists = False
@@ -157,6 +163,8 @@ class Candidacy:
                 return self._stand(now)
             case Phase.YIELDING:
                 return self._resume(now)
+            case Phase.PROMISING if self._voter.writes:
+                self.until = now + DISK_LOOK_S  # another attempt would wait for the same disk
             case Phase.PROMISING:
                 self.outcome = Outcome.SPLIT
             case Phase.LONELY:
@@ -178,11 +186,14 @@ class Candidacy:
         asking: list[Effect] = [SendAll(self._asked, MissAsk(self._round))] if self._asked else []
         return asking + self._judge(now, waited=False)
 
-    def told(self, sender: bytes, round_: int, hears: Hears, now: float) -> list[Effect]:
-        """Take note of whom somebody hears."""
+    def told(
+        self, sender: bytes, round_: int, hears: Hears, named: int, now: float
+    ) -> list[Effect]:
+        """Take note of whom somebody hears; ``named``: the highest counter that others named."""
         if self.phase is not Phase.ASKING or round_ != self._round or self.outcome is not None:
             return []
         self._heard[sender] = hears
+        self.named = max(self.named, named)
         return self._judge(now, waited=False)
 
     def _judge(self, now: float, *, waited: bool) -> list[Effect]:
@@ -245,6 +256,10 @@ class Candidacy:
                 return self._lost_call(peer, now)
             case Phase.YIELDING if peer == self._yielded_to:
                 return self._resume(now)
+            case Phase.PROMISING if peer not in self.promises:
+                self._refuse(peer, Verdict.PROMISED)
+                self._count()
+                return []
             case _:
                 return []
 
@@ -270,10 +285,13 @@ class Candidacy:
         self.phase = Phase.PROMISING
         self.counter = max(self._grounds.known, self._voter.counter, self.named) + 1
         self.asked_at = now
-        self.until = now + max(PROMISE_S, 2 * self._answer_s())
+        patience = PROMISE_S * 2 ** min(self._grounds.attempts, 3)
+        self.until = now + max(patience, 2 * self._answer_s())
         promise = PromiseFact(self.counter, local.key, local.boot)
         kept = self._voter.give(promise, self._position)
-        asked = tuple(voter for voter in self._log.voters if voter in self._linked())
+        linked = self._linked()
+        asked = tuple(voter for voter in self._log.voters if voter in linked)
+        self._possible = {*asked, local.key}
         return [kept, *([SendAll(asked, self.request(proof=None))] if asked else [])]
 
     def request(self, proof: Certificate | None) -> PromiseAsk:
@@ -295,12 +313,18 @@ class Candidacy:
             assert answer.signature is not None
             accepted = (answer.accepted_term, answer.version)
             self.promises[sender] = Granted(answer.signature, accepted)
+            self._refused.pop(sender, None)
+            self._possible.add(sender)
         else:
-            self._refused[sender] = verdict
+            self._refuse(sender, verdict)
             if answer.promised <= self._grounds.known + MAX_JUMP:
                 self.named = max(self.named, answer.promised)
         self._count()
         return []
+
+    def _refuse(self, voter: bytes, verdict: Verdict) -> None:
+        self._refused[voter] = verdict
+        self._possible.discard(voter)
 
     def _count(self) -> None:
         voters = self._log.voters
@@ -309,7 +333,7 @@ class Candidacy:
             self.outcome = Outcome.SPLIT  # entries came in: what was asked is out of date
         elif sum(voter in self.promises for voter in voters) >= needed:
             self.outcome = Outcome.WON
-        elif sum(voter in self._refused for voter in voters) > len(voters) - needed:
+        elif sum(voter in self._possible for voter in voters) < needed:
             hopeless = (Verdict.HEARS, Verdict.OLDER, Verdict.UNFIT)
             given_up = any(verdict in hopeless for verdict in self._refused.values())
             self.outcome = Outcome.GIVEN_UP if given_up else Outcome.SPLIT

@@ -199,7 +199,7 @@ class Election:
             case Received(sender, message) if state.local.members.is_member(sender):
                 self._received(sender, message, now)
             case Persisted(token):
-                self._answers.persisted(token)
+                self._answers.persisted(token, now)
             case LinkUp(peer):
                 self._linked(peer, now)
             case LinkDown(peer):
@@ -275,7 +275,8 @@ class Election:
             case MissAnswer(round_, hears, promised):
                 state.take_named(promised)
                 if state.candidacy is not None and hears <= Hears.QUORUM:
-                    state.out += state.candidacy.told(sender, round_, Hears(hears), now)
+                    whom = Hears(hears)
+                    state.out += state.candidacy.told(sender, round_, whom, state.named, now)
             case ElectionCall():
                 self._answers.called(sender, message, now)
             case ElectionAnswer(round_, takes_over):
@@ -349,8 +350,11 @@ class Election:
                 state.handover.resign(now)
             state.tenure.review(now)
         self._announcements.review(now)
-        if state.is_alone() and state.tenure is None and state.candidacy is None:
-            state.alarm = now
+        if state.candidacy is None:
+            if state.is_alone() and state.tenure is None:
+                state.alarm = now
+            elif state.tenure is not None:  # provisional: other voters may be in reach
+                state.alarm = min(state.alarm, now + state.stagger_s())
 
     def _forget_unproven(self, now: float) -> None:
         """A recovery gave the cluster other voters: what the former ones granted is void."""

@@ -57,6 +57,8 @@ class ElectionState:
         self.candidacy: Candidacy | None = None
         self.series_since: float | None = None
         """When the present series of candidacies began."""
+        self.attempts = 0
+        """How many of the series came to nothing."""
         self.began = now
         self.timeout = local.random.uniform(*TIMEOUT_S)
         self.restless_s = local.random.uniform(*RESTLESS_S)
@@ -144,6 +146,7 @@ class ElectionState:
         """Stand no more for now; wait as long as a follower does."""
         self.candidacy = None
         self.series_since = None
+        self.attempts = 0
         self.timeout = self.local.random.uniform(*TIMEOUT_S)
         self.restless_s = self.local.random.uniform(*RESTLESS_S)
         if self.tenure is None:
@@ -165,7 +168,9 @@ class ElectionState:
             or certificate.is_of_majority(local, self.log.voters)
         ):
             return False
-        if certificate.counter > self.floor:
+        if certificate.counter > self.floor or self.is_holder(
+            certificate.candidate, certificate.counter
+        ):
             self.keep(certificate)
         return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from buildnet.mesh.candidacy import Candidacy, Granted, Grounds, Outcome
+from buildnet.mesh.candidacy import DISK_LOOK_S, Candidacy, Granted, Grounds, Outcome
 from buildnet.mesh.election_state import ElectionState
 from buildnet.mesh.events import OfficeChanged, Raise, Send
 from buildnet.mesh.messages.election import Hears, Transfer
@@ -31,6 +31,8 @@ class Standing:
         elif not state.may_stand():
             if state.following is not None and state.hears(now) is Hears.NOBODY:
                 state.vacate(now)
+        elif state.voter.writes:
+            state.alarm = now + DISK_LOOK_S
         elif self._awaits_links(now):
             state.alarm = now + _START_LOOK_S
         elif state.hears(now) is not Hears.QUORUM:
@@ -61,6 +63,7 @@ class Standing:
             since=state.series_since,
             proof=state.proof,
             transfer=transfer,
+            attempts=state.attempts,
             renews=renews,
         )
         state.candidacy = Candidacy(
@@ -93,6 +96,7 @@ class Standing:
             case Outcome.ALONE:
                 pass
             case Outcome.SPLIT:
+                state.attempts += 1
                 state.alarm = now + state.local.random.uniform(*_RETRY_S)
             case Outcome.GIVEN_UP:
                 state.abandon(now)
@@ -103,6 +107,7 @@ class Standing:
         state = self._state
         state.following = None
         state.series_since = None
+        state.attempts = 0
         state.tenure = Tenure(
             state.local,
             state.log,

@@ -68,9 +68,8 @@ class Tenure:
         self._contested_since: float | None = None
         self._must_announce = False
         granted = bool(promises)
-        self.office = Office(
-            local.key, counter, granted, granted, reached=self._reached(now), since=now
-        )
+        quorum = granted and now < self._quorum_until()
+        self.office = Office(local.key, counter, granted, quorum, self._reached(now), now)
         self.certificate = self._certify()
 
     # --- what others need to know --------------------------------------------------------------

@@ -38,8 +38,8 @@ class Situation:
     """The highest counter that is proven or was promised here."""
     floor: int
     """The highest granted counter; nobody else can win it or a lower one."""
-    holder: bytes | None
-    """Who was granted ``floor`` and is followed in it."""
+    holder: tuple[bytes, int] | None
+    """Who was granted ``floor``, and the boot number of its process."""
     sticky: bool
     """A coordinator with quorum is heard, and the request brings no transfer of it."""
     proof: Certificate | None
@@ -64,6 +64,11 @@ class Voter:
     def counter(self) -> int:
         """The highest counter that was promised; 0 before the first."""
         return 0 if self._promise is None else self._promise.counter
+
+    @property
+    def writes(self) -> bool:
+        """Whether a promise is on its way to the disk: until then no other one gets there."""
+        return bool(self._pending)
 
     def ask(
         self, candidate: bytes, asked: PromiseAsk, situation: Situation
@@ -99,7 +104,8 @@ class Voter:
         return pending.promise.candidate, self._answer(pending.promise, pending.position, proof)
 
     def _judge(self, candidate: bytes, asked: PromiseAsk, situation: Situation) -> Verdict:
-        holds = candidate == situation.holder and asked.counter == situation.floor
+        holder = (candidate, asked.boot)
+        holds = holder == situation.holder and asked.counter == situation.floor
         floor = max(situation.floor, self._log.accepted[0])
         if not self._local.members.stands(candidate):
             return Verdict.UNFIT

@@ -1,389 +1,36 @@
-"""Elections among 1 to 15 cores on a small network in virtual time.
-
-Nodes are named a, b, c … in falling rank: `a` is the founder, `b` was admitted next. The full
-simulator drives whole machines; here only the election is looked at.
-"""
+"""Who coordinates, seen from outside: scenarios on a network of elections in virtual time."""
 
 from __future__ import annotations
 
-import heapq
-import random
 import statistics
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from buildnet.mesh.clock import HybridClock
-from buildnet.mesh.election import Election, NotInOffice
-from buildnet.mesh.events import (
-    DialFailed,
-    Effect,
-    Event,
-    Fact,
-    LinkDown,
-    LinkState,
-    LinkUp,
-    MembersChanged,
-    Note,
-    Office,
-    OfficeChanged,
-    Persist,
-    Persisted,
-    Raise,
-    Received,
-    Send,
-    SendAll,
-    Status,
-    StatusChanged,
-)
-from buildnet.mesh.local import Local
-from buildnet.mesh.member import Member
-from buildnet.mesh.member_list import MemberList, Rights, Role
-from buildnet.mesh.messages import Message
+from buildnet.mesh.election import NotInOffice
+from buildnet.mesh.events import Received, Send, Status
 from buildnet.mesh.messages.election import (
     Coordinator,
     Heartbeat,
-    HeartbeatAck,
     MissAsk,
-    PromiseAnswer,
     PromiseAsk,
-    Verdict,
+    PromoteAsk,
+    Transfer,
 )
-from buildnet.mesh.messages.kinds import kind_of
-from buildnet.mesh.promise import Certificate, Position, PromiseFact
-from buildnet.mesh.testing import CheapSignatures, ManualClock, key_number
-
-NAMES = "abcdefghijklmno"
-KEYS = {name: key_number(number).public_key for number, name in enumerate(NAMES)}
-NAME_OF = {key: name for name, key in KEYS.items()}
+from buildnet.mesh.promise import Certificate, SignedPromise
+from buildnet.mesh.testing_election import KEYS, NAMES, Network, list_of
 
 
-def list_of(names: str, voters: str, *, observers: str = "", version: int = 10) -> MemberList:
-    """A member list of ``names``, the first of the highest rank."""
-    founded = MemberList.found(
-        key_number(99), key_number(0), name="test", founder_name="a", created=1, nonce=bytes(16)
-    )
-    members = {
-        KEYS[name]: Member(
-            KEYS[name],
-            name,
-            Role.OBSERVER if name in observers else Role.WORKER,
-            Rights.ADMIN if name == "a" else Rights.BUILDER,
-            seniority=place,
-        )
-        for place, name in enumerate(names)
-    }
-    chosen = tuple(sorted(KEYS[name] for name in voters))
-    head = version.to_bytes(32, "big")
-    return replace(founded, members=members, voters=chosen, version=version, head=head)
+def settled(names: str = "abc", **options: object) -> Network:
+    """A network in which `a` coordinates in term 1."""
+    network = Network(names, **options)  # type: ignore[arg-type]
+    assert network.settle() == "a"
+    network.run(0.5)
+    network.lines.clear()
+    return network
 
 
-@dataclass
-class Log:
-    """A member log that only says how far it reaches."""
-
-    accepted: tuple[int, int]
-    head: bytes
-    voters: tuple[bytes, ...]
-
-    @classmethod
-    def of(cls, members: MemberList) -> Log:
-        return cls((0, members.version), members.head, members.voters)
-
-
-@dataclass
-class Node:
-    """One process: its core, what is on its disk, and what waits while it is frozen."""
-
-    name: str
-    local: Local
-    log: Log
-    core: Election
-    disk: dict[str, Fact]
-    process: int
-    unsynced: list[tuple[int, Persist]] = field(default_factory=list)
-    frozen: bool = False
-    inbox: list[Event] = field(default_factory=list)
-    said: list[Message] = field(default_factory=list)
-    offices: list[Office | None] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-
-class Network:
-    """Cores, links and disks in virtual time.
-
-    ``delay_s`` is one way, ``jitter_s`` is added at random; a disk takes ``disk_s``.
-    """
-
-    def __init__(
-        self,
-        names: str = "abc",
-        *,
-        voters: str | None = None,
-        observers: str = "",
-        seed: int = 1,
-        delay_s: float = 0.001,
-        jitter_s: float = 0.0,
-        disk_s: float = 0.002,
-        start: bool = True,
-    ) -> None:
-        self.random = random.Random(seed)
-        self.members = list_of(names, names if voters is None else voters, observers=observers)
-        self.delay_s = delay_s
-        self.jitter_s = jitter_s
-        self.disk_s = disk_s
-        self.now = 0.0
-        self.nodes: dict[str, Node] = {}
-        self.disks: dict[str, dict[str, Fact]] = {name: {} for name in names}
-        self.down: set[tuple[str, str]] = set()
-        self.drop = 0.0
-        self.granted: dict[int, str] = {}
-        self.lines: list[str] = []
-        self._queue: list[tuple[float, int, Callable[[], None]]] = []
-        self._number = 0
-        self._processes = 0
-        self._arrival: dict[tuple[str, str], float] = {}
-        if start:
-            for name in names:
-                self.start(name)
-
-    # --- what tests do ---------------------------------------------------------------------
-
-    def start(self, name: str) -> None:
-        self._processes += 1
-        key = KEYS[name]
-        local = Local(
-            key,
-            self._processes,
-            CheapSignatures(key),
-            random.Random(self.random.getrandbits(64)),
-            HybridClock(ManualClock()),
-            self.members,
-        )
-        log = Log.of(self.members)
-        disk = self.disks[name]
-        core = Election(local, log=log, facts=tuple(disk.values()), now=self.now)
-        self.nodes[name] = Node(name, local, log, core, disk, self._processes)
-        for other in sorted(self.nodes):
-            if other != name and not self._is_cut(name, other):
-                self.link(name, other)
-
-    def link(self, one: str, other: str) -> None:
-        for here, there in ((one, other), (other, one)):
-            self._later(self.delay_s, lambda h=here, t=there: self._link(h, t))
-
-    def kill(self, name: str) -> None:
-        """End a process: links close, redials are refused, unsynced writes are lost."""
-        self.nodes.pop(name)
-        for other in sorted(self.nodes):
-            self._later(self.delay_s, lambda o=other: self._unlink(o, name))
-            self._later(3 * self.delay_s, lambda o=other: self._refuse(o, name))
-
-    def freeze(self, *names: str) -> None:
-        for name in names:
-            self.nodes[name].frozen = True
-
-    def thaw(self, name: str) -> None:
-        node = self.nodes[name]
-        node.frozen = False
-        waiting, node.inbox = node.inbox, []
-        for event in waiting:
-            self._event(node, event)
-
-    def cut(self, ones: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None:
-        """Nothing gets from ``ones`` to ``others`` any more; links stay, as they do on a LAN."""
-        for one in ones:
-            for other in others:
-                self.down.add((one, other))
-                if not one_way:
-                    self.down.add((other, one))
-
-    def heal(self) -> None:
-        self.down.clear()
-
-    def unlink(self, one: str, other: str) -> None:
-        """The two can't reach each other and know it."""
-        self.cut(one, other)
-        for here, there in ((one, other), (other, one)):
-            self._later(0.0, lambda h=here, t=there: self._unlink(h, t))
-
-    def mark(self, at: Iterable[str], peer: str, status: Status) -> None:
-        for name in at:
-            self.nodes[name].local.status[KEYS[peer]] = status
-            self._event(self.nodes[name], StatusChanged(KEYS[peer], status))
-
-    def give(self, members: MemberList, names: Iterable[str]) -> None:
-        """Let nodes know another member list."""
-        for name in names:
-            node = self.nodes[name]
-            node.local.members = members
-            node.log.voters, node.log.head = members.voters, members.head
-            node.log.accepted = (node.log.accepted[0], members.version)
-            self._event(node, MembersChanged())
-
-    def wish(self, name: str, wish: Callable[[Election], list[Effect]]) -> None:
-        node = self.nodes[name]
-        self._perform(node, wish(node.core))
-
-    def run(self, seconds: float) -> None:
-        self.run_until(lambda: False, seconds)
-
-    def run_until(self, holds: Callable[[], bool], limit_s: float = 20.0) -> float:
-        """Go on until ``holds``; return the seconds that took."""
-        began, end = self.now, self.now + limit_s
-        while not holds():
-            due = self._next_tick()
-            queued = self._queue[0][0] if self._queue else float("inf")
-            if min(due[0], queued) > end:
-                self.now = end
-                break
-            if queued <= due[0]:
-                self.now, _, action = heapq.heappop(self._queue)
-                action()
-            else:
-                self.now = max(self.now, due[0])
-                node = self.nodes[due[1]]
-                self._perform(node, node.core.tick(self.now))
-        return self.now - began
-
-    # --- what tests look at ------------------------------------------------------------------
-
-    def views(self) -> dict[str, str]:
-        """What each running node believes: ``a 3 quorum``, ``b 3 provisional``, ``nobody``."""
-        return {node.name: told(node.core.office) for node in self.awake()}
-
-    def agree(self) -> bool:
-        views = set(self.views().values())
-        return len(views) == 1 and views.pop().endswith("quorum")
-
-    def agree_without(self, *names: str) -> Callable[[], bool]:
-        """Whether all follow one that is none of ``names``."""
-        return lambda: self.agree() and NAME_OF[self._coordinator()] not in names
-
-    def _coordinator(self) -> bytes:
-        office = self.awake()[0].core.office
-        assert office is not None
-        return office.coordinator
-
-    def awake(self) -> list[Node]:
-        return [self.nodes[name] for name in sorted(self.nodes) if not self.nodes[name].frozen]
-
-    def settle(self) -> str:
-        """Run until all awake agree on a coordinator with quorum; return its name."""
-        self.run_until(self.agree, 30.0)
-        assert self.agree(), self.views()
-        office = self.awake()[0].core.office
-        assert office is not None
-        return NAME_OF[office.coordinator]
-
-    # --- how it works ------------------------------------------------------------------------
-
-    def _later(self, seconds: float, action: Callable[[], None]) -> None:
-        self._number += 1
-        heapq.heappush(self._queue, (self.now + seconds, self._number, action))
-
-    def _next_tick(self) -> tuple[float, str]:
-        due = [(node.core.deadline, node.name) for node in self.awake()]
-        return min(due, default=(float("inf"), ""))
-
-    def _is_cut(self, one: str, other: str) -> bool:
-        return (one, other) in self.down or (other, one) in self.down
-
-    def _link(self, here: str, there: str) -> None:
-        node = self.nodes.get(here)
-        if node is None or there not in self.nodes or self._is_cut(here, there):
-            return
-        node.local.links[KEYS[there]] = LinkState(True, self.now, round_trip_s=2 * self.delay_s)
-        node.local.status[KEYS[there]] = Status.ALIVE
-        self._event(node, StatusChanged(KEYS[there], Status.ALIVE))
-        self._event(node, LinkUp(KEYS[there], True))
-
-    def _unlink(self, here: str, there: str) -> None:
-        node = self.nodes.get(here)
-        if node is not None and node.local.links.pop(KEYS[there], None) is not None:
-            self._event(node, LinkDown(KEYS[there]))
-
-    def _refuse(self, here: str, there: str) -> None:
-        node = self.nodes.get(here)
-        if node is not None and there not in self.nodes:
-            self._event(node, DialFailed(KEYS[there], "ws://", "refused", refused=True))
-
-    def _event(self, node: Node, event: Event) -> None:
-        if node.frozen:
-            node.inbox.append(event)
-            return
-        if node.core.deadline <= self.now:
-            self._perform(node, node.core.tick(self.now))
-        self._perform(node, node.core.handle(event, self.now))
-
-    def _perform(self, node: Node, effects: Sequence[Effect]) -> None:
-        for effect in effects:
-            match effect:
-                case Send(to, message):
-                    node.said.append(message)
-                    self._carry(node, to, message)
-                case SendAll(to, message):
-                    node.said.append(message)
-                    for peer in to:
-                        self._carry(node, peer, message)
-                case Persist(token):
-                    node.unsynced.append((node.process, effect))
-                    self._later(self.disk_s, lambda n=node, p=effect, t=token: self._synced(n, p))
-                case Raise(OfficeChanged(office) as event):
-                    self._look(node, office)
-                    node.local.office = office
-                    self._perform(node, node.core.handle(event, self.now))
-                case Note(reason):
-                    node.notes.append(reason)
-
-    def _carry(self, node: Node, to: bytes, message: Message) -> None:
-        name, peer = node.name, NAME_OF[to]
-        if to not in node.local.links or (name, peer) in self.down:
-            return
-        if self.random.random() < self.drop:
-            return
-        kind = kind_of(message)
-        said = kind.record.decode(message.encode())
-        assert said == message
-        arrival = self.now + self.delay_s + self.random.random() * self.jitter_s
-        arrival = max(arrival, self._arrival.get((name, peer), 0.0))  # links keep the order
-        self._arrival[name, peer] = arrival
-        process = self.nodes[peer].process if peer in self.nodes else -1
-
-        def arrive() -> None:
-            there = self.nodes.get(peer)
-            if there is not None and there.process == process:
-                self._event(there, Received(node.local.key, said))
-
-        self._later(arrival - self.now, arrive)
-
-    def _synced(self, node: Node, persist: Persist) -> None:
-        if self.nodes.get(node.name) is not node:
-            return  # the process died before its write was on disk
-        for fact in persist.facts:
-            node.disk[fact.name()] = fact
-        self._event(node, Persisted(persist.token))
-
-    def _look(self, node: Node, office: Office | None) -> None:
-        node.offices.append(office)
-        self.lines.append(f"{self.now:.3f} {node.name}: {told(office)}")
-        if office is not None and office.granted:
-            name = NAME_OF[office.coordinator]
-            known = self.granted.setdefault(office.counter, name)
-            assert known == name, f"two coordinators of term {office.counter}: {known}, {name}"
-        granted = [seen.counter for seen in node.offices if seen is not None and seen.granted]
-        if office is not None and granted:
-            assert office.counter >= max(granted), "a lower term is obeyed"
-
-
-def told(office: Office | None) -> str:
-    if office is None:
-        return "nobody"
-    state = "quorum" if office.quorum else "provisional"
-    return f"{NAME_OF[office.coordinator]} {office.counter} {state}"
+def transcript(network: Network) -> str:
+    return "\n".join(network.lines)
 
 
 # --- at the start ------------------------------------------------------------------------------
@@ -417,6 +64,13 @@ def test_observers_follow_and_never_stand() -> None:
     assert network.settle() == "c"
 
 
+def test_an_observer_left_alone_knows_of_no_coordinator() -> None:
+    network = settled("ab", voters="a", observers="b")
+    network.kill("a")
+    network.run(3.0)
+    assert network.views() == {"b": "nobody"}
+
+
 def test_a_node_alone_waits_for_its_links_before_it_is_provisional() -> None:
     network = Network("abc", start=False)
     network.start("b")
@@ -426,32 +80,551 @@ def test_a_node_alone_waits_for_its_links_before_it_is_provisional() -> None:
     assert network.views() == {"b": "b 0 provisional"}
 
 
+def test_a_worker_that_is_no_voter_may_coordinate() -> None:
+    assert Network("abcd", voters="bcd").settle() == "a"
+
+
 # --- the coordinator dies ----------------------------------------------------------------------
+
+
+def test_a_kill_word_by_word() -> None:
+    network = settled("abc")
+    network.kill("a")
+    network.run(0.1)
+    assert (
+        transcript(network)
+        == """\
+b: a 1 provisional
+b > c MissAsk
+c > b MissAnswer NOBODY
+b > c PromiseAsk 2
+c > b PromiseAnswer 2 GRANTED
+b: b 2 quorum
+b > c Coordinator 2
+c: b 2 quorum"""
+    )
+
+
+def test_a_freeze_word_by_word() -> None:
+    network = settled("abc", seed=5)
+    network.freeze("a")
+    network.run(1.5)
+    assert (
+        transcript(network)
+        == """\
+c: a 1 provisional
+c > ab MissAsk
+b > c MissAnswer NOBODY
+c > b ElectionCall
+b > c ElectionAnswer takes over
+b: a 1 provisional
+b > ac MissAsk
+c > b MissAnswer NOBODY
+b > ac PromiseAsk 2
+c > b PromiseAnswer 2 GRANTED
+b: b 2 quorum
+b > ac Coordinator 2
+c: b 2 quorum"""
+    )
 
 
 @pytest.mark.parametrize("size", [3, 5, 15])
 def test_after_a_kill_all_agree_soon(size: int) -> None:
-    took = []
-    for seed in range(30):
-        network = Network(NAMES[:size], voters=NAMES[: min(size, 7)], seed=seed)
-        network.settle()
-        network.run(1.0 + network.random.random())
-        network.kill("a")
-        took.append(network.run_until(network.agree_without("a")))
-    took.sort()
+    took = sorted(seconds_to_agree(size, seed, "kill") for seed in range(30))
     assert statistics.median(took) <= 0.15
     assert took[-1] <= 0.5
 
 
 @pytest.mark.parametrize("size", [3, 5, 15])
 def test_after_a_freeze_all_agree_soon(size: int) -> None:
-    took = []
-    for seed in range(30):
-        network = Network(NAMES[:size], voters=NAMES[: min(size, 7)], seed=seed)
-        network.settle()
-        network.run(1.0 + network.random.random())
-        network.freeze("a")
-        took.append(network.run_until(network.agree_without("a")))
-    took.sort()
+    took = sorted(seconds_to_agree(size, seed, "freeze") for seed in range(30))
     assert statistics.median(took) <= 1.1
     assert took[-1] <= 2.0
+
+
+def seconds_to_agree(size: int, seed: int, harm: str) -> float:
+    network = Network(NAMES[:size], voters=NAMES[: min(size, 7)], seed=seed)
+    network.settle()
+    network.run(1.0 + network.random.random())
+    if harm == "kill":
+        network.kill("a")
+    else:
+        network.freeze("a")
+    return network.run_until(network.agree_without("a"))
+
+
+def test_where_the_next_rank_is_frozen_too_the_one_below_goes_on() -> None:
+    network = settled("abcde")
+    network.freeze("b")
+    network.run(0.1)
+    network.kill("a")
+    assert network.run_until(network.agree_without("a", "b")) < 0.5
+    assert network.settle() == "c"
+
+
+def test_one_that_dies_after_it_took_over_is_not_waited_for() -> None:
+    network = settled("abcde", disk_s=0.05)
+    network.freeze("a")
+    network.run_until(lambda: "b > acde PromiseAsk 2" in network.lines)
+    network.kill("b")
+    assert network.run_until(network.agree_without("a", "b")) < 4.0
+    assert network.settle() == "c"
+
+
+def test_a_restarted_coordinator_follows() -> None:
+    network = settled("abc")
+    network.kill("a")
+    network.run(0.5)
+    network.start("a")
+    network.run(2.0)
+    assert set(network.views().values()) == {"b 2 quorum"}
+
+
+def test_a_coordinator_that_restarts_unnoticed_wins_another_term() -> None:
+    network = settled("abc")
+    network.nodes.pop("a")
+    network.start("a")
+    network.settle()
+    assert max(network.granted) >= 2
+
+
+# --- freezing ----------------------------------------------------------------------------------
+
+
+def test_a_thawed_coordinator_says_first_that_it_has_no_quorum() -> None:
+    network = settled("abcde")
+    network.freeze("a")
+    network.run(10.0)
+    assert network.settle() == "b"
+    thawed = network.nodes["a"]
+    thawed.said.clear()
+    network.thaw("a")
+    first = thawed.said[0]
+    assert isinstance(first, Heartbeat)
+    assert not first.quorum
+    network.run(0.01)
+    assert network.views()["a"] == "b 2 quorum"
+    assert not thawed.core.accepts(KEYS["a"], 1)
+    assert "term too old" in [*thawed.notes, *notes(network, "a")]
+
+
+def notes(network: Network, name: str) -> list[str]:
+    network.run(0.3)
+    return network.nodes[name].notes
+
+
+def test_acknowledgements_from_before_a_freeze_say_nothing_of_now() -> None:
+    network = settled("abc")
+    network.nodes["b"].said.clear()
+    network.run_until(lambda: bool(network.nodes["b"].said))
+    network.freeze("a")
+    network.run(0.01)
+    assert network.nodes["a"].inbox
+    network.cut("a", "bc")
+    network.run(1.0)
+    network.thaw("a")
+    network.run(0.001)
+    assert network.views()["a"] == "a 1 provisional"
+
+
+def test_a_thawed_candidate_does_not_go_on_where_it_was() -> None:
+    network = settled("abc", disk_s=0.05)
+    network.kill("a")
+    network.run_until(lambda: "b > c PromiseAsk 2" in network.lines)
+    network.freeze("b")
+    network.run(5.0)
+    network.start("a")
+    network.settle()
+    network.thaw("b")
+    network.run(0.001)
+    assert "b 2 quorum" not in network.views().values()
+
+
+def test_a_follower_that_was_not_running_does_not_miss_the_coordinator() -> None:
+    network = settled("abc")
+    for _ in range(20):
+        network.freeze("b", "c")
+        network.run(1.5)
+        network.thaw("b")
+        network.thaw("c")
+        network.run(0.05)
+    asked = [said for name in "bc" for said in network.nodes[name].said if type(said) is MissAsk]
+    assert not asked
+    assert set(network.granted) == {1}
+
+
+def test_a_short_stall_of_the_coordinator_costs_nothing() -> None:
+    network = settled("abcde")
+    for _ in range(20):
+        network.freeze("a")
+        network.run(0.55)
+        network.thaw("a")
+        network.run(0.3)
+    assert set(network.granted) == {1}
+    assert network.views()["e"] == "a 1 quorum"
+
+
+# --- no majority -------------------------------------------------------------------------------
+
+
+def test_a_minority_has_a_provisional_coordinator_and_the_majority_wins_at_the_heal() -> None:
+    network = settled("abcde")
+    network.cut("ab", "cde")
+    network.run(10.0)
+    assert network.views() == {
+        "a": "a 1 provisional",
+        "b": "a 1 provisional",
+        "c": "c 2 quorum",
+        "d": "c 2 quorum",
+        "e": "c 2 quorum",
+    }
+    network.heal()
+    network.run(1.0)
+    assert set(network.views().values()) == {"c 2 quorum"}
+
+
+def test_the_coordinator_is_without_quorum_in_a_second() -> None:
+    network = settled("abc")
+    network.cut("a", "bc")
+    network.run(0.81)
+    assert network.views()["a"] == "a 1 provisional"
+
+
+def test_provisional_sides_merge_under_the_higher_rank() -> None:
+    network = settled("abcdefg")
+    for name in "ade":
+        network.kill(name)
+    network.unlink("b", "f")
+    network.unlink("b", "g")
+    network.unlink("c", "f")
+    network.unlink("c", "g")
+    network.run(6.0)
+    assert network.views() == {
+        "b": "b 1 provisional",
+        "c": "b 1 provisional",
+        "f": "f 1 provisional",
+        "g": "f 1 provisional",
+    }
+    network.heal()
+    network.link("c", "g")
+    network.link("b", "f")
+    network.link("b", "g")
+    network.run(0.5)
+    assert set(network.views().values()) == {"b 1 quorum"} or set(network.views().values()) <= {
+        "b 2 quorum",
+        "b 1 provisional",
+    }
+    assert network.settle() == "b"
+
+
+def test_a_provisional_coordinator_wins_a_term_once_a_majority_is_there() -> None:
+    network = settled("abc")
+    network.kill("a")
+    network.kill("b")
+    network.run(5.0)
+    assert network.views() == {"c": "c 1 provisional"}
+    network.start("b")
+    network.settle()
+    assert network.now < 10.0
+
+
+def test_a_provisional_term_raises_no_promise() -> None:
+    network = settled("abc")
+    network.kill("a")
+    network.kill("b")
+    network.run(60.0)
+    assert network.nodes["c"].core.promised <= 2
+
+
+def test_a_higher_rank_without_a_majority_does_not_block_a_lower_one() -> None:
+    network = settled("abcde", voters="cde")
+    network.kill("a")
+    for voter in "cde":
+        network.unlink("b", voter)
+    network.run(5.0)
+    assert network.views()["d"] == "c 2 quorum"
+    assert network.granted == {1: "a", 2: "c"}
+
+
+def test_a_coordinator_that_hears_nobody_is_replaced() -> None:
+    """One way: all hear it, it hears none of them."""
+    network = settled("abcde")
+    network.cut("bcde", "a", one_way=True)
+    network.run(10.0)
+    others = {view for name, view in network.views().items() if name != "a"}
+    assert others == {"b 2 quorum"}
+    network.heal()
+    network.run(2.0)
+    assert set(network.views().values()) == {"b 2 quorum"}
+
+
+def test_a_follower_that_hears_nobody_disturbs_nobody() -> None:
+    network = settled("abcde")
+    network.cut("abcd", "e", one_way=True)
+    network.run(20.0)
+    assert {view for name, view in network.views().items() if name != "e"} == {"a 1 quorum"}
+    network.heal()
+    network.run(3.0)
+    assert set(network.views().values()) == {"a 1 quorum"}
+
+
+def test_one_lost_link_to_the_coordinator_is_no_reason_for_an_election() -> None:
+    network = settled("abcde")
+    network.unlink("a", "b")
+    network.run(20.0)
+    assert set(network.granted) == {1}
+
+
+# --- terms -------------------------------------------------------------------------------------
+
+
+def test_slow_disks_delay_but_do_not_prevent() -> None:
+    for disk_s in (0.3, 1.0, 3.0):
+        network = Network("abcde", disk_s=disk_s)
+        network.settle()
+        network.kill("a")
+        network.run(0.1)
+        network.settle()
+
+
+def test_a_promise_is_kept_over_a_restart() -> None:
+    network = settled("abc")
+    network.kill("c")
+    network.start("c")
+    assert network.nodes["c"].core.promised == 1
+
+
+def test_a_coordinator_takes_a_higher_counter_when_a_voter_promised_one_to_nobody() -> None:
+    network = settled("abc")
+    network.cut("b", "a")
+    asked = PromiseAsk(5, 1, network.position("b"), None, None)
+    network.run(1.0)  # c hears a, and refuses; b does not
+    network.tell("c", "b", asked)
+    network.heal()
+    network.run(3.0)
+    assert network.nodes["b"].core.promised == 6
+    assert set(network.views().values()) == {"a 6 quorum"}
+
+
+def test_a_counter_far_away_is_refused_but_with_a_proof() -> None:
+    network = settled("abc")
+    network.freeze("a")
+    network.run(0.7)
+    network.tell("b", "c", PromiseAsk(1500, 1, network.position("b"), None, None))
+    network.run(0.01)
+    assert "term jump" in network.nodes["c"].notes
+    assert network.nodes["c"].core.promised == 1
+    signatures = {KEYS[name]: network.sign_promise(name, 1400, "b", boot=1) for name in ("a", "b")}
+    proof = Certificate.of(1400, KEYS["b"], 1, signatures)
+    network.tell("b", "c", PromiseAsk(1500, 1, network.position("b"), None, proof))
+    network.run(0.01)
+    assert network.nodes["c"].core.promised == 1500
+
+
+def test_nobody_follows_a_certificate_that_no_majority_signed() -> None:
+    network = settled("abc")
+    signature = network.sign_promise("c", 2, "c", boot=1)
+    forged = [
+        Certificate.of(2, KEYS["c"], 1, {KEYS["c"]: signature}),
+        Certificate.of(2, KEYS["c"], 1, {KEYS["c"]: signature, KEYS["b"]: bytes(64)}),
+        Certificate(2, KEYS["c"], 1, (SignedPromise(KEYS["c"], signature),) * 2),
+    ]
+    for certificate in [*forged, None]:
+        said = Coordinator(KEYS["c"], 2, True, True, 0, 10, (), certificate)
+        network.tell("c", "b", said)
+    network.run(0.1)
+    assert network.views()["b"] == "a 1 quorum"
+    assert network.nodes["b"].notes.count("certificate unproven") == 3
+
+
+def test_a_heartbeat_in_a_term_that_nobody_won_moves_nobody() -> None:
+    network = settled("abc")
+    network.tell("c", "b", Heartbeat(7, True, True, 1, 10, bytes(8), 3))
+    network.run(0.1)
+    assert network.views()["b"] == "a 1 quorum"
+
+
+def test_who_is_no_member_is_not_heard() -> None:
+    network = settled("abc")
+    node = network.nodes["b"]
+    assert node.core.handle(Received(KEYS["x"], MissAsk(1)), network.now) == []
+
+
+def test_commands_are_taken_of_the_present_office_only() -> None:
+    network = settled("abc")
+    core = network.nodes["b"].core
+    assert core.accepts(KEYS["a"], 1)
+    assert not core.accepts(KEYS["c"], 1)
+    assert not core.accepts(KEYS["a"], 2)
+    assert not core.accepts(KEYS["a"], 0)
+    assert core.deadline < network.now  # the refusal is told at once
+    assert [note.reason for note in core.tick(network.now)] == ["term too old"]  # type: ignore[union-attr]
+
+
+def test_the_mandate_names_who_promised_with_which_log() -> None:
+    network = Network("abc")
+    network.nodes["b"].log.accepted = (0, 10)
+    network.settle()
+    mandate = network.nodes["a"].core.mandate
+    assert mandate is not None
+    assert mandate.counter == 1
+    assert set(mandate.accepted.values()) == {(0, 10)}
+    assert len(mandate.accepted) >= 2
+    assert network.nodes["b"].core.mandate is None
+
+
+# --- the member list ---------------------------------------------------------------------------
+
+
+def test_who_lacks_entries_is_not_elected_by_who_has_them() -> None:
+    network = settled("abc")
+    for name in "ac":
+        network.nodes[name].log.accepted = (1, 11)
+        network.nodes[name].log.head = bytes(31) + b"\x0b"
+    network.kill("a")
+    network.run(0.1)
+    assert network.settle() == "c"
+
+
+def test_a_list_older_than_the_announcement_is_caught_up_first() -> None:
+    network = Network("abcd", voters="bcd", start=False)
+    for name in "bcd":
+        network.start(name)
+    assert network.settle() == "b"
+    newest = network.members
+    network.members = list_of("abcd", "a", version=9)  # all that `a` knows after a long absence
+    network.start("a")
+    network.run(0.5)
+    assert network.views()["a"] == "nobody"
+    network.give(newest, "a")
+    network.run(0.6)
+    assert network.views()["a"] == "b 1 quorum"
+
+
+def test_a_coordinator_gets_the_promises_of_voters_that_came_later() -> None:
+    network = settled("abcdef", voters="abc")
+    newer = list_of("abcdef", "bdefa", version=11)
+    network.give(newer, "abcdef")
+    network.run(1.5)
+    mandate = network.nodes["a"].core.mandate
+    assert mandate is not None
+    assert {KEYS["d"], KEYS["e"], KEYS["f"]} <= set(mandate.accepted)
+    network.kill("f")
+    network.start("f")
+    network.give(newer, "f")
+    network.run(0.5)
+    assert network.views()["f"] == "a 1 quorum"
+
+
+def test_the_voters_change_during_a_candidacy() -> None:
+    network = settled("abcde", voters="abc", disk_s=0.05)
+    network.kill("a")
+    network.run_until(lambda: "b > c PromiseAsk 2" in network.lines)
+    network.give(list_of("abcde", "abcde", version=11), "bcde")
+    assert network.settle() == "b"
+    mandate = network.nodes["b"].core.mandate
+    assert mandate is not None
+    assert len(mandate.accepted) >= 3
+
+
+def test_a_coordinator_that_is_removed_is_replaced_at_once() -> None:
+    network = settled("abcd")
+    network.give(list_of("bcd", "bcd", version=11), "bcd")
+    network.run(0.2)
+    views = network.views()
+    assert {views[name] for name in "bcd"} == {"b 2 quorum"}
+
+
+# --- handing over ------------------------------------------------------------------------------
+
+
+def test_promote_hands_the_office_over() -> None:
+    network = settled("abcde")
+    network.wish("a", lambda core: core.promote(KEYS["d"], network.now))
+    network.run(0.1)
+    assert set(network.views().values()) == {"d 2 quorum"}
+
+
+def test_an_admin_elsewhere_asks_the_coordinator_and_others_may_not() -> None:
+    network = settled("abc")
+    network.wish("a", lambda core: core.promote(KEYS["b"], network.now))
+    network.run(0.1)
+    network.wish("a", lambda core: core.promote(KEYS["c"], network.now))
+    network.run(0.1)
+    assert set(network.views().values()) == {"c 3 quorum"}
+    network.tell("b", "c", PromoteAsk(KEYS["b"]))
+    network.run(0.1)
+    assert set(network.views().values()) == {"c 3 quorum"}
+    assert "promotion refused" in network.nodes["c"].notes
+
+
+def test_promoting_who_can_not_coordinate_is_an_error() -> None:
+    network = settled("abc", observers="")
+    network.mark("a", "c", Status.DEAD)
+    with pytest.raises(NotInOffice):
+        network.nodes["a"].core.promote(KEYS["c"], network.now)
+    network.cut("a", "bc")
+    network.run(1.0)
+    with pytest.raises(NotInOffice):
+        network.nodes["a"].core.promote(KEYS["b"], network.now)
+
+
+def test_one_that_stops_hands_over_first() -> None:
+    network = settled("abcde")
+    network.freeze("b")  # it does not answer, so the next one is asked
+    network.wish("a", lambda core: core.resign(network.now))
+    network.run(1.0)
+    assert network.views()["a"] == "c 2 quorum"
+    network.kill("c")
+    network.run(3.0)
+    assert network.settle() == "d"
+
+
+def test_a_steady_higher_rank_gets_the_office() -> None:
+    network = settled("abcde")
+    network.kill("a")
+    network.run(1.0)
+    network.start("a")
+    network.run(28.0)
+    assert set(network.views().values()) == {"b 2 quorum"}
+    network.run(5.0)
+    assert set(network.views().values()) == {"a 3 quorum"}
+
+
+def test_a_forged_transfer_moves_nobody() -> None:
+    network = settled("abc")
+    transfer = Transfer(1, KEYS["b"], bytes(64))
+    network.tell("a", "b", transfer)
+    network.tell("b", "c", PromiseAsk(2, 2, network.position("b"), transfer, None))
+    network.run(0.1)
+    assert set(network.views().values()) == {"a 1 quorum"}
+    assert network.nodes["c"].core.promised <= 1
+
+
+# --- cost --------------------------------------------------------------------------------------
+
+
+def test_a_heartbeat_is_small() -> None:
+    network = settled("abc")
+    network.run(0.5)
+    beats = [said for said in network.nodes["a"].said if isinstance(said, Heartbeat)]
+    assert max(len(beat.encode()) for beat in beats) < 80
+
+
+def test_what_idle_members_say() -> None:
+    network = settled("abcdefghijklmno", voters="abcdefg")
+    network.run(5.0)
+    for node in network.nodes.values():
+        node.said.clear()
+    network.run(10.0)
+    assert len(network.nodes["a"].said) <= 51
+    assert len(network.nodes["b"].said) <= 51  # a voter
+    assert len(network.nodes["o"].said) <= 13
+    assert network.lines == []
+
+
+def test_effects_go_to_linked_members_only() -> None:
+    network = settled("abc")
+    network.unlink("a", "b")
+    effects = network.nodes["a"].core.tick(network.nodes["a"].core.deadline)
+    assert not [effect for effect in effects if isinstance(effect, Send) and effect.to == KEYS["b"]]
