@@ -93,6 +93,7 @@ class BulkStream:
             try:
                 await self._say(asked)
             except BaseException as error:
+                fetch.done.cancel()
                 self._end(error)
                 raise
         try:

@@ -548,6 +548,21 @@ def test_a_fetch_goes_on_where_the_connection_was_cut(
     assert len(offsets) == 3
 
 
+@pytest.mark.parametrize("after", range(16))
+@pytest.mark.parametrize("end", ["holder", "requester"])
+def test_wherever_it_is_cut_the_blob_is_whole_in_the_end(
+    after: int, end: str, tmp_path: Path, workers: ThreadPoolExecutor, descriptor: int
+) -> None:
+    source = Blobs(tmp_path, BLOB)
+    first = Bench(source, workers)
+    getattr(first, end).cut_after = after
+    holders = Holders({ONE: [first], OTHER: [Bench(source, workers)]})
+    sink = FileSink(descriptor, DIGEST)
+    asyncio.run(holders.fetcher(workers).fetch(sink, [ONE, OTHER]))
+    assert content(descriptor) == BLOB
+    assert holders.notes == []
+
+
 def test_another_holder_goes_on_where_one_ended(
     tmp_path: Path, workers: ThreadPoolExecutor, descriptor: int
 ) -> None:
