@@ -105,6 +105,32 @@ def _text(name: str, value: Any) -> str:
 
 
 @app.command()
+def fetch(
+    digest: Annotated[
+        str, typer.Argument(metavar="HASH/SIZE", help="The blob, as `log` in a build's JSON is.")
+    ],
+    node: Annotated[
+        str, typer.Option("--from", metavar="NODE", help="The member that has it: name or id.")
+    ],
+) -> None:
+    """Get a blob from another node's cache into this one's."""
+    data = Client.of(settings()).post("/api/cache/fetch", {"digest": digest, "node": node})
+
+    def table(console: Console) -> None:
+        size, seconds = data["size_bytes"], data["duration_ms"] / 1000
+        if data["already"]:
+            console.print(f"{data['hash'][:12]} is here already")
+        else:
+            speed = f", {bytes_text(size / seconds)} a second" if seconds else ""
+            console.print(
+                f"{data['hash'][:12]}: {bytes_text(size)} in "
+                f"{duration_text(data['duration_ms'])}{speed}"
+            )
+
+    show(settings(), data, table, ids=[data["hash"]])
+
+
+@app.command()
 def clear(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be removed.")] = False,

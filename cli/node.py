@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from buildnet.cli import members
 from buildnet.cli.client import Client
+from buildnet.cli.members import join_cluster, joined_text
 from buildnet.cli.output import (
     age_text,
     bytes_text,
@@ -28,6 +30,13 @@ from buildnet.node.home import AlreadyRunningError, Home, Runtime, default_home
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+class NodeRole(StrEnum):
+    """What a node does."""
+
+    WORKER = "worker"
+    OBSERVER = "observer"
 
 
 class LogFormat(StrEnum):
@@ -52,6 +61,14 @@ def start(
         Path | None,
         typer.Option(help="Configuration file; default: node.yaml in the data directory."),
     ] = None,
+    role: Annotated[
+        NodeRole | None,
+        typer.Option(help="What it does: work, or only watch and serve views; default: worker."),
+    ] = None,
+    join: Annotated[
+        str | None, typer.Option(help="Then join the cluster of the node at this address.")
+    ] = None,
+    token: Annotated[str | None, typer.Option(help="The invitation's token, for --join.")] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Run in the background, return once it answers.")
     ] = False,
@@ -60,20 +77,29 @@ def start(
     ] = None,
 ) -> None:
     """Start a node on this host, in the foreground or (--detach) in the background."""
+    if token is not None and join is None:
+        raise UsageError(
+            "--token needs --join",
+            hint="buildnet node start --join ADDRESS --token TOKEN",
+        )
     home = default_home()
     running = Home(home).read_runtime()
     if running is not None:
         _runs_already(running)
+        _join_after_start(running, join, token)
         return
     if detach:
         runtime, here = start_or_find(
-            home, listen=listen, name=name, config=config, log_format=log_format
+            home, listen=listen, name=name, config=config, role=role, log_format=log_format
         )
         (_started if here else _runs_already)(runtime)
+        _join_after_start(runtime, join, token)
         return
     from buildnet.node.daemon import StartOptions, run
 
-    options = StartOptions(home, config, listen, name, log_format=log_format)
+    options = StartOptions(
+        home, config, listen, name, role=role, join=join, token=token, log_format=log_format
+    )
     while True:
         try:
             run(options, _started)
@@ -82,7 +108,20 @@ def start(
             if running is None:
                 continue
             _runs_already(running)
+            _join_after_start(running, join, token)
         return
+
+
+def _join_after_start(runtime: Runtime, address: str | None, token: str | None) -> None:
+    """Join, and tell of it beside the data that the start prints."""
+    if address is None:
+        return
+    client = Client(socket_path=Path(runtime.socket))
+    if client.get("/api/node")["cluster"]["members"] > 1:
+        note(settings(), "the node is a member of a cluster already")
+        return
+    joined = join_cluster(client, address, token)
+    note(settings(), joined_text(joined))
 
 
 def _runs_already(runtime: Runtime) -> None:
@@ -126,7 +165,7 @@ def stop() -> None:
     )
 
 
-def wait_for_end(pid: int) -> None:
+def wait_for_end(pid: int, timeout_s: float = _STOP_TIMEOUT_S) -> None:
     """Wait until the process of a node that was told to stop has ended."""
     if hasattr(os, "pidfd_open"):
         try:
@@ -134,14 +173,14 @@ def wait_for_end(pid: int) -> None:
         except ProcessLookupError:
             return
         try:
-            ended = bool(select.select([descriptor], [], [], _STOP_TIMEOUT_S)[0])
+            ended = bool(select.select([descriptor], [], [], timeout_s)[0])
         finally:
             os.close(descriptor)
     else:
         import psutil
 
         try:
-            psutil.Process(pid).wait(_STOP_TIMEOUT_S)
+            psutil.Process(pid).wait(timeout_s)
             ended = True
         except psutil.NoSuchProcess:
             ended = True
@@ -149,7 +188,7 @@ def wait_for_end(pid: int) -> None:
             ended = False
     if not ended:
         raise BuildNetError(
-            f"the node (process {pid}) did not end within {_STOP_TIMEOUT_S} s",
+            f"the node (process {pid}) did not end within {timeout_s:.0f} s",
             hint=f"its log may tell why; to end it by force: kill -9 {pid} (nothing is lost)",
         )
 
@@ -161,13 +200,24 @@ def status() -> None:
     show(settings(), data, lambda console: _status_table(console, data), ids=[data["node_id"]])
 
 
+def _cluster_text(data: dict[str, Any]) -> str:
+    cluster, coordinator = data["cluster"], data["coordinator"]
+    if cluster["members"] == 1:
+        return f"{cluster['name']} (a cluster of one)"
+    leads = "no coordinator is known"
+    if coordinator:
+        kind = "" if coordinator["quorum"] else ", provisional"
+        leads = f"coordinator {coordinator['name']}, term {coordinator['term']}{kind}"
+    return f"{cluster['name']} ({cluster['members']} members, {leads})"
+
+
 def _status_table(console: Console, data: dict[str, Any]) -> None:
     rows = {
         "node": f"{data['name']} ({data['node_id']})",
         "status": data["status"],
         "address": data["address"],
         "role": f"{data['role']}, rights {data['rights']}",
-        "cluster": f"{data['cluster']['name']} (a cluster of one)",
+        "cluster": _cluster_text(data),
         "running for": duration_text(data["uptime_s"] * 1000),
         "version": data["version"],
         "data": data["home"],
@@ -237,3 +287,7 @@ def resources_table(console: Console, resources: dict[str, Any]) -> None:
     console.print(network)
     for gpu in resources["gpus"]:
         console.print(f"[bold]gpu[/bold] {escaped(gpu['name'])} {bytes_text(gpu['memory_bytes'])}")
+
+
+for _command in members.COMMANDS:
+    app.command(_command.__name__.replace("_", "-").removesuffix("-command"))(_command)

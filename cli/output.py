@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -80,7 +81,15 @@ def escaped(text: object) -> str:
     """Return ``text`` for a table or rich's console: no part of it is taken for a style."""
     from rich.markup import escape
 
-    return escape(str(text))
+    return escape(printable(text))
+
+
+def printable(text: object) -> str:
+    """Return ``text``, which others may have chosen, without what a terminal would act on."""
+    return "".join(
+        each if each in "\n\t" or unicodedata.category(each)[0] != "C" else "\ufffd"
+        for each in str(text)
+    )
 
 
 def fail(settings: Settings, error: BuildNetError) -> int:

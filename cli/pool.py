@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from buildnet.cli.client import Client
+from buildnet.cli.health import STATUS_COLORS, health
 from buildnet.cli.output import age_text, bytes_text, escaped, new_table, show
 from buildnet.cli.run import settings
 
@@ -29,7 +30,12 @@ def nodes() -> None:
     """List the nodes."""
     data = Client.of(settings()).get("/api/pool/nodes")
     ids = [node["id"] for node in data["nodes"]]
-    show(settings(), data, lambda console: _nodes_table(console, data["nodes"]), ids=ids)
+
+    def table(console: Console) -> None:
+        _print_problem(console, data["view"])
+        _nodes_table(console, data["nodes"])
+
+    show(settings(), data, table, ids=ids)
 
 
 @app.command()
@@ -43,15 +49,22 @@ def resources(
     """List every resource with the node that owns it."""
     data = Client.of(settings()).get("/api/pool/resources", type=type, node=on)
     names = [each["name"] for each in data["resources"]]
-    show(settings(), data, lambda console: _resources_table(console, data), ids=names)
+
+    def table(console: Console) -> None:
+        _print_problem(console, data["view"])
+        _resources_table(console, data)
+
+    show(settings(), data, table, ids=names)
+
+
+app.command()(health)
 
 
 def pool_table(console: Console, data: dict[str, Any]) -> None:
     """Print the pool's status."""
     aggregate = data["aggregate"]
-    coordinator = data["coordinator"]
-    leads = f"coordinator {coordinator['name']}" if coordinator else "no coordinator (a node alone)"
-    console.print(f"[bold]pool[/bold] {escaped(data['cluster']['name'])}, {escaped(leads)}")
+    console.print(f"[bold]pool[/bold] {escaped(data['cluster']['name'])}, {escaped(_leads(data))}")
+    _print_problem(console, data["view"])
     _nodes_table(console, data["nodes"])
     volumes = aggregate["storage_volumes"]
     free = sum(volume["available_bytes"] or 0 for volume in volumes)
@@ -68,8 +81,23 @@ def pool_table(console: Console, data: dict[str, Any]) -> None:
     )
 
 
+def _leads(data: dict[str, Any]) -> str:
+    coordinator = data["coordinator"]
+    if coordinator:
+        kind = "" if coordinator["quorum"] else ", provisional"
+        return f"coordinator {coordinator['name']}, term {coordinator['term']}{kind}"
+    if data["view"]["members"] == 1:
+        return "no coordinator (a node alone)"
+    return "no coordinator is known"
+
+
+def _print_problem(console: Console, view: dict[str, Any]) -> None:
+    """Say it where what follows is not all of the pool, or old."""
+    if not view["complete"]:
+        console.print(f"[yellow]incomplete:[/yellow] {escaped(view['problem'])}")
+
+
 def _nodes_table(console: Console, nodes: list[dict[str, Any]]) -> None:
-    colors = {"online": "green", "busy": "yellow", "suspect": "yellow"}
     table = new_table(
         "node", "id", "status", "cores in use", "cpu", "memory", "latency", "measured"
     )
@@ -80,8 +108,8 @@ def _nodes_table(console: Console, nodes: list[dict[str, Any]]) -> None:
             f"{bytes_text(held['memory']['total_bytes'])}"
         )
         busy = used and used["cpu_percent"] is not None and f"{used['cpu_percent']:.0f} %"
-        latency = f"{node['latency_ms']:.1f} ms" if node["latency_ms"] is not None else "this node"
-        color = colors.get(node["status"], "red")
+        latency = f"{node['latency_ms']:.1f} ms" if node["latency_ms"] is not None else "unknown"
+        color = STATUS_COLORS.get(node["status"], "red")
         table.add_row(
             escaped(node["name"]),
             escaped(node["id"][:12]),
@@ -89,7 +117,7 @@ def _nodes_table(console: Console, nodes: list[dict[str, Any]]) -> None:
             f"{node['cores_in_use']} of {held['cpu']['cores']}" if held else "unknown",
             busy or "unknown",
             memory or "unknown",
-            latency,
+            "this node" if node["this_node"] else latency,
             age_text(node["age_s"]),
         )
     console.print(table)

@@ -39,6 +39,7 @@ def start_detached(
     name: str | None = None,
     config: Path | None = None,
     any_port: bool = False,
+    role: str | None = None,
     log_format: str | None = None,
 ) -> Runtime:
     """Start a node as a process of its own and wait until it answers.
@@ -53,6 +54,7 @@ def start_detached(
         "listen": listen,
         "name": name,
         "any_port": any_port,
+        "role": role,
         "log_format": log_format,
     }
     reading, writing = os.pipe()
@@ -125,6 +127,7 @@ def start_or_find(
     name: str | None = None,
     config: Path | None = None,
     any_port: bool = False,
+    role: str | None = None,
     log_format: str | None = None,
 ) -> tuple[Runtime, bool]:
     """Start a detached node, or wait for the one that somebody else was quicker to start.
@@ -143,6 +146,7 @@ def start_or_find(
                 name=name,
                 config=config,
                 any_port=any_port,
+                role=role,
                 log_format=log_format,
             )
         except AlreadyRunningError:

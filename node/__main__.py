@@ -78,6 +78,7 @@ def _run(given: dict[str, str | None], home: Path, starter: _Starter) -> None:
         config=Path(given["config"]) if given["config"] else None,
         listen=given["listen"],
         name=given["name"],
+        role=given["role"],
         any_port=bool(given["any_port"]),
         log_format=given["log_format"],
         log_file=home / "node.log",

@@ -12,7 +12,6 @@ from typing import Any
 from buildnet.ledger.history import History
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.identity import NodeKey
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import StagedExecutor, WorkspaceExecutor
@@ -22,6 +21,7 @@ from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.failure import first_cause
 from buildnet.node.hooks import run_hook
 from buildnet.node.output_teller import OutputTeller
+from buildnet.node.own_keys import OwnKeys
 from buildnet.node.perform import Performer
 from buildnet.node.resolve import Resolver
 from buildnet.node.runner import Limits, TaskRunner
@@ -64,7 +64,7 @@ class Builder:
     def __init__(
         self,
         *,
-        key: NodeKey,
+        keys: OwnKeys,
         store: Store,
         history: History,
         toolchain: Toolchain,
@@ -74,7 +74,7 @@ class Builder:
         timeout_s: float,
         output_limit_bytes: int,
     ) -> None:
-        self._key = key
+        self._keys = keys
         self._store = store
         self._history = history
         self._toolchain = toolchain
@@ -240,7 +240,7 @@ class Builder:
             )
             by_id = {task: workspace.task(task) for task in tasks}
             performer = Performer(
-                node_id=self._key.node_id,
+                node_id=self._keys.current.node_id,
                 workers=self._workers,
                 tasks=by_id,
                 resolver=resolver,
@@ -257,7 +257,7 @@ class Builder:
                 dry_run=request.dry_run,
             )
             performer.runner = TaskRunner(
-                key=self._key,
+                key=self._keys.current,
                 store=self._store,
                 limits=self._limits,
                 workspace_id=opened.id,

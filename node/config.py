@@ -180,12 +180,19 @@ class ToolOverride(Settings):
 
 
 class NetworkSettings(Settings):
-    """Where the node listens, what it tells others, and whom it meets first."""
+    """Where the node listens, what it tells others, and whom it meets first.
+
+    ``peers`` are dialled again for ever, also where nobody else tells of them. ``discovery``:
+    announce this node on the local network and list others that do. ``proxies``: dial through the
+    proxies that the environment names (``HTTP_PROXY``, ``NO_PROXY``).
+    """
 
     listen_address: Annotated[Text, AfterValidator(_host)] = "0.0.0.0"
     listen_port: Annotated[int, Field(ge=0, le=65535, strict=True)] = 80
     advertise_address: Annotated[Text, AfterValidator(_host)] | None = None
     peers: tuple[Annotated[Text, AfterValidator(_peer)], ...] = ()
+    discovery: StrictBool = True
+    proxies: StrictBool = False
 
 
 class TimeRestrictions(Settings):
@@ -238,6 +245,8 @@ class NodeConfig(Settings):
     node_name: Annotated[Text, Field(max_length=100)] | None = None
     """None: the host's name."""
     node_tags: tuple[Text, ...] = ()
+    node_role: Literal["worker", "observer"] = "worker"
+    """Of a cluster that this node founds, and what it asks for where it joins one."""
     resource_limits: ResourceLimits = ResourceLimits()
     tool_overrides: Mapping[Annotated[str, AfterValidator(_known_program)], ToolOverride] = {}
     network: NetworkSettings = NetworkSettings()

@@ -16,9 +16,11 @@ from pathlib import Path
 from buildnet import __version__
 from buildnet.ledger.history import History
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.identity import is_signed_by, load_or_create
+from buildnet.mesh.member_list import Role
+from buildnet.mesh.service import MeshService, MeshSettings
 from buildnet.node.api.app import create_application
 from buildnet.node.api.gate import Origin
+from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.builder import Builder
 from buildnet.node.config import LogSettings, NodeConfig, load_config
 from buildnet.node.execute.process_tree import become_child_subreaper
@@ -28,10 +30,12 @@ from buildnet.node.listen import (
     DEFAULT_PORTS,
     Address,
     bind_first,
+    is_on_network,
     parse_address,
-    reachable_address,
+    reachable_addresses,
 )
 from buildnet.node.log import configure_logging
+from buildnet.node.own_keys import OwnKeys
 from buildnet.node.scan.cpu import allowed_cores
 from buildnet.node.server import serving
 from buildnet.node.service import NodeService
@@ -50,8 +54,9 @@ class StartOptions:
     """How a node is to start.
 
     ``listen`` None: what node.yaml says, by default port 80, or 8080 where 80 can't be had.
-    ``any_port`` lets the system choose a port if those can't be had either. ``log_file`` None:
-    standard error.
+    ``any_port`` lets the system choose a port if those can't be had either. ``join`` is the address
+    of a node whose cluster to join once this one answers, with ``token`` or an admin's approval; a
+    node that has joined one before goes on there. ``log_file`` None: standard error.
     """
 
     home: Path
@@ -59,6 +64,9 @@ class StartOptions:
     listen: str | None = None
     name: str | None = None
     any_port: bool = False
+    role: str | None = None
+    join: str | None = None
+    token: str | None = None
     log_format: str | None = None
     log_file: Path | None = None
 
@@ -108,10 +116,29 @@ async def _run(
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, service.stopping.set)
-        on_ready(runtime)
-        await service.stopping.wait()
-        _log.info("stopping")
+        async with asyncio.TaskGroup() as group:
+            on_ready(runtime)
+            joining = group.create_task(_join(options, service))
+            await service.stopping.wait()
+            _log.info("stopping")
+            joining.cancel()
         await service.builder.stop()
+
+
+async def _join(options: StartOptions, service: NodeService) -> None:
+    if options.join is None:
+        return
+    if len(service.mesh.view().members) > 1:
+        _log.info("this node is a member of %s already", service.cluster["name"])
+        return
+    joined = await service.join(
+        options.join,
+        options.token,
+        lambda code: _log.warning(
+            "waiting for an admin of the cluster: buildnet node approve there; the code is %s", code
+        ),
+    )
+    _log.info("joined %s: %d members", joined.cluster_name, joined.members)
 
 
 @asynccontextmanager
@@ -119,15 +146,13 @@ async def running_node(
     options: StartOptions, home: Home, config: NodeConfig
 ) -> AsyncIterator[tuple[NodeService, Runtime]]:
     """Start a node on a locked home and stop it at the end of the context."""
-    key = load_or_create(home.key)
+    keys = OwnKeys(home.key, home.former_keys)
     name = options.name or config.node_name or socket.gethostname()
     become_child_subreaper()
 
     def is_ours(record: ActionRecord) -> bool:
         message = signed_message(record.action, record.isolation, record.result)
-        return record.worker == key.public_key and is_signed_by(
-            record.worker, message, record.signature
-        )
+        return keys.signed(record.worker, message, record.signature)
 
     async with AsyncExitStack() as stack:
         listener, passed_over = bind_first(_addresses(options, config))
@@ -149,7 +174,7 @@ async def running_node(
             _log.warning("%d builds were interrupted when the node last stopped", interrupted)
         builder = await stack.enter_async_context(
             Builder(
-                key=key,
+                keys=keys,
                 store=store,
                 history=history,
                 toolchain=Toolchain(home.directory / "toolbox", config.tool_overrides),
@@ -160,28 +185,45 @@ async def running_node(
                 output_limit_bytes=config.workers.output_limit,
             )
         )
-        address = reachable_address(listener, config.network.advertise_address)
+        addresses = reachable_addresses(listener, config.network.advertise_address)
+        mesh = await MeshService.open(
+            keys.current,
+            MeshSettings(
+                directory=home.directory,
+                name=name,
+                role=Role(options.role or config.node_role),
+                addresses=addresses,
+                seeds=config.network.peers,
+                discovery=config.network.discovery and is_on_network(addresses),
+                proxies=config.network.proxies,
+            ),
+        )
         service = NodeService(
             home=home,
-            key=key,
+            keys=keys,
             name=name,
-            address=address,
+            address=addresses[0],
             config=config,
             store=store,
             history=history,
             builder=builder,
+            mesh=mesh,
+            exchange=stack.enter_context(BlobExchange.running(mesh, store)),
         )
         application = create_application(service)
         local = stack.enter_context(_unix_listener(home))
         await stack.enter_async_context(serving(application, local, Origin.SOCKET))
-        await stack.enter_async_context(serving(application, listener, Origin.NETWORK))
+        await stack.enter_async_context(
+            serving(application, listener, Origin.NETWORK, service.refused)
+        )
+        await stack.enter_async_context(mesh.running())
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        watching = group.create_task(service.watch_host())
-        stack.callback(watching.cancel)
+        for watching in (service.watch_host(), service.advertiser.run()):
+            stack.callback(group.create_task(watching).cancel)
         runtime = Runtime(
-            node_id=key.node_id,
+            node_id=keys.current.node_id,
             name=name,
-            address=address,
+            address=service.address,
             socket=str(home.socket_path()),
             pid=os.getpid(),
             home=str(home.directory),
@@ -190,7 +232,7 @@ async def running_node(
         )
         home.write_runtime(runtime)
         stack.callback(home.remove_runtime)
-        _log.info("node %s (%s) answers on %s", name, key.node_id, address)
+        _log.info("node %s (%s) answers on %s", name, runtime.node_id, runtime.address)
         yield service, runtime
 
 

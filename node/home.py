@@ -71,6 +71,7 @@ class Home:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.key = directory / "node.key"
+        self.former_keys = directory / "former-keys"
         self.config = directory / "node.yaml"
         self.log = directory / "node.log"
         self.history = directory / "history.db"

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import psutil
 
 from buildnet.mesh.errors import BuildNetError, UsageError
 
 DEFAULT_PORTS = (80, 8080)
+_ADDRESSES_MAX = 4
 
 
 class ListenError(BuildNetError):
@@ -100,21 +105,51 @@ def _why(address: Address, error: OSError) -> str:
     return f"{address} can't be used ({error.strerror or error})"
 
 
-def reachable_address(listener: socket.socket, advertised: str | None = None) -> str:
-    """Return the URL under which others reach ``listener``: the owner's word, or this host's own
-    address on the way out (nothing is sent to find it)."""
+def reachable_addresses(listener: socket.socket, advertised: str | None = None) -> tuple[str, ...]:
+    """Return the URLs under which others may reach ``listener``, the likeliest first: the owner's
+    word alone; or the address listened on; or those of this host's interfaces, first the one on the
+    way out (nothing is sent to find it)."""
     host, port = listener.getsockname()[:2]
     if advertised is not None:
-        return f"http://{advertised}" if ":" in advertised else f"http://{advertised}:{port}"
-    if host in ("0.0.0.0", "::"):
-        host = _own_address()
-    return f"http://{Address(host, port)}"
+        return (f"http://{advertised}" if ":" in advertised else f"http://{advertised}:{port}",)
+    hosts = _own_hosts(listener.family) if host in ("0.0.0.0", "::") else [host]
+    return tuple(f"http://{Address(each, port)}" for each in hosts)
 
 
-def _own_address() -> str:
+def is_on_network(addresses: Sequence[str]) -> bool:
+    """Tell whether one of the URLs leads to another host's way in, not only to this one's own."""
+    return any(not _is_loopback(str(urlsplit(url).hostname)) for url in addresses)
+
+
+def _own_hosts(family: int) -> list[str]:
+    way_out = _way_out()
+    found = [way_out] if way_out is not None else []
+    wanted = {socket.AF_INET} if family == socket.AF_INET else {socket.AF_INET, socket.AF_INET6}
+    for _, addresses in sorted(psutil.net_if_addrs().items()):
+        for each in addresses:
+            host = each.address.partition("%")[0]
+            if each.family in wanted and not _is_local(host) and host not in found:
+                found.append(host)
+    return found[:_ADDRESSES_MAX] or ["127.0.0.1"]
+
+
+def _is_local(host: str) -> bool:
+    address = ipaddress.ip_address(host)
+    return address.is_loopback or address.is_link_local
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _way_out() -> str | None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # documentation range: a route is looked up, no more
-            return str(probe.getsockname()[0])
         except OSError:
-            return "127.0.0.1"
+            return None
+        host = str(probe.getsockname()[0])
+        return None if _is_local(host) else host

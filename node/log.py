@@ -64,4 +64,11 @@ def configure_logging(*, level: str, form: str, file: Path | None) -> None:
     root.setLevel(level.upper())
     # uvicorn tells of every start and stop in its own words, where ours say the same once; and it
     # warns of every malformed request, so that anybody on the network could fill the disk.
-    logging.getLogger("uvicorn.error").setLevel("ERROR")
+    server = logging.getLogger("uvicorn.error")
+    server.setLevel("ERROR")
+    server.addFilter(_from_strangers)
+
+
+def _from_strangers(record: logging.LogRecord) -> bool:
+    """Drop the one error that uvicorn logs for bytes that anybody may send."""
+    return not str(record.msg).startswith("Invalid UTF-8 sequence")

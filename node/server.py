@@ -6,11 +6,16 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from buildnet.node.api.gate import Gate, Origin
+from buildnet.node.api.peer_routes import BULK_MAX_BYTES
+from buildnet.node.http_guard import GuardedHttp, Refused, Visitors
+from buildnet.node.websocket_guard import GuardedWebSocket
 
 _START_TIMEOUT_S = 10.0
 _GRACE_S = 5
@@ -33,10 +38,13 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(application: Any, listener: socket.socket, origin: Origin) -> AsyncIterator[None]:
+async def serving(
+    application: Any, listener: socket.socket, origin: Origin, refused: Refused = lambda *_: None
+) -> AsyncIterator[None]:
     """Serve ``application`` on ``listener`` while the context is open.
 
     Requests that come in are marked with ``origin``, which decides what they may ask for.
+    ``refused`` is told the reason and the address of strangers' connections that are ended.
     """
     server = _Server(
         uvicorn.Config(
@@ -46,6 +54,12 @@ async def serving(application: Any, listener: socket.socket, origin: Origin) -> 
             lifespan="off",
             timeout_graceful_shutdown=_GRACE_S,
             server_header=False,
+            http=_protocol(origin, refused),
+            ws=GuardedWebSocket,
+            ws_max_size=BULK_MAX_BYTES,
+            ws_per_message_deflate=False,  # what comes is encrypted; and a bomb can't be hidden
+            ws_ping_interval=None,  # the mesh has its own
+            ws_ping_timeout=None,
         )
     )
     async with asyncio.TaskGroup() as group:
@@ -56,3 +70,10 @@ async def serving(application: Any, listener: socket.socket, origin: Origin) -> 
             yield
         finally:
             server.should_exit = True
+
+
+def _protocol(origin: Origin, refused: Refused) -> Any:
+    """Strangers are bounded; who has the socket may take time, as builds do."""
+    if origin is Origin.SOCKET:
+        return HttpToolsProtocol
+    return partial(GuardedHttp, visitors=Visitors(refused))

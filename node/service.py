@@ -5,21 +5,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from buildnet import __version__
 from buildnet.ledger.history import History
-from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.dialing import UnreachableError
+from buildnet.mesh.errors import BuildNetError, UsageError
+from buildnet.mesh.events import Note
+from buildnet.mesh.health import Counters
 from buildnet.mesh.identity import NodeKey
+from buildnet.mesh.invitation import Token
+from buildnet.mesh.service import Joined, MeshService
+from buildnet.mesh.view import MemberView
+from buildnet.node.advertiser import Advertiser
+from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.builder import Builder
 from buildnet.node.config import NodeConfig
 from buildnet.node.failure import in_one_line
 from buildnet.node.home import Home
+from buildnet.node.own_keys import OwnKeys
+from buildnet.node.pool_reader import PoolReader
 from buildnet.node.scan.scanner import Scanner
 from buildnet.node.scan.utilization import UtilizationMeter
 from buildnet.node.store import Store
+from buildnet.pool.membership import coordinator_of
 from buildnet.pool.resources import NodeResources, Utilization
 from buildnet.pool.view import NodeState
 
@@ -46,13 +58,15 @@ class NodeService:
     """
 
     home: Home
-    key: NodeKey
+    keys: OwnKeys
     name: str
     address: str
     config: NodeConfig
     store: Store
     history: History
     builder: Builder
+    mesh: MeshService
+    exchange: BlobExchange
     scanner: Scanner = field(default_factory=Scanner)
     meter: UtilizationMeter = field(default_factory=UtilizationMeter)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -61,13 +75,79 @@ class NodeService:
     resources: NodeResources | None = None
     utilization: Utilization | None = None
     scan_problem: str | None = None
+    advertiser: Advertiser = field(init=False)
+    pool: PoolReader = field(init=False)
+    refusals: Counters = field(default_factory=Counters)
     _measuring_fails: bool = False
     _scanning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    def __post_init__(self) -> None:
+        self.advertiser = Advertiser(self)
+        self.pool = PoolReader(self)
+
+    @property
+    def key(self) -> NodeKey:
+        """This node's key."""
+        return self.keys.current
+
     @property
     def cluster(self) -> dict[str, str]:
-        """The cluster: a node that joined none is a cluster of one and bears its name."""
-        return {"id": self.key.node_id, "name": self.name}
+        """The cluster that this node is a member of; maybe the only one."""
+        view = self.mesh.view()
+        return {"id": view.cluster_id.hex(), "name": view.cluster_name}
+
+    @property
+    def role(self) -> Literal["worker", "observer"]:
+        """What this node does, by the cluster's member list."""
+        member = self._member()
+        role = self.config.node_role if member is None else member.role
+        return "observer" if role == "observer" else "worker"
+
+    @property
+    def rights(self) -> str:
+        """What this node's owner may do in the cluster: ``none`` once it was removed."""
+        member = self._member()
+        return "none" if member is None else member.rights
+
+    def _member(self) -> MemberView | None:
+        view = self.mesh.view()
+        return view.member(view.me)
+
+    def refused(self, reason: str, remote: str) -> None:
+        """Count a stranger's connection that was ended."""
+        self.refusals.note(Note(reason, None, remote), time.time())
+
+    async def join(
+        self,
+        address: str | None,
+        token: str | None = None,
+        on_pending: Callable[[str], None] | None = None,
+    ) -> Joined:
+        """Join the cluster of the node at ``address``, and tell it at once what this host has.
+
+        Without an address those in the token are tried. ``on_pending`` is called with the short
+        authentication string where an admin must approve.
+
+        Raises:
+            BuildNetError: that failed; nothing has changed.
+        """
+        addresses = [address] if address is not None else _addresses_in(token)
+        for each in addresses[:-1]:
+            try:
+                joined = await self.mesh.join(each, token=token, on_pending=on_pending)
+            except UnreachableError as error:
+                _log.info("%s", error.message)
+            else:
+                break
+        else:
+            joined = await self.mesh.join(addresses[-1], token=token, on_pending=on_pending)
+        self.advertiser.tell(time.monotonic())
+        return joined
+
+    async def rotate_key(self) -> None:
+        """Give this node a new key; results that the old one signed stay good."""
+        self.keys.remember()
+        self.keys.current = await self.mesh.rotate_key(self.home.key)
 
     async def scan(self, *, fresh: bool = False) -> NodeResources:
         """Scan the host and keep what was found; ``fresh`` asks every program again.
@@ -130,16 +210,18 @@ class NodeService:
     def node_status(self) -> dict[str, Any]:
         """Return the JSON of ``node status``."""
         running = self.builder.running()
+        view = self.mesh.view()
+        coordinator = coordinator_of(view)
         return {
-            "node_id": self.key.node_id,
+            "node_id": view.node_id,
             "name": self.name,
             "address": self.address,
-            "role": "worker",
-            "rights": "admin",
+            "role": self.role,
+            "rights": self.rights,
             "status": "busy" if running else "online",
-            "cluster": self.cluster,
-            "coordinator": None,
-            "term": 0,
+            "cluster": {**self.cluster, "members": len(view.members)},
+            "coordinator": None if coordinator is None else asdict(coordinator),
+            "term": coordinator.term if coordinator else 0,
             "uptime_s": round(time.monotonic() - self.started, 1),
             "version": __version__,
             "home": str(self.home.directory),
@@ -147,8 +229,8 @@ class NodeService:
             "builds": [build.summary() for build in running],
         }
 
-    async def nodes(self) -> list[NodeState]:
-        """Return the nodes of the pool as this node knows them; waits for the first scan.
+    async def own_state(self) -> NodeState:
+        """Return this node's state at first hand; waits for the first scan.
 
         Raises:
             ScanError: no scan of this host has succeeded yet.
@@ -159,19 +241,31 @@ class NodeService:
         if self.utilization is None or self.utilization.cpu_percent is None:
             await self.measure()
         measured = self.utilization
+        measured_at = measured.measured_at if measured else self.resources.scanned_at
         running = self.builder.actions_running
-        return [
-            NodeState(
-                id=self.key.node_id,
-                name=self.name,
-                status="busy" if running else "online",
-                role="worker",
-                address=self.address,
-                measured_at=measured.measured_at if measured else self.resources.scanned_at,
-                resources=self.resources,
-                utilization=measured,
-                actions_running=running,
-                cores_in_use=running,
-                tags=self.config.node_tags,
-            )
-        ]
+        return NodeState(
+            id=self.key.node_id,
+            name=self.name,
+            status="busy" if running else "online",
+            role=self.role,
+            rights=self.rights,
+            version=__version__,
+            address=self.address,
+            measured_at=measured_at,
+            age_s=max(0.0, (datetime.now(UTC) - measured_at).total_seconds()),
+            resources=self.resources,
+            utilization=measured,
+            actions_running=running,
+            cores_in_use=running,
+            tags=self.config.node_tags,
+            this_node=True,
+        )
+
+
+def _addresses_in(token: str | None) -> Sequence[str]:
+    found = Token.parse(token).addresses if token is not None else ()
+    if not found:
+        raise UsageError(
+            "nothing tells where to join", hint="buildnet node join ADDRESS --token TOKEN"
+        )
+    return found

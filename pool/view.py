@@ -38,20 +38,28 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """What is known about one node. ``measured_at``: when it told (UTC)."""
+    """What is known about one node.
+
+    ``measured_at``: when it measured, by its own clock (UTC). ``age_s``: how old that is by this
+    node's clock; None: to be counted from ``measured_at``. ``latency_ms``: a round trip from here.
+    """
 
     id: str
     name: str
     status: NodeStatus
     role: str
     address: str | None
-    measured_at: datetime
+    measured_at: datetime | None
     latency_ms: float | None = None
     resources: NodeResources | None = None
     utilization: Utilization | None = None
     actions_running: int = 0
     cores_in_use: int = 0
     tags: tuple[str, ...] = ()
+    age_s: float | None = None
+    rights: str = "admin"
+    version: str | None = None
+    this_node: bool = False
 
     @property
     def contributes(self) -> bool:
@@ -66,12 +74,14 @@ class NodeState:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What was measured between two nodes; None: not measured."""
+    """A round trip between two nodes; None: not known. ``estimated``: not measured between these
+    two but worked out from what was measured with others (Vivaldi coordinates)."""
 
     from_node: str
     to_node: str
     latency_ms: float | None
     bandwidth_mbps: float | None = None
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,16 @@ class Coordinator:
     quorum: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """How much of the pool this node sees. ``problem``: in words, why that is not all of it."""
+
+    reachable: int
+    members: int
+    oldest_age_s: float | None
+    problem: str | None = None
+
+
 def pool_status(
     *,
     cluster_id: str,
@@ -91,6 +111,7 @@ def pool_status(
     coordinator: Coordinator | None,
     nodes: Sequence[NodeState],
     connections: Iterable[Connection] = (),
+    seen: Completeness,
     now: datetime,
 ) -> Json:
     """Return the JSON of ``pool status``; ages are counted to ``now`` (UTC)."""
@@ -107,6 +128,18 @@ def pool_status(
         "nodes": [node_view(node, now) for node in nodes],
         "aggregate": aggregate(nodes),
         "connections": [_connection_view(one) for one in connections],
+        "view": completeness_view(seen),
+    }
+
+
+def completeness_view(seen: Completeness) -> Json:
+    """Return what a view says about itself."""
+    return {
+        "complete": seen.problem is None,
+        "reachable": seen.reachable,
+        "members": seen.members,
+        "oldest_age_s": seen.oldest_age_s,
+        "problem": seen.problem,
     }
 
 
@@ -117,10 +150,13 @@ def node_view(node: NodeState, now: datetime) -> Json:
         "name": node.name,
         "status": node.status,
         "role": node.role,
+        "rights": node.rights,
+        "version": node.version,
+        "this_node": node.this_node,
         "address": node.address,
         "tags": list(node.tags),
-        "measured_at": _utc(node.measured_at),
-        "age_s": _age_s(node.measured_at, now),
+        "measured_at": _utc(node.measured_at) if node.measured_at else None,
+        "age_s": age_s(node, now),
         "latency_ms": node.latency_ms,
         "actions_running": node.actions_running,
         "cores_in_use": node.cores_in_use,
@@ -147,7 +183,9 @@ def aggregate(nodes: Sequence[NodeState]) -> Json:
         ],
         "tools": _by_name((node, resources.tools) for node, resources in members),
         "runtimes": _by_name((node, resources.runtimes) for node, resources in members),
-        "last_updated": max((_utc(node.measured_at) for node, _ in members), default=None),
+        "last_updated": max(
+            (_utc(node.measured_at) for node, _ in members if node.measured_at), default=None
+        ),
     }
 
 
@@ -224,6 +262,7 @@ def _connection_view(connection: Connection) -> Json:
         "latency_ms": latency_ms,
         "bandwidth_mbps": bandwidth_mbps,
         "status": None if latency_ms is None else connection_status(latency_ms, bandwidth_mbps),
+        "estimated": connection.estimated,
     }
 
 
@@ -307,9 +346,14 @@ def _share(available: int | None, total: int | None) -> float | None:
     return round(min(1.0, max(0.0, available / total)), 3)
 
 
-def _age_s(measured_at: datetime, now: datetime) -> float:
+def age_s(node: NodeState, now: datetime) -> float | None:
+    """Return how old what is known of a node is; None: nothing is known."""
+    if node.age_s is not None:
+        return round(node.age_s, 1)
+    if node.measured_at is None:
+        return None
     # Clocks of two hosts differ; nothing is younger than now.
-    return round(max(0.0, (now - measured_at).total_seconds()), 1)
+    return round(max(0.0, (now - node.measured_at).total_seconds()), 1)
 
 
 def _utc(moment: datetime) -> str:

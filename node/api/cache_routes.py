@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from buildnet.mesh.digest import Digest
 from buildnet.mesh.identity import node_id_of
 from buildnet.node.service import NodeService
 from buildnet.node.store import ActionDetails, BlobDetails
@@ -20,6 +22,15 @@ class CollectBody(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     target_bytes: int | None = Field(default=None, ge=0)
+
+
+class FetchBody(BaseModel):
+    """A blob, as `HASH/SIZE`, and the member to get it from: its name, id or an id's beginning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    digest: str = Field(pattern="^[0-9a-f]{64}/[0-9]{1,15}$")
+    node: str = Field(min_length=1, max_length=128)
 
 
 def cache_routes(service: NodeService) -> APIRouter:
@@ -60,6 +71,23 @@ def cache_routes(service: NodeService) -> APIRouter:
     async def verify() -> dict[str, Any]:
         """Read every blob, compare it with its name and drop what is damaged."""
         return asdict(await asyncio.to_thread(store.verify))
+
+    @router.post("/fetch")
+    async def fetch(body: FetchBody) -> dict[str, Any]:
+        """Get a blob from another member, checked while it comes, unless it is here already."""
+        hash, _, size = body.digest.partition("/")
+        digest = Digest(hash, int(size))
+        began = time.monotonic()
+        peer = service.mesh.find(body.node)
+        needed = await service.exchange.fetch(digest, peer)
+        duration_s = time.monotonic() - began
+        return {
+            "hash": digest.hash,
+            "size_bytes": digest.size_bytes,
+            "node": node_id_of(peer),
+            "already": not needed,
+            "duration_ms": round(duration_s * 1000, 1),
+        }
 
     @router.post("/gc")
     async def collect(body: CollectBody) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter
 
 from buildnet.node.service import NodeService
-from buildnet.pool.view import node_view, pool_status, pooled_resources
+from buildnet.pool.view import completeness_view, node_view, pooled_resources
 
 
 def pool_routes(service: NodeService) -> APIRouter:
@@ -18,24 +17,27 @@ def pool_routes(service: NodeService) -> APIRouter:
     @router.get("")
     async def pool() -> dict[str, Any]:
         """Cluster, coordinator, nodes, what they have together, and the links between them."""
-        return pool_status(
-            cluster_id=service.cluster["id"],
-            cluster_name=service.cluster["name"],
-            coordinator=None,
-            nodes=await service.nodes(),
-            now=datetime.now(UTC),
-        )
+        return await service.pool.status()
 
     @router.get("/nodes")
     async def nodes() -> dict[str, Any]:
         """The nodes alone."""
-        now = datetime.now(UTC)
-        return {"nodes": [node_view(node, now) for node in await service.nodes()]}
+        picture = await service.pool.picture()
+        return {
+            "nodes": [node_view(node, picture.at) for node in picture.nodes.values()],
+            "view": completeness_view(picture.seen),
+        }
 
     @router.get("/resources")
     async def resources(type: str | None = None, node: str | None = None) -> dict[str, Any]:
         """Every resource with its owner; ``type`` and ``node`` choose among them."""
-        entries = pooled_resources(await service.nodes(), resource_type=type, node=node)
-        return {"resources": entries}
+        picture = await service.pool.picture()
+        entries = pooled_resources(list(picture.nodes.values()), resource_type=type, node=node)
+        return {"resources": entries, "view": completeness_view(picture.seen)}
+
+    @router.get("/health")
+    async def health() -> dict[str, Any]:
+        """Each node's status and link, the quorum in words, and what was refused, as seen here."""
+        return await service.pool.health()
 
     return router

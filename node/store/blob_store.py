@@ -27,6 +27,29 @@ from buildnet.node.store.verification import drop_row
 T = TypeVar("T")
 
 
+class Incoming:
+    """A blob on its way into the store; write it through ``descriptor``, then close it."""
+
+    def __init__(self, store: BlobStore, digest: Digest, path: str, descriptor: int) -> None:
+        self.digest = digest
+        self.path = path
+        self.descriptor = descriptor
+        self._store = store
+
+    def close(self, *, whole: bool) -> None:
+        """Make it a blob of the store if it came ``whole`` and its bytes are what its digest says;
+        otherwise remove it.
+
+        Raises:
+            StoreFullError: there is no room for its row.
+        """
+        os.close(self.descriptor)
+        if whole:
+            self._store.accept(self)
+        else:
+            self._store.refuse(self)
+
+
 class BlobStore:
     """The part of the store that knows blobs only.
 
@@ -170,6 +193,37 @@ class BlobStore:
             self.retain(hold, asked)
         with self._lock:
             return {digest for digest in asked if not self._present(digest)}
+
+    # From and to peers
+
+    def descriptor(self, digest: Digest) -> int:
+        """Open a blob and return the descriptor, which is the caller's to close. It stays readable
+        if the blob is collected. The bytes are not verified: whoever gets them does.
+
+        Raises:
+            MissingBlobError, DamagedBlobError: it is not there, or not of its size.
+        """
+        with self._reading(digest, None):
+            return self._files.open(digest)
+
+    def receive(self, digest: Digest) -> Incoming:
+        """Make room for a blob that comes from elsewhere, and a file for it.
+
+        Raises:
+            StoreFullError: the volume is full, and collecting did not help.
+        """
+        if self._files.free_bytes() < digest.size_bytes:
+            self._collector.make_room(digest.size_bytes)
+        path, descriptor = self._room_for(self._files.create, digest.size_bytes)
+        return Incoming(self, digest, path, descriptor)
+
+    def accept(self, incoming: Incoming) -> None:
+        """Give a blob that came its name; its bytes were compared with its digest."""
+        self._publish(incoming.path, incoming.digest)
+
+    def refuse(self, incoming: Incoming) -> None:
+        """Remove what came of a blob."""
+        self._files.discard(incoming.path)
 
     # Inside
 

@@ -98,6 +98,16 @@ class BlobFiles:
             return False
         return stat.S_ISREG(found.st_mode) and found.st_size == digest.size_bytes
 
+    def open(self, digest: Digest) -> int:
+        """Open a blob for reading; return the descriptor, which is the caller's to close. The
+        bytes are not verified.
+
+        Raises:
+            MissingBlobError, DamagedBlobError: it is not there, or not of its size.
+        """
+        with self._open(digest) as file:
+            return os.dup(file.fileno())
+
     # Writing
 
     def write(self, data: bytes) -> str:
@@ -105,6 +115,12 @@ class BlobFiles:
         with self._new_file() as (path, descriptor):
             _write_all(descriptor, data)
         return path
+
+    def create(self) -> tuple[str, int]:
+        """Make an empty temporary file; return its path and a descriptor to write it."""
+        path = self._new_temporary()
+        with self._writable():
+            return path, os.open(path, _WRITE, 0o444)
 
     def copy_in(self, source: io.FileIO, limit: int | None) -> tuple[str, Digest]:
         """Copy an open file into a temporary one; return its path and what was written.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,8 +13,9 @@ from buildnet.node.listen import (
     Address,
     ListenError,
     bind_first,
+    is_on_network,
     parse_address,
-    reachable_address,
+    reachable_addresses,
 )
 
 
@@ -60,6 +62,45 @@ def test_the_address_that_others_use() -> None:
     listener, _ = bind_first([Address("127.0.0.1", 0)])
     with listener:
         port = listener.getsockname()[1]
-        assert reachable_address(listener) == f"http://127.0.0.1:{port}"
-        assert reachable_address(listener, "build.example") == f"http://build.example:{port}"
-        assert reachable_address(listener, "build.example:9") == "http://build.example:9"
+        assert reachable_addresses(listener) == (f"http://127.0.0.1:{port}",)
+        assert reachable_addresses(listener, "build.example") == (f"http://build.example:{port}",)
+        assert reachable_addresses(listener, "build.example:9") == ("http://build.example:9",)
+
+
+Interfaces = dict[str, list[SimpleNamespace]]
+
+
+def interfaces(*addresses: tuple[str, int]) -> Interfaces:
+    given = [SimpleNamespace(address=address, family=family) for address, family in addresses]
+    return {"eth0": given, "lo": [SimpleNamespace(address="127.0.0.1", family=socket.AF_INET)]}
+
+
+@pytest.mark.parametrize(
+    ("way_out", "found", "hosts"),
+    [
+        ("10.0.0.5", interfaces(("192.168.1.5", socket.AF_INET)), ["10.0.0.5", "192.168.1.5"]),
+        ("10.0.0.5", interfaces(("10.0.0.5", socket.AF_INET)), ["10.0.0.5"]),
+        # Without a way out (a network of its own) others still reach the interfaces.
+        (None, interfaces(("10.9.0.1", socket.AF_INET)), ["10.9.0.1"]),
+        (None, interfaces(("169.254.3.4", socket.AF_INET)), ["127.0.0.1"]),
+        (None, interfaces(("fe80::1%eth0", socket.AF_INET6)), ["127.0.0.1"]),
+        # Nobody reaches an IPv4 listener at an IPv6 address.
+        ("10.0.0.5", interfaces(("2001:db8::1", socket.AF_INET6)), ["10.0.0.5"]),
+        (None, {}, ["127.0.0.1"]),
+    ],
+)
+def test_a_node_that_listens_everywhere_tells_its_interfaces(
+    monkeypatch: pytest.MonkeyPatch, way_out: str | None, found: Interfaces, hosts: list[str]
+) -> None:
+    monkeypatch.setattr("buildnet.node.listen._way_out", lambda: way_out)
+    monkeypatch.setattr("psutil.net_if_addrs", lambda: found)
+    listener, _ = bind_first([Address("0.0.0.0", 0)])
+    with listener:
+        port = listener.getsockname()[1]
+        assert reachable_addresses(listener) == tuple(f"http://{host}:{port}" for host in hosts)
+
+
+def test_who_is_on_a_network() -> None:
+    assert is_on_network(["http://127.0.0.1:80", "http://10.0.0.1:80"])
+    assert is_on_network(["http://build.example"])
+    assert not is_on_network(["http://127.0.0.2:80", "http://[::1]:80", "http://localhost:80"])

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from buildnet.mesh.view import MeshView
 from buildnet.node import service as module
 from buildnet.node.api.app import create_application
 from buildnet.node.config import NodeConfig
@@ -28,6 +29,7 @@ from buildnet.pool.resources import (
     StorageVolume,
     Utilization,
 )
+from buildnet.pool.testing import member_view, mesh_view
 
 NOW = datetime(2026, 11, 20, 21, 0, 0, tzinfo=UTC)
 FOUND = NodeResources(
@@ -75,19 +77,32 @@ class HeldHome(Home):
         return self.held
 
 
+class LonelyMesh:
+    """A cluster of one."""
+
+    def view(self) -> MeshView:
+        key = b"k" * 32
+        return mesh_view(member_view(key, "n"), me=key)
+
+    def records(self, topic: str) -> dict[bytes, Any]:
+        return {}
+
+
 def service_of(
     home: Home, scanner: ListedScanner, meter: CountingMeter | None = None
 ) -> NodeService:
     idle = SimpleNamespace(running=lambda: [], actions_running=0, slots=2)
     return NodeService(
         home=HeldHome(Path("/nowhere")),
-        key=cast(Any, SimpleNamespace(node_id="id")),
+        keys=cast(Any, SimpleNamespace(current=SimpleNamespace(node_id="id"))),
         name="n",
         address="http://127.0.0.1:1",
         config=NodeConfig(),
         store=cast(Any, None),
         history=cast(Any, None),
         builder=cast(Any, idle),
+        mesh=cast(Any, LonelyMesh()),
+        exchange=cast(Any, None),
         scanner=cast(Scanner, scanner),
         meter=cast(UtilizationMeter, meter or CountingMeter()),
     )
@@ -199,7 +214,7 @@ def test_the_pool_is_shown_without_a_measurement(home: Home) -> None:
     async def run() -> None:
         service = service_of(home, ListedScanner(FOUND), CountingMeter(failures=9))
         await service.scan()
-        (node,) = await service.nodes()
+        (node,) = (await service.pool.picture()).nodes.values()
         assert (node.utilization, node.measured_at) == (None, NOW)
 
     asyncio.run(run())

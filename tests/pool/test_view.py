@@ -20,6 +20,7 @@ from buildnet.pool.resources import (
 )
 from buildnet.pool.view import (
     RESOURCE_TYPES,
+    Completeness,
     Connection,
     Coordinator,
     Json,
@@ -45,6 +46,7 @@ def node(node_id: str = ANNA, name: str = "anna", cores: int = 8) -> NodeState:
         address="http://10.0.0.1:80",
         measured_at=NOW - timedelta(seconds=12.34),
         latency_ms=1.5,
+        version="0.1.0",
         cores_in_use=3,
         actions_running=2,
         resources=NodeResources(
@@ -83,7 +85,12 @@ def status(*nodes: NodeState) -> Json:
         cluster_name="home",
         coordinator=Coordinator(ANNA, "anna", term=4, quorum=True),
         nodes=nodes,
-        connections=[Connection(ANNA, BERT, 0.8, 940.0), Connection(BERT, ANNA, None)],
+        connections=[
+            Connection(ANNA, BERT, 0.8, 940.0),
+            Connection(BERT, ANNA, None),
+            Connection(ANNA, BERT, 90.0, estimated=True),
+        ],
+        seen=Completeness(1, 2, 12.3, "1 of 2 nodes reachable"),
         now=NOW,
     )
 
@@ -102,6 +109,9 @@ def test_the_whole_of_pool_status() -> None:
                 "name": "anna",
                 "status": "online",
                 "role": "worker",
+                "rights": "admin",
+                "version": "0.1.0",
+                "this_node": False,
                 "address": "http://10.0.0.1:80",
                 "tags": [],
                 "measured_at": "2026-11-20T20:59:47.660Z",
@@ -159,6 +169,7 @@ def test_the_whole_of_pool_status() -> None:
                 "latency_ms": 0.8,
                 "bandwidth_mbps": 940.0,
                 "status": "excellent",
+                "estimated": False,
             },
             {
                 "from_node": BERT,
@@ -166,8 +177,24 @@ def test_the_whole_of_pool_status() -> None:
                 "latency_ms": None,
                 "bandwidth_mbps": None,
                 "status": None,
+                "estimated": False,
+            },
+            {
+                "from_node": ANNA,
+                "to_node": BERT,
+                "latency_ms": 90.0,
+                "bandwidth_mbps": None,
+                "status": "poor",
+                "estimated": True,
             },
         ],
+        "view": {
+            "complete": False,
+            "reachable": 1,
+            "members": 2,
+            "oldest_age_s": 12.3,
+            "problem": "1 of 2 nodes reachable",
+        },
     }
     assert {"cores", "model", "architecture"} <= set(resources["cpu"])
     assert {"total_bytes", "available_bytes"} <= set(resources["memory"])
@@ -177,8 +204,15 @@ def test_the_whole_of_pool_status() -> None:
 
 def test_a_pool_without_coordinator_nodes_or_links() -> None:
     view = pool_status(
-        cluster_id="c", cluster_name="n", coordinator=None, nodes=[], connections=[], now=NOW
+        cluster_id="c",
+        cluster_name="n",
+        coordinator=None,
+        nodes=[],
+        connections=[],
+        seen=Completeness(0, 0, None),
+        now=NOW,
     )
+    assert view["view"]["complete"]
     assert view["coordinator"] is None
     assert view["aggregate"]["last_updated"] is None
     assert view["aggregate"]["total_cpu_cores"] == 0
@@ -214,6 +248,17 @@ def test_who_contributes(change: dict[str, object], cores: int, available: int) 
 def test_a_clock_ahead_of_ours_makes_no_negative_age() -> None:
     ahead = replace(node(), measured_at=NOW + timedelta(seconds=5))
     assert status(ahead)["nodes"][0]["age_s"] == 0.0
+
+
+def test_an_age_by_our_own_clock_comes_before_what_the_owner_s_clock_says() -> None:
+    told = replace(node(), age_s=3.04, measured_at=NOW - timedelta(hours=1))
+    assert status(told)["nodes"][0]["age_s"] == 3.0
+
+
+def test_a_member_of_which_nothing_is_known_has_no_age() -> None:
+    silent = replace(node(), measured_at=None, resources=None, utilization=None)
+    view = status(silent)["nodes"][0]
+    assert (view["measured_at"], view["age_s"], view["resources"]) == (None, None, None)
 
 
 def test_the_flat_list() -> None:

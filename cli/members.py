@@ -1,0 +1,352 @@
+"""``buildnet node …`` for clusters: invite, join, leave, admit, and what admins do to members."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from buildnet.cli.client import AnswerError, Client, path_part
+from buildnet.cli.output import age_text, escaped, new_table, note, printable, show
+from buildnet.cli.run import settings
+from buildnet.cli.start import ensure_node
+from buildnet.mesh.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class MemberRole(StrEnum):
+    """What a member does."""
+
+    WORKER = "worker"
+    OBSERVER = "observer"
+
+
+class MemberRights(StrEnum):
+    """What the owner of a member may do."""
+
+    ADMIN = "admin"
+    BUILDER = "builder"
+    OBSERVER = "observer"
+
+
+_Node = Annotated[str, typer.Argument(help="A member's name, id or the beginning of its id.")]
+_Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def invite(
+    uses: Annotated[
+        int, typer.Option(min=1, max=1000, help="How many nodes may join with it.")
+    ] = 1,
+    expires: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long it works, such as 30m or 24h.")
+    ] = "1h",
+    role: Annotated[MemberRole, typer.Option(help="What the node does.")] = MemberRole.WORKER,
+    rights: Annotated[
+        MemberRights, typer.Option(help="What the node's owner may do.")
+    ] = MemberRights.BUILDER,
+) -> None:
+    """Print a command with which another host joins this cluster."""
+    from buildnet.pool.quantity import QuantityError, parse_duration_s
+
+    try:
+        valid_s = parse_duration_s(expires)
+    except QuantityError as error:
+        raise UsageError(f"--expires: {error}", hint="write a duration such as 30m") from error
+    data = ensure_node(settings()).post(
+        "/api/node/invite", {"uses": uses, "valid_s": valid_s, "role": role, "rights": rights}
+    )
+
+    def table(console: Console) -> None:
+        console.print(escaped(data["command"]), soft_wrap=True)
+
+    show(settings(), data, table, ids=[data["token"]])
+    often = "once" if data["uses"] == 1 else f"{data['uses']} times"
+    note(
+        settings(),
+        f"run this on the other host: it joins as {data['role']} with the rights of a "
+        f"{data['rights']}; good {often}, until {data['expires_at']}",
+    )
+
+
+def join(
+    peer: Annotated[
+        str | None,
+        typer.Argument(
+            help="Address of any member: HOST, HOST:PORT or a URL. Left out: those in the token; "
+            "without one, nodes on the local network are listed."
+        ),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(help="What buildnet node invite printed; without it an admin must approve."),
+    ] = None,
+) -> None:
+    """Join the cluster of another node; starts the local node if none runs."""
+    client = ensure_node(settings())
+    if peer is None and token is None:
+        _show_candidates(client)
+        return
+    data = join_cluster(client, peer, token)
+    show(
+        settings(),
+        data,
+        lambda console: console.print(escaped(joined_text(data))),
+        ids=[data["cluster"]["id"]],
+    )
+
+
+def join_cluster(client: Client, address: str | None, token: str | None) -> dict[str, Any]:
+    """Join, telling a person what is waited for; return the JSON of ``node join``.
+
+    Raises:
+        AnswerError: the node could not, or was not admitted.
+    """
+    with client.stream("/api/pool/join", {"address": address, "token": token}) as events:
+        for event in events:
+            kind = event.pop("type")
+            if kind == "pending":
+                note(
+                    settings(),
+                    f"waiting for an admin of the cluster; the code is {event['code']}\n"
+                    "there: buildnet node requests shows the same code, buildnet node approve ID "
+                    "admits this node\n"
+                    "Ctrl-C withdraws the request",
+                )
+            elif kind == "error":
+                raise AnswerError({**event, "detail": event["message"]})
+            else:
+                return {name: event[name] for name in ("cluster", "node_id", "members", "already")}
+    raise AnswerError(
+        {
+            "detail": "the node ended the attempt to join",
+            "hint": "buildnet node status tells whether it still runs",
+        }
+    )
+
+
+def joined_text(data: dict[str, Any]) -> str:
+    """Return what to tell of a join."""
+    cluster = printable(data["cluster"]["name"])
+    if data["already"]:
+        return f"this node is a member of {cluster} already ({data['members']} members)"
+    return f"joined {cluster}: {data['members']} members"
+
+
+def _show_candidates(client: Client) -> None:
+    data = client.get("/api/node/candidates")
+
+    def table(console: Console) -> None:
+        if not data["candidates"]:
+            console.print("no other node announces itself on this network")
+        for url in data["candidates"]:
+            console.print(f"buildnet node join {escaped(url)}", soft_wrap=True)
+
+    show(settings(), data, table, ids=data["candidates"])
+
+
+def leave(
+    force: Annotated[
+        bool, typer.Option("--force", help="Leave even if nobody there can be told.")
+    ] = False,
+) -> None:
+    """Leave the cluster; the node is a cluster of one afterwards and keeps what it has stored."""
+    data = Client.of(settings()).post("/api/pool/leave", {"force": force})
+    cluster = data["cluster"]
+    show(
+        settings(),
+        data,
+        lambda console: console.print(
+            f"left; this node is the cluster {escaped(cluster['name'])} now, a cluster of one"
+        ),
+        ids=[cluster["id"]],
+    )
+
+
+def requests() -> None:
+    """List the nodes that ask to be admitted."""
+    data = Client.of(settings()).get("/api/node/requests")
+
+    def table(console: Console) -> None:
+        if not data["requests"]:
+            console.print("nobody asks to be admitted")
+            return
+        rows = new_table("request", "node", "id", "role", "from", "asked", "code")
+        for each in data["requests"]:
+            rows.add_row(
+                escaped(each["id"][:12]),
+                escaped(each["name"]),
+                escaped(each["node_id"]),
+                each["role"],
+                escaped(each["from"]),
+                _since(each["asked_at"]),
+                f"[bold]{escaped(each['code'])}[/bold]",
+            )
+        console.print(rows)
+        console.print(
+            "Compare the code with the one on the other host, then: buildnet node approve REQUEST"
+        )
+
+    show(settings(), data, table, ids=[each["id"] for each in data["requests"]])
+
+
+_Request = Annotated[str, typer.Argument(help="The request's id, or its beginning.")]
+
+
+def approve(
+    request: _Request,
+    rights: Annotated[
+        MemberRights, typer.Option(help="What the node's owner may do.")
+    ] = MemberRights.BUILDER,
+) -> None:
+    """Admit a node that asks; compare the codes on both sides first."""
+    _decide(request, "approve", {"rights": rights}, "admitted")
+
+
+def reject(request: _Request) -> None:
+    """Turn down a node that asks."""
+    _decide(request, "reject", None, "turned down")
+
+
+def _decide(request: str, verb: str, body: dict[str, Any] | None, done: str) -> None:
+    data = Client.of(settings()).post(f"/api/node/requests/{path_part(request)}/{verb}", body)
+    show(
+        settings(),
+        data,
+        lambda console: console.print(f"{escaped(data['name'])} ({data['node_id']}) was {done}"),
+        ids=[data["id"]],
+    )
+
+
+def list_command() -> None:
+    """List the members of the cluster with role, rights and priority."""
+    data = Client.of(settings()).get("/api/node/members")
+
+    def table(console: Console) -> None:
+        rows = new_table(
+            "node", "id", "role", "rights", "priority", "voter", "address", right=("priority",)
+        )
+        for each in data["members"]:
+            rows.add_row(
+                escaped(each["name"]) + (" (this node)" if each["this_node"] else ""),
+                each["id"],
+                each["role"],
+                each["rights"],
+                str(each["priority"]),
+                "yes" if each["voter"] else "",
+                escaped(", ".join(each["addresses"])),
+            )
+        console.print(rows)
+        epoch = f", after {data['epoch']} recoveries" if data["epoch"] else ""
+        console.print(
+            f"cluster {escaped(data['cluster']['name'])} ({data['cluster']['id'][:12]}), "
+            f"member list {data['version']}{epoch}"
+        )
+
+    show(settings(), data, table, ids=[each["id"] for each in data["members"]])
+
+
+def promote(node: _Node) -> None:
+    """Hand the office of coordinator to a member."""
+    _change("promote", {"node": node}, f"{node} takes over the office of coordinator")
+
+
+def set_priority(
+    node: _Node,
+    priority: Annotated[
+        int, typer.Argument(min=-1000, max=1000, help="Higher ones coordinate sooner; usual: 0.")
+    ],
+) -> None:
+    """Set how soon a member is to become coordinator."""
+    _change("priority", {"node": node, "priority": priority}, f"{node} has priority {priority}")
+
+
+def revoke(
+    node: _Node,
+    reason: Annotated[str, typer.Option(help="Why; every member can read it.")] = "",
+    yes: _Yes = False,
+) -> None:
+    """Never accept anything of a node's key again; its links are cut at once."""
+    _confirm(f"revoke the key of {node} for ever?", yes)
+    _change("revoke", {"node": node, "reason": reason}, f"the key of {node} is revoked")
+
+
+def rotate_key() -> None:
+    """Give this node a new key, which the old one signs over; it has a new id then."""
+    data = Client.of(settings()).post("/api/node/rotate-key")
+    show(
+        settings(),
+        data,
+        lambda console: console.print(
+            f"this node is {data['node_id']} now; {data['former_node_id']} counts no more"
+        ),
+        ids=[data["node_id"]],
+    )
+
+
+def recover(
+    new_voters: Annotated[
+        str, typer.Option(metavar="NODE,NODE", help="The members that decide from now on.")
+    ],
+    yes: _Yes = False,
+) -> None:
+    """Reopen a cluster of which the majority of the voters is gone for good.
+
+    Needs an admin's node, or cluster.key in the data directory. Where the old majority lives on
+    somewhere it makes two clusters of one.
+    """
+    voters = [name.strip() for name in new_voters.split(",") if name.strip()]
+    if not voters:
+        raise UsageError("--new-voters names nobody", hint="--new-voters anna,berta")
+    _confirm(f"is the old majority gone for good, and shall {', '.join(voters)} decide?", yes)
+    data = Client.of(settings()).post("/api/node/recover", {"voters": voters})
+    show(
+        settings(),
+        data,
+        lambda console: console.print(
+            f"recovery {data['epoch']}: {escaped(', '.join(data['voters']))} decide now"
+        ),
+    )
+
+
+def _change(verb: str, body: dict[str, Any], done: str) -> None:
+    data = Client.of(settings()).post(f"/api/node/{verb}", body)
+    show(settings(), data, lambda console: console.print(escaped(done)), ids=[data["node_id"]])
+
+
+def _confirm(question: str, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "this can't be undone and needs --yes without a terminal", hint="add --yes"
+        )
+    if not typer.confirm(question, err=True):
+        raise typer.Abort
+
+
+def _since(moment: str) -> str:
+    from datetime import UTC, datetime
+
+    return age_text((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (
+    invite,
+    join,
+    leave,
+    requests,
+    approve,
+    reject,
+    list_command,
+    promote,
+    set_priority,
+    revoke,
+    rotate_key,
+    recover,
+)
+"""In the order of ``buildnet node --help``; ``_command`` at the end is no part of a name."""

@@ -1,0 +1,87 @@
+"""Telling the pool about this node: what it is after each scan, its load when that changed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from buildnet import __version__
+from buildnet.pool.advertisement import LINKS, LOAD, PROFILE, Links, Load, Profile
+from buildnet.pool.membership import LOAD_AT_LEAST_EVERY_S, own_links
+
+if TYPE_CHECKING:
+    from buildnet.node.service import NodeService
+
+TELL_INTERVAL_S = 1.0
+_LINKS_INTERVAL_S = 5.0
+
+
+class Advertiser:
+    """Remembers what was told last, and tells what differs from it."""
+
+    def __init__(self, service: NodeService) -> None:
+        self._service = service
+        self._cluster: bytes | None = None
+        self._profile: Profile | None = None
+        self._load: Load | None = None
+        self._load_at = 0.0
+        self._links: Links | None = None
+        self._links_at = 0.0
+
+    async def run(self) -> None:
+        """Tell what changed, once a second at most, for as long as the node runs."""
+        while True:
+            self.tell(time.monotonic())
+            await asyncio.sleep(TELL_INTERVAL_S)
+
+    def tell(self, now: float) -> None:
+        """Tell what changed since it was told last; ``now``: monotonic seconds."""
+        view = self._service.mesh.view()
+        if view.cluster_id != self._cluster:  # another cluster has heard nothing yet
+            self._cluster = view.cluster_id
+            self._profile = self._load = self._links = None
+        profile = self.profile()
+        if not profile.says_the_same(self._profile):
+            self._profile = profile
+            self._service.mesh.advertise(PROFILE, profile.fitting())
+        load = self.load(view.lag_p99_s)
+        if load.differs(self._load) or now - self._load_at >= LOAD_AT_LEAST_EVERY_S:
+            self._load, self._load_at = load, now
+            self._service.mesh.advertise(LOAD, load.encode())
+        if now - self._links_at >= _LINKS_INTERVAL_S or self._links is None:
+            links = own_links(view)
+            if links.differs(self._links):
+                self._links, self._links_at = links, now
+                self._service.mesh.advertise(LINKS, links.encode())
+
+    def profile(self) -> Profile:
+        """Return what this node is now."""
+        service = self._service
+        resources = service.resources
+        return Profile(
+            name=service.name,
+            role=service.role,
+            version=__version__,
+            address=service.address,
+            tags=service.config.node_tags,
+            resources=resources,
+            age_s=_age_s(resources.scanned_at) if resources else 0.0,
+        )
+
+    def load(self, lag_s: float | None) -> Load:
+        """Return how busy this node is now."""
+        measured = self._service.utilization
+        running = self._service.builder.actions_running
+        return Load(
+            actions_running=running,
+            cores_in_use=running,
+            utilization=measured,
+            loop_lag_ms=None if lag_s is None else round(lag_s * 1000, 1),
+            age_s=_age_s(measured.measured_at) if measured else 0.0,
+        )
+
+
+def _age_s(moment: datetime) -> float:
+    return round(max(0.0, (datetime.now(UTC) - moment).total_seconds()), 1)

@@ -1,0 +1,220 @@
+"""Who belongs to the cluster: invite, join, leave, admit, and what admins do about members."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from buildnet.mesh.member_list import Rights, Role
+from buildnet.mesh.view import MemberView, MeshView, RequestView
+from buildnet.node.api.join_response import JoinResponse, joined_view
+from buildnet.node.service import NodeService
+
+_WEEK_S = 7 * 24 * 3600
+
+
+class Body(BaseModel):
+    """Base of the bodies here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class JoinBody(Body):
+    """Whom to join: the address of any member, or those in the token; without a token an admin must
+    approve."""
+
+    address: str | None = Field(default=None, min_length=1, max_length=512)
+    token: str | None = Field(default=None, min_length=1, max_length=4096)
+
+
+class LeaveBody(Body):
+    """``force``: leave even if nobody can be told."""
+
+    force: bool = False
+
+
+class InviteBody(Body):
+    """What who joins with the token gets, how often and how long (seconds) it works."""
+
+    uses: int = Field(default=1, ge=1, le=1000)
+    valid_s: float = Field(default=3600, gt=0, le=_WEEK_S)
+    role: Role = Role.WORKER
+    rights: Rights = Rights.BUILDER
+
+
+class ApproveBody(Body):
+    """What the owner of the admitted node may do."""
+
+    rights: Rights = Rights.BUILDER
+
+
+class NodeBody(Body):
+    """A member by name, id or the unique beginning of an id."""
+
+    node: str = Field(min_length=1, max_length=128)
+
+
+class RevokeBody(NodeBody):
+    """Whose key to revoke, and why."""
+
+    reason: str = Field(default="", max_length=200)
+
+
+class PriorityBody(NodeBody):
+    """Higher priorities coordinate sooner; 0 is usual."""
+
+    priority: int = Field(ge=-1000, le=1000)
+
+
+class RecoverBody(Body):
+    """The members that decide from now on."""
+
+    voters: Annotated[tuple[str, ...], Field(min_length=1, max_length=7)]
+
+
+def member_routes(service: NodeService) -> APIRouter:
+    """Return the routes of membership."""
+    router = APIRouter(tags=["members"])
+
+    @router.post("/api/pool/join")
+    async def join(body: JoinBody, request: Request) -> Any:
+        """Join the cluster of a peer; answers once that is done. With `Accept:
+        application/x-ndjson` the answer is a line for each step: `pending` with the short
+        authentication string, then `joined` or `error`; hanging up withdraws the request."""
+        if "application/x-ndjson" in request.headers.get("accept", ""):
+            return JoinResponse(service, body.address, body.token)
+        return joined_view(service, await service.join(body.address, body.token))
+
+    @router.post("/api/pool/leave")
+    async def leave(body: LeaveBody) -> dict[str, Any]:
+        """Leave the cluster; the node is a cluster of its own afterwards."""
+        await service.mesh.leave(force=body.force)
+        return {"success": True, "cluster": service.cluster}
+
+    @router.get("/api/node/candidates")
+    async def candidates() -> dict[str, Any]:
+        """Nodes that announce themselves on the local network and are no members."""
+        return {"candidates": list(service.mesh.candidates())}
+
+    @router.get("/api/node/members")
+    async def members() -> dict[str, Any]:
+        """The signed member list: who belongs to the cluster with which role and rights."""
+        view = service.mesh.view()
+        return {
+            "cluster": service.cluster,
+            "version": view.member_version,
+            "epoch": view.epoch,
+            "members": [_member(view, member) for member in view.members],
+            "former": list(view.former),
+        }
+
+    @router.post("/api/node/invite")
+    async def invite(body: InviteBody) -> dict[str, Any]:
+        """Make a token with which nodes can join."""
+        made = await service.mesh.invite(
+            valid_s=body.valid_s, uses=body.uses, role=body.role, rights=body.rights
+        )
+        peer = urlsplit(service.address).netloc
+        return {
+            "token": made.token,
+            "command": f"buildnet node join {peer} --token {made.token}",
+            "expires_at": _iso(made.expires),
+            "uses": made.uses,
+            "role": made.role,
+            "rights": made.rights,
+        }
+
+    @router.get("/api/node/requests")
+    async def requests() -> dict[str, Any]:
+        """Who asks to be admitted, on whatever node they asked."""
+        view = service.mesh.view()
+        return {"requests": [_request(view, one) for one in service.mesh.requests()]}
+
+    @router.post("/api/node/requests/{request_id}/approve")
+    async def approve(request_id: str, body: ApproveBody) -> dict[str, Any]:
+        """Admit who asked. Compare the short authentication strings first."""
+        approved = await service.mesh.approve(request_id, rights=body.rights)
+        return {"success": True, **_request(service.mesh.view(), approved)}
+
+    @router.post("/api/node/requests/{request_id}/reject")
+    async def reject(request_id: str) -> dict[str, Any]:
+        """Turn down who asked."""
+        rejected = await service.mesh.reject(request_id)
+        return {"success": True, **_request(service.mesh.view(), rejected)}
+
+    @router.post("/api/node/promote")
+    async def promote(body: NodeBody) -> dict[str, Any]:
+        """Hand the office of coordinator to a member."""
+        await service.mesh.promote(body.node)
+        return _done(service, body.node)
+
+    @router.post("/api/node/priority")
+    async def priority(body: PriorityBody) -> dict[str, Any]:
+        """Set how soon a member is to coordinate."""
+        await service.mesh.set_priority(body.node, body.priority)
+        return {**_done(service, body.node), "priority": body.priority}
+
+    @router.post("/api/node/revoke")
+    async def revoke(body: RevokeBody) -> dict[str, Any]:
+        """Never accept anything of a node's key again; its links are cut at once."""
+        node_id = service.mesh.find(body.node)[:8].hex()
+        await service.mesh.revoke(body.node, reason=body.reason)
+        return {"success": True, "node_id": node_id}
+
+    @router.post("/api/node/rotate-key")
+    async def rotate_key() -> dict[str, Any]:
+        """Give this node a new key; the old one signs it over and counts no more."""
+        before = service.key.node_id
+        await service.rotate_key()
+        return {"success": True, "former_node_id": before, "node_id": service.key.node_id}
+
+    @router.post("/api/node/recover")
+    async def recover(body: RecoverBody) -> dict[str, Any]:
+        """Let other voters decide where the majority of the old ones is gone for good."""
+        await service.mesh.recover(body.voters)
+        view = service.mesh.view()
+        return {"success": True, "epoch": view.epoch, "voters": list(body.voters)}
+
+    return router
+
+
+def _done(service: NodeService, node: str) -> dict[str, Any]:
+    return {"success": True, "node_id": service.mesh.find(node)[:8].hex()}
+
+
+def _member(view: MeshView, member: MemberView) -> dict[str, Any]:
+    return {
+        "id": member.node_id,
+        "name": member.name,
+        "key": member.key.hex(),
+        "role": member.role,
+        "rights": member.rights,
+        "priority": member.priority,
+        "voter": member.voter,
+        "this_node": member.key == view.me,
+        "addresses": list(member.addresses),
+    }
+
+
+def _request(view: MeshView, request: RequestView) -> dict[str, Any]:
+    responder = view.member(request.responder)
+    return {
+        "id": request.id,
+        "node_id": request.node_id,
+        "name": request.name,
+        "role": request.role,
+        "code": request.code,
+        "from": request.remote,
+        "asked_node": responder.name if responder else request.responder[:8].hex(),
+        "asked_at": _iso(request.since),
+        "expires_at": _iso(request.expires),
+    }
+
+
+def _iso(unix_s: float) -> str:
+    moment = datetime.fromtimestamp(unix_s, UTC)
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,99 @@
+"""Where other nodes come in: the WebSockets of the mesh, open to everybody who reaches the port.
+
+Who may stay is the mesh's to decide, by its own handshake; here is only what carries it.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, WebSocket
+from starlette.websockets import WebSocketDisconnect, WebSocketState
+
+from buildnet.mesh.connection import ConnectionClosed
+from buildnet.node.listen import Address
+from buildnet.node.service import NodeService
+
+# A frame's overhead: the cipher's tag and a little to spare.
+_OVERHEAD_BYTES = 1024
+MESH_MAX_BYTES = 64 * 1024 + _OVERHEAD_BYTES
+BULK_MAX_BYTES = 256 * 1024 + _OVERHEAD_BYTES
+
+_WRONG_TYPE = 1003
+_TOO_BIG = 1009
+_REASON_MAX_BYTES = 120
+
+
+class WebSocketConnection:
+    """A WebSocket that somebody opened to this node, as the mesh's ``Connection``.
+
+    Messages of more than ``max_bytes``, and text, end it: the server's own limit counts for all
+    routes alike.
+    """
+
+    def __init__(self, socket: WebSocket, max_bytes: int) -> None:
+        self._socket = socket
+        self._max_bytes = max_bytes
+        self._closed: ConnectionClosed | None = None
+        client = socket.client
+        self.remote = str(Address(client.host, client.port)) if client else "unknown"
+
+    async def send(self, data: bytes) -> None:
+        """Send one message; waits while the other side is slow."""
+        if self._closed is not None:
+            raise self._closed
+        try:
+            await self._socket.send_bytes(data)
+        except WebSocketDisconnect as gone:
+            raise self._ended(gone.code, gone.reason) from gone
+        except RuntimeError as error:  # closed by another task while this one waited its turn
+            raise self._ended(1006, "closed") from error
+
+    async def receive(self) -> bytes:
+        """Return the next message."""
+        if self._socket.client_state is not WebSocketState.CONNECTED:
+            raise self._ended(1006, "closed")
+        message = await self._socket.receive()
+        if message["type"] != "websocket.receive":
+            raise self._ended(message.get("code", 1006), message.get("reason") or "")
+        data = message.get("bytes")
+        if data is None:
+            await self.close(_WRONG_TYPE, "text")
+            raise self._ended(_WRONG_TYPE, "text")
+        if len(data) > self._max_bytes:
+            await self.close(_TOO_BIG, "message too big")
+            raise self._ended(_TOO_BIG, "message too big")
+        return bytes(data)
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close it; closing twice is fine."""
+        if self._closed is not None:
+            return
+        self._ended(code, reason)
+        short = reason.encode()[:_REASON_MAX_BYTES].decode(errors="ignore")
+        try:
+            await self._socket.close(code, short)
+        except (WebSocketDisconnect, RuntimeError):  # the other side was quicker
+            return
+
+    def _ended(self, code: int, reason: str) -> ConnectionClosed:
+        if self._closed is None:
+            self._closed = ConnectionClosed(code, reason)
+        return self._closed
+
+
+def peer_routes(service: NodeService) -> APIRouter:
+    """Return the routes of other nodes."""
+    router = APIRouter()
+
+    @router.websocket("/mesh")
+    async def mesh(socket: WebSocket) -> None:
+        """Links: handshake, then messages in sealed frames."""
+        await socket.accept()
+        await service.mesh.accept(WebSocketConnection(socket, MESH_MAX_BYTES))
+
+    @router.websocket("/bulk")
+    async def bulk(socket: WebSocket) -> None:
+        """Blobs: handshake, then their bytes in sealed frames."""
+        await socket.accept()
+        await service.mesh.accept_bulk(WebSocketConnection(socket, BULK_MAX_BYTES))
+
+    return router

@@ -1,0 +1,99 @@
+"""The pool as this node knows it: what the mesh sees, with this host's own state at first hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from buildnet.mesh.view import MeshView
+from buildnet.pool.advertisement import TOPICS
+from buildnet.pool.health import health
+from buildnet.pool.membership import (
+    Reader,
+    Words,
+    completeness,
+    connections,
+    coordinator_of,
+    member_state,
+)
+from buildnet.pool.view import Completeness, Json, NodeState, pool_status
+
+if TYPE_CHECKING:
+    from buildnet.node.service import NodeService
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """All members at one moment: states and words by key, in the order of the mesh's view."""
+
+    view: MeshView
+    nodes: Mapping[bytes, NodeState]
+    words: Mapping[bytes, Words]
+
+    @property
+    def at(self) -> datetime:
+        """When it was taken."""
+        return datetime.fromtimestamp(self.view.at, UTC)
+
+    @property
+    def seen(self) -> Completeness:
+        """How much of the pool it shows."""
+        return completeness(self.view, self.nodes)
+
+
+@dataclass(slots=True)
+class PoolReader:
+    """Takes pictures of the pool and shows them as JSON."""
+
+    service: NodeService
+    _reader: Reader = field(default_factory=Reader)
+
+    async def picture(self) -> Picture:
+        """Return the pool as it is known now; waits for this host's first scan.
+
+        Raises:
+            ScanError: no scan of this host has succeeded yet.
+        """
+        mine = await self.service.own_state()
+        mesh = self.service.mesh
+        view = mesh.view()
+        records = {topic: mesh.records(topic) for topic in TOPICS}
+        words = {
+            member.key: self._reader.words(member.key, records, view.at) for member in view.members
+        }
+        self._reader.forget(set(words))
+        nodes = {
+            member.key: mine if member.key == view.me else member_state(member, words[member.key])
+            for member in view.members
+        }
+        return Picture(view, nodes, words)
+
+    async def status(self) -> Json:
+        """Return the JSON of ``pool status``."""
+        picture = await self.picture()
+        view = picture.view
+        return pool_status(
+            cluster_id=view.cluster_id.hex(),
+            cluster_name=view.cluster_name,
+            coordinator=coordinator_of(view),
+            nodes=list(picture.nodes.values()),
+            connections=connections(view, picture.words),
+            seen=picture.seen,
+            now=picture.at,
+        )
+
+    async def health(self) -> Json:
+        """Return the JSON of ``pool health``."""
+        picture = await self.picture()
+        counters = (*picture.view.counters, *self.service.refusals.view())
+        view = replace(picture.view, counters=counters)
+        return health(
+            view,
+            picture.nodes,
+            picture.words,
+            cluster=self.service.cluster,
+            coordinator=coordinator_of(view),
+            seen=picture.seen,
+        )

@@ -1,0 +1,189 @@
+"""What a node tells the others of itself: its profile, its load, how far the others are.
+
+Three records that the node signs and gossip carries; their bytes are JSON, packed where that is
+long. A node of a later version may tell more: what this one does not know is left out.
+"""
+
+from __future__ import annotations
+
+import zlib
+from datetime import UTC, datetime
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError
+
+from buildnet.mesh.errors import BuildNetError
+from buildnet.pool.resources import (
+    MemoryResources,
+    NodeResources,
+    ResourceModel,
+    StorageVolume,
+    Utilization,
+)
+
+PROFILE, LOAD, LINKS = "profile", "load", "links"
+TOPICS = (PROFILE, LOAD, LINKS)
+
+BODY_MAX_BYTES = 48 * 1024
+"""What gossip carries in one record."""
+_PACK_FROM_BYTES = 16 * 1024
+_UNPACKED_MAX_BYTES = 2 * 1024 * 1024
+_ZLIB = b"\x78"  # a zlib stream's first byte; JSON begins with a brace
+_NOTICEABLE_PERCENT = 5.0
+_NOTICEABLE_ROUND_TRIP = 0.25
+_NOTICEABLE_ROUND_TRIP_MS = 0.2
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class AdvertisementError(BuildNetError):
+    """A record that is not what its topic promises; nothing of it is used."""
+
+    code = "ADVERTISEMENT"
+    http_status = 400
+
+
+class Advertisement(ResourceModel):
+    """Base of the three records."""
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        text = self.model_dump_json(exclude_none=True).encode()
+        return text if len(text) <= _PACK_FROM_BYTES else zlib.compress(text, 9)
+
+    @classmethod
+    def decode(cls, body: bytes) -> Self:
+        """Read a record of any origin.
+
+        Raises:
+            AdvertisementError: it is none of this kind, or unpacks to more than 2 MiB.
+        """
+        try:
+            return cls.model_validate_json(_unpacked(body), extra="ignore")
+        except (ValidationError, ValueError, zlib.error) as error:
+            raise AdvertisementError(
+                f"a {cls.__name__.lower()} that can't be read", cause=str(error)[:200]
+            ) from error
+
+
+class Profile(Advertisement):
+    """Who a node is and what its host has; told anew after each scan that found something else.
+
+    ``age_s`` is how old the scan was when this was said.
+    """
+
+    name: str = Field(max_length=128)
+    role: Literal["worker", "observer"]
+    version: str = Field(max_length=64)
+    address: str | None = Field(default=None, max_length=512)
+    tags: tuple[str, ...] = ()
+    resources: NodeResources | None = None
+    age_s: float = Field(default=0.0, ge=0)
+
+    def fitting(self) -> bytes:
+        """Return the bytes, with less in them if they would be too long for one record: first the
+        programs' capabilities go, then what the host has."""
+        for less in (self, _without_capabilities(self)):
+            body = less.encode()
+            if len(body) <= BODY_MAX_BYTES:
+                return body
+        return self.model_copy(update={"resources": None}).encode()
+
+    def says_the_same(self, other: Profile | None) -> bool:
+        """Tell whether ``other`` differs at most in what changes with every scan."""
+        return other is not None and _settled(self) == _settled(other)
+
+
+class Load(Advertisement):
+    """How busy a node is; told anew when that changed noticeably.
+
+    ``age_s`` is how old the measurement was when this was said; ``loop_lag_ms`` how late the node's
+    event loop ran lately (99th percentile).
+    """
+
+    actions_running: int = Field(default=0, ge=0)
+    cores_in_use: int = Field(default=0, ge=0)
+    utilization: Utilization | None = None
+    loop_lag_ms: float | None = None
+    age_s: float = Field(default=0.0, ge=0)
+
+    def differs(self, other: Load | None) -> bool:
+        """Tell whether something changed by more than 5 % of the whole since ``other`` was said."""
+        if other is None or (self.actions_running, self.cores_in_use) != (
+            other.actions_running,
+            other.cores_in_use,
+        ):
+            return True
+        mine, told = _percentages(self.utilization), _percentages(other.utilization)
+        return mine.keys() != told.keys() or any(
+            abs(value - told[name]) > _NOTICEABLE_PERCENT for name, value in mine.items()
+        )
+
+
+class Links(Advertisement):
+    """Round trips from a node to those it is linked with, in milliseconds by node id."""
+
+    round_trip_ms: dict[str, float] = Field(default_factory=dict, max_length=1024)
+
+    def differs(self, other: Links | None) -> bool:
+        """Tell whether a link came or went, or a round trip changed by a quarter and 0.2 ms."""
+        if other is None or self.round_trip_ms.keys() != other.round_trip_ms.keys():
+            return True
+        return any(
+            abs(now - other.round_trip_ms[peer])
+            > max(_NOTICEABLE_ROUND_TRIP_MS, _NOTICEABLE_ROUND_TRIP * other.round_trip_ms[peer])
+            for peer, now in self.round_trip_ms.items()
+        )
+
+
+def _percentages(utilization: Utilization | None) -> dict[str, float]:
+    if utilization is None:
+        return {}
+    found = {"cpu": utilization.cpu_percent, "memory": utilization.memory_percent}
+    found.update((disk.path, disk.used_percent) for disk in utilization.disks)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _without_capabilities(profile: Profile) -> Profile:
+    resources = profile.resources
+    if resources is None:
+        return profile
+    bare = {
+        kind: tuple(one.model_copy(update={"capabilities": ()}) for one in programs)
+        for kind, programs in (("tools", resources.tools), ("runtimes", resources.runtimes))
+    }
+    return profile.model_copy(update={"resources": resources.model_copy(update=bare)})
+
+
+def _settled(profile: Profile) -> Profile:
+    """Return the profile without ages, and with what is free in steps of a twentieth."""
+    resources = profile.resources
+    if resources is not None:
+        memory = resources.memory
+        resources = resources.model_copy(
+            update={
+                "scanned_at": _EPOCH,
+                "scan_duration_ms": None,
+                "memory": memory.model_copy(update={"available_bytes": _free_steps(memory)}),
+                "storage": tuple(
+                    volume.model_copy(update={"available_bytes": _free_steps(volume)})
+                    for volume in resources.storage
+                ),
+            }
+        )
+    return profile.model_copy(update={"age_s": 0.0, "resources": resources})
+
+
+def _free_steps(part: MemoryResources | StorageVolume) -> int:
+    if part.available_bytes is None or not part.total_bytes:
+        return -1
+    return round(20 * part.available_bytes / part.total_bytes)
+
+
+def _unpacked(body: bytes) -> bytes:
+    if not body.startswith(_ZLIB):
+        return body
+    unpacking = zlib.decompressobj()
+    text = unpacking.decompress(body, _UNPACKED_MAX_BYTES)
+    if not unpacking.eof:
+        raise ValueError("longer than it may be when unpacked, or cut off")
+    return text

@@ -1,0 +1,280 @@
+"""The pool as the mesh sees it: what the members told of themselves, and how they are reached.
+
+Pure but for a memory of what was read already: a picture of the mesh and records go in, the states
+that :mod:`buildnet.pool.view` shows come out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import combinations
+from typing import TYPE_CHECKING, TypeVar
+
+from buildnet.mesh.events import Status
+from buildnet.mesh.identity import node_id_of
+from buildnet.pool.advertisement import (
+    LINKS,
+    LOAD,
+    PROFILE,
+    Advertisement,
+    AdvertisementError,
+    Links,
+    Load,
+    Profile,
+)
+from buildnet.pool.view import (
+    Completeness,
+    Connection,
+    Coordinator,
+    NodeState,
+    NodeStatus,
+)
+
+if TYPE_CHECKING:
+    from buildnet.mesh.service import HeldRecord
+    from buildnet.mesh.view import MemberView, MeshView
+
+LOAD_AT_LEAST_EVERY_S = 30.0
+"""A node tells its load anew after this long, even if nothing changed."""
+_STALE_AFTER_S = 3 * LOAD_AT_LEAST_EVERY_S
+
+Told = TypeVar("Told", bound=Advertisement)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What one member told of itself; ages in seconds by this node's clock."""
+
+    profile: Profile | None = None
+    load: Load | None = None
+    links: Links | None = None
+    profile_age_s: float | None = None
+    load_age_s: float | None = None
+
+    @property
+    def age_s(self) -> float | None:
+        """How old the newest measurement is; None: nothing was told."""
+        return self.profile_age_s if self.load_age_s is None else self.load_age_s
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads records; each once, for a pool is looked at more often than it changes.
+
+    ``unreadable`` counts those that are not what their topic promises.
+    """
+
+    unreadable: int = 0
+    _read: dict[tuple[bytes, str], tuple[tuple[int, int], Advertisement | None]] = field(
+        default_factory=dict
+    )
+
+    def words(
+        self, owner: bytes, records: Mapping[str, Mapping[bytes, HeldRecord]], at: float
+    ) -> Words:
+        """Return what ``owner`` told, by topic; ``at``: the time now (unix seconds)."""
+        profile, profile_age_s = self._newest(Profile, PROFILE, owner, records, at)
+        load, load_age_s = self._newest(Load, LOAD, owner, records, at)
+        links, _ = self._newest(Links, LINKS, owner, records, at)
+        return Words(
+            profile,
+            load,
+            links,
+            None if profile is None or profile_age_s is None else profile_age_s + profile.age_s,
+            None if load is None or load_age_s is None else load_age_s + load.age_s,
+        )
+
+    def forget(self, members: set[bytes]) -> None:
+        """Forget whoever is not among ``members``."""
+        for key in [key for key in self._read if key[0] not in members]:
+            del self._read[key]
+
+    def _newest(
+        self,
+        kind: type[Told],
+        topic: str,
+        owner: bytes,
+        records: Mapping[str, Mapping[bytes, HeldRecord]],
+        at: float,
+    ) -> tuple[Told | None, float | None]:
+        held = records.get(topic, {}).get(owner)
+        if held is None:
+            return None, None
+        edition = (held.boot, held.version)
+        known = self._read.get((owner, topic))
+        if known is None or known[0] != edition:
+            try:
+                told: Advertisement | None = kind.decode(held.body)
+            except AdvertisementError:
+                told = None
+                self.unreadable += 1
+            known = self._read[owner, topic] = (edition, told)
+        told = known[1]
+        age_s = max(0.0, at - held.received) if held.received else None  # 0: from before our start
+        return (told if isinstance(told, kind) else None), age_s
+
+
+def member_state(member: MemberView, words: Words) -> NodeState:
+    """Return the state of another node."""
+    profile, load = words.profile, words.load
+    utilization = load.utilization if load else None
+    return NodeState(
+        id=member.node_id,
+        name=profile.name if profile else member.name,
+        status=_status(member.status, load),
+        role=member.role,
+        rights=member.rights,
+        version=profile.version if profile else None,
+        address=_address(member, profile),
+        measured_at=_measured_at(words),
+        age_s=words.age_s,
+        latency_ms=_milliseconds(member.round_trip_s),
+        resources=profile.resources if profile else None,
+        utilization=utilization,
+        actions_running=load.actions_running if load else 0,
+        cores_in_use=load.cores_in_use if load else 0,
+        tags=profile.tags if profile else (),
+    )
+
+
+def coordinator_of(view: MeshView) -> Coordinator | None:
+    """Return who coordinates; a cluster of one has nobody to coordinate."""
+    office = view.office
+    if office is None or len(view.members) < 2:
+        return None
+    member = view.member(office.coordinator)
+    node_id = node_id_of(office.coordinator)
+    return Coordinator(node_id, member.name if member else node_id, office.term, office.quorum)
+
+
+def is_reachable(member: MemberView, view: MeshView) -> bool:
+    """Tell whether a member is believed to be there."""
+    return member.key == view.me or member.status is Status.ALIVE
+
+
+def completeness(view: MeshView, nodes: Mapping[bytes, NodeState]) -> Completeness:
+    """Say how much of the pool ``nodes``, by key, show of it."""
+    reachable = [member for member in view.members if is_reachable(member, view)]
+    ages = {member.key: nodes[member.key].age_s for member in reachable}
+    known = [age for age in ages.values() if age is not None]
+    problems = list(_problems(view, ages))
+    return Completeness(
+        reachable=len(reachable),
+        members=len(view.members),
+        oldest_age_s=round(max(known), 1) if known else None,
+        problem="; ".join(problems) or None,
+    )
+
+
+def _problems(view: MeshView, ages: Mapping[bytes, float | None]) -> Iterator[str]:
+    office = view.office
+    if view.member(view.me) is None:
+        yield (
+            f"this node is no member of {view.cluster_name} any more "
+            "(buildnet node leave makes it a cluster of its own)"
+        )
+    if len(view.members) > 1:
+        if office is None:
+            yield "no coordinator is known"
+        elif not office.quorum:
+            yield office.summary
+    missing = [member for member in view.members if member.key not in ages]
+    if missing:
+        since = min((one.status_since for one in missing if one.status_since), default=None)
+        yield (
+            f"{len(ages)} of {len(view.members)} nodes reachable"
+            f"{f' since {_clock(since)}' if since else ''}, "
+            f"not {_names(missing)}"
+        )
+    silent = [one for one in view.members if one.key in ages and ages[one.key] is None]
+    if silent:
+        yield f"nothing is known yet of {_names(silent)}"
+    stale = [one for one in view.members if (ages.get(one.key) or 0.0) > _STALE_AFTER_S]
+    for member in stale:
+        yield f"{member.name} has told nothing new for {ages[member.key]:.0f} s"
+
+
+def connections(view: MeshView, words: Mapping[bytes, Words]) -> list[Connection]:
+    """Return the round trips between all members of which one is known, each pair once.
+
+    What one of the two measured counts (the mean, if both did); else this node's estimate, where it
+    is one of the two.
+    """
+    found: list[Connection] = []
+    by_id = sorted(view.members, key=lambda member: member.node_id)
+    for one, two in combinations(by_id, 2):
+        both = (_measured(view, words, one, two), _measured(view, words, two, one))
+        measured = [value for value in both if value is not None]
+        if measured:
+            mean_ms = round(sum(measured) / len(measured), 3)
+            found.append(Connection(one.node_id, two.node_id, mean_ms))
+            continue
+        other = one if two.key == view.me else two if one.key == view.me else None
+        if other is not None and other.round_trip_s is not None:
+            estimate_ms = _milliseconds(other.round_trip_s)
+            found.append(Connection(one.node_id, two.node_id, estimate_ms, estimated=True))
+    return found
+
+
+def own_links(view: MeshView) -> Links:
+    """Return what this node measured, to be told to the others."""
+    return Links(
+        round_trip_ms={
+            member.node_id: milliseconds
+            for member in view.members
+            if member.key != view.me
+            and member.linked
+            and member.round_trip_measured
+            and (milliseconds := _milliseconds(member.round_trip_s)) is not None
+        }
+    )
+
+
+def _measured(
+    view: MeshView, words: Mapping[bytes, Words], by: MemberView, of: MemberView
+) -> float | None:
+    if by.key == view.me:
+        return _milliseconds(of.round_trip_s) if of.round_trip_measured else None
+    links = words[by.key].links if by.key in words else None
+    return links.round_trip_ms.get(of.node_id) if links else None
+
+
+def _status(status: Status, load: Load | None) -> NodeStatus:
+    match status:
+        case Status.ALIVE:
+            return "busy" if load and load.actions_running else "online"
+        case Status.SUSPECT:
+            return "suspect"
+        case Status.DEAD:
+            return "offline"
+        case Status.LEFT:
+            return "left"
+
+
+def _address(member: MemberView, profile: Profile | None) -> str | None:
+    if profile and profile.address:
+        return profile.address
+    return next(iter(member.addresses), None)
+
+
+def _measured_at(words: Words) -> datetime | None:
+    if words.load and words.load.utilization:
+        return words.load.utilization.measured_at
+    if words.profile and words.profile.resources:
+        return words.profile.resources.scanned_at
+    return None
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)
+
+
+def _names(members: list[MemberView]) -> str:
+    shown = ", ".join(member.name for member in members[:5])
+    return shown if len(members) <= 5 else f"{shown} and {len(members) - 5} more"
+
+
+def _clock(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%H:%M:%S UTC")

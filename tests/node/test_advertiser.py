@@ -1,0 +1,134 @@
+"""What a node tells the pool of itself, and when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from buildnet.mesh.view import MeshView
+from buildnet.node.advertiser import Advertiser
+from buildnet.node.config import NodeConfig
+from buildnet.pool.advertisement import Links, Load, Profile
+from buildnet.pool.resources import (
+    CpuResources,
+    MemoryResources,
+    NodeResources,
+    OperatingSystem,
+    Utilization,
+)
+from buildnet.pool.testing import member_view, mesh_view
+
+ANNA, BERT = b"a" * 32, b"b" * 32
+
+
+class ListeningMesh:
+    """Keeps what is advertised."""
+
+    def __init__(self) -> None:
+        self.picture: MeshView = mesh_view(
+            member_view(ANNA, "anna"), member_view(BERT, "bert"), me=ANNA
+        )
+        self.told: list[tuple[str, bytes]] = []
+
+    def view(self) -> MeshView:
+        return self.picture
+
+    def advertise(self, topic: str, body: bytes) -> None:
+        self.told.append((topic, body))
+
+    def topics(self) -> list[str]:
+        """Return the topics told since the last time."""
+        topics = [topic for topic, _ in self.told]
+        self.told.clear()
+        return topics
+
+
+@pytest.fixture
+def mesh() -> ListeningMesh:
+    return ListeningMesh()
+
+
+@pytest.fixture
+def service(mesh: ListeningMesh) -> Any:
+    return SimpleNamespace(
+        mesh=mesh,
+        name="anna",
+        role="worker",
+        address="http://anna",
+        config=NodeConfig(node_tags=("fast",)),
+        resources=None,
+        utilization=None,
+        builder=SimpleNamespace(actions_running=0),
+    )
+
+
+def resources() -> NodeResources:
+    return NodeResources(
+        system=OperatingSystem(name="linux"),
+        cpu=CpuResources(cores=2, logical=2, architecture="x86_64"),
+        memory=MemoryResources(total_bytes=2, available_bytes=1, installed_bytes=2),
+        scanned_at=datetime.now(UTC),
+    )
+
+
+def test_everything_is_told_at_first_and_nothing_again(mesh: ListeningMesh, service: Any) -> None:
+    advertiser = Advertiser(service)
+    advertiser.tell(0.0)
+    told = dict(mesh.told)
+    assert Profile.decode(told["profile"]).tags == ("fast",)
+    assert Load.decode(told["load"]).loop_lag_ms == 2.0
+    assert Links.decode(told["links"]).round_trip_ms == {BERT[:8].hex(): 1.5}
+    mesh.told.clear()
+    for second in range(1, 30):
+        advertiser.tell(float(second))
+    assert mesh.topics() == []
+
+
+def test_a_change_is_told(mesh: ListeningMesh, service: Any) -> None:
+    advertiser = Advertiser(service)
+    advertiser.tell(0.0)
+    mesh.told.clear()
+    service.resources = resources()
+    advertiser.tell(1.0)
+    assert mesh.topics() == ["profile"]
+    service.utilization = Utilization(cpu_percent=50, measured_at=datetime.now(UTC))
+    advertiser.tell(2.0)
+    assert mesh.topics() == ["load"]
+    service.builder.actions_running = 1
+    advertiser.tell(3.0)
+    assert mesh.topics() == ["load"]
+
+
+def test_a_load_that_does_not_change_is_told_now_and_then(
+    mesh: ListeningMesh, service: Any
+) -> None:
+    advertiser = Advertiser(service)
+    advertiser.tell(0.0)
+    mesh.told.clear()
+    advertiser.tell(30.0)
+    assert mesh.topics() == ["load"]
+
+
+def test_round_trips_are_told_at_most_every_five_seconds(mesh: ListeningMesh, service: Any) -> None:
+    advertiser = Advertiser(service)
+    advertiser.tell(0.0)
+    mesh.told.clear()
+    near, far = mesh.picture.members
+    mesh.picture = replace(mesh.picture, members=(near, replace(far, round_trip_s=0.9)))
+    advertiser.tell(4.0)
+    assert mesh.topics() == []
+    advertiser.tell(5.0)
+    assert mesh.topics() == ["links"]
+
+
+def test_another_cluster_hears_everything_anew(mesh: ListeningMesh, service: Any) -> None:
+    advertiser = Advertiser(service)
+    advertiser.tell(0.0)
+    mesh.told.clear()
+    mesh.picture = cast(MeshView, replace(mesh.picture, cluster_id=b"d" * 32))
+    advertiser.tell(1.0)
+    assert mesh.topics() == ["profile", "load", "links"]

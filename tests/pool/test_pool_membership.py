@@ -1,0 +1,257 @@
+"""The pool as the mesh sees it: states, links, and what a view says about itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from buildnet.mesh.events import Status
+from buildnet.mesh.service import HeldRecord
+from buildnet.mesh.view import CounterView, MeshView, OfficeView
+from buildnet.pool.advertisement import Links, Load, Profile
+from buildnet.pool.health import health
+from buildnet.pool.membership import (
+    Reader,
+    Words,
+    completeness,
+    connections,
+    coordinator_of,
+    member_state,
+    own_links,
+)
+from buildnet.pool.resources import Utilization
+from buildnet.pool.testing import NOON_S, member_view, mesh_view
+from buildnet.pool.view import NodeState
+
+ANNA, BERT, CARL = (name.encode() * 32 for name in "abc")
+IDS = {key: key[:8].hex() for key in (ANNA, BERT, CARL)}
+MEASURED = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+PROFILE = Profile(name="berta", role="worker", version="9", address="http://b:1", tags=("fast",))
+LOAD = Load(
+    actions_running=2,
+    cores_in_use=3,
+    utilization=Utilization(cpu_percent=50, measured_at=MEASURED),
+    loop_lag_ms=7.0,
+    age_s=2.0,
+)
+
+
+def three(**changes: object) -> MeshView:
+    members = (member_view(ANNA, "anna"), member_view(BERT, "bert"), member_view(CARL, "carl"))
+    return mesh_view(*members, me=ANNA, **changes)
+
+
+def state(key: bytes, age_s: float | None = 1.0) -> NodeState:
+    return NodeState(IDS[key], key[:1].decode(), "online", "worker", None, None, age_s=age_s)
+
+
+def all_states(**ages: float | None) -> dict[bytes, NodeState]:
+    return {key: state(key, ages.get(key[:1].decode(), 1.0)) for key in IDS}
+
+
+def lost(view: MeshView, *keys: bytes, status: Status = Status.DEAD) -> MeshView:
+    members = tuple(
+        replace(one, status=status, status_since=NOON_S - 300, link=None)
+        if one.key in keys
+        else one
+        for one in view.members
+    )
+    return replace(view, members=members)
+
+
+def held(body: bytes, version: int = 1, received: float = NOON_S - 10) -> HeldRecord:
+    return HeldRecord(BERT, 1, version, body, received)
+
+
+def test_words_are_read_once_and_age_by_our_clock() -> None:
+    reader = Reader()
+    records = {"profile": {BERT: held(PROFILE.encode())}, "load": {BERT: held(LOAD.encode())}}
+    words = reader.words(BERT, records, NOON_S)
+    assert words == Words(PROFILE, LOAD, None, profile_age_s=10.0, load_age_s=12.0)
+    assert words.age_s == 12.0
+    later = reader.words(BERT, records, NOON_S + 5)
+    assert (later.profile is words.profile, later.age_s) == (True, 17.0)
+    records["load"][BERT] = held(Load().encode(), version=2)
+    assert reader.words(BERT, records, NOON_S).load == Load()
+
+
+def test_a_record_that_is_nonsense_is_as_none_and_counted_once() -> None:
+    reader = Reader()
+    records = {"profile": {BERT: held(b"nonsense")}}
+    for _ in range(3):
+        assert reader.words(BERT, records, NOON_S).profile is None
+    assert reader.unreadable == 1
+    assert reader.words(CARL, records, NOON_S) == Words()
+
+
+@pytest.mark.parametrize(
+    ("status", "load", "shown"),
+    [
+        (Status.ALIVE, None, "online"),
+        (Status.ALIVE, Load(), "online"),
+        (Status.ALIVE, LOAD, "busy"),
+        (Status.SUSPECT, LOAD, "suspect"),
+        (Status.DEAD, LOAD, "offline"),
+        (Status.LEFT, None, "left"),
+    ],
+)
+def test_what_membership_believes_is_the_status(
+    status: Status, load: Load | None, shown: str
+) -> None:
+    member = member_view(BERT, "bert", status=status)
+    assert member_state(member, Words(PROFILE, load)).status == shown
+
+
+def test_the_state_of_another_node() -> None:
+    found = member_state(member_view(BERT, "bert"), Words(PROFILE, LOAD, None, 10.0, 12.0))
+    assert found == NodeState(
+        id=IDS[BERT],
+        name="berta",
+        status="busy",
+        role="worker",
+        rights="builder",
+        version="9",
+        address="http://b:1",
+        measured_at=MEASURED,
+        age_s=12.0,
+        latency_ms=1.5,
+        utilization=LOAD.utilization,
+        actions_running=2,
+        cores_in_use=3,
+        tags=("fast",),
+    )
+    silent = member_state(member_view(BERT, "bert", round_trip_s=None), Words())
+    assert (silent.name, silent.address, silent.age_s) == ("bert", "http://bert:80", None)
+    assert silent.latency_ms is None
+
+
+def test_who_coordinates() -> None:
+    found = coordinator_of(three())
+    assert found is not None
+    assert (found.name, found.term, found.quorum) == ("anna", 4, True)
+    assert coordinator_of(three(office=None)) is None
+    assert coordinator_of(mesh_view(member_view(ANNA, "anna"), me=ANNA)) is None
+
+
+def test_a_whole_view_says_so() -> None:
+    seen = completeness(three(), all_states(b=4.26))
+    assert (seen.reachable, seen.members, seen.oldest_age_s, seen.problem) == (3, 3, 4.3, None)
+
+
+def test_a_partial_view_says_who_is_missing_since_when() -> None:
+    seen = completeness(lost(three(), BERT, CARL), all_states(b=900.0))
+    assert (seen.reachable, seen.oldest_age_s) == (1, 1.0)
+    assert seen.problem == "1 of 3 nodes reachable since 11:55:00 UTC, not bert, carl"
+    suspected = completeness(lost(three(), BERT, status=Status.SUSPECT), all_states())
+    assert suspected.reachable == 2
+
+
+def test_a_provisional_view_says_so() -> None:
+    office = OfficeView(ANNA, 4, False, NOON_S, "provisional, 2 of 5 voters reachable since noon")
+    assert completeness(three(office=office), all_states()).problem == office.summary
+    nobody = completeness(three(office=None), all_states()).problem
+    assert nobody == "no coordinator is known"
+
+
+def test_a_view_that_is_old_or_empty_says_so() -> None:
+    assert completeness(three(), all_states(b=None)).problem == "nothing is known yet of bert"
+    stale = completeness(three(), all_states(c=100.0)).problem
+    assert stale == "carl has told nothing new for 100 s"
+
+
+def test_a_node_that_was_removed_says_so() -> None:
+    view = replace(three(), me=b"d" * 32)
+    problem = completeness(view, all_states()).problem
+    assert problem is not None
+    assert problem.startswith("this node is no member of home any more")
+
+
+def test_a_cluster_of_one_is_complete() -> None:
+    alone = mesh_view(member_view(ANNA, "anna"), me=ANNA, office=None)
+    assert completeness(alone, all_states()).problem is None
+
+
+def test_connections_are_what_either_side_measured_or_an_estimate() -> None:
+    view = three()
+    guess = replace(view.members[2], round_trip_measured=False, round_trip_s=0.02)
+    view = replace(view, members=(*view.members[:2], guess))
+    told = {
+        BERT: Words(links=Links(round_trip_ms={IDS[ANNA]: 2.5, IDS[CARL]: 7.0})),
+        CARL: Words(links=Links(round_trip_ms={})),
+    }
+    found = {
+        (one.from_node, one.to_node): (one.latency_ms, one.estimated)
+        for one in connections(view, told)
+    }
+    assert found == {
+        (IDS[ANNA], IDS[BERT]): (2.0, False),
+        (IDS[ANNA], IDS[CARL]): (20.0, True),
+        (IDS[BERT], IDS[CARL]): (7.0, False),
+    }
+
+
+def test_a_node_tells_what_it_measured_itself() -> None:
+    view = three()
+    guess = replace(view.members[2], round_trip_measured=False)
+    view = replace(view, members=(*view.members[:2], guess))
+    assert own_links(view).round_trip_ms == {IDS[BERT]: 1.5}
+
+
+def test_health_says_what_is_wrong_and_what_was_refused() -> None:
+    counter = CounterView("term too old", 3, IDS[BERT], "2 < 4", NOON_S - 30)
+    view = lost(three(counters=(counter,), lag_p99_s=0.4), CARL)
+    nodes = all_states()
+    shown = health(
+        view,
+        nodes,
+        {BERT: Words(load=LOAD)},
+        cluster={"id": "c", "name": "home"},
+        coordinator=coordinator_of(view),
+        seen=completeness(view, nodes),
+    )
+    assert shown["healthy"] is False
+    assert shown["problems"] == [
+        "2 of 3 nodes reachable since 11:55:00 UTC, not carl",
+        "this node's event loop runs 400 ms late: the host is saturated",
+    ]
+    assert shown["refused"] == [
+        {
+            "reason": "term too old",
+            "count": 3,
+            "last_peer": IDS[BERT],
+            "last_detail": "2 < 4",
+            "last_age_s": 30.0,
+        }
+    ]
+    assert [one["loop_lag_ms"] for one in shown["nodes"]] == [400.0, 7.0, None]
+    assert [one["link"] is None for one in shown["nodes"]] == [False, False, True]
+
+
+def test_the_field_names_of_health() -> None:
+    view, nodes = three(), all_states()
+    shown = health(
+        view,
+        nodes,
+        {},
+        cluster={"id": "c", "name": "home"},
+        coordinator=coordinator_of(view),
+        seen=completeness(view, nodes),
+    )
+    assert shown["healthy"] is True
+    assert shown.keys() == {
+        *("healthy", "problems", "node_id", "cluster", "coordinator", "quorum", "loop_lag_ms"),
+        *("traffic", "nodes", "refused"),
+    }
+    assert shown["quorum"].keys() == {
+        *("state", "voters", "voters_reachable", "member_list_version", "epoch"),
+    }
+    assert shown["nodes"][1].keys() == {
+        *("id", "name", "status", "role", "voter", "this_node", "last_heard_s", "status_for_s"),
+        *("age_s", "latency_ms", "latency_estimated", "loop_lag_ms", "link", "reachable"),
+    }
+    assert shown["nodes"][1]["link"].keys() == {
+        *("kind", "outgoing", "address", "relayed_by", "for_s", "bytes_sent", "bytes_received"),
+        "queued",
+    }
