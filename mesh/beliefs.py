@@ -8,7 +8,7 @@ what is said, so that it refutes.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from buildnet.mesh.clock import milliseconds_of
@@ -93,14 +93,18 @@ class Beliefs:
         known = [key for key in sorted(self.views) if self.views[key].incarnation >= 0]
         return (self._own_update(), *map(self._update, known[: MAX_NEWS - 1]))
 
-    def newer_than(self, updates: Iterable[StatusUpdate]) -> tuple[StatusUpdate, ...]:
+    def newer_than(self, updates: Sequence[StatusUpdate]) -> tuple[StatusUpdate, ...]:
         """Return what is believed here and newer than what ``updates`` say, or not in them."""
         said = {update.node: (update.incarnation, update.status) for update in updates}
-        return tuple(
-            update
-            for update in self.all_updates()
-            if (update.incarnation, update.status) > said.get(update.node, (-1, 0))
-        )
+        me = id_of(self._local.key)
+        own = [self._own_update()] if (self.incarnation, 0) > said.get(me, (-1, 0)) else []
+        newer = [
+            key
+            for key, view in sorted(self.views.items())
+            if view.incarnation >= 0
+            and (view.incarnation, view.status) > said.get(id_of(key), (-1, 0))
+        ]
+        return (*own, *map(self._update, newer[: MAX_NEWS - 1]))
 
     # --- what we sense ourselves -----------------------------------------------------------------
 
@@ -149,14 +153,15 @@ class Beliefs:
 
     # --- what others say -------------------------------------------------------------------------
 
-    def merge(self, updates: Iterable[StatusUpdate], sender: bytes, now: float) -> list[Effect]:
+    def merge(self, updates: Sequence[StatusUpdate], sender: bytes, now: float) -> list[Effect]:
         """Take what ``sender`` says of others, as far as it is newer than what is known."""
         effects: list[Effect] = []
+        greatest = self._greatest_incarnation() if updates else 0
         for update in updates:
             key = self._keys.get(update.node)
             if key is None:
                 continue
-            if update.incarnation > self._greatest_incarnation():
+            if update.incarnation > greatest:
                 effects.append(Note("implausible incarnation", sender, update.node.hex()))
             elif key == self._local.key:
                 self._hear_of_myself(update, now)

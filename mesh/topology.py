@@ -69,7 +69,7 @@ class Topology:
         self._owners: dict[str, bytes] = {}
         self._review_at = math.inf
         self._deadline = 0.0
-        self._is_new = True
+        self._revise_at = 0.0
 
     @property
     def deadline(self) -> float:
@@ -130,8 +130,7 @@ class Topology:
         """Do what is due: dial, dial again, close what is not needed."""
         if now < self._deadline:
             return []
-        if self._is_new:
-            self._is_new = False
+        if self._revise_at <= now:
             self._revise(now)
         effects: list[Effect] = []
         for peer in sorted(self._ways):
@@ -146,10 +145,8 @@ class Topology:
         return effects
 
     def _plan(self) -> None:
-        if self._is_new:
-            return
         ways = [way.deadline for way in (*self._ways.values(), *self._seeds.values())]
-        self._deadline = min([self._review_at, *ways])
+        self._deadline = min([self._revise_at, self._review_at, *ways])
 
     def _is_living(self, peer: bytes) -> bool:
         return self._local.status.get(peer) in (Status.ALIVE, Status.SUSPECT)
@@ -169,6 +166,7 @@ class Topology:
 
     def _revise(self, now: float) -> None:
         """Follow what is wanted: new peers are dialled, others not any more."""
+        self._revise_at = math.inf
         wanted = self.wanted
         for peer in [peer for peer in self._ways if peer not in wanted]:
             del self._ways[peer]
@@ -266,7 +264,7 @@ class Topology:
     def _status_changed(self, peer: bytes, status: Status, now: float) -> None:
         """Others reach it: then we may, too."""
         if len(self._local.members.members) > FULL_MESH:
-            self._revise(now)
+            self._revise_at = min(self._revise_at, now + SOON_S)  # with what else changes now
         way = self._ways.get(peer)
         if way is not None and status is Status.ALIVE and peer not in self._local.links:
             way.hasten(self._soon(now) + self._courtesy(peer))
