@@ -131,12 +131,15 @@ class Links:
             peer.end(reason)
 
     def end_strangers(self) -> None:
-        """End the links to whoever is no member any more."""
+        """End the links to whoever is no member any more: of a revoked key at once; who left or was
+        removed is told so first, and the cores disconnect it next."""
+        members = self._local.members
         for key, peer in self.peers.items():
-            if not self._local.members.is_member(key):
+            if not members.is_member(key):
                 self._around.note(Note("link of a former member cut", key))
                 self._replay.forget(key)
-                peer.end(NO_MEMBER)
+                if key in members.revoked:
+                    peer.end(NO_MEMBER, at_once=True)
 
     def end_silent(self, key: bytes) -> None:
         """End the link to a peer that is believed dead, unless it was heard of just now."""

@@ -119,6 +119,7 @@ class Peer:
         """Why the link ends; None while it stands."""
         self.detail = ""
         self._bad = False
+        self._at_once = False
         self._cipher = cipher
         self._seal = seal
         self._take = take
@@ -154,12 +155,16 @@ class Peer:
         """Wait until nothing waits to be sent, or the link ends."""
         await self._drained.wait()
 
-    def end(self, reason: str, detail: str = "", *, bad: bool = False) -> None:
-        """End the link; the first reason counts. ``bad``: the peer is to blame."""
+    def end(
+        self, reason: str, detail: str = "", *, bad: bool = False, at_once: bool = False
+    ) -> None:
+        """End the link; the first reason counts. ``bad``: the peer is to blame. Unless that, or
+        ``at_once``, what waits is still said."""
         if self.reason is None:
             self.reason = reason
             self.detail = detail
             self._bad = bad
+            self._at_once = at_once or bad
             self._ending.set()
             self._drained.set()
 
@@ -188,10 +193,14 @@ class Peer:
                     task.cancel()
 
     async def close(self) -> None:
-        """Tell the other side why, and close the connection."""
+        """Say what waits, tell the other side why, and close the connection."""
         reason = (self.reason or "stopping").encode()[:120].decode(errors="ignore")
         with suppress(TimeoutError, ConnectionClosed):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                # Of a message that was broken off nobody knows how much went out.
+                if not self._at_once and not self._sending:
+                    while (item := self._queue.take()) is not None:
+                        await self._say_now(item)
                 await self.connection.close(_POLICY_VIOLATION if self._bad else 1000, reason)
 
     async def _receive(self) -> None:
@@ -228,15 +237,18 @@ class Peer:
                     self._drained.set()
                     await self._something.wait()
                     continue
-                data = self._cipher.seal(self._seal(self.key, item))
-                self.traffic.bytes_sent += len(data)
-                self.traffic.messages_sent += 1
-                self._sending = True
-                await self.connection.send(data)
-                self._sending = False
-                self._stuck_checks = 0
+                await self._say_now(item)
         except ConnectionClosed as error:
             self.end("closed by the peer", error.reason)
         except Exception as error:
             _log.exception("a bug while sending to %s", self.key.hex()[:16])
             self.end(BUG, repr(error), bad=True)
+
+    async def _say_now(self, item: Outgoing) -> None:
+        data = self._cipher.seal(self._seal(self.key, item))
+        self.traffic.bytes_sent += len(data)
+        self.traffic.messages_sent += 1
+        self._sending = True
+        await self.connection.send(data)
+        self._sending = False
+        self._stuck_checks = 0
