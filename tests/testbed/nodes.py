@@ -173,19 +173,26 @@ class Node:
             f"{method} {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
             f"content-length: {len(content)}\r\n\r\n"
         )
+        was_kept = self._connection is not None
         try:
-            if self._connection is None:
-                self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                self._connection.settimeout(_ANSWER_TIMEOUT_S)
-                self._connection.connect(str(self.home.socket_path()))
-            self._connection.sendall(head.encode() + content)
-            status, answer = _read_answer(self._connection)
+            status, answer = self._exchange(head.encode() + content)
         except OSError:
             self.hang_up()
-            raise
+            if not was_kept:
+                raise
+            # The node ends connections that are not used for some seconds.
+            status, answer = self._exchange(head.encode() + content)
         if status >= 400:
             raise NodeError(f"{self.name} answered {method} {path} with {status}: {answer!r}")
         return json.loads(answer)
+
+    def _exchange(self, request: bytes) -> tuple[int, bytes]:
+        if self._connection is None:
+            self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self._connection.settimeout(_ANSWER_TIMEOUT_S)
+            self._connection.connect(str(self.home.socket_path()))
+        self._connection.sendall(request)
+        return _read_answer(self._connection)
 
 
 def _read_answer(connection: socket.socket) -> tuple[int, bytes]:

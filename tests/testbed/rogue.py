@@ -21,7 +21,13 @@ from buildnet.mesh.frames import FrameCipher
 from buildnet.mesh.handshake import Initiator, Purpose
 from buildnet.mesh.handshaking import initiate
 from buildnet.mesh.identity import NodeKey, load_or_create
+from buildnet.mesh.invitation import Token
+from buildnet.mesh.joining import Applicant
+from buildnet.mesh.links import LinkOffer
+from buildnet.mesh.member_list import Role
 from buildnet.mesh.messages.kinds import Message, kind_of
+from buildnet.mesh.records import Record
+from buildnet.mesh.statement import statement
 from testbed.nodes import Node
 
 
@@ -41,6 +47,25 @@ _boots = itertools.count(int(time.time()) + 3600)
 def later_boot() -> int:
     """Return a boot number that no honest process, and no other link, has used yet."""
     return next(_boots)
+
+
+async def admit(node: Node, name: str) -> NodeKey:
+    """Let somebody join at ``node`` with an invitation; return its key. It votes never: it is an
+    observer."""
+    invited = node.post("/api/node/invite", {"role": "observer"})
+    key = NodeKey.generate()
+    websocket = await knock(node.address)
+    applicant = Applicant(
+        key,
+        later_boot(),
+        name,
+        Role.OBSERVER,
+        lambda: int(time.time() * 1000) << 16,
+        Token.parse(invited["token"]),
+    )
+    await applicant.join(WebSocketConnection(websocket, node.address))
+    await websocket.close()
+    return key
 
 
 async def knock(address: str, route: str = "/mesh", **options: Any) -> ClientConnection:
@@ -70,8 +95,6 @@ class RogueLink:
         cluster_id: bytes,
         *,
         boot: int | None = None,
-        purpose: Purpose = Purpose.MEMBER,
-        extra: bytes = b"",
         **options: Any,
     ) -> Self:
         """Connect and do the handshake as it should be.
@@ -81,7 +104,8 @@ class RogueLink:
         """
         link = cls(await knock(address, **options), key, cluster_id)
         link.boot = later_boot() if boot is None else boot
-        initiator = Initiator(key, link.boot, purpose, cluster_id=cluster_id, extra=extra)
+        extra = LinkOffer(None).encode()
+        initiator = Initiator(key, link.boot, Purpose.MEMBER, cluster_id=cluster_id, extra=extra)
         try:
             accepted = await initiate(WebSocketConnection(link.websocket, address), initiator)
         except BaseException:
@@ -156,6 +180,12 @@ class RogueLink:
             term=term,
             cluster_id=self._cluster_id,
         )
+
+    def record(self, topic: str, body: bytes) -> Record:
+        """Return a record of the thief's own, signed as it should be."""
+        said = (self.key.public_key, topic, self.boot, 1, body)
+        signature = self.key.sign(statement("record", self._cluster_id, *said))
+        return Record(*said, signature)
 
     async def send(self, plain: bytes) -> None:
         """Send any bytes as the next frame."""
