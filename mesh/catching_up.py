@@ -124,6 +124,8 @@ class CatchingUp:
         held = (*held, *entries)
         tip = lists[-1] if lists else tip
         if tip.version < proof.version:
+            if not said.entries:
+                return None
             return self._more(sender, start, held, lists)
         return self._adopt(proof, start, held, lists)
 
@@ -134,8 +136,10 @@ class CatchingUp:
         entries: tuple[Entry, ...],
         lists: tuple[MemberList, ...],
     ) -> EntriesAsk | None:
-        if not lists or len(lists) > MAX_STAGED:
+        if len(lists) > MAX_STAGED:
             return None
+        if not lists:  # all of it is here, though not known to be final
+            return EntriesAsk(False, self._chain.points(start))
         self._staged = _Staged(sender, start, entries, lists)
         tip = lists[-1]
         points = self._chain.points(start)
