@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from buildnet.mesh.events import (
     Effect,
@@ -32,19 +31,18 @@ from buildnet.mesh.events import (
 )
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.gossip import (
-    MAX_OWNERS,
-    MAX_RECORDS,
     MAX_TOPICS,
     MAX_WANTED,
     Ask,
     Digest,
-    OwnerMarks,
     Records,
     Summary,
     Wanted,
 )
 from buildnet.mesh.messages.kinds import Message
-from buildnet.mesh.record_book import RecordBook, RecordKey, mark_of
+from buildnet.mesh.parcels import in_messages, offers, whole_digest
+from buildnet.mesh.questions import Questions
+from buildnet.mesh.record_book import RecordBook, RecordKey
 from buildnet.mesh.records import (
     ADDRESS_TOPIC,
     Addresses,
@@ -56,35 +54,21 @@ from buildnet.mesh.records import (
     sign_record,
 )
 from buildnet.mesh.ring import drawn_peers
+from buildnet.mesh.rumours import Rumours
 from buildnet.mesh.wire import WireError
 
 ROUND_S = 10.0
 """Between two comparisons with a peer drawn by lot."""
-PUSH_PAUSE_S = 0.2
-"""Least time between two pushes; what comes meanwhile travels together."""
-MESSAGE_BYTES = 56 * 1024
+SAVE_PAUSE_S = 1.0
+"""So long changed addresses wait for each other before they are written to disk."""
 EAGER_BYTES = 2 * 1024
 """Smaller records are pushed, larger ones offered."""
 ANSWER_BYTES = 1024 * 1024
 """Most that is sent for one Ask; the rest is asked for again in the next round."""
 ANSWER_PAUSE_S = 0.5
 """Least time between two lists of all that is held, for one peer."""
-ASK_AGAIN_S = 2.0
-"""So long an answer is awaited before another peer is asked for the same record."""
-SAME_AGAIN_S = 5.0
-"""The same, before that peer is asked again: who promises and never sends does not block others."""
-MAX_ASKED = 4096
 MAX_EARLY = 64
 MAX_EARLY_BYTES = 256 * 1024
-FIRST, LAST = bytes(32), b"\xff" * 32
-
-
-@dataclass(slots=True)
-class _Rumour:
-    """A record that is to be pushed, and who is known to hold it."""
-
-    knowers: set[bytes]
-    eager: bool
 
 
 class Gossip:
@@ -98,14 +82,13 @@ class Gossip:
     def __init__(self, local: Local, *, facts: Iterable[Fact] = ()) -> None:
         self._local = local
         self._book = RecordBook()
-        self._rumours: dict[RecordKey, _Rumour] = {}
-        self._asked: dict[tuple[bytes, str, tuple[int, int, bytes]], tuple[float, bytes]] = {}
+        self._rumours = Rumours()
+        self._questions = Questions()
         self._answered: dict[bytes, float] = {}
         self._early: deque[tuple[bytes, Record]] = deque()
-        self._push_at = math.inf
-        self._pushed_at = -math.inf
+        self._unsaved: set[bytes] = set()
+        self._save_at = math.inf
         self._round_at = math.inf
-        self._retry_at = math.inf
         for fact in facts:
             if isinstance(fact, AddressFact) and self._is_of_other_member(fact.record):
                 self._book.put(fact.record, 0.0)
@@ -118,7 +101,7 @@ class Gossip:
     @property
     def deadline(self) -> float:
         """When :meth:`tick` is due."""
-        return min(self._push_at, self._round_at, self._retry_at)
+        return min(self._rumours.deadline, self._questions.deadline, self._round_at, self._save_at)
 
     def addresses(self, owner: bytes) -> tuple[str, ...]:
         """Return the URLs that ``owner`` advertises, best first."""
@@ -153,7 +136,8 @@ class Gossip:
         """Take note of an event."""
         match event:
             case Received(sender, message):
-                return self._receive(sender, message, now)
+                if isinstance(message, _OWN_KINDS) and self._local.members.is_member(sender):
+                    return self._receive(sender, message, now)
             case LinkUp(peer, outgoing):
                 self._forget_talk(peer)
                 self._round_at = min(self._round_at, now + self._pause())
@@ -172,13 +156,15 @@ class Gossip:
     def tick(self, now: float) -> list[Effect]:
         """Do what is due: push rumours, compare with somebody."""
         effects: list[Effect] = []
-        if self._push_at <= now:
+        if self._rumours.deadline <= now:
             effects += self._push(now)
         if self._round_at <= now:
             self._round_at = now + self._pause() if self._local.links else math.inf
             effects += self._compare()
-        if self._retry_at <= now:
-            effects += self._retry(now)
+        if self._questions.deadline <= now and self._questions.expire(now):
+            effects += self._compare()
+        if self._save_at <= now:
+            effects += self._save()
         return effects
 
     # --- holding ---------------------------------------------------------------------------------
@@ -193,8 +179,7 @@ class Gossip:
             self._keep_early(sender, record)
             return []
         if not self._book.is_newer(record.owner, record):
-            if key in self._rumours:
-                self._rumours[key].knowers.add(sender)
+            self._rumours.is_known_by(key, sender)
             return []
         if not is_genuine(record, local.members.cluster_id, local.signatures):
             return None
@@ -206,15 +191,22 @@ class Gossip:
         key = (record.owner, record.topic)
         before = self._book.get(key)
         self._book.put(record, now)
-        asked = self._asked.pop((*key, record.age_order), None)
-        eager = asked is None and len(record.body) <= EAGER_BYTES
-        self._rumours[key] = _Rumour({sender, record.owner}, eager)
-        self._push_at = min(self._push_at, max(now, self._pushed_at + PUSH_PAUSE_S))
-        effects: list[Effect] = [Raise(RecordChanged(record.owner, record.topic))]
+        was_asked = self._questions.answered((*key, record.age_order))
+        eager = not was_asked and len(record.body) <= EAGER_BYTES
+        self._rumours.add(key, {sender, record.owner}, eager, now)
         is_news = before is None or before.body != record.body
         if record.topic == ADDRESS_TOPIC and record.owner != self._local.key and is_news:
-            effects.append(Persist(self._local.tokens.next(), (AddressFact(record),)))
-        return effects
+            self._unsaved.add(record.owner)
+            self._save_at = min(self._save_at, now + SAVE_PAUSE_S)
+        return [Raise(RecordChanged(record.owner, record.topic))]
+
+    def _save(self) -> list[Effect]:
+        """Write the addresses that changed to disk, in one step."""
+        self._save_at = math.inf
+        records = [self._book.get((owner, ADDRESS_TOPIC)) for owner in sorted(self._unsaved)]
+        self._unsaved.clear()
+        facts = tuple(AddressFact(record) for record in records if record is not None)
+        return [Persist(self._local.tokens.next(), facts)] if facts else []
 
     def _keep_early(self, sender: bytes, record: Record) -> None:
         """Remember the record of a node that may be a member soon: its news ran ahead."""
@@ -231,7 +223,7 @@ class Gossip:
             if self._local.members.is_member(owner):
                 continue
             for key in self._book.drop_owner(owner):
-                self._rumours.pop(key, None)
+                self._rumours.drop(key)
                 effects.append(Raise(RecordChanged(*key)))
             forget.append(address_fact_name(owner))
         if forget:
@@ -246,19 +238,19 @@ class Gossip:
 
     def _push(self, now: float) -> list[Effect]:
         # A topic may have made room for another one meanwhile.
-        rumours = {key: one for key, one in self._rumours.items() if key in self._book.all}
-        self._rumours = {}
-        self._push_at, self._pushed_at = math.inf, now
+        rumours = {
+            key: rumour for key, rumour in self._rumours.take(now).items() if key in self._book.all
+        }
         subsets: dict[tuple[RecordKey, ...], list[bytes]] = {}
         for peer in drawn_peers(self._local.key, self._local.links, self._local.random):
-            lacking = tuple(key for key in sorted(rumours) if peer not in rumours[key].knowers)
+            lacking = tuple(key for key, rumour in rumours.items() if peer not in rumour.knowers)
             if lacking:
                 subsets.setdefault(lacking, []).append(peer)
         effects: list[Effect] = []
         for keys, peers in subsets.items():
             eager = [self._book.all[key].record for key in keys if rumours[key].eager]
             lazy = [self._book.all[key].record for key in keys if not rumours[key].eager]
-            for message in [*_in_messages(eager), *_offers(lazy)]:
+            for message in [*in_messages(eager), *offers(lazy)]:
                 effects.append(SendAll(tuple(peers), message))
         return effects
 
@@ -273,20 +265,10 @@ class Gossip:
         peer = self._local.random.choice(sorted(self._local.links))
         return [Send(peer, Summary(self._book.summary))]
 
-    def _retry(self, now: float) -> list[Effect]:
-        """Compare again if something that was asked for did not come."""
-        self._asked = {
-            version: (at, peer) for version, (at, peer) in self._asked.items() if now < at + ROUND_S
-        }
-        self._retry_at = now + ASK_AGAIN_S if self._asked else math.inf
-        return self._compare() if self._asked else []
-
     def _forget_talk(self, peer: bytes) -> None:
         """What was said over an earlier link may be lost with it."""
         self._answered.pop(peer, None)
-        self._asked = {
-            version: (at, asked) for version, (at, asked) in self._asked.items() if asked != peer
-        }
+        self._questions.forget(peer)
 
     def _receive(self, sender: bytes, message: Message, now: float) -> list[Effect]:
         match message:
@@ -294,7 +276,7 @@ class Gossip:
                 if summary == self._book.summary or now < self._answered.get(sender, -math.inf):
                     return []
                 self._answered[sender] = now + ANSWER_PAUSE_S
-                return [Send(sender, digest) for digest in self._whole_digest()]
+                return [Send(sender, digest) for digest in whole_digest(self._book)]
             case Digest():
                 return self._answer_digest(sender, message, now)
             case Ask(wanted):
@@ -313,17 +295,6 @@ class Gossip:
             effects += taken
         return effects
 
-    def _whole_digest(self) -> list[Digest]:
-        """All that is held, in messages that each cover a range of owners."""
-        parts = _in_parts([self._book.marks_of(owner) for owner in self._book.owners()])
-        digests: list[Digest] = []
-        first = FIRST
-        for number, part in enumerate(parts):
-            last = LAST if number == len(parts) - 1 else part[-1].owner
-            digests.append(Digest(True, first, last, tuple(part)))
-            first = _successor(last)
-        return digests or [Digest(True, FIRST, LAST, ())]
-
     def _answer_digest(self, sender: bytes, digest: Digest, now: float) -> list[Effect]:
         wanted: list[Wanted] = []
         theirs: dict[RecordKey, tuple[int, int, bytes]] = {}
@@ -332,7 +303,7 @@ class Gossip:
                 key = (of_owner.owner, mark.topic)
                 theirs[key] = mark.age_order
                 is_wanted = self._wants(*key) and self._book.is_newer(key[0], mark)
-                if is_wanted and self._may_ask(sender, (*key, mark.age_order), now):
+                if is_wanted and self._questions.may_ask(sender, (*key, mark.age_order), now):
                     wanted.append(Wanted(*key))
         effects: list[Effect] = [
             Send(sender, Ask(tuple(wanted[start : start + MAX_WANTED])))
@@ -346,7 +317,7 @@ class Gossip:
                 for record in self._book.records_of(owner)
                 if record.age_order > theirs.get((owner, record.topic), nothing)
             ]
-            effects += [Send(sender, offer) for offer in _offers(newer)]
+            effects += [Send(sender, offer) for offer in offers(newer)]
         return effects
 
     def _wants(self, owner: bytes, topic: str) -> bool:
@@ -356,19 +327,6 @@ class Gossip:
             return mine is None or mine.boot < self._local.boot
         return self._local.members.is_member(owner)
 
-    def _may_ask(
-        self, peer: bytes, version: tuple[bytes, str, tuple[int, int, bytes]], now: float
-    ) -> bool:
-        """Tell whether to ask ``peer``: nobody else was just asked, nor itself in vain."""
-        at, asked = self._asked.get(version, (-math.inf, b""))
-        if now < at + (SAME_AGAIN_S if asked == peer else ASK_AGAIN_S):
-            return False
-        if version not in self._asked and len(self._asked) >= MAX_ASKED:
-            return False
-        self._asked[version] = (now, peer)
-        self._retry_at = min(self._retry_at, now + ASK_AGAIN_S)
-        return True
-
     def _answer_ask(self, sender: bytes, wanted: Sequence[Wanted]) -> list[Effect]:
         records: list[Record] = []
         size = 0
@@ -377,49 +335,7 @@ class Gossip:
             if record is not None and size + record.size_bytes <= ANSWER_BYTES:
                 records.append(record)
                 size += record.size_bytes
-        return [Send(sender, message) for message in _in_messages(records)]
+        return [Send(sender, message) for message in in_messages(records)]
 
 
-def _in_messages(records: Sequence[Record]) -> list[Records]:
-    """Put records into as few messages as they fit in."""
-    messages: list[Records] = []
-    part: list[Record] = []
-    size = 0
-    for record in records:
-        if part and (size + record.size_bytes > MESSAGE_BYTES or len(part) == MAX_RECORDS):
-            messages.append(Records(tuple(part)))
-            part, size = [], 0
-        part.append(record)
-        size += record.size_bytes
-    return [*messages, Records(tuple(part))] if part else messages
-
-
-def _offers(records: Sequence[Record]) -> list[Digest]:
-    """Name records, sorted by owner, in digests that are not complete."""
-    owners: dict[bytes, list[Record]] = {}
-    for record in records:
-        owners.setdefault(record.owner, []).append(record)
-    marks = [
-        OwnerMarks(owner, tuple(mark_of(record) for record in of_owner))
-        for owner, of_owner in owners.items()
-    ]
-    return [Digest(False, FIRST, LAST, tuple(part)) for part in _in_parts(marks)]
-
-
-def _in_parts(owners: Sequence[OwnerMarks]) -> list[list[OwnerMarks]]:
-    """Split marks so that each part fits into a message."""
-    parts: list[list[OwnerMarks]] = []
-    size = MESSAGE_BYTES
-    for of_owner in owners:
-        needs = 40 + sum(len(mark.topic.encode()) + 32 for mark in of_owner.marks)
-        if size + needs > MESSAGE_BYTES or len(parts[-1]) == MAX_OWNERS:
-            parts.append([])
-            size = 0
-        parts[-1].append(of_owner)
-        size += needs
-    return parts
-
-
-def _successor(key: bytes) -> bytes:
-    """Return the next key in order."""
-    return (int.from_bytes(key) + 1).to_bytes(33)[-32:]
+_OWN_KINDS = (Summary, Digest, Ask, Records)

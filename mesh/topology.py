@@ -81,7 +81,9 @@ class Topology:
         if address not in self._seeds:
             self._seeds[address] = Way(due=now)
             while len(self._seeds) > MAX_SEEDS:
-                del self._seeds[next(iter(self._seeds))]
+                oldest = next(iter(self._seeds))
+                del self._seeds[oldest]
+                self._owners.pop(oldest, None)
         self._plan()
 
     @property

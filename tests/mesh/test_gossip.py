@@ -23,7 +23,7 @@ from buildnet.mesh.events import (
     Send,
     SendAll,
 )
-from buildnet.mesh.gossip import ASK_AGAIN_S, MAX_EARLY, ROUND_S, Gossip
+from buildnet.mesh.gossip import MAX_EARLY, ROUND_S, Gossip
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.gossip import (
     MAX_OWNERS,
@@ -38,6 +38,7 @@ from buildnet.mesh.messages.gossip import (
     Summary,
     Wanted,
 )
+from buildnet.mesh.questions import AGAIN_S, MAX_OPEN, Questions
 from buildnet.mesh.records import (
     MAX_BODY_BYTES,
     Addresses,
@@ -70,6 +71,14 @@ def record_of(
 
 def topics(gossip: Gossip) -> list[tuple[bytes, str]]:
     return sorted(gossip.records)
+
+
+def pushed(gossip: Gossip, now: float) -> list[bytes]:
+    """Return the bodies of the records that one push tells."""
+    (push,) = gossip.tick(now)
+    assert isinstance(push, SendAll)
+    assert isinstance(push.message, Records)
+    return [record.body for record in push.message.records]
 
 
 # --- one node ------------------------------------------------------------------------------------
@@ -111,12 +120,16 @@ def test_what_is_advertised_in_quick_succession_travels_together() -> None:
     gossip.advertise("load", b"2", 10.01)
     gossip.advertise("load", b"3", 10.02)
     gossip.advertise("profile", b"p", 10.02)
+    gossip.advertise("requests", b"r", 10.03)
     assert gossip.deadline == pytest.approx(10.2)
     assert gossip.tick(10.1) == []
-    (push,) = gossip.tick(10.2)
-    assert isinstance(push, SendAll)
-    assert isinstance(push.message, Records)
-    assert [record.body for record in push.message.records] == [b"3", b"p"]
+    assert pushed(gossip, 10.2) == [b"p", b"r"]
+    # One topic travels twice a second at most, however often it changes.
+    assert gossip.deadline == pytest.approx(10.5)
+    assert pushed(gossip, 10.5) == [b"3"]
+    assert gossip.deadline == math.inf
+    gossip.advertise("load", b"4", 10.9)
+    assert gossip.deadline == pytest.approx(11.0)
 
 
 def test_too_large_or_too_many_are_refused_at_the_source() -> None:
@@ -213,20 +226,26 @@ def test_records_of_who_is_no_member_any_more_go_from_memory_and_disk() -> None:
     effects = gossip.handle(MembersChanged(), 2.0)
     assert effects == [
         Raise(RecordChanged(ANN, "address")),
-        Persist(2, (), (f"address/{ANN.hex()}",)),
+        Persist(1, (), (f"address/{ANN.hex()}",)),
     ]
+    assert not any(isinstance(effect, Persist) for effect in gossip.tick(2.0))
     assert topics(gossip) == []
     assert gossip.addresses(ANN) == ()
 
 
 def test_others_addresses_are_persisted_when_they_change_and_known_after_a_restart() -> None:
-    local, gossip = gossip_of()
+    local, gossip = gossip_of(links=())
     body = Addresses(("http://ann:80",)).encode()
     record = record_of(ANN, "address", 1, body)
-    persist = gossip.handle(Received(ANN, Records((record,))), 1.0)[1]
-    assert persist == Persist(1, (AddressFact(record),))
-    again = gossip.handle(Received(ANN, Records((record_of(ANN, "address", 2, body),))), 1.0)
-    assert again == [Raise(RecordChanged(ANN, "address"))]
+    other = record_of(BEN, "address", 1, body)
+    gossip.handle(Received(ANN, Records((record,))), 1.0)
+    gossip.handle(Received(BEN, Records((other,))), 1.5)
+    facts = tuple(AddressFact(one) for one in sorted((record, other), key=lambda one: one.owner))
+    assert gossip.tick(1.9) == []
+    assert gossip.tick(2.0) == [Persist(1, facts)]
+    gossip.handle(Received(ANN, Records((record_of(ANN, "address", 2, body),))), 3.0)
+    gossip.tick(3.0)
+    assert gossip.tick(4.0) == []
     gone = AddressFact(record_of(keys_of(9)[8], "address", 1, body))
     reborn = Gossip(local, facts=[AddressFact.decode(AddressFact(record).encode()), gone])
     assert topics(reborn) == [(ANN, "address")]
@@ -248,6 +267,15 @@ def test_an_own_record_of_an_earlier_boot_comes_back_until_it_is_replaced() -> N
         Note("own record from elsewhere", ANN, "requests")
     ]
     assert gossip.records[ME, "requests"].record == mine
+
+
+def test_who_is_no_member_is_not_listened_to() -> None:
+    _, gossip = gossip_of()
+    stranger = keys_of(6)[5]
+    record = record_of(ANN, "load")
+    assert gossip.handle(Received(stranger, Records((record,))), 1.0) == []
+    assert gossip.handle(Received(stranger, Summary(bytes(8))), 1.0) == []
+    assert topics(gossip) == []
 
 
 # --- two nodes compare ---------------------------------------------------------------------------
@@ -290,7 +318,7 @@ def test_a_digest_is_answered_with_questions_and_offers() -> None:
     }
     # An offer is not answered with offers, and nobody else is asked meanwhile.
     assert gossip.handle(Received(BEN, Digest(False, *EVERYBODY, (theirs,))), 1.5) == []
-    again = gossip.handle(Received(BEN, Digest(False, *EVERYBODY, (theirs,))), 1.1 + ASK_AGAIN_S)
+    again = gossip.handle(Received(BEN, Digest(False, *EVERYBODY, (theirs,))), 1.1 + AGAIN_S)
     assert again == [Send(BEN, Ask((Wanted(COY, "load"),)))]
     # Who was asked in vain does not hold the place for ever.
     assert gossip.handle(Received(BEN, Digest(False, *EVERYBODY, (theirs,))), 6.0) == []
@@ -303,7 +331,7 @@ def test_what_was_asked_in_vain_brings_the_next_comparison_forward() -> None:
     theirs = OwnerMarks(COY, (Mark("load", 5, 3, bytes(8)),))
     digest = Digest(False, *EVERYBODY, (theirs,))
     gossip.handle(Received(ANN, digest), 1.0)
-    assert gossip.deadline == 1.0 + ASK_AGAIN_S
+    assert gossip.deadline == 1.0 + AGAIN_S
     (sent,) = gossip.tick(gossip.deadline)
     assert isinstance(sent, Send)
     assert isinstance(sent.message, Summary)
@@ -314,6 +342,14 @@ def test_what_was_asked_in_vain_brings_the_next_comparison_forward() -> None:
     gossip.handle(Received(ANN, digest), 30.0)
     gossip.handle(LinkUp(ANN, False), 30.1)
     assert gossip.handle(Received(ANN, digest), 30.2) == [Send(ANN, Ask((Wanted(COY, "load"),)))]
+
+
+def test_open_questions_are_bounded() -> None:
+    questions = Questions()
+    asked = [questions.may_ask(ANN, (BEN, "load", (1, n, b"")), 1.0) for n in range(2 * MAX_OPEN)]
+    assert sum(asked) == MAX_OPEN
+    questions.expire(20.0)
+    assert questions.may_ask(ANN, (BEN, "load", (2, 1, b"")), 20.0)
 
 
 def test_an_answer_brings_no_further_comparison() -> None:
