@@ -212,6 +212,8 @@ class Beliefs:
         if key in self._local.links and view.status is Status.ALIVE:
             if accuser not in view.accusers and len(view.accusers) <= CONFIRMATIONS:
                 view.accusers.append(accuser)
+            if now - view.heard_at >= PERIOD_S:
+                self.doubted.add(key)
             if view.accusation is None or update.incarnation > view.accusation.incarnation:
                 view.accusation = update
                 self.doubted.add(key)

@@ -210,6 +210,8 @@ class Gossip:
 
     def _keep_early(self, sender: bytes, record: Record) -> None:
         """Remember the record of a node that may be a member soon: its news ran ahead."""
+        if any(early == record for _, early in self._early):
+            return
         self._early.append((sender, record))
         size = sum(early.size_bytes for _, early in self._early)
         while len(self._early) > MAX_EARLY or size > MAX_EARLY_BYTES:

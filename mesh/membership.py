@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from buildnet.mesh.beliefs import PERIOD_S, Beliefs, id_of
 from buildnet.mesh.events import (
     DialFailed,
+    Disconnect,
     Effect,
     Event,
     LinkDown,
@@ -52,6 +53,8 @@ LATE_S = 0.5
 """A tick that comes so late shows that this node was stopped."""
 REDIAL_S = 0.05
 """So long after a link closed others are asked for its peer."""
+SILENT_LINK_S = 5.0
+"""A link over which nothing came for so long is closed if others reach the peer."""
 MAX_ERRANDS = 64
 
 
@@ -199,7 +202,7 @@ class Membership:
             case PingRequest(number, target):
                 return self._run_errand(sender, number, target, now)
             case PingReport(number, reached):
-                return self._hear_report(sender, number, reached)
+                return self._hear_report(sender, number, reached, now)
             case StatusNews(updates, whole):
                 effects = beliefs.merge(updates, sender, now)
                 newer = beliefs.newer_than(updates) if whole else ()
@@ -233,14 +236,21 @@ class Membership:
         self._errands[own_number] = _Errand(asker, number, target, now, until)
         return [Send(target, self._ping(own_number, target))]
 
-    def _hear_report(self, sender: bytes, number: int, reached: bool) -> list[Effect]:
+    def _hear_report(self, sender: bytes, number: int, reached: bool, now: float) -> list[Effect]:
         probe = self._probes.get(number)
         if probe is None or sender not in probe.helpers:
             return []
         if not reached:
             probe.nacks.add(sender)
+            if len(probe.nacks) == len(probe.helpers) and probe.target not in self._local.links:
+                probe.until = now  # there is nobody left to wait for
             return []
         del self._probes[number]
+        link = self._local.links.get(probe.target)
+        heard_at = self._beliefs.view(probe.target).heard_at
+        if link is not None and now - max(heard_at, link.since) >= SILENT_LINK_S:
+            # Others reach it: the link leads nowhere any more, and stands in another one's way.
+            return [Disconnect(probe.target, "silent link")]
         return []
 
     # --- links -----------------------------------------------------------------------------------
@@ -303,6 +313,13 @@ class Membership:
             self._probe_at = math.inf
             return []
         self._probe_at = now + PERIOD_S * self.health.factor
+        accused = [
+            peer
+            for peer in sorted(self._local.links)
+            if self._beliefs.view(peer).accusation is not None and self._is_due(peer, now)
+        ]
+        if accused:
+            return self._probe(self._local.random.choice(accused), now)
         for _ in range(2 * len(self._local.links)):
             if not self._round:
                 self._round = sorted(self._local.links)

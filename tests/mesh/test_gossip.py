@@ -208,11 +208,14 @@ def test_records_that_run_ahead_of_their_owner_wait_in_a_bounded_place() -> None
     # The cluster id is the same, so the signature still holds.
     assert gossip.handle(MembersChanged(), 2.0) == [Raise(RecordChanged(newcomer, "profile"))]
 
+    for _ in range(2 * MAX_EARLY):
+        gossip.handle(Received(ANN, Records((replace(early, owner=bytes(32)),))), 2.5)
+    assert len(gossip._early) == 1
     strangers = [replace(early, owner=bytes([n]) * 32) for n in range(200)]
     gossip.handle(Received(ANN, Records(tuple(strangers))), 3.0)
     assert len(gossip._early) == MAX_EARLY
-    big = replace(early, owner=bytes(32), body=bytes(MAX_BODY_BYTES))
-    for _ in range(20):
+    for version in range(20):
+        big = replace(early, owner=bytes(32), version=version, body=bytes(MAX_BODY_BYTES))
         gossip.handle(Received(ANN, Records((big,))), 3.0)
     assert sum(record.size_bytes for _, record in gossip._early) <= 256 * 1024
 

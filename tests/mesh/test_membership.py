@@ -9,6 +9,7 @@ import pytest
 
 from buildnet.mesh.events import (
     DialFailed,
+    Disconnect,
     Effect,
     LinkDown,
     LinkState,
@@ -371,6 +372,39 @@ def test_a_closed_link_is_pursued_through_the_others_at_once() -> None:
     assert core._probes
 
 
+def test_when_no_helper_reaches_it_either_nothing_is_waited_for() -> None:
+    local, core = one_node(ANN, BEN)
+    del local.links[ANN]
+    give(local, core, LinkDown(ANN), 101.0)
+    requests = [
+        one.message
+        for _, one in tick_until(local, core, 101.06)
+        if isinstance(one, SendAll) and isinstance(one.message, PingRequest)
+    ]
+    give(local, core, Received(BEN, PingReport(requests[0].number, False)), 101.1)
+    tick_until(local, core, 101.1)
+    assert local.status[ANN] is Status.SUSPECT
+
+
+def test_an_accused_peer_is_probed_before_all_others_until_it_refutes() -> None:
+    local, core = one_node(*KEYS[1:])
+    core.health.worse(7)
+    give(local, core, Received(BEN, StatusNews((accuse(ANN, BEN),), False)), 100.1)
+    number = next(n for n, one in core._probes.items() if one.target == ANN)
+    give(local, core, Received(ANN, Ack(number, INCARNATION, ())), 100.2)
+    for _ in range(2):
+        tick_until(local, core, core._probe_at)
+    assert any(one.target == ANN for one in core._probes.values())
+    # More of the same talk makes it probed again, once it was silent for a while.
+    for number in list(core._probes):
+        give(local, core, Received(ANN, Ack(number, INCARNATION, ())), 110.0)
+    again = StatusNews((accuse(ANN, COY),), False)
+    give(local, core, Received(COY, again), 110.5)
+    assert not any(one.target == ANN for one in core._probes.values())
+    give(local, core, Received(COY, again), 111.1)
+    assert any(one.target == ANN for one in core._probes.values())
+
+
 def test_the_last_link_closing_leaves_everybody_suspect_soon() -> None:
     local, core = one_node(ANN)
     del local.links[ANN]
@@ -590,3 +624,21 @@ def test_a_node_that_starts_again_is_alive_at_once() -> None:
     begin = network.now
     network.run(60.0)
     assert flaps(network, begin) == []
+
+
+def test_a_link_on_which_nothing_comes_is_closed_once_others_reach_the_peer() -> None:
+    """Only its end lets another link, or a relayed one, take its place."""
+    local, core = one_node(ANN, BEN)
+    now, ended = 101.0, 0.0
+    while not ended and now < 130.0:
+        for at, one in tick_until(local, core, now):
+            match one:
+                case Send(peer, Ping(number)) if peer == BEN:
+                    give(local, core, Received(BEN, Ack(number, INCARNATION, ())), at)
+                case SendAll(_, PingRequest(number)):
+                    found = give(local, core, Received(BEN, PingReport(number, True)), at)
+                    if Disconnect(ANN, "silent link") in found:
+                        ended = at
+        now += 0.1
+    assert 5.0 <= ended - 100.0 <= 8.0
+    assert local.status[ANN] is Status.ALIVE
