@@ -51,9 +51,10 @@ from buildnet.mesh.events import (
 from buildnet.mesh.handshake import Claim, Purpose, Responder
 from buildnet.mesh.health import Counters
 from buildnet.mesh.identity import NodeKey
-from buildnet.mesh.links import Links, close_quietly
+from buildnet.mesh.links import Links, Standing, close_quietly
 from buildnet.mesh.local import Local
 from buildnet.mesh.machine import Machine
+from buildnet.mesh.member_facts import PREFIX as LOG_PREFIX
 from buildnet.mesh.messages.kinds import Message, decode_message
 from buildnet.mesh.messages.relay import BulkOffer
 from buildnet.mesh.peer import Peer
@@ -131,25 +132,27 @@ class Cluster:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Take part until the context ends; hands the office over first if this node has it."""
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            writing = group.create_task(self._writer.run())
-            self.driver.start()
-            self.driver.request(self.machine.begin)
-            try:
-                yield
-                await self.resign()
-            finally:
-                self._group = None
-                await self.links.stop(STOP_S)
-                self.driver.stop()
-                for task in (writing, *self._tasks):
-                    task.cancel()
-                for waiting in self._changes.values():
-                    waiting.cancel()
-        with suppress(MeshStateError):  # a full volume was logged before
-            await self._writer.flush()
-        await self._store.close()
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                writing = group.create_task(self._writer.run())
+                self.driver.start()
+                self.driver.request(self.machine.begin)
+                try:
+                    yield
+                    await self.resign()
+                finally:
+                    self._group = None
+                    await self.links.stop(STOP_S)
+                    self.driver.stop()
+                    for task in (writing, *self._tasks):
+                        task.cancel()
+                    for waiting in self._changes.values():
+                        waiting.cancel()
+            with suppress(MeshStateError):  # a full volume was logged before
+                await self._writer.flush()
+        finally:
+            await self._store.close()
 
     async def resign(self) -> None:
         """Hand the office over, if this node has it, and wait a moment for somebody to take it."""
@@ -209,20 +212,22 @@ class Cluster:
         """Count a mistake of this program that was logged."""
         self.note(Note(BUG, None, detail))
 
-    async def leads_home(self, address: str) -> bool:
-        """Tell whether a node of this very cluster answers at ``address``.
+    async def standing_at(self, address: str) -> Standing:
+        """Tell what this node is to the one at ``address``.
 
         Raises:
-            UnreachableError: nobody answers.
+            UnreachableError: nobody answers there.
         """
-        members = self.local.members.members
-        if any(address in self.machine.gossip.addresses(key) for key in members):
-            return True
         connection = await dial(address, proxies=self._proxies)
         try:
-            return await self.links.is_home(connection)
+            return await self.links.standing(connection)
         finally:
             await close_quietly(connection, "only asked")
+
+    async def facts_beside_log(self) -> tuple[Fact, ...]:
+        """Return what is on disk but the member log's: what this node promised, and whom it saw."""
+        facts = await self._store.load()
+        return tuple(fact for fact in facts if not fact.name().startswith(LOG_PREFIX))
 
     async def write_identity(self, path: Path, key: bytes) -> None:
         """Note in this cluster's closed state that the node goes on under another key."""

@@ -52,6 +52,8 @@ def websocket_urls(address: str, route: str = "mesh") -> tuple[str, ...]:
         UsageError: it is none of these.
     """
     text = address.strip()
+    if any(letter.isspace() for letter in text):
+        raise _no_address(address)
     try:
         parts = urlsplit(text if "://" in text else f"http://{_bracketed(text)}")
         port = parts.port

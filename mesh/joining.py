@@ -50,11 +50,10 @@ class JoinError(BuildNetError):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The cluster as it was handed over. ``already``: this node had been a member before."""
+    """The cluster as it was handed over, this node in it."""
 
     chain: Chain
     members: MemberList
-    already: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ class Applicant:
         chain, members = await self._proven(await _hear_parts(sealed), accepted)
         me = self.key.public_key
         if members.is_member(me):
-            return Admission(chain, members, already=self.token is not None)
+            return Admission(chain, members)
         if self.token is None:
             raise JoinError("the other side let this node in, but does not show it as a member")
         change = join_change(
@@ -128,7 +127,7 @@ class Applicant:
         chain, members = await self._proven([*whole.parts()], accepted)
         if not members.is_member(me):
             raise JoinError("the other side does not show this node as a member")
-        return Admission(chain, members, already=False)
+        return Admission(chain, members)
 
     def _offer(self) -> JoinOffer:
         token = self.token

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from buildnet.mesh.connection import Connection, ConnectionClosed
@@ -59,6 +60,16 @@ class LinkOffer(Wire):
     link then; None: whoever answers."""
 
     expected: Key | None
+
+
+class Standing(Enum):
+    """What a node is in the eyes of another one, by this node's cluster."""
+
+    MEMBER = "member"
+    DROPPED = "dropped"
+    """It was removed or revoked, and has not heard of it."""
+    STRANGER = "stranger"
+    """The other one belongs to another cluster, or is no node."""
 
 
 class Surroundings(Protocol):
@@ -215,24 +226,23 @@ class Links:
             connection, initiator.session, accepted.key, accepted.boot, address, relayed_by, True
         )
 
-    async def is_home(self, connection: Connection) -> bool:
-        """Tell whether a member of this cluster is at the other end; makes no link."""
-        offer = LinkOffer(None).encode()
+    async def standing(self, connection: Connection) -> Standing:
+        """Tell what this node is to whoever is at the other end; makes no lasting link."""
         initiator = Initiator(
             self._key,
             self._local.boot,
             Purpose.MEMBER,
             cluster_id=self._cluster_id,
-            extra=offer,
+            extra=LinkOffer(None).encode(),
         )
         try:
             await initiate(connection, initiator)
         except HandshakeRefusedError as error:
-            # Only who knows the cluster id and this key's membership can say so.
-            return error.refusal in (LINKED_ALREADY, SELF)
+            # Who can read the claim knows the cluster.
+            return Standing.DROPPED if error.refusal == NO_MEMBER else Standing.MEMBER
         except (HandshakeError, ConnectionClosed, TimeoutError):
-            return False
-        return True
+            return Standing.STRANGER
+        return Standing.MEMBER
 
     def may_dial(self) -> bool:
         """Tell whether dialling makes sense; not for a while after another process with this

@@ -45,6 +45,8 @@ class MeshSettings:
 
     def __post_init__(self) -> None:
         try:
+            if not 1 <= len(self.name) <= 128:
+                raise ValueError("a name has 1 to 128 characters")
             check_name(self.name)
         except ValueError as error:
             raise UsageError(
@@ -114,10 +116,13 @@ async def prepare_founding(key: NodeKey, settings: MeshSettings, state: StateDir
     await _write_next(state, facts)
 
 
-async def prepare_joining(chain: Chain, address: str, key: NodeKey, state: StateDirectory) -> None:
-    """Write the state of a cluster that let this node in beside the present one."""
-    facts = (*facts_of(chain.genesis, chain.entries, chain.proof), SeedFact(address))
-    await _write_next(state, (*facts, BootFact(key.public_key, 0)))
+async def prepare_joining(
+    chain: Chain, address: str, key: NodeKey, state: StateDirectory, kept: Iterable[Fact] = ()
+) -> None:
+    """Write the state of a cluster that let this node in beside the present one. ``kept``: what it
+    knows from an earlier time in the same cluster."""
+    facts = facts_of(chain.genesis, chain.entries, chain.proof)
+    await _write_next(state, (BootFact(key.public_key, 0), *kept, *facts, SeedFact(address)))
 
 
 def _found(

@@ -24,7 +24,7 @@ from buildnet.mesh.health import Counters
 from buildnet.mesh.identity import NodeKey, save
 from buildnet.mesh.invitation import Token
 from buildnet.mesh.joining import Admission, Applicant
-from buildnet.mesh.links import close_quietly
+from buildnet.mesh.links import Standing, close_quietly
 from buildnet.mesh.member_list import Rights, Role
 from buildnet.mesh.opening import (
     MeshSettings,
@@ -321,19 +321,20 @@ class MeshService(Administration):
     ) -> Joined:
         cluster = self.cluster
         members = cluster.local.members
-        mine = members.is_member(self.key)
-        if mine and token is not None and token.belongs_to(members.cluster_id):
-            return self._already()
+        others = len(members.members) - 1
         if token is not None:
             token.check(now=time.time())
-        if mine and len(members.members) > 1:
-            if token is None and await cluster.leads_home(address):
+        if others and members.is_member(self.key):
+            standing = await cluster.standing_at(address)
+            if standing is Standing.MEMBER and (
+                token is None or token.belongs_to(members.cluster_id)
+            ):
                 return self._already()
-            raise MembershipError(
-                f"this node is a member of {members.cluster_name!r} with "
-                f"{len(members.members) - 1} others",
-                hint="leave it first: buildnet node leave",
-            )
+            if standing is not Standing.DROPPED:
+                raise MembershipError(
+                    f"this node is a member of {members.cluster_name!r} with {others} others",
+                    hint="leave it first: buildnet node leave",
+                )
         connection = await dial(address, proxies=self._settings.proxies)
         applicant = Applicant(
             self._key,
@@ -348,8 +349,6 @@ class MeshService(Administration):
             admission = await applicant.join(connection)
         finally:
             await close_quietly(connection, "done")
-        if admission.members.cluster_id == members.cluster_id and mine:
-            return self._already()
         await self._adopt(admission, address)
         return Joined(
             admission.members.cluster_id,
@@ -364,7 +363,9 @@ class MeshService(Administration):
 
     async def _adopt(self, admission: Admission, address: str) -> None:
         old = self.cluster.local.members.cluster_id
-        await prepare_joining(admission.chain, address, self._key, self._state)
+        same = admission.members.cluster_id == old
+        kept = await self.cluster.facts_beside_log() if same else ()
+        await prepare_joining(admission.chain, address, self._key, self._state, kept)
 
         async def plan() -> None:
             self._state.replace(old)

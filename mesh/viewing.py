@@ -44,7 +44,7 @@ def view_of(cluster: Cluster, counters: tuple[CounterView, ...]) -> MeshView:
         voters=len(members.voters),
         voters_reachable=reached,
         members=tuple(sorted(shown, key=lambda member: (member.name, member.node_id))),
-        former=tuple(sorted(node_id_of(key) for key in members.former)),
+        former=tuple(sorted(node_id_of(key) for key in {*members.former, *members.revoked})),
         counters=counters,
         requests=cluster.desk.requests(),
         lag_p99_s=cluster.driver.lag.p99_s(),

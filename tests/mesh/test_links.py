@@ -33,6 +33,7 @@ from buildnet.mesh.links import (
     SHUNNED,
     LinkOffer,
     Links,
+    Standing,
 )
 from buildnet.mesh.local import Local
 from buildnet.mesh.member_list import Member, MemberList, Revocation, Rights, Role
@@ -582,21 +583,22 @@ def test_a_node_that_stops_ends_its_links_and_takes_no_more() -> None:
     run(work())
 
 
-def test_who_is_home() -> None:
-    async def ask(caller: Site, callee: Site) -> bool:
+def test_what_a_node_is_to_another_one() -> None:
+    async def ask(caller: Site, callee: Site) -> Standing:
         here, there = pair()
         async with asyncio.TaskGroup() as group:
             task = group.create_task(callee.links.accept(there))
-            found = await caller.links.is_home(here)
+            found = await caller.links.standing(here)
             task.cancel()
         return found
 
     async def work() -> None:
-        assert await ask(Site(ALICE), Site(BOB))
-        assert not await ask(Site(STRANGER), Site(BOB))
+        assert await ask(Site(ALICE), Site(BOB)) is Standing.MEMBER
+        assert await ask(Site(STRANGER), Site(BOB)) is Standing.DROPPED
         alice, bob = Site(ALICE), Site(BOB)
         async with dialled(alice, bob):
             await linked(alice, bob)
-            assert await ask(alice, bob)
+            assert await ask(alice, bob) is Standing.MEMBER
+            assert is_linked(alice, bob)
 
     run(work())

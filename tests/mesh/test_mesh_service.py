@@ -1,0 +1,467 @@
+"""The whole mesh of a node over loopback: founding, joining, leaving, administration."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from buildnet.mesh.administration import NotAdminError
+from buildnet.mesh.dialing import UnreachableError
+from buildnet.mesh.errors import BuildNetError, NotFoundError, UsageError
+from buildnet.mesh.events import Status
+from buildnet.mesh.identity import load_or_create
+from buildnet.mesh.invitation import TokenError
+from buildnet.mesh.joining import JoinError
+from buildnet.mesh.member_list import Rights, Role
+from buildnet.mesh.service import Joined, MembershipError, MeshService
+from buildnet.mesh.testing_connections import Node, listening_node
+
+
+def run(work: Coroutine[None, None, None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(90):
+            await work
+
+    asyncio.run(bounded())
+
+
+async def until(service: MeshService, holds: Callable[[], object]) -> None:
+    """Wait until something holds; what is wrong is shown if it never does."""
+    try:
+        async with asyncio.timeout(20):
+            while not holds():
+                await service.changed(service.version)
+    except TimeoutError:
+        raise AssertionError(service.view()) from None
+
+
+def coordinates(node: Node) -> Callable[[], object]:
+    def holds() -> bool:
+        office = node.service.view().office
+        return office is not None and office.quorum
+
+    return holds
+
+
+def sees(node: Node, others: list[Node]) -> Callable[[], object]:
+    """All of them are members, alive and linked, and one coordinates with quorum."""
+
+    def holds() -> bool:
+        view = node.service.view()
+        keys = {other.service.key for other in others}
+        return (
+            {member.key for member in view.members} == keys
+            and all(member.status is Status.ALIVE for member in view.members)
+            and all(member.linked or member.key == view.me for member in view.members)
+            and view.office is not None
+            and view.office.quorum
+            and view.office.coordinator in keys
+        )
+
+    return holds
+
+
+async def all_see_all(nodes: list[Node]) -> None:
+    for node in nodes:
+        await until(node.service, sees(node, nodes))
+
+
+def node_at(directory: Path, name: str, port: int = 0) -> AbstractAsyncContextManager[Node]:
+    key_file = directory / name / "node.key"
+    key_file.parent.mkdir(parents=True, exist_ok=True)
+    return listening_node(directory / name, name, key=load_or_create(key_file), port=port)
+
+
+@asynccontextmanager
+async def nodes_at(directory: Path, *names: str) -> AsyncIterator[list[Node]]:
+    """Start nodes, each a cluster of its own."""
+    async with AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(node_at(directory, name)) for name in names]
+        for node in nodes:
+            await until(node.service, coordinates(node))
+        yield nodes
+
+
+@asynccontextmanager
+async def cluster_at(directory: Path, *names: str) -> AsyncIterator[list[Node]]:
+    """Start nodes and let all join the first one."""
+    async with nodes_at(directory, *names) as nodes:
+        invited = await nodes[0].service.invite(uses=len(names))
+        for node in nodes[1:]:
+            await node.service.join(nodes[0].address, token=invited.token)
+        await all_see_all(nodes)
+        yield nodes
+
+
+def test_a_fresh_node_is_a_cluster_of_one(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with nodes_at(tmp_path, "a") as [a]:
+            view = a.service.view()
+            (me,) = view.members
+            assert (me.name, me.role, me.rights, me.voter) == ("a", "worker", "admin", True)
+            assert view.office is not None
+            assert view.office.summary == "quorum, 1 of 1 voters reachable"
+        key_file = tmp_path / "a" / "cluster.key"
+        assert key_file.stat().st_mode & 0o777 == 0o600
+        async with nodes_at(tmp_path, "a") as [a]:
+            again = a.service.view()
+            assert again.cluster_id == view.cluster_id
+            assert again.boot > view.boot
+            assert again.office is not None
+            assert again.office.term > view.office.term
+
+    run(work())
+
+
+def test_join_with_a_token(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b", "c") as nodes:
+            a, b, c = nodes
+            ids = {node.service.view().cluster_id for node in nodes}
+            assert len(ids) == 1
+            terms = {node.service.view().office.term for node in nodes}  # type: ignore[union-attr]
+            assert len(terms) == 1
+            member = a.service.view().member(b.service.key)
+            assert member is not None
+            assert (member.rights, member.role) == ("builder", "worker")
+            assert member.link is not None
+            assert member.link.kind == "direct"
+            assert member.link.bytes_sent > 0
+            a.service.advertise("profile", b"a's words")
+            await until(c.service, lambda: c.service.records("profile"))
+            held = c.service.records("profile")[a.service.key]
+            assert held.body == b"a's words"
+            assert abs(held.received - c.service.view().at) < 60
+        kept = {path.name for path in (tmp_path / "b").iterdir()}
+        assert "cluster.key" not in kept
+        assert any(name.startswith("cluster-") for name in kept)
+        assert any(name.startswith("mesh-") for name in kept)
+
+    run(work())
+
+
+def test_a_restarted_node_finds_its_cluster_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b") as [a, b]:
+            cluster_id = a.service.view().cluster_id
+        # Others listen on the same ports again; nobody is told anything.
+        async with AsyncExitStack() as stack:
+            nodes: list[Node] = []
+            for name, before in (("a", a), ("b", b)):
+                again = node_at(tmp_path, name, int(before.address.rpartition(":")[2]))
+                nodes.append(await stack.enter_async_context(again))
+            await all_see_all(nodes)
+            assert nodes[0].service.view().cluster_id == cluster_id
+
+    run(work())
+
+
+async def refused_join(node: Node, address: str, token: str | None) -> BuildNetError:
+    before = node.service.view()
+    with pytest.raises(BuildNetError) as caught:
+        await node.service.join(address, token=token)
+    after = node.service.view()
+    assert (after.cluster_id, after.boot) == (before.cluster_id, before.boot)
+    assert caught.value.hint
+    return caught.value
+
+
+def test_tokens_that_open_nothing(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with nodes_at(tmp_path, "a", "b", "c") as [a, b, c]:
+            used = await a.service.invite()
+            await b.service.join(a.address, token=used.token)
+            error = await refused_join(c, a.address, used.token)
+            assert isinstance(error, TokenError)
+            assert "used already" in error.message
+
+            error = await refused_join(c, a.address, used.token[:-2])
+            assert isinstance(error, TokenError)
+            error = await refused_join(c, a.address, "hello")
+            assert isinstance(error, TokenError)
+
+            short = await a.service.invite(valid_s=1.1)
+            while c.service.view().at < short.expires:
+                await asyncio.sleep(0.05)
+            error = await refused_join(c, a.address, short.token)
+            assert isinstance(error, TokenError)
+            assert "expired" in error.message
+
+            observers = await a.service.invite(role=Role.OBSERVER)
+            error = await refused_join(c, a.address, observers.token)
+            assert isinstance(error, TokenError)
+            assert "another role" in error.message
+        async with nodes_at(tmp_path, "d", "e", "c") as [d, e, c]:
+            invited = await d.service.invite()
+            error = await refused_join(c, e.address, invited.token)
+            assert isinstance(error, TokenError)
+            assert "another cluster" in error.message
+            reasons = {one.reason for one in e.service.view().counters}
+            assert "join refused: wrong cluster" in reasons
+
+    run(work())
+
+
+def test_addresses_that_lead_nowhere(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with nodes_at(tmp_path, "a") as [a]:
+            error = await refused_join(a, "127.0.0.1:1", None)
+            assert isinstance(error, UnreachableError)
+            assert isinstance(await refused_join(a, "no address", None), UsageError)
+            error = await refused_join(a, a.address, None)
+            assert isinstance(error, JoinError)
+            assert "this node itself" in error.message
+
+    run(work())
+
+
+def test_who_is_a_member_already(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with (
+            cluster_at(tmp_path, "a", "b") as [a, b],
+            nodes_at(tmp_path, "other") as [other],
+        ):
+            invited = await a.service.invite()
+            assert (await b.service.join(a.address, token=invited.token)).already
+            assert (await b.service.join(a.address)).already
+            elsewhere = await other.service.invite()
+            error = await refused_join(b, other.address, elsewhere.token)
+            assert isinstance(error, MembershipError)
+            assert "node leave" in str(error.hint)
+            assert isinstance(await refused_join(b, other.address, None), MembershipError)
+
+    run(work())
+
+
+def test_two_joins_at_once(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with nodes_at(tmp_path, "a", "b", "c") as nodes:
+            a, b, c = nodes
+            invited = await a.service.invite(uses=2)
+            async with asyncio.TaskGroup() as group:
+                for node in (b, c):
+                    group.create_task(node.service.join(a.address, token=invited.token))
+            await all_see_all(nodes)
+        async with nodes_at(tmp_path, "d", "e") as [d, e]:
+            invited = await d.service.invite(uses=2)
+            first = asyncio.ensure_future(e.service.join(d.address, token=invited.token))
+            await asyncio.sleep(0)
+            with pytest.raises(MembershipError, match="right now"):
+                await e.service.join(d.address, token=invited.token)
+            assert not (await first).already
+
+    run(work())
+
+
+async def asked(node: Node, at: Node) -> tuple[asyncio.Future[Joined], str]:
+    """Let ``node`` ask for admission; return the waiting join and the code that it shows."""
+    shown: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    joining = asyncio.ensure_future(node.service.join(at.address, on_pending=shown.set_result))
+    async with asyncio.timeout(20):
+        await shown
+    return joining, await shown
+
+
+def test_a_request_is_approved_on_another_node(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b") as [a, b], nodes_at(tmp_path, "c") as [c]:
+            joining, code = await asked(c, b)
+            for node in (a, b):
+                await until(node.service, node.service.requests)
+                (request,) = node.service.requests()
+                assert request.code == code
+                assert (request.name, request.key) == ("c", c.service.key)
+                assert request.responder == b.service.key
+            with pytest.raises(NotAdminError, match="not admin") as caught:
+                await b.service.approve("c")
+            assert "a" in str(caught.value.hint)
+            with pytest.raises(NotFoundError):
+                await a.service.approve("nobody")
+            approved = await a.service.approve(request.id[:6], rights=Rights.OBSERVER)
+            assert approved.code == code
+            await joining
+            await all_see_all([a, b, c])
+            member = c.service.view().member(c.service.key)
+            assert member is not None
+            assert member.rights == "observer"
+            for node in (a, b, c):
+                assert node.service.requests() == ()
+
+    run(work())
+
+
+def test_a_request_is_rejected_on_another_node(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b") as [a, b], nodes_at(tmp_path, "c") as [c]:
+            joining, _ = await asked(c, b)
+            await until(a.service, a.service.requests)
+            await a.service.reject("c")
+            with pytest.raises(JoinError, match="rejected"):
+                await joining
+            await until(a.service, lambda: not a.service.requests())
+            assert len(c.service.view().members) == 1
+
+    run(work())
+
+
+def test_a_request_ends_when_who_asked_goes_away(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with nodes_at(tmp_path, "a", "c") as [a, c]:
+            joining, _ = await asked(c, a)
+            await until(a.service, a.service.requests)
+            joining.cancel()
+            await until(a.service, lambda: not a.service.requests())
+
+    run(work())
+
+
+def test_leave_and_join_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b", "c") as [a, b, c]:
+            old = a.service.view().cluster_id
+            await c.service.leave()
+            alone = c.service.view()
+            assert alone.cluster_id != old
+            assert len(alone.members) == 1
+            for node in (a, b):
+                await until(node.service, sees(node, [a, b]))
+            await until(c.service, coordinates(c))
+            with pytest.raises(MembershipError, match="alone"):
+                await c.service.leave()
+            invited = await a.service.invite()
+            assert not (await c.service.join(a.address, token=invited.token)).already
+            await all_see_all([a, b, c])
+
+    run(work())
+
+
+def test_leave_without_the_others(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b") as [_, b]:
+            cluster_id = b.service.view().cluster_id
+        async with node_at(tmp_path, "b") as b:
+            with pytest.raises(BuildNetError) as caught:
+                await b.service.leave()
+            assert caught.value.hint
+            assert b.service.view().cluster_id == cluster_id
+            await b.service.leave(force=True)
+            assert b.service.view().cluster_id != cluster_id
+
+    run(work())
+
+
+def is_coordinated_by(node: Node, other: Node) -> Callable[[], bool]:
+    def holds() -> bool:
+        office = node.service.view().office
+        return office is not None and office.coordinator == other.service.key
+
+    return holds
+
+
+def test_promote_and_priorities(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b", "c") as nodes:
+            a, b, _ = nodes
+            await until(a.service, lambda: a.service.view().voters == 3)
+            await a.service.promote("b")
+            for node in nodes:
+                await until(node.service, is_coordinated_by(node, b))
+            await a.service.set_priority("c", 7)
+            member = a.service.view().member(a.service.find("c"))
+            assert member is not None
+            assert member.priority == 7
+            with pytest.raises(UsageError):
+                await a.service.set_priority("c", 10**6)
+            with pytest.raises(NotFoundError):
+                await a.service.set_priority("d", 1)
+            with pytest.raises(NotAdminError):
+                await b.service.set_priority("c", 1)
+
+    run(work())
+
+
+def test_a_revoked_member_is_cut_off(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b", "c") as [a, b, c]:
+            await a.service.revoke("c", reason="stolen")
+            for node in (a, b):
+                await until(node.service, sees(node, [a, b]))
+                assert c.service.view().node_id in node.service.view().former
+            error = await refused_join(c, a.address, None)
+            assert isinstance(error, JoinError)
+            assert "revoked" in error.message
+
+    run(work())
+
+
+def test_a_rotated_key_goes_on(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b") as [a, b]:
+            path = tmp_path / "b" / "node.key"
+            old = b.service.key
+            new = await b.service.rotate_key(path)
+            assert load_or_create(path) == new
+            assert b.service.key == new.public_key != old
+            await all_see_all([a, b])
+            assert old[:8].hex() in a.service.view().former
+
+    run(work())
+
+
+def test_a_cluster_that_lost_its_majority_is_recovered(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b", "c") as [a, _, _]:
+            await until(a.service, lambda: a.service.view().voters == 3)
+        async with node_at(tmp_path, "a") as a:
+            await until(a.service, lambda: a.service.view().office)
+            office = a.service.view().office
+            assert office is not None
+            assert not office.quorum
+            assert "provisional, 1 of 3 voters reachable since" in office.summary
+            await a.service.recover(("a",))
+            await until(a.service, coordinates(a))
+            view = a.service.view()
+            assert (view.epoch, view.voters) == (1, 1)
+
+    run(work())
+
+
+def test_names_and_ids_find_members(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "alice", "bob") as [a, b]:
+            find = a.service.find
+            assert find("bob") == find(b.service.view().node_id[:5]) == b.service.key
+            with pytest.raises(NotFoundError) as caught:
+                find("alise")
+            assert "alice" in str(caught.value.hint)
+
+    run(work())
+
+
+def test_before_it_runs_nothing_is_served(tmp_path: Path) -> None:
+    from buildnet.mesh.opening import MeshSettings
+    from buildnet.mesh.testing import key_number
+    from buildnet.mesh.testing_connections import pair
+
+    async def work() -> None:
+        service = await MeshService.open(key_number(1), MeshSettings(tmp_path, "a"))
+        _, there = pair()
+        await service.accept(there)
+        assert there.closed is not None
+        assert there.closed.close_code == 1013
+        async with service.running():
+            pass
+
+    run(work())
+
+
+@pytest.mark.parametrize("name", ["", " a", "a\nb", "x" * 300])
+def test_names_that_a_node_can_not_have(tmp_path: Path, name: str) -> None:
+    from buildnet.mesh.opening import MeshSettings
+
+    with pytest.raises(BuildNetError):
+        MeshSettings(tmp_path, name)
