@@ -71,23 +71,26 @@ def _nodes(data: dict[str, Any]) -> Any:
     table = new_table("node", "id", "status", "link", "round trip", "heard", "loop lag", "sent")
     for node in data["nodes"]:
         color = STATUS_COLORS.get(node["status"], "red")
-        link, latency = node["link"], node["latency_ms"]
-        guess = "about " if node["latency_estimated"] else ""
+        link = node["link"]
+        latency = latency_text(node["latency_ms"], estimated=node["latency_estimated"])
         table.add_row(
             escaped(node["name"]),
             node["id"][:12],
             f"[{color}]{node['status']}[/{color}]",
             "this node" if node["this_node"] else escaped(_link(link)),
-            ""
-            if node["this_node"]
-            else "unknown"
-            if latency is None
-            else f"{guess}{latency:.1f} ms",
+            "" if node["this_node"] else latency,
             "" if node["this_node"] else age_text(node["last_heard_s"]),
             duration_text(node["loop_lag_ms"]),
             bytes_text(link["bytes_sent"]) if link else "",
         )
     return table
+
+
+def latency_text(latency_ms: float | None, *, estimated: bool) -> str:
+    """Return a round trip for people."""
+    if latency_ms is None:
+        return "unknown"
+    return f"{'about ' if estimated else ''}{latency_ms:.1f} ms"
 
 
 def _link(link: dict[str, Any] | None) -> str:

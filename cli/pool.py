@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from buildnet.cli.client import Client
-from buildnet.cli.health import STATUS_COLORS, health
+from buildnet.cli.health import STATUS_COLORS, health, latency_text
 from buildnet.cli.output import age_text, bytes_text, escaped, new_table, show
 from buildnet.cli.run import settings
 
@@ -108,7 +108,7 @@ def _nodes_table(console: Console, nodes: list[dict[str, Any]]) -> None:
             f"{bytes_text(held['memory']['total_bytes'])}"
         )
         busy = used and used["cpu_percent"] is not None and f"{used['cpu_percent']:.0f} %"
-        latency = f"{node['latency_ms']:.1f} ms" if node["latency_ms"] is not None else "unknown"
+        latency = latency_text(node["latency_ms"], estimated=node["latency_estimated"])
         color = STATUS_COLORS.get(node["status"], "red")
         table.add_row(
             escaped(node["name"]),

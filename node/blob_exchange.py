@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from buildnet.mesh.bulk import BlobSink
+from buildnet.mesh.bulk import BlobSink, FetchRefusedError
 from buildnet.mesh.bulk_serving import serve
 from buildnet.mesh.bulk_stream import open_stream
 from buildnet.mesh.connection import Connection
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.frames import FrameCipher
+from buildnet.mesh.identity import node_id_of
+from buildnet.mesh.messages.bulk import MISSING
 from buildnet.mesh.service import MeshService
-from buildnet.node.store import Store
+from buildnet.node.store import MissingBlobError, Store
 from buildnet.node.store.exchange import StoreSource, fetch_into
 
 _WORKERS = 4
@@ -46,7 +48,8 @@ class BlobExchange:
 
         Raises:
             BulkUnreachableError: the member can't be reached.
-            FetchRefusedError: it does not have the blob.
+            MissingBlobError: it does not have the blob.
+            FetchRefusedError: it can't read it.
             WrongBytesError: it sent another one; nothing is kept.
             StoreFullError: there is no room for it.
         """
@@ -58,4 +61,12 @@ class BlobExchange:
             ):
                 await stream.fetch(sink)
 
-        return await fetch_into(self._store, digest, fill)
+        try:
+            return await fetch_into(self._store, digest, fill)
+        except FetchRefusedError as error:
+            if error.refusal != MISSING:
+                raise
+            raise MissingBlobError(
+                f"{node_id_of(peer)} does not have the blob {digest}",
+                hint="it may have been collected there; on that node: buildnet cache show HASH",
+            ) from error

@@ -86,7 +86,7 @@ def _node(view: MeshView, member: MemberView, state: NodeState, words: Words | N
         "status_for_s": _age(view.at, member.status_since),
         "age_s": None if state.age_s is None else round(state.age_s, 1),
         "latency_ms": state.latency_ms,
-        "latency_estimated": state.latency_ms is not None and not member.round_trip_measured,
+        "latency_estimated": state.latency_estimated,
         "loop_lag_ms": None if lag_ms is None else round(lag_ms, 1),
         "link": None if member.link is None else _link(view, member.link),
         "reachable": mine or member.status is Status.ALIVE,

@@ -120,6 +120,7 @@ def member_state(member: MemberView, words: Words) -> NodeState:
     """Return the state of another node."""
     profile, load = words.profile, words.load
     utilization = load.utilization if load else None
+    is_there = member.linked or member.status is Status.ALIVE
     return NodeState(
         id=member.node_id,
         name=profile.name if profile else member.name,
@@ -130,7 +131,8 @@ def member_state(member: MemberView, words: Words) -> NodeState:
         address=_address(member, profile),
         measured_at=_measured_at(words),
         age_s=words.age_s,
-        latency_ms=_milliseconds(member.round_trip_s),
+        latency_ms=_milliseconds(member.round_trip_s) if is_there else None,
+        latency_estimated=is_there and not member.round_trip_measured,
         resources=profile.resources if profile else None,
         utilization=utilization,
         actions_running=load.actions_running if load else 0,

@@ -51,6 +51,7 @@ class NodeState:
     address: str | None
     measured_at: datetime | None
     latency_ms: float | None = None
+    latency_estimated: bool = False
     resources: NodeResources | None = None
     utilization: Utilization | None = None
     actions_running: int = 0
@@ -158,6 +159,7 @@ def node_view(node: NodeState, now: datetime) -> Json:
         "measured_at": _utc(node.measured_at) if node.measured_at else None,
         "age_s": age_s(node, now),
         "latency_ms": node.latency_ms,
+        "latency_estimated": node.latency_estimated,
         "actions_running": node.actions_running,
         "cores_in_use": node.cores_in_use,
         "resources": node.resources.model_dump(mode="json") if node.resources else None,

@@ -70,6 +70,12 @@ class PriorityBody(NodeBody):
     priority: int = Field(ge=-1000, le=1000)
 
 
+class RightsBody(NodeBody):
+    """What a member's owner may do from now on."""
+
+    rights: Rights
+
+
 class RecoverBody(Body):
     """The members that decide from now on."""
 
@@ -157,6 +163,12 @@ def member_routes(service: NodeService) -> APIRouter:
         """Set how soon a member is to coordinate."""
         await service.mesh.set_priority(body.node, body.priority)
         return {**_done(service, body.node), "priority": body.priority}
+
+    @router.post("/api/node/rights")
+    async def rights(body: RightsBody) -> dict[str, Any]:
+        """Set what a member's owner may do."""
+        await service.mesh.set_rights(body.node, body.rights)
+        return {**_done(service, body.node), "rights": body.rights}
 
     @router.post("/api/node/revoke")
     async def revoke(body: RevokeBody) -> dict[str, Any]:

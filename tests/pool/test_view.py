@@ -117,6 +117,7 @@ def test_the_whole_of_pool_status() -> None:
                 "measured_at": "2026-11-20T20:59:47.660Z",
                 "age_s": 12.3,
                 "latency_ms": 1.5,
+                "latency_estimated": False,
                 "actions_running": 2,
                 "cores_in_use": 3,
                 "utilization": {

@@ -1,0 +1,453 @@
+"""Nodes on this machine become a cluster: joining, leaving, trust, and who coordinates."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildnet.cli.testing import write_files
+from testbed.nodes import Cluster, Node, alive, health, invite, join, refused
+from testbed.offices import agreement, of_quorum
+
+PATIENCE_S = 40.0
+
+
+@pytest.fixture(scope="module")
+def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three nodes that are left as they are found."""
+    with Cluster(tmp_path_factory.mktemp("trio"), 3) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def newcomer(trio: Cluster, tmp_path: Path) -> Iterator[Node]:
+    """A node of its own; what it joins it leaves again."""
+    node = Node(tmp_path / "newcomer", "newcomer", listen="127.0.0.1:0", bare=True)
+    node.start()
+    yield node
+    founder = trio.members[0]
+    if any(each["name"] == "newcomer" for each in members(founder)):
+        founder.post("/api/node/revoke", {"node": "newcomer"})
+    node.kill()
+    trio.settle()
+
+
+def until(true: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
+    deadline = time.monotonic() + patience_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.05)
+
+
+def data(node: Node, *arguments: str, code: int = 0) -> Any:
+    answer = node(*arguments, "--json")
+    assert answer.code == code, answer.err + answer.out
+    return answer.data
+
+
+def error(node: Node, *arguments: str, code: int) -> str:
+    """Return the code of the error that a command ends with; each has a hint."""
+    told = data(node, *arguments, code=code)["error"]
+    assert told["hint"], told
+    return str(told["code"])
+
+
+def members(node: Node) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = node.get("/api/node/members")["members"]
+    return listed
+
+
+def names(node: Node) -> list[str]:
+    return [each["name"] for each in members(node)]
+
+
+def waiting_to_join(node: Node, member: Node) -> subprocess.Popen[str]:
+    """Ask for admission; return the command, which waits."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "buildnet.cli.main", "node", "join", member.address, "--json"],
+        env=node.command.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    return process
+
+
+def code_of(process: subprocess.Popen[str]) -> str:
+    """Return the short authentication string that a waiting command shows."""
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert "the code is" in line, line
+    return line.split()[-1]
+
+
+# --- one pool ----------------------------------------------------------------------------------
+
+
+def test_every_node_shows_the_same_pool(trio: Cluster) -> None:
+    def is_whole(node: Node) -> bool:
+        pool = node.get("/api/pool")
+        return (
+            pool["view"]["complete"]
+            and all(one["resources"] for one in pool["nodes"])
+            and all(one["latency_ms"] for one in pool["nodes"] if not one["this_node"])
+        )
+
+    for node in trio.members:
+        until(lambda node=node: is_whole(node))  # type: ignore[misc]
+    pools = [data(node, "pool", "status") for node in trio.members]
+    for node, pool in zip(trio.members, pools, strict=True):
+        assert pool["view"] == {
+            **{"complete": True, "reachable": 3, "members": 3, "problem": None},
+            "oldest_age_s": pool["view"]["oldest_age_s"],
+        }
+        assert pool["cluster"] == pools[0]["cluster"]
+        assert pool["coordinator"] == pools[0]["coordinator"]
+        assert [one["name"] for one in pool["nodes"]] == ["node1", "node2", "node3"]
+        assert [one["name"] for one in pool["nodes"] if one["this_node"]] == [node.name]
+        assert {one["status"] for one in pool["nodes"]} <= {"online", "busy"}
+        assert [one["latency_ms"] is None for one in pool["nodes"]].count(True) == 1
+        assert pool["aggregate"]["total_cpu_cores"] == sum(
+            one["resources"]["cpu"]["cores"] for one in pool["nodes"]
+        )
+    until(lambda: len(trio.members[0].get("/api/pool")["connections"]) == 3)
+    for connection in trio.members[2].get("/api/pool")["connections"]:
+        assert connection.keys() == {
+            *("from_node", "to_node", "latency_ms", "bandwidth_mbps", "status", "estimated")
+        }
+        assert connection["status"] in ("excellent", "good", "fair", "poor")
+    resources = data(trio.members[1], "pool", "resources", "--type", "cpu")["resources"]
+    assert {one["node_name"] for one in resources} == {"node1", "node2", "node3"}
+    only = data(trio.members[1], "pool", "resources", "--type", "cpu", "--on", "node3")
+    assert [one["node_name"] for one in only["resources"]] == ["node3"]
+
+
+def test_the_tables_of_a_pool(trio: Cluster) -> None:
+    node = trio.members[1]
+    shown = node("pool", "status").out
+    assert "pool node1, coordinator node1, term " in shown
+    assert "node3" in shown
+    assert "this node" in node("pool", "nodes").out
+    assert "voters reachable" in node("pool", "health").out
+    assert "node1 (3 members, coordinator node1" in node("node", "status").out
+    assert "admin" in node("node", "list").out
+
+
+def test_field_names_that_scripts_rely_on(trio: Cluster) -> None:
+    node = trio.members[2]
+    status = data(node, "node", "status")
+    assert status.keys() >= {
+        *("node_id", "name", "address", "role", "rights", "status", "cluster", "coordinator"),
+        *("term", "uptime_s", "version"),
+    }
+    assert status["coordinator"].keys() == {"node_id", "name", "term", "quorum"}
+    assert (status["term"], status["rights"]) == (status["coordinator"]["term"], "builder")
+    listed = data(node, "node", "list")
+    assert listed.keys() == {"cluster", "version", "epoch", "members", "former"}
+    assert listed["members"][0].keys() == {
+        *("id", "name", "key", "role", "rights", "priority", "voter", "this_node", "addresses")
+    }
+    told = data(node, "pool", "health")
+    assert told["healthy"], told["problems"]
+    assert [one["link"] is None for one in told["nodes"]] == [False, False, True]
+    assert node("pool", "health", "--exit-status").code == 0
+
+
+# --- in and out --------------------------------------------------------------------------------
+
+
+def test_a_node_joins_by_token_and_leaves(trio: Cluster, newcomer: Node) -> None:
+    founder, other, _ = trio.members
+    invitation = data(founder, "node", "invite", "--expires", "5m")
+    assert invitation.keys() == {"token", "command", "expires_at", "uses", "role", "rights"}
+    assert (invitation["uses"], invitation["role"], invitation["rights"]) == (
+        *(1, "worker"),
+        "builder",
+    )
+    assert invitation["command"].startswith("buildnet node join 127.0.0.1:")
+    arguments = invitation["command"].split()[1:]
+    joined = data(newcomer, *arguments)
+    assert joined.keys() == {"cluster", "node_id", "members", "already"}
+    assert (joined["members"], joined["already"]) == (4, False)
+    assert joined["cluster"] == data(other, "pool", "status")["cluster"]
+    assert joined["node_id"] == newcomer.identity
+    until(lambda: all(alive(node) == 4 for node in (*trio.members, newcomer)))
+    assert data(newcomer, *arguments)["already"]
+    elsewhere = error(newcomer, "node", "join", "127.0.0.1:1", "--token", "bn1-x", code=2)
+    assert elsewhere == "TOKEN"
+    left = data(newcomer, "node", "leave")
+    assert left["cluster"]["id"] != joined["cluster"]["id"]
+    until(lambda: all("newcomer" not in names(node) for node in trio.members))
+    assert newcomer.identity in data(founder, "node", "list")["former"]
+    assert "(a cluster of one)" in newcomer("node", "status").out
+    assert error(newcomer, "node", "leave", code=2) == "MEMBERSHIP"
+
+
+def test_the_token_alone_tells_where_to_join(trio: Cluster, newcomer: Node) -> None:
+    token = trio.members[0]("node", "invite", "--quiet").out.strip()
+    assert data(newcomer, "node", "join", "--token", token)["members"] == 4
+
+
+def test_a_member_of_one_cluster_joins_no_other(trio: Cluster, newcomer: Node) -> None:
+    second = trio.members[1]
+    assert error(second, "node", "join", newcomer.address, code=2) == "MEMBERSHIP"
+    token = invite(newcomer)
+    assert error(second, "node", "join", newcomer.address, "--token", token, code=2) == "MEMBERSHIP"
+    assert data(second, "node", "join", trio.members[2].address)["already"]
+
+
+def test_wrong_used_and_expired_tokens(trio: Cluster, newcomer: Node) -> None:
+    founder = trio.members[0]
+    used = invite(founder)
+    join(newcomer, founder, used)
+    newcomer.post("/api/pool/leave", {})
+    until(lambda: "newcomer" not in names(founder))
+    expired = founder.post("/api/node/invite", {"valid_s": 2})["token"]
+    over = time.time() + 2.1
+    until(lambda: time.time() > over)
+    cut_off = invite(founder)[:-3]
+    before = data(newcomer, "node", "status")["cluster"]["id"]
+    for token in (used, expired, cut_off, "nonsense"):
+        answer = newcomer("node", "join", founder.address, "--token", token, "--json")
+        assert answer.code in (2, 4), answer.out
+        told = answer.data["error"]
+        assert told["code"] in ("TOKEN", "JOIN"), told
+        assert told["hint"], told
+    assert data(newcomer, "node", "status")["cluster"]["id"] == before
+    assert "newcomer" not in names(founder)
+
+
+def test_a_request_is_shown_on_every_node_with_the_same_code_and_approved(
+    trio: Cluster, newcomer: Node
+) -> None:
+    founder, _, third = trio.members
+    process = waiting_to_join(newcomer, third)
+    code = code_of(process)
+    for node in trio.members:
+        until(lambda node=node: data(node, "node", "requests")["requests"])  # type: ignore[misc]
+        (request,) = data(node, "node", "requests")["requests"]
+        assert request.keys() == {
+            *("id", "node_id", "name", "role", "code", "from", "asked_node", "asked_at"),
+            "expires_at",
+        }
+        assert (request["code"], request["node_id"]) == (code, newcomer.identity)
+        assert (request["name"], request["asked_node"]) == ("newcomer", "node3")
+    assert code in founder("node", "requests").out
+    assert error(third, "node", "approve", request["id"], code=4) == "NOT_ADMIN"
+    assert error(founder, "node", "approve", "zz", code=6) == "NOT_FOUND"
+    approved = data(founder, "node", "approve", request["id"][:6], "--rights", "observer")
+    assert approved["node_id"] == newcomer.identity
+    out, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, err
+    assert json.loads(out)["members"] == 4
+    assert data(newcomer, "node", "status")["rights"] == "observer"
+    until(lambda: data(founder, "node", "requests")["requests"] == [])
+
+
+def test_a_request_that_is_rejected(trio: Cluster, newcomer: Node) -> None:
+    founder = trio.members[0]
+    process = waiting_to_join(newcomer, founder)
+    code_of(process)
+    until(lambda: data(founder, "node", "requests")["requests"])
+    assert "was turned down" in founder("node", "reject", "newcomer").out
+    out, _ = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 4
+    assert json.loads(out)["error"]["code"] == "JOIN"
+    assert data(newcomer, "node", "status")["cluster"]["members"] == 1
+
+
+def test_ctrl_c_withdraws_the_request(trio: Cluster, newcomer: Node) -> None:
+    founder = trio.members[0]
+    process = waiting_to_join(newcomer, founder)
+    code_of(process)
+    until(lambda: data(founder, "node", "requests")["requests"])
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    until(lambda: data(founder, "node", "requests")["requests"] == [])
+    assert data(newcomer, "node", "status")["cluster"]["members"] == 1
+
+
+def test_a_node_started_with_join_is_a_member_and_comes_back_as_one(
+    trio: Cluster, tmp_path: Path
+) -> None:
+    founder = trio.members[0]
+    token = data(founder, "node", "invite", "--role", "observer")["token"]
+    watcher = Node(tmp_path / "watcher", "watcher")
+    arguments = [
+        *("node", "start", "--detach", "--listen", "127.0.0.1:0", "--name", "watcher"),
+        *("--role", "observer", "--join", founder.address, "--token", token),
+    ]
+    try:
+        started = data(watcher, *arguments)
+        assert {"node_id", "name", "address", "pid", "home"} <= started.keys()
+        shown = next(each for each in members(founder) if each["name"] == "watcher")
+        assert (shown["role"], shown["voter"]) == ("observer", False)
+        until(lambda: data(watcher, "pool", "status")["view"]["complete"])
+        pool = data(watcher, "pool", "status")
+        offered = data(watcher, "pool", "status")["aggregate"]["total_cpu_cores"]
+        assert offered == sum(
+            each["resources"]["cpu"]["cores"] for each in pool["nodes"] if each["role"] == "worker"
+        )
+        assert error(founder, "node", "promote", "watcher", code=1)
+        os.kill(started["pid"], signal.SIGKILL)
+        until(lambda: alive(founder) == 3)
+        assert watcher(*arguments).code == 0  # the same command: the token is used up
+        until(lambda: alive(founder) == 4)
+    finally:
+        watcher("node", "leave")
+        watcher("node", "stop")
+    trio.settle()
+
+
+# --- who coordinates ---------------------------------------------------------------------------
+
+
+def test_the_office_is_handed_over(trio: Cluster) -> None:
+    founder, second, _ = trio.members
+    before = data(founder, "pool", "status")["coordinator"]
+    assert data(founder, "node", "promote", "node2")["node_id"] == second.identity
+    office, _ = agreement(trio.members, of_quorum, PATIENCE_S)
+    assert (office.coordinator, office.term > before["term"]) == (second.identity, True)
+    data(founder, "node", "set-priority", "node1", "5")
+    assert next(each["priority"] for each in members(second) if each["name"] == "node1") == 5
+    data(founder, "node", "promote", "node1")
+    data(founder, "node", "set-priority", "node1", "0")
+    trio.settle()
+
+
+def test_a_killed_coordinator_is_succeeded_and_comes_back(tmp_path: Path) -> None:
+    with Cluster(tmp_path, 3) as cluster:
+        before = cluster.settle()
+        lost = cluster.coordinator(before)
+        left = [node for node in cluster.members if node is not lost]
+        lost.kill()
+        after, _ = agreement(
+            left, lambda office: of_quorum(office) and office.term > before.term, PATIENCE_S
+        )
+        assert after.coordinator in {node.identity for node in left}
+        until(lambda: all(alive(node) == 2 for node in left))
+        told = data(left[0], "pool", "health")
+        assert not told["healthy"]
+        assert lost.name in told["problems"][0]
+        assert left[0]("pool", "health", "--exit-status").code == 1
+        pool = data(left[0], "pool", "status")
+        assert pool["view"]["reachable"] == 2
+        assert lost.name in pool["view"]["problem"]
+        assert "incomplete:" in left[0]("pool", "status").out
+        lost.start()
+        cluster.settle()
+
+
+def test_a_cluster_without_its_majority_is_recovered(tmp_path: Path) -> None:
+    with Cluster(tmp_path, 2) as cluster:
+        founder, other = cluster.members
+        founder.post("/api/node/rights", {"node": other.name, "rights": "admin"})
+        until(lambda: data(other, "node", "status")["rights"] == "admin")
+        founder.kill()
+        until(lambda: "provisional" in other("pool", "status").out)
+        assert error(other, "node", "invite", code=3) == "NO_QUORUM"
+        assert error(other, "node", "recover", "--new-voters", "node2", code=2) == "USAGE"
+        recovered = data(other, "node", "recover", "--new-voters", "node2", "--yes")
+        assert (recovered["epoch"], recovered["voters"]) == (1, ["node2"])
+        until(lambda: of_quorum_of(other))
+        assert data(other, "node", "list")["epoch"] == 1
+        founder.start()
+        until(lambda: alive(founder) == 2)
+        assert data(founder, "node", "list")["epoch"] == 1
+
+
+def of_quorum_of(node: Node) -> bool:
+    office = node.office()
+    return office is not None and of_quorum(office)
+
+
+# --- keys --------------------------------------------------------------------------------------
+
+
+def test_a_revoked_node_is_cut_off_at_once(trio: Cluster, newcomer: Node) -> None:
+    founder, second, _ = trio.members
+    join(newcomer, founder, invite(founder))
+    until(lambda: alive(newcomer) == 4)
+    assert error(founder, "node", "revoke", "newcomer", code=2) == "USAGE"
+    assert error(second, "node", "revoke", "newcomer", "--yes", code=4) == "NOT_ADMIN"
+    data(founder, "node", "revoke", "newcomer", "--reason", "lost", "--yes")
+    until(lambda: all("newcomer" not in names(node) for node in trio.members), 5.0)
+    until(lambda: "link of a former member cut" in refused(founder), 5.0)
+    until(lambda: not health(newcomer)["healthy"])
+    until(lambda: "refused: no member" in refused(founder))
+    newcomer("node", "leave", "--force")
+    assert data(newcomer, "node", "status")["cluster"]["members"] == 1
+    assert error(newcomer, "node", "join", "--token", invite(founder), code=4) == "JOIN"
+
+
+def test_a_key_is_rotated_and_results_stay_good(
+    trio: Cluster, newcomer: Node, tmp_path: Path
+) -> None:
+    founder = trio.members[0]
+    join(newcomer, founder, invite(founder))
+    root = workspace(tmp_path)
+    newcomer.command.build(root)
+    rotated = data(newcomer, "node", "rotate-key")
+    assert rotated["former_node_id"] == newcomer.identity
+    assert data(newcomer, "node", "status")["node_id"] == rotated["node_id"]
+    until(lambda: rotated["node_id"] in {each["id"] for each in members(founder)})
+    assert newcomer.identity in data(founder, "node", "list")["former"]
+    until(lambda: all(alive(node) == 4 for node in (*trio.members, newcomer)))
+    (root / "a/out.txt").unlink()
+    report = newcomer.command.build(root)
+    assert report["packages"][0]["tier"] == "local-cache"
+    newcomer.kill()
+    newcomer.start()
+    assert newcomer.identity == rotated["node_id"]
+    until(lambda: alive(newcomer) == 4)
+
+
+# --- blobs -------------------------------------------------------------------------------------
+
+
+def test_a_blob_is_fetched_from_another_node(trio: Cluster, tmp_path: Path) -> None:
+    one, two, _ = trio.members
+    action = one.command.build(workspace(tmp_path))["packages"][0]["action"]
+    blobs = data(one, "cache", "show", action)["blobs"]
+    big = max(blobs, key=lambda blob: int(blob["size_bytes"]))
+    name = f"{big['hash']}/{big['size_bytes']}"
+    assert two("cache", "show", big["hash"]).code == 6
+    fetched = data(two, "cache", "fetch", name, "--from", one.name)
+    assert fetched.keys() == {"hash", "size_bytes", "node", "already", "duration_ms"}
+    assert (fetched["already"], fetched["node"]) == (False, one.identity)
+    assert data(two, "cache", "show", big["hash"])["size_bytes"] == 700_000
+    assert data(two, "cache", "verify")["damaged"] == []
+    assert data(two, "cache", "fetch", name, "--from", one.identity)["already"]
+    other = f"{'0' * 64}/5"
+    assert error(two, "cache", "fetch", other, "--from", one.name, code=6) == "BLOB_MISSING"
+    assert error(two, "cache", "fetch", other, "--from", "nobody", code=6) == "NOT_FOUND"
+    assert error(two, "cache", "fetch", "nonsense", "--from", one.name, code=2)
+
+
+def workspace(tmp_path: Path) -> Path:
+    return write_files(
+        tmp_path / "w",
+        {
+            "buildnet.yaml": """\
+workspace: one
+packages:
+  - name: a
+    path: a
+    build_cmd: cat in.txt in.txt in.txt in.txt in.txt in.txt in.txt > out.txt
+    sources: [a/in.txt]
+    outputs: [a/out.txt]
+""",
+            "a/in.txt": "0123456789" * 10_000,
+        },
+    )
