@@ -196,7 +196,7 @@ class BulkLinks:
         try:
             await self.handler(connection, cipher, peer)
         except (BuildNetError, ConnectionClosed) as error:
-            self._cluster.note(Note(f"bulk ended: {_why(error)}"[:64], peer, _why(error)))
+            self._cluster.note(Note("bulk connection failed", peer, _why(error)))
 
     def _objection(self, claim: Claim) -> str | None:
         if claim.purpose is not Purpose.BULK:
@@ -242,7 +242,7 @@ class BulkLinks:
 
     def _offered(self, relay: bytes, offer: BulkOffer) -> None:
         if self.handler is not None:
-            self._cluster.spawn(self._come(relay, offer))
+            self._cluster.spawn(lambda: self._come(relay, offer))
 
     async def _come(self, relay: bytes, offer: BulkOffer) -> None:
         """Visit the relay that called, and serve who waits there."""

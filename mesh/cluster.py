@@ -295,7 +295,7 @@ class Cluster:
 
     def offered(self, connection: Connection, relay: bytes) -> None:
         """Serve a relayed connection."""
-        self.spawn(self.links.accept(connection, relayed_by=relay))
+        self.spawn(lambda: self.links.accept(connection, relayed_by=relay))
 
     def advertise(self, topic: str, body: bytes) -> None:
         """Publish this node's record of a topic."""
@@ -370,7 +370,7 @@ class Cluster:
         if self._dials >= MAX_DIALS or not self.links.may_dial():
             self._later(lambda: self.feed(DialFailed(effect.peer, effect.address, "not now")))
             return
-        self.spawn(self._dialled(effect))
+        self.spawn(lambda: self._dialled(effect))
 
     async def _dialled(self, effect: Dial) -> None:
         self._dials += 1
@@ -387,20 +387,18 @@ class Cluster:
 
     def _relay(self, peer: bytes, through: bytes) -> None:
         connection = self.relays.open(peer, through)
-        self.spawn(self.links.initiate(connection, peer, None, relayed_by=through))
+        self.spawn(lambda: self.links.initiate(connection, peer, None, relayed_by=through))
 
-    def spawn(self, work: Coroutine[None, None, None]) -> None:
+    def spawn(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         """Do some work as long as this node is in the cluster; it may just end."""
-        if self._group is None:
-            work.close()
-        else:
+        if self._group is not None:
             task = self._group.create_task(self._guarded(work))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+    async def _guarded(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
         try:
-            await work
+            await work()
         except Exception as error:
             _log.exception("a bug while opening a link")
             self.note(Note(BUG, None, repr(error)))

@@ -307,7 +307,8 @@ class Links:
                 )
                 self._around.note(Note("this node's key is in use elsewhere", peer, address or ""))
         if reason != LINKED_ALREADY:
-            self._around.note(Note(f"no link: {reason}", peer, address or ""))
+            # What the other side said may be anything: it is a detail, not a reason to count by.
+            self._around.note(Note("link not made", peer, f"{address or 'relayed'}: {reason}"))
         self._around.feed(DialFailed(peer, address, reason))
 
     async def _turn_away(self, connection: Connection, error: Exception) -> None:
@@ -440,4 +441,6 @@ def _reason_of(error: Exception) -> str:
         return error.reason
     if isinstance(error, TimeoutError):
         return "no answer"
+    if isinstance(error, ConnectionClosed):
+        return error.reason or "connection closed"
     return error.message if isinstance(error, BuildNetError) else str(error)

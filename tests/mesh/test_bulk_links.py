@@ -1,0 +1,112 @@
+"""Bulk connections and relayed links between real nodes on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from buildnet.mesh.bulk_links import BulkUnreachableError
+from buildnet.mesh.connection import Connection, ConnectionClosed
+from buildnet.mesh.frames import FrameCipher
+from buildnet.mesh.service import MeshService
+from buildnet.mesh.testing_connections import Node, listening_node
+
+
+def run(work: Coroutine[None, None, None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await work
+
+    asyncio.run(bounded())
+
+
+async def until(service: MeshService, holds: Callable[[], object]) -> None:
+    try:
+        async with asyncio.timeout(30):
+            while not holds():
+                await service.changed(service.version)
+    except TimeoutError:
+        raise AssertionError(service.view()) from None
+
+
+async def echo(connection: Connection, cipher: FrameCipher, peer: bytes) -> None:
+    """Answer each message with the asker's key and the message."""
+    try:
+        while True:
+            plain = cipher.open(await connection.receive())
+            await connection.send(cipher.seal(peer + plain))
+    except ConnectionClosed:
+        return
+
+
+@asynccontextmanager
+async def hidden_nodes(
+    directory: Path, *, reachable: bool
+) -> AsyncIterator[tuple[Node, Node, Node]]:
+    """Three nodes; of the second and the third nobody knows an address if not ``reachable``."""
+    async with AsyncExitStack() as stack:
+        nodes = []
+        for name in ("a", "b", "c"):
+            can_be_dialled = reachable or name == "a"
+            starting = listening_node(directory / name, name, reachable=can_be_dialled)
+            nodes.append(await stack.enter_async_context(starting))
+        a, b, c = nodes
+        for node in nodes:
+            node.service.serve_bulk(echo)
+        await until(a.service, lambda: a.service.view().office)
+        invited = await a.service.invite(uses=2)
+        for node in (b, c):
+            await node.service.join(a.address, token=invited.token)
+        await until(b.service, lambda: is_linked(b, c))
+        await until(c.service, lambda: is_linked(c, b))
+        yield a, b, c
+
+
+def is_linked(node: Node, other: Node) -> bool:
+    member = node.service.view().member(other.service.key)
+    return member is not None and member.linked
+
+
+async def said_and_heard(service: MeshService, peer: bytes, words: bytes) -> bytes:
+    async with service.bulk(peer) as (connection, cipher):
+        await connection.send(cipher.seal(words))
+        return cipher.open(await connection.receive())
+
+
+def test_a_direct_bulk_connection(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with hidden_nodes(tmp_path, reachable=True) as (_, b, c):
+            words = bytes(256 * 1024 - 32)
+            heard = await said_and_heard(b.service, c.service.key, words)
+            assert heard == b.service.key + words
+
+    run(work())
+
+
+def test_two_that_nobody_can_dial_are_linked_through_a_third(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with hidden_nodes(tmp_path, reachable=False) as (a, b, c):
+            member = b.service.view().member(c.service.key)
+            assert member is not None
+            assert member.link is not None
+            assert member.link.kind == "relayed"
+            assert member.link.relayed_by == a.service.view().node_id
+            # Bulk goes the same way, sealed between the two ends.
+            heard = await said_and_heard(b.service, c.service.key, b"hello")
+            assert heard == b.service.key + b"hello"
+
+    run(work())
+
+
+def test_a_member_that_is_gone(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with hidden_nodes(tmp_path, reachable=True) as (_, b, _c):
+            with pytest.raises(BulkUnreachableError) as caught:
+                await said_and_heard(b.service, b"nobody".ljust(32), b"hello")
+            assert caught.value.hint
+
+    run(work())
