@@ -17,6 +17,7 @@ from buildnet.mesh.messages.election import (
     TermProof,
 )
 from buildnet.mesh.promise import Certificate
+from buildnet.mesh.ranking import outranks
 from buildnet.mesh.standing import Standing
 
 _OTHERS_ACK_BEATS = 4  # who is no voter acknowledges each fourth heartbeat
@@ -167,13 +168,12 @@ class Announcements:
     def _prefers(self, sender: bytes, now: float) -> bool:
         """Tell whether ``sender``'s provisional term is better than what there is."""
         state = self._state
-        members = state.local.members
-        if not members.stands(sender):
+        if not state.local.members.stands(sender):
             return False
         if state.tenure is not None:
             if state.tenure.office.granted:
                 return False
-            return members.rank(sender) > members.rank(state.local.key)
+            return outranks(state.local, sender, state.local.key)
         following = state.following
         if following is None or following.office.coordinator == sender:
             return True
@@ -181,7 +181,7 @@ class Announcements:
             return True
         if following.office.granted:
             return False
-        return members.rank(sender) > members.rank(following.office.coordinator)
+        return outranks(state.local, sender, following.office.coordinator)
 
 
 def _term(office: Office) -> tuple[bytes, int, bool]:

@@ -16,6 +16,7 @@ from buildnet.mesh.messages.election import (
     Verdict,
 )
 from buildnet.mesh.promise import Position
+from buildnet.mesh.ranking import outranks
 from buildnet.mesh.standing import Standing
 from buildnet.mesh.voter import Situation
 
@@ -33,15 +34,14 @@ class Answers:
     def asked_whether_missed(self, sender: bytes, round_: int, now: float) -> None:
         """Say whom this node hears, as soon as it knows."""
         state = self._state
-        following, members = state.following, state.local.members
+        following = state.following
         if following is not None and following.is_unsure(now, state.coordinator_round_trip_s()):
             following.waiting[sender] = round_
         else:
             self._answer_miss(sender, round_, now)
-        if state.candidacy is None and state.tenure is None and state.may_stand():
-            me = state.local.key
-            if members.stands(sender) and members.rank(sender) > members.rank(me):
-                state.alarm = max(state.alarm, now + state.local.random.uniform(*_DEFER_S))
+        idle = state.candidacy is None and state.tenure is None and state.may_stand()
+        if idle and outranks(state.local, sender, state.local.key):
+            state.alarm = max(state.alarm, now + state.local.random.uniform(*_DEFER_S))
 
     def _answer_miss(self, sender: bytes, round_: int, now: float) -> None:
         state = self._state
@@ -63,12 +63,11 @@ class Answers:
     def called(self, sender: bytes, call: ElectionCall, now: float) -> None:
         """Answer ELECTION: take over from a lower rank, or let it go on."""
         state = self._state
-        members = state.local.members
         hears = state.hears(now)
         takes_over = (
             state.may_stand()
             and hears is not Hears.QUORUM
-            and members.rank(state.local.key) > members.rank(sender)
+            and outranks(state.local, state.local.key, sender)
             and not Position.of(state.log).is_older_than(call.position)
             and (state.reaches_majority() or not call.majority)
         )

@@ -35,6 +35,7 @@ from buildnet.mesh.promise import (
     PromiseFact,
     promise_statement,
 )
+from buildnet.mesh.ranking import higher_ranks
 from buildnet.mesh.voter import Voter
 
 ANSWER_S = 0.15
@@ -350,17 +351,6 @@ class Candidacy:
 
     def _answer_s(self) -> float:
         return max(ANSWER_S, 4 * self._round_trip_s())
-
-
-def higher_ranks(local: Local) -> tuple[bytes, ...]:
-    """Return the linked, living members that are more entitled to coordinate than this node."""
-    members = local.members
-    mine = members.rank(local.key)
-    return tuple(
-        peer
-        for peer in sorted(local.links)
-        if members.stands(peer) and local.alive(peer) and members.rank(peer) > mine
-    )
 
 
 def is_promise(local: Local, voter: bytes, answer: PromiseAnswer) -> bool:

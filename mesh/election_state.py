@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from buildnet.mesh.candidacy import Candidacy, higher_ranks
+from buildnet.mesh.candidacy import Candidacy
 from buildnet.mesh.events import Effect, Fact, Office, OfficeChanged, Persist, Raise, Send
 from buildnet.mesh.following import Following
 from buildnet.mesh.handover import Handover
@@ -19,6 +19,7 @@ from buildnet.mesh.promise import (
     CertificateFact,
     PromiseFact,
 )
+from buildnet.mesh.ranking import higher_ranks
 from buildnet.mesh.tenure import Tenure
 from buildnet.mesh.voter import Voter
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.election import Transfer
 from buildnet.mesh.promise import transfer_statement
+from buildnet.mesh.ranking import outranks
 
 STEADY_S = 30.0
 """How long a higher rank must have been there before it gets the office."""
@@ -43,9 +44,7 @@ class Handover:
         entitled = {
             peer
             for peer in reached
-            if members.stands(peer)
-            and self._local.alive(peer)
-            and members.rank(peer) > members.rank(self._local.key)
+            if self._local.alive(peer) and outranks(self._local, peer, self._local.key)
         }
         self._steady_since = {peer: self._steady_since.get(peer, now) for peer in sorted(entitled)}
         steady = [

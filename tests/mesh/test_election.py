@@ -535,6 +535,23 @@ def test_a_coordinator_that_is_removed_is_replaced_at_once() -> None:
     assert {views[name] for name in "bcd"} == {"b 2 quorum"}
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_who_is_removed_stops_and_breaks_nothing(told: bool) -> None:
+    """Also where the list changed and the election has not heard of it yet."""
+    network = settled("abcd")
+    without = list_of("bcd", "bcd", version=11)
+    network.give(without, "bcd")
+    for node in network.nodes.values():
+        node.local.members = without
+    network.tell("b", "a", Coordinator(KEYS["b"], 1, False, False, 0, 10, (), None))
+    network.tell("c", "a", MissAsk(1))
+    if told:
+        network.give(without, "a")
+    network.run(40.0)
+    assert network.views()["a"] in ("nobody", "a 1 quorum", "a 1 provisional")
+    assert {view for name, view in network.views().items() if name != "a"} == {"b 2 quorum"}
+
+
 # --- handing over ------------------------------------------------------------------------------
 
 
