@@ -87,13 +87,12 @@ class Accepting:
         if ballot != chain.promised:
             raise Refused("old ballot")
         follows = chain.accepted == ballot
-        staged = self._staged
+        staged = self._staged if not follows else None
         start, entries = said.previous, said.entries
-        if (
-            staged is not None
-            and staged.ballot == ballot
-            and (staged.end, staged.head) == (said.previous, said.previous_head)
-        ):
+        if staged is not None and staged.ballot == ballot:
+            if (staged.end, staged.head) != (said.previous, said.previous_head):
+                # Said twice, or late: go on from what is here, whatever it repeats.
+                return AppendAnswer(said.term, staged.end, staged.head, None)
             start, entries = staged.start, staged.entries + said.entries
         elif not chain.holds(said.previous, said.previous_head):
             last = chain.newest if follows else chain.committed
@@ -104,6 +103,7 @@ class Accepting:
         self, ballot: Ballot, said: Append, start: int, entries: Sequence[Entry]
     ) -> Kept | AppendAnswer:
         chain = self._chain
+        self._staged = None
         end = start + len(entries)
         same = chain.same(start, entries)
         start, entries = start + same, tuple(entries[same:])
@@ -124,7 +124,6 @@ class Accepting:
             at_base = heads.get(said.base) or chain.head_at(said.base)
             if at_base != said.base_head:
                 raise Refused("another base")
-        self._staged = None
         facts: tuple[Fact, ...] = ()
         forget: tuple[str, ...] = ()
         if entries or chain.accepted != ballot:
