@@ -123,8 +123,7 @@ class Applicant:
         if outcome.code:
             raise refused(outcome.code, outcome.detail)
         rest = await _hear_parts(sealed)
-        whole = Chain.of([*chain.parts(), *rest])
-        chain, members = await self._proven([*whole.parts()], accepted)
+        chain, members = await self._proven([*chain.parts(), *rest], accepted)
         if not members.is_member(me):
             raise JoinError("the other side does not show this node as a member")
         return Admission(chain, members)
@@ -155,10 +154,10 @@ class Applicant:
 
     async def _proven(self, parts: list[ChainPart], accepted: Accepted) -> tuple[Chain, MemberList]:
         """Check a chain, on a thread: a long one takes a while."""
-        chain = Chain.of(parts)
-        if chain.genesis.cluster_id != accepted.cluster_id:
-            raise ChainError("the member list is another cluster's")
         try:
+            chain = Chain.of(parts)
+            if chain.genesis.cluster_id != accepted.cluster_id:
+                raise ChainError("the member list is another cluster's")
             members = await asyncio.to_thread(chain.fold, KeySignatures(self.key))
         except ChainError as error:
             raise JoinError(
