@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from tests.mesh.member_network import CLUSTER, CheapSigner, Host, Network
 
+from buildnet.mesh import member_chain
 from buildnet.mesh.changes import (
     Admit,
     Change,
@@ -122,6 +123,29 @@ def test_chain_longer_than_a_message_reaches_who_was_away() -> None:
     network.settle(1)
     assert network.hosts[away].log.head == network.hosts[network.founder].log.head
     assert network.hosts[away].local.members.members[there].priority == 149
+
+
+def test_entries_said_twice_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = cluster(3)
+    away, there = others(network)
+    network.crash(away)
+    for number in range(9):
+        network.propose(network.founder, SetPriority(there, number))
+    network.settle(1)
+    monkeypatch.setattr(member_chain, "MAX_ENTRIES", 1)
+    network.restart(away)
+    network.unlink(away, there)
+    network.elect(network.founder)
+    while not any(isinstance(said, Append) and to == away for _, to, said in network.flying):
+        network.flying = [one for one in network.flying if not isinstance(one[2], LogHead)]
+        network.deliver()
+        for key in network.hosts:
+            network.sync(key)
+    for _ in range(2):
+        network.flying += [one for one in network.flying if one[1] == away]
+        network.deliver()
+    network.settle(1)
+    assert network.hosts[away].log.head == network.hosts[network.founder].log.head
 
 
 def test_state_survives_a_restart_and_damage_is_noticed() -> None:
