@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from buildnet.mesh.bulk import MAX_FRAME_BYTES
@@ -30,6 +31,9 @@ from buildnet.mesh.wire import WireError
 
 MAX_SPLICES = 8
 MAX_SPLICES_PER_PEER = 2
+MAX_SERVED = 64
+MAX_SERVED_PER_PEER = 16
+MAX_CALLS = 8
 SPLICE_BYTES_PER_S = 32.0 * 1024 * 1024
 TICKET_S = 10.0
 SPLICE_IDLE_S = 60.0
@@ -67,6 +71,8 @@ class BulkLinks:
         self._proxies = proxies
         self._member_of: Cluster | None = None
         self._visits: dict[bytes, _Visit] = {}
+        self._served: Counter[bytes] = Counter()
+        self._calls = 0
         self._slots = HandshakeSlots(lambda _: None)
 
     def attach(self, cluster: Cluster) -> None:
@@ -89,17 +95,23 @@ class BulkLinks:
         Raises:
             BulkUnreachableError: it can't be reached.
         """
-        connection, cipher = await self._opened(peer)
-        try:
-            yield connection, cipher
-        finally:
-            await close_quietly(connection, "done")
+        async with AsyncExitStack() as stack:
+            connection, cipher = await self._opened(peer, stack)
+            try:
+                yield connection, cipher
+            finally:
+                await close_quietly(connection, "done")
 
-    async def _opened(self, peer: bytes) -> tuple[Connection, FrameCipher]:
+    async def _opened(self, peer: bytes, stack: AsyncExitStack) -> tuple[Connection, FrameCipher]:
         failures: list[str] = []
         for address in self._addresses(peer):
             try:
                 return await self._direct(peer, address)
+            except _FAILURES as error:
+                failures.append(_why(error))
+        if self._cluster.is_direct(peer):  # it can dial this node, since it did
+            try:
+                return await self._called(peer, stack)
             except _FAILURES as error:
                 failures.append(_why(error))
         for relay in self._relays(peer):
@@ -116,6 +128,15 @@ class BulkLinks:
 
     async def _direct(self, peer: bytes, address: str) -> tuple[Connection, FrameCipher]:
         connection = await self._dial(address)
+        return connection, await self._greet(connection, peer, b"")
+
+    async def _called(self, peer: bytes, stack: AsyncExitStack) -> tuple[Connection, FrameCipher]:
+        """Call ``peer`` to visit this node as it would a relay; it stays until ``stack`` ends."""
+        ticket = os.urandom(16)
+        waiting = stack.enter_context(self._awaited(ticket, self._cluster.local.key, peer))
+        self._cluster.say(peer, BulkOffer(ticket, self._cluster.local.key))
+        async with asyncio.timeout(TICKET_S):
+            connection = await waiting.arrived
         return connection, await self._greet(connection, peer, b"")
 
     async def _through(
@@ -193,10 +214,17 @@ class BulkLinks:
     async def _handle(self, connection: Connection, cipher: FrameCipher, peer: bytes) -> None:
         if self.handler is None:
             return
+        if self._served.total() >= MAX_SERVED or self._served[peer] >= MAX_SERVED_PER_PEER:
+            self._cluster.note(Note("too many bulk connections", peer))
+            return
+        self._served[peer] += 1
         try:
             await self.handler(connection, cipher, peer)
         except (BuildNetError, ConnectionClosed) as error:
             self._cluster.note(Note("bulk connection failed", peer, _why(error)))
+        finally:
+            self._served[peer] -= 1
+            self._served += Counter()  # drops those with none
 
     def _objection(self, claim: Claim) -> str | None:
         if claim.purpose is not Purpose.BULK:
@@ -214,24 +242,32 @@ class BulkLinks:
             await self._came(connection, visitor, visit.ticket)
             return
         cluster = self._cluster
-        mine = sum(1 for one in self._visits.values() if one.visitor == visitor)
-        if len(self._visits) >= MAX_SPLICES or mine >= MAX_SPLICES_PER_PEER:
+        relayed = [one.visitor for one in self._visits.values() if one.visitor != cluster.local.key]
+        if len(relayed) >= MAX_SPLICES or relayed.count(visitor) >= MAX_SPLICES_PER_PEER:
             cluster.note(Note("relay quota", visitor, "bulk"))
             return
         if not cluster.is_direct(visit.target) or visit.ticket in self._visits:
             return
-        waiting = _Visit(visitor, visit.target)
-        self._visits[visit.ticket] = waiting
-        try:
+        with self._awaited(visit.ticket, visitor, visit.target) as waiting:
             cluster.say(visit.target, BulkOffer(visit.ticket, visitor))
-            async with asyncio.timeout(TICKET_S):
-                other = await waiting.arrived
+            try:
+                async with asyncio.timeout(TICKET_S):
+                    other = await waiting.arrived
+            except TimeoutError:
+                cluster.note(Note("bulk visitor not met", visit.target))
+                return
             await _splice(connection, other)
-        except TimeoutError:
-            cluster.note(Note("bulk visitor not met", visit.target))
+
+    @contextmanager
+    def _awaited(self, ticket: bytes, visitor: bytes, target: bytes) -> Iterator[_Visit]:
+        """Let ``target`` come with a ticket; it is let go when the context ends."""
+        waiting = _Visit(visitor, target)
+        self._visits[ticket] = waiting
+        try:
+            yield waiting
         finally:
             waiting.over.set()
-            del self._visits[visit.ticket]
+            del self._visits[ticket]
 
     async def _came(self, connection: Connection, visitor: bytes, ticket: bytes) -> None:
         waiting = self._visits.get(ticket)
@@ -245,8 +281,17 @@ class BulkLinks:
             self._cluster.spawn(lambda: self._come(relay, offer))
 
     async def _come(self, relay: bytes, offer: BulkOffer) -> None:
-        """Visit the relay that called, and serve who waits there."""
-        extra = BulkVisit(offer.ticket, None).encode()
+        """Visit the member that called, and serve who waits there: somebody else, or itself."""
+        if self._calls >= MAX_CALLS:
+            self._cluster.note(Note("too many bulk calls", relay))
+            return
+        self._calls += 1
+        try:
+            await self._visit(relay, BulkVisit(offer.ticket, None).encode())
+        finally:
+            self._calls -= 1
+
+    async def _visit(self, relay: bytes, extra: bytes) -> None:
         for address in self._addresses(relay):
             try:
                 connection = await self._dial(address)
