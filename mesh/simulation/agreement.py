@@ -22,16 +22,30 @@ def disagreement(world: World) -> str | None:
     One coordinator that all know, with a quorum exactly if most voters live; the same members;
     everybody who lives is ALIVE to everybody, nobody else is; the same records.
     """
-    hosts = [host for host in world.hosts if host.runs and not host.retired]
-    if not hosts:
+    running = members_running(world)
+    if not running:
         return None
-    running = [(host, host.program) for host in hosts if host.program is not None]
     return (
         _members_differ(running)
         or _offices_differ(world, running)
         or _statuses_differ(world, running)
         or _records_differ(running)
     )
+
+
+def members_running(world: World) -> list[tuple[Host, Program]]:
+    """Return who runs and is a member; not who was revoked, as far as anybody else knows it."""
+    running = [
+        (host, host.program)
+        for host in world.hosts
+        if host.program is not None and not host.retired
+    ]
+    for victim in world.hosts:
+        if victim.revoked and victim.program is not None:
+            known = any(not one.local.members.is_member(victim.key) for _, one in running)
+            if not known:
+                running.append((victim, victim.program))
+    return running
 
 
 def same_office(world: World) -> bool:
@@ -58,6 +72,8 @@ def _members_differ(running: list[tuple[Host, Program]]) -> str | None:
                 f"{first} has member list {members.version}, "
                 f"{host} has {other.local.members.version}"
             )
+        if set(other.local.members.revoked) != set(members.revoked):
+            return f"{host} and {first} know of different revocations"
         if not members.is_member(host.key):
             return f"{host} runs and is no member to {first}"
     return None

@@ -27,6 +27,7 @@ from buildnet.mesh.local import Local, Signatures
 from buildnet.mesh.machine import Machine
 from buildnet.mesh.member_facts import EntryFact, GenesisFact, LogFact, facts_of
 from buildnet.mesh.member_list import MemberList
+from buildnet.mesh.simulation.agreement import members_running
 from buildnet.mesh.simulation.host import Host, Program, Start
 from buildnet.mesh.simulation.world import ProgramFactory, World
 from buildnet.mesh.statement import Signer
@@ -118,7 +119,9 @@ class Cluster:
         self._wait_for_admission(host, founder, None, 0)
 
     def join(self, sponsor: Host) -> Host:
-        """Let a new host join by an invitation; ``sponsor`` is asked first."""
+        """Let a new host join by an invitation; ``sponsor`` is asked first, if it can be dialled."""
+        if sponsor.natted:
+            sponsor = next(host for host in self._world.hosts if not host.natted)
         newcomer = self._world.add_host()
         newcomer.seeds = (sponsor.address,)
         self._ask_to_join(newcomer, sponsor, None)
@@ -133,7 +136,7 @@ class Cluster:
         """Let an admin revoke a host's key. It goes on running, and counts no more."""
         for admin in self._world.hosts[:ADMINS]:
             if admin.works and admin is not victim and not admin.retired:
-                victim.retired = True
+                victim.retired = victim.revoked = True
                 self._propose(admin, admin, Revoke(victim.key, "lost"))
                 return
 
@@ -156,9 +159,13 @@ class Cluster:
                     host.kill(dark=self._random.random() < 0.3)
 
     def lost_changes(self) -> list[tuple[str, str]]:
-        """Return what is wrong with changes that were said to be final, in the final list."""
-        for host in self._world.hosts:
-            if host.runs and not host.retired:
+        """Return what is wrong with changes that were said to be final, in the final list.
+
+        Where most voters died for good, what only they knew is gone, and nothing is wrong.
+        """
+        running = members_running(self._world)
+        for host, program in running:
+            if program.local.members.is_majority(one.key for one, _ in running):
                 final = {
                     fact.entry.version: fact.entry.change.id
                     for fact in host.disk.load()
@@ -218,7 +225,11 @@ class Cluster:
     def _ask_to_join(self, newcomer: Host, sponsor: Host, change: Change | None) -> None:
         """Ask a sponsor, and another one if it does not work out within a while."""
         if not sponsor.works:
-            others = [host for host in self._world.hosts if host.works and not host.retired]
+            others = [
+                host
+                for host in self._world.hosts
+                if host.works and not host.retired and not host.natted
+            ]
             sponsor = self._random.choice(others) if others else sponsor
         if sponsor.program is not None:
             if change is None:

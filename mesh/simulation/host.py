@@ -106,7 +106,9 @@ class Host:
         self.sent_bytes = 0
         self.received_bytes = 0
         self.retired = False
-        """It left, or is lost for good: nobody starts it again."""
+        """It left, was revoked, or is lost for good: nobody starts it again."""
+        self.revoked = False
+        """Somebody said so; who of the others knows is another question."""
         self._inbox: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._origin = 0.0
         self._wake_at = float("inf")

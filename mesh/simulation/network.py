@@ -17,6 +17,9 @@ from buildnet.mesh.simulation.timeline import Timeline
 
 RETRANSMIT_S = 0.2
 """TCP's least retransmission timeout (Linux); it doubles with each try."""
+MAX_LOSS = 0.4
+"""Faults that overlap add up to no more."""
+_MAX_RETRANSMIT_S = 1.6
 GIVE_UP_S = 20.0
 """After how long without an acknowledgement a link is closed by its shell."""
 MAX_WAITING_BYTES = 8 << 20
@@ -116,9 +119,10 @@ class Path:
             delay += self.extra_s * random.random()
         if self.loss:
             retransmit = RETRANSMIT_S + 2 * self.delay_s
-            while random.random() < self.loss:
+            share = min(self.loss, MAX_LOSS)
+            while random.random() < share:
                 delay += retransmit
-                retransmit *= 2
+                retransmit = min(2 * retransmit, _MAX_RETRANSMIT_S)
         if self.bytes_per_s is not None:
             now = self._busy_until = max(now, self._busy_until) + size / self.bytes_per_s
         return now + delay
