@@ -11,7 +11,14 @@ import pytest
 from buildnet.mesh import joining
 from buildnet.mesh.chain import Chain
 from buildnet.mesh.changes import Invite, sign_change
-from buildnet.mesh.entry import CommitProof, Entry, sign_entry
+from buildnet.mesh.entry import (
+    CommitProof,
+    Entry,
+    Vote,
+    accepted_statement,
+    ballot_statement,
+    sign_entry,
+)
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.handshake import Responder
 from buildnet.mesh.handshaking import hear
@@ -129,7 +136,25 @@ def test_a_chain_of_another_cluster_than_the_one_claimed() -> None:
     assert isinstance(error, JoinError)
 
 
-def invited_by(author: NodeKey, sequencer: NodeKey) -> Entry:
+def test_a_change_that_is_not_final() -> None:
+    """The coordinator put it into its chain, but shows no vote that it was kept."""
+    ballot = (1, MEMBER.public_key)
+    said = ballot_statement(FOUNDED.cluster_id, FOUNDED.lineage, ballot)
+    vote = Vote(MEMBER.public_key, MEMBER.sign(said))
+    entry = invited_by(MEMBER, MEMBER, (vote,))
+    kept = accepted_statement(FOUNDED.cluster_id, ballot, 1, entry.hash)
+    final = CommitProof(
+        1, MEMBER.public_key, 1, entry.hash, (Vote(MEMBER.public_key, MEMBER.sign(kept)),)
+    )
+    honest = liar(MEMBER, chain_of(FOUNDED, entry, proof=final))
+    honest.says.append(JoinDone("token used up", ""))
+    assert "token used up" in str(join_at(honest))
+    hasty = liar(MEMBER, chain_of(FOUNDED, entry, proof=replace(final, votes=())))
+    assert "can't prove" in join_at(hasty).message
+    assert hasty.heard == []
+
+
+def invited_by(author: NodeKey, sequencer: NodeKey, votes: tuple[Vote, ...] = ()) -> Entry:
     what: Invite = invite(replace(TOKEN, expires=MIDNIGHT_MS // 1000 + 3600))
     change = sign_change(
         what,
@@ -145,7 +170,7 @@ def invited_by(author: NodeKey, sequencer: NodeKey) -> Entry:
         previous=FOUNDED.head,
         ballot=(1, sequencer.public_key),
         hlc=CREATED + 2,
-        votes=(),
+        votes=votes,
         sign=sequencer.sign,
     )
 
