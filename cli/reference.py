@@ -99,10 +99,11 @@ def _default(parameter: Any) -> str:
 
 def api_page() -> str:
     """Return the reference of the HTTP API."""
-    from buildnet.node.api.gate import PUBLIC
+    from buildnet.node.api.gate import PUBLIC, PUBLIC_SOCKETS
 
     described = _openapi()
     paths = described["paths"]
+    sockets = " and ".join(f"`{path}`" for path in sorted(PUBLIC_SOCKETS))
     public = sorted(f"`{method} {path}`" for method, path in PUBLIC)
     lines = [
         "# HTTP API",
@@ -110,8 +111,9 @@ def api_page() -> str:
         _made_by("api"),
         "",
         "The node answers on its unix socket (`node.sock` in the data directory, mode 0600) and on",
-        f"its TCP port. **Over TCP it answers {', '.join(public)} only**; everything else gives",
-        "status 403, code `NOT_ALLOWED`, whether it exists or not. The whole description, OpenAPI",
+        f"its TCP port. **Over TCP it answers {', '.join(public)} only**, and other nodes at the",
+        f"WebSockets {sockets} ([protocol](protocol.md)); everything else gives status 403, code",
+        "`NOT_ALLOWED`, whether it exists or not. The whole description, OpenAPI",
         f"{described['openapi']}, is at `/api/openapi.json` on the socket.",
         "",
         "Errors are RFC 9457 problem details (`application/problem+json`) with `code`, `cause`,",

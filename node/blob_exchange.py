@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from buildnet.mesh.bulk import BlobSink, FetchRefusedError
+from buildnet.mesh.bulk import BlobSink
+from buildnet.mesh.bulk_fetch import BulkFetcher
 from buildnet.mesh.bulk_serving import serve
-from buildnet.mesh.bulk_stream import open_stream
 from buildnet.mesh.connection import Connection
 from buildnet.mesh.digest import Digest
+from buildnet.mesh.events import Note
 from buildnet.mesh.frames import FrameCipher
-from buildnet.mesh.identity import node_id_of
-from buildnet.mesh.messages.bulk import MISSING
 from buildnet.mesh.service import MeshService
-from buildnet.node.store import MissingBlobError, Store
+from buildnet.node.store import Store
 from buildnet.node.store.exchange import StoreSource, fetch_into
 
 _WORKERS = 4
@@ -24,18 +23,29 @@ _WORKERS = 4
 class BlobExchange:
     """Serves the store's blobs to members, and fetches theirs; to be made by :meth:`running`."""
 
-    def __init__(self, mesh: MeshService, store: Store, workers: ThreadPoolExecutor) -> None:
-        self._mesh = mesh
+    def __init__(
+        self,
+        mesh: MeshService,
+        store: Store,
+        workers: ThreadPoolExecutor,
+        note: Callable[[Note], None],
+    ) -> None:
         self._store = store
         self._source = StoreSource(store)
         self._workers = workers
+        self._fetcher = BulkFetcher(mesh.bulk, workers, note=note)
 
     @classmethod
     @contextmanager
-    def running(cls, mesh: MeshService, store: Store) -> Iterator[BlobExchange]:
-        """Serve until the context ends; the mesh has ended its connections by then."""
+    def running(
+        cls, mesh: MeshService, store: Store, note: Callable[[Note], None]
+    ) -> Iterator[BlobExchange]:
+        """Serve until the context ends; the mesh has ended its connections by then.
+
+        ``note`` is told of members that sent wrong bytes.
+        """
         with ThreadPoolExecutor(_WORKERS, "bulk") as workers:
-            exchange = cls(mesh, store, workers)
+            exchange = cls(mesh, store, workers, note)
             mesh.serve_bulk(exchange.serve)
             yield exchange
 
@@ -47,26 +57,11 @@ class BlobExchange:
         """Get a blob from the member with this key; return whether it had to be.
 
         Raises:
-            BulkUnreachableError: the member can't be reached.
-            MissingBlobError: it does not have the blob.
-            FetchRefusedError: it can't read it.
-            WrongBytesError: it sent another one; nothing is kept.
+            BlobUnavailableError: the member can't be reached, or did not send it.
             StoreFullError: there is no room for it.
         """
 
         async def fill(sink: BlobSink) -> None:
-            async with (
-                self._mesh.bulk(peer) as (connection, cipher),
-                open_stream(connection, cipher, self._workers) as stream,
-            ):
-                await stream.fetch(sink)
+            await self._fetcher.fetch(sink, (peer,))
 
-        try:
-            return await fetch_into(self._store, digest, fill)
-        except FetchRefusedError as error:
-            if error.refusal != MISSING:
-                raise
-            raise MissingBlobError(
-                f"{node_id_of(peer)} does not have the blob {digest}",
-                hint="it may have been collected there; on that node: buildnet cache show HASH",
-            ) from error
+        return await fetch_into(self._store, digest, fill)

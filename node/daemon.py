@@ -36,6 +36,7 @@ from buildnet.node.listen import (
 )
 from buildnet.node.log import configure_logging
 from buildnet.node.own_keys import OwnKeys
+from buildnet.node.refusals import Refusals
 from buildnet.node.scan.cpu import allowed_cores
 from buildnet.node.server import serving
 from buildnet.node.service import NodeService
@@ -198,6 +199,7 @@ async def running_node(
                 proxies=config.network.proxies,
             ),
         )
+        refusals = Refusals()
         service = NodeService(
             home=home,
             keys=keys,
@@ -208,13 +210,14 @@ async def running_node(
             history=history,
             builder=builder,
             mesh=mesh,
-            exchange=stack.enter_context(BlobExchange.running(mesh, store)),
+            exchange=stack.enter_context(BlobExchange.running(mesh, store, refusals.take)),
+            refusals=refusals,
         )
         application = create_application(service)
         local = stack.enter_context(_unix_listener(home))
         await stack.enter_async_context(serving(application, local, Origin.SOCKET))
         await stack.enter_async_context(
-            serving(application, listener, Origin.NETWORK, service.refused)
+            serving(application, listener, Origin.NETWORK, refusals.stranger)
         )
         await stack.enter_async_context(mesh.running())
         group = await stack.enter_async_context(asyncio.TaskGroup())

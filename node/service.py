@@ -14,8 +14,6 @@ from buildnet import __version__
 from buildnet.ledger.history import History
 from buildnet.mesh.dialing import UnreachableError
 from buildnet.mesh.errors import BuildNetError, UsageError
-from buildnet.mesh.events import Note
-from buildnet.mesh.health import Counters
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.invitation import Token
 from buildnet.mesh.service import Joined, MeshService
@@ -28,10 +26,11 @@ from buildnet.node.failure import in_one_line
 from buildnet.node.home import Home
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.pool_reader import PoolReader
+from buildnet.node.refusals import Refusals
 from buildnet.node.scan.scanner import Scanner
 from buildnet.node.scan.utilization import UtilizationMeter
 from buildnet.node.store import Store
-from buildnet.pool.membership import coordinator_of
+from buildnet.pool.membership import coordinator_of, is_reachable
 from buildnet.pool.resources import NodeResources, Utilization
 from buildnet.pool.view import NodeState
 
@@ -77,7 +76,7 @@ class NodeService:
     scan_problem: str | None = None
     advertiser: Advertiser = field(init=False)
     pool: PoolReader = field(init=False)
-    refusals: Counters = field(default_factory=Counters)
+    refusals: Refusals = field(default_factory=Refusals)
     _measuring_fails: bool = False
     _scanning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -112,10 +111,6 @@ class NodeService:
     def _member(self) -> MemberView | None:
         view = self.mesh.view()
         return view.member(view.me)
-
-    def refused(self, reason: str, remote: str) -> None:
-        """Count a stranger's connection that was ended."""
-        self.refusals.note(Note(reason, None, remote), time.time())
 
     async def join(
         self,
@@ -219,7 +214,11 @@ class NodeService:
             "role": self.role,
             "rights": self.rights,
             "status": "busy" if running else "online",
-            "cluster": {**self.cluster, "members": len(view.members)},
+            "cluster": {
+                **self.cluster,
+                "members": len(view.members),
+                "reachable": sum(is_reachable(member, view) for member in view.members),
+            },
             "coordinator": None if coordinator is None else asdict(coordinator),
             "term": coordinator.term if coordinator else 0,
             "uptime_s": round(time.monotonic() - self.started, 1),

@@ -24,6 +24,7 @@ from buildnet.cli.reference import GENERAL_OPTIONS, PAGES, commands
 from buildnet.cli.settings import split_arguments
 from buildnet.cli.testing import CommandLine
 from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.reference import page as messages_page
 from buildnet.node.config import parse_config
 from buildnet.pool.detect.install import LOCK_FILES
 from buildnet.pool.workspace import load_workspace
@@ -80,6 +81,13 @@ def test_generated_pages_are_current(page: str) -> None:
     update = f"uv run python -m buildnet.cli.reference {page} > docs/reference/{page}.md"
     text = (DOCS / f"reference/{page}.md").read_text()
     assert text == PAGES[page](), f"docs/reference/{page}.md is old; update it with: {update}"
+
+
+def test_the_generated_page_of_messages_is_current() -> None:
+    text = (DOCS / "reference/protocol-messages.md").read_text()
+    assert text == messages_page(), (
+        "update it: uv run python -m buildnet.mesh.reference > docs/reference/protocol-messages.md"
+    )
 
 
 YAML_BLOCKS = blocks("yaml buildnet.yaml")
@@ -250,7 +258,8 @@ def error_codes() -> Iterator[str]:
 
 def test_every_error_code_is_explained() -> None:
     page = (DOCS / "reference/errors.md").read_text()
-    explained = set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE))
+    rows = re.findall(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", page, re.MULTILINE)
+    explained = {code for row in rows for code in re.findall(r"`([A-Z_]+)`", row)}
     in_code = set(error_codes())
     assert in_code - explained == set(), "add these to docs/reference/errors.md"
     assert explained - in_code == set(), "no code gives these any more"

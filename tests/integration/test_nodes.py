@@ -442,27 +442,6 @@ def test_output_that_cannot_be_written_is_an_error(buildnet: CommandLine) -> Non
     assert "Traceback" not in process.stderr
 
 
-def test_an_interrupted_demo_leaves_nothing(buildnet: CommandLine, tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "buildnet.cli.main", "demo"],
-        env=buildnet.environment | {"TMPDIR": str(tmp_path)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "answers on" in line:
-            break
-    (told,) = tmp_path.glob("buildnet-demo-*/home/runtime.json")
-    node = psutil.Process(json.loads(told.read_text())["pid"])
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    assert process.returncode != 0
-    assert not node.is_running() or node.status() == psutil.STATUS_ZOMBIE
-    assert list(tmp_path.glob("buildnet-demo-*")) == []
-
-
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])
 def test_a_reader_that_goes_away_is_no_trouble_of_the_node(
     node: CommandLine, tmp_path: Path, closed: str

@@ -1,0 +1,70 @@
+"""``buildnet demo``: a pool builds and loses its coordinator, and no traces however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from buildnet.cli.testing import CommandLine
+
+
+def demo(buildnet: CommandLine, directory: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "buildnet.cli.main", "demo"],
+        env=buildnet.environment | {"TMPDIR": str(directory)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_demo_shows_a_pool_that_survives_its_coordinator(
+    buildnet: CommandLine, tmp_path: Path
+) -> None:
+    process = demo(buildnet, tmp_path)
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    assert len(re.findall(r"demo-\d \([0-9a-f]{16}\) answers on", err)) == 3
+    assert "demo-3 joined demo-1" in err
+    first, second = re.findall(r"pool demo-1, coordinator (demo-\d), term (\d+)", out)
+    assert second[0] != first[0]
+    assert int(second[1]) > int(first[1])
+    assert "2 of 3 nodes reachable" in out
+    assert "7 packages (7 built)" in out
+    assert "7 packages (7 from the cache)" in out
+    assert list(tmp_path.glob("buildnet-demo-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [
+        ("demo-2 .* answers on", signal.SIGINT),
+        ("demo-2 joined", signal.SIGTERM),
+        ("is killed", signal.SIGINT),
+    ],
+)
+def test_an_interrupted_demo_leaves_nothing(
+    buildnet: CommandLine, tmp_path: Path, moment: str, number: signal.Signals
+) -> None:
+    process = demo(buildnet, tmp_path)
+    assert process.stderr is not None
+    assert any(re.search(moment, line) for line in process.stderr)
+    told = [
+        json.loads(file.read_text()) for file in tmp_path.glob("buildnet-demo-*/*/runtime.json")
+    ]
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert told
+    for runtime in told:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            assert psutil.Process(runtime["pid"]).status() == psutil.STATUS_ZOMBIE
+    assert list(tmp_path.glob("buildnet-demo-*")) == []
