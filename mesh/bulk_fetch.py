@@ -48,9 +48,7 @@ class BulkFetcher:
     async def fetch(self, sink: BlobSink, holders: Iterable[bytes]) -> bytes:
         """Fetch ``sink.digest`` from the first of ``holders`` (keys) that sends it; return which.
 
-        What one has sent is kept when its connection ends, and asked for no second time, of it or
-        of the next one. If the whole turns out wrong and several had a share in it, the last one is
-        asked again from the beginning.
+        What one has sent is kept and asked for no second time, of it or of the next one.
 
         Raises:
             BlobUnavailableError: none of them did.
@@ -58,27 +56,42 @@ class BulkFetcher:
         """
         failures: list[str] = []
         for holder in holders:
-            while True:
-                before = sink.offset
-                try:
-                    await self._once(sink, holder)
-                except WrongBytesError as error:
-                    alone = before == 0
-                    if alone:
-                        self._note(Note(WRONG_BYTES, holder, str(sink.digest)))
-                    failure, again = error.message, not alone
-                except (BuildNetError, TimeoutError) as error:
-                    failure, again = str(error), sink.offset > before
-                else:
-                    return holder
-                if not again:
-                    failures.append(f"{node_id_of(holder)}: {failure}")
-                    break
+            try:
+                await self._from(sink, holder)
+            except (BuildNetError, TimeoutError) as error:
+                failures.append(f"{node_id_of(holder)}: {error}")
+            else:
+                return holder
         raise BlobUnavailableError(
             f"the blob {sink.digest} can't be had",
             cause="; ".join(failures) or "nobody is known to have it",
             hint="buildnet pool nodes shows who can be reached",
         )
+
+    async def _from(self, sink: BlobSink, holder: bytes) -> None:
+        """Fetch what is missing of ``sink.digest`` from one holder, over as many connections as it
+        takes while each brings some bytes.
+
+        If the whole turns out wrong and others had a share in it, this one is asked again from the
+        beginning.
+
+        Raises:
+            BuildNetError: it did not send it: what ended the last connection.
+            OSError: the sink can't be written.
+        """
+        while True:
+            before = sink.offset
+            try:
+                await self._once(sink, holder)
+            except WrongBytesError:
+                if before == 0:
+                    self._note(Note(WRONG_BYTES, holder, str(sink.digest)))
+                    raise
+            except (BuildNetError, TimeoutError):
+                if sink.offset == before:
+                    raise
+            else:
+                return
 
     async def _once(self, sink: BlobSink, holder: bytes) -> None:
         async with (
