@@ -211,6 +211,10 @@ class Network:
         for here, there in ((one, other), (other, one)):
             self._later(0.0, partial(self._unlink, here, there))
 
+    def fail_dial(self, name: str, peer: str) -> None:
+        """Let ``name`` hear that nobody listens at ``peer``'s address."""
+        self._event(self.nodes[name], DialFailed(KEYS[peer], "ws://", "refused", refused=True))
+
     def mark(self, at: Iterable[str], peer: str, status: Status) -> None:
         for name in at:
             self.nodes[name].local.status[KEYS[peer]] = status

@@ -171,6 +171,18 @@ def test_one_that_dies_after_it_took_over_is_not_waited_for() -> None:
     assert network.settle() == "c"
 
 
+def test_who_does_not_know_yet_answers_as_soon_as_it_does() -> None:
+    network = settled("abc")
+    network.unlink("a", "c")
+    network.run(0.001)
+    network.lines.clear()
+    network.tell("b", "c", MissAsk(7))
+    network.run(0.05)
+    assert network.lines == []
+    network.fail_dial("c", "a")
+    assert network.lines == ["c > b MissAnswer NOBODY"]
+
+
 def test_a_restarted_coordinator_follows() -> None:
     network = settled("abc")
     network.kill("a")
@@ -237,7 +249,7 @@ def test_a_thawed_candidate_does_not_go_on_where_it_was() -> None:
     network.settle()
     network.thaw("b")
     network.run(0.001)
-    assert "b 2 quorum" not in network.views().values()
+    assert not [line for line in network.lines if line.startswith("b: b 2")]
 
 
 def test_a_follower_that_was_not_running_does_not_miss_the_coordinator() -> None:
@@ -339,9 +351,9 @@ def test_a_provisional_term_raises_no_promise() -> None:
 def test_a_higher_rank_without_a_majority_does_not_block_a_lower_one() -> None:
     network = settled("abcde", voters="cde")
     network.kill("a")
-    for voter in "cde":
+    for voter in "de":
         network.unlink("b", voter)
-    network.run(5.0)
+    network.run(0.5)
     assert network.views()["d"] == "c 2 quorum"
     assert network.granted == {1: "a", 2: "c"}
 
@@ -385,6 +397,7 @@ def test_slow_disks_delay_but_do_not_prevent() -> None:
         network.kill("a")
         network.run(0.1)
         network.settle()
+        assert set(network.granted) == {1, 2}
 
 
 def test_a_promise_is_kept_over_a_restart() -> None:
@@ -484,6 +497,7 @@ def test_who_lacks_entries_is_not_elected_by_who_has_them() -> None:
     network.kill("a")
     network.run(0.1)
     assert network.settle() == "c"
+    assert "b > c ElectionAnswer does not" in network.lines
 
 
 def test_a_list_older_than_the_announcement_is_caught_up_first() -> None:
@@ -497,7 +511,6 @@ def test_a_list_older_than_the_announcement_is_caught_up_first() -> None:
     network.run(0.5)
     assert network.views()["a"] == "nobody"
     network.give(newest, "a")
-    network.run(0.6)
     assert network.views()["a"] == "b 1 quorum"
 
 
