@@ -205,7 +205,7 @@ class NodeService:
     def node_status(self) -> dict[str, Any]:
         """Return the JSON of ``node status``."""
         running = self.builder.running()
-        view = self.mesh.view()
+        view = self.pool.view()
         coordinator = coordinator_of(view)
         return {
             "node_id": view.node_id,
