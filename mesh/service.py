@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -49,6 +49,7 @@ __all__ = [
 MAX_INVITATION_S = 30 * 24 * 3600.0
 _PROMOTED_S = 5.0
 _TRY_AGAIN_LATER = 1013
+_CHANGE_S = 30.0
 _log = logging.getLogger("buildnet.mesh")
 
 
@@ -98,6 +99,8 @@ class MeshService(Administration):
         self._cluster: Cluster | None = None
         self._accepting = False
         self._turn = asyncio.Lock()
+        self._asking: asyncio.Timeout | None = None
+        self._stopping = False
         self._plan: asyncio.Future[_Plan | None] | None = None
         self._ready = asyncio.Event()
         self._discovery: Discovery | None = None
@@ -135,12 +138,18 @@ class MeshService(Administration):
                     yield
             finally:
                 self._discovery = None
-                async with self._turn:  # a change of clusters is completed first
-                    if self._plan is not None and not self._plan.done():
-                        self._plan.set_result(None)
+                self._stop()
+
+    def _stop(self) -> None:
+        """End whatever goes on; a change of clusters that has begun is completed first."""
+        self._stopping = True
+        if self._asking is not None:
+            self._asking.reschedule(asyncio.get_running_loop().time())
+        if self._plan is not None and not self._plan.done():
+            self._plan.set_result(None)
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             cluster = self.cluster
             self._plan = asyncio.get_running_loop().create_future()
             async with cluster.running():
@@ -170,11 +179,13 @@ class MeshService(Administration):
             except OSError as error:
                 failed.append(BuildNetError("the mesh's files can't be moved", cause=str(error)))
 
-        if self._plan is None:
-            raise RuntimeError("the mesh does not run")
+        if self._plan is None or self._plan.done():
+            raise MembershipError("this node is stopping", hint="try again once it runs")
         self._ready.clear()
         self._plan.set_result(guarded)
-        await self._ready.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CHANGE_S):
+                await self._ready.wait()
         if failed:
             raise failed[0]
 
@@ -308,13 +319,19 @@ class MeshService(Administration):
         """
         invited = None if token is None else Token.parse(token)
         websocket_urls(address)  # a mistake in it is told before anything else
+        async with self._alone():
+            return await self._join(address, invited, on_pending)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Change clusters or keys; one at a time, and nobody waits for people's decisions."""
         if self._turn.locked():
             raise MembershipError(
                 "this node is joining or leaving a cluster right now",
                 hint="wait until that has ended: buildnet node status",
             )
         async with self._turn:
-            return await self._join(address, invited, on_pending)
+            yield
 
     async def _join(
         self, address: str, token: Token | None, on_pending: Callable[[str], None] | None
@@ -346,8 +363,12 @@ class MeshService(Administration):
             on_pending,
         )
         try:
-            admission = await applicant.join(connection)
+            async with asyncio.timeout(None) as self._asking:  # until this node stops
+                admission = await applicant.join(connection)
+        except TimeoutError as error:
+            raise MembershipError("this node is stopping", hint="try again") from error
         finally:
+            self._asking = None
             await close_quietly(connection, "done")
         await self._adopt(admission, address)
         return Joined(
@@ -381,7 +402,7 @@ class MeshService(Administration):
             MembershipError: this node is alone.
             BuildNetError: the others did not confirm it; with ``force`` that does not matter.
         """
-        async with self._turn:
+        async with self._alone():
             cluster = self.cluster
             members = cluster.local.members
             if members.is_member(self.key):
@@ -412,7 +433,7 @@ class MeshService(Administration):
     async def rotate_key(self, path: Path) -> NodeKey:
         """Give this node a new key: the old one signs it, the members confirm it, ``path`` holds it
         then. The node goes on under it."""
-        async with self._turn:
+        async with self._alone():
             cluster = self.cluster
             new = NodeKey.generate()
             upcoming = path.with_name(f"{path.stem}-next{path.suffix}")

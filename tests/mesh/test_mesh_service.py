@@ -319,6 +319,20 @@ def test_a_request_ends_when_who_asked_goes_away(tmp_path: Path) -> None:
     run(work())
 
 
+def test_a_node_that_stops_does_not_wait_for_people(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with nodes_at(tmp_path, "a") as [a]:
+            async with nodes_at(tmp_path, "c") as [c]:
+                joining, _ = await asked(c, a)
+                with pytest.raises(MembershipError, match="right now"):
+                    await c.service.leave()
+            with pytest.raises(MembershipError, match="stopping"):
+                await joining
+            await until(a.service, lambda: not a.service.requests())
+
+    run(work())
+
+
 def test_leave_and_join_again(tmp_path: Path) -> None:
     async def work() -> None:
         async with cluster_at(tmp_path, "a", "b", "c") as [a, b, c]:

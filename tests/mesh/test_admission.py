@@ -1,0 +1,306 @@
+"""The desk where members let others in: limits, and whose word counts."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from buildnet.mesh.admission import (
+    MAX_CONVERSATIONS,
+    MAX_REQUESTS_PER_HOST,
+    TOPIC,
+    AdmissionDesk,
+)
+from buildnet.mesh.chain import Chain
+from buildnet.mesh.changes import Change
+from buildnet.mesh.clock import HybridClock
+from buildnet.mesh.connection import Connection
+from buildnet.mesh.entry import CommitProof
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.events import Note
+from buildnet.mesh.handshake import Responder
+from buildnet.mesh.handshaking import hear
+from buildnet.mesh.identity import KeySignatures, NodeKey
+from buildnet.mesh.invitation import Token, new_token
+from buildnet.mesh.joining import REJECTED, TOO_MANY_REQUESTS, Admission, Applicant, JoinError
+from buildnet.mesh.local import Local
+from buildnet.mesh.member_list import Invitation, Member, MemberList, Rights, Role
+from buildnet.mesh.messages.admission import MAX_REQUESTS, JoinOffer, RequestsBody
+from buildnet.mesh.testing import ManualClock, key_number
+from buildnet.mesh.testing_connections import pair
+
+CLUSTER_KEY, ADMIN, BUILDER = (key_number(number) for number in range(3))
+
+
+def members() -> MemberList:
+    founded = MemberList.found(
+        CLUSTER_KEY, ADMIN, name="c", founder_name="a", created=1 << 16, nonce=bytes(16)
+    )
+    builder = Member(BUILDER.public_key, "b", Role.WORKER, Rights.BUILDER, 1)
+    return replace(founded, members={**founded.members, builder.key: builder})
+
+
+@dataclass
+class Office:
+    """What surrounds a desk; the test decides what becomes of changes."""
+
+    notes: list[Note] = field(default_factory=list)
+    records: dict[bytes, bytes] = field(default_factory=dict)
+    proposed: list[Change] = field(default_factory=list)
+    fails: BuildNetError | None = None
+    happened: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.local = Local(
+            ADMIN.public_key,
+            1,
+            KeySignatures(ADMIN),
+            random.Random(1),
+            HybridClock(ManualClock()),
+            members(),
+        )
+        self.now = 1000.0
+        self.desk = AdmissionDesk(ADMIN, self.local, self, wall=lambda: self.now)
+
+    def note(self, note: Note) -> None:
+        self.notes.append(note)
+
+    def chain(self) -> Chain:
+        known = self.local.members
+        proof = CommitProof(0, bytes(32), 0, known.cluster_id, ())
+        return Chain(known.genesis, (), proof)
+
+    async def propose(self, change: Change) -> None:
+        self.proposed.append(change)
+        if self.fails is not None:
+            raise self.fails
+
+    def advertise(self, topic: str, body: bytes) -> None:
+        assert topic == TOPIC
+        self.records[self.local.key] = body
+        self.happened.set()
+
+    def bodies(self, topic: str) -> Mapping[bytes, bytes]:
+        return self.records
+
+    async def serve(self, connection: Connection) -> None:
+        responder = Responder(self.local.members.cluster_id)
+        claim = await hear(connection, responder)
+        await self.desk.serve(connection, responder, claim)
+
+    async def until(self, holds: Callable[[], object]) -> None:
+        async with asyncio.timeout(10):
+            while not holds():
+                self.happened.clear()
+                await self.happened.wait()
+
+
+def run(work: Coroutine[None, None, None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(60):
+            await work
+
+    asyncio.run(bounded())
+
+
+def applicant(key: NodeKey, token: Token | None = None) -> Applicant:
+    return Applicant(key, 1, "joiner", Role.WORKER, lambda: 2 << 16, token)
+
+
+async def asks(
+    group: asyncio.TaskGroup, office: Office, key: NodeKey, remote: str
+) -> asyncio.Task[Admission | BuildNetError]:
+    """Let a node ask for admission; it returns how that went."""
+    here, there = pair(remote)
+    group.create_task(office.serve(there))
+
+    async def ask() -> Admission | BuildNetError:
+        try:
+            return await applicant(key).join(here)
+        except BuildNetError as error:
+            return error
+        finally:
+            await here.close()
+
+    task = group.create_task(ask())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    return task
+
+
+def test_one_host_may_wait_with_few_requests() -> None:
+    async def work() -> None:
+        office = Office()
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                await asks(group, office, key_number(100 + n), f"10.0.0.1:{n}")
+                for n in range(MAX_REQUESTS_PER_HOST)
+            ]
+            await office.until(lambda: len(office.desk.requests()) == MAX_REQUESTS_PER_HOST)
+            refused = await (await asks(group, office, key_number(200), "10.0.0.1:99"))
+            assert isinstance(refused, JoinError)
+            assert "too many" in refused.message
+            other = await asks(group, office, key_number(201), "10.0.0.2:1")
+            await office.until(lambda: len(office.desk.requests()) == MAX_REQUESTS_PER_HOST + 1)
+            for task in (*tasks, other):
+                task.cancel()
+        assert office.notes[0].reason == f"join refused: {TOO_MANY_REQUESTS}"
+        assert office.desk.requests() == ()
+
+    run(work())
+
+
+def test_many_hosts_may_not_fill_the_records_either() -> None:
+    async def work() -> None:
+        office = Office()
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                await asks(group, office, key_number(100 + n), f"10.0.{n}.1:1")
+                for n in range(MAX_REQUESTS)
+            ]
+            await office.until(lambda: len(office.desk.requests()) == MAX_REQUESTS)
+            assert isinstance(
+                await (await asks(group, office, key_number(99), "10.1.0.1:1")), JoinError
+            )
+            for task in tasks:
+                task.cancel()
+        assert len(RequestsBody.decode(office.records[ADMIN.public_key]).waiting) == 0
+
+    run(work())
+
+
+def test_asking_again_replaces_the_older_request() -> None:
+    async def work() -> None:
+        office = Office()
+        async with asyncio.TaskGroup() as group:
+            older = await asks(group, office, key_number(100), "10.0.0.1:1")
+            await office.until(office.desk.requests)
+            newer = await asks(group, office, key_number(100), "10.0.0.1:2")
+            assert isinstance(await older, JoinError)
+            (request,) = office.desk.requests()
+            assert request.remote == "10.0.0.1:2"
+            newer.cancel()
+
+    run(work())
+
+
+@pytest.mark.parametrize("judge", [ADMIN, BUILDER])
+def test_only_an_admins_rejection_counts(judge: NodeKey) -> None:
+    async def work() -> None:
+        office = Office()
+        async with asyncio.TaskGroup() as group:
+            task = await asks(group, office, key_number(100), "10.0.0.1:1")
+            await office.until(office.desk.requests)
+            (request,) = office.desk.requests()
+            rejected = (bytes.fromhex(request.id),)
+            if judge is ADMIN:
+                office.desk.reject(request.id)
+                error = await task
+                assert isinstance(error, JoinError)
+                assert "rejected" in error.message
+                assert office.notes[-1].reason == f"join refused: {REJECTED}"
+            else:
+                office.records[judge.public_key] = RequestsBody((), rejected).encode()
+                office.desk.look()
+                assert office.desk.requests() == (request,)
+                assert not task.done()
+                task.cancel()
+
+    run(work())
+
+
+def test_what_others_show_is_checked_and_expires() -> None:
+    async def work() -> None:
+        office = Office()
+        async with asyncio.TaskGroup() as group:
+            task = await asks(group, office, key_number(100), "10.0.0.1:1")
+            await office.until(office.desk.requests)
+            body = office.records[ADMIN.public_key]
+            task.cancel()
+        office.records = {BUILDER.public_key: body, bytes(32): b"garbage"}
+        (request,) = office.desk.requests()
+        assert request.responder == BUILDER.public_key
+        office.now = request.expires
+        assert office.desk.requests() == ()
+
+    run(work())
+
+
+def with_invitation(office: Office, uses: int) -> Applicant:
+    known = office.local.members
+    token = new_token(known.cluster_id, secret=bytes(16), expires=2**40, addresses=())
+    invitation = Invitation(
+        token.key.public_key, ADMIN.public_key, 2**62, uses, Role.WORKER, Rights.BUILDER
+    )
+    office.local.members = replace(known, invitations={invitation.key: invitation})
+    return applicant(key_number(100), token=token)
+
+
+async def joined(office: Office, joiner: Applicant) -> BuildNetError:
+    here, there = pair()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(office.serve(there))
+        try:
+            await joiner.join(here)
+        except BuildNetError as error:
+            return error
+        finally:
+            await here.close()
+    raise AssertionError("it was let in")
+
+
+def test_a_token_of_another_cluster_learns_nothing() -> None:
+    async def work() -> None:
+        office = Office()
+        joiner = with_invitation(office, uses=1)
+        assert joiner.token is not None
+        foreign = replace(joiner.token, fingerprint=bytes(16))
+        error = await joined(office, replace(joiner, token=foreign))
+        assert "another cluster" in error.message
+        assert office.proposed == []
+
+    run(work())
+
+
+def test_a_stolen_ticket_is_worthless_without_its_key() -> None:
+    """The ticket is bound to the joiner's key, which the handshake proves."""
+
+    async def work() -> None:
+        office = Office()
+        honest = with_invitation(office, uses=1)
+        stolen = honest._offer()
+
+        class Thief(Applicant):
+            def _offer(self) -> JoinOffer:
+                return stolen
+
+        robber = Thief(key_number(101), 1, "joiner", Role.WORKER, honest.hlc, honest.token)
+        error = await joined(office, robber)
+        assert "nobody there knows the token" in error.message
+
+    run(work())
+
+
+def test_what_keeps_a_change_from_coming_about_is_told_to_the_joiner() -> None:
+    async def work() -> None:
+        office = Office()
+        office.fails = BuildNetError("no majority of the voters can be reached")
+        error = await joined(office, with_invitation(office, uses=1))
+        assert "no majority" in error.message
+        assert len(office.proposed) == 1
+
+    run(work())
+
+
+def test_conversations_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work() -> None:
+        office = Office()
+        monkeypatch.setattr(office.desk, "_conversations", MAX_CONVERSATIONS)
+        error = await joined(office, with_invitation(office, uses=1))
+        assert "too many" in error.message
+
+    run(work())
