@@ -186,7 +186,8 @@ class Recover(ChangeBody):
     """The majority of the voters is gone for good: these are the voters of a new epoch.
 
     It goes after ``previous`` only, put there by ``sequencer``, so that nobody can play it
-    elsewhere.
+    elsewhere. Signed by an admin or by the cluster key, which signs nothing else after the genesis
+    and makes ``sequencer`` an admin: the last one may be among who is gone.
     """
 
     epoch: Counter

@@ -61,12 +61,13 @@ class Machine:
         self.gossip = Gossip(local, facts=known)
         self.latency = Latency(local, gossip=self.gossip)
         self.topology = Topology(local, gossip=self.gossip, seeds=tuple(seeds))
-        # The order in which they hear of an event: who is there before who coordinates.
+        # The order in which they hear of an event. The election is first: that a quorum was lost
+        # must be said before anything in its name.
         self._cores: tuple[Core, ...] = (
+            self.election,
             self.log,
             self.latency,
             self.membership,
-            self.election,
             self.gossip,
             self.topology,
         )

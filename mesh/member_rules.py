@@ -112,7 +112,7 @@ def _join(
     said = join_statement(members.cluster_id, joiner, what.name, what.role)
     if signatures is not None and not signatures.verify(what.invitation, said, what.proof):
         raise Refused("wrong token", "the token's proof is wrong", hint=ask_again)
-    if not _is_admin(members, invitation.author):
+    if not members.is_admin(invitation.author):
         raise Refused("inviter no admin", "who made the token is no admin now", hint=ask_again)
     if invitation.expires <= entry.hlc:
         raise Refused("token expired", "the token has expired", hint=ask_again)
@@ -245,13 +245,18 @@ def _rename(
 def _recover(
     members: MemberList, what: Recover, entry: Entry, signatures: Signatures | None
 ) -> MemberList:
-    _check_admin(members, entry)
+    by_cluster_key = entry.change.author == members.genesis.cluster_key
+    if not by_cluster_key:
+        _check_admin(members, entry)
     if what.epoch != members.epoch + 1:
         raise Refused("another epoch", f"the next epoch is {members.epoch + 1}, not {what.epoch}")
     if (what.previous, what.sequencer) != (members.head, entry.sequencer):
         raise Refused("recovers another chain", "the recovery was meant for another chain")
     if not all(members.stands(key) for key in what.voters):
         raise Refused("no new voter", "a voter is a worker and a member")
+    if by_cluster_key:  # the last admin may be among who is gone
+        recovering = _check_member(members, what.sequencer)
+        members = _with(members, replace(recovering, rights=Rights.ADMIN))
     return replace(members, epoch=what.epoch, recovery=entry.hash, voters=what.voters)
 
 
@@ -272,12 +277,8 @@ _RULES: dict[type[ChangeBody], Rule] = {
 }
 
 
-def _is_admin(members: MemberList, key: bytes) -> bool:
-    return members.is_admin(key) or key == members.genesis.cluster_key
-
-
 def _check_admin(members: MemberList, entry: Entry) -> None:
-    if not _is_admin(members, entry.change.author):
+    if not members.is_admin(entry.change.author):
         raise Refused("no admin", "only an admin may do that", hint="ask an admin of the cluster")
 
 

@@ -62,7 +62,7 @@ def _is_due(change: Change, committed: MemberList) -> bool:
         isinstance(what, Revoke)
         and what.key not in committed.revoked
         and (what.key in committed.members or what.key in committed.former)
-        and (committed.is_admin(change.author) or change.author == committed.genesis.cluster_key)
+        and committed.is_admin(change.author)
     )
 
 

@@ -369,6 +369,20 @@ def test_recovery_begins_an_epoch_without_a_majority(author: CheapSigner) -> Non
     assert refusal(recovered, more) == "ballot not won"
 
 
+def test_the_cluster_key_recovers_and_does_nothing_else() -> None:
+    members = team()
+    change = said(members, CLUSTER, recover(members, BEN, at=BEN))
+    term = members.ballot[0]
+    entry = put(members, change, by=BEN, ballot=(term, BEN.public_key), voters=())
+    # Who holds the key takes the cluster over: the last admin may be gone.
+    assert members.apply(entry, CHECK).is_admin(BEN.public_key)
+    by_admin = said(members, CARA, recover(members, BEN, at=BEN))
+    entry = put(members, by_admin, by=BEN, ballot=(term, BEN.public_key), voters=())
+    assert not members.apply(entry, CHECK).is_admin(BEN.public_key)
+    assert denied(members, CLUSTER, admit(DAN)) == "no admin"
+    assert denied(members, CLUSTER, Revoke(BEN.public_key, "")) == "no admin"
+
+
 def test_recovery_by_others_elsewhere_or_again_is_refused() -> None:
     members = team()
     assert denied(members, BEN, recover(members, BEN, at=FOUNDER)) == "no admin"
