@@ -15,6 +15,7 @@ from pathlib import Path
 
 from buildnet import __version__
 from buildnet.ledger.history import History
+from buildnet.mesh.allocator import keep_large_buffers
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.member_list import Role
 from buildnet.mesh.service import MeshService, MeshSettings
@@ -91,6 +92,7 @@ def run(options: StartOptions, on_ready: Callable[[Runtime], None]) -> None:
         _log_as(options, config.log)
         import uvloop
 
+        keep_large_buffers()
         uvloop.run(_run(options, home, config, on_ready))
     except BaseExceptionGroup as group:  # what fails beside task groups comes out of them as one
         raise first_cause(group) from group
