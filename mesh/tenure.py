@@ -219,29 +219,31 @@ class Tenure:
     # --- the certificate -----------------------------------------------------------------------
 
     def _widen(self) -> list[Effect]:
-        """Ask voters that came in later for their promise, while the certificate lacks them.
+        """Ask voters that came in later for their promise, while the certificate lacks them; and
+        voters of the final list that the newest one, not final yet, leaves out.
 
-        Who gets to know the member list later can check a certificate only against the voters of
-        the list that it has.
+        Who gets to know the member list later, or lacks its newest entries, can check a
+        certificate only against the voters of the list that it has.
         """
         if not self.office.granted or self._is_proven():
             return []
         linked = self._linked()
-        asked = tuple(
-            voter for voter in self._log.voters if voter not in self._promises and voter in linked
-        )
+        voters = sorted({*self._log.voters, *self._local.members.voters})
+        asked = tuple(voter for voter in voters if voter not in self._promises and voter in linked)
         position = Position.of(self._log)
         request = PromiseAsk(self.office.counter, self._local.boot, position, None, None)
         return [SendAll(asked, request)] if asked else []
 
     def _is_proven(self) -> bool:
-        voters = self._log.voters
-        return sum(voter in self._promises for voter in voters) > len(voters) // 2
+        return all(
+            sum(voter in self._promises for voter in voters) > len(voters) // 2
+            for voters in (self._log.voters, self._local.members.voters)
+        )
 
     def _certify(self) -> Certificate | None:
         if not self.office.granted:
             return None
-        voters = self._log.voters
+        voters = {*self._log.voters, *self._local.members.voters}
         of_voters = {
             voter: granted.signature for voter, granted in self._promises.items() if voter in voters
         }

@@ -529,6 +529,19 @@ def test_a_coordinator_gets_the_promises_of_voters_that_came_later() -> None:
     assert network.views()["f"] == "a 1 quorum"
 
 
+def test_a_certificate_convinces_who_lacks_a_change_of_voters_that_is_not_final() -> None:
+    """Found by the simulator: `b` could not check promises of the newest list's voters alone."""
+    network = settled("abcd")
+    newest = list_of("abcd", "abc", version=12)
+    network.kill("a")
+    network.kill("c")
+    network.start("a")
+    for name in "ad":
+        log = network.nodes[name].log
+        log.voters, log.head, log.accepted = newest.voters, newest.head, (1, 12)
+    assert network.settle() in "ad"
+
+
 def test_the_voters_change_during_a_candidacy() -> None:
     network = settled("abcde", voters="abc", disk_s=0.05)
     network.kill("a")
