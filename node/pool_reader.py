@@ -57,6 +57,25 @@ class PoolReader:
             ScanError: no scan of this host has succeeded yet.
         """
         mine = await self.service.own_state()
+        view, words = self._look()
+        nodes = {
+            member.key: mine if member.key == view.me else member_state(member, words[member.key])
+            for member in view.members
+        }
+        return Picture(view, nodes, words)
+
+    def view(self) -> MeshView:
+        """Return the mesh's view, each member under the name that it bears now: the member list
+        has the one under which it joined."""
+        return self._look()[0]
+
+    def find(self, node: str) -> str:
+        """Return the id of the member that bears the name ``node`` now; else ``node`` itself, an id
+        or the beginning of one for the mesh to find."""
+        found = [member.node_id for member in self.view().members if member.name == node]
+        return found[0] if len(found) == 1 else node
+
+    def _look(self) -> tuple[MeshView, dict[bytes, Words]]:
         mesh = self.service.mesh
         view = mesh.view()
         records = {topic: mesh.records(topic) for topic in TOPICS}
@@ -64,11 +83,14 @@ class PoolReader:
             member.key: self._reader.words(member.key, records, view.at) for member in view.members
         }
         self._reader.forget(set(words))
-        nodes = {
-            member.key: mine if member.key == view.me else member_state(member, words[member.key])
-            for member in view.members
-        }
-        return Picture(view, nodes, words)
+        members = []
+        for member in view.members:
+            profile = words[member.key].profile
+            mine = member.key == view.me
+            name = self.service.name if mine else profile.name if profile else member.name
+            members.append(replace(member, name=name))
+        ordered = sorted(members, key=lambda member: (member.name, member.node_id))
+        return replace(view, members=tuple(ordered)), words
 
     async def status(self) -> Json:
         """Return the JSON of ``pool status``."""

@@ -123,7 +123,7 @@ def member_state(member: MemberView, words: Words) -> NodeState:
     is_there = member.linked or member.status is Status.ALIVE
     return NodeState(
         id=member.node_id,
-        name=profile.name if profile else member.name,
+        name=member.name,
         status=_status(member.status, load),
         role=member.role,
         rights=member.rights,

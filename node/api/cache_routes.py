@@ -78,7 +78,7 @@ def cache_routes(service: NodeService) -> APIRouter:
         hash, _, size = body.digest.partition("/")
         digest = Digest(hash, int(size))
         began = time.monotonic()
-        peer = service.mesh.find(body.node)
+        peer = service.mesh.find(service.pool.find(body.node))
         needed = await service.exchange.fetch(digest, peer)
         duration_s = time.monotonic() - began
         return {

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.member_list import Rights, Role
 from buildnet.mesh.view import MemberView, MeshView, RequestView
 from buildnet.node.api.join_response import JoinResponse, joined_view
@@ -109,7 +110,7 @@ def member_routes(service: NodeService) -> APIRouter:
     @router.get("/api/node/members")
     async def members() -> dict[str, Any]:
         """The signed member list: who belongs to the cluster with which role and rights."""
-        view = service.mesh.view()
+        view = service.pool.view()
         return {
             "cluster": service.cluster,
             "version": view.member_version,
@@ -137,44 +138,47 @@ def member_routes(service: NodeService) -> APIRouter:
     @router.get("/api/node/requests")
     async def requests() -> dict[str, Any]:
         """Who asks to be admitted, on whatever node they asked."""
-        view = service.mesh.view()
+        view = service.pool.view()
         return {"requests": [_request(view, one) for one in service.mesh.requests()]}
 
     @router.post("/api/node/requests/{request_id}/approve")
     async def approve(request_id: str, body: ApproveBody) -> dict[str, Any]:
         """Admit who asked. Compare the short authentication strings first."""
         approved = await service.mesh.approve(request_id, rights=body.rights)
-        return {"success": True, **_request(service.mesh.view(), approved)}
+        return {"success": True, **_request(service.pool.view(), approved)}
 
     @router.post("/api/node/requests/{request_id}/reject")
     async def reject(request_id: str) -> dict[str, Any]:
         """Turn down who asked."""
         rejected = await service.mesh.reject(request_id)
-        return {"success": True, **_request(service.mesh.view(), rejected)}
+        return {"success": True, **_request(service.pool.view(), rejected)}
 
     @router.post("/api/node/promote")
     async def promote(body: NodeBody) -> dict[str, Any]:
         """Hand the office of coordinator to a member."""
-        await service.mesh.promote(body.node)
-        return _done(service, body.node)
+        node_id = _id_of(service, body.node)
+        await service.mesh.promote(node_id)
+        return {"success": True, "node_id": node_id}
 
     @router.post("/api/node/priority")
     async def priority(body: PriorityBody) -> dict[str, Any]:
         """Set how soon a member is to coordinate."""
-        await service.mesh.set_priority(body.node, body.priority)
-        return {**_done(service, body.node), "priority": body.priority}
+        node_id = _id_of(service, body.node)
+        await service.mesh.set_priority(node_id, body.priority)
+        return {"success": True, "node_id": node_id, "priority": body.priority}
 
     @router.post("/api/node/rights")
     async def rights(body: RightsBody) -> dict[str, Any]:
         """Set what a member's owner may do."""
-        await service.mesh.set_rights(body.node, body.rights)
-        return {**_done(service, body.node), "rights": body.rights}
+        node_id = _id_of(service, body.node)
+        await service.mesh.set_rights(node_id, body.rights)
+        return {"success": True, "node_id": node_id, "rights": body.rights}
 
     @router.post("/api/node/revoke")
     async def revoke(body: RevokeBody) -> dict[str, Any]:
         """Never accept anything of a node's key again; its links are cut at once."""
-        node_id = service.mesh.find(body.node)[:8].hex()
-        await service.mesh.revoke(body.node, reason=body.reason)
+        node_id = _id_of(service, body.node)
+        await service.mesh.revoke(node_id, reason=body.reason)
         return {"success": True, "node_id": node_id}
 
     @router.post("/api/node/rotate-key")
@@ -187,15 +191,15 @@ def member_routes(service: NodeService) -> APIRouter:
     @router.post("/api/node/recover")
     async def recover(body: RecoverBody) -> dict[str, Any]:
         """Let other voters decide where the majority of the old ones is gone for good."""
-        await service.mesh.recover(body.voters)
-        view = service.mesh.view()
+        await service.mesh.recover(tuple(_id_of(service, voter) for voter in body.voters))
+        view = service.pool.view()
         return {"success": True, "epoch": view.epoch, "voters": list(body.voters)}
 
     return router
 
 
-def _done(service: NodeService, node: str) -> dict[str, Any]:
-    return {"success": True, "node_id": service.mesh.find(node)[:8].hex()}
+def _id_of(service: NodeService, node: str) -> str:
+    return node_id_of(service.mesh.find(service.pool.find(node)))
 
 
 def _member(view: MeshView, member: MemberView) -> dict[str, Any]:

@@ -206,6 +206,19 @@ def test_a_member_of_one_cluster_joins_no_other(trio: Cluster, newcomer: Node) -
     assert data(second, "node", "join", trio.members[2].address)["already"]
 
 
+def test_a_node_bears_the_name_that_it_was_started_with_last(trio: Cluster, newcomer: Node) -> None:
+    founder = trio.members[0]
+    join(newcomer, founder, invite(founder))
+    newcomer.kill()
+    newcomer.name = "renamed"
+    newcomer.start()
+    until(lambda: "renamed" in names(founder))
+    until(lambda: "renamed" in {one["name"] for one in founder.get("/api/pool")["nodes"]})
+    assert data(founder, "node", "set-priority", "renamed", "1")["node_id"] == newcomer.identity
+    assert data(founder, "node", "set-priority", "renamed", "0")["priority"] == 0
+    newcomer("node", "leave")
+
+
 def test_wrong_used_and_expired_tokens(trio: Cluster, newcomer: Node) -> None:
     founder = trio.members[0]
     used = invite(founder)

@@ -108,7 +108,7 @@ def test_the_state_of_another_node() -> None:
     found = member_state(member_view(BERT, "bert"), Words(PROFILE, LOAD, None, 10.0, 12.0))
     assert found == NodeState(
         id=IDS[BERT],
-        name="berta",
+        name="bert",
         status="busy",
         role="worker",
         rights="builder",
