@@ -319,6 +319,8 @@ class AdmissionDesk:
                     if done:
                         return waiting.decided.result()
                 return REQUEST_EXPIRED
+            except ConnectionClosed:  # caught here, since a task group would wrap it
+                return GONE
             finally:
                 listening.cancel()
 

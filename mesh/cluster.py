@@ -79,6 +79,13 @@ class ChangeTimeoutError(BuildNetError):
     http_status = 504
 
 
+def _stopped() -> ChangeTimeoutError:
+    return ChangeTimeoutError(
+        "this node stopped before the change of the member list was confirmed",
+        hint="it may still come about: see buildnet node list once it runs again",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """Whom to tell: ``changed`` of anything that views may show, ``counters`` of odd events."""
@@ -148,7 +155,8 @@ class Cluster:
                     for task in (writing, *self._tasks):
                         task.cancel()
                     for waiting in self._changes.values():
-                        waiting.cancel()
+                        if not waiting.done():
+                            waiting.set_exception(_stopped())
             with suppress(MeshStateError):  # a full volume was logged before
                 await self._writer.flush()
         finally:

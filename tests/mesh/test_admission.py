@@ -22,7 +22,7 @@ from buildnet.mesh.connection import Connection
 from buildnet.mesh.entry import CommitProof
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.events import Note
-from buildnet.mesh.handshake import Responder
+from buildnet.mesh.handshake import Initiator, Purpose, Responder
 from buildnet.mesh.handshaking import hear
 from buildnet.mesh.identity import KeySignatures, NodeKey
 from buildnet.mesh.invitation import Token, new_token
@@ -169,6 +169,30 @@ def test_many_hosts_may_not_fill_the_records_either() -> None:
             for task in tasks:
                 task.cancel()
         assert len(RequestsBody.decode(office.records[ADMIN.public_key]).waiting) == 0
+
+    run(work())
+
+
+def test_who_goes_away_at_once_is_not_kept() -> None:
+    async def work() -> None:
+        office = Office()
+        here, there = pair()
+        responder = Responder(office.local.members.cluster_id)
+        initiator = Initiator(
+            key_number(100),
+            1,
+            Purpose.JOIN,
+            cluster_id=None,
+            extra=JoinOffer("j", "worker", None).encode(),
+        )
+        await here.send(initiator.start())
+        await there.send(responder.answer(await there.receive()))
+        await here.send(initiator.receive(await here.receive()))
+        claim = responder.receive(await there.receive())
+        await here.close()
+        await office.desk.serve(there, responder, claim)
+        assert office.desk.requests() == ()
+        assert [note.reason for note in office.notes] == ["join refused: gone", "join broken off"]
 
     run(work())
 
