@@ -273,7 +273,8 @@ class Topology:
 
     def _address_changed(self, owner: bytes, now: float) -> None:
         way = self._ways.get(owner)
-        if way is not None and owner not in self._local.links and way.pending_until is None:
+        # A relayed link may stand only because nothing was known to dial.
+        if way is not None and not self._is_direct(owner) and way.pending_until is None:
             way.address = 0
             way.hasten(self._soon(now) + self._courtesy(owner))
 

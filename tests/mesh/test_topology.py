@@ -239,6 +239,17 @@ def test_a_new_address_is_tried_soon() -> None:
     assert at <= 130.31
 
 
+def test_a_new_address_is_tried_soon_though_a_relayed_link_stands() -> None:
+    """The relay was needed only as long as no address was known."""
+    node = Node()
+    node.tell(LinkUp(TOP, True, None, relayed_by=ANN), 100.0)
+    assert node.wait(100.0, 130.0) == []
+    node.gossip._book.put(address_record(node.local, TOP), 130.0)
+    node.tell(RecordChanged(TOP, ADDRESS_TOPIC), 130.0)
+    ((_, effect),) = node.wait(130.0, 130.4)
+    assert effect == Dial(url(TOP), TOP)
+
+
 def test_whom_others_reach_is_dialled_soon() -> None:
     node = Node(BEN)
     now = 100.0
