@@ -51,6 +51,9 @@ SHUNNED = "shunned"
 STOPPING = "stopping"
 REPLACED = "replaced by another link"
 
+_FORGIVEN = (ALTERED_FRAME, BUG, SLOW_READER, NO_MEMBER)
+"""What ends a link, but need not be its peer's intention."""
+
 _log = logging.getLogger("buildnet.mesh")
 
 
@@ -377,7 +380,7 @@ class Links:
         reason = peer.reason or STOPPING
         if peer.misbehaved:
             self._around.note(Note(reason, peer.key, peer.detail))
-            if reason not in (ALTERED_FRAME, BUG, SLOW_READER):  # may be nobody's intention
+            if reason not in _FORGIVEN:
                 self._shunned[peer.key] = self._clock() + SHUNNED_S
         if self.peers.get(peer.key) is peer:
             del self.peers[peer.key]

@@ -230,7 +230,6 @@ def test_a_revoked_key_loses_its_live_link_at_once() -> None:
         async with dialled(alice, bob):
             await linked(alice, bob)
             revoke(bob, alice)
-            alice.links.say(bob.id, HELLO)  # on its way already
             bob.links.end_strangers()
             await bob.until(lambda: LinkDown(alice.id, NO_MEMBER) in bob.events)
         assert bob.taken == []
@@ -248,6 +247,9 @@ def test_what_a_revoked_key_says_is_not_taken_even_before_its_link_is_cut() -> N
             alice.links.say(bob.id, HELLO)
             await bob.until(lambda: LinkDown(alice.id, NO_MEMBER) in bob.events)
         assert bob.taken == []
+        bob.local.members = members()  # as if it had only been removed, and let in again
+        async with dialled(Site(ALICE, boot=11), bob):
+            await bob.until(lambda: alice.id in bob.links.peers)
 
     run(work())
 
