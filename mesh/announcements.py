@@ -46,7 +46,7 @@ class Announcements:
             state.tell(sender, CoordinatorAsk(state.floor), now)
         else:
             state.out.append(Note("term too old", sender, f"term {said.counter}"))
-            state.tell_office(sender, now)
+            state.correct(sender, now)
 
     def _heard(self, following: Following, quorum: bool, now: float) -> None:
         state = self._state
@@ -85,7 +85,7 @@ class Announcements:
             return
         if said.counter < state.floor:
             state.out.append(Note("term too old", sender, f"term {said.counter}"))
-            state.tell_office(sender, now)
+            state.correct(sender, now)
             return
         if not state.learn(certificate):
             if said.version > state.local.members.version:

@@ -10,7 +10,7 @@ from buildnet.mesh.events import Effect, Fact, Office, OfficeChanged, Persist, R
 from buildnet.mesh.following import Following
 from buildnet.mesh.handover import Handover
 from buildnet.mesh.local import Local
-from buildnet.mesh.messages.election import Hears
+from buildnet.mesh.messages.election import Hears, TermProof
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.promise import (
     MAX_JUMP,
@@ -199,6 +199,18 @@ class ElectionState:
     def forget(self, peer: bytes) -> None:
         """A link ended: what was told over it may have to be told again."""
         self._told.pop(peer, None)
+
+    def correct(self, peer: bytes, now: float) -> None:
+        """Tell a peer that speaks of an outdated granted term what outdates it.
+
+        A granted office shows its own certificate; a provisional one proves nothing.
+        """
+        office = self.office
+        shown = office is not None and office.granted and self.hears(now) is not Hears.NOBODY
+        if self.proof is None or shown:
+            self.tell_office(peer, now)
+        else:
+            self.tell(peer, TermProof(self.proof), now)
 
     def tell_office(self, peer: bytes, now: float, *, at_once: bool = False) -> None:
         """Tell a peer who coordinates, if that is known and heard."""

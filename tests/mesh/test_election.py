@@ -542,6 +542,21 @@ def test_a_certificate_convinces_who_lacks_a_change_of_voters_that_is_not_final(
     assert network.settle() in "ad"
 
 
+def test_one_that_lost_its_term_unnoticed_learns_so_from_who_is_left_of_the_others() -> None:
+    """Found by the simulator: `a` stayed in its granted term, `c` took it for too old."""
+    network = settled("abcde")
+    network.cut("a", "bcde")
+    network.run(3.0)
+    assert network.views()["c"] == "b 2 quorum"
+    for name in "bde":
+        network.kill(name)
+    network.run(4.0)
+    assert network.views() == {"a": "a 1 provisional", "c": "c 2 provisional"}
+    network.heal()
+    network.run(4.0)
+    assert set(network.views().values()) == {"c 2 provisional"}
+
+
 def test_the_voters_change_during_a_candidacy() -> None:
     network = settled("abcde", voters="abc", disk_s=0.05)
     network.kill("a")
