@@ -80,12 +80,15 @@ class Cluster:
     def __init__(
         self, world: World, disks: Sequence[Facts], *, real_signatures: bool = False
     ) -> None:
-        self.acknowledged: dict[bytes, int] = {}
-        """Changes that somebody was told are final, and in which version."""
+        self.acknowledged: dict[bytes, None] = {}
+        """The ids of changes that somebody was told are final."""
         self._world = world
         self._real_signatures = real_signatures
         self._random = world.stream("people")
         self._proposed = 0
+        self._sponsors: set[Host] = set()
+        self._gone: set[Host] = set()
+        """Who left or was revoked, or is about to."""
         world.size = len(disks)
         world.cluster = self
         world.watch.listener = self._told
@@ -119,26 +122,37 @@ class Cluster:
         self._wait_for_admission(host, founder, None, 0)
 
     def join(self, sponsor: Host) -> Host:
-        """Let a new host join by an invitation; ``sponsor`` is asked first, if it can be dialled."""
-        if sponsor.natted:
-            sponsor = next(host for host in self._world.hosts if not host.natted)
+        """Let a new host join by an invitation; ``sponsor`` is asked, if it can be dialled.
+
+        For some time it is the only one whose address the newcomer knows, so it does not leave.
+        """
+        if not self._may_sponsor(sponsor):
+            sponsor = next(host for host in self._world.hosts if self._may_sponsor(host))
         newcomer = self._world.add_host()
         newcomer.seeds = (sponsor.address,)
         self._ask_to_join(newcomer, sponsor, None)
         return newcomer
 
-    def leave(self, host: Host) -> None:
+    def leave(self, host: Host) -> bool:
         """Let a host leave; its process ends once it is no member any more."""
+        if not host.works or host in self._sponsors:
+            return False
+        self._gone.add(host)
         self._propose(host, host, Leave())
         self._world.timeline.after(_TRY_AGAIN_S, self._retire_if_gone, host)
+        return True
 
-    def revoke(self, victim: Host) -> None:
+    def revoke(self, victim: Host) -> bool:
         """Let an admin revoke a host's key. It goes on running, and counts no more."""
+        if victim in self._sponsors:
+            return False
         for admin in self._world.hosts[:ADMINS]:
             if admin.works and admin is not victim and not admin.retired:
                 victim.retired = victim.revoked = True
+                self._gone.add(victim)
                 self._propose(admin, admin, Revoke(victim.key, "lost"))
-                return
+                return True
+        return False
 
     def promote(self, host: Host) -> None:
         """Let somebody promote a host."""
@@ -167,14 +181,12 @@ class Cluster:
         for host, program in running:
             if program.local.members.is_majority(one.key for one, _ in running):
                 final = {
-                    fact.entry.version: fact.entry.change.id
-                    for fact in host.disk.load()
-                    if isinstance(fact, EntryFact)
+                    fact.entry.change.id for fact in host.disk.load() if isinstance(fact, EntryFact)
                 }
                 return [
-                    ("an acknowledged change is lost", f"{change_id[:4].hex()} of {version}")
-                    for change_id, version in self.acknowledged.items()
-                    if final.get(version) != change_id
+                    ("an acknowledged change is lost", change_id[:4].hex())
+                    for change_id in self.acknowledged
+                    if change_id not in final
                 ]
         return []
 
@@ -220,7 +232,7 @@ class Cluster:
 
     def _told(self, host: Host, effect: Effect) -> None:
         if isinstance(effect, ChangeDone) and effect.error is None:
-            self.acknowledged[effect.change_id] = effect.version
+            self.acknowledged[effect.change_id] = None
 
     def _ask_to_join(self, newcomer: Host, sponsor: Host, change: Change | None) -> None:
         """Ask a sponsor, and another one if it does not work out within a while."""
@@ -228,7 +240,7 @@ class Cluster:
             others = [
                 host
                 for host in self._world.hosts
-                if host.works and not host.retired and not host.natted
+                if host.works and not host.retired and self._may_sponsor(host)
             ]
             sponsor = self._random.choice(others) if others else sponsor
         if sponsor.program is not None:
@@ -239,6 +251,9 @@ class Cluster:
                 again = change
                 sponsor.ask(lambda program, now: _machine(program).propose(again, now))
         self._wait_for_admission(newcomer, sponsor, change, 0)
+
+    def _may_sponsor(self, host: Host) -> bool:
+        return not host.natted and host not in self._gone
 
     def _wait_for_admission(
         self, newcomer: Host, sponsor: Host, change: Change | None, looks: int
@@ -253,6 +268,7 @@ class Cluster:
                 and fact.version >= members.members[newcomer.key].seniority
                 for fact in chain
             ):
+                self._sponsors.add(sponsor)
                 newcomer.seeds = (sponsor.address,)
                 newcomer.disk.facts.update(
                     {fact.name(): (type(fact), fact.encode()) for fact in chain}

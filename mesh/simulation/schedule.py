@@ -110,6 +110,9 @@ _KINDS: dict[str, Draw] = {
 _ONCE = {"nat", "join", "leave", "revoke", "voters"}
 """Kinds of which one a run is enough."""
 
+_APART = {"join", "voters"}
+"""A newcomer may know nobody but one who is lost for good."""
+
 KINDS: tuple[str, ...] = tuple(_KINDS)
 """The names of all kinds of faults."""
 
@@ -149,7 +152,7 @@ def draw_faults(
     while when < over and used:
         kind = random.choice(used)
         if kind in _ONCE:
-            used.remove(kind)
+            used = [other for other in used if other != kind and {kind, other} != _APART]
         faults.append(_KINDS[kind](random, nodes, when, over))
         when += random.expovariate(1 / pace)
     return sorted(faults, key=lambda fault: fault.start)

@@ -44,10 +44,7 @@ class Leave(Fault):
     node: int
 
     def begin(self, world: World) -> bool:
-        if world.cluster is None or not world.hosts[self.node].works:
-            return False
-        world.cluster.leave(world.hosts[self.node])
-        return True
+        return world.cluster is not None and world.cluster.leave(world.hosts[self.node])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +54,7 @@ class Revoke(Fault):
     node: int
 
     def begin(self, world: World) -> bool:
-        if world.cluster is None:
-            return False
-        world.cluster.revoke(world.hosts[self.node])
-        return True
+        return world.cluster is not None and world.cluster.revoke(world.hosts[self.node])
 
 
 @dataclass(frozen=True, slots=True)
