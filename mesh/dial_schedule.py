@@ -34,6 +34,8 @@ class Way:
     """Place in the list of addresses that is tried next."""
     pending_until: float | None = None
     """A dial or relay is under way; its outcome is awaited until then."""
+    is_dialled: bool = False
+    """The addresses known now were dialled, at least the first one."""
     relay_turn: int = 0
     up_at: float | None = None
     """When the link began that stands."""

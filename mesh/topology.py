@@ -216,7 +216,11 @@ class Topology:
                 self._owners[address] = peer
                 self._seeds[address].link_up(now, math.inf)
         if peer in self._ways:
-            self._ways[peer].link_up(now, self._direct_again(event.relayed_by is not None, now))
+            way = self._ways[peer]
+            again_at = self._direct_again(event.relayed_by is not None, now)
+            if event.relayed_by is not None and not way.is_dialled and self._addresses(peer):
+                again_at = self._soon(now) + self._courtesy(peer)
+            way.link_up(now, again_at)
 
     def _direct_again(self, is_relayed: bool, now: float) -> float:
         if not is_relayed:
@@ -273,8 +277,11 @@ class Topology:
 
     def _address_changed(self, owner: bytes, now: float) -> None:
         way = self._ways.get(owner)
-        # A relayed link may stand only because nothing was known to dial.
-        if way is not None and not self._is_direct(owner) and way.pending_until is None:
+        if way is None or self._is_direct(owner):
+            return
+        # A relayed link may stand, or come, only because nothing was known to dial.
+        way.is_dialled = False
+        if way.pending_until is None:
             way.address = 0
             way.hasten(self._soon(now) + self._courtesy(owner))
 
@@ -303,6 +310,7 @@ class Topology:
             way.fail(now, self._local.random)
             return [] if peer in self._local.links else self._try_relay(peer, way, now)
         way.begin(now)
+        way.is_dialled = True
         return [Dial(addresses[way.address % len(addresses)], peer)]
 
     def _try_relay(self, peer: bytes, way: Way, now: float) -> list[Effect]:

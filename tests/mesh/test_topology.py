@@ -239,13 +239,20 @@ def test_a_new_address_is_tried_soon() -> None:
     assert at <= 130.31
 
 
-def test_a_new_address_is_tried_soon_though_a_relayed_link_stands() -> None:
+@pytest.mark.parametrize("is_linked_first", [True, False])
+def test_a_new_address_is_tried_soon_though_a_relayed_link_stands(is_linked_first: bool) -> None:
     """The relay was needed only as long as no address was known."""
     node = Node()
-    node.tell(LinkUp(TOP, True, None, relayed_by=ANN), 100.0)
-    assert node.wait(100.0, 130.0) == []
+    relayed = LinkUp(TOP, True, None, relayed_by=ANN)
+    if is_linked_first:
+        node.tell(relayed, 100.0)
+        assert node.wait(100.0, 130.0) == []
+    else:
+        node.wait(100.0, 130.0)
+        node.topology._ways[TOP].begin(130.0)  # a relay is asked
     node.gossip._book.put(address_record(node.local, TOP), 130.0)
     node.tell(RecordChanged(TOP, ADDRESS_TOPIC), 130.0)
+    node.tell(relayed, 130.0)
     ((_, effect),) = node.wait(130.0, 130.4)
     assert effect == Dial(url(TOP), TOP)
 

@@ -327,7 +327,8 @@ class CoreNetwork:
                 return self._at(self.now + 5, lambda: self._fail(key, address, peer, "no answer"))
             if not self.nodes[found].up or found == key or peer not in (None, found):
                 return self._fail(key, address, peer, "refused", refused=found != key)
-            if found not in self.nodes[key].local.links:
+            link = self.nodes[key].local.links.get(found)
+            if link is None or link.relayed_by is not None:
                 self.link(key, found)
             return None
 
@@ -342,11 +343,14 @@ class CoreNetwork:
         self.tell(key, DialFailed(peer, address, why, refused))
 
     def _relay(self, key: bytes, peer: bytes, through: bytes) -> None:
-        links = self.nodes[key].local.links
-        if through in links and peer in self.nodes[through].local.links:
-            self._at(self.now + 0.01, lambda: self.link(key, peer, relayed_by=through))
-        else:
-            self._at(self.now + 0.01, lambda: self._fail(key, None, peer, "relay has no link"))
+        def arrive() -> None:
+            is_there = self.nodes[key].up and self.nodes[peer].up
+            if is_there and peer in self.nodes[through].local.links:
+                self.link(key, peer, relayed_by=through)
+            else:
+                self._fail(key, None, peer, "relay has no link")
+
+        self._at(self.now + 0.01, arrive)
 
 
 def _take_note(local: Local, event: Event, now: float) -> None:
