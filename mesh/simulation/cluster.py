@@ -243,6 +243,7 @@ class Cluster:
                 if host.works and not host.retired and self._may_sponsor(host)
             ]
             sponsor = self._random.choice(others) if others else sponsor
+        self._sponsors.add(sponsor)
         if sponsor.program is not None:
             if change is None:
                 body = self._join_body(newcomer, sponsor.program.local.members)
@@ -268,7 +269,6 @@ class Cluster:
                 and fact.version >= members.members[newcomer.key].seniority
                 for fact in chain
             ):
-                self._sponsors.add(sponsor)
                 newcomer.seeds = (sponsor.address,)
                 newcomer.disk.facts.update(
                     {fact.name(): (type(fact), fact.encode()) for fact in chain}
