@@ -57,11 +57,13 @@ def reached_voters(cluster: Cluster) -> int:
     """Return how many voters the coordinator reaches; without one, how many this node does."""
     local = cluster.local
     office = local.office
-    reached = (
-        {local.key, *local.links}
-        if office is None
-        else {local.key, office.coordinator, *office.reached}
-    )
+    if office is None:
+        reached = {local.key, *local.links}
+    elif office.coordinator == local.key:
+        # Whom it hears of no more, it believes dead before its election counts again.
+        reached = {local.key, *filter(local.alive, office.reached)}
+    else:
+        reached = {local.key, office.coordinator, *office.reached}
     return len(reached.intersection(local.members.voters))
 
 
