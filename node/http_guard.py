@@ -48,6 +48,7 @@ class GuardedHttp(HttpToolsProtocol):
     def __init__(self, *args: Any, visitors: Visitors, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._visitors = visitors
+        self._chunk_bytes = 0
         self._head_bytes = 0
         self._in_head = True
         self._deadline: asyncio.TimerHandle | None = None
@@ -56,7 +57,7 @@ class GuardedHttp(HttpToolsProtocol):
         """A visitor came."""
         super().connection_made(transport)
         self._visitors.add(self)
-        self._deadline = self.loop.call_later(HEAD_TIMEOUT_S, self.end, "no request in time")
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It went."""
@@ -64,18 +65,18 @@ class GuardedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what belongs to a head; too much of it ends the connection."""
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_MAX_BYTES:
-                self.end("request head too large")
-                return
+        """Take what came, unless it is a head without an end."""
+        self._chunk_bytes = len(data)
+        self._head_bytes += self._chunk_bytes
         super().data_received(data)
+        if self._in_head and self._head_bytes > HEAD_MAX_BYTES:
+            self.end("request head too large")
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """A request begins, the first one or another one; what came with its beginning counts."""
         self._in_head = True
-        self._head_bytes = 0
+        self._head_bytes = self._chunk_bytes
+        self._wait()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -98,6 +99,10 @@ class GuardedHttp(HttpToolsProtocol):
     def _leave(self) -> None:
         self._visitors.remove(self)
         self._stop_waiting()
+
+    def _wait(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_TIMEOUT_S, self.end, "no request in time")
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:
