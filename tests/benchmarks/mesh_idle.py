@@ -5,7 +5,8 @@
 Real processes, in network namespaces where that is permitted (then the kernel's counters of each
 host's interface stand beside the node's own), else on the loopback address. CPU is that of the
 process (user and system), in percent of one core; bytes are both directions together; one value is
-one node's mean over the time measured. Nobody asks the nodes for anything meanwhile.
+one node's mean over the time measured. Nobody asks the nodes for anything meanwhile. The machine
+must be quiet otherwise: nodes tell each other when the load of their host changes.
 """
 
 from __future__ import annotations
@@ -52,10 +53,10 @@ def cost(node: Node) -> Cost:
     )
 
 
-def measure(cluster: Cluster, seconds: float) -> list[Figure]:
-    """Let the cluster be for ``seconds``."""
+def measure(cluster: Cluster, seconds: float, settle_s: float) -> list[Figure]:
+    """Let the cluster be for ``seconds``, after ``settle_s`` that do not count."""
     cluster.settle()
-    time.sleep(SETTLED_AFTER_S)  # what was new at the start has been told by then
+    time.sleep(settle_s)  # what was new at the start has been told by then
     office = cluster.settle()
     for node in cluster.members:
         node.hang_up()
@@ -104,8 +105,9 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="three nodes, 5 s, for CI")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
+    settle_s = SETTLED_AFTER_S
     if arguments.short:
-        arguments.nodes, arguments.seconds = 3, 5.0
+        arguments.nodes, arguments.seconds, settle_s = 3, 5.0, 3.0
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="buildnet-idle-")))
         reason = why_not()
@@ -113,7 +115,7 @@ def main() -> int:
         if reason is not None:
             print(f"on the loopback address: {reason}")
         cluster = stack.enter_context(Cluster(directory, arguments.nodes, hosts=hosts))
-        figures = measure(cluster, arguments.seconds)
+        figures = measure(cluster, arguments.seconds, settle_s)
     report(f"{arguments.nodes} idle nodes", figures, arguments.json)
     return 0
 
