@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import time
@@ -16,13 +17,16 @@ from buildnet.mesh.entry import CommitProof
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.events import BootFact, Fact, Persist
 from buildnet.mesh.genesis import Genesis, Role, check_name
-from buildnet.mesh.identity import KeySignatures, NodeKey
+from buildnet.mesh.identity import KeySignatures, NodeKey, load_or_create
 from buildnet.mesh.local import Local
 from buildnet.mesh.member_facts import GenesisFact, facts_of
 from buildnet.mesh.member_list import MemberList
+from buildnet.mesh.member_log import MemberLog
 from buildnet.mesh.state import StateDirectory
 from buildnet.mesh.store import MeshStore
 from buildnet.mesh.wire import Text
+
+_log = logging.getLogger("buildnet.mesh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,46 @@ class SeedFact(Fact):
     def name(self) -> str:
         """One for the node."""
         return "seed"
+
+
+def upcoming_key_path(path: Path) -> Path:
+    """Return where the key waits that shall take the place of the one at ``path``."""
+    return path.with_name(f"{path.stem}-next{path.suffix}")
+
+
+async def settle_rotation(path: Path, directory: Path) -> None:
+    """Finish a rotation of the key at ``path`` that a crash interrupted; to be called before the
+    key is read. ``directory`` holds the mesh's state.
+
+    Raises:
+        MeshStateError, IdentityError: state or keys can't be read or written.
+    """
+    upcoming, state = upcoming_key_path(path), StateDirectory(directory)
+    state.settle()
+    if not (upcoming.exists() and path.exists() and state.facts.exists()):
+        return
+    old, new = load_or_create(path), load_or_create(upcoming)
+    store = await MeshStore.open(state.facts)
+    try:
+        facts = await store.load()
+        genesis = next((one.genesis for one in facts if isinstance(one, GenesisFact)), None)
+        if genesis is None:
+            return
+        local = _local(old, genesis, 0)
+        MemberLog(local, facts=facts)
+        if local.members.current(old.public_key) != new.public_key:
+            _log.warning(
+                "a rotation of this node's key was interrupted and is not confirmed here; if the "
+                "other nodes refuse this one, stop it, move %s to %s and start it again",
+                upcoming,
+                path,
+            )
+            return
+        boots = (one.boot for one in facts if isinstance(one, BootFact) and one.node == local.key)
+        await store.write([Persist(0, (BootFact(new.public_key, max(boots, default=0)),))])
+    finally:
+        await store.close()
+    upcoming.rename(path)
 
 
 def now_ms() -> int:
@@ -160,15 +204,7 @@ def _cluster(
     boot: int,
     watch: Watch,
 ) -> Cluster:
-    signatures = KeySignatures(key)
-    local = Local(
-        key.public_key,
-        boot,
-        signatures,
-        random.Random(os.urandom(32)),
-        HybridClock(now_ms),
-        MemberList.of(genesis, signatures),
-    )
+    local = _local(key, genesis, boot)
     joined_at = tuple(fact.address for fact in facts if isinstance(fact, SeedFact))
     return Cluster(
         key,
@@ -179,4 +215,16 @@ def _cluster(
         seeds=(*settings.seeds, *joined_at),
         addresses=settings.addresses,
         proxies=settings.proxies,
+    )
+
+
+def _local(key: NodeKey, genesis: Genesis, boot: int) -> Local:
+    signatures = KeySignatures(key)
+    return Local(
+        key.public_key,
+        boot,
+        signatures,
+        random.Random(os.urandom(32)),
+        HybridClock(now_ms),
+        MemberList.of(genesis, signatures),
     )

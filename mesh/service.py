@@ -31,6 +31,7 @@ from buildnet.mesh.opening import (
     open_cluster,
     prepare_founding,
     prepare_joining,
+    upcoming_key_path,
 )
 from buildnet.mesh.state import StateDirectory
 from buildnet.mesh.view import MeshView
@@ -436,7 +437,7 @@ class MeshService(Administration):
         async with self._alone():
             cluster = self.cluster
             new = NodeKey.generate()
-            upcoming = path.with_name(f"{path.stem}-next{path.suffix}")
+            upcoming = upcoming_key_path(path)
             save(upcoming, new)
             try:
                 await cluster.change(rotate(cluster.local.members.cluster_id, self.key, new))

@@ -18,6 +18,7 @@ from buildnet.ledger.history import History
 from buildnet.mesh.allocator import keep_large_buffers
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.member_list import Role
+from buildnet.mesh.opening import settle_rotation
 from buildnet.mesh.service import MeshService, MeshSettings
 from buildnet.node.api.app import create_application
 from buildnet.node.api.gate import Origin
@@ -149,6 +150,7 @@ async def running_node(
     options: StartOptions, home: Home, config: NodeConfig
 ) -> AsyncIterator[tuple[NodeService, Runtime]]:
     """Start a node on a locked home and stop it at the end of the context."""
+    await settle_rotation(home.key, home.directory)
     keys = OwnKeys(home.key, home.former_keys)
     name = options.name or config.node_name or socket.gethostname()
     become_child_subreaper()

@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from buildnet.mesh.administration import NotAdminError
+from buildnet.mesh.cluster import Cluster
 from buildnet.mesh.dialing import UnreachableError
 from buildnet.mesh.errors import BuildNetError, NotFoundError, UsageError
 from buildnet.mesh.events import Status
-from buildnet.mesh.identity import load_or_create
+from buildnet.mesh.identity import NodeKey, load_or_create, save
 from buildnet.mesh.invitation import TokenError
 from buildnet.mesh.joining import JoinError
 from buildnet.mesh.member_list import Rights, Role
+from buildnet.mesh.opening import settle_rotation, upcoming_key_path
 from buildnet.mesh.service import Joined, MembershipError, MeshService
 from buildnet.mesh.testing_connections import Node, listening_node
 
@@ -422,6 +424,47 @@ def test_a_rotated_key_goes_on(tmp_path: Path) -> None:
             assert b.service.key == new.public_key != old
             await all_see_all([a, b])
             assert old[:8].hex() in a.service.view().former
+
+    run(work())
+
+
+def test_a_rotation_that_a_crash_broke_off_is_finished_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crash(*_: object) -> None:
+        raise OSError("the power went")
+
+    async def work() -> None:
+        path = tmp_path / "b" / "node.key"
+        async with cluster_at(tmp_path, "a", "b") as [a, b]:
+            old, port = load_or_create(path), int(a.address.rpartition(":")[2])
+            with monkeypatch.context() as context:
+                context.setattr(Cluster, "write_identity", crash)
+                with pytest.raises(BuildNetError):
+                    await b.service.rotate_key(path)
+            assert load_or_create(path) == old
+        await settle_rotation(path, path.parent)
+        new = load_or_create(path)
+        assert new != old
+        await settle_rotation(path, path.parent)  # once more changes nothing
+        assert load_or_create(path) == new
+        async with node_at(tmp_path, "a", port) as a, node_at(tmp_path, "b") as b:
+            assert b.service.key == new.public_key
+            await all_see_all([a, b])
+
+    run(work())
+
+
+def test_a_rotation_that_was_never_confirmed_changes_nothing_at_the_next_start(
+    tmp_path: Path,
+) -> None:
+    async def work() -> None:
+        path = tmp_path / "a" / "node.key"
+        async with node_at(tmp_path, "a"):
+            old = load_or_create(path)
+        save(upcoming_key_path(path), NodeKey.generate())
+        await settle_rotation(path, path.parent)
+        assert load_or_create(path) == old
 
     run(work())
 
