@@ -98,11 +98,11 @@ def fail(settings: Settings, error: BuildNetError) -> int:
         print(json.dumps({"error": error.as_dict()}, indent=2, ensure_ascii=False))
         return error.exit_code
     style = Style(settings, sys.stderr)
-    print(f"{style('red', f'error[{error.code}]:')} {error.message}", file=sys.stderr)
+    print(f"{style('red', f'error[{error.code}]:')} {printable(error.message)}", file=sys.stderr)
     if error.cause:
-        print(f"{style('dim', 'cause:')} {error.cause}", file=sys.stderr)
+        print(f"{style('dim', 'cause:')} {printable(error.cause)}", file=sys.stderr)
     if error.hint:
-        print(f"{style('cyan', 'hint:')} {error.hint}", file=sys.stderr)
+        print(f"{style('cyan', 'hint:')} {printable(error.hint)}", file=sys.stderr)
     return error.exit_code
 
 

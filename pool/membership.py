@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 LOAD_AT_LEAST_EVERY_S = 30.0
 """A node tells its load anew after this long, even if nothing changed."""
 _STALE_AFTER_S = 3 * LOAD_AT_LEAST_EVERY_S
+_TURNED_AWAY_S = 120.0
 
 Told = TypeVar("Told", bound=Advertisement)
 
@@ -177,6 +178,11 @@ def _problems(view: MeshView, ages: Mapping[bytes, float | None]) -> Iterator[st
             f"this node is no member of {view.cluster_name} any more "
             "(buildnet node leave makes it a cluster of its own)"
         )
+    elif _seems_removed(view):
+        yield (
+            "the other nodes answer that this one is no member: it was removed or revoked "
+            "(buildnet node leave --force makes it a cluster of its own)"
+        )
     if len(view.members) > 1:
         if office is None:
             yield "no coordinator is known"
@@ -196,6 +202,17 @@ def _problems(view: MeshView, ages: Mapping[bytes, float | None]) -> Iterator[st
     stale = [one for one in view.members if (ages.get(one.key) or 0.0) > _STALE_AFTER_S]
     for member in stale:
         yield f"{member.name} has told nothing new for {ages[member.key]:.0f} s"
+
+
+def _seems_removed(view: MeshView) -> bool:
+    """Tell whether a node that was not told of its end is turned away wherever it knocks."""
+    others = [member for member in view.members if member.key != view.me]
+    return not any(member.linked for member in others) and any(
+        counter.reason == "link not made"
+        and counter.last_detail.endswith(": no member")
+        and view.at - counter.last_at < _TURNED_AWAY_S
+        for counter in view.counters
+    )
 
 
 def connections(view: MeshView, words: Mapping[bytes, Words]) -> list[Connection]:

@@ -94,6 +94,14 @@ def test_defaults(tmp_path: Path) -> None:
     assert (config.log.level, config.log.format) == ("info", "auto")
 
 
+def test_how_a_node_takes_part_in_a_cluster() -> None:
+    config = parse_config(
+        "node_role: observer\nnetwork: {discovery: false, proxies: true}\n", "node.yaml"
+    )
+    assert config.node_role == "observer"
+    assert (config.network.discovery, config.network.proxies) == (False, True)
+
+
 def test_durations_and_sizes() -> None:
     config = parse_config("workers: {max: 4, timeout: 1h30m, output_limit: 10 MB}", "x")
     assert (config.workers.timeout, config.workers.output_limit) == (5400.0, 10 * 1024**2)

@@ -168,6 +168,20 @@ def test_a_node_that_was_removed_says_so() -> None:
     assert problem.startswith("this node is no member of home any more")
 
 
+def test_a_node_that_is_turned_away_everywhere_says_so() -> None:
+    refusal = CounterView("link not made", 3, None, "http://bert:80: no member", NOON_S - 5)
+    cut_off = lost(three(counters=(refusal,)), BERT, CARL)
+    problem = completeness(cut_off, all_states()).problem
+    assert problem is not None
+    assert "answer that this one is no member" in problem
+    linked = three(counters=(refusal,))
+    assert completeness(linked, all_states()).problem is None
+    refused = replace(refusal, last_detail="http://bert:80: Connection refused")
+    assert "no member" not in str(
+        completeness(replace(cut_off, counters=(refused,)), all_states()).problem
+    )
+
+
 def test_a_cluster_of_one_is_complete() -> None:
     alone = mesh_view(member_view(ANNA, "anna"), me=ANNA, office=None)
     assert completeness(alone, all_states()).problem is None
