@@ -135,14 +135,13 @@ async def _join(options: StartOptions, service: NodeService) -> None:
     if len(service.mesh.view().members) > 1:
         _log.info("this node is a member of %s already", service.cluster["name"])
         return
-    joined = await service.join(
+    await service.join(
         options.join,
         options.token,
         lambda code: _log.warning(
             "waiting for an admin of the cluster: buildnet node approve there; the code is %s", code
         ),
     )
-    _log.info("joined %s: %d members", joined.cluster_name, joined.members)
 
 
 @asynccontextmanager

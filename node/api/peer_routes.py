@@ -8,14 +8,14 @@ from __future__ import annotations
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
+from buildnet.mesh.bulk import MAX_FRAME_BYTES
 from buildnet.mesh.connection import ConnectionClosed
+from buildnet.mesh.frames import MAX_CONTROL_FRAME_BYTES
 from buildnet.node.listen import Address
 from buildnet.node.service import NodeService
 
-# A frame's overhead: the cipher's tag and a little to spare.
-_OVERHEAD_BYTES = 1024
-MESH_MAX_BYTES = 64 * 1024 + _OVERHEAD_BYTES
-BULK_MAX_BYTES = 256 * 1024 + _OVERHEAD_BYTES
+MESH_MAX_BYTES = MAX_CONTROL_FRAME_BYTES
+BULK_MAX_BYTES = MAX_FRAME_BYTES
 
 _WRONG_TYPE = 1003
 _TOO_BIG = 1009
