@@ -291,7 +291,9 @@ class Candidacy:
         promise = PromiseFact(self.counter, local.key, local.boot)
         kept = self._voter.give(promise, self._position)
         linked = self._linked()
-        asked = tuple(voter for voter in self._log.voters if voter in linked)
+        # The voters of the final list, too: who lacks what is not final checks against those.
+        voters = sorted({*self._log.voters, *local.members.voters})
+        asked = tuple(voter for voter in voters if voter in linked)
         self._possible = {*asked, local.key}
         return [kept, *([SendAll(asked, self.request(proof=None))] if asked else [])]
 

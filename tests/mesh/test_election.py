@@ -542,6 +542,20 @@ def test_a_certificate_convinces_who_lacks_a_change_of_voters_that_is_not_final(
     assert network.settle() in "ad"
 
 
+def test_voters_that_the_newest_list_leaves_out_are_asked_for_their_promise_at_once() -> None:
+    """Found by the simulator: `a` won by `a` and `b`, but these could not check that; before `c`
+    was asked they stood themselves, for ever, without a chance."""
+    network = settled("abcd")
+    newest = list_of("abcd", "abd", version=12)
+    network.kill("a")
+    network.kill("d")
+    network.start("a")
+    log = network.nodes["a"].log
+    log.voters, log.head, log.accepted = newest.voters, newest.head, (1, 12)
+    assert network.run_until(network.agree) < 2.0
+    assert set(network.views().values()) == {"a 3 quorum"}
+
+
 def test_one_that_lost_its_term_unnoticed_learns_so_from_who_is_left_of_the_others() -> None:
     """Found by the simulator: `a` stayed in its granted term, `c` took it for too old."""
     network = settled("abcde")
