@@ -286,6 +286,12 @@ class MeshService(Administration):
             if named == topic
         }
 
+    def round_trip_s(self, one: bytes, other: bytes) -> float | None:
+        """Return the round trip between two members, measured here or estimated from their
+        coordinates, in seconds; None: nothing is known."""
+        known = self.cluster.machine.latency.estimate(one, other)
+        return None if known is None else known[0]
+
     def candidates(self) -> tuple[str, ...]:
         """Return addresses of nodes on the LAN (mDNS) that are no members."""
         if self._discovery is None:

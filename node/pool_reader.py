@@ -101,7 +101,7 @@ class PoolReader:
             cluster_name=view.cluster_name,
             coordinator=coordinator_of(view),
             nodes=list(picture.nodes.values()),
-            connections=connections(view, picture.words),
+            connections=connections(view, picture.words, self.service.mesh.round_trip_s),
             seen=picture.seen,
             now=picture.at,
         )

@@ -6,7 +6,7 @@ that :mod:`buildnet.pool.view` shows come out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import combinations
@@ -215,25 +215,26 @@ def _seems_removed(view: MeshView) -> bool:
     )
 
 
-def connections(view: MeshView, words: Mapping[bytes, Words]) -> list[Connection]:
+def connections(
+    view: MeshView, words: Mapping[bytes, Words], estimate: Callable[[bytes, bytes], float | None]
+) -> list[Connection]:
     """Return the round trips between all members of which one is known, each pair once.
 
-    What one of the two measured counts (the mean, if both did); else this node's estimate, where it
-    is one of the two.
+    What one of the two measured counts (the mean, if both did); else ``estimate`` of their keys, in
+    seconds.
     """
     found: list[Connection] = []
-    by_id = sorted(view.members, key=lambda member: member.node_id)
-    for one, two in combinations(by_id, 2):
+    there = [member for member in view.members if member.linked or is_reachable(member, view)]
+    for one, two in combinations(sorted(there, key=lambda member: member.node_id), 2):
         both = (_measured(view, words, one, two), _measured(view, words, two, one))
         measured = [value for value in both if value is not None]
-        if measured:
-            mean_ms = round(sum(measured) / len(measured), 3)
-            found.append(Connection(one.node_id, two.node_id, mean_ms))
-            continue
-        other = one if two.key == view.me else two if one.key == view.me else None
-        if other is not None and other.round_trip_s is not None:
-            estimate_ms = _milliseconds(other.round_trip_s)
-            found.append(Connection(one.node_id, two.node_id, estimate_ms, estimated=True))
+        latency_ms = (
+            round(sum(measured) / len(measured), 3)
+            if measured
+            else _milliseconds(estimate(one.key, two.key))
+        )
+        if latency_ms is not None:
+            found.append(Connection(one.node_id, two.node_id, latency_ms, estimated=not measured))
     return found
 
 

@@ -87,6 +87,9 @@ class LonelyMesh:
     def records(self, topic: str) -> dict[bytes, Any]:
         return {}
 
+    def round_trip_s(self, one: bytes, other: bytes) -> float | None:
+        return None
+
 
 def service_of(
     home: Home, scanner: ListedScanner, meter: CountingMeter | None = None

@@ -191,19 +191,25 @@ def test_connections_are_what_either_side_measured_or_an_estimate() -> None:
     view = three()
     guess = replace(view.members[2], round_trip_measured=False, round_trip_s=0.02)
     view = replace(view, members=(*view.members[:2], guess))
-    told = {
-        BERT: Words(links=Links(round_trip_ms={IDS[ANNA]: 2.5, IDS[CARL]: 7.0})),
-        CARL: Words(links=Links(round_trip_ms={})),
-    }
-    found = {
-        (one.from_node, one.to_node): (one.latency_ms, one.estimated)
-        for one in connections(view, told)
-    }
-    assert found == {
+    told = {BERT: Words(links=Links(round_trip_ms={IDS[ANNA]: 2.5})), CARL: Words()}
+    estimates = {(ANNA, CARL): 0.02, (ANNA, BERT): 9.0}
+
+    def estimate(one: bytes, other: bytes) -> float | None:
+        return estimates.get((one, other))
+
+    def found(view: MeshView) -> dict[tuple[str, str], tuple[float | None, bool]]:
+        return {
+            (one.from_node, one.to_node): (one.latency_ms, one.estimated)
+            for one in connections(view, told, estimate)
+        }
+
+    assert found(view) == {
         (IDS[ANNA], IDS[BERT]): (2.0, False),
         (IDS[ANNA], IDS[CARL]): (20.0, True),
-        (IDS[BERT], IDS[CARL]): (7.0, False),
     }
+    told[CARL] = Words(links=Links(round_trip_ms={IDS[BERT]: 7.0}))
+    assert found(view)[IDS[BERT], IDS[CARL]] == (7.0, False)
+    assert found(lost(view, CARL)).keys() == {(IDS[ANNA], IDS[BERT])}
 
 
 def test_a_node_tells_what_it_measured_itself() -> None:
