@@ -5,7 +5,6 @@ Skipped, with the reason, where namespaces are not permitted. Each node listens 
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,12 +12,10 @@ from typing import Any
 
 import pytest
 
-from testbed.background import Background
-from testbed.fault_proxy import FaultProxy, Faults
+from testbed.fault_proxy import Faults
 from testbed.namespaces import Network, why_not
-from testbed.nodes import Cluster, Node, alive, health, invite, join, refused
+from testbed.nodes import Cluster, Node, alive, health
 from testbed.offices import Office, agreement, of_quorum, successor_of
-from testbed.ports import free_ports
 
 PATIENCE_S = 40.0
 
@@ -225,78 +222,31 @@ def test_a_whole_cluster_that_restarts_finds_itself(trio: Cluster) -> None:
 
 
 def test_delay_and_loss_call_no_election_and_a_crash_is_noticed(tmp_path: Path) -> None:
-    """50 ms there and back, 5 % of segments lost: through a proxy before each node."""
+    """50 ms there and back, 5 % of segments lost."""
     faults = Faults(delay_s=0.025, jitter_s=0.005, loss=0.05)
-    ports = free_ports(3)
-    with Background() as background:
-        proxies = [FaultProxy("127.0.0.1", port, seed=port) for port in ports]
-        for proxy in proxies:
-            background.run(proxy.__aenter__())
-            background.run(proxy.set(faults))
-        nodes = [
-            Node(tmp_path / f"node{port}", f"node{port}", listen=f"127.0.0.1:{port}", bare=True)
-            for port in ports
-        ]
-        try:
-            for node, proxy in zip(nodes, proxies, strict=True):
-                node.home.directory.mkdir()
-                settings = {"network": {"advertise_address": proxy.address}}
-                node.home.config.write_text(json.dumps(settings))
-                node.start()
-            founder, *others = nodes
-            token = invite(founder, 2)
-            for node in others:
-                join(node, founder, token)
-            before, _ = agreement(nodes, of_quorum)
-            until(lambda: all(alive(node) == 3 for node in nodes))
-            before, _ = agreement(nodes, of_quorum)
-            ends = time.monotonic() + 15
-            while time.monotonic() < ends:
-                assert all(node.office() == before for node in nodes)
-                time.sleep(0.1)
-            round_trips = [
-                each["latency_ms"] for each in health(founder)["nodes"] if not each["this_node"]
-            ]
-            assert all(value is not None and value >= 49 for value in round_trips)
-            old = next(node for node in nodes if node.identity == before.coordinator)
-            old.kill()
-            agreement([node for node in nodes if node is not old], successor_of(before))
-        finally:
-            for node in nodes:
-                node.kill()
-            for proxy in proxies:
-                background.run(proxy.cut())
+    with Cluster(tmp_path, 3, faults=faults) as cluster:
+        before = cluster.settle()
+        ends = time.monotonic() + 15
+        while time.monotonic() < ends:
+            assert all(node.office() == before for node in cluster.members)
+            time.sleep(0.1)
+        old = cluster.coordinator(before)
+        round_trips = [each["latency_ms"] for each in health(old)["nodes"] if not each["this_node"]]
+        assert all(value is not None and value >= 49 for value in round_trips)
+        old.kill()
+        agreement([node for node in cluster.members if node is not old], successor_of(before))
 
 
 def test_reset_links_come_back_without_an_election(tmp_path: Path) -> None:
     """A middlebox that resets everything now and then costs links, never the office."""
-    (port,) = free_ports(1)
-    with Background() as background:
-        proxy = FaultProxy("127.0.0.1", port)
-        background.run(proxy.__aenter__())
-        founder = Node(tmp_path / "founder", "founder", listen=f"127.0.0.1:{port}", bare=True)
-        other = Node(tmp_path / "other", "other", listen="127.0.0.1:0", bare=True)
-        try:
-            for node in (founder, other):
-                node.home.directory.mkdir()
-            # Each can be reached by the other through the proxy alone.
-            for node in (founder, other):
-                address = proxy.address if node is founder else "127.0.0.1:1"
-                node.home.config.write_text(json.dumps({"network": {"advertise_address": address}}))
-                node.start()
-            join(other, founder, invite(founder))
-            before, _ = agreement([founder, other], of_quorum)
-            for _ in range(5):
-                until(lambda: reaches(founder, other) and reaches(other, founder))
-                background.run(proxy.reset())
-            until(lambda: alive(founder) == 2 and alive(other) == 2)
-            after, _ = agreement([founder, other], of_quorum)
-            assert coordinator_and_term(after) == coordinator_and_term(before)
-            assert refused(founder) is not None
-        finally:
-            for node in (founder, other):
-                node.kill()
-            background.run(proxy.cut())
+    with Cluster(tmp_path, 2, faults=Faults()) as cluster:
+        founder, other = cluster.members
+        before = cluster.settle()
+        for _ in range(5):
+            until(lambda: reaches(founder, other) and reaches(other, founder))
+            for proxy in cluster.proxies:
+                cluster.background.run(proxy.reset())
+        assert coordinator_and_term(cluster.settle()) == coordinator_and_term(before)
 
 
 def coordinator_and_term(office: Office) -> tuple[str | None, int]:

@@ -21,6 +21,8 @@ import psutil
 from buildnet.cli.testing import Answer, CommandLine
 from buildnet.node.daemon import StartOptions
 from buildnet.node.home import Home
+from testbed.background import Background
+from testbed.fault_proxy import FaultProxy, Faults
 from testbed.namespaces import Host
 from testbed.offices import Office, agreement, of_quorum
 from testbed.ports import free_ports
@@ -65,6 +67,11 @@ class Node:
         if self._process is None:
             raise NodeError(f"{self.name} does not run")
         return psutil.Process(self._process.pid)
+
+    def advertise(self, address: str) -> None:
+        """Let it tell others to dial ``address`` (``HOST:PORT``); before its first start."""
+        self.home.directory.mkdir(parents=True)
+        self.home.config.write_text(json.dumps({"network": {"advertise_address": address}}))
 
     def start(self) -> None:
         """Start it; return once it answers."""
@@ -219,15 +226,28 @@ class Cluster:
     """Nodes in one cluster while the context is open; the first one founded it.
 
     Without ``hosts`` they listen on ports of the loopback address; with them each one on port 80
-    of its host.
+    of its host. ``faults``: each node is reached by the others through a proxy that has them;
+    ``proxies`` are in the order of ``members`` and belong to the loop of ``background``.
     """
 
     def __init__(
-        self, directory: Path, size: int, *, hosts: Sequence[Host] = (), bare: bool = True
+        self,
+        directory: Path,
+        size: int,
+        *,
+        hosts: Sequence[Host] = (),
+        bare: bool = True,
+        faults: Faults | None = None,
     ) -> None:
+        self.proxies: list[FaultProxy] = []
+        self._faults = faults
+        self.background = Background()
         listens = ["0.0.0.0:80"] * size
         if not hosts:
-            listens = [f"127.0.0.1:{port}" for port in free_ports(size)]
+            ports = free_ports(size)
+            listens = [f"127.0.0.1:{port}" for port in ports]
+            if faults is not None:
+                self.proxies = [FaultProxy("127.0.0.1", port, seed=port) for port in ports]
         self.members = [
             Node(
                 directory / f"node{number}",
@@ -240,7 +260,9 @@ class Cluster:
         ]
 
     def __enter__(self) -> Cluster:
+        self.background.__enter__()
         try:
+            self._open_proxies()
             with ThreadPoolExecutor(os.cpu_count()) as threads:
                 list(threads.map(Node.start, self.members))
             founder, *others = self.members
@@ -258,6 +280,16 @@ class Cluster:
         for node in self.members:
             node.thaw()
             node.kill()
+        for proxy in self.proxies:
+            self.background.run(proxy.cut())
+        self.background.__exit__(None, None, None)
+
+    def _open_proxies(self) -> None:
+        for node, proxy in zip(self.members, self.proxies, strict=bool(self.proxies)):
+            self.background.run(proxy.restore())
+            if self._faults is not None:
+                self.background.run(proxy.set(self._faults))
+            node.advertise(proxy.address)
 
     def settle(self, patience_s: float = 60.0) -> Office:
         """Wait until all agree on a coordinator with a majority, all see each other alive, and as
