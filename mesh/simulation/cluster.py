@@ -93,7 +93,10 @@ class Cluster:
         world.cluster = self
         world.watch.listener = self._told
         for facts in disks:
-            world.add_host().disk.facts.update(facts)
+            host = world.add_host()
+            host.disk.facts.update(facts)
+            if host.index > 0:  # it joined there
+                host.seeds = (world.hosts[0].address,)
 
     # --- what people do ------------------------------------------------------------------------
 

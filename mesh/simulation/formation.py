@@ -15,6 +15,8 @@ FIRST_OBSERVED = 7
 """From so many nodes on, the last of them is an observer."""
 _MOST_S = 300.0
 _LOOK_S = 0.1
+_SPREAD_S = 2.0
+"""Time for everybody to learn, and to keep, everybody's address."""
 
 
 @cache
@@ -42,6 +44,7 @@ def formed_disks(nodes: int, real_signatures: bool = False) -> tuple[Facts, ...]
             or (None if all(host.runs for host in others) else "not all run")
         ),
     )
+    world.run(_SPREAD_S)
     for host in world.hosts:
         host.kill()
     return tuple(host.disk.facts for host in world.hosts)

@@ -39,7 +39,7 @@ class _Seen:
 class Watch:
     """Looks at each process after each of its steps; cheap, since mostly nothing changed.
 
-    - A term that was granted has one coordinator, whoever tells of it.
+    - A term that was granted has one coordinator, whoever tells of it, and that won it once.
     - A process never obeys a lower term after a higher granted one.
     - Committed member lists are beginnings of each other, and none shrinks.
     """
@@ -51,6 +51,8 @@ class Watch:
         """Is told of effects that are not the world's to perform: answers to wishes."""
         self.coordinators: dict[int, bytes] = {}
         """Of each granted term."""
+        self.winners: dict[int, tuple[bytes, int]] = {}
+        """Of each granted term, the very process that won it."""
         self.heads: dict[tuple[int, int], bytes] = {}
         """The head of the committed member list at each (epoch, version) that anybody had."""
         self._world = world
@@ -108,6 +110,10 @@ class Watch:
                 "two coordinators of one granted term",
                 f"term {office.counter}: {names}, seen at {host.name}",
             )
+        if office.coordinator == host.key:
+            winner = self.winners.setdefault(office.counter, (host.key, host.boot))
+            if winner != (host.key, host.boot):
+                self.violated("a term was won twice", f"term {office.counter}, {host.name}")
 
     def _look_at_members(self, host: Host, seen: _Seen, members: MemberList) -> None:
         place = (members.epoch, members.version)

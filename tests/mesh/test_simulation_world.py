@@ -528,8 +528,10 @@ def look(*offices: Callable[[list[Host]], tuple[int, Office]]) -> list[str]:
 def test_two_coordinators_of_a_term_are_caught() -> None:
     assert look(lambda h: (0, an_office(h[0], 1)), lambda h: (1, an_office(h[1], 2))) == []
     assert look(lambda h: (0, an_office(h[0], 1)), lambda h: (1, an_office(h[1], 1))) == [
-        "two coordinators of one granted term"
+        "two coordinators of one granted term",
+        "a term was won twice",
     ]
+    assert look(lambda h: (0, an_office(h[0], 1)), lambda h: (1, an_office(h[0], 1))) == []
 
 
 def test_obeying_a_lower_term_is_caught() -> None:
