@@ -123,7 +123,7 @@ class Administration(ABC):
         if not (0 < valid_s <= MAX_INVITATION_S and 1 <= uses <= MAX_USES):
             raise UsageError(
                 "an invitation is valid for up to 30 days and 1000 uses",
-                hint="choose less: buildnet node invite --valid 24h --uses 10",
+                hint="choose less: buildnet node invite --expires 24h --uses 10",
             )
         token = new_token(
             self.cluster.local.members.cluster_id,
