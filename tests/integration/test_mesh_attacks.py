@@ -355,6 +355,9 @@ def test_a_forged_sender(door: Door) -> None:
     refused_envelope(
         door, lambda link: link.envelope(Summary(bytes(8)), signer=other), "forged sender"
     )
+    shown = door.target("pool", "health")
+    assert shown.code == 0, shown.err
+    assert "forged sender" in shown.out
 
 
 def test_a_message_for_another_node(door: Door) -> None:
