@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from buildnet.node.service import NodeService
 
 TELL_INTERVAL_S = 1.0
-_LINKS_INTERVAL_S = 5.0
+_PEERS_INTERVAL_S = 5.0
+_LINKS_INTERVAL_S = 60.0
 
 
 class Advertiser:
@@ -50,11 +51,17 @@ class Advertiser:
         if load.differs(self._load) or now - self._load_at >= LOAD_AT_LEAST_EVERY_S:
             self._load, self._load_at = load, now
             self._service.mesh.advertise(LOAD, load.encode())
-        if now - self._links_at >= _LINKS_INTERVAL_S or self._links is None:
-            links = own_links(view)
-            if links.differs(self._links):
-                self._links, self._links_at = links, now
-                self._service.mesh.advertise(LINKS, links.encode())
+        links = own_links(view)
+        if self._is_news(links, now - self._links_at):
+            self._links, self._links_at = links, now
+            self._service.mesh.advertise(LINKS, links.encode())
+
+    def _is_news(self, links: Links, pause_s: float) -> bool:
+        if self._links is None:
+            return True
+        if links.has_other_peers(self._links):
+            return pause_s >= _PEERS_INTERVAL_S
+        return pause_s >= _LINKS_INTERVAL_S and links.differs(self._links)
 
     def profile(self) -> Profile:
         """Return what this node is now."""

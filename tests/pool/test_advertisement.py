@@ -62,6 +62,22 @@ def test_there_and_back() -> None:
     assert Links.decode(Links(round_trip_ms={"ab": 1.5}).encode()).round_trip_ms == {"ab": 1.5}
 
 
+def test_a_load_is_small() -> None:
+    """It is what idle clusters talk about most."""
+    usual = Load(
+        utilization=Utilization(
+            cpu_percent=3.4,
+            memory_percent=61.2,
+            load_average=(0.31, 0.44, 0.52),
+            disks=(VolumeUse(path="/", used_percent=71.3, available_bytes=91_234_567_890),),
+            measured_at=NOW + timedelta(microseconds=123456),
+        ),
+        loop_lag_ms=4.1,
+        age_s=2.7,
+    )
+    assert len(usual.encode()) < 150
+
+
 def test_a_long_profile_is_packed() -> None:
     long = profile(resources(capabilities=("the same",) * 4000))
     assert len(long.encode()) < 2000
@@ -81,7 +97,7 @@ def test_a_profile_that_is_too_long_loses_what_matters_least() -> None:
 
 
 def test_a_later_version_may_tell_more() -> None:
-    told = json.loads(profile().encode())
+    told = json.loads(profile().model_dump_json())
     told["mood"] = "good"
     told["resources"]["cpu"]["quantum_cores"] = 1
     assert Profile.decode(json.dumps(told).encode()) == profile()
@@ -142,7 +158,9 @@ def test_a_load_is_told_when_it_changed_noticeably(
 
 def test_round_trips_are_told_when_they_changed_noticeably() -> None:
     near = Links(round_trip_ms={"a": 0.3, "b": 40.0})
-    assert near.differs(None)
-    assert not Links(round_trip_ms={"a": 0.45, "b": 45.0}).differs(near)
-    assert Links(round_trip_ms={"a": 0.3, "b": 55.0}).differs(near)
-    assert Links(round_trip_ms={"a": 0.3}).differs(near)
+    assert not Links(round_trip_ms={"a": 2.2, "b": 59.0}).differs(near)
+    assert Links(round_trip_ms={"a": 2.4, "b": 40.0}).differs(near)
+    assert Links(round_trip_ms={"a": 0.3, "b": 61.0}).differs(near)
+    assert near.has_other_peers(None)
+    assert not near.has_other_peers(Links(round_trip_ms={"b": 1.0, "a": 9.0}))
+    assert Links(round_trip_ms={"a": 0.3}).has_other_peers(near)
