@@ -1,7 +1,7 @@
 """What a node tells the others of itself: its profile, its load, how far the others are.
 
-Three records that the node signs and gossip carries; their bytes are JSON, packed. A node of a later
-version may tell more: what this one does not know is left out.
+Three records that the node signs and gossip carries; their bytes are JSON, packed. A node of a
+later version may tell more: what this one does not know is left out.
 """
 
 from __future__ import annotations
