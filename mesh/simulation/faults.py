@@ -148,12 +148,12 @@ class Clog(Fault):
 
     def begin(self, world: World) -> bool:
         for path in _paths_of(world, self.node):
-            path.bytes_per_s = self.bytes_per_s
+            world.network.clog(path, self.bytes_per_s)
         return True
 
     def end(self, world: World) -> None:
         for path in _paths_of(world, self.node):
-            path.bytes_per_s = None
+            world.network.clog(path, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,5 +58,5 @@ def _voters(world: World) -> int:
 def _until(world: World, missing: Callable[[], str | None]) -> None:
     while (what := missing()) is not None:
         if world.timeline.now > _MOST_S or world.watch.violations:
-            raise RuntimeError(f"no cluster could be formed: {what}; {world.watch.violations}")
+            raise RuntimeError(f"no cluster could be formed: {what}; {world.watch.violations[:1]}")
         world.run(_LOOK_S)

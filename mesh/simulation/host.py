@@ -168,7 +168,7 @@ class Host:
         try:
             self.program = self.world.program(start)
         except Exception:
-            self.world.broken(self, "a core failed to start", traceback.format_exc())
+            self.world.broken(self, "a core failed to start", _where())
             return
         self.world.watch.started(self)
         self.ask(lambda program, now: program.begin(now))
@@ -238,7 +238,7 @@ class Host:
                 self.perform(effects)
         except Exception:
             kind = type(event).__name__
-            self.world.broken(self, f"a core failed at {kind}", traceback.format_exc())
+            self.world.broken(self, f"a core failed at {kind}", _where())
             return
         self._settle()
 
@@ -253,7 +253,7 @@ class Host:
             self.world.note(self, f"says no: {error.message}")
             return
         except Exception:
-            self.world.broken(self, "a core failed at a wish", traceback.format_exc())
+            self.world.broken(self, "a core failed at a wish", _where())
             return
         self._settle()
 
@@ -296,7 +296,7 @@ class Host:
             if effects:
                 self.perform(effects)
         except Exception:
-            self.world.broken(self, "a core failed at a tick", traceback.format_exc())
+            self.world.broken(self, "a core failed at a tick", _where())
             return
         self._settle()
 
@@ -373,3 +373,8 @@ class Host:
     def gave_up(self, end: End, reason: str) -> None:
         """The kernel closed this host's end of a link."""
         self.switchboard.gave_up(end, reason)
+
+
+def _where() -> str:
+    """Return the exception being handled and the end of the way to it."""
+    return "".join(traceback.format_exc(limit=-3).splitlines(keepends=True)[1:]).strip()

@@ -25,6 +25,9 @@ GIVE_UP_S = 20.0
 MAX_WAITING_BYTES = 8 << 20
 """What may wait for a peer that does not read, before its link is closed."""
 SLOW_READER = "slow reader"
+_MOST_QUEUED_S = 1.0
+"""What a clogged path holds itself; the rest waits at its sender."""
+_DRAIN_S = 0.25
 _ENVELOPE_BYTES = 150
 _SMALL_BYTES = 100
 
@@ -95,8 +98,17 @@ class Place(Protocol):
 class Path:
     """One direction between two hosts."""
 
-    __slots__ = ("_busy_until", "blocked", "bytes_per_s", "delay_s", "extra_s", "jitter_s", "loss",
-                 "stuck")  # fmt: skip
+    __slots__ = (
+        "blocked",
+        "busy_until",
+        "bytes_per_s",
+        "delay_s",
+        "draining",
+        "extra_s",
+        "jitter_s",
+        "loss",
+        "stuck",
+    )
 
     def __init__(self, delay_s: float, jitter_s: float, loss: float) -> None:
         self.delay_s = delay_s
@@ -108,9 +120,10 @@ class Path:
         """How many faults block it."""
         self.bytes_per_s: float | None = None
         """Of a clogged path."""
+        self.draining = False
         self.stuck: dict[End, None] = {}
         """The ends whose packets wait for the path to open again; in order, without values."""
-        self._busy_until = 0.0
+        self.busy_until = 0.0
 
     def arrival(self, now: float, size: int, random: random.Random) -> float:
         """Return when a packet sent now arrives."""
@@ -124,7 +137,7 @@ class Path:
                 delay += retransmit
                 retransmit = min(2 * retransmit, _MAX_RETRANSMIT_S)
         if self.bytes_per_s is not None:
-            now = self._busy_until = max(now, self._busy_until) + size / self.bytes_per_s
+            now = self.busy_until = max(now, self.busy_until) + size / self.bytes_per_s
         return now + delay
 
 
@@ -220,7 +233,7 @@ class Network:
         if end.waiting_bytes > MAX_WAITING_BYTES and not isinstance(item, Closing):
             self.timeline.after(0, end.host.gave_up, end, SLOW_READER)
             return
-        if path.blocked or end.stuck or end.other.host.dark:
+        if path.blocked or end.stuck or end.other.host.dark or self._is_full(path):
             self._hold(end, path, item, size)
             return
         timeline = self.timeline
@@ -244,6 +257,14 @@ class Network:
             for end in list(path.stuck):
                 self.timeline.at(self._next_try(end), self._retry, end)
 
+    def clog(self, path: Path, bytes_per_s: float | None) -> None:
+        """Let only so much through; None: everything again, at once what waited."""
+        path.bytes_per_s = bytes_per_s
+        if bytes_per_s is None:
+            path.busy_until = 0.0
+            for end in list(path.stuck):
+                self._retry(end)
+
     def forget(self, end: End) -> None:
         """Drop what is stuck: its process and its kernel's memory of it are gone."""
         end.stuck.clear()
@@ -262,6 +283,39 @@ class Network:
             path.stuck[end] = None
             self.timeline.after(GIVE_UP_S, self._give_up, end, end.stuck_since)
         end.stuck.append((item, size))
+        if self._is_full(path) and not path.draining:
+            path.draining = True
+            self.timeline.after(_DRAIN_S, self._drain, path)
+
+    def _is_full(self, path: Path) -> bool:
+        full_at = self.timeline.now + _MOST_QUEUED_S
+        return path.bytes_per_s is not None and path.busy_until > full_at
+
+    def _drain(self, path: Path) -> None:
+        """Let more of what waits into a clogged path; acknowledgements keep its ends alive."""
+        path.draining = False
+        if path.bytes_per_s is None or path.blocked:
+            return
+        for end in list(path.stuck):
+            if end.other.host.dark:
+                continue
+            if self._is_full(path):
+                break
+            while end.stuck and not self._is_full(path):
+                self._pass(end, path, *end.stuck.popleft())
+            end.stuck_since = self.timeline.now
+            if end.stuck:
+                self.timeline.after(GIVE_UP_S, self._give_up, end, end.stuck_since)
+            else:
+                path.stuck.pop(end, None)
+        if path.stuck:
+            path.draining = True
+            self.timeline.after(_DRAIN_S, self._drain, path)
+
+    def _pass(self, end: End, path: Path, item: Item, size: int) -> None:
+        arrival = path.arrival(self.timeline.now, size, self.random)
+        arrival = end.last_arrival = max(arrival, end.last_arrival)
+        self.timeline.at(arrival, self._arrive, end, item, size)
 
     def _give_up(self, end: End, since: float) -> None:
         if end.stuck and end.stuck_since == since:
@@ -284,9 +338,7 @@ class Network:
         held = list(end.stuck)
         self.forget(end)
         for item, size in held:
-            arrival = path.arrival(self.timeline.now, size, self.random)
-            arrival = end.last_arrival = max(arrival, end.last_arrival)
-            self.timeline.at(arrival, self._arrive, end, item, size)
+            self._pass(end, path, item, size)
 
     def _arrive(self, sender: End, item: Item, size: int) -> None:
         far = sender.other
