@@ -162,6 +162,10 @@ class Cluster:
         finally:
             await self._store.close()
 
+    async def close(self) -> None:
+        """Let go of the state, where :meth:`running` was not entered; it does so itself."""
+        await self._store.close()
+
     async def resign(self) -> None:
         """Hand the office over, if this node has it, and wait a moment for somebody to take it."""
         office = self.local.office

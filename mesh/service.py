@@ -141,6 +141,11 @@ class MeshService(Administration):
                 self._discovery = None
                 self._stop()
 
+    async def close(self) -> None:
+        """Let go of the state, whether :meth:`running` was entered or not; call it at the end. (The
+        thread of a database that stays open keeps the process from ending.)"""
+        await self.cluster.close()
+
     def _stop(self) -> None:
         """End whatever goes on; a change of clusters that has begun is completed first."""
         self._stopping = True

@@ -202,6 +202,7 @@ async def running_node(
                 proxies=config.network.proxies,
             ),
         )
+        stack.push_async_callback(mesh.close)
         refusals = Refusals()
         service = NodeService(
             home=home,

@@ -185,7 +185,14 @@ class Home:
                     hint="choose a shorter data directory with BUILDNET_HOME",
                 )
             path.parent.chmod(0o700)
-        path.unlink(missing_ok=True)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise HomeError(
+                f"{path} is in the way of the node's socket",
+                cause=str(error),
+                hint="move it away",
+            ) from error
         return path
 
     def write_runtime(self, runtime: Runtime) -> None:

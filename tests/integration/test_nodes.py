@@ -212,6 +212,15 @@ def test_damaged_files_are_named_and_left_alone(
     assert (buildnet.home / file).read_text() == content
 
 
+def test_a_start_that_fails_late_ends_the_process(buildnet: CommandLine) -> None:
+    write_files(buildnet.home, {"node.sock/mine.txt": "stays"})
+    answer = buildnet("node", "start", "--detach", "--json", "--listen", "127.0.0.1:0")
+    assert answer.code == 2
+    assert answer.data["error"]["code"] == "HOME"
+    assert "in the way" in answer.data["error"]["message"]
+    assert (buildnet.home / "node.sock/mine.txt").read_text() == "stays"
+
+
 def test_a_build_starts_the_node_that_is_missing(buildnet: CommandLine, tmp_path: Path) -> None:
     root = _workspace(tmp_path, "cp in.txt out.txt")
     answer = buildnet("build", "--json", cwd=root)
