@@ -82,11 +82,12 @@ def thaw(
 
 def figures_of(name: str, times: Times, killed: Goals, frozen: Goals) -> list[Figure]:
     """Return the figures of one cluster, against goals for the median and the worst."""
+    claims = None if frozen == NO_GOALS else 0.0
     return [
         Figure(f"{name}: killed, the others agree", tuple(times.killed), "s", *killed),
         Figure(f"{name}: frozen, the others agree", tuple(times.frozen), "s", *frozen),
         Figure(f"{name}: thawed, it steps down", tuple(times.thawed), "s"),
-        Figure(f"{name}: thawed, claims of the old term", tuple(times.claims), "", None, 0),
+        Figure(f"{name}: thawed, claims of the old term", tuple(times.claims), "", None, claims),
     ]
 
 

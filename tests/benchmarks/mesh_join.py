@@ -3,8 +3,10 @@
     uv run python tests/benchmarks/mesh_join.py [--nodes 30] [--runs 20] [--short] [--json FILE]
 
 Real processes on this machine. The last of ``--nodes`` nodes joins the others with a token, and is
-measured from the request to its own API until the last of the others was seen to list it and to
-believe it alive, and until it sees all of them alive itself; then it leaves, and joins again.
+measured from the request to its own API until the last of the others believed it alive; then it
+leaves, and joins again. Nobody is asked meanwhile: thirty nodes that make links on a few cores have
+no time for it. Afterwards each node tells for how long it has believed so, to 0.1 s; the latest
+moment that this may mean is taken.
 """
 
 from __future__ import annotations
@@ -16,35 +18,43 @@ import time
 from pathlib import Path
 
 from testbed.figures import Figure, report
-from testbed.nodes import Cluster, Node, invite, join
+from testbed.nodes import Cluster, Node, health, invite, join
 
 GOAL_P99_S = 1.0
-_LOOK_AGAIN_S = 0.004
+QUIET_S = 2.0
+ROUNDING_S = 0.05
+_LOOK_AGAIN_S = 0.05
 _PATIENCE_S = 60.0
 
 
-def measure(cluster: Cluster, runs: int) -> tuple[list[float], list[float], list[float]]:
-    """Let the last member leave and join ``runs`` times; return seconds until it was a member,
-    until all others saw it, and until it saw all others."""
+def measure(cluster: Cluster, runs: int) -> tuple[list[float], list[float]]:
+    """Let the last member leave and join ``runs`` times; return seconds until it was a member, and
+    until all others saw it."""
     *others, joiner = cluster.members
     joined: list[float] = []
     visible: list[float] = []
-    sees_all: list[float] = []
     size = len(cluster.members)
     for _ in range(runs):
         joiner.post("/api/pool/leave", {})
         for node in others:
             until_sees(node, size - 1)
         token = invite(others[0])
+        time.sleep(QUIET_S)
         started = time.perf_counter()
         join(joiner, others[0], token)
         joined.append(time.perf_counter() - started)
-        for node in others:
+        time.sleep(QUIET_S)
+        for node in cluster.members:
             until_sees(node, size)
-        visible.append(time.perf_counter() - started)
-        until_sees(joiner, size)
-        sees_all.append(time.perf_counter() - started)
-    return joined, visible, sees_all
+        visible.append(max(seen_at(node, joiner) for node in others) - started)
+    return joined, visible
+
+
+def seen_at(node: Node, other: Node) -> float:
+    """Return when ``node`` began to believe ``other`` alive, at the latest (perf_counter)."""
+    told = {each["id"]: each for each in health(node)["nodes"]}[other.identity]
+    assert told["reachable"]
+    return time.perf_counter() - float(told["status_for_s"]) + ROUNDING_S
 
 
 def until_sees(node: Node, count: int) -> None:
@@ -68,11 +78,10 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="buildnet-join-") as directory,
         Cluster(Path(directory), nodes) as cluster,
     ):
-        joined, visible, sees_all = measure(cluster, runs)
+        joined, visible = measure(cluster, runs)
     figures = [
         Figure(f"{nodes} nodes: the last one has joined", tuple(joined), "s"),
         Figure(f"{nodes} nodes: all others see it alive", tuple(visible), "s", None, GOAL_P99_S),
-        Figure(f"{nodes} nodes: it sees all others alive", tuple(sees_all), "s"),
     ]
     report("Joining", figures, arguments.json)
     return 0
