@@ -52,10 +52,12 @@ from buildnet.mesh.messages.admission import (
     JoinOffer,
     JoinProposal,
     JoinRequest,
+    Neighbours,
     RequestsBody,
     Ticket,
     ticket_statement,
 )
+from buildnet.mesh.records import Record
 from buildnet.mesh.sealed import ConversationError, SealedConnection
 from buildnet.mesh.view import RequestView
 from buildnet.mesh.wire import WireError
@@ -85,6 +87,9 @@ class Registry(Protocol):
 
     def bodies(self, topic: str) -> Mapping[bytes, bytes]:
         """Return everybody's record of a topic, by owner."""
+
+    def addresses(self) -> tuple[Record, ...]:
+        """Return members' "address" records, at most ``MAX_NEIGHBOURS``."""
 
 
 @dataclass(slots=True, eq=False)
@@ -232,6 +237,7 @@ class AdmissionDesk:
         for part in chain.parts():
             await sealed.say(part, ANSWER_S)
         if self._local.members.is_member(sealed.peer):
+            await sealed.say(Neighbours(self._registry.addresses()), ANSWER_S)
             return
         proposal = await sealed.hear(ANSWER_S)
         if not isinstance(proposal, JoinProposal) or not _is_own(proposal.change, sealed.peer):
@@ -247,6 +253,7 @@ class AdmissionDesk:
         await sealed.say(JoinDone("", ""), ANSWER_S)
         for part in self._registry.chain().parts(after=len(chain.entries)):
             await sealed.say(part, ANSWER_S)
+        await sealed.say(Neighbours(self._registry.addresses()), ANSWER_S)
         _log.info("%s (%s) joined", offer.name, node_id_of(sealed.peer))
 
     async def _objection(self, offer: JoinOffer, ticket: Ticket, joiner: bytes) -> str | None:

@@ -55,10 +55,12 @@ from buildnet.mesh.links import Links, Standing, close_quietly
 from buildnet.mesh.local import Local
 from buildnet.mesh.machine import Machine
 from buildnet.mesh.member_facts import PREFIX as LOG_PREFIX
+from buildnet.mesh.messages.admission import MAX_NEIGHBOURS
 from buildnet.mesh.messages.kinds import Message, decode_message
 from buildnet.mesh.messages.relay import BulkOffer
 from buildnet.mesh.peer import Peer
 from buildnet.mesh.persisting import Writer
+from buildnet.mesh.records import ADDRESS_TOPIC, Record
 from buildnet.mesh.relay import Relays
 from buildnet.mesh.store import MeshStateError, MeshStore
 from buildnet.mesh.wire import WireError
@@ -319,6 +321,18 @@ class Cluster:
         return {
             owner: held.record.body for (owner, named), held in records.items() if named == topic
         }
+
+    def addresses(self) -> tuple[Record, ...]:
+        """Return members' "address" records for somebody new: of those first who coordinate or
+        may soon."""
+        members = self.local.members
+        held = [
+            one.record
+            for (owner, topic), one in self.machine.gossip.records.items()
+            if topic == ADDRESS_TOPIC and members.is_member(owner)
+        ]
+        held.sort(key=lambda record: members.rank(record.owner), reverse=True)
+        return tuple(held[:MAX_NEIGHBOURS])
 
     # --- effects -------------------------------------------------------------------------------
 

@@ -29,9 +29,11 @@ from buildnet.mesh.messages.admission import (
     JoinDone,
     JoinOffer,
     JoinProposal,
+    Neighbours,
     Ticket,
     ticket_statement,
 )
+from buildnet.mesh.records import ADDRESS_TOPIC, Record, is_genuine
 from buildnet.mesh.sealed import ConversationError, SealedConnection
 
 PENDING_S = 15 * 60.0
@@ -54,6 +56,8 @@ class Admission:
 
     chain: Chain
     members: MemberList
+    addresses: tuple[Record, ...]
+    """Members' own "address" records, verified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class Applicant:
         chain, members = await self._proven(await _hear_parts(sealed), accepted)
         me = self.key.public_key
         if members.is_member(me):
-            return Admission(chain, members)
+            return Admission(chain, members, await self._neighbours(sealed, members))
         if self.token is None:
             raise JoinError("the other side let this node in, but does not show it as a member")
         change = join_change(
@@ -126,7 +130,23 @@ class Applicant:
         chain, members = await self._proven([*chain.parts(), *rest], accepted)
         if not members.is_member(me):
             raise JoinError("the other side does not show this node as a member")
-        return Admission(chain, members)
+        return Admission(chain, members, await self._neighbours(sealed, members))
+
+    async def _neighbours(
+        self, sealed: SealedConnection, members: MemberList
+    ) -> tuple[Record, ...]:
+        said = await sealed.hear(ANSWER_S)
+        if not isinstance(said, Neighbours):
+            raise ConversationError("the other side said something unexpected")
+        signatures = KeySignatures(self.key)
+        return tuple(
+            record
+            for record in said.records
+            if record.topic == ADDRESS_TOPIC
+            and record.owner != self.key.public_key
+            and members.is_member(record.owner)
+            and is_genuine(record, members.cluster_id, signatures)
+        )
 
     def _offer(self) -> JoinOffer:
         token = self.token

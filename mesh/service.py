@@ -33,6 +33,7 @@ from buildnet.mesh.opening import (
     prepare_joining,
     upcoming_key_path,
 )
+from buildnet.mesh.records import AddressFact
 from buildnet.mesh.state import StateDirectory
 from buildnet.mesh.view import MeshView
 from buildnet.mesh.viewing import view_of
@@ -398,7 +399,8 @@ class MeshService(Administration):
         old = self.cluster.local.members.cluster_id
         same = admission.members.cluster_id == old
         kept = await self.cluster.facts_beside_log() if same else ()
-        await prepare_joining(admission.chain, address, self._key, self._state, kept)
+        found = tuple(AddressFact(record) for record in admission.addresses)
+        await prepare_joining(admission.chain, address, self._key, self._state, (*kept, *found))
 
         async def plan() -> None:
             self._state.replace(old)

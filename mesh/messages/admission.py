@@ -13,10 +13,12 @@ from buildnet.mesh.entry import CommitProof, Entry
 from buildnet.mesh.genesis import Genesis, Role, Word, check_name
 from buildnet.mesh.invitation import FINGERPRINT_BYTES
 from buildnet.mesh.messages.kinds import Message, Priority, message
+from buildnet.mesh.records import Record
 from buildnet.mesh.statement import statement
 from buildnet.mesh.wire import Counter, Key, Limit, Name, Signature, Text, Wire
 
 MAX_PART_BYTES = 48 * 1024
+MAX_NEIGHBOURS = 64
 MAX_REQUESTS = 32
 MAX_REJECTED = 64
 REQUEST_ID_BYTES = 6
@@ -94,6 +96,20 @@ class JoinDone(Message):
 
     code: Annotated[str, Limit(0, 64)]
     detail: Text
+
+
+@message(
+    53,
+    priority=Priority.OTHER,
+    sender="the member that was asked",
+    receiver="the node that was let in",
+    effect="keeps the addresses: it finds the others although the sender may be gone",
+)
+@dataclass(frozen=True, slots=True)
+class Neighbours(Message):
+    """The last word of an admission: "address" records of members, each signed by its owner."""
+
+    records: Annotated[tuple[Record, ...], Limit(0, MAX_NEIGHBOURS)]
 
 
 @dataclass(frozen=True, slots=True)

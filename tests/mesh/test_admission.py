@@ -84,6 +84,9 @@ class Office:
         self.records[self.local.key] = body
         self.happened.set()
 
+    def addresses(self) -> tuple[Record, ...]:
+        return ()
+
     def bodies(self, topic: str) -> Mapping[bytes, bytes]:
         return self.records
 

@@ -11,12 +11,12 @@ import pytest
 
 from buildnet.mesh.administration import NotAdminError
 from buildnet.mesh.cluster import Cluster
-from buildnet.mesh.dialing import UnreachableError
+from buildnet.mesh.dialing import UnreachableError, dial
 from buildnet.mesh.errors import BuildNetError, NotFoundError, UsageError
 from buildnet.mesh.events import Status
 from buildnet.mesh.identity import NodeKey, load_or_create, save
-from buildnet.mesh.invitation import TokenError
-from buildnet.mesh.joining import JoinError
+from buildnet.mesh.invitation import Token, TokenError
+from buildnet.mesh.joining import Applicant, JoinError
 from buildnet.mesh.member_list import Rights, Role
 from buildnet.mesh.opening import settle_rotation, upcoming_key_path
 from buildnet.mesh.service import Joined, MembershipError, MeshService
@@ -410,6 +410,27 @@ def test_a_revoked_member_is_cut_off(tmp_path: Path) -> None:
             error = await refused_join(c, a.address, None)
             assert isinstance(error, JoinError)
             assert "revoked" in error.message
+
+    run(work())
+
+
+def test_who_joins_learns_where_everybody_is(tmp_path: Path) -> None:
+    """So the one it asked may be gone the next moment."""
+
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b") as [a, b]:
+            invitation = await a.service.invite()
+            applicant = Applicant(
+                NodeKey.generate(),
+                1,
+                "c",
+                Role.WORKER,
+                b.service.cluster.local.clock.now,
+                Token.parse(invitation.token),
+            )
+            admission = await applicant.join(await dial(b.address))
+            owners = {record.owner for record in admission.addresses}
+            assert owners == {a.service.key, b.service.key}
 
     run(work())
 
