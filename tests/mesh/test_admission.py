@@ -30,6 +30,7 @@ from buildnet.mesh.joining import REJECTED, TOO_MANY_REQUESTS, Admission, Applic
 from buildnet.mesh.local import Local
 from buildnet.mesh.member_list import Invitation, Member, MemberList, Rights, Role
 from buildnet.mesh.messages.admission import MAX_REQUESTS, JoinOffer, RequestsBody
+from buildnet.mesh.records import Record
 from buildnet.mesh.testing import ManualClock, key_number
 from buildnet.mesh.testing_connections import pair
 
