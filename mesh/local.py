@@ -10,7 +10,7 @@ from buildnet.mesh.events import LinkState, Office, Status, Tokens
 
 if TYPE_CHECKING:
     from buildnet.mesh.clock import HybridClock
-    from buildnet.mesh.member_list import MemberList
+    from buildnet.mesh.members.member_list import MemberList
 
 
 class Signatures(Protocol):

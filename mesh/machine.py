@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from buildnet.mesh.changes import Change
-from buildnet.mesh.election import Election
+from buildnet.mesh.election.core import Election
 from buildnet.mesh.events import (
     Core,
     Effect,
@@ -24,13 +23,14 @@ from buildnet.mesh.events import (
     Stalled,
     StatusChanged,
 )
-from buildnet.mesh.gossip import Gossip
-from buildnet.mesh.latency import Latency
+from buildnet.mesh.gossip.core import Gossip
+from buildnet.mesh.gossip.records import ADDRESS_TOPIC, Addresses
 from buildnet.mesh.local import Local
-from buildnet.mesh.member_log import MemberLog
-from buildnet.mesh.membership import Membership
-from buildnet.mesh.records import ADDRESS_TOPIC, Addresses
-from buildnet.mesh.topology import Topology
+from buildnet.mesh.members.changes import Change
+from buildnet.mesh.members.log import MemberLog
+from buildnet.mesh.membership.core import Membership
+from buildnet.mesh.topology.core import Topology
+from buildnet.mesh.topology.latency import Latency
 
 
 class Machine:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
-from buildnet.mesh.bulk import BlobSink
-from buildnet.mesh.bulk_fetch import BulkFetcher
-from buildnet.mesh.bulk_serving import serve
-from buildnet.mesh.connection import Connection
+from buildnet.mesh.bulk.fetch import BulkFetcher
+from buildnet.mesh.bulk.protocol import BlobSink
+from buildnet.mesh.bulk.serving import serve
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.events import Note
-from buildnet.mesh.frames import FrameCipher
-from buildnet.mesh.service import MeshService
+from buildnet.mesh.link.connection import Connection
+from buildnet.mesh.link.frames import FrameCipher
+from buildnet.mesh.service.service import MeshService
 from buildnet.node.store import Store
 from buildnet.node.store.exchange import StoreSource, fetch_into
 

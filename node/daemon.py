@@ -15,11 +15,11 @@ from pathlib import Path
 
 from buildnet import __version__
 from buildnet.ledger.history import History
-from buildnet.mesh.allocator import keep_large_buffers
+from buildnet.mesh.bulk.allocator import keep_large_buffers
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.member_list import Role
-from buildnet.mesh.opening import settle_rotation
-from buildnet.mesh.service import MeshService, MeshSettings
+from buildnet.mesh.members.member_list import Role
+from buildnet.mesh.service.opening import settle_rotation
+from buildnet.mesh.service.service import MeshService, MeshSettings
 from buildnet.node.api.app import create_application
 from buildnet.node.api.gate import Origin
 from buildnet.node.blob_exchange import BlobExchange

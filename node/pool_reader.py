@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from buildnet.mesh.view import MeshView
+from buildnet.mesh.service.view import MeshView
 from buildnet.pool.advertisement import TOPICS
 from buildnet.pool.health import health
 from buildnet.pool.membership import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from buildnet.mesh.events import Note
-from buildnet.mesh.health import Counters
-from buildnet.mesh.view import CounterView
+from buildnet.mesh.service.health import Counters
+from buildnet.mesh.service.view import CounterView
 
 
 class Refusals:

@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 from buildnet import __version__
 from buildnet.ledger.history import History
-from buildnet.mesh.dialing import UnreachableError
 from buildnet.mesh.errors import BuildNetError, UsageError
 from buildnet.mesh.identity import NodeKey
-from buildnet.mesh.invitation import Token
-from buildnet.mesh.service import Joined, MeshService
-from buildnet.mesh.view import MemberView
+from buildnet.mesh.link.dialing import UnreachableError
+from buildnet.mesh.members.invitation import Token
+from buildnet.mesh.service.service import Joined, MeshService
+from buildnet.mesh.service.view import MemberView
 from buildnet.node.advertiser import Advertiser
 from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.builder import Builder

@@ -11,7 +11,7 @@ from buildnet.pool.membership import Words
 from buildnet.pool.view import Completeness, Coordinator, Json, NodeState
 
 if TYPE_CHECKING:
-    from buildnet.mesh.view import CounterView, LinkView, MemberView, MeshView
+    from buildnet.mesh.service.view import CounterView, LinkView, MemberView, MeshView
 
 LAG_MAX_S = 0.25
 """An event loop that is later than this (99th percentile) is a reason for concern: heartbeats of

@@ -33,8 +33,8 @@ from buildnet.pool.view import (
 )
 
 if TYPE_CHECKING:
-    from buildnet.mesh.service import HeldRecord
-    from buildnet.mesh.view import MemberView, MeshView
+    from buildnet.mesh.service.service import HeldRecord
+    from buildnet.mesh.service.view import MemberView, MeshView
 
 LOAD_AT_LEAST_EVERY_S = 30.0
 """A node tells its load anew after this long, even if nothing changed."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from buildnet.mesh.events import Status
 from buildnet.mesh.identity import node_id_of
-from buildnet.mesh.view import LinkView, MemberView, MeshView, OfficeView
+from buildnet.mesh.service.view import LinkView, MemberView, MeshView, OfficeView
 
 NOON_S = 1_795_262_400.0
 """2026-11-21 12:00:00 UTC, in unix seconds."""

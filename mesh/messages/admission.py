@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from buildnet.mesh.changes import Change
-from buildnet.mesh.entry import CommitProof, Entry
-from buildnet.mesh.genesis import Genesis, Role, Word, check_name
-from buildnet.mesh.invitation import FINGERPRINT_BYTES
+from buildnet.mesh.gossip.records import Record
+from buildnet.mesh.members.changes import Change
+from buildnet.mesh.members.entry import CommitProof, Entry
+from buildnet.mesh.members.genesis import Genesis, Role, Word, check_name
+from buildnet.mesh.members.invitation import FINGERPRINT_BYTES
+from buildnet.mesh.members.statement import statement
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.records import Record
-from buildnet.mesh.statement import statement
 from buildnet.mesh.wire import Counter, Key, Limit, Name, Signature, Text, Wire
 
 MAX_PART_BYTES = 48 * 1024

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Annotated
 
+from buildnet.mesh.election.promise import Certificate, Position
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.promise import Certificate, Position
 from buildnet.mesh.wire import Counter, Key, Limit, ShortHash, Signature
 
 _Level = Annotated[int, Limit(0, 255)]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from buildnet.mesh.gossip.records import Record, Topic
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.records import Record, Topic
 from buildnet.mesh.wire import Counter, Key, Limit, ShortHash, Wire
 
 MAX_TOPICS = 12
@@ -28,7 +28,7 @@ class Mark(Wire):
 
     @property
     def age_order(self) -> tuple[int, int, bytes]:
-        """Comparable with :attr:`~buildnet.mesh.records.Record.age_order`."""
+        """Comparable with :attr:`~buildnet.mesh.gossip.records.Record.age_order`."""
         return (self.boot, self.version, self.signature)
 
 

@@ -1,4 +1,4 @@
-"""What the two sides of a handshake say; :mod:`buildnet.mesh.handshake` has the order and meaning.
+"""What the two sides of a handshake say; ``link/handshake.py`` has the order and meaning.
 
 These come before any envelope, so they have no number of a kind.
 """

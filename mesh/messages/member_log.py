@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from buildnet.mesh.changes import Change
-from buildnet.mesh.entry import CommitProof, Entry
+from buildnet.mesh.members.changes import Change
+from buildnet.mesh.members.entry import CommitProof, Entry
 from buildnet.mesh.messages.kinds import Message, Priority, message
 from buildnet.mesh.wire import Counter, Hash, Key, Limit, ShortHash, Signature, Text, Wire
 

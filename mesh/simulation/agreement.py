@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from buildnet.mesh.events import Status
+from buildnet.mesh.gossip.records import POSITION_TOPIC
 from buildnet.mesh.machine import Machine
-from buildnet.mesh.records import POSITION_TOPIC
 
 if TYPE_CHECKING:
     from buildnet.mesh.simulation.host import Host, Program

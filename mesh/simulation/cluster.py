@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from buildnet.mesh.changes import (
+from buildnet.mesh.clock import HybridClock
+from buildnet.mesh.events import ChangeDone, Effect, Fact
+from buildnet.mesh.identity import KeySignatures, NodeKey
+from buildnet.mesh.local import Local, Signatures
+from buildnet.mesh.machine import Machine
+from buildnet.mesh.members.changes import (
     MAX_USES,
     Admit,
     Change,
@@ -19,18 +24,13 @@ from buildnet.mesh.changes import (
     join_statement,
     sign_change,
 )
-from buildnet.mesh.clock import HybridClock
-from buildnet.mesh.events import ChangeDone, Effect, Fact
-from buildnet.mesh.genesis import Rights, Role
-from buildnet.mesh.identity import KeySignatures, NodeKey
-from buildnet.mesh.local import Local, Signatures
-from buildnet.mesh.machine import Machine
-from buildnet.mesh.member_facts import EntryFact, GenesisFact, LogFact, facts_of
-from buildnet.mesh.member_list import MemberList
+from buildnet.mesh.members.facts import EntryFact, GenesisFact, LogFact, facts_of
+from buildnet.mesh.members.genesis import Rights, Role
+from buildnet.mesh.members.member_list import MemberList
+from buildnet.mesh.members.statement import Signer
 from buildnet.mesh.simulation.agreement import members_running
 from buildnet.mesh.simulation.host import Host, Program, Start
 from buildnet.mesh.simulation.world import ProgramFactory, World
-from buildnet.mesh.statement import Signer
 from buildnet.mesh.testing import MIDNIGHT_MS, CheapSignatures, key_number
 
 ADMINS = 3

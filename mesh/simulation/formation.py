@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from buildnet.mesh.genesis import Rights, Role
+from buildnet.mesh.members.genesis import Rights, Role
+from buildnet.mesh.members.voters import wanted_voters
 from buildnet.mesh.simulation.agreement import disagreement
 from buildnet.mesh.simulation.cluster import ADMINS, Cluster, Facts, start_machine
 from buildnet.mesh.simulation.world import World
-from buildnet.mesh.voters import wanted_voters
 
 FIRST_OBSERVED = 7
 """From so many nodes on, the last of them is an observer."""

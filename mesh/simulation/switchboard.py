@@ -1,6 +1,6 @@
 """A host's ends of links: dialling, handshakes, relays, and which of two links stays.
 
-It mirrors the daemon's :mod:`buildnet.mesh.links` and :mod:`buildnet.mesh.dialing`.
+It mirrors the daemon's :mod:`buildnet.mesh.link.links` and :mod:`buildnet.mesh.link.dialing`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from buildnet.mesh.events import Effect, Note, Office
-from buildnet.mesh.member_list import MemberList
+from buildnet.mesh.members.member_list import MemberList
 
 if TYPE_CHECKING:
     from buildnet.mesh.simulation.host import Host, Program

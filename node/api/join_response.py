@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.service import Joined
+from buildnet.mesh.service.service import Joined
 from buildnet.node.service import NodeService
 
 

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.identity import node_id_of
-from buildnet.mesh.member_list import Rights, Role
-from buildnet.mesh.view import MemberView, MeshView, RequestView
+from buildnet.mesh.members.member_list import Rights, Role
+from buildnet.mesh.service.view import MemberView, MeshView, RequestView
 from buildnet.node.api.join_response import JoinResponse, joined_view
 from buildnet.node.service import NodeService
 

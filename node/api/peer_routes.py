@@ -8,9 +8,9 @@ from __future__ import annotations
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from buildnet.mesh.bulk import MAX_FRAME_BYTES
-from buildnet.mesh.connection import ConnectionClosed
-from buildnet.mesh.frames import MAX_CONTROL_FRAME_BYTES
+from buildnet.mesh.bulk.protocol import MAX_FRAME_BYTES
+from buildnet.mesh.link.connection import ConnectionClosed
+from buildnet.mesh.link.frames import MAX_CONTROL_FRAME_BYTES
 from buildnet.node.listen import Address
 from buildnet.node.service import NodeService
 

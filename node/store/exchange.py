@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from buildnet.mesh.bulk import BlobReader, BlobSink
-from buildnet.mesh.bulk_files import FileReader, FileSink
+from buildnet.mesh.bulk.files import FileReader, FileSink
+from buildnet.mesh.bulk.protocol import BlobReader, BlobSink
 from buildnet.mesh.digest import Digest
 from buildnet.node.store.errors import (
     DamagedBlobError,

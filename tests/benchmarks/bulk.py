@@ -32,18 +32,18 @@ from fastapi import FastAPI, WebSocket
 from rich.console import Console
 from rich.table import Table
 
-from buildnet.mesh.allocator import keep_large_buffers
-from buildnet.mesh.bulk import BlobReader
-from buildnet.mesh.bulk_fetch import BulkFetcher
-from buildnet.mesh.bulk_files import FileReader, FileSink
-from buildnet.mesh.bulk_serving import serve
-from buildnet.mesh.connection import Connection, ConnectionClosed
-from buildnet.mesh.dialing import dial
+from buildnet.mesh.bulk.allocator import keep_large_buffers
+from buildnet.mesh.bulk.fetch import BulkFetcher
+from buildnet.mesh.bulk.files import FileReader, FileSink
+from buildnet.mesh.bulk.protocol import BlobReader
+from buildnet.mesh.bulk.serving import serve
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.frames import FrameCipher
 from buildnet.mesh.identity import NodeKey
-from buildnet.mesh.service import MeshService, MeshSettings
+from buildnet.mesh.link.connection import Connection, ConnectionClosed
+from buildnet.mesh.link.dialing import dial
+from buildnet.mesh.link.frames import FrameCipher
+from buildnet.mesh.service.service import MeshService, MeshSettings
 from buildnet.node.api.peer_routes import BULK_MAX_BYTES, MESH_MAX_BYTES, WebSocketConnection
 
 MIB = 1 << 20

@@ -22,11 +22,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed as WebSocketClosed
 from websockets.exceptions import InvalidHandshake
 
-from buildnet.mesh.connection import ConnectionClosed
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.handshake import HandshakeError
 from buildnet.mesh.identity import NodeKey
-from buildnet.mesh.invitation import Token
+from buildnet.mesh.link.connection import ConnectionClosed
+from buildnet.mesh.link.handshake import HandshakeError
+from buildnet.mesh.members.invitation import Token
 from buildnet.mesh.messages.election import Heartbeat
 from buildnet.mesh.messages.gossip import MAX_TOPICS, Ask, Records, Summary, Wanted
 from testbed.fault_proxy import Direction, FaultProxy, Faults

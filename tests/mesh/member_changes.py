@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.mesh.member_network import CLUSTER, CheapSigner
 
-from buildnet.mesh.changes import (
+from buildnet.mesh.members.changes import (
     Admit,
     Change,
     ChangeBody,
@@ -15,8 +15,8 @@ from buildnet.mesh.changes import (
     join_statement,
     sign_change,
 )
-from buildnet.mesh.entry import Ballot, Entry, Vote, ballot_statement, sign_entry
-from buildnet.mesh.member_list import (
+from buildnet.mesh.members.entry import Ballot, Entry, Vote, ballot_statement, sign_entry
+from buildnet.mesh.members.member_list import (
     MemberList,
     Refused,
     Rights,

@@ -9,7 +9,6 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from buildnet.mesh.changes import Admit, Change, ChangeBody, sign_change
 from buildnet.mesh.clock import HybridClock
 from buildnet.mesh.events import (
     ChangeDone,
@@ -32,9 +31,10 @@ from buildnet.mesh.events import (
     Status,
 )
 from buildnet.mesh.local import Local
-from buildnet.mesh.member_facts import facts_of
-from buildnet.mesh.member_list import MemberList, Rights, Role
-from buildnet.mesh.member_log import MemberLog
+from buildnet.mesh.members.changes import Admit, Change, ChangeBody, sign_change
+from buildnet.mesh.members.facts import facts_of
+from buildnet.mesh.members.log import MemberLog
+from buildnet.mesh.members.member_list import MemberList, Rights, Role
 from buildnet.mesh.messages.kinds import Message, decode_message, kind_of
 from buildnet.mesh.testing import CheapSignatures, ManualClock, key_number
 

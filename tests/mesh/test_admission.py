@@ -9,30 +9,36 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from buildnet.mesh.admission import (
+from buildnet.mesh.clock import HybridClock
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.events import Note
+from buildnet.mesh.gossip.records import Record
+from buildnet.mesh.identity import KeySignatures, NodeKey
+from buildnet.mesh.link.connection import Connection
+from buildnet.mesh.link.handshake import Initiator, Purpose, Responder
+from buildnet.mesh.link.handshaking import hear
+from buildnet.mesh.local import Local
+from buildnet.mesh.members.chain import Chain
+from buildnet.mesh.members.changes import Change
+from buildnet.mesh.members.entry import CommitProof
+from buildnet.mesh.members.invitation import Token, new_token
+from buildnet.mesh.members.member_list import Invitation, Member, MemberList, Rights, Role
+from buildnet.mesh.messages.admission import MAX_REQUESTS, JoinOffer, RequestsBody
+from buildnet.mesh.service.admission import (
     MAX_CONVERSATIONS,
     MAX_REQUESTS_PER_HOST,
     TOPIC,
     AdmissionDesk,
 )
-from buildnet.mesh.chain import Chain
-from buildnet.mesh.changes import Change
-from buildnet.mesh.clock import HybridClock
-from buildnet.mesh.connection import Connection
-from buildnet.mesh.entry import CommitProof
-from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.events import Note
-from buildnet.mesh.handshake import Initiator, Purpose, Responder
-from buildnet.mesh.handshaking import hear
-from buildnet.mesh.identity import KeySignatures, NodeKey
-from buildnet.mesh.invitation import Token, new_token
-from buildnet.mesh.joining import REJECTED, TOO_MANY_REQUESTS, Admission, Applicant, JoinError
-from buildnet.mesh.local import Local
-from buildnet.mesh.member_list import Invitation, Member, MemberList, Rights, Role
-from buildnet.mesh.messages.admission import MAX_REQUESTS, JoinOffer, RequestsBody
-from buildnet.mesh.records import Record
+from buildnet.mesh.service.joining import (
+    REJECTED,
+    TOO_MANY_REQUESTS,
+    Admission,
+    Applicant,
+    JoinError,
+)
+from buildnet.mesh.service.testing import pair
 from buildnet.mesh.testing import ManualClock, key_number
-from buildnet.mesh.testing_connections import pair
 
 CLUSTER_KEY, ADMIN, BUILDER = (key_number(number) for number in range(3))
 

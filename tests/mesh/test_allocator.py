@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from buildnet.mesh.allocator import keep_large_buffers
+from buildnet.mesh.bulk.allocator import keep_large_buffers
 
 FAULTS = """
 import resource
-from buildnet.mesh.allocator import keep_large_buffers
+from buildnet.mesh.bulk.allocator import keep_large_buffers
 keep_large_buffers()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(200):

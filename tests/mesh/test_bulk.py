@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildnet.mesh.bulk import (
+from buildnet.mesh.bulk.protocol import (
     MAX_CREDIT_BYTES,
     MAX_FRAME_BYTES,
     MAX_WAITING,

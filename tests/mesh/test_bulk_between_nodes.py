@@ -11,21 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from buildnet.mesh import bulk_links
-from buildnet.mesh.bulk import BlobReader
-from buildnet.mesh.bulk_fetch import BlobUnavailableError, BulkFetcher
-from buildnet.mesh.bulk_files import FileReader, FileSink
-from buildnet.mesh.bulk_serving import serve
-from buildnet.mesh.connection import Connection, ConnectionClosed
-from buildnet.mesh.dialing import dial
+from buildnet.mesh.bulk import links as bulk_links
+from buildnet.mesh.bulk.fetch import BlobUnavailableError, BulkFetcher
+from buildnet.mesh.bulk.files import FileReader, FileSink
+from buildnet.mesh.bulk.protocol import BlobReader
+from buildnet.mesh.bulk.serving import serve
 from buildnet.mesh.digest import Digest
-from buildnet.mesh.frames import FrameCipher
-from buildnet.mesh.handshake import HandshakeRefusedError, Initiator, Purpose
-from buildnet.mesh.handshaking import initiate
 from buildnet.mesh.identity import NodeKey
+from buildnet.mesh.link.connection import Connection, ConnectionClosed
+from buildnet.mesh.link.dialing import dial
+from buildnet.mesh.link.frames import FrameCipher
+from buildnet.mesh.link.handshake import HandshakeRefusedError, Initiator, Purpose
+from buildnet.mesh.link.handshaking import initiate
 from buildnet.mesh.messages.bulk import BulkVisit
-from buildnet.mesh.service import MeshService
-from buildnet.mesh.testing_connections import Node, listening_node
+from buildnet.mesh.service.service import MeshService
+from buildnet.mesh.service.testing import Node, listening_node
 
 BLOB = os.urandom(1000) * 3000
 DIGEST = Digest.of(BLOB)

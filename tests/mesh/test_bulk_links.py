@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from buildnet.mesh.bulk_links import BulkUnreachableError
-from buildnet.mesh.connection import Connection, ConnectionClosed
-from buildnet.mesh.frames import FrameCipher
-from buildnet.mesh.service import MeshService
-from buildnet.mesh.testing_connections import Node, listening_node
+from buildnet.mesh.bulk.links import BulkUnreachableError
+from buildnet.mesh.link.connection import Connection, ConnectionClosed
+from buildnet.mesh.link.frames import FrameCipher
+from buildnet.mesh.service.service import MeshService
+from buildnet.mesh.service.testing import Node, listening_node
 
 
 def run(work: Coroutine[None, None, None]) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from buildnet.mesh.bulk import (
+from buildnet.mesh.bulk.fetch import WRONG_BYTES, BlobUnavailableError, BulkFetcher
+from buildnet.mesh.bulk.files import FileReader, FileSink
+from buildnet.mesh.bulk.protocol import (
     MAX_FRAME_BYTES,
     BlobReader,
     BulkError,
@@ -22,15 +24,13 @@ from buildnet.mesh.bulk import (
     chunk,
     frame_of,
 )
-from buildnet.mesh.bulk_fetch import WRONG_BYTES, BlobUnavailableError, BulkFetcher
-from buildnet.mesh.bulk_files import FileReader, FileSink
-from buildnet.mesh.bulk_serving import RateCap, StalledError, serve
-from buildnet.mesh.bulk_stream import BulkStream, open_stream
-from buildnet.mesh.connection import Connection, ConnectionClosed
+from buildnet.mesh.bulk.serving import RateCap, StalledError, serve
+from buildnet.mesh.bulk.stream import BulkStream, open_stream
 from buildnet.mesh.digest import EMPTY, Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.events import Note
-from buildnet.mesh.frames import FrameCipher, FrameError
+from buildnet.mesh.link.connection import Connection, ConnectionClosed
+from buildnet.mesh.link.frames import FrameCipher, FrameError
 from buildnet.mesh.messages.bulk import CHUNK_BYTES, BulkCredit
 
 BLOB = os.urandom(1000) * 3000  # 3 MB, 11 chunks and a bit

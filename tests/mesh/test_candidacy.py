@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 
-from buildnet.mesh.candidacy import YIELD_S, Candidacy, Grounds, Outcome, Phase
 from buildnet.mesh.clock import HybridClock
+from buildnet.mesh.election.candidacy import YIELD_S, Candidacy, Grounds, Outcome, Phase
+from buildnet.mesh.election.testing import KEYS, Log, list_of
+from buildnet.mesh.election.voter import Voter
 from buildnet.mesh.events import Effect, LinkState, Persist, SendAll, Status
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.election import (
@@ -17,8 +19,6 @@ from buildnet.mesh.messages.election import (
     Verdict,
 )
 from buildnet.mesh.testing import CheapSignatures, ManualClock
-from buildnet.mesh.testing_election import KEYS, Log, list_of
-from buildnet.mesh.voter import Voter
 
 A, B, C = KEYS["a"], KEYS["b"], KEYS["c"]
 

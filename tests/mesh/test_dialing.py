@@ -8,9 +8,9 @@ import socket
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from buildnet.mesh.connection import ConnectionClosed
-from buildnet.mesh.dialing import UnreachableError, dial, websocket_urls
 from buildnet.mesh.errors import UsageError
+from buildnet.mesh.link.connection import ConnectionClosed
+from buildnet.mesh.link.dialing import UnreachableError, dial, websocket_urls
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_answers_is_no_node() -> None:
 
 
 def test_who_accepts_and_stays_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("buildnet.mesh.dialing.CONNECT_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("buildnet.mesh.link.dialing.CONNECT_TIMEOUT_S", 0.05)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from buildnet.mesh.discovery import Discovery, urls_of
+from buildnet.mesh.link.discovery import Discovery, urls_of
 
 
 def test_urls() -> None:
@@ -45,7 +45,7 @@ def test_without_a_network_nothing_is_found(
     def fail(**options: object) -> None:
         raise OSError("no network")
 
-    monkeypatch.setattr("buildnet.mesh.discovery.AsyncZeroconf", fail)
+    monkeypatch.setattr("buildnet.mesh.link.discovery.AsyncZeroconf", fail)
 
     async def run() -> None:
         discovery = Discovery(1)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from buildnet.mesh.driver import BUG, Driver
 from buildnet.mesh.events import (
     Disconnect,
     Effect,
@@ -21,6 +20,7 @@ from buildnet.mesh.events import (
     Stalled,
 )
 from buildnet.mesh.messages.kinds import Message
+from buildnet.mesh.service.driver import BUG, Driver
 
 ALICE = b"a" * 32
 

@@ -6,7 +6,9 @@ import statistics
 
 import pytest
 
-from buildnet.mesh.election import NotInOffice
+from buildnet.mesh.election.core import NotInOffice
+from buildnet.mesh.election.promise import Certificate, SignedPromise
+from buildnet.mesh.election.testing import KEYS, NAMES, Network, list_of
 from buildnet.mesh.events import Received, Send, Status
 from buildnet.mesh.messages.election import (
     Coordinator,
@@ -16,8 +18,6 @@ from buildnet.mesh.messages.election import (
     PromoteAsk,
     Transfer,
 )
-from buildnet.mesh.promise import Certificate, SignedPromise
-from buildnet.mesh.testing_election import KEYS, NAMES, Network, list_of
 
 
 def settled(names: str = "abc", **options: object) -> Network:

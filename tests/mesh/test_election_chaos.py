@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildnet.mesh.testing_election import NAMES, Network, calm, disturb
+from buildnet.mesh.election.testing import NAMES, Network, calm, disturb
 
 
 @given(

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildnet.mesh import cbor
-from buildnet.mesh.envelope import (
+from buildnet.mesh.identity import NodeKey
+from buildnet.mesh.link.envelope import (
     ALL,
     MAX_ENVELOPE_BYTES,
     Envelope,
@@ -13,7 +14,6 @@ from buildnet.mesh.envelope import (
     open_envelope,
     seal,
 )
-from buildnet.mesh.identity import NodeKey
 
 ALICE, BOB, CAROL = (NodeKey.from_seed(bytes([number]) * 32) for number in (1, 2, 3))
 CLUSTER = b"c" * 32

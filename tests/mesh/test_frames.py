@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildnet.mesh import frames
-from buildnet.mesh.frames import OVERHEAD_BYTES, FrameCipher, FrameError
+from buildnet.mesh.link import frames
+from buildnet.mesh.link.frames import OVERHEAD_BYTES, FrameCipher, FrameError
 
 THERE, BACK = b"t" * 32, b"b" * 32
 

@@ -23,7 +23,16 @@ from buildnet.mesh.events import (
     Send,
     SendAll,
 )
-from buildnet.mesh.gossip import MAX_EARLY, ROUND_S, Gossip
+from buildnet.mesh.gossip.core import MAX_EARLY, ROUND_S, Gossip
+from buildnet.mesh.gossip.questions import AGAIN_S, MAX_OPEN, Questions
+from buildnet.mesh.gossip.records import (
+    MAX_BODY_BYTES,
+    Addresses,
+    AddressFact,
+    Record,
+    is_genuine,
+    sign_record,
+)
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.gossip import (
     MAX_OWNERS,
@@ -38,16 +47,7 @@ from buildnet.mesh.messages.gossip import (
     Summary,
     Wanted,
 )
-from buildnet.mesh.questions import AGAIN_S, MAX_OPEN, Questions
-from buildnet.mesh.records import (
-    MAX_BODY_BYTES,
-    Addresses,
-    AddressFact,
-    Record,
-    is_genuine,
-    sign_record,
-)
-from buildnet.mesh.ring import fingers, next_on_ring
+from buildnet.mesh.topology.ring import fingers, next_on_ring
 from buildnet.mesh.wire import WireError
 from testbed.core_network import CoreNetwork, keys_of, local_of, member_list
 

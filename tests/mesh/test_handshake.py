@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from nacl.bindings import crypto_scalarmult_base
 
 from buildnet.mesh import cbor
-from buildnet.mesh.frames import FrameError
-from buildnet.mesh.handshake import (
+from buildnet.mesh.identity import NodeKey
+from buildnet.mesh.link.frames import FrameError
+from buildnet.mesh.link.handshake import (
     NO_CLUSTER,
     Accepted,
     Claim,
@@ -22,7 +23,6 @@ from buildnet.mesh.handshake import (
     Purpose,
     Responder,
 )
-from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.messages.handshake import MAGIC, MAX_EXTRA_BYTES, Hello, Welcome
 
 ALICE, BOB, MALLORY = (NodeKey.from_seed(bytes([number]) * 32) for number in (1, 2, 3))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from buildnet.mesh.handshake import HandshakeError, Initiator, Purpose, Responder
-from buildnet.mesh.handshaking import (
+from buildnet.mesh.link.handshake import HandshakeError, Initiator, Purpose, Responder
+from buildnet.mesh.link.handshaking import (
     MAX_UNFINISHED,
     MAX_UNFINISHED_PER_HOST,
     HandshakeSlots,
@@ -16,8 +16,8 @@ from buildnet.mesh.handshaking import (
     host_of,
     initiate,
 )
+from buildnet.mesh.service.testing import pair
 from buildnet.mesh.testing import key_number
-from buildnet.mesh.testing_connections import pair
 
 
 @pytest.mark.parametrize(

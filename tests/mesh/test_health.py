@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from buildnet.mesh.events import Note
-from buildnet.mesh.health import LAG_INTERVAL_S, MAX_DETAIL, MAX_REASONS, Counters, LoopLag
+from buildnet.mesh.service.health import LAG_INTERVAL_S, MAX_DETAIL, MAX_REASONS, Counters, LoopLag
 
 
 def test_counts_and_remembers_who_was_last() -> None:

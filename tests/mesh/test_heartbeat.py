@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from buildnet.mesh.heartbeat import REACHED_S, Heartbeats
+from buildnet.mesh.election.heartbeat import REACHED_S, Heartbeats
 from buildnet.mesh.messages.election import HeartbeatAck
 
 ME, ONE, TWO = b"m", b"1", b"2"

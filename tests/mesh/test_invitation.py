@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.mesh.member_changes import CHECK, FOUNDER, SECOND, START, after, beginning, put
 
-from buildnet.mesh.changes import Change
 from buildnet.mesh.identity import NodeKey, is_signed_by
-from buildnet.mesh.invitation import Token, TokenError, invite, join, new_token
-from buildnet.mesh.member_list import MemberList, Refused, Rights, Role
+from buildnet.mesh.members.changes import Change
+from buildnet.mesh.members.invitation import Token, TokenError, invite, join, new_token
+from buildnet.mesh.members.member_list import MemberList, Refused, Rights, Role
 from buildnet.mesh.testing import MIDNIGHT_MS, key_number
 
 NOW = MIDNIGHT_MS // 1000

@@ -8,10 +8,14 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from buildnet.mesh import joining
-from buildnet.mesh.chain import Chain
-from buildnet.mesh.changes import Invite, sign_change
-from buildnet.mesh.entry import (
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.identity import NodeKey
+from buildnet.mesh.link.handshake import Responder
+from buildnet.mesh.link.handshaking import hear
+from buildnet.mesh.link.sealed import SealedConnection
+from buildnet.mesh.members.chain import Chain
+from buildnet.mesh.members.changes import Invite, sign_change
+from buildnet.mesh.members.entry import (
     CommitProof,
     Entry,
     Vote,
@@ -19,18 +23,14 @@ from buildnet.mesh.entry import (
     ballot_statement,
     sign_entry,
 )
-from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.handshake import Responder
-from buildnet.mesh.handshaking import hear
-from buildnet.mesh.identity import NodeKey
-from buildnet.mesh.invitation import TokenError, invite, new_token
-from buildnet.mesh.joining import Applicant, JoinError, refused
-from buildnet.mesh.member_list import MemberList, Role
+from buildnet.mesh.members.invitation import TokenError, invite, new_token
+from buildnet.mesh.members.member_list import MemberList, Role
 from buildnet.mesh.messages.admission import ChainPart, JoinDone, JoinOffer, JoinProposal
 from buildnet.mesh.messages.kinds import Message
-from buildnet.mesh.sealed import SealedConnection
+from buildnet.mesh.service import joining
+from buildnet.mesh.service.joining import Applicant, JoinError, refused
+from buildnet.mesh.service.testing import MemoryConnection, pair
 from buildnet.mesh.testing import MIDNIGHT_MS, key_number
-from buildnet.mesh.testing_connections import MemoryConnection, pair
 
 CLUSTER_KEY, MEMBER, JOINER, STRANGER = (key_number(number) for number in range(4))
 CREATED = MIDNIGHT_MS << 16

@@ -8,13 +8,13 @@ import random
 import pytest
 
 from buildnet.mesh.events import LinkDown, LinkState, Received, RecordChanged, RoundTrip
-from buildnet.mesh.gossip import Gossip
-from buildnet.mesh.latency import PUBLISH_PAUSE_S, Latency
+from buildnet.mesh.gossip.core import Gossip
+from buildnet.mesh.gossip.records import POSITION_TOPIC, sign_record
 from buildnet.mesh.local import Local
-from buildnet.mesh.membership import Membership
+from buildnet.mesh.membership.core import Membership
 from buildnet.mesh.messages.gossip import Records
-from buildnet.mesh.records import POSITION_TOPIC, sign_record
-from buildnet.mesh.vivaldi import Coordinate
+from buildnet.mesh.topology.latency import PUBLISH_PAUSE_S, Latency
+from buildnet.mesh.topology.vivaldi import Coordinate
 from testbed.core_network import CoreNetwork, keys_of, local_of, member_list
 
 KEYS = keys_of(4)

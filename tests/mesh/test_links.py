@@ -10,21 +10,21 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from buildnet.mesh import envelope
 from buildnet.mesh.clock import HybridClock
-from buildnet.mesh.connection import Connection, ConnectionClosed
-from buildnet.mesh.envelope import Envelope
 from buildnet.mesh.events import BootFact, DialFailed, Event, LinkDown, LinkUp, Note
-from buildnet.mesh.handshake import (
+from buildnet.mesh.identity import KeySignatures, NodeKey
+from buildnet.mesh.link import envelope
+from buildnet.mesh.link.connection import Connection, ConnectionClosed
+from buildnet.mesh.link.envelope import Envelope
+from buildnet.mesh.link.handshake import (
     Claim,
     HandshakeError,
     Initiator,
     Purpose,
     Responder,
 )
-from buildnet.mesh.handshaking import MAX_UNFINISHED, initiate
-from buildnet.mesh.identity import KeySignatures, NodeKey
-from buildnet.mesh.links import (
+from buildnet.mesh.link.handshaking import MAX_UNFINISHED, initiate
+from buildnet.mesh.link.links import (
     LINKED_ALREADY,
     NO_MEMBER,
     OLDER_BOOT,
@@ -35,13 +35,13 @@ from buildnet.mesh.links import (
     Links,
     Standing,
 )
+from buildnet.mesh.link.peer import FLOOD, MESSAGES_BURST, Peer
 from buildnet.mesh.local import Local
-from buildnet.mesh.member_list import Member, MemberList, Revocation, Rights, Role
+from buildnet.mesh.members.member_list import Member, MemberList, Revocation, Rights, Role
 from buildnet.mesh.messages.kinds import kind_of
 from buildnet.mesh.messages.relay import RelayClose
-from buildnet.mesh.peer import FLOOD, MESSAGES_BURST, Peer
+from buildnet.mesh.service.testing import MemoryConnection, pair
 from buildnet.mesh.testing import ManualClock, key_number
-from buildnet.mesh.testing_connections import MemoryConnection, pair
 
 KEYS = sorted((key_number(number) for number in range(1, 5)), key=lambda key: key.public_key)
 ALICE, BOB, CAROL, STRANGER = KEYS

@@ -25,7 +25,7 @@ from tests.mesh.member_changes import (
 )
 from tests.mesh.member_network import CLUSTER, CheapSigner
 
-from buildnet.mesh.changes import (
+from buildnet.mesh.members.changes import (
     Admit,
     Change,
     ChangeBody,
@@ -42,8 +42,8 @@ from buildnet.mesh.changes import (
     SetRights,
     SetVoters,
 )
-from buildnet.mesh.entry import Entry
-from buildnet.mesh.member_list import (
+from buildnet.mesh.members.entry import Entry
+from buildnet.mesh.members.member_list import (
     Refused,
     Rights,
     Role,

@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 from tests.mesh.member_network import Network
 
-from buildnet.mesh import member_chain
-from buildnet.mesh.changes import Admit, ChangeBody, Remove, SetPriority, SetVoters
-from buildnet.mesh.member_list import Rights, Role
-from buildnet.mesh.member_log import MemberLog
+from buildnet.mesh.members import member_chain
+from buildnet.mesh.members.changes import Admit, ChangeBody, Remove, SetPriority, SetVoters
+from buildnet.mesh.members.log import MemberLog
+from buildnet.mesh.members.member_list import Rights, Role
 from buildnet.mesh.testing import CheapSignatures
 
 

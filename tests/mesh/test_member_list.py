@@ -29,7 +29,8 @@ from tests.mesh.member_changes import (
 )
 from tests.mesh.member_network import CLUSTER, CheapSigner
 
-from buildnet.mesh.changes import (
+from buildnet.mesh.identity import NodeKey, is_signed_by
+from buildnet.mesh.members.changes import (
     ChangeBody,
     CloseInvitation,
     Leave,
@@ -42,8 +43,7 @@ from buildnet.mesh.changes import (
     SetVoters,
     rotate,
 )
-from buildnet.mesh.identity import NodeKey, is_signed_by
-from buildnet.mesh.member_list import (
+from buildnet.mesh.members.member_list import (
     MAX_AGE_S,
     MAX_AHEAD_S,
     Ending,

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 from tests.mesh.member_network import CLUSTER, CheapSigner, Host, Network
 
-from buildnet.mesh import member_chain
-from buildnet.mesh.changes import (
+from buildnet.mesh.events import Effect, Note, Office, OfficeChanged, Received, Send
+from buildnet.mesh.members import member_chain
+from buildnet.mesh.members.changes import (
     Admit,
     Change,
     Leave,
@@ -19,11 +20,11 @@ from buildnet.mesh.changes import (
     SetPriority,
     rotate,
 )
-from buildnet.mesh.entry import CommitProof, Vote, accepted_statement, sign_entry
-from buildnet.mesh.events import Effect, Note, Office, OfficeChanged, Received, Send
-from buildnet.mesh.member_facts import LogFact
-from buildnet.mesh.member_list import Refused, Rights, Role
-from buildnet.mesh.member_log import MemberLog
+from buildnet.mesh.members.entry import CommitProof, Vote, accepted_statement, sign_entry
+from buildnet.mesh.members.facts import LogFact
+from buildnet.mesh.members.log import MemberLog
+from buildnet.mesh.members.member_list import Refused, Rights, Role
+from buildnet.mesh.members.voters import ABSENT_S
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.messages.member_log import (
     Append,
@@ -36,7 +37,6 @@ from buildnet.mesh.messages.member_log import (
     Revocations,
 )
 from buildnet.mesh.testing import CheapSignatures, key_number
-from buildnet.mesh.voters import ABSENT_S
 
 
 def cluster(hosts: int, seed: int = 1) -> Network:

@@ -26,7 +26,7 @@ from buildnet.mesh.events import (
     StatusChanged,
 )
 from buildnet.mesh.local import Local
-from buildnet.mesh.membership import Membership
+from buildnet.mesh.membership.core import Membership
 from buildnet.mesh.messages.membership import (
     MAX_NEWS,
     MAX_PIGGYBACK,
@@ -37,7 +37,7 @@ from buildnet.mesh.messages.membership import (
     StatusNews,
     StatusUpdate,
 )
-from buildnet.mesh.ring import fingers
+from buildnet.mesh.topology.ring import fingers
 from buildnet.mesh.wire import WireError
 from testbed.core_network import CoreNetwork, keys_of, local_of, member_list
 

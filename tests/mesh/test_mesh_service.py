@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from buildnet.mesh.administration import NotAdminError
-from buildnet.mesh.cluster import Cluster
-from buildnet.mesh.dialing import UnreachableError, dial
 from buildnet.mesh.errors import BuildNetError, NotFoundError, UsageError
 from buildnet.mesh.events import Status
 from buildnet.mesh.identity import NodeKey, load_or_create, save
-from buildnet.mesh.invitation import Token, TokenError
-from buildnet.mesh.joining import Applicant, JoinError
-from buildnet.mesh.member_list import Rights, Role
-from buildnet.mesh.opening import settle_rotation, upcoming_key_path
-from buildnet.mesh.service import Joined, MembershipError, MeshService
-from buildnet.mesh.testing_connections import Node, listening_node
+from buildnet.mesh.link.dialing import UnreachableError, dial
+from buildnet.mesh.members.invitation import Token, TokenError
+from buildnet.mesh.members.member_list import Rights, Role
+from buildnet.mesh.service.administration import NotAdminError
+from buildnet.mesh.service.cluster import Cluster
+from buildnet.mesh.service.joining import Applicant, JoinError
+from buildnet.mesh.service.opening import settle_rotation, upcoming_key_path
+from buildnet.mesh.service.service import Joined, MembershipError, MeshService
+from buildnet.mesh.service.testing import Node, listening_node
 
 
 def run(work: Coroutine[None, None, None]) -> None:
@@ -521,9 +521,9 @@ def test_names_and_ids_find_members(tmp_path: Path) -> None:
 
 
 def test_before_it_runs_nothing_is_served(tmp_path: Path) -> None:
-    from buildnet.mesh.opening import MeshSettings
+    from buildnet.mesh.service.opening import MeshSettings
+    from buildnet.mesh.service.testing import pair
     from buildnet.mesh.testing import key_number
-    from buildnet.mesh.testing_connections import pair
 
     async def work() -> None:
         service = await MeshService.open(key_number(1), MeshSettings(tmp_path, "a"))
@@ -539,7 +539,7 @@ def test_before_it_runs_nothing_is_served(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", " a", "a\nb", "x" * 300])
 def test_names_that_a_node_can_not_have(tmp_path: Path, name: str) -> None:
-    from buildnet.mesh.opening import MeshSettings
+    from buildnet.mesh.service.opening import MeshSettings
 
     with pytest.raises(BuildNetError):
         MeshSettings(tmp_path, name)

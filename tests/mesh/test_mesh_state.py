@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from buildnet.mesh.state import StateDirectory
+from buildnet.mesh.service.state import StateDirectory
 
 OLD = bytes.fromhex("0123456789abcdef") + bytes(24)
 

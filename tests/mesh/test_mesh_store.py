@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from buildnet.mesh.events import BootFact, Fact, Persist
-from buildnet.mesh.store import MeshStateError, MeshStore
+from buildnet.mesh.service.store import MeshStateError, MeshStore
 from buildnet.mesh.wire import Counter
 
 

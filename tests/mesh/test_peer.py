@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from buildnet.mesh.frames import FrameCipher
-from buildnet.mesh.messages.kinds import Priority
-from buildnet.mesh.peer import (
+from buildnet.mesh.link.frames import FrameCipher
+from buildnet.mesh.link.peer import (
     ALTERED_FRAME,
     BUG,
     FLOOD,
@@ -20,8 +19,9 @@ from buildnet.mesh.peer import (
     BadPeerError,
     Peer,
 )
-from buildnet.mesh.send_queue import MAX_MESSAGES, Outgoing
-from buildnet.mesh.testing_connections import MemoryConnection, pair
+from buildnet.mesh.link.send_queue import MAX_MESSAGES, Outgoing
+from buildnet.mesh.messages.kinds import Priority
+from buildnet.mesh.service.testing import MemoryConnection, pair
 
 KEYS = (b"1" * 32, b"2" * 32)
 

@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from buildnet.mesh import persisting
 from buildnet.mesh.events import BootFact, Note, Persist
-from buildnet.mesh.persisting import NOT_WRITTEN, Writer
-from buildnet.mesh.store import MeshStateError, MeshStore
+from buildnet.mesh.service import persisting
+from buildnet.mesh.service.persisting import NOT_WRITTEN, Writer
+from buildnet.mesh.service.store import MeshStateError, MeshStore
 
 
 class Disk:

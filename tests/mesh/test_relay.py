@@ -9,13 +9,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from buildnet.mesh.connection import Connection, ConnectionClosed
 from buildnet.mesh.events import Note
-from buildnet.mesh.handshake import HandshakeError, Initiator, Purpose, Responder
-from buildnet.mesh.handshaking import hear, initiate
-from buildnet.mesh.messages.kinds import Message
-from buildnet.mesh.messages.relay import RelayClose, RelayData, RelayOpen
-from buildnet.mesh.relay import (
+from buildnet.mesh.link.connection import Connection, ConnectionClosed
+from buildnet.mesh.link.handshake import HandshakeError, Initiator, Purpose, Responder
+from buildnet.mesh.link.handshaking import hear, initiate
+from buildnet.mesh.link.relay import (
     IDLE_S,
     MAX_SESSIONS_PER_PEER,
     NOT_LINKED,
@@ -23,6 +21,8 @@ from buildnet.mesh.relay import (
     SESSION_BYTES_BURST,
     Relays,
 )
+from buildnet.mesh.messages.kinds import Message
+from buildnet.mesh.messages.relay import RelayClose, RelayData, RelayOpen
 from buildnet.mesh.testing import key_number
 
 ALICE, BOB, RELAY = (key_number(number) for number in (1, 2, 3))

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildnet.mesh.envelope import Envelope
 from buildnet.mesh.events import BootFact
-from buildnet.mesh.replay import WINDOW, ReplayError, ReplayWindow, Sequences
+from buildnet.mesh.link.envelope import Envelope
+from buildnet.mesh.link.replay import WINDOW, ReplayError, ReplayWindow, Sequences
 
 ALICE, BOB, ME = b"a" * 32, b"b" * 32, b"m" * 32
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from buildnet.mesh.link.send_queue import (
+    MAX_BYTES,
+    MAX_MESSAGES,
+    Outgoing,
+    QueueFullError,
+    SendQueue,
+)
 from buildnet.mesh.messages.kinds import Priority
-from buildnet.mesh.send_queue import MAX_BYTES, MAX_MESSAGES, Outgoing, QueueFullError, SendQueue
 
 
 def item(

@@ -11,11 +11,14 @@ from dataclasses import replace
 
 import pytest
 
-from buildnet.mesh import election_state, standing
+from buildnet.mesh.election import standing
+from buildnet.mesh.election import state as election_state
+from buildnet.mesh.election.promise import Position, PromiseFact
+from buildnet.mesh.election.tenure import Tenure
+from buildnet.mesh.election.voter import Voter
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.events import Effect, Event, Persist
 from buildnet.mesh.machine import Machine
-from buildnet.mesh.promise import Position, PromiseFact
 from buildnet.mesh.simulation import figures
 from buildnet.mesh.simulation.__main__ import main
 from buildnet.mesh.simulation.campaign import Summary, as_text, run_all
@@ -28,8 +31,6 @@ from buildnet.mesh.simulation.host import Start
 from buildnet.mesh.simulation.schedule import KINDS, chosen_kinds, draw_faults
 from buildnet.mesh.simulation.trial import Outcome, Settings, run_trial
 from buildnet.mesh.simulation.watch import Violation
-from buildnet.mesh.tenure import Tenure
-from buildnet.mesh.voter import Voter
 
 FIVE = Settings(nodes=5, faults_s=8.0)
 

@@ -27,10 +27,10 @@ from buildnet.mesh.events import (
     Send,
     Stalled,
 )
-from buildnet.mesh.genesis import Rights, Role
 from buildnet.mesh.local import Local
-from buildnet.mesh.member import Member
-from buildnet.mesh.member_list import MemberList
+from buildnet.mesh.members.genesis import Rights, Role
+from buildnet.mesh.members.member import Member
+from buildnet.mesh.members.member_list import MemberList
 from buildnet.mesh.messages.kinds import Message, Priority, message
 from buildnet.mesh.simulation.disk import Disk
 from buildnet.mesh.simulation.faults import (

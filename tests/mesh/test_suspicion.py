@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from buildnet.mesh.suspicion import Health, Suspicion, suspicion_bounds
+from buildnet.mesh.membership.suspicion import Health, Suspicion, suspicion_bounds
 
 
 def test_the_wait_shrinks_with_each_new_accuser_to_its_least() -> None:

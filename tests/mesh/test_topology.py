@@ -8,7 +8,6 @@ import random
 
 import pytest
 
-from buildnet.mesh.dial_schedule import LONGEST_BACKOFF_S, backoff_s
 from buildnet.mesh.events import (
     Dial,
     DialFailed,
@@ -26,11 +25,12 @@ from buildnet.mesh.events import (
     Status,
     StatusChanged,
 )
-from buildnet.mesh.gossip import Gossip
+from buildnet.mesh.gossip.core import Gossip
+from buildnet.mesh.gossip.records import ADDRESS_TOPIC, Addresses, AddressFact, Record, sign_record
 from buildnet.mesh.local import Local
-from buildnet.mesh.membership import Membership
-from buildnet.mesh.records import ADDRESS_TOPIC, Addresses, AddressFact, Record, sign_record
-from buildnet.mesh.topology import FULL_MESH, Topology
+from buildnet.mesh.membership.core import Membership
+from buildnet.mesh.topology.core import FULL_MESH, Topology
+from buildnet.mesh.topology.dial_schedule import LONGEST_BACKOFF_S, backoff_s
 from testbed.core_network import CoreNetwork, keys_of, local_of, member_list
 
 KEYS = sorted(keys_of(5))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildnet.mesh.vivaldi import DIMENSIONS, Coordinate, Position
+from buildnet.mesh.topology.vivaldi import DIMENSIONS, Coordinate, Position
 from buildnet.mesh.wire import WireError
 
 MICROSECONDS = st.integers(-10_000_000, 10_000_000)

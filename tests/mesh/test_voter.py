@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from buildnet.mesh.clock import HybridClock
+from buildnet.mesh.election.promise import Certificate, Position, PromiseFact, promise_statement
+from buildnet.mesh.election.testing import KEYS, Log, list_of
+from buildnet.mesh.election.voter import Situation, Voter
 from buildnet.mesh.events import Persist
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.election import PromiseAnswer, PromiseAsk, Verdict
-from buildnet.mesh.promise import Certificate, Position, PromiseFact, promise_statement
 from buildnet.mesh.testing import CheapSignatures, ManualClock
-from buildnet.mesh.testing_election import KEYS, Log, list_of
-from buildnet.mesh.voter import Situation, Voter
 
 QUIET = Situation(known=0, floor=0, holder=None, sticky=False, proof=None)
 HERE = Position(0, 10, (10).to_bytes(32, "big"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from buildnet.mesh.view import MeshView
+from buildnet.mesh.service.view import MeshView
 from buildnet.node.advertiser import Advertiser
 from buildnet.node.config import NodeConfig
 from buildnet.pool.advertisement import Links, Load, Profile

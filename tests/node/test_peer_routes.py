@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
 
-from buildnet.mesh.connection import Connection, ConnectionClosed
+from buildnet.mesh.link.connection import Connection, ConnectionClosed
 from buildnet.node.api.gate import Origin
 from buildnet.node.api.peer_routes import BULK_MAX_BYTES, MESH_MAX_BYTES, peer_routes
 from buildnet.node.log import configure_logging

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from buildnet.mesh.view import MeshView
+from buildnet.mesh.service.view import MeshView
 from buildnet.node import service as module
 from buildnet.node.api.app import create_application
 from buildnet.node.config import NodeConfig

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from buildnet.mesh.bulk import BlobSink, FetchRefusedError, WrongBytesError
+from buildnet.mesh.bulk.protocol import BlobSink, FetchRefusedError, WrongBytesError
 from buildnet.mesh.digest import EMPTY, Digest
 from buildnet.node.store import MissingBlobError, Store, StoreFullError
 from buildnet.node.store.exchange import StoreSource, fetch_into

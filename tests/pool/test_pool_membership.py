@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from buildnet.mesh.events import Status
-from buildnet.mesh.service import HeldRecord
-from buildnet.mesh.view import CounterView, MeshView, OfficeView
+from buildnet.mesh.service.service import HeldRecord
+from buildnet.mesh.service.view import CounterView, MeshView, OfficeView
 from buildnet.pool.advertisement import Links, Load, Profile
 from buildnet.pool.health import health
 from buildnet.pool.membership import (

@@ -37,9 +37,9 @@ from buildnet.mesh.events import (
     Stalled,
     StatusChanged,
 )
-from buildnet.mesh.genesis import Rights, Role
 from buildnet.mesh.local import Local
-from buildnet.mesh.member_list import Member, MemberList
+from buildnet.mesh.members.genesis import Rights, Role
+from buildnet.mesh.members.member_list import Member, MemberList
 from buildnet.mesh.messages import Message, decode_message
 from buildnet.mesh.messages.kinds import kind_of
 from buildnet.mesh.testing import CheapSignatures, ManualClock, key_number

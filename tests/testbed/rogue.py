@@ -14,20 +14,20 @@ from typing import Any, Self
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from buildnet.mesh.connection import ConnectionClosed as LinkClosed
-from buildnet.mesh.dialing import WebSocketConnection
-from buildnet.mesh.envelope import Envelope, open_envelope, seal
-from buildnet.mesh.frames import FrameCipher
-from buildnet.mesh.handshake import Initiator, Purpose
-from buildnet.mesh.handshaking import initiate
+from buildnet.mesh.gossip.records import Record
 from buildnet.mesh.identity import NodeKey, load_or_create
-from buildnet.mesh.invitation import Token
-from buildnet.mesh.joining import Applicant
-from buildnet.mesh.links import LinkOffer
-from buildnet.mesh.member_list import Role
+from buildnet.mesh.link.connection import ConnectionClosed as LinkClosed
+from buildnet.mesh.link.dialing import WebSocketConnection
+from buildnet.mesh.link.envelope import Envelope, open_envelope, seal
+from buildnet.mesh.link.frames import FrameCipher
+from buildnet.mesh.link.handshake import Initiator, Purpose
+from buildnet.mesh.link.handshaking import initiate
+from buildnet.mesh.link.links import LinkOffer
+from buildnet.mesh.members.invitation import Token
+from buildnet.mesh.members.member_list import Role
+from buildnet.mesh.members.statement import statement
 from buildnet.mesh.messages.kinds import Message, kind_of
-from buildnet.mesh.records import Record
-from buildnet.mesh.statement import statement
+from buildnet.mesh.service.joining import Applicant
 from testbed.nodes import Node
 
 

@@ -1,0 +1,1 @@
+"""Blobs from node to node."""

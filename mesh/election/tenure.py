@@ -1,0 +1,271 @@
+"""This node in office: heartbeats, the quorum, who is reached, a certificate that stays valid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from buildnet.mesh.election.candidacy import Granted, is_promise
+from buildnet.mesh.election.handover import Handover
+from buildnet.mesh.election.heartbeat import INTERVAL_S, QUORUM_S, REACHED_S, Heartbeats
+from buildnet.mesh.election.promise import (
+    AcceptedLog,
+    Certificate,
+    Mandate,
+    Position,
+)
+from buildnet.mesh.events import (
+    Effect,
+    Office,
+    OfficeChanged,
+    Raise,
+    RoundTrip,
+    Send,
+    SendAll,
+)
+from buildnet.mesh.local import Local
+from buildnet.mesh.messages.election import (
+    Coordinator,
+    Heartbeat,
+    HeartbeatAck,
+    PromiseAnswer,
+    PromiseAsk,
+)
+
+_CHECK_S = 1.0
+_SHORT_HASH_BYTES = 8
+_ROUND_TRIP_BEATS = 5  # of so many heartbeats, one is told as a measured round trip
+_CONTESTED_S = 0.5
+
+
+class Tenure:
+    """The office of this node, from the win until it steps down.
+
+    ``promises`` are those that won a granted term, empty for a provisional one; ``asked_at`` is
+    when the voters were asked for them.
+    """
+
+    def __init__(
+        self,
+        local: Local,
+        log: AcceptedLog,
+        handover: Handover,
+        counter: int,
+        promises: dict[bytes, Granted],
+        *,
+        asked_at: float,
+        now: float,
+    ) -> None:
+        self._local = local
+        self._log = log
+        self._handover = handover
+        self._promises = dict(promises)
+        self._beats = Heartbeats()
+        for voter in promises:
+            self._beats.support(voter, asked_at)
+        self._since = now
+        self._next_beat = now
+        self._next_check = now + _CHECK_S
+        self._contested_since: float | None = None
+        self._must_announce = False
+        granted = bool(promises)
+        quorum = granted and now < self._quorum_until()
+        self.office = Office(local.key, counter, granted, quorum, self._reached(now), now)
+        self.certificate = self._certify()
+
+    # --- what others need to know --------------------------------------------------------------
+
+    @property
+    def mandate(self) -> Mandate | None:
+        """Who promised the term; None for a provisional one."""
+        if not self.office.granted:
+            return None
+        accepted = {voter: granted.accepted for voter, granted in self._promises.items()}
+        return Mandate.of(self.office.counter, accepted)
+
+    @property
+    def deadline(self) -> float:
+        """When :meth:`tick` is due."""
+        due = min(self._next_beat, self._next_check)
+        return min(due, self._quorum_until()) if self.office.quorum else due
+
+    def begin(self, now: float) -> list[Effect]:
+        """Announce the office, to this node and to the others."""
+        return [Raise(OfficeChanged(self.office)), *self._announce(now)]
+
+    def name(self, counter: int, now: float) -> list[Effect]:
+        """Name a higher counter in a provisional term: a granted one of it became known."""
+        self.office = replace(self.office, counter=counter)
+        return self.begin(now)
+
+    def review(self, now: float) -> None:
+        """The members changed: look at everything soon."""
+        self._next_check = now
+
+    def announcement(self, now: float) -> Coordinator:
+        """Return what tells a node of this office."""
+        office = self.office
+        return Coordinator(
+            self._local.key,
+            office.counter,
+            office.granted,
+            office.quorum,
+            self._beats.next(now),
+            self._local.members.version,
+            office.reached,
+            self.certificate,
+        )
+
+    def contested_by(self, now: float) -> int:
+        """Return a higher counter that a voter promised and nobody won for a while; or 0."""
+        counter = self._beats.contested_by(self._log.voters, self.office.counter)
+        if not self.office.granted or not counter:
+            self._contested_since = None
+            return 0
+        if self._contested_since is None:
+            self._contested_since = now
+        return counter if now - self._contested_since >= _CONTESTED_S else 0
+
+    # --- time ----------------------------------------------------------------------------------
+
+    def check_quorum(self, now: float) -> list[Effect]:
+        """Say at once that the quorum was lost or won; first thing whenever time has passed."""
+        quorum = self.office.granted and now < self._quorum_until()
+        if quorum == self.office.quorum:
+            return []
+        self.office = replace(self.office, quorum=quorum)
+        return [Raise(OfficeChanged(self.office)), *self._beat(now)]
+
+    def tick(self, now: float) -> list[Effect]:
+        """Send what is due."""
+        effects: list[Effect] = []
+        if now >= self._next_check:
+            self._next_check = now + _CHECK_S
+            effects += self._check(now)
+        if now >= self._next_beat:
+            effects += self._beat(now)
+        return effects
+
+    def _quorum_until(self) -> float:
+        return self._beats.supported_since(self._log.voters, self._local.key) + QUORUM_S
+
+    def _beat(self, now: float) -> list[Effect]:
+        linked = self._linked()
+        self._next_beat = now + (INTERVAL_S if linked else _CHECK_S)
+        if not linked:
+            return []
+        office, members = self.office, self._local.members
+        heartbeat = Heartbeat(
+            office.counter,
+            office.granted,
+            office.quorum,
+            self._beats.next(now),
+            members.version,
+            members.head[:_SHORT_HASH_BYTES],
+            len(office.reached),
+        )
+        return [SendAll(linked, heartbeat)]
+
+    def _announce(self, now: float) -> list[Effect]:
+        self._must_announce = False
+        self._next_beat = now + INTERVAL_S
+        linked = self._linked()
+        return [SendAll(linked, self.announcement(now))] if linked else []
+
+    def _check(self, now: float) -> list[Effect]:
+        effects = self._widen()
+        reached = self._reached(now)
+        if reached != self.office.reached:
+            self.office = replace(self.office, reached=reached)
+            effects.append(Raise(OfficeChanged(self.office)))
+            self._must_announce = True
+        if self._must_announce:
+            effects += self._announce(now)
+        steady = reached if self.office.quorum else ()
+        if (successor := self._handover.observe(steady, now)) is not None:
+            effects.append(Send(successor, self._handover.sign(self.office.counter, successor)))
+        return effects
+
+    # --- events --------------------------------------------------------------------------------
+
+    def acknowledged(self, peer: bytes, ack: HeartbeatAck, now: float) -> list[Effect]:
+        """Take note of a follower's acknowledgement."""
+        seconds = self._beats.acknowledge(peer, ack, self.office.counter, now)
+        effects = self.check_quorum(now)
+        if seconds is not None and ack.beat % _ROUND_TRIP_BEATS == 0:
+            effects.append(Raise(RoundTrip(peer, seconds)))
+        return effects
+
+    def linked(self, peer: bytes, now: float) -> list[Effect]:
+        """Tell a new link's peer who coordinates."""
+        self._next_beat = min(self._next_beat, now + INTERVAL_S)
+        return [Send(peer, self.announcement(now))]
+
+    def lost(self, peer: bytes) -> None:
+        """Take note that a peer is not linked any more."""
+        self._beats.forget(peer)
+
+    def granted(self, peer: bytes, answer: PromiseAnswer) -> None:
+        """Take a promise of this very term that came late, or that :meth:`_widen` asked for."""
+        if answer.counter != self.office.counter or not self.office.granted:
+            return
+        if not is_promise(self._local, peer, answer):
+            return
+        assert answer.signature is not None
+        self._promises[peer] = Granted(answer.signature, (answer.accepted_term, answer.version))
+        proven = self._is_proven()
+        self.certificate = self._certify()
+        self._must_announce |= not proven and self._is_proven()
+
+    # --- the certificate -----------------------------------------------------------------------
+
+    def _widen(self) -> list[Effect]:
+        """Ask voters that came in later for their promise, while the certificate lacks them; and
+        voters of the final list that the newest one, not final yet, leaves out.
+
+        Who gets to know the member list later, or lacks its newest entries, can check a
+        certificate only against the voters of the list that it has.
+        """
+        if not self.office.granted or self._is_proven():
+            return []
+        linked = self._linked()
+        voters = sorted({*self._log.voters, *self._local.members.voters})
+        asked = tuple(voter for voter in voters if voter not in self._promises and voter in linked)
+        position = Position.of(self._log)
+        request = PromiseAsk(self.office.counter, self._local.boot, position, None, None)
+        return [SendAll(asked, request)] if asked else []
+
+    def _is_proven(self) -> bool:
+        return all(
+            sum(voter in self._promises for voter in voters) > len(voters) // 2
+            for voters in (self._log.voters, self._local.members.voters)
+        )
+
+    def _certify(self) -> Certificate | None:
+        if not self.office.granted:
+            return None
+        voters = {*self._log.voters, *self._local.members.voters}
+        of_voters = {
+            voter: granted.signature for voter, granted in self._promises.items() if voter in voters
+        }
+        boot = self._local.boot
+        signatures = of_voters or {
+            voter: granted.signature for voter, granted in self._promises.items()
+        }
+        return Certificate.of(self.office.counter, self._local.key, boot, signatures)
+
+    # --- who is there --------------------------------------------------------------------------
+
+    def _linked(self) -> tuple[bytes, ...]:
+        members = self._local.members
+        return tuple(peer for peer in sorted(self._local.links) if members.is_member(peer))
+
+    def _reached(self, now: float) -> tuple[bytes, ...]:
+        local = self._local
+        fresh = now - self._since < REACHED_S
+        reached = {
+            peer
+            for peer in self._linked()
+            if self._beats.heard_lately(peer, now)
+            or ((fresh or now - local.links[peer].since < REACHED_S) and local.alive(peer))
+        }
+        return tuple(sorted({*reached, local.key}))

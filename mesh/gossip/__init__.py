@@ -1,0 +1,1 @@
+"""Records that every node ends up with."""

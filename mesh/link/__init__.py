@@ -1,0 +1,1 @@
+"""One link: dialling, handshake, frames, envelopes, relays."""

@@ -1,0 +1,1 @@
+"""Who belongs to the cluster: signed changes, their fold, and how all nodes come to share it."""

@@ -1,0 +1,324 @@
+"""What a coordinator does for the member list: takes changes, looks after the voters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from buildnet.mesh.events import Effect, Note, Send, SendAll
+from buildnet.mesh.local import Local
+from buildnet.mesh.members.accepting import Accepting
+from buildnet.mesh.members.catching_up import CatchingUp
+from buildnet.mesh.members.changes import Change, SetVoters, sign_change
+from buildnet.mesh.members.entry import Entry
+from buildnet.mesh.members.facts import EntryFact
+from buildnet.mesh.members.keeping import Keeping
+from buildnet.mesh.members.member_chain import Chain
+from buildnet.mesh.members.member_list import Refused
+from buildnet.mesh.members.proposals import Proposals
+from buildnet.mesh.members.publishing import Publishing
+from buildnet.mesh.members.revocations import HeldRevocations
+from buildnet.mesh.members.sequencing import Sequencing
+from buildnet.mesh.members.voters import ABSENT_S, next_voters
+from buildnet.mesh.messages.member_log import (
+    AppendAnswer,
+    BallotAnswer,
+    ChangeRefused,
+    Entries,
+    EntriesAsk,
+)
+
+RESEND_S = (0.25, 4.0)
+"""First and longest pause before voters that did not answer are asked again."""
+UPKEEP_S = 1.0
+"""So often the coordinator looks after the voters."""
+MAX_WAITING = 1024
+"""Changes that a coordinator keeps until it can take them."""
+
+
+@dataclass(slots=True)
+class Term:
+    """What the coordinator keeps beside its :class:`Sequencing`."""
+
+    sequencing: Sequencing
+    waiting: dict[bytes, tuple[Change, bytes | None]] = field(default_factory=dict)
+    """Changes to take, by id, with who asked; in the order they came."""
+    absent: dict[bytes, float] = field(default_factory=dict)
+    resend_at: float = 0.0
+    pause: float = RESEND_S[0]
+    upkeep_at: float = 0.0
+
+
+class Coordinating:
+    """One node's terms of office, one after the other."""
+
+    def __init__(
+        self,
+        local: Local,
+        chain: Chain,
+        *,
+        keeping: Keeping,
+        accepting: Accepting,
+        catching_up: CatchingUp,
+        publishing: Publishing,
+        held: HeldRevocations,
+        proposals: Proposals,
+    ) -> None:
+        self._local = local
+        self._chain = chain
+        self._keeping = keeping
+        self._accepting = accepting
+        self._catching_up = catching_up
+        self._publishing = publishing
+        self._held = held
+        self._proposals = proposals
+        self._term: Term | None = None
+
+    @property
+    def deadline(self) -> float:
+        """When :meth:`tick` is due."""
+        term = self.active()
+        return math.inf if term is None else min(term.upkeep_at, term.resend_at)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Do what is due."""
+        term = self.active()
+        if term is None:
+            return []
+        effects: list[Effect] = []
+        if now >= term.upkeep_at:
+            term.upkeep_at = now + UPKEEP_S
+            effects += self._look_after(term, now)
+        if now >= term.resend_at:
+            effects += self._resend(term, now)
+        return effects
+
+    def hurry(self, now: float) -> None:
+        """Do at the next tick what would be done later."""
+        term = self.active()
+        if term is not None:
+            term.resend_at = term.upkeep_at = now
+
+    def stalled(self, seconds: float) -> None:
+        """Take note that nobody was watched for so long."""
+        if self._term is not None:
+            absent = self._term.absent
+            self._term.absent = {key: since + seconds for key, since in absent.items()}
+
+    def active(self) -> Term | None:
+        """Return this node's term while its ballot is the highest that it knows."""
+        term, office = self._term, self._local.office
+        if term is None or office is None or not office.granted:
+            return None
+        ballot = term.sequencing.ballot
+        if ballot != (office.counter, office.coordinator) or ballot != self._chain.promised:
+            return None
+        return None if term.sequencing.lineage != self._chain.lineage else term
+
+    def take_office(self, now: float) -> list[Effect]:
+        office, me = self._local.office, self._local.key
+        if office is None or not office.granted or office.coordinator != me:
+            return []
+        if self.active() is not None:
+            return []
+        ballot = (office.counter, me)
+        again = self._term is not None and self._term.sequencing.ballot == ballot
+        # Used once in each lineage: what another process of this node began is not gone on with.
+        if ballot <= self._chain.promised and not (again and ballot == self._chain.promised):
+            return [Note("member log: ballot used before", me)]
+        sequencing = Sequencing(self._local, self._chain, ballot, self._chain.lineage)
+        self._term = Term(sequencing, upkeep_at=now + UPKEEP_S, resend_at=now + RESEND_S[0])
+        vote = self._accepting.vote(me, sequencing.ask)
+        effects = self._keeping.keep(to=me, answer=vote.answer)
+        self._add_held(self._term)
+        return effects + self._to_voters(sequencing)
+
+    def _to_voters(self, sequencing: Sequencing) -> list[Effect]:
+        effects: list[Effect] = []
+        if unasked := sequencing.unasked():
+            effects.append(SendAll(unasked, sequencing.ask))
+        effects += [Send(voter, said) for voter, said in sequencing.appends()]
+        return effects
+
+    def _resend(self, term: Term, now: float) -> list[Effect]:
+        effects = self._to_voters(term.sequencing)
+        if newer := term.sequencing.newer():
+            effects.append(Send(newer[0], self._fetch()))
+        term.pause = min(2 * term.pause, RESEND_S[1]) if effects else RESEND_S[0]
+        term.resend_at = now + term.pause if effects else math.inf
+        return effects
+
+    def _soon(self, term: Term, now: float) -> None:
+        term.pause = RESEND_S[0]
+        term.resend_at = min(term.resend_at, now + term.pause)
+
+    def _fetch(self) -> EntriesAsk:
+        return EntriesAsk(True, self._chain.points(self._chain.newest.version))
+
+    def voted(self, sender: bytes, answer: BallotAnswer, now: float) -> list[Effect]:
+        term = self.active()
+        if term is None:
+            return []
+        if not term.sequencing.vote(sender, answer):
+            return [Note("member log: no vote", sender)]
+        return self._begin(term, now)
+
+    def _begin(self, term: Term, now: float) -> list[Effect]:
+        """Go on once the votes say which chain is the base."""
+        sequencing = term.sequencing
+        self._soon(term, now)
+        if newer := sequencing.newer():
+            return [Send(newer[0], self._fetch())]
+        if sequencing.begin():
+            me = self._local.key
+            effects = self._keeping.keep(to=me, answer=self._accepting.accepted())
+            return [*effects, *self._to_voters(sequencing)]
+        if sequencing.base is None:
+            return []
+        return [Send(voter, said) for voter, said in sequencing.appends()]
+
+    def appended(self, sender: bytes, answer: AppendAnswer, now: float) -> list[Effect]:
+        term = self.active()
+        if term is None:
+            return []
+        sequencing = term.sequencing
+        before = sequencing.reach(sender)
+        if not sequencing.appended(sender, answer):
+            return [Note("member log: no answer", sender)]
+        effects: list[Effect] = []
+        proof = sequencing.decided()
+        if proof is not None:
+            known = self._chain.committed
+            entries = self._chain.commit(proof)
+            sequencing.settle()
+            effects += self._keeping.keep()
+            effects += self._publishing.became_final(known, entries)
+        effects += self._sequence(term, now)
+        if sequencing.reach(sender) != before and sequencing.lacks(sender):
+            effects.append(Send(sender, sequencing.append_to(sender)))
+        return effects
+
+    def _sequence(self, term: Term, now: float) -> list[Effect]:
+        """Put waiting changes into the chain, as far as it goes now."""
+        sequencing = term.sequencing
+        put: list[Entry] = []
+        effects: list[Effect] = []
+        for change_id in list(term.waiting):
+            change, asker = term.waiting[change_id]
+            if change_id in self._chain.newest.recent:
+                del term.waiting[change_id]
+                continue
+            try:
+                entry = sequencing.put(change)
+            except Refused as error:
+                spare = self._spare_voter(term, now) if error.reason == "last voter" else None
+                if spare is not None:  # somebody else votes first, then the last one may go
+                    put.append(spare)
+                    break
+                del term.waiting[change_id]
+                effects += self._refuse(change, asker, error)
+                continue
+            if entry is None:
+                break
+            del term.waiting[change_id]
+            put.append(entry)
+        if put:
+            facts = tuple(EntryFact(entry) for entry in put)
+            answer = self._accepting.accepted()
+            effects += self._keeping.keep(facts, to=self._local.key, answer=answer)
+            effects += self._to_voters(sequencing)
+            self._soon(term, now)
+        return effects
+
+    def _refuse(self, change: Change, asker: bytes | None, error: Refused) -> list[Effect]:
+        if asker == self._local.key:
+            return self._proposals.failed(change.id, error)
+        if asker is None:
+            return []
+        said = ChangeRefused(change.id, error.reason, error.message, error.hint or "")
+        return [Send(asker, said)]
+
+    def asked(self, asker: bytes, change: Change, now: float) -> list[Effect]:
+        """Take a change that somebody asks for, if this node coordinates."""
+        term = self.active()
+        if term is None:
+            return []
+        if change.id in self._chain.committed.recent:
+            return [Send(asker, self._catching_up.head)]
+        if not change.is_signed(self._chain.committed.cluster_id, self._local.signatures):
+            forged = Refused("forged change", "the change is not signed by its author")
+            return self._refuse(change, asker, forged)
+        if len(term.waiting) < MAX_WAITING:
+            term.waiting.setdefault(change.id, (change, asker))
+        return self._sequence(term, now)
+
+    def _present(self) -> list[bytes]:
+        local = self._local
+        return [local.key, *(peer for peer in sorted(local.links) if local.alive(peer))]
+
+    def _look_after(self, term: Term, now: float) -> list[Effect]:
+        """Keep the voters right, and sequence revocations that are held."""
+        present = self._present()
+        voters = self._chain.newest.voters
+        term.absent = {key: term.absent.get(key, now) for key in voters if key not in present}
+        sequencing = term.sequencing
+        if not sequencing.opened:
+            return []
+        self._add_held(term)
+        effects = self._sequence(term, now)
+        if term.waiting or sequencing.is_changing_voters:
+            return effects
+        lost = [key for key, since in term.absent.items() if now - since >= ABSENT_S]
+        step = next_voters(
+            self._held.overlay(self._chain.newest),
+            coordinator=self._local.key,
+            present=present,
+            lost=lost,
+        )
+        if step is not None:
+            change = self._signed(step)
+            term.waiting[change.id] = (change, None)
+            effects += self._sequence(term, now)
+        return effects
+
+    def _spare_voter(self, term: Term, now: float) -> Entry | None:
+        newest = self._chain.newest
+        spare = sorted(
+            (
+                key
+                for key in self._present()
+                if self._local.members.stands(key)
+                and newest.stands(key)
+                and key not in newest.voters
+            ),
+            key=newest.rank,
+        )
+        if not spare or term.sequencing.is_changing_voters:
+            return None
+        return term.sequencing.put(self._signed(SetVoters(spare[-1], None)))
+
+    def _signed(self, step: SetVoters) -> Change:
+        local = self._local
+        return sign_change(
+            step,
+            cluster_id=self._chain.committed.cluster_id,
+            author=local.key,
+            hlc=local.clock.now(),
+            sign=local.signatures.sign,
+        )
+
+    def take_base(self, sender: bytes, said: Entries, now: float) -> list[Effect]:
+        """Take the chain of a voter that holds a newer one than this coordinator."""
+        term = self.active()
+        if term is None:
+            return []
+        taken = term.sequencing.take_base(sender, said)
+        if taken is None:
+            return []
+        effects = self._keeping.keep(*taken)
+        return [*effects, *self._begin(term, now), *self._to_voters(term.sequencing)]
+
+    def _add_held(self, term: Term) -> None:
+        for change in self._held.changes:
+            if change.id not in self._chain.newest.recent:
+                term.waiting.setdefault(change.id, (change, None))

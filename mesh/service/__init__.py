@@ -1,0 +1,1 @@
+"""The mesh in the daemon: the cores driven, their effects done."""

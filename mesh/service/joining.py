@@ -1,0 +1,269 @@
+"""Joining from the side of the node that wants in: it proves itself first, and believes nobody
+before the member list's chain has shown that who answers belongs to the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.gossip.records import ADDRESS_TOPIC, Record, is_genuine
+from buildnet.mesh.identity import KeySignatures, NodeKey
+from buildnet.mesh.link.connection import Connection, ConnectionClosed
+from buildnet.mesh.link.frames import FrameError
+from buildnet.mesh.link.handshake import (
+    Accepted,
+    HandshakeError,
+    HandshakeRefusedError,
+    Initiator,
+    Purpose,
+)
+from buildnet.mesh.link.handshaking import HANDSHAKE_S
+from buildnet.mesh.link.sealed import ConversationError, SealedConnection
+from buildnet.mesh.members.chain import MAX_ENTRIES, Chain, ChainError
+from buildnet.mesh.members.invitation import Token, TokenError
+from buildnet.mesh.members.invitation import join as join_change
+from buildnet.mesh.members.member_list import MemberList, Role
+from buildnet.mesh.messages.admission import (
+    ChainPart,
+    JoinDone,
+    JoinOffer,
+    JoinProposal,
+    Neighbours,
+    Ticket,
+    ticket_statement,
+)
+
+PENDING_S = 15 * 60.0
+SIGN_OF_LIFE_S = 20.0
+ANSWER_S = 20.0
+_ASK_AGAIN = "ask for a new one: buildnet node invite"
+
+
+class JoinError(BuildNetError):
+    """A node was not let in, or did not believe who answered."""
+
+    code = "JOIN"
+    exit_code = 4
+    http_status = 409
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The cluster as it was handed over, this node in it."""
+
+    chain: Chain
+    members: MemberList
+    addresses: tuple[Record, ...]
+    """Members' own "address" records, verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applicant:
+    """Who wants to join."""
+
+    key: NodeKey
+    boot: int
+    name: str
+    role: Role
+    hlc: Callable[[], int]
+    """The hybrid clock."""
+    token: Token | None = None
+    on_pending: Callable[[str], None] | None = None
+    """Told what people compare, once a member has put the request before its admins."""
+
+    async def join(self, connection: Connection) -> Admission:
+        """Ask the node at the other end, and wait for the decision.
+
+        Raises:
+            JoinError, TokenError: it did not come about; the message says why.
+        """
+        try:
+            return await self._join(connection)
+        except HandshakeRefusedError as error:
+            raise refused(error.refusal, error.detail) from error
+        except HandshakeError as error:
+            raise JoinError(
+                f"who answers at {connection.remote} is no node to talk to",
+                cause=error.cause or error.reason,
+                hint="see that both hosts run the same version of BuildNet, and that nothing in "
+                "between changes what they say",
+            ) from error
+        except (ConnectionClosed, TimeoutError, FrameError, ConversationError) as error:
+            raise JoinError(
+                f"the conversation with {connection.remote} broke off",
+                cause=str(error) or "no answer in time",
+                hint="try again; buildnet node list there shows whether it went through",
+            ) from error
+
+    async def _join(self, connection: Connection) -> Admission:
+        initiator = Initiator(
+            self.key, self.boot, Purpose.JOIN, cluster_id=None, extra=self._offer().encode()
+        )
+        accepted = await self._shake_hands(connection, initiator)
+        if self.token is not None:
+            self.token.check(now=time.time(), cluster_id=accepted.cluster_id)
+        sealed = SealedConnection(connection, initiator.session.cipher(), accepted.key)
+        chain, members = await self._proven(await _hear_parts(sealed), accepted)
+        me = self.key.public_key
+        if members.is_member(me):
+            return Admission(chain, members, await self._neighbours(sealed, members))
+        if self.token is None:
+            raise JoinError("the other side let this node in, but does not show it as a member")
+        change = join_change(
+            self.token,
+            self.key,
+            cluster_id=members.cluster_id,
+            name=self.name,
+            role=self.role,
+            hlc=self.hlc(),
+        )
+        await sealed.say(JoinProposal(change), ANSWER_S)
+        outcome = await sealed.hear(ANSWER_S)
+        if not isinstance(outcome, JoinDone):
+            raise ConversationError("the other side said something unexpected")
+        if outcome.code:
+            raise refused(outcome.code, outcome.detail)
+        rest = await _hear_parts(sealed)
+        chain, members = await self._proven([*chain.parts(), *rest], accepted)
+        if not members.is_member(me):
+            raise JoinError("the other side does not show this node as a member")
+        return Admission(chain, members, await self._neighbours(sealed, members))
+
+    async def _neighbours(
+        self, sealed: SealedConnection, members: MemberList
+    ) -> tuple[Record, ...]:
+        said = await sealed.hear(ANSWER_S)
+        if not isinstance(said, Neighbours):
+            raise ConversationError("the other side said something unexpected")
+        signatures = KeySignatures(self.key)
+        return tuple(
+            record
+            for record in said.records
+            if record.topic == ADDRESS_TOPIC
+            and record.owner != self.key.public_key
+            and members.is_member(record.owner)
+            and is_genuine(record, members.cluster_id, signatures)
+        )
+
+    def _offer(self) -> JoinOffer:
+        token = self.token
+        if token is None:
+            return JoinOffer(self.name, self.role.value, None)
+        key = token.key
+        said = ticket_statement(token.fingerprint, self.key.public_key, self.name, self.role.value)
+        ticket = Ticket(token.fingerprint, key.public_key, key.sign(said))
+        return JoinOffer(self.name, self.role.value, ticket)
+
+    async def _shake_hands(self, connection: Connection, initiator: Initiator) -> Accepted:
+        async with asyncio.timeout(HANDSHAKE_S):
+            await connection.send(initiator.start())
+            await connection.send(initiator.receive(await connection.receive()))
+            accepted = initiator.finish(await connection.receive())
+        told = False
+        async with asyncio.timeout(PENDING_S + ANSWER_S):
+            while accepted is None:
+                if not told and self.on_pending is not None:
+                    self.on_pending(initiator.short_authentication_string)
+                told = True
+                async with asyncio.timeout(3 * SIGN_OF_LIFE_S):
+                    accepted = initiator.finish(await connection.receive())
+        return accepted
+
+    async def _proven(self, parts: list[ChainPart], accepted: Accepted) -> tuple[Chain, MemberList]:
+        """Check a chain, on a thread: a long one takes a while."""
+        try:
+            chain = Chain.of(parts)
+            if chain.genesis.cluster_id != accepted.cluster_id:
+                raise ChainError("the member list is another cluster's")
+            members = await asyncio.to_thread(chain.fold, KeySignatures(self.key))
+        except ChainError as error:
+            raise JoinError(
+                "who answers can't prove the cluster that it claims",
+                cause=error.cause or error.message,
+                hint="do not join there; ask who gave you the address",
+            ) from error
+        if not members.is_member(accepted.key):
+            raise JoinError(
+                "who answers is no member of the cluster that it claims",
+                hint="do not join there; ask who gave you the address",
+            )
+        return chain, members
+
+
+async def _hear_parts(sealed: SealedConnection) -> list[ChainPart]:
+    parts: list[ChainPart] = []
+    entries = 0
+    while True:
+        part = await sealed.hear(ANSWER_S)
+        if not isinstance(part, ChainPart):
+            raise ConversationError("the other side said something unexpected")
+        parts.append(part)
+        entries += len(part.entries)
+        if entries > MAX_ENTRIES:
+            raise ConversationError("the other side's member list does not end")
+        if part.proof is not None:
+            return parts
+
+
+# What a member answers instead of letting somebody in.
+TOKEN_EXPIRED = "token expired"
+TOKEN_USED = "token used"
+TOKEN_UNKNOWN = "token unknown"
+TOKEN_ROLE = "token for another role"
+WRONG_CLUSTER = "wrong cluster"
+REVOKED = "revoked"
+REJECTED = "rejected"
+REQUEST_EXPIRED = "request expired"
+TOO_MANY_REQUESTS = "too many requests"
+REQUESTS_OFF = "no requests"
+ITSELF = "this node itself"
+STOPPING = "stopping"
+
+_TOKEN_REFUSALS = {
+    TOKEN_EXPIRED: ("the token has expired", _ASK_AGAIN),
+    TOKEN_USED: ("the token was used already, as often as it may be", _ASK_AGAIN),
+    TOKEN_UNKNOWN: (
+        "nobody there knows the token",
+        "it was withdrawn, or that node has not heard of it yet: try again, or " + _ASK_AGAIN,
+    ),
+    TOKEN_ROLE: ("the token is for another role", "ask for one with this role: --role"),
+    WRONG_CLUSTER: (
+        "the token invites into another cluster",
+        "join at the address that came with the token",
+    ),
+}
+_REFUSALS = {
+    REVOKED: (
+        "this node's key was revoked in that cluster",
+        "its key is void for ever; move node.key away for a new identity, and join again",
+    ),
+    REJECTED: ("an admin rejected the request", "talk to an admin of the cluster"),
+    REQUEST_EXPIRED: (
+        "nobody decided on the request in time",
+        "ask an admin to look at buildnet node requests, and try again",
+    ),
+    TOO_MANY_REQUESTS: (
+        "too many nodes wait to be let in there",
+        "try again later, or ask an admin for a token: buildnet node invite",
+    ),
+    ITSELF: (
+        "that is this node itself, or one with a copy of its key",
+        "give the address of another node",
+    ),
+    STOPPING: ("that node is about to stop", "try again, or join at another node"),
+}
+
+
+def refused(code: str, detail: str) -> BuildNetError:
+    """Return the error that says a refusal in words."""
+    if code in _TOKEN_REFUSALS:
+        message, hint = _TOKEN_REFUSALS[code]
+        return TokenError(message, cause=detail or None, hint=hint)
+    message, hint = _REFUSALS.get(
+        code,
+        (detail or f"the other side refused: {code}", "see the log of the node that was asked"),
+    )
+    return JoinError(message, cause=code if message == detail else detail or None, hint=hint)

@@ -1,0 +1,473 @@
+"""The mesh of one node as the rest of the program sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from buildnet.mesh.bulk.links import BulkHandler, BulkLinks
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.gossip.records import AddressFact
+from buildnet.mesh.identity import NodeKey, save
+from buildnet.mesh.link.connection import Connection
+from buildnet.mesh.link.dialing import DEFAULT_PORTS, dial, websocket_urls
+from buildnet.mesh.link.discovery import Discovery
+from buildnet.mesh.link.frames import FrameCipher
+from buildnet.mesh.link.links import Standing, close_quietly
+from buildnet.mesh.members.changes import Leave, rotate
+from buildnet.mesh.members.invitation import Token
+from buildnet.mesh.members.member_list import Rights, Role
+from buildnet.mesh.service.administration import Administration, InvitationView
+from buildnet.mesh.service.cluster import Cluster, Watch
+from buildnet.mesh.service.health import Counters
+from buildnet.mesh.service.joining import Admission, Applicant
+from buildnet.mesh.service.opening import (
+    MeshSettings,
+    open_cluster,
+    prepare_founding,
+    prepare_joining,
+    upcoming_key_path,
+)
+from buildnet.mesh.service.state import StateDirectory
+from buildnet.mesh.service.view import MeshView
+from buildnet.mesh.service.viewing import view_of
+
+__all__ = [
+    "HeldRecord",
+    "InvitationView",
+    "Joined",
+    "MeshService",
+    "MeshSettings",
+    "Rights",
+    "Role",
+]
+
+MAX_INVITATION_S = 30 * 24 * 3600.0
+_PROMOTED_S = 5.0
+_TRY_AGAIN_LATER = 1013
+_CHANGE_S = 30.0
+_log = logging.getLogger("buildnet.mesh")
+
+
+class MembershipError(BuildNetError):
+    """Not possible for a node that is a member where it is."""
+
+    code = "MEMBERSHIP"
+    exit_code = 2
+    http_status = 409
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What became of a join. ``already``: this node was a member before; nothing changed."""
+
+    cluster_id: bytes
+    cluster_name: str
+    members: int
+    already: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRecord:
+    """A record as held here: its owner's version and words; ``received`` unix seconds, of this
+    node's clock; 0.0: it was read from disk."""
+
+    owner: bytes
+    boot: int
+    version: int
+    body: bytes
+    received: float
+
+
+_Plan = Callable[[], Awaitable[None]]
+
+
+class MeshService(Administration):
+    """One node's mesh. Make it with :meth:`open`; it works within :meth:`running`."""
+
+    def __init__(self, key: NodeKey, settings: MeshSettings) -> None:
+        self._key = key
+        self._settings = settings
+        self._state = StateDirectory(settings.directory)
+        self._counters = Counters()
+        self._version = 0
+        self._waiters: set[asyncio.Future[None]] = set()
+        self._cluster: Cluster | None = None
+        self._accepting = False
+        self._turn = asyncio.Lock()
+        self._asking: asyncio.Timeout | None = None
+        self._stopping = False
+        self._plan: asyncio.Future[_Plan | None] | None = None
+        self._ready = asyncio.Event()
+        self._discovery: Discovery | None = None
+        self._bulk = BulkLinks(proxies=settings.proxies)
+
+    @classmethod
+    async def open(cls, key: NodeKey, settings: MeshSettings) -> MeshService:
+        """Read the node's state; a node without one founds a cluster of its own.
+
+        Raises:
+            MeshStateError, IdentityError: the state can't be read or written.
+        """
+        service = cls(key, settings)
+        service._state.settle()
+        service._cluster = await service._open()
+        return service
+
+    async def _open(self) -> Cluster:
+        watch = Watch(self._counters, self._bump)
+        last_boot = 0 if self._cluster is None else self._cluster.local.boot
+        return await open_cluster(self._key, self._settings, self._state, watch, last_boot)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take part until the context ends; every task of the mesh lives within."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._run())
+            await self._ready.wait()
+            try:
+                if self._settings.discovery and self._settings.addresses:
+                    self._discovery = Discovery(_port_of(self._settings.addresses[0]))
+                    async with self._discovery.running():
+                        yield
+                else:
+                    yield
+            finally:
+                self._discovery = None
+                self._stop()
+
+    async def close(self) -> None:
+        """Let go of the state, whether :meth:`running` was entered or not; call it at the end. (The
+        thread of a database that stays open keeps the process from ending.)"""
+        await self.cluster.close()
+
+    def _stop(self) -> None:
+        """End whatever goes on; a change of clusters that has begun is completed first."""
+        self._stopping = True
+        if self._asking is not None:
+            self._asking.reschedule(asyncio.get_running_loop().time())
+        if self._plan is not None and not self._plan.done():
+            self._plan.set_result(None)
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            cluster = self.cluster
+            self._plan = asyncio.get_running_loop().create_future()
+            async with cluster.running():
+                self._bulk.attach(cluster)
+                self._accepting = True
+                self._ready.set()
+                self._bump()
+                try:
+                    plan = await self._plan
+                finally:
+                    self._accepting = False
+                    self._ready.clear()
+            if plan is None:
+                return
+            await plan()
+            self._cluster = await self._open()
+
+    async def _change_clusters(self, plan: _Plan) -> None:
+        """End the present cluster, do what ``plan`` says with the files, begin the next one."""
+        failed: list[BuildNetError] = []
+
+        async def guarded() -> None:
+            try:
+                await plan()
+            except BuildNetError as error:
+                failed.append(error)
+            except OSError as error:
+                failed.append(BuildNetError("the mesh's files can't be moved", cause=str(error)))
+
+        if self._plan is None or self._plan.done():
+            raise MembershipError("this node is stopping", hint="try again once it runs")
+        self._ready.clear()
+        self._plan.set_result(guarded)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CHANGE_S):
+                await self._ready.wait()
+        if failed:
+            raise failed[0]
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster that this node takes part in now."""
+        if self._cluster is None:
+            raise RuntimeError("the mesh was not opened")
+        return self._cluster
+
+    @property
+    def key(self) -> bytes:
+        """This node's public key."""
+        return self._key.public_key
+
+    # --- connections (the node's routes) -------------------------------------------------------
+
+    async def accept(self, connection: Connection) -> None:
+        """Serve one connection of the route /mesh until it ends, and close it."""
+        if not self._accepting:
+            await connection.close(_TRY_AGAIN_LATER, "not ready")
+            return
+        try:
+            await self.cluster.links.accept(connection)
+        except Exception:
+            _log.exception("a bug while serving %s", connection.remote)
+            self.cluster.note_bug(connection.remote)
+            await close_quietly(connection, "internal error")
+
+    async def accept_bulk(self, connection: Connection) -> None:
+        """The same for /bulk."""
+        if not self._accepting:
+            await connection.close(_TRY_AGAIN_LATER, "not ready")
+            return
+        try:
+            await self._bulk.accept(connection)
+        except Exception:
+            _log.exception("a bug while serving %s", connection.remote)
+            self.cluster.note_bug(connection.remote)
+        finally:
+            await close_quietly(connection, "over")
+
+    def serve_bulk(self, handler: BulkHandler) -> None:
+        """Let ``handler`` serve the bulk connections that members open to this node."""
+        self._bulk.handler = handler
+
+    @asynccontextmanager
+    async def bulk(self, peer: bytes) -> AsyncIterator[tuple[Connection, FrameCipher]]:
+        """Open a bulk connection to a member, through a relay where it must be.
+
+        Raises:
+            BulkUnreachableError: none could be had.
+        """
+        async with self._bulk.open(peer) as opened:
+            yield opened
+
+    # --- looking -------------------------------------------------------------------------------
+
+    def view(self) -> MeshView:
+        """Return everything that this node knows of its cluster now."""
+        return view_of(self.cluster, self._counters.view())
+
+    @property
+    def version(self) -> int:
+        """Grows with every change that :meth:`view` or :meth:`records` may show."""
+        return self._version
+
+    async def changed(self, seen: int) -> int:
+        """Return the version once it is another one than ``seen``."""
+        while self._version == seen:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+        return self._version
+
+    def _bump(self) -> None:
+        self._version += 1
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def records(self, topic: str) -> Mapping[bytes, HeldRecord]:
+        """Return the newest known record of each member that has one, by owner."""
+        offset = time.time() - time.monotonic()
+        return {
+            owner: HeldRecord(
+                owner,
+                held.record.boot,
+                held.record.version,
+                held.record.body,
+                held.received_at + offset if held.received_at else 0.0,
+            )
+            for (owner, named), held in self.cluster.machine.gossip.records.items()
+            if named == topic
+        }
+
+    def round_trip_s(self, one: bytes, other: bytes) -> float | None:
+        """Return the round trip between two members, measured here or estimated from their
+        coordinates, in seconds; None: nothing is known."""
+        known = self.cluster.machine.latency.estimate(one, other)
+        return None if known is None else known[0]
+
+    def candidates(self) -> tuple[str, ...]:
+        """Return addresses of nodes on the LAN (mDNS) that are no members."""
+        if self._discovery is None:
+            return ()
+        gossip = self.cluster.machine.gossip
+        known = {url for key in self.cluster.local.members.members for url in gossip.addresses(key)}
+        return tuple(url for url in self._discovery.candidates() if url not in known)
+
+    # --- telling -------------------------------------------------------------------------------
+
+    def advertise(self, topic: str, body: bytes) -> None:
+        """Publish this node's record of ``topic``; at most 48 KiB. The same again does nothing."""
+        if self._accepting:
+            self.cluster.advertise(topic, body)
+
+    # --- admission -----------------------------------------------------------------------------
+
+    async def join(
+        self,
+        address: str,
+        *,
+        token: str | None = None,
+        on_pending: Callable[[str], None] | None = None,
+    ) -> Joined:
+        """Become a member of the cluster of the node at ``address``.
+
+        Without ``token`` an admin there decides; ``on_pending`` is told what people compare.
+
+        Raises:
+            UsageError, UnreachableError, TokenError, JoinError, MembershipError: it did not come
+                about; this node stays what it was.
+        """
+        invited = None if token is None else Token.parse(token)
+        websocket_urls(address)  # a mistake in it is told before anything else
+        async with self._alone():
+            return await self._join(address, invited, on_pending)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """Change clusters or keys; one at a time, and nobody waits for people's decisions."""
+        if self._turn.locked():
+            raise MembershipError(
+                "this node is joining or leaving a cluster right now",
+                hint="wait until that has ended: buildnet node status",
+            )
+        async with self._turn:
+            yield
+
+    async def _join(
+        self, address: str, token: Token | None, on_pending: Callable[[str], None] | None
+    ) -> Joined:
+        cluster = self.cluster
+        members = cluster.local.members
+        others = len(members.members) - 1
+        if token is not None:
+            token.check(now=time.time())
+        if others and members.is_member(self.key):
+            standing = await cluster.standing_at(address)
+            if standing is Standing.MEMBER and (
+                token is None or token.belongs_to(members.cluster_id)
+            ):
+                return self._already()
+            if standing is not Standing.DROPPED:
+                raise MembershipError(
+                    f"this node is a member of {members.cluster_name!r} with {others} others",
+                    hint="leave it first: buildnet node leave",
+                )
+        connection = await dial(address, proxies=self._settings.proxies)
+        applicant = Applicant(
+            self._key,
+            cluster.local.boot,
+            self._settings.name,
+            self._settings.role,
+            cluster.local.clock.now,
+            token,
+            on_pending,
+        )
+        try:
+            async with asyncio.timeout(None) as self._asking:  # until this node stops
+                admission = await applicant.join(connection)
+        except TimeoutError as error:
+            raise MembershipError("this node is stopping", hint="try again") from error
+        finally:
+            self._asking = None
+            await close_quietly(connection, "done")
+        await self._adopt(admission, address)
+        return Joined(
+            admission.members.cluster_id,
+            admission.members.cluster_name,
+            len(admission.members.members),
+            already=False,
+        )
+
+    def _already(self) -> Joined:
+        members = self.cluster.local.members
+        return Joined(members.cluster_id, members.cluster_name, len(members.members), already=True)
+
+    async def _adopt(self, admission: Admission, address: str) -> None:
+        old = self.cluster.local.members.cluster_id
+        same = admission.members.cluster_id == old
+        kept = await self.cluster.facts_beside_log() if same else ()
+        found = tuple(AddressFact(record) for record in admission.addresses)
+        await prepare_joining(admission.chain, address, self._key, self._state, (*kept, *found))
+
+        async def plan() -> None:
+            self._state.replace(old)
+            self._state.set_aside_cluster_key(old)
+
+        await self._change_clusters(plan)
+        _log.info("joined %s", admission.members.cluster_name)
+
+    async def leave(self, *, force: bool = False) -> None:
+        """Leave the cluster for a new one of its own. ``force``: even if the others can't be told.
+
+        Raises:
+            MembershipError: this node is alone.
+            BuildNetError: the others did not confirm it; with ``force`` that does not matter.
+        """
+        async with self._alone():
+            cluster = self.cluster
+            members = cluster.local.members
+            if members.is_member(self.key):
+                if len(members.members) == 1:
+                    raise MembershipError(
+                        "this node is alone in its cluster", hint="there is nothing to leave"
+                    )
+                await cluster.resign()
+                try:
+                    await cluster.change(Leave())
+                except BuildNetError as error:
+                    if not force:
+                        error.hint = error.hint or "buildnet node leave --force leaves anyway"
+                        raise
+                    _log.warning("leaving although: %s", error.message)
+            await self._found_anew(members.cluster_id)
+
+    async def _found_anew(self, old: bytes) -> None:
+        async def plan() -> None:
+            self._state.set_aside_cluster_key(old)
+            await prepare_founding(self._key, self._settings, self._state)
+            self._state.replace(old)
+
+        await self._change_clusters(plan)
+
+    # --- identity -------------------------------------------------------------------------------
+
+    async def rotate_key(self, path: Path) -> NodeKey:
+        """Give this node a new key: the old one signs it, the members confirm it, ``path`` holds it
+        then. The node goes on under it."""
+        async with self._alone():
+            cluster = self.cluster
+            new = NodeKey.generate()
+            upcoming = upcoming_key_path(path)
+            save(upcoming, new)
+            try:
+                await cluster.change(rotate(cluster.local.members.cluster_id, self.key, new))
+            except BuildNetError as error:
+                if cluster.local.members.current(self.key) != new.public_key:
+                    upcoming.unlink(missing_ok=True)
+                    raise
+                _log.warning("rotated although: %s", error.message)
+
+            async def plan() -> None:
+                await cluster.write_identity(self._state.facts, new.public_key)
+                upcoming.rename(path)
+                self._key = new
+
+            await self._change_clusters(plan)
+            return new
+
+
+def _port_of(url: str) -> int:
+    return urlsplit(url).port or DEFAULT_PORTS[0]

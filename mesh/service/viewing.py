@@ -1,0 +1,120 @@
+"""Makes the picture of a cluster that people and programs are shown."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from buildnet.mesh.events import Office, Status
+from buildnet.mesh.identity import node_id_of
+from buildnet.mesh.link.peer import Peer, Traffic
+from buildnet.mesh.members.member_list import Member
+from buildnet.mesh.service.cluster import Cluster
+from buildnet.mesh.service.view import CounterView, LinkView, MemberView, MeshView, OfficeView
+
+_ToUnix = Callable[[float], float]
+
+
+def view_of(cluster: Cluster, counters: tuple[CounterView, ...]) -> MeshView:
+    """Return what this node knows of its cluster now."""
+    at, monotonic = time.time(), time.monotonic()
+
+    def unix(moment: float) -> float:
+        return at - (monotonic - moment)
+
+    local, members = cluster.local, cluster.local.members
+    shown = [_member(cluster, member, unix) for member in members.members.values()]
+    shown = [member for member in shown if members.is_member(member.key)]
+    traffic = Traffic()
+    traffic.add(cluster.links.past)
+    for peer in cluster.links.peers.values():
+        traffic.add(peer.traffic)
+    reached = reached_voters(cluster)
+    return MeshView(
+        cluster_id=members.cluster_id,
+        cluster_name=members.cluster_name,
+        member_version=members.version,
+        epoch=members.epoch,
+        me=local.key,
+        node_id=node_id_of(local.key),
+        boot=local.boot,
+        at=at,
+        office=None if local.office is None else _office(cluster, local.office, unix),
+        voters=len(members.voters),
+        voters_reachable=reached,
+        members=tuple(sorted(shown, key=lambda member: (member.name, member.node_id))),
+        former=tuple(sorted(node_id_of(key) for key in {*members.former, *members.revoked})),
+        counters=counters,
+        requests=cluster.desk.requests(),
+        lag_p99_s=cluster.driver.lag.p99_s(),
+        bytes_sent=traffic.bytes_sent,
+        bytes_received=traffic.bytes_received,
+    )
+
+
+def reached_voters(cluster: Cluster) -> int:
+    """Return how many voters the coordinator reaches; without one, how many this node does."""
+    local = cluster.local
+    office = local.office
+    if office is None:
+        reached = {local.key, *local.links}
+    elif office.coordinator == local.key:
+        # Whom it hears of no more, it believes dead before its election counts again.
+        reached = {local.key, *filter(local.alive, office.reached)}
+    else:
+        reached = {local.key, office.coordinator, *office.reached}
+    return len(reached.intersection(local.members.voters))
+
+
+def _office(cluster: Cluster, office: Office, unix: _ToUnix) -> OfficeView:
+    since = unix(office.since)
+    reach = f"{reached_voters(cluster)} of {len(cluster.local.members.voters)} voters reachable"
+    if office.quorum:
+        summary = f"quorum, {reach}"
+    else:
+        when = datetime.fromtimestamp(since, UTC)
+        summary = f"provisional, {reach} since {when:%Y-%m-%d %H:%M:%S} UTC"
+    return OfficeView(office.coordinator, office.counter, office.quorum, since, summary)
+
+
+def _member(cluster: Cluster, member: Member, unix: _ToUnix) -> MemberView:
+    local, machine, key = cluster.local, cluster.machine, member.key
+    mine = key == local.key
+    peer = cluster.links.peers.get(key)
+    state = local.links.get(key)
+    measured = None if state is None else state.round_trip_s
+    estimate = None if mine else machine.latency.estimate(local.key, key)
+    heard = machine.membership.last_heard(key)
+    since = machine.membership.since(key)
+    return MemberView(
+        key=key,
+        node_id=member.node_id,
+        name=member.name,
+        role=member.role.value,
+        rights=member.rights.value,
+        priority=member.priority,
+        voter=key in local.members.voters,
+        status=Status.ALIVE if mine else local.status.get(key, Status.DEAD),
+        status_since=None if since is None else unix(since),
+        last_heard=None if heard is None else unix(heard),
+        addresses=machine.gossip.addresses(key),
+        round_trip_s=measured if measured is not None else estimate[0] if estimate else None,
+        round_trip_measured=measured is not None,
+        link=None if peer is None else _link(peer, unix),
+    )
+
+
+def _link(peer: Peer, unix: _ToUnix) -> LinkView:
+    return LinkView(
+        kind="direct" if peer.relayed_by is None else "relayed",
+        outgoing=peer.outgoing,
+        address=peer.address,
+        relayed_by=None if peer.relayed_by is None else node_id_of(peer.relayed_by),
+        since=unix(peer.since),
+        bytes_sent=peer.traffic.bytes_sent,
+        bytes_received=peer.traffic.bytes_received,
+        messages_sent=peer.traffic.messages_sent,
+        messages_received=peer.traffic.messages_received,
+        queued=peer.queued,
+    )

@@ -1,0 +1,1 @@
+"""Whom to link with, and how far away it is."""
