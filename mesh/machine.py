@@ -124,11 +124,6 @@ class Machine:
         """Hand the office over to whoever is next, see :meth:`Election.resign`."""
         return self._settled(self.election.resign(now), now)
 
-    def add_seed(self, address: str, now: float) -> list[Effect]:
-        """Dial ``address`` from now on, too."""
-        self.topology.add_seed(address, now)
-        return self.tick(now)
-
     def _settled(self, effects: list[Effect], now: float) -> list[Effect]:
         """Let the other cores hear of what one did at the owner's request."""
         self._spread(_raised(effects), now, effects)

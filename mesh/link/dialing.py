@@ -17,7 +17,6 @@ from buildnet.mesh.link.connection import ConnectionClosed
 CONNECT_TIMEOUT_S = 4.0
 DEFAULT_PORTS = (80, 8080)
 MAX_CONTROL_BYTES = 64 * 1024
-MAX_BULK_BYTES = 256 * 1024 + 1024
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 _UNSUPPORTED_DATA = 1003
 _CLOSE_TIMEOUT_S = 1.0

@@ -64,10 +64,6 @@ class ReplayWindow:
         self._boots = dict(boots or {})
         self._seen: dict[bytes, dict[bool, _Seen]] = {}
 
-    def boot_of(self, sender: bytes) -> int | None:
-        """Return the highest boot known of a node."""
-        return self._boots.get(sender)
-
     def start(self, sender: bytes, boot: int) -> BootFact | None:
         """Take note that ``sender`` runs as ``boot`` (it proved that in a handshake).
 

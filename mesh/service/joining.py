@@ -218,7 +218,6 @@ REVOKED = "revoked"
 REJECTED = "rejected"
 REQUEST_EXPIRED = "request expired"
 TOO_MANY_REQUESTS = "too many requests"
-REQUESTS_OFF = "no requests"
 ITSELF = "this node itself"
 STOPPING = "stopping"
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from websockets.asyncio.server import ServerConnection, serve
 
+from buildnet.mesh.bulk.protocol import MAX_FRAME_BYTES
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.connection import Connection, ConnectionClosed
-from buildnet.mesh.link.dialing import MAX_BULK_BYTES, WebSocketConnection
+from buildnet.mesh.link.dialing import WebSocketConnection
 from buildnet.mesh.members.member_list import Role
 from buildnet.mesh.service.service import MeshService, MeshSettings
 
@@ -117,7 +118,7 @@ async def listening_node(
         "127.0.0.1",
         port,
         compression=None,
-        max_size=MAX_BULK_BYTES,
+        max_size=MAX_FRAME_BYTES,
         ping_interval=None,
         close_timeout=1,
     )

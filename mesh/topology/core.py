@@ -48,7 +48,6 @@ LOOK_AGAIN_S = 10.0
 REVIEW_S = 60.0
 """Links that are not needed any more are closed that often, once they stood as long."""
 SOON_S = 0.3
-MAX_SEEDS = 64
 
 
 class Topology:
@@ -75,16 +74,6 @@ class Topology:
     def deadline(self) -> float:
         """When :meth:`tick` is due."""
         return self._deadline
-
-    def add_seed(self, address: str, now: float) -> None:
-        """Try ``address`` from now on, too; beyond 64 the oldest one is given up."""
-        if address not in self._seeds:
-            self._seeds[address] = Way(due=now)
-            while len(self._seeds) > MAX_SEEDS:
-                oldest = next(iter(self._seeds))
-                del self._seeds[oldest]
-                self._owners.pop(oldest, None)
-        self._plan()
 
     @property
     def wanted(self) -> frozenset[bytes]:

@@ -74,7 +74,7 @@ def test_a_later_boot_starts_anew_and_is_to_be_persisted() -> None:
     assert window.take(message(3)) == BootFact(ALICE, 5)
     assert window.take(message(4)) is None
     assert window.take(message(3, boot=6)) == BootFact(ALICE, 6)
-    assert window.boot_of(ALICE) == 6
+    assert window.start(ALICE, 6) is None
 
 
 def test_an_older_boot_is_an_older_process_or_a_copy() -> None:

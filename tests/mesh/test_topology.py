@@ -318,14 +318,6 @@ def test_seeds_that_are_dialled_anyway_or_are_this_node_cost_nothing() -> None:
     assert [effect for _, effect in node.wait(100.0, 130.0)] == [Dial(url(BEN), BEN)]
 
 
-def test_seeds_can_be_added_within_bounds() -> None:
-    node = Node()
-    node.wait(100.0, 100.0)
-    for number in range(200):
-        node.topology.add_seed(f"http://s{number}:80", 101.0)
-    assert len(node.wait(101.0, 101.0)) == 64
-
-
 # --- relays --------------------------------------------------------------------------------------
 
 
