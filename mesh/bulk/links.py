@@ -12,9 +12,10 @@ import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 
+from buildnet.mesh.bulk.live import LiveConnections
 from buildnet.mesh.bulk.protocol import MAX_FRAME_BYTES
 from buildnet.mesh.errors import BuildNetError, UsageError
 from buildnet.mesh.events import Note
@@ -73,18 +74,28 @@ class BulkLinks:
         self._visits: dict[bytes, _Visit] = {}
         self._served: Counter[bytes] = Counter()
         self._calls = 0
+        self._live = LiveConnections()
         self._slots = HandshakeSlots(lambda _: None)
 
     def attach(self, cluster: Cluster) -> None:
         """Serve ``cluster`` from now on."""
         self._member_of = cluster
         cluster.on_bulk_offer = self._offered
+        cluster.on_members_changed = self._members_changed
 
     @property
     def _cluster(self) -> Cluster:
         if self._member_of is None:
             raise RuntimeError("the mesh does not run")
         return self._member_of
+
+    def _members_changed(self) -> None:
+        """End at once what goes on with whoever is no member any more."""
+        for key in self._live.end_strangers(self._is_member):
+            self._cluster.note(Note("bulk connection of a former member cut", key))
+
+    def _is_member(self, key: bytes) -> bool:
+        return self._cluster.local.members.is_member(key)
 
     # --- opening -------------------------------------------------------------------------------
 
@@ -94,8 +105,14 @@ class BulkLinks:
 
         Raises:
             BulkUnreachableError: it can't be reached.
+            ConnectionClosed: it is no member any more; what went on was cancelled.
         """
+        if not self._is_member(peer):
+            raise BulkUnreachableError(
+                f"{peer.hex()[:16]} is no member", hint="buildnet node list shows who is"
+            )
         async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._live.with_members(self._is_member, peer))
             connection, cipher = await self._opened(peer, stack)
             try:
                 yield connection, cipher
@@ -117,7 +134,13 @@ class BulkLinks:
         for relay in self._relays(peer):
             for address in self._addresses(relay):
                 try:
-                    return await self._through(peer, relay, address)
+                    async with AsyncExitStack() as attempt:
+                        await attempt.enter_async_context(
+                            self._live.with_members(self._is_member, relay)
+                        )
+                        opened = await self._through(peer, relay, address)
+                        await stack.enter_async_context(attempt.pop_all())
+                        return opened
                 except _FAILURES as error:
                     failures.append(_why(error))
         raise BulkUnreachableError(
@@ -205,11 +228,13 @@ class BulkLinks:
         except (HandshakeError, WireError, ConnectionClosed, TimeoutError) as error:
             cluster.note(Note("unfinished bulk handshake", None, f"{connection.remote} {error}"))
             return
-        if visit is not None:
-            await self._visited(connection, claim.key, visit)
-        elif self.handler is not None:
-            cipher = responder.session.cipher(MAX_FRAME_BYTES)
-            await self._handle(connection, cipher, claim.key)
+        with suppress(ConnectionClosed):  # no member any more: noted where it was cut
+            async with self._live.with_members(self._is_member, claim.key):
+                if visit is not None:
+                    await self._visited(connection, claim.key, visit)
+                else:
+                    cipher = responder.session.cipher(MAX_FRAME_BYTES)
+                    await self._handle(connection, cipher, claim.key)
 
     async def _handle(self, connection: Connection, cipher: FrameCipher, peer: bytes) -> None:
         if self.handler is None:
@@ -248,13 +273,21 @@ class BulkLinks:
             return
         if not cluster.is_direct(visit.target) or visit.ticket in self._visits:
             return
-        with self._awaited(visit.ticket, visitor, visit.target) as waiting:
-            cluster.say(visit.target, BulkOffer(visit.ticket, visitor))
+        async with self._live.with_members(self._is_member, visit.target):
+            await self._meet(connection, visitor, visit.ticket, visit.target)
+
+    async def _meet(
+        self, connection: Connection, visitor: bytes, ticket: bytes, target: bytes
+    ) -> None:
+        """Call ``target``, and hand on between the two until one of them ends."""
+        cluster = self._cluster
+        with self._awaited(ticket, visitor, target) as waiting:
+            cluster.say(target, BulkOffer(ticket, visitor))
             try:
                 async with asyncio.timeout(TICKET_S):
                     other = await waiting.arrived
             except TimeoutError:
-                cluster.note(Note("bulk visitor not met", visit.target))
+                cluster.note(Note("bulk visitor not met", target))
                 return
             await _splice(connection, other)
 
@@ -300,7 +333,9 @@ class BulkLinks:
                 self._cluster.note(Note("bulk visit failed", relay, _why(error)))
                 continue
             try:
-                await self.accept(connection)
+                with suppress(ConnectionClosed):
+                    async with self._live.with_members(self._is_member, relay):
+                        await self.accept(connection)
             finally:
                 await close_quietly(connection, "over")
             return

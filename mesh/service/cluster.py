@@ -123,6 +123,7 @@ class Cluster:
             self.machine, perform=self._perform, each_tick=self._each_tick, clock=clock
         )
         self.on_bulk_offer: Callable[[bytes, BulkOffer], None] = lambda relay, offer: None
+        self.on_members_changed: Callable[[], None] = lambda: None
         self._store = store
         self._writer = Writer(store, on_written=self._written, note=self.note)
         self._watch = watch
@@ -367,6 +368,7 @@ class Cluster:
                 self.links.end_silent(peer)
             case MembersChanged():
                 self.links.end_strangers()
+                self.on_members_changed()
                 self._later(self.desk.look)
             case RecordChanged(_, topic) if topic == REQUESTS_TOPIC:
                 self._later(self.desk.look)

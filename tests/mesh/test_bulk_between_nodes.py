@@ -14,6 +14,7 @@ import pytest
 from buildnet.mesh.bulk import links as bulk_links
 from buildnet.mesh.bulk.fetch import BlobUnavailableError, BulkFetcher
 from buildnet.mesh.bulk.files import FileReader, FileSink
+from buildnet.mesh.bulk.links import BulkUnreachableError
 from buildnet.mesh.bulk.protocol import BlobReader
 from buildnet.mesh.bulk.serving import serve
 from buildnet.mesh.digest import Digest
@@ -197,5 +198,60 @@ def test_a_stranger_gets_nothing(tmp_path: Path, exchange: Exchange) -> None:
                 await visit(a.address, cluster_id, b"", Purpose.MEMBER)
             with pytest.raises(ConnectionClosed):
                 await visit(a.address, b"x" * 32, b"", Purpose.BULK)
+
+    run(work())
+
+
+async def revoked_meanwhile(reader: Node, holder: Node, admin: Node, whom: str) -> None:
+    """Read what ``holder`` sends until it ends; ``whom`` is revoked after the first message."""
+    async with asyncio.timeout(20), reader.service.bulk(holder.service.key) as (connection, _):
+        await connection.receive()
+        await admin.service.revoke(whom)
+        while True:
+            await connection.receive()
+
+
+@pytest.mark.parametrize("dialable", [True, False], ids=["served", "spliced"])
+def test_a_revoked_member_loses_its_bulk_connections_at_once(
+    tmp_path: Path, dialable: bool
+) -> None:
+    """Whoever serves it and whoever splices for it, in the middle of a transfer."""
+    cut = asyncio.Event()
+
+    async def endless(connection: Connection, cipher: FrameCipher, peer: bytes) -> None:
+        try:
+            while True:
+                await connection.send(cipher.seal(bytes(1000)))
+                await asyncio.sleep(0.01)
+        finally:
+            cut.set()
+
+    async def work() -> None:
+        async with cluster(tmp_path, a=True, b=dialable, c=False) as [a, b, c]:
+            b.service.serve_bulk(endless)
+            await until(c.service, linked(c, b))
+            with pytest.raises(ConnectionClosed):
+                await revoked_meanwhile(c, b, a, "c")
+            async with asyncio.timeout(10):
+                await cut.wait()
+            for node in (b,) if dialable else (a, b):
+                reasons = {counter.reason for counter in node.service.view().counters}
+                assert "bulk connection of a former member cut" in reasons
+
+    run(work())
+
+
+def test_who_serves_a_fetch_may_be_revoked_during_it(tmp_path: Path) -> None:
+    async def silent(connection: Connection, cipher: FrameCipher, peer: bytes) -> None:
+        await connection.send(cipher.seal(b"welcome"))
+        await asyncio.sleep(60)
+
+    async def work() -> None:
+        async with cluster(tmp_path, a=True, b=True) as [a, b]:
+            b.service.serve_bulk(silent)
+            with pytest.raises(ConnectionClosed):
+                await revoked_meanwhile(a, b, a, "b")
+            with pytest.raises(BulkUnreachableError):
+                await revoked_meanwhile(a, b, a, "b")
 
     run(work())
