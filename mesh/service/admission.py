@@ -213,17 +213,17 @@ class AdmissionDesk:
             return REVOKED
         if self._conversations >= MAX_CONVERSATIONS:
             return TOO_MANY_REQUESTS
-        why: str | None = None
-        if members.is_member(claim.key):
-            pass  # it has forgotten, or asks again: it is shown the cluster
-        elif offer.ticket is None:
+        if not members.is_member(claim.key) and offer.ticket is None:
+            # People take their time; how many may wait for them is bounded by itself.
             why = await self._wait_for_people(connection, responder, claim, offer)
-        else:
-            why = await self._objection(offer, offer.ticket, claim.key)
-        if why:
-            return why
+            if why:
+                return why
         self._conversations += 1
         try:
+            if not members.is_member(claim.key) and offer.ticket is not None:
+                why = await self._objection(offer, offer.ticket, claim.key)
+                if why is not None:
+                    return why
             async with asyncio.timeout(ANSWER_S):
                 await connection.send(responder.accept(self._key, self._local.boot))
             sealed = SealedConnection(connection, responder.session.cipher(), claim.key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
@@ -338,3 +339,32 @@ def test_conversations_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "too many" in error.message
 
     run(work())
+
+
+def test_so_are_tickets_of_which_nobody_knows_yet() -> None:
+    """Each is waited for, in case it was made elsewhere a moment ago."""
+
+    async def work() -> None:
+        office = Office()
+        unknown = with_invitation(office, uses=1)
+        office.local.members = members()
+        async with asyncio.TaskGroup() as group:
+            ends = []
+            for _ in range(MAX_CONVERSATIONS):
+                here, there = pair()
+                ends.append(here)
+                group.create_task(office.serve(there))
+                group.create_task(gives_up(unknown.join(here)))
+            for _ in range(100):
+                await asyncio.sleep(0)
+            error = await joined(office, unknown)
+            assert "too many" in error.message
+            for end in ends:
+                await end.close()
+
+    run(work())
+
+
+async def gives_up(joining: Coroutine[None, None, Admission]) -> None:
+    with contextlib.suppress(BuildNetError):
+        await joining
