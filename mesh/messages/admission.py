@@ -53,6 +53,14 @@ def ticket_statement(fingerprint: bytes, joiner: bytes, name: str, role: str) ->
     return statement("join offer", fingerprint, joiner, name, role)
 
 
+@dataclass(frozen=True, slots=True)
+class JoinWelcome(Wire):
+    """What a member says in the handshake's last message to who is to be let in. ``hlc``: its
+    hybrid clock, by which the joiner dates its change; the joiner's own may be far off."""
+
+    hlc: Counter
+
+
 @message(
     50,
     priority=Priority.OTHER,
@@ -96,6 +104,7 @@ class JoinDone(Message):
 
     code: Annotated[str, Limit(0, 64)]
     detail: Text
+    hint: Text
 
 
 @message(
@@ -114,7 +123,8 @@ class Neighbours(Message):
 
 @dataclass(frozen=True, slots=True)
 class JoinRequest(Wire):
-    """Somebody asks to be let in and waits at a member. Times are unix seconds."""
+    """Somebody asks to be let in and waits at a member. Times are durations, counted from when
+    the record was told: the clocks of two hosts may differ."""
 
     id: _RequestId
     key: Key
@@ -123,8 +133,8 @@ class JoinRequest(Wire):
     remote: Annotated[str, Limit(0, 128)]
     code: Annotated[str, Limit(1, 32)]
     """What both sides show to people, who compare it."""
-    since: Counter
-    expires: Counter
+    waited_ms: Counter
+    left_ms: Counter
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from blake3 import blake3
 
 from buildnet.mesh.clock import milliseconds_of
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.events import Note
+from buildnet.mesh.events import Note, Status
 from buildnet.mesh.gossip.records import Record
 from buildnet.mesh.identity import NodeKey, node_id_of
 from buildnet.mesh.link.connection import Connection, ConnectionClosed
@@ -39,6 +39,7 @@ from buildnet.mesh.messages.admission import (
     JoinOffer,
     JoinProposal,
     JoinRequest,
+    JoinWelcome,
     Neighbours,
     RequestsBody,
     Ticket,
@@ -52,6 +53,7 @@ from buildnet.mesh.service.joining import (
     REQUEST_EXPIRED,
     REVOKED,
     SIGN_OF_LIFE_S,
+    STOPPING,
     TOKEN_EXPIRED,
     TOKEN_ROLE,
     TOKEN_UNKNOWN,
@@ -67,6 +69,7 @@ GONE = "gone"
 MAX_REQUESTS_PER_HOST = 4
 MAX_CONVERSATIONS = 32
 _KNOWN_WITHIN_S = 3.0
+_STOP_S = 1.0
 _log = logging.getLogger("buildnet.mesh")
 
 
@@ -85,8 +88,8 @@ class Registry(Protocol):
     def advertise(self, topic: str, body: bytes) -> None:
         """Publish this node's record of a topic."""
 
-    def bodies(self, topic: str) -> Mapping[bytes, bytes]:
-        """Return everybody's record of a topic, by owner."""
+    def bodies(self, topic: str) -> Mapping[bytes, tuple[bytes, float]]:
+        """Return everybody's record of a topic and its age here in seconds, by owner."""
 
     def addresses(self) -> tuple[Record, ...]:
         """Return members' "address" records, at most ``MAX_NEIGHBOURS``."""
@@ -96,6 +99,8 @@ class Registry(Protocol):
 class _Waiting:
     request: JoinRequest
     host: str
+    since: float
+    """Of the desk's clock."""
     decided: asyncio.Future[str] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -105,25 +110,54 @@ class _Waiting:
         if not self.decided.done():
             self.decided.set_result(outcome)
 
+    def told(self, now: float) -> JoinRequest:
+        waited_ms = int((now - self.since) * 1000)
+        left_ms = max(0, int(PENDING_S * 1000) - waited_ms)
+        return replace(self.request, waited_ms=waited_ms, left_ms=left_ms)
+
 
 class AdmissionDesk:
-    """Serves those who want to join, and lists those who wait anywhere in the cluster."""
+    """Serves those who want to join, and lists those who wait anywhere in the cluster.
+
+    ``clock``: monotonic seconds; ``wall``: unix seconds, for people only.
+    """
 
     def __init__(
         self,
         key: NodeKey,
         local: Local,
         registry: Registry,
+        clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._key = key
         self._local = local
         self._registry = registry
+        self._clock = clock
         self._wall = wall
         self._waiting: dict[bytes, _Waiting] = {}
         self._rejected: list[bytes] = []
         self._conversations = 0
         self._changed = asyncio.Event()
+        self._stopping = False
+        self._serving = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def start(self) -> None:
+        """Tell everybody that nobody waits here; who did before a crash does no more."""
+        self._publish()
+
+    async def stop(self) -> None:
+        """Send away who waits here, and take nobody from now on."""
+        for waiting in self._waiting.values():
+            waiting.decide(STOPPING)
+        self._waiting.clear()
+        self._publish()
+        self._stopping = True
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_S):
+                await self._idle.wait()
 
     # --- what everybody sees -------------------------------------------------------------------
 
@@ -132,14 +166,16 @@ class AdmissionDesk:
         now = self._wall()
         rejected = self._all_rejected()
         found = []
-        for owner, body in self._desks():
+        for owner, body, age_s in self._desks():
+            if owner != self._local.key and not self._is_there(owner):
+                continue  # nobody waits there any more
             for request in body.waiting:
                 if (
-                    request.expires > now
+                    request.left_ms > age_s * 1000
                     and request.id not in rejected
                     and not self._local.members.is_member(request.key)
                 ):
-                    found.append(_view(request, owner))
+                    found.append(_view(request, owner, now - age_s))
         return tuple(sorted(found, key=lambda request: (request.since, request.id)))
 
     def reject(self, request_id: str) -> None:
@@ -162,22 +198,28 @@ class AdmissionDesk:
             elif waiting.request.id in rejected:
                 waiting.decide(REJECTED)
 
-    def _desks(self) -> Iterable[tuple[bytes, RequestsBody]]:
-        for owner, body in sorted(self._registry.bodies(TOPIC).items()):
+    def _is_there(self, owner: bytes) -> bool:
+        return self._local.status.get(owner, Status.DEAD) is not Status.DEAD
+
+    def _desks(self) -> Iterable[tuple[bytes, RequestsBody, float]]:
+        for owner, (body, age_s) in sorted(self._registry.bodies(TOPIC).items()):
             with suppress(WireError):
-                yield owner, RequestsBody.decode(body)
+                yield owner, RequestsBody.decode(body), age_s
 
     def _all_rejected(self) -> frozenset[bytes]:
         """Return what admins rejected; the word of others does not count."""
         return frozenset(
             request
-            for owner, body in self._desks()
+            for owner, body, _ in self._desks()
             if self._local.members.is_admin(owner)
             for request in body.rejected
         )
 
     def _publish(self) -> None:
-        waiting = tuple(waiting.request for waiting in self._waiting.values())
+        if self._stopping:
+            return
+        now = self._clock()
+        waiting = tuple(one.told(now) for one in self._waiting.values())
         body = RequestsBody(waiting, tuple(self._rejected))
         self._registry.advertise(TOPIC, body.encode())
 
@@ -185,6 +227,8 @@ class AdmissionDesk:
 
     async def serve(self, connection: Connection, responder: Responder, claim: Claim) -> None:
         """Go on after the claim of who wants to join, until it is let in or sent away."""
+        self._serving += 1
+        self._idle.clear()
         try:
             why = await self._serve(connection, responder, claim)
             if why is not None:
@@ -194,6 +238,9 @@ class AdmissionDesk:
         except (ConnectionClosed, TimeoutError, FrameError, ConversationError) as error:
             self._registry.note(Note("join broken off", claim.key, str(error)))
         finally:
+            self._serving -= 1
+            if not self._serving:
+                self._idle.set()
             with suppress(ConnectionClosed, TimeoutError):
                 async with asyncio.timeout(1.0):
                     await connection.close()
@@ -207,6 +254,8 @@ class AdmissionDesk:
         except WireError:
             return "malformed request"
         members = self._local.members
+        if self._stopping:
+            return STOPPING
         if claim.key == self._local.key:
             return ITSELF
         if claim.key in members.revoked:
@@ -225,7 +274,8 @@ class AdmissionDesk:
                 if why is not None:
                     return why
             async with asyncio.timeout(ANSWER_S):
-                await connection.send(responder.accept(self._key, self._local.boot))
+                welcome = JoinWelcome(self._local.clock.now()).encode()
+                await connection.send(responder.accept(self._key, self._local.boot, welcome))
             sealed = SealedConnection(connection, responder.session.cipher(), claim.key)
             await self._converse(sealed, offer)
         finally:
@@ -246,11 +296,12 @@ class AdmissionDesk:
             await self._registry.propose(proposal.change)
         except BuildNetError as error:
             self._registry.note(Note(f"join failed: {error.code}", sealed.peer, error.message))
-            await sealed.say(JoinDone(error.code[:64], error.message[:1024]), ANSWER_S)
+            hint = (error.hint or "")[:1024]
+            await sealed.say(JoinDone(error.code[:64], error.message[:1024], hint), ANSWER_S)
             return
         if not await self._until(lambda: self._local.members.is_member(sealed.peer), ANSWER_S):
             raise ConversationError("the admission did not arrive here")
-        await sealed.say(JoinDone("", ""), ANSWER_S)
+        await sealed.say(JoinDone("", "", ""), ANSWER_S)
         for part in self._registry.chain().parts(after=len(chain.entries)):
             await sealed.say(part, ANSWER_S)
         await sealed.say(Neighbours(self._registry.addresses()), ANSWER_S)
@@ -290,7 +341,6 @@ class AdmissionDesk:
         if len(self._waiting) >= MAX_REQUESTS or same >= MAX_REQUESTS_PER_HOST:
             return TOO_MANY_REQUESTS
         code = responder.short_authentication_string
-        now = self._wall()
         request = JoinRequest(
             blake3(claim.key + code.encode()).digest(length=REQUEST_ID_BYTES),
             claim.key,
@@ -298,10 +348,10 @@ class AdmissionDesk:
             offer.role,
             connection.remote[:128],
             code,
-            int(now),
-            int(now + PENDING_S),
+            0,
+            0,
         )
-        waiting = _Waiting(request, host)
+        waiting = _Waiting(request, host, self._clock())
         self._waiting[request.id] = waiting
         self._publish()
         _log.info("%s (%s) asks to join: %s", offer.name, node_id_of(claim.key), code)
@@ -310,17 +360,17 @@ class AdmissionDesk:
         finally:
             if self._waiting.get(request.id) is waiting:
                 del self._waiting[request.id]
-            self._publish()
+                self._publish()
 
     async def _decision(
         self, connection: Connection, responder: Responder, waiting: _Waiting
     ) -> str:
         """Show the other side every 20 s that this node is still there, until it is decided."""
-        ends = self._wall() + PENDING_S
+        ends = waiting.since + PENDING_S
         async with asyncio.TaskGroup() as group:
             listening = group.create_task(_until_closed(connection, waiting))
             try:
-                while self._wall() < ends:
+                while self._clock() < ends:
                     await connection.send(responder.wait())
                     done, _ = await asyncio.wait({waiting.decided}, timeout=SIGN_OF_LIFE_S)
                     if done:
@@ -350,7 +400,7 @@ def _is_own(change: Change, joiner: bytes) -> bool:
     return change.author == joiner and isinstance(change.what, Join)
 
 
-def _view(request: JoinRequest, owner: bytes) -> RequestView:
+def _view(request: JoinRequest, owner: bytes, told: float) -> RequestView:
     return RequestView(
         id=request.id.hex(),
         key=request.key,
@@ -360,6 +410,6 @@ def _view(request: JoinRequest, owner: bytes) -> RequestView:
         remote=request.remote,
         code=request.code,
         responder=owner,
-        since=float(request.since),
-        expires=float(request.expires),
+        since=told - request.waited_ms / 1000,
+        expires=told + request.left_ms / 1000,
     )

@@ -118,7 +118,7 @@ class Cluster:
         boots = {fact.node: fact.boot for fact in facts if isinstance(fact, BootFact)}
         self.links = Links(key, local, self, boots=boots, clock=clock)
         self.relays = Relays(self, local.random, clock)
-        self.desk = AdmissionDesk(key, local, self)
+        self.desk = AdmissionDesk(key, local, self, clock)
         self.driver = Driver(
             self.machine, perform=self._perform, each_tick=self._each_tick, clock=clock
         )
@@ -148,10 +148,12 @@ class Cluster:
                 writing = group.create_task(self._writer.run())
                 self.driver.start()
                 self.driver.request(self.machine.begin)
+                self.desk.start()
                 try:
                     yield
                     await self.resign()
                 finally:
+                    await self.desk.stop()
                     self._group = None
                     await self.links.stop(STOP_S)
                     self.driver.stop()
@@ -185,7 +187,7 @@ class Cluster:
 
         Raises:
             BuildNetError: it is refused, or no quorum could be had.
-            ChangeTimeoutError: nothing was heard of it in time.
+            ChangeTimeoutError: nothing was heard of it in time, or this node stopped.
         """
         await self.propose(self.sign(what, self.key))
 
@@ -202,6 +204,8 @@ class Cluster:
 
     async def propose(self, change: Change) -> None:
         """The same with a change that is signed already."""
+        if self._group is None:
+            raise _stopped()
         waiting = self._changes.get(change.id)
         if waiting is None:
             waiting = asyncio.get_running_loop().create_future()
@@ -316,11 +320,13 @@ class Cluster:
         """Publish this node's record of a topic."""
         self.driver.request(lambda now: self.machine.advertise(topic, body, now))
 
-    def bodies(self, topic: str) -> Mapping[bytes, bytes]:
-        """Return everybody's record of a topic."""
-        records = self.machine.gossip.records
+    def bodies(self, topic: str) -> Mapping[bytes, tuple[bytes, float]]:
+        """Return everybody's record of a topic and its age here in seconds."""
+        now = self._clock()
         return {
-            owner: held.record.body for (owner, named), held in records.items() if named == topic
+            owner: (held.record.body, max(0.0, now - held.received_at))
+            for (owner, named), held in self.machine.gossip.records.items()
+            if named == topic
         }
 
     def addresses(self) -> tuple[Record, ...]:

@@ -4,10 +4,11 @@ before the member list's chain has shown that who answers belongs to the cluster
 from __future__ import annotations
 
 import asyncio
-import time
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from buildnet.mesh.clock import MAX_AHEAD_MS, milliseconds_of
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.gossip.records import ADDRESS_TOPIC, Record, is_genuine
 from buildnet.mesh.identity import KeySignatures, NodeKey
@@ -31,15 +32,18 @@ from buildnet.mesh.messages.admission import (
     JoinDone,
     JoinOffer,
     JoinProposal,
+    JoinWelcome,
     Neighbours,
     Ticket,
     ticket_statement,
 )
+from buildnet.mesh.wire import WireError
 
 PENDING_S = 15 * 60.0
 SIGN_OF_LIFE_S = 20.0
 ANSWER_S = 20.0
 _ASK_AGAIN = "ask for a new one: buildnet node invite"
+_log = logging.getLogger("buildnet.mesh")
 
 
 class JoinError(BuildNetError):
@@ -69,7 +73,7 @@ class Applicant:
     name: str
     role: Role
     hlc: Callable[[], int]
-    """The hybrid clock."""
+    """The hybrid clock: to tell whether this host's is wrong."""
     token: Token | None = None
     on_pending: Callable[[str], None] | None = None
     """Told what people compare, once a member has put the request before its admins."""
@@ -104,7 +108,7 @@ class Applicant:
         )
         accepted = await self._shake_hands(connection, initiator)
         if self.token is not None:
-            self.token.check(now=time.time(), cluster_id=accepted.cluster_id)
+            self.token.check(accepted.cluster_id)
         sealed = SealedConnection(connection, initiator.session.cipher(), accepted.key)
         chain, members = await self._proven(await _hear_parts(sealed), accepted)
         me = self.key.public_key
@@ -118,19 +122,34 @@ class Applicant:
             cluster_id=members.cluster_id,
             name=self.name,
             role=self.role,
-            hlc=self.hlc(),
+            hlc=self._date(accepted),
         )
         await sealed.say(JoinProposal(change), ANSWER_S)
         outcome = await sealed.hear(ANSWER_S)
         if not isinstance(outcome, JoinDone):
             raise ConversationError("the other side said something unexpected")
         if outcome.code:
-            raise refused(outcome.code, outcome.detail)
+            raise refused(outcome.code, outcome.detail, outcome.hint)
         rest = await _hear_parts(sealed)
         chain, members = await self._proven([*chain.parts(), *rest], accepted)
         if not members.is_member(me):
             raise JoinError("the other side does not show this node as a member")
         return Admission(chain, members, await self._neighbours(sealed, members))
+
+    def _date(self, accepted: Accepted) -> int:
+        """Return the other side's time, which its cluster will find neither too old nor to come."""
+        try:
+            theirs = JoinWelcome.decode(accepted.extra).hlc
+        except WireError as error:
+            raise ConversationError("the other side does not tell its time") from error
+        ahead_ms = milliseconds_of(self.hlc()) - milliseconds_of(theirs)
+        if abs(ahead_ms) > MAX_AHEAD_MS:
+            _log.warning(
+                "this host's clock is %d minutes %s that of the node it joins at: set one of them",
+                abs(ahead_ms) // 60_000,
+                "ahead of" if ahead_ms > 0 else "behind",
+            )
+        return theirs
 
     async def _neighbours(
         self, sealed: SealedConnection, members: MemberList
@@ -252,17 +271,23 @@ _REFUSALS = {
         "that is this node itself, or one with a copy of its key",
         "give the address of another node",
     ),
-    STOPPING: ("that node is about to stop", "try again, or join at another node"),
+    STOPPING: (
+        "that node is about to stop, or to change its cluster",
+        "try again, or join at another node",
+    ),
 }
 
 
-def refused(code: str, detail: str) -> BuildNetError:
-    """Return the error that says a refusal in words."""
+def refused(code: str, detail: str, advice: str = "") -> BuildNetError:
+    """Return the error that says a refusal in words. ``advice``: the other side's hint."""
     if code in _TOKEN_REFUSALS:
         message, hint = _TOKEN_REFUSALS[code]
         return TokenError(message, cause=detail or None, hint=hint)
     message, hint = _REFUSALS.get(
         code,
-        (detail or f"the other side refused: {code}", "see the log of the node that was asked"),
+        (
+            detail or f"the other side refused: {code}",
+            advice or "see the log of the node that was asked",
+        ),
     )
     return JoinError(message, cause=code if message == detail else detail or None, hint=hint)

@@ -12,7 +12,7 @@ import pytest
 
 from buildnet.mesh.clock import HybridClock
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.events import Note
+from buildnet.mesh.events import Note, Status
 from buildnet.mesh.gossip.records import Record
 from buildnet.mesh.identity import KeySignatures, NodeKey
 from buildnet.mesh.link.connection import Connection
@@ -32,7 +32,9 @@ from buildnet.mesh.service.admission import (
     AdmissionDesk,
 )
 from buildnet.mesh.service.joining import (
+    PENDING_S,
     REJECTED,
+    STOPPING,
     TOO_MANY_REQUESTS,
     Admission,
     Applicant,
@@ -71,8 +73,10 @@ class Office:
             HybridClock(ManualClock()),
             members(),
         )
-        self.now = 1000.0
-        self.desk = AdmissionDesk(ADMIN, self.local, self, wall=lambda: self.now)
+        self.age_s = 0.0
+        self.desk = AdmissionDesk(
+            ADMIN, self.local, self, clock=lambda: 1000.0, wall=lambda: 5000.0
+        )
 
     def note(self, note: Note) -> None:
         self.notes.append(note)
@@ -95,8 +99,8 @@ class Office:
     def addresses(self) -> tuple[Record, ...]:
         return ()
 
-    def bodies(self, topic: str) -> Mapping[bytes, bytes]:
-        return self.records
+    def bodies(self, topic: str) -> Mapping[bytes, tuple[bytes, float]]:
+        return {owner: (body, self.age_s) for owner, body in self.records.items()}
 
     async def serve(self, connection: Connection) -> None:
         responder = Responder(self.local.members.cluster_id)
@@ -257,10 +261,35 @@ def test_what_others_show_is_checked_and_expires() -> None:
             body = office.records[ADMIN.public_key]
             task.cancel()
         office.records = {BUILDER.public_key: body, bytes(32): b"garbage"}
+        assert office.desk.requests() == ()  # nobody waits at a node that is not there
+        office.local.status[BUILDER.public_key] = Status.ALIVE
         (request,) = office.desk.requests()
         assert request.responder == BUILDER.public_key
-        office.now = request.expires
+        office.age_s = PENDING_S - 1
+        (older,) = office.desk.requests()
+        assert (older.since, older.expires) == (5000.0 - PENDING_S + 1, 5001.0)
+        office.age_s = PENDING_S
         assert office.desk.requests() == ()
+
+    run(work())
+
+
+def test_a_desk_that_stops_sends_everybody_away() -> None:
+    async def work() -> None:
+        office = Office()
+        async with asyncio.TaskGroup() as group:
+            task = await asks(group, office, key_number(100), "10.0.0.1:1")
+            await office.until(office.desk.requests)
+            await office.desk.stop()
+            told = office.records[ADMIN.public_key]
+            assert RequestsBody.decode(told).waiting == ()
+            office.records.clear()
+            late = await asks(group, office, key_number(101), "10.0.0.2:1")
+            for error in (await task, await late):
+                assert isinstance(error, JoinError)
+                assert "about to stop" in error.message
+        assert [note.reason for note in office.notes] == [f"join refused: {STOPPING}"] * 2
+        assert office.records == {}  # what it belongs to has stopped
 
     run(work())
 

@@ -25,7 +25,13 @@ from buildnet.mesh.members.entry import (
 )
 from buildnet.mesh.members.invitation import TokenError, invite, new_token
 from buildnet.mesh.members.member_list import MemberList, Role
-from buildnet.mesh.messages.admission import ChainPart, JoinDone, JoinOffer, JoinProposal
+from buildnet.mesh.messages.admission import (
+    ChainPart,
+    JoinDone,
+    JoinOffer,
+    JoinProposal,
+    JoinWelcome,
+)
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service import joining
 from buildnet.mesh.service.joining import Applicant, JoinError, refused
@@ -59,12 +65,13 @@ class Liar:
     cluster_id: bytes
     says: list[Message]
     heard: list[Message]
+    welcome: bytes = JoinWelcome(CREATED + 1).encode()
 
     async def answer(self, connection: MemoryConnection) -> None:
         responder = Responder(self.cluster_id)
         claim = await hear(connection, responder)
         JoinOffer.decode(claim.extra)
-        await connection.send(responder.accept(self.key, 1))
+        await connection.send(responder.accept(self.key, 1, self.welcome))
         sealed = SealedConnection(connection, responder.session.cipher(), claim.key)
         try:
             for message in self.says:
@@ -108,11 +115,33 @@ def liar(key: NodeKey, chain: Chain, cluster_id: bytes = FOUNDED.cluster_id) -> 
 
 def test_an_honest_member_is_told_the_proposal() -> None:
     honest = liar(MEMBER, chain_of(FOUNDED))
-    honest.says.append(JoinDone("token used up", ""))
+    honest.says.append(JoinDone("token used up", "", ""))
     join_at(honest)
     (proposal,) = honest.heard
     assert isinstance(proposal, JoinProposal)
     assert proposal.change.author == JOINER.public_key
+
+
+@pytest.mark.parametrize(("minutes", "word"), [(61, "behind"), (-61, "ahead of")])
+def test_the_change_bears_the_members_time(
+    caplog: pytest.LogCaptureFixture, minutes: int, word: str
+) -> None:
+    time = (MIDNIGHT_MS + minutes * 60_000) << 16
+    honest = liar(MEMBER, chain_of(FOUNDED))
+    honest.welcome = JoinWelcome(time).encode()
+    honest.says.append(JoinDone("MEMBER_CHANGE", "change from the future", "check the clock"))
+    assert join_at(honest).hint == "check the clock"
+    (proposal,) = honest.heard
+    assert isinstance(proposal, JoinProposal)
+    assert proposal.change.hlc == time
+    assert f"61 minutes {word}" in caplog.text
+
+
+def test_a_member_that_does_not_tell_its_time() -> None:
+    honest = liar(MEMBER, chain_of(FOUNDED))
+    honest.welcome = b""
+    assert "broke off" in join_at(honest).message
+    assert honest.heard == []
 
 
 def test_a_stranger_who_shows_the_clusters_chain() -> None:
@@ -147,7 +176,7 @@ def test_a_change_that_is_not_final() -> None:
         1, MEMBER.public_key, 1, entry.hash, (Vote(MEMBER.public_key, MEMBER.sign(kept)),)
     )
     honest = liar(MEMBER, chain_of(FOUNDED, entry, proof=final))
-    honest.says.append(JoinDone("token used up", ""))
+    honest.says.append(JoinDone("token used up", "", ""))
     assert "token used up" in str(join_at(honest))
     hasty = liar(MEMBER, chain_of(FOUNDED, entry, proof=replace(final, votes=())))
     assert "can't prove" in join_at(hasty).message
@@ -204,7 +233,7 @@ def test_a_chain_that_does_not_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nonsense_instead_of_a_chain() -> None:
     endless = liar(MEMBER, chain_of(FOUNDED))
-    endless.says = [JoinDone("", "")]
+    endless.says = [JoinDone("", "", "")]
     assert "broke off" in join_at(endless).message
 
 

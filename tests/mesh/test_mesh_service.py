@@ -15,11 +15,13 @@ from buildnet.mesh.identity import NodeKey, load_or_create, save
 from buildnet.mesh.link.dialing import UnreachableError, dial
 from buildnet.mesh.members.invitation import Token, TokenError
 from buildnet.mesh.members.member_list import Rights, Role
+from buildnet.mesh.service import opening
 from buildnet.mesh.service.administration import NotAdminError
+from buildnet.mesh.service.admission import AdmissionDesk
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.joining import Applicant, JoinError
-from buildnet.mesh.service.opening import settle_rotation, upcoming_key_path
-from buildnet.mesh.service.service import Joined, MembershipError, MeshService
+from buildnet.mesh.service.opening import now_ms, settle_rotation, upcoming_key_path
+from buildnet.mesh.service.service import Joined, MembershipError, MeshService, MeshSettings
 from buildnet.mesh.service.testing import Node, listening_node
 
 
@@ -382,12 +384,85 @@ def test_promote_and_priorities(tmp_path: Path) -> None:
     async def work() -> None:
         async with cluster_at(tmp_path, "a", "b", "c") as nodes:
             a, b, _ = nodes
+def test_a_node_that_stops_sends_away_who_waits_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b") as [a, b], nodes_at(tmp_path, "c") as [c]:
+            joining, _ = await asked(c, b)
+            await until(a.service, a.service.requests)
+            b.service._stop()
+            with pytest.raises(JoinError, match="about to stop"):
+                await joining
+            await until(a.service, lambda: not a.service.requests())
+
+    run(work())
+    assert "bug" not in caplog.text
+
+
+def test_a_node_that_changes_its_cluster_sends_away_who_waits_there(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with nodes_at(tmp_path, "a", "b", "c") as [a, b, c]:
+            joining, _ = await asked(c, b)
+            invited = await a.service.invite()
+            await b.service.join(a.address, token=invited.token)
+            with pytest.raises(JoinError, match="about to stop"):
+                await joining
+            assert b.service.requests() == ()
+
+    run(work())
+
+
+def test_who_waited_at_a_node_that_crashed_is_shown_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def crash(*_: object) -> None:
+        pass
+
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a") as [a], nodes_at(tmp_path, "c") as [c]:
+            async with node_at(tmp_path, "b") as b:
+                invited = await a.service.invite()
+                await b.service.join(a.address, token=invited.token)
+                await all_see_all([a, b])
+                joining, _ = await asked(c, b)
+                await until(a.service, a.service.requests)
+                monkeypatch.setattr(AdmissionDesk, "stop", crash)
+                monkeypatch.setattr(AdmissionDesk, "_publish", lambda desk: None)
+            monkeypatch.undo()
+            joining.cancel()
+            await until(a.service, lambda: not a.service.requests())
+            async with node_at(tmp_path, "b") as b:
+                await all_see_all([a, b])
+                await until(a.service, lambda: not a.service.requests())
+
+    run(work())
+
+
+@pytest.mark.parametrize("ahead_s", [3700, -3700])
+def test_a_clock_that_is_an_hour_off_keeps_nobody_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead_s: int
+) -> None:
+    def wrong() -> int:
+        return now_ms() + ahead_s * 1000
+
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b") as [a, b]:
+            invited = await a.service.invite()
+            monkeypatch.setattr(opening, "now_ms", wrong)
+            async with nodes_at(tmp_path, "c") as [c]:
+                await c.service.join(b.address, token=invited.token)
+                await all_see_all([a, b, c])
+
+    run(work())
+
+
             await until(a.service, lambda: a.service.view().voters == 3)
             await a.service.promote("b")
             for node in nodes:
                 await until(node.service, is_coordinated_by(node, b))
             await a.service.set_priority("c", 7)
-            member = a.service.view().member(a.service.find("c"))
+            member = a.service.view().member(a.service.find("c").key)
             assert member is not None
             assert member.priority == 7
             with pytest.raises(UsageError):
@@ -512,7 +587,8 @@ def test_names_and_ids_find_members(tmp_path: Path) -> None:
     async def work() -> None:
         async with cluster_at(tmp_path, "alice", "bob") as [a, b]:
             find = a.service.find
-            assert find("bob") == find(b.service.view().node_id[:5]) == b.service.key
+            assert find("bob") == find(b.service.view().node_id[:5])
+            assert find("bob").key == b.service.key
             with pytest.raises(NotFoundError) as caught:
                 find("alise")
             assert "alice" in str(caught.value.hint)
