@@ -352,8 +352,6 @@ class MeshService(Administration):
         cluster = self.cluster
         members = cluster.local.members
         others = len(members.members) - 1
-        if token is not None:
-            token.check(now=time.time())
         if others and members.is_member(self.key):
             standing = await cluster.standing_at(address)
             if standing is Standing.MEMBER and (
