@@ -108,6 +108,11 @@ class Machine:
         """Say what this node has to say of itself; the first call after it was made."""
         return self.advertise(ADDRESS_TOPIC, Addresses(self._addresses).encode(), now)
 
+    def set_addresses(self, addresses: Iterable[str], now: float) -> list[Effect]:
+        """Say from now on that others may reach this node at ``addresses``."""
+        self._addresses = tuple(addresses)
+        return self.begin(now)
+
     def advertise(self, topic: str, body: bytes, now: float) -> list[Effect]:
         """Publish this node's record of ``topic``, see :meth:`Gossip.advertise`."""
         return self._settled(self.gossip.advertise(topic, body, now), now)

@@ -32,6 +32,7 @@ from buildnet.pool.yaml_document import YamlDocument, YamlPath, YamlProblem, loa
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)", re.ASCII)
 _HOST = re.compile(r"\[[0-9a-fA-F:.]+\]|[0-9A-Za-z_.-]+|[0-9a-fA-F:.]+", re.ASCII)
+_URL_MAX = 256
 
 
 class ConfigError(UsageError):
@@ -106,6 +107,15 @@ def _peer(value: str) -> str:
         good = False
     if not good or any(character.isspace() for character in value):
         raise _expected(expected)
+    return value.rstrip("/")
+
+
+def _advertised(value: str) -> str:
+    if "://" not in value:
+        return _host(value)
+    parts = urlsplit(_peer(value))
+    if parts.query or parts.fragment or parts.username is not None or len(value) > _URL_MAX:
+        raise _expected("a URL such as https://build.example.org:8443, at most 256 characters")
     return value.rstrip("/")
 
 
@@ -189,7 +199,7 @@ class NetworkSettings(Settings):
 
     listen_address: Annotated[Text, AfterValidator(_host)] = "0.0.0.0"
     listen_port: Annotated[int, Field(ge=0, le=65535, strict=True)] = 80
-    advertise_address: Annotated[Text, AfterValidator(_host)] | None = None
+    advertise_address: Annotated[Text, AfterValidator(_advertised)] | None = None
     peers: tuple[Annotated[Text, AfterValidator(_peer)], ...] = ()
     discovery: StrictBool = True
     proxies: StrictBool = False

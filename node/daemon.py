@@ -8,8 +8,8 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,9 +32,7 @@ from buildnet.node.listen import (
     DEFAULT_PORTS,
     Address,
     bind_first,
-    is_on_network,
     parse_address,
-    reachable_addresses,
 )
 from buildnet.node.log import configure_logging
 from buildnet.node.own_keys import OwnKeys
@@ -44,6 +42,7 @@ from buildnet.node.server import serving
 from buildnet.node.service import NodeService
 from buildnet.node.store import ActionRecord, Store
 from buildnet.node.toolchain import Toolchain
+from buildnet.node.whereabouts import Whereabouts, follow
 from buildnet.pool.result import signed_message
 
 # Below a directory that the owner gives for a purpose: what else lies there is not ours.
@@ -189,16 +188,16 @@ async def running_node(
                 output_limit_bytes=config.workers.output_limit,
             )
         )
-        addresses = reachable_addresses(listener, config.network.advertise_address)
+        where = Whereabouts.of(listener, config.network)
         mesh = await MeshService.open(
             keys.current,
             MeshSettings(
                 directory=home.directory,
                 name=name,
                 role=Role(options.role or config.node_role),
-                addresses=addresses,
+                addresses=where.addresses,
                 seeds=config.network.peers,
-                discovery=config.network.discovery and is_on_network(addresses),
+                lan_port=where.lan_port,
                 proxies=config.network.proxies,
             ),
         )
@@ -208,7 +207,7 @@ async def running_node(
             home=home,
             keys=keys,
             name=name,
-            address=addresses[0],
+            address=where.addresses[0],
             config=config,
             store=store,
             history=history,
@@ -224,9 +223,6 @@ async def running_node(
             serving(application, listener, Origin.NETWORK, refusals.stranger)
         )
         await stack.enter_async_context(mesh.running())
-        group = await stack.enter_async_context(asyncio.TaskGroup())
-        for watching in (service.watch_host(), service.advertiser.run()):
-            stack.callback(group.create_task(watching).cancel)
         runtime = Runtime(
             node_id=keys.current.node_id,
             name=name,
@@ -239,6 +235,20 @@ async def running_node(
         )
         home.write_runtime(runtime)
         stack.callback(home.remove_runtime)
+
+        def move(found: Whereabouts) -> None:
+            service.address = found.addresses[0]
+            mesh.set_addresses(found.addresses, found.lan_port)
+            with suppress(HomeError):  # a full disk: the next start writes it anew
+                told = home.read_runtime() or runtime
+                home.write_runtime(replace(told, address=service.address))
+
+        def look() -> Whereabouts:
+            return Whereabouts.of(listener, config.network)
+
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        for watching in (service.watch_host(), service.advertiser.run(), follow(where, look, move)):
+            stack.callback(group.create_task(watching).cancel)
         _log.info("node %s (%s) answers on %s", name, runtime.node_id, runtime.address)
         yield service, runtime
 

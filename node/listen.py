@@ -111,9 +111,19 @@ def reachable_addresses(listener: socket.socket, advertised: str | None = None) 
     way out (nothing is sent to find it)."""
     host, port = listener.getsockname()[:2]
     if advertised is not None:
-        return (f"http://{advertised}" if ":" in advertised else f"http://{advertised}:{port}",)
+        if "://" in advertised:
+            return (advertised,)
+        bare = advertised.count(":") > 1 and not advertised.startswith("[")
+        named = Address(advertised, port) if bare else parse_address(advertised, port)
+        return (f"http://{named}",)
     hosts = _own_hosts(listener.family) if host in ("0.0.0.0", "::") else [host]
     return tuple(f"http://{Address(each, port)}" for each in hosts)
+
+
+def port_on_network(listener: socket.socket) -> int | None:
+    """Return the port under which other hosts reach ``listener`` at this host's own addresses;
+    None: none do."""
+    return int(listener.getsockname()[1]) if is_on_network(reachable_addresses(listener)) else None
 
 
 def is_on_network(addresses: Sequence[str]) -> bool:

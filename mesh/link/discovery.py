@@ -9,27 +9,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from zeroconf import IPVersion, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+
+from buildnet.mesh.events import Note
 
 SERVICE = "_buildnet._tcp.local."
 PROTOCOL = "1"
 MAX_CANDIDATES = 64
 _LOOK_UP_MS = 3000
+_AGAIN_S = 60.0
+_CLOSE_S = 3.0
 _log = logging.getLogger("buildnet.mesh")
 
 
 class Discovery:
     """Announces this node and lists the others that are announced."""
 
-    def __init__(self, port: int, addresses: tuple[bytes, ...] = ()) -> None:
-        """``addresses`` are this host's, packed; empty: zeroconf finds them itself."""
+    def __init__(self, note: Callable[[Note], None], addresses: tuple[bytes, ...] = ()) -> None:
+        """``note`` is told of what goes wrong. ``addresses`` are this host's, packed; empty:
+        zeroconf finds them itself."""
         self._instance = f"buildnet-{secrets.token_hex(4)}.{SERVICE}"
-        self._port = port
+        self._note = note
         self._addresses = addresses
+        self._port: int | None = None
+        self._renewed = asyncio.Event()
+        self._has_failed = False
         self._found: dict[str, tuple[str, ...]] = {}
         self._names: asyncio.Queue[str] = asyncio.Queue(MAX_CANDIDATES)
 
@@ -37,40 +44,68 @@ class Discovery:
         """Return the URLs of nodes that are announced on the LAN, this one excepted."""
         return tuple(sorted({url for urls in self._found.values() for url in urls}))
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Announce and listen until the context ends. Where the LAN can't be used (no multicast,
-        no network), that is logged, and nothing is found."""
-        try:
-            zeroconf = AsyncZeroconf(ip_version=IPVersion.V4Only)
-        except OSError as error:
-            _log.warning("nodes on the LAN can't be looked for: %s", error)
-            yield
-            return
-        async with asyncio.TaskGroup() as group:
-            browser = None
-            task = group.create_task(self._look_up(zeroconf))
+    def renew(self, port: int | None) -> None:
+        """Announce ``port`` from now on, and look for others, on the networks that this host is in
+        now. None: neither."""
+        self._port = port
+        self._renewed.set()
+
+    async def run(self) -> None:
+        """Do what :meth:`renew` said last, until cancelled. Where the LAN can't be used (no
+        multicast, no network), that is noted, logged once and tried again."""
+        while True:
+            self._renewed.clear()
+            self._found.clear()
+            async with asyncio.TaskGroup() as group:
+                work = None if self._port is None else group.create_task(self._insist(self._port))
+                await self._renewed.wait()
+                if work is not None:
+                    work.cancel()
+
+    async def _insist(self, port: int) -> None:
+        while True:
             try:
-                await self._announce(zeroconf)
-                browser = AsyncServiceBrowser(
-                    zeroconf.zeroconf, SERVICE, handlers=[self._on_change]
-                )
-                yield
-            finally:
-                task.cancel()
+                await self._work(port)
+            except Exception as error:  # zeroconf has errors of several families, and OSError
+                self._fail(error)
+            await asyncio.sleep(_AGAIN_S)
+
+    def _fail(self, error: Exception) -> None:
+        why = str(error) or type(error).__name__
+        self._note(Note("discovery failed", None, why))
+        if not self._has_failed:
+            _log.warning("nodes on the LAN can't be looked for: %s", why)
+        self._has_failed = True
+
+    async def _work(self, port: int) -> None:
+        zeroconf = AsyncZeroconf(ip_version=IPVersion.V4Only)
+        browser = None
+        try:
+            browser = AsyncServiceBrowser(zeroconf.zeroconf, SERVICE, handlers=[self._on_change])
+            await self._announce(zeroconf, port)
+            await self._look_up(zeroconf)
+        finally:
+            await self._close(zeroconf, browser)
+
+    async def _close(self, zeroconf: AsyncZeroconf, browser: AsyncServiceBrowser | None) -> None:
+        """Say goodbye; that it fails must not hide that the end was asked for."""
+        try:
+            async with asyncio.timeout(_CLOSE_S):
                 if browser is not None:
                     await browser.async_cancel()
                 await zeroconf.async_close()
+        except Exception as error:
+            self._fail(error)
 
-    async def _announce(self, zeroconf: AsyncZeroconf) -> None:
+    async def _announce(self, zeroconf: AsyncZeroconf, port: int) -> None:
         info = AsyncServiceInfo(
             SERVICE,
             self._instance,
-            port=self._port,
+            port=port,
             addresses=list(self._addresses) or None,
             properties={"protocol": PROTOCOL},
         )
-        await zeroconf.async_register_service(info)
+        await (await zeroconf.async_register_service(info))
 
     def _on_change(
         self, zeroconf: Zeroconf, service_type: str, name: str, state_change: ServiceStateChange

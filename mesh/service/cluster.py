@@ -316,6 +316,10 @@ class Cluster:
         """Serve a relayed connection."""
         self.spawn(lambda: self.links.accept(connection, relayed_by=relay))
 
+    def set_addresses(self, addresses: tuple[str, ...]) -> None:
+        """Tell everybody where this node can be reached now."""
+        self.driver.request(lambda now: self.machine.set_addresses(addresses, now))
+
     def advertise(self, topic: str, body: bytes) -> None:
         """Publish this node's record of a topic."""
         self.driver.request(lambda now: self.machine.advertise(topic, body, now))

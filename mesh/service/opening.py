@@ -36,7 +36,8 @@ class MeshSettings:
     ``directory`` holds ``mesh.db`` and, at a founder, ``cluster.key``. ``addresses`` are the URLs
     (``http://host:port``) under which others may reach this node; empty: nobody can dial it.
     ``seeds`` are addresses that are tried again for ever. ``proxies``: dial through the proxies
-    that the environment names.
+    that the environment names. ``lan_port`` is announced on the local network, and other nodes are
+    looked for there; None: neither.
     """
 
     directory: Path
@@ -44,7 +45,7 @@ class MeshSettings:
     role: Role = Role.WORKER
     addresses: tuple[str, ...] = ()
     seeds: tuple[str, ...] = ()
-    discovery: bool = False
+    lan_port: int | None = None
     proxies: bool = False
 
     def __post_init__(self) -> None:

@@ -7,16 +7,15 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from buildnet.mesh.bulk.links import BulkHandler, BulkLinks
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.gossip.records import AddressFact
 from buildnet.mesh.identity import NodeKey, save
 from buildnet.mesh.link.connection import Connection
-from buildnet.mesh.link.dialing import DEFAULT_PORTS, dial, websocket_urls
+from buildnet.mesh.link.dialing import dial, websocket_urls
 from buildnet.mesh.link.discovery import Discovery
 from buildnet.mesh.link.frames import FrameCipher
 from buildnet.mesh.link.links import Standing, close_quietly
@@ -105,7 +104,7 @@ class MeshService(Administration):
         self._stopping = False
         self._plan: asyncio.Future[_Plan | None] | None = None
         self._ready = asyncio.Event()
-        self._discovery: Discovery | None = None
+        self._discovery = Discovery(lambda note: self.cluster.note(note))
         self._bulk = BulkLinks(proxies=settings.proxies)
 
     @classmethod
@@ -130,16 +129,13 @@ class MeshService(Administration):
         """Take part until the context ends; every task of the mesh lives within."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._run())
+            self._discovery.renew(self._settings.lan_port)
+            discovering = group.create_task(self._discovery.run())
             await self._ready.wait()
             try:
-                if self._settings.discovery and self._settings.addresses:
-                    self._discovery = Discovery(_port_of(self._settings.addresses[0]))
-                    async with self._discovery.running():
-                        yield
-                else:
-                    yield
+                yield
             finally:
-                self._discovery = None
+                discovering.cancel()
                 self._stop()
 
     async def close(self) -> None:
@@ -161,6 +157,7 @@ class MeshService(Administration):
             self._plan = asyncio.get_running_loop().create_future()
             async with cluster.running():
                 self._bulk.attach(cluster)
+                cluster.set_addresses(self._settings.addresses)  # they may have changed meanwhile
                 self._accepting = True
                 self._ready.set()
                 self._bump()
@@ -300,8 +297,6 @@ class MeshService(Administration):
 
     def candidates(self) -> tuple[str, ...]:
         """Return addresses of nodes on the LAN (mDNS) that are no members."""
-        if self._discovery is None:
-            return ()
         gossip = self.cluster.machine.gossip
         known = {url for key in self.cluster.local.members.members for url in gossip.addresses(key)}
         return tuple(url for url in self._discovery.candidates() if url not in known)
@@ -312,6 +307,13 @@ class MeshService(Administration):
         """Publish this node's record of ``topic``; at most 48 KiB. The same again does nothing."""
         if self._accepting:
             self.cluster.advertise(topic, body)
+    def set_addresses(self, addresses: tuple[str, ...], lan_port: int | None) -> None:
+        """Follow this host into another network: see :class:`MeshSettings` for both."""
+        self._settings = replace(self._settings, addresses=addresses, lan_port=lan_port)
+        self._discovery.renew(lan_port)
+        if self._accepting:
+            self.cluster.set_addresses(addresses)
+
 
     # --- admission -----------------------------------------------------------------------------
 
@@ -465,7 +467,3 @@ class MeshService(Administration):
 
             await self._change_clusters(plan)
             return new
-
-
-def _port_of(url: str) -> int:
-    return urlsplit(url).port or DEFAULT_PORTS[0]

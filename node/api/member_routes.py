@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
@@ -125,7 +124,7 @@ def member_routes(service: NodeService) -> APIRouter:
         made = await service.mesh.invite(
             valid_s=body.valid_s, uses=body.uses, role=body.role, rights=body.rights
         )
-        peer = urlsplit(service.address).netloc
+        peer = service.address.removeprefix("http://")
         return {
             "token": made.token,
             "command": f"buildnet node join {peer} --token {made.token}",

@@ -211,6 +211,43 @@ def test_a_node_that_only_dials_survives_the_loss_of_whom_it_joined_by(
     assert alive(one) == 2
 
 
+def test_a_node_follows_its_host_into_another_network(network: Network, tmp_path: Path) -> None:
+    """It starts before its host has an address, gets one, and later another one."""
+    first = network.hosts[0]
+    network.disconnect(first)
+    node, *others = nodes = [
+        Node(tmp_path / host.name, host.name, host=host, listen="0.0.0.0:80", bare=True)
+        for host in network.hosts
+    ]
+    try:
+        for each in nodes:
+            each.start()
+        assert node.address == "http://127.0.0.1:80"
+        moved = f"http://{network.connect(first).address}:80"
+        until(lambda: node.get("/api/node")["address"] == moved)
+        runtime = node.home.read_runtime()
+        assert runtime is not None
+        assert runtime.address == moved
+        told = node.post("/api/node/invite", {"uses": 2})
+        assert moved.removeprefix("http://") in told["command"]
+        for each in others:
+            each.post("/api/pool/join", {"token": told["token"]})
+        until(lambda: all(alive(each) == 3 for each in nodes))
+        network.disconnect(first)
+        until(lambda: all(alive(each) == 2 for each in others))
+        back = f"http://{network.connect(first, 2).address}:80"
+        until(lambda: all(alive(each) == 3 for each in nodes))
+        until(lambda: all(address_of(node, each) == back for each in nodes))
+    finally:
+        for each in nodes:
+            each.kill()
+
+
+def address_of(node: Node, seen_by: Node) -> str:
+    pool = pool_status(seen_by)
+    return next(str(each["address"]) for each in pool["nodes"] if each["id"] == node.identity)
+
+
 def test_a_whole_cluster_that_restarts_finds_itself(trio: Cluster) -> None:
     before = trio.settle()
     for node in trio.members:

@@ -148,6 +148,53 @@ def test_join_with_a_token(tmp_path: Path) -> None:
     run(work())
 
 
+def test_a_node_that_moves_tells_where_it_is_now(tmp_path: Path) -> None:
+    """Members learn it, invitations name it, and the next cluster of the node, too."""
+
+    async def work() -> None:
+        moved = ("http://10.0.0.9:80", "https://a.example")
+        async with cluster_at(tmp_path, "a", "b") as [a, b]:
+            a.service.set_addresses(moved, None)
+            await until(b.service, lambda: addresses(b, a) == moved)
+            token = Token.parse((await a.service.invite()).token)
+            assert token.addresses == moved
+            await b.service.leave()
+            b.service.set_addresses(("http://10.0.0.8:80",), None)
+            assert addresses(b, b) == ("http://10.0.0.8:80",)
+
+    def addresses(at: Node, of: Node) -> tuple[str, ...]:
+        member = at.service.view().member(of.service.key)
+        return () if member is None else member.addresses
+
+    run(work())
+
+
+def test_readiness_does_not_wait_for_the_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Announcing a node on the LAN takes seconds; that it can't be announced is counted."""
+    begun = asyncio.Event()
+
+    class Slow:
+        def __init__(self, **options: object) -> None:
+            begun.set()
+            raise OSError("no network")
+
+    monkeypatch.setattr("buildnet.mesh.link.discovery.AsyncZeroconf", Slow)
+
+    async def work() -> None:
+        settings = MeshSettings(tmp_path, "a", lan_port=80)
+        service = await MeshService.open(NodeKey.generate(), settings)
+        async with service.running():
+            assert not begun.is_set()
+            await begun.wait()
+            while "discovery failed" not in {one.reason for one in service.view().counters}:
+                await asyncio.sleep(0.01)
+            assert service.candidates() == ()
+
+    run(work())
+
+
 def test_a_restarted_node_finds_its_cluster_again(tmp_path: Path) -> None:
     async def work() -> None:
         async with cluster_at(tmp_path, "a", "b") as [a, b]:

@@ -183,7 +183,11 @@ def test_errors_name_line_key_and_suggestion(text: str, message: str, hint: str)
         ("workers: {output_limit: a lot}", "expected a size"),
         ("workers: 3", "wrong value '3' for workers: expected keys and values"),
         ("network: {listen_port: 99999}", "expected 65535 or less"),
-        ("network: {advertise_address: 'http://x'}", "expected a host name or address"),
+        ("network: {advertise_address: 'ftp://x'}", "expected an address such as"),
+        ("network: {advertise_address: 'http://a b'}", "expected an address such as"),
+        ("network: {advertise_address: 'https://x:0'}", "expected an address such as"),
+        ("network: {advertise_address: 'https://me@x'}", "expected a URL such as"),
+        ("network: {advertise_address: 'https://x?y=z'}", "expected a URL such as"),
         ("network: {advertise_address: 'a b'}", "expected a host name or address"),
         ("network: {advertise_address: 'x:99999'}", "expected a host name or address"),
         ("network: {peers: [nope]}", r"'nope' for network.peers\[0\]"),
@@ -203,7 +207,13 @@ def test_wrong_values_say_what_is_expected(text: str, complaint: str) -> None:
         parse_config(text, "node.yaml")
 
 
-@pytest.mark.parametrize("address", ["192.168.1.100", "fd00::2", "[fd00::2]:80", "host.lan:8080"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("192.168.1.100", "fd00::2", "[fd00::2]:80", "host.lan:8080"),
+        *("https://build.example.org", "https://[fd00::2]:8443", "http://host.lan:8080"),
+    ],
+)
 def test_addresses(address: str) -> None:
     config = parse_config(json.dumps({"network": {"advertise_address": address}}), "x")
     assert config.network.advertise_address == address

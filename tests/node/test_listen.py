@@ -15,6 +15,7 @@ from buildnet.node.listen import (
     bind_first,
     is_on_network,
     parse_address,
+    port_on_network,
     reachable_addresses,
 )
 
@@ -63,8 +64,17 @@ def test_the_address_that_others_use() -> None:
     with listener:
         port = listener.getsockname()[1]
         assert reachable_addresses(listener) == (f"http://127.0.0.1:{port}",)
-        assert reachable_addresses(listener, "build.example") == (f"http://build.example:{port}",)
-        assert reachable_addresses(listener, "build.example:9") == ("http://build.example:9",)
+        for advertised, url in (
+            ("build.example", f"http://build.example:{port}"),
+            ("build.example:9", "http://build.example:9"),
+            ("fd00::2", f"http://[fd00::2]:{port}"),
+            ("[fd00::2]", f"http://[fd00::2]:{port}"),
+            ("[fd00::2]:9", "http://[fd00::2]:9"),
+            ("https://build.example", "https://build.example"),
+            ("http://build.example:9", "http://build.example:9"),
+        ):
+            assert reachable_addresses(listener, advertised) == (url,)
+        assert port_on_network(listener) is None
 
 
 Interfaces = dict[str, list[SimpleNamespace]]
@@ -98,6 +108,7 @@ def test_a_node_that_listens_everywhere_tells_its_interfaces(
     with listener:
         port = listener.getsockname()[1]
         assert reachable_addresses(listener) == tuple(f"http://{host}:{port}" for host in hosts)
+        assert port_on_network(listener) == (None if hosts == ["127.0.0.1"] else port)
 
 
 def test_who_is_on_a_network() -> None:

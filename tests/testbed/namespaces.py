@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from types import TracebackType
 from typing import Self
@@ -116,6 +116,16 @@ class Network:
         reject = ("-j", "REJECT", "--reject-with", "tcp-reset")
         _iptables(host, "-A", "INPUT", "-p", "tcp", "--syn", "--dport", str(port), *reject)
 
+    def disconnect(self, host: Host) -> None:
+        """Take away a host's address and its way out, as if its cable were pulled."""
+        _ip(host.namespace, "addr", "flush", "dev", "eth0")
+
+    def connect(self, host: Host, turn: int = 1) -> Host:
+        """Give a host without an address another one, with each ``turn``; return it as it is."""
+        moved = replace(host, address=host.address.replace("10.77.0.", f"10.77.{turn}."))
+        _give_address(moved)
+        return moved
+
     def heal(self) -> None:
         """Let everything through again."""
         for host in self.hosts:
@@ -125,7 +135,7 @@ class Network:
         _run("ip", "netns", "add", self._switch)
         _ip(self._switch, "link", "set", "lo", "up")
         _ip(self._switch, "link", "add", "br0", "type", "bridge")
-        _ip(self._switch, "addr", "add", "10.77.0.254/24", "dev", "br0")
+        _ip(self._switch, "addr", "add", "10.77.0.254/16", "dev", "br0")
         _ip(self._switch, "link", "set", "br0", "up")
         for number, host in enumerate(self.hosts, start=1):
             _run("ip", "netns", "add", host.namespace)
@@ -134,10 +144,7 @@ class Network:
             peer = ("peer", "name", port, "netns", self._switch)
             _ip(host.namespace, "link", "add", "eth0", "type", "veth", *peer)
             _ip(self._switch, "link", "set", port, "master", "br0", "up")
-            _ip(host.namespace, "addr", "add", f"{host.address}/24", "dev", "eth0")
-            _ip(host.namespace, "link", "set", "eth0", "up")
-            # Leads nowhere, but a host looks at its way out to learn its own address.
-            _ip(host.namespace, "route", "add", "default", "via", "10.77.0.254")
+            _give_address(host)
 
     def _remove(self) -> None:
         for name in (*(host.namespace for host in self.hosts), self._switch):
@@ -196,6 +203,13 @@ def _remove_namespace(name: str) -> None:
         except ProcessLookupError:
             continue
     _run("ip", "netns", "del", name)
+
+
+def _give_address(host: Host) -> None:
+    _ip(host.namespace, "addr", "add", f"{host.address}/16", "dev", "eth0")
+    _ip(host.namespace, "link", "set", "eth0", "up")
+    # Leads nowhere, but a host looks at its way out to learn its own address.
+    _ip(host.namespace, "route", "add", "default", "via", "10.77.0.254")
 
 
 def _ip(namespace: str, *arguments: str) -> None:

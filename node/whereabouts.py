@@ -1,0 +1,50 @@
+"""Where other hosts reach this node: known at the start, and followed for as long as it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from buildnet.node.config import NetworkSettings
+from buildnet.node.listen import port_on_network, reachable_addresses
+
+LOOK_INTERVAL_S = 10.0
+_log = logging.getLogger("buildnet.node")
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """The URLs under which others may reach this node, the likeliest first (one at least), and the
+    port to announce on the local network, if any."""
+
+    addresses: tuple[str, ...]
+    lan_port: int | None
+
+    @classmethod
+    def of(cls, listener: socket.socket, settings: NetworkSettings) -> Whereabouts:
+        """Look at this host's interfaces."""
+        return cls(
+            reachable_addresses(listener, settings.advertise_address),
+            port_on_network(listener) if settings.discovery else None,
+        )
+
+
+async def follow(
+    known: Whereabouts, look: Callable[[], Whereabouts], tell: Callable[[Whereabouts], None]
+) -> None:
+    """``look`` now and then, until cancelled; ``tell`` what changed. A host gets its network after
+    the node's start, a lease runs out, a laptop goes elsewhere."""
+    while True:
+        await asyncio.sleep(LOOK_INTERVAL_S)
+        try:
+            found = await asyncio.to_thread(look)  # a host of many interfaces takes milliseconds
+        except OSError as error:
+            _log.debug("this host's addresses can't be looked at: %s", error)
+            continue
+        if found != known:
+            _log.info("other nodes reach this one at %s now", ", ".join(found.addresses))
+            known = found
+            tell(found)
