@@ -129,9 +129,9 @@ class MeshService(Administration):
         """Take part until the context ends; every task of the mesh lives within."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._run())
+            await self._ready.wait()
             self._discovery.renew(self._settings.lan_port)
             discovering = group.create_task(self._discovery.run())
-            await self._ready.wait()
             try:
                 yield
             finally:
@@ -157,8 +157,8 @@ class MeshService(Administration):
             self._plan = asyncio.get_running_loop().create_future()
             async with cluster.running():
                 self._bulk.attach(cluster)
-                cluster.set_addresses(self._settings.addresses)  # they may have changed meanwhile
                 self._accepting = True
+                cluster.set_addresses(self._settings.addresses)  # they may have changed meanwhile
                 self._ready.set()
                 self._bump()
                 try:
@@ -307,6 +307,7 @@ class MeshService(Administration):
         """Publish this node's record of ``topic``; at most 48 KiB. The same again does nothing."""
         if self._accepting:
             self.cluster.advertise(topic, body)
+
     def set_addresses(self, addresses: tuple[str, ...], lan_port: int | None) -> None:
         """Follow this host into another network: see :class:`MeshSettings` for both."""
         self._settings = replace(self._settings, addresses=addresses, lan_port=lan_port)

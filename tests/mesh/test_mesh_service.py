@@ -384,53 +384,6 @@ def test_a_node_that_stops_does_not_wait_for_people(tmp_path: Path) -> None:
     run(work())
 
 
-def test_leave_and_join_again(tmp_path: Path) -> None:
-    async def work() -> None:
-        async with cluster_at(tmp_path, "a", "b", "c") as [a, b, c]:
-            old = a.service.view().cluster_id
-            await c.service.leave()
-            alone = c.service.view()
-            assert alone.cluster_id != old
-            assert len(alone.members) == 1
-            for node in (a, b):
-                await until(node.service, sees(node, [a, b]))
-            await until(c.service, coordinates(c))
-            with pytest.raises(MembershipError, match="alone"):
-                await c.service.leave()
-            invited = await a.service.invite()
-            assert not (await c.service.join(a.address, token=invited.token)).already
-            await all_see_all([a, b, c])
-
-    run(work())
-
-
-def test_leave_without_the_others(tmp_path: Path) -> None:
-    async def work() -> None:
-        async with cluster_at(tmp_path, "a", "b") as [_, b]:
-            cluster_id = b.service.view().cluster_id
-        async with node_at(tmp_path, "b") as b:
-            with pytest.raises(BuildNetError) as caught:
-                await b.service.leave()
-            assert caught.value.hint
-            assert b.service.view().cluster_id == cluster_id
-            await b.service.leave(force=True)
-            assert b.service.view().cluster_id != cluster_id
-
-    run(work())
-
-
-def is_coordinated_by(node: Node, other: Node) -> Callable[[], bool]:
-    def holds() -> bool:
-        office = node.service.view().office
-        return office is not None and office.coordinator == other.service.key
-
-    return holds
-
-
-def test_promote_and_priorities(tmp_path: Path) -> None:
-    async def work() -> None:
-        async with cluster_at(tmp_path, "a", "b", "c") as nodes:
-            a, b, _ = nodes
 def test_a_node_that_stops_sends_away_who_waits_there(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -504,6 +457,53 @@ def test_a_clock_that_is_an_hour_off_keeps_nobody_out(
     run(work())
 
 
+def test_leave_and_join_again(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b", "c") as [a, b, c]:
+            old = a.service.view().cluster_id
+            await c.service.leave()
+            alone = c.service.view()
+            assert alone.cluster_id != old
+            assert len(alone.members) == 1
+            for node in (a, b):
+                await until(node.service, sees(node, [a, b]))
+            await until(c.service, coordinates(c))
+            with pytest.raises(MembershipError, match="alone"):
+                await c.service.leave()
+            invited = await a.service.invite()
+            assert not (await c.service.join(a.address, token=invited.token)).already
+            await all_see_all([a, b, c])
+
+    run(work())
+
+
+def test_leave_without_the_others(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b") as [_, b]:
+            cluster_id = b.service.view().cluster_id
+        async with node_at(tmp_path, "b") as b:
+            with pytest.raises(BuildNetError) as caught:
+                await b.service.leave()
+            assert caught.value.hint
+            assert b.service.view().cluster_id == cluster_id
+            await b.service.leave(force=True)
+            assert b.service.view().cluster_id != cluster_id
+
+    run(work())
+
+
+def is_coordinated_by(node: Node, other: Node) -> Callable[[], bool]:
+    def holds() -> bool:
+        office = node.service.view().office
+        return office is not None and office.coordinator == other.service.key
+
+    return holds
+
+
+def test_promote_and_priorities(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b", "c") as nodes:
+            a, b, _ = nodes
             await until(a.service, lambda: a.service.view().voters == 3)
             await a.service.promote("b")
             for node in nodes:
