@@ -32,6 +32,8 @@ class Picture:
     nodes: Mapping[bytes, NodeState]
     words: Mapping[bytes, Words]
 
+    scan: str | None
+    """Why nothing is known of what this host has."""
     @property
     def at(self) -> datetime:
         """When it was taken."""
@@ -40,7 +42,9 @@ class Picture:
     @property
     def seen(self) -> Completeness:
         """How much of the pool it shows."""
-        return completeness(self.view, self.nodes)
+        seen = completeness(self.view, self.nodes)
+        problems = [problem for problem in (self.scan, seen.problem) if problem is not None]
+        return replace(seen, problem="; ".join(problems) or None)
 
 
 @dataclass(slots=True)
@@ -51,18 +55,14 @@ class PoolReader:
     _reader: Reader = field(default_factory=Reader)
 
     async def picture(self) -> Picture:
-        """Return the pool as it is known now; waits for this host's first scan.
-
-        Raises:
-            ScanError: no scan of this host has succeeded yet.
-        """
+        """Return the pool as it is known now."""
         mine = await self.service.own_state()
         view, words = self._look()
         nodes = {
             member.key: mine if member.key == view.me else member_state(member, words[member.key])
             for member in view.members
         }
-        return Picture(view, nodes, words)
+        return Picture(view, nodes, words, self.service.scan_state)
 
     def view(self) -> MeshView:
         """Return the mesh's view, each member under the name that it bears now: the member list
@@ -93,7 +93,8 @@ class PoolReader:
         return replace(view, members=tuple(ordered)), words
 
     async def status(self) -> Json:
-        """Return the JSON of ``pool status``."""
+        """Return the JSON of ``pool status``; waits for this host's first scan."""
+        await self.service.scanned.wait()
         picture = await self.picture()
         view = picture.view
         return pool_status(

@@ -198,6 +198,17 @@ class NodeService:
         return ScanError(
             "this host could not be scanned",
             cause=self.scan_problem,
+    @property
+    def scan_state(self) -> str | None:
+        """Why nothing is known of what this host has, in words; None: it is known."""
+        if self.resources is not None:
+            return None
+        if self.scan_problem is None:
+            return "this host is being scanned"
+        return (
+            f"this host could not be scanned ({self.scan_problem}); buildnet node scan tries again"
+        )
+
             hint=f"it is tried again every {SCAN_RETRY_S:.0f} s, and by buildnet node scan; "
             f"the log has the details: {self.home.log}",
         )
@@ -229,18 +240,14 @@ class NodeService:
         }
 
     async def own_state(self) -> NodeState:
-        """Return this node's state at first hand; waits for the first scan.
-
-        Raises:
-            ScanError: no scan of this host has succeeded yet.
-        """
-        await self.scanned.wait()
-        if self.resources is None:
-            raise self._scan_error()
+        """Return this node's state at first hand; without resources as long as no scan of this host
+        has succeeded."""
         if self.utilization is None or self.utilization.cpu_percent is None:
             await self.measure()
         measured = self.utilization
-        measured_at = measured.measured_at if measured else self.resources.scanned_at
+        scanned_at = self.resources.scanned_at if self.resources else None
+        measured_at = measured.measured_at if measured else scanned_at
+        age = None if measured_at is None else datetime.now(UTC) - measured_at
         running = self.builder.actions_running
         return NodeState(
             id=self.key.node_id,
@@ -251,7 +258,7 @@ class NodeService:
             version=__version__,
             address=self.address,
             measured_at=measured_at,
-            age_s=max(0.0, (datetime.now(UTC) - measured_at).total_seconds()),
+            age_s=None if age is None else max(0.0, age.total_seconds()),
             resources=self.resources,
             utilization=measured,
             actions_running=running,

@@ -22,6 +22,7 @@ def pool_routes(service: NodeService) -> APIRouter:
     @router.get("/nodes")
     async def nodes() -> dict[str, Any]:
         """The nodes alone."""
+        await service.scanned.wait()
         picture = await service.pool.picture()
         return {
             "nodes": [node_view(node, picture.at) for node in picture.nodes.values()],
@@ -31,6 +32,7 @@ def pool_routes(service: NodeService) -> APIRouter:
     @router.get("/resources")
     async def resources(type: str | None = None, node: str | None = None) -> dict[str, Any]:
         """Every resource with its owner; ``type`` and ``node`` choose among them."""
+        await service.scanned.wait()
         picture = await service.pool.picture()
         entries = pooled_resources(list(picture.nodes.values()), resource_type=type, node=node)
         return {"resources": entries, "view": completeness_view(picture.seen)}

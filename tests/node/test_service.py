@@ -159,12 +159,21 @@ def test_a_failed_first_scan_is_told_and_keeps_nobody_waiting(home: Home) -> Non
     async def run() -> None:
         service = service_of(home, ListedScanner(ExceptionGroup("", [ValueError("strange\nhost")])))
         assert (await get(service, "/ready"))[1] == {"status": "scanning"}
+        assert (
+            "this host is being scanned"
+            in (await get(service, "/api/pool/health"))[1]["problems"][0]
+        )
         await watching(service, service.scanned.wait)
         assert await get(service, "/ready") == (503, {"status": "scan failed"})
-        status, problem = await get(service, "/api/pool")
-        assert (status, problem["code"]) == (503, "SCAN_FAILED")
-        assert problem["cause"] == "ValueError: strange host"
-        assert "node.log" in problem["hint"]
+        for path in ("/api/pool", "/api/pool/nodes", "/api/pool/resources"):
+            status, seen = await get(service, path)
+            assert status == 200
+            assert "could not be scanned (ValueError: strange host)" in seen["view"]["problem"]
+        (node,) = (await get(service, "/api/pool"))[1]["nodes"]
+        assert (node["status"], node["resources"]) == ("online", None)
+        with pytest.raises(ScanError) as caught:
+            await service.scan()
+        assert "node.log" in str(caught.value.hint)
 
     asyncio.run(run())
 
