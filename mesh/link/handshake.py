@@ -7,7 +7,8 @@ string (Vaudenay 2005)::
     1  I -> R   protocol range, e_I, H(n_I)
     2  R -> I   protocol range and choice, e_R, n_R
     3  I -> R   sealed: n_I, purpose, identity, boot, extra, signature
-    4  R -> I   sealed: cluster id, identity, boot, extra, signature; or a refusal;
+    4  R -> I   sealed: cluster id, identity, boot, extra, signature; or a refusal,
+                signed with identity if the initiator may know who refuses it;
                 or "wait", as often as it takes, and then one of the two
 
 The initiator proves itself first; until the responder decides, it has shown its protocol range and
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -41,6 +43,7 @@ from buildnet.mesh.link.session import (
 from buildnet.mesh.messages.handshake import (
     MAGIC,
     Hello,
+    ProvenRefusal,
     Refusal,
     SealedAnswer,
     SealedClaim,
@@ -81,14 +84,16 @@ class HandshakeError(BuildNetError):
 
 
 class HandshakeRefusedError(HandshakeError):
-    """The responder refused; ``refusal`` is its code. It has not proven who it is."""
+    """The responder refused; ``refusal`` is its code. ``refuser``: its key, proven; None: it has
+    not shown who it is, so it may be anybody."""
 
     code = "MESH_REFUSED"
 
-    def __init__(self, refusal: str, detail: str = "") -> None:
+    def __init__(self, refusal: str, detail: str = "", refuser: bytes | None = None) -> None:
         super().__init__("refused by the other side", f"{refusal}: {detail}" if detail else refusal)
         self.refusal = refusal
         self.detail = detail
+        self.refuser = refuser
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +198,19 @@ class Initiator:
             if said.code:
                 raise HandshakeRefusedError(said.code, said.detail)
             return None
+        if isinstance(said, ProvenRefusal):
+            said_so: list[object] = [said.code, said.detail, said.identity]
+            signed = _signed(
+                "refuser", self._cluster_id or NO_CLUSTER, self._secrets.transcript, said_so
+            )
+            if not is_signed_by(said.identity, signed, said.signature):
+                raise HandshakeError("bad signature", f"as {said.identity.hex()[:16]}")
+            raise HandshakeRefusedError(said.code, said.detail, said.identity)
         if self._cluster_id is not None and said.cluster_id != self._cluster_id:
             raise HandshakeError("wrong cluster", f"{said.cluster_id.hex()[:16]} answered")
         if self._expected is not None and said.identity != self._expected:
             raise HandshakeError("another node answered", f"{said.identity.hex()[:16]} answered")
-        fields = [said.identity, said.boot, said.extra]
+        fields: list[object] = [said.identity, said.boot, said.extra]
         signed = _signed("responder", said.cluster_id, self._secrets.transcript, fields)
         if not is_signed_by(said.identity, signed, said.signature):
             raise HandshakeError("bad signature", f"as {said.identity.hex()[:16]}")
@@ -299,10 +312,17 @@ class Responder:
         self._session = Session(secrets.transcript, sending_key, receiving_key)
         return message
 
-    def refuse(self, code: str, detail: str = "") -> bytes:
-        """Return message 4 that refuses and tells nothing of this node; close after it."""
-        self._undecided()
-        message = self._say(Refusal(code[:64] or "REFUSED", detail[:1024]).encode())
+    def refuse(self, code: str, detail: str = "", *, key: Signer | None = None) -> bytes:
+        """Return message 4 that refuses; close after it. It tells nothing of this node, unless
+        ``key`` is to prove who says so."""
+        secrets = self._undecided()
+        code, detail = code[:64] or "REFUSED", detail[:1024]
+        refusal: Wire = Refusal(code, detail)
+        if key is not None:
+            fields: list[object] = [code, detail, key.public_key]
+            signed = _signed("refuser", self._cluster_id, secrets.transcript, fields)
+            refusal = ProvenRefusal(code, detail, key.public_key, key.sign(signed))
+        message = self._say(refusal.encode())
         self._secrets = None
         return message
 
@@ -364,11 +384,11 @@ def _read(record: type[_Record], data: bytes) -> _Record:
     return said
 
 
-def _read_answer(plain: bytes) -> SealedAnswer | Refusal:
-    try:
-        return Refusal.decode(plain)
-    except WireError:
-        return _read(SealedAnswer, plain)
+def _read_answer(plain: bytes) -> SealedAnswer | ProvenRefusal | Refusal:
+    for refusal in (Refusal, ProvenRefusal):
+        with suppress(WireError):
+            return refusal.decode(plain)
+    return _read(SealedAnswer, plain)
 
 
 def _open(opener: FrameOpener, message: bytes) -> bytes:

@@ -50,6 +50,7 @@ SELF = "this node itself"
 SHUNNED = "shunned"
 STOPPING = "stopping"
 REPLACED = "replaced by another link"
+KEY_IN_USE = "this node's key is in use elsewhere"
 
 _FORGIVEN = (ALTERED_FRAME, BUG, SLOW_READER, NO_MEMBER)
 """What ends a link, but need not be its peer's intention."""
@@ -72,7 +73,7 @@ class Standing(Enum):
     DROPPED = "dropped"
     """It was removed or revoked, and has not heard of it."""
     STRANGER = "stranger"
-    """The other one belongs to another cluster, or is no node."""
+    """The other one belongs to another cluster, or can't prove that it does not."""
 
 
 class Surroundings(Protocol):
@@ -188,7 +189,8 @@ class Links:
                 if claim.purpose is Purpose.MEMBER:
                     if (why := self._objection(claim, relayed_by)) is not None:
                         self._around.note(Note(f"refused: {why}", claim.key, connection.remote))
-                        raise HandshakeError(why, reply=responder.refuse(why))
+                        refusal = responder.refuse(why, key=self._shown_to(claim.key))
+                        raise HandshakeError(why, reply=refusal)
                     await connection.send(responder.accept(self._key, self._local.boot))
         except (HandshakeError, ConnectionClosed, TimeoutError) as error:
             await self._turn_away(connection, error)
@@ -230,7 +232,8 @@ class Links:
         )
 
     async def standing(self, connection: Connection) -> Standing:
-        """Tell what this node is to whoever is at the other end; makes no lasting link."""
+        """Tell what this node is to whoever is at the other end; makes no lasting link. Only the
+        word of one that this node knows as a member counts."""
         initiator = Initiator(
             self._key,
             self._local.boot,
@@ -238,19 +241,30 @@ class Links:
             cluster_id=self._cluster_id,
             extra=LinkOffer(None).encode(),
         )
+        found = Standing.MEMBER
         try:
-            await initiate(connection, initiator)
+            by: bytes | None = (await initiate(connection, initiator)).key
         except HandshakeRefusedError as error:
-            # Who can read the claim knows the cluster.
-            return Standing.DROPPED if error.refusal == NO_MEMBER else Standing.MEMBER
+            by = error.refuser
+            if error.refusal == NO_MEMBER:
+                found = Standing.DROPPED
         except (HandshakeError, ConnectionClosed, TimeoutError):
             return Standing.STRANGER
-        return Standing.MEMBER
+        return found if self._is_known(by) else Standing.STRANGER
 
     def may_dial(self) -> bool:
         """Tell whether dialling makes sense; not for a while after another process with this
         node's key was found to be the newer one."""
         return not self._stopping and self._clock() >= self._paused_until
+
+    def _is_known(self, key: bytes | None) -> bool:
+        return key is not None and self._local.members.is_member(key)
+
+    def _shown_to(self, key: bytes) -> NodeKey | None:
+        """Return the key by which a refusal is proven to whoever is or was a member; strangers are
+        not told who refuses them."""
+        members = self._local.members
+        return self._key if key in members.members or key in members.former else None
 
     def _objection(self, claim: Claim, relayed_by: bytes | None) -> str | None:
         """Say why this member's link is not taken; None: it is."""
@@ -301,14 +315,14 @@ class Links:
         reason = _reason_of(error)
         if isinstance(error, HandshakeRefusedError):
             reason = error.refusal
-            if reason == OLDER_BOOT:
+            if reason == OLDER_BOOT and self._is_known(error.refuser):
                 self._paused_until = self._clock() + COPY_PAUSE_S
                 _log.warning(
                     "another process runs with a copy of this node's key, or ran with a later "
                     "clock; trying again in %g s",
                     COPY_PAUSE_S,
                 )
-                self._around.note(Note("this node's key is in use elsewhere", peer, address or ""))
+                self._around.note(Note(KEY_IN_USE, error.refuser, address or ""))
         if reason != LINKED_ALREADY:
             # What the other side said may be anything: it is a detail, not a reason to count by.
             self._around.note(Note("link not made", peer, f"{address or 'relayed'}: {reason}"))

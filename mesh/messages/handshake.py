@@ -72,3 +72,13 @@ class Refusal(Wire):
 
     code: Annotated[str, Limit(0, 64)]
     detail: Annotated[str, Limit(0, 1024)]
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenRefusal(Wire):
+    """4, responder to initiator, sealed: no, and who says so. All but the signature is signed."""
+
+    code: Annotated[str, Limit(1, 64)]
+    detail: Annotated[str, Limit(0, 1024)]
+    identity: Key
+    signature: Signature

@@ -200,8 +200,41 @@ def test_a_refusal_says_why_and_ends_it() -> None:
     with pytest.raises(HandshakeRefusedError) as refused:
         initiator.finish(responder.refuse("NO_MEMBER", "ask an admin"))
     assert (refused.value.refusal, refused.value.detail) == ("NO_MEMBER", "ask an admin")
+    assert refused.value.refuser is None
     assert reason(lambda: responder.accept(BOB, 1)) == "message out of order"
     assert reason(lambda: initiator.session) == "message out of order"
+
+
+def test_a_refusal_may_prove_who_says_so() -> None:
+    initiator, responder = pair()
+    responder.receive(initiator.receive(responder.answer(initiator.start())))
+    with pytest.raises(HandshakeRefusedError) as refused:
+        initiator.finish(responder.refuse("NO_MEMBER", "ask an admin", key=BOB))
+    assert (refused.value.refusal, refused.value.detail) == ("NO_MEMBER", "ask an admin")
+    assert refused.value.refuser == BOB.public_key
+
+
+class Imposter:
+    """Says that it is Bob, and signs with another key."""
+
+    public_key = BOB.public_key
+
+    def sign(self, message: bytes) -> bytes:
+        return MALLORY.sign(message)
+
+
+def test_nobody_refuses_in_anothers_name() -> None:
+    initiator, responder = pair()
+    responder.receive(initiator.receive(responder.answer(initiator.start())))
+    refusal = responder.refuse("NO_MEMBER", key=Imposter())
+    assert reason(lambda: initiator.finish(refusal)) == "bad signature"
+
+
+def test_who_knows_no_cluster_takes_nobodys_proof() -> None:
+    joiner, elsewhere = pair(Purpose.JOIN, cluster_id=None, expected=None)
+    elsewhere.receive(joiner.receive(elsewhere.answer(joiner.start())))
+    refusal = elsewhere.refuse("NO_MEMBER", key=BOB)
+    assert reason(lambda: joiner.finish(refusal)) == "bad signature"
 
 
 def test_a_member_of_another_cluster_is_refused() -> None:

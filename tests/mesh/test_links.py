@@ -19,11 +19,12 @@ from buildnet.mesh.link.envelope import Envelope
 from buildnet.mesh.link.handshake import (
     Claim,
     HandshakeError,
+    HandshakeRefusedError,
     Initiator,
     Purpose,
     Responder,
 )
-from buildnet.mesh.link.handshaking import MAX_UNFINISHED, initiate
+from buildnet.mesh.link.handshaking import MAX_UNFINISHED, hear, initiate
 from buildnet.mesh.link.links import (
     LINKED_ALREADY,
     NO_MEMBER,
@@ -37,7 +38,15 @@ from buildnet.mesh.link.links import (
 )
 from buildnet.mesh.link.peer import FLOOD, MESSAGES_BURST, Peer
 from buildnet.mesh.local import Local
-from buildnet.mesh.members.member_list import Member, MemberList, Revocation, Rights, Role
+from buildnet.mesh.members.member_list import (
+    Ending,
+    Former,
+    Member,
+    MemberList,
+    Revocation,
+    Rights,
+    Role,
+)
 from buildnet.mesh.messages.kinds import kind_of
 from buildnet.mesh.messages.relay import RelayClose
 from buildnet.mesh.service.testing import MemoryConnection, pair
@@ -586,21 +595,88 @@ def test_a_node_that_stops_ends_its_links_and_takes_no_more() -> None:
 
 
 def test_what_a_node_is_to_another_one() -> None:
-    async def ask(caller: Site, callee: Site) -> Standing:
-        here, there = pair()
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(callee.links.accept(there))
-            found = await caller.links.standing(here)
-            task.cancel()
-        return found
-
     async def work() -> None:
-        assert await ask(Site(ALICE), Site(BOB)) is Standing.MEMBER
-        assert await ask(Site(STRANGER), Site(BOB)) is Standing.DROPPED
+        assert await standing(Site(ALICE), Site(BOB)) is Standing.MEMBER
+        bob = Site(BOB)
+        revoke(bob, Site(ALICE))
+        assert await standing(Site(ALICE), bob) is Standing.DROPPED
+        bob.local.members = replace(
+            members(), members={BOB.public_key: members().members[BOB.public_key]}, former=FORMER
+        )
+        assert await standing(Site(ALICE), bob) is Standing.DROPPED
         alice, bob = Site(ALICE), Site(BOB)
         async with dialled(alice, bob):
             await linked(alice, bob)
-            assert await ask(alice, bob) is Standing.MEMBER
+            assert await standing(alice, bob) is Standing.MEMBER
             assert is_linked(alice, bob)
+
+    run(work())
+
+
+FORMER = {ALICE.public_key: Former(members().members[ALICE.public_key], Ending.REMOVED, 5)}
+
+
+async def standing(caller: Site, callee: Site) -> Standing:
+    here, there = pair()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(callee.links.accept(there))
+        found = await caller.links.standing(here)
+        task.cancel()
+    return found
+
+
+# --- strangers who answer ------------------------------------------------------------------------
+
+
+async def rogue(connection: Connection, refusal: str, key: NodeKey | None) -> None:
+    """Answer at an address of which somebody said that a member is there; the cluster's id is no
+    secret to many."""
+    responder = Responder(members().cluster_id)
+    await hear(connection, responder)
+    said = responder.accept(STRANGER, 10) if not refusal else responder.refuse(refusal, key=key)
+    await connection.send(said)
+
+
+@pytest.mark.parametrize("key", [None, STRANGER], ids=["anonymous", "stranger"])
+def test_a_stranger_that_talks_of_a_copied_key_stops_nobody(key: NodeKey | None) -> None:
+    async def work() -> None:
+        alice = Site(ALICE)
+        here, there = pair()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(rogue(there, OLDER_BOOT, key))
+            await alice.links.initiate(here, BOB.public_key, "http://rogue")
+        assert alice.events == [DialFailed(BOB.public_key, "http://rogue", OLDER_BOOT)]
+        assert alice.links.may_dial()
+        assert alice.reasons() == ["link not made"]
+
+    run(work())
+
+
+@pytest.mark.parametrize("refusal", [NO_MEMBER, LINKED_ALREADY, ""])
+@pytest.mark.parametrize("key", [None, STRANGER], ids=["anonymous", "stranger"])
+def test_strangers_can_t_tell_what_a_node_is(key: NodeKey | None, refusal: str) -> None:
+    async def work() -> None:
+        here, there = pair()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(rogue(there, refusal, key))
+            assert await Site(ALICE).links.standing(here) is Standing.STRANGER
+        assert await standing(Site(STRANGER), Site(BOB)) is Standing.STRANGER
+
+    run(work())
+
+
+def test_a_stranger_is_not_told_who_refuses_it() -> None:
+    async def work() -> None:
+        bob = Site(BOB)
+        here, there = pair()
+        offer = LinkOffer(None).encode()
+        initiator = Initiator(
+            STRANGER, 1, Purpose.MEMBER, cluster_id=members().cluster_id, extra=offer
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(bob.links.accept(there))
+            with pytest.raises(HandshakeRefusedError) as refused:
+                await initiate(here, initiator)
+        assert (refused.value.refusal, refused.value.refuser) == (NO_MEMBER, None)
 
     run(work())
