@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +23,7 @@ from buildnet.node.home import AlreadyRunningError, Home, Runtime, default_home
 
 _READY_WITHIN_S = 60.0
 _LOOK_AGAIN_S = 0.05
+_ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StartError(BuildNetError):
@@ -58,24 +63,27 @@ def start_detached(
         "log_format": log_format,
     }
     reading, writing = os.pipe()
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "buildnet.node", str(writing), json.dumps(options)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[writing],
-            start_new_session=True,
-            cwd="/",
-        )
-    finally:
-        os.close(writing)
+    process: subprocess.Popen[bytes] | None = None
     try:
         with os.fdopen(reading, encoding="utf-8") as said:
+            try:
+                with _signals_later():
+                    process = subprocess.Popen(
+                        [sys.executable, "-m", "buildnet.node", str(writing), json.dumps(options)],
+                        stdin=subprocess.DEVNULL,
+                        stdout=subprocess.DEVNULL,
+                        stderr=subprocess.DEVNULL,
+                        pass_fds=[writing],
+                        start_new_session=True,
+                        cwd="/",
+                    )
+            finally:
+                os.close(writing)
             answer = json.loads(said.readline() or "null")
     except BaseException:  # Ctrl-C above all: who did not see the start end wants no node
-        process.terminate()
-        process.wait()
+        if process is not None:
+            process.terminate()
+            process.wait()
         raise
     if answer is None:
         process.wait()
@@ -94,6 +102,27 @@ def start_detached(
         raise StartError(error, answer["exit_code"])
     process.returncode = 0  # it goes on without us: no warning about a child that still runs
     return Runtime(**answer["ready"])
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Let a signal that would raise an error do so at the end of the context only. In the midst of
+    it a process may have begun that nobody knows yet."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals raise nothing here
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in _ENDING_SIGNALS}
+    own = {number: handler for number, handler in handlers.items() if callable(handler)}
+    try:
+        for number in own:
+            signal.signal(number, lambda number, frame: came.append(number))
+        yield
+    finally:
+        for number, handler in own.items():
+            signal.signal(number, handler)
+        for each in came:
+            signal.raise_signal(each)
 
 
 def wait_until_ready(home: Path) -> Runtime | None:

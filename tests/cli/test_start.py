@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -165,6 +166,40 @@ def test_an_interrupted_start_leaves_no_node(
     with pytest.raises(KeyboardInterrupt):
         start_detached(tmp_path / "home", listen=LISTEN)
     assert not Home(tmp_path / "home").is_locked()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_in_the_midst_of_a_start_leaves_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """The process runs already, and nobody was told of it."""
+    begun: list[int] = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            begun.append(self.pid)
+            signal.raise_signal(number)
+
+    def end(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    monkeypatch.setattr("subprocess.Popen", Interrupted)
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises((KeyboardInterrupt, SystemExit)):
+            start_detached(tmp_path / "home", listen=LISTEN)
+        assert signal.getsignal(signal.SIGTERM) is end
+        assert signal.getsignal(signal.SIGINT) is handlers[signal.SIGINT]
+    finally:
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+        (process,) = begun
+        left = psutil.pid_exists(process)
+        if left:
+            os.kill(process, signal.SIGKILL)
+    assert not left
 
 
 def test_stop_refuses_to_stop_another_node(buildnet: CommandLine) -> None:
