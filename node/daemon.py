@@ -28,6 +28,7 @@ from buildnet.node.config import LogSettings, NodeConfig, load_config
 from buildnet.node.execute.process_tree import become_child_subreaper
 from buildnet.node.failure import first_cause
 from buildnet.node.home import Home, HomeError, Runtime
+from buildnet.node.joining_at_start import join_at_start
 from buildnet.node.listen import (
     DEFAULT_PORTS,
     Address,
@@ -57,8 +58,9 @@ class StartOptions:
 
     ``listen`` None: what node.yaml says, by default port 80, or 8080 where 80 can't be had.
     ``any_port`` lets the system choose a port if those can't be had either. ``join`` is the address
-    of a node whose cluster to join once this one answers, with ``token`` or an admin's approval; a
-    node that has joined one before goes on there. ``log_file`` None: standard error.
+    of a node whose cluster to join once this one answers, with ``token`` or an admin's approval,
+    tried again while nobody answers there; a node that has joined one before goes on there.
+    ``log_file`` None: standard error.
     """
 
     home: Path
@@ -121,26 +123,14 @@ async def _run(
             loop.add_signal_handler(number, service.stopping.set)
         async with asyncio.TaskGroup() as group:
             on_ready(runtime)
-            joining = group.create_task(_join(options, service))
+            joining = options.join and group.create_task(
+                join_at_start(service, options.join, options.token)
+            )
             await service.stopping.wait()
             _log.info("stopping")
-            joining.cancel()
+            if joining:
+                joining.cancel()
         await service.builder.stop()
-
-
-async def _join(options: StartOptions, service: NodeService) -> None:
-    if options.join is None:
-        return
-    if len(service.mesh.view().members) > 1:
-        _log.info("this node is a member of %s already", service.cluster["name"])
-        return
-    await service.join(
-        options.join,
-        options.token,
-        lambda code: _log.warning(
-            "waiting for an admin of the cluster: buildnet node approve there; the code is %s", code
-        ),
-    )
 
 
 @asynccontextmanager
