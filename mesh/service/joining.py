@@ -52,6 +52,8 @@ class JoinError(BuildNetError):
     code = "JOIN"
     exit_code = 4
     http_status = 409
+    passing = False
+    """The same may succeed soon: the other side stops, or the connection broke."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +98,13 @@ class Applicant:
                 "between changes what they say",
             ) from error
         except (ConnectionClosed, TimeoutError, FrameError, ConversationError) as error:
-            raise JoinError(
+            broken = JoinError(
                 f"the conversation with {connection.remote} broke off",
                 cause=str(error) or "no answer in time",
                 hint="try again; buildnet node list there shows whether it went through",
-            ) from error
+            )
+            broken.passing = True
+            raise broken from error
 
     async def _join(self, connection: Connection) -> Admission:
         initiator = Initiator(
@@ -290,4 +294,6 @@ def refused(code: str, detail: str, advice: str = "") -> BuildNetError:
             advice or "see the log of the node that was asked",
         ),
     )
-    return JoinError(message, cause=code if message == detail else detail or None, hint=hint)
+    error = JoinError(message, cause=code if message == detail else detail or None, hint=hint)
+    error.passing = code == STOPPING
+    return error

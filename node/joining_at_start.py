@@ -1,0 +1,52 @@
+"""Joining a cluster at the node's start: with patience, and never at the price of the node."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.link.dialing import UnreachableError
+from buildnet.mesh.service.joining import JoinError
+from buildnet.node.service import NodeService
+
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 60.0
+_log = logging.getLogger("buildnet.node")
+
+
+async def join_at_start(service: NodeService, address: str, token: str | None) -> None:
+    """Join the cluster of the node at ``address``; try again for as long as nobody answers there.
+    What else goes wrong is logged, and the node goes on alone."""
+    if len(service.mesh.view().members) > 1:
+        _log.info("this node is a member of %s already", service.cluster["name"])
+        return
+    wait_s = FIRST_WAIT_S
+    while True:
+        try:
+            await service.join(
+                address,
+                token,
+                lambda code: _log.warning(
+                    "waiting for an admin of the cluster: buildnet node approve there; the code "
+                    "is %s",
+                    code,
+                ),
+            )
+            return
+        except BuildNetError as error:
+            passing = isinstance(error, UnreachableError) or (
+                isinstance(error, JoinError) and error.passing
+            )
+            if not passing:
+                _log.error("not joined; this node goes on alone: %s", _in_words(error))
+                return
+            _log.warning("not joined; tried again in %.0f s: %s", wait_s, _in_words(error))
+        await asyncio.sleep(wait_s)
+        wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+
+def _in_words(error: BuildNetError) -> str:
+    cause = f" ({error.cause})" if error.cause else ""
+    hint = f"; {error.hint}" if error.hint else ""
+    return f"{error.message}{cause}{hint}"
