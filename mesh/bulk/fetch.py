@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import AbstractAsyncContextManager
 
-from buildnet.mesh.bulk.protocol import BlobSink, WrongBytesError
+from buildnet.mesh.bulk.protocol import BlobSink, FetchRefusedError, WrongBytesError
 from buildnet.mesh.bulk.serving import STALL_S
 from buildnet.mesh.bulk.stream import open_stream
 from buildnet.mesh.errors import BuildNetError
@@ -14,6 +14,7 @@ from buildnet.mesh.events import Note
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.link.connection import Connection
 from buildnet.mesh.link.frames import FrameCipher
+from buildnet.mesh.messages.bulk import MISSING
 
 WRONG_BYTES = "wrong blob bytes"
 
@@ -23,10 +24,16 @@ OpenLink = Callable[[bytes], AbstractAsyncContextManager[tuple[Connection, Frame
 
 
 class BlobUnavailableError(BuildNetError):
-    """No holder sent the blob; ``cause`` has what each of them did."""
+    """No holder sent the blob; ``cause`` has what each of them did. ``missing``: all that were
+    asked answered that they lack it."""
 
     code = "BLOB_UNAVAILABLE"
     http_status = 502
+
+    def __init__(self, message: str, *, cause: str, hint: str, missing: bool) -> None:
+        super().__init__(message, cause=cause, hint=hint)
+        if missing:
+            self.exit_code, self.http_status = 6, 404
 
 
 class BulkFetcher:
@@ -55,17 +62,22 @@ class BulkFetcher:
             OSError: the sink can't be written.
         """
         failures: list[str] = []
+        missing = True
         for holder in holders:
             try:
                 await self._from(sink, holder)
             except (BuildNetError, TimeoutError) as error:
                 failures.append(f"{node_id_of(holder)}: {error}")
+                missing &= isinstance(error, FetchRefusedError) and error.refusal == MISSING
             else:
                 return holder
         raise BlobUnavailableError(
             f"the blob {sink.digest} can't be had",
             cause="; ".join(failures) or "nobody is known to have it",
-            hint="buildnet pool nodes shows who can be reached",
+            hint="ask another node: buildnet cache show there tells whether it has the blob"
+            if missing
+            else "buildnet pool nodes shows who can be reached",
+            missing=missing,
         )
 
     async def _from(self, sink: BlobSink, holder: bytes) -> None:

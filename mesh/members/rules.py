@@ -49,6 +49,10 @@ from buildnet.mesh.members.member import (
 if TYPE_CHECKING:
     from buildnet.mesh.members.member_list import MemberList
 
+_SHOW_MEMBERS = "buildnet node list shows the members"
+_NEW_KEY = "give this node a new key: stop it, move node.key away, start it and join again"
+_RECOVER_AGAIN = "the cluster changed meanwhile: look at buildnet pool health, and recover again"
+
 Rule = Callable[["MemberList", Any, Entry, "Signatures | None"], "MemberList"]
 
 
@@ -68,7 +72,11 @@ def _invite(
     _check_admin(members, entry)
     _check_new_key(members, what.key)
     if what.expires <= entry.hlc:
-        raise Refused("already expired", "the invitation would have expired already")
+        raise Refused(
+            "already expired",
+            "the invitation would have expired already",
+            hint="give it longer: buildnet node invite --expires 1h; check this host's clock",
+        )
     kept = dict(members.invitations)
     if len(kept) >= MAX_INVITATIONS:
         kept = {
@@ -96,7 +104,11 @@ def _close_invitation(
 ) -> MemberList:
     _check_admin(members, entry)
     if what.key not in members.invitations:
-        raise Refused("unknown invitation", "there is no such invitation")
+        raise Refused(
+            "unknown invitation",
+            "there is no such invitation",
+            hint="it was withdrawn already, or was never made in this cluster",
+        )
     kept = {key: one for key, one in members.invitations.items() if key != what.key}
     return replace(members, invitations=kept)
 
@@ -156,7 +168,11 @@ def _revoke(
 ) -> MemberList:
     _check_admin(members, entry)
     if what.key in members.revoked:
-        raise Refused("already revoked", "the key is revoked already")
+        raise Refused(
+            "already revoked",
+            "the key is revoked already",
+            hint="nothing is left to do: no node accepts anything of it any more",
+        )
     revocation = Revocation(what.key, entry.change.author, what.reason, entry.version)
     if what.key in members.members:
         members = _ended(members, members.members[what.key], Ending.REVOKED, entry)
@@ -164,7 +180,7 @@ def _revoke(
         was = replace(members.former[what.key], ending=Ending.REVOKED)
         members = replace(members, former={**members.former, what.key: was})
     else:
-        raise Refused("unknown member", "no such node is or was a member")
+        raise Refused("unknown member", "no such node is or was a member", hint=_SHOW_MEMBERS)
     return replace(members, revoked={**members.revoked, what.key: revocation})
 
 
@@ -176,7 +192,11 @@ def _rotate(
     _check_new_key(members, what.new)
     said = rotate_statement(members.cluster_id, old, what.new)
     if signatures is not None and not signatures.verify(what.new, said, what.proof):
-        raise Refused("new key not proven", "the new key did not sign its rotation")
+        raise Refused(
+            "new key not proven",
+            "the new key did not sign its rotation",
+            hint="rotate again: buildnet node rotate-key",
+        )
     # A sole voter goes on as one; of several it is taken out and added again, since voters change
     # one at a time.
     voters = (what.new,) if members.voters == (old,) else _without(members.voters, old)
@@ -249,11 +269,23 @@ def _recover(
     if not by_cluster_key:
         _check_admin(members, entry)
     if what.epoch != members.epoch + 1:
-        raise Refused("another epoch", f"the next epoch is {members.epoch + 1}, not {what.epoch}")
+        raise Refused(
+            "another epoch",
+            f"the next epoch is {members.epoch + 1}, not {what.epoch}",
+            hint=_RECOVER_AGAIN,
+        )
     if (what.previous, what.sequencer) != (members.head, entry.sequencer):
-        raise Refused("recovers another chain", "the recovery was meant for another chain")
+        raise Refused(
+            "recovers another chain",
+            "the recovery was meant for another chain",
+            hint=_RECOVER_AGAIN,
+        )
     if not all(members.stands(key) for key in what.voters):
-        raise Refused("no new voter", "a voter is a worker and a member")
+        raise Refused(
+            "no new voter",
+            "a voter is a worker and a member",
+            hint="name workers of the cluster, no observers: buildnet node list",
+        )
     if by_cluster_key:  # the last admin may be among who is gone
         recovering = _check_member(members, what.sequencer)
         members = _with(members, replace(recovering, rights=Rights.ADMIN))
@@ -284,7 +316,7 @@ def _check_admin(members: MemberList, entry: Entry) -> None:
 
 def _check_member(members: MemberList, key: bytes) -> Member:
     if not members.is_member(key):
-        raise Refused("unknown member", "no such node is a member")
+        raise Refused("unknown member", "no such node is a member", hint=_SHOW_MEMBERS)
     return members.members[key]
 
 
@@ -295,28 +327,32 @@ def _check_admin_left(members: MemberList, member: Member) -> None:
         raise Refused(
             "last admin",
             f"{member.name} is the last admin",
-            hint="give admin rights to another member first",
+            hint="make another member an admin first: buildnet rights set NODE admin",
         )
 
 
 def _check_new_key(members: MemberList, key: bytes) -> None:
     """Refuse a key that stands for something already, or did."""
     if key in members.revoked:
-        raise Refused("revoked", "this key was revoked, for ever")
+        raise Refused("revoked", "this key was revoked, for ever", hint=_NEW_KEY)
     was = members.former.get(key)
     if was is not None and was.ending is Ending.ROTATED:
-        raise Refused("key rotated", "this key was given up for another one")
+        raise Refused("key rotated", "this key was given up for another one", hint=_NEW_KEY)
     if key in members.members:
-        raise Refused("already a member", "this node is a member already")
+        raise Refused(
+            "already a member",
+            "this node is a member already",
+            hint="nothing is left to do: buildnet node list shows it",
+        )
     if key in members.invitations or key == members.genesis.cluster_key:
-        raise Refused("key in use", "this key serves another purpose")
+        raise Refused("key in use", "this key serves another purpose", hint=_NEW_KEY)
     node_id = node_id_of(key)
     known = (*members.members, *members.former, *members.revoked)
     if any(other != key and node_id_of(other) == node_id for other in known):
         raise Refused(
             "node id in use",
             f"another node has the id {node_id}",
-            hint="make a new key for this node: move its key file away and start it again",
+            hint=_NEW_KEY,
         )
 
 
@@ -325,7 +361,11 @@ def _admitted(
 ) -> MemberList:
     _check_new_key(members, key)
     if len(members.members) >= MAX_MEMBERS:
-        raise Refused("cluster full", f"a cluster has {MAX_MEMBERS} members at most")
+        raise Refused(
+            "cluster full",
+            f"a cluster has {MAX_MEMBERS} members at most",
+            hint="remove members that are gone for good: buildnet node remove NODE",
+        )
     former = {other: one for other, one in members.former.items() if other != key}
     return _with(
         replace(members, former=former),

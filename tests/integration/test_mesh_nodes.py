@@ -444,7 +444,7 @@ def test_a_blob_is_fetched_from_another_node(trio: Cluster, tmp_path: Path) -> N
     assert data(two, "cache", "verify")["damaged"] == []
     assert data(two, "cache", "fetch", name, "--from", one.identity)["already"]
     other = f"{'0' * 64}/5"
-    assert error(two, "cache", "fetch", other, "--from", one.name, code=1) == "BLOB_UNAVAILABLE"
+    assert error(two, "cache", "fetch", other, "--from", one.name, code=6) == "BLOB_UNAVAILABLE"
     assert error(two, "cache", "fetch", other, "--from", "nobody", code=6) == "NOT_FOUND"
     assert error(two, "cache", "fetch", "nonsense", "--from", one.name, code=2)
 

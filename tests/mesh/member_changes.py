@@ -12,6 +12,7 @@ from buildnet.mesh.members.changes import (
     Invite,
     Join,
     Recover,
+    SetVoters,
     join_statement,
     sign_change,
 )
@@ -79,13 +80,20 @@ def after(members: MemberList, who: CheapSigner, what: ChangeBody) -> MemberList
 
 
 def refusal(members: MemberList, entry: Entry) -> str:
-    with pytest.raises(Refused) as caught:
-        members.apply(entry, CHECK)
-    return caught.value.reason
+    return _refused(members, entry).reason
 
 
 def denied(members: MemberList, who: CheapSigner, what: ChangeBody) -> str:
-    return refusal(members, put(members, said(members, who, what)))
+    """Why it is refused; whoever asked for it, but a coordinator by itself, is told a remedy."""
+    error = _refused(members, put(members, said(members, who, what)))
+    assert error.hint or isinstance(what, SetVoters), error.message
+    return error.reason
+
+
+def _refused(members: MemberList, entry: Entry) -> Refused:
+    with pytest.raises(Refused) as caught:
+        members.apply(entry, CHECK)
+    return caught.value
 
 
 def admit(

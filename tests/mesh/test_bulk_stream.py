@@ -615,6 +615,17 @@ def test_if_nobody_has_it_all_are_named(
     assert failed.value.cause is not None
     assert ONE.hex()[:16] in failed.value.cause
     assert "BLOB_MISSING" in failed.value.cause
+    assert failed.value.exit_code == 1  # one of them lied
     with suppress(BlobUnavailableError):
         asyncio.run(holders.fetcher(workers).fetch(sink, []))
     assert holders.dialled == [ONE, OTHER]
+
+
+def test_what_all_that_were_asked_lack_is_not_found(
+    tmp_path: Path, workers: ThreadPoolExecutor, descriptor: int
+) -> None:
+    holders = Holders({ONE: [Bench(Blobs(tmp_path), workers)]})
+    with pytest.raises(BlobUnavailableError) as failed:
+        asyncio.run(holders.fetcher(workers).fetch(FileSink(descriptor, DIGEST), [ONE]))
+    assert (failed.value.exit_code, failed.value.http_status) == (6, 404)
+    assert "buildnet cache show" in str(failed.value.hint)
