@@ -10,7 +10,13 @@ from __future__ import annotations
 import logging
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
+from websockets.frames import CloseCode, Frame
+
+from buildnet.mesh.link.connection import FRAGMENTS, MALFORMED, OVERSIZED, UNREAD_PINGS
+
+ENDED_HERE = 1006
+"""The close code that the application is told where this side ends a connection, with the reason;
+nobody can say it over the network."""
 
 MAX_FRAGMENTS = 64
 UNREAD_MAX_BYTES = 256 * 1024
@@ -23,18 +29,30 @@ class GuardedWebSocket(WebSocketsSansIOProtocol):
     def handle_cont(self, event: Frame) -> None:
         """Take another fragment of a message."""
         if len(self.frames) >= MAX_FRAGMENTS:
-            self._end("a message in too many fragments")
+            self._end(FRAGMENTS)
         else:
             super().handle_cont(event)
 
     def handle_ping(self) -> None:
         """Answer."""
         if self.transport.get_write_buffer_size() > UNREAD_MAX_BYTES:
-            self._end("pings whose answers are not read")
+            self._end(UNREAD_PINGS)
         else:
             super().handle_ping()
 
+    def handle_parser_exception(self) -> None:
+        """End what is no WebSocket any more, or too large for any route."""
+        sent = self.conn.close_sent
+        too_big = sent is not None and sent.code == CloseCode.MESSAGE_TOO_BIG
+        self._tell(OVERSIZED if too_big else MALFORMED)
+        super().handle_parser_exception()
+
     def _end(self, why: str) -> None:
         if not self.transport.is_closing():
-            _log.debug("a WebSocket of %s was ended: %s", self.client, why)
+            self._tell(why)
             self.transport.abort()
+
+    def _tell(self, why: str) -> None:
+        """Tell the application why the connection ends, before all else that it is told of it."""
+        _log.debug("a WebSocket of %s was ended: %s", self.client, why)
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": ENDED_HERE, "reason": why})

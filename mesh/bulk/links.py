@@ -226,7 +226,7 @@ class BulkLinks:
                 visit = BulkVisit.decode(claim.extra) if claim.extra else None
                 await connection.send(responder.accept(cluster.key, cluster.local.boot))
         except (HandshakeError, WireError, ConnectionClosed, TimeoutError) as error:
-            cluster.note(Note("unfinished bulk handshake", None, f"{connection.remote} {error}"))
+            cluster.note(_unfinished(error, connection.remote))
             return
         with suppress(ConnectionClosed):  # no member any more: noted where it was cut
             async with self._live.with_members(self._is_member, claim.key):
@@ -245,7 +245,10 @@ class BulkLinks:
         self._served[peer] += 1
         try:
             await self.handler(connection, cipher, peer)
-        except (BuildNetError, ConnectionClosed) as error:
+        except ConnectionClosed as error:
+            reason = error.reason if error.misbehaved else "bulk connection failed"
+            self._cluster.note(Note(reason, peer, f"bulk: {_why(error)}"))
+        except BuildNetError as error:
             self._cluster.note(Note("bulk connection failed", peer, _why(error)))
         finally:
             self._served[peer] -= 1
@@ -370,6 +373,14 @@ async def _pump(source: Connection, sink: Connection, over: asyncio.Event) -> No
 
 
 _FAILURES = (UnreachableError, UsageError, HandshakeError, ConnectionClosed, TimeoutError)
+
+
+def _unfinished(error: Exception, remote: str) -> Note:
+    if isinstance(error, HandshakeError) or (
+        isinstance(error, ConnectionClosed) and error.misbehaved
+    ):
+        return Note(f"bulk handshake: {error.reason}", None, f"{remote} {_why(error)}")
+    return Note("unfinished bulk handshake", None, f"{remote} {error}")
 
 
 def _why(error: BaseException) -> str:

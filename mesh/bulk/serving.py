@@ -70,7 +70,7 @@ async def serve(
     """Answer the fetches on a connection whose handshake is done, until it ends.
 
     Raises:
-        BulkError, FrameError: the requester broke the protocol.
+        BulkError, FrameError, ConnectionClosed: the requester broke the protocol.
         StalledError: it took nothing, or gave no credit, for ``stall_s``.
     """
     serving = _Serving(connection, cipher, source, workers, cap or RateCap(), stall_s, idle_s)
@@ -79,8 +79,10 @@ async def serve(
         async with asyncio.TaskGroup() as tasks:
             for work in (serving.send, serving.produce, serving.listen):
                 tasks.create_task(work())
-    except* (ConnectionClosed, _IdleError):
-        pass  # the requester has what it wanted
+    except* (ConnectionClosed, _IdleError) as endings:  # mostly, it has what it wanted
+        for ending in endings.exceptions:
+            if isinstance(ending, ConnectionClosed) and ending.misbehaved:
+                failure = ending
     except* (BulkError, FrameError, StalledError) as failures:
         failure = failures.exceptions[0]
     finally:

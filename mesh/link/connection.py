@@ -6,17 +6,33 @@ from typing import Protocol
 
 from buildnet.mesh.errors import BuildNetError
 
+OVERSIZED = "oversized message"
+TEXT = "text message"
+FRAGMENTS = "message in too many fragments"
+UNREAD_PINGS = "pings without reading the answers"
+MALFORMED = "malformed WebSocket frame"
+
+MISBEHAVIOUR = (OVERSIZED, TEXT, FRAGMENTS, UNREAD_PINGS, MALFORMED)
+"""For what a connection is ended; whoever is in between may do it as well as the other side."""
+
 
 class ConnectionClosed(BuildNetError):
-    """The other side, or this one, ended the connection; ``close_code`` and ``reason`` say why."""
+    """The other side, or this one, ended the connection; ``close_code`` and ``reason`` say why.
+
+    ``misbehaved``: this one did, for what came from the other side; ``reason`` is one of
+    :data:`MISBEHAVIOUR` then.
+    """
 
     code = "CONNECTION_CLOSED"
     http_status = 502
 
-    def __init__(self, close_code: int = 1006, reason: str = "") -> None:
+    def __init__(
+        self, close_code: int = 1006, reason: str = "", *, misbehaved: bool = False
+    ) -> None:
         super().__init__(f"the connection was closed ({close_code} {reason})".replace(" )", ")"))
         self.close_code = close_code
         self.reason = reason
+        self.misbehaved = misbehaved
 
 
 class Connection(Protocol):

@@ -12,13 +12,15 @@ from websockets.exceptions import ConnectionClosed as WebSocketClosed
 from websockets.exceptions import InvalidHandshake, InvalidURI
 
 from buildnet.mesh.errors import BuildNetError, UsageError
-from buildnet.mesh.link.connection import ConnectionClosed
+from buildnet.mesh.link.connection import MALFORMED, OVERSIZED, TEXT, ConnectionClosed
 
 CONNECT_TIMEOUT_S = 4.0
 DEFAULT_PORTS = (80, 8080)
 MAX_CONTROL_BYTES = 64 * 1024
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 _UNSUPPORTED_DATA = 1003
+_MISBEHAVIOUR = {1002: MALFORMED, 1007: MALFORMED, 1009: OVERSIZED}
+"""What the websockets library ends a connection for, and with which code."""
 _CLOSE_TIMEOUT_S = 1.0
 # Of a process that is killed the kernel closes the links some milliseconds before the port: it
 # still accepts, and hangs up. Asked again it refuses, which tells a crash from a cut.
@@ -107,8 +109,8 @@ class WebSocketConnection:
         except WebSocketClosed as error:
             raise _closed(error) from error
         if isinstance(data, str):
-            await self.close(_UNSUPPORTED_DATA, "binary messages only")
-            raise ConnectionClosed(_UNSUPPORTED_DATA, "a text message")
+            await self.close(_UNSUPPORTED_DATA, TEXT)
+            raise ConnectionClosed(_UNSUPPORTED_DATA, TEXT, misbehaved=True)
         return data
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
@@ -117,6 +119,9 @@ class WebSocketConnection:
 
 
 def _closed(error: WebSocketClosed) -> ConnectionClosed:
+    if error.sent is not None and not error.rcvd_then_sent and error.sent.code in _MISBEHAVIOUR:
+        code = error.sent.code
+        return ConnectionClosed(code, _MISBEHAVIOUR[code], misbehaved=True)
     if error.rcvd is not None:
         return ConnectionClosed(error.rcvd.code, error.rcvd.reason)
     return ConnectionClosed(1006, "")

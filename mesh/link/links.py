@@ -17,7 +17,7 @@ from typing import Protocol
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.events import BootFact, DialFailed, Event, LinkDown, LinkUp, Note
 from buildnet.mesh.identity import NodeKey
-from buildnet.mesh.link.connection import Connection, ConnectionClosed
+from buildnet.mesh.link.connection import MISBEHAVIOUR, Connection, ConnectionClosed
 from buildnet.mesh.link.envelope import Envelope, EnvelopeError, open_envelope, seal
 from buildnet.mesh.link.handshake import (
     Claim,
@@ -52,7 +52,7 @@ STOPPING = "stopping"
 REPLACED = "replaced by another link"
 KEY_IN_USE = "this node's key is in use elsewhere"
 
-_FORGIVEN = (ALTERED_FRAME, BUG, SLOW_READER, NO_MEMBER)
+_FORGIVEN = (ALTERED_FRAME, BUG, SLOW_READER, NO_MEMBER, *MISBEHAVIOUR)
 """What ends a link, but need not be its peer's intention."""
 
 _log = logging.getLogger("buildnet.mesh")
@@ -336,6 +336,8 @@ class Links:
                 with suppress(ConnectionClosed, TimeoutError):
                     async with asyncio.timeout(1.0):
                         await connection.send(error.reply)
+        elif isinstance(error, ConnectionClosed) and error.misbehaved:
+            self._around.note(Note(f"handshake: {error.reason}", None, connection.remote))
         else:
             self._around.note(Note("unfinished handshake", None, connection.remote))
         await close_quietly(connection, "handshake failed")

@@ -209,7 +209,7 @@ class Peer:
                 data = await self.connection.receive()
                 self._take_frame(data)
         except ConnectionClosed as error:
-            self.end("closed by the peer", error.reason)
+            self._closed(error)
         except FrameError as error:
             self.end(ALTERED_FRAME, error.message, bad=True)
         except BadPeerError as error:
@@ -217,6 +217,12 @@ class Peer:
         except Exception as error:
             _log.exception("a bug while handling a message of %s", self.key.hex()[:16])
             self.end(BUG, repr(error), bad=True)
+
+    def _closed(self, error: ConnectionClosed) -> None:
+        if error.misbehaved:
+            self.end(error.reason, bad=True)
+        else:
+            self.end("closed by the peer", error.reason)
 
     def _take_frame(self, data: bytes) -> None:
         now = self._clock()
@@ -239,7 +245,7 @@ class Peer:
                     continue
                 await self._say_now(item)
         except ConnectionClosed as error:
-            self.end("closed by the peer", error.reason)
+            self._closed(error)
         except Exception as error:
             _log.exception("a bug while sending to %s", self.key.hex()[:16])
             self.end(BUG, repr(error), bad=True)

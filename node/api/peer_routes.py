@@ -9,10 +9,11 @@ from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from buildnet.mesh.bulk.protocol import MAX_FRAME_BYTES
-from buildnet.mesh.link.connection import ConnectionClosed
+from buildnet.mesh.link.connection import OVERSIZED, TEXT, ConnectionClosed
 from buildnet.mesh.link.frames import MAX_CONTROL_FRAME_BYTES
 from buildnet.node.listen import Address
 from buildnet.node.service import NodeService
+from buildnet.node.websocket_guard import ENDED_HERE
 
 MESH_MAX_BYTES = MAX_CONTROL_FRAME_BYTES
 BULK_MAX_BYTES = MAX_FRAME_BYTES
@@ -53,30 +54,37 @@ class WebSocketConnection:
             raise self._ended(1006, "closed")
         message = await self._socket.receive()
         if message["type"] != "websocket.receive":
-            raise self._ended(message.get("code", 1006), message.get("reason") or "")
+            code, reason = message.get("code", 1006), message.get("reason") or ""
+            raise self._ended(code, reason, misbehaved=code == ENDED_HERE and bool(reason))
         data = message.get("bytes")
         if data is None:
-            await self.close(_WRONG_TYPE, "text")
-            raise self._ended(_WRONG_TYPE, "text")
+            raise await self._refused(_WRONG_TYPE, TEXT)
         if len(data) > self._max_bytes:
-            await self.close(_TOO_BIG, "message too big")
-            raise self._ended(_TOO_BIG, "message too big")
+            raise await self._refused(_TOO_BIG, OVERSIZED)
         return bytes(data)
 
     async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close it; closing twice is fine."""
-        if self._closed is not None:
-            return
-        self._ended(code, reason)
+        if self._closed is None:
+            self._ended(code, reason)
+            await self._say_close(code, reason)
+
+    async def _refused(self, code: int, reason: str) -> ConnectionClosed:
+        """Close it for what came, and return how it ended."""
+        closed = self._ended(code, reason, misbehaved=True)
+        await self._say_close(code, reason)
+        return closed
+
+    async def _say_close(self, code: int, reason: str) -> None:
         short = reason.encode()[:_REASON_MAX_BYTES].decode(errors="ignore")
         try:
             await self._socket.close(code, short)
         except (WebSocketDisconnect, RuntimeError):  # the other side was quicker
             return
 
-    def _ended(self, code: int, reason: str) -> ConnectionClosed:
+    def _ended(self, code: int, reason: str, *, misbehaved: bool = False) -> ConnectionClosed:
         if self._closed is None:
-            self._closed = ConnectionClosed(code, reason)
+            self._closed = ConnectionClosed(code, reason, misbehaved=misbehaved)
         return self._closed
 
 

@@ -14,7 +14,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
-from buildnet.node.websocket_guard import GuardedWebSocket
+from buildnet.mesh.link.connection import FRAGMENTS, MALFORMED, OVERSIZED
+from buildnet.node.websocket_guard import ENDED_HERE, GuardedWebSocket
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
@@ -23,6 +24,10 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     while (message := await receive())["type"] != "websocket.disconnect":
         if message["type"] == "websocket.receive":
             await send({"type": "websocket.send", "bytes": message["bytes"]})
+    told.append((message["code"], message.get("reason")))
+
+
+told: list[tuple[int, str | None]] = []
 
 
 @contextlib.asynccontextmanager
@@ -66,7 +71,39 @@ def test_messages_in_a_few_fragments_are_taken_and_in_many_are_not() -> None:
         with pytest.raises(ConnectionClosed):
             await websocket.recv()
 
+    told.clear()
     run(scenario)
+    assert told == [(ENDED_HERE, FRAGMENTS)]
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (Frame(Opcode.BINARY, bytes(100_001)), OVERSIZED),
+        (Frame(Opcode.CONT, b"of nothing"), MALFORMED),
+    ],
+)
+def test_the_application_is_told_what_was_wrong(frame: Frame, reason: str) -> None:
+    async def scenario(websocket: ClientConnection) -> None:
+        websocket.transport.write(frame.serialize(mask=True))
+        with pytest.raises(ConnectionClosed):
+            await websocket.recv()
+
+    told.clear()
+    run(scenario)
+    assert told == [(ENDED_HERE, reason)]
+
+
+def test_the_other_side_can_t_say_that_this_one_ended_it() -> None:
+    async def scenario(websocket: ClientConnection) -> None:
+        said = ENDED_HERE.to_bytes(2, "big") + FRAGMENTS.encode()
+        websocket.transport.write(Frame(Opcode.CLOSE, said).serialize(mask=True))
+        with pytest.raises(ConnectionClosed):
+            await websocket.recv()
+
+    told.clear()
+    run(scenario)
+    assert told == [(ENDED_HERE, MALFORMED)]
 
 
 def test_pings_are_answered_to_who_reads_the_answers() -> None:

@@ -53,18 +53,27 @@ async def admit(node: Node, name: str) -> NodeKey:
     """Let somebody join at ``node`` with an invitation; return its key. It votes never: it is an
     observer."""
     invited = node.post("/api/node/invite", {"role": "observer"})
+    return await apply(node.address, Token.parse(invited["token"]), name, Role.OBSERVER)
+
+
+async def apply(
+    address: str, token: Token, name: str = "applicant", role: Role = Role.WORKER
+) -> NodeKey:
+    """Ask the node at ``address`` to let in a new key, whatever may be wrong with the token; return
+    the key.
+
+    Raises:
+        BuildNetError: it is refused.
+    """
     key = NodeKey.generate()
-    websocket = await knock(node.address)
-    applicant = Applicant(
-        key,
-        later_boot(),
-        name,
-        Role.OBSERVER,
-        lambda: int(time.time() * 1000) << 16,
-        Token.parse(invited["token"]),
-    )
-    await applicant.join(WebSocketConnection(websocket, node.address))
-    await websocket.close()
+    websocket = await knock(address)
+    try:
+        applicant = Applicant(
+            key, later_boot(), name, role, lambda: int(time.time() * 1000) << 16, token
+        )
+        await applicant.join(WebSocketConnection(websocket, address))
+    finally:
+        await websocket.close()
     return key
 
 
