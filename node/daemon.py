@@ -189,6 +189,7 @@ async def running_node(
                 seeds=config.network.peers,
                 lan_port=where.lan_port,
                 proxies=config.network.proxies,
+                key_path=home.key,
             ),
         )
         stack.push_async_callback(mesh.close)
@@ -203,7 +204,9 @@ async def running_node(
             history=history,
             builder=builder,
             mesh=mesh,
-            exchange=stack.enter_context(BlobExchange.running(mesh, store, refusals.take)),
+            exchange=stack.enter_context(
+                BlobExchange.running(mesh, store, refusals.take, config.network.bulk_limit)
+            ),
             refusals=refusals,
         )
         application = create_application(service)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -83,6 +83,7 @@ class NodeService:
     def __post_init__(self) -> None:
         self.advertiser = Advertiser(self)
         self.pool = PoolReader(self)
+        self.mesh.on_new_key = self._take_key
 
     @property
     def key(self) -> NodeKey:
@@ -142,7 +143,13 @@ class NodeService:
     async def rotate_key(self) -> None:
         """Give this node a new key; results that the old one signed stay good."""
         self.keys.remember()
-        self.keys.current = await self.mesh.rotate_key(self.home.key)
+        self._take_key(await self.mesh.rotate_key(self.home.key))
+
+    def _take_key(self, key: NodeKey) -> None:
+        self.keys.current = key
+        runtime = self.home.read_runtime()
+        if runtime is not None:
+            self.home.write_runtime(replace(runtime, node_id=self.key.node_id))
 
     async def scan(self, *, fresh: bool = False) -> NodeResources:
         """Scan the host and keep what was found; ``fresh`` asks every program again.
@@ -194,10 +201,6 @@ class NodeService:
         else:
             self._measuring_fails = False
 
-    def _scan_error(self) -> ScanError:
-        return ScanError(
-            "this host could not be scanned",
-            cause=self.scan_problem,
     @property
     def scan_state(self) -> str | None:
         """Why nothing is known of what this host has, in words; None: it is known."""
@@ -209,6 +212,10 @@ class NodeService:
             f"this host could not be scanned ({self.scan_problem}); buildnet node scan tries again"
         )
 
+    def _scan_error(self) -> ScanError:
+        return ScanError(
+            "this host could not be scanned",
+            cause=self.scan_problem,
             hint=f"it is tried again every {SCAN_RETRY_S:.0f} s, and by buildnet node scan; "
             f"the log has the details: {self.home.log}",
         )

@@ -181,7 +181,8 @@ def _problems(view: MeshView, ages: Mapping[bytes, float | None]) -> Iterator[st
     elif _seems_removed(view):
         yield (
             "the other nodes answer that this one is no member: it was removed or revoked "
-            "(buildnet node leave --force makes it a cluster of its own)"
+            "(buildnet node leave --force makes it a cluster of its own), or a rotation of its key "
+            "was interrupted (that is settled within some minutes without help)"
         )
     if len(view.members) > 1:
         if office is None:

@@ -270,9 +270,9 @@ class AdmissionDesk:
         self._conversations += 1
         try:
             if not members.is_member(claim.key) and offer.ticket is not None:
-                why = await self._objection(offer, offer.ticket, claim.key)
-                if why is not None:
-                    return why
+                objection = await self._objection(offer, offer.ticket, claim.key)
+                if objection is not None:
+                    return objection
             async with asyncio.timeout(ANSWER_S):
                 welcome = JoinWelcome(self._local.clock.now()).encode()
                 await connection.send(responder.accept(self._key, self._local.boot, welcome))

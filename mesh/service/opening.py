@@ -37,7 +37,8 @@ class MeshSettings:
     (``http://host:port``) under which others may reach this node; empty: nobody can dial it.
     ``seeds`` are addresses that are tried again for ever. ``proxies``: dial through the proxies
     that the environment names. ``lan_port`` is announced on the local network, and other nodes are
-    looked for there; None: neither.
+    looked for there; None: neither. ``key_path`` holds the node's key; beside it waits one whose
+    rotation was interrupted, which is settled while the node runs.
     """
 
     directory: Path
@@ -47,6 +48,7 @@ class MeshSettings:
     seeds: tuple[str, ...] = ()
     lan_port: int | None = None
     proxies: bool = False
+    key_path: Path | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -98,9 +100,8 @@ async def settle_rotation(path: Path, directory: Path) -> None:
         if local.members.current(old.public_key) != new.public_key:
             _log.warning(
                 "a rotation of this node's key was interrupted and is not confirmed here; if the "
-                "other nodes refuse this one, stop it, move %s to %s and start it again",
+                "other nodes refuse this one, it asks them, and goes on under %s once they confirm",
                 upcoming,
-                path,
             )
             return
         boots = (one.boot for one in facts if isinstance(one, BootFact) and one.node == local.key)

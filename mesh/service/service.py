@@ -8,18 +8,17 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from buildnet.mesh.bulk.links import BulkHandler, BulkLinks
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.gossip.records import AddressFact
-from buildnet.mesh.identity import NodeKey, save
+from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.connection import Connection
 from buildnet.mesh.link.dialing import dial, websocket_urls
 from buildnet.mesh.link.discovery import Discovery
 from buildnet.mesh.link.frames import FrameCipher
 from buildnet.mesh.link.links import Standing, close_quietly
-from buildnet.mesh.members.changes import Leave, rotate
+from buildnet.mesh.members.changes import Leave
 from buildnet.mesh.members.invitation import Token
 from buildnet.mesh.members.member_list import Rights, Role
 from buildnet.mesh.service.administration import Administration, InvitationView
@@ -31,8 +30,8 @@ from buildnet.mesh.service.opening import (
     open_cluster,
     prepare_founding,
     prepare_joining,
-    upcoming_key_path,
 )
+from buildnet.mesh.service.rotation import KeyRotation
 from buildnet.mesh.service.state import StateDirectory
 from buildnet.mesh.service.view import MeshView
 from buildnet.mesh.service.viewing import view_of
@@ -87,12 +86,13 @@ class HeldRecord:
 _Plan = Callable[[], Awaitable[None]]
 
 
-class MeshService(Administration):
+class MeshService(KeyRotation, Administration):
     """One node's mesh. Make it with :meth:`open`; it works within :meth:`running`."""
 
     def __init__(self, key: NodeKey, settings: MeshSettings) -> None:
         self._key = key
         self._settings = settings
+        self.on_new_key: Callable[[NodeKey], None] = lambda key: None
         self._state = StateDirectory(settings.directory)
         self._counters = Counters()
         self._version = 0
@@ -131,11 +131,14 @@ class MeshService(Administration):
             group.create_task(self._run())
             await self._ready.wait()
             self._discovery.renew(self._settings.lan_port)
-            discovering = group.create_task(self._discovery.run())
+            beside = [group.create_task(self._discovery.run())]
+            if self._settings.key_path is not None:
+                beside.append(group.create_task(self._settle_rotations(self._settings.key_path)))
             try:
                 yield
             finally:
-                discovering.cancel()
+                for task in beside:
+                    task.cancel()
                 self._stop()
 
     async def close(self) -> None:
@@ -442,29 +445,3 @@ class MeshService(Administration):
             self._state.replace(old)
 
         await self._change_clusters(plan)
-
-    # --- identity -------------------------------------------------------------------------------
-
-    async def rotate_key(self, path: Path) -> NodeKey:
-        """Give this node a new key: the old one signs it, the members confirm it, ``path`` holds it
-        then. The node goes on under it."""
-        async with self._alone():
-            cluster = self.cluster
-            new = NodeKey.generate()
-            upcoming = upcoming_key_path(path)
-            save(upcoming, new)
-            try:
-                await cluster.change(rotate(cluster.local.members.cluster_id, self.key, new))
-            except BuildNetError as error:
-                if cluster.local.members.current(self.key) != new.public_key:
-                    upcoming.unlink(missing_ok=True)
-                    raise
-                _log.warning("rotated although: %s", error.message)
-
-            async def plan() -> None:
-                await cluster.write_identity(self._state.facts, new.public_key)
-                upcoming.rename(path)
-                self._key = new
-
-            await self._change_clusters(plan)
-            return new

@@ -124,7 +124,14 @@ async def listening_node(
     )
     try:
         address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        settings = MeshSettings(directory, name, role, (address,) if reachable else (), seeds=seeds)
+        settings = MeshSettings(
+            directory,
+            name,
+            role,
+            (address,) if reachable else (),
+            seeds=seeds,
+            key_path=directory / "node.key",
+        )
         service = await MeshService.open(key or NodeKey.generate(), settings)
         box.append(service)
         async with service.running():

@@ -13,12 +13,13 @@ from buildnet.mesh.errors import BuildNetError, NotFoundError, UsageError
 from buildnet.mesh.events import Status
 from buildnet.mesh.identity import NodeKey, load_or_create, save
 from buildnet.mesh.link.dialing import UnreachableError, dial
+from buildnet.mesh.members.changes import rotate
 from buildnet.mesh.members.invitation import Token, TokenError
 from buildnet.mesh.members.member_list import Rights, Role
 from buildnet.mesh.service import opening
 from buildnet.mesh.service.administration import NotAdminError
 from buildnet.mesh.service.admission import AdmissionDesk
-from buildnet.mesh.service.cluster import Cluster
+from buildnet.mesh.service.cluster import ChangeTimeoutError, Cluster
 from buildnet.mesh.service.joining import Applicant, JoinError
 from buildnet.mesh.service.opening import now_ms, settle_rotation, upcoming_key_path
 from buildnet.mesh.service.service import Joined, MembershipError, MeshService, MeshSettings
@@ -594,6 +595,55 @@ def test_a_rotation_that_a_crash_broke_off_is_finished_at_the_next_start(
         async with node_at(tmp_path, "a", port) as a, node_at(tmp_path, "b") as b:
             assert b.service.key == new.public_key
             await all_see_all([a, b])
+
+    run(work())
+
+
+def test_a_rotation_that_only_the_others_know_of_is_finished(tmp_path: Path) -> None:
+    """It became final after the node had died."""
+
+    async def work() -> None:
+        path = tmp_path / "b" / "node.key"
+        async with node_at(tmp_path, "a") as a:
+            async with node_at(tmp_path, "b") as b:
+                await until(a.service, coordinates(a))
+                invited = await a.service.invite()
+                await b.service.join(a.address, token=invited.token)
+                await all_see_all([a, b])
+                old, new = load_or_create(path), NodeKey.generate()
+                save(upcoming_key_path(path), new)
+                what = rotate(b.service.view().cluster_id, old.public_key, new)
+                change = b.service.cluster.sign(what, old)
+            await a.service.cluster.propose(change)
+            await settle_rotation(path, path.parent)
+            assert load_or_create(path) == old
+            async with node_at(tmp_path, "b") as b:
+                told: list[NodeKey] = []
+                b.service.on_new_key = told.append
+                await until(b.service, lambda: b.service.key == new.public_key)
+                await all_see_all([a, b])
+                assert told == [new]
+            assert load_or_create(path) == new
+            assert not upcoming_key_path(path).exists()
+
+    run(work())
+
+
+def test_a_rotation_whose_outcome_is_not_known_keeps_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def pending(*_: object) -> None:
+        raise ChangeTimeoutError("not known")
+
+    async def work() -> None:
+        path = tmp_path / "a" / "node.key"
+        async with nodes_at(tmp_path, "a") as [a]:
+            with monkeypatch.context() as context:
+                context.setattr(Cluster, "change", pending)
+                with pytest.raises(ChangeTimeoutError):
+                    await a.service.rotate_key(path)
+            upcoming = load_or_create(upcoming_key_path(path))
+            assert await a.service.rotate_key(path) == upcoming
 
     run(work())
 
