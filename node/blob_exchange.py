@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from buildnet.mesh.bulk.fetch import BulkFetcher
 from buildnet.mesh.bulk.protocol import BlobSink
-from buildnet.mesh.bulk.serving import serve
+from buildnet.mesh.bulk.serving import RateCap, serve
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.events import Note
 from buildnet.mesh.link.connection import Connection
@@ -29,7 +29,9 @@ class BlobExchange:
         store: Store,
         workers: ThreadPoolExecutor,
         note: Callable[[Note], None],
+        bytes_per_s: int | None = None,
     ) -> None:
+        self._cap = RateCap(bytes_per_s)
         self._store = store
         self._source = StoreSource(store)
         self._workers = workers
@@ -38,20 +40,25 @@ class BlobExchange:
     @classmethod
     @contextmanager
     def running(
-        cls, mesh: MeshService, store: Store, note: Callable[[Note], None]
+        cls,
+        mesh: MeshService,
+        store: Store,
+        note: Callable[[Note], None],
+        bytes_per_s: int | None = None,
     ) -> Iterator[BlobExchange]:
         """Serve until the context ends; the mesh has ended its connections by then.
 
-        ``note`` is told of members that sent wrong bytes.
+        ``note`` is told of members that sent wrong bytes. ``bytes_per_s`` bounds what is sent to
+        all of them together.
         """
         with ThreadPoolExecutor(_WORKERS, "bulk") as workers:
-            exchange = cls(mesh, store, workers, note)
+            exchange = cls(mesh, store, workers, note, bytes_per_s)
             mesh.serve_bulk(exchange.serve)
             yield exchange
 
     async def serve(self, connection: Connection, cipher: FrameCipher, peer: bytes) -> None:
         """Send a member the blobs that it asks for."""
-        await serve(connection, cipher, self._source, self._workers)
+        await serve(connection, cipher, self._source, self._workers, cap=self._cap)
 
     async def fetch(self, digest: Digest, peer: bytes) -> bool:
         """Get a blob from the member with this key; return whether it had to be.

@@ -90,6 +90,12 @@ def _size(value: object) -> int:
     raise _expected("a size such as 512 MB or 2 GB")
 
 
+def _bulk_limit(value: int) -> int:
+    if value < 1024**2:
+        raise _expected("1 MB or more")  # with less, waiting for one's turn looks like a stall
+    return value
+
+
 def _host(value: str) -> str:
     host, colon, port = value.rpartition(":")
     with_port = colon and port.isascii() and port.isdigit() and (":" not in host or host[-1] == "]")
@@ -194,7 +200,8 @@ class NetworkSettings(Settings):
 
     ``peers`` are dialled again for ever, also where nobody else tells of them. ``discovery``:
     announce this node on the local network and list others that do. ``proxies``: dial through the
-    proxies that the environment names (``HTTP_PROXY``, ``NO_PROXY``).
+    proxies that the environment names (``HTTP_PROXY``, ``NO_PROXY``). ``bulk_limit``: bytes per
+    second of blobs that it sends to all others together; None: as fast as it goes.
     """
 
     listen_address: Annotated[Text, AfterValidator(_host)] = "0.0.0.0"
@@ -203,6 +210,7 @@ class NetworkSettings(Settings):
     peers: tuple[Annotated[Text, AfterValidator(_peer)], ...] = ()
     discovery: StrictBool = True
     proxies: StrictBool = False
+    bulk_limit: Annotated[SizeBytes, AfterValidator(_bulk_limit)] | None = None
 
 
 class TimeRestrictions(Settings):

@@ -302,7 +302,9 @@ def test_idle_connections_do_not_use_up_the_nodes_descriptors(door: Door) -> Non
         resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
 
 
-JUNK = {  # and as what it is counted, for a link and for bulk
+JUNK: dict[
+    str, tuple[bytes | str, str, str]
+] = {  # and as what it is counted, for a link and for bulk
     "nothing": (b"", "message malformed", "message malformed"),
     "zero": (b"\0", "message malformed", "message malformed"),
     "random": (os.urandom(100), "message malformed", "message malformed"),

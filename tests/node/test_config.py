@@ -100,6 +100,9 @@ def test_how_a_node_takes_part_in_a_cluster() -> None:
     )
     assert config.node_role == "observer"
     assert (config.network.discovery, config.network.proxies) == (False, True)
+    assert config.network.bulk_limit is None
+    limited = parse_config("network: {bulk_limit: 50 MB}", "node.yaml")
+    assert limited.network.bulk_limit == 50 * 1024**2
 
 
 def test_durations_and_sizes() -> None:
@@ -167,6 +170,7 @@ def test_errors_name_line_key_and_suggestion(text: str, message: str, hint: str)
     [
         ("resource_limits: {cpu: {max_cores: lots}}", "'lots' for resource_limits.cpu.max_cores"),
         ("resource_limits: {cpu: {max_cores: 0}}", "expected 1 or more"),
+        ("network: {bulk_limit: 1000}", "expected 1 MB or more"),
         ("resource_limits: {cpu: {max_cores: yes}}", "'yes' .*expected a whole number"),
         ("resource_limits: {cpu: {max_cores: 2.5}}", "'2.5' .*expected a whole number"),
         ("resource_limits: {cpu: {reserved_cores: [0, -1]}}", r"reserved_cores\[1\]"),
