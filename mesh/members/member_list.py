@@ -203,14 +203,16 @@ class MemberList:
         if proof.head in (self.cluster_id, self.recovery):
             return True
         said = accepted_statement(self.cluster_id, proof.ballot, proof.version, proof.head)
-        return is_decided(proof.votes, self.signers, said, signatures)
+        return is_decided(proof.votes, self.signers(proof.ballot), said, signatures)
 
-    @property
-    def signers(self) -> tuple[bytes, ...]:
-        """The keys by which the voters sign that this version is final.
+    def signers(self, ballot: Ballot) -> tuple[bytes, ...]:
+        """Return the keys by which the voters sign in ``ballot`` that this version is final.
 
-        A sole voter that this very version rotates signs by its old key, for the last time.
+        A sole voter that this very version rotates signs by its old key, for the last time, in the
+        ballot that put it there; in a later one it has its new key.
         """
+        if ballot != self.ballot:
+            return self.voters
         rotated = {
             was.successor: key for key, was in self.former.items() if was.version == self.version
         }

@@ -159,6 +159,22 @@ class Sequencing:
         """Tell whether other voters are on their way: one change of them at a time."""
         return self.chain.newest.voters != self.chain.committed.voters
 
+    def date(self) -> int:
+        """Return the clock of the next entry: what a majority of the voters, this node among them,
+        has reached by its own clocks, and later than the entry before.
+
+        So the voters take it, whatever this node's clock says, or a minority's.
+        """
+        newest, local = self.chain.newest, self.local
+        clocks = sorted(
+            (
+                local.clock.now() if key == local.key else local.heard.get(key, 0)
+                for key in newest.voters
+            ),
+            reverse=True,
+        )
+        return max(newest.hlc + 1, clocks[newest.majority - 1])
+
     def put(self, change: Change) -> Entry | None:
         """Put a change at the chain's end; None: not now.
 
@@ -175,7 +191,7 @@ class Sequencing:
             version=newest.version + 1,
             previous=newest.head,
             ballot=self.ballot,
-            hlc=max(newest.hlc, self.local.clock.now()),
+            hlc=self.date(),
             votes=self._votes() if fresh else (),
             sign=self.local.signatures.sign,
         )
@@ -257,7 +273,7 @@ class Sequencing:
                 break
             if version == self.chain.committed.version and self.opened:
                 break
-            signers = self.chain.at(version).signers
+            signers = self.chain.at(version).signers(self.ballot)
             votes = tuple(
                 Vote(key, signature)
                 for key, signature in sorted(self._accepted[version].items())

@@ -40,7 +40,7 @@ from buildnet.mesh.events import (
     Status,
     StatusChanged,
 )
-from buildnet.mesh.gossip.records import ADDRESS_TOPIC, Record
+from buildnet.mesh.gossip.records import ADDRESS_TOPIC, AddressFact, Record
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.connection import Connection
 from buildnet.mesh.link.dialing import UnreachableError, dial
@@ -198,7 +198,7 @@ class Cluster:
             what,
             cluster_id=local.members.cluster_id,
             author=author.public_key,
-            hlc=local.clock.now(),
+            hlc=local.date(),
             sign=author.sign,
         )
 
@@ -252,8 +252,9 @@ class Cluster:
         """Note in this cluster's closed state that the node goes on under another key."""
         store = await MeshStore.open(path)
         try:
-            fact = BootFact(key, self.local.boot)
-            await store.write([Persist(0, (fact,))])
+            # The others don't know yet where the new key is: it has to find them.
+            found = (AddressFact(record) for record in self.addresses())
+            await store.write([Persist(0, (BootFact(key, self.local.boot), *found))])
         finally:
             await store.close()
 

@@ -124,8 +124,8 @@ class MeshStore:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
-        await self._connection.execute("BEGIN IMMEDIATE")
         try:
+            await self._connection.execute("BEGIN IMMEDIATE")
             yield
             await self._connection.execute("COMMIT")
         except BaseException:

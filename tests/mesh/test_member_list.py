@@ -306,10 +306,11 @@ def test_sole_voter_stays_one_when_it_rotates_and_signs_by_its_old_key_once() ->
     members = beginning()
     members = after(members, FOUNDER, rotate(members.cluster_id, FOUNDER.public_key, EVE))
     assert members.voters == (EVE.public_key,)
-    assert members.signers == (FOUNDER.public_key,)
+    assert members.signers(members.ballot) == (FOUNDER.public_key,)
+    assert members.signers((2, EVE.public_key)) == (EVE.public_key,)
     entry = put(members, said(members, EVE, Rename(None, "x")), by=EVE, ballot=(2, EVE.public_key))
     members = members.apply(entry, CHECK)
-    assert members.signers == (EVE.public_key,)
+    assert members.signers(members.ballot) == (EVE.public_key,)
 
 
 def test_invitation_outlives_its_makers_rotation() -> None:

@@ -572,6 +572,19 @@ def test_a_rotated_key_goes_on(tmp_path: Path) -> None:
     run(work())
 
 
+@pytest.mark.parametrize("names", ["a", "ab"])
+def test_the_only_voter_rotates_its_key_and_the_list_goes_on(tmp_path: Path, names: str) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, *names) as nodes:
+            a = nodes[0]
+            assert a.service.view().voters == 1
+            await a.service.rotate_key(tmp_path / "a" / "node.key")
+            await all_see_all(nodes)
+            await a.service.invite()
+
+    run(work())
+
+
 def test_a_rotation_that_a_crash_broke_off_is_finished_at_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

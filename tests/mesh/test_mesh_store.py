@@ -131,3 +131,23 @@ def test_on_a_full_volume_nothing_of_a_step_is_kept(small_volume: Path) -> None:
         await store.close()
 
     asyncio.run(run())
+
+
+def test_a_write_that_was_broken_off_can_be_done_again(tmp_path: Path) -> None:
+    """So it is at every stop of a node: what it still had to write must not be lost."""
+
+    async def work(turns: int) -> None:
+        store = await MeshStore.open(tmp_path / f"{turns}.db")
+        try:
+            writing = asyncio.create_task(store.write([Persist(1, (Kept(1),))]))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            await store.write([Persist(2, (Kept(2),))])
+            assert await store.load() == (Kept(2),)
+        finally:
+            await store.close()
+
+    for turns in range(1, 8):
+        asyncio.run(work(turns))
