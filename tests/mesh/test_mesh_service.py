@@ -597,7 +597,7 @@ def test_a_rotation_that_a_crash_broke_off_is_finished_at_the_next_start(
             old, port = load_or_create(path), int(a.address.rpartition(":")[2])
             with monkeypatch.context() as context:
                 context.setattr(Cluster, "write_identity", crash)
-                with pytest.raises(BuildNetError):
+                with pytest.raises(BuildNetError, match="can't be moved"):
                     await b.service.rotate_key(path)
             assert load_or_create(path) == old
         await settle_rotation(path, path.parent)
