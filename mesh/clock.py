@@ -1,4 +1,5 @@
-"""A hybrid clock: wall time that never runs backwards and is later than whatever was heard.
+"""A hybrid clock: wall time that is later than whatever was heard, and falls back only if it was
+far ahead.
 
 Kulkarni et al., "Logical Physical Clocks" (2014), in one integer: 48 bits of milliseconds since
 1970 UTC, 16 bits of a counter within the millisecond. It orders what causes what; it measures no
@@ -29,7 +30,12 @@ class HybridClock:
         self._last = 0
 
     def now(self) -> int:
-        """Return a timestamp later than all that were given out or observed."""
+        """Return a timestamp later than all that were given out or observed.
+
+        Unless those are more than 5 minutes ahead of the wall clock, which was set right since:
+        nobody takes such timestamps, and waiting until the wall clock is there may last for ever.
+        """
+        self._fall_back()
         # A full counter carries into the milliseconds, so the order holds at any speed.
         self._last = max(self._last + 1, self._wall() << _COUNTER_BITS)
         return self._last
@@ -43,5 +49,10 @@ class HybridClock:
         """
         if milliseconds_of(remote) > self._wall() + MAX_AHEAD_MS or remote > _GREATEST:
             return False
+        self._fall_back()
         self._last = max(self._last, remote)
         return True
+
+    def _fall_back(self) -> None:
+        if milliseconds_of(self._last) > self._wall() + MAX_AHEAD_MS:
+            self._last = 0

@@ -26,7 +26,8 @@ class Signatures(Protocol):
 @dataclass(slots=True)
 class Local:
     """One node's shared state. Only the composing :class:`~buildnet.mesh.machine.Machine` writes
-    ``links``, ``status`` and ``office``; only the member log writes ``members``."""
+    ``links``, ``status`` and ``office``; only the member log writes ``members``; only who brings
+    messages writes ``heard``."""
 
     key: bytes
     boot: int
@@ -37,8 +38,15 @@ class Local:
     links: dict[bytes, LinkState] = field(default_factory=dict)
     status: dict[bytes, Status] = field(default_factory=dict)
     """Of other members; one that is missing here was never seen: DEAD."""
+    heard: dict[bytes, int] = field(default_factory=dict)
+    """The hybrid clock that each member's newest message told, right or wrong."""
     office: Office | None = None
     tokens: Tokens = field(default_factory=Tokens)
+
+    def date(self) -> int:
+        """Return a timestamp for a change that this node asks for: later than the member list,
+        whose clock may be ahead of this host's."""
+        return max(self.clock.now(), self.members.hlc + 1)
 
     def alive(self, peer: bytes) -> bool:
         """Tell whether a node is believed to be there; this one always is."""

@@ -439,6 +439,7 @@ class Links:
             raise BadPeerError(error.reason, error.cause or "") from error
         if fact is not None:
             self._around.keep(fact)
+        local.heard[peer.key] = envelope.hlc
         if not local.clock.observe(envelope.hlc):
             self._around.note(Note("clock far ahead", peer.key))
         self._around.take(peer, envelope)

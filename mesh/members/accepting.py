@@ -111,9 +111,7 @@ class Accepting:
             raise Refused("contradicts what is final")
         if chain.accepted == ballot and entries and start < chain.newest.version:
             raise Refused("two chains in one ballot")
-        latest = self._local.clock.now() + _AHEAD
-        if any(entry.ballot == ballot and entry.hlc > latest for entry in entries):
-            raise Refused("entry from the future")
+        self._check_clocks(ballot, chain.at(start).hlc, entries)
         lists = fold(chain.at(start), entries, self._local.signatures)
         head = lists[-1].head if lists else chain.head_at(end)
         if chain.accepted != ballot:
@@ -130,6 +128,14 @@ class Accepting:
             facts, forget = chain.replace_after(start, entries, lists)
         chain.accepted = ballot
         return Kept(self.accepted(), facts, forget)
+
+    def _check_clocks(self, ballot: Ballot, before: int, entries: Sequence[Entry]) -> None:
+        """Let no coordinator set the chain's clock forward; one that is ahead already goes on."""
+        latest = self._local.clock.now() + _AHEAD
+        for entry in entries:
+            if entry.ballot == ballot and entry.hlc > max(latest, before + 1):
+                raise Refused("entry from the future")
+            before = entry.hlc
 
     def accepted(self) -> AppendAnswer:
         """Return what this node has in its ballot, signed; to be sent once it is on disk."""

@@ -276,7 +276,7 @@ class Coordinating:
             lost=lost,
         )
         if step is not None:
-            change = self._signed(step)
+            change = self._signed(step, sequencing)
             term.waiting[change.id] = (change, None)
             effects += self._sequence(term, now)
         return effects
@@ -295,15 +295,16 @@ class Coordinating:
         )
         if not spare or term.sequencing.is_changing_voters:
             return None
-        return term.sequencing.put(self._signed(SetVoters(spare[-1], None)))
+        step = SetVoters(spare[-1], None)
+        return term.sequencing.put(self._signed(step, term.sequencing))
 
-    def _signed(self, step: SetVoters) -> Change:
+    def _signed(self, step: SetVoters, sequencing: Sequencing) -> Change:
         local = self._local
         return sign_change(
             step,
             cluster_id=self._chain.committed.cluster_id,
             author=local.key,
-            hlc=local.clock.now(),
+            hlc=sequencing.date(),
             sign=local.signatures.sign,
         )
 

@@ -45,7 +45,7 @@ class Entry(Wire):
     previous: Hash
     term: Counter
     hlc: Counter
-    """The sequencer's clock; it never falls along the chain."""
+    """What a majority of the voters' clocks had reached; it never falls along the chain."""
     sequencer: Key
     votes: Votes
     """For the ballot; empty in all but the first entry of one."""

@@ -274,7 +274,7 @@ class AdmissionDesk:
                 if objection is not None:
                     return objection
             async with asyncio.timeout(ANSWER_S):
-                welcome = JoinWelcome(self._local.clock.now()).encode()
+                welcome = JoinWelcome(self._local.date()).encode()
                 await connection.send(responder.accept(self._key, self._local.boot, welcome))
             sealed = SealedConnection(connection, responder.session.cipher(), claim.key)
             await self._converse(sealed, offer)

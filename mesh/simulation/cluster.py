@@ -226,7 +226,7 @@ class Cluster:
             what,
             cluster_id=local.members.cluster_id,
             author=author.key,
-            hlc=local.clock.now(),
+            hlc=local.date(),
             sign=_signatures(author.node_key, self._real_signatures).sign,
         )
         self._world.note(at, f"proposes {type(what).__name__} {change.id[:4].hex()}")

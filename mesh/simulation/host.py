@@ -367,6 +367,7 @@ class Host:
                 return
         self.received_bytes += parcel.size
         if self.program is not None:
+            self.program.local.heard[parcel.sender] = parcel.hlc
             self.program.local.clock.observe(parcel.hlc)
         self.step(Received(parcel.sender, message, parcel.size))
 

@@ -72,6 +72,8 @@ class Network:
         self.random = random.Random(seed)
         self.careful = careful
         self.wall = ManualClock()
+        self.ahead_ms: dict[bytes, int] = {}
+        """How far hosts' wall clocks are ahead."""
         self.now = 0.0
         self.counter = 0
         self.hosts: dict[bytes, Host] = {}
@@ -115,7 +117,12 @@ class Network:
     def _boot(self, key: bytes, disk: dict[str, Fact], members: MemberList) -> None:
         seed = self.random.getrandbits(32)
         local = Local(
-            key, 1, CheapSignatures(key), random.Random(seed), HybridClock(self.wall), members
+            key,
+            1,
+            CheapSignatures(key),
+            random.Random(seed),
+            HybridClock(lambda: self.wall() + self.ahead_ms.get(key, 0)),
+            members,
         )
         promised = self.hosts[key].promised if key in self.hosts else 0
         log = MemberLog(local, facts=tuple(disk.values()))
@@ -244,6 +251,7 @@ class Network:
         which = self.random.randrange(len(self.flying)) if self.lossy else 0
         sender, to, said = self.flying.pop(which)
         if self.hosts[to].up and sender in self.hosts[to].local.links:
+            self.hosts[to].local.heard[sender] = self.hosts[sender].local.clock.now()
             self.tell(to, Received(sender, said))
 
     def pass_time(self, seconds: float) -> None:
@@ -303,7 +311,7 @@ class Network:
             what,
             cluster_id=cluster_id,
             author=author,
-            hlc=self.hosts[self.founder].local.clock.now(),
+            hlc=self.hosts.get(author, self.hosts[self.founder]).local.date(),
             sign=CheapSignatures(author).sign,
         )
 

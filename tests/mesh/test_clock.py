@@ -26,15 +26,26 @@ def test_the_time_of_day_is_in_the_upper_bits() -> None:
 
 
 @given(st.lists(st.integers(-HOUR_MS, HOUR_MS), max_size=50))
-def test_it_never_runs_backwards_whatever_the_wall_clock_does(steps: list[int]) -> None:
+def test_it_never_runs_backwards_unless_it_is_far_ahead(steps: list[int]) -> None:
     wall = Wall()
     clock = HybridClock(wall)
     before = clock.now()
     for step in steps:
         wall.milliseconds += step
         after = clock.now()
-        assert after > before
+        assert after > before or milliseconds_of(before) > wall.milliseconds + MAX_AHEAD_MS
+        assert 0 <= milliseconds_of(after) - wall.milliseconds <= MAX_AHEAD_MS
         before = after
+
+
+def test_what_is_heard_after_the_wall_clock_was_set_right_is_followed() -> None:
+    wall = Wall(START_MS + HOUR_MS)
+    clock = HybridClock(wall)
+    clock.now()
+    wall.milliseconds = START_MS
+    heard = HybridClock(Wall(START_MS + 1000)).now()
+    assert clock.observe(heard)
+    assert clock.now() == heard + 1
 
 
 def test_more_than_a_counter_of_events_in_one_millisecond_stay_in_order() -> None:
