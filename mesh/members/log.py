@@ -301,7 +301,7 @@ class MemberLog:
             version=newest.version + 1,
             previous=newest.head,
             ballot=(newest.ballot[0], local.key),
-            hlc=max(newest.hlc, local.clock.now()),
+            hlc=max(newest.hlc + 1, local.clock.now()),
             votes=(),
             sign=local.signatures.sign,
         )
