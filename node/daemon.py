@@ -187,7 +187,7 @@ async def running_node(
                 role=Role(options.role or config.node_role),
                 addresses=where.addresses,
                 seeds=config.network.peers,
-                lan_port=where.lan_port,
+                lan_addresses=where.on_lan,
                 proxies=config.network.proxies,
                 key_path=home.key,
             ),
@@ -231,7 +231,7 @@ async def running_node(
 
         def move(found: Whereabouts) -> None:
             service.address = found.addresses[0]
-            mesh.set_addresses(found.addresses, found.lan_port)
+            mesh.set_addresses(found.addresses, found.on_lan)
             with suppress(HomeError):  # a full disk: the next start writes it anew
                 told = home.read_runtime() or runtime
                 home.write_runtime(replace(told, address=service.address))

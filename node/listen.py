@@ -120,10 +120,10 @@ def reachable_addresses(listener: socket.socket, advertised: str | None = None) 
     return tuple(f"http://{Address(each, port)}" for each in hosts)
 
 
-def port_on_network(listener: socket.socket) -> int | None:
-    """Return the port under which other hosts reach ``listener`` at this host's own addresses;
-    None: none do."""
-    return int(listener.getsockname()[1]) if is_on_network(reachable_addresses(listener)) else None
+def addresses_on_network(listener: socket.socket) -> tuple[str, ...]:
+    """Return the URLs, at this host's own addresses, under which other hosts reach
+    ``listener``."""
+    return tuple(url for url in reachable_addresses(listener) if is_on_network([url]))
 
 
 def is_on_network(addresses: Sequence[str]) -> bool:

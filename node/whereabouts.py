@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from buildnet.node.config import NetworkSettings
-from buildnet.node.listen import port_on_network, reachable_addresses
+from buildnet.node.listen import addresses_on_network, reachable_addresses
 
 LOOK_INTERVAL_S = 10.0
 _log = logging.getLogger("buildnet.node")
@@ -17,18 +17,18 @@ _log = logging.getLogger("buildnet.node")
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """The URLs under which others may reach this node, the likeliest first (one at least), and the
-    port to announce on the local network, if any."""
+    """The URLs under which others may reach this node, the likeliest first (one at least), and
+    those to announce on the local network, if any: this host's own."""
 
     addresses: tuple[str, ...]
-    lan_port: int | None
+    on_lan: tuple[str, ...]
 
     @classmethod
     def of(cls, listener: socket.socket, settings: NetworkSettings) -> Whereabouts:
         """Look at this host's interfaces."""
         return cls(
             reachable_addresses(listener, settings.advertise_address),
-            port_on_network(listener) if settings.discovery else None,
+            addresses_on_network(listener) if settings.discovery else (),
         )
 
 

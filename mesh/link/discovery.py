@@ -1,7 +1,7 @@
 """Nodes on the same LAN, by multicast DNS (RFC 6762, 6763): candidates to join, no more.
 
-What is announced is a port and a protocol number; the name of the instance is random, so that a
-listener learns that somebody runs BuildNet, not who.
+What is announced are addresses, a port and a protocol number; the names of the instance and its
+host are random, so that a listener learns that somebody runs BuildNet, not who.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 from zeroconf import IPVersion, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
@@ -28,13 +29,12 @@ _log = logging.getLogger("buildnet.mesh")
 class Discovery:
     """Announces this node and lists the others that are announced."""
 
-    def __init__(self, note: Callable[[Note], None], addresses: tuple[bytes, ...] = ()) -> None:
-        """``note`` is told of what goes wrong. ``addresses`` are this host's, packed; empty:
-        zeroconf finds them itself."""
-        self._instance = f"buildnet-{secrets.token_hex(4)}.{SERVICE}"
+    def __init__(self, note: Callable[[Note], None]) -> None:
+        """``note`` is told of what goes wrong."""
+        self._label = f"buildnet-{secrets.token_hex(4)}"
+        self._instance = f"{self._label}.{SERVICE}"
         self._note = note
-        self._addresses = addresses
-        self._port: int | None = None
+        self._urls: tuple[str, ...] = ()
         self._renewed = asyncio.Event()
         self._has_failed = False
         self._found: dict[str, tuple[str, ...]] = {}
@@ -44,10 +44,10 @@ class Discovery:
         """Return the URLs of nodes that are announced on the LAN, this one excepted."""
         return tuple(sorted({url for urls in self._found.values() for url in urls}))
 
-    def renew(self, port: int | None) -> None:
-        """Announce ``port`` from now on, and look for others, on the networks that this host is in
-        now. None: neither."""
-        self._port = port
+    def renew(self, urls: tuple[str, ...]) -> None:
+        """Announce ``urls`` from now on, of this host's own addresses and one port, and look for
+        others, on the networks that this host is in now. Empty: neither."""
+        self._urls = urls
         self._renewed.set()
 
     async def run(self) -> None:
@@ -57,15 +57,15 @@ class Discovery:
             self._renewed.clear()
             self._found.clear()
             async with asyncio.TaskGroup() as group:
-                work = None if self._port is None else group.create_task(self._insist(self._port))
+                work = group.create_task(self._insist(self._urls)) if self._urls else None
                 await self._renewed.wait()
                 if work is not None:
                     work.cancel()
 
-    async def _insist(self, port: int) -> None:
+    async def _insist(self, urls: tuple[str, ...]) -> None:
         while True:
             try:
-                await self._work(port)
+                await self._work(urls)
             except Exception as error:  # zeroconf has errors of several families, and OSError
                 self._fail(error)
             await asyncio.sleep(_AGAIN_S)
@@ -77,12 +77,12 @@ class Discovery:
             _log.warning("nodes on the LAN can't be looked for: %s", why)
         self._has_failed = True
 
-    async def _work(self, port: int) -> None:
+    async def _work(self, urls: tuple[str, ...]) -> None:
         zeroconf = AsyncZeroconf(ip_version=IPVersion.V4Only)
         browser = None
         try:
             browser = AsyncServiceBrowser(zeroconf.zeroconf, SERVICE, handlers=[self._on_change])
-            await self._announce(zeroconf, port)
+            await self._announce(zeroconf, urls)
             await self._look_up(zeroconf)
         finally:
             await self._close(zeroconf, browser)
@@ -97,12 +97,14 @@ class Discovery:
         except Exception as error:
             self._fail(error)
 
-    async def _announce(self, zeroconf: AsyncZeroconf, port: int) -> None:
+    async def _announce(self, zeroconf: AsyncZeroconf, urls: tuple[str, ...]) -> None:
+        hosts, port = hosts_of(urls)
         info = AsyncServiceInfo(
             SERVICE,
             self._instance,
             port=port,
-            addresses=list(self._addresses) or None,
+            parsed_addresses=hosts,
+            server=f"{self._label}.local.",
             properties={"protocol": PROTOCOL},
         )
         await (await zeroconf.async_register_service(info))
@@ -125,6 +127,13 @@ class Discovery:
                 continue
             if name in self._found or len(self._found) < MAX_CANDIDATES:
                 self._found[name] = urls_of(info.parsed_addresses(), info.port)
+
+
+def hosts_of(urls: Sequence[str]) -> tuple[list[str], int | None]:
+    """Return the addresses and the port in the URLs of one node: the reverse of
+    :func:`urls_of`."""
+    parts = [urlsplit(url) for url in urls]
+    return [str(part.hostname) for part in parts], parts[0].port
 
 
 def urls_of(addresses: list[str], port: int | None) -> tuple[str, ...]:

@@ -36,9 +36,10 @@ class MeshSettings:
     ``directory`` holds ``mesh.db`` and, at a founder, ``cluster.key``. ``addresses`` are the URLs
     (``http://host:port``) under which others may reach this node; empty: nobody can dial it.
     ``seeds`` are addresses that are tried again for ever. ``proxies``: dial through the proxies
-    that the environment names. ``lan_port`` is announced on the local network, and other nodes are
-    looked for there; None: neither. ``key_path`` holds the node's key; beside it waits one whose
-    rotation was interrupted, which is settled while the node runs.
+    that the environment names. ``lan_addresses``, URLs of this host's own, are announced on the
+    local network, and other nodes are looked for there; empty: neither. ``key_path`` holds the
+    node's key; beside it waits one whose rotation was interrupted, which is settled while the node
+    runs.
     """
 
     directory: Path
@@ -46,7 +47,7 @@ class MeshSettings:
     role: Role = Role.WORKER
     addresses: tuple[str, ...] = ()
     seeds: tuple[str, ...] = ()
-    lan_port: int | None = None
+    lan_addresses: tuple[str, ...] = ()
     proxies: bool = False
     key_path: Path | None = None
 

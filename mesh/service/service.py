@@ -130,7 +130,7 @@ class MeshService(KeyRotation, Administration):
         async with asyncio.TaskGroup() as group:
             group.create_task(self._run())
             await self._ready.wait()
-            self._discovery.renew(self._settings.lan_port)
+            self._discovery.renew(self._settings.lan_addresses)
             beside = [group.create_task(self._discovery.run())]
             if self._settings.key_path is not None:
                 beside.append(group.create_task(self._settle_rotations(self._settings.key_path)))
@@ -311,10 +311,10 @@ class MeshService(KeyRotation, Administration):
         if self._accepting:
             self.cluster.advertise(topic, body)
 
-    def set_addresses(self, addresses: tuple[str, ...], lan_port: int | None) -> None:
+    def set_addresses(self, addresses: tuple[str, ...], on_lan: tuple[str, ...]) -> None:
         """Follow this host into another network: see :class:`MeshSettings` for both."""
-        self._settings = replace(self._settings, addresses=addresses, lan_port=lan_port)
-        self._discovery.renew(lan_port)
+        self._settings = replace(self._settings, addresses=addresses, lan_addresses=on_lan)
+        self._discovery.renew(on_lan)
         if self._accepting:
             self.cluster.set_addresses(addresses)
 

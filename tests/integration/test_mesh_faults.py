@@ -288,3 +288,22 @@ def test_reset_links_come_back_without_an_election(tmp_path: Path) -> None:
 
 def coordinator_and_term(office: Office) -> tuple[str | None, int]:
     return office.coordinator, office.term
+
+
+def test_nodes_on_one_network_find_each_other(network: Network, tmp_path: Path) -> None:
+    """By multicast DNS, without an address from anybody."""
+    first, second = (
+        Node(tmp_path / host.name / "home", host.name, listen="0.0.0.0:80", host=host, bare=True)
+        for host in network.hosts[:2]
+    )
+    for host in network.hosts[:2]:
+        (tmp_path / host.name).mkdir()
+    try:
+        first.start()
+        second.start()
+        for node, other in ((first, second), (second, first)):
+            wanted = f"buildnet node join {other.address}\n"
+            until(lambda node=node, wanted=wanted: node("node", "join").out == wanted)  # type: ignore[misc]
+    finally:
+        for node in (first, second):
+            node.kill()

@@ -184,7 +184,7 @@ def test_readiness_does_not_wait_for_the_network(
     monkeypatch.setattr("buildnet.mesh.link.discovery.AsyncZeroconf", Slow)
 
     async def work() -> None:
-        settings = MeshSettings(tmp_path, "a", lan_port=80)
+        settings = MeshSettings(tmp_path, "a", lan_addresses=("http://10.0.0.5:80",))
         service = await MeshService.open(NodeKey.generate(), settings)
         async with service.running():
             assert not begun.is_set()

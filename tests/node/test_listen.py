@@ -12,10 +12,10 @@ from buildnet.mesh.errors import UsageError
 from buildnet.node.listen import (
     Address,
     ListenError,
+    addresses_on_network,
     bind_first,
     is_on_network,
     parse_address,
-    port_on_network,
     reachable_addresses,
 )
 
@@ -74,7 +74,7 @@ def test_the_address_that_others_use() -> None:
             ("http://build.example:9", "http://build.example:9"),
         ):
             assert reachable_addresses(listener, advertised) == (url,)
-        assert port_on_network(listener) is None
+        assert addresses_on_network(listener) == ()
 
 
 Interfaces = dict[str, list[SimpleNamespace]]
@@ -107,8 +107,9 @@ def test_a_node_that_listens_everywhere_tells_its_interfaces(
     listener, _ = bind_first([Address("0.0.0.0", 0)])
     with listener:
         port = listener.getsockname()[1]
-        assert reachable_addresses(listener) == tuple(f"http://{host}:{port}" for host in hosts)
-        assert port_on_network(listener) == (None if hosts == ["127.0.0.1"] else port)
+        urls = tuple(f"http://{host}:{port}" for host in hosts)
+        assert reachable_addresses(listener) == urls
+        assert addresses_on_network(listener) == (() if hosts == ["127.0.0.1"] else urls)
 
 
 def test_who_is_on_a_network() -> None:

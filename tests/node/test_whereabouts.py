@@ -10,9 +10,9 @@ from buildnet.node.config import NetworkSettings
 from buildnet.node.listen import Address, bind_first
 from buildnet.node.whereabouts import Whereabouts, follow
 
-HOME = Whereabouts(("http://127.0.0.1:80",), None)
-OFFICE = Whereabouts(("http://10.0.0.5:80",), 80)
-CAFE = Whereabouts(("http://192.168.7.9:80",), 80)
+HOME = Whereabouts(("http://127.0.0.1:80",), ())
+OFFICE = Whereabouts(("http://10.0.0.5:80",), ("http://10.0.0.5:80",))
+CAFE = Whereabouts(("http://192.168.7.9:80",), ("http://192.168.7.9:80",))
 
 
 def test_a_change_is_told_once_and_an_error_is_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,19 +39,19 @@ def test_a_change_is_told_once_and_an_error_is_no_change(monkeypatch: pytest.Mon
     assert told == [OFFICE, CAFE]
 
 
-def test_the_port_to_announce(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is the one listened on, whatever others are told to dial; none on loopback alone."""
-    monkeypatch.setattr("buildnet.node.listen._way_out", lambda: "10.0.0.5")
+def test_the_addresses_to_announce(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are those listened on, whatever others are told to dial; none on loopback alone."""
+    monkeypatch.setattr("buildnet.node.listen._own_hosts", lambda family: ["10.0.0.5"])
     behind_proxy = NetworkSettings(advertise_address="https://build.example")
     quiet = NetworkSettings(discovery=False)
     listener, _ = bind_first([Address("0.0.0.0", 0)])
     with listener:
         port = listener.getsockname()[1]
         assert Whereabouts.of(listener, behind_proxy) == Whereabouts(
-            ("https://build.example",), port
+            ("https://build.example",), (f"http://10.0.0.5:{port}",)
         )
-        assert Whereabouts.of(listener, quiet).lan_port is None
+        assert Whereabouts.of(listener, quiet).on_lan == ()
         monkeypatch.setattr("buildnet.node.listen._own_hosts", lambda family: ["127.0.0.1"])
         assert Whereabouts.of(listener, NetworkSettings()) == Whereabouts(
-            (f"http://127.0.0.1:{port}",), None
+            (f"http://127.0.0.1:{port}",), ()
         )
