@@ -176,22 +176,43 @@ class Cluster:
                     host.kill(dark=self._random.random() < 0.3)
 
     def lost_changes(self) -> list[tuple[str, str]]:
-        """Return what is wrong with changes that were said to be final, in the final list.
+        """Return what is wrong with changes that were said to be final, on any host's disk.
 
         Where most voters died for good, what only they knew is gone, and nothing is wrong.
         """
+        if not self.has_quorum():
+            return []
+        return [
+            ("an acknowledged change is lost", f"{change_id[:4].hex()} at {host}")
+            for host, _ in members_running(self._world)
+            for change_id in self.acknowledged.keys() - _final_changes(host)
+        ]
+
+    def has_quorum(self) -> bool:
+        """Tell whether those that run can change the member list, as each of them knows it."""
         running = members_running(self._world)
-        for host, program in running:
-            if program.local.members.is_majority(one.key for one, _ in running):
-                final = {
-                    fact.entry.change.id for fact in host.disk.load() if isinstance(fact, EntryFact)
-                }
-                return [
-                    ("an acknowledged change is lost", change_id[:4].hex())
-                    for change_id in self.acknowledged
-                    if change_id not in final
-                ]
-        return []
+        keys = {host.key for host, _ in running}
+        return bool(running) and all(
+            program.local.members.is_majority(keys) for _, program in running
+        )
+
+    def last_change(self) -> Change | None:
+        """Let some host ask for a change by some admin; None: nobody can."""
+        running = members_running(self._world)
+        at, program = self._random.choice(running)
+        members = program.local.members
+        for author in self._world.hosts:
+            if members.is_admin(author.key):
+                return self._propose(at, author, Rename(None, "still alive"))
+        return None
+
+    def without(self, change: Change) -> list[Host]:
+        """Return who runs and does not have a change as final on its disk."""
+        return [
+            host
+            for host, _ in members_running(self._world)
+            if change.id not in _final_changes(host)
+        ]
 
     # --- how -----------------------------------------------------------------------------------
 
@@ -317,6 +338,11 @@ def _final_chain(host: Host) -> tuple[Fact, ...]:
         return ()
     final = [entries[version].entry for version in range(1, state.proof.version + 1)]
     return facts_of(genesis.genesis, final, state.proof)
+
+
+def _final_changes(host: Host) -> set[bytes]:
+    """Return the ids of the changes that a host's disk shows to be final."""
+    return {fact.entry.change.id for fact in _final_chain(host) if isinstance(fact, EntryFact)}
 
 
 def _members_at_start(

@@ -19,6 +19,8 @@ HEAL_S = 35.0
 """How long after the last fault all must agree (mesh.md)."""
 STILL_S = 2.0
 """How long they must agree without a break, to be taken at their word."""
+CHANGE_S = 10.0
+"""How long a change of the member list may take then, until all have it."""
 MOST_ITEMS = 5000
 _LOOK_S = 0.25
 _SETTLE_S = 2.0
@@ -85,8 +87,10 @@ def run_trial(
     world.note(None, "all faults are over")
     healed_after = trial.heal()
     trial.look_at_sizes()
-    for what, detail in cluster.lost_changes() if healed_after is not None else ():
-        world.watch.violated(what, detail)
+    if healed_after is not None:
+        trial.change(cluster)
+        for what, detail in cluster.lost_changes():
+            world.watch.violated(what, detail)
     return Outcome(
         seed=seed,
         violations=tuple(world.watch.violations),
@@ -164,6 +168,22 @@ class _Trial:
                     world.watch.violated(f"no agreement {HEAL_S:g} s after all faults", found)
                     return None
             self.advance_to(now + _LOOK_S)
+
+    def change(self, cluster: Cluster) -> None:
+        """Change the member list: that all agree does not show that it goes on."""
+        if not cluster.has_quorum():
+            return
+        change = cluster.last_change()
+        if change is None:
+            return
+        over = self._world.timeline.now + CHANGE_S
+        while lacking := cluster.without(change):
+            if self._world.timeline.now >= over:
+                names = ", ".join(str(host) for host in lacking)
+                what = f"a change is not final {CHANGE_S:g} s after it was asked for"
+                self._world.watch.violated(what, f"at {names}")
+                return
+            self.advance_to(self._world.timeline.now + _LOOK_S)
 
     def look_at_sizes(self) -> None:
         for host in self._world.hosts:

@@ -19,11 +19,13 @@ from buildnet.mesh.election.voter import Voter
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.events import Effect, Event, Persist
 from buildnet.mesh.machine import Machine
+from buildnet.mesh.members.facts import EntryFact, LogFact
+from buildnet.mesh.members.sequencing import Sequencing
 from buildnet.mesh.simulation import figures
 from buildnet.mesh.simulation.__main__ import main
 from buildnet.mesh.simulation.campaign import Summary, as_text, run_all
-from buildnet.mesh.simulation.cluster import start_machine
-from buildnet.mesh.simulation.faults import Fault, Outage, Partition, SlowDisk
+from buildnet.mesh.simulation.cluster import Cluster, start_machine
+from buildnet.mesh.simulation.faults import ClockJump, Fault, Outage, Partition, SlowDisk
 from buildnet.mesh.simulation.figures import FAR, QUIET, percentile
 from buildnet.mesh.simulation.formation import formed_disks
 from buildnet.mesh.simulation.history import History
@@ -31,6 +33,7 @@ from buildnet.mesh.simulation.host import Start
 from buildnet.mesh.simulation.schedule import KINDS, chosen_kinds, draw_faults
 from buildnet.mesh.simulation.trial import Outcome, Settings, run_trial
 from buildnet.mesh.simulation.watch import Violation
+from buildnet.mesh.simulation.world import World
 
 FIVE = Settings(nodes=5, faults_s=8.0)
 
@@ -140,6 +143,50 @@ def test_a_coordinator_that_does_not_notice_its_loss_is_found(
     outcomes = [run_trial(FIVE, seed, faults=cut_off) for seed in (1, 2)]
     found = {violation.what for outcome in outcomes for violation in outcome.violations}
     assert "two coordinators with a quorum" in found
+
+
+def own_clock(sequencing: Sequencing) -> int:
+    return max(sequencing.chain.newest.hlc, sequencing.local.clock.now())
+
+
+def test_a_member_list_that_nobody_can_change_any_more_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clocks: list[Fault] = [ClockJump(4.0, 6.0, 0, 3600.0)]
+    formed_disks(5, False)
+
+    def found() -> set[str]:
+        outcomes = [run_trial(FIVE, seed, faults=clocks) for seed in (1, 2)]
+        return {violation.what for outcome in outcomes for violation in outcome.violations}
+
+    assert found() == set()
+    monkeypatch.setattr(Sequencing, "date", own_clock)
+    assert "a change is not final 10 s after it was asked for" in found()
+
+
+def test_a_change_that_one_disk_does_not_show_to_be_final_is_lost() -> None:
+    world = World(1, start_machine(False))
+    cluster = Cluster(world, formed_disks(3))
+    for host in world.hosts:
+        host.start()
+    world.run(5)
+    change = cluster.last_change()
+    assert change is not None
+    world.run(5)
+    assert change.id in cluster.acknowledged
+    assert cluster.lost_changes() == []
+    assert cluster.without(change) == []
+    last = world.hosts[2]
+    (state,) = (fact for fact in last.disk.load() if isinstance(fact, LogFact))
+    (entry,) = (
+        fact.entry
+        for fact in last.disk.load()
+        if isinstance(fact, EntryFact) and fact.entry.change.id == change.id
+    )
+    before = replace(state.proof, version=entry.version - 1, head=entry.previous)
+    last.disk.facts[state.name()] = (LogFact, replace(state, proof=before).encode())
+    lost = ("an acknowledged change is lost", f"{change.id[:4].hex()} at n2")
+    assert (cluster.lost_changes(), cluster.without(change)) == ([lost], [last])
 
 
 class Deaf(Machine):
