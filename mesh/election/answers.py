@@ -97,9 +97,11 @@ class Answers:
         known = max(state.floor, state.voter.counter, state.log.accepted[0])
         proof = state.proof
         holder = None if proof is None else (proof.candidate, proof.boot)
-        situation = Situation(known, state.floor, holder, sticky, proof)
+        situation = Situation(known, state.floor, holder, sticky, proof, now)
         answer = state.voter.ask(sender, asked, situation)
         if isinstance(answer, Persist):
+            if state.voter.counter < asked.counter:
+                state.out.append(Note("term jump", sender, f"term {asked.counter}"))
             state.out.append(answer)
             state.abandon(now)
             self._wait_for(now)
@@ -140,7 +142,6 @@ class Answers:
         if answer.proof is not None:
             state.learn(answer.proof)
             state.end_outdated(now)
-        state.take_named(answer.promised)
         if answer.verdict in Verdict.__members__.values():
             self._promise_counted(sender, answer)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from buildnet.mesh.election.promise import (
-    MAX_JUMP,
+    NAMED_STEP,
     AcceptedLog,
     Certificate,
     Position,
@@ -138,6 +138,7 @@ class Candidacy:
         self.counter = 0
         self.asked_at = 0.0
         self.promises: dict[bytes, Granted] = {}
+        self._follows_to = max(grounds.known, voter.counter) + NAMED_STEP
         self.named = grounds.named
         self.outcome: Outcome | None = None
 
@@ -188,13 +189,13 @@ class Candidacy:
         return asking + self._judge(now, waited=False)
 
     def told(
-        self, sender: bytes, round_: int, hears: Hears, named: int, now: float
+        self, sender: bytes, round_: int, hears: Hears, promised: int, now: float
     ) -> list[Effect]:
-        """Take note of whom somebody hears; ``named``: the highest counter that others named."""
+        """Take note of whom somebody hears, and the highest counter that it promised."""
         if self.phase is not Phase.ASKING or round_ != self._round or self.outcome is not None:
             return []
         self._heard[sender] = hears
-        self.named = max(self.named, named)
+        self._name(sender, promised)
         return self._judge(now, waited=False)
 
     def _judge(self, now: float, *, waited: bool) -> list[Effect]:
@@ -320,10 +321,14 @@ class Candidacy:
             self._possible.add(sender)
         else:
             self._refuse(sender, verdict)
-            if answer.promised <= self._grounds.known + MAX_JUMP:
-                self.named = max(self.named, answer.promised)
+            self._name(sender, answer.promised)
         self._count()
         return []
+
+    def _name(self, voter: bytes, counter: int) -> None:
+        """Follow a counter that a voter names, though only one step of the way."""
+        if voter in self._log.voters:
+            self.named = max(self.named, min(counter, self._follows_to))
 
     def _refuse(self, voter: bytes, verdict: Verdict) -> None:
         self._refused[voter] = verdict

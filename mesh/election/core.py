@@ -272,10 +272,9 @@ class Election:
             case MissAsk(round_):
                 self._answers.asked_whether_missed(sender, round_, now)
             case MissAnswer(round_, hears, promised):
-                state.take_named(promised)
                 if state.candidacy is not None and hears <= Hears.QUORUM:
                     whom = Hears(hears)
-                    state.out += state.candidacy.told(sender, round_, whom, state.named, now)
+                    state.out += state.candidacy.told(sender, round_, whom, promised, now)
             case ElectionCall():
                 self._answers.called(sender, message, now)
             case ElectionAnswer(round_, takes_over):

@@ -20,8 +20,12 @@ from buildnet.mesh.events import Fact
 from buildnet.mesh.local import Local
 from buildnet.mesh.wire import Counter, Hash, Key, Limit, Signature, Wire
 
-MAX_JUMP = 1000
-"""How far a counter may lie beyond what is known without a certificate that proves the way."""
+RAISE_PER_S = 2**30
+"""How fast each candidate may raise what a voter promised, with as much at once: one that is
+hostile needs centuries to use the counters up."""
+NAMED_STEP = RAISE_PER_S // 8
+"""How far one attempt follows counters that voters name: attempts are so rare that what a liar
+names makes nobody exceed :data:`RAISE_PER_S`."""
 _MAX_PROMISES = 16
 _CONTEXT = "buildnet promise 1"
 _TRANSFER_CONTEXT = "buildnet transfer 1"
@@ -104,9 +108,13 @@ class Certificate(Wire):
         return cls(counter, candidate, boot, promises)
 
     def is_of_majority(self, local: Local, voters: Iterable[bytes]) -> bool:
-        """Tell whether a majority of ``voters`` signed."""
+        """Tell whether a majority of ``voters`` signed; who is revoked does not count."""
         entitled = frozenset(voters)
-        by_voter = {said.voter: said.signature for said in self.promises if said.voter in entitled}
+        by_voter = {
+            said.voter: said.signature
+            for said in self.promises
+            if said.voter in entitled and said.voter not in local.members.revoked
+        }
         needed = len(entitled) // 2 + 1
         if len(by_voter) < needed:
             return False

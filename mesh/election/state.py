@@ -9,7 +9,7 @@ from buildnet.mesh.election.candidacy import Candidacy
 from buildnet.mesh.election.following import Following
 from buildnet.mesh.election.handover import Handover
 from buildnet.mesh.election.promise import (
-    MAX_JUMP,
+    NAMED_STEP,
     AcceptedLog,
     Certificate,
     CertificateFact,
@@ -67,7 +67,7 @@ class ElectionState:
         self.out: list[Effect] = []
         """What is to be done once the present event was taken."""
         self.named = 0
-        """The highest counter that others named."""
+        """The highest counter that voters named, as far as it is followed."""
         self._told: dict[bytes, float] = {}
 
     # --- what is the case ----------------------------------------------------------------------
@@ -90,9 +90,9 @@ class ElectionState:
         return proof is not None and (proof.candidate, proof.counter) == (key, counter)
 
     def take_named(self, counter: int) -> None:
-        """Take note of a counter that somebody names, as far as it is plausible."""
-        if counter <= max(self.floor, self.voter.counter) + MAX_JUMP:
-            self.named = max(self.named, counter)
+        """Follow a counter that a voter names, though only one step of the way."""
+        followed = min(counter, max(self.floor, self.voter.counter) + NAMED_STEP)
+        self.named = max(self.named, followed)
 
     def may_stand(self) -> bool:
         """Tell whether this node wants the office and may hold it."""

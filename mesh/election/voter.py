@@ -3,6 +3,10 @@
 The rules are those of a Paxos acceptor (phase 1) with the check of Raft that the candidate's log
 is not older (section 5.4.1), and stickiness: who hears a coordinator with quorum promises nothing
 to somebody else.
+
+A candidate may raise what is promised here by so much a second (:class:`_Allowance`). One that
+asks for more gets as far as it may, though no vote: however far apart somebody drove the voters'
+promises, those that stayed behind follow within about the time that it took.
 """
 
 from __future__ import annotations
@@ -10,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from buildnet.mesh.election.promise import (
-    MAX_JUMP,
+    NAMED_STEP,
+    RAISE_PER_S,
     AcceptedLog,
     Certificate,
     Position,
@@ -24,10 +29,26 @@ from buildnet.mesh.messages.election import PromiseAnswer, PromiseAsk, Verdict
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A promise on its way to the disk, and how far the candidate's member list reached."""
+    """A promise on its way to the disk, and how far the candidate's member list reached.
+
+    ``asked`` is the counter that was asked for; a promise below it is no vote.
+    """
 
     promise: PromiseFact
     position: Position
+    asked: int
+
+
+@dataclass(slots=True)
+class _Allowance:
+    """How far one candidate may raise the promise, as of ``at``."""
+
+    left: float
+    at: float
+
+    def refill(self, now: float) -> None:
+        self.left = min(RAISE_PER_S, self.left + RAISE_PER_S * (now - self.at))
+        self.at = now
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +64,7 @@ class Situation:
     sticky: bool
     """A coordinator with quorum is heard, and the request brings no transfer of it."""
     proof: Certificate | None
+    now: float
 
 
 class Voter:
@@ -54,6 +76,7 @@ class Voter:
         self._promise = fact
         self._durable = fact
         self._pending: dict[int, _Pending] = {}
+        self._allowances: dict[bytes, _Allowance] = {}
 
     @property
     def promise(self) -> PromiseFact | None:
@@ -82,16 +105,32 @@ class Voter:
         verdict = self._judge(candidate, asked, situation)
         if verdict is not Verdict.GRANTED:
             return self._refusal(asked.counter, verdict, situation.proof)
-        return self.give(promise, asked.position)
+        counter = self._raised(candidate, asked.counter, situation)
+        if counter < asked.counter and counter <= situation.known:
+            return self._refusal(asked.counter, Verdict.JUMP, situation.proof)
+        given = PromiseFact(counter, candidate, asked.boot)
+        return self._give(given, asked.position, asked.counter)
 
     def give(self, promise: PromiseFact, position: Position) -> Persist:
         """Promise, without judging; a candidate does so to itself with a counter of its own."""
+        return self._give(promise, position, promise.counter)
+
+    def _give(self, promise: PromiseFact, position: Position, asked: int) -> Persist:
         if promise.counter <= self.counter:
             raise ValueError(f"counter {promise.counter} is promised, or a higher one")
         self._promise = promise
         token = self._local.tokens.next()
-        self._pending[token] = _Pending(promise, position)
+        self._pending[token] = _Pending(promise, position, asked)
         return Persist(token, (promise,))
+
+    def _raised(self, candidate: bytes, counter: int, situation: Situation) -> int:
+        """Return how far towards ``counter`` the candidate may raise the promise, and count it."""
+        now = situation.now
+        allowance = self._allowances.setdefault(candidate, _Allowance(RAISE_PER_S, now))
+        allowance.refill(now)
+        raised = max(0, min(counter - situation.known, int(allowance.left)))
+        allowance.left -= raised
+        return min(counter, situation.known + raised)
 
     def persisted(
         self, token: int, proof: Certificate | None
@@ -101,7 +140,11 @@ class Voter:
         if pending is None:
             return None
         self._durable = pending.promise
-        return pending.promise.candidate, self._answer(pending.promise, pending.position, proof)
+        if pending.promise.counter < pending.asked:
+            answer = self._refusal(pending.asked, Verdict.JUMP, proof)
+        else:
+            answer = self._answer(pending.promise, pending.position, proof)
+        return pending.promise.candidate, answer
 
     def _judge(self, candidate: bytes, asked: PromiseAsk, situation: Situation) -> Verdict:
         holder = (candidate, asked.boot)
@@ -113,8 +156,6 @@ class Voter:
             return Verdict.HEARS
         if asked.counter <= self.counter or (asked.counter <= floor and not holds):
             return Verdict.PROMISED
-        if asked.counter > situation.known + MAX_JUMP:
-            return Verdict.JUMP
         if asked.position.is_older_than(Position.of(self._log)):
             return Verdict.OLDER
         return Verdict.GRANTED
@@ -139,5 +180,5 @@ class Voter:
     def _refusal(self, counter: int, verdict: Verdict, proof: Certificate | None) -> PromiseAnswer:
         term, version = self._log.accepted
         promised = max(self.counter, term, 0 if proof is None else proof.counter)
-        shown = proof if promised > counter + MAX_JUMP else None
+        shown = proof if promised > counter + NAMED_STEP else None
         return PromiseAnswer(counter, int(verdict), promised, term, version, None, shown)

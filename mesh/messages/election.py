@@ -35,7 +35,8 @@ class Verdict(IntEnum):
     OLDER = 3
     """The candidate's member list lacks entries."""
     JUMP = 4
-    """The counter lies too far beyond what the voter knows; a certificate would prove it."""
+    """The counter lies so far beyond what the voter knows that it follows only part of the way;
+    a certificate would prove it."""
     UNFIT = 5
     """The candidate may not stand: no member, an observer, or revoked."""
 

@@ -7,17 +7,21 @@ import statistics
 import pytest
 
 from buildnet.mesh.election.core import NotInOffice
-from buildnet.mesh.election.promise import Certificate, SignedPromise
+from buildnet.mesh.election.promise import RAISE_PER_S, Certificate, SignedPromise
 from buildnet.mesh.election.testing import KEYS, NAMES, Network, list_of
 from buildnet.mesh.events import Received, Send, Status
 from buildnet.mesh.messages.election import (
     Coordinator,
     Heartbeat,
+    MissAnswer,
     MissAsk,
     PromiseAsk,
     PromoteAsk,
     Transfer,
 )
+
+
+FAR = 2 * RAISE_PER_S
 
 
 def settled(names: str = "abc", **options: object) -> Network:
@@ -423,15 +427,39 @@ def test_a_counter_far_away_is_refused_but_with_a_proof() -> None:
     network = settled("abc")
     network.freeze("a")
     network.run(0.7)
-    network.tell("b", "c", PromiseAsk(1500, 1, network.position("b"), None, None))
+    network.tell("b", "c", PromiseAsk(FAR, 1, network.position("b"), None, None))
     network.run(0.01)
     assert "term jump" in network.nodes["c"].notes
-    assert network.nodes["c"].core.promised == 1
-    signatures = {KEYS[name]: network.sign_promise(name, 1400, "b", boot=1) for name in ("a", "b")}
-    proof = Certificate.of(1400, KEYS["b"], 1, signatures)
-    network.tell("b", "c", PromiseAsk(1500, 1, network.position("b"), None, proof))
+    assert network.nodes["c"].core.promised < FAR
+    signatures = {
+        KEYS[name]: network.sign_promise(name, FAR - 1, "b", boot=1) for name in ("a", "b")
+    }
+    proof = Certificate.of(FAR - 1, KEYS["b"], 1, signatures)
+    network.tell("b", "c", PromiseAsk(FAR, 1, network.position("b"), None, proof))
     network.run(0.01)
-    assert network.nodes["c"].core.promised == 1500
+    assert network.nodes["c"].core.promised == FAR
+
+
+def test_promises_that_were_driven_far_apart_come_together() -> None:
+    """While nobody coordinates, one member leaves each voter at a counter of its own."""
+    network = settled("abcde", voters="abc")
+    network.freeze("a")
+    network.run(0.7)
+    network.tell("e", "b", PromiseAsk(RAISE_PER_S, 1, network.position("e"), None, None))
+    network.run(0.05)
+    network.kill("e")
+    assert network.nodes["b"].core.promised == RAISE_PER_S
+    assert network.nodes["c"].core.promised == 1
+    assert network.run_until(network.agree, 20.0) < 10.0
+
+
+def test_counters_that_voters_did_not_name_in_the_round_are_not_followed() -> None:
+    network = settled("abcde", voters="abc")
+    for name in "de":
+        network.tell(name, "b", MissAnswer(0, 0, 900))
+    network.kill("a")
+    network.settle()
+    assert max(network.granted) < 10
 
 
 def test_nobody_follows_a_certificate_that_no_majority_signed() -> None:

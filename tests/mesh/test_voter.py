@@ -8,7 +8,13 @@ from dataclasses import replace
 import pytest
 
 from buildnet.mesh.clock import HybridClock
-from buildnet.mesh.election.promise import Certificate, Position, PromiseFact, promise_statement
+from buildnet.mesh.election.promise import (
+    RAISE_PER_S,
+    Certificate,
+    Position,
+    PromiseFact,
+    promise_statement,
+)
 from buildnet.mesh.election.testing import KEYS, Log, list_of
 from buildnet.mesh.election.voter import Situation, Voter
 from buildnet.mesh.events import Persist
@@ -16,7 +22,7 @@ from buildnet.mesh.local import Local
 from buildnet.mesh.messages.election import PromiseAnswer, PromiseAsk, Verdict
 from buildnet.mesh.testing import CheapSignatures, ManualClock
 
-QUIET = Situation(known=0, floor=0, holder=None, sticky=False, proof=None)
+QUIET = Situation(known=0, floor=0, holder=None, sticky=False, proof=None, now=0.0)
 HERE = Position(0, 10, (10).to_bytes(32, "big"))
 
 
@@ -110,11 +116,25 @@ def test_nothing_is_promised_below_what_was_granted_or_accepted() -> None:
 def test_other_refusals() -> None:
     voter = voter_of()
     assert verdict(voter, "b", asked(1), replace(QUIET, sticky=True)) is Verdict.HEARS
-    assert verdict(voter, "b", asked(1001)) is Verdict.JUMP
     assert verdict(voter, "e", asked(1)) is Verdict.UNFIT  # an observer
     assert verdict(voter, "x", asked(1)) is Verdict.UNFIT
     assert verdict(voter, "b", asked(1, position=Position(0, 9, bytes(32)))) is Verdict.OLDER
     assert voter.counter == 0
+
+
+def test_a_candidate_raises_the_promise_only_so_far_a_second() -> None:
+    voter = voter_of()
+    far = 5 * RAISE_PER_S
+    assert verdict(voter, "b", asked(far)) is Verdict.JUMP
+    assert voter.counter == RAISE_PER_S  # it goes as far as it may, and that is no vote
+    for _ in range(3):
+        known = replace(QUIET, known=voter.counter)
+        assert verdict(voter, "b", asked(far), known) is Verdict.JUMP
+    assert voter.counter == RAISE_PER_S
+    assert verdict(voter, "c", asked(RAISE_PER_S + 1), known) is Verdict.GRANTED
+    for second in (1.0, 2.0, 3.0, 4.0):
+        said = verdict(voter, "b", asked(far), replace(known, known=voter.counter, now=second))
+    assert said is Verdict.GRANTED
 
 
 def test_equal_chains_are_equal_whenever_they_were_accepted() -> None:
