@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from buildnet.mesh.events import Fact
 from buildnet.mesh.local import Local
 from buildnet.mesh.members.entry import Ballot, Entry, accepted_statement, ballot_statement
 from buildnet.mesh.members.member_chain import Chain, fold
-from buildnet.mesh.members.member_list import MAX_AHEAD_S, Refused
+from buildnet.mesh.members.member_list import MAX_AHEAD_S, MemberList, Refused
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.messages.member_log import Append, AppendAnswer, BallotAnswer, BallotAsk
 
@@ -76,8 +77,9 @@ class Accepting:
             )
         )
 
-    def append(self, sender: bytes, said: Append) -> Kept | AppendAnswer:
-        """Take entries of the ballot that this node follows; an answer alone asks for others.
+    def append(self, sender: bytes, said: Append) -> Kept | AppendAnswer | None:
+        """Take entries of the ballot that this node follows; an answer alone asks for others; None:
+        the voters change twice beyond what is final here, so that has to be known first.
 
         Raises:
             Refused: it follows a higher one, or an entry is not as it must be.
@@ -101,7 +103,7 @@ class Accepting:
 
     def _take(
         self, ballot: Ballot, said: Append, start: int, entries: Sequence[Entry]
-    ) -> Kept | AppendAnswer:
+    ) -> Kept | AppendAnswer | None:
         chain = self._chain
         self._staged = None
         end = start + len(entries)
@@ -113,6 +115,8 @@ class Accepting:
             raise Refused("two chains in one ballot")
         self._check_clocks(ballot, chain.at(start).hlc, entries)
         lists = fold(chain.at(start), entries, self._local.signatures)
+        if self._voter_changes(start, lists) > 1:
+            return None
         head = lists[-1].head if lists else chain.head_at(end)
         if chain.accepted != ballot:
             if end < said.base:
@@ -136,6 +140,14 @@ class Accepting:
             if entry.ballot == ballot and entry.hlc > max(latest, before + 1):
                 raise Refused("entry from the future")
             before = entry.hlc
+
+    def _voter_changes(self, start: int, lists: Sequence[MemberList]) -> int:
+        """Count them beyond what is final, if ``lists`` come after ``start``: two majorities are
+        sure to meet across one change only."""
+        chain = self._chain
+        final = chain.committed.version
+        held = [chain.at(version) for version in range(final, start + 1)]
+        return sum(one.voters != after.voters for one, after in pairwise([*held, *lists]))
 
     def accepted(self) -> AppendAnswer:
         """Return what this node has in its ballot, signed; to be sent once it is on disk."""

@@ -30,6 +30,8 @@ from buildnet.mesh.messages.member_log import (
 
 RESEND_S = (0.25, 4.0)
 """First and longest pause before voters that did not answer are asked again."""
+FETCH_S = 1.0
+"""A voter that named a newer chain hands it over within that time, or another one is asked."""
 UPKEEP_S = 1.0
 """So often the coordinator looks after the voters."""
 MAX_WAITING = 1024
@@ -46,6 +48,8 @@ class Term:
     absent: dict[bytes, float] = field(default_factory=dict)
     resend_at: float = 0.0
     pause: float = RESEND_S[0]
+    fetching: tuple[bytes, float] | None = None
+    """Whose chain is wanted, since when."""
     upkeep_at: float = 0.0
 
 
@@ -130,7 +134,6 @@ class Coordinating:
         self._term = Term(sequencing, upkeep_at=now + UPKEEP_S, resend_at=now + RESEND_S[0])
         vote = self._accepting.vote(me, sequencing.ask)
         effects = self._keeping.keep(to=me, answer=vote.answer)
-        self._add_held(self._term)
         return effects + self._to_voters(sequencing)
 
     def _to_voters(self, sequencing: Sequencing) -> list[Effect]:
@@ -142,8 +145,7 @@ class Coordinating:
 
     def _resend(self, term: Term, now: float) -> list[Effect]:
         effects = self._to_voters(term.sequencing)
-        if newer := term.sequencing.newer():
-            effects.append(Send(newer[0], self._fetch()))
+        effects += self._fetch(term, now)
         term.pause = min(2 * term.pause, RESEND_S[1]) if effects else RESEND_S[0]
         term.resend_at = now + term.pause if effects else math.inf
         return effects
@@ -152,8 +154,19 @@ class Coordinating:
         term.pause = RESEND_S[0]
         term.resend_at = min(term.resend_at, now + term.pause)
 
-    def _fetch(self) -> EntriesAsk:
-        return EntriesAsk(True, self._chain.points(self._chain.newest.version))
+    def _fetch(self, term: Term, now: float) -> list[Effect]:
+        """Ask for the chain that would make the base known, and not one voter for too long."""
+        newer = term.sequencing.newer()
+        who, since = term.fetching or (b"", now)
+        if newer and who == newer[0] and now - since >= FETCH_S:
+            term.sequencing.give_up(who)
+            term.fetching, newer = None, term.sequencing.newer()
+        if newer is None:
+            term.fetching = None
+            return []
+        if term.fetching is None or term.fetching[0] != newer[0]:
+            term.fetching = (newer[0], now)
+        return [Send(newer[0], EntriesAsk(True, self._chain.points(self._chain.newest.version)))]
 
     def voted(self, sender: bytes, answer: BallotAnswer, now: float) -> list[Effect]:
         term = self.active()
@@ -167,14 +180,12 @@ class Coordinating:
         """Go on once the votes say which chain is the base."""
         sequencing = term.sequencing
         self._soon(term, now)
-        if newer := sequencing.newer():
-            return [Send(newer[0], self._fetch())]
         if sequencing.begin():
             me = self._local.key
             effects = self._keeping.keep(to=me, answer=self._accepting.accepted())
             return [*effects, *self._to_voters(sequencing)]
         if sequencing.base is None:
-            return []
+            return self._fetch(term, now)
         return [Send(voter, said) for voter, said in sequencing.appends()]
 
     def appended(self, sender: bytes, answer: AppendAnswer, now: float) -> list[Effect]:
@@ -203,12 +214,15 @@ class Coordinating:
         sequencing = term.sequencing
         put: list[Entry] = []
         effects: list[Effect] = []
+        self._add_held(term)
         for change_id in list(term.waiting):
             change, asker = term.waiting[change_id]
             if change_id in self._chain.newest.recent:
                 del term.waiting[change_id]
                 continue
             try:
+                if self._is_void(change):
+                    raise _void()
                 entry = sequencing.put(change)
             except Refused as error:
                 spare = self._spare_voter(term, now) if error.reason == "last voter" else None
@@ -264,7 +278,6 @@ class Coordinating:
         sequencing = term.sequencing
         if not sequencing.opened:
             return []
-        self._add_held(term)
         effects = self._sequence(term, now)
         if term.waiting or sequencing.is_changing_voters:
             return effects
@@ -320,6 +333,21 @@ class Coordinating:
         return [*effects, *self._begin(term, now), *self._to_voters(term.sequencing)]
 
     def _add_held(self, term: Term) -> None:
-        for change in self._held.changes:
-            if change.id not in self._chain.newest.recent:
-                term.waiting.setdefault(change.id, (change, None))
+        """Put the revocations that are held first: nothing of these keys comes before them."""
+        held = {
+            change.id: term.waiting.get(change.id, (change, None))
+            for change in self._held.changes
+            if change.id not in self._chain.newest.recent
+        }
+        term.waiting = {**held, **term.waiting}
+
+    def _is_void(self, change: Change) -> bool:
+        """Tell whether the change is of a key whose revocation is held. (Of admins who revoke each
+        other the list takes the first.)"""
+        if change.author not in self._local.members.revoked:
+            return False
+        return all(change.id != held.id for held in self._held.changes)
+
+
+def _void() -> Refused:
+    return Refused("revoked", "the key that signed this change is revoked")

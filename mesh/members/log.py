@@ -37,6 +37,7 @@ from buildnet.mesh.members.member_list import MemberList, Refused
 from buildnet.mesh.members.proposals import Proposals
 from buildnet.mesh.members.publishing import Publishing
 from buildnet.mesh.members.revocations import HeldRevocations
+from buildnet.mesh.members.rules import check_revocation
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.messages.member_log import (
     Append,
@@ -191,6 +192,11 @@ class MemberLog:
             return self._recover(change, what, now)
         if change.id in self._chain.committed.recent:
             return [ChangeDone(change.id, self._chain.committed.version)]
+        if isinstance(what, Revoke):
+            try:
+                check_revocation(self._chain.committed, change.author, what.key)
+            except Refused as error:
+                return [ChangeDone(change.id, self._chain.committed.version, error)]
         effects = self._proposals.add(change, now)
         if isinstance(what, Revoke):
             effects += self._publishing.hold((change,), None)
@@ -236,7 +242,9 @@ class MemberLog:
     def _is_other(self, lineage: Lineage) -> bool:
         return lineage != self._chain.lineage
 
-    def _answer(self, to: bytes, done: Kept | AppendAnswer) -> list[Effect]:
+    def _answer(self, to: bytes, done: Kept | AppendAnswer | None) -> list[Effect]:
+        if done is None:
+            return [Send(to, self._catching_up.head)]
         if isinstance(done, Kept):
             return self._keeping.keep(done.facts, done.forget, to=to, answer=done.answer)
         return [Send(to, done)]

@@ -7,7 +7,7 @@ without the signature that the rules ask for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from buildnet.mesh.local import Signatures
@@ -196,14 +196,18 @@ class MemberList:
         if not is_decided(entry.votes, self.voters, said, signatures):
             raise Refused("ballot not won", "the entry's author did not win its ballot")
 
-    def is_committed(self, proof: CommitProof, signatures: Signatures) -> bool:
-        """Tell whether ``proof`` shows that this very version is final."""
+    def is_committed(
+        self, proof: CommitProof, signatures: Signatures, *, void: Container[bytes] = ()
+    ) -> bool:
+        """Tell whether ``proof`` shows that this very version is final without the votes of
+        ``void``: keys whose revocation is known, though not to this list."""
         if (proof.version, proof.head) != (self.version, self.head):
             return False
         if proof.head in (self.cluster_id, self.recovery):
             return True
         said = accepted_statement(self.cluster_id, proof.ballot, proof.version, proof.head)
-        return is_decided(proof.votes, self.signers(proof.ballot), said, signatures)
+        votes = tuple(vote for vote in proof.votes if vote.voter not in void)
+        return is_decided(votes, self.signers(proof.ballot), said, signatures)
 
     def signers(self, ballot: Ballot) -> tuple[bytes, ...]:
         """Return the keys by which the voters sign in ``ballot`` that this version is final.
@@ -225,9 +229,14 @@ class MemberList:
 
     def current(self, key: bytes) -> bytes:
         """Return the key under which the owner of ``key`` goes on; itself if not rotated."""
-        while (was := self.former.get(key)) is not None and was.successor is not None:
-            key = was.successor
-        return key
+        return self.succession(key)[-1]
+
+    def succession(self, key: bytes) -> tuple[bytes, ...]:
+        """Return ``key`` and all that it was rotated to, one after the other."""
+        keys = [key]
+        while (was := self.former.get(keys[-1])) is not None and was.successor is not None:
+            keys.append(was.successor)
+        return tuple(keys)
 
     @property
     def majority(self) -> int:

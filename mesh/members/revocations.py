@@ -1,7 +1,9 @@
 """Revocations that are held but not sequenced yet: they count at once, wherever they are known.
 
-Whoever holds one tells it on, and whoever coordinates with a quorum sequences it. Only what an
-admin of the final list signed is held; what the final list then says about the author stands.
+Whoever holds one tells it on, and whoever coordinates with a quorum sequences it. Only what the
+final list would take is held, and nothing that leaves no admin beside what is held already; what
+the final list then says about the author stands. As there, it counts for the keys, too, that a
+revoked one was rotated to.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from buildnet.mesh.events import Fact
 from buildnet.mesh.local import Signatures
 from buildnet.mesh.members.changes import Change, Revoke
 from buildnet.mesh.members.facts import RevocationFact, revocation_name
-from buildnet.mesh.members.member_list import MemberList, Revocation
+from buildnet.mesh.members.member_list import MemberList, Refused, Revocation
+from buildnet.mesh.members.rules import check_revocation
 
 MAX_HELD = 256
 
@@ -33,7 +36,10 @@ class HeldRevocations:
         held = []
         for change in self.changes:
             what = _revoke(change)
-            held.append(Revocation(what.key, change.author, what.reason, version=None))
+            held += [
+                Revocation(key, change.author, what.reason, version=None)
+                for key in committed.succession(what.key)
+            ]
         return committed.with_revocations(held)
 
     def hold(
@@ -43,10 +49,17 @@ class HeldRevocations:
         if len(self._held) >= MAX_HELD or not _is_due(change, committed):
             return None
         key = _revoke(change).key
-        if key in self._held or not change.is_signed(committed.cluster_id, signatures):
+        if key in self._held or not self._leaves_an_admin(change, committed):
+            return None
+        if not change.is_signed(committed.cluster_id, signatures):
             return None
         self._held[key] = change
         return RevocationFact(key, change)
+
+    def _leaves_an_admin(self, change: Change, committed: MemberList) -> bool:
+        now = self.overlay(committed)
+        gone = now.current(_revoke(change).key)
+        return any(now.is_admin(key) for key in now.members if key != gone)
 
     def prune(self, committed: MemberList) -> tuple[str, ...]:
         """Drop what was sequenced or became void; return the names of facts to forget."""
@@ -58,12 +71,13 @@ class HeldRevocations:
 
 def _is_due(change: Change, committed: MemberList) -> bool:
     what = change.what
-    return (
-        isinstance(what, Revoke)
-        and what.key not in committed.revoked
-        and (what.key in committed.members or what.key in committed.former)
-        and committed.is_admin(change.author)
-    )
+    if not isinstance(what, Revoke):
+        return False
+    try:
+        check_revocation(committed, change.author, what.key)
+    except Refused:
+        return False
+    return True
 
 
 def _revoke(change: Change) -> Revoke:

@@ -166,22 +166,44 @@ def _remove(
 def _revoke(
     members: MemberList, what: Revoke, entry: Entry, signatures: Signatures | None
 ) -> MemberList:
-    _check_admin(members, entry)
-    if what.key in members.revoked:
+    check_revocation(members, entry.change.author, what.key)
+    revoked = dict(members.revoked)
+    # Whoever stole the key may have rotated it before the revocation got its place.
+    for key in members.succession(what.key):
+        revoked[key] = Revocation(key, entry.change.author, what.reason, entry.version)
+        if key in members.members:
+            members = _ended(members, members.members[key], Ending.REVOKED, entry)
+        else:
+            was = replace(members.former[key], ending=Ending.REVOKED)
+            members = replace(members, former={**members.former, key: was})
+    return replace(members, revoked=revoked)
+
+
+def check_revocation(members: MemberList, author: bytes, key: bytes) -> None:
+    """Refuse a revocation that the list never takes. (That of the last voter has to wait.)
+
+    Raises:
+        Refused: its author may not, or the key can't be revoked.
+    """
+    _check_is_admin(members, author)
+    if key in members.revoked:
         raise Refused(
             "already revoked",
             "the key is revoked already",
             hint="nothing is left to do: no node accepts anything of it any more",
         )
-    revocation = Revocation(what.key, entry.change.author, what.reason, entry.version)
-    if what.key in members.members:
-        members = _ended(members, members.members[what.key], Ending.REVOKED, entry)
-    elif what.key in members.former:
-        was = replace(members.former[what.key], ending=Ending.REVOKED)
-        members = replace(members, former={**members.former, what.key: was})
-    else:
+    if key not in members.members and key not in members.former:
         raise Refused("unknown member", "no such node is or was a member", hint=_SHOW_MEMBERS)
-    return replace(members, revoked={**members.revoked, what.key: revocation})
+    succession = members.succession(key)
+    if author in succession:
+        raise Refused(
+            "own key",
+            "a node does not revoke its own key",
+            hint="if it is lost, revoke it on another admin's node; to end this node's "
+            "membership: buildnet node leave",
+        )
+    if succession[-1] in members.members:
+        _check_admin_left(members, members.members[succession[-1]])
 
 
 def _rotate(
@@ -310,7 +332,11 @@ _RULES: dict[type[ChangeBody], Rule] = {
 
 
 def _check_admin(members: MemberList, entry: Entry) -> None:
-    if not members.is_admin(entry.change.author):
+    _check_is_admin(members, entry.change.author)
+
+
+def _check_is_admin(members: MemberList, author: bytes) -> None:
+    if not members.is_admin(author):
         raise Refused("no admin", "only an admin may do that", hint="ask an admin of the cluster")
 
 
@@ -322,7 +348,7 @@ def _check_member(members: MemberList, key: bytes) -> Member:
 
 def _check_admin_left(members: MemberList, member: Member) -> None:
     """Refuse to take its rights from the last admin."""
-    admins = [key for key, one in members.members.items() if one.rights is Rights.ADMIN]
+    admins = [key for key in members.members if members.is_admin(key)]
     if admins == [member.key]:
         raise Refused(
             "last admin",

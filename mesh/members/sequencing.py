@@ -6,7 +6,9 @@ Bridging Theory and Practice", 4.1, with its correction: nothing new before the 
 is final):
 
 1. ask the voters for their votes; a vote tells the chain that the voter holds;
-2. with a majority of the voters of the newest of these chains, that chain is the ballot's base;
+2. once a majority of the voters of this node's chain holds none that is newer, that chain is the
+   ballot's base; until then the one is fetched that brings this about. Whoever claims more than
+   that majority holds need not be waited for: what is final is held by one of any majority;
 3. append it, in this ballot, to a majority: what earlier ballots made final stays;
 4. only then put changes after it, each final once a majority of the voters has it on disk.
 """
@@ -65,6 +67,8 @@ class Sequencing:
     """The base is final in this ballot: changes can be taken."""
     _voters: dict[bytes, _Voter] = field(default_factory=dict)
     _accepted: dict[int, dict[bytes, bytes]] = field(default_factory=dict)
+    _failed: set[bytes] = field(default_factory=set)
+    """Voters that named a newer chain and did not hand it over."""
 
     # --- the ballot --------------------------------------------------------------------------
 
@@ -82,9 +86,9 @@ class Sequencing:
         )
 
     def vote(self, voter: bytes, answer: BallotAnswer) -> bool:
-        """Take a vote; False: it is not for this ballot, or forged."""
+        """Take a vote; False: it is not for this ballot, forged, or not of a voter."""
         said = ballot_statement(self.chain.committed.cluster_id, self.lineage, self.ballot)
-        if answer.term != self.ballot[0]:
+        if answer.term != self.ballot[0] or voter not in self.chain.newest.voters:
             return False
         if not self.local.signatures.verify(voter, said, answer.signature):
             return False
@@ -95,19 +99,44 @@ class Sequencing:
         return True
 
     def newer(self) -> tuple[bytes, BallotAnswer] | None:
-        """Return the voter whose chain must be fetched before the base is known."""
-        mine = (self.chain.accepted, self.chain.newest.version)
-        if self.base is not None or not self._voters:
+        """Return a voter whose chain must be fetched before the base is known: of those that would
+        do, the one with the smallest claim that did not fail to hand its chain over."""
+        if self.base is not None:
             return None
-        key = max(sorted(self._voters), key=lambda one: _claim(self._voters[one].answer))
-        answer = self._voters[key].answer
-        return (key, answer) if _claim(answer) > mine else None
+        votes = sorted((_claim(self._voters[key].answer), key) for key in self._counting())
+        if len(votes) < self.chain.newest.majority:
+            return None
+        enough = votes[self.chain.newest.majority - 1 :]
+        if enough[0][0] <= self._mine:
+            return None
+        known = [key for _, key in enough if key in self.local.links]
+        if not known:
+            return None
+        key = next((one for one in known if one not in self._failed), None)
+        if key is None:
+            self._failed.clear()
+            key = known[0]
+        return (key, self._voters[key].answer)
+
+    def give_up(self, voter: bytes) -> None:
+        """Fetch from others first: this one did not hand its chain over."""
+        self._failed.add(voter)
+
+    @property
+    def _mine(self) -> tuple[Ballot, int]:
+        return (self.chain.accepted, self.chain.newest.version)
+
+    def _counting(self) -> list[bytes]:
+        """Return who voted, is a voter as far as this node's chain goes, and is not revoked."""
+        void = self.local.members.revoked
+        return [key for key in self.chain.newest.voters if key in self._voters and key not in void]
 
     def begin(self) -> bool:
         """Make the chain that this node holds the base, if a majority's votes allow it."""
-        if self.base is not None or self.newer() is not None:
+        if self.base is not None:
             return False
-        if not self.chain.newest.is_majority(self._voters):
+        level = [key for key in self._counting() if _claim(self._voters[key].answer) <= self._mine]
+        if not self.chain.newest.is_majority(level):
             return False
         self.base = self.chain.newest.version
         self.chain.accepted = self.ballot
@@ -124,11 +153,10 @@ class Sequencing:
             Refused: an entry is not as it must be.
         """
         newer = self.newer()
-        if (
-            newer is None
-            or newer[0] != sender
-            or not self.chain.holds(said.previous, said.previous_head)
-        ):
+        if newer is None or newer[0] != sender:
+            return None
+        self.give_up(sender)  # unless it all fits
+        if not self.chain.holds(said.previous, said.previous_head):
             return None
         answer = newer[1]
         entries = said.entries[: max(0, answer.version - said.previous)]
@@ -142,6 +170,7 @@ class Sequencing:
             # It holds another chain by now: ask it for its vote again.
             del self._voters[sender]
             return None
+        self._failed.clear()
         kept = self.chain.replace_after(start, entries, lists)
         self.chain.accepted = (answer.accepted_term, answer.accepted_coordinator)
         return kept
@@ -277,7 +306,7 @@ class Sequencing:
             votes = tuple(
                 Vote(key, signature)
                 for key, signature in sorted(self._accepted[version].items())
-                if key in signers
+                if key in signers and key not in self.local.members.revoked
             )
             if len(votes) > len(signers) // 2:
                 return CommitProof(*self.ballot, version, self.chain.head_at(version), votes)
