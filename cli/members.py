@@ -13,7 +13,8 @@ from buildnet.cli.client import AnswerError, Client, path_part
 from buildnet.cli.output import age_text, escaped, new_table, note, printable, show
 from buildnet.cli.run import settings
 from buildnet.cli.start import ensure_node
-from buildnet.mesh.errors import UsageError
+from buildnet.mesh.errors import BuildNetError, UsageError
+from buildnet.node.home import Home, default_home
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -91,7 +92,12 @@ def join(
     if peer is None and token is None:
         _show_candidates(client)
         return
-    data = join_cluster(client, peer, token)
+    try:
+        data = join_cluster(client, peer, token)
+    except BuildNetError:
+        if not ran:
+            note(settings(), "the node that was started for it still runs: buildnet node stop")
+        raise
     show(
         settings(),
         data,
@@ -137,6 +143,7 @@ def joined_text(data: dict[str, Any]) -> str:
     return f"joined {cluster}: {data['members']} members"
 
 
+    ran = settings().node is not None or Home(default_home()).read_runtime() is not None
 def _show_candidates(client: Client) -> None:
     data = client.get("/api/node/candidates")
 

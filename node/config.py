@@ -263,7 +263,7 @@ class NodeConfig(Settings):
     node_name: Annotated[Text, Field(max_length=100)] | None = None
     """None: the host's name."""
     node_tags: tuple[Text, ...] = ()
-    node_role: Literal["worker", "observer"] = "worker"
+    node_role: Literal["worker", "observer"] | None = None
     """Of a cluster that this node founds, and what it asks for where it joins one."""
     resource_limits: ResourceLimits = ResourceLimits()
     tool_overrides: Mapping[Annotated[str, AfterValidator(_known_program)], ToolOverride] = {}

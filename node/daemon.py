@@ -184,7 +184,7 @@ async def running_node(
             MeshSettings(
                 directory=home.directory,
                 name=name,
-                role=Role(options.role or config.node_role),
+                role=Role(role) if (role := options.role or config.node_role) else None,
                 addresses=where.addresses,
                 seeds=config.network.peers,
                 lan_addresses=where.on_lan,

@@ -30,7 +30,6 @@ from buildnet.mesh.link.sealed import ConversationError, SealedConnection
 from buildnet.mesh.local import Local
 from buildnet.mesh.members.chain import Chain
 from buildnet.mesh.members.changes import Change, Join
-from buildnet.mesh.members.member_list import Role
 from buildnet.mesh.messages.admission import (
     MAX_REJECTED,
     MAX_REQUESTS,
@@ -55,7 +54,6 @@ from buildnet.mesh.service.joining import (
     SIGN_OF_LIFE_S,
     STOPPING,
     TOKEN_EXPIRED,
-    TOKEN_ROLE,
     TOKEN_UNKNOWN,
     TOKEN_USED,
     TOO_MANY_REQUESTS,
@@ -325,8 +323,6 @@ class AdmissionDesk:
             return TOKEN_EXPIRED
         if invitation.uses_left < 1:
             return TOKEN_USED
-        if invitation.role is Role.OBSERVER and offer.role != Role.OBSERVER:
-            return TOKEN_ROLE
         return None
 
     async def _wait_for_people(

@@ -73,7 +73,8 @@ class Applicant:
     key: NodeKey
     boot: int
     name: str
-    role: Role
+    role: Role | None
+    """What it insists on; None: what it is invited as."""
     hlc: Callable[[], int]
     """The hybrid clock: to tell whether this host's is wrong."""
     token: Token | None = None
@@ -125,7 +126,7 @@ class Applicant:
             self.key,
             cluster_id=members.cluster_id,
             name=self.name,
-            role=self.role,
+            role=self._role_in(members, self.token),
             hlc=self._date(accepted),
         )
         await sealed.say(JoinProposal(change), ANSWER_S)
@@ -139,6 +140,18 @@ class Applicant:
         if not members.is_member(me):
             raise JoinError("the other side does not show this node as a member")
         return Admission(chain, members, await self._neighbours(sealed, members))
+
+    def _role_in(self, members: MemberList, token: Token) -> Role:
+        invitation = members.invitations.get(token.key.public_key)
+        if invitation is None or invitation.role is Role.WORKER:
+            return self.role or Role.WORKER
+        if self.role not in (None, invitation.role):
+            raise TokenError(
+                f"the token admits an {invitation.role} only, and this node is to be a {self.role}",
+                hint="start it without --role and without node_role in node.yaml, or ask for "
+                "another token: buildnet node invite",
+            )
+        return invitation.role
 
     def _date(self, accepted: Accepted) -> int:
         """Return the other side's time, which its cluster will find neither too old nor to come."""
@@ -172,13 +185,13 @@ class Applicant:
         )
 
     def _offer(self) -> JoinOffer:
-        token = self.token
+        token, role = self.token, (self.role or Role.WORKER).value
         if token is None:
-            return JoinOffer(self.name, self.role.value, None)
+            return JoinOffer(self.name, role, None)
         key = token.key
-        said = ticket_statement(token.fingerprint, self.key.public_key, self.name, self.role.value)
+        said = ticket_statement(token.fingerprint, self.key.public_key, self.name, role)
         ticket = Ticket(token.fingerprint, key.public_key, key.sign(said))
-        return JoinOffer(self.name, self.role.value, ticket)
+        return JoinOffer(self.name, role, ticket)
 
     async def _shake_hands(self, connection: Connection, initiator: Initiator) -> Accepted:
         async with asyncio.timeout(HANDSHAKE_S):
@@ -235,7 +248,6 @@ async def _hear_parts(sealed: SealedConnection) -> list[ChainPart]:
 TOKEN_EXPIRED = "token expired"
 TOKEN_USED = "token used"
 TOKEN_UNKNOWN = "token unknown"
-TOKEN_ROLE = "token for another role"
 WRONG_CLUSTER = "wrong cluster"
 REVOKED = "revoked"
 REJECTED = "rejected"
@@ -251,7 +263,6 @@ _TOKEN_REFUSALS = {
         "nobody there knows the token",
         "it was withdrawn, or that node has not heard of it yet: try again, or " + _ASK_AGAIN,
     ),
-    TOKEN_ROLE: ("the token is for another role", "ask for one with this role: --role"),
     WRONG_CLUSTER: (
         "the token invites into another cluster",
         "join at the address that came with the token",

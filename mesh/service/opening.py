@@ -44,7 +44,8 @@ class MeshSettings:
 
     directory: Path
     name: str
-    role: Role = Role.WORKER
+    role: Role | None = None
+    """None: what it is invited as, and a worker where it founds."""
     addresses: tuple[str, ...] = ()
     seeds: tuple[str, ...] = ()
     lan_addresses: tuple[str, ...] = ()
@@ -180,7 +181,7 @@ def _found(
         key,
         name=settings.name,
         founder_name=settings.name,
-        founder_role=settings.role,
+        founder_role=settings.role or Role.WORKER,
         created=HybridClock(now_ms).now(),
         nonce=os.urandom(16),
     )

@@ -268,3 +268,15 @@ def test_a_wrong_configuration_is_in_the_log_too(tmp_path: Path) -> None:
     assert error.value.code == "CONFIG"
     (entry,) = [json.loads(line) for line in (home / "node.log").read_text().splitlines()]
     assert (entry["level"], "node_nam" in entry["message"]) == ("error", True)
+
+
+def test_a_join_that_fails_says_that_the_node_it_started_still_runs(tmp_path: Path) -> None:
+    fresh = CommandLine(tmp_path / "home")
+    failed = fresh("node", "join", "127.0.0.1:1", "--token", "bn1-x")
+    try:
+        assert failed.code != 0
+        assert "still runs: buildnet node stop" in failed.err
+        again = fresh("node", "join", "127.0.0.1:1", "--token", "bn1-x")
+        assert "still runs" not in again.err
+    finally:
+        fresh("node", "stop")

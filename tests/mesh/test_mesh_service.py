@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from buildnet.mesh.identity import NodeKey, load_or_create, save
 from buildnet.mesh.link.dialing import UnreachableError, dial
 from buildnet.mesh.members.changes import rotate
 from buildnet.mesh.members.invitation import Token, TokenError
-from buildnet.mesh.members.member_list import Rights, Role
+from buildnet.mesh.members.member_list import Refused, Rights, Role
 from buildnet.mesh.service import opening
 from buildnet.mesh.service.administration import NotAdminError
 from buildnet.mesh.service.admission import AdmissionDesk
@@ -243,10 +244,6 @@ def test_tokens_that_open_nothing(tmp_path: Path) -> None:
             assert isinstance(error, TokenError)
             assert "expired" in error.message
 
-            observers = await a.service.invite(role=Role.OBSERVER)
-            error = await refused_join(c, a.address, observers.token)
-            assert isinstance(error, TokenError)
-            assert "another role" in error.message
         async with nodes_at(tmp_path, "d", "e", "c") as [d, e, c]:
             invited = await d.service.invite()
             error = await refused_join(c, e.address, invited.token)
@@ -254,6 +251,23 @@ def test_tokens_that_open_nothing(tmp_path: Path) -> None:
             assert "another cluster" in error.message
             reasons = {one.reason for one in e.service.view().counters}
             assert "join refused: wrong cluster" in reasons
+
+    run(work())
+
+
+@pytest.mark.parametrize("insists_on", [None, Role.OBSERVER, Role.WORKER])
+def test_who_is_invited_as_an_observer_is_one(tmp_path: Path, insists_on: Role | None) -> None:
+    async def work() -> None:
+        async with nodes_at(tmp_path, "a", "b") as [a, b]:
+            b.service._settings = replace(b.service._settings, role=insists_on)
+            token = (await a.service.invite(role=Role.OBSERVER)).token
+            if insists_on is Role.WORKER:
+                error = await refused_join(b, a.address, token)
+                assert isinstance(error, TokenError)
+                assert error.message.startswith("the token admits an observer only")
+            else:
+                await b.service.join(a.address, token=token)
+                assert b.service.view().member(b.service.view().me).role == "observer"
 
     run(work())
 
@@ -533,6 +547,29 @@ def test_a_revoked_member_is_cut_off(tmp_path: Path) -> None:
             error = await refused_join(c, a.address, None)
             assert isinstance(error, JoinError)
             assert "revoked" in error.message
+
+    run(work())
+
+
+def test_nobody_revokes_itself(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b") as [a, _]:
+            with pytest.raises(Refused, match="own key"):
+                await a.service.revoke("a")
+            await a.service.invite()
+
+    run(work())
+
+
+def test_a_revocation_without_a_majority_counts_here_and_is_not_final(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b", "c") as [a, _, _]:
+            await until(a.service, lambda: a.service.view().voters == 3)
+        async with node_at(tmp_path, "a") as a:
+            await until(a.service, lambda: a.service.view().office)
+            member, final = await a.service.revoke("c", reason="stolen")
+            assert not final
+            assert not a.service.cluster.local.members.is_member(member.key)
 
     run(work())
 
