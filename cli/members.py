@@ -118,9 +118,10 @@ def join_cluster(client: Client, address: str | None, token: str | None) -> dict
             if kind == "pending":
                 note(
                     settings(),
-                    f"waiting for an admin of the cluster; the code is {event['code']}\n"
-                    "there: buildnet node requests shows the same code, buildnet node approve ID "
-                    "admits this node\n"
+                    f"waiting for an admin of the cluster; this node's id is {event['node_id']}, "
+                    f"the code is {event['code']}\n"
+                    "there: buildnet node requests shows the same id and the same code, buildnet "
+                    "node approve REQUEST admits this node\n"
                     "Ctrl-C withdraws the request",
                 )
             elif kind == "error":
@@ -195,7 +196,8 @@ def requests() -> None:
             )
         console.print(rows)
         console.print(
-            "Compare the code with the one on the other host, then: buildnet node approve REQUEST"
+            "Compare id and code with those on the other host; only if both are the same: "
+            "buildnet node approve REQUEST"
         )
 
     show(settings(), data, table, ids=[each["id"] for each in data["requests"]])
@@ -210,7 +212,7 @@ def approve(
         MemberRights, typer.Option(help="What the node's owner may do.")
     ] = MemberRights.BUILDER,
 ) -> None:
-    """Admit a node that asks; compare the codes on both sides first."""
+    """Admit a node that asks; compare its id and the code on both sides first."""
     _decide(request, "approve", {"rights": rights}, "admitted")
 
 

@@ -59,7 +59,9 @@ class JoinResponse(Response):
         self._events.put_nowait(None)
 
     def _pending(self, code: str) -> None:
-        self._events.put_nowait({"type": "pending", "code": code})
+        self._events.put_nowait(
+            {"type": "pending", "code": code, "node_id": self._service.key.node_id}
+        )
 
     async def _tell(self, send: Send) -> None:
         while (event := await self._events.get()) is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -83,12 +84,13 @@ def waiting_to_join(node: Node, member: Node) -> subprocess.Popen[str]:
     return process
 
 
-def code_of(process: subprocess.Popen[str]) -> str:
-    """Return the short authentication string that a waiting command shows."""
+def shown_by(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Return the short authentication string that a waiting command shows, and its node's id."""
     assert process.stderr is not None
     line = process.stderr.readline()
-    assert "the code is" in line, line
-    return line.split()[-1]
+    shown = re.search(r"this node's id is (\w+), the code is (\S+)$", line)
+    assert shown is not None, line
+    return shown[2], shown[1]
 
 
 # --- one pool ----------------------------------------------------------------------------------
@@ -246,7 +248,8 @@ def test_a_request_is_shown_on_every_node_with_the_same_code_and_approved(
 ) -> None:
     founder, _, third = trio.members
     process = waiting_to_join(newcomer, third)
-    code = code_of(process)
+    shown = shown_by(process)
+    assert shown[1] == newcomer.identity
     for node in trio.members:
         until(lambda node=node: data(node, "node", "requests")["requests"])  # type: ignore[misc]
         (request,) = data(node, "node", "requests")["requests"]
@@ -254,9 +257,10 @@ def test_a_request_is_shown_on_every_node_with_the_same_code_and_approved(
             *("id", "node_id", "name", "role", "code", "from", "asked_node", "asked_at"),
             "expires_at",
         }
-        assert (request["code"], request["node_id"]) == (code, newcomer.identity)
+        assert (request["code"], request["node_id"]) == shown
         assert (request["name"], request["asked_node"]) == ("newcomer", "node3")
-    assert code in founder("node", "requests").out
+    listed = founder("node", "requests").out
+    assert all(each in listed for each in shown)
     assert error(third, "node", "approve", request["id"], code=4) == "NOT_ADMIN"
     assert error(founder, "node", "approve", "zz", code=6) == "NOT_FOUND"
     approved = data(founder, "node", "approve", request["id"][:6], "--rights", "observer")
@@ -271,7 +275,7 @@ def test_a_request_is_shown_on_every_node_with_the_same_code_and_approved(
 def test_a_request_that_is_rejected(trio: Cluster, newcomer: Node) -> None:
     founder = trio.members[0]
     process = waiting_to_join(newcomer, founder)
-    code_of(process)
+    shown_by(process)
     until(lambda: data(founder, "node", "requests")["requests"])
     assert "was turned down" in founder("node", "reject", "newcomer").out
     out, _ = process.communicate(timeout=PATIENCE_S)
@@ -283,7 +287,7 @@ def test_a_request_that_is_rejected(trio: Cluster, newcomer: Node) -> None:
 def test_ctrl_c_withdraws_the_request(trio: Cluster, newcomer: Node) -> None:
     founder = trio.members[0]
     process = waiting_to_join(newcomer, founder)
-    code_of(process)
+    shown_by(process)
     until(lambda: data(founder, "node", "requests")["requests"])
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=PATIENCE_S)
