@@ -56,7 +56,10 @@ def start(
         str | None,
         typer.Option(help="HOST:PORT to listen on; without it port 80, or 8080."),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="The node's name; default: the host's.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="The node's name; default: the one it had, at first the host's."),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(help="Configuration file; default: node.yaml in the data directory."),

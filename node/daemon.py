@@ -140,7 +140,7 @@ async def running_node(
     """Start a node on a locked home and stop it at the end of the context."""
     await settle_rotation(home.key, home.directory)
     keys = OwnKeys(home.key, home.former_keys)
-    name = options.name or config.node_name or socket.gethostname()
+    name = options.name or config.node_name or home.kept_name() or socket.gethostname()
     become_child_subreaper()
 
     def is_ours(record: ActionRecord) -> bool:
@@ -226,6 +226,7 @@ async def running_node(
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
             version=__version__,
         )
+        home.keep_name(name)
         home.write_runtime(runtime)
         stack.callback(home.remove_runtime)
 

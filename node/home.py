@@ -77,6 +77,7 @@ class Home:
         self.history = directory / "history.db"
         self.store = directory / "store"
         self.work = directory / "work"
+        self._name = directory / "name"
         self._runtime = directory / "runtime.json"
         self._lock = directory / "node.lock"
         self._lock_descriptor: int | None = None
@@ -207,6 +208,28 @@ class Home:
             temporary.rename(self._runtime)
         except OSError as error:
             raise self._unwritable(error) from error
+
+    def keep_name(self, name: str) -> None:
+        """Keep the name under which the node runs, for starts that give none.
+
+        Raises:
+            HomeError: the directory can't be written to, or its volume is full.
+        """
+        if name == self.kept_name():
+            return
+        temporary = self._name.with_suffix(".new")
+        try:
+            temporary.write_text(name + "\n", encoding="utf-8")
+            temporary.rename(self._name)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def kept_name(self) -> str | None:
+        """Return the name under which the node ran last, if it ever did."""
+        try:
+            return self._name.read_text(encoding="utf-8").removesuffix("\n") or None
+        except (OSError, ValueError):
+            return None
 
     def read_runtime(self) -> Runtime | None:
         """Return what runs here, or None if nothing does or it is not ready yet."""

@@ -280,3 +280,16 @@ def test_a_join_that_fails_says_that_the_node_it_started_still_runs(tmp_path: Pa
         assert "still runs" not in again.err
     finally:
         fresh("node", "stop")
+
+
+def test_a_node_keeps_its_name_until_it_is_given_another(tmp_path: Path) -> None:
+    command = CommandLine(tmp_path / "home")
+    config = tmp_path / "home" / "node.yaml"
+    names = []
+    for arguments in (("--name", "anna4"), (), ("--name", "berta"), ()):
+        names.append(command.start(*arguments)["name"])
+        assert command("node", "stop").code == 0
+    config.write_text("node_name: carla\n")
+    names.append(command.start()["name"])
+    assert command("node", "stop").code == 0
+    assert names == ["anna4", "anna4", "berta", "berta", "carla"]
