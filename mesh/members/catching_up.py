@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from buildnet.mesh.events import Fact
 from buildnet.mesh.local import Local
+from buildnet.mesh.members.changes import Recover
 from buildnet.mesh.members.entry import CommitProof, Entry
 from buildnet.mesh.members.member_chain import SHORT_BYTES, Chain, fold
 from buildnet.mesh.members.member_list import MemberList, Refused
@@ -34,10 +35,13 @@ class Adopted:
 class _Staged:
     """Checked entries that come after ``start`` of this node's chain, without a proof yet."""
 
-    sender: bytes
     start: int
     entries: tuple[Entry, ...]
     lists: tuple[MemberList, ...]
+
+    @property
+    def tip(self) -> MemberList:
+        return self.lists[-1]
 
 
 class CatchingUp:
@@ -46,7 +50,8 @@ class CatchingUp:
     def __init__(self, local: Local, chain: Chain) -> None:
         self._local = local
         self._chain = chain
-        self._staged: _Staged | None = None
+        self._staged: dict[bytes, _Staged] = {}
+        """By sender, so that none is kept from handing on the chain by what another one says."""
 
     @property
     def head(self) -> LogHead:
@@ -54,7 +59,7 @@ class CatchingUp:
         final = self._chain.committed
         return LogHead(*final.lineage, version=final.version, head=final.head)
 
-    def compare(self, other: LogHead) -> Message | None:
+    def compare(self, sender: bytes, other: LogHead) -> Message | None:
         """Answer another node's head: ask for entries, send some, or nothing."""
         chain = self._chain
         mine = (chain.lineage, chain.committed.version)
@@ -64,8 +69,7 @@ class CatchingUp:
                 raise Refused("contradicts what is final")
             return None
         if theirs > mine:
-            self._staged = None  # whatever was on its way: begin again
-            return self._ask()
+            return self._ask(sender)
         if chain.lineage == theirs[0] and chain.holds(other.version, other.head):
             return self.entries_after(other.version)
         return self.head
@@ -88,8 +92,13 @@ class CatchingUp:
             chain.proof,
         )
 
-    def _ask(self) -> EntriesAsk:
-        return EntriesAsk(False, self._chain.points(self._chain.committed.version))
+    def _ask(self, sender: bytes) -> EntriesAsk:
+        """Ask for what comes after that which this sender handed over already."""
+        staged = self._staged.get(sender)
+        if staged is None:
+            return EntriesAsk(False, self._chain.points(self._chain.committed.version))
+        tip = Point(staged.tip.version, staged.tip.head[:SHORT_BYTES])
+        return EntriesAsk(False, (tip, *self._chain.points(staged.start)))
 
     def receive(self, sender: bytes, said: Entries) -> Adopted | EntriesAsk | None:
         """Take entries of any origin; ask for more until their proof is reached.
@@ -98,36 +107,67 @@ class CatchingUp:
             Refused: they are not what they should be, or contradict what is final here.
         """
         chain, proof = self._chain, said.proof
-        staged = self._staged
+        staged = self._staged.get(sender)
         start, entries = said.previous, said.entries
         held: tuple[Entry, ...] = ()
         lists: tuple[MemberList, ...] = ()
-        if (
-            staged is not None
-            and staged.sender == sender
-            and staged.lists[-1].head == said.previous_head
-        ):
+        if staged is not None and staged.tip.head == said.previous_head:
             start, held, lists = staged.start, staged.entries, staged.lists
-            tip = lists[-1]
-        elif staged is not None and said.previous + len(entries) < proof.version:
-            return None  # a part of what is on its way already; if it got lost, heads tell
         elif chain.holds(said.previous, said.previous_head):
             same = chain.same(start, entries)
             start, entries = start + same, entries[same:]
-            tip = chain.at(start)
         else:
-            return self._ask() if staged is None else None
-        self._staged = None
-        if not entries and proof.version <= chain.committed.version:
+            return self._ask(sender) if staged is None else None
+        if proof.version <= chain.committed.version and (not entries or proof.version <= start):
             return None
-        lists = (*lists, *fold(tip, entries, self._local.signatures))
-        held = (*held, *entries)
-        tip = lists[-1] if lists else tip
-        if tip.version < proof.version:
+        if entries:
+            self._staged.pop(sender, None)
+            before = lists[-1] if lists else self._before(start, entries)
+            if (known := self._known(entries)) is not None:
+                entries, after = known
+            else:
+                after = tuple(fold(before, entries, self._local.signatures))
+            held, lists = (*held, *entries), (*lists, *after)
+        tip = lists[-1].version if lists else start
+        if tip < proof.version:
             if not said.entries:
                 return None
             return self._more(sender, start, held, lists)
         return self._adopt(proof, start, held, lists)
+
+    def _before(self, start: int, entries: Sequence[Entry]) -> MemberList:
+        """Return the list that ``entries``, which are others than this chain's, come after.
+
+        It takes long to make the list of a version before what is final. Only a recovery takes that
+        back, so its author's signature has to be among them.
+        """
+        if start < self._chain.committed.version and not any(map(self._may_take_back, entries)):
+            raise Refused("contradicts what is final")
+        return self._chain.at(start)
+
+    def _may_take_back(self, entry: Entry) -> bool:
+        what, change, final = entry.change.what, entry.change, self._chain.committed
+        signatures = self._local.signatures
+        return (
+            isinstance(what, Recover)
+            and (what.previous, what.sequencer) == (entry.previous, entry.sequencer)
+            and (change.author == final.genesis.cluster_key or final.is_admin(change.author))
+            and change.is_signed(final.cluster_id, signatures)
+            and entry.is_signed(final.cluster_id, signatures)
+        )
+
+    def _known(
+        self, entries: Sequence[Entry]
+    ) -> tuple[tuple[Entry, ...], tuple[MemberList, ...]] | None:
+        """Return what was checked already of another sender, if it is the same: a hash names all
+        that comes before it."""
+        last = entries[-1]
+        for staged in self._staged.values():
+            end = last.version - staged.start
+            begin = end - len(entries)
+            if begin >= 0 and end <= len(staged.lists) and staged.lists[end - 1].head == last.hash:
+                return staged.entries[begin:end], staged.lists[begin:end]
+        return None
 
     def _more(
         self,
@@ -140,10 +180,26 @@ class CatchingUp:
             return None
         if not lists:  # all of it is here, though not known to be final
             return EntriesAsk(False, self._chain.points(start))
-        self._staged = _Staged(sender, start, entries, lists)
-        tip = lists[-1]
-        points = self._chain.points(start)
-        return EntriesAsk(False, (Point(tip.version, tip.head[:SHORT_BYTES]), *points))
+        linked = self._local.links
+        self._staged = {key: one for key, one in self._staged.items() if key in linked}
+        self._staged[sender] = _Staged(start, entries, lists)
+        return self._ask(sender)
+
+    def _drop_staged(self) -> None:
+        """Keep what goes on from what is final now, and forget the rest."""
+        chain, kept = self._chain, {}
+        for sender, staged in self._staged.items():
+            start, final = staged.start, chain.committed.version
+            passed = max(0, final - start)
+            if staged.tip.version > final and (
+                chain.holds(final, staged.lists[passed - 1].head)
+                if passed
+                else chain.holds(start, staged.entries[0].previous)
+            ):
+                kept[sender] = _Staged(
+                    start + passed, staged.entries[passed:], staged.lists[passed:]
+                )
+        self._staged = kept
 
     def _adopt(
         self,
@@ -176,7 +232,9 @@ class CatchingUp:
                 raise Refused("contradicts what was accepted")
             facts, forget = chain.replace_after(start, entries, lists)
             chain.accepted = proof.ballot if recovered else max(chain.accepted, proof.ballot)
-        return Adopted(chain.commit(proof), facts, forget)
+        adopted = Adopted(chain.commit(proof), facts, forget)
+        self._drop_staged()
+        return adopted
 
     def _check_recovery(self, final: MemberList, start: int, entries: Sequence[Entry]) -> None:
         author = next(

@@ -221,7 +221,7 @@ class MemberLog:
                 case AppendAnswer():
                     return self._coordinating.appended(sender, said, now)
                 case LogHead():
-                    answer = self._catching_up.compare(said)
+                    answer = self._catching_up.compare(sender, said)
                     return [] if answer is None else [Send(sender, answer)]
                 case EntriesAsk():
                     return [Send(sender, self._catching_up.serve(said))]

@@ -12,6 +12,9 @@ from buildnet.mesh.members.genesis import Rights, Role
 MAX_MEMBERS = 1024
 MAX_VOTERS = 7
 MAX_INVITATIONS = 256
+MAX_OWN_CHANGES = 32
+"""So often within a day a member that is no admin may change its own name or key: every change
+stays in the chain for ever."""
 MAX_FORMER = 256
 """How many that left or were removed are remembered; revoked and rotated keys are for ever."""
 
@@ -40,6 +43,8 @@ class Member:
     rights: Rights
     seniority: int
     priority: int = 0
+    own_changes: tuple[int, ...] = ()
+    """Hybrid clocks of what it changed about itself within a day, without an admin's rights."""
 
     @property
     def node_id(self) -> str:

@@ -24,6 +24,7 @@ from buildnet.mesh.members.entry import (
 )
 from buildnet.mesh.members.genesis import Genesis, Rights, Role
 from buildnet.mesh.members.member import Ending, Former, Invitation, Member, Refused, Revocation
+from buildnet.mesh.members.recent import RecentChanges
 from buildnet.mesh.members.rules import perform
 from buildnet.mesh.members.statement import Signer
 
@@ -76,8 +77,8 @@ class MemberList:
     """In which the newest entry was first put into the chain."""
     recovery: bytes = bytes(32)
     """Hash of the entry that began the epoch; zeros where it is the first."""
-    recent: Mapping[bytes, int] = field(default_factory=dict)
-    """Ids of changes that were made lately, and their clocks."""
+    recent: RecentChanges = field(default_factory=RecentChanges)
+    """Changes that were made lately."""
 
     @classmethod
     def of(cls, genesis: Genesis, signatures: Signatures) -> MemberList:
@@ -160,14 +161,9 @@ class MemberList:
             hlc=entry.hlc,
             # Nobody won a ballot to recover, so nobody goes on in it.
             ballot=entry.ballot if after.epoch == self.epoch else (entry.term, bytes(32)),
-            recent={
-                **{
-                    known: hlc
-                    for known, hlc in self.recent.items()
-                    if hlc + MAX_AGE_S * _A_SECOND > entry.hlc
-                },
-                change.id: change.hlc,
-            },
+            recent=self.recent.plus(
+                change.id, change.hlc, horizon=entry.hlc - MAX_AGE_S * _A_SECOND
+            ),
         )
 
     def _check_place(self, entry: Entry, signatures: Signatures | None) -> None:

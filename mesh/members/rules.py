@@ -37,6 +37,7 @@ from buildnet.mesh.members.member import (
     MAX_FORMER,
     MAX_INVITATIONS,
     MAX_MEMBERS,
+    MAX_OWN_CHANGES,
     MAX_VOTERS,
     Ending,
     Former,
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
 _SHOW_MEMBERS = "buildnet node list shows the members"
 _NEW_KEY = "give this node a new key: stop it, move node.key away, start it and join again"
 _RECOVER_AGAIN = "the cluster changed meanwhile: look at buildnet pool health, and recover again"
+
+_A_DAY = 24 * 3600 * 1000 << 16  # of the hybrid clock
 
 Rule = Callable[["MemberList", Any, Entry, "Signatures | None"], "MemberList"]
 
@@ -210,7 +213,7 @@ def _rotate(
     members: MemberList, what: Rotate, entry: Entry, signatures: Signatures | None
 ) -> MemberList:
     old = entry.change.author
-    member = _check_member(members, old)
+    member = _counted(_check_member(members, old), entry)
     _check_new_key(members, what.new)
     said = rotate_statement(members.cluster_id, old, what.new)
     if signatures is not None and not signatures.verify(what.new, said, what.proof):
@@ -277,10 +280,14 @@ def _rename(
 ) -> MemberList:
     if what.key is None:
         _check_admin(members, entry)
+        _check_new_name(members.cluster_name, what.name)
         return replace(members, cluster_name=what.name)
     member = _check_member(members, what.key)
-    if what.key != entry.change.author:
+    if what.key == entry.change.author:
+        member = _counted(member, entry)
+    else:
         _check_admin(members, entry)
+    _check_new_name(member.name, what.name)
     return _with(members, replace(member, name=what.name))
 
 
@@ -338,6 +345,25 @@ def _check_admin(members: MemberList, entry: Entry) -> None:
 def _check_is_admin(members: MemberList, author: bytes) -> None:
     if not members.is_admin(author):
         raise Refused("no admin", "only an admin may do that", hint="ask an admin of the cluster")
+
+
+def _counted(member: Member, entry: Entry) -> Member:
+    """Return the member with one more change of its own; refuse one too many within a day."""
+    if member.rights is Rights.ADMIN:
+        return member
+    lately = tuple(hlc for hlc in member.own_changes if hlc + _A_DAY > entry.hlc)
+    if len(lately) >= MAX_OWN_CHANGES:
+        raise Refused(
+            "too many changes",
+            f"a node changes its own name or key at most {MAX_OWN_CHANGES} times a day",
+            hint="wait a day",
+        )
+    return replace(member, own_changes=(*lately, entry.hlc))
+
+
+def _check_new_name(old: str, new: str) -> None:
+    if old == new:
+        raise Refused("same name", "that is its name already", hint="nothing is left to do")
 
 
 def _check_member(members: MemberList, key: bytes) -> Member:

@@ -42,7 +42,9 @@ from buildnet.mesh.members.changes import (
     SetRights,
     SetVoters,
     rotate,
+    rotate_statement,
 )
+from buildnet.mesh.members.member import MAX_OWN_CHANGES
 from buildnet.mesh.members.member_list import (
     MAX_AGE_S,
     MAX_AHEAD_S,
@@ -53,6 +55,7 @@ from buildnet.mesh.members.member_list import (
     Rights,
     Role,
 )
+from buildnet.mesh.members.recent import RecentChanges
 from buildnet.mesh.testing import key_number
 
 
@@ -397,3 +400,44 @@ def test_recovery_by_others_elsewhere_or_again_is_refused() -> None:
     jump = replace(recover(members, BEN, at=FOUNDER), epoch=5)
     entry = put(members, said(members, CARA, jump), voters=())
     assert refusal(members, entry) == "another epoch"
+
+
+# --- what a member may do to the chain ----------------------------------------------------
+
+
+def test_member_changes_its_own_name_so_often_a_day() -> None:
+    members = team()
+    for number in range(MAX_OWN_CHANGES):
+        members = after(members, BEN, Rename(BEN.public_key, f"ben-{number}"))
+    assert denied(members, BEN, Rename(BEN.public_key, "again")) == "too many changes"
+    assert after(members, CARA, Rename(BEN.public_key, "again")) is not members
+    late = members.hlc + MAX_AGE_S * SECOND
+    change = said(members, BEN, Rename(BEN.public_key, "next day"), hlc=late)
+    members = members.apply(put(members, change, hlc=late), CHECK)
+    assert members.members[BEN.public_key].name == "next day"
+
+
+def test_another_key_starts_no_other_count() -> None:
+    members = team()
+    for number in range(MAX_OWN_CHANGES - 1):
+        members = after(members, BEN, Rename(BEN.public_key, f"ben-{number}"))
+    statement = rotate_statement(members.cluster_id, BEN.public_key, DAN.public_key)
+    members = after(members, BEN, Rotate(DAN.public_key, DAN.sign(statement)))
+    assert denied(members, DAN, Rename(DAN.public_key, "again")) == "too many changes"
+
+
+def test_name_that_it_has_already_is_refused() -> None:
+    members = after(team(), BEN, Rename(BEN.public_key, "ben"))
+    assert denied(members, BEN, Rename(BEN.public_key, "ben")) == "same name"
+    assert denied(members, CARA, Rename(None, "team")) == "same name"
+
+
+def test_recent_changes_are_known_for_their_time_and_shared() -> None:
+    ids = [number.to_bytes(4) for number in range(1000)]
+    recent = RecentChanges()
+    for number, one in enumerate(ids):
+        recent = recent.plus(one, number + 1, horizon=number - 100)
+    assert [one in recent for one in ids] == [number >= 899 for number in range(1000)]
+    after_it = recent.plus(b"more", 1001, horizon=0)
+    assert after_it.chunks[0] is recent.chunks[0]
+    assert b"more" not in recent

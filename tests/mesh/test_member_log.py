@@ -464,7 +464,7 @@ def test_chain_from_the_future_goes_on() -> None:
             network.restart(key)
         network.elect(coordinator)
         network.settle(1)
-        for name in ("one", "two", "one"):
+        for name in ("one", "two", "three"):
             renamed = network.propose(others(network)[0], Rename(None, name))
             network.settle(1)
             assert outcome(network, renamed) == "done"
