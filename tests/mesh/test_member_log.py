@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 from tests.mesh.member_network import CLUSTER, CheapSigner, Host, Network
 
-from buildnet.mesh.clock import milliseconds_of
 from buildnet.mesh.events import Effect, Note, Office, OfficeChanged, Received, Send
 from buildnet.mesh.members import member_chain
 from buildnet.mesh.members.changes import (
@@ -19,13 +18,12 @@ from buildnet.mesh.members.changes import (
     Rename,
     Revoke,
     SetPriority,
-    SetRights,
     rotate,
 )
 from buildnet.mesh.members.entry import CommitProof, Vote, accepted_statement, sign_entry
 from buildnet.mesh.members.facts import LogFact
 from buildnet.mesh.members.log import MemberLog
-from buildnet.mesh.members.member_list import MAX_AHEAD_S, Refused, Rights, Role
+from buildnet.mesh.members.member_list import Refused, Rights, Role
 from buildnet.mesh.members.voters import ABSENT_S
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.messages.member_log import (
@@ -427,50 +425,6 @@ def test_hostile_coordinator_can_not_set_the_clock_forward() -> None:
     base = (newest.version, newest.head)
     append = Append(network.counter, *newest.lineage, *base, *base, (entry,))
     assert noted(receive(voter, network.founder, append)) == ["member log: entry from the future"]
-
-
-@pytest.mark.parametrize("ahead_ms", [3_600_000, -3_600_000])
-def test_wrong_clock_of_the_coordinator_stops_no_change_of_others(ahead_ms: int) -> None:
-    network = cluster(6)
-    ben = others(network)[0]
-    network.propose(network.founder, SetRights(ben, Rights.ADMIN.value))
-    network.settle(1)
-    network.ahead_ms[network.founder] = ahead_ms
-    renamed = network.propose(ben, Rename(None, "x"), author=ben)
-    network.settle(1)
-    assert outcome(network, renamed) == "done"
-    voters = network.hosts[ben].log.voters
-    lost = next(key for key in voters if key not in (ben, network.founder))
-    network.crash(lost)
-    network.settle(ABSENT_S + 5)
-    newest = network.hosts[ben].log.committed
-    assert lost not in newest.voters
-    ahead_s = milliseconds_of(newest.hlc - network.hosts[ben].local.clock.now()) / 1000
-    assert abs(ahead_s) < MAX_AHEAD_S
-
-
-def test_chain_from_the_future_goes_on() -> None:
-    network = cluster(3)
-    days_ms = 2 * 24 * 3_600_000
-    network.ahead_ms = dict.fromkeys(network.hosts, days_ms)
-    network.settle(5)  # they hear of each other's clocks
-    network.propose(network.founder, Rename(None, "ahead"))
-    network.settle(1)
-    network.ahead_ms = {}
-    for coordinator in (network.founder, *others(network)):
-        for key in network.hosts:
-            network.crash(key)
-        for key in network.hosts:
-            network.restart(key)
-        network.elect(coordinator)
-        network.settle(1)
-        for name in ("one", "two", "three"):
-            renamed = network.propose(others(network)[0], Rename(None, name))
-            network.settle(1)
-            assert outcome(network, renamed) == "done"
-            assert names(network) == {name}
-    ahead = network.hosts[network.founder].log.committed.hlc - (network.wall() << 16)
-    assert milliseconds_of(ahead) > days_ms - 60_000
 
 
 def test_final_is_only_what_a_majority_signed() -> None:

@@ -99,8 +99,8 @@ def test_a_replay_is_the_same_in_any_process() -> None:
 class ForgetfulVoter(Voter):
     """Promises, and does not keep the promise on disk."""
 
-    def give(self, promise: PromiseFact, position: Position) -> Persist:
-        return Persist(super().give(promise, position).token, ())
+    def _give(self, promise: PromiseFact, position: Position, asked: int) -> Persist:
+        return Persist(super()._give(promise, position, asked).token, ())
 
 
 class StubbornTenure(Tenure):
