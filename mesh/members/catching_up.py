@@ -213,8 +213,8 @@ class CatchingUp:
         size = max(0, proof.version - start)
         entries, lists = entries[:size], lists[:size]
         final = lists[-1] if lists else chain.at(proof.version)
-        void = self._local.members.revoked
-        if not final.is_committed(proof, self._local.signatures, void=void):
+        # Votes count that were given before a revocation was heard of: final is final everywhere.
+        if not final.is_committed(proof, self._local.signatures):
             raise Refused("not proven to be final")
         recovered = final.lineage > chain.lineage
         if not recovered and (

@@ -7,7 +7,7 @@ without the signature that the rules ask for.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from buildnet.mesh.local import Signatures
@@ -192,18 +192,14 @@ class MemberList:
         if not is_decided(entry.votes, self.voters, said, signatures):
             raise Refused("ballot not won", "the entry's author did not win its ballot")
 
-    def is_committed(
-        self, proof: CommitProof, signatures: Signatures, *, void: Container[bytes] = ()
-    ) -> bool:
-        """Tell whether ``proof`` shows that this very version is final without the votes of
-        ``void``: keys whose revocation is known, though not to this list."""
+    def is_committed(self, proof: CommitProof, signatures: Signatures) -> bool:
+        """Tell whether ``proof`` shows that this very version is final."""
         if (proof.version, proof.head) != (self.version, self.head):
             return False
         if proof.head in (self.cluster_id, self.recovery):
             return True
         said = accepted_statement(self.cluster_id, proof.ballot, proof.version, proof.head)
-        votes = tuple(vote for vote in proof.votes if vote.voter not in void)
-        return is_decided(votes, self.signers(proof.ballot), said, signatures)
+        return is_decided(proof.votes, self.signers(proof.ballot), said, signatures)
 
     def signers(self, ballot: Ballot) -> tuple[bytes, ...]:
         """Return the keys by which the voters sign in ``ballot`` that this version is final.

@@ -8,9 +8,9 @@ from tests.mesh.member_network import CheapSigner, Network
 from buildnet.mesh.election.promise import Certificate, promise_statement
 from buildnet.mesh.events import Received
 from buildnet.mesh.members.changes import Admit, Change, Revoke, SetVoters, rotate
-from buildnet.mesh.members.entry import CommitProof, Vote, accepted_statement
+from buildnet.mesh.members.entry import ballot_statement
 from buildnet.mesh.members.member_list import Refused, Rights, Role
-from buildnet.mesh.messages.member_log import ChangeAsk, Revocations
+from buildnet.mesh.messages.member_log import BallotAnswer, ChangeAsk, Revocations
 from buildnet.mesh.testing import CheapSignatures, key_number
 
 ADMIN = CheapSigner(key_number(9).public_key)
@@ -113,7 +113,7 @@ def test_nothing_of_a_revoked_key_is_sequenced_once_the_revocation_is_held() -> 
     assert not host.local.members.is_member(THIEF.public_key)
 
 
-def test_votes_of_revoked_voters_prove_nothing() -> None:
+def test_promises_of_revoked_voters_prove_no_term() -> None:
     network = cluster(5)
     *bad, honest = others(network)[:4]
     host = network.hosts[honest]
@@ -123,19 +123,28 @@ def test_votes_of_revoked_voters_prove_nothing() -> None:
     promise = promise_statement(host.local, counter, bad[0], 1)
     votes = {key: CheapSignatures(key).sign(promise) for key in bad}
     certificate = Certificate.of(counter, bad[0], 1, votes)
-    final = host.log.committed
-    said = accepted_statement(final.cluster_id, (counter, bad[0]), final.version, final.head)
-    proof = CommitProof(
-        counter,
-        bad[0],
-        final.version,
-        final.head,
-        tuple(Vote(key, CheapSignatures(key).sign(said)) for key in sorted(bad)),
-    )
     assert certificate.is_of_majority(host.local, voters)
-    assert final.is_committed(proof, host.local.signatures, void=host.local.members.revoked)
     network.split([honest], [key for key in network.hosts if key != honest])
     revocations = tuple(network.change(network.founder, Revoke(key, "x")) for key in bad)
     network.tell(honest, Received(network.founder, Revocations(revocations)))
     assert not certificate.is_of_majority(host.local, voters)
-    assert not final.is_committed(proof, host.local.signatures, void=host.local.members.revoked)
+
+
+def test_votes_of_revoked_voters_open_no_ballot() -> None:
+    network = cluster(5)
+    *bad, friend = others(network)[:3]
+    host = network.hosts[network.founder]
+    assert network.elect(network.founder)
+    term = host.log._coordinating.active()
+    assert term is not None
+    ballot = term.sequencing
+    members = host.local.members
+    said = ballot_statement(members.cluster_id, members.lineage, ballot.ballot)
+    newest = host.log.committed
+    for key in (*bad, network.founder):
+        vote = CheapSignatures(key).sign(said)
+        claim = (0, bytes(32), newest.version, newest.head, newest.version)
+        assert ballot.vote(key, BallotAnswer(network.counter, *claim, vote))
+    revocations = tuple(network.change(network.founder, Revoke(key, "x")) for key in bad)
+    network.tell(network.founder, Received(friend, Revocations(revocations)))
+    assert not ballot.begin()
