@@ -25,12 +25,20 @@ STATUS_COLORS = {"online": "green", "busy": "yellow", "suspect": "yellow"}
 
 def health(
     exit_status: Annotated[
-        bool, typer.Option("--exit-status", help="End with 1 if something is wrong.")
+        bool,
+        typer.Option(
+            "--exit-status",
+            help="End with 1 if something is wrong; with --quiet print only the nodes concerned.",
+        ),
     ] = False,
 ) -> None:
     """Show each node's status and link as seen from here, the quorum, and what was refused."""
     data = Client.of(settings()).get("/api/pool/health")
     ids = [node["id"] for node in data["nodes"]]
+    if exit_status:
+        ids = [node["id"] for node in data["nodes"] if node["status"] not in ("online", "busy")]
+        if not ids and not data["healthy"]:  # what is wrong is wrong with the one that was asked
+            ids = [data["node_id"]]
     show(settings(), data, lambda console: _table(console, data), ids=ids)
     if exit_status and not data["healthy"]:
         raise typer.Exit(1)
@@ -47,7 +55,9 @@ def _table(console: Console, data: dict[str, Any]) -> None:
             f"[bold]coordinator[/bold]  {escaped(coordinator['name'])}, term {coordinator['term']}"
         )
     if len(data["nodes"]) > 1:
-        console.print(f"[bold]quorum[/bold]       {escaped(quorum['state'])}")
+        console.print(
+            f"[bold]quorum[/bold]       {escaped(quorum['state'].removeprefix('quorum, '))}"
+        )
     lag = data["loop_lag_ms"]
     console.print(
         f"[bold]loop lag[/bold]     {'not measured yet' if lag is None else f'{lag:.1f} ms (p99)'}"

@@ -72,6 +72,14 @@ def invite(
         f"run this on the other host: it joins as {data['role']} with the rights of a "
         f"{data['rights']}; good {often}, until {data['expires_at']}",
     )
+    from buildnet.node.listen import is_on_network
+
+    if not is_on_network([f"http://{data['command'].split()[3]}"]):
+        note(
+            settings(),
+            "only nodes on this host can reach this one: stop it, and start it with "
+            "--listen 0.0.0.0:80 for others",
+        )
 
 
 def join(
@@ -88,6 +96,12 @@ def join(
     ] = None,
 ) -> None:
     """Join the cluster of another node; starts the local node if none runs."""
+    if peer == "" or token == "":
+        raise UsageError(
+            "the address is empty" if peer == "" else "--token is empty",
+            hint="run what buildnet node invite printed on a member",
+        )
+    ran = settings().node is not None or Home(default_home()).read_runtime() is not None
     client = ensure_node(settings())
     if peer is None and token is None:
         _show_candidates(client)
@@ -144,7 +158,6 @@ def joined_text(data: dict[str, Any]) -> str:
     return f"joined {cluster}: {data['members']} members"
 
 
-    ran = settings().node is not None or Home(default_home()).read_runtime() is not None
 def _show_candidates(client: Client) -> None:
     data = client.get("/api/node/candidates")
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from buildnet.mesh.events import Status
+from buildnet.mesh.service.persisting import NOT_WRITTEN
 from buildnet.pool.membership import Words
 from buildnet.pool.view import Completeness, Coordinator, Json, NodeState
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 LAG_MAX_S = 0.25
 """An event loop that is later than this (99th percentile) is a reason for concern: heartbeats of
 200 ms come late."""
+_LATELY_S = 120.0
 
 
 def health(
@@ -36,6 +38,12 @@ def health(
     found = [*problems]
     if seen.problem is not None:
         found.insert(0, seen.problem)
+    if any(
+        one.reason == NOT_WRITTEN and view.at - one.last_at < _LATELY_S for one in view.counters
+    ):
+        found.append(
+            "this node can't write its mesh state: free or repair its data directory's volume"
+        )
     lag = view.lag_p99_s
     if lag is not None and lag > LAG_MAX_S:
         found.append(f"this node's event loop runs {lag * 1000:.0f} ms late: the host is saturated")

@@ -166,13 +166,20 @@ class Election:
                 "no coordinator with a quorum is known",
                 hint="see `buildnet pool health` for who is missing",
             )
-        if not members.stands(successor) or not state.local.alive(successor):
-            raise NotInOffice(
-                "that node can't coordinate now",
-                hint="choose a worker that `node list` shows alive",
-            )
         if successor == office.coordinator:
             return self._leave(now)
+        chosen = members.members.get(successor)
+        who = f"{chosen.name} ({chosen.node_id})" if chosen else "that node"
+        if not members.stands(successor):
+            raise NotInOffice(
+                f"{who} is {'an observer' if chosen else 'no member'} and can't coordinate",
+                hint="choose a worker: buildnet node list",
+            )
+        if not state.local.alive(successor):
+            raise NotInOffice(
+                f"{who} is not alive, as seen from here",
+                hint="choose one that is online: buildnet pool health",
+            )
         if state.tenure is not None:
             self._standing.hand_over(state.tenure, successor)
         else:

@@ -293,3 +293,17 @@ def test_a_node_keeps_its_name_until_it_is_given_another(tmp_path: Path) -> None
     names.append(command.start()["name"])
     assert command("node", "stop").code == 0
     assert names == ["anna4", "anna4", "berta", "berta", "carla"]
+
+
+def test_what_people_are_told_of_invitations_and_health(tmp_path: Path) -> None:
+    command = CommandLine(tmp_path / "home")
+    node_id = command.start()["node_id"]
+    try:
+        assert "only nodes on this host can reach this one" in command("node", "invite").err
+        for arguments in (("",), ("--token", "")):
+            refused = command("node", "join", *arguments)
+            assert (refused.code, "empty" in refused.err) == (2, True), refused
+        health = command("pool", "health", "--exit-status", "--quiet")
+        assert (health.code, health.out) in ((0, ""), (1, f"{node_id}\n"))  # the host may be busy
+    finally:
+        command("node", "stop")

@@ -728,3 +728,9 @@ def test_effects_go_to_linked_members_only() -> None:
     network.unlink("a", "b")
     effects = network.nodes["a"].core.tick(network.nodes["a"].core.deadline)
     assert not [effect for effect in effects if isinstance(effect, Send) and effect.to == KEYS["b"]]
+
+
+def test_who_can_not_be_promoted_is_named_with_the_reason() -> None:
+    network = settled("ab", voters="a", observers="b")
+    with pytest.raises(NotInOffice, match=r"b \(.*\) is an observer"):
+        network.nodes["a"].core.promote(KEYS["b"], network.now)

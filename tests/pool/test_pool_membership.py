@@ -275,3 +275,14 @@ def test_the_field_names_of_health() -> None:
         *("kind", "outgoing", "address", "relayed_by", "for_s", "bytes_sent", "bytes_received"),
         "queued",
     }
+
+
+@pytest.mark.parametrize(("age_s", "healthy"), [(5, False), (3600, True)])
+def test_a_node_that_could_not_write_its_state_lately_is_not_healthy(
+    age_s: float, healthy: bool
+) -> None:
+    counter = CounterView("state not written", 1, None, "no room", NOON_S - age_s)
+    view, nodes = three(counters=(counter,)), all_states()
+    seen = completeness(view, nodes)
+    told = health(view, nodes, {}, cluster={}, coordinator=None, seen=seen)
+    assert told["healthy"] is healthy
