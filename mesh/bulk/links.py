@@ -228,12 +228,13 @@ class BulkLinks:
         except (HandshakeError, WireError, ConnectionClosed, TimeoutError) as error:
             cluster.note(_unfinished(error, connection.remote))
             return
+        cipher = responder.session.cipher(MAX_FRAME_BYTES)
+        del responder  # nothing that opens what was sealed before outlives the handshake
         with suppress(ConnectionClosed):  # no member any more: noted where it was cut
             async with self._live.with_members(self._is_member, claim.key):
                 if visit is not None:
                     await self._visited(connection, claim.key, visit)
                 else:
-                    cipher = responder.session.cipher(MAX_FRAME_BYTES)
                     await self._handle(connection, cipher, claim.key)
 
     async def _handle(self, connection: Connection, cipher: FrameCipher, peer: bytes) -> None:

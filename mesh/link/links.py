@@ -19,6 +19,7 @@ from buildnet.mesh.events import BootFact, DialFailed, Event, LinkDown, LinkUp, 
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.connection import MISBEHAVIOUR, Connection, ConnectionClosed
 from buildnet.mesh.link.envelope import Envelope, EnvelopeError, open_envelope, seal
+from buildnet.mesh.link.frames import FrameCipher
 from buildnet.mesh.link.handshake import (
     Claim,
     HandshakeError,
@@ -31,7 +32,6 @@ from buildnet.mesh.link.handshaking import HandshakeSlots, hear, initiate
 from buildnet.mesh.link.peer import ALTERED_FRAME, BUG, SLOW_READER, BadPeerError, Peer, Traffic
 from buildnet.mesh.link.replay import ReplayError, ReplayWindow, Sequences
 from buildnet.mesh.link.send_queue import Outgoing
-from buildnet.mesh.link.session import Session
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.wire import Key, Wire, WireError
@@ -196,9 +196,9 @@ class Links:
             await self._turn_away(connection, error)
             return
         if claim.purpose is Purpose.MEMBER:
-            await self._run(
-                connection, responder.session, claim.key, claim.boot, None, relayed_by, False
-            )
+            cipher = responder.session.cipher()
+            del responder  # nothing that opens what was sealed before outlives the handshake
+            await self._run(connection, cipher, claim.key, claim.boot, None, relayed_by, False)
         else:
             await self._around.serve(connection, responder, claim)
 
@@ -227,9 +227,9 @@ class Links:
             await close_quietly(connection, "handshake failed")
             self._dial_failed(expected, address, error)
             return
-        await self._run(
-            connection, initiator.session, accepted.key, accepted.boot, address, relayed_by, True
-        )
+        cipher = initiator.session.cipher()
+        del initiator
+        await self._run(connection, cipher, accepted.key, accepted.boot, address, relayed_by, True)
 
     async def standing(self, connection: Connection) -> Standing:
         """Tell what this node is to whoever is at the other end; makes no lasting link. Only the
@@ -347,7 +347,7 @@ class Links:
     async def _run(
         self,
         connection: Connection,
-        session: Session,
+        cipher: FrameCipher,
         key: bytes,
         boot: int,
         address: str | None,
@@ -357,7 +357,7 @@ class Links:
         peer = Peer(
             key,
             connection,
-            session.cipher(),
+            cipher,
             boot=boot,
             outgoing=outgoing,
             address=address,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -180,6 +181,18 @@ def test_members_link_and_talk() -> None:
         )
         assert to_all.recipient == b""
         assert alice.notes == bob.notes == []
+
+    run(work())
+
+
+def test_no_link_keeps_its_handshake() -> None:
+    async def work() -> None:
+        alice, bob = Site(ALICE), Site(BOB)
+        async with dialled(alice, bob):
+            await linked(alice, bob)
+            gc.collect()
+            kept = [one for one in gc.get_objects() if isinstance(one, Initiator | Responder)]
+            assert not kept
 
     run(work())
 
