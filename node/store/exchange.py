@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from buildnet.mesh.bulk.files import FileReader, FileSink
 from buildnet.mesh.bulk.protocol import BlobReader, BlobSink
-from buildnet.mesh.digest import Digest
+from buildnet.mesh.digest import EMPTY, Digest
 from buildnet.node.store.errors import (
     DamagedBlobError,
     MissingBlobError,
@@ -42,7 +42,7 @@ async def fetch_into(
     """
     if not await asyncio.to_thread(store.missing, (digest,)):
         return False
-    if digest.size_bytes == 0:  # nobody need be asked for it
+    if digest == EMPTY:  # nobody need be asked for it
         await asyncio.to_thread(store.put, b"")
         return True
     incoming = await asyncio.to_thread(store.receive, digest)

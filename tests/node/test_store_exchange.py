@@ -81,6 +81,16 @@ def test_what_is_there_is_not_fetched(store: Store) -> None:
     assert store.get(EMPTY) == b""
 
 
+def test_no_blob_but_one_is_empty(store: Store) -> None:
+    invented = Digest("ab" * 32, 0)
+
+    async def refuse(sink: BlobSink) -> None:
+        raise FetchRefusedError(invented, "BLOB_MISSING")
+
+    with pytest.raises(FetchRefusedError):
+        asyncio.run(fetch_into(store, invented, refuse))
+
+
 @pytest.mark.parametrize(
     ("error", "raised"),
     [
