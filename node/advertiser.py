@@ -24,7 +24,7 @@ class Advertiser:
 
     def __init__(self, service: NodeService) -> None:
         self._service = service
-        self._cluster: bytes | None = None
+        self._identity: tuple[bytes, bytes] | None = None
         self._profile: Profile | None = None
         self._load: Load | None = None
         self._load_at = 0.0
@@ -40,8 +40,9 @@ class Advertiser:
     def tell(self, now: float) -> None:
         """Tell what changed since it was told last; ``now``: monotonic seconds."""
         view = self._service.mesh.view()
-        if view.cluster_id != self._cluster:  # another cluster has heard nothing yet
-            self._cluster = view.cluster_id
+        identity = (view.cluster_id, view.me)
+        if identity != self._identity:  # nobody has heard anything of this one yet
+            self._identity = identity
             self._profile = self._load = self._links = None
         profile = self.profile()
         if not profile.says_the_same(self._profile):

@@ -144,6 +144,7 @@ class NodeService:
         """Give this node a new key; results that the old one signed stay good."""
         self.keys.remember()
         self._take_key(await self.mesh.rotate_key(self.home.key))
+        self.advertiser.tell(time.monotonic())
 
     def _take_key(self, key: NodeKey) -> None:
         self.keys.current = key

@@ -132,10 +132,13 @@ def test_round_trips_are_told_now_and_then_and_new_peers_soon(
     assert mesh.topics() == ["links"]
 
 
-def test_another_cluster_hears_everything_anew(mesh: ListeningMesh, service: Any) -> None:
+@pytest.mark.parametrize("other", [{"cluster_id": b"d" * 32}, {"me": b"e" * 32}])
+def test_another_cluster_and_under_another_key_all_is_told_anew(
+    mesh: ListeningMesh, service: Any, other: dict[str, bytes]
+) -> None:
     advertiser = Advertiser(service)
     advertiser.tell(0.0)
     mesh.told.clear()
-    mesh.picture = replace(mesh.picture, cluster_id=b"d" * 32)
+    mesh.picture = replace(mesh.picture, **other)  # type: ignore[arg-type]
     advertiser.tell(1.0)
     assert mesh.topics() == ["profile", "load", "links"]
