@@ -178,6 +178,22 @@ def test_voters_are_an_odd_number(hosts: int, voters: int) -> None:
     assert len(network.hosts[network.founder].log.committed.voters) == voters
 
 
+def test_coordinator_that_is_no_voter_yet_becomes_one() -> None:
+    network = cluster(3)
+    lost = next(key for key in others(network) if key in network.hosts[network.founder].log.voters)
+    network.propose(network.founder, Remove(lost))
+    network.settle(5)
+    (other,) = (key for key in others(network) if key != lost)
+    assert network.hosts[network.founder].log.committed.voters == (network.founder,)
+    assert network.elect(other)
+    network.settle(1)
+    network.propose(other, Admit(lost, "again", Role.WORKER.value, Rights.BUILDER.value))
+    network.settle(1)
+    network.heal()
+    network.settle(10)
+    assert set(network.hosts[other].log.committed.voters) == set(network.hosts)
+
+
 def test_voter_that_is_away_for_long_is_replaced() -> None:
     network = cluster(4)
     log = network.hosts[network.founder].log
