@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from buildnet.mesh.election.answers import Answers
@@ -53,6 +54,7 @@ class Announcements:
         if following.take(quorum, now):
             state.out.append(Raise(OfficeChanged(following.office)))
         state.series_since = None
+        state.deferred_to.clear()
         if state.candidacy is None:
             state.alarm = now + state.patience_s()
             restless = now - following.quorum_heard > state.restless_s
@@ -74,6 +76,9 @@ class Announcements:
         state = self._state
         if not said.granted:
             if said.coordinator == sender:
+                if said.certificate is not None:
+                    state.learn(said.certificate)
+                    state.end_outdated(now)
                 self._provisional_announced(sender, said.counter, said.reached, now, said.beat)
             return
         certificate = said.certificate
@@ -126,17 +131,25 @@ class Announcements:
                 self._heard(following, said.quorum, now)
                 self._acknowledge(sender, said.counter, said.beat)
             return
-        office = Office(said.coordinator, said.counter, True, said.quorum, said.reached, now)
-        self._enter_office_of(office, said.certificate, now)
+        known = state.office
+        if not itself and known is not None and known.counter >= said.counter:
+            return
+        quorum = said.quorum and itself
+        office = Office(said.coordinator, said.counter, True, quorum, said.reached, now)
+        self._enter_office_of(office, said.certificate, now, heard=itself)
         if itself:
             state.out.append(
                 Send(sender, HeartbeatAck(said.counter, said.beat, state.voter.counter))
             )
 
-    def _enter_office_of(self, office: Office, certificate: Certificate | None, now: float) -> None:
+    def _enter_office_of(
+        self, office: Office, certificate: Certificate | None, now: float, *, heard: bool = True
+    ) -> None:
         state = self._state
         state.tenure = None
         state.following = Following.of(office, certificate, now)
+        if not heard:  # others say so; that it is alive, only it can tell
+            state.following.heard = -math.inf
         state.out.append(Raise(OfficeChanged(office)))
         if office.granted or state.candidacy is None or not state.candidacy.majority:
             state.abandon(now)
@@ -153,6 +166,9 @@ class Announcements:
         state = self._state
         if counter < state.floor and state.proof is not None:
             state.tell(sender, TermProof(state.proof), now)
+            return
+        if counter > state.floor:
+            state.tell(sender, CoordinatorAsk(state.floor), now)
             return
         following = state.following
         if following is not None and _term(following.office) == (sender, counter, False):

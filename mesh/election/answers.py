@@ -40,7 +40,9 @@ class Answers:
         else:
             self._answer_miss(sender, round_, now)
         idle = state.candidacy is None and state.tenure is None and state.may_stand()
-        if idle and outranks(state.local, sender, state.local.key):
+        first = sender not in state.deferred_to
+        if idle and first and outranks(state.local, sender, state.local.key):
+            state.deferred_to.add(sender)
             state.alarm = max(state.alarm, now + state.local.random.uniform(*_DEFER_S))
 
     def _answer_miss(self, sender: bytes, round_: int, now: float) -> None:

@@ -45,6 +45,8 @@ PROMISE_S = 1.0
 further attempt of a series waits twice as long, up to eight times."""
 DISK_LOOK_S = 0.25
 """How often it is looked whether a slow disk is done."""
+DISK_S = 10.0
+"""How long a candidate waits for its own disk."""
 YIELD_S = 1.0
 """How long a higher rank that took over has to announce itself."""
 LONELY_S = 0.3
@@ -165,7 +167,7 @@ class Candidacy:
                 return self._stand(now)
             case Phase.YIELDING:
                 return self._resume(now)
-            case Phase.PROMISING if self._voter.writes:
+            case Phase.PROMISING if self._voter.writes and now < self.asked_at + DISK_S:
                 self.until = now + DISK_LOOK_S  # another attempt would wait for the same disk
             case Phase.PROMISING:
                 self.outcome = Outcome.SPLIT

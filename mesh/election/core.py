@@ -259,8 +259,7 @@ class Election:
         if seconds <= 0:
             return
         self._forgiven_until = now
-        if state.following is not None:
-            state.following.forgive(seconds, now)
+        if state.following is not None and state.following.forgive(seconds, now):
             # What arrived meanwhile is read first.
             state.alarm = max(state.alarm + seconds, now + _GRACE_S)
         if state.candidacy is not None:
@@ -294,7 +293,7 @@ class Election:
             case Coordinator():
                 self._announcements.announced(sender, message, now)
             case CoordinatorAsk():
-                state.tell_office(sender, now, at_once=True)
+                state.tell_office(sender, now, asked=True)
             case Transfer():
                 self._answers.handed_over(sender, message, now)
             case PromoteAsk(successor):
@@ -348,11 +347,13 @@ class Election:
         if office is not None and not members.is_member(office.coordinator):
             state.vacate(now)
             state.alarm = now + state.stagger_s()
+        if members.stands(local.key):
+            state.handover.stay()
         if not state.may_stand():
             state.candidacy = None
         if state.tenure is not None:
             if not members.stands(local.key):
-                state.handover.resign(now)
+                state.handover.resign(now, wished=False)
             state.tenure.review(now)
         self._announcements.review(now)
         if state.candidacy is None:
@@ -370,3 +371,5 @@ class Election:
         state.proof = None
         if state.office is not None and state.office.granted:
             state.vacate(now)
+        elif state.tenure is not None:
+            state.out += state.tenure.name(0, None, now)

@@ -11,6 +11,7 @@ from buildnet.mesh.messages.election import Coordinator, Hears
 MISSING_S = 0.6
 """A coordinator that was silent for so long is missed by who is asked."""
 _SLACK_ROUND_TRIPS = 2
+_STALLS = 4  # of this node's own, that excuse one silence of the coordinator
 
 
 @dataclass(slots=True)
@@ -26,6 +27,8 @@ class Following:
     """The link to it ended, and it is not known yet whether it is there."""
     gone: bool = False
     """It refused a link, or membership found it dead."""
+    stalls: int = 0
+    """How often this node was not running since it heard the coordinator."""
     waiting: dict[bytes, int] = field(default_factory=dict)
     """Who asked whether it is missed (and in which round) before that was known."""
 
@@ -40,6 +43,7 @@ class Following:
         if quorum:
             self.quorum_heard = now
         self.closed = self.gone = False
+        self.stalls = 0
         return self.say_quorum(quorum)
 
     def say_quorum(self, quorum: bool) -> bool:
@@ -63,10 +67,17 @@ class Following:
         """Tell whether the link just ended, and the answer is known soon."""
         return self.closed and not self.gone and now < self.missing_at(round_trip_s)
 
-    def forgive(self, seconds: float, now: float) -> None:
-        """Take out a time in which this node was not running."""
+    def forgive(self, seconds: float, now: float) -> bool:
+        """Take out a time in which this node was not running; tell whether that excuses silence.
+
+        A node that stalls again and again would never miss anybody else.
+        """
+        self.stalls += 1
+        if self.stalls > _STALLS:
+            return False
         self.heard = min(now, self.heard + seconds)
         self.quorum_heard = min(now, self.quorum_heard + seconds)
+        return True
 
     def announcement(self, version: int) -> Coordinator:
         """Return what tells another node of it."""

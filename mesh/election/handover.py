@@ -23,6 +23,7 @@ class Handover:
         self._offered: dict[bytes, int] = {}
         self._tried: set[bytes] = set()
         self._resigns_next: float | None = None
+        self._wished = False
 
     @property
     def resigning(self) -> bool:
@@ -57,10 +58,19 @@ class Handover:
         self._steady_since.pop(successor)
         return successor
 
-    def resign(self, now: float) -> None:
-        """Look for a successor from now on, one after the other."""
+    def resign(self, now: float, *, wished: bool = True) -> None:
+        """Look for a successor from now on, one after the other.
+
+        ``wished``: by the owner, and not because the node may not stand now.
+        """
+        self._wished |= wished
         self._tried.clear()
         self._resigns_next = now
+
+    def stay(self) -> None:
+        """Resign no more, unless the owner wished it."""
+        if not self._wished:
+            self._resigns_next = None
 
     def next_successor(self, reached: tuple[bytes, ...], now: float) -> bytes | None:
         """Return whom to ask now, if one that resigns has to ask somebody."""

@@ -12,6 +12,7 @@ _RETRY_S = (0.05, 0.25)
 _PROVISIONAL_RETRY_S = (1.0, 2.0)
 _START_S = 3.0  # after a start, links to a majority are waited for before a term is provisional
 _START_LOOK_S = 0.25
+_FRUITLESS_S = 3.0  # so long a series of attempts goes on before a term is provisional
 
 
 class Standing:
@@ -26,17 +27,36 @@ class Standing:
         state.alarm = now + state.patience_s()
         if state.tenure is not None:
             state.alarm = now + state.local.random.uniform(*_PROVISIONAL_RETRY_S)
-            if state.reaches_majority() and state.may_stand():
+            if state.reaches_majority() and state.may_stand() and not state.voter.writes:
                 self.stand(now)
         elif not state.may_stand():
             if state.following is not None and state.hears(now) is Hears.NOBODY:
                 state.vacate(now)
         elif state.voter.writes:
+            self._note_silence(now)
             state.alarm = now + DISK_LOOK_S
+            self._settle_for_less(now)
         elif self._awaits_links(now):
             state.alarm = now + _START_LOOK_S
         elif state.hears(now) is not Hears.QUORUM:
             self.stand(now)
+
+    def _note_silence(self, now: float) -> None:
+        state = self._state
+        following = state.following
+        if state.series_since is None:
+            state.series_since = now
+        silent = following is not None and state.hears(now) is Hears.NOBODY
+        if following is not None and silent and following.say_quorum(False):
+            state.out.append(Raise(OfficeChanged(following.office)))
+
+    def _settle_for_less(self, now: float) -> None:
+        """Coordinate provisionally where voters' disks hang: attempts go on."""
+        state = self._state
+        since = now if state.series_since is None else state.series_since
+        free = state.tenure is None and state.hears(now) is Hears.NOBODY
+        if free and now - since >= _FRUITLESS_S and state.may_stand():
+            self._take_office(state.floor, {}, now, now)
 
     def _awaits_links(self, now: float) -> bool:
         state = self._state
@@ -51,10 +71,8 @@ class Standing:
             hears = state.hears(now)
             if hears is Hears.NOBODY:
                 missed = following.office.coordinator
-                if following.say_quorum(False):
-                    state.out.append(Raise(OfficeChanged(following.office)))
-        if state.series_since is None:
-            state.series_since = now
+        self._note_silence(now)
+        assert state.series_since is not None
         grounds = Grounds(
             hears,
             missed,
@@ -92,12 +110,14 @@ class Standing:
             case Outcome.WON:
                 self._take_office(candidacy.counter, candidacy.promises, candidacy.asked_at, now)
             case Outcome.ALONE if state.tenure is None:
+                state.attempts = 0
                 self._take_office(state.floor, {}, now, now)
             case Outcome.ALONE:
                 pass
             case Outcome.SPLIT:
                 state.attempts += 1
                 state.alarm = now + state.local.random.uniform(*_RETRY_S)
+                self._settle_for_less(now)
             case Outcome.GIVEN_UP:
                 state.abandon(now)
 
@@ -107,17 +127,19 @@ class Standing:
         state = self._state
         state.following = None
         state.series_since = None
-        state.attempts = 0
+        if promises:
+            state.attempts = 0
         state.tenure = Tenure(
             state.local,
             state.log,
             state.handover,
             counter,
             promises,
+            proof=state.proof,
             asked_at=asked_at,
             now=now,
         )
-        if state.tenure.certificate is not None:
+        if promises and state.tenure.certificate is not None:
             state.keep(state.tenure.certificate)
         state.alarm = now + state.local.random.uniform(*_PROVISIONAL_RETRY_S)
         state.out += state.tenure.begin(now)

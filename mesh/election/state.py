@@ -31,6 +31,7 @@ STAGGER_S = 0.04
 """At a known death, each rank waits so long for the one above it."""
 _MAX_STAGGER_S = 0.4
 _CORRECT_S = 0.5  # no peer is told more often who coordinates
+_ANSWER_S = 0.2  # nor if it asks
 
 
 class ElectionState:
@@ -68,7 +69,10 @@ class ElectionState:
         """What is to be done once the present event was taken."""
         self.named = 0
         """The highest counter that voters named, as far as it is followed."""
+        self.deferred_to: set[bytes] = set()
+        """Higher ranks that were let go first in this silence."""
         self._told: dict[bytes, float] = {}
+        self._answered: dict[bytes, float] = {}
 
     # --- what is the case ----------------------------------------------------------------------
 
@@ -183,7 +187,7 @@ class ElectionState:
         if office.granted:
             self.vacate(now)  # its term is over, whoever holds the new one
         elif self.tenure is not None:
-            self.out += self.tenure.name(self.floor, now)
+            self.out += self.tenure.name(self.floor, self.proof, now)
 
     def keep(self, certificate: Certificate) -> None:
         """Keep what proves the highest term."""
@@ -199,6 +203,7 @@ class ElectionState:
     def forget(self, peer: bytes) -> None:
         """A link ended: what was told over it may have to be told again."""
         self._told.pop(peer, None)
+        self._answered.pop(peer, None)
 
     def correct(self, peer: bytes, now: float) -> None:
         """Tell a peer that speaks of an outdated granted term what outdates it.
@@ -212,7 +217,7 @@ class ElectionState:
         else:
             self.tell(peer, TermProof(self.proof), now)
 
-    def tell_office(self, peer: bytes, now: float, *, at_once: bool = False) -> None:
+    def tell_office(self, peer: bytes, now: float, *, asked: bool = False) -> None:
         """Tell a peer who coordinates, if that is known and heard."""
         if self.tenure is not None:
             said = self.tenure.announcement(now)
@@ -220,7 +225,8 @@ class ElectionState:
             said = self.following.announcement(self.local.members.version)
         else:
             return
-        if at_once:
-            self.out.append(Send(peer, said))
-        else:
+        if not asked:
             self.tell(peer, said, now)
+        elif now - self._answered.get(peer, -math.inf) >= _ANSWER_S:
+            self._answered[peer] = now
+            self.out.append(Send(peer, said))

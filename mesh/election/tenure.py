@@ -40,8 +40,8 @@ _CONTESTED_S = 0.5
 class Tenure:
     """The office of this node, from the win until it steps down.
 
-    ``promises`` are those that won a granted term, empty for a provisional one; ``asked_at`` is
-    when the voters were asked for them.
+    ``promises`` are those that won a granted term, empty for a provisional one, whose counter
+    ``proof`` shows; ``asked_at`` is when the voters were asked for them.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Tenure:
         counter: int,
         promises: dict[bytes, Granted],
         *,
+        proof: Certificate | None,
         asked_at: float,
         now: float,
     ) -> None:
@@ -59,6 +60,7 @@ class Tenure:
         self._log = log
         self._handover = handover
         self._promises = dict(promises)
+        self._proof = proof
         self._beats = Heartbeats()
         for voter in promises:
             self._beats.support(voter, asked_at)
@@ -92,8 +94,10 @@ class Tenure:
         """Announce the office, to this node and to the others."""
         return [Raise(OfficeChanged(self.office)), *self._announce(now)]
 
-    def name(self, counter: int, now: float) -> list[Effect]:
-        """Name a higher counter in a provisional term: a granted one of it became known."""
+    def name(self, counter: int, proof: Certificate | None, now: float) -> list[Effect]:
+        """Name another counter in a provisional term: that of the highest proven one."""
+        self._proof = proof
+        self.certificate = self._certify()
         self.office = replace(self.office, counter=counter)
         return self.begin(now)
 
@@ -242,7 +246,7 @@ class Tenure:
 
     def _certify(self) -> Certificate | None:
         if not self.office.granted:
-            return None
+            return self._proof
         voters = {*self._log.voters, *self._local.members.voters}
         of_voters = {
             voter: granted.signature for voter, granted in self._promises.items() if voter in voters

@@ -20,7 +20,6 @@ from buildnet.mesh.messages.election import (
     Transfer,
 )
 
-
 FAR = 2 * RAISE_PER_S
 
 
