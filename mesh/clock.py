@@ -28,6 +28,8 @@ class HybridClock:
     def __init__(self, wall: Callable[[], int]) -> None:
         self._wall = wall
         self._last = 0
+        self.told = 0
+        """The latest timestamp that :meth:`now` ever returned, before it fell back, too."""
 
     def now(self) -> int:
         """Return a timestamp later than all that were given out or observed.
@@ -38,6 +40,7 @@ class HybridClock:
         self._fall_back()
         # A full counter carries into the milliseconds, so the order holds at any speed.
         self._last = max(self._last + 1, self._wall() << _COUNTER_BITS)
+        self.told = max(self.told, self._last)
         return self._last
 
     def observe(self, remote: int) -> bool:

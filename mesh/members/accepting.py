@@ -134,8 +134,13 @@ class Accepting:
         return Kept(self.accepted(), facts, forget)
 
     def _check_clocks(self, ballot: Ballot, before: int, entries: Sequence[Entry]) -> None:
-        """Let no coordinator set the chain's clock forward; one that is ahead already goes on."""
-        latest = self._local.clock.now() + _AHEAD
+        """Let no coordinator set the chain's clock forward; one that is ahead already goes on.
+
+        What this node's own clock once told counts as reached even if it was set back since: the
+        coordinator went by it, and cannot take the entry back.
+        """
+        clock = self._local.clock
+        latest = max(clock.now() + _AHEAD, clock.told)
         for entry in entries:
             if entry.ballot == ballot and entry.hlc > max(latest, before + 1):
                 raise Refused("entry from the future")

@@ -31,6 +31,16 @@ def test_wrong_clock_of_the_coordinator_stops_no_change_of_others(ahead_ms: int)
     assert abs(ahead_s) < MAX_AHEAD_S
 
 
+def test_clocks_set_back_while_an_entry_is_on_its_way_stop_nothing() -> None:
+    network = cluster(3)
+    network.ahead_ms = dict.fromkeys(network.hosts, 3_600_000)
+    network.settle(5)
+    renamed = network.propose(network.founder, Rename(None, "x"))
+    network.ahead_ms = {}
+    network.settle(1)
+    assert outcome(network, renamed) == "done"
+
+
 def test_chain_from_the_future_goes_on() -> None:
     network = cluster(3)
     days_ms = 2 * 24 * 3_600_000
