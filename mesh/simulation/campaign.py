@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 
 from buildnet.mesh.simulation.figures import percentile
+from buildnet.mesh.simulation.schedule import KINDS
 from buildnet.mesh.simulation.trial import Outcome, Settings, run_trial
 
 _WAITING_PER_JOB = 4
@@ -126,8 +127,9 @@ def as_text(outcome: Outcome, settings: Settings) -> str:
     more = len(outcome.violations) - 5
     if more > 0:
         lines.append(f"  and {more} more")
+    some = "" if settings.kinds == KINDS else f"--faults {','.join(settings.kinds) or 'none'} "
     lines.append(
-        "  replay: uv run python -m buildnet.mesh.simulation "
-        f"--nodes {settings.nodes} --duration {settings.faults_s:g} --replay {outcome.seed}"
+        f"  replay: uv run python -m buildnet.mesh.simulation --nodes {settings.nodes} "
+        f"--duration {settings.faults_s:g} {some}--replay {outcome.seed}"
     )
     return "\n".join(lines)

@@ -216,7 +216,7 @@ def test_a_node_that_stands_still_is_found() -> None:
         "no agreement 35 s after all faults"
     }
     assert "seed 1 FAILED" in as_text(outcome, settings)
-    assert "--replay 1" in as_text(outcome, settings)
+    assert "--faults none --replay 1" in as_text(outcome, settings)
 
 
 # --- schedules, figures, command line ----------------------------------------------------------
