@@ -6,7 +6,7 @@ import os
 import sys
 
 from buildnet.cli import run
-from buildnet.cli.output import fail
+from buildnet.cli.output import fail, note
 from buildnet.cli.platform import require_supported_platform
 from buildnet.cli.settings import Settings, split_arguments
 from buildnet.mesh.errors import BuildNetError
@@ -27,7 +27,14 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()  # what can't be written is told here, not by Python at its end
         return code
     except BuildNetError as error:
-        return fail(settings, error)
+        return _fail(settings, error)
+    except (KeyError, TypeError, IndexError) as error:
+        from buildnet.cli.versions import unknown_answer
+
+        told = unknown_answer(settings, error)
+        if told is None:
+            raise
+        return fail(settings, told)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return _INTERRUPTED
@@ -44,6 +51,18 @@ def main(arguments: list[str] | None = None) -> int:
                 hint="check the permissions and the free room of what the cause names",
             ),
         )
+
+
+def _fail(settings: Settings, error: BuildNetError) -> int:
+    """Print ``error``, and that the node which refused is of another version if it is."""
+    from buildnet.cli.client import AnswerError
+
+    if isinstance(error, AnswerError):
+        from buildnet.cli.versions import RESTART, other_version
+
+        if what := other_version(settings):
+            note(settings, f"{what}; {RESTART}")
+    return fail(settings, error)
 
 
 def _mend_streams() -> None:

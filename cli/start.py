@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from buildnet import __version__
 from buildnet.cli.client import Client, NodeUnreachableError
 from buildnet.cli.output import note
 from buildnet.cli.settings import Settings
+from buildnet.cli.versions import RESTART, other_version
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.home import AlreadyRunningError, Home, Runtime, default_home
 
@@ -192,16 +192,11 @@ def ensure_node(settings: Settings) -> Client:
     if settings.node is not None:
         return client
     home = default_home()
-    runtime = Home(home).read_runtime()
-    if runtime is None:
+    if Home(home).read_runtime() is None:
         note(settings, "no node runs here: starting one (buildnet node stop ends it)")
-        runtime, _ = start_or_find(home, any_port=True)
-    if runtime.version != __version__:
-        note(
-            settings,
-            f"the node that runs is BuildNet {runtime.version}, this command is {__version__}: "
-            "restart it with buildnet node stop",
-        )
+        start_or_find(home, any_port=True)
+    if what := other_version(settings):
+        note(settings, f"{what}; {RESTART}")
     return client
 
 

@@ -1,3 +1,3 @@
 """BuildNet: a team's machines become one build machine."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
