@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import http.client
 import json
+import select
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from buildnet.cli.output import note
+from buildnet.cli.run import settings
 from buildnet.cli.settings import Settings
 from buildnet.mesh.errors import BuildNetError, UsageError
 from buildnet.node.home import Home, default_home
 
 _CONNECT_TIMEOUT_S = 10.0
 _ANSWER_TIMEOUT_S = 600.0
+_LOOK_AFTER_S = 2.0
+_ALIVE_WITHIN_S = 1.0
+_SILENT_S = 30.0
 _STRANGER = "is this the address of a BuildNet node?"
 
 
@@ -123,13 +130,56 @@ class Client:
                 content = json.dumps(body)
                 headers["content-type"] = "application/json"
             with _stopped_answering():
-                connection.request(method, path, content, headers)
+                # It may have answered, and hung up, before it had read all.
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    connection.request(method, path, content, headers)
+                if "ndjson" not in accept:
+                    self._watch(connection.sock)
                 answer = connection.getresponse()
                 if answer.status >= 400:
                     raise AnswerError(_problem(answer))
             yield answer
         finally:
             connection.close()
+
+    def _watch(self, waiting: socket.socket) -> None:
+        """Wait until an answer begins, for as long as the node lives: what was asked for may take
+        its time, but a node that is not even healthy within seconds is stopped or overloaded.
+
+        Raises:
+            NodeUnreachableError: it was silent for :data:`_SILENT_S`.
+        """
+        heard, told = time.monotonic(), False
+        while not select.select([waiting], [], [], _LOOK_AFTER_S)[0]:
+            if self._is_alive():
+                heard = time.monotonic()
+                continue
+            silent_s = time.monotonic() - heard
+            if silent_s >= _SILENT_S:
+                raise NodeUnreachableError(
+                    f"the node has not answered for {silent_s:.0f} s",
+                    hint="its process may be stopped or overloaded: look at it, and at node.log in "
+                    "its data directory",
+                )
+            if not told:
+                told = True
+                note(
+                    settings(),
+                    f"the node has not answered for {silent_s:.0f} s; waiting up to "
+                    f"{_SILENT_S:.0f} s",
+                )
+
+    def _is_alive(self) -> bool:
+        connection = self._connection()
+        connection.timeout = _ALIVE_WITHIN_S
+        try:
+            connection.request("GET", "/health", headers={"connection": "close"})
+            connection.getresponse()
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+        return True
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._socket_path is not None:

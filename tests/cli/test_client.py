@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -136,3 +137,71 @@ def test_trouble_of_who_reads_the_events_is_not_the_nodes(tmp_path: Path, troubl
     with answering(tmp_path, answer) as (client, _), pytest.raises(OSError) as error:  # noqa: PT011
         read_one()
     assert error.value is trouble
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in (("_LOOK_AFTER_S", 0.1), ("_ALIVE_WITHIN_S", 0.1), ("_SILENT_S", 0.5)):
+        monkeypatch.setattr(f"buildnet.cli.client.{name}", seconds)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_node_that_is_stopped_is_told_and_given_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "node.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        with pytest.raises(NodeUnreachableError, match="has not answered for") as error:
+            Client(socket_path=path).get("/api/node")
+    assert error.value.exit_code == 3
+    assert capsys.readouterr().err.count("the node has not answered for") == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_takes_its_time_is_waited_for_as_long_as_the_node_lives(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "node.sock"
+    healthy = 0
+
+    def serve(listener: socket.socket) -> None:
+        nonlocal healthy
+        asked, _ = listener.accept()
+        with asked:
+            while healthy < 8:  # longer than a silent node is waited for
+                probe, _ = listener.accept()
+                with probe:
+                    probe.recv(1000)
+                    probe.sendall(http_answer("{}"))
+                    healthy += 1
+            asked.recv(1000)
+            asked.sendall(http_answer('{"done": true}'))
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        with ThreadPoolExecutor(1) as thread:
+            served = thread.submit(serve, listener)
+            assert Client(socket_path=path).post("/api/cache/verify") == {"done": True}
+            served.result()
+    assert capsys.readouterr().err == ""
+
+
+def test_an_answer_before_the_body_was_read_counts(tmp_path: Path) -> None:
+    path = tmp_path / "node.sock"
+    problem = http_answer('{"detail": "no such path", "code": "NOT_FOUND"}', status="404 Not Found")
+
+    def serve(listener: socket.socket) -> None:
+        asked, _ = listener.accept()
+        with asked:
+            asked.sendall(problem)
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(serve, listener)
+            with pytest.raises(AnswerError, match="no such path"):
+                Client(socket_path=path).post("/api/new", {"much": "x" * 10_000_000})
