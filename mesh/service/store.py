@@ -54,6 +54,10 @@ class MeshStore:
             MeshStateError: it is damaged, of a newer version, or can't be read or written; it is
                 left as it is.
         """
+        # A new file is never empty for longer than a moment: this one has lost what it held, and
+        # without it the node would found another cluster.
+        if path.exists() and not path.stat().st_size:
+            raise _damaged(path, "the file is empty")
         connection = aiosqlite.connect(path, isolation_level=None)
         try:
             with _errors_of(path):
@@ -93,13 +97,13 @@ class MeshStore:
         facts: list[Fact] = []
         for name, kind, body, checksum in rows:
             if _checksum(name, kind, body) != checksum:
-                raise self._damaged(f"the checksum of {name!r} is wrong")
+                raise _damaged(self._path, f"the checksum of {name!r} is wrong")
             if kind not in kinds:
                 continue
             try:
                 facts.append(kinds[kind].decode(body))
             except WireError as error:
-                raise self._damaged(f"{name!r}: {error.message}") from error
+                raise _damaged(self._path, f"{name!r}: {error.message}") from error
         return tuple(facts)
 
     async def write(self, steps: Sequence[Persist]) -> None:
@@ -133,12 +137,15 @@ class MeshStore:
                 await self._connection.execute("ROLLBACK")
             raise
 
-    def _damaged(self, cause: str) -> MeshStateError:
-        return MeshStateError(
-            f"the mesh's state {self._path} is damaged",
-            cause=cause,
-            hint="move the file away, start the node and let it join its cluster again",
-        )
+
+def _damaged(path: Path, cause: str) -> MeshStateError:
+    return MeshStateError(
+        f"the mesh's state {path} is damaged",
+        cause=cause,
+        hint=f"restore it from a backup while the node is stopped; or move {path.name} and what "
+        f"begins with {path.name}- away and start the node: it begins as a cluster of one, and "
+        "buildnet node join takes it into its cluster again",
+    )
 
 
 def _row(fact: Fact) -> tuple[str, str, bytes, bytes]:
@@ -170,12 +177,14 @@ def _errors_of(path: Path) -> Iterator[None]:
     except sqlite3.ProgrammingError:
         raise  # a mistake in this program
     except sqlite3.Error as error:
-        full = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise _damaged(path, str(error)) from error
         raise MeshStateError(
             f"the mesh's state {path} can't be used",
             cause=str(error),
             hint=f"free room on the volume of {path.parent}"
-            if full
+            if code == sqlite3.SQLITE_FULL
             else f"see that this user may write in {path.parent} and that no other program has "
             "the file open",
         ) from error

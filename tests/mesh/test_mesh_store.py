@@ -54,6 +54,18 @@ def change_file(path: Path, statement: str) -> None:
     connection.close()
 
 
+@pytest.mark.parametrize("content", [b"", b"no database at all" * 500])
+def test_a_file_that_lost_its_content_ends_the_start_and_stays(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "mesh.db"
+    path.write_bytes(content)
+    with pytest.raises(MeshStateError, match="damaged") as caught:
+        run_on(path)
+    assert "node join" in (caught.value.hint or "")
+    assert path.read_bytes() == content
+
+
 @pytest.mark.parametrize(
     "damage",
     [
