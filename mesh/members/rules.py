@@ -383,6 +383,11 @@ def _check_admin_left(members: MemberList, member: Member) -> None:
         )
 
 
+def check_leaving(members: MemberList, key: bytes) -> None:
+    """Refuse that a member leaves, as :class:`Leave` would be, before anybody is told."""
+    _check_admin_left(members, _check_member(members, key))
+
+
 def _check_new_key(members: MemberList, key: bytes) -> None:
     """Refuse a key that stands for something already, or did."""
     if key in members.revoked:

@@ -21,6 +21,7 @@ from buildnet.mesh.link.links import Standing, close_quietly
 from buildnet.mesh.members.changes import Leave
 from buildnet.mesh.members.invitation import Token
 from buildnet.mesh.members.member_list import Rights, Role
+from buildnet.mesh.members.rules import check_leaving
 from buildnet.mesh.service.administration import Administration, InvitationView
 from buildnet.mesh.service.cluster import Cluster, Watch
 from buildnet.mesh.service.health import Counters
@@ -428,6 +429,8 @@ class MeshService(KeyRotation, Administration):
                     raise MembershipError(
                         "this node is alone in its cluster", hint="there is nothing to leave"
                     )
+                if not force:
+                    check_leaving(members, self.key)
                 await cluster.resign()
                 try:
                     await cluster.change(Leave())

@@ -494,6 +494,22 @@ def test_leave_and_join_again(tmp_path: Path) -> None:
     run(work())
 
 
+def test_a_refused_leave_keeps_the_office(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b", "c") as [a, b, c]:
+            await all_see_all([a, b, c])
+            await until(a.service, coordinates(a))
+            before = a.service.view().office
+            with pytest.raises(BuildNetError, match="last admin"):
+                await a.service.leave()
+            after = a.service.view().office
+            assert before is not None
+            assert after is not None
+            assert (after.coordinator, after.term) == (before.coordinator, before.term)
+
+    run(work())
+
+
 def test_leave_without_the_others(tmp_path: Path) -> None:
     async def work() -> None:
         async with cluster_at(tmp_path, "a", "b") as [_, b]:
