@@ -227,6 +227,8 @@ def _status_table(console: Console, data: dict[str, Any]) -> None:
         "commands at once": str(data["slots"]),
         "builds": ", ".join(each["build_id"] for each in data["builds"]) or "none running",
     }
+    if data.get("problem"):
+        rows = {"node": rows.pop("node"), "problem": data["problem"], **rows}
     table = new_table("", "")
     table.show_header = False
     for name, value in rows.items():

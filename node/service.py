@@ -30,7 +30,7 @@ from buildnet.node.refusals import Refusals
 from buildnet.node.scan.scanner import Scanner
 from buildnet.node.scan.utilization import UtilizationMeter
 from buildnet.node.store import Store
-from buildnet.pool.membership import coordinator_of, is_reachable
+from buildnet.pool.membership import coordinator_of, is_reachable, own_problem
 from buildnet.pool.resources import NodeResources, Utilization
 from buildnet.pool.view import NodeState
 
@@ -233,6 +233,7 @@ class NodeService:
             "role": self.role,
             "rights": self.rights,
             "status": "busy" if running else "online",
+            "problem": own_problem(view),
             "cluster": {
                 **self.cluster,
                 "members": len(view.members),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from buildnet.mesh.events import Status
 from buildnet.mesh.identity import node_id_of
+from buildnet.mesh.link.links import KEY_IN_USE
 from buildnet.pool.advertisement import (
     LINKS,
     LOAD,
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 LOAD_AT_LEAST_EVERY_S = 30.0
 """A node tells its load anew after this long, even if nothing changed."""
 _STALE_AFTER_S = 3 * LOAD_AT_LEAST_EVERY_S
-_TURNED_AWAY_S = 120.0
+_LATELY_S = 120.0
+_INVITED = "buildnet node join with an invitation"
 
 Told = TypeVar("Told", bound=Advertisement)
 
@@ -173,17 +175,8 @@ def completeness(view: MeshView, nodes: Mapping[bytes, NodeState]) -> Completene
 
 def _problems(view: MeshView, ages: Mapping[bytes, float | None]) -> Iterator[str]:
     office = view.office
-    if view.member(view.me) is None:
-        yield (
-            f"this node is no member of {view.cluster_name} any more "
-            "(buildnet node leave makes it a cluster of its own)"
-        )
-    elif _seems_removed(view):
-        yield (
-            "the other nodes answer that this one is no member: it was removed or revoked "
-            "(buildnet node leave --force makes it a cluster of its own), or a rotation of its key "
-            "was interrupted (that is settled within some minutes without help)"
-        )
+    if (own := own_problem(view)) is not None:
+        yield own
     if len(view.members) > 1:
         if office is None:
             yield "no coordinator is known"
@@ -205,13 +198,41 @@ def _problems(view: MeshView, ages: Mapping[bytes, float | None]) -> Iterator[st
         yield f"{member.name} has told nothing new for {ages[member.key]:.0f} s"
 
 
-def _seems_removed(view: MeshView) -> bool:
-    """Tell whether a node that was not told of its end is turned away wherever it knocks."""
+def own_problem(view: MeshView) -> str | None:
+    """Say what keeps this node out of its cluster, and what its owner can do; None: nothing."""
+    if view.revoked:
+        return (
+            f"this node's key was revoked in {view.cluster_name}, for ever: stop the node, move "
+            f"node.key away and start it: it has a new key then, and can join again ({_INVITED})"
+        )
+    if view.member(view.me) is None:
+        return (
+            f"this node is no member of {view.cluster_name} any more: it left or was removed "
+            f"(buildnet node leave makes it a cluster of its own; to come back: {_INVITED})"
+        )
+    if _noted(view, KEY_IN_USE):
+        return (
+            f"another process uses this node's key ({view.node_id}), and the others talk with that "
+            "one: give one of them a key of its own: stop it, move its node.key away, start it and "
+            "let it join again"
+        )
     others = [member for member in view.members if member.key != view.me]
-    return not any(member.linked for member in others) and any(
-        counter.reason == "link not made"
-        and counter.last_detail.endswith(": no member")
-        and view.at - counter.last_at < _TURNED_AWAY_S
+    if _noted(view, "link not made", ": no member") and not any(one.linked for one in others):
+        return (
+            "the other nodes answer that this one is no member: it was removed or revoked "
+            "(buildnet node leave --force makes it a cluster of its own; to come back: "
+            f"{_INVITED}, after a revocation with a new key: move node.key away first), or a "
+            "rotation of its key was interrupted (that is settled within some minutes without help)"
+        )
+    return None
+
+
+def _noted(view: MeshView, reason: str, ending: str = "") -> bool:
+    """Tell whether that was counted lately."""
+    return any(
+        counter.reason == reason
+        and counter.last_detail.endswith(ending)
+        and view.at - counter.last_at < _LATELY_S
         for counter in view.counters
     )
 

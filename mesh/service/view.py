@@ -103,7 +103,7 @@ class MeshView:
     """Everything at once. ``members`` is sorted by name, then node id, and contains this node.
 
     ``former`` are the ids of members who left or were removed. ``lag_p99_s`` is the event loop's
-    lag over the last minute; None in the first second.
+    lag over the last minute; None in the first second. ``revoked``: this node's own key is.
     """
 
     cluster_id: bytes
@@ -124,6 +124,7 @@ class MeshView:
     lag_p99_s: float | None
     bytes_sent: int
     bytes_received: int
+    revoked: bool = False
 
     def member(self, key: bytes) -> MemberView | None:
         """Return the member with this key."""

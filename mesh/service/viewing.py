@@ -50,6 +50,7 @@ def view_of(cluster: Cluster, counters: tuple[CounterView, ...]) -> MeshView:
         lag_p99_s=cluster.driver.lag.p99_s(),
         bytes_sent=traffic.bytes_sent,
         bytes_received=traffic.bytes_received,
+        revoked=local.key in members.revoked,
     )
 
 

@@ -32,7 +32,7 @@ from buildnet.mesh.messages.election import Heartbeat
 from buildnet.mesh.messages.gossip import MAX_TOPICS, Ask, Records, Summary, Wanted
 from testbed.fault_proxy import Direction, FaultProxy, Faults
 from testbed.message_relay import MessageRelay, altered, dropped, repeated, swapped
-from testbed.nodes import Cluster, Node, NodeError, alive, invite, join, refused
+from testbed.nodes import Cluster, Node, NodeError, alive, health, invite, join, refused
 from testbed.offices import Office
 from testbed.rogue import RogueLink, admit, apply, cluster_of, key_of, knock
 
@@ -608,6 +608,9 @@ def test_two_nodes_with_one_copied_key(door: Door, newcomer: Node, tmp_path: Pat
     try:
         until(lambda: "this node's key is in use elsewhere" in refused(newcomer))
         until(lambda: alive(copy) >= 3)
+        problem = health(newcomer)["problems"][0]
+        assert f"another process uses this node's key ({newcomer.identity})" in problem
+        assert newcomer.get("/api/node")["problem"] in problem
     finally:
         copy.kill()
         door.honest[0].post("/api/node/revoke", {"node": copy.identity})

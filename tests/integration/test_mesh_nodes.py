@@ -150,7 +150,7 @@ def test_field_names_that_scripts_rely_on(trio: Cluster) -> None:
     status = data(node, "node", "status")
     assert status.keys() >= {
         *("node_id", "name", "address", "role", "rights", "status", "cluster", "coordinator"),
-        *("term", "uptime_s", "version"),
+        *("term", "uptime_s", "version", "problem"),
     }
     assert status["coordinator"].keys() == {"node_id", "name", "term", "quorum"}
     assert (status["term"], status["rights"]) == (status["coordinator"]["term"], "builder")
@@ -402,7 +402,11 @@ def test_a_revoked_node_is_cut_off_at_once(trio: Cluster, newcomer: Node) -> Non
     data(founder, "node", "revoke", "newcomer", "--reason", "lost", "--yes")
     until(lambda: all("newcomer" not in names(node) for node in trio.members), 5.0)
     until(lambda: "link of a former member cut" in refused(founder), 5.0)
-    until(lambda: "is no member" in newcomer("pool", "status").out)
+    until(lambda: "removed or revoked" in str(newcomer.get("/api/node")["problem"]))
+    for command in (("node", "status"), ("pool", "status"), ("pool", "health")):
+        told = " ".join(newcomer(*command).out.split())
+        assert "revoked" in told
+        assert "move node.key away" in told
     until(lambda: "refused: no member" in refused(founder))
     newcomer("node", "leave", "--force")
     assert data(newcomer, "node", "status")["cluster"]["members"] == 1

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from buildnet.mesh.events import Status
+from buildnet.mesh.link.links import KEY_IN_USE
 from buildnet.mesh.service.service import HeldRecord
 from buildnet.mesh.service.view import CounterView, MeshView, OfficeView
 from buildnet.pool.advertisement import Links, Load, Profile
@@ -20,6 +21,7 @@ from buildnet.pool.membership import (
     coordinator_of,
     member_state,
     own_links,
+    own_problem,
 )
 from buildnet.pool.resources import Utilization
 from buildnet.pool.testing import NOON_S, member_view, mesh_view
@@ -166,6 +168,32 @@ def test_a_node_that_was_removed_says_so() -> None:
     problem = completeness(view, all_states()).problem
     assert problem is not None
     assert problem.startswith("this node is no member of home any more")
+    assert "buildnet node leave" in problem
+
+
+def test_a_node_whose_key_was_revoked_or_copied_says_so_and_what_to_do() -> None:
+    view = replace(three(revoked=True), me=b"d" * 32)
+    revoked = own_problem(view)
+    assert revoked is not None
+    assert revoked.startswith("this node's key was revoked in home")
+    assert "move node.key away" in revoked
+    assert own_problem(three()) is None
+    noted = CounterView(KEY_IN_USE, 1, None, "http://bert:80", NOON_S - 50)
+    copied = lost(three(counters=(noted,)), BERT, CARL)
+    problem = own_problem(copied)
+    assert problem is not None
+    assert problem.startswith(f"another process uses this node's key ({copied.node_id})")
+    assert "a key of its own" in problem
+    told = health(
+        copied,
+        all_states(),
+        {},
+        cluster={},
+        coordinator=None,
+        seen=completeness(copied, all_states()),
+    )
+    assert problem in told["problems"][0]
+    assert own_problem(replace(copied, at=NOON_S + 3600)) is None
 
 
 def test_a_node_that_is_turned_away_everywhere_says_so() -> None:
