@@ -218,15 +218,18 @@ class ElectionState:
             self.tell(peer, TermProof(self.proof), now)
 
     def tell_office(self, peer: bytes, now: float, *, asked: bool = False) -> None:
-        """Tell a peer who coordinates, if that is known and heard."""
+        """Tell a peer who coordinates, if that is known and heard.
+
+        Whether it is its turn is looked at first: each announcement counts as a heartbeat.
+        """
+        told, pause = (self._answered, _ANSWER_S) if asked else (self._told, _CORRECT_S)
+        if now - told.get(peer, -math.inf) < pause:
+            return
         if self.tenure is not None:
             said = self.tenure.announcement(now)
         elif self.following is not None and self.hears(now) is not Hears.NOBODY:
             said = self.following.announcement(self.local.members.version)
         else:
             return
-        if not asked:
-            self.tell(peer, said, now)
-        elif now - self._answered.get(peer, -math.inf) >= _ANSWER_S:
-            self._answered[peer] = now
-            self.out.append(Send(peer, said))
+        told[peer] = now
+        self.out.append(Send(peer, said))

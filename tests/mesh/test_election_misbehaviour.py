@@ -50,6 +50,15 @@ def test_who_asks_for_the_coordinator_again_and_again_is_answered_now_and_then()
     assert sum(isinstance(said, Coordinator) for said in answers) == 1
 
 
+def test_a_flood_of_questions_costs_no_coordinator_its_quorum() -> None:
+    network = Network("abc", delay_s=0.1)
+    assert network.settle() == "a"
+    for _ in range(2000):
+        network.tell("c", "a", CoordinatorAsk(0))
+        network.run(1 / 450)
+    assert set(network.views().values()) == {"a 1 quorum"}
+
+
 def test_a_higher_rank_that_only_asks_does_not_gag_a_lower_one() -> None:
     network = _settled("abcde")
     network.kill("a")
