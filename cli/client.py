@@ -94,6 +94,10 @@ class Client:
         """POST ``body``; return the parsed JSON."""
         return self._ask("POST", path, body)
 
+    def delete(self, path: str) -> Any:
+        """DELETE ``path``; return the parsed JSON."""
+        return self._ask("DELETE", path, None)
+
     def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
         with self._answer(method, path, body, "application/json") as answer, _stopped_answering():
             content = answer.read()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from buildnet import __version__
-from buildnet.cli import cache, node, pool
+from buildnet.cli import cache, node, pool, rights
 from buildnet.cli.building import BuildOptions
 from buildnet.cli.building import build as run_build
 from buildnet.cli.demo import demo
@@ -32,6 +32,7 @@ app = typer.Typer(
 app.add_typer(node.app, name="node")
 app.add_typer(pool.app, name="pool")
 app.add_typer(cache.app, name="cache")
+app.add_typer(rights.app, name="rights")
 app.command()(init)
 app.command()(history)
 app.command()(demo)

@@ -55,9 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _fail(settings: Settings, error: BuildNetError) -> int:
     """Print ``error``, and that the node which refused is of another version if it is."""
-    from buildnet.cli.client import AnswerError
-
-    if isinstance(error, AnswerError):
+    # Only where the client was loaded can an answer of a node have failed; before that, this
+    # platform may lack what it needs.
+    client = sys.modules.get("buildnet.cli.client")
+    if client is not None and isinstance(error, client.AnswerError):
         from buildnet.cli.versions import RESTART, other_version
 
         if what := other_version(settings):

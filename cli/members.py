@@ -35,7 +35,9 @@ class MemberRights(StrEnum):
     OBSERVER = "observer"
 
 
-_Node = Annotated[str, typer.Argument(help="A member's name, id or the beginning of its id.")]
+NodeArgument = Annotated[
+    str, typer.Argument(help="A member's name, id or the first 4 or more characters of its id.")
+]
 _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
@@ -50,8 +52,23 @@ def invite(
     rights: Annotated[
         MemberRights, typer.Option(help="What the node's owner may do.")
     ] = MemberRights.BUILDER,
+    list_open: Annotated[
+        bool, typer.Option("--list", help="List the invitations that are open instead.")
+    ] = False,
+    withdraw: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Let nobody else in by this invitation instead."),
+    ] = None,
 ) -> None:
     """Print a command with which another host joins this cluster."""
+    if list_open and withdraw is not None:
+        raise UsageError("--list and --withdraw are two things", hint="give one of them")
+    if list_open:
+        _list_invitations()
+        return
+    if withdraw is not None:
+        _withdraw_invitation(withdraw)
+        return
     from buildnet.pool.quantity import QuantityError, parse_duration_s
 
     try:
@@ -70,7 +87,8 @@ def invite(
     note(
         settings(),
         f"run this on the other host: it joins as {data['role']} with the rights of a "
-        f"{data['rights']}; good {often}, until {data['expires_at']}",
+        f"{data['rights']}; good {often}, until {data['expires_at']}\n"
+        f"withdraw it: buildnet node invite --withdraw {data['id']}",
     )
     from buildnet.node.listen import is_on_network
 
@@ -80,6 +98,38 @@ def invite(
             "only nodes on this host can reach this one: stop it, and start it with "
             "--listen 0.0.0.0:80 for others",
         )
+
+
+def _list_invitations() -> None:
+    data = Client.of(settings()).get("/api/node/invitations")
+
+    def table(console: Console) -> None:
+        if not data["invitations"]:
+            console.print("no invitation is open")
+            return
+        rows = new_table("invitation", "made by", "uses left", "until", "role", "rights")
+        for each in data["invitations"]:
+            rows.add_row(
+                each["id"],
+                escaped(each["made_by"]),
+                str(each["uses_left"]),
+                each["expires_at"],
+                each["role"],
+                each["rights"],
+            )
+        console.print(rows)
+
+    show(settings(), data, table, ids=[each["id"] for each in data["invitations"]])
+
+
+def _withdraw_invitation(invitation: str) -> None:
+    data = Client.of(settings()).delete(f"/api/node/invitations/{path_part(invitation)}")
+    show(
+        settings(),
+        data,
+        lambda console: console.print(f"the invitation {data['id']} is withdrawn"),
+        ids=[data["id"]],
+    )
 
 
 def join(
@@ -145,6 +195,8 @@ def join_cluster(client: Client, address: str | None, token: str | None) -> dict
     raise AnswerError(
         {
             "detail": "the node ended the attempt to join",
+            "code": "JOIN_BROKEN_OFF",
+            "exit_code": 3,
             "hint": "buildnet node status tells whether it still runs",
         }
     )
@@ -174,8 +226,10 @@ def leave(
     force: Annotated[
         bool, typer.Option("--force", help="Leave even if nobody there can be told.")
     ] = False,
+    yes: _Yes = False,
 ) -> None:
     """Leave the cluster; the node is a cluster of one afterwards and keeps what it has stored."""
+    _confirm("leave the cluster? only an admin there can let this node in again", yes)
     data = Client.of(settings()).post("/api/pool/leave", {"force": force})
     cluster = data["cluster"]
     show(
@@ -272,33 +326,49 @@ def list_command() -> None:
     show(settings(), data, table, ids=[each["id"] for each in data["members"]])
 
 
-def promote(node: _Node) -> None:
+def promote(node: NodeArgument) -> None:
     """Hand the office of coordinator to a member."""
-    _change("promote", {"node": node}, f"{node} takes over the office of coordinator")
+    change("promote", {"node": node}, "holds the office of coordinator")
 
 
 def set_priority(
-    node: _Node,
+    node: NodeArgument,
     priority: Annotated[
         int, typer.Argument(min=-1000, max=1000, help="Higher ones coordinate sooner; usual: 0.")
     ],
 ) -> None:
     """Set how soon a member is to become coordinator."""
-    _change("priority", {"node": node, "priority": priority}, f"{node} has priority {priority}")
+    change("priority", {"node": node, "priority": priority}, f"has priority {priority}")
 
 
 def revoke(
-    node: _Node,
+    node: NodeArgument,
     reason: Annotated[str, typer.Option(help="Why; every member can read it.")] = "",
     yes: _Yes = False,
 ) -> None:
     """Never accept anything of a node's key again; its links are cut at once."""
     _confirm(f"revoke the key of {node} for ever?", yes)
-    _change("revoke", {"node": node, "reason": reason}, f"the key of {node} is revoked")
+    change(
+        "revoke",
+        {"node": node, "reason": reason},
+        "is revoked: its key is void for ever",
+        not_final="is revoked here and wherever this node reaches; it becomes final when a "
+        "majority is back",
+    )
 
 
-def rotate_key() -> None:
+def remove(node: NodeArgument, yes: _Yes = False) -> None:
+    """End the membership of a node that is gone for good; it may be invited again.
+
+    Its key stays good: one that was lost is to be revoked instead.
+    """
+    _confirm(f"remove {node} from the cluster?", yes)
+    change("remove", {"node": node}, "is removed")
+
+
+def rotate_key(yes: _Yes = False) -> None:
     """Give this node a new key, which the old one signs over; it has a new id then."""
+    _confirm("give up this node's key for a new one? its id changes", yes)
     data = Client.of(settings()).post("/api/node/rotate-key")
     show(
         settings(),
@@ -330,14 +400,29 @@ def recover(
         settings(),
         data,
         lambda console: console.print(
-            f"recovery {data['epoch']}: {escaped(', '.join(data['voters']))} decide now"
+            f"recovery {data['epoch']}: {escaped(_voters(data))} decide now"
         ),
+        ids=data["voter_ids"],
     )
 
 
-def _change(verb: str, body: dict[str, Any], done: str) -> None:
+def _voters(data: dict[str, Any]) -> str:
+    both = zip(data["voters"], data["voter_ids"], strict=True)
+    return ", ".join(f"{name} ({node_id})" for name, node_id in both)
+
+
+def change(verb: str, body: dict[str, Any], done: str, *, not_final: str = "") -> None:
+    """Ask for something to be done to a member; say of whom it was done."""
     data = Client.of(settings()).post(f"/api/node/{verb}", body)
-    show(settings(), data, lambda console: console.print(escaped(done)), ids=[data["node_id"]])
+    who = f"{data['name']} ({data['node_id']})"
+    show(
+        settings(),
+        data,
+        lambda console: console.print(
+            escaped(f"{who} {done if data.get('final', True) else not_final}")
+        ),
+        ids=[data["node_id"]],
+    )
 
 
 def _confirm(question: str, yes: bool) -> None:
@@ -368,6 +453,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     promote,
     set_priority,
     revoke,
+    remove,
     rotate_key,
     recover,
 )

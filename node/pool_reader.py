@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from buildnet.mesh.members.genesis import check_name, looks_like_node_id
 from buildnet.mesh.service.view import MeshView
 from buildnet.pool.advertisement import TOPICS
 from buildnet.pool.health import health
@@ -31,9 +32,9 @@ class Picture:
     view: MeshView
     nodes: Mapping[bytes, NodeState]
     words: Mapping[bytes, Words]
-
     scan: str | None
     """Why nothing is known of what this host has."""
+
     @property
     def at(self) -> datetime:
         """When it was taken."""
@@ -69,11 +70,13 @@ class PoolReader:
         has the one under which it joined."""
         return self._look()[0]
 
-    def find(self, node: str) -> str:
-        """Return the id of the member that bears the name ``node`` now; else ``node`` itself, an id
-        or the beginning of one for the mesh to find."""
-        found = [member.node_id for member in self.view().members if member.name == node]
-        return found[0] if len(found) == 1 else node
+    def told_names(self) -> dict[bytes, str]:
+        """Return the names that members tell now and may be found by, by key."""
+        return {
+            member.key: member.name
+            for member in self.view().members
+            if not looks_like_node_id(member.name)
+        }
 
     def _look(self) -> tuple[MeshView, dict[bytes, Words]]:
         mesh = self.service.mesh
@@ -86,8 +89,8 @@ class PoolReader:
         members = []
         for member in view.members:
             profile = words[member.key].profile
-            mine = member.key == view.me
-            name = self.service.name if mine else profile.name if profile else member.name
+            told = profile.name if profile and _is_name(profile.name) else member.name
+            name = self.service.name if member.key == view.me else told
             members.append(replace(member, name=name))
         ordered = sorted(members, key=lambda member: (member.name, member.node_id))
         return replace(view, members=tuple(ordered)), words
@@ -120,3 +123,12 @@ class PoolReader:
             coordinator=coordinator_of(view),
             seen=picture.seen,
         )
+
+
+def _is_name(name: str) -> bool:
+    """Tell whether what a member calls itself can be shown to people."""
+    try:
+        check_name(name)
+    except ValueError:
+        return False
+    return name != ""

@@ -83,6 +83,7 @@ class NodeService:
     def __post_init__(self) -> None:
         self.advertiser = Advertiser(self)
         self.pool = PoolReader(self)
+        self.mesh.told_names = self.pool.told_names
         self.mesh.on_new_key = self._take_key
 
     @property

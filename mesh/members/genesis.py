@@ -6,6 +6,7 @@ checked from there on. The cluster key signs nothing else but a recovery.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated
@@ -18,6 +19,7 @@ from buildnet.mesh.wire import Counter, Key, Limit, Name, Signature, Wire
 
 _NO_CLUSTER = bytes(32)  # the id is what the statement makes, so it can't be in it
 _UNSIGNED = bytes(64)
+_NODE_ID = re.compile("[0-9a-fA-F]{16}")
 
 
 class Role(StrEnum):
@@ -112,6 +114,11 @@ def check_name(name: str) -> None:
     """
     if not name.isprintable() or name != name.strip():
         raise ValueError("a name is printable text without spaces around it")
+
+
+def looks_like_node_id(name: str) -> bool:
+    """Tell whether a name would pass for somebody's node id; nobody is found by such a name."""
+    return _NODE_ID.fullmatch(name) is not None
 
 
 def _said(genesis: Genesis) -> bytes:

@@ -6,9 +6,10 @@ import asyncio
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
+from buildnet.mesh.clock import milliseconds_of
 from buildnet.mesh.errors import BuildNetError, NotFoundError, UsageError
 from buildnet.mesh.members import invitation
 from buildnet.mesh.members.changes import (
@@ -16,13 +17,17 @@ from buildnet.mesh.members.changes import (
     MAX_USES,
     Admit,
     ChangeBody,
+    CloseInvitation,
+    Remove,
     Revoke,
     SetPriority,
     SetRights,
 )
 from buildnet.mesh.members.invitation import new_token
-from buildnet.mesh.members.member_list import Rights, Role
-from buildnet.mesh.service.cluster import Cluster
+from buildnet.mesh.members.member_list import Invitation, Member, Rights, Role
+from buildnet.mesh.members.proposals import NoQuorum
+from buildnet.mesh.service.cluster import ChangeTimeoutError, Cluster
+from buildnet.mesh.service.finding import find_one
 from buildnet.mesh.service.opening import MeshSettings
 from buildnet.mesh.service.state import StateDirectory
 from buildnet.mesh.service.view import RequestView
@@ -30,6 +35,7 @@ from buildnet.mesh.suggest import did_you_mean
 
 MAX_INVITATION_S = 30 * 24 * 3600.0
 _PROMOTED_S = 5.0
+_LISTED_BY = "buildnet node list"
 
 
 class NotAdminError(BuildNetError):
@@ -65,6 +71,9 @@ class Administration(ABC):
 
     _settings: MeshSettings
     _state: StateDirectory
+    told_names: Callable[[], Mapping[bytes, str]]
+    """By key, the names that members told of themselves later than the member list's, as far as
+    they are fit to find somebody by; whoever reads what members tell sets it."""
 
     @property
     @abstractmethod
@@ -84,27 +93,32 @@ class Administration(ABC):
         """Return who waits to be let in, on any node, the oldest first."""
         return self.cluster.desk.requests()
 
-    def find(self, node: str) -> bytes:
-        """Return the key of the member with this name, or with an id that begins so.
+    def find(self, node: str) -> Member:
+        """Return the member that ``node`` means, under the name that it bears now.
+
+        Its id or the beginning of one (4 characters) wins over anybody's name. By name a member is
+        found under the one that it joined with and the one that it tells now.
 
         Raises:
             NotFoundError, UsageError: none or several answer to it.
         """
+        told = self.told_names()
         members = self.cluster.local.members.members.values()
-        found = [one.key for one in members if node in (one.name, one.node_id)]
-        if not found and len(node) >= 2:
-            found = [one.key for one in members if one.node_id.startswith(node.lower())]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise UsageError(
-                f"several members are called {node!r}", hint="give the node id: buildnet node list"
-            )
-        raise NotFoundError(
-            f"there is no member {node!r}",
-            hint=did_you_mean(node, [one.name for one in members])
-            or "buildnet node list shows the members",
+        found = find_one(
+            node,
+            members,
+            ids=lambda one: (one.node_id,),
+            names=lambda one: (one.name, told.get(one.key, one.name)),
+            what="members",
+            listed_by=_LISTED_BY,
         )
+        if found is None:
+            known = {one.name for one in members} | set(told.values())
+            raise NotFoundError(
+                f"there is no member {node!r}",
+                hint=did_you_mean(node, sorted(known)) or f"{_LISTED_BY} shows the members",
+            )
+        return replace(found, name=told.get(found.key, found.name))
 
     async def invite(
         self,
@@ -122,7 +136,8 @@ class Administration(ABC):
         self._check_admin("invite")
         if not (0 < valid_s <= MAX_INVITATION_S and 1 <= uses <= MAX_USES):
             raise UsageError(
-                "an invitation is valid for up to 30 days and 1000 uses",
+                f"an invitation is valid for up to {MAX_INVITATION_S / 86_400:g} days and "
+                f"{MAX_USES} uses, and for more than nothing",
                 hint="choose less: buildnet node invite --expires 24h --uses 10",
             )
         token = new_token(
@@ -135,43 +150,78 @@ class Administration(ABC):
         await self.cluster.change(what)
         return InvitationView(token.text, token.id, float(token.expires), uses, role, rights)
 
+    def invitations(self) -> tuple[Invitation, ...]:
+        """Return the invitations that still let somebody in, those that end first, first."""
+        now = milliseconds_of(self.cluster.local.clock.now())
+        known = self.cluster.local.members.invitations.values()
+        still = [one for one in known if one.uses_left > 0 and milliseconds_of(one.expires) > now]
+        return tuple(sorted(still, key=lambda one: (one.expires, one.id)))
+
+    async def withdraw(self, invitation: str) -> Invitation:
+        """Let nobody else in by an invitation; ``invitation`` is its id or the beginning of it.
+
+        Raises:
+            NotFoundError, NotAdminError, BuildNetError: it could not be done.
+        """
+        self._check_admin("withdraw invitations")
+        listed_by = "buildnet node invite --list"
+        found = find_one(
+            invitation,
+            self.invitations(),
+            ids=lambda one: (one.id,),
+            names=lambda one: (),
+            what="invitations",
+            listed_by=listed_by,
+        )
+        if found is None:
+            raise NotFoundError(
+                f"no invitation {invitation!r} is open", hint=f"{listed_by} shows them"
+            )
+        await self.cluster.change(CloseInvitation(found.key))
+        return found
+
     async def approve(self, request: str, *, rights: Rights = Rights.BUILDER) -> RequestView:
         """Let in who waits; ``request`` is the request's id, the node's id or its name.
 
         Raises:
             NotFoundError, NotAdminError, BuildNetError: it could not be done.
         """
-        found = self._request(request)
         self._check_admin("approve")
+        found = self._request(request)
         await self.cluster.change(Admit(found.key, found.name, found.role, rights.value))
         return found
 
     async def reject(self, request: str) -> RequestView:
         """Send away who waits; see :meth:`approve`."""
-        found = self._request(request)
         self._check_admin("reject")
+        found = self._request(request)
         self.cluster.desk.reject(found.id)
         return found
 
     def _request(self, request: str) -> RequestView:
-        waiting = self.requests()
-        found = [one for one in waiting if request in (one.id, one.node_id, one.name)]
-        if not found and len(request) >= 2:
-            found = [one for one in waiting if one.id.startswith(request.lower())]
-        if len(found) != 1:
-            what = "several requests answer to" if found else "nobody waits with"
-            raise NotFoundError(f"{what} {request!r}", hint="buildnet node requests lists them")
-        return found[0]
+        found = find_one(
+            request,
+            self.requests(),
+            ids=lambda one: (one.id, one.node_id),
+            names=lambda one: (one.name,),
+            what="requests",
+            listed_by="buildnet node requests",
+        )
+        if found is None:
+            raise NotFoundError(
+                f"nobody waits with {request!r}", hint="buildnet node requests lists them"
+            )
+        return found
 
-    async def promote(self, node: str) -> None:
-        """Hand the office of the coordinator over to a member.
+    async def promote(self, node: str) -> Member:
+        """Hand the office of the coordinator over to a member; return who it is.
 
         Raises:
             NotFoundError, PromotionError, BuildNetError: it did not take it.
         """
-        key = self.find(node)
-        cluster = self.cluster
         self._check_admin("promote")
+        member = self.find(node)
+        key, cluster = member.key, self.cluster
         cluster.driver.request(lambda now: cluster.machine.promote(key, now))
 
         def taken() -> bool:
@@ -180,45 +230,70 @@ class Administration(ABC):
 
         if not await self._until(taken, _PROMOTED_S):
             raise PromotionError(
-                f"{node} did not become coordinator within {_PROMOTED_S:g} s",
+                f"{member.name} ({member.node_id}) did not become coordinator within "
+                f"{_PROMOTED_S:g} s",
                 hint="see that it is an alive worker and a majority of voters is reachable: "
                 "buildnet pool health",
             )
+        return member
 
-    async def revoke(self, node: str, *, reason: str = "") -> None:
-        """Declare a member's key lost, for ever; effective at once where it is known."""
-        await self._administer("revoke", Revoke(self.find(node), reason))
+    async def revoke(self, node: str, *, reason: str = "") -> tuple[Member, bool]:
+        """Declare a member's key lost, for ever; effective at once where it is known.
 
-    async def set_priority(self, node: str, priority: int) -> None:
+        Returns:
+            Who it is, and whether that is final; if not, it will be once a majority is back.
+        """
+        self._check_admin("revoke")
+        member = self.find(node)
+        try:
+            await self.cluster.change(Revoke(member.key, reason))
+        except (NoQuorum, ChangeTimeoutError):
+            if member.key not in self.cluster.local.members.revoked:
+                raise
+            return member, False
+        return member, True
+
+    async def remove(self, node: str) -> Member:
+        """End the membership of one that is gone for good; with its key it may join again."""
+        return await self._administer("remove", node, Remove)
+
+    async def set_priority(self, node: str, priority: int) -> Member:
         """Give a member a priority to coordinate; greater is sooner, -1000 to 1000, usually 0."""
         if abs(priority) > MAX_PRIORITY:
             raise UsageError(f"a priority is a number from -{MAX_PRIORITY} to {MAX_PRIORITY}")
-        what = SetPriority(self.find(node), priority)
-        await self._administer("set a priority", what)
+        return await self._administer(
+            "set a priority", node, lambda key: SetPriority(key, priority)
+        )
 
-    async def set_rights(self, node: str, rights: Rights) -> None:
+    async def set_rights(self, node: str, rights: Rights) -> Member:
         """Change what a member's owner may do."""
-        await self._administer("set rights", SetRights(self.find(node), rights.value))
+        return await self._administer("set rights", node, lambda key: SetRights(key, rights.value))
 
-    async def recover(self, voters: tuple[str, ...]) -> None:
+    async def recover(self, voters: tuple[str, ...]) -> tuple[Member, ...]:
         """Reopen a cluster whose majority is gone for good: ``voters`` decide from now on.
 
         Raises:
             NotAdminError, BuildNetError: it may not be done here.
         """
-        keys = tuple(sorted({self.find(voter) for voter in voters}))
-        if not keys:
-            raise UsageError("who shall vote?", hint="name the voters: --new-voters NODE,NODE")
         cluster = self.cluster
         author = self._state.recovery_key(cluster.local.members.genesis.cluster_key)
         if author is None:
             self._check_admin("recover")
             author = cluster.key
+        members = tuple(self.find(voter) for voter in voters)
+        keys = tuple(sorted({member.key for member in members}))
+        if not keys:
+            raise UsageError("who shall vote?", hint="name the voters: --new-voters NODE,NODE")
         await cluster.propose(cluster.sign(cluster.machine.log.recovery(keys), author))
+        return members
 
-    async def _administer(self, action: str, what: ChangeBody) -> None:
+    async def _administer(
+        self, action: str, node: str, what: Callable[[bytes], ChangeBody]
+    ) -> Member:
         self._check_admin(action)
-        await self.cluster.change(what)
+        member = self.find(node)
+        await self.cluster.change(what(member.key))
+        return member
 
     def _check_admin(self, action: str) -> None:
         members = self.cluster.local.members

@@ -18,7 +18,7 @@ from buildnet.mesh.local import Local
 from buildnet.mesh.members.chain import Chain
 from buildnet.mesh.members.entry import CommitProof
 from buildnet.mesh.members.facts import GenesisFact, facts_of
-from buildnet.mesh.members.genesis import Genesis, Role, check_name
+from buildnet.mesh.members.genesis import Genesis, Role, check_name, looks_like_node_id
 from buildnet.mesh.members.log import MemberLog
 from buildnet.mesh.members.member_list import MemberList
 from buildnet.mesh.service.cluster import Cluster, Watch
@@ -57,9 +57,13 @@ class MeshSettings:
             if not 1 <= len(self.name) <= 128:
                 raise ValueError("a name has 1 to 128 characters")
             check_name(self.name)
+            if looks_like_node_id(self.name):
+                raise ValueError("16 hexadecimal digits are a node id, not a name")
         except ValueError as error:
             raise UsageError(
-                f"{self.name!r} can't be a node's name", cause=str(error), hint="choose another"
+                f"{self.name!r} can't be a node's name",
+                cause=str(error),
+                hint="choose another: --name of buildnet node start, or node_name in node.yaml",
             ) from error
 
 

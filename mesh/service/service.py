@@ -47,8 +47,6 @@ __all__ = [
     "Role",
 ]
 
-MAX_INVITATION_S = 30 * 24 * 3600.0
-_PROMOTED_S = 5.0
 _TRY_AGAIN_LATER = 1013
 _CHANGE_S = 30.0
 _log = logging.getLogger("buildnet.mesh")
@@ -93,6 +91,7 @@ class MeshService(KeyRotation, Administration):
     def __init__(self, key: NodeKey, settings: MeshSettings) -> None:
         self._key = key
         self._settings = settings
+        self.told_names = dict
         self.on_new_key: Callable[[NodeKey], None] = lambda key: None
         self._state = StateDirectory(settings.directory)
         self._counters = Counters()
@@ -318,7 +317,6 @@ class MeshService(KeyRotation, Administration):
         self._discovery.renew(on_lan)
         if self._accepting:
             self.cluster.set_addresses(addresses)
-
 
     # --- admission -----------------------------------------------------------------------------
 

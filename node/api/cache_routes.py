@@ -78,13 +78,13 @@ def cache_routes(service: NodeService) -> APIRouter:
         hash, _, size = body.digest.partition("/")
         digest = Digest(hash, int(size))
         began = time.monotonic()
-        peer = service.mesh.find(service.pool.find(body.node))
-        needed = await service.exchange.fetch(digest, peer)
+        peer = service.mesh.find(body.node)
+        needed = await service.exchange.fetch(digest, peer.key)
         duration_s = time.monotonic() - began
         return {
             "hash": digest.hash,
             "size_bytes": digest.size_bytes,
-            "node": node_id_of(peer),
+            "node": peer.node_id,
             "already": not needed,
             "duration_ms": round(duration_s * 1000, 1),
         }

@@ -8,13 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
+from buildnet.mesh.clock import milliseconds_of
 from buildnet.mesh.identity import node_id_of
-from buildnet.mesh.members.member_list import Rights, Role
+from buildnet.mesh.members.member_list import Invitation, Member, Rights, Role
 from buildnet.mesh.service.view import MemberView, MeshView, RequestView
 from buildnet.node.api.join_response import JoinResponse, joined_view
 from buildnet.node.service import NodeService
-
-_WEEK_S = 7 * 24 * 3600
 
 
 class Body(BaseModel):
@@ -38,10 +37,11 @@ class LeaveBody(Body):
 
 
 class InviteBody(Body):
-    """What who joins with the token gets, how often and how long (seconds) it works."""
+    """What who joins with the token gets, how often and how long (seconds) it works; the mesh knows
+    the limits."""
 
-    uses: int = Field(default=1, ge=1, le=1000)
-    valid_s: float = Field(default=3600, gt=0, le=_WEEK_S)
+    uses: int = 1
+    valid_s: float = 3600
     role: Role = Role.WORKER
     rights: Rights = Rights.BUILDER
 
@@ -126,6 +126,7 @@ def member_routes(service: NodeService) -> APIRouter:
         )
         peer = service.address.removeprefix("http://")
         return {
+            "id": made.id,
             "token": made.token,
             "command": f"buildnet node join {peer} --token {made.token}",
             "expires_at": _iso(made.expires),
@@ -133,6 +134,18 @@ def member_routes(service: NodeService) -> APIRouter:
             "role": made.role,
             "rights": made.rights,
         }
+
+    @router.get("/api/node/invitations")
+    async def invitations() -> dict[str, Any]:
+        """The invitations that still let somebody in."""
+        view = service.pool.view()
+        return {"invitations": [_invitation(view, one) for one in service.mesh.invitations()]}
+
+    @router.delete("/api/node/invitations/{invitation_id}")
+    async def withdraw(invitation_id: str) -> dict[str, Any]:
+        """Let nobody else in by an invitation."""
+        withdrawn = await service.mesh.withdraw(invitation_id)
+        return {"success": True, "id": withdrawn.id}
 
     @router.get("/api/node/requests")
     async def requests() -> dict[str, Any]:
@@ -155,30 +168,30 @@ def member_routes(service: NodeService) -> APIRouter:
     @router.post("/api/node/promote")
     async def promote(body: NodeBody) -> dict[str, Any]:
         """Hand the office of coordinator to a member."""
-        node_id = _id_of(service, body.node)
-        await service.mesh.promote(node_id)
-        return {"success": True, "node_id": node_id}
+        return _done(await service.mesh.promote(body.node))
 
     @router.post("/api/node/priority")
     async def priority(body: PriorityBody) -> dict[str, Any]:
         """Set how soon a member is to coordinate."""
-        node_id = _id_of(service, body.node)
-        await service.mesh.set_priority(node_id, body.priority)
-        return {"success": True, "node_id": node_id, "priority": body.priority}
+        member = await service.mesh.set_priority(body.node, body.priority)
+        return {**_done(member), "priority": body.priority}
 
     @router.post("/api/node/rights")
     async def rights(body: RightsBody) -> dict[str, Any]:
         """Set what a member's owner may do."""
-        node_id = _id_of(service, body.node)
-        await service.mesh.set_rights(node_id, body.rights)
-        return {"success": True, "node_id": node_id, "rights": body.rights}
+        member = await service.mesh.set_rights(body.node, body.rights)
+        return {**_done(member), "rights": body.rights}
 
     @router.post("/api/node/revoke")
     async def revoke(body: RevokeBody) -> dict[str, Any]:
         """Never accept anything of a node's key again; its links are cut at once."""
-        node_id = _id_of(service, body.node)
-        await service.mesh.revoke(node_id, reason=body.reason)
-        return {"success": True, "node_id": node_id}
+        member, final = await service.mesh.revoke(body.node, reason=body.reason)
+        return {**_done(member), "final": final}
+
+    @router.post("/api/node/remove")
+    async def remove(body: NodeBody) -> dict[str, Any]:
+        """End the membership of a node that is gone for good; it may join again."""
+        return _done(await service.mesh.remove(body.node))
 
     @router.post("/api/node/rotate-key")
     async def rotate_key() -> dict[str, Any]:
@@ -190,15 +203,31 @@ def member_routes(service: NodeService) -> APIRouter:
     @router.post("/api/node/recover")
     async def recover(body: RecoverBody) -> dict[str, Any]:
         """Let other voters decide where the majority of the old ones is gone for good."""
-        await service.mesh.recover(tuple(_id_of(service, voter) for voter in body.voters))
-        view = service.pool.view()
-        return {"success": True, "epoch": view.epoch, "voters": list(body.voters)}
+        voters = await service.mesh.recover(body.voters)
+        return {
+            "success": True,
+            "epoch": service.pool.view().epoch,
+            "voters": [voter.name for voter in voters],
+            "voter_ids": [voter.node_id for voter in voters],
+        }
 
     return router
 
 
-def _id_of(service: NodeService, node: str) -> str:
-    return node_id_of(service.mesh.find(service.pool.find(node)))
+def _done(member: Member) -> dict[str, Any]:
+    return {"success": True, "node_id": member.node_id, "name": member.name}
+
+
+def _invitation(view: MeshView, invitation: Invitation) -> dict[str, Any]:
+    author = view.member(invitation.author)
+    return {
+        "id": invitation.id,
+        "made_by": author.name if author else node_id_of(invitation.author),
+        "uses_left": invitation.uses_left,
+        "expires_at": _iso(milliseconds_of(invitation.expires) / 1000),
+        "role": invitation.role,
+        "rights": invitation.rights,
+    }
 
 
 def _member(view: MeshView, member: MemberView) -> dict[str, Any]:

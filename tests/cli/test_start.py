@@ -237,7 +237,7 @@ sys.exit(main(sys.argv[1:]))
     ("program", "cause"),
     [
         (_BROKEN_RUN, "ZeroDivisionError: very strange"),
-        (_BROKEN_INSTALLATION, "ModuleNotFoundError: import of uvicorn halted"),
+        (_BROKEN_INSTALLATION, "ModuleNotFoundError: "),
     ],
 )
 def test_an_unknown_error_at_the_start_is_told_in_one_line_and_logged(

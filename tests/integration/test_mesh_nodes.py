@@ -171,7 +171,9 @@ def test_field_names_that_scripts_rely_on(trio: Cluster) -> None:
 def test_a_node_joins_by_token_and_leaves(trio: Cluster, newcomer: Node) -> None:
     founder, other, _ = trio.members
     invitation = data(founder, "node", "invite", "--expires", "5m")
-    assert invitation.keys() == {"token", "command", "expires_at", "uses", "role", "rights"}
+    assert invitation.keys() == {
+        *("id", "token", "command", "expires_at", "uses", "role", "rights"),
+    }
     assert (invitation["uses"], invitation["role"], invitation["rights"]) == (
         *(1, "worker"),
         "builder",
@@ -187,12 +189,12 @@ def test_a_node_joins_by_token_and_leaves(trio: Cluster, newcomer: Node) -> None
     assert data(newcomer, *arguments)["already"]
     elsewhere = error(newcomer, "node", "join", "127.0.0.1:1", "--token", "bn1-x", code=2)
     assert elsewhere == "TOKEN"
-    left = data(newcomer, "node", "leave")
+    left = data(newcomer, "node", "leave", "--yes")
     assert left["cluster"]["id"] != joined["cluster"]["id"]
     until(lambda: all("newcomer" not in names(node) for node in trio.members))
     assert newcomer.identity in data(founder, "node", "list")["former"]
     assert "(a cluster of one)" in newcomer("node", "status").out
-    assert error(newcomer, "node", "leave", code=2) == "MEMBERSHIP"
+    assert error(newcomer, "node", "leave", "--yes", code=2) == "MEMBERSHIP"
 
 
 def test_the_token_alone_tells_where_to_join(trio: Cluster, newcomer: Node) -> None:
@@ -219,7 +221,7 @@ def test_a_node_bears_the_name_that_it_was_started_with_last(trio: Cluster, newc
     until(lambda: "renamed" in {one["name"] for one in founder.get("/api/pool")["nodes"]})
     assert data(founder, "node", "set-priority", "renamed", "1")["node_id"] == newcomer.identity
     assert data(founder, "node", "set-priority", "renamed", "0")["priority"] == 0
-    newcomer("node", "leave")
+    newcomer("node", "leave", "--yes")
 
 
 def test_wrong_used_and_expired_tokens(trio: Cluster, newcomer: Node) -> None:
@@ -241,6 +243,31 @@ def test_wrong_used_and_expired_tokens(trio: Cluster, newcomer: Node) -> None:
         assert told["hint"], told
     assert data(newcomer, "node", "status")["cluster"]["id"] == before
     assert "newcomer" not in names(founder)
+
+
+def test_an_invitation_is_listed_and_withdrawn(trio: Cluster, newcomer: Node) -> None:
+    founder, second, _ = trio.members
+    made = data(founder, "node", "invite", "--uses", "2", "--expires", "29d")
+    for node in (founder, second):
+        until(
+            lambda node=node: (
+                [  # type: ignore[misc]
+                    (one["id"], one["uses_left"], one["made_by"], one["expires_at"])
+                    for one in data(node, "node", "invite", "--list")["invitations"]
+                    if one["id"] == made["id"]
+                ]
+                == [(made["id"], 2, "node1", made["expires_at"])]
+            )
+        )
+    assert made["id"] in founder("node", "invite", "--list").out
+    assert error(second, "node", "invite", "--withdraw", made["id"], code=4) == "NOT_ADMIN"
+    withdrawn = data(founder, "node", "invite", "--withdraw", made["id"][:6])
+    assert withdrawn == {"success": True, "id": made["id"]}
+    assert error(founder, "node", "invite", "--withdraw", made["id"], code=6) == "NOT_FOUND"
+    joining = ("node", "join", founder.address, "--token", made["token"])
+    assert error(newcomer, *joining, code=2) == "TOKEN"
+    told = data(founder, "node", "invite", "--expires", "31d", code=2)["error"]
+    assert "30 days" in told["message"]
 
 
 def test_a_request_is_shown_on_every_node_with_the_same_code_and_approved(
@@ -323,9 +350,53 @@ def test_a_node_started_with_join_is_a_member_and_comes_back_as_one(
         assert watcher(*arguments).code == 0  # the same command: the token is used up
         until(lambda: alive(founder) == 4)
     finally:
-        watcher("node", "leave")
+        watcher("node", "leave", "--yes")
         watcher("node", "stop")
     trio.settle()
+
+
+def test_rights_come_before_existence(trio: Cluster) -> None:
+    founder, builder, _ = trio.members
+    for arguments in (
+        ("promote", "nosuch"),
+        ("approve", "nosuch"),
+        ("reject", "nosuch"),
+        ("revoke", "nosuch", "--yes"),
+        ("remove", "nosuch", "--yes"),
+        ("set-priority", "nosuch", "1"),
+        ("recover", "--new-voters", "nosuch", "--yes"),
+        ("invite", "--withdraw", "nosuch"),
+    ):
+        assert error(builder, "node", *arguments, code=4) == "NOT_ADMIN"
+        assert error(founder, "node", *arguments, code=6) == "NOT_FOUND"
+    assert error(builder, "rights", "set", "nosuch", "admin", code=4) == "NOT_ADMIN"
+
+
+def test_a_node_that_is_gone_for_good_is_removed_and_may_come_back(
+    trio: Cluster, newcomer: Node
+) -> None:
+    founder = trio.members[0]
+    join(newcomer, founder, invite(founder))
+    assert error(founder, "node", "remove", "newcomer", code=2) == "USAGE"
+    removed = founder("node", "remove", "newcomer", "--yes")
+    assert removed.out == f"newcomer ({newcomer.identity}) is removed\n"
+    until(lambda: all("newcomer" not in names(node) for node in trio.members))
+    newcomer("node", "leave", "--force", "--yes")
+    token = invite(founder)
+    assert data(newcomer, "node", "join", founder.address, "--token", token)["members"] == 4
+
+
+def test_rights_are_set_and_listed(trio: Cluster) -> None:
+    founder, second, _ = trio.members
+    said = founder("rights", "set", second.identity[:6], "observer").out
+    assert said == f"node2 ({second.identity}) has the rights of: observer\n"
+    until(lambda: data(second, "node", "status")["rights"] == "observer")
+    listed = data(second, "rights", "list")["members"]
+    assert [(one["name"], one["rights"]) for one in listed[:2]] == [
+        *(("node1", "admin"), ("node2", "observer")),
+    ]
+    data(founder, "rights", "set", "node2", "builder")
+    until(lambda: data(second, "node", "status")["rights"] == "builder")
 
 
 # --- who coordinates ---------------------------------------------------------------------------
@@ -408,7 +479,7 @@ def test_a_revoked_node_is_cut_off_at_once(trio: Cluster, newcomer: Node) -> Non
         assert "revoked" in told
         assert "move node.key away" in told
     until(lambda: "refused: no member" in refused(founder))
-    newcomer("node", "leave", "--force")
+    newcomer("node", "leave", "--force", "--yes")
     assert data(newcomer, "node", "status")["cluster"]["members"] == 1
     assert error(newcomer, "node", "join", "--token", invite(founder), code=4) == "JOIN"
 
@@ -420,8 +491,13 @@ def test_a_key_is_rotated_and_results_stay_good(
     join(newcomer, founder, invite(founder))
     root = workspace(tmp_path)
     newcomer.command.build(root)
-    rotated = data(newcomer, "node", "rotate-key")
+    assert error(newcomer, "node", "rotate-key", code=2) == "USAGE"
+    assert error(newcomer, "node", "leave", code=2) == "USAGE"
+    rotated = data(newcomer, "node", "rotate-key", "--yes")
     assert rotated["former_node_id"] == newcomer.identity
+    runtime = newcomer.home.read_runtime()
+    assert runtime is not None
+    assert runtime.node_id == rotated["node_id"]
     assert data(newcomer, "node", "status")["node_id"] == rotated["node_id"]
     until(lambda: rotated["node_id"] in {each["id"] for each in members(founder)})
     assert newcomer.identity in data(founder, "node", "list")["former"]
