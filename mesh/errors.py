@@ -43,6 +43,14 @@ class UsageError(BuildNetError):
     http_status = 400
 
 
+class StoppingError(BuildNetError):
+    """The node is about to stop and begins nothing any more."""
+
+    code = "STOPPING"
+    exit_code = 3
+    http_status = 503
+
+
 class NotFoundError(BuildNetError):
     """A name or id that nothing answers to."""
 

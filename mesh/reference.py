@@ -35,7 +35,7 @@ def page() -> str:
     """Return the page."""
     for module in pkgutil.iter_modules(messages.__path__):
         importlib.import_module(f"{messages.__name__}.{module.name}")
-    table = kinds()
+    table = [kind for kind in kinds() if kind.record.__module__.startswith(messages.__name__)]
     lines = [
         "# Messages of the mesh",
         "",

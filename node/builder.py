@@ -11,7 +11,7 @@ from typing import Any
 
 from buildnet.ledger.history import History
 from buildnet.mesh.digest import Digest
-from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.errors import BuildNetError, StoppingError
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import StagedExecutor, WorkspaceExecutor
@@ -41,14 +41,6 @@ FINISHED_KEPT = 8
 TREES_KEPT = 8
 _ISOLATION = "staged"
 _log = logging.getLogger("buildnet.builds")
-
-
-class StoppingError(BuildNetError):
-    """The node is about to stop and takes no more builds."""
-
-    code = "STOPPING"
-    exit_code = 3
-    http_status = 503
 
 
 class Builder:

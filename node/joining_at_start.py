@@ -7,7 +7,7 @@ import logging
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.link.dialing import UnreachableError
-from buildnet.mesh.service.joining import JoinError
+from buildnet.mesh.service.joining import JoinBrokenOffError
 from buildnet.node.service import NodeService
 
 FIRST_WAIT_S = 1.0
@@ -35,10 +35,7 @@ async def join_at_start(service: NodeService, address: str, token: str | None) -
             )
             return
         except BuildNetError as error:
-            passing = isinstance(error, UnreachableError) or (
-                isinstance(error, JoinError) and error.passing
-            )
-            if not passing:
+            if not isinstance(error, UnreachableError | JoinBrokenOffError):
                 _log.error("not joined; this node goes on alone: %s", _in_words(error))
                 return
             _log.warning("not joined; tried again in %.0f s: %s", wait_s, _in_words(error))

@@ -52,8 +52,21 @@ class JoinError(BuildNetError):
     code = "JOIN"
     exit_code = 4
     http_status = 409
-    passing = False
-    """The same may succeed soon: the other side stops, or the connection broke."""
+
+
+class JoinBrokenOffError(JoinError):
+    """It came to no decision, and the same may succeed soon: the connection broke, or the other
+    side stops or has no majority."""
+
+    code = "JOIN_BROKEN_OFF"
+    exit_code = 3
+
+
+class JoinUndecidedError(JoinError):
+    """No admin decided on the request in time."""
+
+    code = "JOIN_UNDECIDED"
+    exit_code = 124
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +112,11 @@ class Applicant:
                 "between changes what they say",
             ) from error
         except (ConnectionClosed, TimeoutError, FrameError, ConversationError) as error:
-            broken = JoinError(
+            raise JoinBrokenOffError(
                 f"the conversation with {connection.remote} broke off",
                 cause=str(error) or "no answer in time",
                 hint="try again; buildnet node list there shows whether it went through",
-            )
-            broken.passing = True
-            raise broken from error
+            ) from error
 
     async def _join(self, connection: Connection) -> Admission:
         initiator = Initiator(
@@ -255,6 +266,9 @@ REQUEST_EXPIRED = "request expired"
 TOO_MANY_REQUESTS = "too many requests"
 ITSELF = "this node itself"
 STOPPING = "stopping"
+# Codes of errors that keep a change from coming about there.
+NO_QUORUM = "NO_QUORUM"
+CHANGE_PENDING = "CHANGE_PENDING"
 
 _TOKEN_REFUSALS = {
     TOKEN_EXPIRED: ("the token has expired", _ASK_AGAIN),
@@ -292,6 +306,13 @@ _REFUSALS = {
     ),
 }
 
+_KINDS = {
+    REQUEST_EXPIRED: JoinUndecidedError,
+    STOPPING: JoinBrokenOffError,
+    NO_QUORUM: JoinBrokenOffError,
+    CHANGE_PENDING: JoinBrokenOffError,
+}
+
 
 def refused(code: str, detail: str, advice: str = "") -> BuildNetError:
     """Return the error that says a refusal in words. ``advice``: the other side's hint."""
@@ -305,6 +326,5 @@ def refused(code: str, detail: str, advice: str = "") -> BuildNetError:
             advice or "see the log of the node that was asked",
         ),
     )
-    error = JoinError(message, cause=code if message == detail else detail or None, hint=hint)
-    error.passing = code == STOPPING
-    return error
+    kind = _KINDS.get(code, JoinError)
+    return kind(message, cause=code if message == detail else detail or None, hint=hint)

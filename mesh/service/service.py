@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from buildnet.mesh.bulk.links import BulkHandler, BulkLinks
-from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.errors import BuildNetError, StoppingError
 from buildnet.mesh.gossip.records import AddressFact
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.connection import Connection
@@ -187,7 +187,7 @@ class MeshService(KeyRotation, Administration):
                 failed.append(BuildNetError("the mesh's files can't be moved", cause=str(error)))
 
         if self._plan is None or self._plan.done():
-            raise MembershipError("this node is stopping", hint="try again once it runs")
+            raise StoppingError("this node is stopping", hint="try again once it runs")
         self._ready.clear()
         self._plan.set_result(guarded)
         with suppress(TimeoutError):
@@ -382,7 +382,7 @@ class MeshService(KeyRotation, Administration):
             async with asyncio.timeout(None) as self._asking:  # until this node stops
                 admission = await applicant.join(connection)
         except TimeoutError as error:
-            raise MembershipError("this node is stopping", hint="try again") from error
+            raise StoppingError("this node is stopping", hint="try again once it runs") from error
         finally:
             self._asking = None
             await close_quietly(connection, "done")

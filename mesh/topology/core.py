@@ -38,8 +38,8 @@ from buildnet.mesh.topology.ring import fingers
 
 FULL_MESH = 32
 """Up to so many members everybody links with everybody."""
-COURTESY_S = 1.0
-"""The greater key of a pair lets the other one dial first."""
+COURTESY_S = 0.25
+"""The greater key of a pair lets the other one dial first, for as long as a slow link takes."""
 RELAY_AFTER = 3
 """Direct rounds that fail before a relay is tried."""
 DIRECT_AGAIN_S = 300.0
@@ -64,6 +64,7 @@ class Topology:
         self._gossip = gossip
         self._ways: dict[bytes, Way] = {}
         self._reached: dict[bytes, str] = {}
+        self._begins = True
         self._seeds: dict[str, Way] = {address: Way(due=0.0) for address in dict.fromkeys(seeds)}
         self._owners: dict[str, bytes] = {}
         self._review_at = math.inf
@@ -159,6 +160,7 @@ class Topology:
         """Follow what is wanted: new peers are dialled, others not any more."""
         self._revise_at = math.inf
         wanted = self.wanted
+        begins, self._begins = self._begins, False  # nobody else knows yet that this node is there
         for peer in [peer for peer in self._ways if peer not in wanted]:
             del self._ways[peer]
         for peer in sorted(wanted):
@@ -167,7 +169,7 @@ class Topology:
             self._ways[peer] = way = Way()
             link = self._local.links.get(peer)
             if link is None:
-                way.due = now + self._courtesy(peer)
+                way.due = now if begins else now + self._courtesy(peer)
             else:
                 way.link_up(link.since, self._direct_again(link.relayed_by is not None, now))
         is_partial = len(wanted) < len(self._local.members.members) - 1

@@ -34,6 +34,7 @@ from buildnet.mesh.messages.admission import (
 )
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service import joining
+from buildnet.mesh.service.cluster import ChangeTimeoutError
 from buildnet.mesh.service.joining import Applicant, JoinError, refused
 from buildnet.mesh.service.testing import MemoryConnection, pair
 from buildnet.mesh.testing import MIDNIGHT_MS, key_number
@@ -245,6 +246,7 @@ def test_a_connection_that_breaks_off() -> None:
     error = join_through(hang_up)
     assert isinstance(error, JoinError)
     assert "broke off" in error.message
+    assert (error.code, error.exit_code) == ("JOIN_BROKEN_OFF", 3)
 
 
 def test_bits_flipped_on_the_way() -> None:
@@ -263,3 +265,20 @@ def test_every_refusal_has_words_and_a_remedy(code: str) -> None:
     error = refused(code, "")
     assert error.message
     assert error.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"),
+    [
+        (joining.REJECTED, 4),
+        (joining.REVOKED, 4),
+        (joining.STOPPING, 3),
+        ("NO_QUORUM", 3),
+        (ChangeTimeoutError.code, 3),
+        (joining.REQUEST_EXPIRED, 124),
+    ],
+)
+def test_the_exit_code_tells_whether_to_try_again(code: str, exit_code: int) -> None:
+    error = refused(code, "")
+    assert isinstance(error, JoinError)
+    assert error.exit_code == exit_code

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from buildnet.mesh.errors import BuildNetError, NotFoundError, UsageError
+from buildnet.mesh.errors import BuildNetError, NotFoundError, StoppingError, UsageError
 from buildnet.mesh.events import Status
 from buildnet.mesh.identity import NodeKey, load_or_create, save
 from buildnet.mesh.link.dialing import UnreachableError, dial
@@ -394,8 +394,9 @@ def test_a_node_that_stops_does_not_wait_for_people(tmp_path: Path) -> None:
                 joining, _ = await asked(c, a)
                 with pytest.raises(MembershipError, match="right now"):
                     await c.service.leave()
-            with pytest.raises(MembershipError, match="stopping"):
+            with pytest.raises(StoppingError, match="stopping") as stopped:
                 await joining
+            assert stopped.value.exit_code == 3
             await until(a.service, lambda: not a.service.requests())
 
     run(work())

@@ -158,13 +158,24 @@ def test_when_many_died_the_living_close_the_ring() -> None:
 # --- when ----------------------------------------------------------------------------------------
 
 
-def test_the_smaller_key_dials_first() -> None:
+def test_a_node_that_begins_dials_all_at_once() -> None:
+    """Nobody else knows that it is there, so nobody else will dial."""
     node = Node(LOW, ANN, BEN, TOP)
-    done = node.wait(100.0, 100.5)
-    assert [effect for _, effect in done] == [Dial(url(BEN), BEN), Dial(url(TOP), TOP)]
-    node.tell(LinkUp(LOW, False), 100.6)
-    done = node.wait(100.6, 101.5)
-    assert done == [(101.0, Dial(url(ANN), ANN))]
+    others = (LOW, ANN, BEN, TOP)
+    assert node.wait(100.0, 100.0) == [(100.0, Dial(url(key), key)) for key in others]
+
+
+def test_the_smaller_key_dials_first() -> None:
+    """Both ends of a link see it end; one dials."""
+    node = Node(ANN, BEN)
+    for key in KEYS:
+        if key != ME:
+            node.tell(LinkUp(key, False), 50.0)
+    assert node.wait(100.0, 200.0) == []
+    for key in (ANN, BEN):
+        node.tell(LinkDown(key), 200.0)
+    assert node.wait(200.0, 200.2) == [(200.0, Dial(url(BEN), BEN))]
+    assert node.wait(200.2, 201.0) == [(200.25, Dial(url(ANN), ANN))]
 
 
 def test_every_address_is_tried_then_again_for_ever_but_ever_more_seldom() -> None:
@@ -211,7 +222,7 @@ def test_who_lost_a_link_redials_and_the_coordinator_is_redialled_by_all() -> No
     assert node.wait(200.0, 201.0) == [
         (200.0, Dial(url(LOW), LOW)),
         (200.0, Dial(url(BEN), BEN)),
-        (201.0, Dial(url(ANN), ANN)),
+        (200.25, Dial(url(ANN), ANN)),
     ]
 
 
