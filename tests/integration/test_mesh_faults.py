@@ -153,8 +153,12 @@ def test_two_that_do_not_reach_each_other_talk_through_the_third(
     network.partition([coordinator.host], [cut.host])
 
     def is_relayed() -> bool:
-        assert coordinator.office() == before
-        assert other.office() == before
+        for node in (coordinator, other):
+            office = node.office()  # on a busy host it may lack its quorum for a moment
+            assert office is None or (office.coordinator, office.term) == (
+                before.coordinator,
+                before.term,
+            )
         return relayed(coordinator, cut) and relayed(cut, coordinator)
 
     until(is_relayed)
