@@ -145,9 +145,9 @@ def member_state(member: MemberView, words: Words) -> NodeState:
 
 
 def coordinator_of(view: MeshView) -> Coordinator | None:
-    """Return who coordinates; a cluster of one has nobody to coordinate."""
+    """Return who coordinates, as far as it is known; a node alone does so itself."""
     office = view.office
-    if office is None or len(view.members) < 2:
+    if office is None:
         return None
     member = view.member(office.coordinator)
     node_id = node_id_of(office.coordinator)

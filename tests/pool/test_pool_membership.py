@@ -134,7 +134,9 @@ def test_who_coordinates() -> None:
     assert found is not None
     assert (found.name, found.term, found.quorum) == ("anna", 4, True)
     assert coordinator_of(three(office=None)) is None
-    assert coordinator_of(mesh_view(member_view(ANNA, "anna"), me=ANNA)) is None
+    alone = coordinator_of(mesh_view(member_view(ANNA, "anna"), me=ANNA))
+    assert alone is not None
+    assert (alone.name, alone.term, alone.quorum) == ("anna", 4, True)
 
 
 def test_a_whole_view_says_so() -> None:
