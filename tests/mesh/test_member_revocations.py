@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from tests.mesh.member_changes import BEN, CARA, EVE, FOUNDER, admit, after, denied, team
+import pytest
+from tests.mesh.member_changes import (
+    BEN,
+    CARA,
+    CHECK,
+    EVE,
+    FOUNDER,
+    admit,
+    after,
+    denied,
+    recover,
+    team,
+)
 from tests.mesh.member_network import CheapSigner, Network
 
 from buildnet.mesh.election.promise import Certificate, promise_statement
 from buildnet.mesh.events import Received
-from buildnet.mesh.members.changes import Admit, Change, Revoke, SetVoters, rotate
-from buildnet.mesh.members.entry import ballot_statement
-from buildnet.mesh.members.member_list import Refused, Rights, Role
+from buildnet.mesh.members.changes import (
+    Admit,
+    Change,
+    Revoke,
+    SetPriority,
+    SetVoters,
+    rotate,
+)
+from buildnet.mesh.members.entry import CommitProof, Vote, accepted_statement, ballot_statement
+from buildnet.mesh.members.member_list import MemberList, Refused, Revocation, Rights, Role
 from buildnet.mesh.messages.member_log import BallotAnswer, ChangeAsk, Revocations
 from buildnet.mesh.testing import CheapSignatures, key_number
 
@@ -148,3 +167,56 @@ def test_votes_of_revoked_voters_open_no_ballot() -> None:
     revocations = tuple(network.change(network.founder, Revoke(key, "x")) for key in bad)
     network.tell(network.founder, Received(friend, Revocations(revocations)))
     assert not ballot.begin()
+
+
+# --- proofs that a version is final ---------------------------------------------------------------
+
+
+def proof(members: MemberList, *voters: CheapSigner) -> CommitProof:
+    """That ``members`` is final, signed by ``voters``."""
+    statement = accepted_statement(
+        members.cluster_id, members.ballot, members.version, members.head
+    )
+    votes = tuple(Vote(one.public_key, one.sign(statement)) for one in voters)
+    return CommitProof(*members.ballot, members.version, members.head, votes)
+
+
+def three_voters() -> MemberList:
+    members = after(team(), FOUNDER, SetVoters(BEN.public_key, None))
+    return after(members, FOUNDER, SetVoters(CARA.public_key, None))
+
+
+def test_what_a_voter_signed_before_its_revocation_stays_proven() -> None:
+    before = three_voters()
+    signed = proof(before, BEN, CARA)
+    assert before.is_committed(signed, CHECK)
+    revoked = after(before, FOUNDER, Revoke(BEN.public_key, "stolen"))
+    assert revoked.version > before.version
+    assert before.is_committed(signed, CHECK)
+    # Held here, and in no version yet: whoever signed had not heard of it.
+    held = Revocation(BEN.public_key, FOUNDER.public_key, "stolen", None)
+    assert before.with_revocations([held]).is_committed(signed, CHECK)
+
+
+@pytest.mark.parametrize("later", [0, 1], ids=["the version that revokes it", "a later one"])
+def test_a_voter_proves_nothing_from_the_version_on_that_revokes_it(later: int) -> None:
+    members = after(three_voters(), FOUNDER, Revoke(BEN.public_key, "stolen"))
+    for number in range(later):
+        members = after(members, FOUNDER, SetPriority(CARA.public_key, number + 1))
+    assert not members.is_committed(proof(members, BEN, CARA), CHECK)
+    assert not members.is_committed(proof(members, BEN, CARA, FOUNDER), CHECK)
+    assert members.is_committed(proof(members, CARA, FOUNDER), CHECK)
+
+
+def test_the_key_that_a_revoked_voter_was_rotated_to_proves_nothing() -> None:
+    members = three_voters()
+    members = after(members, BEN, rotate(members.cluster_id, BEN.public_key, EVE))
+    members = after(members, FOUNDER, SetVoters(EVE.public_key, None))
+    assert members.is_committed(proof(members, EVE, CARA), CHECK)
+    members = after(members, FOUNDER, Revoke(BEN.public_key, "stolen"))
+    assert not members.is_committed(proof(members, EVE, CARA), CHECK)
+    assert members.is_committed(proof(members, CARA, FOUNDER), CHECK)
+    # Nor does it come back as a voter, in a recovery neither.
+    again = SetVoters(EVE.public_key, None)
+    assert denied(members, FOUNDER, again) == "no new voter"
+    assert denied(members, FOUNDER, recover(members, EVE, at=FOUNDER)) == "no new voter"
