@@ -176,13 +176,16 @@ class Topology:
         self._review_at = min(self._review_at, now + REVIEW_S) if is_partial else math.inf
 
     def _fit_members(self, now: float) -> list[Effect]:
-        members = self._local.members
+        local, members = self._local, self._local.members
         self._reached = {key: at for key, at in self._reached.items() if members.is_member(key)}
-        self._owners = {at: key for at, key in self._owners.items() if members.is_member(key)}
+        for address, key in sorted(self._owners.items()):
+            if not members.is_member(key):  # under a new key, it may answer there
+                del self._owners[address]
+                self._seeds[address].link_down(now, self._soon(now) - now, local.random)
         self._revise(now)
         return [
             Disconnect(peer, "no member")
-            for peer in sorted(self._local.links)
+            for peer in sorted(local.links)
             if not members.is_member(peer)
         ]
 

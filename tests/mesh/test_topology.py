@@ -306,6 +306,19 @@ def test_a_seed_is_dialled_until_somebody_answers_and_again_when_that_link_ends(
     assert node.wait(at + 400, at + 400) == [(at + 400, Dial("http://seed:80", BEN))]
 
 
+def test_a_seed_whose_owner_is_no_member_any_more_is_dialled_again() -> None:
+    """Its owner may have rotated its key, and nobody knows another address of the new one."""
+    node = Node(seeds=("http://seed:80",))
+    node.wait(100.0, 100.0)
+    node.tell(LinkUp(BEN, True, "http://seed:80"), 100.0)
+    node.local.members = member_list([ME, LOW])
+    node.tell(MembersChanged(), 120.0)
+    node.tell(LinkDown(BEN), 120.0)
+    dials = [each for each in node.wait(120.0, 130.0) if each[1] == Dial("http://seed:80", None)]
+    assert dials
+    assert dials[0][0] < 121.0
+
+
 def test_a_seed_that_another_node_took_over_is_found_again() -> None:
     node = Node(seeds=("http://seed:80",))
     node.wait(100.0, 100.0)

@@ -119,9 +119,11 @@ def test_aliases_cannot_grow_without_bound() -> None:
     assert "more than 1,000,000 values" in message
 
 
+# PyYAML writes a "next line" (U+0085) so that nobody reads it again, PyYAML included.
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x85"), max_size=20)
 KEYS = st.text(string.ascii_letters + string.digits + " {}*&!#:-_.", max_size=12)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**15), 10**15) | st.text(max_size=20) | KEYS,
+    st.none() | st.booleans() | st.integers(-(10**15), 10**15) | TEXT | KEYS,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=20,
 )
