@@ -129,6 +129,10 @@ class Machine:
         """Hand the office over to whoever is next, see :meth:`Election.resign`."""
         return self._settled(self.election.resign(now), now)
 
+    def remain(self, now: float) -> list[Effect]:
+        """Be willing to coordinate after all, see :meth:`Election.remain`."""
+        return self._settled(self.election.remain(now), now)
+
     def _settled(self, effects: list[Effect], now: float) -> list[Effect]:
         """Let the other cores hear of what one did at the owner's request."""
         self._spread(_raised(effects), now, effects)

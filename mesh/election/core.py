@@ -195,6 +195,15 @@ class Election:
         self._standing.resign_further(now)
         return self._leave(now)
 
+    def remain(self, now: float) -> list[Effect]:
+        """Take :meth:`resign` back: this node stands again, where it may."""
+        state = self._state
+        self._enter(now)
+        state.handover.remain()
+        if state.local.members.stands(state.local.key):
+            state.handover.stay()
+        return self._leave(now)
+
     # --- events --------------------------------------------------------------------------------
 
     def handle(self, event: Event, now: float) -> list[Effect]:

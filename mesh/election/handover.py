@@ -67,6 +67,10 @@ class Handover:
         self._tried.clear()
         self._resigns_next = now
 
+    def remain(self) -> None:
+        """Take the owner's wish to resign back."""
+        self._wished = False
+
     def stay(self) -> None:
         """Resign no more, unless the owner wished it."""
         if not self._wished:

@@ -182,6 +182,11 @@ class Cluster:
                 while (now := self.local.office) and now.coordinator == self.local.key:
                     await asyncio.sleep(0.02)
 
+    def remain(self) -> None:
+        """Take :meth:`resign` back: this node goes on in the cluster, unless it stops."""
+        if self._group is not None:
+            self.driver.request(self.machine.remain)
+
     async def change(self, what: ChangeBody) -> None:
         """Make a change of the member list as this node; returns once it is final.
 

@@ -429,15 +429,23 @@ class MeshService(KeyRotation, Administration):
                     )
                 if not force:
                     check_leaving(members, self.key)
-                await cluster.resign()
                 try:
-                    await cluster.change(Leave())
-                except BuildNetError as error:
-                    if not force:
-                        error.hint = error.hint or "buildnet node leave --force leaves anyway"
-                        raise
-                    _log.warning("leaving although: %s", error.message)
+                    await self._take_leave(cluster, force=force)
+                except BaseException:
+                    cluster.remain()
+                    raise
             await self._found_anew(members.cluster_id)
+
+    async def _take_leave(self, cluster: Cluster, *, force: bool) -> None:
+        """Hand the office over, and let the others know."""
+        await cluster.resign()
+        try:
+            await cluster.change(Leave())
+        except BuildNetError as error:
+            if not force:
+                error.hint = error.hint or "buildnet node leave --force leaves anyway"
+                raise
+            _log.warning("leaving although: %s", error.message)
 
     async def _found_anew(self, old: bytes) -> None:
         async def plan() -> None:

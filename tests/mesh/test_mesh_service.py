@@ -14,7 +14,7 @@ from buildnet.mesh.errors import BuildNetError, NotFoundError, StoppingError, Us
 from buildnet.mesh.events import Status
 from buildnet.mesh.identity import NodeKey, load_or_create, save
 from buildnet.mesh.link.dialing import UnreachableError, dial
-from buildnet.mesh.members.changes import rotate
+from buildnet.mesh.members.changes import ChangeBody, rotate
 from buildnet.mesh.members.invitation import Token, TokenError
 from buildnet.mesh.members.member_list import Refused, Rights, Role
 from buildnet.mesh.service import opening
@@ -511,6 +511,29 @@ def test_a_refused_leave_keeps_the_office(tmp_path: Path) -> None:
     run(work())
 
 
+def test_a_leave_that_is_not_confirmed_leaves_the_node_willing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unconfirmed(_: Cluster, __: ChangeBody) -> None:
+        raise ChangeTimeoutError("not confirmed")
+
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b", "c") as [a, b, c]:
+            await until(a.service, lambda: a.service.view().voters == 3)
+            await a.service.set_rights("b", Rights.ADMIN)
+            await until(b.service, is_coordinated_by(b, a))
+            with monkeypatch.context() as patched:
+                patched.setattr(Cluster, "change", unconfirmed)
+                with pytest.raises(ChangeTimeoutError):
+                    await a.service.leave()
+            await until(c.service, lambda: not is_coordinated_by(c, a)())
+            await until(b.service, coordinates(b))
+            await b.service.promote("a")
+            await until(c.service, is_coordinated_by(c, a))
+
+    run(work())
+
+
 def test_leave_without_the_others(tmp_path: Path) -> None:
     async def work() -> None:
         async with cluster_at(tmp_path, "a", "b") as [_, b]:
@@ -562,7 +585,10 @@ def test_a_revoked_member_is_cut_off(tmp_path: Path) -> None:
             await a.service.revoke("c", reason="stolen")
             for node in (a, b):
                 await until(node.service, sees(node, [a, b]))
-                assert c.service.view().node_id in node.service.view().former
+                told = node.service.view().former
+                assert [(one.node_id, one.name, one.ending) for one in told] == [
+                    (c.service.view().node_id, "c", "revoked")
+                ]
             error = await refused_join(c, a.address, None)
             assert isinstance(error, JoinError)
             assert "revoked" in error.message
@@ -623,7 +649,9 @@ def test_a_rotated_key_goes_on(tmp_path: Path) -> None:
             assert load_or_create(path) == new
             assert b.service.key == new.public_key != old
             await all_see_all([a, b])
-            assert old[:8].hex() in a.service.view().former
+            [former] = a.service.view().former
+            assert (former.key, former.ending) == (old, "rotated")
+            assert former.successor == b.service.view().node_id
 
     run(work())
 
