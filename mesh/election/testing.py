@@ -402,6 +402,22 @@ class Network:
             assert office.counter >= max(granted), "a lower term is obeyed"
 
 
+def settled(
+    names: str = "abc",
+    *,
+    voters: str | None = None,
+    observers: str = "",
+    seed: int = 1,
+    disk_s: float = 0.002,
+) -> Network:
+    """Return a :class:`Network` in which ``a`` coordinates in term 1."""
+    network = Network(names, voters=voters, observers=observers, seed=seed, disk_s=disk_s)
+    assert network.settle() == "a"
+    network.run(0.5)
+    network.lines.clear()
+    return network
+
+
 def told(office: Office | None) -> str:
     if office is None:
         return "nobody"

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from buildnet.mesh.election.testing import KEYS, Network, list_of
+from buildnet.mesh.election.testing import KEYS, Network, list_of, settled
 from buildnet.mesh.events import Received, SendAll, Stalled
 from buildnet.mesh.messages.election import Coordinator, CoordinatorAsk, Heartbeat, MissAsk
 
 
-def _settled(names: str, *, voters: str | None = None) -> Network:
-    network = Network(names, voters=voters)
-    assert network.settle() == "a"
-    network.run(0.5)
-    return network
-
-
 @pytest.mark.parametrize(("stall", "every"), [(0.11, 0.25), (0.2, 0.4), (0.3, 0.6)])
 def test_a_busy_follower_misses_the_coordinator_all_the_same(stall: float, every: float) -> None:
-    network = _settled("abc")
+    network = settled("abc")
     core, now = network.nodes["b"].core, network.now
     began = now
     while not any(isinstance(said, SendAll) for said in core.tick(now)):
@@ -30,7 +23,7 @@ def test_a_busy_follower_misses_the_coordinator_all_the_same(stall: float, every
 
 
 def test_where_disks_hang_somebody_coordinates_provisionally() -> None:
-    network = _settled("abc")
+    network = settled("abc")
     network.disk_s = 1e9
     network.kill("a")
     network.run(3.0)
@@ -41,7 +34,7 @@ def test_where_disks_hang_somebody_coordinates_provisionally() -> None:
 
 
 def test_who_asks_for_the_coordinator_again_and_again_is_answered_now_and_then() -> None:
-    network = _settled("abc")
+    network = settled("abc")
     before = len(network.nodes["a"].said)
     for _ in range(50):
         network.tell("c", "a", CoordinatorAsk(0))
@@ -60,7 +53,7 @@ def test_a_flood_of_questions_costs_no_coordinator_its_quorum() -> None:
 
 
 def test_a_higher_rank_that_only_asks_does_not_gag_a_lower_one() -> None:
-    network = _settled("abcde")
+    network = settled("abcde")
     network.kill("a")
     core, now = network.nodes["c"].core, network.now
     end = now + 3.0
@@ -71,7 +64,7 @@ def test_a_higher_rank_that_only_asks_does_not_gag_a_lower_one() -> None:
 
 
 def test_what_others_say_of_a_coordinator_does_not_keep_it_alive() -> None:
-    network = _settled("abc", voters="ab")
+    network = settled("abc", voters="ab")
     said = next(said for said in network.nodes["a"].said if isinstance(said, Coordinator))
     network.kill("a")
     network.kill("b")
@@ -83,7 +76,7 @@ def test_what_others_say_of_a_coordinator_does_not_keep_it_alive() -> None:
 
 
 def test_a_provisional_term_names_a_proven_counter() -> None:
-    network = _settled("abc")
+    network = settled("abc")
     network.kill("a")
     network.freeze("b")
     network.run(1.0)
@@ -93,7 +86,7 @@ def test_a_provisional_term_names_a_proven_counter() -> None:
 
 
 def test_one_that_was_an_observer_for_a_while_may_stand_again() -> None:
-    network = _settled("abc")
+    network = settled("abc")
     network.give(list_of("abc", "bc", observers="a", version=11), "abc")
     network.run(2.0)
     network.give(list_of("abc", "abc", version=12), "abc")
