@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,6 +43,9 @@ class Local:
     """The hybrid clock that each member's newest message told, right or wrong."""
     office: Office | None = None
     tokens: Tokens = field(default_factory=Tokens)
+    may_change_voters: Callable[[], bool] = lambda: True
+    """Whether the room above, where voters decide, too, has settled on the present ones: their
+    next change waits for that."""
 
     def date(self) -> int:
         """Return a timestamp for a change that this node asks for: later than the member list,

@@ -9,7 +9,7 @@ from buildnet.mesh.events import Effect, Note, Send, SendAll
 from buildnet.mesh.local import Local
 from buildnet.mesh.members.accepting import Accepting
 from buildnet.mesh.members.catching_up import CatchingUp
-from buildnet.mesh.members.changes import Change, SetVoters, sign_change
+from buildnet.mesh.members.changes import Change, Leave, Remove, SetVoters, sign_change
 from buildnet.mesh.members.entry import Entry
 from buildnet.mesh.members.facts import EntryFact
 from buildnet.mesh.members.keeping import Keeping
@@ -220,6 +220,8 @@ class Coordinating:
             if change_id in self._chain.newest.recent:
                 del term.waiting[change_id]
                 continue
+            if self._ends_a_vote(change) and not self._local.may_change_voters():
+                continue
             try:
                 if self._is_void(change):
                     raise _void()
@@ -279,7 +281,7 @@ class Coordinating:
         if not sequencing.opened:
             return []
         effects = self._sequence(term, now)
-        if term.waiting or sequencing.is_changing_voters:
+        if term.waiting or sequencing.is_changing_voters or not self._local.may_change_voters():
             return effects
         lost = [key for key, since in term.absent.items() if now - since >= ABSENT_S]
         step = next_voters(
@@ -293,6 +295,16 @@ class Coordinating:
             term.waiting[change.id] = (change, None)
             effects += self._sequence(term, now)
         return effects
+
+    def _ends_a_vote(self, change: Change) -> bool:
+        """Tell whether a voter goes by it; a revocation waits for nothing."""
+        match change.what:
+            case Leave():
+                return change.author in self._chain.newest.voters
+            case Remove(key):
+                return key in self._chain.newest.voters
+            case _:
+                return False
 
     def _spare_voter(self, term: Term, now: float) -> Entry | None:
         newest = self._chain.newest

@@ -24,6 +24,7 @@ from buildnet.mesh.events import (
     Event,
     Fact,
     LinkDown,
+    LinkUp,
     MembersChanged,
     Note,
     Office,
@@ -60,6 +61,7 @@ from buildnet.mesh.messages.relay import BulkOffer
 from buildnet.mesh.service.admission import TOPIC as REQUESTS_TOPIC
 from buildnet.mesh.service.admission import AdmissionDesk
 from buildnet.mesh.service.driver import BUG, Driver
+from buildnet.mesh.service.guest import FIRST_KIND, Guest
 from buildnet.mesh.service.health import Counters
 from buildnet.mesh.service.persisting import Writer
 from buildnet.mesh.service.store import MeshStateError, MeshStore
@@ -124,6 +126,7 @@ class Cluster:
         )
         self.on_bulk_offer: Callable[[bytes, BulkOffer], None] = lambda relay, offer: None
         self.on_members_changed: Callable[[], None] = lambda: None
+        self.guest: Guest | None = None
         self._store = store
         self._writer = Writer(store, on_written=self._written, note=self.note)
         self._watch = watch
@@ -270,6 +273,8 @@ class Cluster:
         self.driver.feed(event)
         if isinstance(event, LinkDown):
             self.relays.link_down(event.peer)
+        if self.guest is not None and isinstance(event, LinkUp | LinkDown):
+            self.guest.take(event)
         self._watch.changed()
 
     def note(self, note: Note) -> None:
@@ -291,6 +296,9 @@ class Cluster:
             return
         if message is None:
             self.note(Note("message of an unknown kind", peer.key, str(envelope.kind)))
+        elif envelope.kind >= FIRST_KIND:
+            if self.guest is not None:
+                self.guest.take(Received(peer.key, message, len(envelope.payload)))
         elif isinstance(message, BulkOffer):
             self.on_bulk_offer(peer.key, message)
         elif not self.relays.handle(peer.key, message):
@@ -392,6 +400,8 @@ class Cluster:
                 self._log_office(office)
             case _:
                 pass
+        if self.guest is not None and not isinstance(event, RecordChanged):
+            self.guest.take(event)
         self._watch.changed()
 
     def _log_office(self, office: Office) -> None:

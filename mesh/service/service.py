@@ -24,6 +24,7 @@ from buildnet.mesh.members.member_list import Rights, Role
 from buildnet.mesh.members.rules import check_leaving
 from buildnet.mesh.service.administration import Administration, InvitationView
 from buildnet.mesh.service.cluster import Cluster, Watch
+from buildnet.mesh.service.guest import GuestOf
 from buildnet.mesh.service.health import Counters
 from buildnet.mesh.service.joining import Admission, Applicant
 from buildnet.mesh.service.opening import (
@@ -106,6 +107,7 @@ class MeshService(KeyRotation, Administration):
         self._ready = asyncio.Event()
         self._discovery = Discovery(lambda note: self.cluster.note(note))
         self._bulk = BulkLinks(proxies=settings.proxies)
+        self.guest_of: GuestOf | None = None
 
     @classmethod
     async def open(cls, key: NodeKey, settings: MeshSettings) -> MeshService:
@@ -158,7 +160,7 @@ class MeshService(KeyRotation, Administration):
         while not self._stopping:
             cluster = self.cluster
             self._plan = asyncio.get_running_loop().create_future()
-            async with cluster.running():
+            async with cluster.running(), self._guest(cluster):
                 self._bulk.attach(cluster)
                 self._accepting = True
                 cluster.set_addresses(self._settings.addresses)  # they may have changed meanwhile
@@ -173,6 +175,19 @@ class MeshService(KeyRotation, Administration):
                 return
             await plan()
             self._cluster = await self._open()
+
+    @asynccontextmanager
+    async def _guest(self, cluster: Cluster) -> AsyncIterator[None]:
+        """Let the room above, if there is one, take part in this cluster."""
+        if self.guest_of is None:
+            yield
+            return
+        async with self.guest_of(cluster) as guest:
+            cluster.guest = guest
+            try:
+                yield
+            finally:
+                cluster.guest = None
 
     async def _change_clusters(self, plan: _Plan) -> None:
         """End the present cluster, do what ``plan`` says with the files, begin the next one."""

@@ -228,6 +228,24 @@ def test_last_voter_may_leave_after_another_was_added() -> None:
     assert network.hosts[other].log.committed.voters == (other,)
 
 
+def test_voters_wait_until_the_room_above_has_settled_on_the_present_ones() -> None:
+    network = cluster(4)
+    local = network.hosts[network.founder].local
+    log = network.hosts[network.founder].log
+    local.may_change_voters = lambda: False
+    gone = next(key for key in log.committed.voters if key != network.founder)
+    waits = network.propose(network.founder, Remove(gone))
+    goes_on = network.propose(network.founder, Admit(*new_admin(9)))
+    network.settle(3)
+    assert waits.id not in network.done
+    assert outcome(network, goes_on) == "done"
+    assert gone in log.committed.voters
+    local.may_change_voters = lambda: True
+    network.settle(4)
+    assert outcome(network, waits) == "done"
+    assert gone not in log.committed.voters
+
+
 def new_admin(number: int) -> tuple[bytes, str, str, str]:
     return (key_number(number).public_key, "admin", Role.OBSERVER.value, Rights.ADMIN.value)
 
