@@ -7,6 +7,7 @@ where the cluster key signed the recovery.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.messages.member_log import Entries, EntriesAsk, LogHead, Point
 
 MAX_STAGED = 10_000
+
+ASK_AGAIN_S = 2.0
+"""Whoever was asked and has not answered for so long may be asked again because of what it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class CatchingUp:
         self._chain = chain
         self._staged: dict[bytes, _Staged] = {}
         """By sender, so that none is kept from handing on the chain by what another one says."""
+        self._asked: dict[bytes, float] = {}
+        """Who was asked lately, and when."""
 
     @property
     def head(self) -> LogHead:
@@ -59,7 +65,26 @@ class CatchingUp:
         final = self._chain.committed
         return LogHead(*final.lineage, version=final.version, head=final.head)
 
-    def compare(self, sender: bytes, other: LogHead) -> Message | None:
+    def names(
+        self, sender: bytes, version: int, now: float, *, head: bytes | None = None
+    ) -> Message | None:
+        """Take what the coordinator says of its final list (``head``: the beginning of its hash).
+
+        Ask for what is missing here, or compare where the lists differ; not again while the answer
+        may be under way.
+        """
+        chain = self._chain
+        missing = version > chain.committed.version
+        if not missing and head in (None, chain.head_at(version)[:SHORT_BYTES]):
+            return None
+        if now - self._asked.get(sender, -math.inf) < ASK_AGAIN_S:
+            return None
+        if missing:
+            return self._ask(sender, now)
+        self._note_asked(sender, now)
+        return self.head
+
+    def compare(self, sender: bytes, other: LogHead, now: float) -> Message | None:
         """Answer another node's head: ask for entries, send some, or nothing."""
         chain = self._chain
         mine = (chain.lineage, chain.committed.version)
@@ -69,7 +94,7 @@ class CatchingUp:
                 raise Refused("contradicts what is final")
             return None
         if theirs > mine:
-            return self._ask(sender)
+            return self._ask(sender, now)
         if chain.lineage == theirs[0] and chain.holds(other.version, other.head):
             return self.entries_after(other.version)
         return self.head
@@ -92,15 +117,20 @@ class CatchingUp:
             chain.proof,
         )
 
-    def _ask(self, sender: bytes) -> EntriesAsk:
+    def _note_asked(self, sender: bytes, now: float) -> None:
+        lately = {key: at for key, at in self._asked.items() if now - at < ASK_AGAIN_S}
+        self._asked = {**lately, sender: now}
+
+    def _ask(self, sender: bytes, now: float) -> EntriesAsk:
         """Ask for what comes after that which this sender handed over already."""
+        self._note_asked(sender, now)
         staged = self._staged.get(sender)
         if staged is None:
             return EntriesAsk(False, self._chain.points(self._chain.committed.version))
         tip = Point(staged.tip.version, staged.tip.head[:SHORT_BYTES])
         return EntriesAsk(False, (tip, *self._chain.points(staged.start)))
 
-    def receive(self, sender: bytes, said: Entries) -> Adopted | EntriesAsk | None:
+    def receive(self, sender: bytes, said: Entries, now: float) -> Adopted | EntriesAsk | None:
         """Take entries of any origin; ask for more until their proof is reached.
 
         Raises:
@@ -117,7 +147,7 @@ class CatchingUp:
             same = chain.same(start, entries)
             start, entries = start + same, entries[same:]
         else:
-            return self._ask(sender) if staged is None else None
+            return self._ask(sender, now) if staged is None else None
         if proof.version <= chain.committed.version and (not entries or proof.version <= start):
             return None
         if entries:
@@ -132,8 +162,11 @@ class CatchingUp:
         if tip < proof.version:
             if not said.entries:
                 return None
-            return self._more(sender, start, held, lists)
-        return self._adopt(proof, start, held, lists)
+            return self._more(sender, start, held, lists, now)
+        adopted = self._adopt(proof, start, held, lists)
+        if adopted is not None:
+            self._asked.pop(sender, None)
+        return adopted
 
     def _before(self, start: int, entries: Sequence[Entry]) -> MemberList:
         """Return the list that ``entries``, which are others than this chain's, come after.
@@ -175,6 +208,7 @@ class CatchingUp:
         start: int,
         entries: tuple[Entry, ...],
         lists: tuple[MemberList, ...],
+        now: float,
     ) -> EntriesAsk | None:
         if len(lists) > MAX_STAGED:
             return None
@@ -183,7 +217,7 @@ class CatchingUp:
         linked = self._local.links
         self._staged = {key: one for key, one in self._staged.items() if key in linked}
         self._staged[sender] = _Staged(start, entries, lists)
-        return self._ask(sender)
+        return self._ask(sender, now)
 
     def _drop_staged(self) -> None:
         """Keep what goes on from what is final now, and forget the rest."""

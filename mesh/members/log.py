@@ -38,6 +38,7 @@ from buildnet.mesh.members.proposals import Proposals
 from buildnet.mesh.members.publishing import Publishing
 from buildnet.mesh.members.revocations import HeldRevocations
 from buildnet.mesh.members.rules import check_revocation
+from buildnet.mesh.messages.election import Coordinator, Heartbeat
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.messages.member_log import (
     Append,
@@ -53,7 +54,8 @@ from buildnet.mesh.messages.member_log import (
 )
 
 COMPARE_S = (4.0, 6.0)
-"""So often a node compares its list with the coordinator's, or with somebody's."""
+"""So often a node compares its list with the coordinator's, or with somebody's; what a coordinator
+names and this node lacks it asks for at once."""
 
 
 class MemberLog:
@@ -221,8 +223,11 @@ class MemberLog:
                 case AppendAnswer():
                     return self._coordinating.appended(sender, said, now)
                 case LogHead():
-                    answer = self._catching_up.compare(sender, said)
-                    return [] if answer is None else [Send(sender, answer)]
+                    return _to(sender, self._catching_up.compare(sender, said, now))
+                case Heartbeat(version=version, head=head) if self._coordinates(sender):
+                    return _to(sender, self._catching_up.names(sender, version, now, head=head))
+                case Coordinator(coordinator, version=version) if coordinator == sender:
+                    return _to(sender, self._catching_up.names(sender, version, now))
                 case EntriesAsk():
                     return [Send(sender, self._catching_up.serve(said))]
                 case Entries():
@@ -238,6 +243,10 @@ class MemberLog:
                     return []
         except Refused as error:
             return [Note(f"member log: {error.reason}", sender, error.message)]
+
+    def _coordinates(self, key: bytes) -> bool:
+        office = self._local.office
+        return office is not None and office.coordinator == key
 
     def _is_other(self, lineage: Lineage) -> bool:
         return lineage != self._chain.lineage
@@ -264,7 +273,7 @@ class MemberLog:
         if said.accepted:
             return self._coordinating.take_base(sender, said, now)
         known = self._chain.committed
-        taken = self._catching_up.receive(sender, said)
+        taken = self._catching_up.receive(sender, said, now)
         if isinstance(taken, Adopted):
             effects = self._keeping.keep(taken.facts, taken.forget)
             effects += self._publishing.became_final(known, taken.entries)
@@ -274,7 +283,7 @@ class MemberLog:
                     *self._coordinating.take_office(now),
                 ]
             return effects
-        return [] if taken is None else [Send(sender, taken)]
+        return _to(sender, taken)
 
     def _is_recovered(self, known: MemberList) -> bool:
         return known.lineage != self._chain.lineage
@@ -342,3 +351,7 @@ class MemberLog:
             elif office.coordinator in self._local.links:
                 effects.append(Send(office.coordinator, ChangeAsk(change)))
         return [*effects, *self._proposals.expire(now)]
+
+
+def _to(peer: bytes, said: Message | None) -> list[Effect]:
+    return [] if said is None else [Send(peer, said)]
