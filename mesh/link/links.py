@@ -312,7 +312,7 @@ class Links:
         return self._clock() - old.since > SETTLED_S  # the other side lost the old one
 
     def _dial_failed(self, peer: bytes | None, address: str | None, error: Exception) -> None:
-        reason = _reason_of(error)
+        reason, noted = _reason_of(error), "link not made"
         if isinstance(error, HandshakeRefusedError):
             reason = error.refusal
             if reason == OLDER_BOOT and self._is_known(error.refuser):
@@ -323,9 +323,11 @@ class Links:
                     COPY_PAUSE_S,
                 )
                 self._around.note(Note(KEY_IN_USE, error.refuser, address or ""))
+        elif isinstance(error, HandshakeError):
+            noted = f"handshake: {error.reason}"
         if reason != LINKED_ALREADY:
             # What the other side said may be anything: it is a detail, not a reason to count by.
-            self._around.note(Note("link not made", peer, f"{address or 'relayed'}: {reason}"))
+            self._around.note(Note(noted, peer, f"{address or 'relayed'}: {reason}"))
         self._around.feed(DialFailed(peer, address, reason))
 
     async def _turn_away(self, connection: Connection, error: Exception) -> None:

@@ -665,6 +665,18 @@ def test_a_stranger_that_talks_of_a_copied_key_stops_nobody(key: NodeKey | None)
     run(work())
 
 
+def test_who_answers_in_a_member_s_place_is_told_from_a_member_that_is_not_up() -> None:
+    async def work() -> None:
+        alice = Site(ALICE)
+        here, there = pair()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(rogue(there, "", None))
+            await alice.links.initiate(here, BOB.public_key, "http://rogue")
+        assert alice.reasons() == ["handshake: another node answered"]
+
+    run(work())
+
+
 @pytest.mark.parametrize("refusal", [NO_MEMBER, LINKED_ALREADY, ""])
 @pytest.mark.parametrize("key", [None, STRANGER], ids=["anonymous", "stranger"])
 def test_strangers_can_t_tell_what_a_node_is(key: NodeKey | None, refusal: str) -> None:
