@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from buildnet.mesh.events import Status
 from buildnet.mesh.identity import node_id_of
-from buildnet.mesh.link.links import KEY_IN_USE
+from buildnet.mesh.link.links import KEY_IN_USE, NO_MEMBER, NOT_LINKED, OLDER_BOOT
 from buildnet.pool.advertisement import (
     LINKS,
     LOAD,
@@ -210,14 +210,14 @@ def own_problem(view: MeshView) -> str | None:
             f"this node is no member of {view.cluster_name} any more: it left or was removed "
             f"(buildnet node leave makes it a cluster of its own; to come back: {_INVITED})"
         )
-    if _noted(view, KEY_IN_USE):
+    cut_off = not any(one.linked for one in view.members if one.key != view.me)
+    if _noted(view, KEY_IN_USE) or (cut_off and _noted(view, NOT_LINKED, f": {OLDER_BOOT}")):
         return (
             f"another process uses this node's key ({view.node_id}), and the others talk with that "
             "one: give one of them a key of its own: stop it, move its node.key away, start it and "
             "let it join again"
         )
-    others = [member for member in view.members if member.key != view.me]
-    if _noted(view, "link not made", ": no member") and not any(one.linked for one in others):
+    if cut_off and _noted(view, NOT_LINKED, f": {NO_MEMBER}"):
         return (
             "the other nodes answer that this one is no member: it was removed or revoked "
             "(buildnet node leave --force makes it a cluster of its own; to come back: "

@@ -18,6 +18,7 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.events import BootFact, DialFailed, Event, LinkDown, LinkUp, Note
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.connection import MISBEHAVIOUR, Connection, ConnectionClosed
+from buildnet.mesh.link.copied_key import COPY_PAUSE_S, CopiedKey
 from buildnet.mesh.link.envelope import Envelope, EnvelopeError, open_envelope, seal
 from buildnet.mesh.link.frames import FrameCipher
 from buildnet.mesh.link.handshake import (
@@ -40,7 +41,6 @@ SETTLED_S = 2.0
 """Two links that came up within this time are two nodes that dialled each other at once."""
 
 SHUNNED_S = 30.0
-COPY_PAUSE_S = 60.0
 LATE_S = 2.0
 
 LINKED_ALREADY = "linked already"
@@ -50,6 +50,7 @@ SELF = "this node itself"
 SHUNNED = "shunned"
 STOPPING = "stopping"
 REPLACED = "replaced by another link"
+NOT_LINKED = "link not made"
 KEY_IN_USE = "this node's key is in use elsewhere"
 
 _FORGIVEN = (ALTERED_FRAME, BUG, SLOW_READER, NO_MEMBER, *MISBEHAVIOUR)
@@ -119,7 +120,7 @@ class Links:
         self._sequences = Sequences()
         self._slots = HandshakeSlots(lambda host: around.note(_displaced(host)))
         self._shunned: dict[bytes, float] = {}
-        self._paused_until = 0.0
+        self._copied_key = CopiedKey(local.key)
         self._serving = 0
         self._stopping = False
         self._idle = asyncio.Event()
@@ -227,6 +228,7 @@ class Links:
             await close_quietly(connection, "handshake failed")
             self._dial_failed(expected, address, error)
             return
+        self._copied_key.accepted(accepted.key, self._clock())
         cipher = initiator.session.cipher()
         del initiator
         await self._run(connection, cipher, accepted.key, accepted.boot, address, relayed_by, True)
@@ -252,10 +254,10 @@ class Links:
             return Standing.STRANGER
         return found if self._is_known(by) else Standing.STRANGER
 
-    def may_dial(self) -> bool:
-        """Tell whether dialling makes sense; not for a while after another process with this
-        node's key was found to be the newer one."""
-        return not self._stopping and self._clock() >= self._paused_until
+    def may_dial(self, peer: bytes | None) -> bool:
+        """Tell whether dialling ``peer`` makes sense; not for a while after it said that another
+        process with this node's key is the newer one, nor anybody where most say so."""
+        return not self._stopping and self._copied_key.may_dial(peer, self._clock())
 
     def _is_known(self, key: bytes | None) -> bool:
         return key is not None and self._local.members.is_member(key)
@@ -312,23 +314,31 @@ class Links:
         return self._clock() - old.since > SETTLED_S  # the other side lost the old one
 
     def _dial_failed(self, peer: bytes | None, address: str | None, error: Exception) -> None:
-        reason, noted = _reason_of(error), "link not made"
+        reason, noted = _reason_of(error), NOT_LINKED
         if isinstance(error, HandshakeRefusedError):
             reason = error.refusal
-            if reason == OLDER_BOOT and self._is_known(error.refuser):
-                self._paused_until = self._clock() + COPY_PAUSE_S
-                _log.warning(
-                    "another process runs with a copy of this node's key, or ran with a later "
-                    "clock; trying again in %g s",
-                    COPY_PAUSE_S,
-                )
-                self._around.note(Note(KEY_IN_USE, error.refuser, address or ""))
+            if reason == OLDER_BOOT and error.refuser is not None:
+                self._told_of_newer_process(error.refuser, address)
         elif isinstance(error, HandshakeError):
             noted = f"handshake: {error.reason}"
         if reason != LINKED_ALREADY:
             # What the other side said may be anything: it is a detail, not a reason to count by.
             self._around.note(Note(noted, peer, f"{address or 'relayed'}: {reason}"))
         self._around.feed(DialFailed(peer, address, reason))
+
+    def _told_of_newer_process(self, refuser: bytes, address: str | None) -> None:
+        members = self._local.members
+        if not members.is_member(refuser):
+            return
+        others = sum(map(members.is_member, members.members)) - 1
+        if not self._copied_key.refused(refuser, self._clock(), linked=self.peers, others=others):
+            return
+        _log.warning(
+            "another process runs with a copy of this node's key, or ran with a later clock; "
+            "trying again in %g s",
+            COPY_PAUSE_S,
+        )
+        self._around.note(Note(KEY_IN_USE, refuser, address or ""))
 
     async def _turn_away(self, connection: Connection, error: Exception) -> None:
         if isinstance(error, HandshakeError):

@@ -421,7 +421,7 @@ class Cluster:
         asyncio.get_running_loop().call_soon(call)
 
     def _dial(self, effect: Dial) -> None:
-        if self._dials >= MAX_DIALS or not self.links.may_dial():
+        if self._dials >= MAX_DIALS or not self.links.may_dial(effect.peer):
             self._later(lambda: self.feed(DialFailed(effect.peer, effect.address, "not now")))
             return
         self.spawn(lambda: self._dialled(effect))
@@ -440,6 +440,9 @@ class Cluster:
         await self.links.initiate(connection, effect.peer, effect.address)
 
     def _relay(self, peer: bytes, through: bytes) -> None:
+        if not self.links.may_dial(peer):
+            self._later(lambda: self.feed(DialFailed(peer, None, "not now")))
+            return
         connection = self.relays.open(peer, through)
         self.spawn(lambda: self.links.initiate(connection, peer, None, relayed_by=through))
 

@@ -27,6 +27,7 @@ from buildnet.mesh.link.handshake import (
 )
 from buildnet.mesh.link.handshaking import MAX_UNFINISHED, hear, initiate
 from buildnet.mesh.link.links import (
+    KEY_IN_USE,
     LINKED_ALREADY,
     NO_MEMBER,
     OLDER_BOOT,
@@ -286,7 +287,8 @@ def test_dialling_oneself() -> None:
 
 def test_of_two_processes_with_one_key_the_newer_one_stays() -> None:
     async def work() -> None:
-        older, newer, bob = Site(ALICE, boot=10), Site(ALICE, boot=11), Site(BOB)
+        older, newer = Site(ALICE, boot=10), Site(ALICE, boot=11)
+        bob, carol = Site(BOB), Site(CAROL)
         async with dialled(older, bob):
             await linked(older, bob)
             async with dialled(newer, bob):
@@ -296,13 +298,20 @@ def test_of_two_processes_with_one_key_the_newer_one_stays() -> None:
                 assert not [one for one in bob.events if isinstance(one, LinkDown)]
                 older.events.clear()
                 assert await refusal(bob, older) == OLDER_BOOT
-                assert not older.links.may_dial()
-                assert Note("this node's key is in use elsewhere", bob.id, "http://callee") in (
-                    older.notes
-                )
+                assert not older.links.may_dial(bob.id)
+                assert older.links.may_dial(carol.id)  # one alone may be lying
+                assert older.links.may_dial(None)
+                assert KEY_IN_USE not in older.reasons()
+                async with dialled(newer, carol):
+                    await linked(newer, carol)
+                    older.events.clear()
+                    assert await refusal(carol, older) == OLDER_BOOT
+                assert not older.links.may_dial(None)
+                assert Note(KEY_IN_USE, carol.id, "http://callee") in older.notes
                 assert is_linked(bob, newer)
         older.now += 61
-        assert older.links.may_dial()
+        assert older.links.may_dial(None)
+        assert older.links.may_dial(bob.id)
 
     run(work())
 
@@ -659,7 +668,7 @@ def test_a_stranger_that_talks_of_a_copied_key_stops_nobody(key: NodeKey | None)
             group.create_task(rogue(there, OLDER_BOOT, key))
             await alice.links.initiate(here, BOB.public_key, "http://rogue")
         assert alice.events == [DialFailed(BOB.public_key, "http://rogue", OLDER_BOOT)]
-        assert alice.links.may_dial()
+        assert alice.links.may_dial(BOB.public_key)
         assert alice.reasons() == ["link not made"]
 
     run(work())

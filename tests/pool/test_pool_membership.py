@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from buildnet.mesh.events import Status
-from buildnet.mesh.link.links import KEY_IN_USE
+from buildnet.mesh.link.links import KEY_IN_USE, NOT_LINKED, OLDER_BOOT
 from buildnet.mesh.service.service import HeldRecord
 from buildnet.mesh.service.view import CounterView, MeshView, OfficeView
 from buildnet.pool.advertisement import Links, Load, Profile
@@ -196,6 +196,10 @@ def test_a_node_whose_key_was_revoked_or_copied_says_so_and_what_to_do() -> None
     )
     assert problem in told["problems"][0]
     assert own_problem(replace(copied, at=NOON_S + 3600)) is None
+    # One member alone says so: told where no other one is there.
+    by_one = CounterView(NOT_LINKED, 1, None, f"http://bert:80: {OLDER_BOOT}", NOON_S - 50)
+    assert own_problem(lost(three(counters=(by_one,)), BERT, CARL)) == problem
+    assert own_problem(lost(three(counters=(by_one,)), BERT)) is None
 
 
 def test_a_node_that_is_turned_away_everywhere_says_so() -> None:
