@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from buildnet.cli.client import Client, path_part
-from buildnet.cli.output import age_text, bytes_text, duration_text, escaped, new_table, show
+from buildnet.cli.output import (
+    Listing,
+    age_text,
+    bytes_text,
+    duration_text,
+    escaped,
+    print_fields,
+    show,
+)
 from buildnet.cli.run import settings
 from buildnet.mesh.errors import BuildNetError, UsageError
 
@@ -59,7 +67,9 @@ def list_results(
     data = Client.of(settings()).get("/api/cache/actions", label=label, limit=limit, cursor=cursor)
 
     def table(console: Console) -> None:
-        rows = new_table("result", "of", "size", "took", "made", right=("size", "took"))
+        rows = Listing(
+            "result", "of", "size", "took", "made", right=("size", "took"), spare=("took", "made")
+        )
         for each in data["actions"]:
             rows.add_row(
                 each["action"][:12],
@@ -68,7 +78,7 @@ def list_results(
                 duration_text(each["duration_ms"]),
                 age_text(time.time() - each["created_at"]),
             )
-        console.print(rows)
+        rows.print(console)
         if data["next"] is not None:
             console.print(f"more: buildnet cache list --cursor {data['next']}")
 
@@ -83,11 +93,7 @@ def show_entry(
     data = Client.of(settings()).get(f"/api/cache/show/{path_part(digest)}")
 
     def table(console: Console) -> None:
-        rows = new_table("", "")
-        rows.show_header = False
-        for name, value in data.items():
-            rows.add_row(name, escaped(_text(name, value)))
-        console.print(rows)
+        print_fields(console, {name: escaped(_text(name, value)) for name, value in data.items()})
 
     show(settings(), data, table, ids=[data["hash"]])
 

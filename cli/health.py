@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from buildnet.cli.client import Client
 from buildnet.cli.output import (
+    Listing,
     age_text,
     bytes_text,
     duration_text,
     escaped,
-    new_table,
+    print_fields,
+    role_text,
     show,
+    status_text,
 )
 from buildnet.cli.run import settings
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-STATUS_COLORS = {"online": "green", "busy": "yellow", "suspect": "yellow"}
 
 
 def health(
@@ -45,48 +47,69 @@ def health(
 
 
 def _table(console: Console, data: dict[str, Any]) -> None:
+    coordinator, quorum, lag = data["coordinator"], data["quorum"], data["loop_lag_ms"]
+    problems = "\n".join(data["problems"])
+    fields = {"problem": f"[red]{escaped(problems)}[/red]"}
     if data["healthy"]:
-        console.print("[green]healthy[/green]")
-    for problem in data["problems"]:
-        console.print(f"[red]problem[/red]      {escaped(problem)}")
-    coordinator, quorum = data["coordinator"], data["quorum"]
+        fields = {"state": "[green]healthy[/green]"}
     if coordinator:
-        console.print(
-            f"[bold]coordinator[/bold]  {escaped(coordinator['name'])}, term {coordinator['term']}"
-        )
+        fields["coordinator"] = f"{escaped(coordinator['name'])}, term {coordinator['term']}"
     if len(data["nodes"]) > 1:
-        console.print(
-            f"[bold]quorum[/bold]       {escaped(quorum['state'].removeprefix('quorum, '))}"
-        )
-    lag = data["loop_lag_ms"]
-    console.print(
-        f"[bold]loop lag[/bold]     {'not measured yet' if lag is None else f'{lag:.1f} ms (p99)'}"
+        fields["quorum"] = escaped(quorum["state"].removeprefix("quorum, "))
+    fields["loop lag"] = "not measured yet" if lag is None else f"{lag:.1f} ms (p99)"
+    print_fields(console, fields)
+    _nodes(data).print(console)
+    harmless = [each for each in data["refused"] if each["harmless"]]
+    if len(harmless) < len(data["refused"]):
+        _refused(each for each in data["refused"] if not each["harmless"]).print(console)
+    if harmless:
+        count = sum(each["count"] for each in harmless)
+        console.print(f"harmless notes of normal operation: {count} (--json lists them)")
+
+
+def _refused(counters: Iterable[dict[str, Any]]) -> Listing:
+    table = Listing(
+        "refused or noted",
+        "count",
+        "last by",
+        "when",
+        "what",
+        right=("count",),
+        wraps=("what",),
+        spare=("last by",),
     )
-    console.print(_nodes(data))
-    refused = data["refused"]
-    if refused:
-        table = new_table("refused or noted", "count", "last by", "when", "what", right=("count",))
-        for each in refused:
-            table.add_row(
-                escaped(each["reason"]),
-                str(each["count"]),
-                escaped(each["last_peer"] or ""),
-                age_text(each["last_age_s"]),
-                escaped(each["last_detail"]),
-            )
-        console.print(table)
+    for each in counters:
+        table.add_row(
+            escaped(each["reason"]),
+            str(each["count"]),
+            escaped(each["last_peer"] or ""),
+            age_text(each["last_age_s"]),
+            escaped(each["last_detail"]),
+        )
+    return table
 
 
-def _nodes(data: dict[str, Any]) -> Any:
-    table = new_table("node", "id", "status", "link", "round trip", "heard", "loop lag", "sent")
+def _nodes(data: dict[str, Any]) -> Listing:
+    table = Listing(
+        "node",
+        "id",
+        "role",
+        "status",
+        "link",
+        "round trip",
+        "heard",
+        "loop lag",
+        "sent",
+        spare=("sent", "loop lag", "heard", "link", "round trip"),
+    )
     for node in data["nodes"]:
-        color = STATUS_COLORS.get(node["status"], "red")
         link = node["link"]
         latency = latency_text(node["latency_ms"], estimated=node["latency_estimated"])
         table.add_row(
             escaped(node["name"]),
             node["id"][:12],
-            f"[{color}]{node['status']}[/{color}]",
+            role_text(node),
+            status_text(node["status"]),
             "this node" if node["this_node"] else escaped(_link(link)),
             "" if node["this_node"] else latency,
             "" if node["this_node"] else age_text(node["last_heard_s"]),

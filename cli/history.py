@@ -9,7 +9,7 @@ import typer
 
 from buildnet.cli.building import task_name
 from buildnet.cli.client import Client, path_part
-from buildnet.cli.output import age_text, duration_text, escaped, new_table, show
+from buildnet.cli.output import Listing, age_text, duration_text, escaped, show
 from buildnet.cli.run import settings
 
 if TYPE_CHECKING:
@@ -49,7 +49,16 @@ def history(
 
 
 def _list(console: Console, data: dict[str, Any]) -> None:
-    table = new_table("build", "workspace", "status", "took", "when", "by", right=("took",))
+    table = Listing(
+        "build",
+        "workspace",
+        "status",
+        "took",
+        "when",
+        "by",
+        right=("took",),
+        spare=("by", "took", "when"),
+    )
     for build in data["builds"]:
         table.add_row(
             build["build_id"],
@@ -59,7 +68,7 @@ def _list(console: Console, data: dict[str, Any]) -> None:
             age_text(time.time() - build["started_at"]),
             escaped(build["triggered_by"]),
         )
-    console.print(table)
+    table.print(console)
     if data["next"] is not None:
         console.print(f"more: buildnet history --cursor {escaped(data['next'])}")
 
@@ -72,7 +81,16 @@ def _one(console: Console, build: dict[str, Any]) -> None:
     if build["error"]:
         message = build["error"]["message"] if isinstance(build["error"], dict) else build["error"]
         console.print(f"[red]{escaped(message)}[/red]")
-    table = new_table("package", "status", "tier", "took", "why", right=("took",))
+    table = Listing(
+        "package",
+        "status",
+        "tier",
+        "took",
+        "why",
+        right=("took",),
+        wraps=("why",),
+        spare=("tier", "took"),
+    )
     for entry in build["packages"]:
         error = entry["error"] or {}
         table.add_row(
@@ -82,7 +100,7 @@ def _one(console: Console, build: dict[str, Any]) -> None:
             duration_text(entry["duration_ms"]),
             escaped(error.get("message") or "\n".join(entry["reasons"][:5])),
         )
-    console.print(table)
+    table.print(console)
 
 
 def _colored(status: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from buildnet.cli.output import escaped, new_table, note, show
+from buildnet.cli.output import Listing, escaped, note, show
 from buildnet.cli.run import settings
 from buildnet.cli.start import ensure_node
 from buildnet.mesh.errors import UsageError
@@ -35,7 +35,9 @@ def init(
         raise UsageError(f"{file} exists already", hint="edit it, or remove it and run init again")
 
     def table(console: Console) -> None:
-        rows = new_table("package", "path", "needs", "command")
+        rows = Listing(
+            "package", "path", "needs", "command", wraps=("needs", "command"), spare=("needs",)
+        )
         for package in found["packages"]:
             rows.add_row(
                 escaped(package["name"]),
@@ -43,7 +45,7 @@ def init(
                 escaped(", ".join(package["dependencies"])),
                 escaped(package["command"] or "nothing to run"),
             )
-        console.print(rows)
+        rows.print(console)
 
     if dry_run and settings().format == "table":
         print(found["yaml"], end="")

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from buildnet.cli.client import AnswerError, Client, path_part
-from buildnet.cli.output import age_text, escaped, new_table, note, printable, show
+from buildnet.cli.output import (
+    Listing,
+    age_text,
+    escaped,
+    note,
+    printable,
+    role_text,
+    show,
+    status_text,
+)
 from buildnet.cli.run import settings
 from buildnet.cli.start import ensure_node
 from buildnet.mesh.errors import BuildNetError, UsageError
@@ -107,7 +116,16 @@ def _list_invitations() -> None:
         if not data["invitations"]:
             console.print("no invitation is open")
             return
-        rows = new_table("invitation", "made by", "uses left", "until", "role", "rights")
+        rows = Listing(
+            "invitation",
+            "made by",
+            "uses left",
+            "until",
+            "role",
+            "rights",
+            right=("uses left",),
+            spare=("made by", "role", "rights"),
+        )
         for each in data["invitations"]:
             rows.add_row(
                 each["id"],
@@ -117,7 +135,7 @@ def _list_invitations() -> None:
                 each["role"],
                 each["rights"],
             )
-        console.print(rows)
+        rows.print(console)
 
     show(settings(), data, table, ids=[each["id"] for each in data["invitations"]])
 
@@ -250,7 +268,16 @@ def requests() -> None:
         if not data["requests"]:
             console.print("nobody asks to be admitted")
             return
-        rows = new_table("request", "node", "id", "role", "from", "asked", "code")
+        rows = Listing(
+            "request",
+            "node",
+            "id",
+            "role",
+            "from",
+            "asked",
+            "code",
+            spare=("role", "asked", "from"),
+        )
         for each in data["requests"]:
             rows.add_row(
                 escaped(each["id"][:12]),
@@ -261,7 +288,7 @@ def requests() -> None:
                 _since(each["asked_at"]),
                 f"[bold]{escaped(each['code'])}[/bold]",
             )
-        console.print(rows)
+        rows.print(console)
         console.print(
             "Compare id and code with those on the other host; only if both are the same: "
             "buildnet node approve REQUEST"
@@ -298,25 +325,40 @@ def _decide(request: str, verb: str, body: dict[str, Any] | None, done: str) -> 
     )
 
 
-def list_command() -> None:
-    """List the members of the cluster with role, rights and priority."""
-    data = Client.of(settings()).get("/api/node/members")
+def list_command(
+    everybody: Annotated[
+        bool,
+        typer.Option("--all", help="Also those who left, were removed, revoked or replaced."),
+    ] = False,
+) -> None:
+    """List the members of the cluster with role, status, rights and priority."""
+    data = Client.of(settings()).get("/api/node/members", all="true" if everybody else None)
 
     def table(console: Console) -> None:
-        rows = new_table(
-            "node", "id", "role", "rights", "priority", "voter", "address", right=("priority",)
+        rows = Listing(
+            "node",
+            "id",
+            "role",
+            "status",
+            "rights",
+            "priority",
+            "voter",
+            "address",
+            right=("priority",),
+            spare=("address", "voter", "priority", "rights"),
         )
         for each in data["members"]:
             rows.add_row(
                 escaped(each["name"]) + (" (this node)" if each["this_node"] else ""),
                 each["id"],
-                each["role"],
+                role_text(each),
+                status_text(each["status"]),
                 each["rights"],
                 str(each["priority"]),
                 "yes" if each["voter"] else "",
-                escaped(", ".join(each["addresses"])),
+                escaped(_where(each)),
             )
-        console.print(rows)
+        rows.print(console)
         epoch = f", after {data['epoch']} recoveries" if data["epoch"] else ""
         console.print(
             f"cluster {escaped(data['cluster']['name'])} ({data['cluster']['id'][:12]}), "
@@ -324,6 +366,12 @@ def list_command() -> None:
         )
 
     show(settings(), data, table, ids=[each["id"] for each in data["members"]])
+
+
+def _where(member: dict[str, Any]) -> str:
+    if successor := member.get("successor"):
+        return f"goes on as {successor}"
+    return ", ".join(member["addresses"])
 
 
 def promote(node: NodeArgument) -> None:

@@ -15,12 +15,13 @@ from buildnet.cli import members
 from buildnet.cli.client import Client
 from buildnet.cli.members import join_cluster, joined_text
 from buildnet.cli.output import (
+    Listing,
     age_text,
     bytes_text,
     duration_text,
     escaped,
-    new_table,
     note,
+    print_fields,
     show,
 )
 from buildnet.cli.run import settings
@@ -229,11 +230,7 @@ def _status_table(console: Console, data: dict[str, Any]) -> None:
     }
     if data.get("problem"):
         rows = {"node": rows.pop("node"), "problem": data["problem"], **rows}
-    table = new_table("", "")
-    table.show_header = False
-    for name, value in rows.items():
-        table.add_row(f"[bold]{name}[/bold]", escaped(value))
-    console.print(table)
+    print_fields(console, {name: escaped(value) for name, value in rows.items()})
 
 
 @app.command()
@@ -251,16 +248,25 @@ def resources_table(console: Console, resources: dict[str, Any]) -> None:
     age = datetime.now(UTC) - datetime.fromisoformat(resources["scanned_at"])
     cpu, memory = resources["cpu"], resources["memory"]
     frequency = f", {cpu['frequency_mhz']} MHz" if cpu["frequency_mhz"] else ""
-    console.print(f"[bold]scanned[/bold] {age_text(age.total_seconds())}")
-    console.print(
-        f"[bold]cpu[/bold]     {cpu['cores']} cores usable of {cpu['logical']}: "
-        f"{escaped(cpu['model'] or 'unknown model')} ({cpu['architecture']}{frequency})"
+    print_fields(
+        console,
+        {
+            "scanned": age_text(age.total_seconds()),
+            "cpu": f"{cpu['cores']} cores usable of {cpu['logical']}: "
+            f"{escaped(cpu['model'] or 'unknown model')} ({cpu['architecture']}{frequency})",
+            "memory": f"{bytes_text(memory['available_bytes'])} free of "
+            f"{bytes_text(memory['total_bytes'])}",
+        },
     )
-    console.print(
-        f"[bold]memory[/bold]  {bytes_text(memory['available_bytes'])} free of "
-        f"{bytes_text(memory['total_bytes'])}"
+    storage = Listing(
+        "storage",
+        "class",
+        "file system",
+        "free",
+        "size",
+        right=("free", "size"),
+        spare=("file system", "class"),
     )
-    storage = new_table("storage", "class", "file system", "free", "size", right=("free", "size"))
     for volume in resources["storage"]:
         storage.add_row(
             escaped(volume["path"]),
@@ -269,27 +275,27 @@ def resources_table(console: Console, resources: dict[str, Any]) -> None:
             bytes_text(volume["available_bytes"]),
             bytes_text(volume["total_bytes"]),
         )
-    console.print(storage)
+    storage.print(console)
     for title in ("tools", "runtimes"):
-        table = new_table(title, "version", "path", "can")
+        table = Listing(title, "version", "path", "can", wraps=("can",), spare=("can",))
         for each in resources[title]:
             can = ", ".join(each["capabilities"][:8]) + (
                 " …" if len(each["capabilities"]) > 8 else ""
             )
             table.add_row(
                 escaped(each["name"]),
-                escaped(each["version"] or each["problem"] or "unknown"),
+                escaped(each["version"] or "unknown"),
                 escaped(each["path"]),
-                escaped(can),
+                escaped(each["problem"] or can),
             )
-        console.print(table)
-    network = new_table("network", "addresses", "speed")
+        table.print(console)
+    network = Listing("network", "addresses", "speed", wraps=("addresses",))
     for each in resources["network"]:
         speed = f"{each['speed_mbps']} Mbit/s" if each["speed_mbps"] else "unknown"
         addresses = ", ".join(each["addresses"])
         state = speed if each["up"] else "down"
         network.add_row(escaped(each["name"]), escaped(addresses), state)
-    console.print(network)
+    network.print(console)
     for gpu in resources["gpus"]:
         console.print(f"[bold]gpu[/bold] {escaped(gpu['name'])} {bytes_text(gpu['memory_bytes'])}")
 

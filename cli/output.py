@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from buildnet.cli.settings import Settings
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 UNKNOWN = "unknown"
+_WIDE = 200
+_BLOCKS_BELOW = 60
+_LEAST_OF_SENTENCES = 24
 _STYLES = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "dim": 2, "bold": 1}
 
 
@@ -52,29 +55,146 @@ def show(
 
 
 def console(settings: Settings) -> Console:
-    """Return rich's console on standard output."""
+    """Return rich's console on standard output: as wide as the terminal, or as ``COLUMNS`` says;
+    without both, wide enough for most."""
     from rich.console import Console
 
     colored = settings.colored(sys.stdout.isatty(), os.environ)
+    is_told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
     return Console(
         force_terminal=colored or None,
         no_color=not colored,
         highlight=False,
         emoji=False,
         soft_wrap=not sys.stdout.isatty(),
-        width=None if sys.stdout.isatty() else 200,
+        width=None if is_told else _WIDE,
     )
 
 
-def new_table(*columns: str, right: Sequence[str] = ()) -> Table:
-    """Return an empty table in BuildNet's one style; columns named in ``right`` are numbers."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
+class Listing:
+    """Rows in BuildNet's one style, for terminals of any width: no id, name, version or other word
+    is ever broken. What does not fit is left out, or each row is shown as a block of lines.
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    return table
+    Args:
+        columns: their names; the first one says what a row is about.
+        right: those that hold numbers.
+        wraps: those that hold sentences or lists, which may go on in the next line.
+        spare: those to do without where the terminal is narrow, the least important first.
+
+    Cells are rich's markup: text that others have chosen must be :func:`escaped`.
+    """
+
+    def __init__(
+        self,
+        *columns: str,
+        right: Sequence[str] = (),
+        wraps: Sequence[str] = (),
+        spare: Sequence[str] = (),
+    ) -> None:
+        self._columns = columns
+        self._right = right
+        self._wraps = wraps
+        self._spare = spare
+        self._rows: list[dict[str, str]] = []
+
+    def add_row(self, *cells: str) -> None:
+        """Add a row: a cell for each column."""
+        self._rows.append(dict(zip(self._columns, cells, strict=True)))
+
+    def print(self, console: Console) -> None:
+        """Print as much as fits; on terminals below 60 columns all of it, as blocks if need be."""
+        spare = list(self._spare if console.width >= _BLOCKS_BELOW else ())
+        shown = list(self._columns)
+        while not self._fits(console, table := self._table(shown)):
+            if not spare:
+                self._print_blocks(console)
+                return
+            shown.remove(spare.pop(0))
+        console.print()
+        console.print(table)
+        console.print()
+
+    def _fits(self, console: Console, table: Table) -> bool:
+        from rich.measure import Measurement
+
+        unbounded = console.options.update_width(1 << 16)
+        return Measurement.get(console, unbounded, table).minimum <= console.width
+
+    def _table(self, shown: Sequence[str]) -> Table:
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+
+        table = Table(
+            box=SIMPLE_HEAD,
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+            header_style="bold",
+        )
+        for column in shown:
+            table.add_column(
+                column,
+                justify="right" if column in self._right else "left",
+                no_wrap=column not in self._wraps,
+                min_width=self._least_width(column),
+            )
+        for row in self._rows:
+            table.add_row(*(row[column] for column in shown))
+        return table
+
+    def _least_width(self, column: str) -> int:
+        cells = [column, *(_plain(row[column]) for row in self._rows)]
+        widest = max(_width(line) for cell in cells for line in cell.split("\n"))
+        if column not in self._wraps:
+            return widest
+        return min(widest, max(_LEAST_OF_SENTENCES, *map(_longest_word, cells)))
+
+    def _print_blocks(self, console: Console) -> None:
+        first, *others = self._columns
+        if not self._rows:
+            print_fields(console, {first: "none"})
+        for row in self._rows:
+            console.print()
+            console.print(row[first], style="bold", soft_wrap=True)
+            print_fields(console, {name: row[name] for name in others if row[name]}, indent=2)
+        console.print()
+
+
+def print_fields(console: Console, fields: Mapping[str, str], *, indent: int = 0) -> None:
+    """Print each value (rich's markup) beside its name, broken between words only; below its name
+    where that leaves too little room."""
+    from rich.text import Text
+
+    beside = indent + 2 + max(map(_width, fields), default=0)
+    for name, value in fields.items():
+        text = Text.from_markup(value)
+        longest = _longest_word(text.plain)
+        start = beside if beside + longest <= console.width else indent + 2
+        line = Text(" " * indent).append(name, style="bold")
+        if start < beside:
+            console.print(line, soft_wrap=True)
+            line = Text()
+        for part in text.wrap(console, max(console.width - start, longest, 1)):
+            part.rstrip()
+            line.pad_right(start - line.cell_len)
+            console.print(line.append_text(part), soft_wrap=True)
+            line = Text()
+
+
+def _plain(markup: str) -> str:
+    from rich.text import Text
+
+    return Text.from_markup(markup).plain
+
+
+def _width(text: str) -> int:
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def _longest_word(text: str) -> int:
+    return max(map(_width, text.split()), default=0)
 
 
 def escaped(text: object) -> str:
@@ -145,3 +265,14 @@ def age_text(seconds: float | None) -> str:
         if seconds >= length_s:
             return f"{int(seconds // length_s)} {unit} ago"
     return f"{max(0.0, seconds):.0f} s ago" if seconds >= 1 else "just now"
+
+
+def role_text(node: Mapping[str, Any]) -> str:
+    """Return what a node does: its role, and that it coordinates."""
+    return f"{node['role']}, coordinator" if node["coordinator"] else str(node["role"])
+
+
+def status_text(status: str) -> str:
+    """Return a node's status as a word in its colour."""
+    color = {"online": "green", "busy": "yellow", "suspect": "yellow", "offline": "red"}.get(status)
+    return f"[{color}]{status}[/{color}]" if color else status

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from buildnet.cli.client import Client
-from buildnet.cli.health import STATUS_COLORS, health, latency_text
-from buildnet.cli.output import age_text, bytes_text, escaped, new_table, show
+from buildnet.cli.health import health, latency_text
+from buildnet.cli.output import (
+    Listing,
+    age_text,
+    bytes_text,
+    escaped,
+    print_fields,
+    role_text,
+    show,
+    status_text,
+)
 from buildnet.cli.run import settings
 
 if TYPE_CHECKING:
@@ -69,15 +78,16 @@ def pool_table(console: Console, data: dict[str, Any]) -> None:
     volumes = aggregate["storage_volumes"]
     free = sum(volume["available_bytes"] or 0 for volume in volumes)
     size = sum(volume["total_bytes"] or 0 for volume in volumes)
-    console.print(
-        f"[bold]cores[/bold]    {aggregate['available_cpu_cores']} free of "
-        f"{aggregate['total_cpu_cores']}\n"
-        f"[bold]memory[/bold]   {bytes_text(aggregate['available_memory_bytes'])} free of "
-        f"{bytes_text(aggregate['total_memory_bytes'])}\n"
-        f"[bold]storage[/bold]  {bytes_text(free)} free of {bytes_text(size)}, "
-        f"{len(volumes)} volumes\n"
-        f"[bold]tools[/bold]    {escaped(', '.join(aggregate['tools'])) or 'none'}\n"
-        f"[bold]runtimes[/bold] {escaped(', '.join(aggregate['runtimes'])) or 'none'}"
+    memory = (aggregate["available_memory_bytes"], aggregate["total_memory_bytes"])
+    print_fields(
+        console,
+        {
+            "cores": f"{aggregate['available_cpu_cores']} free of {aggregate['total_cpu_cores']}",
+            "memory": f"{bytes_text(memory[0])} free of {bytes_text(memory[1])}",
+            "storage": f"{bytes_text(free)} free of {bytes_text(size)}, {len(volumes)} volumes",
+            "tools": escaped(", ".join(aggregate["tools"])) or "none",
+            "runtimes": escaped(", ".join(aggregate["runtimes"])) or "none",
+        },
     )
 
 
@@ -98,8 +108,17 @@ def _print_problem(console: Console, view: dict[str, Any]) -> None:
 
 
 def _nodes_table(console: Console, nodes: list[dict[str, Any]]) -> None:
-    table = new_table(
-        "node", "id", "status", "cores in use", "cpu", "memory", "latency", "measured"
+    table = Listing(
+        "node",
+        "id",
+        "role",
+        "status",
+        "cores in use",
+        "cpu",
+        "memory",
+        "latency",
+        "measured",
+        spare=("measured", "latency", "memory", "cpu", "cores in use"),
     )
     for node in nodes:
         held, used = node["resources"], node["utilization"]
@@ -109,22 +128,22 @@ def _nodes_table(console: Console, nodes: list[dict[str, Any]]) -> None:
         )
         busy = used and used["cpu_percent"] is not None and f"{used['cpu_percent']:.0f} %"
         latency = latency_text(node["latency_ms"], estimated=node["latency_estimated"])
-        color = STATUS_COLORS.get(node["status"], "red")
         table.add_row(
             escaped(node["name"]),
             escaped(node["id"][:12]),
-            f"[{color}]{node['status']}[/{color}]",
+            role_text(node),
+            status_text(node["status"]),
             f"{node['cores_in_use']} of {held['cpu']['cores']}" if held else "unknown",
             busy or "unknown",
             memory or "unknown",
             "this node" if node["this_node"] else latency,
             age_text(node["age_s"]),
         )
-    console.print(table)
+    table.print(console)
 
 
 def _resources_table(console: Console, data: dict[str, Any]) -> None:
-    table = new_table("type", "name", "node", "free", "what")
+    table = Listing("type", "name", "node", "free", "what", wraps=("name", "what"), spare=("free",))
     for each in data["resources"]:
         share = each["availability"]
         table.add_row(
@@ -134,7 +153,7 @@ def _resources_table(console: Console, data: dict[str, Any]) -> None:
             "unknown" if share is None else f"{share:.0%}",
             escaped(_what(each["type"], each["resource"])),
         )
-    console.print(table)
+    table.print(console)
 
 
 def _what(kind: str, resource: dict[str, Any]) -> str:

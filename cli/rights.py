@@ -8,7 +8,7 @@ import typer
 
 from buildnet.cli.client import Client
 from buildnet.cli.members import MemberRights, NodeArgument, change
-from buildnet.cli.output import escaped, new_table, show
+from buildnet.cli.output import Listing, escaped, show
 from buildnet.cli.run import settings
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ def list_rights() -> None:
     data = {"members": [{name: each[name] for name in shown} for each in members]}
 
     def table(console: Console) -> None:
-        rows = new_table("node", "id", "rights")
+        rows = Listing("node", "id", "rights")
         for each in data["members"]:
             mine = " (this node)" if each["this_node"] else ""
             rows.add_row(escaped(each["name"]) + mine, each["id"], each["rights"])
-        console.print(rows)
+        rows.print(console)
 
     show(settings(), data, table, ids=[each["id"] for each in data["members"]])

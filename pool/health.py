@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from buildnet.mesh.events import Status
+from buildnet.mesh.link.links import LINKED_ALREADY
 from buildnet.mesh.service.persisting import NOT_WRITTEN
 from buildnet.pool.membership import Words
 from buildnet.pool.view import Completeness, Coordinator, Json, NodeState
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
 LAG_MAX_S = 0.25
 """An event loop that is later than this (99th percentile) is a reason for concern: heartbeats of
 200 ms come late."""
+HARMLESS = frozenset(
+    {
+        "link not made",  # a node stopped, or is not up yet; missing members are told as such
+        f"refused: {LINKED_ALREADY}",  # two nodes dialled each other at once
+        "handshake: another node answered",  # at an address that a member had before
+        "transfer refused",  # a handover that came too late: an election decides instead
+        "join broken off",  # who asked to be admitted gave up
+    }
+)
+"""Reasons that come up where nodes start, stop and move as they should."""
 _LATELY_S = 120.0
 
 
@@ -88,6 +99,7 @@ def _node(view: MeshView, member: MemberView, state: NodeState, words: Words | N
         "name": state.name,
         "status": state.status,
         "role": member.role,
+        "coordinator": view.office is not None and view.office.coordinator == member.key,
         "voter": member.voter,
         "this_node": mine,
         "last_heard_s": _age(view.at, member.last_heard),
@@ -121,6 +133,7 @@ def _counter(counter: CounterView, view: MeshView) -> Json:
         "last_peer": counter.last_peer,
         "last_detail": counter.last_detail,
         "last_age_s": _age(view.at, counter.last_at),
+        "harmless": counter.reason in HARMLESS,
     }
 
 

@@ -126,7 +126,7 @@ def pool_status(
             "term": coordinator.term,
             "quorum": coordinator.quorum,
         },
-        "nodes": [node_view(node, now) for node in nodes],
+        "nodes": [node_view(node, now, coordinator) for node in nodes],
         "aggregate": aggregate(nodes),
         "connections": [_connection_view(one) for one in connections],
         "view": completeness_view(seen),
@@ -144,13 +144,14 @@ def completeness_view(seen: Completeness) -> Json:
     }
 
 
-def node_view(node: NodeState, now: datetime) -> Json:
+def node_view(node: NodeState, now: datetime, coordinator: Coordinator | None) -> Json:
     """Return one node of ``pool status``."""
     return {
         "id": node.id,
         "name": node.name,
         "status": node.status,
         "role": node.role,
+        "coordinator": coordinator is not None and coordinator.node_id == node.id,
         "rights": node.rights,
         "version": node.version,
         "this_node": node.this_node,

@@ -56,6 +56,20 @@ class MemberView:
 
 
 @dataclass(frozen=True, slots=True)
+class FormerView:
+    """Somebody who was a member. ``ending`` is "left", "removed", "revoked" or "rotated"; then
+    ``successor`` is the node id that took over."""
+
+    key: bytes
+    node_id: str
+    name: str
+    role: str
+    rights: str
+    ending: str
+    successor: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class OfficeView:
     """Who coordinates. ``term`` is the counter; ``quorum``: granted by a majority that is there.
 
@@ -102,7 +116,7 @@ class RequestView:
 class MeshView:
     """Everything at once. ``members`` is sorted by name, then node id, and contains this node.
 
-    ``former`` are the ids of members who left or were removed. ``lag_p99_s`` is the event loop's
+    ``former``, sorted alike, are those who are members no more. ``lag_p99_s`` is the event loop's
     lag over the last minute; None in the first second. ``revoked``: this node's own key is.
     """
 
@@ -118,7 +132,7 @@ class MeshView:
     voters: int
     voters_reachable: int
     members: tuple[MemberView, ...]
-    former: tuple[str, ...]
+    former: tuple[FormerView, ...]
     counters: tuple[CounterView, ...]
     requests: tuple[RequestView, ...]
     lag_p99_s: float | None

@@ -9,9 +9,16 @@ from datetime import UTC, datetime
 from buildnet.mesh.events import Office, Status
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.link.peer import Peer, Traffic
-from buildnet.mesh.members.member_list import Member
+from buildnet.mesh.members.member_list import Ending, Former, Member, MemberList
 from buildnet.mesh.service.cluster import Cluster
-from buildnet.mesh.service.view import CounterView, LinkView, MemberView, MeshView, OfficeView
+from buildnet.mesh.service.view import (
+    CounterView,
+    FormerView,
+    LinkView,
+    MemberView,
+    MeshView,
+    OfficeView,
+)
 
 _ToUnix = Callable[[float], float]
 
@@ -44,13 +51,36 @@ def view_of(cluster: Cluster, counters: tuple[CounterView, ...]) -> MeshView:
         voters=len(members.voters),
         voters_reachable=reached,
         members=tuple(sorted(shown, key=lambda member: (member.name, member.node_id))),
-        former=tuple(sorted(node_id_of(key) for key in {*members.former, *members.revoked})),
+        former=_former(members),
         counters=counters,
         requests=cluster.desk.requests(),
         lag_p99_s=cluster.driver.lag.p99_s(),
         bytes_sent=traffic.bytes_sent,
         bytes_received=traffic.bytes_received,
         revoked=local.key in members.revoked,
+    )
+
+
+def _former(members: MemberList) -> tuple[FormerView, ...]:
+    found = dict(members.former)
+    for key in members.revoked:  # it counts before it stands in the list
+        member = found[key].member if key in found else members.members.get(key)
+        if member is not None:
+            found[key] = Former(member, Ending.REVOKED, members.version)
+    views = [_former_view(former) for former in found.values()]
+    return tuple(sorted(views, key=lambda former: (former.name, former.node_id)))
+
+
+def _former_view(former: Former) -> FormerView:
+    member, successor = former.member, former.successor
+    return FormerView(
+        key=member.key,
+        node_id=member.node_id,
+        name=member.name,
+        role=member.role.value,
+        rights=member.rights.value,
+        ending=former.ending.value,
+        successor=None if successor is None else node_id_of(successor),
     )
 
 

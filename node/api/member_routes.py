@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from buildnet.mesh.clock import milliseconds_of
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.members.member_list import Invitation, Member, Rights, Role
-from buildnet.mesh.service.view import MemberView, MeshView, RequestView
+from buildnet.mesh.service.view import FormerView, MemberView, MeshView, RequestView
 from buildnet.node.api.join_response import JoinResponse, joined_view
 from buildnet.node.service import NodeService
+from buildnet.pool.view import NodeStatus
 
 
 class Body(BaseModel):
@@ -107,15 +108,20 @@ def member_routes(service: NodeService) -> APIRouter:
         return {"candidates": list(service.mesh.candidates())}
 
     @router.get("/api/node/members")
-    async def members() -> dict[str, Any]:
-        """The signed member list: who belongs to the cluster with which role and rights."""
-        view = service.pool.view()
+    async def members(all: bool = False) -> dict[str, Any]:
+        """The signed member list: who belongs to the cluster with which role and rights, and what
+        each is doing; with `all` also who left, was removed, revoked or has a new key."""
+        picture = await service.pool.picture()
+        view = picture.view
         return {
             "cluster": service.cluster,
             "version": view.member_version,
             "epoch": view.epoch,
-            "members": [_member(view, member) for member in view.members],
-            "former": list(view.former),
+            "members": [
+                *(_member(view, one, picture.nodes[one.key].status) for one in view.members),
+                *(_former(one) for one in view.former if all),
+            ],
+            "former": sorted(former.node_id for former in view.former),
         }
 
     @router.post("/api/node/invite")
@@ -230,17 +236,36 @@ def _invitation(view: MeshView, invitation: Invitation) -> dict[str, Any]:
     }
 
 
-def _member(view: MeshView, member: MemberView) -> dict[str, Any]:
+def _member(view: MeshView, member: MemberView, status: NodeStatus) -> dict[str, Any]:
     return {
         "id": member.node_id,
         "name": member.name,
         "key": member.key.hex(),
+        "status": status,
         "role": member.role,
+        "coordinator": view.office is not None and view.office.coordinator == member.key,
         "rights": member.rights,
         "priority": member.priority,
         "voter": member.voter,
         "this_node": member.key == view.me,
         "addresses": list(member.addresses),
+    }
+
+
+def _former(former: FormerView) -> dict[str, Any]:
+    return {
+        "id": former.node_id,
+        "name": former.name,
+        "key": former.key.hex(),
+        "status": former.ending,
+        "role": former.role,
+        "coordinator": False,
+        "rights": "none",
+        "priority": 0,
+        "voter": False,
+        "this_node": False,
+        "addresses": [],
+        "successor": former.successor,
     }
 
 

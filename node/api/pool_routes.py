@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from buildnet.node.service import NodeService
+from buildnet.pool.membership import coordinator_of
 from buildnet.pool.view import completeness_view, node_view, pooled_resources
 
 
@@ -24,8 +25,9 @@ def pool_routes(service: NodeService) -> APIRouter:
         """The nodes alone."""
         await service.scanned.wait()
         picture = await service.pool.picture()
+        coordinator = coordinator_of(picture.view)
         return {
-            "nodes": [node_view(node, picture.at) for node in picture.nodes.values()],
+            "nodes": [node_view(node, picture.at, coordinator) for node in picture.nodes.values()],
             "view": completeness_view(picture.seen),
         }
 

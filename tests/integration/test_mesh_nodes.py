@@ -141,6 +141,10 @@ def test_the_tables_of_a_pool(trio: Cluster) -> None:
     assert "node3" in shown
     assert "this node" in node("pool", "nodes").out
     assert "voters reachable" in node("pool", "health").out
+    for command in ("pool status", "pool nodes", "pool health", "node list"):
+        shown = node(*command.split()).out
+        assert shown.count("worker, coordinator") == 1, command
+        assert shown.count("online") == 3, command
     assert "node1 (3 members, coordinator node1" in node("node", "status").out
     assert "admin" in node("node", "list").out
 
@@ -157,7 +161,8 @@ def test_field_names_that_scripts_rely_on(trio: Cluster) -> None:
     listed = data(node, "node", "list")
     assert listed.keys() == {"cluster", "version", "epoch", "members", "former"}
     assert listed["members"][0].keys() == {
-        *("id", "name", "key", "role", "rights", "priority", "voter", "this_node", "addresses")
+        *("id", "name", "key", "status", "role", "coordinator", "rights", "priority", "voter"),
+        *("this_node", "addresses"),
     }
     told = data(node, "pool", "health")
     assert told["healthy"], told["problems"]
@@ -193,6 +198,11 @@ def test_a_node_joins_by_token_and_leaves(trio: Cluster, newcomer: Node) -> None
     assert left["cluster"]["id"] != joined["cluster"]["id"]
     until(lambda: all("newcomer" not in names(node) for node in trio.members))
     assert newcomer.identity in data(founder, "node", "list")["former"]
+    everybody = data(founder, "node", "list", "--all")["members"]
+    assert {"newcomer": "left", "node2": "online"}.items() <= {
+        each["name"]: each["status"] for each in everybody
+    }.items()
+    assert "left" in founder("node", "list", "--all").out
     assert "(a cluster of one)" in newcomer("node", "status").out
     assert error(newcomer, "node", "leave", "--yes", code=2) == "MEMBERSHIP"
 

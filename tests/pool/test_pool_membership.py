@@ -277,8 +277,10 @@ def test_health_says_what_is_wrong_and_what_was_refused() -> None:
             "last_peer": IDS[BERT],
             "last_detail": "2 < 4",
             "last_age_s": 30.0,
+            "harmless": False,
         }
     ]
+    assert [one["coordinator"] for one in shown["nodes"]] == [True, False, False]
     assert [one["loop_lag_ms"] for one in shown["nodes"]] == [400.0, 7.0, None]
     assert [one["link"] is None for one in shown["nodes"]] == [False, False, True]
 
@@ -302,13 +304,32 @@ def test_the_field_names_of_health() -> None:
         *("state", "voters", "voters_reachable", "member_list_version", "epoch"),
     }
     assert shown["nodes"][1].keys() == {
-        *("id", "name", "status", "role", "voter", "this_node", "last_heard_s", "status_for_s"),
+        *("id", "name", "status", "role", "coordinator", "voter", "this_node", "last_heard_s"),
+        "status_for_s",
         *("age_s", "latency_ms", "latency_estimated", "loop_lag_ms", "link", "reachable"),
     }
     assert shown["nodes"][1]["link"].keys() == {
         *("kind", "outgoing", "address", "relayed_by", "for_s", "bytes_sent", "bytes_received"),
         "queued",
     }
+
+
+@pytest.mark.parametrize(
+    ("reason", "harmless"),
+    [
+        ("link not made", True),
+        ("refused: linked already", True),
+        ("transfer refused", True),
+        ("refused: no member", False),
+        ("handshake: message altered", False),
+    ],
+)
+def test_what_comes_up_at_every_restart_is_told_apart(reason: str, harmless: bool) -> None:
+    counter = CounterView(reason, 9, None, "http://bert:80: not ready", NOON_S - 5)
+    view, nodes = three(counters=(counter,)), all_states()
+    seen = completeness(view, nodes)
+    told = health(view, nodes, {}, cluster={}, coordinator=None, seen=seen)
+    assert (told["healthy"], told["refused"][0]["harmless"]) == (True, harmless)
 
 
 @pytest.mark.parametrize(("age_s", "healthy"), [(5, False), (3600, True)])

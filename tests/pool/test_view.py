@@ -109,6 +109,7 @@ def test_the_whole_of_pool_status() -> None:
                 "name": "anna",
                 "status": "online",
                 "role": "worker",
+                "coordinator": True,
                 "rights": "admin",
                 "version": "0.1.0",
                 "this_node": False,
