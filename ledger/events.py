@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from buildnet.ledger.entry import Chain, Entry
+from buildnet.ledger.restored import Accepted, Promise, Quarantine, Restored
 from buildnet.ledger.seal import Seal
 from buildnet.mesh.events import (
     LinkDown,
@@ -21,6 +22,7 @@ from buildnet.mesh.events import (
     Send,
     SendAll,
 )
+from buildnet.mesh.members.entry import Entry as MemberEntry
 
 # --- events ------------------------------------------------------------------------------------
 
@@ -56,33 +58,22 @@ class Damaged:
     last: int
 
 
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """The store's answer to :class:`Compare`: what it holds there is another entry."""
+
+    held: Entry
+    other: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Rewound:
+    """The store's answer to :class:`Rewind`: what a node would find now if it started."""
+
+    state: Restored
+
+
 # --- effects -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """A voter accepts nothing of a lower term."""
-
-    term: int
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A voter accepted ``value`` (encoded) in ``term``; it replaces what was accepted before."""
-
-    term: int
-    height: int
-    value: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantine:
-    """Two entries of one chain and sequence: from ``sequence`` on the chain counts no more."""
-
-    chain: Chain
-    sequence: int
-    one: bytes
-    other: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +81,9 @@ class Keep:
     """Write all of this in one transaction; :class:`Kept` with ``token`` once it is fsynced.
 
     Earlier ones are on disk before later ones. ``seals`` come with ``sealed``: the entries under
-    each in canonical order, as (chain, sequence); ``replaced`` are entries that a sealed one of the
-    same place takes the place of.
+    each in canonical order, as (chain, sequence); ``replaced`` are places whose present entries,
+    not sealed ones, are set aside before ``entries`` are written: another branch of the chain
+    counts.
     """
 
     token: int
@@ -102,8 +94,6 @@ class Keep:
     accepted: Accepted | None = None
     quarantines: tuple[Quarantine, ...] = ()
     replaced: tuple[tuple[Chain, int], ...] = field(default=())
-    superseded_from: int | None = None
-    """A recovery began a new epoch: final seals from this height on are set aside first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +121,30 @@ class SealedTo:
     seal: Seal
 
 
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """Load what the store holds at ``other``'s place; if it is another entry:
+    :class:`Contradiction`."""
+
+    other: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Rewind:
+    """A recovery began a new epoch: set the final seals from ``height`` on aside, then answer with
+    :class:`Rewound`."""
+
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordMember:
+    """Append this final entry of the member list to this node's chain, as ``member.*``, unless it
+    did already: the request is the entry's hash."""
+
+    entry: MemberEntry
+
+
 Event = (
     LinkUp
     | LinkDown
@@ -141,5 +155,18 @@ Event = (
     | EntriesAppended
     | Kept
     | Damaged
+    | Contradiction
+    | Rewound
 )
-Effect = Send | SendAll | Note | Keep | ServeEntries | ServeSeals | SealedTo
+Effect = (
+    Send
+    | SendAll
+    | Note
+    | Keep
+    | ServeEntries
+    | ServeSeals
+    | SealedTo
+    | Compare
+    | Rewind
+    | RecordMember
+)

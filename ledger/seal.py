@@ -33,7 +33,8 @@ class SealValue(Wire):
     ``previous``: hash of the value before; the cluster's id at height 1. ``history``: RFC 9162 tree
     head over the hashes of all values before. ``frontier``: digest of the whole frontier after it.
     ``root``: RFC 9162 tree head over the hashes of its ``count`` entries in canonical order.
-    ``members``: the version of the member list whose ``voters`` decide this height.
+    ``members``: the version of the member list whose ``voters`` decide this height; where those are
+    others than before, a seal may have no entries.
     """
 
     cluster: Hash
@@ -42,8 +43,8 @@ class SealValue(Wire):
     previous: Hash
     history: Hash
     frontier: Hash
-    advances: Annotated[tuple[Advance, ...], Limit(1, MAX_ADVANCES)]
-    count: Annotated[int, Limit(1, MAX_SEALED_ENTRIES)]
+    advances: Annotated[tuple[Advance, ...], Limit(0, MAX_ADVANCES)]
+    count: Annotated[int, Limit(0, MAX_SEALED_ENTRIES)]
     root: Hash
     members: Counter
     voters: Annotated[tuple[Key, ...], Limit(1, MAX_VOTERS)]
