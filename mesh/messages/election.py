@@ -203,8 +203,8 @@ class PromiseAnswer(Message):
     priority=Priority.ELECTION,
     sender="coordinator; any follower, to who is behind",
     receiver="linked members",
-    effect="a proven higher term is followed; a provisional one only if no better one is heard; who "
-    "lacks entries of the coordinator's member list fetches them",
+    effect="a proven higher term is followed; a provisional one only if no better one is heard; "
+    "who lacks entries of the coordinator's member list fetches them",
 )
 @dataclass(frozen=True, slots=True)
 class Coordinator(Message):
