@@ -1,0 +1,180 @@
+"""What the core of one node keeps in memory of all chains: heads, and what is not sealed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from buildnet.ledger.chain import BEGINNING, Tip
+from buildnet.ledger.entry import Chain, Entry
+from buildnet.ledger.frontier import Advance, Head
+from buildnet.ledger.membership import Closed, Membership, Notice, Recorded, notice_of
+from buildnet.ledger.reach import Reach
+from buildnet.ledger.restored import Restored
+from buildnet.ledger.tail import Tail
+
+Row = tuple[int, bytes, bytes, int, bytes]
+"""(clock, origin, incarnation, sequence, hash): sorted, entries are in canonical order."""
+
+
+@dataclass(slots=True)
+class Held:
+    """One chain."""
+
+    tip: Tip
+    tail: Tail
+    quarantined: int | None = None
+    """The sequence from which on the chain has two branches."""
+    notices: dict[int, Notice] = field(default_factory=dict)
+    """Of entries that are not sealed, by sequence."""
+
+    def hash(self, sequence: int) -> bytes | None:
+        """Return an entry's hash; None: it is not held, or sealed and not the newest."""
+        return self.tip.hash if sequence == self.tip.sequence else self.tail.hash(sequence)
+
+
+class Holding:
+    """All chains of one node. ``restored``: what its disk holds."""
+
+    def __init__(self, membership: Membership, restored: Restored) -> None:
+        self._membership = membership
+        self.restore(restored)
+
+    def restore(self, restored: Restored) -> None:
+        """Begin anew with what the disk holds."""
+        self.chains: dict[Chain, Held] = {}
+        self.reach = Reach(restored.sealed)
+        self.closed = Closed(self._membership)
+        self.recorded: set[bytes] = set()
+        """Hashes of the member list's entries that some entry records."""
+        self._open: dict[Chain, None] = {}
+        for chain, (head, clock) in restored.heads.items():
+            tail = Tail(self.reach.sequence(chain), restored.unsealed.get(chain, ()))
+            self.chains[chain] = Held(Tip(head.sequence, head.hash, clock), tail)
+            if len(tail):
+                self._open[chain] = None
+        for quarantine in restored.quarantines:
+            self.quarantine(quarantine.chain, quarantine.sequence)
+        for entry in restored.sealed_notices:
+            self._note(entry)
+            notice = notice_of(entry)
+            if notice is not None:
+                self.closed.take((notice,))
+        for entry in restored.unsealed_notices:
+            self._note(entry)
+
+    def held(self, chain: Chain) -> Held | None:
+        """Return a chain; None: nothing of it is here."""
+        return self.chains.get(chain)
+
+    def tip(self, chain: Chain) -> Tip:
+        """Return where a chain stands."""
+        held = self.chains.get(chain)
+        return BEGINNING if held is None else held.tip
+
+    def sequence(self, chain: Chain) -> int:
+        """Return how far a chain reaches; 0: nothing of it is here."""
+        held = self.chains.get(chain)
+        return 0 if held is None else held.tip.sequence
+
+    def has(self, chain: Chain, head: Head) -> bool | None:
+        """Tell whether a chain holds that entry, not sealed yet; None: it is too short. False: it
+        has another one there."""
+        held = self.chains.get(chain)
+        if held is None or held.tip.sequence < head.sequence:
+            return None
+        return held.hash(head.sequence) == head.hash
+
+    def append(self, entry: Entry) -> None:
+        """Take the next entry of its chain, which was checked."""
+        chain, body = entry.chain, entry.body
+        held = self.chains.get(chain)
+        if held is None:
+            held = self.chains[chain] = Held(BEGINNING, Tail(0))
+        held.tip = Tip.of(entry)
+        held.tail.append(entry.hash, body.hlc)
+        self._open[chain] = None
+        self._note(entry)
+
+    def cut(self, chain: Chain, after: int) -> None:
+        """Forget the entries after a sequence that is sealed or not the last: another branch
+        takes their place, its first entry comes next."""
+        held = self.chains[chain]
+        before = held.tail.hash(after)
+        if before is not None:
+            clock = held.tail.clock(after)
+        else:
+            sealed = self.reach.head(chain)
+            before, clock = (sealed.hash, 0) if sealed is not None else (BEGINNING.hash, 0)
+        held.tail.cut_after(after)
+        held.tip = Tip(after, before, clock)
+        for sequence in [one for one in held.notices if one > after]:
+            del held.notices[sequence]
+
+    def quarantine(self, chain: Chain, sequence: int) -> bool:
+        """Take note that a chain has two branches from a sequence on; False: that is known."""
+        held = self.chains.get(chain)
+        if held is None:
+            held = self.chains[chain] = Held(BEGINNING, Tail(0))
+        if held.quarantined is not None and held.quarantined <= sequence:
+            return False
+        held.quarantined = sequence
+        return True
+
+    # --- sealing -------------------------------------------------------------------------------
+
+    def open_chains(self) -> list[Chain]:
+        """Return the chains of which something is not sealed, sorted."""
+        return sorted(self._open)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Tell whether nothing waits for a seal."""
+        return not self._open
+
+    def under(self, advances: Iterable[Advance]) -> list[Row]:
+        """Return the entries that ``advances`` seal, in canonical order; all are held."""
+        rows: list[Row] = []
+        for one in advances:
+            tail = self.chains[one.chain].tail
+            origin, incarnation = one.origin, one.incarnation
+            rows += [
+                (clock, origin, incarnation, sequence, entry_hash)
+                for clock, sequence, entry_hash in tail.up_to(one.sequence)
+            ]
+        rows.sort()
+        return rows
+
+    def notices_under(self, advances: Iterable[Advance]) -> Iterator[tuple[Chain, int, Notice]]:
+        """Yield the notices that ``advances`` seal."""
+        for one in advances:
+            held = self.chains[one.chain]
+            for sequence, notice in sorted(held.notices.items()):
+                if sequence <= one.sequence:
+                    yield one.chain, sequence, notice
+
+    def seal(self, advances: tuple[Advance, ...], order: list[Row]) -> None:
+        """Take note that ``advances`` are final; ``order``: the entries under them."""
+        found = {
+            (chain, sequence): notice for chain, sequence, notice in self.notices_under(advances)
+        }
+        if found:
+            places = ((Chain(row[1], row[2]), row[3]) for row in order)
+            self.closed.take(found[place] for place in places if place in found)
+            for chain, sequence in found:
+                del self.chains[chain].notices[sequence]
+        for one in advances:
+            held = self.chains[one.chain]
+            held.tail.drop_to(one.sequence)
+            if not len(held.tail):
+                self._open.pop(one.chain, None)
+        self.reach.advance(advances)
+
+    def _note(self, entry: Entry) -> None:
+        notice = notice_of(entry)
+        if notice is None:
+            return
+        if isinstance(notice, Recorded):
+            self.recorded.add(notice.hash)
+        if entry.body.sequence > self.reach.sequence(entry.chain):
+            self.chains[entry.chain].notices[entry.body.sequence] = notice
