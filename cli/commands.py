@@ -18,7 +18,7 @@ from buildnet.cli.output import show
 from buildnet.cli.run import settings
 from buildnet.cli.settings import HELP
 from buildnet.cli.start import ensure_node
-from buildnet.mesh.errors import UsageError
+from buildnet.cli.usage import in_words, is_usage_error
 
 app = typer.Typer(
     name="buildnet",
@@ -100,16 +100,7 @@ def invoke(arguments: list[str]) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error.ctx.get_help())  # type: ignore[attr-defined]
             return 2
-        if type(error).__name__ in _USAGE_ERRORS and hasattr(error, "format_message"):
-            raise UsageError(error.format_message(), hint=_usage_hint(error)) from error
+        if is_usage_error(error):
+            raise in_words(error) from error
         raise
     return result if isinstance(result, int) else 0
-
-
-# Typer carries its own copy of Click, so its errors can't be named by an import of Click's.
-_USAGE_ERRORS = frozenset({"UsageError", "NoSuchOption", "BadParameter", "MissingParameter"})
-
-
-def _usage_hint(error: Exception) -> str:
-    context = getattr(error, "ctx", None)
-    return f"see: {context.command_path} --help" if context is not None else "see: buildnet --help"

@@ -52,10 +52,14 @@ _Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 def invite(
     uses: Annotated[
-        int, typer.Option(min=1, max=1000, help="How many nodes may join with it.")
+        int, typer.Option(min=1, max=1000, help="How many nodes may join with it, 1 to 1000.")
     ] = 1,
     expires: Annotated[
-        str, typer.Option(metavar="DURATION", help="How long it works, such as 30m or 24h.")
+        str,
+        typer.Option(
+            metavar="DURATION",
+            help="How long it works, 1 second to 30 days: 30m, 24h, 7d.",
+        ),
     ] = "1h",
     role: Annotated[MemberRole, typer.Option(help="What the node does.")] = MemberRole.WORKER,
     rights: Annotated[
@@ -382,7 +386,10 @@ def promote(node: NodeArgument) -> None:
 def set_priority(
     node: NodeArgument,
     priority: Annotated[
-        int, typer.Argument(min=-1000, max=1000, help="Higher ones coordinate sooner; usual: 0.")
+        int,
+        typer.Argument(
+            min=-1000, max=1000, help="-1000 to 1000: higher ones coordinate sooner; usual: 0."
+        ),
     ],
 ) -> None:
     """Set how soon a member is to become coordinator."""

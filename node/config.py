@@ -27,6 +27,7 @@ from buildnet.mesh.errors import UsageError
 from buildnet.mesh.suggest import did_you_mean, suggest
 from buildnet.node.scan.runtimes import RUNTIMES
 from buildnet.node.scan.tools import TOOLS
+from buildnet.node.wording import expectation
 from buildnet.pool.quantity import GIB, QuantityError, parse_bytes, parse_duration_s
 from buildnet.pool.yaml_document import YamlDocument, YamlPath, YamlProblem, load_yaml
 
@@ -363,36 +364,8 @@ def _problem(error: ErrorDetails, document: YamlDocument) -> YamlProblem:
         options = re.findall(r"'([^']+)'", str(context.get("expected", "")))
         hint = did_you_mean(str(error["input"]), options)
     written = document.text(path) if document.text(path) is not None else _shown(error["input"])
-    message = f"wrong value {written!r} for {name}: expected {_expectation(kind, context)}"
+    message = f"wrong value {written!r} for {name}: expected {expectation(kind, context)}"
     return YamlProblem(line, message, hint)
-
-
-_EXPECTATIONS = {
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "float_type": "a number",
-    "float_parsing": "a number",
-    "finite_number": "a finite number",
-    "bool_type": "true or false",
-    "string_type": "text (put it in quotes if it looks like a number)",
-    "string_too_short": "some text",
-    "string_too_long": "at most {max_length} characters",
-    "tuple_type": "a list",
-    "mapping_type": "keys and values",
-    "dict_type": "keys and values",
-    "model_type": "keys and values",
-    "model_attributes_type": "keys and values",
-    "greater_than": "more than {gt}",
-    "greater_than_equal": "{ge} or more",
-    "less_than": "less than {lt}",
-    "less_than_equal": "{le} or less",
-    "literal_error": "{expected}",
-    "expected": "{what}",
-}
-
-
-def _expectation(kind: str, context: Mapping[str, Any]) -> str:
-    return _EXPECTATIONS.get(kind, kind.replace("_", " ")).format_map(context)
 
 
 def _shown(value: object) -> object:

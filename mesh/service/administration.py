@@ -128,17 +128,23 @@ class Administration(ABC):
         role: Role = Role.WORKER,
         rights: Rights = Rights.BUILDER,
     ) -> InvitationView:
-        """Make a token that lets in ``uses`` nodes within ``valid_s`` seconds.
+        """Make a token that lets in ``uses`` nodes within ``valid_s`` seconds: 1 second to 30 days.
 
         Raises:
             NotAdminError, BuildNetError: it could not be made.
         """
         self._check_admin("invite")
-        if not (0 < valid_s <= MAX_INVITATION_S and 1 <= uses <= MAX_USES):
+        if not 1 <= valid_s <= MAX_INVITATION_S:
             raise UsageError(
-                f"an invitation is valid for up to {MAX_INVITATION_S / 86_400:g} days and "
-                f"{MAX_USES} uses, and for more than nothing",
-                hint="choose less: buildnet node invite --expires 24h --uses 10",
+                f"an invitation works for 1 second to {MAX_INVITATION_S / 86_400:g} days",
+                cause=f"{valid_s:.10g} seconds were asked for",
+                hint="choose a time between: buildnet node invite --expires 24h",
+            )
+        if not 1 <= uses <= MAX_USES:
+            raise UsageError(
+                f"an invitation lets in 1 to {MAX_USES} nodes",
+                cause=f"{uses} were asked for",
+                hint="choose a number between: buildnet node invite --uses 10",
             )
         token = new_token(
             self.cluster.local.members.cluster_id,

@@ -23,6 +23,7 @@ def create_application(service: NodeService) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,  # its page loads scripts from elsewhere; ours comes with the web UI
         redoc_url=None,
+        responses={"4XX": {"description": "Problem details (RFC 9457), with `code` and `hint`"}},
     )
     add_problem_handlers(application)
     application.include_router(node_routes(service))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -11,9 +12,12 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import UsageError
 from buildnet.mesh.identity import node_id_of
 from buildnet.node.service import NodeService
 from buildnet.node.store import ActionDetails, BlobDetails
+
+_BLOB = re.compile(r"[0-9a-f]{64}/[0-9]{1,15}", re.ASCII)
 
 
 class CollectBody(BaseModel):
@@ -29,7 +33,7 @@ class FetchBody(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    digest: str = Field(pattern="^[0-9a-f]{64}/[0-9]{1,15}$")
+    digest: str
     node: str = Field(min_length=1, max_length=128)
 
 
@@ -75,8 +79,7 @@ def cache_routes(service: NodeService) -> APIRouter:
     @router.post("/fetch")
     async def fetch(body: FetchBody) -> dict[str, Any]:
         """Get a blob from another member, checked while it comes, unless it is here already."""
-        hash, _, size = body.digest.partition("/")
-        digest = Digest(hash, int(size))
+        digest = _digest(body.digest)
         began = time.monotonic()
         peer = service.mesh.find(body.node)
         needed = await service.exchange.fetch(digest, peer.key)
@@ -98,6 +101,17 @@ def cache_routes(service: NodeService) -> APIRouter:
         return asdict(await asyncio.to_thread(store.collect, target))
 
     return router
+
+
+def _digest(text: str) -> Digest:
+    if not _BLOB.fullmatch(text):
+        raise UsageError(
+            f"{text[:80]!r} names no blob",
+            hint="write HASH/SIZE, 64 hexadecimal digits and a number of bytes, as `log` in a "
+            "build's JSON is",
+        )
+    hash, _, size = text.partition("/")
+    return Digest(hash, int(size))
 
 
 def _details(details: ActionDetails | BlobDetails) -> dict[str, Any]:

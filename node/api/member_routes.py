@@ -38,8 +38,8 @@ class LeaveBody(Body):
 
 
 class InviteBody(Body):
-    """What who joins with the token gets, how often and how long (seconds) it works; the mesh knows
-    the limits."""
+    """What who joins with the token gets, for how many nodes it works (1 to 1000), and for how many
+    seconds (1 second to 30 days)."""
 
     uses: int = 1
     valid_s: float = 3600

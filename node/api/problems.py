@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -11,7 +14,9 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.wording import expectation
 
+_SHOWN = 60
 _log = logging.getLogger("buildnet.api")
 
 
@@ -57,12 +62,12 @@ def add_problem_handlers(application: FastAPI) -> None:
 
     @application.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        first, *others = (_wrong(one) for one in error.errors())
         return problem_response(
-            status=422,
+            status=400,
             code="INVALID_REQUEST",
-            message=f"{where}: {first['msg']}",
+            message=first,
+            cause="; ".join(others) or None,
             hint="see the API's description at /api/openapi.json",
             exit_code=2,
         )
@@ -87,3 +92,20 @@ def add_problem_handlers(application: FastAPI) -> None:
             cause=f"{type(error).__name__}: {error}",
             hint="the node's log has the details; please report it",
         )
+
+
+def _wrong(error: Mapping[str, Any]) -> str:
+    """Say what is wrong with one part of a request."""
+    kind, path = error["type"], error["loc"][1:]  # the first says: body, query or path
+    name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    name = name.removeprefix(".") or "the request's body"
+    if kind == "json_invalid":
+        return "the request's body is no JSON"
+    if kind == "missing":
+        return f"{name} is missing"
+    if kind == "extra_forbidden":
+        return f"unknown key {path[-1]!r}"
+    given = json.dumps(error["input"], default=str, ensure_ascii=False)
+    given = given if len(given) <= _SHOWN else given[:_SHOWN] + "…"
+    expected = expectation(kind, error.get("ctx", {}))
+    return f"wrong value {given} for {name}: expected {expected}"

@@ -276,8 +276,10 @@ def test_an_invitation_is_listed_and_withdrawn(trio: Cluster, newcomer: Node) ->
     assert error(founder, "node", "invite", "--withdraw", made["id"], code=6) == "NOT_FOUND"
     joining = ("node", "join", founder.address, "--token", made["token"])
     assert error(newcomer, *joining, code=2) == "TOKEN"
-    told = data(founder, "node", "invite", "--expires", "31d", code=2)["error"]
-    assert "30 days" in told["message"]
+    for expires in ("31d", "0s"):
+        told = data(founder, "node", "invite", "--expires", expires, code=2)["error"]
+        assert told["message"] == "an invitation works for 1 second to 30 days"
+    assert error(founder, "cache", "fetch", "abc", "--from", "node2", code=2) == "USAGE"
 
 
 def test_a_request_is_shown_on_every_node_with_the_same_code_and_approved(
