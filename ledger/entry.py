@@ -8,10 +8,13 @@ is stored and relayed is the signature followed by the body.
 from __future__ import annotations
 
 import json
+import re
+import typing
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Self
 
 from blake3 import blake3
@@ -19,12 +22,19 @@ from blake3 import blake3
 from buildnet.mesh.wire import Counter, Hash, Key, Limit, Wire, WireError
 
 MAX_ENTRY_BYTES = 48 * 1024
+MIN_ENTRY_BYTES = 64 + 135
+"""A signature and a body of which all that may be empty is."""
 MAX_DATA_CHARACTERS = 40 * 1024
+MAX_DATA_DEPTH = 16
+"""Objects and lists within each other."""
 MAX_POSTINGS = 64
 NO_ENTRY = bytes(32)
 """What the first entry of a chain names as the previous one."""
 SIGNATURE_BYTES = 64
 _SIGNED = b"buildnet ledger entry 1\0"
+_TYPE = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)+")
+_CONTROLS = re.compile("[\x00-\x1f\x7f]")
+# What is printable depends on the Unicode version, and nodes must not disagree: ASCII only.
 _PREVIOUS = slice(SIGNATURE_BYTES + 80, SIGNATURE_BYTES + 112)
 
 Incarnation = Annotated[bytes, Limit(8, 8)]
@@ -42,11 +52,17 @@ class ActorKind(StrEnum):
     SYSTEM = "system"
 
 
+_ACTOR_KINDS = frozenset(ActorKind)
+
+
 class Side(StrEnum):
     """Which side of an account a posting is on."""
 
     DEBIT = "debit"
     CREDIT = "credit"
+
+
+_SIDES = frozenset(Side)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +74,9 @@ class Actor(Wire):
     kind: Annotated[str, Limit(1, 16)]
 
     def __post_init__(self) -> None:
-        ActorKind(self.kind)
+        if self.kind not in _ACTOR_KINDS:
+            raise ValueError(f"{self.kind!r:.40} is no kind of actor")
+        _check_text(self.id, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +95,9 @@ class Posting(Wire):
     state: Annotated[str, Limit(0, 1024)]
 
     def __post_init__(self) -> None:
-        Side(self.side)
+        if self.side not in _SIDES:
+            raise ValueError(f"{self.side!r:.40} is no side of an account")
+        _check_text(self.account, self.unit)
         if (self.unit == "") is (self.amount > 0):
             raise ValueError("a quantity has a unit and an amount, a state has neither")
         if self.unit and self.state:
@@ -97,8 +117,10 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Body(Wire):
-    """What an entry says. ``hlc``: hybrid clock; ``data``: a JSON object as text; ``entity``: what
-    it is about, such as ``config:NAME``; ``request``: the same request is recorded once."""
+    """What an entry says. ``hlc``: hybrid clock; ``type``: words in lower case with points between
+    them; ``data``: a JSON object as :func:`as_data` writes it; ``entity``: what it is about, such
+    as ``config:NAME``; ``request``: 16 to 32 random bytes, or none; the same request is recorded
+    once. Texts hold no control characters, but for ``reason`` and states."""
 
     cluster: Hash
     origin: Key
@@ -115,6 +137,53 @@ class Body(Wire):
     data: Annotated[str, Limit(2, MAX_DATA_CHARACTERS)]
     postings: Annotated[tuple[Posting, ...], Limit(0, MAX_POSTINGS)]
 
+    def __post_init__(self) -> None:
+        if _TYPE.fullmatch(self.type) is None:
+            raise ValueError("a type is words in lower case with points between them")
+        if 0 < len(self.request) < 16:
+            raise ValueError("a request has 16 to 32 bytes, or none")
+        _check_text(self.correlation, self.entity)
+
+    @classmethod
+    def from_array(cls, value: object) -> Self:
+        """Read a body from decoded values, as any record, but faster: a check of many entries
+        spends its time here.
+
+        Raises:
+            WireError: they do not fit.
+        """
+        if type(value) is list and len(value) == len(_shapes):
+            values: list[Any] = list(value)
+            for item, (kind, least, greatest) in zip(values, _shapes, strict=True):
+                found = type(item)
+                if found is not kind:
+                    break
+                if not least <= (item if found is int else len(item)) <= greatest:
+                    break
+            else:
+                with suppress(WireError, ValueError, TypeError):
+                    values[_ACTOR] = _actor_of(*values[_ACTOR])
+                    values[-1] = tuple(map(Posting.from_array, values[-1]))
+                    return cls(*values)
+        return super(Body, cls).from_array(value)  # it tells what does not fit
+
+
+@lru_cache(maxsize=1024)
+def _actor_of(*values: object) -> Actor:
+    return Actor.from_array(list(values))
+
+
+def _shape(hint: Any) -> tuple[type, int, int]:
+    """Return the decoded type of a field, and its least and greatest size or value."""
+    if typing.get_origin(hint) is not Annotated:
+        return (list, 0, MAX_ENTRY_BYTES)
+    kind, limit = typing.get_args(hint)[:2]
+    return (list if typing.get_origin(kind) is tuple else kind, limit.least, limit.greatest)
+
+
+_shapes = tuple(map(_shape, typing.get_type_hints(Body, include_extras=True).values()))
+_ACTOR = [field.name for field in fields(Body)].index("actor")
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -128,11 +197,13 @@ class Entry:
         """Return ``body`` as an entry of the origin whose key ``sign`` signs with.
 
         Raises:
-            ValueError: it is too long.
+            ValueError: nobody could read it: it is too long, or a field is not as it should be.
         """
         raw = body.encode()
-        if len(raw) + SIGNATURE_BYTES > MAX_ENTRY_BYTES:
-            raise ValueError(f"an entry has at most {MAX_ENTRY_BYTES} bytes")
+        try:
+            cls.decode(bytes(SIGNATURE_BYTES) + raw)
+        except WireError as error:
+            raise ValueError(error.message) from error
         return cls(body, sign(_SIGNED + blake3(raw).digest()) + raw)
 
     @classmethod
@@ -142,7 +213,7 @@ class Entry:
         Raises:
             WireError: they are none.
         """
-        if not SIGNATURE_BYTES < len(signed) <= MAX_ENTRY_BYTES:
+        if not MIN_ENTRY_BYTES <= len(signed) <= MAX_ENTRY_BYTES:
             raise WireError("no entry: too long or too short")
         body = Body.decode(signed[SIGNATURE_BYTES:])
         check_data(body.data)
@@ -197,30 +268,66 @@ def statement_of(entry_hash: bytes) -> bytes:
 
 
 def as_data(value: dict[str, Any]) -> str:
-    """Return a JSON object as the text that an entry carries."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """Return a JSON object as the text that an entry carries: names sorted, no spaces.
+
+    Raises:
+        ValueError: there is a number in it that is infinite or none.
+        TypeError: there is something in it that is no JSON.
+    """
+    return _encoder.encode(value)
 
 
 def check_data(text: str) -> None:
-    """Check that ``text`` is one JSON object, each name once, no NaN.
+    """Check that ``text`` is one JSON object in the only form that it has: as :func:`as_data`
+    writes it, so no name stands twice; whole numbers of 64 bits at most, at most
+    :data:`MAX_DATA_DEPTH` deep.
 
     Raises:
         WireError: it is not.
     """
     try:
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse)
+        value = _decoder.decode(text)
+        again = _encoder.encode(value)
     except (ValueError, RecursionError) as error:
         raise WireError(f"no entry: its data is no JSON object: {error}") from error
     if not isinstance(value, dict):
         raise WireError("no entry: its data is no JSON object")
+    if again != text:
+        raise WireError("no entry: its data has another form than it should")
+    # What the decoder can take depends on its stack; what the ledger takes must not.
+    if text.count("{") + text.count("[") > MAX_DATA_DEPTH and _is_deep(value):
+        raise WireError(f"no entry: its data is more than {MAX_DATA_DEPTH} deep")
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        raise ValueError("a name stands twice")
-    return value
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DATA_DEPTH):
+        below: list[Any] = []
+        for item in level:
+            below += item.values() if isinstance(item, dict) else item
+        level = [item for item in below if isinstance(item, dict | list)]
+        if not level:
+            return False
+    return True
+
+
+def _check_text(*texts: str) -> None:
+    if _CONTROLS.search("".join(texts)) is not None:
+        raise ValueError("a text holds control characters")
+
+
+def _whole(digits: str) -> int:
+    number = int(digits) if len(digits) <= 20 else 2**64
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("a whole number needs more than 64 bits")
+    return number
 
 
 def _refuse(name: str) -> None:
     raise ValueError(f"no place for {name}")
+
+
+_encoder = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+_decoder = json.JSONDecoder(parse_int=_whole, parse_constant=_refuse)
