@@ -130,6 +130,14 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """Entries of damaged places came, their signatures are right: put each back whose hash is the
+    one that belongs there; the others are none of this node's concern."""
+
+    entries: tuple[Entry, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Rewind:
     """A recovery began a new epoch: set the final seals from ``height`` on aside, then answer with
     :class:`Rewound`."""
@@ -167,6 +175,7 @@ Effect = (
     | ServeSeals
     | SealedTo
     | Compare
+    | Repair
     | Rewind
     | RecordMember
 )

@@ -1,0 +1,118 @@
+"""Entries that came from peers: which are next, which must wait, which contradict what is held."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from buildnet.ledger.chain import objection
+from buildnet.ledger.entry import Chain, Entry
+from buildnet.ledger.holding import Holding
+from buildnet.ledger.sync.gate import Gate
+
+MAX_AHEAD = 2048
+"""How far ahead of its chain's end an entry may wait for those between."""
+MAX_WAITING_BYTES = 8 << 20
+
+
+@dataclass(slots=True)
+class Arrival:
+    """What became of some entries."""
+
+    kept: list[Entry] = field(default_factory=list)
+    """Taken, in order."""
+    ahead: dict[Chain, int] = field(default_factory=dict)
+    """How far what came reaches beyond a gap."""
+    conflicts: list[Entry] = field(default_factory=list)
+    """This node holds another entry at their places."""
+    refused: list[tuple[Chain, str]] = field(default_factory=list)
+    unlinked: list[Entry] = field(default_factory=list)
+    """Next by their sequence, but of another branch."""
+
+
+class Arriving:
+    """What one node makes of entries whose signatures are right."""
+
+    def __init__(self, cluster: bytes, holding: Holding, gate: Gate) -> None:
+        self._cluster = cluster
+        self._holding = holding
+        self._gate = gate
+        self._waiting: dict[Chain, dict[int, Entry]] = {}
+        self._bytes = 0
+
+    def take(self, entries: Iterable[Entry]) -> Arrival:
+        """Take entries; what is kept is held from now on."""
+        arrival = Arrival()
+        for entry in entries:
+            self._take(entry, arrival)
+        return arrival
+
+    def forget(self, origin: bytes) -> None:
+        """Drop what waits of an origin, which may have begun anew: it is pulled if it counts."""
+        for chain in [chain for chain in self._waiting if chain.origin == origin]:
+            self._drop(chain)
+
+    def _take(self, entry: Entry, arrival: Arrival) -> None:
+        chain, sequence = entry.chain, entry.body.sequence
+        if entry.body.cluster != self._cluster:
+            arrival.refused.append((chain, "of another cluster"))
+            return
+        bound = self._gate.bound(chain)
+        if bound is not None and sequence > bound:
+            arrival.refused.append((chain, "beyond its bound"))
+            return
+        tip = self._holding.tip(chain)
+        if sequence <= tip.sequence:
+            held = self._holding.held(chain)
+            known = None if held is None else held.hash(sequence)
+            if known is not None and known != entry.hash:
+                arrival.conflicts.append(entry)
+            return
+        if sequence > tip.sequence + 1:
+            arrival.ahead[chain] = max(arrival.ahead.get(chain, 0), sequence)
+            self._wait(entry, tip.sequence)
+            return
+        if self._append(entry, arrival):
+            self._drain(chain, arrival)
+
+    def _append(self, entry: Entry, arrival: Arrival) -> bool:
+        chain, tip = entry.chain, self._holding.tip(entry.chain)
+        wrong = objection(self._cluster, chain, tip, entry)
+        if wrong is None:
+            self._holding.append(entry)
+            arrival.kept.append(entry)
+            return True
+        if wrong == "does not follow" and tip.sequence:
+            arrival.unlinked.append(entry)
+        else:
+            arrival.refused.append((chain, wrong))
+        return False
+
+    def _drain(self, chain: Chain, arrival: Arrival) -> None:
+        waiting = self._waiting.get(chain)
+        while waiting:
+            entry = waiting.pop(self._holding.sequence(chain) + 1, None)
+            if entry is None:
+                break
+            self._bytes -= len(entry.signed)
+            if not self._append(entry, arrival):
+                self._drop(chain)
+                return
+        if not waiting:
+            self._waiting.pop(chain, None)
+            arrival.ahead.pop(chain, None)
+        elif min(waiting) <= self._holding.sequence(chain):
+            self._drop(chain)
+
+    def _wait(self, entry: Entry, head: int) -> None:
+        sequence, size = entry.body.sequence, len(entry.signed)
+        if sequence > head + MAX_AHEAD or self._bytes + size > MAX_WAITING_BYTES:
+            return
+        waiting = self._waiting.setdefault(entry.chain, {})
+        if sequence not in waiting:
+            waiting[sequence] = entry
+            self._bytes += size
+
+    def _drop(self, chain: Chain) -> None:
+        dropped = self._waiting.pop(chain, {})
+        self._bytes -= sum(len(entry.signed) for entry in dropped.values())
