@@ -12,12 +12,12 @@ import typer
 from buildnet.cli.client import AnswerError, Client, path_part
 from buildnet.cli.output import (
     Listing,
-    age_text,
     escaped,
     note,
     printable,
     role_text,
     show,
+    since_text,
     status_text,
 )
 from buildnet.cli.run import settings
@@ -289,7 +289,7 @@ def requests() -> None:
                 escaped(each["node_id"]),
                 each["role"],
                 escaped(each["from"]),
-                _since(each["asked_at"]),
+                since_text(each["asked_at"]),
                 f"[bold]{escaped(each['code'])}[/bold]",
             )
         rows.print(console)
@@ -489,12 +489,6 @@ def _confirm(question: str, yes: bool) -> None:
         )
     if not typer.confirm(question, err=True):
         raise typer.Abort
-
-
-def _since(moment: str) -> str:
-    from datetime import UTC, datetime
-
-    return age_text((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (

@@ -23,6 +23,7 @@ from buildnet.cli.output import (
     note,
     print_fields,
     show,
+    since_text,
 )
 from buildnet.cli.run import settings
 from buildnet.cli.start import runtime_dict, start_or_find, wait_until_ready
@@ -228,9 +229,23 @@ def _status_table(console: Console, data: dict[str, Any]) -> None:
         "commands at once": str(data["slots"]),
         "builds": ", ".join(each["build_id"] for each in data["builds"]) or "none running",
     }
+    if data.get("joining"):
+        rows = {"node": rows.pop("node"), **_joining_rows(data["joining"]), **rows}
     if data.get("problem"):
         rows = {"node": rows.pop("node"), "problem": data["problem"], **rows}
     print_fields(console, {name: escaped(value) for name, value in rows.items()})
+
+
+def _joining_rows(joining: dict[str, Any]) -> dict[str, str]:
+    begun = f"at {joining['address']}, begun {since_text(joining['since'])}"
+    if joining["waits_for"] == "admin":
+        return {
+            "joining": f"{begun}: waits for an admin there (buildnet node requests shows the same "
+            "code, buildnet node approve lets this node in)",
+            "code": joining["code"],
+        }
+    problem = f": {joining['problem']}; it is tried again" if joining["problem"] else ""
+    return {"joining": begun + problem}
 
 
 @app.command()

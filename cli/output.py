@@ -267,6 +267,13 @@ def age_text(seconds: float | None) -> str:
     return f"{max(0.0, seconds):.0f} s ago" if seconds >= 1 else "just now"
 
 
+def since_text(moment: str) -> str:
+    """Return how long ago a moment (ISO 8601) was, in the largest unit alone."""
+    from datetime import UTC, datetime
+
+    return age_text((datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds())
+
+
 def role_text(node: Mapping[str, Any]) -> str:
     """Return what a node does: its role, and that it coordinates."""
     return f"{node['role']}, coordinator" if node["coordinator"] else str(node["role"])

@@ -8,6 +8,7 @@ import logging
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.link.dialing import UnreachableError
 from buildnet.mesh.service.joining import JoinBrokenOffError
+from buildnet.node.attempts import Attempt
 from buildnet.node.service import NodeService
 
 FIRST_WAIT_S = 1.0
@@ -21,11 +22,16 @@ async def join_at_start(service: NodeService, address: str, token: str | None) -
     if len(service.mesh.view().members) > 1:
         _log.info("this node is a member of %s already", service.cluster["name"])
         return
+    with service.attempts.begin(address) as attempt:
+        await _join(service, attempt, token)
+
+
+async def _join(service: NodeService, attempt: Attempt, token: str | None) -> None:
     wait_s = FIRST_WAIT_S
     while True:
         try:
             await service.join(
-                address,
+                attempt.address,
                 token,
                 lambda code: _log.warning(
                     "waiting for an admin of the cluster: buildnet node approve there; the code "
@@ -38,6 +44,7 @@ async def join_at_start(service: NodeService, address: str, token: str | None) -
             if not isinstance(error, UnreachableError | JoinBrokenOffError):
                 _log.error("not joined; this node goes on alone: %s", _in_words(error))
                 return
+            attempt.problem = error.message
             _log.warning("not joined; tried again in %.0f s: %s", wait_s, _in_words(error))
         await asyncio.sleep(wait_s)
         wait_s = min(2 * wait_s, LONGEST_WAIT_S)

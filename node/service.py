@@ -19,6 +19,7 @@ from buildnet.mesh.members.invitation import Token
 from buildnet.mesh.service.service import Joined, MeshService
 from buildnet.mesh.service.view import MemberView
 from buildnet.node.advertiser import Advertiser
+from buildnet.node.attempts import Attempts
 from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.builder import Builder
 from buildnet.node.config import NodeConfig
@@ -77,6 +78,7 @@ class NodeService:
     advertiser: Advertiser = field(init=False)
     pool: PoolReader = field(init=False)
     refusals: Refusals = field(default_factory=Refusals)
+    attempts: Attempts = field(default_factory=Attempts)
     _measuring_fails: bool = False
     _scanning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -131,15 +133,27 @@ class NodeService:
         addresses = [address] if address is not None else _addresses_in(token)
         for each in addresses[:-1]:
             try:
-                joined = await self.mesh.join(each, token=token, on_pending=on_pending)
+                joined = await self._join(each, token, on_pending)
             except UnreachableError as error:
                 _log.info("%s", error.message)
             else:
                 break
         else:
-            joined = await self.mesh.join(addresses[-1], token=token, on_pending=on_pending)
+            joined = await self._join(addresses[-1], token, on_pending)
         self.advertiser.tell(time.monotonic())
         return joined
+
+    async def _join(
+        self, address: str, token: str | None, on_pending: Callable[[str], None] | None
+    ) -> Joined:
+        with self.attempts.begin(address) as attempt:
+
+            def pending(code: str) -> None:
+                attempt.code = code
+                if on_pending is not None:
+                    on_pending(code)
+
+            return await self.mesh.join(address, token=token, on_pending=pending)
 
     async def rotate_key(self) -> None:
         """Give this node a new key; results that the old one signed stay good."""
@@ -235,6 +249,7 @@ class NodeService:
             "rights": self.rights,
             "status": "busy" if running else "online",
             "problem": own_problem(view),
+            "joining": self.attempts.view(),
             "cluster": {
                 **self.cluster,
                 "members": len(view.members),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from buildnet.mesh.events import Status
-from buildnet.mesh.link.links import LINKED_ALREADY
+from buildnet.mesh.link.links import LINKED_ALREADY, NO_MEMBER, OLDER_BOOT
 from buildnet.mesh.service.persisting import NOT_WRITTEN
 from buildnet.pool.membership import Words
 from buildnet.pool.view import Completeness, Coordinator, Json, NodeState
@@ -28,6 +28,7 @@ HARMLESS = frozenset(
     }
 )
 """Reasons that come up where nodes start, stop and move as they should."""
+_TURNED_AWAY = (NO_MEMBER, OLDER_BOOT)
 _LATELY_S = 120.0
 
 
@@ -133,7 +134,7 @@ def _counter(counter: CounterView, view: MeshView) -> Json:
         "last_peer": counter.last_peer,
         "last_detail": counter.last_detail,
         "last_age_s": _age(view.at, counter.last_at),
-        "harmless": counter.reason in HARMLESS,
+        "harmless": counter.reason in HARMLESS and not counter.last_detail.endswith(_TURNED_AWAY),
     }
 
 

@@ -298,6 +298,10 @@ def test_a_request_is_shown_on_every_node_with_the_same_code_and_approved(
         }
         assert (request["code"], request["node_id"]) == shown
         assert (request["name"], request["asked_node"]) == ("newcomer", "node3")
+    joining = data(newcomer, "node", "status")["joining"]
+    assert joining.keys() == {"address", "since", "waits_for", "code", "problem"}
+    assert (joining["address"], joining["code"]) == (third.address, shown[0])
+    assert shown[0] in newcomer("node", "status").out
     listed = founder("node", "requests").out
     assert all(each in listed for each in shown)
     assert error(third, "node", "approve", request["id"], code=4) == "NOT_ADMIN"
@@ -307,7 +311,8 @@ def test_a_request_is_shown_on_every_node_with_the_same_code_and_approved(
     out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert json.loads(out)["members"] == 4
-    assert data(newcomer, "node", "status")["rights"] == "observer"
+    status = data(newcomer, "node", "status")
+    assert (status["rights"], status["joining"]) == ("observer", None)
     until(lambda: data(founder, "node", "requests")["requests"] == [])
 
 

@@ -14,6 +14,7 @@ from buildnet.mesh.link.dialing import UnreachableError
 from buildnet.mesh.members.invitation import TokenError
 from buildnet.mesh.service.joining import REJECTED, STOPPING, refused
 from buildnet.node import joining_at_start as module
+from buildnet.node.attempts import Attempts
 from buildnet.node.service import NodeService
 
 UNREACHABLE = UnreachableError("nobody answers", refused=True, cause="no route")
@@ -24,11 +25,14 @@ class Joining:
 
     def __init__(self, *outcomes: BuildNetError | None, members: int = 1) -> None:
         self.outcomes = list(outcomes)
+        self.attempts = Attempts()
+        self.told: list[dict[str, Any] | None] = []
         self.cluster = {"name": "studio"}
         self.mesh = SimpleNamespace(view=lambda: SimpleNamespace(members=[None] * members))
 
     async def join(self, address: str, token: str | None, told: Callable[[str], None]) -> None:
         assert (address, token) == ("a", "t")
+        self.told.append(self.attempts.view())
         if (outcome := self.outcomes.pop(0)) is not None:
             raise outcome
 
@@ -53,6 +57,16 @@ def join(node: Joining) -> None:
 def test_it_is_tried_again_while_nobody_answers(waits: list[float]) -> None:
     join(Joining(*[UNREACHABLE] * 7, refused(STOPPING, ""), None))
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+def test_meanwhile_it_is_told_what_is_waited_for(waits: list[float]) -> None:
+    node = Joining(UNREACHABLE, None)
+    join(node)
+    first, second = node.told
+    assert first is not None
+    assert (first["address"], first["waits_for"], first["problem"]) == ("a", "node", None)
+    assert second == {**first, "problem": "nobody answers"}
+    assert node.attempts.view() is None
 
 
 @pytest.mark.parametrize(

@@ -315,17 +315,20 @@ def test_the_field_names_of_health() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "harmless"),
+    ("reason", "detail", "harmless"),
     [
-        ("link not made", True),
-        ("refused: linked already", True),
-        ("transfer refused", True),
-        ("refused: no member", False),
-        ("handshake: message altered", False),
+        ("link not made", "http://bert:80: not ready", True),
+        ("link not made", "http://bert:80: older process or copied key", False),
+        ("refused: linked already", "10.0.0.2:41772", True),
+        ("transfer refused", "", True),
+        ("refused: no member", "10.0.0.2:41772", False),
+        ("handshake: message altered", "10.0.0.2:41772", False),
     ],
 )
-def test_what_comes_up_at_every_restart_is_told_apart(reason: str, harmless: bool) -> None:
-    counter = CounterView(reason, 9, None, "http://bert:80: not ready", NOON_S - 5)
+def test_what_comes_up_at_every_restart_is_told_apart(
+    reason: str, detail: str, harmless: bool
+) -> None:
+    counter = CounterView(reason, 9, None, detail, NOON_S - 5)
     view, nodes = three(counters=(counter,)), all_states()
     seen = completeness(view, nodes)
     told = health(view, nodes, {}, cluster={}, coordinator=None, seen=seen)
