@@ -108,19 +108,25 @@ class Certificate(Wire):
         return cls(counter, candidate, boot, promises)
 
     def is_of_majority(self, local: Local, voters: Iterable[bytes]) -> bool:
-        """Tell whether a majority of ``voters`` signed; who is revoked does not count."""
+        """Tell whether a majority of ``voters`` signed, at least one of whom is not revoked.
+
+        A promise outlives its voter: a term that was won is not undone when one of those who
+        granted it is revoked, or who follows it could never agree with who won it. That one honest
+        voter signed bounds the counter, which a thief of all the other keys can't drive up alone.
+        """
         entitled = frozenset(voters)
-        by_voter = {
-            said.voter: said.signature
-            for said in self.promises
-            if said.voter in entitled and said.voter not in local.members.revoked
-        }
+        by_voter = {said.voter: said.signature for said in self.promises if said.voter in entitled}
         needed = len(entitled) // 2 + 1
-        if len(by_voter) < needed:
+        if len(by_voter) < needed or local.members.revoked.keys() >= by_voter.keys():
             return False
         statement = promise_statement(local, self.counter, self.candidate, self.boot)
-        verify = local.signatures.verify
-        return sum(verify(voter, statement, by_voter[voter]) for voter in by_voter) >= needed
+        signed = [
+            voter
+            for voter, signature in by_voter.items()
+            if local.signatures.verify(voter, statement, signature)
+        ]
+        honest = any(voter not in local.members.revoked for voter in signed)
+        return honest and len(signed) >= needed
 
 
 @dataclass(frozen=True, slots=True)
