@@ -1,0 +1,1 @@
+"""The ledger's file: entries, seals and what is derived from them."""

@@ -1,0 +1,179 @@
+"""Keeps the derived tables, and a digest of each, in step with the entries.
+
+The digest is the sum of the hashes of a table's rows, modulo 2**256: a row can be exchanged without
+reading the others, and whoever reads them all finds a row that was changed, lost or added.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from buildnet.ledger.entry import Entry
+from buildnet.ledger.store.deriving import Add, Change, Put, changes_of, stamp_of
+from buildnet.ledger.store.schema import CHECKSUM_BYTES, row_hash
+from buildnet.ledger.store.tables import BY_NAME, GONE, TABLES, Table
+from buildnet.ledger.store.vault import Vault
+
+_MODULUS = 1 << 256
+_MAX_HELD = 20_000
+_Key = tuple[str, tuple[str, ...]]
+
+
+@dataclass(slots=True)
+class Row:
+    """One row of a derived table, in plain text."""
+
+    values: dict[str, object]
+    gone: bool = False
+    stamps: dict[str, str] = field(default_factory=dict)
+    before: int = 0
+    """The hash of the row as it is in the file; 0: it is not there."""
+
+
+class Fold:
+    """Applies entries to the derived tables; :meth:`flush` writes, within the transaction."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, vault: Vault, damaged: Callable[[str], None]
+    ) -> None:
+        self._connection = connection
+        self._vault = vault
+        self._damaged = damaged
+        self._rows: dict[_Key, Row] = {}
+
+    def apply(self, entry: Entry, place: int | None) -> None:
+        """Take an entry into account; each exactly once: a shared fact when it is sealed, any
+        other when it is written."""
+        changes = changes_of(entry, place)
+        if changes:
+            self.change(changes, stamp_of(entry, place))
+
+    def change(self, changes: Iterable[Change], stamp: str) -> None:
+        """Apply what an entry of that stamp changes."""
+        for change in changes:
+            if isinstance(change, Add):
+                self._add(change)
+            else:
+                self._put(change, stamp)
+        if len(self._rows) > _MAX_HELD:
+            self.flush()
+
+    def _put(self, put: Put, stamp: str) -> None:
+        row = self._row(put.table, put.key)
+        if stamp >= row.stamps.get(put.group, ""):
+            row.stamps[put.group] = stamp
+            row.values.update(put.values)
+        # Of all groups that say whether the row is there, the latest counts.
+        if put.gone is not None and stamp >= row.stamps.get(GONE, ""):
+            row.stamps[GONE] = stamp
+            row.gone = put.gone
+
+    def _add(self, add: Add) -> None:
+        row = self._row("balances", (add.account, add.unit))
+        for name, amount in (("debited", add.debit), ("credited", add.credit)):
+            row.values[name] = str(int(str(row.values.get(name) or 0)) + amount)
+
+    def _row(self, table: str, key: tuple[str, ...]) -> Row:
+        row = self._rows.get((table, key))
+        if row is None:
+            row = self._rows[(table, key)] = self._read(BY_NAME[table], key)
+        return row
+
+    def _read(self, table: Table, key: tuple[str, ...]) -> Row:
+        where = " AND ".join(f"{name}=?" for name in table.key)
+        found = self._connection.execute(
+            f"SELECT {table.stored} FROM {table.name} WHERE {where}", key
+        ).fetchone()
+        if found is None:
+            return Row({})
+        try:
+            return row_of(table, found, self._vault)
+        except ValueError:  # the digest will not fit either, until the table is built again
+            self._damaged(table.name)
+            return Row({}, before=int.from_bytes(row_hash(table.name, *found[:-1]), "big"))
+
+    def flush(self) -> None:
+        """Write what changed, and the digests."""
+        differences: dict[str, int] = {}
+        for (name, key), row in self._rows.items():
+            table = BY_NAME[name]
+            stored = _stored(table, key, row, self._vault)
+            after = row_hash(name, *stored)
+            marks = ", ".join("?" * (len(stored) + 1))
+            self._connection.execute(
+                f"INSERT OR REPLACE INTO {name} ({table.stored}) VALUES ({marks})",
+                (*stored, after[:CHECKSUM_BYTES]),
+            )
+            difference = int.from_bytes(after, "big") - row.before
+            differences[name] = differences.get(name, 0) + difference
+        self._rows.clear()
+        for name, difference in differences.items():
+            body = ((read_digest(self._connection, name) + difference) % _MODULUS).to_bytes(32)
+            self._connection.execute(
+                "INSERT OR REPLACE INTO digests (name, body) VALUES (?, ?)", (name, body)
+            )
+
+
+def row_of(table: Table, stored: tuple[object, ...], vault: Vault) -> Row:
+    """Read a row as it is stored (:attr:`Table.stored`).
+
+    Raises:
+        ValueError: it is not what was written.
+    """
+    found = row_hash(table.name, *stored[:-1])
+    if found[:CHECKSUM_BYTES] != stored[-1]:
+        raise ValueError(f"a row of {table.name} is not what was written")
+    values: dict[str, object] = dict(zip(table.fields, stored, strict=False))
+    for name in table.private:
+        text = values[name]
+        values[name] = vault.open_text(text if isinstance(text, str) else None)
+    gone, stamps = stored[-3], stored[-2]
+    return Row(values, bool(gone), json.loads(str(stamps)), int.from_bytes(found, "big"))
+
+
+def _stored(table: Table, key: tuple[str, ...], row: Row, vault: Vault) -> tuple[object, ...]:
+    values: list[object] = list(key)
+    for name in table.columns:
+        value = row.values.get(name)
+        if name in table.private and isinstance(value, str):
+            value = vault.close_text(value)
+        values.append(value)
+    stamps = json.dumps(row.stamps, sort_keys=True, separators=(",", ":"))
+    return (*values, int(row.gone), stamps)
+
+
+def read_digest(connection: sqlite3.Connection, name: str) -> int:
+    """Return the digest of a table as it is kept."""
+    found = connection.execute("SELECT body FROM digests WHERE name=?", (name,)).fetchone()
+    return int.from_bytes(found[0], "big") if found else 0
+
+
+def stored_rows(connection: sqlite3.Connection, table: Table) -> Iterator[tuple[object, ...]]:
+    """Iterate over a table's rows as they are stored."""
+    return iter(connection.execute(f"SELECT {table.stored} FROM {table.name}"))
+
+
+def wrong_rows(connection: sqlite3.Connection, table: Table, vault: Vault) -> list[str]:
+    """Return what is wrong with a derived table: rows that are not what was written, or that its
+    digest does not fit."""
+    wrong: list[str] = []
+    total = 0
+    for stored in stored_rows(connection, table):
+        key = "/".join(str(value) for value in stored[: len(table.key)])
+        try:
+            total += row_of(table, stored, vault).before
+        except (ValueError, UnicodeDecodeError):
+            wrong.append(f"{table.name}: the row {key:.80} is not what was written")
+    if not wrong and total % _MODULUS != read_digest(connection, table.name):
+        wrong.append(f"{table.name}: its rows and their digest do not fit")
+    return wrong
+
+
+def empty_all(connection: sqlite3.Connection) -> None:
+    """Delete all rows of all derived tables, and their digests."""
+    for table in TABLES:
+        connection.execute(f"DELETE FROM {table.name}")
+    connection.execute("DELETE FROM digests")

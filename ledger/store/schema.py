@@ -1,0 +1,114 @@
+"""The tables of the ledger's file.
+
+``entries`` holds the signed bytes and what queries look for. Its key is an entry's place: sealed
+ones have height * 4096 + index in the seal, so the table and each of its indexes are in the sealed
+order by themselves; provisional ones stand behind, as they arrived, and get their place when they
+are sealed. The indexes of queries are of sealed entries only. What entries say of an entity, an
+actor, a correlation or a build is found by a hash of 8 bytes; whoever reads an entry compares the
+texts.
+
+Every row that does not prove itself (as entries and seals do) has a checksum.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from blake3 import blake3
+
+from buildnet.ledger.store.tables import TABLES
+
+APPLICATION_ID = 0x424E4C47  # BNLG
+SCHEMA_VERSION = 1
+PLACES_A_SEAL = 4096
+PENDING = 1 << 62
+"""The first key of entries that are not sealed."""
+CHECKSUM_BYTES = 8
+
+_SEALED = f"id < {PENDING}"
+
+_STATEMENTS = [
+    "CREATE TABLE settings (name TEXT PRIMARY KEY, body BLOB NOT NULL, checksum BLOB NOT NULL) "
+    "WITHOUT ROWID",
+    "CREATE TABLE digests (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID",
+    # The 32 bytes of the origin and the 8 of the incarnation.
+    "CREATE TABLE chains (number INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE)",
+    "CREATE TABLE types (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE entries (id INTEGER PRIMARY KEY, chain INTEGER NOT NULL, "
+    "sequence INTEGER NOT NULL, hlc INTEGER NOT NULL, type INTEGER NOT NULL, "
+    "short INTEGER NOT NULL, actor INTEGER NOT NULL, entity INTEGER, correlation INTEGER, "
+    "build INTEGER, request INTEGER, mark INTEGER NOT NULL, signed BLOB NOT NULL)",
+    "CREATE UNIQUE INDEX entries_sequence ON entries(chain, sequence)",
+    "CREATE INDEX entries_short ON entries(short)",
+    f"CREATE INDEX entries_pending ON entries(hlc) WHERE id >= {PENDING}",
+    "CREATE INDEX entries_request ON entries(request) WHERE request IS NOT NULL",
+    f"CREATE INDEX entries_chain ON entries(chain) WHERE {_SEALED}",
+    f"CREATE INDEX entries_type ON entries(type) WHERE {_SEALED}",
+    f"CREATE INDEX entries_actor ON entries(actor) WHERE {_SEALED}",
+    f"CREATE INDEX entries_entity ON entries(entity) WHERE {_SEALED} AND entity IS NOT NULL",
+    "CREATE INDEX entries_correlation ON entries(correlation) "
+    f"WHERE {_SEALED} AND correlation IS NOT NULL",
+    f"CREATE INDEX entries_build ON entries(build) WHERE {_SEALED} AND build IS NOT NULL",
+    # ``earliest``: the least clock of its entries.
+    "CREATE TABLE seals (height INTEGER PRIMARY KEY, hlc INTEGER NOT NULL, "
+    "earliest INTEGER NOT NULL, hash BLOB NOT NULL, record BLOB NOT NULL)",
+    "CREATE UNIQUE INDEX seals_hlc ON seals(hlc)",
+    "CREATE INDEX seals_earliest ON seals(earliest, height)",
+    "CREATE TABLE superseded (hash BLOB PRIMARY KEY, height INTEGER NOT NULL, "
+    "record BLOB NOT NULL, checksum BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE quarantines (chain BLOB PRIMARY KEY, sequence INTEGER NOT NULL, "
+    "one BLOB NOT NULL, other BLOB NOT NULL, checksum BLOB NOT NULL) WITHOUT ROWID",
+    # Entries of a branch that does not count.
+    "CREATE TABLE aside (chain BLOB NOT NULL, sequence INTEGER NOT NULL, short INTEGER NOT NULL, "
+    "signed BLOB NOT NULL, checksum BLOB NOT NULL, PRIMARY KEY (chain, sequence, short)) "
+    "WITHOUT ROWID",
+    "CREATE TABLE drafts (request BLOB PRIMARY KEY, kept_ms INTEGER NOT NULL, "
+    "body BLOB NOT NULL, checksum BLOB NOT NULL) WITHOUT ROWID",
+    # What entries that were pruned added to the accounts.
+    "CREATE TABLE carried (account TEXT NOT NULL, unit TEXT NOT NULL, debited TEXT NOT NULL, "
+    "credited TEXT NOT NULL, checksum BLOB NOT NULL, PRIMARY KEY (account, unit)) WITHOUT ROWID",
+    *(table.ddl for table in TABLES),
+]
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Make all tables, in the transaction that is open."""
+    for statement in _STATEMENTS:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def objection(connection: sqlite3.Connection) -> str | None:
+    """Tell what of the schema is not as this version makes it; None: nothing."""
+    found = [
+        str(sql)
+        for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
+    ]
+    missing = sorted(set(_STATEMENTS) - set(found))
+    more = sorted(set(found) - set(_STATEMENTS))
+    if not missing and not more:
+        return None
+    return f"its schema is another one: {(missing + more)[0]!r:.200}"
+
+
+def checksum(*values: object) -> bytes:
+    """Return the checksum of a row's values (numbers, texts, bytes, None)."""
+    return row_hash(*values)[:CHECKSUM_BYTES]
+
+
+def row_hash(*values: object) -> bytes:
+    """Return BLAKE3 of a row's values, each with its kind and length."""
+    hasher = blake3(b"buildnet ledger row 1\0")
+    for value in values:
+        match value:
+            case bytes():
+                raw, kind = value, b"b"
+            case str():
+                raw, kind = value.encode("utf-8", "surrogatepass"), b"s"
+            case None:
+                raw, kind = b"", b"n"
+            case _:
+                raw, kind = repr(value).encode(), b"i"
+        hasher.update(kind + len(raw).to_bytes(4, "big") + raw)
+    return hasher.digest()

@@ -1,0 +1,295 @@
+"""Writes what a core wants kept: entries, seals, promises and evidence, each once."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from buildnet.ledger.entry import Chain, Entry
+from buildnet.ledger.events import Keep
+from buildnet.ledger.merkle import CompactRange
+from buildnet.ledger.restored import Accepted, Promise, Quarantine
+from buildnet.ledger.seal import Seal
+from buildnet.ledger.store.database import read_setting, write_setting
+from buildnet.ledger.store.deriving import Add, Change, is_shared
+from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError, damaged
+from buildnet.ledger.store.folding import empty_all
+from buildnet.ledger.store.reader import Reader
+from buildnet.ledger.store.rows import (
+    COLUMNS,
+    is_pruned,
+    mark_of,
+    place_of,
+    sealed_place,
+    short_of,
+)
+from buildnet.ledger.store.schema import PENDING, checksum
+from buildnet.ledger.store.writer import Writer
+from buildnet.mesh import cbor
+
+PROMISE = "promise"
+ACCEPTED = "accepted"
+HISTORY = "history"
+_SLICE = 1000
+
+
+def keep(writer: Writer, what: Keep) -> None:
+    """Write all of ``what``, in the transaction that is open. To write it again changes nothing.
+
+    Raises:
+        LedgerError: an entry under one of its seals is missing.
+    """
+    anew = False
+    places = _places(what)
+    arriving = {(entry.chain, entry.body.sequence): entry for entry in what.entries}
+    for at in what.replaced:
+        anew |= _set_aside(writer, at, arriving.get(at))
+    for at, entry in arriving.items():
+        writer.take(entry, places.get(at))
+    for quarantine in what.quarantines:
+        anew |= _quarantine(writer, quarantine)
+    for seal, sealed in zip(what.seals, what.sealed, strict=True):
+        anew |= _seal(writer, seal, sealed)
+    if what.seals:
+        _extend_history(writer, what.seals)
+    if what.promise is not None:
+        write_setting(writer.connection, PROMISE, cbor.encode(what.promise.term))
+    if what.accepted is not None:
+        one = what.accepted
+        body = cbor.encode([one.term, one.height, one.value])
+        write_setting(writer.connection, ACCEPTED, body)
+    if anew:
+        rebuild(writer)
+
+
+def _places(what: Keep) -> dict[tuple[Chain, int], int]:
+    return {
+        at: place_of(seal.height, index)
+        for seal, sealed in zip(what.seals, what.sealed, strict=True)
+        for index, at in enumerate(sealed)
+    }
+
+
+def _seal(writer: Writer, seal: Seal, sealed: tuple[tuple[Chain, int], ...]) -> bool:
+    """Keep a seal and give its entries their places; return whether the derived tables have to be
+    built again."""
+    connection = writer.connection
+    if len(sealed) != seal.value.count:
+        raise LedgerError(f"the seal of height {seal.height} counts other entries")
+    known = connection.execute("SELECT hash FROM seals WHERE height=?", (seal.height,)).fetchone()
+    if known is not None and known[0] == seal.hash:
+        connection.execute(
+            "UPDATE seals SET record=? WHERE height=?", (seal.record.encode(), seal.height)
+        )
+        return False
+    anew = False
+    earliest = seal.value.hlc
+    for index, (chain, sequence) in enumerate(sealed):
+        place = place_of(seal.height, index)
+        row = connection.execute(
+            "SELECT id, hlc, type, short FROM entries WHERE chain=? AND sequence=?",
+            (writer.names.chain(chain), sequence),
+        ).fetchone()
+        if row is None:
+            raise damaged(writer.path, f"entry {sequence} under seal {seal.height} is missing")
+        key, hlc, type_number, short = row
+        earliest = min(earliest, hlc)
+        if key != place:
+            connection.execute(
+                "UPDATE entries SET id=?, mark=? WHERE id=?", (place, mark_of(place, short), key)
+            )
+        bound = writer.quarantined.get(chain)
+        anew |= bound is not None and sequence >= bound
+        type_name = writer.names.type_of(type_number)
+        if type_name is None or is_shared(type_name):
+            _fold_shared(writer, chain, sequence, place)
+    connection.execute(
+        "INSERT OR REPLACE INTO seals (height, hlc, earliest, hash, record) VALUES (?, ?, ?, ?, ?)",
+        (seal.height, seal.value.hlc, earliest, seal.hash, seal.record.encode()),
+    )
+    return anew
+
+
+def _fold_shared(writer: Writer, chain: Chain, sequence: int, place: int) -> None:
+    try:
+        writer.fold.apply(writer.require(chain, sequence).entry, place)
+    except LedgerDamagedError:  # verify tells where; it is folded once it was fetched again
+        writer.wrong_tables.add("entries")
+
+
+def rewind(writer: Writer, height: int) -> None:
+    """Set final seals from ``height`` on aside: a recovery began a new epoch. Their entries are
+    provisional again, and the derived tables are built again."""
+    connection = writer.connection
+    rows = connection.execute(
+        "SELECT height, hash, record FROM seals WHERE height>=? ORDER BY height", (height,)
+    ).fetchall()
+    if not rows:
+        return
+    for at, seal_hash, record in rows:
+        connection.execute(
+            "INSERT OR REPLACE INTO superseded (hash, height, record, checksum) "
+            "VALUES (?, ?, ?, ?)",
+            (seal_hash, at, record, checksum("superseded", seal_hash, at, record)),
+        )
+    first = rows[0][0]
+    connection.execute("DELETE FROM seals WHERE height>=?", (first,))
+    start = place_of(first, 0)
+    (newest,) = connection.execute("SELECT max(id) FROM entries").fetchone()
+    key = max(PENDING, newest + 1)
+    found = connection.execute(
+        "SELECT id, short FROM entries WHERE id>=? AND id<? ORDER BY id", (start, PENDING)
+    ).fetchall()
+    connection.executemany(
+        "UPDATE entries SET id=?, mark=? WHERE id=?",
+        [(key + at, mark_of(key + at, short), old) for at, (old, short) in enumerate(found)],
+    )
+    hashes = connection.execute("SELECT hash FROM seals ORDER BY height")
+    write_setting(connection, HISTORY, CompactRange.of(one for (one,) in hashes).encode())
+    rebuild(writer)
+
+
+def _set_aside(writer: Writer, at: tuple[Chain, int], other: Entry | None) -> bool:
+    """Make room for another branch of a chain; return whether an entry was set aside. ``other``
+    takes its place: what is the same, or sealed, stays."""
+    row = writer.at(*at)
+    if row is None or row[0] < PENDING:
+        return False
+    if other is not None and row[5] == short_of(other.hash):
+        return False
+    values = (at[0].origin + at[0].incarnation, at[1], row[5], row[-1])
+    writer.connection.execute(
+        "INSERT OR REPLACE INTO aside (chain, sequence, short, signed, checksum) "
+        "VALUES (?, ?, ?, ?, ?)",
+        (*values, checksum("aside", *values)),
+    )
+    writer.connection.execute("DELETE FROM entries WHERE id=?", (row[0],))
+    return True
+
+
+def _extend_history(writer: Writer, seals: tuple[Seal, ...]) -> None:
+    history = read_history(writer)
+    more = [seal.hash for seal in seals if seal.height > history.size]
+    write_setting(writer.connection, HISTORY, history.extended(more).encode())
+
+
+def read_history(writer: Writer | Reader) -> CompactRange:
+    """Return the Merkle range over the hashes of all final seals.
+
+    Raises:
+        LedgerDamagedError: it is not what was written.
+    """
+    body = read_setting(writer.connection, writer.path, HISTORY)
+    return CompactRange() if body is None else CompactRange.decode(body)
+
+
+def _quarantine(writer: Writer, quarantine: Quarantine) -> bool:
+    """Keep evidence; return whether it is new."""
+    chain = quarantine.chain
+    bound = writer.quarantined.get(chain)
+    if bound is not None and bound <= quarantine.sequence:
+        return False
+    name = chain.origin + chain.incarnation
+    one, other = (writer.vault.close(each) for each in (quarantine.one, quarantine.other))
+    values = (name, quarantine.sequence, one, other)
+    writer.connection.execute(
+        "INSERT OR REPLACE INTO quarantines (chain, sequence, one, other, checksum) "
+        "VALUES (?, ?, ?, ?, ?)",
+        (*values, checksum("quarantines", *values)),
+    )
+    writer.quarantined[chain] = quarantine.sequence
+    return True
+
+
+def read_quarantines(writer: Writer | Reader) -> list[Quarantine]:
+    """Return the evidence that is kept.
+
+    Raises:
+        LedgerDamagedError: it is not what was written.
+    """
+    found: list[Quarantine] = []
+    for *values, mark in writer.connection.execute(
+        "SELECT chain, sequence, one, other, checksum FROM quarantines ORDER BY chain"
+    ):
+        if checksum("quarantines", *values) != mark:
+            raise damaged(writer.path, "the evidence against a chain is not what was written")
+        name, sequence, one, other = values
+        chain = Chain(name[:32], name[32:])
+        found.append(Quarantine(chain, sequence, writer.vault.open(one), writer.vault.open(other)))
+    return found
+
+
+def read_promise(writer: Writer | Reader) -> Promise | None:
+    """Return what this voter promised; None: nothing yet.
+
+    Raises:
+        LedgerDamagedError: it is not what was written.
+    """
+    body = read_setting(writer.connection, writer.path, PROMISE)
+    return None if body is None else Promise(cbor.decode(body))
+
+
+def read_accepted(writer: Writer | Reader) -> Accepted | None:
+    """Return what this voter accepted last; None: nothing yet.
+
+    Raises:
+        LedgerDamagedError: it is not what was written.
+    """
+    body = read_setting(writer.connection, writer.path, ACCEPTED)
+    return None if body is None else Accepted(*cbor.decode(body))
+
+
+def rebuild(writer: Writer) -> int:
+    """Build the derived tables again from the entries, in the transaction that is open; return how
+    many entries were read. What is damaged is left out, and told in ``wrong_tables``."""
+    connection, fold = writer.connection, writer.fold
+    fold.flush()
+    empty_all(connection)
+    writer.wrong_tables.clear()
+    fold.change(carried(connection, writer.path), "")
+    count, after = 0, -1
+    while rows := connection.execute(
+        f"SELECT {COLUMNS} FROM entries WHERE id>? ORDER BY id LIMIT {_SLICE}", (after,)
+    ).fetchall():
+        after = rows[-1][0]
+        for row in rows:
+            count += 1
+            if is_pruned(row):
+                continue
+            try:
+                entry = writer.rows.to_entry(row).entry
+            except LedgerDamagedError:
+                writer.wrong_tables.add("entries")
+                continue
+            place = sealed_place(row[0])
+            bound = writer.quarantined.get(entry.chain)
+            if place is not None or bound is None or entry.body.sequence < bound:
+                fold.apply(entry, place)
+    fold.flush()
+    return count
+
+
+def carried(connection: sqlite3.Connection, path: Path) -> list[Change]:
+    """Return the sums that entries left behind when they were pruned.
+
+    Raises:
+        LedgerDamagedError: they are not what was written.
+    """
+    found: list[Change] = []
+    for *values, mark in connection.execute(
+        "SELECT account, unit, debited, credited, checksum FROM carried"
+    ):
+        if checksum("carried", *values) != mark:
+            raise damaged(path, "the sums of pruned entries are not what was written")
+        account, unit, debited, credited = values
+        found.append(Add(account, unit, int(debited), int(credited)))
+    return found
+
+
+def begin(writer: Writer) -> None:
+    """Read what the writer holds in memory.
+
+    Raises:
+        LedgerDamagedError: promises or evidence are damaged.
+    """
+    writer.quarantined = {one.chain: one.sequence for one in read_quarantines(writer)}

@@ -1,0 +1,242 @@
+"""Finds the entries that fit a query, page by page.
+
+A page looks at a bounded number of rows: one index gives the candidates in their order, the other
+filters are checked on the columns, and only what fits is read and verified.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from buildnet.ledger.query import Cursor, Page, Provisional, Query
+from buildnet.ledger.store.reader import Reader
+from buildnet.ledger.store.rows import COLUMNS, StoredEntry, place_of
+from buildnet.ledger.store.schema import PENDING
+
+BUDGET = 12_000
+"""Rows that one page looks at."""
+TEXT_COST = 6
+"""A row whose text is searched counts as so many."""
+_MAX_MERGED = 64
+_LOOKED_AT = "id, chain, sequence, hlc, type, actor, entity, correlation, build"
+_Looked = tuple[int, int, int, int, int, int, int | None, int | None, int | None]
+
+
+@dataclass(slots=True)
+class _Budget:
+    left: int = BUDGET
+
+
+class Selection:
+    """One query on one snapshot of the file."""
+
+    def __init__(self, reader: Reader, query: Query) -> None:
+        self._reader = reader
+        self._query = query
+        self._text = query.text.encode().lower() if query.text else None
+        self._budget = _Budget()
+        connection = reader.connection
+        self._types: set[int] | None = None
+        if query.types and "*" not in query.types:
+            self._types = {
+                number
+                for number, name in connection.execute("SELECT number, name FROM types")
+                if query.fits(name)
+            }
+        self._chains: set[int] | None = None
+        if query.origin is not None:
+            self._chains = {
+                number
+                for number, name in connection.execute("SELECT number, name FROM chains")
+                if bytes(name[:32]).hex().startswith(query.origin)
+            }
+        number_of = reader.vault.number_of
+        self._numbers: dict[int, int] = {}  # column of _LOOKED_AT -> value
+        for at, kind in ((5, "actor"), (6, "entity"), (7, "correlation"), (8, "build")):
+            wanted = getattr(query, kind)
+            if wanted is not None:
+                self._numbers[at] = number_of(kind.encode(), wanted.encode())
+
+    # --- pages ---------------------------------------------------------------------------------
+
+    def forwards(self, cursor: Cursor, limit: int) -> Page:
+        """Return the next entries: sealed ones in their order, then provisional ones."""
+        found: list[StoredEntry] = []
+        place, at = cursor.place, cursor.at
+        top = max(place, self._top())
+        if self._query.sealed is not False:
+            for key, row in self._sealed(place, None):
+                if row is None or len(found) == limit:
+                    return self._page(found, Cursor(place, at), place)
+                place = key
+                if at is not None and self._order(row) <= at:
+                    continue
+                self._take(row, found)
+        if self._query.sealed is True:
+            return self._page(found, None, top)
+        for row in self._provisional(at, backwards=False):
+            if row is None or len(found) == limit:
+                return self._page(found, Cursor(top, at or Provisional(0, bytes(40), 0)), top)
+            at = self._order(row)
+            self._take(row, found)
+        return self._page(found, None, top)
+
+    def backwards(self, cursor: Cursor, limit: int) -> Page:
+        """Return the entries before the cursor, the newest first; ``Cursor()``: the newest."""
+        found: list[StoredEntry] = []
+        place, at, began = cursor.place, cursor.at, cursor.backwards_from
+        top = self._top()
+        if place < 0 and self._query.sealed is not True:
+            began = top if began is None else began
+            for row in self._provisional(at, backwards=True):
+                if row is None or len(found) == limit:
+                    return self._page(found, Cursor(-1, at, began), top)
+                at = self._order(row)
+                self._take(row, found)
+        if self._query.sealed is False:
+            return self._page(found, None, top)
+        place = place if place >= 0 else top + 1
+        for key, row in self._sealed(-1, place):
+            if row is None or len(found) == limit:
+                return self._page(found, Cursor(place, at, began), top)
+            place = key
+            told = at is not None and began is not None and key > began and self._order(row) >= at
+            if not told:
+                self._take(row, found)
+        return self._page(found, None, top)
+
+    def _page(self, found: list[StoredEntry], following: Cursor | None, sealed: int) -> Page:
+        return Page(tuple(found), following, Cursor(sealed))
+
+    def _top(self) -> int:
+        (top,) = self._reader.connection.execute(
+            f"SELECT max(id) FROM entries WHERE id<{PENDING}"
+        ).fetchone()
+        return -1 if top is None else int(top)
+
+    # --- candidates ----------------------------------------------------------------------------
+
+    def _sealed(self, after: int, before: int | None) -> Iterator[tuple[int, _Looked | None]]:
+        """Iterate over sealed rows that fit, ascending after ``after``; descending, if ``before``
+        is given. (0, None): the budget is used up at what was told last."""
+        low, high = self._bounds(after, before)
+        if low >= high - 1:
+            return
+        backwards = before is not None
+        order = "DESC" if backwards else "ASC"
+        streams = [
+            iter(
+                self._reader.connection.execute(
+                    f"SELECT {_LOOKED_AT} FROM entries {index} WHERE {where} "
+                    f"AND id<{PENDING} AND id>? AND id<? ORDER BY id {order}",
+                    (*arguments, low, high),
+                )
+            )
+            for index, where, arguments in self._drivers()
+        ]
+        for row in heapq.merge(*streams, key=lambda one: int(one[0]), reverse=backwards):
+            if self._budget.left <= 0:
+                yield 0, None
+                return
+            self._budget.left -= 1
+            if self._fits(row):
+                yield row[0], row
+
+    def _drivers(self) -> list[tuple[str, str, tuple[int, ...]]]:
+        """Return which index gives the candidates, and of what values."""
+        for at, column in ((7, "correlation"), (8, "build"), (6, "entity"), (5, "actor")):
+            if at in self._numbers:
+                index = f"INDEXED BY entries_{column}"
+                return [(index, f"{column}=?", (self._numbers[at],))]
+        for numbers, column in ((self._types, "type"), (self._chains, "chain")):
+            if numbers is not None and len(numbers) <= _MAX_MERGED:
+                index = f"INDEXED BY entries_{column}"
+                return [(index, f"{column}=?", (number,)) for number in sorted(numbers)]
+        return [("NOT INDEXED", "1", ())]
+
+    def _bounds(self, after: int, before: int | None) -> tuple[int, int]:
+        """Return between which keys sealed entries of the time range are: a seal's clock is not
+        before any of its entries'."""
+        low, high = after, PENDING if before is None else before
+        query, reader = self._query, self._reader
+        if query.from_ms is not None:
+            first = reader.height_at(query.first_hlc - 1) + 1
+            low = max(low, place_of(first, 0) - 1)
+        if query.to_ms is not None:
+            (last,) = reader.connection.execute(
+                "SELECT max(height) FROM seals WHERE earliest<=?", (query.last_hlc,)
+            ).fetchone()
+            high = min(high, place_of((last or 0) + 1, 0))
+        return low, high
+
+    def _provisional(self, at: Provisional | None, *, backwards: bool) -> Iterator[_Looked | None]:
+        query = self._query
+        columns = ", ".join(f"e.{name}" for name in _LOOKED_AT.split(", "))
+        where, arguments = "1", list[object]()
+        if at is not None:
+            sign = "<" if backwards else ">"
+            where = f"e.hlc{sign}=? AND (e.hlc, c.name, e.sequence) {sign} (?, ?, ?)"
+            arguments = [at.hlc, at.hlc, at.chain, at.sequence]
+        order = "DESC" if backwards else "ASC"
+        rows = self._reader.connection.execute(
+            f"SELECT {columns} FROM entries e INDEXED BY entries_pending "
+            f"CROSS JOIN chains c ON c.number=e.chain WHERE e.id>={PENDING} AND {where} "
+            "AND e.hlc BETWEEN ? AND ? "
+            f"ORDER BY e.hlc {order}, c.name {order}, e.sequence {order}",
+            (*arguments, query.first_hlc, query.last_hlc),
+        )
+        for row in rows:
+            if self._budget.left <= 0:
+                yield None
+                return
+            self._budget.left -= 1
+            if self._fits(row):
+                yield row
+
+    def _fits(self, row: _Looked) -> bool:
+        query = self._query
+        return (
+            (self._types is None or row[4] in self._types)
+            and (self._chains is None or row[1] in self._chains)
+            and query.first_hlc <= row[3] <= query.last_hlc
+            and all(row[at] == number for at, number in self._numbers.items())
+        )
+
+    def _order(self, row: _Looked) -> Provisional:
+        chain = self._reader.names.chain_of(row[1])
+        name = bytes(40) if chain is None else chain.origin + chain.incarnation
+        return Provisional(row[3], name, row[2])
+
+    def _take(self, row: _Looked, found: list[StoredEntry]) -> None:
+        """Add the entry of a row, if it proves itself and what it says fits."""
+        if self._text is not None:
+            self._budget.left -= TEXT_COST
+        stored = self._reader.connection.execute(
+            f"SELECT {COLUMNS} FROM entries WHERE id=?", (row[0],)
+        ).fetchone()
+        if stored is None:
+            return
+        # Without a key texts stand in the signed bytes as they are: most rows are passed over fast.
+        plain = self._reader.vault.key is None
+        if self._text is not None and plain and self._text not in stored[-1].lower():
+            return
+        one = self._reader.read(stored)
+        if one is not None and self._says(one):
+            found.append(one)
+
+    def _says(self, stored: StoredEntry) -> bool:
+        body, query = stored.entry.body, self._query
+        for wanted, said in (
+            (query.actor, body.actor.id),
+            (query.entity, body.entity),
+            (query.correlation, body.correlation),
+        ):
+            if wanted is not None and wanted != said:
+                return False
+        if self._text is None:
+            return True
+        said_all = (body.type, body.actor.id, body.actor.name, body.reason, body.correlation)
+        texts = (*said_all, body.entity, body.data)
+        return any(self._text in text.encode().lower() for text in texts)

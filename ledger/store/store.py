@@ -1,0 +1,410 @@
+"""The ledger's file as the rest of the program sees it.
+
+One thread owns the writing connection: what waits for it is one transaction, fsynced once. Another
+thread owns a connection that reads, so a query never delays an append. Whole batches of statements
+run in one call of a thread; statement by statement, as with aiosqlite, the calls alone would take
+more time than a batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from buildnet.ledger.entry import Chain, Entry
+from buildnet.ledger.events import Contradiction, Damaged, Keep
+from buildnet.ledger.query import Cursor, Page, Query, QueryError, check_limit
+from buildnet.ledger.restored import Restored
+from buildnet.ledger.seal import Seal
+from buildnet.ledger.store import drafts, sealing
+from buildnet.ledger.store.database import connect, prepare
+from buildnet.ledger.store.errors import LedgerError, errors_of
+from buildnet.ledger.store.fence import Fence, Start
+from buildnet.ledger.store.reader import EntityState, Reader, require_height
+from buildnet.ledger.store.rows import StoredEntry
+from buildnet.ledger.store.selecting import Selection
+from buildnet.ledger.store.vault import Vault
+from buildnet.ledger.store.writer import Append, MakeBody, StateChange, Writer
+
+T = TypeVar("T")
+MAX_BATCH = 1024
+"""Steps in one transaction."""
+_PAGE_BYTES = 4096
+
+
+@dataclass(slots=True)
+class _Step:
+    work: Callable[[Writer], Any]
+    done: asyncio.Future[Any]
+
+
+class LedgerStore:
+    """Use :meth:`open`; close it at the end. To be used from one event loop."""
+
+    def __init__(
+        self,
+        path: Path,
+        writer: Writer,
+        reader: Reader,
+        start: Start,
+        sign: Callable[[bytes], bytes],
+    ) -> None:
+        self.path = path
+        self.start = start
+        """What the file is, compared with what this node had when it ran last."""
+        self.trouble: LedgerError | None = None
+        """Why the last write failed; None: it did not. Every write is tried, so it goes away by
+        itself once there is room again."""
+        self._writer = writer
+        self._reader = reader
+        self._sign = sign
+        self._loop = asyncio.get_running_loop()
+        self._writing = ThreadPoolExecutor(1, "ledger-writer")
+        self._reading = ThreadPoolExecutor(1, "ledger-reader")
+        self._waiting: deque[_Step] = deque()
+        self._running = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        *,
+        cluster: bytes,
+        sign: Callable[[bytes], bytes],
+        vault: Vault | None = None,
+        on_damaged: Callable[[Damaged], None] = lambda _: None,
+        page_bytes: int = _PAGE_BYTES,
+    ) -> LedgerStore:
+        """Open or create the ledger of ``cluster`` (its id) at ``path``.
+
+        ``sign``: this node's key, called in the writing thread. ``on_damaged`` is told in the
+        loop's thread what has to be fetched again.
+
+        Raises:
+            LedgerError: the file is damaged, of a newer version, of another cluster or key, or
+                can't be read or written; it is left as it is.
+        """
+        loop = asyncio.get_running_loop()
+        lock = vault or Vault()
+
+        def report(damage: Damaged) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(on_damaged, damage)
+
+        def start() -> tuple[Writer, Reader, Start]:
+            connection = prepare(path, cluster, lock, page_bytes=page_bytes)
+            try:
+                with errors_of(path):
+                    writer = Writer(connection, path, cluster, lock)
+                    sealing.begin(writer)
+                    begun = Fence(path).begin(connection)
+                reading = connect(path, read_only=True)
+            except BaseException:
+                connection.close()
+                raise
+            return writer, Reader(reading, path, lock, report), begun
+
+        return cls(path, *await asyncio.to_thread(start), sign)
+
+    async def close(self) -> None:
+        """Wait for what waits to be written, and close the file."""
+        self._closed = True
+        await self._idle.wait()
+        await self._loop.run_in_executor(self._reading, self._reader.connection.close)
+        await self._loop.run_in_executor(self._writing, self._end)
+        self._writing.shutdown()
+        self._reading.shutdown()
+
+    def _end(self) -> None:
+        with contextlib.suppress(LedgerError, OSError), errors_of(self.path):
+            Fence(self.path).end(self._writer.connection)
+        self._writer.connection.close()
+
+    # --- writing -------------------------------------------------------------------------------
+
+    async def write(self, work: Callable[[Writer], T]) -> T:
+        """Run ``work`` in the writing thread, in a transaction with whatever else waits; on disk
+        when this returns. If it raises, nothing of it was written.
+
+        Raises:
+            LedgerError: nothing of it was written; :attr:`trouble` tells it, too.
+        """
+        if self._closed:
+            raise LedgerError("the ledger is closed", hint="the node stops")
+        step = _Step(work, self._loop.create_future())
+        self._waiting.append(step)
+        self._kick()
+        done: T = await asyncio.shield(step.done)
+        return done
+
+    async def append(
+        self, bodies: Sequence[MakeBody], *, hlc: int, change: StateChange | None = None
+    ) -> tuple[Entry, ...]:
+        """Append own entries to the chain that :meth:`use` named, atomically with ``change``;
+        return them once they are on disk. ``hlc``: a new timestamp of this node's clock.
+
+        A body whose request was recorded before gives the entry that it was recorded as; where
+        all were, ``change`` is not made.
+
+        Raises:
+            LedgerError: nothing was appended.
+        """
+        append = Append(tuple(bodies), hlc, change)
+        return await self.write(lambda writer: writer.append(append, self._sign))
+
+    async def use(self, chain: Chain) -> None:
+        """Append to ``chain`` from now on."""
+
+        def name(writer: Writer) -> None:
+            writer.own = chain
+            writer.forget()
+
+        await self.write(name)
+
+    async def keep(self, what: Keep) -> None:
+        """Write all that a core wants kept; in the order of the calls, on disk on return."""
+        await self.write(lambda writer: sealing.keep(writer, what))
+
+    async def rewind(self, height: int) -> Restored:
+        """Set final seals from ``height`` on aside; return what a start would find now."""
+        await self.write(lambda writer: sealing.rewind(writer, height))
+        return await self.restored()
+
+    async def rebuild(self) -> int:
+        """Build the derived tables again; return how many entries were read."""
+        return await self.write(sealing.rebuild)
+
+    async def keep_draft(self, request: bytes, kept_ms: int, body: bytes) -> None:
+        """Keep a change that waits for a quorum."""
+        await self.write(lambda writer: drafts.put(writer, request, kept_ms, body))
+
+    async def drop_draft(self, request: bytes) -> bool:
+        """Forget a draft; tell whether there was one."""
+        return await self.write(lambda writer: drafts.drop(writer, request))
+
+    def _kick(self) -> None:
+        if self._running or not self._waiting:
+            return
+        self._running = True
+        self._idle.clear()
+        steps = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
+        running = self._loop.run_in_executor(
+            self._writing, _run, self._writer, [step.work for step in steps]
+        )
+        running.add_done_callback(lambda future: self._told(steps, future))
+
+    def _told(self, steps: list[_Step], future: asyncio.Future[list[_Outcome]]) -> None:
+        self._running = False
+        outcome: list[_Outcome] | BaseException
+        error = future.exception()
+        outcome = error if error is not None else future.result()
+        if isinstance(outcome, BaseException):
+            self.trouble = outcome if isinstance(outcome, LedgerError) else self.trouble
+            outcomes = [_Outcome(error=outcome)] * len(steps)
+        else:
+            self.trouble = None
+            outcomes = outcome
+        for step, one in zip(steps, outcomes, strict=True):
+            if step.done.cancelled():
+                continue
+            if one.error is not None:
+                step.done.set_exception(one.error)
+                step.done.exception()  # told, even if who asked was cancelled
+            else:
+                step.done.set_result(one.value)
+        self._kick()
+        if not self._running:
+            self._idle.set()
+
+    # --- reading -------------------------------------------------------------------------------
+
+    async def read(self, work: Callable[[Reader], T]) -> T:
+        """Run ``work`` in the reading thread, on one state of the file.
+
+        Raises:
+            LedgerError: the file can't be read.
+        """
+
+        def run() -> T:
+            with self._reader.snapshot():
+                return work(self._reader)
+
+        return await self._loop.run_in_executor(self._reading, run)
+
+    async def restored(self) -> Restored:
+        """Return what a core needs at its start.
+
+        Raises:
+            LedgerError: some of it is damaged.
+        """
+
+        def work(reader: Reader) -> Restored:
+            promise = sealing.read_promise(reader)
+            return Restored(
+                heads=reader.heads(),
+                sealed=reader.sealed_heads(),
+                unsealed=reader.unsealed(),
+                sealed_notices=tuple(reader.notices(sealed=True)),
+                unsealed_notices=tuple(reader.notices(sealed=False)),
+                last=reader.last_seal(),
+                history=sealing.read_history(reader),
+                promise=0 if promise is None else promise.term,
+                accepted=sealing.read_accepted(reader),
+                quarantines=tuple(sealing.read_quarantines(reader)),
+            )
+
+        return await self.read(work)
+
+    async def compare(self, other: Entry) -> Contradiction | None:
+        """Return what is held at an entry's place, if it is another one."""
+        held = await self.read(lambda reader: reader.at(other.chain, other.body.sequence))
+        if held is None or held.entry.hash == other.hash:
+            return None
+        return Contradiction(held.entry, other)
+
+    async def entry(self, prefix: str) -> StoredEntry:
+        """Return an entry by its id or the beginning of it; see :meth:`Reader.entry`."""
+        return await self.read(lambda reader: reader.entry(prefix))
+
+    async def range(
+        self, chain: Chain, first: int, last: int, *, max_count: int = 512, max_bytes: int = 1 << 20
+    ) -> list[Entry]:
+        """Return a chain's entries without a gap; see :meth:`Reader.range`."""
+        return await self.read(
+            lambda reader: reader.range(
+                chain, first, last, max_count=max_count, max_bytes=max_bytes
+            )
+        )
+
+    async def seals(
+        self, height: int, *, max_count: int = 64, max_bytes: int = 1 << 20
+    ) -> list[Seal]:
+        """Return final seals from ``height`` on without a gap; see :meth:`Reader.seals`."""
+        return await self.read(
+            lambda reader: reader.seals(height, max_count=max_count, max_bytes=max_bytes)
+        )
+
+    async def query(
+        self,
+        query: Query,
+        *,
+        cursor: Cursor | None = None,
+        limit: int = 100,
+        backwards: bool = False,
+    ) -> Page:
+        """Return a page of the entries that fit; see :class:`~buildnet.ledger.query.Page`."""
+        check_limit(limit)
+        if cursor is not None and cursor.at is not None and query.sealed is not None:
+            raise QueryError("the cursor is of another query", hint="begin again without one")
+
+        def work(reader: Reader) -> Page:
+            selection = Selection(reader, query)
+            page = selection.backwards if backwards else selection.forwards
+            return page(cursor or Cursor(), limit)
+
+        return await self.read(work)
+
+    async def state(
+        self, entity: str, *, height: int | None = None, at_ms: int | None = None
+    ) -> EntityState:
+        """Return what an entity was at a height, or at a time (milliseconds since 1970 UTC: at the
+        last seal by then); without both, now.
+
+        Raises:
+            LedgerError: that height is not here, or an entry about it is damaged.
+        """
+
+        def work(reader: Reader) -> EntityState:
+            last = reader.last_seal()
+            found = 0 if last is None else last.height
+            if height is not None:
+                require_height(last, height)
+                found = height
+            elif at_ms is not None:
+                found = reader.height_at(((at_ms + 1) << 16) - 1)
+            return reader.state(entity, found)
+
+        return await self.read(work)
+
+    async def table(
+        self, name: str, *, after: tuple[str, ...] | None = None, limit: int = 1000
+    ) -> list[dict[str, object]]:
+        """Return rows of a derived table; see :meth:`Reader.table`."""
+        return await self.read(lambda reader: reader.table(name, after=after, limit=limit))
+
+    async def drafts(self) -> list[drafts.KeptDraft]:
+        """Return the changes that wait for a quorum, the oldest first."""
+        return await self.read(drafts.read_all)
+
+
+@dataclass(slots=True)
+class _Outcome:
+    value: Any = None
+    error: BaseException | None = None
+
+
+def _run(writer: Writer, works: Sequence[Callable[[Writer], Any]]) -> list[_Outcome]:
+    """Run all of ``works`` in one transaction. One that raises is undone, the others go on.
+
+    Raises:
+        LedgerError: nothing was written.
+    """
+    connection = writer.connection
+    try:
+        with errors_of(writer.path):
+            connection.execute("BEGIN IMMEDIATE")
+            outcomes = [_run_one(writer, work) for work in works]
+            connection.execute("COMMIT")
+    except BaseException as error:
+        _recover(writer, error)
+        raise
+    return outcomes
+
+
+def _run_one(writer: Writer, work: Callable[[Writer], Any]) -> _Outcome:
+    connection = writer.connection
+    connection.execute("SAVEPOINT one")
+    try:
+        value = work(writer)
+        writer.fold.flush()
+    except sqlite3.Error as error:
+        if not isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+            raise  # of the file: the whole transaction fails
+        failed: BaseException = error
+    except Exception as error:
+        failed = error
+    else:
+        connection.execute("RELEASE one")
+        return _Outcome(value)
+    connection.execute("ROLLBACK TO one")
+    connection.execute("RELEASE one")
+    writer.forget()
+    sealing.begin(writer)
+    return _Outcome(error=failed)
+
+
+def _recover(writer: Writer, error: BaseException) -> None:
+    """Leave no transaction open. After an input or output error nothing that SQLite holds in
+    memory is trusted: the file is opened again."""
+    with contextlib.suppress(sqlite3.Error):
+        if writer.connection.in_transaction:
+            writer.connection.execute("ROLLBACK")
+    cause = error.__cause__
+    if isinstance(cause, sqlite3.Error) and not isinstance(error, sqlite3.ProgrammingError):
+        with contextlib.suppress(LedgerError):
+            fresh = connect(writer.path)
+            writer.connection.close()
+            writer.reopen(fresh)
+    writer.forget()
+    with contextlib.suppress(LedgerError, sqlite3.Error):
+        sealing.begin(writer)
