@@ -167,6 +167,17 @@ class Body(Wire):
                     return cls(*values)
         return super(Body, cls).from_array(value)  # it tells what does not fit
 
+    def check(self) -> bytes:
+        """Return the body's bytes, which everybody can read.
+
+        Raises:
+            WireError: nobody could: it is too long, or a field is not as it should be.
+            ValueError: a text has a lone surrogate.
+        """
+        raw = self.encode()
+        Entry.decode(bytes(SIGNATURE_BYTES) + raw)
+        return raw
+
 
 @lru_cache(maxsize=1024)
 def _actor_of(*values: object) -> Actor:
@@ -199,9 +210,8 @@ class Entry:
         Raises:
             ValueError: nobody could read it: it is too long, or a field is not as it should be.
         """
-        raw = body.encode()
         try:
-            cls.decode(bytes(SIGNATURE_BYTES) + raw)
+            raw = body.check()
         except WireError as error:
             raise ValueError(error.message) from error
         return cls(body, sign(_SIGNED + blake3(raw).digest()) + raw)

@@ -80,6 +80,25 @@ class Opening:
         return None
 
 
+def due_opening(
+    origin: bytes, newest: tuple[Chain, Head] | None, *, restored: bool, confirmed: bool
+) -> Opening | None:
+    """Return how a node has to open another chain before it appends; None: it goes on with the
+    newest one.
+
+    ``newest``: the chain of this node that was opened last, under any of its keys, and the last
+    entry there that it knows. ``restored``: from a backup. ``confirmed``: a peer holds that very
+    entry as the chain's newest, or no peers are known.
+    """
+    if newest is None:
+        return Opening(Why.RESTORE if restored else Why.FIRST)
+    if newest[0].origin != origin:
+        return Opening(Why.KEY_ROTATION, newest)
+    if restored:
+        return Opening(Why.RESTORE, newest)
+    return None if confirmed else Opening(Why.UNCONFIRMED_HEAD, newest)
+
+
 def _head(value: object) -> tuple[Chain, Head] | None:
     if value is None:
         return None
