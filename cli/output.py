@@ -167,7 +167,7 @@ def print_fields(console: Console, fields: Mapping[str, str], *, indent: int = 0
 
     beside = indent + 2 + max(map(_width, fields), default=0)
     for name, value in fields.items():
-        text = Text.from_markup(value)
+        text = Text.from_markup(value, emoji=False)
         longest = _longest_word(text.plain)
         start = beside if beside + longest <= console.width else indent + 2
         line = Text(" " * indent).append(name, style="bold")
@@ -184,7 +184,7 @@ def print_fields(console: Console, fields: Mapping[str, str], *, indent: int = 0
 def _plain(markup: str) -> str:
     from rich.text import Text
 
-    return Text.from_markup(markup).plain
+    return Text.from_markup(markup, emoji=False).plain
 
 
 def _width(text: str) -> int:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from buildnet.cli.client import Client
-from buildnet.cli.members import MemberRights, NodeArgument, change
+from buildnet.cli.invitations import MemberRights
+from buildnet.cli.members import NodeArgument, change
 from buildnet.cli.output import Listing, escaped, show
 from buildnet.cli.run import settings
 

@@ -125,3 +125,9 @@ def test_a_table_is_as_wide_as_columns_says(monkeypatch: pytest.MonkeyPatch) -> 
     assert console(Settings()).width == 40
     monkeypatch.delenv("COLUMNS")
     assert console(Settings()).width >= 120
+
+
+def test_nothing_in_a_value_is_a_picture() -> None:
+    stream = io.StringIO()
+    print_fields(Console(file=stream, width=40, emoji=False), {"name": escaped("[b]:x:")})
+    assert stream.getvalue() == "name  [b]:x:\n"
