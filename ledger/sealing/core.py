@@ -1,0 +1,225 @@
+"""Sealing on one node: joins the voter, the coordinator and the row of final seals."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+
+from buildnet.ledger.entry import Chain
+from buildnet.ledger.events import Effect, ServeSeals
+from buildnet.ledger.frontier import Head
+from buildnet.ledger.holding import Holding
+from buildnet.ledger.keeping import Keeping
+from buildnet.ledger.membership import Membership
+from buildnet.ledger.messages import (
+    Heads,
+    SealCosign,
+    SealPrepare,
+    SealPromise,
+    SealPropose,
+    SealRefuse,
+    Seals,
+    SealsAsk,
+)
+from buildnet.ledger.restored import Restored
+from buildnet.ledger.sealing.finals import Finals
+from buildnet.ledger.sealing.place import Place
+from buildnet.ledger.sealing.proposing import Proposing, Step
+from buildnet.ledger.sealing.recording import Recording
+from buildnet.ledger.sealing.values import Values
+from buildnet.ledger.sealing.voting import Answer, Ballot, Voting
+from buildnet.ledger.sync.core import Sync
+from buildnet.mesh.events import Note, Send, SendAll
+from buildnet.mesh.local import Local
+from buildnet.mesh.messages.kinds import Message
+
+
+class Sealing:
+    """One node's part in sealing."""
+
+    def __init__(
+        self,
+        local: Local,
+        cluster: bytes,
+        *,
+        holding: Holding,
+        membership: Membership,
+        keeping: Keeping,
+        place: Place,
+        sync: Sync,
+        restored: Restored,
+    ) -> None:
+        self._local = local
+        self._membership = membership
+        self._place = place
+        self._sync = sync
+        self._epoch = membership.epoch
+        self._values = Values(local, cluster, holding, membership, place)
+        self._voting = Voting(local, cluster, membership, place, self._values, keeping, restored)
+        self._proposing = Proposing(local, cluster, place, self._values)
+        self._finals = Finals(local, holding, membership, place, self._values, keeping)
+        self._recording = Recording(local, holding, membership)
+
+    @property
+    def may_change_voters(self) -> bool:
+        """Tell whether the last seal names the member list's newest voters."""
+        return (self._place.members or 0) == self._membership.voters.newest.version
+
+    @property
+    def deadline(self) -> float:
+        """When :meth:`tick` is due."""
+        if self._finals.rewinding:
+            return math.inf
+        return min(self._proposing.deadline, self._finals.deadline, self._recording.deadline)
+
+    def tick(self, now: float) -> list[Effect]:
+        """Do what is due."""
+        if self._finals.rewinding:
+            return []
+        effects = [*self._finals.tick(now), *self._recording.tick(now)]
+        return effects + self._do(self._proposing.tick(now), now)
+
+    # --- what happens --------------------------------------------------------------------------
+
+    def receive(self, sender: bytes, said: Message, now: float) -> list[Effect]:
+        """Take a member's message."""
+        if self._finals.rewinding:
+            return []
+        match said:
+            case Heads():
+                return [*self._finals.compare(sender, said), *self._finals.fetch(now)]
+            case Seals(records):
+                height = self._place.height
+                effects = self._finals.take(sender, records, now)
+                return effects + self._went_on(height, now)
+            case SealsAsk(height):
+                return [ServeSeals(sender, height)] if height <= self._place.height else []
+            case _:
+                return self._vote(sender, said, now)
+
+    def link_up(self, peer: bytes, now: float) -> list[Effect]:
+        """Repeat to a voter what it did not hear."""
+        return self._do(self._proposing.link_up(peer), now)
+
+    def link_down(self, peer: bytes, now: float) -> list[Effect]:
+        """Ask others for seals that this peer was asked for."""
+        self._finals.forget(peer)
+        return self._finals.fetch(now)
+
+    def office_changed(self, now: float) -> list[Effect]:
+        """Begin a term, or stop at once."""
+        self._recording.hurry()
+        step = self._proposing.take_office(self._voting.promised, self._epoch, now)
+        effects = self._do(step, now)
+        effects += self._do(self._proposing.step(now), now)
+        return [*effects, *self._recording.tick(now), *self.look(now)]
+
+    def members_changed(self, now: float) -> list[Effect]:
+        """Take note of another member list; :class:`Membership` was refreshed."""
+        effects: list[Effect] = []
+        self._recording.hurry()
+        if self._membership.epoch > self._epoch:
+            self._epoch = self._membership.epoch
+            self._recording.restart()
+            effects += self._voting.begin_epoch()
+            step = self._proposing.take_office(self._voting.promised, self._epoch, now)
+            effects += self._do(step, now)
+        return [*effects, *self._recording.tick(now), *self.news(now)]
+
+    def news(self, now: float) -> list[Effect]:
+        """Entries came, or members: look again at everything that waits."""
+        self._proposing.news(now)
+        return self.look(now)
+
+    def look(self, now: float) -> list[Effect]:
+        """Look again at what waits: the next final seal, a value to vote for, one to propose."""
+        if self._finals.rewinding:
+            return []
+        height = self._place.height
+        effects = [*self._finals.advance(now), *self._went_on(height, now)]
+        effects += self._cast(self._voting.waits_for or b"", self._voting.look(), now)
+        return effects + self._do(self._proposing.step(now), now)
+
+    def rewound(self, restored: Restored, now: float) -> list[Effect]:
+        """The store set seals aside; the place and what is held were restored."""
+        self._finals.rewound()
+        self._recording.restart()
+        return self.look(now)
+
+    def flush(self, now: float) -> list[Effect]:
+        """Say what could be said once it was on disk."""
+        ready, self._voting.ready = self._voting.ready, []
+        return self._deliver(ready, now)
+
+    # --- how -----------------------------------------------------------------------------------
+
+    def _vote(self, sender: bytes, said: Message, now: float) -> list[Effect]:
+        match said:
+            case SealPrepare():
+                return self._cast(sender, self._voting.prepare(sender, said), now)
+            case SealPropose():
+                return self._cast(sender, self._voting.propose(sender, said), now)
+            case SealPromise(sealed=sealed):
+                self._finals.claims(sender, sealed)
+                return self._do(self._proposing.promised(sender, said, now), now)
+            case SealCosign():
+                return self._do(self._proposing.cosigned(sender, said, now), now)
+            case SealRefuse(sealed=sealed, reason=reason):
+                self._finals.claims(sender, sealed)
+                effects: list[Effect] = [Note(f"ledger: voter says {reason}", sender)]
+                return effects + self._finals.fetch(now)
+            case _:
+                return []
+
+    def _cast(self, sender: bytes, ballot: Ballot, now: float) -> list[Effect]:
+        effects = list(ballot.effects)
+        for chain, head in ballot.missing:
+            effects += self._sync.want(chain, head, sender, now)
+        if ballot.sealed:
+            self._finals.claims(sender, ballot.sealed)
+            effects += self._finals.fetch(now)
+        return effects + self._deliver(ballot.answers, now)
+
+    def _do(self, step: Step, now: float) -> list[Effect]:
+        effects = list(step.effects)
+        for chain, head in step.missing:
+            effects += self._sync.want(chain, head, step.source, now)
+        effects += self._finals.fetch(now)
+        effects += self._deliver(step.answers, now)
+        if step.final is not None:
+            height = self._place.height
+            members = self._local.members
+            linked = tuple(key for key in sorted(self._local.links) if members.is_member(key))
+            if linked:
+                effects.append(SendAll(linked, Seals((step.final,))))
+            effects += self._finals.take(self._local.key, (step.final,), now)
+            effects += self._went_on(height, now)
+        return effects
+
+    def _went_on(self, height: int, now: float) -> list[Effect]:
+        """See to what the next final seal lacks, and to what follows from new ones."""
+        effects: list[Effect] = []
+        for chain, head in self._finals.missing:
+            effects += self._want(chain, head, now)
+        if self._place.height == height:
+            return effects
+        self._sync.settle()
+        self._sync.telling.new_seal()
+        effects += self._cast(self._voting.waits_for or b"", self._voting.look(), now)
+        return effects + self._do(self._proposing.step(now), now)
+
+    def _want(self, chain: Chain, head: Head, now: float) -> list[Effect]:
+        return self._sync.want(chain, head, self._finals.source, now)
+
+    def _deliver(self, answers: Iterable[Answer], now: float) -> list[Effect]:
+        """Send answers; what this node says to itself it hears at once."""
+        effects: list[Effect] = []
+        waiting = deque(answers)
+        while waiting:
+            answer = waiting.popleft()
+            if answer.to == self._local.key:
+                effects += self._vote(answer.to, answer.message, now)
+            else:
+                effects.append(Send(answer.to, answer.message))
+        return effects
