@@ -2,9 +2,8 @@
 
 The meaning does not depend on the order in which entries arrive. A :class:`Put` sets one group of
 columns of a row, and of two puts of a group the later counts: by the sealed place for shared facts,
-which count only once sealed, and else by (clock, hash). An :class:`Add` adds to the sums of an
-account. So tables that were built while entries came in any order, and tables that are built again,
-are the same.
+which count only once sealed, and else by (clock, hash). So tables that were built while entries
+came in any order, and tables that are built again, are the same.
 
 Data that has not the expected form is passed over: entries of other versions are kept anyway.
 """
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from buildnet.ledger.entry import Entry, Side
+from buildnet.ledger.entry import Entry
 from buildnet.mesh.clock import milliseconds_of
 
 SHARED = ("member.", "right.", "key.", "config.", "template.")
@@ -36,30 +35,17 @@ class Put:
     gone: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Add:
-    """Add to what an account was debited or credited in a unit."""
-
-    account: str
-    unit: str
-    debit: int
-    credit: int
-
-
-Change = Put | Add
-
-
 def is_shared(type_name: str) -> bool:
     """Tell whether entries of this type count only once sealed."""
     return type_name.startswith(SHARED)
 
 
-def changes_of(entry: Entry, place: int | None) -> list[Change]:
+def changes_of(entry: Entry, place: int | None) -> list[Put]:
     """Return what an entry changes. ``place``: its sealed place, None if it is provisional."""
     body = entry.body
     if is_shared(body.type) and place is None:
         return []
-    found: list[Change] = [*_postings(entry)]
+    found: list[Put] = []
     if is_shared(body.type) and body.entity:
         found.append(_fact(entry, place or 0))
     about = _ABOUT.get(body.type.partition(".")[0])
@@ -72,17 +58,6 @@ def stamp_of(entry: Entry, place: int | None) -> str:
     """Return what decides which of two puts of one group counts: the greater one."""
     first = place if place is not None and is_shared(entry.body.type) else entry.body.hlc
     return f"{first:016x}{entry.id[:16]}"
-
-
-def _postings(entry: Entry) -> Iterator[Change]:
-    for posting in entry.body.postings:
-        credited = posting.side == Side.CREDIT
-        if posting.unit:
-            amounts = (0, posting.amount) if credited else (posting.amount, 0)
-            yield Add(posting.account, posting.unit, *amounts)
-        elif credited:
-            values = {"state": posting.state, "entry": entry.id}
-            yield Put("account_states", (posting.account,), "state", values, gone=False)
 
 
 def _fact(entry: Entry, place: int) -> Put:
@@ -101,7 +76,7 @@ def _is_deletion(entry: Entry, data: Mapping[str, Any]) -> bool:
     return ended or not data or ("value" in data and not data["value"])
 
 
-def _node(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Change]:
+def _node(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
     identity = _name(entry, "node") or _text(data.get("node")) or entry.body.origin.hex()[:16]
     at = milliseconds_of(entry.body.hlc)
     if what in _NODE_STATUS:
@@ -134,7 +109,7 @@ _NODE_STATUS = {
 }
 
 
-def _configuration(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Change]:
+def _configuration(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
     kind = entry.body.type.partition(".")[0]
     name = _name(entry, kind)
     if name is None:
@@ -159,7 +134,7 @@ def _configuration(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator
         yield Put("configurations", key, "made", made)
 
 
-def _build(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Change]:
+def _build(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
     identity = _name(entry, "build")
     if identity is None:
         return
@@ -202,7 +177,7 @@ def _package(build: str, package: Mapping[str, Any]) -> Put:
     return Put("build_packages", (build, str(package["name"])), "package", values, gone=False)
 
 
-def _resource(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Change]:
+def _resource(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
     listed = data.get("allocations")
     at = milliseconds_of(entry.body.hlc)
     for one in listed[:_MAX_ITEMS] if isinstance(listed, list) else []:
@@ -223,7 +198,7 @@ def _resource(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Chan
             yield Put("allocations", (identity,), "released", {"released_at": at}, gone=False)
 
 
-def _benchmark(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Change]:
+def _benchmark(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
     if what != "completed":
         return
     node = _name(entry, "node") or entry.body.origin.hex()[:16]
@@ -235,7 +210,7 @@ def _benchmark(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Cha
     yield Put("node_resources", (node, kind), "benchmark", {"benchmark_data": results}, gone=False)
 
 
-def _key(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Change]:
+def _key(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
     identity = _name(entry, "key")
     if identity is None:
         return
@@ -258,7 +233,7 @@ def _key(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Change]:
         yield Put("api_keys", (identity,), "made", {"created_at": at})
 
 
-def _session(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Change]:
+def _session(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
     identity = _name(entry, "session")
     if identity is None:
         return
@@ -273,7 +248,7 @@ def _session(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Chang
         yield Put("sessions", (identity,), "status", {"status": what})
 
 
-_ABOUT: dict[str, Callable[[Entry, Mapping[str, Any], str], Iterator[Change]]] = {
+_ABOUT: dict[str, Callable[[Entry, Mapping[str, Any], str], Iterator[Put]]] = {
     "member": _node,
     "node": _node,
     "config": _configuration,

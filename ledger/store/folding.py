@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from buildnet.ledger.accounts import Account, post
 from buildnet.ledger.entry import Entry
-from buildnet.ledger.store.deriving import Add, Change, Put, changes_of, stamp_of
+from buildnet.ledger.store.deriving import Put, changes_of, stamp_of
 from buildnet.ledger.store.schema import CHECKSUM_BYTES, row_hash
 from buildnet.ledger.store.tables import BY_NAME, GONE, TABLES, Table
 from buildnet.ledger.store.vault import Vault
@@ -37,29 +38,55 @@ class Fold:
     """Applies entries to the derived tables; :meth:`flush` writes, within the transaction."""
 
     def __init__(
-        self, connection: sqlite3.Connection, vault: Vault, damaged: Callable[[str], None]
+        self,
+        connection: sqlite3.Connection,
+        vault: Vault,
+        damaged: Callable[[str], None],
+        keys_before: Callable[[bytes], Iterable[bytes]] = lambda _: (),
     ) -> None:
         self._connection = connection
         self._vault = vault
         self._damaged = damaged
+        self._keys_before = keys_before
         self._rows: dict[_Key, Row] = {}
 
     def apply(self, entry: Entry, place: int | None) -> None:
-        """Take an entry into account; each exactly once: a shared fact when it is sealed, any
-        other when it is written."""
+        """Take an entry into account; a shared fact when it is sealed, any other when it is
+        written. Its postings count with :meth:`post`."""
         changes = changes_of(entry, place)
         if changes:
-            self.change(changes, stamp_of(entry, place))
-
-    def change(self, changes: Iterable[Change], stamp: str) -> None:
-        """Apply what an entry of that stamp changes."""
-        for change in changes:
-            if isinstance(change, Add):
-                self._add(change)
-            else:
-                self._put(change, stamp)
+            stamp = stamp_of(entry, place)
+            for put in changes:
+                self._put(put, stamp)
         if len(self._rows) > _MAX_HELD:
             self.flush()
+
+    def post(self, entry: Entry) -> None:
+        """Post a sealed entry to the accounts; in sealed order, so that all nodes agree."""
+        if entry.body.postings:
+            for name, account in post(self, entry).accounts.items():
+                self.set_account(name, account)
+
+    def set_account(self, name: str, account: Account) -> None:
+        """Say what stands on an account."""
+        self._row("accounts", (name,)).values.update(
+            owner=account.owner.hex(),
+            entry=account.entry.hex(),
+            state=account.state,
+            balances=json.dumps(dict(sorted(account.balances.items()))),
+            term=account.term,
+            closed_after=account.closed_after,
+        )
+
+    def account(self, name: str) -> Account | None:
+        """Return what stands on an account; see :class:`buildnet.ledger.accounts.View`."""
+        row = self._rows.get(("accounts", (name,)))
+        row = row if row is not None else self._read(BY_NAME["accounts"], (name,))
+        return account_of(row.values) if row.values else None
+
+    def keys_before(self, origin: bytes) -> Iterable[bytes]:
+        """Return the keys that were rotated to ``origin``."""
+        return self._keys_before(origin)
 
     def _put(self, put: Put, stamp: str) -> None:
         row = self._row(put.table, put.key)
@@ -70,11 +97,6 @@ class Fold:
         if put.gone is not None and stamp >= row.stamps.get(GONE, ""):
             row.stamps[GONE] = stamp
             row.gone = put.gone
-
-    def _add(self, add: Add) -> None:
-        row = self._row("balances", (add.account, add.unit))
-        for name, amount in (("debited", add.debit), ("credited", add.credit)):
-            row.values[name] = str(int(str(row.values.get(name) or 0)) + amount)
 
     def _row(self, table: str, key: tuple[str, ...]) -> Row:
         row = self._rows.get((table, key))
@@ -115,6 +137,19 @@ class Fold:
             self._connection.execute(
                 "INSERT OR REPLACE INTO digests (name, body) VALUES (?, ?)", (name, body)
             )
+
+
+def account_of(values: Mapping[str, object]) -> Account:
+    """Return the account of a row."""
+    closed = values["closed_after"]
+    return Account(
+        bytes.fromhex(str(values["owner"])),
+        bytes.fromhex(str(values["entry"])),
+        str(values["state"]),
+        json.loads(str(values["balances"])),
+        int(str(values["term"])),
+        None if closed is None else int(str(closed)),
+    )
 
 
 def row_of(table: Table, stored: tuple[object, ...], vault: Vault) -> Row:

@@ -17,7 +17,6 @@ from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.events import Damaged
 from buildnet.ledger.frontier import Head
 from buildnet.ledger.seal import Seal
-from buildnet.ledger.store.deriving import changes_of, stamp_of
 from buildnet.ledger.store.errors import (
     LedgerDamagedError,
     LedgerError,
@@ -74,7 +73,7 @@ class Reader:
         self.vault = vault
         self.names = Names(connection)
         self.rows = Rows(self.names, vault)
-        self._report = report
+        self.report = report
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -105,7 +104,7 @@ class Reader:
         """Report a row that is damaged."""
         chain = self.names.chain_of(row[1])
         if chain is not None and row[2] >= 1:
-            self._report(Damaged(chain, row[2], row[2]))
+            self.report(Damaged(chain, row[2], row[2]))
 
     # --- entries -------------------------------------------------------------------------------
 
@@ -380,7 +379,7 @@ class _Memory:
 
     def apply(self, entry: Entry, place: int) -> None:
         """Take an entry into account."""
-        self._fold.change(changes_of(entry, place), stamp_of(entry, place))
+        self._fold.apply(entry, place)
 
     def tables(self) -> dict[str, tuple[dict[str, object], ...]]:
         """Return the rows that are there, by table."""

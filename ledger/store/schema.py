@@ -64,9 +64,9 @@ _STATEMENTS = [
     "WITHOUT ROWID",
     "CREATE TABLE drafts (request BLOB PRIMARY KEY, kept_ms INTEGER NOT NULL, "
     "body BLOB NOT NULL, checksum BLOB NOT NULL) WITHOUT ROWID",
-    # What entries that were pruned added to the accounts.
-    "CREATE TABLE carried (account TEXT NOT NULL, unit TEXT NOT NULL, debited TEXT NOT NULL, "
-    "credited TEXT NOT NULL, checksum BLOB NOT NULL, PRIMARY KEY (account, unit)) WITHOUT ROWID",
+    # The accounts after the last seal whose entries were pruned.
+    "CREATE TABLE carried (account TEXT PRIMARY KEY, body BLOB NOT NULL, "
+    "checksum BLOB NOT NULL) WITHOUT ROWID",
     *(table.ddl for table in TABLES),
 ]
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from pathlib import Path
 
+from buildnet.ledger.accounts import Account
 from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.events import Keep
 from buildnet.ledger.merkle import CompactRange
 from buildnet.ledger.restored import Accepted, Promise, Quarantine
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.store.database import read_setting, write_setting
-from buildnet.ledger.store.deriving import Add, Change, is_shared
+from buildnet.ledger.store.deriving import is_shared
 from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError, damaged
-from buildnet.ledger.store.folding import empty_all
+from buildnet.ledger.store.folding import account_of, empty_all
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.rows import (
     COLUMNS,
@@ -24,13 +26,18 @@ from buildnet.ledger.store.rows import (
     short_of,
 )
 from buildnet.ledger.store.schema import PENDING, checksum
+from buildnet.ledger.store.vault import Vault
 from buildnet.ledger.store.writer import Writer
 from buildnet.mesh import cbor
 
 PROMISE = "promise"
 ACCEPTED = "accepted"
 HISTORY = "history"
+PRUNED = "pruned"
+"""Up to which height entries were pruned."""
 _SLICE = 1000
+NO_POSTINGS = b"}\x80"
+"""How an entry without postings ends: its data's bracket, and an empty array."""
 
 
 def keep(writer: Writer, what: Keep) -> None:
@@ -87,12 +94,13 @@ def _seal(writer: Writer, seal: Seal, sealed: tuple[tuple[Chain, int], ...]) -> 
     for index, (chain, sequence) in enumerate(sealed):
         place = place_of(seal.height, index)
         row = connection.execute(
-            "SELECT id, hlc, type, short FROM entries WHERE chain=? AND sequence=?",
+            "SELECT id, hlc, type, short, substr(signed, -2) FROM entries "
+            "WHERE chain=? AND sequence=?",
             (writer.names.chain(chain), sequence),
         ).fetchone()
         if row is None:
             raise damaged(writer.path, f"entry {sequence} under seal {seal.height} is missing")
-        key, hlc, type_number, short = row
+        key, hlc, type_number, short, end = row
         earliest = min(earliest, hlc)
         if key != place:
             connection.execute(
@@ -101,8 +109,9 @@ def _seal(writer: Writer, seal: Seal, sealed: tuple[tuple[Chain, int], ...]) -> 
         bound = writer.quarantined.get(chain)
         anew |= bound is not None and sequence >= bound
         type_name = writer.names.type_of(type_number)
-        if type_name is None or is_shared(type_name):
-            _fold_shared(writer, chain, sequence, place)
+        plain = writer.vault.key is None
+        if type_name is None or is_shared(type_name) or not (plain and end == NO_POSTINGS):
+            _fold_sealed(writer, chain, sequence, place)
     connection.execute(
         "INSERT OR REPLACE INTO seals (height, hlc, earliest, hash, record) VALUES (?, ?, ?, ?, ?)",
         (seal.height, seal.value.hlc, earliest, seal.hash, seal.record.encode()),
@@ -110,9 +119,12 @@ def _seal(writer: Writer, seal: Seal, sealed: tuple[tuple[Chain, int], ...]) -> 
     return anew
 
 
-def _fold_shared(writer: Writer, chain: Chain, sequence: int, place: int) -> None:
+def _fold_sealed(writer: Writer, chain: Chain, sequence: int, place: int) -> None:
     try:
-        writer.fold.apply(writer.require(chain, sequence).entry, place)
+        entry = writer.require(chain, sequence).entry
+        if is_shared(entry.body.type):
+            writer.fold.apply(entry, place)
+        writer.fold.post(entry)
     except LedgerDamagedError:  # verify tells where; it is folded once it was fetched again
         writer.wrong_tables.add("entries")
 
@@ -246,7 +258,10 @@ def rebuild(writer: Writer) -> int:
     fold.flush()
     empty_all(connection)
     writer.wrong_tables.clear()
-    fold.change(carried(connection, writer.path), "")
+    for name, account in carried(connection, writer.path, writer.vault).items():
+        fold.set_account(name, account)
+    pruned = read_setting(connection, writer.path, PRUNED)
+    books_from = place_of(cbor.decode(pruned) + 1, 0) if pruned is not None else 0
     count, after = 0, -1
     while rows := connection.execute(
         f"SELECT {COLUMNS} FROM entries WHERE id>? ORDER BY id LIMIT {_SLICE}", (after,)
@@ -265,24 +280,23 @@ def rebuild(writer: Writer) -> int:
             bound = writer.quarantined.get(entry.chain)
             if place is not None or bound is None or entry.body.sequence < bound:
                 fold.apply(entry, place)
+            if place is not None and place >= books_from:
+                fold.post(entry)
     fold.flush()
     return count
 
 
-def carried(connection: sqlite3.Connection, path: Path) -> list[Change]:
-    """Return the sums that entries left behind when they were pruned.
+def carried(connection: sqlite3.Connection, path: Path, vault: Vault) -> dict[str, Account]:
+    """Return the accounts as they were after the last seal whose entries were pruned.
 
     Raises:
         LedgerDamagedError: they are not what was written.
     """
-    found: list[Change] = []
-    for *values, mark in connection.execute(
-        "SELECT account, unit, debited, credited, checksum FROM carried"
-    ):
-        if checksum("carried", *values) != mark:
-            raise damaged(path, "the sums of pruned entries are not what was written")
-        account, unit, debited, credited = values
-        found.append(Add(account, unit, int(debited), int(credited)))
+    found: dict[str, Account] = {}
+    for name, body, mark in connection.execute("SELECT account, body, checksum FROM carried"):
+        if checksum("carried", name, body) != mark:
+            raise damaged(path, "the accounts before what was pruned are not what was written")
+        found[name] = account_of(json.loads(vault.open(body)))
     return found
 
 

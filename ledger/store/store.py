@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +29,11 @@ from buildnet.ledger.store.database import connect, prepare
 from buildnet.ledger.store.errors import LedgerError, errors_of
 from buildnet.ledger.store.fence import Fence, Start
 from buildnet.ledger.store.reader import EntityState, Reader, require_height
+from buildnet.ledger.store.repairing import repair
 from buildnet.ledger.store.rows import StoredEntry
 from buildnet.ledger.store.selecting import Selection
 from buildnet.ledger.store.vault import Vault
+from buildnet.ledger.store.verifying import Progress, Report, Trust, Verification
 from buildnet.ledger.store.writer import Append, MakeBody, StateChange, Writer
 
 T = TypeVar("T")
@@ -83,12 +86,14 @@ class LedgerStore:
         sign: Callable[[bytes], bytes],
         vault: Vault | None = None,
         on_damaged: Callable[[Damaged], None] = lambda _: None,
+        keys_before: Callable[[bytes], Iterable[bytes]] = lambda _: (),
         page_bytes: int = _PAGE_BYTES,
     ) -> LedgerStore:
         """Open or create the ledger of ``cluster`` (its id) at ``path``.
 
         ``sign``: this node's key, called in the writing thread. ``on_damaged`` is told in the
-        loop's thread what has to be fetched again.
+        loop's thread what has to be fetched again. ``keys_before``: the keys that the member
+        list rotated to a key, called in the writing thread.
 
         Raises:
             LedgerError: the file is damaged, of a newer version, of another cluster or key, or
@@ -105,7 +110,7 @@ class LedgerStore:
             connection = prepare(path, cluster, lock, page_bytes=page_bytes)
             try:
                 with errors_of(path):
-                    writer = Writer(connection, path, cluster, lock)
+                    writer = Writer(connection, path, cluster, lock, keys_before)
                     sealing.begin(writer)
                     begun = Fence(path).begin(connection)
                 reading = connect(path, read_only=True)
@@ -183,6 +188,44 @@ class LedgerStore:
     async def rebuild(self) -> int:
         """Build the derived tables again; return how many entries were read."""
         return await self.write(sealing.rebuild)
+
+    async def verify(
+        self,
+        trust: Trust,
+        *,
+        progress: Callable[[Progress], None] = lambda _: None,
+        go_on: threading.Event | None = None,
+    ) -> Report:
+        """Check everything in a thread, on one state of the file; what is damaged is told to
+        ``on_damaged``, too.
+
+        ``progress`` is called in that thread after each slice; while ``go_on`` is not set, the
+        check waits there (the write-ahead log grows meanwhile). To cancel ends it after the slice.
+        """
+        check = Verification(self.path, self._writer.cluster, self._writer.vault, trust)
+        ended = threading.Event()
+
+        def run() -> Report:
+            with errors_of(self.path):
+                for at in check.steps():
+                    progress(at)
+                    while go_on is not None and not go_on.wait(0.2) and not ended.is_set():
+                        pass
+                    if ended.is_set():
+                        break
+            return check.report
+
+        try:
+            report = await asyncio.to_thread(run)
+        finally:
+            ended.set()
+        for damage in report.damaged:
+            self._reader.report(damage)
+        return report
+
+    async def repair(self) -> None:
+        """Put right what this file alone can tell; see :mod:`buildnet.ledger.store.repairing`."""
+        await self.write(repair)
 
     async def keep_draft(self, request: bytes, kept_ms: int, body: bytes) -> None:
         """Keep a change that waits for a quorum."""

@@ -165,8 +165,19 @@ TABLES = (
         {"version": "INTEGER", "entry": "TEXT", "height": "INTEGER", "body": "TEXT"},
         frozenset({"body"}),
     ),
-    Table("account_states", ("account",), {"state": "TEXT", "entry": "TEXT"}),
-    # Sums may exceed what SQLite's integers hold.
-    Table("balances", ("account", "unit"), {"debited": "TEXT", "credited": "TEXT"}),
+    # As the books say after all sealed entries; see :mod:`buildnet.ledger.accounts`.
+    Table(
+        "accounts",
+        ("account",),
+        {
+            "owner": "TEXT",
+            "entry": "TEXT",
+            "state": "TEXT",
+            "balances": "TEXT",
+            "term": "INTEGER",
+            "closed_after": "INTEGER",
+        },
+        frozenset({"state", "balances"}),
+    ),
 )
 BY_NAME = {table.name: table for table in TABLES}

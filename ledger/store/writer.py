@@ -7,7 +7,7 @@ caller opens; see :mod:`~buildnet.ledger.store.batches`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +71,12 @@ class Writer:
     """The writing side of a store."""
 
     def __init__(
-        self, connection: sqlite3.Connection, path: Path, cluster: bytes, vault: Vault
+        self,
+        connection: sqlite3.Connection,
+        path: Path,
+        cluster: bytes,
+        vault: Vault,
+        keys_before: Callable[[bytes], Iterable[bytes]] = lambda _: (),
     ) -> None:
         self.connection = connection
         self.path = path
@@ -81,7 +86,8 @@ class Writer:
         self.rows = Rows(self.names, vault)
         self.wrong_tables: set[str] = set()
         """Derived tables in which damage was met: they have to be built again."""
-        self.fold = Fold(connection, vault, self.wrong_tables.add)
+        self._keys_before = keys_before
+        self.fold = self._new_fold()
         self.quarantined: dict[Chain, int] = {}
         self.own: Chain | None = None
         """The chain that this node appends to."""
@@ -97,8 +103,11 @@ class Writer:
     def forget(self) -> None:
         """Forget what a transaction that failed may have left in memory."""
         self.names.forget()
-        self.fold = Fold(self.connection, self.vault, self.wrong_tables.add)
+        self.fold = self._new_fold()
         self._newest = None
+
+    def _new_fold(self) -> Fold:
+        return Fold(self.connection, self.vault, self.wrong_tables.add, self._keys_before)
 
     # --- own entries ---------------------------------------------------------------------------
 
@@ -189,7 +198,7 @@ class Writer:
         try:
             self.rows.to_entry(row)
         except LedgerDamagedError:
-            if self._fits(entry, row):
+            if self.fits(entry, row):
                 self._rewrite(entry, row[0])
 
     def at(self, chain: Chain, sequence: int) -> StoredRow | None:
@@ -213,7 +222,7 @@ class Writer:
         if sealed_place(key) is not None or not is_shared(entry.body.type):
             self.wrong_tables.add("entries")
 
-    def _fits(self, entry: Entry, row: StoredRow) -> bool:
+    def fits(self, entry: Entry, row: StoredRow) -> bool:
         """Tell whether an entry is the one that a damaged row held: its hash is the row's, or what
         the next entry names. One flipped bit leaves one of the two."""
         if row[5] == short_of(entry.hash):
