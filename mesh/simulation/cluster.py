@@ -59,19 +59,27 @@ def start_machine(real_signatures: bool) -> ProgramFactory:
     """Return what starts the daemon's cores on a host."""
 
     def start(start: Start) -> Machine:
-        local = Local(
-            start.key.public_key,
-            start.boot,
-            _signatures(start.key, real_signatures),
-            start.random,
-            HybridClock(start.wall),
-            _members_at_start(start.facts, start.key, real_signatures=real_signatures),
-        )
         return Machine(
-            local, facts=start.facts, seeds=start.seeds, addresses=start.addresses, now=start.now
+            local_at(start, real_signatures),
+            facts=start.facts,
+            seeds=start.seeds,
+            addresses=start.addresses,
+            now=start.now,
         )
 
     return start
+
+
+def local_at(start: Start, real_signatures: bool) -> Local:
+    """Return what the cores of a host that starts share."""
+    return Local(
+        start.key.public_key,
+        start.boot,
+        _signatures(start.key, real_signatures),
+        start.random,
+        HybridClock(start.wall),
+        _members_at_start(start.facts, start.key, real_signatures=real_signatures),
+    )
 
 
 class Cluster:

@@ -1,0 +1,118 @@
+"""Whether all nodes hold the same ledger: what must come true after the faults."""
+
+from __future__ import annotations
+
+from buildnet.ledger.core import LedgerCore
+from buildnet.ledger.entry import Chain
+from buildnet.ledger.simulation.ledgers import Ledgers
+from buildnet.ledger.simulation.program import LedgerMachine
+from buildnet.ledger.simulation.watch import LedgerWatch
+from buildnet.mesh.simulation.agreement import members_running
+from buildnet.mesh.simulation.host import Host
+from buildnet.mesh.simulation.world import World
+
+_AHEAD = 200 * 1000 << 16
+
+
+def running_ledgers(world: World) -> list[tuple[Host, LedgerMachine]]:
+    """Return the members that run."""
+    return [
+        (host, program)
+        for host, program in members_running(world)
+        if isinstance(program, LedgerMachine) and program.local.members.is_member(host.key)
+    ]
+
+
+def ledgers_disagree(world: World) -> str | None:
+    """Return the first thing about which ledgers do not agree; None: all is well.
+
+    The same entries everywhere, and where there is a quorum the same seals, over all that can be
+    sealed. Of a chain with two branches, or of a revoked key, only what is sealed must be the same.
+    """
+    running = running_ledgers(world)
+    if not running:
+        return None
+    first, one = running[0]
+    heads = {chain: head for chain, head in one.ledger.heads.items() if _counts(one, chain)}
+    for host, other in running[1:]:
+        theirs = {
+            chain: head for chain, head in other.ledger.heads.items() if _counts(other, chain)
+        }
+        if theirs != heads:
+            chain = sorted(dict(set(theirs.items()) ^ set(heads.items())))[0]
+            here, there = heads.get(chain), theirs.get(chain)
+            owner = world.host_of(chain.origin)
+            return (
+                f"of a chain of {owner} {first} has {here and here.sequence}, "
+                f"{host} has {there and there.sequence}"
+            )
+    keys = {host.key for host, _ in running}
+    if not one.local.members.is_majority(keys):
+        return None
+    for host, other in running:
+        if other.ledger.last is None:
+            return f"{host} has no seal"
+        if one.ledger.last is None or other.ledger.last.hash != one.ledger.last.hash:
+            return f"{host} and {first} have other last seals"
+        open_chain = _not_sealed(other)
+        if open_chain is not None:
+            return f"{host}: a chain of {world.host_of(open_chain.origin)} is not sealed"
+        if not other.ledger.may_change_voters():
+            return f"{host}: no seal names the newest voters"
+    return None
+
+
+def look_at_the_end(world: World, watch: LedgerWatch, ledgers: Ledgers) -> None:
+    """Check what was acknowledged, and that what is on disk is what is in memory."""
+    running = running_ledgers(world)
+    keys = {host.key for host, _ in running}
+    quorum = bool(running) and running[0][1].local.members.is_majority(keys)
+    for host, program in running:
+        store = ledgers.store(host.key)
+        if quorum:
+            sealed = store.sealed_places()
+            for (chain, sequence), entry_hash in watch.acknowledged.items():
+                if sealed.get((chain, sequence)) != entry_hash:
+                    where = f"{world.host_of(chain.origin)} {sequence} at {host}"
+                    watch.violated("an acknowledged entry is lost", where)
+        _look_at_requests(watch, ledgers, host)
+        again = LedgerCore(program.local, program.log, store.restored())
+        live = program.ledger
+        if again.frontier.digest() != live.holding.reach.digest_after(()):
+            watch.violated("replay differs", f"frontier of {host}")
+        if again.heads != live.heads or again.last != live.last:
+            watch.violated("replay differs", f"heads of {host}")
+
+
+def _look_at_requests(watch: LedgerWatch, ledgers: Ledgers, host: Host) -> None:
+    seen: set[tuple[bytes, bytes]] = set()
+    image = ledgers.store(host.key).image
+    for chain, rows in image.entries.items():
+        for sequence in rows:
+            entry = ledgers.store(host.key).entry(chain, sequence)
+            assert entry is not None
+            request = (chain.origin, entry.body.request)
+            if entry.body.request and request in seen and chain.origin not in ledgers.restored:
+                watch.violated("a request appended twice", f"{sequence} at {host}")
+            seen.add(request)
+
+
+def _counts(program: LedgerMachine, chain: Chain) -> bool:
+    held = program.ledger.holding.chains[chain]
+    members = program.local.members
+    if chain.origin in members.revoked or chain in program.ledger.holding.closed:
+        return False
+    return held.quarantined is None
+
+
+def _not_sealed(program: LedgerMachine) -> Chain | None:
+    """Return a chain that could be sealed further."""
+    holding = program.ledger.holding
+    latest = program.local.clock.now() + _AHEAD
+    for chain in holding.open_chains():
+        held = holding.chains[chain]
+        if not _counts(program, chain):
+            continue
+        if held.tail.reach(latest, len(held.tail)) > held.tail.after:
+            return chain
+    return None

@@ -1,0 +1,185 @@
+"""A store that takes its time, and forgets in a crash what was not fsynced."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from buildnet.ledger.entry import Chain, Entry
+from buildnet.ledger.events import Keep
+from buildnet.ledger.frontier import Frontier, Head
+from buildnet.ledger.membership import notice_of
+from buildnet.ledger.merkle import CompactRange
+from buildnet.ledger.restored import Accepted, Quarantine, Restored
+from buildnet.ledger.seal import Seal
+from buildnet.mesh.simulation.timeline import Timeline
+
+_USUAL_LATENCY_S = (0.0002, 0.003)
+
+Place = tuple[Chain, int]
+
+
+@dataclass(slots=True)
+class Image:
+    """What a backup holds: entries, seals and evidence, as bytes. Not a voter's own word."""
+
+    entries: dict[Chain, dict[int, bytes]] = field(default_factory=dict)
+    seals: dict[int, tuple[bytes, tuple[Place, ...]]] = field(default_factory=dict)
+    quarantines: list[Quarantine] = field(default_factory=list)
+
+    def copy(self) -> Image:
+        """Return it as it is now."""
+        return Image(
+            {chain: dict(rows) for chain, rows in self.entries.items()},
+            dict(self.seals),
+            list(self.quarantines),
+        )
+
+
+class Store:
+    """One node's ledger on its disk; writes in order and in groups, each all or none."""
+
+    def __init__(self, timeline: Timeline, random: random.Random) -> None:
+        self.image = Image()
+        self.promise = 0
+        self.accepted: Accepted | None = None
+        self.slowness: Callable[[], float] = lambda: 1.0
+        self._timeline = timeline
+        self._random = random
+        self._waiting: deque[tuple[Callable[[], None], Callable[[], None]]] = deque()
+        self._writing = 0
+        self._life = 0
+
+    # --- in order ------------------------------------------------------------------------------
+
+    def do(self, action: Callable[[], None], done: Callable[[], None]) -> None:
+        """Write or read after all that was asked for before; ``done()`` once it is fsynced."""
+        self._waiting.append((action, done))
+        if self._writing == 0:
+            self._begin()
+
+    def crash(self) -> None:
+        """Forget what is not there yet; the group being written is there or not."""
+        if self._writing and self._random.random() < 0.5:
+            for action, _ in list(self._waiting)[: self._writing]:
+                action()
+        self._waiting.clear()
+        self._writing = 0
+        self._life += 1
+
+    def _begin(self) -> None:
+        self._writing = len(self._waiting)
+        latency = self._random.uniform(*_USUAL_LATENCY_S) * self.slowness()
+        self._timeline.after(latency, self._finish, self._life)
+
+    def _finish(self, life: int) -> None:
+        if life != self._life:
+            return
+        written = [self._waiting.popleft() for _ in range(self._writing)]
+        self._writing = 0
+        for action, _ in written:
+            action()
+        if self._waiting:
+            self._begin()
+        for _, done in written:
+            done()
+            if life != self._life:
+                return
+
+    # --- what is written -----------------------------------------------------------------------
+
+    def append(self, entries: tuple[Entry, ...]) -> None:
+        """Write entries."""
+        for entry in entries:
+            rows = self.image.entries.setdefault(entry.chain, {})
+            rows[entry.body.sequence] = entry.signed
+
+    def keep(self, keep: Keep) -> None:
+        """Write what the core wants written."""
+        for chain, sequence in keep.replaced:
+            self.image.entries.get(chain, {}).pop(sequence, None)
+        self.append(keep.entries)
+        for seal, order in zip(keep.seals, keep.sealed, strict=True):
+            self.image.seals[seal.height] = (seal.record.encode(), order)
+        if keep.promise is not None:
+            self.promise = keep.promise.term
+        if keep.accepted is not None:
+            self.accepted = keep.accepted
+        self.image.quarantines += keep.quarantines
+
+    def rewind(self, height: int) -> None:
+        """Set final seals from a height on aside."""
+        for one in [one for one in self.image.seals if one >= height]:
+            del self.image.seals[one]
+
+    # --- what is read --------------------------------------------------------------------------
+
+    def entry(self, chain: Chain, sequence: int) -> Entry | None:
+        """Return an entry."""
+        signed = self.image.entries.get(chain, {}).get(sequence)
+        return None if signed is None else Entry.decode(signed)
+
+    def run(self, chain: Chain, first: int, last: int) -> list[bytes]:
+        """Return entries without gaps."""
+        rows = self.image.entries.get(chain, {})
+        found: list[bytes] = []
+        while first <= last and (signed := rows.get(first)) is not None:
+            found.append(signed)
+            first += 1
+        return found
+
+    def seal(self, height: int) -> Seal | None:
+        """Return a final seal."""
+        found = self.image.seals.get(height)
+        return None if found is None else Seal.decode(found[0])
+
+    def sealed_places(self) -> dict[Place, bytes]:
+        """Return the hash of each sealed entry."""
+        found: dict[Place, bytes] = {}
+        for _, order in self.image.seals.values():
+            for place in order:
+                entry = self.entry(*place)
+                assert entry is not None, "a sealed entry is missing"
+                found[place] = entry.hash
+        return found
+
+    def restored(self) -> Restored:
+        """Return what a process finds."""
+        image = self.image
+        frontier, history, last = Frontier(), CompactRange(), None
+        sealed_notices: list[Entry] = []
+        for height in sorted(image.seals):
+            last = self.seal(height)
+            assert last is not None
+            history = history.appended(last.hash)
+            frontier = frontier.advanced(last.value.advances)
+            for place in image.seals[height][1]:
+                entry = self.entry(*place)
+                if entry is not None and notice_of(entry) is not None:
+                    sealed_notices.append(entry)
+        heads: dict[Chain, tuple[Head, int]] = {}
+        unsealed: dict[Chain, tuple[tuple[bytes, int], ...]] = {}
+        unsealed_notices: list[Entry] = []
+        for chain, rows in image.entries.items():
+            if not rows:
+                continue
+            entries = [Entry.decode(signed) for _, signed in sorted(rows.items())]
+            newest = entries[-1]
+            heads[chain] = (Head(newest.body.sequence, newest.hash), newest.body.hlc)
+            after = [one for one in entries if one.body.sequence > frontier.sequence(chain)]
+            unsealed[chain] = tuple((one.hash, one.body.hlc) for one in after)
+            unsealed_notices += [one for one in after if notice_of(one) is not None]
+        return Restored(
+            heads=heads,
+            sealed=dict(frontier),
+            unsealed=unsealed,
+            sealed_notices=tuple(sealed_notices),
+            unsealed_notices=tuple(unsealed_notices),
+            last=last,
+            history=history,
+            promise=self.promise,
+            accepted=self.accepted,
+            quarantines=tuple(image.quarantines),
+        )
