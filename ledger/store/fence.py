@@ -29,7 +29,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from buildnet.ledger.store.database import read_setting, write_setting
-from buildnet.ledger.store.errors import LedgerError
+from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError
 
 _TOKEN = "boot"
 _BACKUP = "backup"
@@ -79,7 +79,10 @@ class Fence:
         self._write(token, _heads(connection))
 
     def _judge(self, connection: sqlite3.Connection) -> Start:
-        token = read_setting(connection, self._ledger, _TOKEN)
+        try:
+            token = read_setting(connection, self._ledger, _TOKEN)
+        except LedgerDamagedError:
+            token = None
         waiting = read_setting(connection, self._ledger, "restored") is not None
         backup = read_setting(connection, self._ledger, _BACKUP) is not None
         fence = self._read()

@@ -7,17 +7,20 @@ entries and seals. Entries that are damaged or gone are asked for (``Damaged``) 
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Iterable
 
+from buildnet.ledger.chain import Verify
 from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.frontier import Frontier
 from buildnet.ledger.merkle import CompactRange, root_of
 from buildnet.ledger.seal import Seal
-from buildnet.ledger.store.database import write_setting
+from buildnet.ledger.store.database import read_setting, write_setting
 from buildnet.ledger.store.errors import LedgerDamagedError
 from buildnet.ledger.store.rows import COLUMNS, Rows, is_pruned, mark_of, place_of, short_of
 from buildnet.ledger.store.schema import PENDING
-from buildnet.ledger.store.sealing import HISTORY, rebuild
+from buildnet.ledger.store.sealing import HISTORY, mend_seal, rebuild
 from buildnet.ledger.store.writer import Writer
 from buildnet.mesh.wire import WireError
 
@@ -25,22 +28,40 @@ _SLICE = 500
 _SAMPLE = 5
 
 
-def repair(writer: Writer) -> None:
-    """Put right what can be, in the transaction that is open.
+def repair(writer: Writer, verify: Verify, seals: Iterable[Seal] = ()) -> None:
+    """Put right what can be, in the transaction that is open. ``seals``: of a peer, for those that
+    are damaged here; their cosignatures are checked.
 
     Raises:
         sqlite3.DatabaseError: the file's structure is beyond this.
     """
     connection = writer.connection
     connection.execute("REINDEX")
-    _rename(writer)
+    _begin_anew_if_unknown(writer)
+    _rename(writer, verify)
     writer.names.forget()
-    _rewrite_columns(writer)
+    _rewrite_columns(writer, verify)
+    for seal in seals:
+        if seal.is_final(verify):
+            mend_seal(writer, seal)
     _resettle(writer)
     rebuild(writer)
 
 
-def _rename(writer: Writer) -> None:
+def _begin_anew_if_unknown(writer: Writer) -> None:
+    """Where the token of this run is damaged, the next start can't tell whether the file is a
+    copy: it takes it for one."""
+    try:
+        if read_setting(writer.connection, writer.path, "boot") is not None:
+            return
+    except LedgerDamagedError:
+        pass
+    token = os.urandom(16)
+    write_setting(writer.connection, "boot", token)
+    write_setting(writer.connection, "restored", token)
+
+
+def _rename(writer: Writer, verify: Verify) -> None:
     """Give the numbers of chains and types the names that their entries tell."""
     connection = writer.connection
     for column, table in (("chain", "chains"), ("type", "types")):
@@ -52,7 +73,7 @@ def _rename(writer: Writer) -> None:
             )
             for row in rows:
                 entry = _decoded(writer.rows, row[-1])
-                if entry is not None:
+                if entry is not None and entry.is_signed(verify):
                     chain = entry.chain
                     name = chain.origin + chain.incarnation
                     said.add(name if table == "chains" else entry.body.type)
@@ -69,9 +90,8 @@ def _rename(writer: Writer) -> None:
                     )
 
 
-def _rewrite_columns(writer: Writer) -> None:
-    """Write the columns of damaged rows again whose signed bytes are right: their hash is what
-    the row or the next entry says."""
+def _rewrite_columns(writer: Writer, verify: Verify) -> None:
+    """Write the columns of damaged rows again whose signed bytes are right: they are signed."""
     connection, after = writer.connection, -1
     while rows := connection.execute(
         f"SELECT {COLUMNS} FROM entries WHERE id>? ORDER BY id LIMIT {_SLICE}", (after,)
@@ -84,7 +104,7 @@ def _rewrite_columns(writer: Writer) -> None:
                 writer.rows.to_entry(row)
             except LedgerDamagedError:
                 entry = _decoded(writer.rows, row[-1])
-                if entry is not None and writer.fits(entry, row):
+                if entry is not None and entry.is_signed(verify):
                     connection.execute("DELETE FROM entries WHERE id=?", (row[0],))
                     other = writer.at(entry.chain, entry.body.sequence)
                     if other is None:
@@ -114,7 +134,7 @@ def _resettle(writer: Writer) -> None:
             return
         found = _under(writer, frontier, seal)
         frontier, history = after, history.appended(seal.hash)
-        least = min([seal.value.hlc, *(clock for _, clock, _ in found)])
+        least = min([seal.value.hlc, *(order[0] for order, _, _ in found)])
         if (height, hlc, earliest, seal_hash) != (seal.height, seal.value.hlc, least, seal.hash):
             connection.execute("DELETE FROM seals WHERE height=?", (height,))
             connection.execute(
@@ -126,8 +146,8 @@ def _resettle(writer: Writer) -> None:
     write_setting(connection, HISTORY, history.encode())
 
 
-_Found = list[tuple[tuple[int, bytes, bytes, int], int, tuple[int, bytes]]]
-"""(canonical order, clock, (key, hash)) of entries."""
+_Found = list[tuple[tuple[int, bytes, bytes, int], int, tuple[int, bytes, bytes]]]
+"""(canonical order, clock, (key, hash, first stored bytes)) of entries."""
 
 
 def _under(writer: Writer, frontier: Frontier, seal: Seal) -> _Found:
@@ -139,15 +159,17 @@ def _under(writer: Writer, frontier: Frontier, seal: Seal) -> _Found:
             (writer.names.chain(chain), frontier.sequence(chain) + 1, advance.sequence),
         ).fetchall():
             entry = None if is_pruned(row) else _decoded(writer.rows, row[-1])
-            entry_hash = row[-1] if is_pruned(row) else b"" if entry is None else entry.hash
-            order = (row[3], chain.origin, chain.incarnation, row[2])
-            found.append((order, row[3], (row[0], entry_hash)))
+            if entry is not None:
+                found.append((entry.order, entry.body.hlc, (row[0], entry.hash, row[-1][:64])))
+            elif is_pruned(row) and isinstance(row[3], int):
+                order = (row[3], chain.origin, chain.incarnation, row[2])
+                found.append((order, row[3], (row[0], row[-1], row[-1])))
     return sorted(found)
 
 
 def _settle(connection: sqlite3.Connection, seal: Seal, found: _Found) -> None:
-    keys = [key for _, _, (key, _) in found]
-    hashes = [entry_hash for _, _, (_, entry_hash) in found]
+    keys = [key for _, _, (key, _, _) in found]
+    hashes = [entry_hash for _, _, (_, entry_hash, _) in found]
     right = [place_of(seal.height, index) for index in range(len(found))]
     if keys == right or root_of(hashes) != seal.value.root:
         return
@@ -155,7 +177,7 @@ def _settle(connection: sqlite3.Connection, seal: Seal, found: _Found) -> None:
     aside = max(PENDING, newest + 1)
     for index, key in enumerate(keys):
         connection.execute("UPDATE entries SET id=? WHERE id=?", (aside + index, key))
-    for index, (place, entry_hash) in enumerate(zip(right, hashes, strict=True)):
+    for index, (place, (_, _, (_, entry_hash, start))) in enumerate(zip(right, found, strict=True)):
         held = connection.execute("SELECT 1 FROM entries WHERE id=?", (place,)).fetchone()
         if held is not None:  # of another seal; it gets its own place later
             connection.execute(
@@ -163,5 +185,5 @@ def _settle(connection: sqlite3.Connection, seal: Seal, found: _Found) -> None:
             )
         connection.execute(
             "UPDATE entries SET id=?, mark=? WHERE id=?",
-            (place, mark_of(place, short_of(entry_hash)), aside + index),
+            (place, mark_of(place, short_of(entry_hash), start), aside + index),
         )

@@ -55,10 +55,12 @@ def short_of(entry_hash: bytes) -> int:
     return int.from_bytes(entry_hash[:8], "big", signed=True)
 
 
-def mark_of(key: int, short: int) -> int:
-    """Return what ties an entry to its place: 32 bits, since the entry does not tell its place."""
-    both = key.to_bytes(8, "big") + short.to_bytes(8, "big", signed=True)
-    return int.from_bytes(blake3(both).digest(length=4), "big")
+def mark_of(key: int, short: int, stored: bytes) -> int:
+    """Return what ties an entry's hash to its place, which the entry does not tell, and to its
+    signature, which the hash does not cover: 32 bits. ``stored``: the signed bytes as they are
+    stored, or the first 64 of them."""
+    tied = key.to_bytes(8, "big") + short.to_bytes(8, "big", signed=True) + stored[:64]
+    return int.from_bytes(blake3(tied).digest(length=4), "big")
 
 
 class Names:
@@ -145,6 +147,7 @@ class Rows:
         type_number = self.names.type(body.type, make=True)
         assert chain is not None
         assert type_number is not None
+        stored = self.vault.close(entry.signed)
         return (
             key,
             chain,
@@ -153,8 +156,8 @@ class Rows:
             type_number,
             short_of(entry.hash),
             *self.lookups(entry),
-            mark_of(key, short_of(entry.hash)),
-            self.vault.close(entry.signed),
+            mark_of(key, short_of(entry.hash), stored),
+            stored,
         )
 
     def lookups(self, entry: Entry) -> tuple[int, int | None, int | None, int | None, int | None]:
@@ -188,7 +191,7 @@ class Rows:
         body = entry.body
         if (
             short_of(entry.hash) != short
-            or mark_of(key, short) != mark
+            or mark_of(key, short, stored) != mark
             or (body.sequence, body.hlc) != (sequence, hlc)
             or self.names.chain_of(chain) != entry.chain
             or self.names.type_of(type_number) != body.type

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
 from pathlib import Path
@@ -29,6 +30,7 @@ from buildnet.ledger.store.schema import PENDING, checksum
 from buildnet.ledger.store.vault import Vault
 from buildnet.ledger.store.writer import Writer
 from buildnet.mesh import cbor
+from buildnet.mesh.wire import WireError
 
 PROMISE = "promise"
 ACCEPTED = "accepted"
@@ -83,28 +85,28 @@ def _seal(writer: Writer, seal: Seal, sealed: tuple[tuple[Chain, int], ...]) -> 
     connection = writer.connection
     if len(sealed) != seal.value.count:
         raise LedgerError(f"the seal of height {seal.height} counts other entries")
-    known = connection.execute("SELECT hash FROM seals WHERE height=?", (seal.height,)).fetchone()
-    if known is not None and known[0] == seal.hash:
-        connection.execute(
-            "UPDATE seals SET record=? WHERE height=?", (seal.record.encode(), seal.height)
-        )
+    known = connection.execute(
+        "SELECT height, hlc, hash, record FROM seals WHERE height=?", (seal.height,)
+    ).fetchone()
+    if known is not None and _is_right(known, seal):
         return False
     anew = False
     earliest = seal.value.hlc
     for index, (chain, sequence) in enumerate(sealed):
         place = place_of(seal.height, index)
         row = connection.execute(
-            "SELECT id, hlc, type, short, substr(signed, -2) FROM entries "
+            "SELECT id, hlc, type, short, substr(signed, 1, 64), substr(signed, -2) FROM entries "
             "WHERE chain=? AND sequence=?",
             (writer.names.chain(chain), sequence),
         ).fetchone()
         if row is None:
             raise damaged(writer.path, f"entry {sequence} under seal {seal.height} is missing")
-        key, hlc, type_number, short, end = row
+        key, hlc, type_number, short, start, end = row
         earliest = min(earliest, hlc)
         if key != place:
             connection.execute(
-                "UPDATE entries SET id=?, mark=? WHERE id=?", (place, mark_of(place, short), key)
+                "UPDATE entries SET id=?, mark=? WHERE id=?",
+                (place, mark_of(place, short, start), key),
             )
         bound = writer.quarantined.get(chain)
         anew |= bound is not None and sequence >= bound
@@ -117,6 +119,48 @@ def _seal(writer: Writer, seal: Seal, sealed: tuple[tuple[Chain, int], ...]) -> 
         (seal.height, seal.value.hlc, earliest, seal.hash, seal.record.encode()),
     )
     return anew
+
+
+def _is_right(row: tuple[int, int, bytes, bytes], seal: Seal) -> bool:
+    """Tell whether a seal is kept as it should be; not, if its row is damaged.
+
+    Raises:
+        LedgerError: another one is kept at its height.
+    """
+    height, hlc, seal_hash, record = row
+    try:
+        held = Seal.decode(record)
+    except (WireError, TypeError):
+        return False
+    if (held.height, held.value.hlc, held.hash) != (height, hlc, seal_hash):
+        return False
+    if held.hash != seal.hash:
+        raise LedgerError(f"another final seal of height {height} is kept")
+    return held.record == seal.record
+
+
+def mend_seal(writer: Writer, seal: Seal) -> None:
+    """Write a seal again that a peer has, in place of a row that is damaged or gone: the one that
+    the row's hash or the next seal names. Its cosignatures are the caller's to check."""
+    connection = writer.connection
+    row = connection.execute(
+        "SELECT height, hlc, hash, record FROM seals WHERE height=?", (seal.height,)
+    ).fetchone()
+    named = row is not None and row[2] == seal.hash
+    following = connection.execute(
+        "SELECT record FROM seals WHERE height=?", (seal.height + 1,)
+    ).fetchone()
+    if following is not None and not named:
+        with contextlib.suppress(WireError, TypeError):
+            named = Seal.decode(following[0]).value.previous == seal.hash
+    if not named and (following is not None or row is None):
+        return
+    if row is not None:
+        connection.execute("DELETE FROM seals WHERE height=?", (seal.height,))
+    connection.execute(
+        "INSERT OR REPLACE INTO seals (height, hlc, earliest, hash, record) VALUES (?, ?, ?, ?, ?)",
+        (seal.height, seal.value.hlc, seal.value.hlc, seal.hash, seal.record.encode()),
+    )
 
 
 def _fold_sealed(writer: Writer, chain: Chain, sequence: int, place: int) -> None:
@@ -150,11 +194,15 @@ def rewind(writer: Writer, height: int) -> None:
     (newest,) = connection.execute("SELECT max(id) FROM entries").fetchone()
     key = max(PENDING, newest + 1)
     found = connection.execute(
-        "SELECT id, short FROM entries WHERE id>=? AND id<? ORDER BY id", (start, PENDING)
+        "SELECT id, short, substr(signed, 1, 64) FROM entries WHERE id>=? AND id<? ORDER BY id",
+        (start, PENDING),
     ).fetchall()
     connection.executemany(
         "UPDATE entries SET id=?, mark=? WHERE id=?",
-        [(key + at, mark_of(key + at, short), old) for at, (old, short) in enumerate(found)],
+        [
+            (key + at, mark_of(key + at, short, begins), old)
+            for at, (old, short, begins) in enumerate(found)
+        ],
     )
     hashes = connection.execute("SELECT hash FROM seals ORDER BY height")
     write_setting(connection, HISTORY, CompactRange.of(one for (one,) in hashes).encode())

@@ -176,9 +176,15 @@ class LedgerStore:
 
         await self.write(name)
 
-    async def keep(self, what: Keep) -> None:
-        """Write all that a core wants kept; in the order of the calls, on disk on return."""
-        await self.write(lambda writer: sealing.keep(writer, what))
+    async def keep(self, *what: Keep) -> None:
+        """Write all that a core wants kept, all or nothing; in the order of the calls, on disk on
+        return."""
+
+        def work(writer: Writer) -> None:
+            for one in what:
+                sealing.keep(writer, one)
+
+        await self.write(work)
 
     async def rewind(self, height: int) -> Restored:
         """Set final seals from ``height`` on aside; return what a start would find now."""
@@ -223,9 +229,10 @@ class LedgerStore:
             self._reader.report(damage)
         return report
 
-    async def repair(self) -> None:
-        """Put right what this file alone can tell; see :mod:`buildnet.ledger.store.repairing`."""
-        await self.write(repair)
+    async def repair(self, trust: Trust, seals: Sequence[Seal] = ()) -> None:
+        """Put right what this file alone can tell; see :mod:`buildnet.ledger.store.repairing`.
+        ``seals``: of a peer, where a check found some damaged."""
+        await self.write(lambda writer: repair(writer, trust.verify, seals))
 
     async def keep_draft(self, request: bytes, kept_ms: int, body: bytes) -> None:
         """Keep a change that waits for a quorum."""
