@@ -56,6 +56,8 @@ class SealValue(Wire):
         chains = [advance.chain for advance in self.advances]
         if any(not one < other for one, other in itertools.pairwise(chains)):
             raise ValueError("advances are sorted, each chain once")
+        if self.count < len(chains) or (self.count > 0) is not bool(chains):
+            raise ValueError("each chain that advances has entries under the seal")
 
 
 @dataclass(frozen=True, slots=True)

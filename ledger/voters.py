@@ -38,6 +38,10 @@ class VoterSet:
         """How many of them decide."""
         return len(self.voters) // 2 + 1
 
+    def is_other(self, found: VoterSet) -> bool:
+        """Tell whether a later version's voters are others, or those of another epoch."""
+        return (self.epoch, self.voters) != (found.epoch, found.voters)
+
     @classmethod
     def of(cls, members: MemberList) -> VoterSet:
         """Return the voters of a version of the member list."""
@@ -70,11 +74,25 @@ class VoterHistory:
         Raises:
             Refused: an entry does not follow.
         """
-        history, members = cls((VoterSet.of(founded),)), founded
-        for entry in entries:
-            members = members.apply(entry, None)
-            history = history.plus(members)
-        return history
+        lists = itertools.accumulate(entries, lambda at, one: at.apply(one, None), initial=founded)
+        return cls.follow(lists)[0]
+
+    @classmethod
+    def follow(cls, lists: Iterable[MemberList]) -> tuple[VoterHistory, MemberList]:
+        """Return the history of all versions of one list, from the first on, and the last one.
+
+        Raises:
+            ValueError: there is none, or they do not ascend.
+        """
+        sets: list[VoterSet] = []
+        members: MemberList | None = None
+        for members in lists:
+            found = VoterSet.of(members)
+            if not sets or sets[-1].is_other(found):
+                sets.append(found)
+        if members is None:
+            raise ValueError("a history of voters begins with a set")
+        return cls(tuple(sets)), members
 
     def plus(self, members: MemberList) -> VoterHistory:
         """Return the history with the version after those that it was told before. Every version
@@ -84,9 +102,7 @@ class VoterHistory:
             ValueError: it is not newer than the last set.
         """
         found = VoterSet.of(members)
-        if (found.epoch, found.voters) == (self.newest.epoch, self.newest.voters):
-            return self
-        return VoterHistory((*self.sets, found))
+        return VoterHistory((*self.sets, found)) if self.newest.is_other(found) else self
 
     @property
     def newest(self) -> VoterSet:
