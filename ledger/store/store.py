@@ -24,7 +24,8 @@ from buildnet.ledger.events import Contradiction, Damaged, Keep
 from buildnet.ledger.query import Cursor, Page, Query, QueryError, check_limit
 from buildnet.ledger.restored import Restored
 from buildnet.ledger.seal import Seal
-from buildnet.ledger.store import drafts, sealing
+from buildnet.ledger.store import drafts, pruning, sealing
+from buildnet.ledger.store.backup import back_up
 from buildnet.ledger.store.database import connect, prepare
 from buildnet.ledger.store.errors import LedgerError, errors_of
 from buildnet.ledger.store.fence import Fence, Start
@@ -233,6 +234,26 @@ class LedgerStore:
         """Put right what this file alone can tell; see :mod:`buildnet.ledger.store.repairing`.
         ``seals``: of a peer, where a check found some damaged."""
         await self.write(lambda writer: repair(writer, trust.verify, seals))
+
+    async def prune(self, height: int) -> int:
+        """Forget what entries under the seals up to ``height`` say; see
+        :mod:`buildnet.ledger.store.pruning`. Return how many were forgotten. Appends go on between
+        its steps, and wait while the derived tables are built again at the end.
+
+        Raises:
+            LedgerError: there is no such seal, or an entry is damaged: repair it first.
+        """
+        forgotten, at = 0, await self.write(pruning.pruned_to)
+        while at < height:
+            step = await self.write(lambda writer: pruning.prune_some(writer, height))
+            forgotten, at = forgotten + step.forgotten, step.height
+        await self.rebuild()
+        return forgotten
+
+    async def back_up(self, destination: Path) -> int:
+        """Write a consistent copy to ``destination`` while the store is in use; return its size
+        in bytes; see :mod:`buildnet.ledger.store.backup`."""
+        return await asyncio.to_thread(back_up, self.path, destination)
 
     async def keep_draft(self, request: bytes, kept_ms: int, body: bytes) -> None:
         """Keep a change that waits for a quorum."""

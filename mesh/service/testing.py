@@ -14,6 +14,7 @@ from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.connection import Connection, ConnectionClosed
 from buildnet.mesh.link.dialing import WebSocketConnection
 from buildnet.mesh.members.member_list import Role
+from buildnet.mesh.service.guest import GuestOf
 from buildnet.mesh.service.service import MeshService, MeshSettings
 
 
@@ -100,6 +101,7 @@ async def listening_node(
     seeds: tuple[str, ...] = (),
     port: int = 0,
     reachable: bool = True,
+    guest_of: GuestOf | None = None,
 ) -> AsyncIterator[Node]:
     """Run a node on ``directory``; ``reachable`` False: it tells nobody its address."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -133,6 +135,7 @@ async def listening_node(
             key_path=directory / "node.key",
         )
         service = await MeshService.open(key or NodeKey.generate(), settings)
+        service.guest_of = guest_of
         box.append(service)
         async with service.running():
             yield Node(service, address)

@@ -1,0 +1,1 @@
+"""The ledger at work: what drives its core, writes its disk and speaks for it."""

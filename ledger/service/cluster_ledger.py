@@ -1,0 +1,384 @@
+"""The ledger of one cluster while this node takes part: feeds its core, does what that wants."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from buildnet.ledger.chain import Tip
+from buildnet.ledger.core import LedgerCore
+from buildnet.ledger.draft import EntryDraft, next_body, node_actor, opening_body
+from buildnet.ledger.entry import Body, Chain, Entry
+from buildnet.ledger.events import (
+    Compare,
+    Damaged,
+    Effect,
+    EntriesAppended,
+    Event,
+    Keep,
+    Kept,
+    RecordMember,
+    Repair,
+    Rewind,
+    Rewound,
+    SealedTo,
+    ServeEntries,
+    ServeSeals,
+)
+from buildnet.ledger.membership import recording
+from buildnet.ledger.messages import MAX_BATCH, MAX_BATCH_BYTES, Entries, Heads, Seals
+from buildnet.ledger.opening import Opening
+from buildnet.ledger.seal import Seal
+from buildnet.ledger.service.errors import LedgerStoppedError, NotSealedError
+from buildnet.ledger.service.keeper import Keeper
+from buildnet.ledger.service.own_chain import OwnChain
+from buildnet.ledger.service.verifying import Verifying
+from buildnet.ledger.service.waiting import Waiting
+from buildnet.ledger.store.errors import LedgerError
+from buildnet.ledger.store.store import LedgerStore
+from buildnet.ledger.store.writer import MakeBody, Place, StateChange
+from buildnet.mesh.events import LinkUp, Note, Received, Send, SendAll
+from buildnet.mesh.service.cluster import Cluster
+from buildnet.mesh.service.guest import GuestEvent
+
+MAX_SEALS_SERVED = 64
+SEALED_S = 30.0
+"""How long who wants an entry sealed waits by default."""
+_AGAIN_S = 1.0
+_log = logging.getLogger("buildnet.ledger")
+
+
+class ClusterLedger:
+    """One node's ledger of one cluster. Use :meth:`taking_part`.
+
+    ``on_sealed``: told of each seal that is final and on this node's disk; ``on_appended``: of each
+    entry of any origin that is new here.
+    """
+
+    def __init__(
+        self, cluster: Cluster, store: LedgerStore, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.cluster = cluster
+        self.store = store
+        self.on_sealed: Callable[[Seal], None] = lambda seal: None
+        self._clock = clock
+        self._local = cluster.local
+        self._id = cluster.local.members.cluster_id
+        self._waiting = Waiting()
+        self._keeper = Keeper(store, lambda token: self._feed(Kept(token)))
+        self._verifying = Verifying(self._local.signatures.verify, self._feed, cluster.note)
+        self._events: deque[Event] = deque()
+        self._busy = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = math.inf
+        self._opened = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._core: LedgerCore | None = None
+        self._own: OwnChain | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def taking_part(cls, cluster: Cluster, path: Path) -> AsyncIterator[ClusterLedger]:
+        """Open the ledger at ``path`` and take part until the context ends.
+
+        Raises:
+            LedgerError: it can't be opened; it is left as it is.
+        """
+        key = cluster.key
+        damage: deque[Damaged] = deque()
+        tell: Callable[[Damaged], None] = damage.append
+        store = await LedgerStore.open(
+            path,
+            cluster=cluster.local.members.cluster_id,
+            sign=key.sign,
+            on_damaged=lambda found: tell(found),
+        )
+        try:
+            ledger = cls(cluster, store)
+            tell = ledger._feed
+            async with ledger._running():
+                for found in damage:
+                    ledger._feed(found)
+                yield ledger
+        finally:
+            await store.close()
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        restored = await self.store.restored()
+        self._core = LedgerCore(self._local, self.cluster.machine.log, restored)
+        self._own = OwnChain(self._local, restored, self.store.start)
+        local = self._local
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            running = [
+                group.create_task(self._keeper.run()),
+                group.create_task(self._verifying.run()),
+                group.create_task(self._open_chain()),
+            ]
+            local.may_change_voters = self._core.may_change_voters
+            for peer, link in local.links.items():
+                self._feed(LinkUp(peer, link.outgoing, link.address, link.relayed_by))
+            self._arm()
+            try:
+                yield
+            finally:
+                local.may_change_voters = lambda: True
+                self._group = None
+                self._busy = True  # nothing is taken any more
+                if self._timer is not None:
+                    self._timer.cancel()
+                for task in (*running, *self._tasks):
+                    task.cancel()
+                self._waiting.stop(LedgerStoppedError("this node stops"))
+
+    # --- what others look at -------------------------------------------------------------------
+
+    @property
+    def core(self) -> LedgerCore:
+        """The core."""
+        if self._core is None:
+            raise RuntimeError("the ledger does not run")
+        return self._core
+
+    # --- events --------------------------------------------------------------------------------
+
+    def take(self, event: GuestEvent) -> None:
+        """Take note of what happens in the cluster."""
+        if isinstance(event, Received):
+            match event.message:
+                case Entries():
+                    self._verifying.put(event.sender, event.message)
+                    return
+                case Heads():
+                    if self._own is not None:
+                        self._own.heard(event.message)
+        self._feed(event)  # type: ignore[arg-type]
+
+    def _feed(self, event: Event) -> None:
+        self._events.append(event)
+        if not self._busy and self._core is not None:
+            self._run()
+
+    def _run(self) -> None:
+        self._busy = True
+        core = self.core
+        try:
+            while self._events:
+                event = self._events.popleft()
+                try:
+                    for effect in core.handle(event, self._clock()):
+                        self._perform(effect)
+                except Exception:
+                    _log.exception("a bug while handling %s", type(event).__name__)
+                    self.cluster.note_bug(f"ledger: {type(event).__name__}")
+        finally:
+            self._busy = False
+        self._arm()
+
+    def _arm(self) -> None:
+        deadline = self.core.deadline
+        if deadline >= self._timer_at or self._group is None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        wait_s = max(0.0, deadline - self._clock()) + 0.0005
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._due)
+
+    def _due(self) -> None:
+        self._timer, self._timer_at = None, math.inf
+        self._busy = True
+        try:
+            for effect in self.core.tick(self._clock()):
+                self._perform(effect)
+        except Exception:
+            _log.exception("a bug while doing what is due")
+            self.cluster.note_bug("ledger: tick")
+        finally:
+            self._busy = False
+        self._run()
+
+    # --- effects -------------------------------------------------------------------------------
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Send(to, message):
+                self.cluster.links.say(to, message)
+            case SendAll(to, message):
+                self.cluster.links.say_all(to, message)
+            case Note():
+                self.cluster.note(effect)
+            case Keep():
+                self._keeper.put(effect)
+            case SealedTo(seal):
+                self._waiting.sealed(seal)
+                self.on_sealed(seal)
+            case ServeEntries():
+                self._spawn(self._serve_entries(effect))
+            case ServeSeals():
+                self._spawn(self._serve_seals(effect))
+            case Compare(other):
+                self._spawn(self._compare(other))
+            case Repair(entries):
+                self._spawn(self._repair(entries))
+            case Rewind(height):
+                self._spawn(self._rewind(height))
+            case RecordMember():
+                self._spawn(self._record(effect))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        if self._group is None:
+            work.close()
+            return
+        task = self._group.create_task(self._guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except LedgerError as error:
+            _log.error("the ledger: %s", error.message)
+        except Exception as error:
+            _log.exception("a bug in the ledger")
+            self.cluster.note_bug(f"ledger: {error!r}")
+
+    async def _serve_entries(self, wanted: ServeEntries) -> None:
+        found = await self.store.range(
+            wanted.chain,
+            wanted.first,
+            wanted.last,
+            max_count=MAX_BATCH,
+            max_bytes=MAX_BATCH_BYTES,
+        )
+        if found:
+            self.cluster.links.say(wanted.to, Entries(tuple(entry.signed for entry in found)))
+
+    async def _serve_seals(self, wanted: ServeSeals) -> None:
+        found = await self.store.seals(
+            wanted.height, max_count=MAX_SEALS_SERVED, max_bytes=MAX_BATCH_BYTES
+        )
+        if found:
+            self.cluster.links.say(wanted.to, Seals(tuple(seal.record for seal in found)))
+
+    async def _compare(self, other: Entry) -> None:
+        found = await self.store.compare(other)
+        if found is not None:
+            self._feed(found)
+
+    async def _repair(self, entries: Sequence[Entry]) -> None:
+        await self.store.keep(Keep(0, entries=tuple(entries)))
+        await self.store.rebuild()
+
+    async def _rewind(self, height: int) -> None:
+        self._feed(Rewound(await self.store.rewind(height)))
+
+    async def _record(self, wanted: RecordMember) -> None:
+        entry = wanted.entry
+        what = entry.change.what
+        draft = EntryDraft(
+            f"member.{type(what).__name__.lower()}",
+            node_actor(entry.change.author),
+            request=entry.hash,
+            data={**recording(entry), "change": type(what).__name__.lower()},
+        )
+        await self.append([draft])
+
+    # --- own entries ---------------------------------------------------------------------------
+
+    async def _open_chain(self) -> None:
+        assert self._own is not None
+        chain, opening = await self._own.choose()
+        while not self._opened.is_set():
+            try:
+                await self._begin(chain, opening)
+            except LedgerError as error:
+                _log.error("the ledger can't be written: %s", error.message)
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                self._opened.set()
+
+    async def _begin(self, chain: Chain, opening: Opening | None) -> None:
+        await self.store.use(chain)
+        if opening is not None:
+            clock = self._local.clock.now()
+            body = opening_body(self._id, chain, opening, clock=clock)
+            self._appended(await self.store.append([lambda place: body], hlc=clock))
+            _log.info("the ledger has a new chain: %s", opening.why.value)
+
+    def _appended(self, entries: tuple[Entry, ...]) -> None:
+        self._feed(EntriesAppended(entries))
+
+    async def append(
+        self, drafts: Sequence[EntryDraft], change: StateChange | None = None
+    ) -> tuple[Entry, ...]:
+        """Append entries to this node's chain, atomically with ``change``; they are on disk when
+        this returns.
+
+        Raises:
+            BuildNetError: nothing was appended.
+        """
+        await self._opened.wait()
+        if self._group is None:
+            raise LedgerStoppedError("this node stops")
+        # Whoever asks may go away; the core hears of what was written all the same.
+        outcome: asyncio.Future[tuple[Entry, ...]] = asyncio.get_running_loop().create_future()
+        self._spawn(self._append(drafts, change, outcome))
+        return await outcome
+
+    async def _append(
+        self,
+        drafts: Sequence[EntryDraft],
+        change: StateChange | None,
+        outcome: asyncio.Future[tuple[Entry, ...]],
+    ) -> None:
+        bodies = [_body_of(draft) for draft in drafts]
+        try:
+            entries = await self.store.append(bodies, hlc=self._local.clock.now(), change=change)
+        except Exception as error:
+            if not outcome.done():
+                outcome.set_exception(error)
+            return
+        except asyncio.CancelledError:
+            if not outcome.done():
+                outcome.set_exception(LedgerStoppedError("this node stops"))
+            raise
+        self._appended(entries)
+        if not outcome.done():
+            outcome.set_result(entries)
+
+    async def sealed(self, entry: Entry, timeout_s: float = SEALED_S) -> int:
+        """Wait until an entry is sealed; return the seal's height.
+
+        Raises:
+            NotSealedError: it is not, in time.
+            LedgerStoppedError: this node stops.
+        """
+        chain, sequence = entry.chain, entry.body.sequence
+        if self.core.holding.reach.sequence(chain) >= sequence:
+            found = await self.store.entry(entry.id)
+            return found.height or 0
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._waiting.wait(chain, sequence)
+        except TimeoutError as error:
+            raise NotSealedError(
+                f"not sealed within {timeout_s:g} s; it is on this node's disk",
+                hint="it is sealed once a majority of the voters is there: buildnet pool health",
+            ) from error
+
+
+def _body_of(draft: EntryDraft) -> MakeBody:
+    def make(place: Place) -> Body:
+        tip = Tip(place.sequence - 1, place.previous, place.hlc - 1)
+        return next_body(place.cluster, place.chain, tip, draft, clock=place.hlc)
+
+    return make

@@ -1,0 +1,78 @@
+"""Writes what the core wants kept, in its order, and again until it is on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from buildnet.ledger.events import Keep
+from buildnet.ledger.store.errors import LedgerError
+from buildnet.ledger.store.store import LedgerStore
+
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 10.0
+_log = logging.getLogger("buildnet.ledger")
+
+
+class Keeper:
+    """One node's writes for its core. ``kept(token)``: told once a write is on disk.
+
+    While the disk takes nothing, nothing is told: what is not on disk is neither acknowledged nor
+    cosigned, and the node waits with the rest of what the core has to say of it.
+    """
+
+    def __init__(self, store: LedgerStore, kept: Callable[[int], None]) -> None:
+        self._store = store
+        self._kept = kept
+        self._waiting: deque[Keep] = deque()
+        self._something = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def put(self, keep: Keep) -> None:
+        """Take a write; returns at once."""
+        self._waiting.append(keep)
+        self._idle.clear()
+        self._something.set()
+
+    async def written(self) -> None:
+        """Wait until all that was put is on disk."""
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            while self._waiting:
+                batch = tuple(self._waiting)
+                try:
+                    done = await self._write(batch)
+                except LedgerError as error:
+                    _log.error("the ledger can't be written: %s", error.message)
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+                    continue
+                pause_s = FIRST_PAUSE_S
+                for _ in batch:
+                    self._waiting.popleft()
+                for keep in done:
+                    self._kept(keep.token)
+            self._idle.set()
+
+    async def _write(self, batch: tuple[Keep, ...]) -> tuple[Keep, ...]:
+        """Write all; return what was written: a write that fails by a bug is left out."""
+        try:
+            await self._store.keep(*batch)
+        except LedgerError:
+            raise
+        except Exception:
+            _log.exception("a bug while writing the ledger")
+            if len(batch) == 1:
+                return ()
+            done = [await self._write((keep,)) for keep in batch]
+            return tuple(keep for each in done for keep in each)
+        return batch

@@ -1,0 +1,80 @@
+"""Which chain this node appends to: the one it had, or another, where it can't be sure of that."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+
+from buildnet.ledger.entry import Chain
+from buildnet.ledger.frontier import Head
+from buildnet.ledger.messages import Heads
+from buildnet.ledger.opening import Opening, Why
+from buildnet.ledger.restored import Restored
+from buildnet.ledger.store.fence import Start
+from buildnet.mesh.local import Local
+
+CONFIRM_S = 3.0
+"""How long a node waits for a peer that knows its newest entry."""
+
+
+class OwnChain:
+    """Chooses a chain at a start. Peers' heads are told to :meth:`heard` meanwhile."""
+
+    def __init__(self, local: Local, restored: Restored, start: Start) -> None:
+        self._local = local
+        self._heads = restored.heads
+        self._start = start
+        self._head = newest_of(local.key, restored.heads)
+        self._confirmed = asyncio.Event()
+
+    def heard(self, said: Heads) -> None:
+        """Take note of what a peer holds."""
+        if self._head is None:
+            return
+        chain, head = self._head
+        if any(one.chain == chain and one.head == head for one in said.heads):
+            self._confirmed.set()
+
+    async def choose(self) -> tuple[Chain, Opening | None]:
+        """Return the chain to append to, and how it begins if it is another one."""
+        if self._head is None:
+            return self._fresh(), self._first()
+        if self._start is not Start.CONTINUED:
+            return self._fresh(), Opening(Why.RESTORE, self._head)
+        if await self._is_confirmed():
+            return self._head[0], None
+        return self._fresh(), Opening(Why.UNCONFIRMED_HEAD, self._head)
+
+    async def _is_confirmed(self) -> bool:
+        members = self._local.members
+        if not any(members.is_member(key) for key in members.members if key != self._local.key):
+            return True  # there is nobody to ask
+        try:
+            async with asyncio.timeout(CONFIRM_S):
+                await self._confirmed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _fresh(self) -> Chain:
+        return Chain(self._local.key, os.urandom(8))
+
+    def _first(self) -> Opening:
+        """Return how a key's first chain begins: after the key's that it was rotated from."""
+        members = self._local.members
+        for key, was in members.former.items():
+            if was.successor == self._local.key and (old := newest_of(key, self._heads)):
+                return Opening(Why.KEY_ROTATION, old)
+        return Opening(Why.FIRST)
+
+
+def newest_of(origin: bytes, heads: Mapping[Chain, tuple[Head, int]]) -> tuple[Chain, Head] | None:
+    """Return the newest entry of an origin's chains, by its clock."""
+    found = [
+        (clock, chain, head) for chain, (head, clock) in heads.items() if chain.origin == origin
+    ]
+    if not found:
+        return None
+    _, chain, head = max(found, key=lambda one: (one[0], one[1].incarnation))
+    return chain, head
