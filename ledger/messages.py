@@ -38,7 +38,7 @@ class Heads(Message):
 
 @message(
     101,
-    priority=Priority.OTHER,
+    priority=Priority.GOSSIP,
     sender="the origin that appended them, or who was asked",
     receiver="linked peers",
     effect="verifies, keeps and passes on what is new",

@@ -71,6 +71,7 @@ class ClusterLedger:
         self._local = cluster.local
         self._id = cluster.local.members.cluster_id
         self._waiting = Waiting()
+        self._fresh: list[Entry] = []
         self._keeper = Keeper(store, lambda token: self._feed(Kept(token)))
         self._verifying = Verifying(self._local.signatures.verify, self._feed, cluster.note)
         self._events: deque[Event] = deque()
@@ -153,13 +154,10 @@ class ClusterLedger:
     def take(self, event: GuestEvent) -> None:
         """Take note of what happens in the cluster."""
         if isinstance(event, Received):
-            match event.message:
-                case Entries():
-                    self._verifying.put(event.sender, event.message)
-                    return
-                case Heads():
-                    if self._own is not None:
-                        self._own.heard(event.message)
+            if isinstance(event.message, Heads) and self._own is not None:
+                self._own.heard(event.message)
+            self._verifying.put(event)
+            return
         self._feed(event)  # type: ignore[arg-type]
 
     def _feed(self, event: Event) -> None:
@@ -315,7 +313,14 @@ class ClusterLedger:
             _log.info("the ledger has a new chain: %s", opening.why.value)
 
     def _appended(self, entries: tuple[Entry, ...]) -> None:
-        self._feed(EntriesAppended(entries))
+        """Tell the core, with all that came to the disk in the same commit."""
+        if not self._fresh:
+            asyncio.get_running_loop().call_soon(self._tell_fresh)
+        self._fresh += entries
+
+    def _tell_fresh(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        self._feed(EntriesAppended(tuple(fresh)))
 
     async def append(
         self, drafts: Sequence[EntryDraft], change: StateChange | None = None

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from buildnet.ledger.entry import Entry
 from buildnet.ledger.events import EntriesArrived
 from buildnet.ledger.messages import Entries
-from buildnet.mesh.events import Note
+from buildnet.mesh.events import Note, Received
 from buildnet.mesh.wire import WireError
 
 INLINE = 6
@@ -27,31 +27,35 @@ Verify = Callable[[bytes, bytes, bytes], bool]
 
 
 class Verifying:
-    """Checks what :meth:`put` brings, in order, and hands it to ``feed``. ``verify(key, message,
-    signature)`` may be called from another thread."""
+    """Checks what :meth:`put` brings, in order, and hands it to ``feed``. Other messages of a peer
+    whose entries are being checked wait behind them: a proposal names entries sent before it.
+    ``verify(key, message, signature)`` may be called from another thread."""
 
     def __init__(
         self,
         verify: Verify,
-        feed: Callable[[EntriesArrived], None],
+        feed: Callable[[EntriesArrived | Received], None],
         note: Callable[[Note], None],
     ) -> None:
         self._verify = verify
         self._feed = feed
         self._note = note
-        self._waiting: deque[tuple[bytes, Entries]] = deque()
+        self._waiting: deque[Received] = deque()
         self._bytes: dict[bytes, int] = {}
         self._something = asyncio.Event()
 
-    def put(self, sender: bytes, said: Entries) -> None:
+    def put(self, event: Received) -> None:
         """Take a message; returns at once."""
-        size = _size(said)
+        sender = event.sender
         held = self._bytes.get(sender, 0)
-        if held + size > MAX_WAITING_BYTES:
+        if not held and not isinstance(event.message, Entries):
+            self._feed(event)
+            return
+        if held + _size(event) > MAX_WAITING_BYTES:
             self._note(Note("ledger: entries dropped, too many at once", sender))
             return
-        self._bytes[sender] = held + size
-        self._waiting.append((sender, said))
+        self._bytes[sender] = held + _size(event)
+        self._waiting.append(event)
         self._something.set()
 
     async def run(self) -> None:
@@ -61,46 +65,51 @@ class Verifying:
             batch = self._next()
             if not self._waiting:
                 self._something.clear()
-            if sum(len(said.entries) for _, said in batch) <= INLINE:
+            if sum(_count(event) for event in batch) <= INLINE:
                 checked = self._check(batch)
             else:
                 checked = await asyncio.to_thread(self._check, batch)
-            for sender, found in checked:
-                if isinstance(found, str):
-                    self._note(Note(found, sender))
+            for event in batch:
+                left = self._bytes[event.sender] - _size(event)
+                if left:
+                    self._bytes[event.sender] = left
                 else:
-                    self._feed(EntriesArrived(sender, found))
+                    del self._bytes[event.sender]
+            for found in checked:
+                if isinstance(found, Note):
+                    self._note(found)
+                else:
+                    self._feed(found)
 
-    def _next(self) -> list[tuple[bytes, Entries]]:
-        batch: list[tuple[bytes, Entries]] = []
+    def _next(self) -> list[Received]:
+        batch: list[Received] = []
         count = 0
         while self._waiting and count < MAX_TOGETHER:
-            sender, said = self._waiting.popleft()
-            left = self._bytes[sender] - _size(said)
-            if left:
-                self._bytes[sender] = left
-            else:
-                del self._bytes[sender]
-            batch.append((sender, said))
-            count += len(said.entries)
+            event = self._waiting.popleft()
+            batch.append(event)
+            count += _count(event)
         return batch
 
-    def _check(
-        self, batch: list[tuple[bytes, Entries]]
-    ) -> list[tuple[bytes, tuple[Entry, ...] | str]]:
-        return [(sender, self._read(said)) for sender, said in batch]
+    def _check(self, batch: list[Received]) -> list[EntriesArrived | Received | Note]:
+        return [
+            self._read(event.sender, event.message) if isinstance(event.message, Entries) else event
+            for event in batch
+        ]
 
-    def _read(self, said: Entries) -> tuple[Entry, ...] | str:
-        """Return the entries; or why the message is refused as a whole: its sender should have
-        checked each."""
+    def _read(self, sender: bytes, said: Entries) -> EntriesArrived | Note:
+        """Read a message's entries. It is refused as a whole: its sender should have checked it."""
         try:
             entries = tuple(Entry.decode(signed) for signed in said.entries)
         except WireError:
-            return "ledger: entry malformed"
+            return Note("ledger: entry malformed", sender)
         if not all(entry.is_signed(self._verify) for entry in entries):
-            return "ledger: entry forged"
-        return entries
+            return Note("ledger: entry forged", sender)
+        return EntriesArrived(sender, entries)
 
 
-def _size(said: Entries) -> int:
-    return sum(map(len, said.entries))
+def _count(event: Received) -> int:
+    return len(event.message.entries) if isinstance(event.message, Entries) else 0
+
+
+def _size(event: Received) -> int:
+    return max(event.size_bytes, 1)
