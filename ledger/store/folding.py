@@ -47,7 +47,7 @@ class Fold:
         self._connection = connection
         self._vault = vault
         self._damaged = damaged
-        self._keys_before = keys_before
+        self._keys_of = keys_before
         self._rows: dict[_Key, Row] = {}
 
     def apply(self, entry: Entry, place: int | None) -> None:
@@ -61,11 +61,31 @@ class Fold:
         if len(self._rows) > _MAX_HELD:
             self.flush()
 
-    def post(self, entry: Entry) -> None:
-        """Post a sealed entry to the accounts; in sealed order, so that all nodes agree."""
-        if entry.body.postings:
-            for name, account in post(self, entry).accounts.items():
-                self.set_account(name, account)
+    @classmethod
+    def in_memory(cls, keys_before: Callable[[bytes], Iterable[bytes]] = lambda _: ()) -> Fold:
+        """Return one of tables of its own, which are empty and never leave the memory."""
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        make_tables(connection)
+        return cls(connection, Vault(), lambda _: None, keys_before)
+
+    def post(self, entry: Entry) -> set[str]:
+        """Post a sealed entry to the accounts, in sealed order, so that all nodes agree; return
+        the names of those that it changed."""
+        if not entry.body.postings:
+            return set()
+        after = post(self, entry).accounts
+        for name, account in after.items():
+            self.set_account(name, account)
+        return set(after)
+
+    def account_values(self, name: str) -> dict[str, object]:
+        """Return the columns of an account that is there."""
+        return dict(self._row("accounts", (name,)).values)
+
+    def stamps(self, table: str, key: tuple[str, ...]) -> Mapping[str, str]:
+        """Return which entries a row rests on, by group of columns."""
+        row = self._rows.get((table, key))
+        return (row if row is not None else self._read(BY_NAME[table], key)).stamps
 
     def set_account(self, name: str, account: Account) -> None:
         """Say what stands on an account."""
@@ -86,7 +106,7 @@ class Fold:
 
     def keys_before(self, origin: bytes) -> Iterable[bytes]:
         """Return the keys that were rotated to ``origin``."""
-        return self._keys_before(origin)
+        return self._keys_of(origin)
 
     def _put(self, put: Put, stamp: str) -> None:
         row = self._row(put.table, put.key)
@@ -205,6 +225,13 @@ def wrong_rows(connection: sqlite3.Connection, table: Table, vault: Vault) -> li
     if not wrong and total % _MODULUS != read_digest(connection, table.name):
         wrong.append(f"{table.name}: its rows and their digest do not fit")
     return wrong
+
+
+def make_tables(connection: sqlite3.Connection) -> None:
+    """Make derived tables and digests in an empty database."""
+    connection.execute("CREATE TABLE digests (name TEXT PRIMARY KEY, body BLOB)")
+    for table in TABLES:
+        connection.execute(table.ddl)
 
 
 def empty_all(connection: sqlite3.Connection) -> None:

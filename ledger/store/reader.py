@@ -24,7 +24,7 @@ from buildnet.ledger.store.errors import (
     damaged,
     errors_of,
 )
-from buildnet.ledger.store.folding import Fold, row_of
+from buildnet.ledger.store.folding import Fold, make_tables, row_of
 from buildnet.ledger.store.rows import (
     COLUMNS,
     Names,
@@ -196,7 +196,7 @@ class Reader:
         chain is told and left out."""
         found: dict[Chain, tuple[Head, int]] = {}
         for number, name in self.connection.execute("SELECT number, name FROM chains").fetchall():
-            if len(name) != 40:
+            if not isinstance(name, bytes) or len(name) != 40:
                 raise damaged(self.path, "the name of a chain is not what was written")
             for row in self.connection.execute(
                 f"SELECT {COLUMNS} FROM entries WHERE chain=? ORDER BY sequence DESC", (number,)
@@ -252,7 +252,7 @@ class Reader:
         numbers = [
             number
             for number, name in self.connection.execute("SELECT number, name FROM types")
-            if name == RETIRED or name.startswith(MEMBER)
+            if isinstance(name, str) and (name == RETIRED or name.startswith(MEMBER))
         ]
         marks = ", ".join("?" * len(numbers))
         where = f"id<{PENDING}" if sealed else f"id>={PENDING}"
@@ -372,9 +372,7 @@ class _Memory:
 
     def __init__(self) -> None:
         self._connection = sqlite3.connect(":memory:")
-        self._connection.execute("CREATE TABLE digests (name TEXT PRIMARY KEY, body BLOB)")
-        for table in BY_NAME.values():
-            self._connection.execute(table.ddl)
+        make_tables(self._connection)
         self._fold = Fold(self._connection, Vault(), lambda _: None)
 
     def apply(self, entry: Entry, place: int) -> None:

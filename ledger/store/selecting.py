@@ -43,14 +43,14 @@ class Selection:
             self._types = {
                 number
                 for number, name in connection.execute("SELECT number, name FROM types")
-                if query.fits(name)
+                if isinstance(name, str) and query.fits(name)
             }
         self._chains: set[int] | None = None
         if query.origin is not None:
             self._chains = {
                 number
                 for number, name in connection.execute("SELECT number, name FROM chains")
-                if bytes(name[:32]).hex().startswith(query.origin)
+                if isinstance(name, bytes) and name[:32].hex().startswith(query.origin)
             }
         number_of = reader.vault.number_of
         self._numbers: dict[int, int] = {}  # column of _LOOKED_AT -> value

@@ -22,9 +22,17 @@ from buildnet.ledger.seal import Seal
 from buildnet.ledger.store import schema, sealing
 from buildnet.ledger.store.database import connect, read_setting
 from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError
-from buildnet.ledger.store.folding import Fold, read_digest, wrong_rows
+from buildnet.ledger.store.folding import Fold, make_tables, read_digest, wrong_rows
 from buildnet.ledger.store.reader import Reader
-from buildnet.ledger.store.rows import COLUMNS, StoredRow, is_pruned, place_of, sealed_place
+from buildnet.ledger.store.rows import (
+    COLUMNS,
+    StoredRow,
+    is_pruned,
+    mark_of,
+    place_of,
+    sealed_place,
+    short_of,
+)
 from buildnet.ledger.store.schema import PENDING, PLACES_A_SEAL
 from buildnet.ledger.store.tables import TABLES
 from buildnet.ledger.store.vault import Vault
@@ -223,6 +231,8 @@ class Verification:
             self._lost(chain, tip.sequence + 1, sequence - 1, "missing")
             tip = Tip(sequence - 1, UNKNOWN, tip.hlc)
         if is_pruned(row):
+            if short_of(row[-1]) != row[5] or mark_of(row[0], row[5], row[-1]) != row[-2]:
+                self._lost(chain, sequence, sequence, "its hash is not what was written")
             return Tip(sequence, row[-1], row[3])
         try:
             entry = reader.rows.to_entry(row).entry
@@ -412,7 +422,5 @@ def _scratch() -> sqlite3.Connection:
     connection.execute("PRAGMA cache_size=-16384")
     connection.execute("PRAGMA synchronous=OFF")
     connection.execute("PRAGMA journal_mode=OFF")
-    connection.execute("CREATE TABLE digests (name TEXT PRIMARY KEY, body BLOB)")
-    for table in TABLES:
-        connection.execute(table.ddl)
+    make_tables(connection)
     return connection

@@ -86,7 +86,7 @@ class Writer:
         self.rows = Rows(self.names, vault)
         self.wrong_tables: set[str] = set()
         """Derived tables in which damage was met: they have to be built again."""
-        self._keys_before = keys_before
+        self.keys_before = keys_before
         self.fold = self._new_fold()
         self.quarantined: dict[Chain, int] = {}
         self.own: Chain | None = None
@@ -107,7 +107,7 @@ class Writer:
         self._newest = None
 
     def _new_fold(self) -> Fold:
-        return Fold(self.connection, self.vault, self.wrong_tables.add, self._keys_before)
+        return Fold(self.connection, self.vault, self.wrong_tables.add, self.keys_before)
 
     # --- own entries ---------------------------------------------------------------------------
 

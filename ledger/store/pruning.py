@@ -1,0 +1,118 @@
+"""Forgets what old entries say and keeps their hashes, so that what is left still verifies: seals
+have the same roots, chains the same links.
+
+Kept whole are shared facts, the openings and ends of chains, and every entry that a derived table
+still rests on. Rows of what is over (builds, allocations, benchmarks, sessions) go with their last
+entry. The accounts as they stood are kept beside, so the books go on from there.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from buildnet.ledger.entry import Entry
+from buildnet.ledger.store.database import read_setting, write_setting
+from buildnet.ledger.store.deriving import changes_of, is_shared, stamp_of
+from buildnet.ledger.store.errors import LedgerError
+from buildnet.ledger.store.folding import Fold
+from buildnet.ledger.store.rows import COLUMNS, is_pruned, mark_of, place_of
+from buildnet.ledger.store.schema import checksum
+from buildnet.ledger.store.sealing import PRUNED, carried
+from buildnet.ledger.store.tables import BY_NAME, GONE
+from buildnet.ledger.store.writer import Writer
+from buildnet.mesh import cbor
+
+SLICE = 2000
+"""Entries in one transaction, roughly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What one step did. ``height``: up to where all is pruned."""
+
+    height: int
+    forgotten: int
+
+
+def pruned_to(writer: Writer) -> int:
+    """Return the height up to which entries were pruned; 0: none were."""
+    body = read_setting(writer.connection, writer.path, PRUNED)
+    return 0 if body is None else int(cbor.decode(body))
+
+
+def prune_some(writer: Writer, height: int) -> Pruned:
+    """Prune some more of what the seals up to ``height`` are over, in the transaction that is open.
+
+    Raises:
+        LedgerError: there is no such seal, or one of the entries is damaged.
+    """
+    connection = writer.connection
+    row = connection.execute("SELECT hlc FROM seals WHERE height=?", (height,)).fetchone()
+    if row is None:
+        raise LedgerError(f"there is no seal of height {height} on this node")
+    done = pruned_to(writer)
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM entries WHERE id>=? AND id<? ORDER BY id LIMIT {SLICE}",
+        (place_of(done + 1, 0), place_of(height + 1, 0)),
+    ).fetchall()
+    upto = height
+    if len(rows) == SLICE:  # whole seals only
+        upto = max(done + 1, (rows[-1][0] >> 12) - 1)
+        rows = connection.execute(
+            f"SELECT {COLUMNS} FROM entries WHERE id>=? AND id<? ORDER BY id",
+            (place_of(done + 1, 0), place_of(upto + 1, 0)),
+        ).fetchall()
+    books = _Books(writer)
+    forgotten = 0
+    for each in rows:
+        if is_pruned(each):
+            continue
+        entry = writer.rows.to_entry(each).entry
+        books.post(entry)
+        if not _is_kept(writer.fold, entry, each[0], row[0]):
+            connection.execute(
+                "UPDATE entries SET signed=?, mark=?, request=NULL WHERE id=?",
+                (entry.hash, mark_of(each[0], each[5], entry.hash), each[0]),
+            )
+            forgotten += 1
+    books.keep()
+    write_setting(connection, PRUNED, cbor.encode(upto))
+    return Pruned(upto, forgotten)
+
+
+def _is_kept(fold: Fold, entry: Entry, key: int, line: int) -> bool:
+    if is_shared(entry.body.type) or entry.body.type.startswith("chain."):
+        return True
+    stamp = stamp_of(entry, key)
+    for put in changes_of(entry, key):
+        stamps = fold.stamps(put.table, put.key)
+        if not BY_NAME[put.table].lasting:
+            if any(int(one[:16], 16) > line for one in stamps.values()):
+                return True
+        elif stamp in (stamps.get(put.group), stamps.get(GONE)):
+            return True
+    return False
+
+
+class _Books:
+    """The accounts as they were after what is pruned."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._fold = Fold.in_memory(writer.keys_before)
+        self._names: set[str] = set()
+        for name, account in carried(writer.connection, writer.path, writer.vault).items():
+            self._fold.set_account(name, account)
+
+    def post(self, entry: Entry) -> None:
+        self._names |= self._fold.post(entry)
+
+    def keep(self) -> None:
+        for name in sorted(self._names):
+            values = self._fold.account_values(name)
+            body = self._writer.vault.close(json.dumps(values, sort_keys=True).encode())
+            self._writer.connection.execute(
+                "INSERT OR REPLACE INTO carried (account, body, checksum) VALUES (?, ?, ?)",
+                (name, body, checksum("carried", name, body)),
+            )

@@ -1,0 +1,266 @@
+"""Copies begin another chain, pruning leaves what verifies, scrubbing finds damage, and a volume
+that is full or read-only refuses clearly and recovers."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.ledger.entries import ANN, BOB, CLUSTER, START, VERIFY, chain_of
+from tests.ledger.store_making import Scene, offered, using
+from tests.ledger.test_store import begun, body
+
+from buildnet.ledger.events import Damaged
+from buildnet.ledger.query import Query
+from buildnet.ledger.store.backup import restore
+from buildnet.ledger.store.errors import LedgerError, LedgerFullError, PrunedError
+from buildnet.ledger.store.fence import Start
+from buildnet.ledger.store.scrubbing import Scrubber
+from buildnet.ledger.store.store import LedgerStore
+from buildnet.ledger.store.vault import Vault
+from buildnet.ledger.store.verifying import Trust
+
+TRUST = Trust(VERIFY)
+
+
+async def start_of(store: LedgerStore) -> Start:
+    return store.start
+
+
+async def append(store: LedgerStore) -> Start:
+    await store.use(chain_of(ANN))
+    await store.append([body()], hlc=START)
+    return store.start
+
+
+def test_a_store_that_stopped_in_order_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    assert using(path, append) is Start.FRESH
+    assert using(path, append) is Start.CONTINUED
+    assert using(path, start_of) is Start.CONTINUED
+
+
+def test_an_older_copy_is_restored_until_another_chain_is_begun(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    using(path, append)
+    shutil.copyfile(path, tmp_path / "old.db")
+    using(path, append)
+    shutil.copyfile(tmp_path / "old.db", path)
+    assert using(path, start_of) is Start.RESTORED
+    assert using(path, start_of) is Start.RESTORED
+
+    async def begin_anew(store: LedgerStore) -> Start:
+        await store.use(chain_of(ANN, 2))
+        await store.append([body()], hlc=START)
+        return store.start
+
+    assert using(path, begin_anew) is Start.RESTORED
+    assert using(path, start_of) is Start.CONTINUED
+
+
+def test_a_copy_of_a_running_store_that_crashed_is_restored(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+
+    async def crash(store: LedgerStore) -> None:
+        await append(store)
+        await store.back_up(tmp_path / "copy.db")
+        await append(store)
+        shutil.copyfile(path.with_name("l.db.fence"), tmp_path / "fence")
+
+    using(path, crash)
+    shutil.copyfile(tmp_path / "fence", path.with_name("l.db.fence"))  # as a crash leaves it
+    assert using(path, start_of) is Start.CONTINUED
+    shutil.copyfile(tmp_path / "fence", path.with_name("l.db.fence"))
+    shutil.copyfile(tmp_path / "copy.db", path)
+    assert using(path, start_of) is Start.RESTORED
+
+
+def test_a_ledger_without_its_fence_is_restored(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    using(path, append)
+    path.with_name("l.db.fence").unlink()
+    assert using(path, start_of) is Start.RESTORED
+
+
+def test_a_backup_made_while_running_verifies_and_is_put_back(tmp_path: Path) -> None:
+    scene = Scene()
+    scene.add(ANN)
+    path, copy = tmp_path / "l.db", tmp_path / "copy.db"
+    keeps = [scene.keep(), scene.seal()]
+
+    async def work(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+        assert await store.back_up(copy) == copy.stat().st_size
+        with pytest.raises(LedgerError, match="exists"):
+            await store.back_up(copy)
+        scene.add(BOB)
+        await store.keep(scene.keep())
+
+    async def check(store: LedgerStore) -> Start:
+        report = await store.verify(TRUST)
+        assert report.errors == []
+        assert report.entries_checked == 2
+        return store.start
+
+    using(path, work)
+    restore(copy, path, CLUSTER)
+    assert using(path, check) is Start.RESTORED
+    assert path.with_name("l.db.before-restore").exists()
+    with pytest.raises(LedgerError, match="another cluster"):
+        restore(copy, path, b"x" * 32)
+    copy.write_bytes(b"no backup" * 1000)
+    with pytest.raises(LedgerError):
+        restore(copy, path, CLUSTER)
+
+
+@pytest.mark.parametrize("vault", [None, Vault(b"k" * 32)])
+def test_what_is_left_after_pruning_verifies(tmp_path: Path, vault: Vault | None) -> None:
+    scene = Scene()
+    node = ANN.public_key.hex()[:16]
+    scene.add(ANN, type="resource.offered", postings=offered(node, 16))
+    config = scene.add(BOB, type="config.created", entity="config:fast", data={"cores": 4})
+    old = scene.add(ANN, type="build.started", entity="build:old")
+    spans = scene.add(ANN, type="build.started", entity="build:spans")
+    replaced = scene.add(ANN, type="node.started", entity=f"node:{node}")
+    keeps = [scene.keep(), scene.seal()]
+    kept = scene.add(ANN, type="node.started", entity=f"node:{node}")
+    keeps += [scene.keep(), scene.seal()]
+    scene.add(ANN, type="build.completed", entity="build:spans")
+    scene.add(BOB, type="build.started", entity="build:new")
+    keeps += [scene.keep(), scene.seal()]
+
+    async def work(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+        accounts = await store.table("accounts")
+        assert await store.prune(2) == 3
+        for gone in (old, replaced):
+            with pytest.raises(PrunedError):
+                await store.entry(gone.id[:16])
+        for held in (config, spans, kept):
+            assert (await store.entry(held.id)).entry == held
+        assert [row["id"] for row in await store.table("builds")] == ["new", "spans"]
+        assert await store.table("accounts") == accounts
+        report = await store.verify(TRUST)
+        assert report.errors == []
+        for what in keeps:  # what a peer sends again stays forgotten
+            await store.keep(what)
+        assert (await store.verify(TRUST)).errors == []
+        assert await store.prune(2) == 0
+        with pytest.raises(LedgerError, match="no seal"):
+            await store.prune(9)
+        assert (await store.restored()).heads == {
+            chain: (tip.head, tip.hlc) for chain, tip in scene.tips.items()
+        }
+
+    using(tmp_path / "l.db", work, vault=vault)
+
+
+def test_the_scrubber_finds_damage_and_builds_wrong_tables_again(tmp_path: Path) -> None:
+    scene = Scene()
+    path = tmp_path / "l.db"
+    victim = scene.add(ANN, type="config.created", entity="config:fast", data={"cores": 4})
+    keeps = [scene.keep(), scene.seal()]
+    told: list[Damaged] = []
+    waits: list[float] = []
+
+    async def write(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    async def scrub(store: LedgerStore) -> None:
+        with pytest.raises(LedgerError, match="not what was written"):
+            await store.table("configurations")
+        scrubber = Scrubber(store, VERIFY, per_second=4, sleep=sleep)
+        await scrubber.scrub()
+        await asyncio.sleep(0)
+        assert scrubber.wrong == 1
+        assert waits == [0.5]
+        assert told == [Damaged(victim.chain, 2, 2)]
+        await store.keep(replace(keeps[0], seals=(), sealed=()))
+        await scrubber.scrub()
+        assert scrubber.wrong == 1
+        assert [row["name"] for row in await store.table("configurations")] == ["fast"]
+
+    using(path, write)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE configurations SET name='fake'")
+        connection.execute(
+            "UPDATE entries SET signed=? || substr(signed, 2) WHERE sequence=2", (b"\0",)
+        )
+        connection.execute("UPDATE entries SET signed=CAST(signed AS BLOB)")
+    connection.close()
+    using(path, scrub, on_damaged=told.append)
+
+
+def test_a_full_volume_refuses_and_recovers(small_volume: Path) -> None:
+    async def work(store: LedgerStore) -> None:
+        await begun(store)
+        filler = small_volume / "filler"
+        size = shutil.disk_usage(small_volume).free - 100_000
+        filler.write_bytes(b"x" * size)
+        held: list[str] = []
+
+        async def until_full() -> None:
+            for _ in range(500):
+                (one,) = await store.append([body(text="x" * 2000)], hlc=START)
+                held.append(one.id)
+
+        with pytest.raises(LedgerFullError):
+            await until_full()
+        assert isinstance(store.trouble, LedgerFullError)
+        with pytest.raises(LedgerFullError):
+            await store.append([body(text="x" * 2000)], hlc=START)
+        assert [
+            one.id for one in await store.range(chain_of(ANN), 2, 999, max_bytes=1 << 40)
+        ] == held
+        filler.unlink()
+        (after,) = await store.append([body()], hlc=START)
+        assert store.trouble is None
+        assert after.body.sequence == len(held) + 2
+        assert (await store.verify(TRUST)).errors == []
+
+    using(small_volume / "l.db", work)
+
+
+def test_a_failing_commit_acknowledges_nothing(tmp_path: Path) -> None:
+    class Failing:
+        """A connection whose commits fail while told to."""
+
+        def __init__(self, inner: sqlite3.Connection) -> None:
+            self.inner = inner
+            self.fails = True
+
+        def execute(self, statement: str, *rest: object) -> sqlite3.Cursor:
+            if statement == "COMMIT" and self.fails:
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = sqlite3.SQLITE_IOERR
+                raise error
+            return self.inner.execute(statement, *rest)  # type: ignore[arg-type]
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.inner, name)
+
+    async def work(store: LedgerStore) -> None:
+        await begun(store)
+        writer = store._writer
+        writer.connection = Failing(writer.connection)  # type: ignore[assignment]
+        with pytest.raises(LedgerError, match="reading or writing"):
+            await store.append([body(n=1)], hlc=START)
+        assert store.trouble is not None
+        assert len(await store.range(chain_of(ANN), 1, 9)) == 1
+        (one,) = await store.append([body(n=2)], hlc=START)  # the file was opened again
+        assert one.body.sequence == 2
+        assert store.trouble is None
+        page = await store.query(Query())
+        assert [each.entry.data.get("n") for each in page.entries[1:]] == [2]
+
+    using(tmp_path / "l.db", work)
