@@ -43,6 +43,8 @@ class OldImage(Fault):
         if image is None or host.retired:
             return
         host.kill()
+        assert isinstance(world.watch, LedgerWatch)
+        world.watch.went_back(host.key)
         _ledgers(world).restored.add(host.key)
         _ledgers(world).store(host.key).image = image
         host.start()

@@ -30,6 +30,8 @@ class LedgerWatch(Watch):
         self.ledgers: Ledgers | None = None
         self.hashes: dict[Place, bytes] = {}
         """Of every entry that anybody wrote."""
+        self.spread: set[Place] = set()
+        """Those that another node than their origin has written."""
         self.forged: set[Chain] = set()
         """Chains of which somebody else has the key, too."""
         self.seals: dict[tuple[int, int], bytes] = {}
@@ -51,6 +53,8 @@ class LedgerWatch(Watch):
         place = (entry.chain, entry.body.sequence)
         known = self.hashes.setdefault(place, entry.hash)
         self.appended += own
+        if not own:
+            self.spread.add(place)
         if known != entry.hash and entry.chain not in self.forged:
             what = "a sequence is reused" if own else "two entries in one place"
             self.violated(what, f"{entry.chain.origin[:4].hex()} {place[1]} at {host.name}")
@@ -63,6 +67,13 @@ class LedgerWatch(Watch):
             self._look_at_seal(host, seal)
             for chain, sequence in order:
                 self._look_at_sealed(host, seal, chain, sequence)
+
+    def went_back(self, key: bytes) -> None:
+        """A node's ledger is an older one again: what nobody else has of it never was."""
+        for place in [
+            place for place in self.hashes if place[0].origin == key and place not in self.spread
+        ]:
+            del self.hashes[place]
 
     def told_sealed(self, host: Host, effect: SealedTo, entries: list[Entry]) -> None:
         """A node tells whoever waits that its entries are sealed."""

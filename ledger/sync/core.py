@@ -134,6 +134,7 @@ class Sync:
         if len(foreign) < len(entries):
             effects.append(Note("ledger: own chain goes on elsewhere", sender))
         arrival = self._arriving.take(foreign)
+        effects += self._misfits(sender, arrival, now)  # compared before anything is set aside
         kept = list(arrival.kept)
         replaced: tuple[tuple[Chain, int], ...] = ()
         for chain in complete:
@@ -147,7 +148,6 @@ class Sync:
         effects += wanted
         for chain, reach in arrival.ahead.items():
             self._claim(sender, chain, reach)
-        effects += self._misfits(sender, arrival, now)
         for chain, first, last in _runs(entries):
             effects += self._pulling.arrived(sender, chain, first, last, now)
         effects += self._other_branches(sender, arrival, now)

@@ -141,6 +141,8 @@ class Pulling:
             (chain, ask) for chain, asks in self._asks.items() for ask in asks if ask.until <= now
         ]
         for chain, ask in late:
+            if ask not in self._asks.get(chain, ()):  # gone with the claim of its peer
+                continue
             self._finish(chain, ask)
             peer = ask.peer
             self._patience[peer] = min(2 * self._wait(peer), PATIENCE_S[1])
