@@ -54,7 +54,7 @@ def keep(writer: Writer, what: Keep) -> None:
     for at in what.replaced:
         anew |= _set_aside(writer, at, arriving.get(at))
     for at, entry in arriving.items():
-        writer.take(entry, places.get(at))
+        anew |= writer.take(entry, places.get(at))
     for quarantine in what.quarantines:
         anew |= _quarantine(writer, quarantine)
     for seal, sealed in zip(what.seals, what.sealed, strict=True):

@@ -21,13 +21,15 @@ from typing import Any, TypeVar
 
 from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.events import Contradiction, Damaged, Keep
-from buildnet.ledger.query import Cursor, Page, Query, QueryError, check_limit
+from buildnet.ledger.facts import Fact
+from buildnet.ledger.query import Cursor, Page, Query, check_limit
 from buildnet.ledger.restored import Restored
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.store import drafts, pruning, sealing
 from buildnet.ledger.store.backup import back_up
 from buildnet.ledger.store.database import connect, prepare
 from buildnet.ledger.store.errors import LedgerError, errors_of
+from buildnet.ledger.store.fact_reading import read_fact
 from buildnet.ledger.store.fence import Fence, Start
 from buildnet.ledger.store.reader import EntityState, Reader, require_height
 from buildnet.ledger.store.repairing import repair
@@ -375,8 +377,6 @@ class LedgerStore:
     ) -> Page:
         """Return a page of the entries that fit; see :class:`~buildnet.ledger.query.Page`."""
         check_limit(limit)
-        if cursor is not None and cursor.at is not None and query.sealed is not None:
-            raise QueryError("the cursor is of another query", hint="begin again without one")
 
         def work(reader: Reader) -> Page:
             selection = Selection(reader, query)
@@ -412,6 +412,10 @@ class LedgerStore:
     ) -> list[dict[str, object]]:
         """Return rows of a derived table; see :meth:`Reader.table`."""
         return await self.read(lambda reader: reader.table(name, after=after, limit=limit))
+
+    async def fact(self, entity: str) -> Fact | None:
+        """Return a shared fact in its last sealed version; None: there never was one."""
+        return await self.read(lambda reader: read_fact(reader, entity))
 
     async def drafts(self) -> list[drafts.KeptDraft]:
         """Return the changes that wait for a quorum, the oldest first."""

@@ -135,7 +135,8 @@ class Verification:
             ):
                 try:
                     yield from part
-                except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+                except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+                    # A value of another kind, or none, where the schema allows only one.
                     self._structural(str(error))
                 yield self._progress()
         finally:
@@ -374,7 +375,7 @@ class Verification:
             f"SELECT {COLUMNS} FROM entries WHERE id BETWEEN ? AND ? ORDER BY id",
             (place_of(seal.height, 0), place_of(seal.height, PLACES_A_SEAL - 1)),
         ):
-            least = min(least, row[3])
+            least = min(least, row[3]) if isinstance(row[3], int) else least
             if row[0] != place_of(seal.height, len(hashes)):
                 self._wrong(where, f"nothing is at index {len(hashes)}")
             if is_pruned(row):

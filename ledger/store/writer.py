@@ -182,24 +182,26 @@ class Writer:
 
     # --- entries of any origin -----------------------------------------------------------------
 
-    def take(self, entry: Entry, key: int | None) -> None:
+    def take(self, entry: Entry, key: int | None) -> bool:
         """Write an entry that arrived. What is there already stays, unless it is damaged.
 
-        ``key``: its sealed place, if a seal came with it.
+        ``key``: its sealed place, if a seal came with it. True: the derived tables have to be
+        built again, since postings count in their order only.
         """
         row = self.at(entry.chain, entry.body.sequence)
         if row is None:
             self.insert(entry, key if key is not None else self._next_key())
             if not is_shared(entry.body.type):  # those count when they are sealed
-                self._apply(entry)
-            return
+                self._apply(entry, None)
+            return False
         if is_pruned(row):
-            return
+            return False
         try:
             self.rows.to_entry(row)
         except LedgerDamagedError:
             if self.fits(entry, row):
-                self._rewrite(entry, row[0])
+                return self._rewrite(entry, row[0])
+        return False
 
     def at(self, chain: Chain, sequence: int) -> StoredRow | None:
         """Return the row of a chain's entry."""
@@ -211,16 +213,17 @@ class Writer:
         """Write an entry at a place that is free."""
         self.connection.execute(_INSERT, self.rows.to_row(key, entry))
 
-    def _apply(self, entry: Entry) -> None:
+    def _apply(self, entry: Entry, place: int | None) -> None:
         bound = self.quarantined.get(entry.chain)
-        if bound is None or entry.body.sequence < bound:
-            self.fold.apply(entry, None)
+        if place is not None or bound is None or entry.body.sequence < bound:
+            self.fold.apply(entry, place)
 
-    def _rewrite(self, entry: Entry, key: int) -> None:
+    def _rewrite(self, entry: Entry, key: int) -> bool:
         self.connection.execute("DELETE FROM entries WHERE id=?", (key,))
         self.insert(entry, key)
-        if sealed_place(key) is not None or not is_shared(entry.body.type):
-            self.wrong_tables.add("entries")
+        place = sealed_place(key)
+        self._apply(entry, place)  # where it counted already, nothing changes
+        return place is not None and bool(entry.body.postings)
 
     def fits(self, entry: Entry, row: StoredRow) -> bool:
         """Tell whether an entry is the one that a damaged row held: its hash is the row's, or what
