@@ -68,7 +68,7 @@ class Heartbeats:
         """Tell whether a follower acknowledged something in the last :data:`REACHED_S`."""
         return now - self._heard.get(peer, -math.inf) <= REACHED_S
 
-    def contested_by(self, voters: Iterable[bytes], counter: int) -> int:
-        """Return the highest counter above ``counter`` that a voter promised; 0 if none did."""
-        highest = max((self._promised.get(voter, 0) for voter in voters), default=0)
-        return highest if highest > counter else 0
+    def contesting(self, voters: Iterable[bytes], counter: int) -> dict[bytes, int]:
+        """Return which voters say that they promised a counter above ``counter``, and which."""
+        promised = {voter: self._promised.get(voter, 0) for voter in voters}
+        return {voter: higher for voter, higher in promised.items() if higher > counter}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from buildnet.mesh.election.candidacy import DISK_LOOK_S, Candidacy, Granted, Grounds, Outcome
 from buildnet.mesh.election.state import ElectionState
 from buildnet.mesh.election.tenure import Tenure
-from buildnet.mesh.events import OfficeChanged, Raise, Send
+from buildnet.mesh.events import Note, OfficeChanged, Raise, Send
 from buildnet.mesh.messages.election import Hears, Transfer
 
 _RETRY_S = (0.05, 0.25)
@@ -92,11 +92,16 @@ class Standing:
     def renew(self, tenure: Tenure, now: float) -> None:
         """Take a higher counter if a voter promised one that nobody won: it can't follow else."""
         state = self._state
-        contested = tenure.contested_by(now)
-        if contested and state.candidacy is None and now >= state.alarm and state.may_stand():
-            state.take_named(contested)
-            state.alarm = now + state.local.random.uniform(*_PROVISIONAL_RETRY_S)
-            self.stand(now, renews=True)
+        contesting = tenure.contesting()
+        voter = state.contests.observe(contesting, now)
+        ready = state.candidacy is None and now >= state.alarm and state.may_stand()
+        if voter is None or not ready:
+            return
+        state.contests.follow(voter, now)
+        state.out.append(Note("term contested", voter, f"term {contesting[voter]}"))
+        state.take_named(contesting[voter])
+        state.alarm = now + state.local.random.uniform(*_PROVISIONAL_RETRY_S)
+        self.stand(now, renews=True)
 
     def settle(self, now: float) -> None:
         """Draw the consequences of how a candidacy ended."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 from buildnet.mesh.election.candidacy import Candidacy
+from buildnet.mesh.election.contest import Contests
 from buildnet.mesh.election.following import Following
 from buildnet.mesh.election.handover import Handover
 from buildnet.mesh.election.promise import (
@@ -54,6 +55,7 @@ class ElectionState:
         self.log = log
         self.voter = Voter(local, log, promise)
         self.handover = Handover(local)
+        self.contests = Contests()
         self.tenure: Tenure | None = None
         self.following: Following | None = None
         self.candidacy: Candidacy | None = None

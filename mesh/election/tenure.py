@@ -34,7 +34,6 @@ from buildnet.mesh.messages.election import (
 _CHECK_S = 1.0
 _SHORT_HASH_BYTES = 8
 _ROUND_TRIP_BEATS = 5  # of so many heartbeats, one is told as a measured round trip
-_CONTESTED_S = 0.5
 
 
 class Tenure:
@@ -67,7 +66,6 @@ class Tenure:
         self._since = now
         self._next_beat = now
         self._next_check = now + _CHECK_S
-        self._contested_since: float | None = None
         self._must_announce = False
         granted = bool(promises)
         quorum = granted and now < self._quorum_until()
@@ -119,15 +117,11 @@ class Tenure:
             self.certificate,
         )
 
-    def contested_by(self, now: float) -> int:
-        """Return a higher counter that a voter promised and nobody won for a while; or 0."""
-        counter = self._beats.contested_by(self._log.voters, self.office.counter)
-        if not self.office.granted or not counter:
-            self._contested_since = None
-            return 0
-        if self._contested_since is None:
-            self._contested_since = now
-        return counter if now - self._contested_since >= _CONTESTED_S else 0
+    def contesting(self) -> dict[bytes, int]:
+        """Return the voters that name a higher counter than this granted term's, and which."""
+        if not self.office.granted:
+            return {}
+        return self._beats.contesting(self._log.voters, self.office.counter)
 
     # --- time ----------------------------------------------------------------------------------
 

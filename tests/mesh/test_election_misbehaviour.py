@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from buildnet.mesh.election.contest import Contests
 from buildnet.mesh.election.testing import KEYS, Network, list_of, settled
 from buildnet.mesh.events import Received, SendAll, Stalled
-from buildnet.mesh.messages.election import Coordinator, CoordinatorAsk, Heartbeat, MissAsk
+from buildnet.mesh.messages.election import (
+    Coordinator,
+    CoordinatorAsk,
+    Heartbeat,
+    HeartbeatAck,
+    MissAsk,
+)
 
 
 @pytest.mark.parametrize(("stall", "every"), [(0.11, 0.25), (0.2, 0.4), (0.3, 0.6)])
@@ -83,6 +90,37 @@ def test_a_provisional_term_names_a_proven_counter() -> None:
     network.tell("b", "c", Heartbeat(2**62, False, False, 1, 10, bytes(8), 1))
     network.run(0.01)
     assert not network.nodes["c"].core.accepts(KEYS["b"], 2**62)
+
+
+def test_a_voter_that_lies_about_its_promise_makes_the_term_grow_ever_more_slowly() -> None:
+    network = settled("abcde")
+    liar, coordinator = "e", network.nodes["a"]
+    for _ in range(600):
+        office = coordinator.core.office
+        assert office is not None
+        network.tell(liar, "a", HeartbeatAck(office.counter, 0, office.counter + 1))
+        network.run(0.1)
+    assert set(network.granted.values()) == {"a"}
+    assert len(network.granted) < 10
+    assert coordinator.notes.count("term contested") == len(network.granted) - 1 > 3
+
+
+def test_voters_wait_apart_from_each_other_and_as_at_first_after_a_while() -> None:
+    contests = Contests()
+    now = 0.0
+    for waited in (0.5, 1.0, 2.0, 4.0):
+        assert contests.observe({KEYS["b"]: 2}, now) is None
+        assert contests.observe({KEYS["b"]: 2}, now + waited - 0.1) is None
+        now += waited
+        assert contests.observe({KEYS["b"]: 2}, now) == KEYS["b"]
+        contests.follow(KEYS["b"], now)
+    both = {KEYS["b"]: 2, KEYS["c"]: 2}
+    assert contests.observe(both, now) is None
+    assert contests.observe(both, now + 0.5) == KEYS["c"]
+    assert contests.observe({}, now + 1.0) is None
+    now += 4000.0
+    assert contests.observe(both, now) is None
+    assert contests.observe({KEYS["b"]: 2}, now + 0.5) == KEYS["b"]
 
 
 def test_one_that_was_an_observer_for_a_while_may_stand_again() -> None:

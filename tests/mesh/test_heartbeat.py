@@ -24,10 +24,10 @@ def test_a_voter_that_promised_a_higher_term_supports_none() -> None:
     beat = beats.next(10.0)
     beats.acknowledge(ONE, HeartbeatAck(4, beat, 5), 4, 10.1)
     assert beats.supported_since(VOTERS, ME) == -math.inf
-    assert beats.contested_by(VOTERS, 4) == 5
-    assert beats.contested_by((TWO, ME), 4) == 0
+    assert beats.contesting(VOTERS, 4) == {ONE: 5}
+    assert beats.contesting((TWO, ME), 4) == {}
     beats.forget(ONE)
-    assert beats.contested_by(VOTERS, 4) == 0
+    assert beats.contesting(VOTERS, 4) == {}
 
 
 def test_a_sole_voter_needs_nobody() -> None:
