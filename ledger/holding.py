@@ -38,10 +38,13 @@ class Holding:
 
     def __init__(self, membership: Membership, restored: Restored) -> None:
         self._membership = membership
+        self.cuts = 0
+        """How often another branch took the place of one that was held."""
         self.restore(restored)
 
     def restore(self, restored: Restored) -> None:
         """Begin anew with what the disk holds."""
+        self.cuts += 1
         self.chains: dict[Chain, Held] = {}
         self.reach = Reach(restored.sealed)
         self.closed = Closed(self._membership)
@@ -106,6 +109,7 @@ class Holding:
         else:
             sealed = self.reach.head(chain)
             before, clock = (sealed.hash, 0) if sealed is not None else (BEGINNING.hash, 0)
+        self.cuts += 1
         held.tail.cut_after(after)
         held.tip = Tip(after, before, clock)
         for sequence in [one for one in held.notices if one > after]:

@@ -93,6 +93,7 @@ def run_trial(settings: Settings, seed: int, *, history: History | None = None) 
     healed_after = _heal(world)
     if healed_after is not None:
         _go_on(world, ledgers)
+        world.run(_LOOK_S)  # what was decided gets to the disks
         look_at_the_end(world, watch, ledgers)
     return Outcome(
         seed=seed,

@@ -138,7 +138,8 @@ class Cluster:
         For some time it is the only one whose address the newcomer knows, so it does not leave.
         """
         if not self._may_sponsor(sponsor):
-            sponsor = next(host for host in self._world.hosts if self._may_sponsor(host))
+            able = (host for host in self._world.hosts if self._may_sponsor(host))
+            sponsor = next(able, sponsor)
         newcomer = self._world.add_host()
         newcomer.seeds = (sponsor.address,)
         self._ask_to_join(newcomer, sponsor, None)
