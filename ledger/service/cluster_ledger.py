@@ -20,6 +20,7 @@ from buildnet.ledger.events import (
     Damaged,
     Effect,
     EntriesAppended,
+    EntriesArrived,
     Event,
     Keep,
     Kept,
@@ -32,18 +33,27 @@ from buildnet.ledger.events import (
     ServeSeals,
 )
 from buildnet.ledger.membership import recording
-from buildnet.ledger.messages import MAX_BATCH, MAX_BATCH_BYTES, Entries, Heads, Seals
+from buildnet.ledger.messages import (
+    MAX_BATCH,
+    MAX_BATCH_BYTES,
+    Entries,
+    FactAnswer,
+    FactAsk,
+    Heads,
+    Seals,
+)
 from buildnet.ledger.opening import Opening
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.service.errors import LedgerStoppedError, NotSealedError
 from buildnet.ledger.service.keeper import Keeper
 from buildnet.ledger.service.own_chain import OwnChain
+from buildnet.ledger.service.shared_facts import Ports, SharedFacts
 from buildnet.ledger.service.verifying import Verifying
 from buildnet.ledger.service.waiting import Waiting
 from buildnet.ledger.store.errors import LedgerError
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.writer import MakeBody, Place, StateChange
-from buildnet.mesh.events import LinkUp, Note, Received, Send, SendAll
+from buildnet.mesh.events import LinkUp, Note, OfficeChanged, Received, Send, SendAll
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.guest import GuestEvent
 
@@ -73,7 +83,12 @@ class ClusterLedger:
         self._waiting = Waiting()
         self._fresh: list[Entry] = []
         self._keeper = Keeper(store, lambda token: self._feed(Kept(token)))
-        self._verifying = Verifying(self._local.signatures.verify, self._feed, cluster.note)
+        self._verifying = Verifying(self._local.signatures.verify, self._received, cluster.note)
+        self.facts = SharedFacts(
+            self._local,
+            store,
+            Ports(self.append_one, self.sealed, cluster.links.say, self._spawn),
+        )
         self._events: deque[Event] = deque()
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
@@ -158,7 +173,20 @@ class ClusterLedger:
                 self._own.heard(event.message)
             self._verifying.put(event)
             return
+        if isinstance(event, OfficeChanged) and event.office is not None and event.office.quorum:
+            self._spawn(self.facts.retry_drafts())
         self._feed(event)  # type: ignore[arg-type]
+
+    def _received(self, event: EntriesArrived | Received) -> None:
+        if isinstance(event, Received):
+            match event.message:
+                case FactAsk():
+                    self.facts.asked(event.sender, event.message)
+                    return
+                case FactAnswer():
+                    self.facts.answered(event.sender, event.message)
+                    return
+        self._feed(event)
 
     def _feed(self, event: Event) -> None:
         self._events.append(event)
@@ -338,6 +366,11 @@ class ClusterLedger:
         outcome: asyncio.Future[tuple[Entry, ...]] = asyncio.get_running_loop().create_future()
         self._spawn(self._append(drafts, change, outcome))
         return await outcome
+
+    async def append_one(self, draft: EntryDraft) -> Entry:
+        """Append one entry; see :meth:`append`."""
+        (entry,) = await self.append([draft])
+        return entry
 
     async def _append(
         self,

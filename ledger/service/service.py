@@ -1,0 +1,115 @@
+"""The ledger of a node, whichever cluster it is in."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from buildnet.ledger.draft import EntryDraft
+from buildnet.ledger.entry import Entry
+from buildnet.ledger.seal import Seal
+from buildnet.ledger.service.cluster_ledger import SEALED_S, ClusterLedger
+from buildnet.ledger.service.errors import LedgerStoppedError
+from buildnet.ledger.store.errors import LedgerError
+from buildnet.ledger.store.writer import StateChange
+from buildnet.mesh.service.cluster import Cluster
+from buildnet.mesh.service.guest import Guest, GuestEvent
+
+_CHANGE_S = 30.0
+"""How long somebody waits while the node changes clusters."""
+_log = logging.getLogger("buildnet.ledger")
+
+
+class _Absent:
+    """Takes part instead of a ledger that can't be opened."""
+
+    def take(self, event: GuestEvent) -> None:
+        """Do nothing."""
+
+
+class LedgerService:
+    """A node's ledger. :meth:`guest` is given to the mesh, which lets it take part in each cluster
+    that the node joins; each has a file of its own in ``directory``."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._current: ClusterLedger | None = None
+        self._changed = asyncio.Event()
+        self.problem: LedgerError | None = None
+        """Why the ledger can't be opened; None: it can."""
+        self.on_sealed: Callable[[Seal], None] = lambda seal: None
+
+    def path_of(self, cluster_id: bytes) -> Path:
+        """Return the file of a cluster's ledger."""
+        return self._directory / f"ledger-{cluster_id.hex()[:16]}.db"
+
+    @asynccontextmanager
+    async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
+        """Take part in ``cluster``. A ledger that can't be opened keeps no node from running: it
+        records nothing then, and says why."""
+        path = self.path_of(cluster.local.members.cluster_id)
+        try:
+            taking_part = ClusterLedger.taking_part(cluster, path)
+            ledger = await taking_part.__aenter__()
+        except LedgerError as error:
+            _log.error("the ledger can't be opened: %s", error.message)
+            self.problem = error
+            self._changed.set()
+            yield _Absent()
+            return
+        self.problem = None
+        self._current = ledger
+        ledger.on_sealed = self._sealed
+        self._changed.set()
+        try:
+            yield ledger
+        finally:
+            self._current = None
+            self._changed.clear()
+            await taking_part.__aexit__(None, None, None)
+
+    def _sealed(self, seal: Seal) -> None:
+        self.on_sealed(seal)
+
+    async def current(self) -> ClusterLedger:
+        """Return the ledger of the cluster that this node is in; waits while it changes clusters.
+
+        Raises:
+            LedgerError: it can't be opened.
+            LedgerStoppedError: the node stops.
+        """
+        if self._current is None:
+            try:
+                async with asyncio.timeout(_CHANGE_S):
+                    await self._changed.wait()
+            except TimeoutError as error:
+                raise LedgerStoppedError("the ledger is closed", hint="the node stops") from error
+        if self._current is None:
+            raise self.problem or LedgerStoppedError("the ledger is closed")
+        return self._current
+
+    async def append(
+        self, drafts: Sequence[EntryDraft], change: StateChange | None = None
+    ) -> tuple[Entry, ...]:
+        """Record something: it is on this node's disk when this returns, and sealed later.
+
+        Raises:
+            BuildNetError: nothing was recorded.
+        """
+        return await (await self.current()).append(drafts, change)
+
+    async def append_sealed(
+        self, drafts: Sequence[EntryDraft], timeout_s: float = SEALED_S
+    ) -> tuple[tuple[Entry, ...], int]:
+        """Record something that a majority of the voters confirms; return the seal's height, too.
+
+        Raises:
+            NotSealedError: it is on this node's disk, but not sealed in time.
+            BuildNetError: nothing was recorded.
+        """
+        ledger = await self.current()
+        entries = await ledger.append(drafts)
+        return entries, await ledger.sealed(entries[-1], timeout_s)
