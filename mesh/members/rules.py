@@ -46,6 +46,7 @@ from buildnet.mesh.members.member import (
     Refused,
     Revocation,
 )
+from buildnet.mesh.members.voters import may_lose_voter
 
 if TYPE_CHECKING:
     from buildnet.mesh.members.member_list import MemberList
@@ -272,6 +273,8 @@ def _set_voters(
     assert what.removed is not None  # one of the two, says the record
     if what.removed not in members.voters:
         raise Refused("no voter", "who is taken out is no voter")
+    if not may_lose_voter(members, what.removed):
+        raise Refused("too few voters", "another voter comes before one more goes")
     return replace(members, voters=_without(members.voters, what.removed))
 
 

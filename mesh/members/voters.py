@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from buildnet.mesh.members.changes import SetVoters
 from buildnet.mesh.members.member import MAX_VOTERS
-from buildnet.mesh.members.member_list import MemberList
+
+if TYPE_CHECKING:
+    from buildnet.mesh.members.member_list import MemberList
 
 ABSENT_S = 600.0
 """A voter that was away for so long is replaced where somebody else can be voter."""
@@ -15,6 +18,16 @@ ABSENT_S = 600.0
 def wanted_voters(workers: int) -> int:
     """Return how many of so many workers vote: 1 of 2, 3 of 4, 5 of 6, 7 of more."""
     return max(1, min(MAX_VOTERS, workers if workers % 2 else workers - 1))
+
+
+def may_lose_voter(members: MemberList, voter: bytes) -> bool:
+    """Tell whether a coordinator may take ``voter`` out: not while there are too few already.
+
+    One that is replaced goes first and the next one comes after it, so there is one too few at
+    times, never two: a coordinator can't make itself the only voter of three workers or more.
+    """
+    workers = sum(members.stands(key) for key in members.members)
+    return not members.stands(voter) or len(members.voters) >= wanted_voters(workers)
 
 
 def next_voters(

@@ -116,7 +116,7 @@ def test_coordinator_puts_one_change_of_voters_at_a_time() -> None:
     ballot = term.sequencing
     one, other = others(network)
     assert ballot.put(network.change(network.founder, SetVoters(None, one))) is not None
-    assert ballot.put(network.change(network.founder, SetVoters(None, other))) is None
+    assert ballot.put(network.change(network.founder, SetVoters(one, None))) is None
     assert ballot.put(network.change(network.founder, Rename(None, "x"))) is not None
 
 
