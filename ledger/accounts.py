@@ -1,8 +1,8 @@
 """Double entry: what accounts hold, and whether an entry's postings may change that.
 
 A balance is what was credited less what was debited. Quantities stand on three legs of a place, and
-within one entry debits and credits are equal for each place and unit. Nothing but ``capacity`` is
-ever below zero, and that is never above, so 0 ≤ allocated ≤ capacity holds after every entry:
+within one entry debits and credits are equal for each place and unit. Nothing but ``capacity``, the
+source, is ever below zero, so 0 ≤ allocated ≤ capacity holds after every entry:
 
     ================================  ==============  =============  ===============  ==============
     entry                             postings        …/capacity     …/free           …/allocated
@@ -257,7 +257,7 @@ class _Posting:
         is_source = name.endswith(f"/{CAPACITY}")
         for unit, amount in units.items():
             balances[unit] = balance = balances.get(unit, 0) + amount
-            if balance > 0 if is_source else balance < 0:
+            if balance < 0 and not is_source:
                 self._violate(f"{name}: {balance} {unit} would be left")
         self.accounts[name] = replace(
             held, owner=self._origin, entry=self._entry.hash, balances=balances

@@ -137,10 +137,10 @@ def check_entries(
             tip = Tip(at, UNKNOWN, tip.hlc)
             continue
         at, sequence = tip.sequence + 1, entry.body.sequence
-        if entry.chain == chain and sequence < at:
-            faults.append(Fault(chain, sequence, "stands twice", sequence))
-            continue
-        if entry.chain == chain and sequence > at:
+        if sequence != at and entry.chain == chain:
+            if sequence < at:
+                faults.append(Fault(chain, sequence, "stands twice", sequence))
+                continue
             faults.append(Fault(chain, at, "missing", sequence - 1))
             tip = Tip(sequence - 1, UNKNOWN, tip.hlc)
         kind = objection(cluster, chain, tip, entry)
@@ -161,7 +161,7 @@ def objection(cluster: bytes, chain: Chain, tip: Tip, entry: Entry) -> str | Non
     body = entry.body
     if body.cluster != cluster:
         return "of another cluster"
-    if entry.chain != chain:
+    if body.origin != chain.origin or body.incarnation != chain.incarnation:
         return "of another chain"
     if body.sequence != tip.sequence + 1:
         return "out of order"

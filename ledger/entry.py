@@ -152,19 +152,12 @@ class Body(Wire):
         Raises:
             WireError: they do not fit.
         """
-        if type(value) is list and len(value) == len(_shapes):
-            values: list[Any] = list(value)
-            for item, (kind, least, greatest) in zip(values, _shapes, strict=True):
-                found = type(item)
-                if found is not kind:
-                    break
-                if not least <= (item if found is int else len(item)) <= greatest:
-                    break
-            else:
-                with suppress(WireError, ValueError, TypeError):
-                    values[_ACTOR] = _actor_of(*values[_ACTOR])
-                    values[-1] = tuple(map(Posting.from_array, values[-1]))
-                    return cls(*values)
+        if _fits(value, _body_shape):
+            values: list[Any] = list(typing.cast(list[Any], value))
+            with suppress(WireError, ValueError, TypeError):
+                values[_ACTOR] = _actor_of(*values[_ACTOR])
+                values[-1] = tuple(map(_posting_of, values[-1]))
+                return cls(*values)
         return super(Body, cls).from_array(value)  # it tells what does not fit
 
     def check(self) -> bytes:
@@ -179,20 +172,44 @@ class Body(Wire):
         return raw
 
 
-@lru_cache(maxsize=1024)
-def _actor_of(*values: object) -> Actor:
-    return Actor.from_array(list(values))
+_Shape = tuple[tuple[type, int, int], ...]
+"""Of a record's fields: decoded type, least and greatest size or value."""
 
 
-def _shape(hint: Any) -> tuple[type, int, int]:
-    """Return the decoded type of a field, and its least and greatest size or value."""
+def _shape_of(record: type[Wire]) -> _Shape:
+    return tuple(map(_field, typing.get_type_hints(record, include_extras=True).values()))
+
+
+def _field(hint: Any) -> tuple[type, int, int]:
     if typing.get_origin(hint) is not Annotated:
         return (list, 0, MAX_ENTRY_BYTES)
     kind, limit = typing.get_args(hint)[:2]
     return (list if typing.get_origin(kind) is tuple else kind, limit.least, limit.greatest)
 
 
-_shapes = tuple(map(_shape, typing.get_type_hints(Body, include_extras=True).values()))
+def _fits(value: Any, shape: _Shape) -> bool:
+    if type(value) is not list or len(value) != len(shape):
+        return False
+    for item, (kind, least, greatest) in zip(value, shape, strict=True):
+        found = type(item)
+        if found is not kind:
+            return False
+        if not least <= (item if found is int else len(item)) <= greatest:
+            return False
+    return True
+
+
+@lru_cache(maxsize=1024)
+def _actor_of(*values: object) -> Actor:
+    return Actor.from_array(list(values))
+
+
+def _posting_of(value: Any) -> Posting:
+    return Posting(*value) if _fits(value, _posting_shape) else Posting.from_array(value)
+
+
+_body_shape = _shape_of(Body)
+_posting_shape = _shape_of(Posting)
 _ACTOR = [field.name for field in fields(Body)].index("actor")
 
 

@@ -182,6 +182,15 @@ def test_there_is_no_path_of_a_leaf_that_is_not_there(index: int) -> None:
         consistency_path(row(3), -1 if index < 0 else index + 1)
 
 
+def test_a_path_that_ends_early_shows_nothing() -> None:
+    """Its end is a node of the tree, and could be given out for the root."""
+    inner = node_hash(leaf_hash(b"a"), leaf_hash(b"b"))
+    assert not is_included(b"a", 0, 2, (), leaf_hash(b"a"))
+    assert not is_included(b"a", 0, 4, (leaf_hash(b"b"),), inner)
+    assert not is_consistent(2, inner, 4, inner, ())
+    assert not is_consistent(1, leaf_hash(b"a"), 4, inner, (leaf_hash(b"b"),))
+
+
 def test_endless_paths_are_refused() -> None:
     path = (bytes(32),) * 10_000
     assert not is_included(b"a", 0, 2**70, path, bytes(32))
