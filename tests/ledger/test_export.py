@@ -13,6 +13,7 @@ from tests.ledger.entries import ANN, BOB, START
 from tests.ledger.store_making import Scene
 from tests.mesh.member_network import CLUSTER as FOUNDING
 
+from buildnet.ledger.entry import Entry
 from buildnet.ledger.export import ExportError, Verdict, export, verify_export, write_export
 from buildnet.ledger.query import Query
 from buildnet.ledger.store.store import LedgerStore
@@ -142,5 +143,5 @@ def test_seals_that_others_made_do_not_pass(tmp_path: Path, scene: Scene) -> Non
     assert verify_export(path, SIGNATURES).errors == ["seal 1: other voters"]
 
 
-def told(scene: Scene) -> list[entries.Entry]:
+def told(scene: Scene) -> list[Entry]:
     return scene.sealed + sorted(scene.open, key=lambda one: one.order)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_each_filter_finds_exactly_what_fits(
         found: str | None = one.data.get("build")
         return found
 
-    cases = {
+    cases: dict[Query, Callable[[Entry], bool]] = {
         Query(): lambda one: True,
         Query(types=("build.*",)): lambda one: one.body.type.startswith("build."),
         Query(types=("build.failed", "builder.made")): lambda one: (

@@ -10,7 +10,9 @@ import asyncio
 import os
 import sqlite3
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -208,13 +210,14 @@ def mend(path: Path, keeps: list[Keep]) -> str:
         try:
             writer = Writer(connection, path, CLUSTER, Vault())
             begin(writer)
-            for work in (
-                lambda: repair(writer, VERIFY),
-                lambda: [keep(writer, Keep(1, entries=what.entries)) for what in keeps],
-                lambda: repair(writer, VERIFY, [one for what in keeps for one in what.seals]),
-            ):
+            seals = [one for what in keeps for one in what.seals]
+            steps: list[Callable[[], None]] = [lambda: repair(writer, VERIFY)]
+            for what in keeps:
+                steps.append(partial(keep, writer, Keep(1, entries=what.entries)))
+            steps.append(lambda: repair(writer, VERIFY, seals))
+            for step in steps:
                 connection.execute("BEGIN IMMEDIATE")
-                work()
+                step()
                 writer.fold.flush()
                 connection.execute("COMMIT")
         finally:
