@@ -126,19 +126,23 @@ class VoterHistory:
         return recoveries[-1] if recoveries and recoveries[-1].version > version else None
 
     def allowed(self, version: int | None) -> tuple[VoterSet, ...]:
-        """Return the sets that may have decided the seal after one that names ``version`` (None:
-        the first seal): the same, the next one, and those that a recovery brought."""
-        start = 0 if version is None else version
-        same, following = self.at(start), self.after(start)
+        """Return the sets that may have decided the seal after one that names ``version``: the
+        same, the next one, and those that a recovery brought. None: the first seal, which any set
+        may decide: a cluster may be older than its ledger, and its founder gone. (The member list
+        changes no voters before that seal but those that are revoked.)"""
+        if version is None:
+            return self.sets
+        same, following = self.at(version), self.after(version)
         found = [one for one in (same, following) if one is not None]
-        found += [one for one in self._recoveries() if one.version > start and one != following]
+        found += [one for one in self._recoveries() if one.version > version and one != following]
         return tuple(found)
 
     def required(self, version: int | None) -> VoterSet | None:
         """Return the set that must decide the next seal after one that names ``version``, as far
         as this history knows: a voter cosigns for no other. None: the version is unknown here."""
-        start = 0 if version is None else version
-        return self.recovery_after(start) or self.after(start) or self.at(start)
+        if version is None:
+            return self.newest
+        return self.recovery_after(version) or self.after(version) or self.at(version)
 
     def objection(
         self, before: int | None, *, version: int, epoch: int, voters: tuple[bytes, ...]

@@ -40,7 +40,7 @@ class OldImage(Fault):
     def end(self, world: World) -> None:
         host = world.hosts[self.node]
         image = _ledgers(world).images.pop(self.start, None)
-        if image is None or host.retired:
+        if image is None or host.retired or not self._is_minority(world):
             return
         host.kill()
         assert isinstance(world.watch, LedgerWatch)
@@ -48,6 +48,11 @@ class OldImage(Fault):
         _ledgers(world).restored.add(host.key)
         _ledgers(world).store(host.key).image = image
         host.start()
+
+    def _is_minority(self, world: World) -> bool:
+        """Tell whether no other disk is lost: seals survive a minority's loss, not a majority's."""
+        others = _ledgers(world).restored - {world.hosts[self.node].key}
+        return not others and not any(host.retired for host in world.hosts)
 
 
 @dataclass(frozen=True, slots=True)

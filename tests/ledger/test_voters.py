@@ -56,11 +56,9 @@ def grown() -> list[MemberList]:
 
 @pytest.mark.parametrize(
     ("before", "allowed", "required"),
-    [(None, [0, 3, 9], 9), (0, [0, 3, 9], 9), (3, [3, 7, 9], 9), (7, [7, 9], 9), (9, [9, 12], 12)],
+    [(0, [0, 3, 9], 9), (3, [3, 7, 9], 9), (7, [7, 9], 9), (9, [9, 12], 12)],
 )
-def test_the_same_the_next_or_a_recovery(
-    before: int | None, allowed: list[int], required: int
-) -> None:
+def test_the_same_the_next_or_a_recovery(before: int, allowed: list[int], required: int) -> None:
     assert versions(STEPS, before) == allowed
     found = STEPS.required(before)
     assert found is not None
@@ -69,9 +67,14 @@ def test_the_same_the_next_or_a_recovery(
 
 def test_without_recovery_the_next_one_is_required() -> None:
     history = VoterHistory(STEPS.sets[:3])
-    assert [history.required(version) for version in (None, 0, 3, 7)] == [
-        *(history.at(3), history.at(3), history.at(7), history.at(7)),
+    assert [history.required(version) for version in (0, 3, 7)] == [
+        *(history.at(3), history.at(7), history.at(7)),
     ]
+
+
+def test_any_set_may_decide_the_first_seal_and_the_newest_is_asked() -> None:
+    assert STEPS.allowed(None) == STEPS.sets
+    assert STEPS.required(None) == STEPS.newest
 
 
 def test_a_version_that_is_not_known_is_not_required() -> None:
