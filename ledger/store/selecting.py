@@ -200,6 +200,7 @@ class Selection:
         return (
             (self._types is None or row[4] in self._types)
             and (self._chains is None or row[1] in self._chains)
+            and isinstance(row[3], int)  # else it is damaged, which verify tells
             and query.first_hlc <= row[3] <= query.last_hlc
             and all(row[at] == number for at, number in self._numbers.items())
         )

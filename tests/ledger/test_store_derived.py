@@ -1,0 +1,153 @@
+"""Derived tables follow from the entries alone: whatever the order in which they came, and built
+again they are the same."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.ledger.entries import ANN, BOB
+from tests.ledger.store_making import VERIFY, Scene, offered, using
+
+from buildnet.ledger.entry import Entry
+from buildnet.ledger.events import Keep
+from buildnet.ledger.store.reader import Reader
+from buildnet.ledger.store.store import LedgerStore
+from buildnet.ledger.store.tables import TABLES
+from buildnet.ledger.store.vault import Vault
+from buildnet.ledger.store.verifying import Trust
+
+NODE = ANN.public_key.hex()[:16]
+KINDS = st.sampled_from(
+    [
+        ("build.started", "build:1", {"config_id": "config:a"}),
+        ("build.completed", "build:1", {"duration_ms": 5, "packages": [{"name": "core"}]}),
+        ("build.failed", "build:1", {"error": "no"}),
+        ("node.started", f"node:{NODE}", {"name": "oak"}),
+        ("node.stopped", f"node:{NODE}", {}),
+        ("node.resources", f"node:{NODE}", {"resources": {"cpu": {"cores": 4}}}),
+        ("resource.allocated", "", {"allocations": [{"id": "a", "build": "1", "amount": 2}]}),
+        ("resource.released", "", {"allocations": [{"id": "a"}]}),
+        ("benchmark.completed", f"node:{NODE}", {"type": "cpu", "results": {"x": 1}}),
+        ("config.created", "config:a", {"cores": 1}),
+        ("config.modified", "config:a", {"cores": 2}),
+        ("config.deleted", "config:a", {}),
+        ("key.created", "key:k", {"name": "ci", "role": "builder", "key_hash": "h"}),
+        ("key.revoked", "key:k", {}),
+        ("session.opened", "session:s", {}),
+        ("session.closed", "session:s", {}),
+        ("build.started", "build:1", {"packages": "none", "duration_ms": "long"}),
+    ]
+)
+
+
+def snapshot(reader: Reader) -> dict[str, list[object]]:
+    return {
+        table.name: reader.connection.execute(
+            f"SELECT {table.stored} FROM {table.name} ORDER BY 1, 2"
+        ).fetchall()
+        for table in TABLES
+    }
+
+
+def shuffled(entries: list[Entry], seed: int) -> list[Entry]:
+    """Another order of arrival, in which each chain's entries keep theirs."""
+    rng = random.Random(seed)
+    chains = [
+        [one for one in entries if one.chain == chain] for chain in {e.chain for e in entries}
+    ]
+    found: list[Entry] = []
+    while any(chains):
+        chain = rng.choice([one for one in chains if one])
+        found.append(chain.pop(0))
+    return found
+
+
+@given(
+    steps=st.lists(st.tuples(st.booleans(), KINDS), min_size=1, max_size=12),
+    seals_after=st.sets(st.integers(0, 12), max_size=3),
+    seed=st.integers(0, 1000),
+    encrypted=st.booleans(),
+)
+@settings(max_examples=40, deadline=None)
+def test_tables_do_not_depend_on_the_order_of_arrival(
+    steps: list[tuple[bool, tuple[str, str, dict[str, object]]]],
+    seals_after: set[int],
+    seed: int,
+    encrypted: bool,
+) -> None:
+    scene, seals = Scene(), []
+    for number, (anns, (kind, entity, data)) in enumerate(steps):
+        postings = offered(NODE, 4) if kind == "node.resources" and anns else ()
+        who = ANN if anns else BOB
+        scene.add(who, type=kind, entity=entity, data=data, postings=postings)
+        if number in seals_after:
+            seals.append(scene.seal())
+    vault = Vault(b"k" * 32) if encrypted else None
+
+    async def in_order(store: LedgerStore) -> dict[str, list[object]]:
+        for one in scene.entries:
+            await store.keep(Keep(0, entries=(one,)))
+        for seal in seals:
+            await store.keep(seal)
+        before = await store.read(snapshot)
+        assert (await store.verify(Trust(VERIFY))).errors == []
+        await store.rebuild()
+        assert await store.read(snapshot) == before
+        return before
+
+    async def in_another(store: LedgerStore) -> dict[str, list[object]]:
+        arrived: set[tuple[object, int]] = set()
+        waiting = list(seals)
+        for one in shuffled(scene.entries, seed):
+            await store.keep(Keep(0, entries=(one,)))
+            arrived.add((one.chain, one.body.sequence))
+            while waiting and set(waiting[0].sealed[0]) <= arrived:
+                await store.keep(waiting.pop(0))
+        assert not waiting
+        return await store.read(snapshot)
+
+    with tempfile.TemporaryDirectory() as directory:
+        one = using(Path(directory) / "one.db", in_order, vault=vault)
+        other = using(Path(directory) / "other.db", in_another, vault=vault)
+    assert one == other
+
+
+def test_shared_facts_count_once_sealed(tmp_path: Path) -> None:
+    scene = Scene()
+    scene.add(ANN, type="config.created", entity="config:a", data={"cores": 1})
+    scene.add(ANN, type="build.started", entity="build:1")
+
+    async def work(store: LedgerStore) -> None:
+        await store.keep(scene.keep())
+        assert await store.table("configurations") == []
+        assert [row["status"] for row in await store.table("builds")] == ["running"]
+        await store.keep(scene.seal())
+        (row,) = await store.table("configurations")
+        assert (row["name"], row["created_by"], row["config_data"]) == ("a", "ann", '{"cores":1}')
+        (fact,) = await store.table("facts")
+        assert (fact["entity"], fact["height"]) == ("config:a", 1)
+
+    using(tmp_path / "l.db", work)
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "cancelled"])
+def test_a_builds_end_may_come_before_its_beginning(tmp_path: Path, status: str) -> None:
+    scene = Scene()
+    started = scene.add(ANN, type="build.started", entity="build:1")
+    ended = scene.add(BOB, type=f"build.{status}", entity="build:1", data={"duration_ms": 7})
+    opened = [one for one in scene.entries if one.body.sequence == 1]
+
+    async def work(store: LedgerStore) -> None:
+        await store.keep(Keep(1, entries=tuple(opened)))
+        await store.keep(Keep(2, entries=(ended,)))
+        await store.keep(Keep(3, entries=(started,)))
+        (row,) = await store.table("builds")
+        assert (row["status"], row["duration_ms"]) == (status, 7)
+        assert row["started_at"] == started.body.hlc >> 16
+
+    using(tmp_path / "l.db", work)
