@@ -217,7 +217,7 @@ class Selection:
         stored = self._reader.connection.execute(
             f"SELECT {COLUMNS} FROM entries WHERE id=?", (row[0],)
         ).fetchone()
-        if stored is None:
+        if stored is None or not isinstance(stored[-1], bytes):
             return
         # Without a key texts stand in the signed bytes as they are: most rows are passed over fast.
         plain = self._reader.vault.key is None
