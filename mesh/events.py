@@ -71,13 +71,15 @@ class DialFailed:
     """A :class:`Dial` or :class:`Relay` came to nothing.
 
     ``refused``: somebody answered that nobody listens there, which for a member that was linked a
-    moment ago means that its process is gone.
+    moment ago means that its process is gone. ``linked_with``: the member that answered there, to
+    which a link stands already.
     """
 
     peer: bytes | None
     address: str | None
     reason: str
     refused: bool = False
+    linked_with: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,8 @@ class Fact(Wire):
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """Keep ``facts``, all or none; :class:`Persisted` with ``token`` once they are fsynced.
+    """Keep ``facts``, all or none; :class:`Persisted` with ``token`` once they are fsynced. Nobody
+    waits for that of token 0.
 
     Earlier ones are on disk before later ones. ``forget`` names facts to delete in the same step.
     """

@@ -14,6 +14,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
+from buildnet.mesh.allowance import Allowance
 from buildnet.mesh.events import (
     Effect,
     Event,
@@ -43,6 +44,7 @@ from buildnet.mesh.gossip.records import (
     sign_record,
 )
 from buildnet.mesh.gossip.rumours import Rumours
+from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.gossip import (
     MAX_TOPICS,
@@ -67,6 +69,11 @@ ANSWER_BYTES = 1024 * 1024
 """Most that is sent for one Ask; the rest is asked for again in the next round."""
 ANSWER_PAUSE_S = 0.5
 """Least time between two lists of all that is held, for one peer."""
+SENT_PER_S, SENT_BURST = 200.0, 2000.0
+"""New records that one peer may bring; at once as many as a hundred nodes hold."""
+OWN_PER_S, OWN_BURST = 10.0, 100.0
+"""New versions of its own records that one member may make, whoever brings them."""
+TOO_MANY = "too many records"
 MAX_EARLY = 64
 MAX_EARLY_BYTES = 256 * 1024
 
@@ -85,6 +92,8 @@ class Gossip:
         self._rumours = Rumours()
         self._questions = Questions()
         self._answered: dict[bytes, float] = {}
+        self._senders: dict[bytes, Allowance] = {}
+        self._owners: dict[bytes, Allowance] = {}
         self._early: deque[tuple[bytes, Record]] = deque()
         self._unsaved: set[bytes] = set()
         self._save_at = math.inf
@@ -181,8 +190,14 @@ class Gossip:
         if not self._book.is_newer(record.owner, record):
             self._rumours.is_known_by(key, sender)
             return []
+        # A signature costs more than all the rest; what is dropped here, a comparison brings again.
+        made = self._owners.setdefault(record.owner, Allowance(OWN_PER_S, OWN_BURST, now))
+        brought = self._senders.setdefault(sender, Allowance(SENT_PER_S, SENT_BURST, now))
+        if made.left(now) < 1 or not brought.take(1, now):
+            return [Note(TOO_MANY, sender, f"{record.topic} of {node_id_of(record.owner)}")]
         if not is_genuine(record, local.members.cluster_id, local.signatures):
             return None
+        made.take(1, now)  # only now: nobody else uses up what an owner may
         if record.owner == local.key and record.boot >= local.boot:
             return [Note("own record from elsewhere", sender, record.topic)]
         return self._keep(record, sender, now)
@@ -206,7 +221,7 @@ class Gossip:
         records = [self._book.get((owner, ADDRESS_TOPIC)) for owner in sorted(self._unsaved)]
         self._unsaved.clear()
         facts = tuple(AddressFact(record) for record in records if record is not None)
-        return [Persist(self._local.tokens.next(), facts)] if facts else []
+        return [Persist(0, facts)] if facts else []
 
     def _keep_early(self, sender: bytes, record: Record) -> None:
         """Remember the record of a node that may be a member soon: its news ran ahead."""
@@ -228,8 +243,11 @@ class Gossip:
                 self._rumours.drop(key)
                 effects.append(Raise(RecordChanged(*key)))
             forget.append(address_fact_name(owner))
+        for allowances in (self._senders, self._owners):
+            for gone in [key for key in allowances if not self._local.members.is_member(key)]:
+                del allowances[gone]
         if forget:
-            effects.append(Persist(self._local.tokens.next(), (), tuple(forget)))
+            effects.append(Persist(0, (), tuple(forget)))
         early, self._early = self._early, deque()
         for sender, record in early:
             taken = self._take(record, sender, now)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from buildnet.mesh.allowance import Allowance
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.link.connection import Connection, ConnectionClosed
 from buildnet.mesh.link.frames import FrameCipher, FrameError
@@ -23,6 +24,9 @@ MESSAGES_PER_S = 500.0
 MESSAGES_BURST = 4000.0
 BYTES_PER_S = 4.0 * 1024 * 1024
 BYTES_BURST = 32.0 * 1024 * 1024
+SIGNATURES_PER_S = 1000.0
+"""Of those that come by the dozen in one message."""
+SIGNATURES_BURST = 10_000.0
 
 SLOW_READER = "slow reader"
 FLOOD = "flood"
@@ -42,27 +46,6 @@ class BadPeerError(BuildNetError):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(f"the link ends: {reason}", cause=detail or None)
         self.reason = reason
-
-
-class Allowance:
-    """A token bucket: ``rate`` a second, ``burst`` at once."""
-
-    __slots__ = ("_at", "_burst", "_left", "_rate")
-
-    def __init__(self, rate: float, burst: float, now: float) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._left = burst
-        self._at = now
-
-    def take(self, amount: float, now: float) -> bool:
-        """Tell whether ``amount`` may pass at ``now`` (monotonic seconds)."""
-        self._left = min(self._burst, self._left + (now - self._at) * self._rate)
-        self._at = now
-        if self._left < amount:
-            return False
-        self._left -= amount
-        return True
 
 
 @dataclass(slots=True)
@@ -133,11 +116,17 @@ class Peer:
         self._stuck_checks = 0
         self._messages = Allowance(MESSAGES_PER_S, MESSAGES_BURST, self.since)
         self._bytes = Allowance(BYTES_PER_S, BYTES_BURST, self.since)
+        self._signatures = Allowance(SIGNATURES_PER_S, SIGNATURES_BURST, self.since)
 
     @property
     def queued(self) -> int:
         """How many messages wait."""
         return len(self._queue)
+
+    @property
+    def is_clogged(self) -> bool:
+        """Tell whether much waits: what others want handed on should not add to it."""
+        return self._queue.is_filling
 
     def say(self, item: Outgoing) -> None:
         """Say it when its turn comes; never waits."""
@@ -167,6 +156,10 @@ class Peer:
             self._at_once = at_once or bad
             self._ending.set()
             self._drained.set()
+
+    def may_bring(self, signatures: int) -> bool:
+        """Tell whether a message with so many signatures to verify is taken now."""
+        return self._signatures.take(signatures, self._clock())
 
     @property
     def misbehaved(self) -> bool:

@@ -1,7 +1,9 @@
 """Relaying: sessions through a third member, at both ends and in between.
 
 The end-to-end handshake runs inside, so a relayed connection is used like any other one. A relay
-grants few sessions and little bandwidth: it helps, it is no highway.
+grants few sessions and little bandwidth: it helps, it is no highway. All that it hands on to one
+peer stays below half of what that peer takes from a link, whoever sends it, and honest ends keep to
+what a session may carry: so nobody is taken for a flood because of what others put in.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from buildnet.mesh.allowance import Allowance
 from buildnet.mesh.events import Note
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.link.connection import Connection, ConnectionClosed
-from buildnet.mesh.link.peer import Allowance
+from buildnet.mesh.link.peer import BYTES_BURST, BYTES_PER_S, MESSAGES_BURST, MESSAGES_PER_S
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.messages.relay import (
     MAX_RELAYED_BYTES,
@@ -30,8 +33,13 @@ MAX_SESSIONS_PER_PEER = 16
 MAX_INCOMING = 32
 SESSION_BYTES_PER_S = 512.0 * 1024
 SESSION_BYTES_BURST = 4.0 * 1024 * 1024
+SESSION_MESSAGES_PER_S = 100.0
+SESSION_MESSAGES_BURST = 1000.0
+HONEST_SHARE = 0.8
+"""Of what a session may carry an honest end puts in so much: messages may bunch on the way."""
 IDLE_S = 120.0
 _MAX_UNREAD = 256
+_PACE_S = 0.02
 
 QUOTA = "relay quota"
 NOT_LINKED = "relay not linked"
@@ -50,11 +58,57 @@ class Carrier(Protocol):
     async def drained(self, peer: bytes) -> None:
         """Wait until little waits to be said to it; at once without a link."""
 
+    def is_clogged(self, peer: bytes) -> bool:
+        """Tell whether much waits to be said to it."""
+
     def note(self, note: Note) -> None:
         """Count something."""
 
     def offered(self, connection: Connection, relay: bytes) -> None:
         """Serve a connection that somebody opened through ``relay``."""
+
+
+class _Quota:
+    """What may pass: messages and bytes."""
+
+    def __init__(
+        self, messages: tuple[float, float], size_bytes: tuple[float, float], now: float
+    ) -> None:
+        self._messages = Allowance(*messages, now)
+        self._bytes = Allowance(*size_bytes, now)
+
+    @classmethod
+    def of_session(cls, now: float, share: float = 1.0) -> _Quota:
+        """What one end may put into a session."""
+        return cls(
+            (SESSION_MESSAGES_PER_S * share, SESSION_MESSAGES_BURST * share),
+            (SESSION_BYTES_PER_S * share, SESSION_BYTES_BURST * share),
+            now,
+        )
+
+    @classmethod
+    def of_peer(cls, now: float) -> _Quota:
+        """What is put into a peer's link by all sessions together: half of what it takes."""
+        return cls(
+            (MESSAGES_PER_S / 2, MESSAGES_BURST / 2), (BYTES_PER_S / 2, BYTES_BURST / 2), now
+        )
+
+    def has(self, size_bytes: int, now: float, messages: int = 1) -> bool:
+        """Tell whether so much may pass at ``now``."""
+        return self._messages.left(now) >= messages and self._bytes.left(now) >= size_bytes
+
+    def take(self, size_bytes: int, now: float, messages: int = 1) -> bool:
+        """Tell whether so much may pass at ``now``; if so, it is taken."""
+        if not self.has(size_bytes, now, messages):
+            return False
+        return self._messages.take(messages, now) and self._bytes.take(size_bytes, now)
+
+    def left(self, now: float) -> float:
+        """Return the share of a session's burst that is left: the loudest has the least."""
+        return min(
+            self._messages.left(now) / SESSION_MESSAGES_BURST,
+            self._bytes.left(now) / SESSION_BYTES_BURST,
+        )
 
 
 class RelayedConnection:
@@ -64,6 +118,7 @@ class RelayedConnection:
         self._relays = relays
         self._leg = leg
         self._other = other
+        self._quota = _Quota.of_session(relays.clock(), HONEST_SHARE)
         self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue(_MAX_UNREAD + 1)
         self._closed: str | None = None
 
@@ -73,13 +128,16 @@ class RelayedConnection:
         return f"relay-{node_id_of(self._leg[0])}:{node_id_of(self._other)}"
 
     async def send(self, data: bytes) -> None:
-        """Send one message of at most 62 KiB."""
-        if self._closed is None:
-            await self._relays.carrier.drained(self._leg[0])
-        if self._closed is not None:
-            raise ConnectionClosed(1006, self._closed)
+        """Send one message of at most 62 KiB, once the relay takes it."""
         if len(data) > MAX_RELAYED_BYTES:
             raise ConnectionClosed(1009, "too large for a relay")
+        while self._closed is None:
+            await self._relays.carrier.drained(self._leg[0])
+            if self._closed is not None or self._relays.may_send(self._leg, self._quota, data):
+                break
+            await asyncio.sleep(_PACE_S)
+        if self._closed is not None:
+            raise ConnectionClosed(1006, self._closed)
         self._relays.carrier.say(self._leg[0], RelayData(self._leg[1], data))
 
     async def receive(self) -> bytes:
@@ -117,7 +175,7 @@ class _Relayed:
 
     onward: _Leg
     opener: bytes
-    allowance: Allowance
+    quota: _Quota
     used_at: float
 
 
@@ -129,7 +187,8 @@ class Relays:
     ) -> None:
         self.carrier = carrier
         self._numbers = numbers
-        self._clock = clock
+        self.clock = clock
+        self._quotas: dict[bytes, _Quota] = {}
         self._ends: dict[_Leg, RelayedConnection] = {}
         self._relayed: dict[_Leg, _Relayed] = {}
 
@@ -163,6 +222,7 @@ class Relays:
         """End all sessions over the link to ``peer``."""
         for leg in [leg for leg in (*self._ends, *self._relayed) if leg[0] == peer]:
             self._close(leg, "relay lost")
+        self._quotas.pop(peer, None)
 
     def check(self, now: float) -> None:
         """End sessions that nobody uses."""
@@ -173,6 +233,15 @@ class Relays:
     def forget(self, leg: _Leg) -> None:
         """Take note that this end closed its session."""
         self._ends.pop(leg, None)
+
+    def may_send(self, leg: _Leg, quota: _Quota, data: bytes) -> bool:
+        """Tell whether this end's message goes into its session now; if so, it is taken."""
+        now, size = self.clock(), len(data)
+        of_link = self._quota_of(leg[0], now)
+        return of_link.has(size, now) and quota.take(size, now) and of_link.take(size, now)
+
+    def _quota_of(self, peer: bytes, now: float) -> _Quota:
+        return self._quotas.setdefault(peer, _Quota.of_peer(now))
 
     @property
     def sessions(self) -> int:
@@ -191,11 +260,14 @@ class Relays:
         if target == sender or not self.carrier.is_direct(target):
             self.carrier.say(sender, RelayClose(session, NOT_LINKED))
             return
-        now = self._clock()
+        now = self.clock()
+        if not self._quota_of(target, now).take(0, now, messages=2):  # that it opens, and ends
+            self.carrier.note(Note(QUOTA, sender, "sessions too fast"))
+            self.carrier.say(sender, RelayClose(session, QUOTA))
+            return
         onward = (target, self._number())
         for here, there in ((leg, onward), (onward, leg)):
-            allowance = Allowance(SESSION_BYTES_PER_S, SESSION_BYTES_BURST, now)
-            self._relayed[here] = _Relayed(there, sender, allowance, now)
+            self._relayed[here] = _Relayed(there, sender, _Quota.of_session(now), now)
         self.carrier.say(target, RelayOffer(onward[1], sender))
 
     def _offered(self, relay: bytes, session: int, source: bytes) -> None:
@@ -219,12 +291,27 @@ class Relays:
         if relayed is None:
             self.carrier.say(leg[0], RelayClose(leg[1], "no such session"))
             return
-        relayed.used_at = self._relayed[relayed.onward].used_at = self._clock()
-        if not relayed.allowance.take(len(data), relayed.used_at):
-            self.carrier.note(Note(QUOTA, leg[0], "bytes"))
-            self._refuse(leg, QUOTA)
+        now = relayed.used_at = self._relayed[relayed.onward].used_at = self.clock()
+        if not relayed.quota.take(len(data), now):
+            self._end_for_quota(leg)
             return
-        self.carrier.say(relayed.onward[0], RelayData(relayed.onward[1], data))
+        to = relayed.onward[0]
+        is_full = not self._quota_of(to, now).take(len(data), now)
+        if is_full or self.carrier.is_clogged(to):
+            loudest = self._loudest(to, now)
+            self._end_for_quota(loudest)
+            if loudest == leg:
+                return
+        self.carrier.say(to, RelayData(relayed.onward[1], data))
+
+    def _loudest(self, to: bytes, now: float) -> _Leg:
+        """Return the leg that puts most into the link to a peer."""
+        legs = (leg for leg, relayed in self._relayed.items() if relayed.onward[0] == to)
+        return min(legs, key=lambda leg: self._relayed[leg].quota.left(now))
+
+    def _end_for_quota(self, leg: _Leg) -> None:
+        self.carrier.note(Note(QUOTA, leg[0], "too much in a session"))
+        self._refuse(leg, QUOTA)
 
     def _refuse(self, leg: _Leg, reason: str) -> None:
         """End a session from here: tell the leg's own side too."""

@@ -51,6 +51,12 @@ class SendQueue:
     def __len__(self) -> int:
         return sum(len(waiting) for waiting in self._waiting)
 
+    @property
+    def is_filling(self) -> bool:
+        """Tell whether a quarter of what may wait does."""
+        others = len(self._waiting[Priority.OTHER])
+        return 4 * self._bytes > MAX_BYTES or 4 * others > MAX_MESSAGES[Priority.OTHER]
+
     def put(self, item: Outgoing) -> None:
         """Add a message; one with the key of a waiting one takes its place and its turn.
 

@@ -202,3 +202,12 @@ class Revocations(Message):
     """Signed revocations that are not sequenced yet, as the sender knows."""
 
     changes: Annotated[tuple[Change, ...], Limit(1, MAX_REVOCATIONS)]
+
+
+def signatures_in(message: Message) -> int:
+    """Return how many signed entries or changes a message brings: what it costs to verify."""
+    match message:
+        case Append(entries=signed) | Entries(entries=signed) | Revocations(changes=signed):
+            return len(signed)
+        case _:
+            return 0

@@ -2,7 +2,8 @@
 
 A session has a number on each of the relay's two links. What :class:`RelayData` carries is a
 handshake and then sealed frames between the two ends: the relay can drop them, but not read or
-change them.
+change them. What is relayed waits for all that the relay itself has to say: whatever is inside, the
+ends choose. The end of a session comes after its data.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class RelayOffer(Message):
 
 @message(
     62,
-    priority=Priority.PROBE,
+    priority=Priority.OTHER,
     sender="either end, or the relay",
     receiver="the relay, or either end",
     effect="handed on by the relay; taken as a message of the connection by the end",
@@ -66,7 +67,7 @@ class RelayData(Message):
 
 @message(
     63,
-    priority=Priority.PROBE,
+    priority=Priority.OTHER,
     sender="either end, or the relay",
     receiver="the relay, or either end",
     effect="ends the session; the relay tells the other end",

@@ -57,6 +57,7 @@ from buildnet.mesh.members.changes import Change, ChangeBody, sign_change
 from buildnet.mesh.members.facts import PREFIX as LOG_PREFIX
 from buildnet.mesh.messages.admission import MAX_NEIGHBOURS
 from buildnet.mesh.messages.kinds import Message, decode_message
+from buildnet.mesh.messages.member_log import signatures_in
 from buildnet.mesh.messages.relay import BulkOffer
 from buildnet.mesh.service.admission import TOPIC as REQUESTS_TOPIC
 from buildnet.mesh.service.admission import AdmissionDesk
@@ -138,7 +139,6 @@ class Cluster:
         self._checked_at = 0.0
         self._logged: tuple[bytes, int, bool] | None = None
         self._changes: dict[bytes, asyncio.Future[None]] = {}
-        self._own_tokens: set[int] = set()
 
     # --- life ----------------------------------------------------------------------------------
 
@@ -283,9 +283,7 @@ class Cluster:
 
     def keep(self, fact: BootFact) -> None:
         """Persist a boot number that was seen."""
-        token = self.local.tokens.next()
-        self._own_tokens.add(token)
-        self._writer.put(Persist(token, (fact,)))
+        self._writer.put(Persist(0, (fact,)))
 
     def take(self, peer: Peer, envelope: Envelope) -> None:
         """Hand a message to whom it concerns."""
@@ -301,6 +299,8 @@ class Cluster:
                 self.guest.take(Received(peer.key, message, len(envelope.payload)))
         elif isinstance(message, BulkOffer):
             self.on_bulk_offer(peer.key, message)
+        elif not peer.may_bring(signatures_in(message)):
+            self.note(Note("too many signatures", peer.key, type(message).__name__))
         elif not self.relays.handle(peer.key, message):
             self.driver.feed(Received(peer.key, message, len(envelope.payload)))
 
@@ -325,6 +325,11 @@ class Cluster:
         """Wait until nothing waits to be said to a peer."""
         if link := self.links.peers.get(peer):
             await link.drained()
+
+    def is_clogged(self, peer: bytes) -> bool:
+        """Tell whether much waits to be said to a peer."""
+        link = self.links.peers.get(peer)
+        return link is not None and link.is_clogged
 
     def offered(self, connection: Connection, relay: bytes) -> None:
         """Serve a relayed connection."""
@@ -470,10 +475,7 @@ class Cluster:
             waiting.set_exception(done.error)
 
     def _written(self, token: int) -> None:
-        if token in self._own_tokens:
-            self._own_tokens.discard(token)
-        else:
-            self.driver.feed(Persisted(token))
+        self.driver.feed(Persisted(token))
 
     def _each_tick(self, now: float) -> None:
         if now - self._checked_at < _CHECK_S:

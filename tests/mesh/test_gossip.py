@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -23,7 +23,15 @@ from buildnet.mesh.events import (
     Send,
     SendAll,
 )
-from buildnet.mesh.gossip.core import MAX_EARLY, ROUND_S, Gossip
+from buildnet.mesh.gossip.core import (
+    MAX_EARLY,
+    OWN_BURST,
+    OWN_PER_S,
+    ROUND_S,
+    SENT_BURST,
+    TOO_MANY,
+    Gossip,
+)
 from buildnet.mesh.gossip.questions import AGAIN_S, MAX_OPEN, Questions
 from buildnet.mesh.gossip.records import (
     MAX_BODY_BYTES,
@@ -33,7 +41,8 @@ from buildnet.mesh.gossip.records import (
     is_genuine,
     sign_record,
 )
-from buildnet.mesh.local import Local
+from buildnet.mesh.identity import node_id_of
+from buildnet.mesh.local import Local, Signatures
 from buildnet.mesh.messages.gossip import (
     MAX_OWNERS,
     MAX_RECORDS,
@@ -185,6 +194,72 @@ def test_a_forged_record_is_noted_and_ends_its_message() -> None:
     assert topics(gossip) == []
 
 
+@dataclass
+class CountedSignatures:
+    """Remembers whose signatures were verified."""
+
+    genuine: Signatures
+    owners: list[bytes] = field(default_factory=list)
+
+    def sign(self, data: bytes) -> bytes:
+        return self.genuine.sign(data)
+
+    def verify(self, key: bytes, data: bytes, signature: bytes) -> bool:
+        self.owners.append(key)
+        return self.genuine.verify(key, data, signature)
+
+
+def verified(local: Local) -> list[bytes]:
+    """Return a list to which the owner of each verified signature is added."""
+    counted = CountedSignatures(local.signatures)
+    local.signatures = counted
+    return counted.owners
+
+
+def test_an_owner_makes_few_versions_of_its_records_whoever_brings_them() -> None:
+    """The others' are still taken, and its own again later."""
+    local, gossip = gossip_of()
+    owners = verified(local)
+    versions = iter(range(1, 1000))
+    notes = 0
+    for sender in (ANN, BEN):
+        for _ in range(3):
+            records = [record_of(DAN, "load", next(versions)) for _ in range(MAX_RECORDS)]
+            effects = gossip.handle(
+                Received(sender, Records((*records[:-1], record_of(COY, "load", next(versions))))),
+                1.0,
+            )
+            notes += sum(isinstance(effect, Note) for effect in effects)
+    assert owners.count(DAN) == OWN_BURST
+    assert notes == 6 * (MAX_RECORDS - 1) - OWN_BURST
+    assert owners.count(COY) == 6
+    newest = record_of(DAN, "load", next(versions))
+    gossip.handle(Received(ANN, Records((newest,))), 1.0 + 2 / OWN_PER_S)
+    assert gossip.records[DAN, "load"].record == newest
+
+
+def test_forged_records_use_up_nothing_of_their_owners() -> None:
+    _, gossip = gossip_of()
+    for version in range(2, 2 * int(OWN_BURST)):
+        forged = replace(record_of(DAN, "load", version), signature=bytes(64))
+        gossip.handle(Received(ANN, Records((forged,))), 1.0)
+    genuine = record_of(DAN, "load")
+    gossip.handle(Received(BEN, Records((genuine,))), 1.0)
+    assert gossip.records[DAN, "load"].record == genuine
+
+
+def test_one_peer_brings_so_many_records_and_others_bring_theirs() -> None:
+    local, gossip = gossip_of()
+    owners = verified(local)
+    for version in range(1, int(SENT_BURST) + 50):
+        forged = replace(record_of(DAN, "load", 1), version=version, signature=bytes(64))
+        effects = gossip.handle(Received(ANN, Records((forged,))), 1.0)
+    assert len(owners) == SENT_BURST
+    assert effects == [Note(TOO_MANY, ANN, f"load of {node_id_of(DAN)}")]
+    gossip.handle(Received(BEN, Records((record_of(DAN, "load"),))), 1.0)
+    assert topics(gossip) == [(DAN, "load")]
+
+
 def test_an_owner_with_too_many_topics_keeps_the_same_ones_everywhere() -> None:
     records = [record_of(ANN, f"t{place:02}") for place in range(MAX_TOPICS + 5)]
     _, upwards = gossip_of()
@@ -229,7 +304,7 @@ def test_records_of_who_is_no_member_any_more_go_from_memory_and_disk() -> None:
     effects = gossip.handle(MembersChanged(), 2.0)
     assert effects == [
         Raise(RecordChanged(ANN, "address")),
-        Persist(1, (), (f"address/{ANN.hex()}",)),
+        Persist(0, (), (f"address/{ANN.hex()}",)),
     ]
     assert not any(isinstance(effect, Persist) for effect in gossip.tick(2.0))
     assert topics(gossip) == []
@@ -245,7 +320,7 @@ def test_others_addresses_are_persisted_when_they_change_and_known_after_a_resta
     gossip.handle(Received(BEN, Records((other,))), 1.5)
     facts = tuple(AddressFact(one) for one in sorted((record, other), key=lambda one: one.owner))
     assert gossip.tick(1.9) == []
-    assert gossip.tick(2.0) == [Persist(1, facts)]
+    assert gossip.tick(2.0) == [Persist(0, facts)]
     gossip.handle(Received(ANN, Records((record_of(ANN, "address", 2, body),))), 3.0)
     gossip.tick(3.0)
     assert gossip.tick(4.0) == []

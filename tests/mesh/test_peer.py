@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from buildnet.mesh.allowance import Allowance
 from buildnet.mesh.link.frames import FrameCipher
 from buildnet.mesh.link.peer import (
     ALTERED_FRAME,
@@ -15,7 +16,6 @@ from buildnet.mesh.link.peer import (
     MESSAGES_BURST,
     SLOW_READER,
     STUCK_CHECKS,
-    Allowance,
     BadPeerError,
     Peer,
 )

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
 import pytest
 
 from buildnet.mesh.events import Note
+from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.connection import Connection, ConnectionClosed
 from buildnet.mesh.link.handshake import HandshakeError, Initiator, Purpose, Responder
 from buildnet.mesh.link.handshaking import hear, initiate
+from buildnet.mesh.link.peer import MESSAGES_BURST, MESSAGES_PER_S
 from buildnet.mesh.link.relay import (
     IDLE_S,
     MAX_SESSIONS_PER_PEER,
     NOT_LINKED,
     QUOTA,
     SESSION_BYTES_BURST,
+    SESSION_MESSAGES_BURST,
     Relays,
 )
 from buildnet.mesh.messages.kinds import Message
@@ -52,6 +57,9 @@ class Site:
     async def drained(self, peer: bytes) -> None:
         await asyncio.sleep(0)
 
+    def is_clogged(self, peer: bytes) -> bool:
+        return peer in self.wires.clogged
+
     def note(self, note: Note) -> None:
         self.notes.append(note)
 
@@ -64,6 +72,8 @@ class Wires:
     def __init__(self) -> None:
         self.now = 0.0
         self.cut: set[bytes] = set()
+        self.clogged: set[bytes] = set()
+        self.carried: Counter[tuple[bytes, bytes]] = Counter()
         self.seen: list[tuple[str, Message]] = []
         self.meddle: Callable[[Message], list[Message]] = lambda message: [message]
         self.sites = {key: Site(key, self) for key in NAMES}
@@ -73,6 +83,7 @@ class Wires:
 
     def carry(self, sender: bytes, to: bytes, message: Message) -> None:
         self.seen.append((NAMES[sender], message))
+        self.carried[sender, to] += 1
         said = self.meddle(message) if sender == RELAY.public_key else [message]
         for one in said:
             assert self.sites[to].relays.handle(sender, one)
@@ -201,19 +212,98 @@ def test_one_peer_gets_few_sessions(wires: Wires) -> None:
     run(work())
 
 
-def test_a_session_that_takes_too_much_ends(wires: Wires) -> None:
+def put_in(wires: Wires, sender: NodeKey, piece: bytes, session: int = -1) -> None:
+    """Say a piece as one who keeps to no quota; in its newest session unless another is named."""
+    if session < 0:
+        session = [said.session for _, said in wires.seen if isinstance(said, RelayOpen)][-1]
+    wires.carry(sender.public_key, RELAY.public_key, RelayData(session, piece))
+
+
+@pytest.mark.parametrize(
+    ("piece", "passes"),
+    [
+        (bytes(60_000), int(SESSION_BYTES_BURST / 60_000)),
+        (b"", int(SESSION_MESSAGES_BURST)),
+    ],
+)
+def test_a_session_that_takes_too_much_ends(wires: Wires, piece: bytes, passes: int) -> None:
     async def work() -> None:
         mine, theirs = await opened(wires)
-        piece = bytes(60_000)
-
-        async def flood() -> None:
-            for _ in range(int(SESSION_BYTES_BURST / len(piece)) + 2):
-                await mine.send(piece)
-                await theirs.receive()
-
-        with pytest.raises(ConnectionClosed, match=QUOTA):
-            await flood()
+        for _ in range(passes):
+            put_in(wires, ALICE, piece)
+            assert await theirs.receive() == piece
+        put_in(wires, ALICE, piece)
+        for end in (mine, theirs):
+            with pytest.raises(ConnectionClosed, match=QUOTA):
+                await end.receive()
         assert wires[RELAY.public_key].relays.sessions == 0
+        assert [note.peer for note in wires[RELAY.public_key].notes] == [ALICE.public_key]
+
+    run(work())
+
+
+def test_all_sessions_together_stay_below_what_the_onward_link_takes(wires: Wires) -> None:
+    """Sessions that are opened again and again, each filled to its limit, for half a minute."""
+
+    async def work() -> None:
+        numbers = itertools.count(1)
+        for _ in range(300):
+            wires.now += 0.1
+            for session in itertools.islice(numbers, 4):
+                said = RelayOpen(session, BOB.public_key)
+                wires.carry(ALICE.public_key, RELAY.public_key, said)
+                for _ in range(300):
+                    put_in(wires, ALICE, b"x", session)
+                wires.carry(ALICE.public_key, RELAY.public_key, RelayClose(session, ""))
+        to_bob = wires.carried[RELAY.public_key, BOB.public_key]
+        assert to_bob > 30 * MESSAGES_PER_S / 4  # it was a flood
+        assert to_bob <= MESSAGES_BURST / 2 + 30 * MESSAGES_PER_S / 2
+        quotas = [note for note in wires[RELAY.public_key].notes if note.reason == QUOTA]
+        assert {note.peer for note in quotas} == {ALICE.public_key}
+
+    run(work())
+
+
+@pytest.mark.parametrize("is_clogged", [False, True])
+def test_where_it_gets_too_much_the_loudest_session_ends(wires: Wires, is_clogged: bool) -> None:
+    async def work() -> None:
+        quiet = wires[ALICE.public_key].relays.open(BOB.public_key, RELAY.public_key)
+        (there,) = wires[BOB.public_key].offers
+        for session in range(1, 4):
+            said = RelayOpen(session, BOB.public_key)
+            wires.carry(ALICE.public_key, RELAY.public_key, said)
+            for _ in range(1 if is_clogged else 990):
+                put_in(wires, ALICE, b"x", session)
+        if is_clogged:
+            put_in(wires, ALICE, b"x", 2)
+            wires.clogged.add(BOB.public_key)
+        await quiet.send(b"still here")
+        assert await there.receive() == b"still here"
+        assert wires[RELAY.public_key].relays.sessions < 4
+
+    run(work())
+
+
+def test_an_honest_end_keeps_to_what_its_session_may_carry(wires: Wires) -> None:
+    async def work() -> None:
+        mine, theirs = await opened(wires)
+
+        async def send_all() -> None:
+            for _ in range(2 * int(SESSION_MESSAGES_BURST)):
+                await mine.send(b"x")
+
+        async def pass_time() -> None:
+            while True:
+                wires.now += 0.5
+                await asyncio.sleep(0)
+
+        async with asyncio.TaskGroup() as group:
+            sending, clock = group.create_task(send_all()), group.create_task(pass_time())
+            for _ in range(2 * int(SESSION_MESSAGES_BURST)):
+                await theirs.receive()
+            await sending
+            clock.cancel()
+        assert wires[RELAY.public_key].relays.sessions == 1
 
     run(work())
 
