@@ -24,7 +24,7 @@ from buildnet.mesh.link.dialing import UnreachableError, dial
 from buildnet.mesh.link.frames import FrameCipher
 from buildnet.mesh.link.handshake import Claim, HandshakeError, Initiator, Purpose, Responder
 from buildnet.mesh.link.handshaking import HandshakeSlots, hear, initiate
-from buildnet.mesh.link.links import NO_MEMBER, close_quietly
+from buildnet.mesh.link.links import NO_MEMBER, OLDER_BOOT, close_quietly
 from buildnet.mesh.messages.bulk import BulkVisit
 from buildnet.mesh.messages.relay import BulkOffer
 from buildnet.mesh.service.cluster import Cluster
@@ -262,6 +262,8 @@ class BulkLinks:
             return "this node itself"
         if not self._cluster.local.members.is_member(claim.key):
             return NO_MEMBER
+        if self._cluster.links.is_older(claim.key, claim.boot):
+            return OLDER_BOOT
         return None if self.handler is not None or claim.extra else "no blobs here"
 
     # --- splicing ------------------------------------------------------------------------------

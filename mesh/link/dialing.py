@@ -52,6 +52,27 @@ def websocket_urls(address: str, route: str = "mesh") -> tuple[str, ...]:
     Raises:
         UsageError: it is none of these.
     """
+    scheme, host, port, path = _parts_of(address)
+    path = f"{path}/{route}"
+    if port is not None:
+        return (f"{scheme}://{host}:{port}{path}",)
+    if scheme == "wss":
+        return (f"wss://{host}:443{path}",)
+    return tuple(f"ws://{host}:{each}{path}" for each in DEFAULT_PORTS)
+
+
+def node_url(address: str) -> str:
+    """Return ``address`` as the node there would advertise it: ``http://HOST:PORT`` (or https),
+    without a port where none is given; what is no address stays as it is."""
+    try:
+        scheme, host, port, path = _parts_of(address)
+    except UsageError:
+        return address
+    return f"{scheme.replace('ws', 'http')}://{host}{'' if port is None else f':{port}'}{path}"
+
+
+def _parts_of(address: str) -> tuple[str, str, int | None, str]:
+    """Return scheme (ws or wss), host, port and path."""
     text = address.strip()
     if any(letter.isspace() for letter in text):
         raise _no_address(address)
@@ -64,12 +85,7 @@ def websocket_urls(address: str, route: str = "mesh") -> tuple[str, ...]:
     if scheme is None or not parts.hostname or parts.query or parts.fragment or parts.username:
         raise _no_address(address)
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    path = f"{parts.path.rstrip('/')}/{route}"
-    if port is not None:
-        return (f"{scheme}://{host}:{port}{path}",)
-    if scheme == "wss":
-        return (f"wss://{host}:443{path}",)
-    return tuple(f"ws://{host}:{each}{path}" for each in DEFAULT_PORTS)
+    return scheme, host, port, parts.path.rstrip("/")
 
 
 def _bracketed(text: str) -> str:

@@ -254,6 +254,10 @@ class Links:
             return Standing.STRANGER
         return found if self._is_known(by) else Standing.STRANGER
 
+    def is_older(self, key: bytes, boot: int) -> bool:
+        """Tell whether a later process of that member was seen: this one's key may be a copy."""
+        return self._replay.is_older(key, boot)
+
     def may_dial(self, peer: bytes | None) -> bool:
         """Tell whether dialling ``peer`` makes sense; not for a while after it said that another
         process with this node's key is the newer one, nor anybody where most say so."""
@@ -314,17 +318,19 @@ class Links:
         return self._clock() - old.since > SETTLED_S  # the other side lost the old one
 
     def _dial_failed(self, peer: bytes | None, address: str | None, error: Exception) -> None:
-        reason, noted = _reason_of(error), NOT_LINKED
+        reason, noted, linked_with = _reason_of(error), NOT_LINKED, None
         if isinstance(error, HandshakeRefusedError):
             reason = error.refusal
             if reason == OLDER_BOOT and error.refuser is not None:
                 self._told_of_newer_process(error.refuser, address)
+            elif reason == LINKED_ALREADY:
+                linked_with = error.refuser
         elif isinstance(error, HandshakeError):
             noted = f"handshake: {error.reason}"
         if reason != LINKED_ALREADY:
             # What the other side said may be anything: it is a detail, not a reason to count by.
             self._around.note(Note(noted, peer, f"{address or 'relayed'}: {reason}"))
-        self._around.feed(DialFailed(peer, address, reason))
+        self._around.feed(DialFailed(peer, address, reason, linked_with=linked_with))
 
     def _told_of_newer_process(self, refuser: bytes, address: str | None) -> None:
         members = self._local.members

@@ -74,7 +74,7 @@ class ReplayWindow:
             ReplayError: a later boot of it was seen: an older process, or a copied key.
         """
         known = self._boots.get(sender)
-        if known is not None and boot < known:
+        if known is not None and self.is_older(sender, boot):
             raise ReplayError(
                 "older process or copied key",
                 f"boot {boot}, {known} was seen of {sender.hex()[:16]}",
@@ -84,6 +84,10 @@ class ReplayWindow:
         self._boots[sender] = boot
         self._seen.pop(sender, None)
         return BootFact(sender, boot)
+
+    def is_older(self, sender: bytes, boot: int) -> bool:
+        """Tell whether a later boot of ``sender`` was seen."""
+        return boot < self._boots.get(sender, 0)
 
     def take(self, envelope: Envelope) -> BootFact | None:
         """Take a verified envelope of a member, once.

@@ -66,6 +66,8 @@ TOPIC = "requests"
 GONE = "gone"
 MAX_REQUESTS_PER_HOST = 4
 MAX_CONVERSATIONS = 32
+MAX_UNKNOWN = 8
+"""Tickets of which nobody knows here yet that are waited for at once, one of each host."""
 _KNOWN_WITHIN_S = 3.0
 _STOP_S = 1.0
 _log = logging.getLogger("buildnet.mesh")
@@ -136,6 +138,7 @@ class AdmissionDesk:
         self._waiting: dict[bytes, _Waiting] = {}
         self._rejected: list[bytes] = []
         self._conversations = 0
+        self._unknown: set[str] = set()
         self._changed = asyncio.Event()
         self._stopping = False
         self._serving = 0
@@ -265,12 +268,13 @@ class AdmissionDesk:
             why = await self._wait_for_people(connection, responder, claim, offer)
             if why:
                 return why
+        elif not members.is_member(claim.key) and offer.ticket is not None:
+            host = host_of(connection.remote)
+            objection = await self._objection(offer, offer.ticket, claim.key, host)
+            if objection is not None:
+                return objection
         self._conversations += 1
         try:
-            if not members.is_member(claim.key) and offer.ticket is not None:
-                objection = await self._objection(offer, offer.ticket, claim.key)
-                if objection is not None:
-                    return objection
             async with asyncio.timeout(ANSWER_S):
                 welcome = JoinWelcome(self._local.date()).encode()
                 await connection.send(responder.accept(self._key, self._local.boot, welcome))
@@ -305,7 +309,9 @@ class AdmissionDesk:
         await sealed.say(Neighbours(self._registry.addresses()), ANSWER_S)
         _log.info("%s (%s) joined", offer.name, node_id_of(sealed.peer))
 
-    async def _objection(self, offer: JoinOffer, ticket: Ticket, joiner: bytes) -> str | None:
+    async def _objection(
+        self, offer: JoinOffer, ticket: Ticket, joiner: bytes, host: str
+    ) -> str | None:
         """Say why a ticket opens nothing; what the invitation says is told only to its holder."""
         local = self._local
         if not local.members.cluster_id.startswith(ticket.fingerprint):
@@ -313,10 +319,7 @@ class AdmissionDesk:
         said = ticket_statement(ticket.fingerprint, joiner, offer.name, offer.role)
         if not local.signatures.verify(ticket.invitation, said, ticket.proof):
             return TOKEN_UNKNOWN
-        # It may have been made on another node a moment ago.
-        if not await self._until(
-            lambda: ticket.invitation in local.members.invitations, _KNOWN_WITHIN_S
-        ):
+        if not await self._becomes_known(ticket.invitation, host):
             return TOKEN_UNKNOWN
         invitation = local.members.invitations[ticket.invitation]
         if milliseconds_of(invitation.expires) <= milliseconds_of(local.clock.now()):
@@ -324,6 +327,21 @@ class AdmissionDesk:
         if invitation.uses_left < 1:
             return TOKEN_USED
         return None
+
+    async def _becomes_known(self, invitation: bytes, host: str) -> bool:
+        """Tell whether an invitation is known; it may have been made on another node a moment ago.
+        Anybody can make one up, so few are waited for."""
+        if invitation in self._local.members.invitations:
+            return True
+        if host in self._unknown or len(self._unknown) >= MAX_UNKNOWN:
+            return False
+        self._unknown.add(host)
+        try:
+            return await self._until(
+                lambda: invitation in self._local.members.invitations, _KNOWN_WITHIN_S
+            )
+        finally:
+            self._unknown.discard(host)
 
     async def _wait_for_people(
         self, connection: Connection, responder: Responder, claim: Claim, offer: JoinOffer

@@ -14,6 +14,7 @@ from buildnet.mesh.clock import HybridClock
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.events import BootFact, Fact, Persist
 from buildnet.mesh.identity import KeySignatures, NodeKey, load_or_create
+from buildnet.mesh.link.dialing import node_url
 from buildnet.mesh.local import Local
 from buildnet.mesh.members.chain import Chain
 from buildnet.mesh.members.entry import CommitProof
@@ -174,7 +175,9 @@ async def prepare_joining(
     """Write the state of a cluster that let this node in beside the present one. ``kept``: what it
     knows from an earlier time in the same cluster."""
     facts = facts_of(chain.genesis, chain.entries, chain.proof)
-    await _write_next(state, (BootFact(key.public_key, 0), *kept, *facts, SeedFact(address)))
+    await _write_next(
+        state, (BootFact(key.public_key, 0), *kept, *facts, SeedFact(node_url(address)))
+    )
 
 
 def _found(
@@ -220,7 +223,7 @@ def _cluster(
         store,
         facts,
         watch,
-        seeds=(*settings.seeds, *joined_at),
+        seeds=tuple(node_url(seed) for seed in (*settings.seeds, *joined_at)),
         addresses=settings.addresses,
         proxies=settings.proxies,
     )

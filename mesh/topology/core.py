@@ -77,6 +77,11 @@ class Topology:
         return self._deadline
 
     @property
+    def seeds(self) -> tuple[str, ...]:
+        """The addresses that are dialled whoever answers there."""
+        return tuple(self._seeds)
+
+    @property
     def wanted(self) -> frozenset[bytes]:
         """The members that this node keeps links to."""
         local, me = self._local, self._local.key
@@ -238,7 +243,7 @@ class Topology:
         if event.peer is None:
             way = self._seeds.get(event.address or "")
             if way is not None:
-                way.fail(now, lots)
+                self._seed_failed(event, way, now)
             return []
         way = self._ways.get(event.peer)
         if way is None or self._is_direct(event.peer):
@@ -250,6 +255,15 @@ class Topology:
             way.fail(now, lots)
             return []
         return self._next_address(event.peer, way, now)
+
+    def _seed_failed(self, event: DialFailed, way: Way, now: float) -> None:
+        """Try again later, unless it is another address of a peer that a link stands to."""
+        owner = event.linked_with
+        if event.address is not None and owner is not None and owner in self._local.links:
+            self._owners[event.address] = owner
+            way.link_up(now, math.inf)
+        else:
+            way.fail(now, self._local.random)
 
     def _next_address(self, peer: bytes, way: Way, now: float) -> list[Effect]:
         """Try the next address; after the last one, a relay or again later."""

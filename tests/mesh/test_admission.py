@@ -25,9 +25,11 @@ from buildnet.mesh.members.entry import CommitProof
 from buildnet.mesh.members.invitation import Token, new_token
 from buildnet.mesh.members.member_list import Invitation, Member, MemberList, Rights, Role
 from buildnet.mesh.messages.admission import MAX_REQUESTS, JoinOffer, RequestsBody
+from buildnet.mesh.service import admission
 from buildnet.mesh.service.admission import (
     MAX_CONVERSATIONS,
     MAX_REQUESTS_PER_HOST,
+    MAX_UNKNOWN,
     TOPIC,
     AdmissionDesk,
 )
@@ -35,6 +37,7 @@ from buildnet.mesh.service.joining import (
     PENDING_S,
     REJECTED,
     STOPPING,
+    TOKEN_UNKNOWN,
     TOO_MANY_REQUESTS,
     Admission,
     Applicant,
@@ -370,26 +373,42 @@ def test_conversations_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     run(work())
 
 
-def test_so_are_tickets_of_which_nobody_knows_yet() -> None:
-    """Each is waited for, in case it was made elsewhere a moment ago."""
+def test_made_up_tickets_keep_nobody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown one is waited for, in case it was made elsewhere a moment ago: few in all, one of
+    each host, and beside them who brings a known one gets in."""
+    monkeypatch.setattr(admission, "_KNOWN_WITHIN_S", 60.0)
 
     async def work() -> None:
         office = Office()
-        unknown = with_invitation(office, uses=1)
-        office.local.members = members()
+        known = with_invitation(office, uses=1)
+        assert known.token is not None
+        made_up = new_token(
+            office.local.members.cluster_id, secret=b"?" * 16, expires=2**40, addresses=()
+        )
+        ends = []
         async with asyncio.TaskGroup() as group:
-            ends = []
-            for _ in range(MAX_CONVERSATIONS):
-                here, there = pair()
+            for number in range(2 * MAX_CONVERSATIONS):
+                here, there = pair(f"10.0.0.{number % 16}:1")
                 ends.append(here)
                 group.create_task(office.serve(there))
-                group.create_task(gives_up(unknown.join(here)))
-            for _ in range(100):
-                await asyncio.sleep(0)
-            error = await joined(office, unknown)
-            assert "too many" in error.message
+                asker = applicant(key_number(200 + number), token=made_up)
+                group.create_task(gives_up(asker.join(here)))
+            told = 2 * MAX_CONVERSATIONS - MAX_UNKNOWN
+            async with asyncio.timeout(10):
+                while len(office.notes) < told:
+                    await asyncio.sleep(0)
+            assert {note.reason for note in office.notes} == {f"join refused: {TOKEN_UNKNOWN}"}
+            office.fails = BuildNetError("its turn came")
+            assert "its turn came" in (await joined(office, known)).message
             for end in ends:
                 await end.close()
+            known_now = dict(office.local.members.invitations)
+            (invitation,) = known_now.values()
+            made_known = replace(invitation, key=made_up.key.public_key)
+            office.local.members = replace(
+                office.local.members, invitations={**known_now, made_known.key: made_known}
+            )
+            office.desk.look()
 
     run(work())
 

@@ -11,7 +11,11 @@ import pytest
 
 from buildnet.mesh.bulk.links import BulkUnreachableError
 from buildnet.mesh.link.connection import Connection, ConnectionClosed
+from buildnet.mesh.link.dialing import dial
 from buildnet.mesh.link.frames import FrameCipher
+from buildnet.mesh.link.handshake import HandshakeRefusedError, Initiator, Purpose
+from buildnet.mesh.link.handshaking import initiate
+from buildnet.mesh.link.links import OLDER_BOOT, close_quietly
 from buildnet.mesh.service.service import MeshService
 from buildnet.mesh.service.testing import Node, listening_node
 
@@ -108,5 +112,35 @@ def test_a_member_that_is_gone(tmp_path: Path) -> None:
             with pytest.raises(BulkUnreachableError) as caught:
                 await said_and_heard(b.service, b"nobody".ljust(32), b"hello")
             assert caught.value.hint
+
+    run(work())
+
+
+def test_an_older_process_gets_no_bulk_connection(tmp_path: Path) -> None:
+    """Its key may be a copy. A newer one does, and is not remembered for that: its link tells."""
+
+    async def work() -> None:
+        async with hidden_nodes(tmp_path, reachable=True) as (a, b, _c):
+            local = b.service.cluster.local
+
+            async def greet(boot: int) -> None:
+                initiator = Initiator(
+                    b.service.cluster.key,
+                    boot,
+                    Purpose.BULK,
+                    cluster_id=local.members.cluster_id,
+                    expected=a.service.key,
+                )
+                connection = await dial(a.address, route="bulk")
+                try:
+                    await initiate(connection, initiator)
+                finally:
+                    await close_quietly(connection, "done")
+
+            with pytest.raises(HandshakeRefusedError) as refusal:
+                await greet(local.boot - 1)
+            assert refusal.value.refusal == OLDER_BOOT
+            await greet(local.boot + 1)
+            await greet(local.boot)
 
     run(work())

@@ -10,7 +10,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.link.connection import ConnectionClosed
-from buildnet.mesh.link.dialing import UnreachableError, dial, websocket_urls
+from buildnet.mesh.link.dialing import UnreachableError, dial, node_url, websocket_urls
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,24 @@ from buildnet.mesh.link.dialing import UnreachableError, dial, websocket_urls
 )
 def test_addresses(address: str, urls: tuple[str, ...]) -> None:
     assert websocket_urls(address) == urls
+
+
+@pytest.mark.parametrize(
+    ("address", "url"),
+    [
+        ("host:8080", "http://host:8080"),
+        (" http://HOST:8080/ ", "http://host:8080"),
+        ("ws://host:1", "http://host:1"),
+        ("https://host/prefix/", "https://host/prefix"),
+        ("wss://host:444", "https://host:444"),
+        ("::1", "http://[::1]"),
+        ("[::1]:80", "http://[::1]:80"),
+        ("host", "http://host"),
+        ("no address", "no address"),
+    ],
+)
+def test_an_address_as_a_node_advertises_it(address: str, url: str) -> None:
+    assert node_url(address) == url
 
 
 def test_another_route() -> None:

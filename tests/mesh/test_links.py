@@ -373,7 +373,9 @@ def test_a_seed_that_turns_out_to_be_linked_disturbs_nothing() -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(bob.links.accept(there))
                 group.create_task(alice.links.initiate(here, None, "http://seed"))
-            assert alice.events[-1] == DialFailed(None, "http://seed", LINKED_ALREADY)
+            assert alice.events[-1] == DialFailed(
+                None, "http://seed", LINKED_ALREADY, linked_with=bob.id
+            )
             assert alice.links.peers[bob.id] is link
             assert link.reason is None
 

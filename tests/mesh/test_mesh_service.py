@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from buildnet.mesh.errors import BuildNetError, NotFoundError, StoppingError, UsageError
-from buildnet.mesh.events import Status
+from buildnet.mesh.events import Persist, Status
 from buildnet.mesh.identity import NodeKey, load_or_create, save
 from buildnet.mesh.link.dialing import UnreachableError, dial
 from buildnet.mesh.members.changes import ChangeBody, rotate
@@ -22,8 +22,9 @@ from buildnet.mesh.service.administration import NotAdminError
 from buildnet.mesh.service.admission import AdmissionDesk
 from buildnet.mesh.service.cluster import ChangeTimeoutError, Cluster
 from buildnet.mesh.service.joining import Applicant, JoinError
-from buildnet.mesh.service.opening import now_ms, settle_rotation, upcoming_key_path
+from buildnet.mesh.service.opening import SeedFact, now_ms, settle_rotation, upcoming_key_path
 from buildnet.mesh.service.service import Joined, MembershipError, MeshService, MeshSettings
+from buildnet.mesh.service.store import MeshStore
 from buildnet.mesh.service.testing import Node, listening_node
 
 
@@ -146,6 +147,30 @@ def test_join_with_a_token(tmp_path: Path) -> None:
         assert "cluster.key" not in kept
         assert any(name.startswith("cluster-") for name in kept)
         assert any(name.startswith("mesh-") for name in kept)
+
+    run(work())
+
+
+def test_where_a_node_joined_is_kept_as_it_is_advertised(tmp_path: Path) -> None:
+    """However it was typed, and also where an older version kept it so; or else the node would dial
+    a peer that it is linked to."""
+
+    async def work() -> None:
+        async with nodes_at(tmp_path, "a", "b") as (a, b):
+            typed = a.address.removeprefix("http://")
+            invited = await a.service.invite()
+            await b.service.join(typed, token=invited.token)
+            seed = next(
+                fact
+                for fact in await b.service.cluster.facts_beside_log()
+                if isinstance(fact, SeedFact)
+            )
+            assert seed.address == a.address
+            store = await MeshStore.open(tmp_path / "b" / "mesh.db")
+            await store.write([Persist(0, (SeedFact(typed),))])
+            await store.close()
+        async with node_at(tmp_path, "b") as b:
+            assert list(b.service.cluster.machine.topology.seeds) == [a.address]
 
     run(work())
 

@@ -342,6 +342,20 @@ def test_seeds_that_are_dialled_anyway_or_are_this_node_cost_nothing() -> None:
     assert [effect for _, effect in node.wait(100.0, 130.0)] == [Dial(url(BEN), BEN)]
 
 
+def test_a_seed_that_is_another_address_of_a_linked_peer_is_not_dialled_again() -> None:
+    """Such as a host's name, where it advertises its number."""
+    node = Node(BEN, seeds=("http://seed:80",))
+    node.wait(100.0, 100.0)
+    node.tell(LinkUp(BEN, False), 100.0)
+    node.tell(DialFailed(None, "http://seed:80", "linked already", linked_with=BEN), 100.1)
+    assert node.wait(100.1, 400.0) == []
+    node.tell(LinkDown(BEN), 400.0)
+    at, effect = node.next(400.0)
+    assert effect == Dial(url(BEN), BEN)
+    node.tell(DialFailed(BEN, url(BEN), "refused"), at)
+    assert node.next(at)[1] == Dial("http://seed:80", BEN)
+
+
 # --- relays --------------------------------------------------------------------------------------
 
 
