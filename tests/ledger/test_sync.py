@@ -1,0 +1,220 @@
+"""Entries reach every node, whatever is lost, late or false on the way."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.ledger.core_network import Network, Node
+
+from buildnet.ledger.chain import Tip
+from buildnet.ledger.entry import Chain, Entry
+from buildnet.ledger.events import Damaged, EntriesArrived, Repair
+from buildnet.ledger.frontier import Advance
+from buildnet.ledger.messages import MAX_BATCH_BYTES, Entries, EntriesAsk, Equivocation, Heads
+from buildnet.ledger.sync.arriving import MAX_AHEAD
+from buildnet.ledger.sync.pulling import MAX_CLAIMS, WINDOW
+from buildnet.mesh.events import Received
+from buildnet.mesh.testing import CheapSignatures, key_number
+
+
+def heads(node: Node) -> dict[Chain, int]:
+    return {chain: head.sequence for chain, head in node.core.heads.items()}
+
+
+def row(node: Node, count: int) -> list[Entry]:
+    """Return entries that a node could append, in order."""
+    entries: list[Entry] = []
+    tip = node.tip
+    for number in range(count):
+        entries.append(node.make(number, tip=tip))
+        tip = Tip.of(entries[-1])
+    return entries
+
+
+def test_what_is_appended_is_pushed_to_all_at_once_in_bounded_batches() -> None:
+    network = Network()
+    one, other, third = network.nodes
+    network.append(one, 40, data="x" * 4000)
+    pushed = network.sent(Entries)
+    assert {to for _, to, _ in pushed} == {other.key, third.key}
+    for _, _, said in pushed:
+        assert isinstance(said, Entries)
+        assert sum(len(entry) for entry in said.entries) <= MAX_BATCH_BYTES
+    network.settle()
+    assert heads(other) == heads(third) == {one.chain: 40}
+    assert other.store.image.entries == one.store.image.entries
+
+
+def test_what_was_missed_is_pulled_when_a_link_comes_up() -> None:
+    network = Network()
+    one, other, third = network.nodes
+    network.cut(one, other)
+    network.cut(one, third)
+    network.append(one, 1000)
+    network.settle()
+    assert heads(other) == {}
+    network.link(one, other)
+    network.settle()
+    assert heads(other) == {one.chain: 1000}
+    network.settle(2.0)  # the third one hears of it from the second
+    assert heads(third) == {one.chain: 1000}
+
+
+def test_few_asks_are_under_way_at_a_time() -> None:
+    network = Network()
+    one, other, _ = network.nodes
+    network.cut(one, other)
+    network.append(one, 2000)
+    network.flying.clear()
+    network.link(one, other)
+    most = 0
+    for _ in range(2000):
+        if heads(other) == {one.chain: 2000}:
+            break
+        network.deliver()
+        for node in network.nodes:
+            network.write(node)
+        most = max(most, len([ask for ask in network.sent(EntriesAsk) if ask[0] == other.key]))
+    assert heads(other) == {one.chain: 2000}
+    assert 0 < most <= WINDOW + 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.permutations(range(12)), st.integers(1, 4))
+def test_the_order_of_arrival_does_not_matter(order: list[int], size: int) -> None:
+    network = Network()
+    one, other, _ = network.nodes
+    entries = row(one, 12)
+    one.store.append(tuple(entries))
+    for at in range(0, 12, size):
+        batch = tuple(entries[place] for place in order[at : at + size])
+        network.tell(other, EntriesArrived(one.key, batch))
+    assert heads(other) == {one.chain: 12}
+    network.write(other)
+    assert other.store.image.entries == one.store.image.entries
+
+
+def test_what_is_far_ahead_of_its_chain_is_not_kept_waiting() -> None:
+    network = Network()
+    one, other, _ = network.nodes
+    first = one.make()
+    tip = Tip(MAX_AHEAD + 5, bytes(32), 0)
+    network.tell(other, EntriesArrived(one.key, (one.make(tip=tip),)))
+    assert other.core._sync._arriving._waiting == {}
+    network.tell(other, EntriesArrived(one.key, (one.make(tip=replace(tip, sequence=5)),)))
+    assert len(other.core._sync._arriving._waiting[one.chain]) == 1
+    network.tell(other, EntriesArrived(one.key, (first,)))
+    assert heads(other) == {one.chain: 1}
+
+
+def test_entries_of_strangers_and_of_other_clusters_are_refused() -> None:
+    network = Network()
+    one, other, third = network.nodes
+    stranger = key_number(99).public_key
+    body = replace(one.make().body, origin=stranger)
+    strange = Entry.sign(body, CheapSignatures(stranger).sign)
+    network.tell(other, EntriesArrived(third.key, (strange,)))
+    assert "ledger: entry beyond its bound" in other.notes
+    foreign = Entry.sign(replace(one.make().body, cluster=bytes(32)), one.signatures.sign)
+    network.tell(other, EntriesArrived(third.key, (foreign,)))
+    assert "ledger: entry of another cluster" in other.notes
+    assert heads(other) == {}
+    assert not other.writes
+
+
+def test_a_false_frontier_costs_a_few_asks_and_is_noted() -> None:
+    network = Network()
+    one, other, third = network.nodes
+    network.settle(0.1)
+    draw = random.Random(1)
+    rows = tuple(Advance(one.key, draw.randbytes(8), 10**9, draw.randbytes(32)) for _ in range(250))
+    for _ in range(40):
+        network.tell(other, Received(third.key, Heads(10**6, bytes(32), rows)))
+        rows = tuple(replace(one, incarnation=draw.randbytes(8)) for one in rows)
+    pulling = other.core._sync._pulling
+    assert sum(len(claims) for claims in pulling._claims.values()) <= MAX_CLAIMS
+    asks = [ask for ask in network.sent(EntriesAsk) if ask[0] == other.key]
+    assert len(asks) <= 16
+    network.append(one, 10)
+    network.settle()
+    assert heads(other) == {one.chain: 10}
+    network.settle(600.0)
+    assert "ledger: entries did not come" in other.notes
+
+
+def test_an_endless_range_is_answered_by_one_message() -> None:
+    network = Network()
+    one, other, _ = network.nodes
+    network.append(one, 500, data="x" * 500)
+    network.settle()
+    ask = EntriesAsk(one.chain.origin, one.chain.incarnation, 1, 2**62)
+    network.tell(other, Received(one.key, ask))
+    network.write(other)
+    assert len(network.sent(Entries)) == 1
+
+
+def test_two_entries_in_one_place_are_kept_as_evidence_and_told_once() -> None:
+    network = Network()
+    one, other, third = network.nodes
+    network.append(one, 2)
+    network.settle()
+    forged = one.make("forged")
+    network.append(one, 1, data="real")
+    network.lost = {Entries}  # the third one hears of it by the evidence only
+    network.deliver()
+    network.lost = set()
+    real = one.store.entry(one.chain, 3)
+    assert real is not None
+    network.tell(other, EntriesArrived(one.key, (real,)))
+    network.tell(other, EntriesArrived(third.key, (forged,)))
+    network.settle()
+    for node in (other, third):
+        (found,) = node.store.image.quarantines
+        assert found.sequence == 3
+        assert {found.one, found.other} == {real.signed, forged.signed}
+    notes = [note for note in third.notes if note == "ledger: equivocation"]
+    assert len(notes) == 1
+    network.tell(third, Received(other.key, Equivocation(real.signed, forged.signed)))
+    assert not network.sent(Equivocation)
+
+
+def test_false_evidence_changes_nothing() -> None:
+    network = Network()
+    one, other, third = network.nodes
+    entry = one.make()
+    later = one.make(tip=Tip.of(entry))
+    unsigned = entry.signed[:64] + replace(entry.body, reason="other").encode()
+    for said in (
+        Equivocation(entry.signed, entry.signed),
+        Equivocation(entry.signed, later.signed),
+        Equivocation(entry.signed, unsigned),
+        Equivocation(entry.signed, bytes(200)),
+    ):
+        network.tell(other, Received(third.key, said))
+    assert other.store.image.quarantines == []
+    assert not other.writes
+
+
+def test_this_nodes_own_chain_is_never_continued_by_others() -> None:
+    network = Network()
+    one, other, _ = network.nodes
+    network.append(one, 2)
+    network.settle()
+    network.tell(one, EntriesArrived(other.key, (one.make("not mine"),)))
+    assert heads(one) == {one.chain: 2}
+    assert "ledger: own chain goes on elsewhere" in one.notes
+
+
+def test_a_damaged_range_is_fetched_again() -> None:
+    network = Network()
+    one, other, _ = network.nodes
+    entries = network.append(one, 5)
+    network.settle()
+    network.tell(other, Damaged(one.chain, 2, 4))
+    (ask,) = network.sent(EntriesAsk)
+    assert ask[2] == EntriesAsk(one.chain.origin, one.chain.incarnation, 2, 4)
+    found = other.core.handle(EntriesArrived(one.key, tuple(entries[1:4])), network.now)
+    assert Repair(tuple(entries[1:4])) in found
