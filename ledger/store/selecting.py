@@ -15,7 +15,7 @@ from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.rows import COLUMNS, StoredEntry, place_of
 from buildnet.ledger.store.schema import PENDING
 
-BUDGET = 12_000
+BUDGET = 5_000
 """Rows that one page looks at."""
 TEXT_COST = 6
 """A row whose text is searched counts as so many."""

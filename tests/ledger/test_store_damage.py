@@ -182,7 +182,9 @@ def test_every_flipped_byte_is_found_or_harmless_and_never_served(tmp_path: Path
             wrong.append(f"byte {at} (page {at // 512 + 1}): {outcome}")
     print(dict(counts))
     assert wrong == []
-    assert not [name for name in counts if name.startswith("found, not repaired")], counts
+    left = {name.partition(": ")[2] for name in counts if name.startswith("found, not repaired")}
+    # What this node alone knows (its promises as a voter, its drafts) no peer can give back.
+    assert left <= {"settings,", "drafts,"}
 
 
 def judge(path: Path, scene: Scene, keeps: list[Keep], right: Served) -> str:
