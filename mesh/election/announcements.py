@@ -42,7 +42,7 @@ class Announcements:
             self._heard(following, said.quorum and said.granted, now)
             self._acknowledge(sender, said.counter, said.beat)
         elif not said.granted:
-            self._provisional_announced(sender, said.counter, (sender,), now)
+            self._provisional_announced(sender, said, now)
         elif said.counter > state.floor or state.is_holder(sender, said.counter):
             state.tell(sender, CoordinatorAsk(state.floor), now)
         else:
@@ -77,9 +77,8 @@ class Announcements:
         if not said.granted:
             if said.coordinator == sender:
                 if said.certificate is not None:
-                    state.learn(said.certificate)
-                    state.end_outdated(now)
-                self._provisional_announced(sender, said.counter, said.reached, now, said.beat)
+                    state.heed(said.certificate, now)
+                self._provisional_announced(sender, said, now)
             return
         certificate = said.certificate
         if certificate is None or (certificate.counter, certificate.candidate) != (
@@ -156,27 +155,28 @@ class Announcements:
         state.series_since = None
 
     def _provisional_announced(
-        self,
-        sender: bytes,
-        counter: int,
-        reached: tuple[bytes, ...],
-        now: float,
-        beat: int = 0,
+        self, sender: bytes, said: Coordinator | Heartbeat, now: float
     ) -> None:
         state = self._state
-        if counter < state.floor and state.proof is not None:
-            state.tell(sender, TermProof(state.proof), now)
+        best, counter = state.named_by, said.counter
+        if best is not None and counter < best.counter:
+            state.tell(sender, TermProof(best), now)
             return
-        if counter > state.floor:
-            state.tell(sender, CoordinatorAsk(state.floor), now)
-            return
+        if best is None or counter > best.counter:
+            shown = said.certificate if isinstance(said, Coordinator) else None
+            named = shown is not None and shown.counter == counter and state.may_name(shown)
+            if counter > 0 and not named:
+                state.tell(sender, CoordinatorAsk(state.floor), now)
+                return
+            best = shown if named else None
         following = state.following
         if following is not None and _term(following.office) == (sender, counter, False):
             self._heard(following, False, now)
-            self._acknowledge(sender, counter, beat)
+            self._acknowledge(sender, counter, said.beat)
         elif self._prefers(sender, now):
+            reached = said.reached if isinstance(said, Coordinator) else (sender,)
             office = Office(sender, counter, False, False, reached, now)
-            self._enter_office_of(office, None, now)
+            self._enter_office_of(office, best, now)
             self._acknowledge(sender, counter, 0)
         else:
             state.tell_office(sender, now)

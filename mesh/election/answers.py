@@ -87,8 +87,7 @@ class Answers:
         """Judge a candidate's request."""
         state = self._state
         if asked.proof is not None:
-            state.learn(asked.proof)
-            state.end_outdated(now)
+            state.heed(asked.proof, now)
         office = state.office
         sticky = (
             state.hears(now) is Hears.QUORUM
@@ -142,8 +141,7 @@ class Answers:
         """Take a voter's answer."""
         state = self._state
         if answer.proof is not None:
-            state.learn(answer.proof)
-            state.end_outdated(now)
+            state.heed(answer.proof, now)
         if answer.verdict in Verdict.__members__.values():
             self._promise_counted(sender, answer)
 

@@ -77,14 +77,6 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
-    """A promise that was given."""
-
-    signature: bytes
-    accepted: tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
 class Grounds:
     """Why and with what somebody stands."""
 
@@ -139,7 +131,8 @@ class Candidacy:
         """A majority of the voters misses the coordinator."""
         self.counter = 0
         self.asked_at = 0.0
-        self.promises: dict[bytes, Granted] = {}
+        self.promises: dict[bytes, bytes] = {}
+        """Voter to signature."""
         self._follows_to = max(grounds.known, voter.counter) + NAMED_STEP
         self.named = grounds.named
         self.outcome: Outcome | None = None
@@ -317,8 +310,7 @@ class Candidacy:
             return [Send(sender, self.request(self._grounds.proof))]
         if verdict is Verdict.GRANTED and is_promise(self._local, sender, answer):
             assert answer.signature is not None
-            accepted = (answer.accepted_term, answer.version)
-            self.promises[sender] = Granted(answer.signature, accepted)
+            self.promises[sender] = answer.signature
             self._refused.pop(sender, None)
             self._possible.add(sender)
         else:
@@ -337,11 +329,11 @@ class Candidacy:
         self._possible.discard(voter)
 
     def _count(self) -> None:
-        voters = self._log.voters
+        voters, revoked = self._log.voters, self._local.members.revoked
         needed = len(voters) // 2 + 1
         if self._log.head != self._position.head:
             self.outcome = Outcome.SPLIT  # entries came in: what was asked is out of date
-        elif sum(voter in self.promises for voter in voters) >= needed:
+        elif sum(voter in self.promises and voter not in revoked for voter in voters) >= needed:
             self.outcome = Outcome.WON
         elif sum(voter in self._possible for voter in voters) < needed:
             hopeless = (Verdict.HEARS, Verdict.OLDER, Verdict.UNFIT)

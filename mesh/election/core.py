@@ -21,7 +21,7 @@ from collections.abc import Iterable
 
 from buildnet.mesh.election.announcements import Announcements
 from buildnet.mesh.election.answers import Answers
-from buildnet.mesh.election.promise import AcceptedLog, Mandate, PromiseFact
+from buildnet.mesh.election.promise import AcceptedLog
 from buildnet.mesh.election.standing import Standing
 from buildnet.mesh.election.state import ElectionState
 from buildnet.mesh.errors import BuildNetError
@@ -33,7 +33,6 @@ from buildnet.mesh.events import (
     LinkDown,
     LinkUp,
     MembersChanged,
-    Note,
     Office,
     Persisted,
     Received,
@@ -99,34 +98,6 @@ class Election:
     def office(self) -> Office | None:
         """Who coordinates, as far as this node knows."""
         return self._state.office
-
-    @property
-    def promised(self) -> int:
-        """The highest counter this node promised: nothing of a lower term may be accepted."""
-        return self._state.voter.counter
-
-    @property
-    def promise(self) -> PromiseFact | None:
-        """To whom; it may still be on its way to the disk."""
-        return self._state.voter.promise
-
-    @property
-    def mandate(self) -> Mandate | None:
-        """While this node holds a granted term: who promised it, and with which member log."""
-        return None if self._state.tenure is None else self._state.tenure.mandate
-
-    def accepts(self, sender: bytes, counter: int) -> bool:
-        """Tell whether a command of ``sender`` in the term ``counter`` is to be obeyed.
-
-        Only the present office's are; an older term's is noted.
-        """
-        state = self._state
-        office = state.office
-        if office is not None and (sender, counter) == (office.coordinator, office.counter):
-            return True
-        if counter < state.floor or (office is not None and counter < office.counter):
-            state.out.append(Note("term too old", sender, f"term {counter}"))
-        return False
 
     @property
     def deadline(self) -> float:
@@ -238,6 +209,8 @@ class Election:
         if state.tenure is not None:
             if now >= state.tenure.deadline:
                 state.out += state.tenure.tick(now)
+            state.end_void(now)
+        if state.tenure is not None:
             self._standing.resign_further(now)
             self._standing.renew(state.tenure, now)
         self._answers.answer_waiting(now)
@@ -308,8 +281,7 @@ class Election:
             case PromoteAsk(successor):
                 self._answers.asked_to_promote(sender, successor)
             case TermProof(certificate):
-                state.learn(certificate)
-                state.end_outdated(now)
+                state.heed(certificate, now)
             case _:
                 pass
 
@@ -375,10 +347,14 @@ class Election:
         """A recovery gave the cluster other voters: what the former ones granted is void."""
         state = self._state
         proof, voters = state.proof, state.local.members.voters
-        if proof is None or proof.is_of_majority(state.local, voters):
+        if proof is not None and not proof.is_of_majority(state.local, voters):
+            state.proof = None
+        office = state.office
+        if office is None or office.counter <= state.floor:
             return
-        state.proof = None
-        if state.office is not None and state.office.granted:
+        if office.granted:
             state.vacate(now)
         elif state.tenure is not None:
-            state.out += state.tenure.name(0, None, now)
+            state.out += state.tenure.name(state.floor, state.proof, now)
+        elif state.following is not None:
+            state.following.certificate = None

@@ -16,7 +16,7 @@ _STALLS = 4  # of this node's own, that excuse one silence of the coordinator
 
 @dataclass(slots=True)
 class Following:
-    """An office that somebody else holds. ``certificate``: of a granted one."""
+    """An office that somebody else holds. ``certificate`` shows its term, if that is above 0."""
 
     office: Office
     certificate: Certificate | None

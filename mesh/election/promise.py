@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Annotated, Protocol
 
 from buildnet.mesh import cbor
@@ -108,25 +107,37 @@ class Certificate(Wire):
         return cls(counter, candidate, boot, promises)
 
     def is_of_majority(self, local: Local, voters: Iterable[bytes]) -> bool:
-        """Tell whether a majority of ``voters`` signed, at least one of whom is not revoked.
+        """Tell whether a majority of ``voters`` signed; who is revoked does not count.
 
-        A promise outlives its voter: a term that was won is not undone when one of those who
-        granted it is revoked, or who follows it could never agree with who won it. That one honest
-        voter signed bounds the counter, which a thief of all the other keys can't drive up alone.
+        Only such a term is granted to anybody, and fences lower ones off.
         """
+        needed, signers = self._signers(local, voters)
+        return sum(voter not in local.members.revoked for voter in signers) >= needed
+
+    def may_be_named(self, local: Local, voters: Iterable[bytes]) -> bool:
+        """Tell whether a majority of ``voters`` signed, revoked or not, at least one of whom is not
+        revoked: a *provisional* office may name such a term.
+
+        Once a voter is revoked, who saw the term won before and who did not can't agree whether it
+        was, and where no majority is left no other term settles that: each would take the other's
+        provisional office for outdated or unproven, for ever. To name the term in a provisional
+        office is harmless, whoever signed: it grants nothing, fences nothing off and makes nobody
+        promise anything. The one honest voter bounds the counter, which a thief of all the other
+        keys can't drive up alone.
+        """
+        needed, signers = self._signers(local, voters)
+        return len(signers) >= needed and not local.members.revoked.keys() >= signers
+
+    def _signers(self, local: Local, voters: Iterable[bytes]) -> tuple[int, set[bytes]]:
+        """Return how many of ``voters`` are a majority, and which of them signed."""
         entitled = frozenset(voters)
         by_voter = {said.voter: said.signature for said in self.promises if said.voter in entitled}
         needed = len(entitled) // 2 + 1
-        if len(by_voter) < needed or local.members.revoked.keys() >= by_voter.keys():
-            return False
+        if len(by_voter) < needed:
+            return needed, set()
         statement = promise_statement(local, self.counter, self.candidate, self.boot)
-        signed = [
-            voter
-            for voter, signature in by_voter.items()
-            if local.signatures.verify(voter, statement, signature)
-        ]
-        honest = any(voter not in local.members.revoked for voter in signed)
-        return honest and len(signed) >= needed
+        verify = local.signatures.verify
+        return needed, {voter for voter in by_voter if verify(voter, statement, by_voter[voter])}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,24 +145,6 @@ class CertificateFact(Fact):
     """The certificate of the highest term that this node saw proven."""
 
     certificate: Certificate
-
-
-@dataclass(frozen=True, slots=True)
-class Mandate:
-    """A won term: who promised it, and how far the member log of each reached when it did.
-
-    ``accepted`` maps a voter to the (accepted term, version) of the newest chain that it held.
-    After its promise it accepts nothing of a lower term, so among these is every entry that was
-    or may have been committed before.
-    """
-
-    counter: int
-    accepted: Mapping[bytes, tuple[int, int]]
-
-    @classmethod
-    def of(cls, counter: int, accepted: Mapping[bytes, tuple[int, int]]) -> Mandate:
-        """Keep a copy that nobody changes."""
-        return cls(counter, MappingProxyType(dict(accepted)))
 
 
 def promise_statement(local: Local, counter: int, candidate: bytes, boot: int) -> bytes:

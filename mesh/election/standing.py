@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from buildnet.mesh.election.candidacy import DISK_LOOK_S, Candidacy, Granted, Grounds, Outcome
+from buildnet.mesh.election.candidacy import DISK_LOOK_S, Candidacy, Grounds, Outcome
 from buildnet.mesh.election.state import ElectionState
 from buildnet.mesh.election.tenure import Tenure
 from buildnet.mesh.events import Note, OfficeChanged, Raise, Send
@@ -127,7 +127,7 @@ class Standing:
                 state.abandon(now)
 
     def _take_office(
-        self, counter: int, promises: dict[bytes, Granted], asked_at: float, now: float
+        self, counter: int, promises: dict[bytes, bytes], asked_at: float, now: float
     ) -> None:
         state = self._state
         state.following = None

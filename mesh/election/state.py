@@ -90,6 +90,13 @@ class ElectionState:
         """The highest counter that was granted, as far as it was proven here."""
         return 0 if self.proof is None else self.proof.counter
 
+    @property
+    def named_by(self) -> Certificate | None:
+        """What shows the highest term that is named here, be it in a provisional office only."""
+        office = self.tenure or self.following
+        shown = None if office is None else office.certificate
+        return shown if shown is not None and shown.counter > self.floor else self.proof
+
     def is_holder(self, key: bytes, counter: int) -> bool:
         """Tell whether the highest proven term is ``counter`` and was granted to ``key``."""
         proof = self.proof
@@ -180,6 +187,35 @@ class ElectionState:
         ):
             self.keep(certificate)
         return True
+
+    def may_name(self, certificate: Certificate) -> bool:
+        """Tell whether a provisional office may name the certificate's term."""
+        voters = (self.local.members.voters, self.log.voters)
+        return any(certificate.may_be_named(self.local, each) for each in voters)
+
+    def heed(self, certificate: Certificate, now: float) -> None:
+        """Take what somebody shows as proof of a higher term, as far as it counts here.
+
+        What counts for provisional offices only (:meth:`Certificate.may_be_named`) raises no floor:
+        this node names it if it is provisional, and becomes so if it lacks its quorum.
+        """
+        if self.learn(certificate):
+            self.end_outdated(now)
+            return
+        tenure = self.tenure
+        if tenure is None or tenure.office.quorum or certificate.counter <= tenure.office.counter:
+            return
+        if self.may_name(certificate):
+            if tenure.office.granted:
+                self.vacate(now)
+            else:
+                self.out += tenure.name(certificate.counter, certificate, now)
+
+    def end_void(self, now: float) -> None:
+        """Let go of an own term without quorum that nobody can check any more, since voters that
+        granted it were revoked: others would follow it neither as granted nor as provisional."""
+        if self.tenure is not None and self.tenure.is_void:
+            self.vacate(now)
 
     def end_outdated(self, now: float) -> None:
         """Let go of an office of a lower term than what is proven now."""

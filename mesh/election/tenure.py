@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from buildnet.mesh.election.candidacy import Granted, is_promise
+from buildnet.mesh.election.candidacy import is_promise
 from buildnet.mesh.election.handover import Handover
 from buildnet.mesh.election.heartbeat import INTERVAL_S, QUORUM_S, REACHED_S, Heartbeats
-from buildnet.mesh.election.promise import (
-    AcceptedLog,
-    Certificate,
-    Mandate,
-    Position,
-)
+from buildnet.mesh.election.promise import AcceptedLog, Certificate, Position
 from buildnet.mesh.events import (
     Effect,
     Office,
@@ -39,8 +34,8 @@ _ROUND_TRIP_BEATS = 5  # of so many heartbeats, one is told as a measured round 
 class Tenure:
     """The office of this node, from the win until it steps down.
 
-    ``promises`` are those that won a granted term, empty for a provisional one, whose counter
-    ``proof`` shows; ``asked_at`` is when the voters were asked for them.
+    ``promises`` (voter to signature) are those that won a granted term, empty for a provisional
+    one, whose counter ``proof`` shows; ``asked_at`` is when the voters were asked for them.
     """
 
     def __init__(
@@ -49,7 +44,7 @@ class Tenure:
         log: AcceptedLog,
         handover: Handover,
         counter: int,
-        promises: dict[bytes, Granted],
+        promises: dict[bytes, bytes],
         *,
         proof: Certificate | None,
         asked_at: float,
@@ -73,14 +68,6 @@ class Tenure:
         self.certificate = self._certify()
 
     # --- what others need to know --------------------------------------------------------------
-
-    @property
-    def mandate(self) -> Mandate | None:
-        """Who promised the term; None for a provisional one."""
-        if not self.office.granted:
-            return None
-        accepted = {voter: granted.accepted for voter, granted in self._promises.items()}
-        return Mandate.of(self.office.counter, accepted)
 
     @property
     def deadline(self) -> float:
@@ -209,7 +196,7 @@ class Tenure:
         if not is_promise(self._local, peer, answer):
             return
         assert answer.signature is not None
-        self._promises[peer] = Granted(answer.signature, (answer.accepted_term, answer.version))
+        self._promises[peer] = answer.signature
         proven = self._is_proven()
         self.certificate = self._certify()
         self._must_announce |= not proven and self._is_proven()
@@ -232,9 +219,18 @@ class Tenure:
         request = PromiseAsk(self.office.counter, self._local.boot, position, None, None)
         return [SendAll(asked, request)] if asked else []
 
+    @property
+    def is_void(self) -> bool:
+        """Whether it was granted by voters that are revoked now, and no quorum is there that could
+        make good for them."""
+        office, revoked = self.office, self._local.members.revoked
+        rests = any(voter in revoked for voter in self._promises)
+        return office.granted and not office.quorum and rests and not self._is_proven()
+
     def _is_proven(self) -> bool:
+        valid = self._promises.keys() - self._local.members.revoked.keys()
         return all(
-            sum(voter in self._promises for voter in voters) > len(voters) // 2
+            sum(voter in valid for voter in voters) > len(voters) // 2
             for voters in (self._log.voters, self._local.members.voters)
         )
 
@@ -243,12 +239,10 @@ class Tenure:
             return self._proof
         voters = {*self._log.voters, *self._local.members.voters}
         of_voters = {
-            voter: granted.signature for voter, granted in self._promises.items() if voter in voters
+            voter: signature for voter, signature in self._promises.items() if voter in voters
         }
         boot = self._local.boot
-        signatures = of_voters or {
-            voter: granted.signature for voter, granted in self._promises.items()
-        }
+        signatures = of_voters or self._promises
         return Certificate.of(self.office.counter, self._local.key, boot, signatures)
 
     # --- who is there --------------------------------------------------------------------------

@@ -135,12 +135,6 @@ class MemberLog:
         """Shows anybody that :attr:`entries` are final."""
         return self._chain.proof
 
-    @property
-    def takes_changes(self) -> bool:
-        """Tell whether this node coordinates and can put changes into the chain now."""
-        term = self._coordinating.active()
-        return term is not None and term.sequencing.opened
-
     def recovery(self, voters: Iterable[bytes]) -> Recover:
         """Return what an admin or the cluster key signs so that this node recovers the cluster."""
         newest = self._chain.newest

@@ -89,7 +89,8 @@ def test_a_provisional_term_names_a_proven_counter() -> None:
     network.run(1.0)
     network.tell("b", "c", Heartbeat(2**62, False, False, 1, 10, bytes(8), 1))
     network.run(0.01)
-    assert not network.nodes["c"].core.accepts(KEYS["b"], 2**62)
+    office = network.nodes["c"].core.office
+    assert office is None or office.counter < 2**62
 
 
 def test_a_voter_that_lies_about_its_promise_makes_the_term_grow_ever_more_slowly() -> None:
