@@ -227,10 +227,9 @@ def list_command(
             "status",
             "rights",
             "priority",
-            "voter",
             "address",
             right=("priority",),
-            spare=("address", "voter", "priority", "rights"),
+            spare=("address", "priority", "rights"),
         )
         for each in data["members"]:
             rows.add_row(
@@ -240,7 +239,6 @@ def list_command(
                 status_text(each["status"]),
                 each["rights"],
                 str(each["priority"]),
-                "yes" if each["voter"] else "",
                 escaped(_where(each)),
             )
         rows.print(console)

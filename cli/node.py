@@ -316,4 +316,8 @@ def resources_table(console: Console, resources: dict[str, Any]) -> None:
 
 
 for _command in members.COMMANDS:
-    app.command(_command.__name__.replace("_", "-").removesuffix("-command"))(_command)
+    app.command(
+        _command.__name__.replace("_", "-").removesuffix("-command"),
+        # -5 is a priority, not an option.
+        context_settings={"ignore_unknown_options": _command is members.set_priority},
+    )(_command)

@@ -112,6 +112,8 @@ class Listing:
             shown.remove(spare.pop(0))
         console.print()
         console.print(table)
+        if left_out := [column for column in self._columns if column not in shown]:
+            console.print(f"… a wider terminal or --json shows: {', '.join(left_out)}", style="dim")
         console.print()
 
     def _fits(self, console: Console, table: Table) -> bool:
@@ -275,8 +277,13 @@ def since_text(moment: str) -> str:
 
 
 def role_text(node: Mapping[str, Any]) -> str:
-    """Return what a node does: its role, and that it coordinates."""
-    return f"{node['role']}, coordinator" if node["coordinator"] else str(node["role"])
+    """Return what a node does: its role, that it votes (where that is told), and coordinates."""
+    words = (
+        str(node["role"]),
+        "voter" if node.get("voter") else "",
+        "coordinator" if node["coordinator"] else "",
+    )
+    return ", ".join(filter(None, words))
 
 
 def status_text(status: str) -> str:

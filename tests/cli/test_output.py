@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from buildnet.cli.output import Listing, console, escaped, fail, print_fields, printable
+from buildnet.cli.output import Listing, console, escaped, fail, print_fields, printable, role_text
 from buildnet.cli.settings import Settings
 from buildnet.mesh.errors import BuildNetError
 
@@ -66,8 +66,7 @@ def printed(width: int, listing: Listing) -> str:
 
 @pytest.mark.parametrize("width", [*range(20, 130)])
 def test_no_word_of_a_listing_is_ever_broken(width: int) -> None:
-    shown = printed(width, members())
-    words = shown.split()
+    words = printed(width, members()).partition("…")[0].split()
     assert {"workshop-anna", ID, "9acc1549d96d594d", "watches"} <= set(words)
     assert ("0.12.10-rc1" in words) or "version" not in words
     assert (ADDRESS in words) or "address" not in words
@@ -86,6 +85,28 @@ def test_a_narrow_terminal_goes_without_what_matters_least() -> None:
     assert header(120) == ["node", "id", "what", "version", "address"]
     assert header(80) == ["node", "id", "what", "version"]
     assert header(62) == ["node", "id", "what"]
+
+
+def test_what_was_left_out_is_named() -> None:
+    def last(width: int) -> str:
+        return " ".join(printed(width, members()).partition("…")[2].split())
+
+    assert last(120) == ""
+    assert last(80) == "a wider terminal or --json shows: address"
+    assert last(62) == "a wider terminal or --json shows: version, address"
+
+
+@pytest.mark.parametrize(
+    ("node", "text"),
+    [
+        ({"role": "worker", "coordinator": False}, "worker"),
+        ({"role": "worker", "coordinator": True}, "worker, coordinator"),
+        ({"role": "worker", "coordinator": True, "voter": True}, "worker, voter, coordinator"),
+        ({"role": "observer", "coordinator": False, "voter": False}, "observer"),
+    ],
+)
+def test_whether_a_node_votes_stands_beside_its_role(node: dict[str, object], text: str) -> None:
+    assert role_text(node) == text
 
 
 def test_below_sixty_columns_each_row_is_a_block_with_all_that_is_known() -> None:

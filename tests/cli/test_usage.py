@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from buildnet.cli.commands import invoke
+from buildnet.cli import members
+from buildnet.cli.commands import app, invoke
 from buildnet.mesh.errors import UsageError
+
+
+def _groups() -> list[str]:
+    return [group.name for group in app.registered_groups if group.name]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +46,11 @@ from buildnet.mesh.errors import UsageError
             "wrong value '1001' for PRIORITY: expected 1000 or less",
             "see: buildnet node set-priority --help",
         ),
+        (
+            "node set-priority x -1001",
+            "wrong value '-1001' for PRIORITY: expected -1000 or more",
+            "see: buildnet node set-priority --help",
+        ),
         ("node approve", "REQUEST is missing", "see: buildnet node approve --help"),
         ("cache fetch abc", "--from is missing", "see: buildnet cache fetch --help"),
         ("node lst", "buildnet node has no command 'lst'", "did you mean 'list'?"),
@@ -54,3 +64,21 @@ def test_a_wrong_command_line_is_explained(arguments: str, message: str, hint: s
     with pytest.raises(UsageError) as caught:
         invoke(arguments.split())
     assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize("arguments", [("x", "-5"), ("x", "--", "-5"), ("--", "x", "-5")])
+def test_a_negative_priority_is_no_option(
+    arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(members, "change", lambda verb, body, done: asked.append((verb, body)))
+    assert invoke(["node", "set-priority", *arguments]) == 0
+    assert asked == [("priority", {"node": "x", "priority": -5})]
+
+
+@pytest.mark.parametrize("group", ["", *_groups()])
+def test_a_group_without_a_verb_is_a_mistake_that_shows_the_verbs(
+    group: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(group.split()) == 2
+    assert "Commands:" in capsys.readouterr().out
