@@ -110,7 +110,8 @@ class Fold:
 
     def _put(self, put: Put, stamp: str) -> None:
         row = self._row(put.table, put.key)
-        if stamp >= row.stamps.get(put.group, ""):
+        # Who only says that the row is gone sets no column: those may come later.
+        if put.values and stamp >= row.stamps.get(put.group, ""):
             row.stamps[put.group] = stamp
             row.values.update(put.values)
         # Of all groups that say whether the row is there, the latest counts.

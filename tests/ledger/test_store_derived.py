@@ -73,7 +73,7 @@ def shuffled(entries: list[Entry], seed: int) -> list[Entry]:
     seed=st.integers(0, 1000),
     encrypted=st.booleans(),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_tables_do_not_depend_on_the_order_of_arrival(
     steps: list[tuple[bool, tuple[str, str, dict[str, object]]]],
     seals_after: set[int],
