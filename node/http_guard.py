@@ -85,6 +85,11 @@ class GuardedHttp(HttpToolsProtocol):
         self._stop_waiting()
         super().on_headers_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """It is no HTTP."""
+        self._visitors.refused("request malformed", self.client[0] if self.client else "")
+        super().send_400_response(msg)
+
     def handle_websocket_upgrade(self) -> None:
         """It is a WebSocket from now on."""
         self._leave()

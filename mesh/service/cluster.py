@@ -438,6 +438,7 @@ class Cluster:
         except (UnreachableError, UsageError) as error:
             refused = isinstance(error, UnreachableError) and error.refused
             reason = error.cause or error.message
+            self.note(Note("no answer at an address", effect.peer, f"{effect.address}: {reason}"))
             self.feed(DialFailed(effect.peer, effect.address, reason, refused))
             return
         finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -29,7 +30,14 @@ from buildnet.mesh.link.connection import ConnectionClosed
 from buildnet.mesh.link.handshake import HandshakeError
 from buildnet.mesh.members.invitation import Token, TokenError
 from buildnet.mesh.messages.election import Heartbeat
-from buildnet.mesh.messages.gossip import MAX_TOPICS, Ask, Records, Summary, Wanted
+from buildnet.mesh.messages.gossip import (
+    MAX_RECORDS,
+    MAX_TOPICS,
+    Ask,
+    Records,
+    Summary,
+    Wanted,
+)
 from testbed.fault_proxy import Direction, FaultProxy, Faults
 from testbed.message_relay import MessageRelay, altered, dropped, repeated, swapped
 from testbed.nodes import Cluster, Node, NodeError, alive, health, invite, join, refused
@@ -190,6 +198,8 @@ def test_a_relay_that_alters_drops_repeats_or_reorders_frames_loses_the_link(
 
 
 def test_flipped_bits_on_the_wire_end_links_and_no_more(door: Door) -> None:
+    before = refused(door.target)
+
     async def attack() -> None:
         async with FaultProxy(*door.host_and_port, seed=1) as proxy:
             key = await door.rogue()
@@ -207,6 +217,15 @@ def test_flipped_bits_on_the_wire_end_links_and_no_more(door: Door) -> None:
             assert 0 < links < 40
 
     run(attack())
+    until_counted(
+        door,
+        before,
+        "altered frame",
+        "handshake: message altered",
+        "handshake: message malformed",
+        "malformed WebSocket frame",
+        times=5,
+    )
 
 
 # --- at the door -------------------------------------------------------------------------------
@@ -336,6 +355,7 @@ def test_junk_instead_of_a_handshake(door: Door, junk: str) -> None:
 
 
 def test_junk_instead_of_http(door: Door) -> None:
+    before = refused(door.target)
     for junk in (os.urandom(5000), b"GET /mesh HTTP/1.1\r\n" + b"a: b\r\n" * 50_000, b"\xff" * 9):
         with (
             contextlib.suppress(OSError),
@@ -345,6 +365,8 @@ def test_junk_instead_of_http(door: Door) -> None:
             connection.shutdown(socket.SHUT_WR)
             while connection.recv(65536):
                 pass
+    until_counted(door, before, "request malformed", times=2)
+    until_counted(door, before, "request head too large")
 
 
 # --- a member that misbehaves ------------------------------------------------------------------
@@ -499,6 +521,29 @@ def test_a_flood_ends_the_link(door: Door) -> None:
     until_counted(door, before, "flood")
 
 
+def test_a_flood_of_genuine_records_costs_a_coordinator_nothing(door: Door) -> None:
+    """Each one newer than the one before and signed as it should be, as many as a link takes."""
+    office = door.target.office()
+    assert office is not None
+    coordinator = next(node for node in door.honest if node.identity == office.coordinator)
+    before = refused(coordinator)
+
+    async def attack() -> None:
+        async with await door.link(coordinator.address) as link:
+            versions = itertools.count(1)
+            for _ in range(300):
+                records = tuple(
+                    link.record("load", b"", next(versions)) for _ in range(MAX_RECORDS)
+                )
+                await link.send(link.envelope(Records(records)))
+            async with asyncio.timeout(PATIENCE_S):
+                while counted(coordinator, before).get("too many records", 0) < 15_000:
+                    await asyncio.sleep(0.05)
+
+    run(attack())
+    assert all(node.office() == office for node in door.honest)
+
+
 def test_a_slow_reader_is_let_go(door: Door) -> None:
     """It publishes all that it may, then asks for that again and again and reads nothing of it."""
     before = refused(door.target)
@@ -617,7 +662,9 @@ def test_two_nodes_with_one_copied_key(door: Door, newcomer: Node, tmp_path: Pat
 
 
 def test_an_address_that_nobody_answers_at(door: Door, tmp_path: Path) -> None:
-    """A node that advertises a wrong address is reached over the links it opened."""
+    """A node that advertises a wrong address is reached over the links it opened; where it does
+    not answer is counted."""
+    before = refused(door.target)
     liar = Node(tmp_path / "liar", "liar", listen="127.0.0.1:0", bare=True)
     liar.home.directory.mkdir()
     liar.home.config.write_text('{"network": {"advertise_address": "127.0.0.1:1"}}')
@@ -625,6 +672,8 @@ def test_an_address_that_nobody_answers_at(door: Door, tmp_path: Path) -> None:
     try:
         join(liar, door.target, invite(door.honest[0]))
         until(lambda: all(alive(node) == 4 for node in (*door.honest, liar)))
+        liar.kill()  # only its address is left to reach it
+        until_counted(door, before, "no answer at an address")
     finally:
         door.honest[0].post("/api/node/revoke", {"node": liar.identity})
         liar.kill()

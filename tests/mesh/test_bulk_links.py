@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from buildnet.mesh.link.frames import FrameCipher
 from buildnet.mesh.link.handshake import HandshakeRefusedError, Initiator, Purpose
 from buildnet.mesh.link.handshaking import initiate
 from buildnet.mesh.link.links import OLDER_BOOT, close_quietly
+from buildnet.mesh.link.peer import ALTERED_FRAME
+from buildnet.mesh.messages.kinds import Message
+from buildnet.mesh.messages.relay import RelayData
 from buildnet.mesh.service.service import MeshService
 from buildnet.mesh.service.testing import Node, listening_node
 
@@ -144,3 +148,57 @@ def test_an_older_process_gets_no_bulk_connection(tmp_path: Path) -> None:
             await greet(local.boot)
 
     run(work())
+
+
+def first_dropped(data: RelayData, seen: list[RelayData]) -> list[RelayData]:
+    seen.append(data)
+    return seen[-1:] if len(seen) > 1 else []
+
+
+def first_swapped(data: RelayData, seen: list[RelayData]) -> list[RelayData]:
+    seen.append(data)
+    return {1: [], 2: seen[::-1]}.get(len(seen), [data])
+
+
+MEDDLING: dict[str, Callable[[RelayData, list[RelayData]], list[RelayData]]] = {
+    "alters": lambda data, _: [replace(data, data=data.data[:-1] + bytes([data.data[-1] ^ 1]))],
+    "drops": first_dropped,
+    "repeats": lambda data, _: [data, data],
+    "reorders": first_swapped,
+}
+
+
+@pytest.mark.parametrize("how", MEDDLING)
+def test_a_relaying_member_that_meddles_costs_the_link_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The ends notice, count it and blame nobody: with an honest relay they are linked again."""
+
+    async def work() -> None:
+        async with hidden_nodes(tmp_path, reachable=False) as (a, b, c):
+            relay, seen = a.service.cluster, list[RelayData]()
+            say, meddle = relay.say, MEDDLING[how]
+
+            def say_meddled(to: bytes, message: Message) -> None:
+                if isinstance(message, RelayData) and to == c.service.key:
+                    for each in meddle(message, seen):
+                        say(to, each)
+                else:
+                    say(to, message)
+
+            before = c.service.cluster.links.peers[b.service.key]
+            monkeypatch.setattr(relay, "say", say_meddled)
+            await until(c.service, lambda: altered_frames(c) > 0)
+            monkeypatch.undo()
+            await until(c.service, lambda: is_linked(c, b) and is_linked(b, c))
+            await until(b.service, lambda: is_linked(b, c))
+            assert c.service.cluster.links.peers[b.service.key] is not before
+            assert is_linked(a, b)
+            assert is_linked(a, c)
+
+    run(work())
+
+
+def altered_frames(node: Node) -> int:
+    counters = node.service.view().counters
+    return sum(each.count for each in counters if each.reason == ALTERED_FRAME)

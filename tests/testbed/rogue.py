@@ -190,9 +190,9 @@ class RogueLink:
             cluster_id=self._cluster_id,
         )
 
-    def record(self, topic: str, body: bytes) -> Record:
+    def record(self, topic: str, body: bytes, version: int = 1) -> Record:
         """Return a record of the thief's own, signed as it should be."""
-        said = (self.key.public_key, topic, self.boot, 1, body)
+        said = (self.key.public_key, topic, self.boot, version, body)
         signature = self.key.sign(statement("record", self._cluster_id, *said))
         return Record(*said, signature)
 
