@@ -118,6 +118,7 @@ class Network:
         for node in self.nodes:
             for other in self.nodes:
                 if other is not node:
+                    node.local.heard[other.key] = self.clock.milliseconds << 16
                     node.local.links[other.key] = LinkState(True, 0.0)
 
     def node(self, key: bytes) -> Node:
@@ -229,6 +230,7 @@ class Network:
             if type(said) in self.lost or sender not in node.local.links:
                 continue
             said = type(said).decode(said.encode())
+            node.local.heard[sender] = self.clock.milliseconds << 16
             if isinstance(said, Entries):
                 entries = tuple(Entry.decode(one) for one in said.entries)
                 self.tell(node, EntriesArrived(sender, entries))
@@ -253,6 +255,13 @@ class Network:
                     self.perform(node, node.core.tick(self.now))
         self.clock.advance(over - self.now)
         self.now = over
+
+    def settle_tick(self, node: Node) -> None:
+        """Let time go on until a core's next deadline."""
+        due = max(self.now, node.core.deadline)
+        self.clock.advance(due - self.now)
+        self.now = due
+        self.perform(node, node.core.tick(self.now))
 
     def sent(self, kind: type[Message]) -> list[tuple[bytes, bytes, Message]]:
         """Return what of a kind is under way."""
