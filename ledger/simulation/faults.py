@@ -80,6 +80,26 @@ class TwoKeys(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class LastSeal(Fault):
+    """The coordinator dies with a final seal on its disk that nobody else has heard of."""
+
+    def begin(self, world: World) -> bool:
+        host = world.coordinator()
+        if host is None or not isinstance(host.program, LedgerMachine):
+            return False
+        world.struck[self.start] = host
+        host.program.is_mute = True
+        return True
+
+    def end(self, world: World) -> None:
+        host = world.struck.pop(self.start)
+        if isinstance(host.program, LedgerMachine):
+            host.program.is_mute = False
+        elif not host.retired:
+            host.start()
+
+
+@dataclass(frozen=True, slots=True)
 class Garbage(Fault):
     """A member says what is not so: frontiers, gaps, entries of others that do not fit."""
 
@@ -107,6 +127,7 @@ LEDGER_KINDS: dict[str, Draw] = {
     "two-keys": lambda r, n, t, over: TwoKeys(
         t, 0.0, r.randrange(n), tuple(r.sample(range(n), r.randint(1, n)))
     ),
+    "last-seal": lambda r, n, t, over: LastSeal(t, min(r.uniform(1, 6), max(over - t, 0.01))),
     "garbage": lambda r, n, t, over: Garbage(t, 0.0, r.randrange(n), r.randrange(KINDS_OF_LIES)),
 }
 """Draws one fault: randomness, number of hosts, when it begins, when all must be over."""

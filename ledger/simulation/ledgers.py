@@ -73,7 +73,7 @@ class Ledgers:
         match effect:
             case Keep():
                 self._watch.kept(host, effect)
-                store.do(lambda: store.keep(effect), lambda: tell(Kept(effect.token)))
+                store.do(lambda: store.keep(effect), lambda: self._kept(host, effect, tell))
             case Append(entries):
                 store.do(
                     lambda: self._append(host, store, entries),
@@ -94,6 +94,12 @@ class Ledgers:
                 pass
             case _:
                 self._others(host, effect)  # type: ignore[arg-type]
+
+    def _kept(self, host: Host, keep: Keep, tell: Callable[[object], None]) -> None:
+        tell(Kept(keep.token))
+        program = host.program
+        if keep.seals and isinstance(program, LedgerMachine) and program.is_mute:
+            host.kill(dark=True)
 
     def _compare(self, store: Store, other: Entry, tell: Callable[[object], None]) -> None:
         held: list[Entry | None] = []

@@ -22,7 +22,7 @@ from buildnet.ledger.events import Effect as LedgerEffect
 from buildnet.ledger.events import Event as LedgerEvent
 from buildnet.ledger.frontier import Head
 from buildnet.ledger.membership import MEMBER_TYPES, recording
-from buildnet.ledger.messages import Entries, Heads
+from buildnet.ledger.messages import Entries, Heads, Seals
 from buildnet.ledger.opening import OPENED, due_opening
 from buildnet.ledger.simulation.store import Store
 from buildnet.mesh.events import (
@@ -34,6 +34,7 @@ from buildnet.mesh.events import (
     OfficeChanged,
     Raise,
     Received,
+    SendAll,
 )
 from buildnet.mesh.local import Local
 from buildnet.mesh.machine import Machine
@@ -80,6 +81,8 @@ class LedgerMachine(Machine):
         self._drafts: list[_Draft] = []
         self._told: dict[bytes, int] = {}
         """How far this node's newest chain reaches at others, by their own account."""
+        self.is_mute = False
+        """What it knows to be final it keeps to itself: a fault."""
         self._is_open = False
         self._open_by = start.now + CONFIRM_S
 
@@ -146,6 +149,8 @@ class LedgerMachine(Machine):
         """Do what needs no world, hand on the rest."""
         effects: list[Effect] = []
         for effect in wanted:
+            if self.is_mute and isinstance(effect, SendAll) and isinstance(effect.message, Seals):
+                continue
             if isinstance(effect, RecordMember):
                 entry = effect.entry
                 effects += self.append(

@@ -24,6 +24,7 @@ from buildnet.ledger.events import (
 )
 from buildnet.ledger.messages import Entries, Seals
 from buildnet.ledger.opening import OPENED, Opening, Why
+from buildnet.ledger.seal import SealRecord
 from buildnet.ledger.simulation.store import Store
 from buildnet.ledger.sync.telling import batches
 from buildnet.mesh.clock import HybridClock
@@ -205,7 +206,8 @@ class Network:
                 if run:
                     self.flying.append((node.key, effect.to, run[0]))
                 return None
-            height, records = effect.height, []
+            records: list[SealRecord] = []
+            height = effect.height
             while (seal := store.seal(height)) is not None and len(records) < 64:
                 records.append(seal.record)
                 height += 1

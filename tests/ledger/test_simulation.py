@@ -1,0 +1,66 @@
+"""Whole clusters with their ledgers in virtual time; the long form: see its ``__main__``."""
+
+from __future__ import annotations
+
+import pytest
+
+from buildnet.ledger.sealing.proposing import Proposing
+from buildnet.ledger.sealing.voting import Voting
+from buildnet.ledger.simulation.__main__ import main
+from buildnet.ledger.simulation.trial import Settings, run_trial
+from buildnet.mesh.simulation.history import History
+
+SEEDS = range(1, 13)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_invariants_hold_under_faults(seed: int) -> None:
+    outcome = run_trial(Settings(nodes=5), seed)
+    assert outcome.violations == (), f"seed {seed}: {outcome.faults}"
+    assert outcome.healed_after_s is not None
+
+
+def test_without_faults_all_that_is_appended_is_sealed() -> None:
+    outcome = run_trial(Settings(nodes=3, kinds=(), faults_s=5.0), 1)
+    assert outcome.violations == ()
+    assert outcome.acknowledged == outcome.entries > 50
+
+
+def test_a_seed_tells_the_same_story_again() -> None:
+    stories = []
+    for _ in range(2):
+        history = History()
+        run_trial(Settings(nodes=3, faults_s=5.0), 7, history=history)
+        stories.append(history.digest())
+    assert stories[0] == stories[1]
+
+
+def test_a_coordinator_that_ignores_what_was_accepted_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Proposing, "_prior", lambda self, term: None)
+    monkeypatch.setattr(Voting, "_promise", _promise_of_everything)
+    kinds = ("last-seal",)
+    found = {
+        violation.what
+        for seed in range(1, 16)
+        for violation in run_trial(Settings(nodes=3, kinds=kinds), seed).violations
+    }
+    assert "two final seals of one height" in found
+
+
+def test_the_command_line_runs_and_replays_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--nodes", "3", "--seeds", "1", "--duration", "1"]) == 0
+    assert "1 seeds of 3 nodes, 0 failed" in capsys.readouterr().out
+    assert main(["--nodes", "3", "--replay", "1", "--duration", "1"]) == 0
+    assert "SealedTo" in capsys.readouterr().out
+    assert main(["--faults", "gremlins"]) == 2
+
+
+_true_promise = Voting._promise
+
+
+def _promise_of_everything(self: Voting, term: int) -> object:
+    from dataclasses import replace
+
+    return replace(_true_promise(self, term), accepted=None)
