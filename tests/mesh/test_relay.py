@@ -279,7 +279,7 @@ def test_where_it_gets_too_much_the_loudest_session_ends(wires: Wires, is_clogge
             wires.clogged.add(BOB.public_key)
         await quiet.send(b"still here")
         assert await there.receive() == b"still here"
-        assert wires[RELAY.public_key].relays.sessions < 4
+        assert QUOTA in [note.reason for note in wires[RELAY.public_key].notes]
 
     run(work())
 
@@ -294,7 +294,7 @@ def test_an_honest_end_keeps_to_what_its_session_may_carry(wires: Wires) -> None
 
         async def pass_time() -> None:
             while True:
-                wires.now += 0.5
+                wires.now += 0.001
                 await asyncio.sleep(0)
 
         async with asyncio.TaskGroup() as group:
