@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 from collections import Counter
@@ -274,6 +275,8 @@ def test_where_it_gets_too_much_the_loudest_session_ends(wires: Wires, is_clogge
             wires.carry(ALICE.public_key, RELAY.public_key, said)
             for _ in range(1 if is_clogged else 990):
                 put_in(wires, ALICE, b"x", session)
+                with contextlib.suppress(ConnectionClosed):
+                    await wires[BOB.public_key].offers[session].receive()
         if is_clogged:
             put_in(wires, ALICE, b"x", 2)
             wires.clogged.add(BOB.public_key)
