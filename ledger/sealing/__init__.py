@@ -24,6 +24,13 @@ at heights above it has accepted nothing. A coordinator therefore goes on withou
 long as its promises are of a majority of the voters that the next value names. A process that
 starts anew never goes on in a term that it promised itself before.
 
+The first seal has none below: any set may decide it, since a cluster may be older than its ledger.
+Until it is final the member list changes no voters, so there is one set, or two where a voter is
+revoked meanwhile. (Revoking several before the first seal is final is not covered.)
+
+A voter's word is only as good as its disk: a restored backup must not bring back an older
+``Promise`` or ``Accepted``; where those are lost, the node must be made a voter anew.
+
 What a voter checks is a function of the value, the seals below and the final member list: no voter
 refuses for ever what another one had to accept, and a value that must be proposed again can be
 accepted by all. What only some nodes know yet (a revocation that is held, two branches of a chain)
