@@ -280,7 +280,7 @@ def test_where_it_gets_too_much_the_loudest_session_ends(wires: Wires, is_clogge
         if is_clogged:
             put_in(wires, ALICE, b"x", 2)
             wires.clogged.add(BOB.public_key)
-        wires.now += 0.1
+        wires.now += 0.0 if is_clogged else 0.1
         await quiet.send(b"still here")
         assert await there.receive() == b"still here"
         assert QUOTA in [note.reason for note in wires[RELAY.public_key].notes]
