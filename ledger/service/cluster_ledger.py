@@ -170,7 +170,8 @@ class ClusterLedger:
         """Take note of what happens in the cluster."""
         if isinstance(event, Received):
             if isinstance(event.message, Heads) and self._own is not None:
-                self._own.heard(event.message)
+                self._own.heard(event.sender, event.message)
+                self.peers.heard(event.sender, event.message, self._clock())
             self._verifying.put(event)
             return
         if isinstance(event, OfficeChanged) and event.office is not None and event.office.quorum:

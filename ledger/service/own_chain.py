@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from buildnet.ledger.entry import Chain
 from buildnet.ledger.frontier import Head
@@ -16,25 +16,36 @@ from buildnet.mesh.local import Local
 
 CONFIRM_S = 3.0
 """How long a node waits for a peer that knows its newest entry."""
+OTHERS_S = 0.5
+"""How long it waits for the other linked peers once one does: one of them may know more."""
 
 
 class OwnChain:
-    """Chooses a chain at a start. Peers' heads are told to :meth:`heard` meanwhile."""
+    """Chooses a chain at a start. What peers hold is told to :meth:`heard` meanwhile.
+
+    The chain goes on if a peer confirms that its newest entry is the newest one made, and none
+    holds another or a later one. A node that was set back as a whole would otherwise use sequences
+    a second time.
+    """
 
     def __init__(self, local: Local, restored: Restored, start: Start) -> None:
         self._local = local
         self._heads = restored.heads
         self._start = start
         self._head = newest_of(local.key, restored.heads)
-        self._confirmed = asyncio.Event()
+        self._heard: dict[bytes, bool] = {}
+        """Who holds this chain: whether just as far as this node."""
+        self._news = asyncio.Event()
 
-    def heard(self, said: Heads) -> None:
+    def heard(self, sender: bytes, said: Heads) -> None:
         """Take note of what a peer holds."""
         if self._head is None:
             return
         chain, head = self._head
-        if any(one.chain == chain and one.head == head for one in said.heads):
-            self._confirmed.set()
+        for one in said.heads:
+            if one.chain == chain and (one.head == head or one.sequence >= head.sequence):
+                self._heard[sender] = one.head == head
+                self._news.set()
 
     async def choose(self) -> tuple[Chain, Opening | None]:
         """Return the chain to append to, and how it begins if it is another one."""
@@ -50,9 +61,18 @@ class OwnChain:
         members = self._local.members
         if not any(members.is_member(key) for key in members.members if key != self._local.key):
             return True  # there is nobody to ask
+        if not await self._hear(CONFIRM_S, lambda: bool(self._heard)):
+            return False
+        await self._hear(OTHERS_S, lambda: self._heard.keys() >= self._local.links.keys())
+        return all(self._heard.values())
+
+    async def _hear(self, patience_s: float, enough: Callable[[], bool]) -> bool:
+        """Listen until it is enough; False: it was not in time."""
         try:
-            async with asyncio.timeout(CONFIRM_S):
-                await self._confirmed.wait()
+            async with asyncio.timeout(patience_s):
+                while not enough():
+                    self._news.clear()
+                    await self._news.wait()
         except TimeoutError:
             return False
         return True
