@@ -102,15 +102,24 @@ _NODES = _types(
     (
         "node.joined",
         "The node {name} joined",
-        {"node_id": "hex", "name": "of the node", "capabilities": "what it offers", "role": "word"},
+        {"node_id": "hex", "name": "of the node", "address": "URL", "role": "worker or observer"},
     ),
     ("node.left", "The node left: {reason}", {"node_id": "hex", "reason": "why"}),
     (
         "node.started",
         "The node started, version {version}",
-        {"version": "of BuildNet", "resources": "what it offers"},
+        {
+            "version": "of BuildNet",
+            "name": "of the node",
+            "address": "URL",
+            "role": "worker or observer",
+        },
     ),
-    ("node.stopped", "The node stopped: {reason}", {"reason": "why"}),
+    (
+        "node.stopped",
+        "The node stopped: {reason}",
+        {"reason": "why", "version": "of BuildNet"},
+    ),
     (
         "node.resources",
         "The node's resources are others now",
@@ -155,9 +164,12 @@ _BUILDS = _types(
         "{entity} started",
         {
             "config_id": "configuration, or null",
+            "workspace": "its name",
+            "task": "such as build or test",
             "packages": "list of names",
+            "packages_left_out": "how many are not in the list, where not all of them fit",
             "resources": "given to it, by unit",
-            "term": "of the coordinator",
+            "term": "of the coordinator; 0: none placed it",
         },
     ),
     (
@@ -166,8 +178,8 @@ _BUILDS = _types(
         {
             "duration_ms": "wall time",
             "artifacts": "list of digests",
-            "packages": "list of name, status, started_at, completed_at, duration_ms, node, error",
-            "root": "Merkle root over its action results, hex",
+            "packages": "list of name, status, tier, duration_ms, node, action, error",
+            "root": "RFC 9162 Merkle root over the signed results of its actions, hex; or null",
             "metrics": "counts and sizes",
         },
     ),
@@ -178,14 +190,20 @@ _BUILDS = _types(
             "error": "in words",
             "duration_ms": "wall time",
             "packages": "as of build.completed",
-            "root": "Merkle root over its action results, hex",
+            "root": "as of build.completed",
             "metrics": "counts and sizes",
         },
     ),
     (
         "build.cancelled",
         "{actor} cancelled {entity}: {reason}",
-        {"reason": "why", "duration_ms": "wall time", "packages": "as of build.completed"},
+        {
+            "reason": "why",
+            "duration_ms": "wall time",
+            "packages": "as of build.completed",
+            "root": "as of build.completed",
+            "metrics": "counts and sizes",
+        },
     ),
     (
         "build.taken_over",
@@ -242,6 +260,7 @@ _SERVICES = _types(
         "Damaged entries were fetched again: {chain}, {first} to {last}",
         {"chain": "origin/incarnation, hex", "first": "sequence", "last": "sequence"},
     ),
+    ("system.note", "{actor} noted: {text}", {"text": "what a person wants on record"}),
     (
         "system.setting",
         "{actor} changed the setting {name}",

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from buildnet.ledger.history import History
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError, StoppingError
+from buildnet.node.build_record import BuildBegan, BuildEnded
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import StagedExecutor, WorkspaceExecutor
@@ -23,6 +25,7 @@ from buildnet.node.hooks import run_hook
 from buildnet.node.output_teller import OutputTeller
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.perform import Performer
+from buildnet.node.recording import Record
 from buildnet.node.resolve import Resolver
 from buildnet.node.runner import Limits, TaskRunner
 from buildnet.node.running import BuildRequest, RunningBuild
@@ -33,6 +36,7 @@ from buildnet.node.workers import Workers, either
 from buildnet.node.workspaces import OpenWorkspace, Workspaces
 from buildnet.pool.build import Build, Status
 from buildnet.pool.graph import closure
+from buildnet.pool.result import signed_message
 from buildnet.pool.workspace import TaskId, Workspace
 
 # Builds that are over are answered from memory this long; after that from the record of builds.
@@ -51,6 +55,7 @@ class Builder:
         slots: how many commands run at once on this host, whichever builds they belong to.
         timeout_s: how long a command may run that declares no timeout.
         output_limit_bytes: how much of a command's output is kept.
+        record: takes what the ledger is to tell of builds; it returns at once.
     """
 
     def __init__(
@@ -65,10 +70,12 @@ class Builder:
         slots: int,
         timeout_s: float,
         output_limit_bytes: int,
+        record: Callable[[Record], None] = lambda record: None,
     ) -> None:
         self._keys = keys
         self._store = store
         self._history = history
+        self._record = record
         self._toolchain = toolchain
         self._downloads = downloads
         self._work = work
@@ -161,6 +168,8 @@ class Builder:
         started = time.monotonic()
         status = Status.FAILED
         error: BuildNetError | None = None
+        if not build.request.dry_run:
+            self._tell_begin(build, tasks)
         # Beside the build's first steps; what ends is recorded only after what began.
         recording = asyncio.ensure_future(self._record_begin(build))
         recording.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -195,6 +204,7 @@ class Builder:
             unrecorded = await self._record_end(build, status, duration_ms, error)
             if unrecorded is not None:
                 status, error = Status.FAILED, error or unrecorded
+            self._tell_end(build, status, duration_ms, error)
         build.close(status, duration_ms, error.as_dict() if error else None)
         try:
             await self._tidy(build)
@@ -321,6 +331,35 @@ class Builder:
             started_at=build.started_at,
             triggered_by=build.request.actor,
         )
+
+    def _tell_begin(self, build: RunningBuild, tasks: list[TaskId]) -> None:
+        request = build.request
+        packages = tuple(dict.fromkeys(task.package for task in tasks))
+        name = build.workspace.name
+        self._record(BuildBegan(build.id, request.actor, name, request.task, packages))
+
+    def _tell_end(
+        self, build: RunningBuild, status: Status, duration_ms: float, error: BuildNetError | None
+    ) -> None:
+        reports = build.performer.reports.values() if build.performer else ()
+        self._record(
+            BuildEnded(
+                build.id,
+                build.request.actor,
+                status.value,
+                duration_ms,
+                error.message if error else None,
+                tuple(build.packages()),
+                tuple(report.action for report in reports if report.action is not None),
+                self._signed_result,
+            )
+        )
+
+    def _signed_result(self, action: Digest) -> bytes | None:
+        found = self._store.peek_action(action)
+        if found is None:
+            return None
+        return signed_message(found.action, found.isolation, found.result)
 
     async def _record_end(
         self, build: RunningBuild, status: Status, duration_ms: float, error: BuildNetError | None

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from buildnet import __version__
 from buildnet.ledger.history import History
+from buildnet.ledger.service.service import LedgerService
 from buildnet.mesh.bulk.allocator import keep_large_buffers
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.members.member_list import Role
@@ -23,6 +24,7 @@ from buildnet.mesh.service.service import MeshService, MeshSettings
 from buildnet.node.api.app import create_application
 from buildnet.node.api.gate import Origin
 from buildnet.node.blob_exchange import BlobExchange
+from buildnet.node.build_record import BuildInterrupted
 from buildnet.node.builder import Builder
 from buildnet.node.config import LogSettings, NodeConfig, load_config
 from buildnet.node.execute.process_tree import become_child_subreaper
@@ -37,6 +39,7 @@ from buildnet.node.listen import (
 )
 from buildnet.node.log import configure_logging
 from buildnet.node.own_keys import OwnKeys
+from buildnet.node.recording import Recording
 from buildnet.node.refusals import Refusals
 from buildnet.node.scan.cpu import allowed_cores
 from buildnet.node.server import serving
@@ -162,6 +165,10 @@ async def running_node(
         stack.callback(store.close)
         history = await History.open(home.history)
         stack.push_async_callback(history.close)
+        ledger = LedgerService(home.directory)
+        recording = Recording(ledger)
+        for build in (await history.page(limit=500, status="running"))[0]:
+            recording.put(BuildInterrupted(build.id))
         interrupted = await history.close_interrupted(datetime.now(UTC).timestamp())
         if interrupted:
             _log.warning("%d builds were interrupted when the node last stopped", interrupted)
@@ -176,6 +183,7 @@ async def running_node(
                 slots=config.workers.max or allowed_cores(config),
                 timeout_s=config.workers.timeout,
                 output_limit_bytes=config.workers.output_limit,
+                record=recording.put,
             )
         )
         where = Whereabouts.of(listener, config.network)
@@ -193,6 +201,7 @@ async def running_node(
             ),
         )
         stack.push_async_callback(mesh.close)
+        mesh.guest_of = ledger.guest
         refusals = Refusals()
         service = NodeService(
             home=home,
@@ -207,6 +216,8 @@ async def running_node(
             exchange=stack.enter_context(
                 BlobExchange.running(mesh, store, refusals.take, config.network.bulk_limit)
             ),
+            ledger=ledger,
+            recording=recording,
             refusals=refusals,
         )
         application = create_application(service)
@@ -216,6 +227,7 @@ async def running_node(
             serving(application, listener, Origin.NETWORK, refusals.stranger)
         )
         await stack.enter_async_context(mesh.running())
+        await stack.enter_async_context(recording.running(service.farewell))
         runtime = Runtime(
             node_id=keys.current.node_id,
             name=name,

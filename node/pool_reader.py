@@ -115,6 +115,7 @@ class PoolReader:
         picture = await self.picture()
         counters = (*picture.view.counters, *self.service.refusals.view())
         view = replace(picture.view, counters=counters)
+        problem = self.service.ledger_problem
         return health(
             view,
             picture.nodes,
@@ -122,6 +123,7 @@ class PoolReader:
             cluster=self.service.cluster,
             coordinator=coordinator_of(view),
             seen=picture.seen,
+            problems=() if problem is None else (problem,),
         )
 
 

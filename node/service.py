@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from buildnet import __version__
 from buildnet.ledger.history import History
+from buildnet.ledger.service.service import LedgerService
 from buildnet.mesh.errors import BuildNetError, UsageError
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.dialing import UnreachableError
@@ -25,13 +26,16 @@ from buildnet.node.builder import Builder
 from buildnet.node.config import NodeConfig
 from buildnet.node.failure import in_one_line
 from buildnet.node.home import Home
+from buildnet.node.offer import ResourcesFound
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.pool_reader import PoolReader
+from buildnet.node.presence import NodeJoined, NodeStarted, NodeStopped
+from buildnet.node.recording import Recording
 from buildnet.node.refusals import Refusals
 from buildnet.node.scan.scanner import Scanner
 from buildnet.node.scan.utilization import UtilizationMeter
 from buildnet.node.store import Store
-from buildnet.pool.membership import coordinator_of, is_reachable, own_problem
+from buildnet.pool.membership import coordinator_of, is_reachable, node_problem
 from buildnet.pool.resources import NodeResources, Utilization
 from buildnet.pool.view import NodeState
 
@@ -67,6 +71,8 @@ class NodeService:
     builder: Builder
     mesh: MeshService
     exchange: BlobExchange
+    ledger: LedgerService
+    recording: Recording
     scanner: Scanner = field(default_factory=Scanner)
     meter: UtilizationMeter = field(default_factory=UtilizationMeter)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,6 +86,7 @@ class NodeService:
     refusals: Refusals = field(default_factory=Refusals)
     attempts: Attempts = field(default_factory=Attempts)
     _measuring_fails: bool = False
+    _told_start: bool = False
     _scanning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -87,6 +94,7 @@ class NodeService:
         self.pool = PoolReader(self)
         self.mesh.told_names = self.pool.told_names
         self.mesh.on_new_key = self._take_key
+        self.ledger.on_opened = self._introduce
 
     @property
     def key(self) -> NodeKey:
@@ -115,6 +123,28 @@ class NodeService:
     def _member(self) -> MemberView | None:
         view = self.mesh.view()
         return view.member(view.me)
+
+    def _introduce(self) -> None:
+        """Tell the ledger of the cluster that this node is in now what it is and has."""
+        self.recording.put(NodeJoined(self.name, self.role, self.address))
+        if not self._told_start:
+            self.recording.put(NodeStarted(self.name, self.role, self.address))
+            self._told_start = True
+        if self.resources is not None:
+            self.recording.put(ResourcesFound(self.name, self.resources))
+
+    def farewell(self) -> NodeStopped:
+        """Return what the ledger is told last."""
+        return NodeStopped(self.name, "it was told to stop")
+
+    @property
+    def ledger_problem(self) -> str | None:
+        """What is wrong with the ledger, or with what this node records there; None: nothing."""
+        trouble = self.ledger.trouble
+        if trouble is None:
+            return self.recording.problem
+        hint = f" ({trouble.hint})" if trouble.hint else ""
+        return f"nothing is recorded in the ledger: {trouble.message}{hint}"
 
     async def join(
         self,
@@ -181,6 +211,7 @@ class NodeService:
                 self.scanned.set()
                 raise self._scan_error() from error
             self.resources, self.scan_problem = found, None
+            self.recording.put(ResourcesFound(self.name, found))
             self.scanned.set()
         return found
 
@@ -248,7 +279,7 @@ class NodeService:
             "role": self.role,
             "rights": self.rights,
             "status": "busy" if running else "online",
-            "problem": own_problem(view),
+            "problem": "; ".join(filter(None, (node_problem(view), self.ledger_problem))) or None,
             "joining": self.attempts.view(),
             "cluster": {
                 **self.cluster,
@@ -262,6 +293,18 @@ class NodeService:
             "home": str(self.home.directory),
             "slots": self.builder.slots,
             "builds": [build.summary() for build in running],
+            "ledger": self._ledger_status(),
+        }
+
+    def _ledger_status(self) -> dict[str, Any]:
+        ledger = self.ledger.open_now
+        last = None if ledger is None else ledger.core.last
+        return {
+            "open": ledger is not None,
+            "height": 0 if last is None else last.height,
+            "waiting": self.recording.waiting,
+            "lost": self.recording.lost,
+            "problem": self.ledger_problem,
         }
 
     async def own_state(self) -> NodeState:

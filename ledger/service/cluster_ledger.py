@@ -47,6 +47,7 @@ from buildnet.ledger.seal import Seal
 from buildnet.ledger.service.errors import LedgerStoppedError, NotSealedError
 from buildnet.ledger.service.keeper import Keeper
 from buildnet.ledger.service.own_chain import OwnChain
+from buildnet.ledger.service.peers import Peers
 from buildnet.ledger.service.shared_facts import Ports, SharedFacts
 from buildnet.ledger.service.verifying import Verifying
 from buildnet.ledger.service.waiting import Waiting
@@ -54,6 +55,7 @@ from buildnet.ledger.store.errors import LedgerError
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.writer import MakeBody, Place, StateChange
 from buildnet.mesh.events import LinkUp, Note, OfficeChanged, Received, Send, SendAll
+from buildnet.mesh.local import Local
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.guest import GuestEvent
 
@@ -80,6 +82,7 @@ class ClusterLedger:
         self._clock = clock
         self._local = cluster.local
         self._id = cluster.local.members.cluster_id
+        self.peers = Peers()
         self._waiting = Waiting()
         self._fresh: list[Entry] = []
         self._keeper = Keeper(store, lambda token: self._feed(Kept(token)))
@@ -94,6 +97,7 @@ class ClusterLedger:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._opened = asyncio.Event()
+        self._refusal: LedgerError | None = None
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._core: LedgerCore | None = None
@@ -115,6 +119,7 @@ class ClusterLedger:
             cluster=cluster.local.members.cluster_id,
             sign=key.sign,
             on_damaged=lambda found: tell(found),
+            keys_before=lambda origin: _keys_before(cluster.local, origin),
         )
         try:
             ledger = cls(cluster, store)
@@ -142,6 +147,8 @@ class ClusterLedger:
             local.may_change_voters = self._core.may_change_voters
             for peer, link in local.links.items():
                 self._feed(LinkUp(peer, link.outgoing, link.address, link.relayed_by))
+            if local.office is not None:  # taken before there was anybody to tell
+                self.take(OfficeChanged(local.office))
             self._arm()
             try:
                 yield
@@ -149,6 +156,7 @@ class ClusterLedger:
                 local.may_change_voters = lambda: True
                 self._group = None
                 self._busy = True  # nothing is taken any more
+                self._opened.set()  # who waits to append is told that nothing will be
                 if self._timer is not None:
                     self._timer.cancel()
                 for task in (*running, *self._tasks):
@@ -156,6 +164,16 @@ class ClusterLedger:
                 self._waiting.stop(LedgerStoppedError("this node stops"))
 
     # --- what others look at -------------------------------------------------------------------
+
+    @property
+    def key(self) -> bytes:
+        """The public key that signs what this node appends."""
+        return self._local.key
+
+    @property
+    def trouble(self) -> LedgerError | None:
+        """Why nothing can be written now; None: the last write went well."""
+        return self._refusal or self.store.trouble
 
     @property
     def core(self) -> LedgerCore:
@@ -328,9 +346,12 @@ class ClusterLedger:
             try:
                 await self._begin(chain, opening)
             except LedgerError as error:
-                _log.error("the ledger can't be written: %s", error.message)
+                if self._refusal is None:  # once, not every second
+                    _log.error("the ledger can't be written: %s", error.message)
+                self._refusal = error
                 await asyncio.sleep(_AGAIN_S)
             else:
+                self._refusal = None
                 self._opened.set()
 
     async def _begin(self, chain: Chain, opening: Opening | None) -> None:
@@ -360,6 +381,8 @@ class ClusterLedger:
         Raises:
             BuildNetError: nothing was appended.
         """
+        if self._refusal is not None:
+            raise self._refusal
         await self._opened.wait()
         if self._group is None:
             raise LedgerStoppedError("this node stops")
@@ -413,6 +436,13 @@ class ClusterLedger:
                 f"not sealed within {timeout_s:g} s; it is on this node's disk",
                 hint="it is sealed once a majority of the voters is there: buildnet pool health",
             ) from error
+
+
+def _keys_before(local: Local, origin: bytes) -> tuple[bytes, ...]:
+    """Return the keys that were rotated to ``origin``; asked in the store's threads, so the list of
+    members is looked at once."""
+    members = local.members
+    return tuple(key for key in members.former if members.current(key) == origin)
 
 
 def _body_of(draft: EntryDraft) -> MakeBody:

@@ -41,6 +41,8 @@ class LedgerService:
         self.problem: LedgerError | None = None
         """Why the ledger can't be opened; None: it can."""
         self.on_sealed: Callable[[Seal], None] = lambda seal: None
+        self.on_opened: Callable[[], None] = lambda: None
+        """Told that the ledger of a cluster is open: at the start, after a change of clusters."""
 
     def path_of(self, cluster_id: bytes) -> Path:
         """Return the file of a cluster's ledger."""
@@ -64,6 +66,7 @@ class LedgerService:
         self._current = ledger
         ledger.on_sealed = self._sealed
         self._changed.set()
+        self.on_opened()
         try:
             yield ledger
         finally:
@@ -73,6 +76,16 @@ class LedgerService:
 
     def _sealed(self, seal: Seal) -> None:
         self.on_sealed(seal)
+
+    @property
+    def trouble(self) -> LedgerError | None:
+        """Why nothing can be recorded now, as far as it is known; None: nothing is wrong."""
+        return self.problem if self._current is None else self._current.trouble
+
+    @property
+    def open_now(self) -> ClusterLedger | None:
+        """The ledger, without waiting; None: it is closed, or can't be opened."""
+        return self._current
 
     async def current(self) -> ClusterLedger:
         """Return the ledger of the cluster that this node is in; waits while it changes clusters.

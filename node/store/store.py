@@ -209,6 +209,13 @@ class Store(BlobStore):
             self._write(lambda connection: delete_record(connection, hash))
             return None
 
+    def peek_action(self, action: Digest) -> ActionRecord | None:
+        """Return an action's result as it stands there, whether it could be used or not; it counts
+        as no look-up and no use."""
+        with self._lock:
+            found = self._actions.find(key_of(action.hash))
+        return None if found is None else found[0]
+
     def put_action(self, record: ActionRecord, *, hold: Hold | None = None) -> None:
         """Store a result; an earlier one of the same action is replaced. Committed when it returns.
 

@@ -13,11 +13,13 @@ from typing import Any, cast
 
 import pytest
 
+from buildnet.ledger.service.service import LedgerService
 from buildnet.mesh.service.view import MeshView
 from buildnet.node import service as module
 from buildnet.node.api.app import create_application
 from buildnet.node.config import NodeConfig
 from buildnet.node.home import Home
+from buildnet.node.recording import Recording
 from buildnet.node.scan.scanner import Scanner
 from buildnet.node.scan.utilization import UtilizationMeter
 from buildnet.node.service import NodeService, ScanError
@@ -94,6 +96,7 @@ class LonelyMesh:
 def service_of(
     home: Home, scanner: ListedScanner, meter: CountingMeter | None = None
 ) -> NodeService:
+    ledger = LedgerService(Path("/nowhere"))
     idle = SimpleNamespace(running=lambda: [], actions_running=0, slots=2)
     return NodeService(
         home=HeldHome(Path("/nowhere")),
@@ -106,6 +109,8 @@ def service_of(
         builder=cast(Any, idle),
         mesh=cast(Any, LonelyMesh()),
         exchange=cast(Any, None),
+        ledger=ledger,
+        recording=Recording(ledger),
         scanner=cast(Scanner, scanner),
         meter=cast(UtilizationMeter, meter or CountingMeter()),
     )

@@ -1,0 +1,211 @@
+"""What the ledger is told of builds: that one began, and how it ended, in one entry each.
+
+A build of this node has the account ``build:ID/0``: no coordinator placed it. The end names each
+package and what became of it, and the root of a Merkle tree over the results that the build used or
+made: RFC 9162, its leaves are the BLAKE3 hashes of what their makers signed, by ascending action.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from blake3 import blake3
+
+from buildnet.ledger.draft import EntryDraft, node_actor
+from buildnet.ledger.entry import Actor, ActorKind, as_data
+from buildnet.ledger.merkle import root_of
+from buildnet.ledger.postings import changed
+from buildnet.ledger.query import Query
+from buildnet.mesh.digest import Digest
+from buildnet.node.recording import OpenLedger
+
+TERM = 0
+"""Of a build that no coordinator placed."""
+MAX_DATA_BYTES = 36 * 1024
+MAX_ERROR = 500
+"""Characters of one error."""
+RUNNING = "running"
+_ENDS = {"succeeded": "completed", "failed": "failed", "cancelled": "cancelled"}
+INTERRUPTED = "the node stopped during this build"
+
+ResultOf = Callable[[Digest], bytes | None]
+"""Gives what the maker of an action's result signed; None: it is not in the store (any more)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildBegan:
+    """A build was accepted. ``actor``: who asked for it."""
+
+    build_id: str
+    actor: str
+    workspace: str
+    task: str
+    packages: tuple[str, ...]
+
+    async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
+        """Return what to write."""
+        names = [_plain(name) for name in self.packages]
+        data = {
+            "config_id": None,
+            "workspace": _plain(self.workspace),
+            "task": _plain(self.task),
+            "resources": {},
+            "term": TERM,
+            **_fitting("packages", names, MAX_DATA_BYTES),
+        }
+        return (
+            EntryDraft(
+                "build.started",
+                _actor(self.actor),
+                correlation=self.build_id,
+                entity=f"build:{self.build_id}",
+                request=_request(self.build_id, "started"),
+                data=data,
+                postings=changed(f"build:{self.build_id}/{TERM}", None, RUNNING),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class BuildEnded:
+    """A build is over. ``status``: succeeded, failed or cancelled; ``packages``: the reports of its
+    tasks as JSON; ``actions``: whose results it used or made."""
+
+    build_id: str
+    actor: str
+    status: str
+    duration_ms: float
+    error: str | None
+    packages: tuple[dict[str, Any], ...]
+    actions: tuple[Digest, ...]
+    result_of: ResultOf
+
+    async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
+        """Return what to write."""
+        end = _ENDS[self.status]
+        results = await asyncio.to_thread(self._results)
+        data: dict[str, Any] = {
+            "duration_ms": round(self.duration_ms),
+            "metrics": self._metrics(results),
+            "root": root_of(results).hex() if results else None,
+            "artifacts": [],
+            "term": TERM,
+        }
+        if end == "failed":
+            data["error"] = _short(self.error or _first_error(self.packages))
+        elif end == "cancelled":
+            data["reason"] = _short(self.error or "it was asked for")
+        # What failed is told first: where not all of it fits, that does.
+        ordered = sorted(self.packages, key=lambda one: str(one["status"]) != "failed")
+        rows = [_package(one) for one in ordered]
+        data |= _fitting("packages", rows, MAX_DATA_BYTES)
+        return (await _end(ledger, self.build_id, _actor(self.actor), end, data),)
+
+    def _results(self) -> list[bytes]:
+        ordered = sorted(dict.fromkeys(self.actions), key=lambda one: one.hash)
+        signed = (self.result_of(action) for action in ordered)
+        return [blake3(one).digest() for one in signed if one is not None]
+
+    def _metrics(self, results: Sequence[bytes]) -> dict[str, int]:
+        counts = {"packages": len(self.packages), "results": len(results)}
+        for name in ("status", "tier"):
+            for one in self.packages:
+                if one[name]:
+                    key = f"{name}_{one[name]}".replace("-", "_")
+                    counts[key] = counts.get(key, 0) + 1
+        return counts
+
+
+@dataclass(frozen=True, slots=True)
+class BuildInterrupted:
+    """A build that ran when the node's process ended by force."""
+
+    build_id: str
+
+    async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
+        """Return what to write: nothing, if the ledger of this cluster never heard of the build."""
+        if not await _has(ledger, self.build_id, "build.started"):
+            return ()
+        data = {"reason": INTERRUPTED, "term": TERM}
+        actor = node_actor(ledger.key)
+        return (await _end(ledger, self.build_id, actor, "cancelled", data),)
+
+
+async def _end(
+    ledger: OpenLedger, build_id: str, actor: Actor, end: str, data: dict[str, Any]
+) -> EntryDraft:
+    # Its beginning may stand in the ledger of another cluster, or may have been lost.
+    began = await _has(ledger, build_id, "build.started")
+    return EntryDraft(
+        f"build.{end}",
+        actor,
+        correlation=build_id,
+        entity=f"build:{build_id}",
+        request=_request(build_id, "ended"),
+        data=data,
+        postings=changed(f"build:{build_id}/{TERM}", RUNNING if began else None, end),
+    )
+
+
+async def _has(ledger: OpenLedger, build_id: str, kind: str) -> bool:
+    found = await ledger.store.query(Query(types=(kind,), build=build_id), limit=1)
+    return bool(found.entries)
+
+
+def _request(build_id: str, what: str) -> bytes:
+    """Return what makes a record that is written again known as the same one."""
+    return blake3(f"build {build_id} {what}".encode()).digest()
+
+
+def _actor(name: str) -> Actor:
+    plain = "".join(one if one.isprintable() else "?" for one in _plain(name))[:128]
+    return Actor(plain or "local", plain or "local", ActorKind.USER.value)
+
+
+def _package(report: dict[str, Any]) -> dict[str, Any]:
+    error = report["error"] or {}
+    name, task = str(report["name"]), str(report["task"])
+    return {
+        "name": _plain(name if task == "build" else f"{name}#{task}"),
+        "status": report["status"],
+        "tier": report["tier"],
+        "duration_ms": round(report["duration_ms"]),
+        "node": report["node"],
+        "action": report["action"],
+        "error": _short(error["message"]) if error else None,
+    }
+
+
+def _first_error(packages: Sequence[dict[str, Any]]) -> str:
+    for one in packages:
+        if one["error"]:
+            return f"{one['name']}: {one['error']['message']}"
+    return "it is not known why"
+
+
+def _fitting(name: str, rows: Sequence[Any], most_bytes: int) -> dict[str, Any]:
+    """Return as many of ``rows`` as fit under ``name``, and how many do not."""
+    kept = list(_up_to(rows, most_bytes))
+    left_out = len(rows) - len(kept)
+    return {name: kept, **({f"{name}_left_out": left_out} if left_out else {})}
+
+
+def _up_to(rows: Sequence[Any], most_bytes: int) -> Iterator[Any]:
+    for row in rows:
+        most_bytes -= len(as_data({"": row}).encode())
+        if most_bytes < 0:
+            return
+        yield row
+
+
+def _short(text: str) -> str:
+    plain = _plain(text)
+    return plain if len(plain) <= MAX_ERROR else plain[: MAX_ERROR - 1] + "…"
+
+
+def _plain(text: str) -> str:
+    """Return what can be written in UTF-8: names of files may hold other bytes."""
+    return text.encode(errors="replace").decode()
