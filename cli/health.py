@@ -82,7 +82,7 @@ def _refused(counters: Iterable[dict[str, Any]]) -> Listing:
         table.add_row(
             escaped(each["reason"]),
             str(each["count"]),
-            escaped(each["last_peer"] or ""),
+            escaped(each["last_name"] or each["last_peer"] or ""),
             age_text(each["last_age_s"]),
             escaped(each["last_detail"]),
         )

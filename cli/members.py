@@ -220,6 +220,8 @@ def list_command(
     data = Client.of(settings()).get("/api/node/members", all="true" if everybody else None)
 
     def table(console: Console) -> None:
+        if data["problem"]:
+            console.print(f"[red]problem:[/red] {escaped(data['problem'])}")
         rows = Listing(
             "node",
             "id",

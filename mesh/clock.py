@@ -9,6 +9,7 @@ durations.
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import median_low
 
 MAX_AHEAD_MS = 5 * 60 * 1000
 """A remote clock further ahead than this is wrong, and is not followed."""
@@ -43,6 +44,10 @@ class HybridClock:
         self.told = max(self.told, self._last)
         return self._last
 
+    def ahead_ms(self, remote: int) -> int:
+        """Return how far another node's timestamp is ahead of this host's wall clock."""
+        return milliseconds_of(remote) - self._wall()
+
     def observe(self, remote: int) -> bool:
         """Take note of another node's timestamp, so that the next :meth:`now` is later.
 
@@ -59,3 +64,30 @@ class HybridClock:
     def _fall_back(self) -> None:
         if milliseconds_of(self._last) > self._wall() + MAX_AHEAD_MS:
             self._last = 0
+
+
+class PeerClocks:
+    """How far the clocks of others are ahead of this host's, in milliseconds."""
+
+    def __init__(self) -> None:
+        self._ahead_ms: dict[bytes, int] = {}
+
+    def take(self, peer: bytes, ahead_ms: int) -> None:
+        """Take note of one; negative: it is behind."""
+        self._ahead_ms[peer] = ahead_ms
+
+    def forget(self, peer: bytes) -> None:
+        """Count a peer no more."""
+        self._ahead_ms.pop(peer, None)
+
+    @property
+    def off_ms(self) -> int | None:
+        """How far most others are ahead of this host's clock (negative: behind it), where they
+        agree with each other and not with it; None: nothing speaks against this host's. One alone
+        proves nothing: either of the two may be wrong."""
+        known = self._ahead_ms.values()
+        if len(known) < 2:
+            return None
+        middle = median_low(known)
+        agreeing = sum(abs(each - middle) <= MAX_AHEAD_MS for each in known)
+        return middle if abs(middle) > MAX_AHEAD_MS and 2 * agreeing > len(known) else None

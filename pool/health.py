@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from buildnet.mesh.events import Status
 from buildnet.mesh.link.links import LINKED_ALREADY, NO_MEMBER, OLDER_BOOT
 from buildnet.mesh.service.persisting import NOT_WRITTEN
-from buildnet.pool.membership import Words
+from buildnet.pool.membership import Words, clock_problem
 from buildnet.pool.view import Completeness, Coordinator, Json, NodeState
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ def health(
         found.append(
             "this node can't write its mesh state: free or repair its data directory's volume"
         )
+    if (clock := clock_problem(view)) is not None:
+        found.append(clock)
     lag = view.lag_p99_s
     if lag is not None and lag > LAG_MAX_S:
         found.append(f"this node's event loop runs {lag * 1000:.0f} ms late: the host is saturated")
@@ -128,10 +130,13 @@ def _link(view: MeshView, link: LinkView) -> Json:
 
 
 def _counter(counter: CounterView, view: MeshView) -> Json:
+    names = {one.node_id: one.name for one in view.former}
+    names |= {one.node_id: one.name for one in view.members}
     return {
         "reason": counter.reason,
         "count": counter.count,
         "last_peer": counter.last_peer,
+        "last_name": names.get(counter.last_peer or ""),
         "last_detail": counter.last_detail,
         "last_age_s": _age(view.at, counter.last_at),
         "harmless": counter.reason in HARMLESS and not counter.last_detail.endswith(_TURNED_AWAY),

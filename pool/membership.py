@@ -201,15 +201,10 @@ def _problems(view: MeshView, ages: Mapping[bytes, float | None]) -> Iterator[st
 def own_problem(view: MeshView) -> str | None:
     """Say what keeps this node out of its cluster, and what its owner can do; None: nothing."""
     if view.revoked:
-        return (
-            f"this node's key was revoked in {view.cluster_name}, for ever: stop the node, move "
-            f"node.key away and start it: it has a new key then, and can join again ({_INVITED})"
-        )
+        return _ended(view, "revoked", "")
     if view.member(view.me) is None:
-        return (
-            f"this node is no member of {view.cluster_name} any more: it left or was removed "
-            f"(buildnet node leave makes it a cluster of its own; to come back: {_INVITED})"
-        )
+        endings = (former.ending for former in view.former if former.key == view.me)
+        return _ended(view, next(endings, ""), "")
     cut_off = not any(one.linked for one in view.members if one.key != view.me)
     if _noted(view, KEY_IN_USE) or (cut_off and _noted(view, NOT_LINKED, f": {OLDER_BOOT}")):
         return (
@@ -217,7 +212,9 @@ def own_problem(view: MeshView) -> str | None:
             "one: give one of them a key of its own: stop it, move its node.key away, start it and "
             "let it join again"
         )
-    if cut_off and _noted(view, NOT_LINKED, f": {NO_MEMBER}"):
+    if cut_off and view.turned_away:
+        return _ended(view, view.turned_away, " --force")
+    if cut_off and (view.turned_away is not None or _noted(view, NOT_LINKED, f": {NO_MEMBER}")):
         return (
             "the other nodes answer that this one is no member: it was removed or revoked "
             "(buildnet node leave --force makes it a cluster of its own; to come back: "
@@ -225,6 +222,44 @@ def own_problem(view: MeshView) -> str | None:
             "rotation of its key was interrupted (that is settled within some minutes without help)"
         )
     return None
+
+
+def _ended(view: MeshView, ending: str, force: str) -> str:
+    """Say that this node is a member no more. ``force``: the option that it has to leave with."""
+    if ending == "revoked":
+        return (
+            f"this node's key was revoked in {view.cluster_name}, for ever: stop the node, move "
+            f"node.key away and start it: it has a new key then, and can join again ({_INVITED})"
+        )
+    if ending == "rotated":
+        return (
+            f"this node's key was replaced by a new one in {view.cluster_name}, and this node goes "
+            "on with the former one: a rotation that was interrupted is settled within some "
+            "minutes without help; a copy of the node is to stop"
+        )
+    how = {"left": "it left", "removed": "it was removed"}.get(ending, "it left or was removed")
+    return (
+        f"this node is no member of {view.cluster_name} any more: {how} (buildnet node leave{force}"
+        f" makes it a cluster of its own; to come back: {_INVITED})"
+    )
+
+
+def node_problem(view: MeshView) -> str | None:
+    """Say what is wrong with this node itself, by what the mesh knows; None: nothing."""
+    return "; ".join(filter(None, (own_problem(view), clock_problem(view)))) or None
+
+
+def clock_problem(view: MeshView) -> str | None:
+    """Say that this host's clock is wrong, by those of most others; None: it is not."""
+    off_s = view.clock_off_s
+    if off_s is None:
+        return None
+    seconds = abs(off_s)
+    about = f"{seconds / 3600:.0f} h" if seconds >= 7200 else f"{seconds / 60:.0f} min"
+    return (
+        f"this host's clock is {'behind' if off_s > 0 else 'ahead of'} the others by about {about}:"
+        " set it"
+    )
 
 
 def _noted(view: MeshView, reason: str, ending: str = "") -> bool:

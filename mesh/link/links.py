@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from buildnet.mesh.clock import PeerClocks
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.events import BootFact, DialFailed, Event, LinkDown, LinkUp, Note
 from buildnet.mesh.identity import NodeKey
@@ -42,7 +43,6 @@ SETTLED_S = 2.0
 
 SHUNNED_S = 30.0
 LATE_S = 2.0
-
 LINKED_ALREADY = "linked already"
 OLDER_BOOT = "older process or copied key"
 NO_MEMBER = "no member"
@@ -52,6 +52,8 @@ STOPPING = "stopping"
 REPLACED = "replaced by another link"
 NOT_LINKED = "link not made"
 KEY_IN_USE = "this node's key is in use elsewhere"
+CLOCK_AHEAD = "clock far ahead"
+OWN_CLOCK_BEHIND = "this host's clock is behind"
 
 _FORGIVEN = (ALTERED_FRAME, BUG, SLOW_READER, NO_MEMBER, *MISBEHAVIOUR)
 """What ends a link, but need not be its peer's intention."""
@@ -111,6 +113,9 @@ class Links:
         self.peers: dict[bytes, Peer] = {}
         self.past = Traffic()
         """What went over links that ended."""
+        self.turned_away: str | None = None
+        """How this node's membership ended, by a member's word ("": not said), since any link."""
+        self.clocks = PeerClocks()
         self._key = key
         self._local = local
         self._around = around
@@ -118,7 +123,9 @@ class Links:
         self._cluster_id = local.members.cluster_id
         self._replay = ReplayWindow(boots)
         self._sequences = Sequences()
-        self._slots = HandshakeSlots(lambda host: around.note(_displaced(host)))
+        self._slots = HandshakeSlots(
+            lambda host: around.note(Note("unfinished handshake displaced", None, host))
+        )
         self._shunned: dict[bytes, float] = {}
         self._copied_key = CopiedKey(local.key)
         self._serving = 0
@@ -190,7 +197,8 @@ class Links:
                 if claim.purpose is Purpose.MEMBER:
                     if (why := self._objection(claim, relayed_by)) is not None:
                         self._around.note(Note(f"refused: {why}", claim.key, connection.remote))
-                        refusal = responder.refuse(why, key=self._shown_to(claim.key))
+                        shown, ending = self._shown_to(claim.key), self._ending(claim.key)
+                        refusal = responder.refuse(why, ending, key=shown)
                         raise HandshakeError(why, reply=refusal)
                     await connection.send(responder.accept(self._key, self._local.boot))
         except (HandshakeError, ConnectionClosed, TimeoutError) as error:
@@ -272,6 +280,12 @@ class Links:
         members = self._local.members
         return self._key if key in members.members or key in members.former else None
 
+    def _ending(self, key: bytes) -> str:
+        """Return how a membership ended; "" if there was none."""
+        former = self._local.members.former.get(key)
+        is_revoked = key in self._local.members.revoked
+        return "revoked" if is_revoked else former.ending.value if former else ""
+
     def _objection(self, claim: Claim, relayed_by: bytes | None) -> str | None:
         """Say why this member's link is not taken; None: it is."""
         try:
@@ -325,6 +339,8 @@ class Links:
                 self._told_of_newer_process(error.refuser, address)
             elif reason == LINKED_ALREADY:
                 linked_with = error.refuser
+            elif reason == NO_MEMBER and self._is_known(error.refuser):
+                self.turned_away = error.detail
         elif isinstance(error, HandshakeError):
             noted = f"handshake: {error.reason}"
         if reason != LINKED_ALREADY:
@@ -393,6 +409,7 @@ class Links:
         if (old := self.peers.get(key)) is not None:
             old.end(REPLACED)
         self.peers[key] = peer
+        self.turned_away = None
         self._serving += 1
         self._idle.clear()
         self._around.feed(LinkUp(key, outgoing, address, relayed_by))
@@ -418,6 +435,7 @@ class Links:
                 self._shunned[peer.key] = self._clock() + SHUNNED_S
         if self.peers.get(peer.key) is peer:
             del self.peers[peer.key]
+            self.clocks.forget(peer.key)
             self._around.feed(LinkDown(peer.key, reason))
 
     def _seal(self, recipient: bytes, item: Outgoing) -> bytes:
@@ -458,8 +476,10 @@ class Links:
         if fact is not None:
             self._around.keep(fact)
         local.heard[peer.key] = envelope.hlc
+        self.clocks.take(peer.key, local.clock.ahead_ms(envelope.hlc))
         if not local.clock.observe(envelope.hlc):
-            self._around.note(Note("clock far ahead", peer.key))
+            whose = CLOCK_AHEAD if (self.clocks.off_ms or 0) <= 0 else OWN_CLOCK_BEHIND
+            self._around.note(Note(whose, peer.key))
         self._around.take(peer, envelope)
 
 
@@ -468,10 +488,6 @@ async def close_quietly(connection: Connection, reason: str) -> None:
     with suppress(ConnectionClosed, TimeoutError):
         async with asyncio.timeout(1.0):
             await connection.close(1008, reason)
-
-
-def _displaced(host: str) -> Note:
-    return Note("unfinished handshake displaced", None, host)
 
 
 def _reason_of(error: Exception) -> str:

@@ -228,6 +228,7 @@ class Administration(ABC):
         self._check_admin("promote")
         member = self.find(node)
         key, cluster = member.key, self.cluster
+        self._check_quorum()
         cluster.driver.request(lambda now: cluster.machine.promote(key, now))
 
         def taken() -> bool:
@@ -235,6 +236,7 @@ class Administration(ABC):
             return office is not None and office.coordinator == key and office.quorum
 
         if not await self._until(taken, _PROMOTED_S):
+            self._check_quorum()
             raise PromotionError(
                 f"{member.name} ({member.node_id}) did not become coordinator within "
                 f"{_PROMOTED_S:g} s",
@@ -300,6 +302,15 @@ class Administration(ABC):
         member = self.find(node)
         await self.cluster.change(what(member.key))
         return member
+
+    def _check_quorum(self) -> None:
+        office = self.cluster.local.office
+        if office is None or not office.quorum:
+            raise NoQuorum(
+                "the office can't be handed over now",
+                cause="no coordinator reaches a majority of the voters",
+                hint="see who is missing: buildnet pool health",
+            )
 
     def _check_admin(self, action: str) -> None:
         members = self.cluster.local.members

@@ -50,6 +50,12 @@ __all__ = [
 
 _TRY_AGAIN_LATER = 1013
 _CHANGE_S = 30.0
+_ENDED = {
+    "left": "left",
+    "removed": "was removed",
+    "revoked": "was revoked",
+    "rotated": "goes on under another key",
+}
 _log = logging.getLogger("buildnet.mesh")
 
 
@@ -458,6 +464,14 @@ class MeshService(KeyRotation, Administration):
             await cluster.change(Leave())
         except BuildNetError as error:
             if not force:
+                out = cluster.links.turned_away
+                if out is not None and not cluster.links.peers:
+                    raise MembershipError(
+                        "this node is no member any more: the others answer that "
+                        + (f"it {_ENDED[out]}" if out in _ENDED else "it is none"),
+                        hint="buildnet node leave --force ends it here as well: the node is a "
+                        "cluster of its own then",
+                    ) from error
                 error.hint = error.hint or "buildnet node leave --force leaves anyway"
                 raise
             _log.warning("leaving although: %s", error.message)

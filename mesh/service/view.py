@@ -118,6 +118,9 @@ class MeshView:
 
     ``former``, sorted alike, are those who are members no more. ``lag_p99_s`` is the event loop's
     lag over the last minute; None in the first second. ``revoked``: this node's own key is.
+    ``turned_away``: how this node's membership ended, by a member's proven word, where no link was
+    made since ("": it did not say); None: nobody says so. ``clock_off_s``: how far most other
+    clocks are ahead of this host's (negative: behind), if they agree on it.
     """
 
     cluster_id: bytes
@@ -139,6 +142,8 @@ class MeshView:
     bytes_sent: int
     bytes_received: int
     revoked: bool = False
+    turned_away: str | None = None
+    clock_off_s: float | None = None
 
     def member(self, key: bytes) -> MemberView | None:
         """Return the member with this key."""

@@ -38,6 +38,7 @@ def view_of(cluster: Cluster, counters: tuple[CounterView, ...]) -> MeshView:
     for peer in cluster.links.peers.values():
         traffic.add(peer.traffic)
     reached = reached_voters(cluster)
+    clock_off_ms = cluster.links.clocks.off_ms
     return MeshView(
         cluster_id=members.cluster_id,
         cluster_name=members.cluster_name,
@@ -58,6 +59,8 @@ def view_of(cluster: Cluster, counters: tuple[CounterView, ...]) -> MeshView:
         bytes_sent=traffic.bytes_sent,
         bytes_received=traffic.bytes_received,
         revoked=local.key in members.revoked,
+        turned_away=cluster.links.turned_away,
+        clock_off_s=None if clock_off_ms is None else clock_off_ms / 1000,
     )
 
 

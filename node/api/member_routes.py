@@ -14,6 +14,7 @@ from buildnet.mesh.members.member_list import Invitation, Member, Rights, Role
 from buildnet.mesh.service.view import FormerView, MemberView, MeshView, RequestView
 from buildnet.node.api.join_response import JoinResponse, joined_view
 from buildnet.node.service import NodeService
+from buildnet.pool.membership import own_problem
 from buildnet.pool.view import NodeStatus
 
 
@@ -122,6 +123,7 @@ def member_routes(service: NodeService) -> APIRouter:
                 *(_former(one) for one in view.former if all),
             ],
             "former": sorted(former.node_id for former in view.former),
+            "problem": own_problem(view),
         }
 
     @router.post("/api/node/invite")

@@ -589,6 +589,24 @@ def test_a_clock_an_hour_ahead_is_noted_and_not_followed() -> None:
     run(work())
 
 
+def test_where_most_clocks_are_ahead_it_is_this_host_s_that_is_behind() -> None:
+    async def work() -> None:
+        carol = Site(CAROL)
+        ahead = carol.local.clock.now() + (3600 * 1000 << 16)
+        async with by_hand(carol, ALICE) as alice, by_hand(carol, BOB) as bob:
+            await alice.send(alice.envelope(ALICE, None, hlc=ahead))
+            await carol.until(lambda: len(carol.taken) == 1)
+            assert carol.links.clocks.off_ms is None
+            await bob.send(bob.envelope(BOB, None, hlc=ahead))
+            await carol.until(lambda: len(carol.taken) == 2)
+            assert carol.reasons() == ["clock far ahead", "this host's clock is behind"]
+            assert abs((carol.links.clocks.off_ms or 0) - 3_600_000) < 1000
+        await carol.until(lambda: not carol.links.peers)
+        assert carol.links.clocks.off_ms is None
+
+    run(work())
+
+
 def test_a_tampering_middle_ends_the_link_but_shuns_nobody() -> None:
     async def work() -> None:
         carol = Site(CAROL)
@@ -633,6 +651,25 @@ def test_what_a_node_is_to_another_one() -> None:
             await linked(alice, bob)
             assert await standing(alice, bob) is Standing.MEMBER
             assert is_linked(alice, bob)
+
+    run(work())
+
+
+def test_how_its_membership_ended_is_known_by_a_member_s_word_until_a_link_is_made() -> None:
+    async def work() -> None:
+        alice, bob = Site(ALICE), Site(BOB)
+        bob.local.members = replace(
+            members(), members={BOB.public_key: members().members[BOB.public_key]}, former=FORMER
+        )
+        for callee, ending in ((bob, "removed"), (Site(BOB), None)):
+            async with dialled(alice, callee):
+                await alice.until(lambda: len(alice.events) == 1)
+                alice.events.clear()
+                assert alice.links.turned_away == ending
+        revoke(bob, alice)
+        async with dialled(alice, bob):
+            await alice.until(lambda: DialFailed in map(type, alice.events))
+            assert alice.links.turned_away == "revoked"
 
     run(work())
 
@@ -684,6 +721,19 @@ def test_who_answers_in_a_member_s_place_is_told_from_a_member_that_is_not_up() 
             group.create_task(rogue(there, "", None))
             await alice.links.initiate(here, BOB.public_key, "http://rogue")
         assert alice.reasons() == ["handshake: another node answered"]
+
+    run(work())
+
+
+@pytest.mark.parametrize("key", [None, STRANGER], ids=["anonymous", "stranger"])
+def test_no_stranger_ends_a_membership(key: NodeKey | None) -> None:
+    async def work() -> None:
+        alice = Site(ALICE)
+        here, there = pair()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(rogue(there, NO_MEMBER, key))
+            await alice.links.initiate(here, BOB.public_key, "http://rogue")
+        assert alice.links.turned_away is None
 
     run(work())
 

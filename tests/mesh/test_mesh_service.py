@@ -17,6 +17,7 @@ from buildnet.mesh.link.dialing import UnreachableError, dial
 from buildnet.mesh.members.changes import ChangeBody, rotate
 from buildnet.mesh.members.invitation import Token, TokenError
 from buildnet.mesh.members.member_list import Refused, Rights, Role
+from buildnet.mesh.members.proposals import NoQuorum
 from buildnet.mesh.service import opening
 from buildnet.mesh.service.administration import NotAdminError
 from buildnet.mesh.service.admission import AdmissionDesk
@@ -570,6 +571,35 @@ def test_leave_without_the_others(tmp_path: Path) -> None:
             assert b.service.view().cluster_id == cluster_id
             await b.service.leave(force=True)
             assert b.service.view().cluster_id != cluster_id
+
+    run(work())
+
+
+def test_a_node_that_is_out_already_is_told_how_to_end_it(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b") as [a, _]:
+            port = int(a.address.rpartition(":")[2])
+        async with node_at(tmp_path, "a") as a:
+            await until(a.service, coordinates(a))
+            await a.service.remove("b")
+        async with node_at(tmp_path, "a", port), node_at(tmp_path, "b") as b:
+            await until(b.service, lambda: b.service.view().turned_away == "removed")
+            with pytest.raises(MembershipError, match="it was removed") as caught:
+                await b.service.leave()
+            assert "node leave --force" in str(caught.value.hint)
+            await b.service.leave(force=True)
+            assert b.service.view().turned_away is None
+
+    run(work())
+
+
+def test_without_a_majority_nobody_is_promoted(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b", "c") as [a, _, _]:
+            await until(a.service, lambda: a.service.view().voters == 3)
+        async with node_at(tmp_path, "a") as a:
+            with pytest.raises(NoQuorum):
+                await a.service.promote("b")
 
     run(work())
 

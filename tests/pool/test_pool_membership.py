@@ -10,7 +10,7 @@ import pytest
 from buildnet.mesh.events import Status
 from buildnet.mesh.link.links import KEY_IN_USE, NOT_LINKED, OLDER_BOOT
 from buildnet.mesh.service.service import HeldRecord
-from buildnet.mesh.service.view import CounterView, MeshView, OfficeView
+from buildnet.mesh.service.view import CounterView, FormerView, MeshView, OfficeView
 from buildnet.pool.advertisement import Links, Load, Profile
 from buildnet.pool.health import health
 from buildnet.pool.membership import (
@@ -20,6 +20,7 @@ from buildnet.pool.membership import (
     connections,
     coordinator_of,
     member_state,
+    node_problem,
     own_links,
     own_problem,
 )
@@ -216,6 +217,62 @@ def test_a_node_that_is_turned_away_everywhere_says_so() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("ending", "says"),
+    [
+        ("revoked", "key was revoked in home, for ever"),
+        ("removed", "it was removed (buildnet node leave --force"),
+        ("left", "it left (buildnet node leave --force"),
+        ("rotated", "was replaced by a new one"),
+        ("", "removed or revoked"),
+    ],
+)
+def test_how_it_came_that_a_node_is_out_is_said_where_it_is_known(ending: str, says: str) -> None:
+    out = replace(three(), turned_away=ending)
+    assert own_problem(out) is None  # one alone says so
+    problem = own_problem(lost(out, BERT, CARL))
+    assert problem is not None
+    assert says in problem
+
+
+def test_how_it_came_that_a_node_is_out_is_said_by_its_own_list() -> None:
+    mine = b"d" * 32
+    gone = FormerView(mine, "d", "dora", "worker", "admin", "removed", None)
+    problem = own_problem(replace(three(), me=mine, former=(gone,)))
+    assert problem is not None
+    assert "any more: it was removed (buildnet node leave makes" in problem
+
+
+@pytest.mark.parametrize(
+    ("off_s", "says"),
+    [
+        (3600.0, "behind the others by about 60 min"),
+        (7300.0, "behind the others by about 2 h"),
+        (-400.0, "ahead of the others by about 7 min"),
+        (None, None),
+    ],
+)
+def test_a_wrong_clock_of_this_host_is_its_own_problem(
+    off_s: float | None, says: str | None
+) -> None:
+    view, nodes = replace(three(), clock_off_s=off_s), all_states()
+    seen = completeness(view, nodes)
+    told = health(view, nodes, {}, cluster={}, coordinator=None, seen=seen)
+    expected = [] if says is None else [f"this host's clock is {says}: set it"]
+    assert told["problems"] == expected
+    assert node_problem(view) == (expected[0] if expected else None)
+    assert own_problem(view) is None
+
+
+def test_a_former_member_is_named_too() -> None:
+    counter = CounterView("refused: no member", 1, "d", "", NOON_S)
+    gone = FormerView(b"d" * 32, "d", "dora", "worker", "admin", "revoked", None)
+    view, nodes = replace(three(counters=(counter,)), former=(gone,)), all_states()
+    seen = completeness(view, nodes)
+    told = health(view, nodes, {}, cluster={}, coordinator=None, seen=seen)
+    assert told["refused"][0]["last_name"] == "dora"
+
+
 def test_a_cluster_of_one_is_complete() -> None:
     alone = mesh_view(member_view(ANNA, "anna"), me=ANNA, office=None)
     assert completeness(alone, all_states()).problem is None
@@ -275,6 +332,7 @@ def test_health_says_what_is_wrong_and_what_was_refused() -> None:
             "reason": "term too old",
             "count": 3,
             "last_peer": IDS[BERT],
+            "last_name": "bert",
             "last_detail": "2 < 4",
             "last_age_s": 30.0,
             "harmless": False,
