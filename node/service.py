@@ -15,7 +15,7 @@ from buildnet.ledger.history import History
 from buildnet.ledger.service.service import LedgerService
 from buildnet.mesh.errors import BuildNetError, UsageError
 from buildnet.mesh.identity import NodeKey
-from buildnet.mesh.link.dialing import UnreachableError
+from buildnet.mesh.link.dialing import UnreachableError, websocket_urls
 from buildnet.mesh.members.invitation import Token
 from buildnet.mesh.service.service import Joined, MeshService
 from buildnet.mesh.service.view import MemberView
@@ -26,6 +26,7 @@ from buildnet.node.builder import Builder
 from buildnet.node.config import NodeConfig
 from buildnet.node.failure import in_one_line
 from buildnet.node.home import Home
+from buildnet.node.ledger_tail import LedgerTail
 from buildnet.node.offer import ResourcesFound
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.pool_reader import PoolReader
@@ -35,6 +36,7 @@ from buildnet.node.refusals import Refusals
 from buildnet.node.scan.scanner import Scanner
 from buildnet.node.scan.utilization import UtilizationMeter
 from buildnet.node.store import Store
+from buildnet.node.whereabouts import answers
 from buildnet.pool.membership import coordinator_of, is_reachable, node_problem
 from buildnet.pool.resources import NodeResources, Utilization
 from buildnet.pool.view import NodeState
@@ -83,6 +85,7 @@ class NodeService:
     scan_problem: str | None = None
     advertiser: Advertiser = field(init=False)
     pool: PoolReader = field(init=False)
+    tail: LedgerTail = field(init=False)
     refusals: Refusals = field(default_factory=Refusals)
     attempts: Attempts = field(default_factory=Attempts)
     _measuring_fails: bool = False
@@ -95,6 +98,7 @@ class NodeService:
         self.mesh.told_names = self.pool.told_names
         self.mesh.on_new_key = self._take_key
         self.ledger.on_opened = self._introduce
+        self.tail = LedgerTail(self.ledger)
 
     @property
     def key(self) -> NodeKey:
@@ -154,24 +158,29 @@ class NodeService:
     ) -> Joined:
         """Join the cluster of the node at ``address``, and tell it at once what this host has.
 
-        Without an address those in the token are tried. ``on_pending`` is called with the short
+        Where nobody answers there, or without an address, those in the token are tried.
+        ``on_pending`` is called with the short
         authentication string where an admin must approve.
 
         Raises:
             BuildNetError: that failed; nothing has changed.
         """
-        addresses = [address] if address is not None else _addresses_in(token)
-        for each in addresses[:-1]:
+        unreachable: list[UnreachableError] = []
+        me = self._member()
+        for each in _ways_in(address, token, but=me.addresses if me is not None else ()):
             try:
                 joined = await self._join(each, token, on_pending)
             except UnreachableError as error:
                 _log.info("%s", error.message)
+                unreachable.append(error)
             else:
-                break
-        else:
-            joined = await self._join(addresses[-1], token, on_pending)
-        self.advertiser.tell(time.monotonic())
-        return joined
+                self.advertiser.tell(time.monotonic())
+                return joined
+        first, *others = unreachable
+        if others:
+            also = ", ".join(each.message for each in others)
+            first.cause = f"{first.cause or 'no answer'}; the token's other addresses: {also}"
+        raise first
 
     async def _join(
         self, address: str, token: str | None, on_pending: Callable[[str], None] | None
@@ -184,6 +193,19 @@ class NodeService:
                     on_pending(code)
 
             return await self.mesh.join(address, token=token, on_pending=pending)
+
+    async def way_in_problem(self) -> str | None:
+        """Say that other nodes will hardly get to this one; None: one did, or something answers at
+        the address that it tells."""
+        links = [member.link for member in self.mesh.view().members if member.link is not None]
+        if any(not link.outgoing and link.relayed_by is None for link in links):
+            return None
+        if await answers(self.address):
+            return None
+        return (
+            f"nobody answers at {self.address}, which this node tells others, and none has reached "
+            "it so far: see network.advertise_address in node.yaml, and the firewall"
+        )
 
     async def rotate_key(self) -> None:
         """Give this node a new key; results that the old one signed stay good."""
@@ -336,8 +358,14 @@ class NodeService:
         )
 
 
-def _addresses_in(token: str | None) -> Sequence[str]:
-    found = Token.parse(token).addresses if token is not None else ()
+def _ways_in(address: str | None, token: str | None, *, but: Sequence[str]) -> Sequence[str]:
+    """Return the addresses to try: the given one first; of the token's not those in ``but``, where
+    this node itself would answer."""
+    told = Token.parse(token).addresses if token is not None else ()
+    given = [] if address is None else [address]
+    same = set() if address is None else set(websocket_urls(address))
+    others = [each for each in told if each not in but]
+    found = [*given, *(each for each in others if not same.intersection(websocket_urls(each)))]
     if not found:
         raise UsageError(
             "nothing tells where to join", hint="buildnet node join ADDRESS --token TOKEN"

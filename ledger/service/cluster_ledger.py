@@ -43,7 +43,9 @@ from buildnet.ledger.messages import (
     Seals,
 )
 from buildnet.ledger.opening import Opening
+from buildnet.ledger.proof import Proof
 from buildnet.ledger.seal import Seal
+from buildnet.ledger.service import proving
 from buildnet.ledger.service.errors import LedgerStoppedError, NotSealedError
 from buildnet.ledger.service.keeper import Keeper
 from buildnet.ledger.service.own_chain import OwnChain
@@ -52,7 +54,9 @@ from buildnet.ledger.service.shared_facts import Ports, SharedFacts
 from buildnet.ledger.service.verifying import Verifying
 from buildnet.ledger.service.waiting import Waiting
 from buildnet.ledger.store.errors import LedgerError
+from buildnet.ledger.store.rows import StoredEntry
 from buildnet.ledger.store.store import LedgerStore
+from buildnet.ledger.store.verifying import Trust
 from buildnet.ledger.store.writer import MakeBody, Place, StateChange
 from buildnet.mesh.events import LinkUp, Note, OfficeChanged, Received, Send, SendAll
 from buildnet.mesh.local import Local
@@ -181,6 +185,19 @@ class ClusterLedger:
         if self._core is None:
             raise RuntimeError("the ledger does not run")
         return self._core
+
+    def trust(self, *, replay: bool) -> Trust:
+        """Return what a check of the file relies on; ``replay``: also build all tables again."""
+        return Trust(
+            self._local.signatures.verify,
+            self.core.membership.voters,
+            lambda origin: _keys_before(self._local, origin),
+            replay,
+        )
+
+    async def prove(self, prefix: str) -> tuple[StoredEntry, Proof]:
+        """Return an entry and the proof that it is sealed; see :func:`proving.prove`."""
+        return await proving.prove(self.store, self.cluster.machine.log, prefix)
 
     # --- events --------------------------------------------------------------------------------
 

@@ -1,0 +1,308 @@
+"""The ledger: what happened, in sealed order; checks, proofs, exports; and notes of operators."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import re
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from buildnet.ledger import export
+from buildnet.ledger import query as ledger_query
+from buildnet.ledger.draft import EntryDraft
+from buildnet.ledger.entry import Actor, ActorKind
+from buildnet.ledger.query import Cursor
+from buildnet.ledger.service.cluster_ledger import ClusterLedger
+from buildnet.ledger.service.errors import NotSealedError
+from buildnet.ledger.store.verifying import Progress, Report
+from buildnet.mesh.errors import UsageError
+from buildnet.node.api.work_response import Tell, WorkResponse
+from buildnet.node.ledger_view import entry_view, seal_view, state_view, sync_view
+from buildnet.node.moments import moment_ms
+from buildnet.node.service import NodeService
+
+NDJSON = "application/x-ndjson"
+_TELL_S = 0.25
+_CHUNK = 1 << 18
+_HEIGHT = re.compile(r"\d{1,10}")
+_MEDIA = {"json": "application/json", "ndjson": NDJSON, "csv": "text/csv; charset=utf-8"}
+
+
+class VerifyBody(BaseModel):
+    """How to check. ``deep``: build the derived tables again beside, and compare; ``repair``: put
+    right what can be, and check again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    deep: bool = False
+    repair: bool = False
+
+
+class NoteBody(BaseModel):
+    """What a person wants on record. ``ack``: what to wait for: this node's disk, or a seal;
+    ``request``: 32 to 64 hexadecimal digits, chosen at random, by which a repeated request is
+    recorded once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str = Field(min_length=1, max_length=8000)
+    ack: Literal["local", "sealed"] = "local"
+    entity: str = Field(default="", max_length=256)
+    actor: str = Field(default="local", min_length=1, max_length=128)
+    request: str | None = Field(default=None, pattern="^([0-9a-f]{2}){16,32}$")
+
+
+def _wanted(
+    type: Annotated[list[str] | None, Query()] = None,
+    origin: str | None = None,
+    actor: str | None = None,
+    entity: str | None = None,
+    correlation: str | None = None,
+    build: str | None = None,
+    since: Annotated[str | None, Query(alias="from")] = None,
+    to: str | None = None,
+    text: str | None = None,
+    sealed: bool | None = None,
+) -> ledger_query.Query:
+    now = datetime.now(UTC)
+    return ledger_query.Query(
+        types=tuple(type or ()),
+        origin=None if origin is None else origin.lower(),
+        actor=actor,
+        entity=entity,
+        correlation=correlation,
+        build=build,
+        from_ms=None if since is None else moment_ms(since, now),
+        to_ms=None if to is None else moment_ms(to, now),
+        text=text,
+        sealed=sealed,
+    )
+
+
+Wanted = Annotated[ledger_query.Query, Depends(_wanted)]
+
+
+def ledger_routes(service: NodeService) -> APIRouter:
+    """Return the routes of the ledger."""
+    router = APIRouter(prefix="/api/ledger", tags=["ledger"])
+    checking = asyncio.Lock()
+
+    @router.get("")
+    async def entries(
+        wanted: Wanted,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+        cursor: str | None = None,
+        order: Literal["asc", "desc"] = "desc",
+    ) -> dict[str, Any]:
+        """Entries that fit all filters, newest first (``order=asc``: in sealed order, then what is
+        provisional); ``next`` is the cursor of the following page. ``type`` may be given several
+        times, and as ``build.*``; ``from`` and ``to`` are ISO 8601, or ``2h`` for two hours ago."""
+        ledger = await service.ledger.current()
+        page = await ledger.store.query(
+            wanted, cursor=_cursor(cursor), limit=limit, backwards=order == "desc"
+        )
+        return {
+            "entries": [entry_view(one) for one in page.entries],
+            "next": None if page.next is None else str(page.next),
+        }
+
+    @router.post("/entries", status_code=201)
+    async def note(body: NoteBody) -> dict[str, Any]:
+        """Put a note on record, as type ``system.note``. With ``ack=sealed`` the answer comes once
+        a majority of the voters has it on disk; where that takes too long, the code is
+        ``NOT_SEALED`` and the note stays on this node's disk, to be sealed later."""
+        ledger = await service.ledger.current()
+        draft = EntryDraft(
+            "system.note",
+            Actor(body.actor, body.actor, ActorKind.USER.value),
+            entity=body.entity,
+            request=bytes.fromhex(body.request) if body.request else os.urandom(16),
+            data={"text": body.text},
+        )
+        (entry,) = await ledger.append([draft])
+        if body.ack == "sealed":
+            try:
+                await ledger.sealed(entry)
+            except NotSealedError as error:
+                raise NotSealedError(
+                    f"{error.message}: {entry.id}",
+                    hint=f"{error.hint}; later: buildnet ledger show {entry.id[:16]}",
+                ) from error
+        return entry_view(await ledger.store.entry(entry.id))
+
+    @router.get("/entries/{entry_id}")
+    async def entry(entry_id: str) -> dict[str, Any]:
+        """One entry, by its id or the beginning of it."""
+        return entry_view(await (await service.ledger.current()).store.entry(entry_id))
+
+    @router.get("/entries/{entry_id}/proof")
+    async def proof(entry_id: str) -> dict[str, Any]:
+        """The proof that an entry is sealed, as the file that ``ledger check-proof`` reads, in
+        base64."""
+        stored, made = await (await service.ledger.current()).prove(entry_id)
+        return {
+            "id": stored.entry.id,
+            "sealed": stored.height,
+            "cluster_id": service.cluster["id"],
+            "proof": base64.b64encode(made.to_bytes()).decode(),
+        }
+
+    @router.get("/tail", response_model=None)
+    async def tail(
+        wanted: Wanted,
+        cursor: str | None = None,
+        last: Annotated[int, Query(ge=0, le=1000)] = 10,
+    ) -> StreamingResponse:
+        """Each entry that fits as soon as it is sealed, one JSON a line, each with the ``cursor``
+        to go on from; begins with the ``last`` ones that are there. It does not end by itself."""
+        at = _cursor(cursor)
+        await service.ledger.current()
+        found = service.tail.follow(wanted, cursor=at, last=last, ended=service.stopping)
+
+        async def lines() -> AsyncIterator[bytes]:
+            async for stored, after in found:
+                yield _line({**entry_view(stored), "cursor": str(after)})
+
+        return StreamingResponse(lines(), media_type=NDJSON)
+
+    @router.get("/seals")
+    async def seals(
+        height: Annotated[int | None, Query(alias="from", ge=1)] = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 20,
+    ) -> dict[str, Any]:
+        """Final seals by ascending height, from a height on; without one, the last ones."""
+        ledger = await service.ledger.current()
+        last = ledger.core.last
+        top = 0 if last is None else last.height
+        first = max(1, top - limit + 1) if height is None else height
+        found = await ledger.store.seals(first, max_count=limit)
+        following = first + len(found)
+        return {
+            "seals": [seal_view(one) for one in found],
+            "height": top,
+            "next": following if found and following <= top else None,
+        }
+
+    @router.get("/state")
+    async def state(entity: str, at: str | None = None) -> dict[str, Any]:
+        """What the sealed entries up to a height, or a time, say of an entity such as
+        ``config:NAME``; without ``at``, all of them."""
+        ledger = await service.ledger.current()
+        if at is None:
+            return state_view(await ledger.store.state(entity))
+        if _HEIGHT.fullmatch(at):
+            return state_view(await ledger.store.state(entity, height=int(at)))
+        at_ms = moment_ms(at, datetime.now(UTC))
+        return state_view(await ledger.store.state(entity, at_ms=at_ms))
+
+    @router.get("/sync")
+    async def sync() -> dict[str, Any]:
+        """How far each chain reaches here and is sealed, and what the peers told of theirs."""
+        return sync_view(service, await service.ledger.current())
+
+    @router.post("/verify", response_model=None)
+    async def verify(request: Request, body: VerifyBody) -> Response | dict[str, Any]:
+        """Check everything that this node holds: chains, signatures, seals. With ``Accept:
+        application/x-ndjson`` the answer is how far the check is, again and again, and in the last
+        line the report."""
+        ledger = await service.ledger.current()
+
+        async def work(tell: Tell) -> dict[str, Any]:
+            async with checking:
+                report = await _verified(ledger, body, tell)
+            return {"type": "report", **report.as_dict()}
+
+        if NDJSON in request.headers.get("accept", ""):
+            return WorkResponse(work)
+        found = await work(lambda event: None)
+        del found["type"]
+        return found
+
+    @router.get("/export", response_model=None)
+    async def exported(
+        wanted: Wanted, format: Literal["json", "ndjson", "csv", "checkable"] = "json"
+    ) -> StreamingResponse:
+        """All entries that fit, in their order. ``checkable`` is everything sealed, with what
+        proves it, in the form that ``audit verify FILE`` checks without a node."""
+        ledger = await service.ledger.current()
+        if format == "checkable":
+            if wanted != ledger_query.Query():
+                raise UsageError(
+                    "a checkable export holds everything that is sealed",
+                    hint="leave the filters away, or prove single entries: buildnet ledger prove",
+                )
+            return StreamingResponse(
+                await _checkable(service, ledger), media_type="application/octet-stream"
+            )
+        parts = export.export(ledger.store, wanted, format)
+        return StreamingResponse(_joined(parts), media_type=_MEDIA[format])
+
+    return router
+
+
+def _cursor(text: str | None) -> Cursor | None:
+    return None if text is None else Cursor.parse(text)
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+
+
+async def _verified(ledger: ClusterLedger, body: VerifyBody, tell: Tell) -> Report:
+    loop, told = asyncio.get_running_loop(), 0.0
+
+    def progress(at: Progress) -> None:  # in the checking thread
+        nonlocal told
+        if time.monotonic() - told >= _TELL_S:
+            told = time.monotonic()
+            event = {"entries": at.entries, "seals": at.seals, "problems": at.problems}
+            loop.call_soon_threadsafe(tell, {"type": "progress", **event})
+
+    async def check() -> Report:
+        return await ledger.store.verify(ledger.trust(replay=body.deep), progress=progress)
+
+    report = await check()
+    if body.repair and not report.verified:
+        tell({"type": "repairing", "problems": len(report.errors)})
+        await ledger.store.repair(ledger.trust(replay=True))
+        report = await check()
+    return report
+
+
+async def _joined(parts: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Join small parts: each one that is sent costs."""
+    waiting: list[str] = []
+    size = 0
+    async for part in parts:
+        waiting.append(part)
+        size += len(part)
+        if size >= _CHUNK:
+            yield "".join(waiting)
+            waiting, size = [], 0
+    yield "".join(waiting)
+
+
+async def _checkable(service: NodeService, ledger: ClusterLedger) -> AsyncIterator[bytes]:
+    """Write a checkable export beside the ledger; return its bytes, and forget it."""
+    with tempfile.TemporaryDirectory(dir=service.home.directory, prefix="export-") as directory:
+        path = Path(directory) / "ledger"
+        await export.write_export(ledger.store, path, ledger.cluster.chain())
+        file = path.open("rb")  # it can be read after its name is gone
+
+    async def parts() -> AsyncIterator[bytes]:
+        with file:
+            while part := await asyncio.to_thread(file.read, _CHUNK):
+                yield part
+
+    return parts()

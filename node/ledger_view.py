@@ -1,0 +1,130 @@
+"""The ledger as JSON for people and programs. Field names are a contract."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from buildnet.ledger.entry import Chain
+from buildnet.ledger.entry_types import describe
+from buildnet.ledger.export import as_json
+from buildnet.ledger.seal import Seal
+from buildnet.ledger.service.cluster_ledger import ClusterLedger
+from buildnet.ledger.store.reader import EntityState
+from buildnet.ledger.store.rows import StoredEntry
+from buildnet.mesh.clock import milliseconds_of
+from buildnet.mesh.identity import node_id_of
+from buildnet.mesh.service.view import MeshView
+
+if TYPE_CHECKING:
+    from buildnet.node.service import NodeService
+
+Json = dict[str, Any]
+
+
+def entry_view(stored: StoredEntry) -> Json:
+    """Return one entry. ``sealed``: the height of its seal; null: it is provisional."""
+    told = as_json(stored)
+    del told["height"]
+    return {
+        **told,
+        "hash": stored.entry.id,
+        "sealed": stored.height,
+        "node_id": node_id_of(stored.entry.body.origin),
+        "text": describe(stored.entry),
+    }
+
+
+def seal_view(seal: Seal) -> Json:
+    """Return one final seal."""
+    value = seal.value
+    return {
+        "height": seal.height,
+        "hash": seal.hash.hex(),
+        "previous": value.previous.hex(),
+        "time": time_text(value.hlc),
+        "entries": value.count,
+        "chains": len(value.advances),
+        "root": value.root.hex(),
+        "term": seal.record.term,
+        "epoch": value.epoch,
+        "members_version": value.members,
+        "voters": [node_id_of(key) for key in value.voters],
+        "signed_by": [node_id_of(one.voter) for one in seal.record.cosignatures],
+    }
+
+
+def state_view(state: EntityState) -> Json:
+    """Return what an entity was at a height."""
+    return {
+        "entity": state.entity,
+        "height": state.height,
+        "entry": None if state.entry is None else entry_view(state.entry),
+        "data": state.data,
+        "rows": {name: list(rows) for name, rows in state.rows.items() if rows},
+    }
+
+
+def sync_view(service: NodeService, ledger: ClusterLedger) -> Json:
+    """Return how far each chain reaches here, and what peers told of theirs."""
+    view, core = service.pool.view(), ledger.core
+    last, holding = core.last, core.holding
+    heads = core.heads
+    reach = {chain: head.sequence for chain, head in heads.items()}
+    chains = [
+        {
+            "origin": chain.origin.hex(),
+            "node_id": node_id_of(chain.origin),
+            "name": _name(view, chain.origin),
+            "incarnation": chain.incarnation.hex(),
+            "sequence": head.sequence,
+            "hash": head.hash.hex(),
+            "sealed": holding.reach.sequence(chain),
+            "quarantined_from": holding.chains[chain].quarantined,
+        }
+        for chain, head in sorted(heads.items(), key=lambda item: item[0])
+    ]
+    trouble = ledger.trouble
+    return {
+        "node_id": view.node_id,
+        "cluster": service.cluster,
+        "height": 0 if last is None else last.height,
+        "sealed_at": None if last is None else time_text(last.value.hlc),
+        "entries": sum(reach.values()),
+        "unsealed": sum(head.sequence - holding.reach.sequence(c) for c, head in heads.items()),
+        "problem": service.ledger_problem if trouble is None else trouble.message,
+        "chains": chains,
+        "peers": [
+            _peer(ledger, view, member.key, reach)
+            for member in view.members
+            if member.key != view.me
+        ],
+    }
+
+
+def _peer(ledger: ClusterLedger, view: MeshView, key: bytes, reach: Mapping[Chain, int]) -> Json:
+    member = view.member(key)
+    told = ledger.peers.get(key)
+    age_s = None if told is None else round(time.monotonic() - told.heard_at, 1)
+    return {
+        "node_id": node_id_of(key),
+        "name": _name(view, key),
+        "linked": member is not None and member.linked,
+        "height": None if told is None else told.sealed,
+        "lacks": None if told is None else told.lacks(reach),
+        "leads": None if told is None else told.leads(reach),
+        "age_s": age_s,
+    }
+
+
+def _name(view: MeshView, key: bytes) -> str | None:
+    member = view.member(key)
+    return None if member is None else member.name
+
+
+def time_text(hlc: int) -> str:
+    """Return the wall time of a hybrid timestamp, ISO 8601."""
+    at = datetime.fromtimestamp(milliseconds_of(hlc) / 1000, UTC)
+    return at.isoformat(timespec="milliseconds")
