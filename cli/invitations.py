@@ -85,6 +85,8 @@ def invite(
         f"{data['rights']}; good {often}, until {data['expires_at']}\n"
         f"withdraw it: buildnet node invite --withdraw {data['id']}",
     )
+    if data["warning"]:
+        note(settings(), f"warning: {data['warning']}")
     from buildnet.node.listen import is_on_network
 
     if not is_on_network([f"http://{data['command'].split()[3]}"]):

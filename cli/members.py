@@ -39,8 +39,8 @@ def join(
     peer: Annotated[
         str | None,
         typer.Argument(
-            help="Address of any member: HOST, HOST:PORT or a URL. Left out: those in the token; "
-            "without one, nodes on the local network are listed."
+            help="Address of any member: HOST, HOST:PORT or a URL. Left out, or where nobody "
+            "answers: those in the token; without one, nodes on the local network are listed."
         ),
     ] = None,
     token: Annotated[

@@ -6,12 +6,15 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from buildnet.node.config import NetworkSettings
 from buildnet.node.listen import addresses_on_network, reachable_addresses
 
 LOOK_INTERVAL_S = 10.0
+_ANSWER_S = 3.0
 _log = logging.getLogger("buildnet.node")
 
 
@@ -48,3 +51,18 @@ async def follow(
             _log.info("other nodes reach this one at %s now", ", ".join(found.addresses))
             known = found
             tell(found)
+
+
+async def answers(url: str) -> bool:
+    """Tell whether anything takes connections there, as seen from this host."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            _, writer = await asyncio.open_connection(parts.hostname, port)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return True

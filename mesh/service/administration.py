@@ -35,6 +35,8 @@ from buildnet.mesh.suggest import did_you_mean
 
 MAX_INVITATION_S = 30 * 24 * 3600.0
 _PROMOTED_S = 5.0
+_THIS_HOST = ("http://127.", "http://[::1]", "http://localhost")
+_OWN_ADDRESSES, _OTHER_ADDRESSES = 5, 3  # in a token
 _LISTED_BY = "buildnet node list"
 
 
@@ -150,11 +152,27 @@ class Administration(ABC):
             self.cluster.local.members.cluster_id,
             secret=os.urandom(invitation.SECRET_BYTES),
             expires=int(time.time() + valid_s),
-            addresses=self._settings.addresses[:8],
+            addresses=self._ways_in(),
         )
         what = invitation.invite(token, uses=uses, role=role, rights=rights)
         await self.cluster.change(what)
         return InvitationView(token.text, token.id, float(token.expires), uses, role, rights)
+
+    def _ways_in(self) -> tuple[str, ...]:
+        """Return where to join: at this node first, then at the members that would coordinate
+        soonest of those that are there."""
+        local, gossip = self.cluster.local, self.cluster.machine.gossip
+        ranked = sorted(local.members.members, key=local.members.rank, reverse=True)
+        others = [
+            address
+            for key in ranked
+            if key != local.key and local.members.is_member(key) and local.alive(key)
+            for address in gossip.addresses(key)[:1]
+        ]
+        own = self._settings.addresses[:_OWN_ADDRESSES]
+        if not all(address.startswith(_THIS_HOST) for address in own):
+            others = [each for each in others if not each.startswith(_THIS_HOST)]
+        return tuple(dict.fromkeys((*own, *others[:_OTHER_ADDRESSES])))
 
     def invitations(self) -> tuple[Invitation, ...]:
         """Return the invitations that still let somebody in, those that end first, first."""

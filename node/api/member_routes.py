@@ -141,6 +141,7 @@ def member_routes(service: NodeService) -> APIRouter:
             "uses": made.uses,
             "role": made.role,
             "rights": made.rights,
+            "warning": await service.way_in_problem(),
         }
 
     @router.get("/api/node/invitations")

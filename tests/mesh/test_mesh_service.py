@@ -197,6 +197,20 @@ def test_a_node_that_moves_tells_where_it_is_now(tmp_path: Path) -> None:
     run(work())
 
 
+def test_an_invitation_names_other_members_too(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b", "c") as [a, b, c]:
+            shown = a.service.view
+            await until(a.service, lambda: all(one.addresses for one in shown().members))
+            token = Token.parse((await a.service.invite()).token)
+            assert token.addresses == (a.address, b.address, c.address)
+            a.service.set_addresses(("http://10.0.0.9:80",), ())
+            token = Token.parse((await a.service.invite()).token)
+            assert token.addresses == ("http://10.0.0.9:80",)  # the others are on this host only
+
+    run(work())
+
+
 def test_readiness_does_not_wait_for_the_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

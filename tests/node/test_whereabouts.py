@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
 from buildnet.node.config import NetworkSettings
 from buildnet.node.listen import Address, bind_first
-from buildnet.node.whereabouts import Whereabouts, follow
+from buildnet.node.whereabouts import Whereabouts, answers, follow
 
 HOME = Whereabouts(("http://127.0.0.1:80",), ())
 OFFICE = Whereabouts(("http://10.0.0.5:80",), ("http://10.0.0.5:80",))
@@ -55,3 +56,10 @@ def test_the_addresses_to_announce(monkeypatch: pytest.MonkeyPatch) -> None:
         assert Whereabouts.of(listener, NetworkSettings()) == Whereabouts(
             (f"http://127.0.0.1:{port}",), ()
         )
+
+
+def test_whether_anything_answers_at_an_address() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        assert asyncio.run(answers(url))
+    assert not asyncio.run(answers(url))
