@@ -145,7 +145,7 @@ def test_shown_commands_exist(where: str, line: str) -> None:
     name = next((known for known in (" ".join(left[:2]), left[0]) if known in _COMMANDS), None)
     assert name is not None, f"{where}: no command begins so: {line}"
     known = {option for one in _COMMANDS[name].params for option in one.opts} | {"--help"}
-    options = {word.partition("=")[0] for word in left if word.startswith("-")}
+    options = {word.partition("=")[0] for word in left if re.match("-+[a-z]", word)}
     assert options <= known, f"{where}: unknown options in: {line}"
     # The real parser has the last word: values, missing arguments.
     values = left[len(name.split()) :]
