@@ -3,7 +3,6 @@ do is mostly the start of this program."""
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from typing import Any
 from buildnet.cli.client import AnswerError, Client, NodeUnreachableError, path_part
 from buildnet.cli.output import Style, duration_text, fail
 from buildnet.cli.settings import Settings
+from buildnet.cli.user import user_name
 from buildnet.mesh.errors import BuildNetError
 
 _TIMED_OUT = 124
@@ -51,7 +51,7 @@ def build(options: BuildOptions, settings: Settings, client: Client) -> int:
         "keep_going": options.keep_going,
         # It holds secrets, and TCP is clear text: nobody but the node of this host gets it.
         "environment": _text_environment() if client.is_local else {},
-        "actor": _user(),
+        "actor": user_name(),
     }
     progress = _Progress(settings, lines=not options.explain)
     report: dict[str, Any] | None = None
@@ -121,13 +121,6 @@ def _text_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not any("\udc80" <= character <= "\udcff" for character in name + value)
     }
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return f"uid {os.getuid()}"
 
 
 def task_name(entry: dict[str, Any]) -> str:

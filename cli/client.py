@@ -7,7 +7,7 @@ import json
 import select
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ _ANSWER_TIMEOUT_S = 600.0
 _LOOK_AFTER_S = 2.0
 _ALIVE_WITHIN_S = 1.0
 _SILENT_S = 30.0
+_PART_BYTES = 1 << 16
 _STRANGER = "is this the address of a BuildNet node?"
 
 
@@ -87,8 +88,7 @@ class Client:
 
     def get(self, path: str, **query: object) -> Any:
         """GET ``path``; return the parsed JSON, or the text of another type."""
-        given = {name: str(value) for name, value in query.items() if value is not None}
-        return self._ask("GET", path + ("?" + urlencode(given) if given else ""), None)
+        return self._ask("GET", _with_query(path, query), None)
 
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """POST ``body``; return the parsed JSON."""
@@ -115,6 +115,18 @@ class Client:
         """POST ``body`` and yield the events of the answer, one JSON object a line."""
         with self._answer("POST", path, body, "application/x-ndjson") as answer:
             yield _events(answer)
+
+    @contextmanager
+    def follow(self, path: str, **query: object) -> Iterator[Iterator[dict[str, Any]]]:
+        """GET ``path`` and yield the lines of the answer, JSON objects, as they come."""
+        with self._answer("GET", _with_query(path, query), None, "application/x-ndjson") as answer:
+            yield _events(answer)
+
+    @contextmanager
+    def download(self, path: str, **query: object) -> Iterator[Iterator[bytes]]:
+        """GET ``path`` and yield the parts of the answer, whatever its type."""
+        with self._answer("GET", _with_query(path, query), None, "*/*") as answer:
+            yield _parts(answer)
 
     @contextmanager
     def _answer(
@@ -228,6 +240,26 @@ def _events(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
         if not line.endswith(b"\n"):
             return  # the end, or a node that ended in the middle of a line
         yield json.loads(line)
+
+
+def _parts(answer: http.client.HTTPResponse) -> Iterator[bytes]:
+    while True:
+        with _stopped_answering():
+            part = answer.read(_PART_BYTES)
+        if not part:
+            return
+        yield part
+
+
+def _with_query(path: str, query: Mapping[str, object]) -> str:
+    """Return ``path`` with what of ``query`` is given; a list stands for several of one name."""
+    given = [
+        (name, str(one).lower() if isinstance(one, bool) else str(one))
+        for name, value in query.items()
+        if value is not None
+        for one in (value if isinstance(value, list) else [value])
+    ]
+    return f"{path}?{urlencode(given)}" if given else path
 
 
 def _problem(answer: http.client.HTTPResponse) -> dict[str, Any]:

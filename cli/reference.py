@@ -1,7 +1,8 @@
-"""The reference pages that are generated: ``python -m buildnet.cli.reference cli|api``.
+"""The reference pages that are generated: ``python -m buildnet.cli.reference PAGE``.
 
-Prints Markdown: all commands with their options from the Typer application, or all routes of the
-HTTP API from its OpenAPI description. ``docs/reference/cli.md`` and ``api.md`` hold what it prints.
+Prints Markdown: all commands with their options from the Typer application, all routes of the HTTP
+API from its OpenAPI description, all messages, or all types of the ledger's entries.
+``docs/reference/PAGE.md`` holds what it prints.
 """
 
 from __future__ import annotations
@@ -223,7 +224,43 @@ def _cell(text: str | None) -> str:
     return _one_line(text).replace("|", "\\|")
 
 
-PAGES = {"cli": cli_page, "api": api_page}
+def messages_page() -> str:
+    """Return the reference of the messages between nodes."""
+    from buildnet.mesh.reference import SECTIONS, Section, page
+
+    ledger = Section("Ledger", 100, 119, "buildnet.ledger.messages")
+    return page((*SECTIONS, ledger), _made_by("protocol-messages"))
+
+
+def entry_types_page() -> str:
+    """Return the reference of the types of the ledger's entries."""
+    from buildnet.ledger.entry_types import TYPES
+
+    lines = [
+        "# Types of the ledger's entries",
+        "",
+        _made_by("entry-types"),
+        "",
+        "What an entry tells, and what its `data` holds; fields that say nothing may be left out.",
+        "Types that a node does not know are kept, relayed and shown as they are. A type marked",
+        "*shared* changes something that all nodes must agree on: it counts once it is sealed.",
+        "",
+        "| type | tells | data |",
+        "| --- | --- | --- |",
+    ]
+    for one in TYPES.values():
+        said = "; ".join(f"`{name}`: {meaning}" for name, meaning in one.fields.items())
+        name = f"`{one.name}`{' *shared*' if one.is_fact else ''}"
+        lines.append(f"| {name} | {_cell(one.sentence)} | {_cell(said) or 'nothing'} |")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+PAGES = {
+    "cli": cli_page,
+    "api": api_page,
+    "protocol-messages": messages_page,
+    "entry-types": entry_types_page,
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -66,6 +67,8 @@ def split_arguments(
         "--color": environment.get("BUILDNET_COLOR", "auto"),
     }
     quiet = False
+    # The forms of an export are others than those of an answer.
+    has_own_format = ("audit", "export") in itertools.pairwise(arguments)
     left: list[str] = []
     waiting = list(reversed(arguments))
     while waiting:
@@ -74,7 +77,9 @@ def split_arguments(
         if argument == "--":
             left += [argument, *reversed(waiting)]
             break
-        if name in _VALUED:
+        if name == "--format" and has_own_format:
+            left.append(argument)
+        elif name in _VALUED:
             if not equals:
                 if not waiting:
                     raise UsageError(f"{name} needs a value", hint="see buildnet --help")

@@ -41,10 +41,10 @@ from buildnet.ledger.merkle import (
     is_included,
 )
 from buildnet.ledger.seal import MAX_SEALED_ENTRIES, Seal, SealRecord
+from buildnet.ledger.signing import ANYBODY
 from buildnet.ledger.voters import VoterHistory
 from buildnet.mesh import cbor
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.identity import is_signed_by
 from buildnet.mesh.local import Signatures
 from buildnet.mesh.members.chain import MAX_ENTRIES
 from buildnet.mesh.members.entry import CommitProof
@@ -185,16 +185,6 @@ class Verdict:
         return self.problem is None
 
 
-class _Anybody:
-    """Checks signatures, and has no key."""
-
-    def sign(self, message: bytes) -> bytes:
-        raise NotImplementedError("who checks a proof signs nothing")
-
-    def verify(self, key: bytes, message: bytes, signature: bytes) -> bool:
-        return is_signed_by(key, message, signature)
-
-
 def check(
     proof: Proof, cluster_id: bytes | None = None, *, signatures: Signatures | None = None
 ) -> Verdict:
@@ -204,7 +194,7 @@ def check(
     have to be.
     """
     try:
-        return _Check(proof, signatures or _Anybody()).verdict(cluster_id)
+        return _Check(proof, signatures or ANYBODY).verdict(cluster_id)
     except _WrongError as wrong:
         return Verdict(str(wrong))
     except WireError as error:

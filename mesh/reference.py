@@ -1,7 +1,5 @@
-"""The reference page of the mesh's messages: ``python -m buildnet.mesh.reference``.
-
-Prints Markdown, made from the records themselves; ``docs/reference/protocol-messages.md`` holds it.
-"""
+"""The reference page of messages, made from the records themselves: Markdown. Rooms above have
+messages of their own; who asks for the page names them all."""
 
 from __future__ import annotations
 
@@ -10,8 +8,8 @@ import pkgutil
 import sys
 import types
 import typing
-from collections.abc import Iterator
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from enum import IntEnum
 from typing import Annotated, Any
 
@@ -19,27 +17,43 @@ from buildnet.mesh import messages
 from buildnet.mesh.messages.kinds import Message, MessageKind, Priority, kinds
 from buildnet.mesh.wire import MAX_COUNTER, Limit, Wire
 
-_GROUPS = (
-    ("Election", 1, 19),
-    ("Membership", 20, 29),
-    ("Gossip", 30, 39),
-    ("Member list", 40, 49),
-    ("Admission", 50, 59),
-    ("Relay", 60, 69),
-    ("Bulk", 70, 79),
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Messages of one subject: kinds from ``first`` to ``last``. ``module``: where they are
+    defined, a module or a package."""
+
+    title: str
+    first: int
+    last: int
+    module: str = messages.__name__
+
+
+SECTIONS = (
+    Section("Election", 1, 19),
+    Section("Membership", 20, 29),
+    Section("Gossip", 30, 39),
+    Section("Member list", 40, 49),
+    Section("Admission", 50, 59),
+    Section("Relay", 60, 69),
+    Section("Bulk", 70, 79),
 )
-_UPDATE = "uv run python -m buildnet.mesh.reference > docs/reference/protocol-messages.md"
+"""The mesh's own."""
 
 
-def page() -> str:
-    """Return the page."""
-    for module in pkgutil.iter_modules(messages.__path__):
-        importlib.import_module(f"{messages.__name__}.{module.name}")
-    table = [kind for kind in kinds() if kind.record.__module__.startswith(messages.__name__)]
+def page(sections: Sequence[Section], made_by: str) -> str:
+    """Return the page. ``made_by``: a line that says how it is made."""
+    rooms = sorted({section.module for section in sections})
+    for room in rooms:
+        found = importlib.import_module(room)
+        for module in pkgutil.iter_modules(getattr(found, "__path__", ())):
+            importlib.import_module(f"{room}.{module.name}")
+    table = [kind for kind in kinds() if _is_in(kind.record.__module__, rooms)]
     lines = [
-        "# Messages of the mesh",
+        "# Messages",
         "",
-        f"<!-- Generated; change the code and run: {_UPDATE} -->",
+        made_by,
         "",
         "Every message travels in a signed envelope; its payload is an array of CBOR with the",
         "fields in this order. How a link comes about, what an envelope holds and which states the",
@@ -53,17 +67,17 @@ def page() -> str:
         "",
     ]
     shown: list[type[Wire]] = []
-    for title, first, last in _GROUPS:
-        group = [kind for kind in table if first <= kind.number <= last]
+    for section in sections:
+        group = [kind for kind in table if section.first <= kind.number <= section.last]
         if group:
-            lines += [f"## {title}", ""]
+            lines += [f"## {section.title}", ""]
         for kind in group:
             lines += [f"### {kind.number} {kind.record.__name__}", "", *_record(kind.record, shown)]
     lines += ["## Records inside", ""]
     for record in shown:  # grows while records of records are met
         lines += [f"### {record.__name__}", "", *_record(record, shown)]
     lines += ["## Numbers that stand for words", ""]
-    for words in _enumerations():
+    for words in _enumerations(rooms):
         lines += [f"### {words.__name__}", "", _plain(words.__doc__), ""]
         lines += ["| number | word |", "| --- | --- |"]
         lines += [f"| {one.value} | {one.name.lower().replace('_', ' ')} |" for one in words]
@@ -71,9 +85,13 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _enumerations() -> Iterator[type[IntEnum]]:
+def _is_in(module: str, rooms: Sequence[str]) -> bool:
+    return any(module == room or module.startswith(f"{room}.") for room in rooms)
+
+
+def _enumerations(rooms: Sequence[str]) -> Iterator[type[IntEnum]]:
     for name in sorted(sys.modules):
-        if name.startswith(f"{messages.__name__}."):
+        if _is_in(name, rooms):
             for one in vars(sys.modules[name]).values():
                 if (
                     isinstance(one, type)
@@ -158,7 +176,3 @@ def _plain(text: str | None) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())

@@ -24,7 +24,6 @@ from buildnet.cli.reference import GENERAL_OPTIONS, PAGES, commands
 from buildnet.cli.settings import split_arguments
 from buildnet.cli.testing import CommandLine
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.reference import page as messages_page
 from buildnet.node.config import parse_config
 from buildnet.pool.detect.install import LOCK_FILES
 from buildnet.pool.workspace import load_workspace
@@ -81,13 +80,6 @@ def test_generated_pages_are_current(page: str) -> None:
     update = f"uv run python -m buildnet.cli.reference {page} > docs/reference/{page}.md"
     text = (DOCS / f"reference/{page}.md").read_text()
     assert text == PAGES[page](), f"docs/reference/{page}.md is old; update it with: {update}"
-
-
-def test_the_generated_page_of_messages_is_current() -> None:
-    text = (DOCS / "reference/protocol-messages.md").read_text()
-    assert text == messages_page(), (
-        "update it: uv run python -m buildnet.mesh.reference > docs/reference/protocol-messages.md"
-    )
 
 
 YAML_BLOCKS = blocks("yaml buildnet.yaml")
