@@ -19,7 +19,7 @@ from buildnet.mesh.members.proposals import Proposals
 from buildnet.mesh.members.publishing import Publishing
 from buildnet.mesh.members.revocations import HeldRevocations
 from buildnet.mesh.members.sequencing import Sequencing
-from buildnet.mesh.members.voters import ABSENT_S, next_voters
+from buildnet.mesh.members.voters import ABSENT_S, STABLE_S, next_voters
 from buildnet.mesh.messages.member_log import (
     AppendAnswer,
     BallotAnswer,
@@ -46,6 +46,9 @@ class Term:
     waiting: dict[bytes, tuple[Change, bytes | None]] = field(default_factory=dict)
     """Changes to take, by id, with who asked; in the order they came."""
     absent: dict[bytes, float] = field(default_factory=dict)
+    """Voters that are not there, since when."""
+    doubted: dict[bytes, float] = field(default_factory=dict)
+    """Linked members that were not alive, when they last were not."""
     resend_at: float = 0.0
     pause: float = RESEND_S[0]
     fetching: tuple[bytes, float] | None = None
@@ -77,6 +80,8 @@ class Coordinating:
         self._held = held
         self._proposals = proposals
         self._term: Term | None = None
+        self._holders: dict[bytes, float] = {}
+        """Who said on which link (by its beginning) that it holds the list as it was then."""
 
     @property
     def deadline(self) -> float:
@@ -204,6 +209,8 @@ class Coordinating:
             sequencing.settle()
             effects += self._keeping.keep()
             effects += self._publishing.became_final(known, entries)
+            if len(self._chain.committed.voters) % 2 == 0:
+                term.upkeep_at = now  # no even number longer than needed
         effects += self._sequence(term, now)
         if sequencing.reach(sender) != before and sequencing.lacks(sender):
             effects.append(Send(sender, sequencing.append_to(sender)))
@@ -268,6 +275,26 @@ class Coordinating:
             term.waiting.setdefault(change.id, (change, asker))
         return self._sequence(term, now)
 
+    def told_head(self, sender: bytes, version: int) -> None:
+        """Take note of the list that a member says it holds."""
+        link = self._local.links.get(sender)
+        if link is None or version < self._chain.committed.version:
+            self._holders.pop(sender, None)
+        else:
+            self._holders[sender] = link.since
+
+    def _stable(self, term: Term, present: list[bytes], now: float) -> list[bytes]:
+        """Return who of those present was so for a while, and holds the list."""
+        local, links = self._local, self._local.links
+        term.doubted = {key: at for key, at in term.doubted.items() if key in links}
+        term.doubted |= {key: now for key in links if not local.alive(key)}
+        since = {
+            key: max(links[key].since, term.doubted.get(key, -math.inf))
+            for key in present
+            if key in links and self._holders.get(key) == links[key].since
+        }
+        return [local.key, *(key for key in since if now - since[key] >= STABLE_S)]
+
     def _present(self) -> list[bytes]:
         local = self._local
         return [local.key, *(peer for peer in sorted(local.links) if local.alive(peer))]
@@ -277,6 +304,7 @@ class Coordinating:
         present = self._present()
         voters = self._chain.newest.voters
         term.absent = {key: term.absent.get(key, now) for key in voters if key not in present}
+        stable = self._stable(term, present, now)
         sequencing = term.sequencing
         if not sequencing.opened:
             return []
@@ -288,6 +316,7 @@ class Coordinating:
             self._held.overlay(self._chain.newest),
             coordinator=self._local.key,
             present=present,
+            stable=stable,
             lost=lost,
         )
         if step is not None:

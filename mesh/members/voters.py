@@ -1,4 +1,4 @@
-"""Who votes: an odd number of workers, up to seven, changed one at a time."""
+"""Who votes: an odd number of workers, up to seven, changed one at a time, grown in pairs."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from buildnet.mesh.members.member import MAX_VOTERS
 if TYPE_CHECKING:
     from buildnet.mesh.members.member_list import MemberList
 
-ABSENT_S = 600.0
+ABSENT_S = 60.0
 """A voter that was away for so long is replaced where somebody else can be voter."""
+STABLE_S = 10.0
+"""Among three voters or more, who becomes one was there for so long."""
+_QUICK = 3
+"""As long as fewer vote, who is there becomes a voter at once."""
 
 
 def wanted_voters(workers: int) -> int:
@@ -21,13 +25,15 @@ def wanted_voters(workers: int) -> int:
 
 
 def may_lose_voter(members: MemberList, voter: bytes) -> bool:
-    """Tell whether a coordinator may take ``voter`` out: not while there are too few already.
+    """Tell whether a coordinator may take ``voter`` out: of an odd number, or of enough.
 
-    One that is replaced goes first and the next one comes after it, so there is one too few at
-    times, never two: a coordinator can't make itself the only voter of three workers or more.
+    One that is replaced goes first and the next one comes after it. From an even number that is too
+    small there is no way down, so no coordinator takes out two in a row and makes itself the only
+    voter of three workers or more.
     """
     workers = sum(members.stands(key) for key in members.members)
-    return not members.stands(voter) or len(members.voters) >= wanted_voters(workers)
+    voters = len(members.voters)
+    return not members.stands(voter) or voters >= wanted_voters(workers) or voters % 2 == 1
 
 
 def next_voters(
@@ -35,24 +41,44 @@ def next_voters(
     *,
     coordinator: bytes,
     present: Collection[bytes],
+    stable: Collection[bytes],
     lost: Collection[bytes],
 ) -> SetVoters | None:
     """Return the next step towards the right voters; None: they are right, or can't be made so.
 
-    ``present``: who is alive and linked to the coordinator, itself included; only such become
-    voters. ``lost``: who is away for long.
+    No step makes the voters that are present a minority, and none makes the majority larger while a
+    voter is absent: an odd number grows only if all of them are present and two can be added.
+
+    ``present``: who is alive and linked to the coordinator, itself included. ``stable``: who of
+    these was so for :data:`STABLE_S` and holds the list. ``lost``: who is away for long.
     """
+    voters = members.voters
     workers = sorted(
         (key for key in members.members if members.stands(key)), key=members.rank, reverse=True
     )
     wanted = wanted_voters(len(workers))
-    spare = [key for key in workers if key in present and key not in members.voters]
-    gone = [key for key in members.voters if key in lost or not members.stands(key)]
-    if len(members.voters) > wanted:
-        others = [key for key in reversed(workers) if key in members.voters and key != coordinator]
-        return SetVoters(None, (gone or others)[0])
-    if len(members.voters) < wanted and spare:
-        return SetVoters(spare[0], None)
-    if gone and spare:  # out first: the rest needs fewer voters to agree than with one more
-        return SetVoters(None, gone[0])
-    return None
+    ready = present if len(voters) < _QUICK else stable
+    spare = [key for key in workers if key in ready and key not in voters]
+    former = [key for key in voters if not members.stands(key)]
+    last_first = [key for key in reversed(workers) if key in voters]
+    absent = [key for key in last_first if key not in present]
+    away = former + absent
+    gone = former + [key for key in absent if key in lost]
+    others = [key for key in last_first if key in present and key != coordinator]
+    step: SetVoters | None = None
+    if len(voters) > wanted and (away or others):
+        step = SetVoters(None, (away or others)[0])
+    elif len(voters) < wanted and spare and len(voters) % 2 == 0:
+        step = SetVoters(spare[0], None)  # as many as before decide
+    elif len(voters) < wanted and not away and len(spare) > 1:
+        step = SetVoters(spare[0], None)  # and the second one next
+    elif gone and (spare or gone[0] in former) and may_lose_voter(members, gone[0]):
+        # Out first: the rest needs fewer voters to agree than with one more.
+        step = SetVoters(None, gone[0])
+    return step if step is not None and _holds(voters, step, present) else None
+
+
+def _holds(voters: Collection[bytes], step: SetVoters, present: Collection[bytes]) -> bool:
+    """Tell whether a majority of the new voters is present."""
+    after = {*voters, step.added} if step.added is not None else {*voters} - {step.removed}
+    return len(after.intersection(present)) > len(after) // 2

@@ -138,6 +138,8 @@ class Cluster:
         self._dials = 0
         self._checked_at = 0.0
         self._logged: tuple[bytes, int, bool] | None = None
+        self.without_quorum_since: float | None = time.monotonic()
+        """Since when nobody coordinates with a majority behind it; None: somebody does."""
         self._changes: dict[bytes, asyncio.Future[None]] = {}
 
     # --- life ----------------------------------------------------------------------------------
@@ -401,8 +403,13 @@ class Cluster:
                 self._later(self.desk.look)
             case RecordChanged(_, topic) if topic == REQUESTS_TOPIC:
                 self._later(self.desk.look)
-            case OfficeChanged(office) if office is not None:
-                self._log_office(office)
+            case OfficeChanged(office):
+                if office is not None and office.quorum:
+                    self.without_quorum_since = None
+                elif self.without_quorum_since is None:
+                    self.without_quorum_since = time.monotonic()
+                if office is not None:
+                    self._log_office(office)
             case _:
                 pass
         if self.guest is not None and not isinstance(event, RecordChanged):

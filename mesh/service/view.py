@@ -73,7 +73,8 @@ class FormerView:
 class OfficeView:
     """Who coordinates. ``term`` is the counter; ``quorum``: granted by a majority that is there.
 
-    ``summary`` says it for people: ``"quorum, 3 of 3 voters reachable"`` or
+    ``since`` is when this node took note of it; without quorum, since when there is none, whoever
+    coordinated. ``summary`` says it for people: ``"quorum, 3 of 3 voters reachable"`` or
     ``"provisional, 2 of 5 voters reachable since 12:03:04 UTC"``.
     """
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from buildnet.mesh.events import Office, Status
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.link.peer import Peer, Traffic
+from buildnet.mesh.local import Local
 from buildnet.mesh.members.member_list import Ending, Former, Member, MemberList
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.view import (
@@ -19,6 +20,9 @@ from buildnet.mesh.service.view import (
     MeshView,
     OfficeView,
 )
+
+HEARD_S = 1.5
+"""Of the coordinator and of those that follow it something arrives five times a second."""
 
 _ToUnix = Callable[[float], float]
 
@@ -49,7 +53,7 @@ def view_of(cluster: Cluster, counters: tuple[CounterView, ...]) -> MeshView:
         boot=local.boot,
         at=at,
         office=None if local.office is None else _office(cluster, local.office, unix),
-        voters=len(members.voters),
+        voters=len(cluster.machine.log.voters),
         voters_reachable=reached,
         members=tuple(sorted(shown, key=lambda member: (member.name, member.node_id))),
         former=_former(members),
@@ -87,28 +91,67 @@ def _former_view(former: Former) -> FormerView:
     )
 
 
-def reached_voters(cluster: Cluster) -> int:
-    """Return how many voters the coordinator reaches; without one, how many this node does."""
-    local = cluster.local
-    office = local.office
+def heard_members(
+    local: Local, last_heard: Callable[[bytes], float | None], now: float
+) -> set[bytes]:
+    """Return who is heard: by the coordinator where a majority follows it, else by this node."""
+    office, me = local.office, local.key
+
+    def lately(peer: bytes) -> bool:
+        at = last_heard(peer)
+        return peer == me or (at is not None and now - at <= HEARD_S)
+
+    if office is not None and office.coordinator == me:
+        return {me, *(peer for peer in office.reached if local.alive(peer) and lately(peer))}
+    linked = {peer for peer in local.links if local.alive(peer)}
     if office is None:
-        reached = {local.key, *local.links}
-    elif office.coordinator == local.key:
-        # Whom it hears of no more, it believes dead before its election counts again.
-        reached = {local.key, *filter(local.alive, office.reached)}
+        return {me, *linked}
+    if not lately(office.coordinator):
+        return {me, *linked} - {office.coordinator}
+    if not office.quorum:  # what it told of others is older
+        return {me, *linked, *(peer for peer in office.reached if peer not in local.links)}
+    dead = {peer for peer, status in local.status.items() if status is Status.DEAD}
+    return {me, office.coordinator, *office.reached} - dead
+
+
+def reached_voters(cluster: Cluster) -> int:
+    """Return how many of the voters that decide now are heard."""
+    last_heard = cluster.machine.membership.last_heard
+    heard = heard_members(cluster.local, last_heard, time.monotonic())
+    return len(heard.intersection(cluster.machine.log.voters))
+
+
+def office_summary(
+    quorum: bool, reached: int, voters: int, since: float, pending: Collection[str]
+) -> str:
+    """Say for people how firm an office is.
+
+    Args:
+        since: unix seconds; since when there is no quorum.
+        pending: names of the voters to come, if a change of them is not final.
+    """
+    summary = f"{reached} of {voters} voters reachable"
+    if quorum:
+        summary = f"quorum, {summary}"
     else:
-        reached = {local.key, office.coordinator, *office.reached}
-    return len(reached.intersection(local.members.voters))
+        when = datetime.fromtimestamp(since, UTC)
+        summary = f"provisional, {summary} since {when:%Y-%m-%d %H:%M:%S} UTC"
+    if pending:
+        summary += f"; a change of voters to {', '.join(pending)} is not final yet"
+    return summary
 
 
 def _office(cluster: Cluster, office: Office, unix: _ToUnix) -> OfficeView:
-    since = unix(office.since)
-    reach = f"{reached_voters(cluster)} of {len(cluster.local.members.voters)} voters reachable"
-    if office.quorum:
-        summary = f"quorum, {reach}"
-    else:
-        when = datetime.fromtimestamp(since, UTC)
-        summary = f"provisional, {reach} since {when:%Y-%m-%d %H:%M:%S} UTC"
+    log, lacking = cluster.machine.log, cluster.without_quorum_since
+    since = unix(office.since if office.quorum or lacking is None else lacking)
+    pending: list[str] = []
+    if log.voters != log.committed.voters:
+        members = cluster.local.members.members
+        pending = sorted(
+            members[key].name if key in members else node_id_of(key) for key in log.voters
+        )
+    reached = reached_voters(cluster)
+    summary = office_summary(office.quorum, reached, len(log.voters), since, pending)
     return OfficeView(office.coordinator, office.counter, office.quorum, since, summary)
 
 

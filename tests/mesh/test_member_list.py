@@ -56,7 +56,6 @@ from buildnet.mesh.members.member_list import (
     Role,
 )
 from buildnet.mesh.members.recent import RecentChanges
-from buildnet.mesh.members.voters import next_voters, wanted_voters
 from buildnet.mesh.testing import key_number
 
 
@@ -367,28 +366,6 @@ def test_no_coordinator_makes_itself_the_only_voter() -> None:
     change = said(members, BEN, SetVoters(FOUNDER.public_key, None))
     members = members.apply(put(members, change, by=BEN, ballot=won), CHECK)
     assert len(members.voters) == 3
-
-
-@pytest.mark.parametrize("workers", range(2, 10))
-def test_an_absent_voter_is_replaced_as_the_rules_allow(workers: int) -> None:
-    team_of = [FOUNDER, *(CheapSigner(key_number(10 + n).public_key) for n in range(1, workers))]
-    members = beginning()
-    for who in team_of[1:]:
-        members = after(members, FOUNDER, admit(who))
-    keys = [who.public_key for who in team_of]
-    replaced = 0
-    for lost in ([], *([key] for key in keys[1:])):
-        present = [key for key in keys if key not in lost]
-        while True:
-            step = next_voters(members, coordinator=keys[0], present=present, lost=lost)
-            if step is None:
-                break
-            members = after(members, FOUNDER, step)
-            replaced += step.removed is not None
-        assert len(members.voters) == wanted_voters(workers)
-        if len(present) >= wanted_voters(workers):
-            assert not set(lost) & set(members.voters)
-    assert replaced > 0 or workers in (2, 3, 5, 7)
 
 
 # --- recovery ---------------------------------------------------------------------------

@@ -559,7 +559,7 @@ def test_a_leave_that_is_not_confirmed_leaves_the_node_willing(
 
     async def work() -> None:
         async with cluster_at(tmp_path, "a", "b", "c") as [a, b, c]:
-            await until(a.service, lambda: a.service.view().voters == 3)
+            await until(a.service, has_three_voters(a))
             await a.service.set_rights("b", Rights.ADMIN)
             await until(b.service, is_coordinated_by(b, a))
             with monkeypatch.context() as patched:
@@ -610,12 +610,21 @@ def test_a_node_that_is_out_already_is_told_how_to_end_it(tmp_path: Path) -> Non
 def test_without_a_majority_nobody_is_promoted(tmp_path: Path) -> None:
     async def work() -> None:
         async with cluster_at(tmp_path, "a", "b", "c") as [a, _, _]:
-            await until(a.service, lambda: a.service.view().voters == 3)
+            await until(a.service, has_three_voters(a))
         async with node_at(tmp_path, "a") as a:
             with pytest.raises(NoQuorum):
                 await a.service.promote("b")
 
     run(work())
+
+
+def has_three_voters(node: Node) -> Callable[[], bool]:
+    """Three voters, and that is final."""
+
+    def holds() -> bool:
+        return len(node.service.cluster.machine.log.committed.voters) == 3
+
+    return holds
 
 
 def is_coordinated_by(node: Node, other: Node) -> Callable[[], bool]:
@@ -630,7 +639,7 @@ def test_promote_and_priorities(tmp_path: Path) -> None:
     async def work() -> None:
         async with cluster_at(tmp_path, "a", "b", "c") as nodes:
             a, b, _ = nodes
-            await until(a.service, lambda: a.service.view().voters == 3)
+            await until(a.service, has_three_voters(a))
             await a.service.promote("b")
             for node in nodes:
                 await until(node.service, is_coordinated_by(node, b))
@@ -678,7 +687,7 @@ def test_nobody_revokes_itself(tmp_path: Path) -> None:
 def test_a_revocation_without_a_majority_counts_here_and_is_not_final(tmp_path: Path) -> None:
     async def work() -> None:
         async with cluster_at(tmp_path, "a", "b", "c") as [a, _, _]:
-            await until(a.service, lambda: a.service.view().voters == 3)
+            await until(a.service, has_three_voters(a))
         async with node_at(tmp_path, "a") as a:
             await until(a.service, lambda: a.service.view().office)
             member, final = await a.service.revoke("c", reason="stolen")
@@ -831,7 +840,7 @@ def test_a_rotation_that_was_never_confirmed_changes_nothing_at_the_next_start(
 def test_a_cluster_that_lost_its_majority_is_recovered(tmp_path: Path) -> None:
     async def work() -> None:
         async with cluster_at(tmp_path, "a", "b", "c") as [a, _, _]:
-            await until(a.service, lambda: a.service.view().voters == 3)
+            await until(a.service, has_three_voters(a))
         async with node_at(tmp_path, "a") as a:
             await until(a.service, lambda: a.service.view().office)
             office = a.service.view().office
