@@ -18,7 +18,6 @@ from buildnet.mesh.messages.kinds import Message, MessageKind, Priority, kinds
 from buildnet.mesh.wire import MAX_COUNTER, Limit, Wire
 
 
-
 @dataclass(frozen=True, slots=True)
 class Section:
     """Messages of one subject: kinds from ``first`` to ``last``. ``module``: where they are
