@@ -181,6 +181,8 @@ _BUILDS = _types(
             "packages": "list of name, status, tier, duration_ms, node, action, error",
             "root": "RFC 9162 Merkle root over the signed results of its actions, hex; or null",
             "metrics": "counts and sizes",
+            "packages_left_out": "how many are not in the list, where not all of them fit",
+            "term": "of the coordinator; 0: none placed it",
         },
     ),
     (
@@ -192,6 +194,8 @@ _BUILDS = _types(
             "packages": "as of build.completed",
             "root": "as of build.completed",
             "metrics": "counts and sizes",
+            "packages_left_out": "how many are not in the list, where not all of them fit",
+            "term": "of the coordinator; 0: none placed it",
         },
     ),
     (
@@ -203,6 +207,8 @@ _BUILDS = _types(
             "packages": "as of build.completed",
             "root": "as of build.completed",
             "metrics": "counts and sizes",
+            "packages_left_out": "how many are not in the list, where not all of them fit",
+            "term": "of the coordinator; 0: none placed it",
         },
     ),
     (

@@ -91,7 +91,6 @@ class BuildEnded:
             "duration_ms": round(self.duration_ms),
             "metrics": self._metrics(results),
             "root": root_of(results).hex() if results else None,
-            "artifacts": [],
             "term": TERM,
         }
         if end == "failed":
