@@ -178,8 +178,9 @@ def test_a_node_joins_by_token_and_leaves(trio: Cluster, newcomer: Node) -> None
     founder, other, _ = trio.members
     invitation = data(founder, "node", "invite", "--expires", "5m")
     assert invitation.keys() == {
-        *("id", "token", "command", "expires_at", "uses", "role", "rights"),
+        *("id", "token", "command", "expires_at", "uses", "role", "rights", "warning"),
     }
+    assert invitation["warning"] is None
     assert (invitation["uses"], invitation["role"], invitation["rights"]) == (
         *(1, "worker"),
         "builder",
