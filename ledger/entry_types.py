@@ -23,6 +23,7 @@ _MEMBER = {
     "version": "of the member list, that it makes",
     "change": "the change in words",
     "entry": "the member list's entry, base64",
+    "member": "whom it is about, after it: key (hex), name, role, rights; missing if nobody",
 }
 
 
@@ -84,7 +85,7 @@ _MEMBERS = _types(
     *(
         (f"member.{what}", sentence, _MEMBER)
         for what, sentence in (
-            ("admitted", "{actor} admitted a node: {change}"),
+            ("admitted", "A node came in: {change}"),
             ("left", "A node left: {change}"),
             ("removed", "{actor} removed a node: {change}"),
             ("revoked", "{actor} declared a key lost: {change}"),

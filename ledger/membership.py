@@ -162,15 +162,20 @@ def recording(entry: MemberEntry) -> dict[str, object]:
     }
 
 
-def _recorded(entry: Entry) -> Recorded | None:
+def member_entry_of(entry: Entry) -> MemberEntry | None:
+    """Return the member list's entry that one of the ledger records; None: there is none in it."""
     said = entry.data.get("entry")
     if not isinstance(said, str):
         return None
     try:
-        member = MemberEntry.decode(base64.b64decode(said, validate=True))
+        return MemberEntry.decode(base64.b64decode(said, validate=True))
     except (binascii.Error, ValueError, WireError):
         return None
-    return Recorded(member.version, member.hash)
+
+
+def _recorded(entry: Entry) -> Recorded | None:
+    member = member_entry_of(entry)
+    return None if member is None else Recorded(member.version, member.hash)
 
 
 def _retired(entry: Entry) -> Retired | None:

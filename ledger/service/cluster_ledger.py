@@ -13,7 +13,7 @@ from pathlib import Path
 
 from buildnet.ledger.chain import Tip
 from buildnet.ledger.core import LedgerCore
-from buildnet.ledger.draft import EntryDraft, next_body, node_actor, opening_body
+from buildnet.ledger.draft import EntryDraft, next_body, opening_body
 from buildnet.ledger.entry import Body, Chain, Entry
 from buildnet.ledger.events import (
     Compare,
@@ -32,7 +32,7 @@ from buildnet.ledger.events import (
     ServeEntries,
     ServeSeals,
 )
-from buildnet.ledger.membership import recording
+from buildnet.ledger.member_entries import founding_draft, member_draft
 from buildnet.ledger.messages import (
     MAX_BATCH,
     MAX_BATCH_BYTES,
@@ -344,15 +344,11 @@ class ClusterLedger:
         self._feed(Rewound(await self.store.rewind(height)))
 
     async def _record(self, wanted: RecordMember) -> None:
-        entry = wanted.entry
-        what = entry.change.what
-        draft = EntryDraft(
-            f"member.{type(what).__name__.lower()}",
-            node_actor(entry.change.author),
-            request=entry.hash,
-            data={**recording(entry), "change": type(what).__name__.lower()},
-        )
-        await self.append([draft])
+        members = self.cluster.machine.log.committed
+        drafts = [member_draft(wanted.entry, members)]
+        if wanted.entry.version == 1:
+            drafts.insert(0, founding_draft(members.genesis))
+        await self.append(drafts)
 
     # --- own entries ---------------------------------------------------------------------------
 

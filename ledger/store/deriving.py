@@ -1,137 +1,249 @@
 """What an entry means for the derived tables: pure, one small function a kind of entry.
 
 The meaning does not depend on the order in which entries arrive. A :class:`Put` sets one group of
-columns of a row, and of two puts of a group the later counts: by the sealed place for shared facts,
-which count only once sealed, and else by (clock, hash). So tables that were built while entries
+columns of a row, and of two puts of a group the later counts: by (clock, hash), and of members by
+the version of the member list. Shared facts count once sealed, in sealed order, if
+:func:`buildnet.ledger.facts.judge` says that they hold. So tables that were built while entries
 came in any order, and tables that are built again, are the same.
+
+A node tells of itself only: what it says of another node's resources changes nothing. What the
+member list says of a node counts more than what the node does.
 
 Data that has not the expected form is passed over: entries of other versions are kept anyway.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from buildnet.ledger.entry import Entry
+from buildnet.ledger.facts import FACT_KINDS, Fact
+from buildnet.ledger.membership import MEMBER_TYPES, member_entry_of
 from buildnet.mesh.clock import milliseconds_of
+from buildnet.mesh.identity import node_id_of
+from buildnet.mesh.members.changes import (
+    Admit,
+    Join,
+    Leave,
+    Recover,
+    Remove,
+    Rename,
+    Revoke,
+    Rotate,
+    SetRights,
+)
+from buildnet.mesh.members.genesis import Genesis, Rights
+from buildnet.mesh.wire import WireError
 
-SHARED = ("member.", "right.", "key.", "config.", "template.")
-"""Types that change what all nodes share begin with one of these: they count once sealed."""
 _MAX_ITEMS = 4096
 _MAX_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Set a group of columns of the row ``key``; ``gone``: say that the row is deleted or not."""
+    """Set a group of columns of the row ``key``; ``gone``: say that the row is deleted or not.
+    ``stamp``: of two puts of a group the greater counts; empty: it is the entry's own."""
 
     table: str
     key: tuple[str, ...]
     group: str
     values: Mapping[str, object] = field(default_factory=dict)
     gone: bool | None = None
+    stamp: str = ""
+
+
+def is_fact(type_name: str) -> bool:
+    """Tell whether entries of this type change a shared fact, in sealed order."""
+    return type_name.partition(".")[0] in FACT_KINDS
 
 
 def is_shared(type_name: str) -> bool:
     """Tell whether entries of this type count only once sealed."""
-    return type_name.startswith(SHARED)
+    return is_fact(type_name) or type_name.startswith(MEMBER_TYPES)
 
 
 def changes_of(entry: Entry, place: int | None) -> list[Put]:
-    """Return what an entry changes. ``place``: its sealed place, None if it is provisional."""
+    """Return what an entry changes that is about no shared fact. ``place``: its sealed place, None
+    if it is provisional."""
     body = entry.body
-    if is_shared(body.type) and place is None:
+    kind, _, what = body.type.partition(".")
+    about = _ABOUT.get(kind)
+    if about is None or (place is None and is_shared(body.type)):
         return []
-    found: list[Put] = []
-    if is_shared(body.type) and body.entity:
-        found.append(_fact(entry, place or 0))
-    about = _ABOUT.get(body.type.partition(".")[0])
-    if about is not None:
-        found += about(entry, entry.data, body.type.partition(".")[2])
-    return found
+    return list(about(entry, entry.data, what))
 
 
-def stamp_of(entry: Entry, place: int | None) -> str:
-    """Return what decides which of two puts of one group counts: the greater one."""
-    first = place if place is not None and is_shared(entry.body.type) else entry.body.hlc
-    return f"{first:016x}{entry.id[:16]}"
+def stamp_of(entry: Entry) -> str:
+    """Return an entry's own stamp."""
+    return f"{entry.body.hlc:016x}{entry.id[:16]}"
 
 
-def _fact(entry: Entry, place: int) -> Put:
-    data = entry.data
+def fact_stamp(entry: Entry, place: int) -> str:
+    """Return the stamp of a change of a shared fact."""
+    return f"{place:016x}{entry.id[:16]}"
+
+
+def fact_changes(entry: Entry, before: Fact | None, after: Fact, place: int) -> list[Put]:
+    """Return what a change of a shared fact, which holds, makes of the tables. ``before``: the
+    fact as it was."""
+    stamp = fact_stamp(entry, place)
+    gone = after.value is None
     values = {
-        "version": _number(data.get("version")),
+        "version": after.version,
+        "type": entry.body.type,
         "entry": entry.id,
         "height": place >> 12,
-        "body": entry.body.data,
+        "value": after.value,
     }
-    return Put("facts", (entry.body.entity,), "fact", values, gone=_is_deletion(entry, data))
+    fact = Put("facts", (after.entity,), "fact", values, gone, stamp)
+    kind, _, name = after.entity.partition(":")
+    table, row_of = _FACTS[kind]
+    key = (after.entity if table == "configurations" else name,)
+    if gone:
+        return [fact, Put(table, key, "content", gone=True, stamp=stamp)]
+    at = milliseconds_of(entry.body.hlc)
+    content = row_of(after.data or {}, after.value or "", name)
+    if table == "configurations":
+        content |= {"updated_at": at, "is_template": int(kind == "template")}
+    puts = [fact, Put(table, key, "content", content, False, stamp)]
+    if before is None or before.value is None:
+        made: dict[str, object] = {"created_at": at}
+        if table != "api_keys":
+            made["created_by"] = entry.body.actor.id
+        puts.append(Put(table, key, "made", made, stamp=stamp))
+    return puts
 
 
-def _is_deletion(entry: Entry, data: Mapping[str, Any]) -> bool:
-    ended = entry.body.type.rpartition(".")[2] in ("deleted", "removed")
-    return ended or not data or ("value" in data and not data["value"])
+def _configuration(value: Mapping[str, Any], text: str, name: str) -> dict[str, object]:
+    return {
+        "name": name,
+        "description": _text(value.get("description")),
+        "config_data": text,
+        "template_category": _text(value.get("category")),
+    }
+
+
+def _key(value: Mapping[str, Any], text: str, name: str) -> dict[str, object]:
+    return {
+        "key_hash": _text(value.get("key_hash")),
+        "name": _text(value.get("name")),
+        "role": _text(value.get("role")),
+        "expires_at": _number(value.get("expires_at")),
+    }
+
+
+def _rights(value: Mapping[str, Any], text: str, name: str) -> dict[str, object]:
+    return {"rights": _text(value.get("rights")), "rights_data": text}
+
+
+_FACTS: dict[str, tuple[str, Callable[[Mapping[str, Any], str, str], dict[str, object]]]] = {
+    "config": ("configurations", _configuration),
+    "template": ("configurations", _configuration),
+    "key": ("api_keys", _key),
+    "rights": ("rights", _rights),
+}
+
+
+def _cluster(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
+    """The founder stands in no change of the member list, but in the genesis, which is what the
+    cluster's id is the hash of."""
+    raw = _bytes(data.get("genesis"))
+    try:
+        genesis = None if raw is None else Genesis.decode(raw)
+    except (WireError, ValueError):
+        return
+    if genesis is None or genesis.cluster_id != entry.body.cluster:
+        return
+    first = {
+        "name": genesis.founder_name,
+        "role": genesis.founder_role,
+        "rights": Rights.ADMIN.value,
+    }
+    yield from _came(genesis.founder, first, genesis.created, _FIRST)
+
+
+def _member(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
+    member = member_entry_of(entry)
+    if member is None:
+        return
+    # Versions of the list are in its order, whenever each was recorded here.
+    stamp = f"m{member.term:016x}{member.version:016x}{entry.id[:16]}"
+    change, author = member.change.what, member.change.author
+    said = data.get("member")
+    told: Mapping[str, Any] = said if isinstance(said, dict) else {}
+    match change:
+        case Admit(key=key, name=name, role=role, rights=rights):
+            told = {"name": name, "role": role, "rights": rights}
+            yield from _came(key, told, member.hlc, stamp)
+        case Join(name=name, role=role):
+            told = {**told, "name": name, "role": role}
+            yield from _came(author, told, member.hlc, stamp)
+        case Rotate(new=new):
+            yield _member_put(author, "membership", "rotated", stamp)
+            yield from _came(new, told, member.hlc, stamp)
+        case Leave():
+            yield _member_put(author, "membership", "left", stamp)
+        case Remove(key=key):
+            yield _member_put(key, "membership", "removed", stamp)
+        case Revoke(key=key):
+            yield _member_put(key, "membership", "revoked", stamp)
+        case SetRights(key=key, rights=rights):
+            yield _member_put(key, "rights", rights, stamp)
+        case Rename(key=key, name=name) if key is not None:
+            yield _member_put(key, "name", name, stamp)
+        case Recover(sequencer=key) if _text(told.get("rights")) is not None:
+            yield _member_put(key, "rights", told["rights"], stamp)
+
+
+_FIRST = f"m{0:048x}"
+
+
+def _came(key: bytes, told: Mapping[str, Any], hlc: int, stamp: str) -> Iterator[Put]:
+    yield _member_put(key, "membership", "member", stamp)
+    yield _member_put(key, "public_key", key.hex(), stamp)
+    yield _member_put(key, "joined_at", milliseconds_of(hlc), stamp)
+    for name in ("name", "role", "rights"):
+        if _text(told.get(name)) is not None:
+            yield _member_put(key, name, told[name], stamp)
+
+
+def _member_put(key: bytes, column: str, value: object, stamp: str) -> Put:
+    return Put("nodes", (node_id_of(key),), column, {column: value}, False, stamp)
 
 
 def _node(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
-    identity = _name(entry, "node") or _text(data.get("node")) or entry.body.origin.hex()[:16]
+    identity = _own(entry)
+    if identity is None:
+        return
     at = milliseconds_of(entry.body.hlc)
     if what in _NODE_STATUS:
         seen: dict[str, object] = {"status": _NODE_STATUS[what], "last_seen_at": at}
         yield Put("nodes", (identity,), "status", seen, gone=False)
-    if what in ("joined", "admitted", "founded"):
-        yield Put("nodes", (identity,), "joined", {"joined_at": at}, gone=False)
-    for group in _NODE_GROUPS:
-        if group in data:
-            value = data[group]
-            text = value if isinstance(value, str) else _json(value)
-            yield Put("nodes", (identity,), group, {group: text}, gone=False)
+    if what == "joined":
+        yield Put("nodes", (identity,), "joined_at", {"joined_at": at}, gone=False)
+        key = {"public_key": entry.body.origin.hex()}
+        yield Put("nodes", (identity,), "public_key", key, gone=False)
+    # Name and role as the node tells them, until the member list does.
+    for column in ("name", "address", "role"):
+        if _text(data.get(column)) is not None:
+            yield Put("nodes", (identity,), column, {column: data[column]}, gone=False)
     resources = data.get("resources")
-    if what in ("resources", "scanned") and isinstance(resources, dict):
+    if what == "resources" and isinstance(resources, dict):
+        able = {kind: resources[kind] for kind in ("tools", "runtimes") if kind in resources}
+        if able:
+            told = {"capabilities": _json(able)}
+            yield Put("nodes", (identity,), "capabilities", told, gone=False)
         for kind, value in list(resources.items())[:_MAX_ITEMS]:
             row = {"resource_data": _json(value), "last_updated_at": at}
             yield Put("node_resources", (identity, kind), "resource", row, gone=False)
 
 
-_NODE_GROUPS = ("name", "address", "public_key", "role", "rights", "capabilities")
-_NODE_STATUS = {
-    "joined": "online",
-    "admitted": "online",
-    "founded": "online",
-    "started": "online",
-    "stopped": "offline",
-    "left": "left",
-    "removed": "removed",
-    "revoked": "revoked",
-}
-
-
-def _configuration(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
-    kind = entry.body.type.partition(".")[0]
-    name = _name(entry, kind)
-    if name is None:
-        return
-    key = (entry.body.entity,)
-    at = milliseconds_of(entry.body.hlc)
-    if _is_deletion(entry, data):
-        yield Put("configurations", key, "content", gone=True)
-        return
-    value = data["value"] if isinstance(data.get("value"), dict) else data
-    content = {
-        "name": name,
-        "description": _text(value.get("description")),
-        "config_data": _json(value),
-        "updated_at": at,
-        "is_template": int(kind == "template"),
-        "template_category": _text(value.get("category")),
-    }
-    yield Put("configurations", key, "content", content, gone=False)
-    if what == "created":
-        made = {"created_by": entry.body.actor.id, "created_at": at}
-        yield Put("configurations", key, "made", made)
+_NODE_STATUS = {"joined": "online", "started": "online", "stopped": "offline", "left": "left"}
 
 
 def _build(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
@@ -139,29 +251,43 @@ def _build(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
     if identity is None:
         return
     at = milliseconds_of(entry.body.hlc)
-    status = {"queued": "queued", "started": "running"}.get(what, what)
-    if what in ("queued", "started", "completed", "failed", "cancelled"):
-        yield Put("builds", (identity,), "status", {"status": status}, gone=False)
+    if what in _BUILD_STATUS:
+        status = {"status": _BUILD_STATUS[what]}
+        yield Put("builds", (identity,), "status", status, gone=False)
     if what in ("queued", "started"):
-        begun = {
+        asked = {
             "config_id": _text(data.get("config_id")),
-            "started_at": at,
             "triggered_by": entry.body.actor.id,
         }
-        yield Put("builds", (identity,), what, begun, gone=False)
-    elif what in ("completed", "failed", "cancelled"):
+        yield Put("builds", (identity,), "asked", asked, gone=False)
+    if what == "started":
+        yield Put("builds", (identity,), "started", {"started_at": at}, gone=False)
+    if what in ("completed", "failed", "cancelled"):
         ended = {
             "completed_at": at,
             "duration_ms": _number(data.get("duration_ms")),
-            "error": _text(data.get("error")),
+            "error": _text(data.get("reason" if what == "cancelled" else "error")),
             "metrics": _json_or_none(data.get("metrics")),
             "artifacts": _json_or_none(data.get("artifacts")),
+            "root": _text(data.get("root")),
         }
         yield Put("builds", (identity,), "ended", ended, gone=False)
     packages = data.get("packages")
     for package in packages[:_MAX_ITEMS] if isinstance(packages, list) else []:
-        if isinstance(package, dict) and _text(package.get("name")):
+        if isinstance(package, str) and package:
+            yield Put("build_packages", (identity, package), "asked", gone=False)
+        elif isinstance(package, dict) and _text(package.get("name")):
             yield _package(identity, package)
+
+
+_BUILD_STATUS = {
+    "queued": "queued",
+    "started": "running",
+    "taken_over": "running",
+    "completed": "completed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
 
 
 def _package(build: str, package: Mapping[str, Any]) -> Put:
@@ -178,17 +304,22 @@ def _package(build: str, package: Mapping[str, Any]) -> Put:
 
 
 def _resource(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
-    listed = data.get("allocations")
-    at = milliseconds_of(entry.body.hlc)
-    for one in listed[:_MAX_ITEMS] if isinstance(listed, list) else []:
-        identity = _text(one.get("id")) if isinstance(one, dict) else None
+    node, at = node_id_of(entry.body.origin), milliseconds_of(entry.body.hlc)
+    if what == "offered":
+        for offer in _objects(data.get("offers")):
+            if (kind := _text(offer.get("resource"))) is not None:
+                row: dict[str, object] = {"offered": _json(offer), "last_updated_at": at}
+                yield Put("node_resources", (node, kind), "offered", row, gone=False)
+        return
+    for one in _objects(data.get("allocations")):
+        identity = _text(one.get("id"))
         if identity is None:
             continue
         if what == "allocated":
             granted = {
                 "build_id": _text(one.get("build")),
                 "resource_type": _text(one.get("type")),
-                "node_id": entry.body.origin.hex()[:16],
+                "node_id": node,
                 "amount": _json(one.get("amount")),
                 "created_at": at,
                 "expires_at": _number(one.get("expires_at")),
@@ -199,38 +330,15 @@ def _resource(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]
 
 
 def _benchmark(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
-    if what != "completed":
+    node = _own(entry)
+    if what != "completed" or node is None:
         return
-    node = _name(entry, "node") or entry.body.origin.hex()[:16]
     kind = _text(data.get("type")) or "all"
     results = _json(data.get("results"))
     at = milliseconds_of(entry.body.hlc)
     run = {"node_id": node, "benchmark_type": kind, "results": results, "run_at": at}
     yield Put("benchmarks", (entry.id,), "run", run, gone=False)
     yield Put("node_resources", (node, kind), "benchmark", {"benchmark_data": results}, gone=False)
-
-
-def _key(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
-    identity = _name(entry, "key")
-    if identity is None:
-        return
-    at = milliseconds_of(entry.body.hlc)
-    if what == "used":
-        yield Put("api_keys", (identity,), "used", {"last_used_at": at})
-        return
-    if what == "revoked" or _is_deletion(entry, data):
-        yield Put("api_keys", (identity,), "key", gone=True)
-        return
-    value = data["value"] if isinstance(data.get("value"), dict) else data
-    row = {
-        "key_hash": _text(value.get("key_hash")),
-        "name": _text(value.get("name")),
-        "role": _text(value.get("role")),
-        "expires_at": _number(value.get("expires_at")),
-    }
-    yield Put("api_keys", (identity,), "key", row, gone=False)
-    if what == "created":
-        yield Put("api_keys", (identity,), "made", {"created_at": at})
 
 
 def _session(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
@@ -249,16 +357,20 @@ def _session(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
 
 
 _ABOUT: dict[str, Callable[[Entry, Mapping[str, Any], str], Iterator[Put]]] = {
-    "member": _node,
+    "cluster": _cluster,
+    "member": _member,
     "node": _node,
-    "config": _configuration,
-    "template": _configuration,
     "build": _build,
-    "resource": _resource,
+    "resources": _resource,
     "benchmark": _benchmark,
-    "key": _key,
     "session": _session,
 }
+
+
+def _own(entry: Entry) -> str | None:
+    """Return the node that tells something of itself; None: it tells it of another one."""
+    node = node_id_of(entry.body.origin)
+    return node if entry.body.entity in ("", f"node:{node}") else None
 
 
 def _name(entry: Entry, kind: str) -> str | None:
@@ -279,6 +391,18 @@ def _number(value: object) -> int | None:
     except (OverflowError, ValueError):
         return None
     return number if -_MAX_INTEGER <= number <= _MAX_INTEGER else None
+
+
+def _bytes(value: object) -> bytes | None:
+    try:
+        return base64.b64decode(value, validate=True) if isinstance(value, str) else None
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _objects(value: object) -> list[Mapping[str, Any]]:
+    listed = value[:_MAX_ITEMS] if isinstance(value, list) else []
+    return [one for one in listed if isinstance(one, dict)]
 
 
 def _json(value: object) -> str:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
-from buildnet.ledger.entry import as_data
-from buildnet.ledger.facts import REVOKED, Fact
+from buildnet.ledger.facts import Fact
 from buildnet.ledger.store.errors import damaged
-from buildnet.ledger.store.folding import row_of
+from buildnet.ledger.store.folding import fact_of, row_of
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.tables import BY_NAME
 
@@ -25,14 +22,6 @@ def read_fact(reader: Reader, entity: str) -> Fact | None:
     if row is None:
         return None
     try:
-        found = row_of(table, row, reader.vault)
-        data = json.loads(str(found.values["body"]))
-        value = data.get("value")
-        version, entry = (
-            int(str(found.values["version"])),
-            bytes.fromhex(str(found.values["entry"])),
-        )
-    except (ValueError, TypeError) as error:
+        return fact_of(entity, row_of(table, row, reader.vault).values)
+    except (ValueError, UnicodeDecodeError) as error:
         raise damaged(reader.path, f"the row of {entity} is not what was written") from error
-    text = as_data(value) if isinstance(value, dict) and not found.gone else None
-    return Fact(entity, version, text, entry, is_revoked=data.get("type") == REVOKED)

@@ -13,7 +13,15 @@ from dataclasses import dataclass, field
 
 from buildnet.ledger.accounts import Account, post
 from buildnet.ledger.entry import Entry
-from buildnet.ledger.store.deriving import Put, changes_of, stamp_of
+from buildnet.ledger.facts import REVOKED, Fact, Void, judge
+from buildnet.ledger.store.deriving import (
+    Put,
+    changes_of,
+    fact_changes,
+    fact_stamp,
+    is_fact,
+    stamp_of,
+)
 from buildnet.ledger.store.schema import CHECKSUM_BYTES, row_hash
 from buildnet.ledger.store.tables import BY_NAME, GONE, TABLES, Table
 from buildnet.ledger.store.vault import Vault
@@ -50,16 +58,34 @@ class Fold:
         self._keys_of = keys_before
         self._rows: dict[_Key, Row] = {}
 
-    def apply(self, entry: Entry, place: int | None) -> None:
-        """Take an entry into account; a shared fact when it is sealed, any other when it is
-        written. Its postings count with :meth:`post`."""
-        changes = changes_of(entry, place)
-        if changes:
-            stamp = stamp_of(entry, place)
-            for put in changes:
-                self._put(put, stamp)
+    def apply(self, entry: Entry, place: int | None) -> Void | None:
+        """Take an entry into account: members and shared facts when they are sealed, these in
+        sealed order; any other when it is written. Its postings count with :meth:`post`.
+
+        Returns a change of a shared fact that does not hold.
+        """
+        void = None
+        if not is_fact(entry.body.type):
+            stamp = ""
+            for put in changes_of(entry, place):
+                stamp = stamp or stamp_of(entry)
+                self._put(put, put.stamp or stamp)
+        elif place is not None:
+            void = self._apply_fact(entry, place)
         if len(self._rows) > _MAX_HELD:
             self.flush()
+        return void
+
+    def _apply_fact(self, entry: Entry, place: int) -> Void | None:
+        row = self._look("facts", (entry.body.entity,))
+        if row.stamps.get("fact", "") >= fact_stamp(entry, place):
+            return None  # judged before
+        before = fact_of(entry.body.entity, row.values) if row.values else None
+        found = judge(before, entry)
+        if isinstance(found, Fact):
+            for put in fact_changes(entry, before, found, place):
+                self._put(put, put.stamp)
+        return found if isinstance(found, Void) else None
 
     @classmethod
     def in_memory(cls, keys_before: Callable[[bytes], Iterable[bytes]] = lambda _: ()) -> Fold:
@@ -84,8 +110,7 @@ class Fold:
 
     def stamps(self, table: str, key: tuple[str, ...]) -> Mapping[str, str]:
         """Return which entries a row rests on, by group of columns."""
-        row = self._rows.get((table, key))
-        return (row if row is not None else self._read(BY_NAME[table], key)).stamps
+        return self._look(table, key).stamps
 
     def set_account(self, name: str, account: Account) -> None:
         """Say what stands on an account."""
@@ -100,8 +125,7 @@ class Fold:
 
     def account(self, name: str) -> Account | None:
         """Return what stands on an account; see :class:`buildnet.ledger.accounts.View`."""
-        row = self._rows.get(("accounts", (name,)))
-        row = row if row is not None else self._read(BY_NAME["accounts"], (name,))
+        row = self._look("accounts", (name,))
         return account_of(row.values) if row.values else None
 
     def keys_before(self, origin: bytes) -> Iterable[bytes]:
@@ -118,6 +142,11 @@ class Fold:
         if put.gone is not None and stamp >= row.stamps.get(GONE, ""):
             row.stamps[GONE] = stamp
             row.gone = put.gone
+
+    def _look(self, table: str, key: tuple[str, ...]) -> Row:
+        """Return a row to look at only."""
+        row = self._rows.get((table, key))
+        return row if row is not None else self._read(BY_NAME[table], key)
 
     def _row(self, table: str, key: tuple[str, ...]) -> Row:
         row = self._rows.get((table, key))
@@ -170,6 +199,22 @@ def account_of(values: Mapping[str, object]) -> Account:
         json.loads(str(values["balances"])),
         int(str(values["term"])),
         None if closed is None else int(str(closed)),
+    )
+
+
+def fact_of(entity: str, values: Mapping[str, object]) -> Fact:
+    """Return the shared fact of a row.
+
+    Raises:
+        ValueError: it is none.
+    """
+    value, kind = values["value"], str(values["type"])
+    return Fact(
+        entity,
+        int(str(values["version"])),
+        None if value is None else str(value),
+        bytes.fromhex(str(values["entry"])),
+        is_revoked=kind == REVOKED,
     )
 
 

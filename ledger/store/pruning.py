@@ -84,13 +84,13 @@ def prune_some(writer: Writer, height: int) -> Pruned:
 def _is_kept(fold: Fold, entry: Entry, key: int, line: int) -> bool:
     if is_shared(entry.body.type) or entry.body.type.startswith("chain."):
         return True
-    stamp = stamp_of(entry, key)
+    own = stamp_of(entry)
     for put in changes_of(entry, key):
         stamps = fold.stamps(put.table, put.key)
         if not BY_NAME[put.table].lasting:
             if any(int(one[:16], 16) > line for one in stamps.values()):
                 return True
-        elif stamp in (stamps.get(put.group), stamps.get(GONE)):
+        elif (put.stamp or own) in (stamps.get(put.group), stamps.get(GONE)):
             return True
     return False
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.events import Damaged
+from buildnet.ledger.facts import Void
 from buildnet.ledger.frontier import Head
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.store.errors import (
@@ -49,13 +50,15 @@ _MAX_STATE = 100_000
 @dataclass(frozen=True, slots=True)
 class EntityState:
     """What an entity was at a height: ``data`` of the last entry about it, and what all of them
-    say of it in the derived tables. ``entry`` None: nothing was sealed of it by then."""
+    say of it in the derived tables. ``entry`` None: nothing was sealed of it by then. ``void``: ids
+    of changes that do not hold, since another one of the same version was sealed before."""
 
     entity: str
     height: int
     entry: StoredEntry | None
     data: dict[str, Any] | None
     rows: dict[str, tuple[dict[str, object], ...]]
+    void: tuple[str, ...] = ()
 
 
 class Reader:
@@ -316,6 +319,7 @@ class Reader:
         """
         memory = _Memory()
         last: StoredEntry | None = None
+        void: list[str] = []
         number = self.vault.number_of(b"entity", entity.encode())
         for row in self.connection.execute(
             f"SELECT {COLUMNS} FROM entries WHERE entity=? AND id<{PENDING} AND id<? "
@@ -331,10 +335,12 @@ class Reader:
                     hint="it is fetched again from a peer; try again in a moment",
                 )
             if stored.entry.body.entity == entity:
-                last = stored
-                memory.apply(stored.entry, row[0])
+                if memory.apply(stored.entry, row[0]) is None:
+                    last = stored
+                else:
+                    void.append(stored.entry.id)
         data = None if last is None else last.entry.data
-        return EntityState(entity, height, last, data, memory.tables())
+        return EntityState(entity, height, last, data, memory.tables(), tuple(void))
 
     def table(
         self, name: str, *, after: tuple[str, ...] | None = None, limit: int = 1000
@@ -375,9 +381,9 @@ class _Memory:
         make_tables(self._connection)
         self._fold = Fold(self._connection, Vault(), lambda _: None)
 
-    def apply(self, entry: Entry, place: int) -> None:
-        """Take an entry into account."""
-        self._fold.apply(entry, place)
+    def apply(self, entry: Entry, place: int) -> Void | None:
+        """Take an entry into account; return a change that does not hold."""
+        return self._fold.apply(entry, place)
 
     def tables(self) -> dict[str, tuple[dict[str, object], ...]]:
         """Return the rows that are there, by table."""

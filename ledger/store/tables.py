@@ -1,5 +1,5 @@
 """The tables that are derived from entries: section 12 of the distributed plan, and accounts,
-facts and sessions.
+facts, rights and sessions.
 
 Each row also has ``gone`` (deleted since, kept so that what comes late does not bring it back),
 ``stamps`` (which entry set which group of columns) and a checksum.
@@ -55,6 +55,8 @@ TABLES = (
             "role": "TEXT",
             "rights": "TEXT",
             "status": "TEXT",
+            # By the member list: member, left, removed, revoked, rotated.
+            "membership": "TEXT",
             "capabilities": "TEXT",
             "last_seen_at": "INTEGER",
             "joined_at": "INTEGER",
@@ -64,7 +66,12 @@ TABLES = (
     Table(
         "node_resources",
         ("node_id", "resource_type"),
-        {"resource_data": "TEXT", "benchmark_data": "TEXT", "last_updated_at": "INTEGER"},
+        {
+            "resource_data": "TEXT",
+            "offered": "TEXT",
+            "benchmark_data": "TEXT",
+            "last_updated_at": "INTEGER",
+        },
         frozenset({"resource_data", "benchmark_data"}),
     ),
     Table(
@@ -94,6 +101,7 @@ TABLES = (
             "error": "TEXT",
             "metrics": "TEXT",
             "artifacts": "TEXT",
+            "root": "TEXT",
             "triggered_by": "TEXT",
         },
         frozenset({"error", "metrics", "artifacts"}),
@@ -162,8 +170,25 @@ TABLES = (
     Table(
         "facts",
         ("entity",),
-        {"version": "INTEGER", "entry": "TEXT", "height": "INTEGER", "body": "TEXT"},
-        frozenset({"body"}),
+        {
+            "version": "INTEGER",
+            "type": "TEXT",
+            "entry": "TEXT",
+            "height": "INTEGER",
+            "value": "TEXT",
+        },
+        frozenset({"value"}),
+    ),
+    Table(
+        "rights",
+        ("id",),
+        {
+            "rights": "TEXT",
+            "rights_data": "TEXT",
+            "created_by": "TEXT",
+            "created_at": "INTEGER",
+        },
+        frozenset({"rights_data"}),
     ),
     # As the books say after all sealed entries; see :mod:`buildnet.ledger.accounts`.
     Table(

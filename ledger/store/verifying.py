@@ -21,6 +21,7 @@ from buildnet.ledger.merkle import CompactRange, root_of
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.store import schema, sealing
 from buildnet.ledger.store.database import connect, read_setting
+from buildnet.ledger.store.deriving import is_fact
 from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError
 from buildnet.ledger.store.folding import Fold, make_tables, read_digest, wrong_rows
 from buildnet.ledger.store.reader import Reader
@@ -247,7 +248,9 @@ class Verification:
             self._lost(chain, sequence, sequence, wrong)
             return Tip(sequence, UNKNOWN, tip.hlc)
         place = sealed_place(row[0])
-        if self._trust.replay and (place is not None or bound is None or sequence < bound):
+        # Shared facts count in sealed order, so with their seals.
+        counts = self._trust.replay and not is_fact(entry.body.type)
+        if counts and (place is not None or bound is None or sequence < bound):
             fold.apply(entry, place)
         return Tip.of(entry)
 
@@ -384,8 +387,13 @@ class Verification:
             try:
                 signed = self._vault.open(row[-1])
                 hashes.append(hash_of(signed))
-                if counts and self._trust.replay and not signed.endswith(sealing.NO_POSTINGS):
-                    fold.post(reader.rows.to_entry(row).entry)
+                posts = counts and not signed.endswith(sealing.NO_POSTINGS)
+                if self._trust.replay and (posts or is_fact(reader.names.type_of(row[4]) or "")):
+                    entry = reader.rows.to_entry(row).entry
+                    if is_fact(entry.body.type):
+                        fold.apply(entry, row[0])
+                    if posts:
+                        fold.post(entry)
             except (LedgerDamagedError, TypeError):  # told with its chain
                 hashes.append(bytes(32))
         if len(hashes) != seal.value.count or root_of(hashes) != seal.value.root:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from buildnet.ledger.entry import NO_ENTRY, Body, Chain, Entry, previous_of
 from buildnet.ledger.frontier import Head
-from buildnet.ledger.store.deriving import is_shared
+from buildnet.ledger.store.deriving import is_fact, is_shared
 from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError, PrunedError, damaged
 from buildnet.ledger.store.folding import Fold
 from buildnet.ledger.store.rows import (
@@ -186,7 +186,7 @@ class Writer:
         """Write an entry that arrived. What is there already stays, unless it is damaged.
 
         ``key``: its sealed place, if a seal came with it. True: the derived tables have to be
-        built again, since postings count in their order only.
+        built again, since postings and shared facts count in their order only.
         """
         row = self.at(entry.chain, entry.body.sequence)
         if row is None:
@@ -223,7 +223,7 @@ class Writer:
         self.insert(entry, key)
         place = sealed_place(key)
         self._apply(entry, place)  # where it counted already, nothing changes
-        return place is not None and bool(entry.body.postings)
+        return place is not None and (bool(entry.body.postings) or is_fact(entry.body.type))
 
     def fits(self, entry: Entry, row: StoredRow) -> bool:
         """Tell whether an entry is the one that a damaged row held: its hash is the row's, or what

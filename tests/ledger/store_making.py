@@ -27,7 +27,18 @@ from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.vault import Vault
 
 T = TypeVar("T")
-__all__ = ["ANN", "BOB", "CLUSTER", "START", "VERIFY", "Scene", "chain_of", "entry", "using"]
+__all__ = [
+    "ANN",
+    "BOB",
+    "CLUSTER",
+    "START",
+    "VERIFY",
+    "Scene",
+    "chain_of",
+    "entry",
+    "fact",
+    "using",
+]
 
 
 def using(
@@ -133,6 +144,11 @@ class Scene:
         """What a core would have kept of new entries; all that are open, if none are named."""
         self.token += 1
         return Keep(self.token, entries=tuple(self.open if entries is None else entries))
+
+
+def fact(value: dict[str, Any] | None, expects: int = 0) -> dict[str, Any]:
+    """What an entry holds that changes a shared fact from version ``expects``."""
+    return {"expects": expects, "value": value, "version": expects + 1}
 
 
 def offered(node: str, cores: int) -> tuple[Posting, ...]:

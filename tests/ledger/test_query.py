@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.ledger.entries import ANN, BOB, START
-from tests.ledger.store_making import Scene, using
+from tests.ledger.store_making import Scene, fact, using
 
 from buildnet.ledger import query as queries
 from buildnet.ledger.entry import Entry
@@ -154,10 +154,11 @@ def test_the_state_at_a_height_or_time_is_what_was_sealed_then(tmp_path: Path) -
     times = []
     for cores in (2, 4):
         kind = "config.created" if cores == 2 else "config.modified"
-        scene.add(ANN, type=kind, entity="config:fast", data={"cores": cores})
+        scene.add(ANN, type=kind, entity="config:fast", data=fact({"cores": cores}, cores // 2 - 1))
         kept = [scene.keep(), scene.seal()]
         times.append((kept, scene.clock >> 16))
-    scene.add(ANN, type="config.deleted", entity="config:fast")
+    void = scene.add(ANN, type="config.modified", entity="config:fast", data=fact({}, 1))
+    scene.add(ANN, type="config.deleted", entity="config:fast", data=fact(None, 2))
     last = [scene.keep(), scene.seal()]
 
     async def work(store: LedgerStore) -> None:
@@ -170,10 +171,13 @@ def test_the_state_at_a_height_or_time_is_what_was_sealed_then(tmp_path: Path) -
                 await store.state("config:fast", at_ms=at_ms),
             ):
                 assert state.height == height
-                assert state.data == {"cores": 2 * height}
+                assert state.data == fact({"cores": 2 * height}, height - 1)
                 (row,) = state.rows["configurations"]
                 assert row["config_data"] == f'{{"cores":{2 * height}}}'
-        assert (await store.state("config:fast")).rows.get("configurations") is None
+        state = await store.state("config:fast")
+        assert state.rows.get("configurations") is None
+        assert state.data == fact(None, 2)
+        assert state.void == (void.id,)
         assert await store.table("configurations") == []
 
     using(tmp_path / "l.db", work)

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ledger.store_making import ANN, BOB, CLUSTER, START, Scene, chain_of, entry, using
+from tests.ledger.store_making import (
+    ANN,
+    BOB,
+    CLUSTER,
+    START,
+    Scene,
+    chain_of,
+    entry,
+    fact,
+    using,
+)
 
 from buildnet.ledger.chain import BEGINNING, Tip
 from buildnet.ledger.entry import Body, Entry, as_data
@@ -184,7 +194,7 @@ def test_a_rewind_makes_entries_provisional_and_seals_superseded(tmp_path: Path)
     scene = Scene()
     scene.add(ANN)
     keeps = [scene.keep(), scene.seal()]
-    config = scene.add(ANN, type="config.created", entity="config:fast", data={"cores": 4})
+    config = scene.add(ANN, type="config.created", entity="config:fast", data=fact({"cores": 4}))
     keeps += [scene.keep(), scene.seal()]
 
     async def work(store: LedgerStore) -> None:
@@ -274,7 +284,10 @@ def test_a_store_with_a_key_tells_nothing_without_it(tmp_path: Path) -> None:
     scene = Scene()
     scene.add(ANN, type="build.failed", entity="build:b1", data={"error": "secret plan"})
     scene.add(
-        ANN, type="config.created", entity="config:fast", data={"description": "secret words"}
+        ANN,
+        type="config.created",
+        entity="config:fast",
+        data=fact({"description": "secret words"}),
     )
     path, vault = tmp_path / "l.db", Vault(b"k" * 32)
 

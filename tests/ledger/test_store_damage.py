@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from tests.ledger.entries import ANN, BOB, CLUSTER, VERIFY
-from tests.ledger.store_making import Scene, offered, using
+from tests.ledger.store_making import Scene, fact, offered, using
 
 from buildnet.ledger.events import Damaged, Keep
 from buildnet.ledger.frontier import Head
@@ -44,8 +44,8 @@ def a_store(path: Path) -> tuple[Scene, list[Keep]]:
     scene = Scene()
     node = ANN.public_key.hex()[:16]
     scene.add(ANN, type="node.started", entity=f"node:{node}", data={"name": "oak"})
-    scene.add(BOB, type="config.created", entity="config:fast", data={"cores": 4})
-    scene.add(ANN, type="resource.offered", postings=offered(node, 16))
+    scene.add(BOB, type="config.created", entity="config:fast", data=fact({"cores": 4}))
+    scene.add(ANN, type="resources.offered", postings=offered(node, 16))
     keeps = [scene.keep(), scene.seal()]
     for n in range(4):
         scene.add(ANN, type="build.started", entity=f"build:{n}", correlation=f"c{n}")

@@ -4,17 +4,21 @@ again they are the same."""
 from __future__ import annotations
 
 import random
+import sqlite3
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.ledger.entries import ANN, BOB
-from tests.ledger.store_making import VERIFY, Scene, offered, using
+from tests.ledger.store_making import VERIFY, Scene, fact, offered, using
+from tests.mesh.member_network import CheapSigner
 
 from buildnet.ledger.entry import Entry
 from buildnet.ledger.events import Keep
+from buildnet.ledger.facts import Facts
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.tables import TABLES
@@ -30,14 +34,21 @@ KINDS = st.sampled_from(
         ("node.started", f"node:{NODE}", {"name": "oak"}),
         ("node.stopped", f"node:{NODE}", {}),
         ("node.resources", f"node:{NODE}", {"resources": {"cpu": {"cores": 4}}}),
-        ("resource.allocated", "", {"allocations": [{"id": "a", "build": "1", "amount": 2}]}),
-        ("resource.released", "", {"allocations": [{"id": "a"}]}),
+        ("resources.allocated", "", {"allocations": [{"id": "a", "build": "1", "amount": 2}]}),
+        ("resources.released", "", {"allocations": [{"id": "a"}]}),
         ("benchmark.completed", f"node:{NODE}", {"type": "cpu", "results": {"x": 1}}),
-        ("config.created", "config:a", {"cores": 1}),
-        ("config.modified", "config:a", {"cores": 2}),
-        ("config.deleted", "config:a", {}),
-        ("key.created", "key:k", {"name": "ci", "role": "builder", "key_hash": "h"}),
+        *(
+            (f"config.{what}", "config:a", fact(value, expects))
+            for expects in range(3)
+            for what, value in (("modified", {"cores": expects}), ("deleted", None))
+        ),
+        *(
+            (f"{kind}.created", f"{kind}:k", fact({"name": "ci", "rights": "admin"}, expects))
+            for kind in ("key", "rights")
+            for expects in range(2)
+        ),
         ("key.revoked", "key:k", {}),
+        ("config.created", "config:a", {"cores": 1}),
         ("session.opened", "session:s", {}),
         ("session.closed", "session:s", {}),
         ("build.started", "build:1", {"packages": "none", "duration_ms": "long"}),
@@ -88,6 +99,9 @@ def test_tables_do_not_depend_on_the_order_of_arrival(
         if number in seals_after:
             seals.append(scene.seal())
     vault = Vault(b"k" * 32) if encrypted else None
+    facts = Facts()
+    for each in scene.sealed:
+        facts.apply(each)
 
     async def in_order(store: LedgerStore) -> dict[str, list[object]]:
         for one in scene.entries:
@@ -98,6 +112,14 @@ def test_tables_do_not_depend_on_the_order_of_arrival(
         assert (await store.verify(Trust(VERIFY))).errors == []
         await store.rebuild()
         assert await store.read(snapshot) == before
+        for entity in ("config:a", "key:k", "rights:k"):
+            assert await store.fact(entity) == facts.fact(entity)
+        there = [
+            *(row["id"] for row in await store.table("configurations")),
+            *(f"key:{row['id']}" for row in await store.table("api_keys")),
+            *(f"rights:{row['id']}" for row in await store.table("rights")),
+        ]
+        assert sorted(map(str, there)) == list(facts.names())
         return before
 
     async def in_another(store: LedgerStore) -> dict[str, list[object]]:
@@ -119,7 +141,7 @@ def test_tables_do_not_depend_on_the_order_of_arrival(
 
 def test_shared_facts_count_once_sealed(tmp_path: Path) -> None:
     scene = Scene()
-    scene.add(ANN, type="config.created", entity="config:a", data={"cores": 1})
+    scene.add(ANN, type="config.created", entity="config:a", data=fact({"cores": 1}))
     scene.add(ANN, type="build.started", entity="build:1")
 
     async def work(store: LedgerStore) -> None:
@@ -151,3 +173,93 @@ def test_a_builds_end_may_come_before_its_beginning(tmp_path: Path, status: str)
         assert row["started_at"] == started.body.hlc >> 16
 
     using(tmp_path / "l.db", work)
+
+
+@pytest.mark.parametrize("first", [ANN, BOB])
+def test_of_two_changes_the_first_sealed_holds_whichever_came_first(
+    tmp_path: Path, first: CheapSigner
+) -> None:
+    scene = Scene()
+    scene.add(ANN, type="config.created", entity="config:a", data=fact({"cores": 1}))
+    scene.add(BOB)
+    keeps = [scene.keep(), scene.seal()]
+    for who in (first, BOB if first is ANN else ANN):
+        cores = {"cores": 4 if who is ANN else 8}
+        scene.add(who, type="config.modified", entity="config:a", data=fact(cores, 1))
+    rival = scene.open[-1]
+    keeps += [scene.keep(scene.open[::-1]), scene.seal()]
+
+    async def work(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+        (row,) = await store.table("configurations")
+        assert row["config_data"] == f'{{"cores":{4 if first is ANN else 8}}}'
+        assert row["created_at"] == scene.sealed[1].body.hlc >> 16
+        found = await store.fact("config:a")
+        assert found is not None
+        assert (found.version, found.entry) == (2, scene.sealed[-2].hash)
+        assert (await store.state("config:a")).void == (rival.id,)
+        assert (await store.verify(Trust(VERIFY))).errors == []
+
+    using(tmp_path / "l.db", work)
+
+
+def test_a_deletion_and_a_revocation_are_not_undone_by_who_did_not_see_them(
+    tmp_path: Path,
+) -> None:
+    scene = Scene()
+    for kind, ended in (("config", "config.deleted"), ("key", "key.revoked")):
+        entity = f"{kind}:x"
+        scene.add(ANN, type=f"{kind}.created", entity=entity, data=fact({"name": "x"}))
+        data = fact(None, 1) if kind == "config" else fact(None, 0)
+        scene.add(ANN, type=ended, entity=entity, data=data)
+        scene.add(BOB, type=f"{kind}.modified", entity=entity, data=fact({"name": "y"}, 1))
+    scene.add(BOB, type="key.modified", entity="key:x", data=fact({"name": "z"}, 2))
+    again = scene.add(ANN, type="config.created", entity="config:y", data=fact({"cores": 1}))
+
+    async def work(store: LedgerStore) -> None:
+        await store.keep(scene.keep())
+        await store.keep(scene.seal())
+        assert [row["id"] for row in await store.table("configurations")] == ["config:y"]
+        assert await store.table("api_keys") == []
+        key, deleted = await store.fact("key:x"), await store.fact("config:x")
+        assert key is not None
+        assert (key.version, key.is_revoked) == (2, True)
+        assert deleted is not None
+        assert (deleted.version, deleted.value, deleted.is_revoked) == (2, None, False)
+        (row,) = await store.table("facts")
+        assert (row["entity"], row["entry"]) == ("config:y", again.id)
+
+    using(tmp_path / "l.db", work)
+
+
+def test_a_change_that_was_damaged_is_judged_in_its_place_again(tmp_path: Path) -> None:
+    scene = Scene()
+    for expects in range(2):
+        scene.add(
+            ANN, type="config.modified", entity="config:a", data=fact({"n": expects}, expects)
+        )
+    keeps = [scene.keep(), scene.seal()]
+    path = tmp_path / "l.db"
+
+    async def write(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+
+    async def work(store: LedgerStore) -> None:
+        await store.rebuild()
+        assert await store.fact("config:a") is None  # the second one expects what is not known
+        await store.keep(replace(keeps[0], seals=(), sealed=()))
+        found = await store.fact("config:a")
+        assert found is not None
+        assert (found.version, found.value) == (2, '{"n":1}')
+        assert (await store.verify(Trust(VERIFY))).errors == []
+
+    using(path, write)
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "UPDATE entries SET signed=CAST(? || substr(signed, 2) AS BLOB) WHERE sequence=2",
+            (b"\0",),
+        )
+    connection.close()
+    using(path, work)

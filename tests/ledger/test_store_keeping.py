@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.ledger.entries import ANN, BOB, CLUSTER, START, VERIFY, chain_of
-from tests.ledger.store_making import Scene, offered, using
+from tests.ledger.store_making import Scene, fact, offered, using
 from tests.ledger.test_store import begun, body
 
 from buildnet.ledger.events import Damaged
@@ -122,8 +122,8 @@ def test_a_backup_made_while_running_verifies_and_is_put_back(tmp_path: Path) ->
 def test_what_is_left_after_pruning_verifies(tmp_path: Path, vault: Vault | None) -> None:
     scene = Scene()
     node = ANN.public_key.hex()[:16]
-    scene.add(ANN, type="resource.offered", postings=offered(node, 16))
-    config = scene.add(BOB, type="config.created", entity="config:fast", data={"cores": 4})
+    scene.add(ANN, type="resources.offered", postings=offered(node, 16))
+    config = scene.add(BOB, type="config.created", entity="config:fast", data=fact({"cores": 4}))
     old = scene.add(ANN, type="build.started", entity="build:old")
     spans = scene.add(ANN, type="build.started", entity="build:spans")
     replaced = scene.add(ANN, type="node.started", entity=f"node:{node}")
@@ -164,7 +164,7 @@ def test_what_is_left_after_pruning_verifies(tmp_path: Path, vault: Vault | None
 def test_the_scrubber_finds_damage_and_builds_wrong_tables_again(tmp_path: Path) -> None:
     scene = Scene()
     path = tmp_path / "l.db"
-    victim = scene.add(ANN, type="config.created", entity="config:fast", data={"cores": 4})
+    victim = scene.add(ANN, type="config.created", entity="config:fast", data=fact({"cores": 4}))
     keeps = [scene.keep(), scene.seal()]
     told: list[Damaged] = []
     waits: list[float] = []
