@@ -140,7 +140,8 @@ def check_proof(
     """Check a proof without a node and without a network. Ends with 1 if it does not hold."""
     from buildnet.ledger.proof import MAX_PROOF_BYTES, Proof, check
 
-    verdict = check(Proof.from_bytes(read_file(file, MAX_PROOF_BYTES)), cluster_of(cluster))
+    wanted = cluster_of(cluster)
+    verdict = check(Proof.from_bytes(read_file(file, MAX_PROOF_BYTES)), wanted)
     entry, seal = verdict.entry, verdict.seal
     answer = {
         "holds": verdict.holds,

@@ -86,3 +86,11 @@ def test_a_noun_alone_shows_its_help(
 def test_the_version_can_be_asked_for_in_both_ways(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == main(["version"]) == 0
     assert capsys.readouterr().out.split() == [__version__, __version__]
+
+
+def test_an_export_has_forms_of_its_own() -> None:
+    settings, left = split_arguments(["audit", "export", "--format", "csv", "--quiet"], {})
+    assert left == ["audit", "export", "--format", "csv"]
+    assert (settings.format, settings.quiet) == ("table", True)
+    settings, left = split_arguments(["audit", "query", "--format", "yaml"], {})
+    assert (settings.format, left) == ("yaml", ["audit", "query"])
