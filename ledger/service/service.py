@@ -56,9 +56,8 @@ class LedgerService:
         try:
             taking_part = ClusterLedger.taking_part(cluster, path)
             ledger = await taking_part.__aenter__()
-        except LedgerError as error:
-            _log.error("the ledger can't be opened: %s", error.message)
-            self.problem = error
+        except Exception as error:
+            self.problem = _problem(path, error)
             self._changed.set()
             yield _Absent()
             return
@@ -126,3 +125,17 @@ class LedgerService:
         ledger = await self.current()
         entries = await ledger.append(drafts)
         return entries, await ledger.sealed(entries[-1], timeout_s)
+
+
+def _problem(path: Path, error: Exception) -> LedgerError:
+    """Log why a ledger can't be opened, and return it as something that people can be told."""
+    if isinstance(error, LedgerError):
+        _log.error("the ledger can't be opened: %s", error.message)
+        return error
+    _log.error("the ledger %s can't be opened", path, exc_info=error)
+    return LedgerError(
+        f"the ledger {path} can't be opened",
+        cause=f"{type(error).__name__}: {error}",
+        hint="see that this user may read and write it and what lies beside it; the node's log has "
+        "the details",
+    )
