@@ -18,8 +18,8 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from buildnet.ledger.entry import Entry
 from buildnet.ledger.facts import FACT_KINDS, Fact
@@ -44,15 +44,14 @@ _MAX_ITEMS = 4096
 _MAX_INTEGER = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(NamedTuple):
     """Set a group of columns of the row ``key``; ``gone``: say that the row is deleted or not.
     ``stamp``: of two puts of a group the greater counts; empty: it is the entry's own."""
 
     table: str
     key: tuple[str, ...]
     group: str
-    values: Mapping[str, object] = field(default_factory=dict)
+    values: Mapping[str, object] = MappingProxyType({})
     gone: bool | None = None
     stamp: str = ""
 

@@ -99,16 +99,19 @@ def checksum(*values: object) -> bytes:
 
 def row_hash(*values: object) -> bytes:
     """Return BLAKE3 of a row's values, each with its kind and length."""
-    hasher = blake3(b"buildnet ledger row 1\0")
+    parts = [b"buildnet ledger row 1\0"]
     for value in values:
-        match value:
-            case bytes():
-                raw, kind = value, b"b"
-            case str():
-                raw, kind = value.encode("utf-8", "surrogatepass"), b"s"
-            case None:
-                raw, kind = b"", b"n"
-            case _:
-                raw, kind = repr(value).encode(), b"i"
-        hasher.update(kind + len(raw).to_bytes(4, "big") + raw)
-    return hasher.digest()
+        if value is None:
+            parts.append(_NOTHING)
+            continue
+        if isinstance(value, str):
+            raw, kind = value.encode("utf-8", "surrogatepass"), b"s"
+        elif isinstance(value, bytes):
+            raw, kind = value, b"b"
+        else:
+            raw, kind = repr(value).encode(), b"i"
+        parts += (kind, len(raw).to_bytes(4, "big"), raw)
+    return blake3(b"".join(parts)).digest()
+
+
+_NOTHING = b"n\0\0\0\0"

@@ -56,7 +56,7 @@ def scrub_slice(
 
 def wrong_tables(reader: Reader) -> list[str]:
     """Return the derived tables that are not what was written."""
-    return [one.name for one in TABLES if wrong_rows(reader.connection, one, reader.vault)]
+    return [one.name for one in TABLES if wrong_rows(reader.connection, one)]
 
 
 class Scrubber:

@@ -126,7 +126,8 @@ class Verification:
         try:
             connection.execute("BEGIN")
             reader = Reader(connection, self._path, self._vault, lambda _: None)
-            fold = Fold(scratch, self._vault, lambda _: None, self._trust.keys_before)
+            keys_before = self._trust.keys_before
+            fold = Fold(scratch, self._vault, lambda _: None, keys_before, is_empty=True)
             for part in (
                 self._structure(reader),
                 self._rows_with_checksums(reader),
@@ -409,7 +410,7 @@ class Verification:
         fold.flush()
         entries_are_right = not self.report.errors
         for table in TABLES:
-            wrong = wrong_rows(reader.connection, table, self._vault)
+            wrong = wrong_rows(reader.connection, table)
             if not wrong and self._trust.replay and entries_are_right:
                 kept, made = (read_digest(one, table.name) for one in (reader.connection, scratch))
                 if kept != made:
