@@ -200,17 +200,24 @@ def _problems(view: MeshView, ages: Mapping[bytes, float | None]) -> Iterator[st
 
 def own_problem(view: MeshView) -> str | None:
     """Say what keeps this node out of its cluster, and what its owner can do; None: nothing."""
+    if view.not_opened is not None:
+        return (
+            f"this node is about to go on in another cluster than {view.cluster_name}, whose state "
+            f"can't be opened yet ({view.not_opened}); it tries again by itself: free or repair "
+            "its data directory's volume"
+        )
     if view.revoked:
         return _ended(view, "revoked", "")
     if view.member(view.me) is None:
         endings = (former.ending for former in view.former if former.key == view.me)
         return _ended(view, next(endings, ""), "")
     cut_off = not any(one.linked for one in view.members if one.key != view.me)
-    if _noted(view, KEY_IN_USE) or (cut_off and _noted(view, NOT_LINKED, f": {OLDER_BOOT}")):
+    if cut_off and (_noted(view, KEY_IN_USE) or _noted(view, NOT_LINKED, f": {OLDER_BOOT}")):
         return (
             f"another process uses this node's key ({view.node_id}), and the others talk with that "
-            "one: give one of them a key of its own: stop it, move its node.key away, start it and "
-            "let it join again"
+            "one: stop the copy. If this is the original it comes back by itself within two "
+            "minutes; the copy needs a key of its own before it starts again: move its node.key "
+            "away and let it join"
         )
     if cut_off and view.turned_away:
         return _ended(view, view.turned_away, " --force")

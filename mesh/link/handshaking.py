@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from buildnet.mesh.link.connection import Connection
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.link.connection import Connection, ConnectionClosed
 from buildnet.mesh.link.handshake import Accepted, Claim, HandshakeError, Initiator, Responder
 
 HANDSHAKE_S = 10.0
@@ -103,3 +104,14 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def reason_of(error: Exception) -> str:
+    """Say in few words why a connection or its handshake failed."""
+    if isinstance(error, HandshakeError):
+        return error.reason
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    if isinstance(error, ConnectionClosed):
+        return error.reason or "connection closed"
+    return error.message if isinstance(error, BuildNetError) else str(error)

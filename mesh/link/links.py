@@ -15,11 +15,10 @@ from enum import Enum
 from typing import Protocol
 
 from buildnet.mesh.clock import PeerClocks
-from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.events import BootFact, DialFailed, Event, LinkDown, LinkUp, Note
+from buildnet.mesh.events import BootFact, DialFailed, Event, LinkDown, LinkUp, Note, Status
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.connection import MISBEHAVIOUR, Connection, ConnectionClosed
-from buildnet.mesh.link.copied_key import COPY_PAUSE_S, CopiedKey
+from buildnet.mesh.link.copied_key import CopiedKey
 from buildnet.mesh.link.envelope import Envelope, EnvelopeError, open_envelope, seal
 from buildnet.mesh.link.frames import FrameCipher
 from buildnet.mesh.link.handshake import (
@@ -30,7 +29,7 @@ from buildnet.mesh.link.handshake import (
     Purpose,
     Responder,
 )
-from buildnet.mesh.link.handshaking import HandshakeSlots, hear, initiate
+from buildnet.mesh.link.handshaking import HandshakeSlots, hear, initiate, reason_of
 from buildnet.mesh.link.peer import ALTERED_FRAME, BUG, SLOW_READER, BadPeerError, Peer, Traffic
 from buildnet.mesh.link.replay import ReplayError, ReplayWindow, Sequences
 from buildnet.mesh.link.send_queue import Outgoing
@@ -45,6 +44,7 @@ SHUNNED_S = 30.0
 LATE_S = 2.0
 LINKED_ALREADY = "linked already"
 OLDER_BOOT = "older process or copied key"
+NEWER_GONE = "the newer one is gone"
 NO_MEMBER = "no member"
 SELF = "this node itself"
 SHUNNED = "shunned"
@@ -116,6 +116,8 @@ class Links:
         self.turned_away: str | None = None
         """How this node's membership ended, by a member's word ("": not said), since any link."""
         self.clocks = PeerClocks()
+        self.on_newer_gone: Callable[[], None] = lambda: None
+        """Called if members refuse this process for one newer that is gone."""
         self._key = key
         self._local = local
         self._around = around
@@ -197,8 +199,8 @@ class Links:
                 if claim.purpose is Purpose.MEMBER:
                     if (why := self._objection(claim, relayed_by)) is not None:
                         self._around.note(Note(f"refused: {why}", claim.key, connection.remote))
-                        shown, ending = self._shown_to(claim.key), self._ending(claim.key)
-                        refusal = responder.refuse(why, ending, key=shown)
+                        shown, detail = self._shown_to(claim.key), self._detail(why, claim.key)
+                        refusal = responder.refuse(why, detail, key=shown)
                         raise HandshakeError(why, reply=refusal)
                     await connection.send(responder.accept(self._key, self._local.boot))
         except (HandshakeError, ConnectionClosed, TimeoutError) as error:
@@ -280,8 +282,12 @@ class Links:
         members = self._local.members
         return self._key if key in members.members or key in members.former else None
 
-    def _ending(self, key: bytes) -> str:
-        """Return how a membership ended; "" if there was none."""
+    def _detail(self, why: str, key: bytes) -> str:
+        """Return what a refusal adds: that the newer process is gone, how a membership ended."""
+        if why == OLDER_BOOT:
+            status = Status.ALIVE if key == self._local.key else self._local.status.get(key)
+            is_there = key in self.peers or status in (Status.ALIVE, Status.SUSPECT)
+            return "" if is_there else NEWER_GONE
         former = self._local.members.former.get(key)
         is_revoked = key in self._local.members.revoked
         return "revoked" if is_revoked else former.ending.value if former else ""
@@ -332,11 +338,11 @@ class Links:
         return self._clock() - old.since > SETTLED_S  # the other side lost the old one
 
     def _dial_failed(self, peer: bytes | None, address: str | None, error: Exception) -> None:
-        reason, noted, linked_with = _reason_of(error), NOT_LINKED, None
+        reason, noted, linked_with = reason_of(error), NOT_LINKED, None
         if isinstance(error, HandshakeRefusedError):
             reason = error.refusal
             if reason == OLDER_BOOT and error.refuser is not None:
-                self._told_of_newer_process(error.refuser, address)
+                self._told_of_newer_process(error.refuser, address, error.detail == NEWER_GONE)
             elif reason == LINKED_ALREADY:
                 linked_with = error.refuser
             elif reason == NO_MEMBER and self._is_known(error.refuser):
@@ -348,19 +354,21 @@ class Links:
             self._around.note(Note(noted, peer, f"{address or 'relayed'}: {reason}"))
         self._around.feed(DialFailed(peer, address, reason, linked_with=linked_with))
 
-    def _told_of_newer_process(self, refuser: bytes, address: str | None) -> None:
-        members = self._local.members
+    def _told_of_newer_process(self, refuser: bytes, address: str | None, gone: bool) -> None:
+        members, now = self._local.members, self._clock()
         if not members.is_member(refuser):
             return
         others = sum(map(members.is_member, members.members)) - 1
-        if not self._copied_key.refused(refuser, self._clock(), linked=self.peers, others=others):
+        key = self._copied_key
+        if not key.refused(refuser, now, linked=self.peers, others=others, gone=gone):
             return
         _log.warning(
-            "another process runs with a copy of this node's key, or ran with a later clock; "
-            "trying again in %g s",
-            COPY_PAUSE_S,
+            "another process %s with this node's key, or with a later clock; trying again",
+            "ran" if gone else "runs",
         )
         self._around.note(Note(KEY_IN_USE, refuser, address or ""))
+        if key.is_free(now):
+            self.on_newer_gone()
 
     async def _turn_away(self, connection: Connection, error: Exception) -> None:
         if isinstance(error, HandshakeError):
@@ -488,13 +496,3 @@ async def close_quietly(connection: Connection, reason: str) -> None:
     with suppress(ConnectionClosed, TimeoutError):
         async with asyncio.timeout(1.0):
             await connection.close(1008, reason)
-
-
-def _reason_of(error: Exception) -> str:
-    if isinstance(error, HandshakeError):
-        return error.reason
-    if isinstance(error, TimeoutError):
-        return "no answer"
-    if isinstance(error, ConnectionClosed):
-        return error.reason or "connection closed"
-    return error.message if isinstance(error, BuildNetError) else str(error)

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from buildnet.mesh.errors import StoppingError
 from buildnet.mesh.events import Disconnect, Effect, Event, Note, Received, Stalled
 from buildnet.mesh.service.health import LAG_INTERVAL_S, LoopLag
 
@@ -56,6 +57,7 @@ class Driver:
         self._clock = clock
         self._events: deque[Event] = deque()
         self._busy = False
+        self._stopped = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = math.inf
         self._beat: asyncio.TimerHandle | None = None
@@ -73,7 +75,7 @@ class Driver:
             if handle is not None:
                 handle.cancel()
         self._timer = self._beat = None
-        self._busy = True
+        self._busy = self._stopped = True
 
     def feed(self, event: Event) -> None:
         """Take an event, and perform what comes of it."""
@@ -84,6 +86,10 @@ class Driver:
     def request(self, wanted: Callable[[float], Iterable[Effect]]) -> None:
         """Ask the machine directly, as this node's owner, and perform what it wants. Whatever
         ``wanted`` raises goes to the caller."""
+        if self._stopped:
+            raise StoppingError(
+                "this node is stopping, or between two clusters", hint="buildnet node status"
+            )
         if self._busy:
             raise RuntimeError("the machine is asked from within its own effects")
         self._run()  # a stall and what is due come first

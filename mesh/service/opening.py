@@ -13,7 +13,7 @@ from pathlib import Path
 from buildnet.mesh.clock import HybridClock
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.events import BootFact, Fact, Persist
-from buildnet.mesh.identity import KeySignatures, NodeKey, load_or_create
+from buildnet.mesh.identity import KeySignatures, NodeKey, load_or_create, save
 from buildnet.mesh.link.dialing import node_url
 from buildnet.mesh.local import Local
 from buildnet.mesh.members.chain import Chain
@@ -151,7 +151,7 @@ async def open_cluster(
         boot = next_boot(max(last_boot, own.boot if own else 0))
         news: list[Fact] = [BootFact(key.public_key, boot)]
         if genesis is None:
-            genesis, founding = _found(key, settings, state)
+            genesis, founding = _found(key, settings, state.new_cluster_key())
             news = [*founding, *news]
         elif state.cluster_key.exists() and state.recovery_key(genesis.cluster_key) is None:
             state.set_aside_cluster_key(bytes(8))  # a crash came between two clusters
@@ -164,9 +164,19 @@ async def open_cluster(
 
 
 async def prepare_founding(key: NodeKey, settings: MeshSettings, state: StateDirectory) -> None:
-    """Write the state of a new cluster of one beside the present one."""
-    _, facts = _found(key, settings, state)
+    """Write the state of a new cluster of one beside the present one.
+
+    Raises:
+        MeshStateError, IdentityError: it can't be written; nothing is left of it.
+    """
+    cluster_key = NodeKey.generate()
+    _, facts = _found(key, settings, cluster_key)
     await _write_next(state, facts)
+    try:
+        save(state.next_cluster_key, cluster_key)
+    except BaseException:
+        state.discard_next()
+        raise
 
 
 async def prepare_joining(
@@ -181,10 +191,10 @@ async def prepare_joining(
 
 
 def _found(
-    key: NodeKey, settings: MeshSettings, state: StateDirectory
+    key: NodeKey, settings: MeshSettings, cluster_key: NodeKey
 ) -> tuple[Genesis, tuple[Fact, ...]]:
     members = MemberList.found(
-        state.new_cluster_key(),
+        cluster_key,
         key,
         name=settings.name,
         founder_name=settings.name,
@@ -199,11 +209,15 @@ def _found(
 
 async def _write_next(state: StateDirectory, facts: Iterable[Fact]) -> None:
     state.discard_next()
-    store = await MeshStore.open(state.next_facts)
     try:
-        await store.write([Persist(0, tuple(facts))])
-    finally:
-        await store.close()
+        store = await MeshStore.open(state.next_facts)
+        try:
+            await store.write([Persist(0, tuple(facts))])
+        finally:
+            await store.close()
+    except BaseException:
+        state.discard_next()
+        raise
 
 
 def _cluster(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from buildnet.mesh.bulk.links import BulkHandler, BulkLinks
 from buildnet.mesh.errors import BuildNetError, StoppingError
+from buildnet.mesh.events import Note
 from buildnet.mesh.gossip.records import AddressFact
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.connection import Connection
@@ -18,21 +19,20 @@ from buildnet.mesh.link.dialing import dial, websocket_urls
 from buildnet.mesh.link.discovery import Discovery
 from buildnet.mesh.link.frames import FrameCipher
 from buildnet.mesh.link.links import Standing, close_quietly
-from buildnet.mesh.members.changes import Leave
 from buildnet.mesh.members.invitation import Token
 from buildnet.mesh.members.member_list import Rights, Role
-from buildnet.mesh.members.rules import check_leaving
 from buildnet.mesh.service.administration import Administration, InvitationView
 from buildnet.mesh.service.cluster import Cluster, Watch
 from buildnet.mesh.service.guest import GuestOf
 from buildnet.mesh.service.health import Counters
 from buildnet.mesh.service.joining import Admission, Applicant
+from buildnet.mesh.service.leaving import Leaving, MembershipError
 from buildnet.mesh.service.opening import (
     MeshSettings,
     open_cluster,
-    prepare_founding,
     prepare_joining,
 )
+from buildnet.mesh.service.persisting import NOT_WRITTEN
 from buildnet.mesh.service.rotation import KeyRotation
 from buildnet.mesh.service.state import StateDirectory
 from buildnet.mesh.service.view import MeshView
@@ -42,6 +42,7 @@ __all__ = [
     "HeldRecord",
     "InvitationView",
     "Joined",
+    "MembershipError",
     "MeshService",
     "MeshSettings",
     "Rights",
@@ -50,21 +51,9 @@ __all__ = [
 
 _TRY_AGAIN_LATER = 1013
 _CHANGE_S = 30.0
-_ENDED = {
-    "left": "left",
-    "removed": "was removed",
-    "revoked": "was revoked",
-    "rotated": "goes on under another key",
-}
+REOPEN_S, REOPEN_LONGEST_S = 1.0, 60.0
+"""How soon, and at the latest, a cluster that can't be opened is tried again."""
 _log = logging.getLogger("buildnet.mesh")
-
-
-class MembershipError(BuildNetError):
-    """Not possible for a node that is a member where it is."""
-
-    code = "MEMBERSHIP"
-    exit_code = 2
-    http_status = 409
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +81,7 @@ class HeldRecord:
 _Plan = Callable[[], Awaitable[None]]
 
 
-class MeshService(KeyRotation, Administration):
+class MeshService(KeyRotation, Leaving, Administration):
     """One node's mesh. Make it with :meth:`open`; it works within :meth:`running`."""
 
     def __init__(self, key: NodeKey, settings: MeshSettings) -> None:
@@ -108,7 +97,8 @@ class MeshService(KeyRotation, Administration):
         self._accepting = False
         self._turn = asyncio.Lock()
         self._asking: asyncio.Timeout | None = None
-        self._stopping = False
+        self._stopping = asyncio.Event()
+        self._not_opened: BuildNetError | None = None
         self._plan: asyncio.Future[_Plan | None] | None = None
         self._ready = asyncio.Event()
         self._discovery = Discovery(lambda note: self.cluster.note(note))
@@ -139,7 +129,10 @@ class MeshService(KeyRotation, Administration):
             group.create_task(self._run())
             await self._ready.wait()
             self._discovery.renew(self._settings.lan_addresses)
-            beside = [group.create_task(self._discovery.run())]
+            beside = [
+                group.create_task(self._discovery.run()),
+                group.create_task(self._settle_leaves()),
+            ]
             if self._settings.key_path is not None:
                 beside.append(group.create_task(self._settle_rotations(self._settings.key_path)))
             try:
@@ -156,17 +149,18 @@ class MeshService(KeyRotation, Administration):
 
     def _stop(self) -> None:
         """End whatever goes on; a change of clusters that has begun is completed first."""
-        self._stopping = True
+        self._stopping.set()
         if self._asking is not None:
             self._asking.reschedule(asyncio.get_running_loop().time())
         if self._plan is not None and not self._plan.done():
             self._plan.set_result(None)
 
     async def _run(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             cluster = self.cluster
             self._plan = asyncio.get_running_loop().create_future()
             async with cluster.running(), self._guest(cluster):
+                cluster.links.on_newer_gone = self._start_anew
                 self._bulk.attach(cluster)
                 self._accepting = True
                 cluster.set_addresses(self._settings.addresses)  # they may have changed meanwhile
@@ -180,7 +174,39 @@ class MeshService(KeyRotation, Administration):
             if plan is None:
                 return
             await plan()
-            self._cluster = await self._open()
+            await self._reopen()
+
+    async def _reopen(self) -> None:
+        """Open the cluster that the files on disk say now. Where that fails, as on a full volume,
+        the node goes on without a cluster until it succeeds."""
+        wait_s = REOPEN_S
+        while not self._stopping.is_set():
+            try:
+                self._cluster = await self._open()
+                self._not_opened = None
+                return
+            except (BuildNetError, OSError) as error:
+                why = error if isinstance(error, BuildNetError) else BuildNetError(str(error))
+            _log.error("%s (%s); tried again in %g s", why.message, why.cause, wait_s)
+            self._not_opened = why
+            self.cluster.note(Note(NOT_WRITTEN, None, why.cause or why.message))
+            self._ready.set()  # who waits for the change waits no longer
+            self._bump()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._stopping.wait()
+            wait_s = min(2 * wait_s, REOPEN_LONGEST_S)
+
+    def _start_anew(self) -> None:
+        """Begin anew in the same cluster, as a newer process than any that is gone."""
+        if self._plan is None or self._plan.done() or self._turn.locked():
+            return
+        _log.warning("no other process runs with this node's key any more: beginning anew")
+
+        async def nothing() -> None:
+            pass
+
+        self._plan.set_result(nothing)
 
     @asynccontextmanager
     async def _guest(self, cluster: Cluster) -> AsyncIterator[None]:
@@ -208,7 +234,9 @@ class MeshService(KeyRotation, Administration):
                 failed.append(BuildNetError("the mesh's files can't be moved", cause=str(error)))
 
         if self._plan is None or self._plan.done():
-            raise StoppingError("this node is stopping", hint="try again once it runs")
+            raise StoppingError(
+                "this node is stopping, or can't open its cluster", hint="buildnet node status"
+            )
         self._ready.clear()
         self._plan.set_result(guarded)
         with suppress(TimeoutError):
@@ -274,7 +302,9 @@ class MeshService(KeyRotation, Administration):
 
     def view(self) -> MeshView:
         """Return everything that this node knows of its cluster now."""
-        return view_of(self.cluster, self._counters.view())
+        view = view_of(self.cluster, self._counters.view())
+        why = self._not_opened
+        return view if why is None else replace(view, not_opened=why.cause or why.message)
 
     @property
     def version(self) -> int:
@@ -432,54 +462,3 @@ class MeshService(KeyRotation, Administration):
 
         await self._change_clusters(plan)
         _log.info("joined %s", admission.members.cluster_name)
-
-    async def leave(self, *, force: bool = False) -> None:
-        """Leave the cluster for a new one of its own. ``force``: even if the others can't be told.
-
-        Raises:
-            MembershipError: this node is alone.
-            BuildNetError: the others did not confirm it; with ``force`` that does not matter.
-        """
-        async with self._alone():
-            cluster = self.cluster
-            members = cluster.local.members
-            if members.is_member(self.key):
-                if len(members.members) == 1:
-                    raise MembershipError(
-                        "this node is alone in its cluster", hint="there is nothing to leave"
-                    )
-                if not force:
-                    check_leaving(members, self.key)
-                try:
-                    await self._take_leave(cluster, force=force)
-                except BaseException:
-                    cluster.remain()
-                    raise
-            await self._found_anew(members.cluster_id)
-
-    async def _take_leave(self, cluster: Cluster, *, force: bool) -> None:
-        """Hand the office over, and let the others know."""
-        await cluster.resign()
-        try:
-            await cluster.change(Leave())
-        except BuildNetError as error:
-            if not force:
-                out = cluster.links.turned_away
-                if out is not None and not cluster.links.peers:
-                    raise MembershipError(
-                        "this node is no member any more: the others answer that "
-                        + (f"it {_ENDED[out]}" if out in _ENDED else "it is none"),
-                        hint="buildnet node leave --force ends it here as well: the node is a "
-                        "cluster of its own then",
-                    ) from error
-                error.hint = error.hint or "buildnet node leave --force leaves anyway"
-                raise
-            _log.warning("leaving although: %s", error.message)
-
-    async def _found_anew(self, old: bytes) -> None:
-        async def plan() -> None:
-            self._state.set_aside_cluster_key(old)
-            await prepare_founding(self._key, self._settings, self._state)
-            self._state.replace(old)
-
-        await self._change_clusters(plan)

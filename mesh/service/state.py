@@ -2,7 +2,8 @@
 
 ``mesh.db`` holds the facts of the cluster that the node belongs to, ``cluster.key`` (at its
 founder) the key that can recover it. What is left for another cluster is kept beside them under the
-old cluster's name.
+old cluster's name. ``mesh-next.db`` is what takes their place; ``cluster-next.key`` beside it says
+that it is a cluster of this node's own, for which it began to leave the present one.
 """
 
 from __future__ import annotations
@@ -22,28 +23,37 @@ class StateDirectory:
         self.facts = directory / "mesh.db"
         self.next_facts = directory / "mesh-next.db"
         self.cluster_key = directory / "cluster.key"
+        self.next_cluster_key = directory / "cluster-next.key"
         self._directory = directory
 
     def settle(self) -> None:
-        """Finish a change of clusters that a crash interrupted, or forget one that had not begun.
+        """Finish a change of clusters that a crash interrupted, or forget one that had not begun;
+        what became of a leave is for the others to say.
 
         To be called before :attr:`facts` is opened.
         """
         if self.facts.exists():
-            self.discard_next()
+            if not self.leave_begun:
+                self.discard_next()
         elif self.next_facts.exists():
             self._promote()
 
+    @property
+    def leave_begun(self) -> bool:
+        """Whether all is written that takes the place of the present cluster once it let go."""
+        return self.next_facts.exists() and self.next_cluster_key.exists()
+
     def discard_next(self) -> None:
         """Remove what was prepared for another cluster."""
+        self.next_cluster_key.unlink(missing_ok=True)
         for suffix in _SUFFIXES:
             _with(self.next_facts, suffix).unlink(missing_ok=True)
 
     def replace(self, cluster_id: bytes) -> None:
         """Put :attr:`next_facts`, which is complete and closed, in the place of :attr:`facts`, the
-        closed file of the cluster ``cluster_id``."""
+        closed file of the cluster ``cluster_id``. It takes no room on the volume."""
         self._keep_facts(cluster_id)
-        self._promote()
+        self._promote(cluster_id)
 
     def set_aside(self, cluster_id: bytes) -> None:
         """Keep the closed state of a cluster under its name, and have none."""
@@ -73,7 +83,10 @@ class StateDirectory:
         key = load_or_create(self.cluster_key)
         return key if key.public_key == public_key else None
 
-    def _promote(self) -> None:
+    def _promote(self, old: bytes = bytes(8)) -> None:
+        if self.next_cluster_key.exists():
+            self.set_aside_cluster_key(old)
+            self.next_cluster_key.rename(self.cluster_key)
         self.next_facts.rename(self.facts)
         self._sync()
 

@@ -121,7 +121,9 @@ class MeshView:
     lag over the last minute; None in the first second. ``revoked``: this node's own key is.
     ``turned_away``: how this node's membership ended, by a member's proven word, where no link was
     made since ("": it did not say); None: nobody says so. ``clock_off_s``: how far most other
-    clocks are ahead of this host's (negative: behind), if they agree on it.
+    clocks are ahead of this host's (negative: behind), if they agree on it. ``not_opened``: why the
+    cluster that this node changed to can't be opened yet (the view is the former one's); None: it
+    is open.
     """
 
     cluster_id: bytes
@@ -145,6 +147,7 @@ class MeshView:
     revoked: bool = False
     turned_away: str | None = None
     clock_off_s: float | None = None
+    not_opened: str | None = None
 
     def member(self, key: bytes) -> MemberView | None:
         """Return the member with this key."""

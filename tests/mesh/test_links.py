@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from buildnet.mesh.clock import HybridClock
-from buildnet.mesh.events import BootFact, DialFailed, Event, LinkDown, LinkUp, Note
+from buildnet.mesh.events import BootFact, DialFailed, Event, LinkDown, LinkUp, Note, Status
 from buildnet.mesh.identity import KeySignatures, NodeKey
 from buildnet.mesh.link import envelope
 from buildnet.mesh.link.connection import Connection, ConnectionClosed
@@ -312,6 +312,40 @@ def test_of_two_processes_with_one_key_the_newer_one_stays() -> None:
         older.now += 61
         assert older.links.may_dial(None)
         assert older.links.may_dial(bob.id)
+
+    run(work())
+
+
+def test_an_older_process_is_told_once_the_newer_one_is_gone() -> None:
+    async def work() -> None:
+        older, newer, bob = Site(ALICE, boot=10), Site(ALICE, boot=11), Site(BOB)
+        older.local.members = replace(
+            members(),
+            members={key.public_key: members().members[key.public_key] for key in (ALICE, BOB)},
+        )
+        free: list[float] = []
+        older.links.on_newer_gone = lambda: free.append(older.now)
+
+        async def tried(after_s: float) -> None:
+            older.now += after_s
+            assert older.links.may_dial(bob.id)
+            older.events.clear()
+            assert await refusal(bob, older) == OLDER_BOOT
+
+        async with dialled(newer, bob):
+            await linked(newer, bob)
+            for _ in range(3):
+                await tried(61)
+        for status in (Status.ALIVE, Status.SUSPECT):
+            bob.local.status[ALICE.public_key] = status
+            await tried(61)
+        bob.local.status[ALICE.public_key] = Status.DEAD
+        await tried(61)
+        assert free == []
+        await tried(16)
+        assert free == [older.now]
+        await tried(16)
+        assert len(free) == 2  # it may have been busy
 
     run(work())
 

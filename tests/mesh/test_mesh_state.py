@@ -47,6 +47,38 @@ def test_a_change_that_had_not_begun_is_forgotten(tmp_path: Path) -> None:
     assert state.facts.read_text() == "old"
 
 
+def test_a_leave_that_had_begun_is_kept_until_the_others_say_what_became_of_it(
+    tmp_path: Path,
+) -> None:
+    state = StateDirectory(tmp_path)
+    for path in (state.facts, state.cluster_key):
+        path.write_text("old")
+    for path in (state.next_facts, state.next_cluster_key):
+        path.write_text("new")
+    state.settle()
+    assert state.leave_begun
+    state.replace(OLD)
+    assert not state.leave_begun
+    stem = "0123456789abcdef"
+    assert names(tmp_path) == {
+        "mesh.db",
+        "cluster.key",
+        f"mesh-{stem}.db",
+        f"cluster-{stem}.key",
+    }
+    assert state.facts.read_text() == state.cluster_key.read_text() == "new"
+
+
+def test_a_leave_that_a_crash_interrupted_between_two_clusters_is_finished(tmp_path: Path) -> None:
+    state = StateDirectory(tmp_path)
+    state.cluster_key.write_text("old")
+    for path in (state.next_facts, state.next_cluster_key):
+        path.write_text("new")
+    state.settle()
+    assert state.facts.read_text() == state.cluster_key.read_text() == "new"
+    assert names(tmp_path) == {"mesh.db", "cluster.key", f"cluster-{bytes(8).hex()}.key"}
+
+
 def test_the_recovery_key_of_a_cluster_that_is_left_is_kept(tmp_path: Path) -> None:
     state = StateDirectory(tmp_path)
     key = state.new_cluster_key()

@@ -187,6 +187,9 @@ def test_a_node_whose_key_was_revoked_or_copied_says_so_and_what_to_do() -> None
     assert problem is not None
     assert problem.startswith(f"another process uses this node's key ({copied.node_id})")
     assert "a key of its own" in problem
+    assert "stop the copy" in problem
+    assert "comes back by itself within two minutes" in problem
+    assert own_problem(lost(three(counters=(noted,)), BERT)) is None  # it is back
     told = health(
         copied,
         all_states(),
@@ -233,6 +236,14 @@ def test_how_it_came_that_a_node_is_out_is_said_where_it_is_known(ending: str, s
     problem = own_problem(lost(out, BERT, CARL))
     assert problem is not None
     assert says in problem
+
+
+def test_a_cluster_that_can_not_be_opened_comes_first() -> None:
+    out = replace(three(), not_opened="database or disk is full", revoked=True)
+    problem = own_problem(out)
+    assert problem is not None
+    assert "in another cluster than home, whose state can't be opened yet" in problem
+    assert "(database or disk is full)" in problem
 
 
 def test_how_it_came_that_a_node_is_out_is_said_by_its_own_list() -> None:
