@@ -150,21 +150,21 @@ def test_an_older_process_gets_no_bulk_connection(tmp_path: Path) -> None:
     run(work())
 
 
-def first_dropped(data: RelayData, seen: list[RelayData]) -> list[RelayData]:
-    seen.append(data)
-    return seen[-1:] if len(seen) > 1 else []
+def some_dropped(data: RelayData, seen: list[RelayData]) -> list[RelayData]:
+    seen.append(data)  # more than one: another link may be in the making beside the first
+    return [] if len(seen) % 3 == 1 else [data]
 
 
-def first_swapped(data: RelayData, seen: list[RelayData]) -> list[RelayData]:
+def some_swapped(data: RelayData, seen: list[RelayData]) -> list[RelayData]:
     seen.append(data)
-    return {1: [], 2: seen[::-1]}.get(len(seen), [data])
+    return {1: [], 2: [data, seen[-2]] if len(seen) > 1 else []}.get(len(seen) % 3, [data])
 
 
 MEDDLING: dict[str, Callable[[RelayData, list[RelayData]], list[RelayData]]] = {
     "alters": lambda data, _: [replace(data, data=data.data[:-1] + bytes([data.data[-1] ^ 1]))],
-    "drops": first_dropped,
+    "drops": some_dropped,
     "repeats": lambda data, _: [data, data],
-    "reorders": first_swapped,
+    "reorders": some_swapped,
 }
 
 
