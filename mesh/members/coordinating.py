@@ -234,6 +234,8 @@ class Coordinating:
                     raise _void()
                 entry = sequencing.put(change)
             except Refused as error:
+                if error.reason == "sequencer no member":
+                    break  # this node leaves: who asks does so again, of its successor
                 spare = self._spare_voter(term, now) if error.reason == "last voter" else None
                 if spare is not None:  # somebody else votes first, then the last one may go
                     put.append(spare)

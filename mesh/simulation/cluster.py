@@ -216,11 +216,13 @@ class Cluster:
         return None
 
     def without(self, change: Change) -> list[Host]:
-        """Return who runs and does not have a change as final on its disk."""
+        """Return who runs and does not have a change as final on its disk. It is void where its
+        author, whose leave was under way, is no admin any more."""
         return [
             host
-            for host, _ in members_running(self._world)
+            for host, program in members_running(self._world)
             if change.id not in _final_changes(host)
+            and program.local.members.is_admin(change.author)
         ]
 
     # --- how -----------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from buildnet.mesh.members.changes import (
     Rename,
     Revoke,
     SetPriority,
+    SetRights,
     rotate,
 )
 from buildnet.mesh.members.entry import CommitProof, Vote, accepted_statement, sign_entry
@@ -209,6 +210,20 @@ def test_last_voter_may_leave_after_another_was_added() -> None:
     network.settle(2)
     assert outcome(network, change) == "done"
     assert network.hosts[other].log.committed.voters == (other,)
+
+
+def test_what_is_asked_of_a_coordinator_that_leaves_its_successor_does() -> None:
+    network = cluster(3)
+    one, _ = others(network)
+    network.propose(network.founder, SetRights(one, Rights.ADMIN.value))
+    network.settle(1)
+    network.propose(network.founder, Leave())
+    change = network.propose(one, Rename(None, "another"), author=one)
+    network.settle(0.5)
+    assert change.id not in network.done
+    assert network.elect(one)
+    network.settle(5)
+    assert outcome(network, change) == "done"
 
 
 def test_voters_wait_until_the_room_above_has_settled_on_the_present_ones() -> None:
