@@ -37,7 +37,7 @@ from buildnet.node.listen import (
     bind_first,
     parse_address,
 )
-from buildnet.node.log import configure_logging
+from buildnet.node.log import configure_logging, log_crashes
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.recording import Recording
 from buildnet.node.refusals import Refusals
@@ -95,6 +95,7 @@ def run(options: StartOptions, on_ready: Callable[[Runtime], None]) -> None:
         _log_as(options, LogSettings())
         config = load_config(options.config or home.config, required=options.config is not None)
         _log_as(options, config.log)
+        log_crashes(options.log_file)
         import uvloop
 
         keep_large_buffers()

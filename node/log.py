@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
@@ -67,6 +69,16 @@ def configure_logging(*, level: str, form: str, file: Path | None) -> None:
     server = logging.getLogger("uvicorn.error")
     server.setLevel("ERROR")
     server.addFilter(_from_strangers)
+
+
+def log_crashes(file: Path | None) -> None:
+    """Have the stacks of all threads written to the log if native code crashes this process."""
+    if file is None:
+        faulthandler.enable()
+        return
+    # A descriptor of its own that is never closed: the log's own is another one after a rotation.
+    with file.open("ab") as opened:
+        faulthandler.enable(os.dup(opened.fileno()))
 
 
 def _from_strangers(record: logging.LogRecord) -> bool:

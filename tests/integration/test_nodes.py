@@ -121,6 +121,13 @@ def test_after_kill_9_it_starts_again(buildnet: CommandLine) -> None:
     assert buildnet.start()["node_id"] == started["node_id"]
 
 
+def test_a_crash_of_native_code_leaves_its_stacks_in_the_log(buildnet: CommandLine) -> None:
+    started = buildnet.start()
+    os.kill(started["pid"], signal.SIGSEGV)
+    wait_for_end(started["pid"])
+    assert "Fatal Python error: Segmentation fault" in (buildnet.home / "node.log").read_text()
+
+
 def test_over_tcp_only_health_and_ready_answer(buildnet: CommandLine) -> None:
     address = buildnet.start()["address"]
     assert ask(address, "/health") == (200, {"status": "ok"})

@@ -29,10 +29,15 @@ from testbed.ports import free_ports
 
 _ANSWER_TIMEOUT_S = 10.0
 _START_TIMEOUT_S = 120.0
+_LINES_TOLD = 60
 
 
 class NodeError(AssertionError):
     """A node or its command did not do what a test rests on."""
+
+
+class NodeEndedError(ConnectionError):
+    """A node's process is gone though nobody of the test ended it; tells what its log said last."""
 
 
 class Node:
@@ -168,6 +173,14 @@ class Node:
             self._process.wait(_START_TIMEOUT_S)
             self._process = None
 
+    def _ended(self) -> NodeEndedError:
+        code = None if self._process is None else self._process.poll()
+        try:
+            said = self.home.log.read_text(encoding="utf-8").splitlines()[-_LINES_TOLD:]
+        except OSError as error:
+            said = [f"its log can't be read: {error}"]
+        return NodeEndedError("\n".join([f"{self.name} refuses (exit code {code}):", *said]))
+
     def hang_up(self) -> None:
         """Close the kept connection to its API."""
         if self._connection is not None:
@@ -197,7 +210,10 @@ class Node:
         if self._connection is None:
             self._connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._connection.settimeout(_ANSWER_TIMEOUT_S)
-            self._connection.connect(str(self.home.socket_path()))
+            try:
+                self._connection.connect(str(self.home.socket_path()))
+            except ConnectionRefusedError as error:
+                raise self._ended() from error
         self._connection.sendall(request)
         return _read_answer(self._connection)
 
