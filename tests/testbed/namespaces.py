@@ -21,10 +21,9 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-import psutil
 
 _NAMESPACE = re.compile(r"bnt-(\d+)-(\d+)-\w+")
 _COMMAND_TIMEOUT_S = 30.0
@@ -69,8 +68,7 @@ class Network:
     def __init__(self, hosts: int) -> None:
         Network._count += 1
         # Started at: process ids come around again, and a leftover must not look alive then.
-        started = int(psutil.Process().create_time())
-        self._prefix = f"bnt-{os.getpid()}-{started}-{Network._count}"
+        self._prefix = f"bnt-{os.getpid()}-{_started(os.getpid())}-{Network._count}"
         self._switch = f"{self._prefix}s"
         self.hosts = tuple(
             Host(f"host{number}", f"{self._prefix}h{number}", f"10.77.0.{number}")
@@ -186,9 +184,19 @@ def remove_leftovers() -> None:
 
 def _lives(process_id: int, started: int) -> bool:
     try:
-        return int(psutil.Process(process_id).create_time()) == started
-    except psutil.NoSuchProcess:
+        return _started(process_id) == started
+    except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def _started(process_id: int) -> int:
+    """Return when it started, in clock ticks since boot.
+
+    Not in unix time: a clock that is set would make a living process look like another one, and
+    its network would be taken away from it.
+    """
+    stat = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8", errors="replace")
+    return int(stat.rpartition(")")[2].split()[19])  # field 22; the name may hold anything
 
 
 def _remove_namespace(name: str) -> None:
