@@ -9,12 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 
@@ -40,6 +40,29 @@ class NodeEndedError(ConnectionError):
     """A node's process is gone though nobody of the test ended it; tells what its log said last."""
 
 
+class Process(Protocol):
+    """A process that was started; ``subprocess.Popen`` is one."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def poll(self) -> int | None:
+        """Return how it ended; None: it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it has ended; return how."""
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal."""
+
+    def terminate(self) -> None:
+        """Send it SIGTERM."""
+
+    def kill(self) -> None:
+        """Send it SIGKILL."""
+
+
 class Node:
     """One node; see :class:`testbed.offices.Member`. Its data directory outlives its process.
 
@@ -63,7 +86,7 @@ class Node:
         self.address = ""
         self._listen = listen
         self._bare = bare
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._connection: socket.socket | None = None
 
     @property
@@ -89,19 +112,10 @@ class Node:
         }
         reading, writing = os.pipe()
         try:
-            self._process = subprocess.Popen(
-                [
-                    *(self.host.prefix if self.host else ()),
-                    *(sys.executable, "-m", "buildnet.node", str(writing), json.dumps(options)),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[writing],
-                start_new_session=True,
-                cwd="/",
-                env=self.command.environment | ({"PATH": "/nonexistent"} if self._bare else {}),
-            )
+            environment = self.command.environment
+            if self._bare:
+                environment = environment | {"PATH": "/nonexistent"}
+            self._process = self.launch(writing, json.dumps(options), environment)
         finally:
             os.close(writing)
         with os.fdopen(reading, encoding="utf-8") as said:
@@ -111,6 +125,22 @@ class Node:
             raise NodeError(f"{self.name} did not start: {answer}")
         self.identity = answer["ready"]["node_id"]
         self.address = answer["ready"]["address"]
+
+    def launch(self, writing: int, options: str, environment: dict[str, str]) -> Process:
+        """Return a new process of it, which tells the pipe ``writing`` how its start went."""
+        return subprocess.Popen(
+            [
+                *(self.host.prefix if self.host else ()),
+                *(sys.executable, "-m", "buildnet.node", str(writing), options),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=[writing],
+            start_new_session=True,
+            cwd="/",
+            env=environment,
+        )
 
     def __call__(self, *arguments: str) -> Answer:
         """Run a ``buildnet`` command of this node's owner, on its host."""
@@ -174,7 +204,10 @@ class Node:
             self._process = None
 
     def _ended(self) -> NodeEndedError:
-        code = None if self._process is None else self._process.poll()
+        code = None
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):  # it refuses a little before it is gone
+                code = self._process.wait(5)
         try:
             said = self.home.log.read_text(encoding="utf-8").splitlines()[-_LINES_TOLD:]
         except OSError as error:
@@ -243,7 +276,8 @@ class Cluster:
 
     Without ``hosts`` they listen on ports of the loopback address; with them each one on port 80
     of its host. ``faults``: each node is reached by the others through a proxy that has them;
-    ``proxies`` are in the order of ``members`` and belong to the loop of ``background``.
+    ``proxies`` are in the order of ``members`` and belong to the loop of ``background``. ``make``:
+    makes a member, as :class:`Node` does.
     """
 
     def __init__(
@@ -254,6 +288,7 @@ class Cluster:
         hosts: Sequence[Host] = (),
         bare: bool = True,
         faults: Faults | None = None,
+        make: Callable[..., Node] = Node,
     ) -> None:
         self.proxies: list[FaultProxy] = []
         self._faults = faults
@@ -265,7 +300,7 @@ class Cluster:
             if faults is not None:
                 self.proxies = [FaultProxy("127.0.0.1", port, seed=port) for port in ports]
         self.members = [
-            Node(
+            make(
                 directory / f"node{number}",
                 f"node{number}",
                 listen=listen,
