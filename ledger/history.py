@@ -1,4 +1,8 @@
-"""The record of builds: what was asked for, what became of each package.
+"""The node's own record of builds: what was asked for, what became of each package, in full.
+
+It is of one node, over all clusters that it was ever in, and nobody else has it: logs' places, the
+whole request, each package's report. The ledger has of each build what all nodes are to know, in
+two entries, and its types are in :mod:`buildnet.ledger.entry_types`.
 
 SQLite with ``synchronous=FULL``; one connection writes, in one transaction a change. A build that
 is told as finished is on disk. Tables follow section 12 of the distributed plan.
@@ -8,21 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 
+from buildnet.ledger.sqlite_errors import SqliteErrors
 from buildnet.mesh.errors import BuildNetError, NotFoundError
 
 SCHEMA_VERSION = 1
-# SQLite's shared memory grows by 32 KiB at once; with less than that free a volume is full to it.
-_ROOM_BYTES = 64 * 1024
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS builds (
     id TEXT PRIMARY KEY,
@@ -98,7 +100,7 @@ class History:
         """
         connection = aiosqlite.connect(path, isolation_level=None)
         try:
-            with _errors_of(path):
+            with _FILE.of(path):
                 await cls._prepare(connection, path)
         except BaseException:
             await connection.close()
@@ -182,7 +184,7 @@ class History:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[None]:
         async with self._writing:
-            with _errors_of(self._path):
+            with _FILE.of(self._path):
                 await self._connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield
@@ -245,7 +247,7 @@ class History:
         return _summary(rows[0], tuple(json.loads(row[0]) for row in packages))
 
     async def _rows(self, statement: str, parameters: Iterable[object]) -> list[sqlite3.Row]:
-        with _errors_of(self._path):
+        with _FILE.of(self._path):
             return list(await self._connection.execute_fetchall(statement, parameters))
 
 
@@ -270,50 +272,7 @@ def _summary(row: Any, packages: tuple[dict[str, Any], ...] = ()) -> BuildSummar
     return BuildSummary(**fields, packages=packages)
 
 
-@contextmanager
-def _errors_of(path: Path) -> Iterator[None]:
-    """Say SQLite's errors in words that name the file and the remedy."""
-    try:
-        yield
-    except sqlite3.ProgrammingError:
-        raise  # a mistake in this program, such as using a closed record
-    except sqlite3.Error as error:
-        # The low byte is the primary result code, the rest refines it.
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        raise _in_words(path, code, error) from error
-
-
-def _in_words(path: Path, code: int, error: sqlite3.Error) -> HistoryError:
-    cause = str(error)
-    # Where a write-ahead log or its shared memory finds no room, SQLite tells an input/output
-    # error, or that it can't open the file.
-    full = code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _has_no_room(path.parent)
-    if code == sqlite3.SQLITE_FULL or full:
-        return HistoryFullError(
-            f"no room left for the record of builds {path}",
-            cause=cause,
-            hint=f"free room on the volume of {path.parent}; the record is unharmed, leave it "
-            "where it is",
-        )
-    if code == sqlite3.SQLITE_IOERR:
-        return HistoryError(
-            f"reading or writing the record of builds {path} failed",
-            cause=cause,
-            hint="free room if the volume is full or your quota used up, else look at its health "
-            "(system log); nothing was deleted",
-        )
-    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return HistoryError(
-            f"the record of builds {path} can't be written",
-            cause=cause,
-            hint=f"give this user the right to write in {path.parent}, or set BUILDNET_HOME",
-        )
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return HistoryError(
-            f"the record of builds {path} is in use by another process",
-            cause=cause,
-            hint="end the program that has it open, and try again",
-        )
+def _damaged(path: Path, cause: str) -> HistoryError:
     return HistoryError(
         f"the record of builds {path} can't be used",
         cause=cause,
@@ -322,12 +281,13 @@ def _in_words(path: Path, code: int, error: sqlite3.Error) -> HistoryError:
     )
 
 
-def _has_no_room(directory: Path) -> bool:
-    try:
-        found = os.statvfs(directory)
-    except OSError:
-        return False
-    return found.f_bavail * found.f_frsize < _ROOM_BYTES
+_FILE = SqliteErrors(
+    "the record of builds",
+    HistoryError,
+    HistoryFullError,
+    "the record is unharmed, leave it where it is",
+    _damaged,
+)
 
 
 async def _scalar(connection: aiosqlite.Connection, statement: str) -> Any:

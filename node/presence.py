@@ -31,21 +31,13 @@ class NodeJoined:
         known = Query(types=("node.joined",), origin=ledger.key.hex())
         if (await ledger.store.query(known, limit=1)).entries:
             return ()
-        node_id = node_id_of(ledger.key)
-        return (
-            EntryDraft(
-                "node.joined",
-                node_actor(ledger.key, self.name),
-                entity=f"node:{node_id}",
-                request=self.request,
-                data={
-                    "node_id": node_id,
-                    "name": self.name,
-                    "role": self.role,
-                    "address": self.address,
-                },
-            ),
-        )
+        data = {
+            "node_id": node_id_of(ledger.key),
+            "name": self.name,
+            "role": self.role,
+            "address": self.address,
+        }
+        return (_draft("node.joined", ledger, self.name, self.request, data),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +51,13 @@ class NodeStarted:
 
     async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
         """Return what to write."""
-        return (
-            EntryDraft(
-                "node.started",
-                node_actor(ledger.key, self.name),
-                entity=f"node:{node_id_of(ledger.key)}",
-                request=self.request,
-                data={
-                    "version": __version__,
-                    "name": self.name,
-                    "role": self.role,
-                    "address": self.address,
-                },
-            ),
-        )
+        data = {
+            "version": __version__,
+            "name": self.name,
+            "role": self.role,
+            "address": self.address,
+        }
+        return (_draft("node.started", ledger, self.name, self.request, data),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +70,13 @@ class NodeStopped:
 
     async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
         """Return what to write."""
-        return (
-            EntryDraft(
-                "node.stopped",
-                node_actor(ledger.key, self.name),
-                entity=f"node:{node_id_of(ledger.key)}",
-                request=self.request,
-                data={"reason": self.reason, "version": __version__},
-            ),
-        )
+        data = {"reason": self.reason, "version": __version__}
+        return (_draft("node.stopped", ledger, self.name, self.request, data),)
+
+
+def _draft(
+    kind: str, ledger: OpenLedger, name: str, request: bytes, data: dict[str, str]
+) -> EntryDraft:
+    """Return what the node says of itself."""
+    entity = f"node:{node_id_of(ledger.key)}"
+    return EntryDraft(kind, node_actor(ledger.key, name), entity=entity, request=request, data=data)

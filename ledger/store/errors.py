@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from buildnet.ledger.sqlite_errors import SqliteErrors
 from buildnet.mesh.errors import BuildNetError
-
-# SQLite's shared memory grows by 32 KiB at once; with less than that free a volume is full to it.
-_ROOM_BYTES = 64 * 1024
 
 
 class LedgerError(BuildNetError):
@@ -59,57 +54,15 @@ def damaged(path: Path, cause: str) -> LedgerDamagedError:
     )
 
 
-@contextmanager
-def errors_of(path: Path) -> Iterator[None]:
-    """Say SQLite's errors in words."""
-    try:
-        yield
-    except sqlite3.ProgrammingError:
-        raise  # a mistake in this program, such as using a closed store
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        # The low byte is the primary result code, the rest refines it.
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        raise _in_words(path, code, error) from error
+_FILE = SqliteErrors(
+    "the ledger",
+    LedgerError,
+    LedgerFullError,
+    "what is recorded is unharmed, and the node goes on by itself",
+    damaged,
+)
 
 
-def _in_words(path: Path, code: int, error: Exception) -> LedgerError:
-    cause = str(error)
-    # Where a write-ahead log or its shared memory finds no room, SQLite tells an input/output
-    # error, or that it can't open the file.
-    full = code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and _has_no_room(path.parent)
-    if code == sqlite3.SQLITE_FULL or full:
-        return LedgerFullError(
-            f"no room left for the ledger {path}",
-            cause=cause,
-            hint=f"free room on the volume of {path.parent}; what is recorded is unharmed, and "
-            "the node goes on by itself",
-        )
-    if code == sqlite3.SQLITE_IOERR:
-        return LedgerError(
-            f"reading or writing the ledger {path} failed",
-            cause=cause,
-            hint="free room if the volume is full or your quota used up, else look at its health "
-            "(system log); nothing was deleted",
-        )
-    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return LedgerError(
-            f"the ledger {path} can't be written",
-            cause=cause,
-            hint=f"give this user the right to write in {path.parent}, mount the volume writable, "
-            "or set BUILDNET_HOME",
-        )
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return LedgerError(
-            f"the ledger {path} is in use by another process",
-            cause=cause,
-            hint="end the program that has it open, and try again",
-        )
-    return damaged(path, cause)
-
-
-def _has_no_room(directory: Path) -> bool:
-    try:
-        found = os.statvfs(directory)
-    except OSError:
-        return False
-    return found.f_bavail * found.f_frsize < _ROOM_BYTES
+def errors_of(path: Path) -> AbstractContextManager[None]:
+    """Say SQLite's errors within in words."""
+    return _FILE.of(path)

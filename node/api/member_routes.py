@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from buildnet.mesh.clock import milliseconds_of
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.members.member_list import Invitation, Member, Rights, Role
+from buildnet.mesh.service.service import Joined
 from buildnet.mesh.service.view import FormerView, MemberView, MeshView, RequestView
-from buildnet.node.api.join_response import JoinResponse, joined_view
+from buildnet.node.api.work_response import Event, Tell, WorkResponse
 from buildnet.node.service import NodeService
 from buildnet.pool.membership import own_problem
 from buildnet.pool.view import NodeStatus
@@ -93,9 +94,17 @@ def member_routes(service: NodeService) -> APIRouter:
         """Join the cluster of a peer; answers once that is done. With `Accept:
         application/x-ndjson` the answer is a line for each step: `pending` with the short
         authentication string, then `joined` or `error`; hanging up withdraws the request."""
+
+        async def work(tell: Tell) -> Event:
+            def pending(code: str) -> None:
+                tell({"type": "pending", "code": code, "node_id": service.key.node_id})
+
+            joined = await service.join(body.address, body.token, pending)
+            return {"type": "joined", **_joined(service, joined)}
+
         if "application/x-ndjson" in request.headers.get("accept", ""):
-            return JoinResponse(service, body.address, body.token)
-        return joined_view(service, await service.join(body.address, body.token))
+            return WorkResponse(work)
+        return _joined(service, await service.join(body.address, body.token))
 
     @router.post("/api/pool/leave")
     async def leave(body: LeaveBody) -> dict[str, Any]:
@@ -221,6 +230,16 @@ def member_routes(service: NodeService) -> APIRouter:
         }
 
     return router
+
+
+def _joined(service: NodeService, joined: Joined) -> dict[str, Any]:
+    return {
+        "success": True,
+        "cluster": {"id": joined.cluster_id.hex(), "name": joined.cluster_name},
+        "node_id": service.key.node_id,
+        "members": joined.members,
+        "already": joined.already,
+    }
 
 
 def _done(member: Member) -> dict[str, Any]:
