@@ -16,6 +16,7 @@ from buildnet.ledger.events import (
     Event,
     Kept,
     Rewound,
+    SetBack,
 )
 from buildnet.ledger.frontier import Frontier, Head
 from buildnet.ledger.holding import Holding
@@ -24,6 +25,7 @@ from buildnet.ledger.membership import Log, Membership
 from buildnet.ledger.messages import EntriesAsk, Equivocation, Heads
 from buildnet.ledger.restored import Restored
 from buildnet.ledger.seal import Seal
+from buildnet.ledger.sealing.abstaining import Abstention
 from buildnet.ledger.sealing.core import Sealing
 from buildnet.ledger.sealing.place import Place
 from buildnet.ledger.sync.core import Sync
@@ -74,6 +76,11 @@ class LedgerCore:
     def last(self) -> Seal | None:
         """The last final seal."""
         return self._place.last
+
+    @property
+    def abstention(self) -> Abstention:
+        """Whether this node abstains as a voter, and until when."""
+        return self._sealing.abstention
 
     @property
     def frontier(self) -> Frontier:
@@ -134,6 +141,8 @@ class LedgerCore:
                 return self._sync.contradiction(event, now)
             case Damaged():
                 return self._sync.damaged(event, now)
+            case SetBack():
+                return self._sealing.abstain()
             case Rewound(state):
                 self.holding.restore(state)
                 self._place.restore(state)

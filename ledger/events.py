@@ -67,6 +67,12 @@ class Contradiction:
 
 
 @dataclass(frozen=True, slots=True)
+class SetBack:
+    """A peer holds later entries of this node than its disk: the disk went back to an older state,
+    and what this node said as a voter since may be lost."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rewound:
     """The store's answer to :class:`Rewind`: what a node would find now if it started."""
 
@@ -94,6 +100,8 @@ class Keep:
     accepted: Accepted | None = None
     quarantines: tuple[Quarantine, ...] = ()
     replaced: tuple[tuple[Chain, int], ...] = field(default=())
+    abstains: bool | None = None
+    """Whether this voter abstains from now on; None: as before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +172,7 @@ Event = (
     | Kept
     | Damaged
     | Contradiction
+    | SetBack
     | Rewound
 )
 Effect = (

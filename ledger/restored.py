@@ -58,3 +58,5 @@ class Restored:
     promise: int = 0
     accepted: Accepted | None = None
     quarantines: tuple[Quarantine, ...] = ()
+    abstains: bool = False
+    """The disk may be older than what this voter said; see ``sealing/abstaining.py``."""

@@ -28,8 +28,9 @@ The first seal has none below: any set may decide it, since a cluster may be old
 Until it is final the member list changes no voters, so there is one set, or two where a voter is
 revoked meanwhile. (Revoking several before the first seal is final is not covered.)
 
-A voter's word is only as good as its disk: a restored backup must not bring back an older
-``Promise`` or ``Accepted``; where those are lost, the node must be made a voter anew.
+A voter's word is only as good as its disk. Where that went back to an older ``Promise`` or
+``Accepted`` (a backup, a file copied back), the voter abstains until whatever it may have said is
+decided without it: see ``abstaining.py``.
 
 What a voter checks is a function of the value, the seals below and the final member list: no voter
 refuses for ever what another one had to accept, and a value that must be proposed again can be

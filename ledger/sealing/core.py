@@ -23,6 +23,7 @@ from buildnet.ledger.messages import (
     SealsAsk,
 )
 from buildnet.ledger.restored import Restored
+from buildnet.ledger.sealing.abstaining import Abstention
 from buildnet.ledger.sealing.finals import Finals
 from buildnet.ledger.sealing.place import Place
 from buildnet.ledger.sealing.proposing import Proposing, Step
@@ -55,6 +56,8 @@ class Sealing:
         self._place = place
         self._sync = sync
         self._epoch = membership.epoch
+        self._keeping = keeping
+        self.abstention = Abstention(local, membership, place, active=restored.abstains)
         self._values = Values(local, cluster, holding, membership, place)
         self._voting = Voting(local, cluster, membership, place, self._values, keeping, restored)
         self._proposing = Proposing(local, cluster, place, self._values)
@@ -88,7 +91,9 @@ class Sealing:
             return []
         match said:
             case Heads():
-                return [*self._finals.compare(sender, said), *self._finals.fetch(now)]
+                self.abstention.heard(sender, said.sealed)
+                effects = [*self._rejoin(), *self._finals.compare(sender, said)]
+                return effects + self._finals.fetch(now)
             case Seals(records):
                 height = self._place.height
                 effects = self._finals.take(sender, records, now)
@@ -110,8 +115,9 @@ class Sealing:
     def office_changed(self, now: float) -> list[Effect]:
         """Begin a term, or stop at once."""
         self._recording.hurry()
+        effects = self._rejoin()
         step = self._proposing.take_office(self._voting.promised, self._epoch, now)
-        effects = self._do(step, now)
+        effects += self._do(step, now)
         effects += self._do(self._proposing.step(now), now)
         return [*effects, *self._recording.tick(now), *self.look(now)]
 
@@ -122,10 +128,17 @@ class Sealing:
         if self._membership.epoch > self._epoch:
             self._epoch = self._membership.epoch
             self._recording.restart()
-            effects += self._voting.begin_epoch()
+            effects += [*self._voting.begin_epoch(), *self._rejoin(begins=True)]
             step = self._proposing.take_office(self._voting.promised, self._epoch, now)
             effects += self._do(step, now)
-        return [*effects, *self._recording.tick(now), *self.news(now)]
+        return [*effects, *self._rejoin(), *self._recording.tick(now), *self.news(now)]
+
+    def abstain(self) -> list[Effect]:
+        """Take no part as a voter until what this node said before can't matter."""
+        if self.abstention.active:
+            return []
+        self.abstention.active = True
+        return [self._keeping.keep(abstains=True), *self._rejoin()]
 
     def news(self, now: float) -> list[Effect]:
         """Entries came, or members: look again at everything that waits."""
@@ -154,7 +167,23 @@ class Sealing:
 
     # --- how -----------------------------------------------------------------------------------
 
+    def _rejoin(self, *, begins: bool = False) -> list[Effect]:
+        """Vote again once it is safe; ``begins``: an epoch does, which old promises don't bind."""
+        if not self.abstention.active or not (begins or self.abstention.is_over):
+            return []
+        self.abstention.active = False
+        office = self._local.office
+        promise = None
+        if office is not None and not begins:
+            is_mine = office.coordinator == self._local.key  # a term of its own it may begin
+            promise = self._voting.rejoin(office.counter - is_mine)
+        note = Note("ledger: votes again", self._local.key)
+        return [self._keeping.keep(abstains=False, promise=promise), note]
+
     def _vote(self, sender: bytes, said: Message, now: float) -> list[Effect]:
+        if self.abstention.active and isinstance(said, SealPrepare | SealPropose):
+            self._finals.claims(sender, said.height - 1 if isinstance(said, SealPrepare) else 0)
+            return self._finals.fetch(now)
         match said:
             case SealPrepare():
                 return self._cast(sender, self._voting.prepare(sender, said), now)
@@ -204,6 +233,7 @@ class Sealing:
             effects += self._want(chain, head, now)
         if self._place.height == height:
             return effects
+        effects += self._rejoin()
         self._sync.settle()
         self._sync.telling.new_seal()
         effects += self._cast(self._voting.waits_for or b"", self._voting.look(), now)

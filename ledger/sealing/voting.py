@@ -136,6 +136,11 @@ class Voting:
         """Who proposed the value that waits; None: none does."""
         return None if self._pending is None else self._pending[0]
 
+    def rejoin(self, term: int) -> Promise:
+        """Vote again, in no term before this one."""
+        self.promised = max(self.promised, term)
+        return Promise(self.promised)
+
     def begin_epoch(self) -> list[Effect]:
         """A recovery began: no value of the old epoch is accepted any more, so the promises of its
         terms have nothing left to keep."""

@@ -31,6 +31,7 @@ from buildnet.ledger.events import (
     SealedTo,
     ServeEntries,
     ServeSeals,
+    SetBack,
 )
 from buildnet.ledger.member_entries import founding_draft, member_draft
 from buildnet.ledger.messages import (
@@ -44,6 +45,7 @@ from buildnet.ledger.messages import (
 )
 from buildnet.ledger.opening import Opening
 from buildnet.ledger.proof import Proof
+from buildnet.ledger.restored import Restored
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.service import proving
 from buildnet.ledger.service.errors import LedgerStoppedError, NotSealedError
@@ -54,6 +56,7 @@ from buildnet.ledger.service.shared_facts import Ports, SharedFacts
 from buildnet.ledger.service.verifying import Verifying
 from buildnet.ledger.service.waiting import Waiting
 from buildnet.ledger.store.errors import LedgerError
+from buildnet.ledger.store.fence import Start
 from buildnet.ledger.store.rows import StoredEntry
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.verifying import Trust
@@ -143,6 +146,8 @@ class ClusterLedger:
         local = self._local
         async with asyncio.TaskGroup() as group:
             self._group = group
+            if self._lost_its_word(restored):
+                self._feed(SetBack())
             running = [
                 group.create_task(self._keeper.run()),
                 group.create_task(self._verifying.run()),
@@ -166,6 +171,13 @@ class ClusterLedger:
                 for task in (*running, *self._tasks):
                     task.cancel()
                 self._waiting.stop(LedgerStoppedError("this node stops"))
+
+    def _lost_its_word(self, restored: Restored) -> bool:
+        """Tell whether this voter's file is gone: nobody votes before a ledger was opened."""
+        members = self._local.members
+        others = [key for key in members.members if members.is_member(key) and key != self.key]
+        fresh = self.store.start is Start.FRESH and not restored.heads
+        return fresh and bool(others) and self.key in members.voters
 
     # --- what others look at -------------------------------------------------------------------
 
@@ -205,7 +217,9 @@ class ClusterLedger:
         """Take note of what happens in the cluster."""
         if isinstance(event, Received):
             if isinstance(event.message, Heads) and self._own is not None:
-                self._own.heard(event.sender, event.message)
+                behind = self._own.heard(event.sender, event.message)
+                if behind and not self._opened.is_set():
+                    self._feed(SetBack())
                 self.peers.heard(event.sender, event.message, self._clock())
             self._verifying.put(event)
             return

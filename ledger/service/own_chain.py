@@ -37,15 +37,16 @@ class OwnChain:
         """Who holds this chain: whether just as far as this node."""
         self._news = asyncio.Event()
 
-    def heard(self, sender: bytes, said: Heads) -> None:
-        """Take note of what a peer holds."""
+    def heard(self, sender: bytes, said: Heads) -> bool:
+        """Take note of what a peer holds; tell whether it holds what this node's disk lost."""
         if self._head is None:
-            return
+            return False
         chain, head = self._head
         for one in said.heads:
             if one.chain == chain and (one.head == head or one.sequence >= head.sequence):
                 self._heard[sender] = one.head == head
                 self._news.set()
+        return self._heard.get(sender) is False
 
     async def choose(self) -> tuple[Chain, Opening | None]:
         """Return the chain to append to, and how it begins if it is another one."""

@@ -45,6 +45,7 @@ class Store:
         self.image = Image()
         self.promise = 0
         self.accepted: Accepted | None = None
+        self.abstains = False
         self.slowness: Callable[[], float] = lambda: 1.0
         self._timeline = timeline
         self._random = random
@@ -107,6 +108,8 @@ class Store:
             self.promise = keep.promise.term
         if keep.accepted is not None:
             self.accepted = keep.accepted
+        if keep.abstains is not None:
+            self.abstains = keep.abstains
         self.image.quarantines += keep.quarantines
 
     def rewind(self, height: int) -> None:
@@ -182,4 +185,5 @@ class Store:
             promise=self.promise,
             accepted=self.accepted,
             quarantines=tuple(image.quarantines),
+            abstains=self.abstains,
         )

@@ -14,9 +14,10 @@ at a start:
 - no fence, and the ledger has entries: it was brought here alone; **restored**.
 
 A restored ledger goes on with another incarnation; until it was begun, each start finds it
-restored. A copy of both files that passes all this
-(a volume set back as a whole) is what the second rule of the design is for: a head that no peer
-confirms begins another incarnation, too.
+restored. Its voter abstains until that is safe (:mod:`buildnet.ledger.sealing.abstaining`): what
+it promised and accepted after the copy was made is not in it. A copy of both files that passes all
+this (a volume set back as a whole) is what the second rule of the design is for: a head that no
+peer confirms begins another incarnation, too, and if a peer holds a later one, the voter abstains.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError
 _TOKEN = "boot"
 _BACKUP = "backup"
 _RUNNING = "running"
+_ABSTAINS = "abstains"
 
 
 class Start(StrEnum):
@@ -65,6 +67,7 @@ class Fence:
             connection.execute("DELETE FROM settings WHERE name=?", (_BACKUP,))
             if found is Start.RESTORED:
                 write_setting(connection, "restored", token)
+                write_setting(connection, _ABSTAINS, b"yes")
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:

@@ -34,6 +34,8 @@ from buildnet.mesh.wire import WireError
 
 PROMISE = "promise"
 ACCEPTED = "accepted"
+ABSTAINS = "abstains"
+"""There while this voter abstains."""
 HISTORY = "history"
 PRUNED = "pruned"
 """Up to which height entries were pruned."""
@@ -67,6 +69,10 @@ def keep(writer: Writer, what: Keep) -> None:
         one = what.accepted
         body = cbor.encode([one.term, one.height, one.value])
         write_setting(writer.connection, ACCEPTED, body)
+    if what.abstains is not None:
+        writer.connection.execute("DELETE FROM settings WHERE name=?", (ABSTAINS,))
+        if what.abstains:
+            write_setting(writer.connection, ABSTAINS, b"yes")
     if anew:
         rebuild(writer)
 
@@ -297,6 +303,14 @@ def read_accepted(writer: Writer | Reader) -> Accepted | None:
     """
     body = read_setting(writer.connection, writer.path, ACCEPTED)
     return None if body is None else Accepted(*cbor.decode(body))
+
+
+def read_abstains(reader: Reader) -> bool:
+    """Tell whether this voter abstains; it does, too, where that is damaged."""
+    try:
+        return read_setting(reader.connection, reader.path, ABSTAINS) is not None
+    except LedgerDamagedError:
+        return True
 
 
 def rebuild(writer: Writer) -> int:

@@ -334,6 +334,7 @@ class LedgerStore:
                 promise=0 if promise is None else promise.term,
                 accepted=sealing.read_accepted(reader),
                 quarantines=tuple(sealing.read_quarantines(reader)),
+                abstains=sealing.read_abstains(reader),
             )
 
         return await self.read(work)

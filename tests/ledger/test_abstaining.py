@@ -1,0 +1,127 @@
+"""A voter whose disk went back says nothing that contradicts what it said before."""
+
+from __future__ import annotations
+
+import copy
+
+from tests.ledger.core_network import Network, Node
+
+from buildnet.ledger.events import SetBack
+from buildnet.ledger.messages import SealCosign, SealPromise, Seals
+from buildnet.ledger.simulation.store import Store
+
+Disk = tuple[object, int, object]
+
+
+def disk_of(node: Node) -> Disk:
+    store = node.store
+    return (store.image.copy(), store.promise, copy.copy(store.accepted))
+
+
+def set_back(network: Network, node: Node, disk: Disk) -> None:
+    """Let a node begin anew with an older disk, as the fence finds it."""
+    for other in network.nodes:
+        network.cut(node, other) if other is not node else None
+    store: Store = node.store
+    store.image, store.promise, store.accepted = disk  # type: ignore[assignment]
+    store.abstains = True
+    office = node.local.office
+    node.start()
+    node.local.office = office
+
+
+def link_all(network: Network, node: Node) -> None:
+    for other in network.nodes:
+        if other is not node:
+            node.local.heard[other.key] = network.clock.milliseconds << 16
+            network.link(node, other)
+
+
+def sealing() -> tuple[Network, Node, Node, Node]:
+    network = Network(3)
+    one, other, third = network.nodes
+    network.greet()
+    network.office(one, 1)
+    network.append(one)
+    network.settle(0.5)
+    return network, one, other, third
+
+
+def test_no_second_value_is_sealed_where_a_voter_forgot_what_it_accepted() -> None:
+    network, one, other, third = sealing()
+    old = disk_of(other)
+    network.cut(one, third)
+    network.cut(other, third)
+    network.append(one)
+    network.settle(0.5)  # final by one and other; third knows nothing of it
+    assert one.core.last is not None
+    final = one.core.last
+    set_back(network, other, old)
+    network.cut(one, other)
+    network.cut(one, third)
+    network.link(other, third)
+    network.office(third, 2, at=[other, third])
+    network.append(third)
+    network.settle(2.0)
+    assert third.core.last is not None
+    assert third.core.last.height < final.height
+    assert other.core.abstention.active
+
+
+def test_it_votes_again_once_the_others_have_decided_what_it_may_have_accepted() -> None:
+    network, one, other, third = sealing()
+    old = disk_of(other)
+    network.append(one)
+    network.settle(0.5)
+    assert one.core.last is not None
+    height = one.core.last.height
+    set_back(network, other, old)
+    assert other.core.abstention.missing == tuple(sorted((one.key, third.key)))
+    link_all(network, other)
+    network.settle(0.5)
+    assert other.core.abstention.until == height + 2
+    assert other.core.abstention.active
+    for _ in range(2):
+        network.append(one)
+        network.settle(0.5)
+    assert other.core.last == one.core.last
+    assert not other.core.abstention.active
+    assert not other.store.abstains
+    assert other.store.promise == 1
+    network.cut(one, third)
+    network.append(one)
+    network.settle(0.5)
+    assert one.core.last is not None
+    assert one.core.last.height == height + 3  # by one and other
+
+
+def test_nothing_is_said_meanwhile() -> None:
+    network, one, other, _ = sealing()
+    set_back(network, other, disk_of(other))
+    link_all(network, other)
+    network.lost.add(Seals)
+    network.append(one)
+    network.settle(0.5)
+    said = [kind for kind in (SealPromise, SealCosign) for key, _, _ in network.sent(kind)]
+    assert said == []
+    assert other.core.abstention.active
+
+
+def test_a_node_alone_goes_on_at_once() -> None:
+    network = Network(1)
+    (one,) = network.nodes
+    one.store.abstains = True
+    one.start()
+    network.office(one, 1)
+    network.append(one)
+    network.settle(0.5)
+    assert one.core.last is not None
+    assert not one.store.abstains
+
+
+def test_it_abstains_once_a_peer_knows_more_of_it_than_its_disk() -> None:
+    network, _, other, _ = sealing()
+    network.tell(other, SetBack())
+    network.settle(0.1)
+    assert other.store.abstains
+    assert other.core.abstention.active
