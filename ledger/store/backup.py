@@ -9,101 +9,289 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from buildnet.ledger.store import schema
 from buildnet.ledger.store.database import connect, read_setting
 from buildnet.ledger.store.errors import LedgerError, damaged, errors_of
 from buildnet.ledger.store.fence import mark_backup
+from buildnet.ledger.store.vault import Vault, VaultError
+from buildnet.ledger.store.verifying import Report, Trust, Verification
+
+CLUSTER_BYTES = 32
+_OPCODES = 20_000
+"""SQLite's steps between two looks at how far it is, and whether to go on."""
+_ROOM = 1.1
+"""How much more than the copy must be free before it begins."""
 
 
-def back_up(ledger: Path, destination: Path) -> int:
-    """Write a consistent copy of ``ledger``, which may be in use, to ``destination``; return its
-    size in bytes. It takes one state of the file, without free pages; encrypted rows stay so.
+class BackupError(LedgerError):
+    """A backup can't be written, or is not one; what was there before is as it was."""
+
+    code = "LEDGER_BACKUP"
+    http_status = 409
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far a copy is. ``done`` of ``total``: bytes while it is copied, entries (``total`` not
+    known: 0) while it is checked."""
+
+    name: Literal["copying", "checking"]
+    done: int
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup that was read again after it was written, and is right."""
+
+    cluster: bytes
+    bytes: int
+    entries: int
+    seals: int
+    encrypted: bool
+
+
+def back_up(
+    ledger: Path,
+    destination: Path,
+    vault: Vault,
+    trust: Trust,
+    *,
+    tell: Callable[[Step], None] = lambda _: None,
+    ended: threading.Event | None = None,
+) -> Backup:
+    """Write a consistent copy of ``ledger``, which may be in use, to ``destination``, and check it.
+    It takes one state of the file, without free pages; encrypted rows stay so. Once ``ended`` is
+    set nothing is left of it.
 
     Raises:
-        LedgerError: there is something at ``destination``, or it can't be written.
+        BackupError: there is something at ``destination``, or it can't be written.
+        LedgerError: the ledger can't be read, or is damaged.
     """
-    if destination.exists():
-        raise LedgerError(f"{destination} exists", hint="name a file that does not")
+    if destination.exists() or destination.is_symlink():
+        raise BackupError(f"{destination} exists", hint="name a file that does not")
     unfinished = destination.with_name(destination.name + ".unfinished")
-    unfinished.unlink(missing_ok=True)
     try:
-        with errors_of(ledger):
-            source = sqlite3.connect(ledger, isolation_level=None, timeout=5.0)
-            try:
-                source.execute("VACUUM INTO ?", (str(unfinished),))
-            finally:
-                source.close()
-        with errors_of(unfinished):
-            copy = sqlite3.connect(unfinished, isolation_level=None)
-            try:
-                copy.execute("BEGIN IMMEDIATE")
-                mark_backup(copy)
-                copy.execute("COMMIT")
-            finally:
-                copy.close()
+        size = _require_room(ledger, destination.parent)
+        unfinished.unlink(missing_ok=True)
+        _copy(ledger, unfinished, size, tell, ended)
+        _mark(unfinished)
         unfinished.chmod(0o600)
         _sync(unfinished)
-        unfinished.rename(destination)
+        found = check(unfinished, vault, trust, tell=tell, ended=ended)
+        # Not rename: what came there meanwhile is nobody's to replace.
+        os.link(unfinished, destination)
+        unfinished.unlink()
         _sync(destination.parent)
+    except FileExistsError as error:
+        raise BackupError(f"{destination} exists", hint="name a file that does not") from error
     except OSError as error:
-        raise LedgerError(
-            f"the backup {destination} can't be written", cause=str(error), hint="free room there"
+        raise BackupError(
+            f"the backup {destination} can't be written",
+            cause=error.strerror or str(error),
+            hint="name a directory that is there, where this user may write and with enough room",
         ) from error
     finally:
-        unfinished.unlink(missing_ok=True)
-    return destination.stat().st_size
+        for end in ("", "-wal", "-shm", "-journal"):
+            unfinished.with_name(unfinished.name + end).unlink(missing_ok=True)
+    return found
 
 
-def restore(backup: Path, ledger: Path, cluster: bytes) -> None:
-    """Put a backup in the place of ``ledger``, whose node must not run; what was there is moved
-    beside it (``.before-restore``).
+def check(
+    backup: Path,
+    vault: Vault,
+    trust: Trust,
+    *,
+    tell: Callable[[Step], None] = lambda _: None,
+    ended: threading.Event | None = None,
+) -> Backup:
+    """Read all of a backup: structure, chains, signatures, seals, tables.
 
     Raises:
-        LedgerError: the backup is damaged or of another cluster, or can't be copied. The ledger
-            is as it was.
+        LedgerError: something in it is not what was written, or it needs another key.
     """
+    cluster = cluster_of(backup)
     with errors_of(backup):
-        source = connect(backup, read_only=True)
+        connection = connect(backup, read_only=True)
         try:
-            wrong = schema.objection(source)
-            if wrong is not None:
-                raise damaged(backup, wrong)
-            for (told,) in source.execute("PRAGMA integrity_check(1)"):
-                if told != "ok":
-                    raise damaged(backup, str(told))
-            if read_setting(source, backup, "cluster") != cluster:
-                raise LedgerError(f"{backup} is of another cluster")
+            mark = read_setting(connection, backup, "vault")
         finally:
-            source.close()
+            connection.close()
+        if mark != vault.mark:
+            raise VaultError(
+                f"{backup} was written with another key"
+                if mark
+                else f"{backup} is not encrypted, and this node's ledger is to be",
+                hint="give the key that it was written with: ledger.encryption in node.yaml"
+                if mark
+                else "take ledger.encryption out of node.yaml, restore, and switch it on again",
+            )
+        check = Verification(backup, cluster, vault, trust)
+        for at in check.steps():
+            tell(Step("checking", at.entries))
+            _go_on(ended)
+    report = check.report
+    if not report.verified:
+        raise damaged_backup(backup, report)
+    return Backup(
+        cluster, backup.stat().st_size, report.entries_checked, report.seals_checked, bool(mark)
+    )
+
+
+def damaged_backup(path: Path, report: Report) -> BackupError:
+    """Return the error of a backup, or of a ledger to be backed up, that is not right."""
+    first = report.errors[0]
+    more = f", and {len(report.errors) - 1} more" if len(report.errors) > 1 else ""
+    return BackupError(
+        f"{path} is damaged",
+        cause=f"{first.where}: {first.what}{more}",
+        hint="buildnet ledger verify --repair on a running node mends its ledger; of a damaged "
+        "backup use an older one, or let the node fetch everything from its peers",
+    )
+
+
+def cluster_of(ledger: Path) -> bytes:
+    """Return the id of the cluster that a ledger or backup is of.
+
+    Raises:
+        LedgerError: it is none.
+    """
+    if not ledger.is_file():
+        raise BackupError(f"{ledger} is no file", hint="name what buildnet ledger backup wrote")
+    with errors_of(ledger):
+        connection = connect(ledger, read_only=True)
+        try:
+            wrong = schema.objection(connection)
+            if wrong is not None:
+                raise damaged(ledger, wrong)
+            cluster = read_setting(connection, ledger, "cluster")
+        finally:
+            connection.close()
+    if cluster is None or len(cluster) != CLUSTER_BYTES:
+        raise damaged(ledger, "it does not tell its cluster")
+    return cluster
+
+
+def restore(
+    backup: Path,
+    ledger: Path,
+    vault: Vault,
+    trust: Trust,
+    *,
+    tell: Callable[[Step], None] = lambda _: None,
+) -> tuple[Backup, Path | None]:
+    """Put a backup in the place of ``ledger``, whose node must not run; return what it holds, and
+    where what was there before lies now (None: nothing was).
+
+    The next start finds by the mark in the file that it was restored: it begins another incarnation
+    of its chain before anything is appended, and abstains as a voter until that is safe.
+
+    Raises:
+        LedgerError: the backup is damaged, of another key, or can't be copied. The ledger is as it
+            was.
+    """
     fresh = ledger.with_name(ledger.name + ".restoring")
     try:
+        size = _require_room(backup, ledger.parent)
+        tell(Step("copying", 0, size))
+        cluster_of(backup)
         shutil.copyfile(backup, fresh)
-        with errors_of(fresh):
-            copy = sqlite3.connect(fresh, isolation_level=None)
-            try:
-                copy.execute("BEGIN IMMEDIATE")
-                mark_backup(copy)
-                copy.execute("COMMIT")
-            finally:
-                copy.close()
+        _mark(fresh)
         fresh.chmod(0o600)
         _sync(fresh)
-        for end in ("", "-wal", "-shm"):
+        found = check(fresh, vault, trust, tell=tell)
+        aside = _aside(ledger)
+        kept = False
+        for end in ("-wal", "-shm", ""):
             old = ledger.with_name(ledger.name + end)
             if old.exists():
-                old.replace(ledger.with_name(f"{ledger.name}.before-restore{end}"))
+                old.replace(aside.with_name(aside.name + end))
+                kept = True
+        _sync(ledger.parent)
         fresh.rename(ledger)
         _sync(ledger.parent)
     except OSError as error:
-        raise LedgerError(
+        raise BackupError(
             f"the backup can't be put in the place of {ledger}",
-            cause=str(error),
-            hint="free room there; what was there lies beside it",
+            cause=error.strerror or str(error),
+            hint="free room there, and see that this user may write there; nothing was deleted",
         ) from error
     finally:
-        fresh.unlink(missing_ok=True)
+        for end in ("", "-wal", "-shm", "-journal"):
+            fresh.with_name(fresh.name + end).unlink(missing_ok=True)
+    return found, aside if kept else None
+
+
+def _aside(ledger: Path) -> Path:
+    number = 1
+    while True:
+        path = ledger.with_name(f"{ledger.name}.before-restore-{number}")
+        if not any(path.with_name(path.name + end).exists() for end in ("", "-wal", "-shm")):
+            return path
+        number += 1
+
+
+def _copy(
+    ledger: Path,
+    copy: Path,
+    size: int,
+    tell: Callable[[Step], None],
+    ended: threading.Event | None,
+) -> None:
+    def look() -> int:
+        tell(Step("copying", min(size, copy.stat().st_size if copy.exists() else 0), size))
+        return int(ended is not None and ended.is_set())
+
+    with errors_of(ledger):
+        source = sqlite3.connect(ledger, isolation_level=None, timeout=5.0)
+        try:
+            source.set_progress_handler(look, _OPCODES)
+            source.execute("VACUUM INTO ?", (str(copy),))
+        except sqlite3.OperationalError:
+            _go_on(ended)
+            raise
+        finally:
+            source.close()
+
+
+def _mark(copy: Path) -> None:
+    with errors_of(copy):
+        connection = sqlite3.connect(copy, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            mark_backup(connection)
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+
+
+def _go_on(ended: threading.Event | None) -> None:
+    if ended is not None and ended.is_set():
+        raise BackupError("the backup was broken off")
+
+
+def _require_room(source: Path, directory: Path) -> int:
+    """Return the bytes of a file, for which there must be room.
+
+    Raises:
+        BackupError: there is not.
+        OSError: one of them can't be looked at.
+    """
+    size = source.stat().st_size
+    free = shutil.disk_usage(directory).free
+    if free < size * _ROOM:
+        raise BackupError(
+            f"no room in {directory} for a copy of {size} bytes",
+            cause=f"{free} bytes are free there",
+            hint="free room, or name a file on another volume",
+        )
+    return size
 
 
 def _sync(path: Path) -> None:

@@ -26,7 +26,7 @@ from buildnet.ledger.query import Cursor, Page, Query, check_limit
 from buildnet.ledger.restored import Restored
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.store import drafts, pruning, sealing
-from buildnet.ledger.store.backup import back_up
+from buildnet.ledger.store.backup import Backup, Step, back_up
 from buildnet.ledger.store.database import connect, prepare
 from buildnet.ledger.store.errors import LedgerError, errors_of
 from buildnet.ledger.store.fact_reading import read_fact
@@ -35,6 +35,7 @@ from buildnet.ledger.store.reader import EntityState, Reader, require_height
 from buildnet.ledger.store.repairing import repair
 from buildnet.ledger.store.rows import StoredEntry
 from buildnet.ledger.store.selecting import Selection
+from buildnet.ledger.store.upgrading import upgrade
 from buildnet.ledger.store.vault import Vault
 from buildnet.ledger.store.verifying import Progress, Report, Trust, Verification
 from buildnet.ledger.store.writer import Append, MakeBody, StateChange, Writer
@@ -115,6 +116,7 @@ class LedgerStore:
                 with errors_of(path):
                     writer = Writer(connection, path, cluster, lock, keys_before)
                     sealing.begin(writer)
+                    upgrade(writer)
                     begun = Fence(path).begin(connection)
                 reading = connect(path, read_only=True)
             except BaseException:
@@ -252,10 +254,20 @@ class LedgerStore:
         await self.rebuild()
         return forgotten
 
-    async def back_up(self, destination: Path) -> int:
-        """Write a consistent copy to ``destination`` while the store is in use; return its size
-        in bytes; see :mod:`buildnet.ledger.store.backup`."""
-        return await asyncio.to_thread(back_up, self.path, destination)
+    async def back_up(
+        self, destination: Path, trust: Trust, *, tell: Callable[[Step], None] = lambda _: None
+    ) -> Backup:
+        """Write a consistent copy to ``destination`` while the store is in use, and check it; see
+        :mod:`buildnet.ledger.store.backup`. ``tell`` is called in another thread. Who cancels it
+        leaves nothing there."""
+        ended = threading.Event()
+        vault = self._writer.vault
+        try:
+            return await asyncio.to_thread(
+                back_up, self.path, destination, vault, trust, tell=tell, ended=ended
+            )
+        finally:
+            ended.set()
 
     async def keep_draft(self, request: bytes, kept_ms: int, body: bytes) -> None:
         """Keep a change that waits for a quorum."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +17,12 @@ from tests.ledger.test_store import begun, body
 
 from buildnet.ledger.events import Damaged
 from buildnet.ledger.query import Query
-from buildnet.ledger.store.backup import restore
+from buildnet.ledger.store.backup import Step, back_up, restore
 from buildnet.ledger.store.errors import LedgerError, LedgerFullError, PrunedError
 from buildnet.ledger.store.fence import Start
 from buildnet.ledger.store.scrubbing import Scrubber
 from buildnet.ledger.store.store import LedgerStore
-from buildnet.ledger.store.vault import Vault
+from buildnet.ledger.store.vault import Vault, VaultError
 from buildnet.ledger.store.verifying import Trust
 
 TRUST = Trust(VERIFY)
@@ -67,7 +68,7 @@ def test_a_copy_of_a_running_store_that_crashed_is_restored(tmp_path: Path) -> N
 
     async def crash(store: LedgerStore) -> None:
         await append(store)
-        await store.back_up(tmp_path / "copy.db")
+        await store.back_up(tmp_path / "copy.db", TRUST)
         await append(store)
         shutil.copyfile(path.with_name("l.db.fence"), tmp_path / "fence")
 
@@ -95,9 +96,13 @@ def test_a_backup_made_while_running_verifies_and_is_put_back(tmp_path: Path) ->
     async def work(store: LedgerStore) -> None:
         for what in keeps:
             await store.keep(what)
-        assert await store.back_up(copy) == copy.stat().st_size
+        steps: list[Step] = []
+        made = await store.back_up(copy, TRUST, tell=steps.append)
+        assert (made.bytes, made.entries, made.seals) == (copy.stat().st_size, 2, 1)
+        assert steps[-1] == Step("checking", 2)
         with pytest.raises(LedgerError, match="exists"):
-            await store.back_up(copy)
+            await store.back_up(copy, TRUST)
+        assert [one.name for one in tmp_path.glob("copy*")] == ["copy.db"]
         scene.add(BOB)
         await store.keep(scene.keep())
 
@@ -108,14 +113,70 @@ def test_a_backup_made_while_running_verifies_and_is_put_back(tmp_path: Path) ->
         return store.start
 
     using(path, work)
-    restore(copy, path, CLUSTER)
+    found, aside = restore(copy, path, Vault(), TRUST)
+    assert (found.cluster, found.entries) == (CLUSTER, 2)
+    assert aside == path.with_name("l.db.before-restore-1")
+    assert aside.exists()
     assert using(path, check) is Start.RESTORED
-    assert path.with_name("l.db.before-restore").exists()
-    with pytest.raises(LedgerError, match="another cluster"):
-        restore(copy, path, b"x" * 32)
+    with pytest.raises(VaultError, match="not encrypted"):
+        restore(copy, path, Vault(b"k" * 32), TRUST)
+    assert restore(copy, path, Vault(), TRUST)[1] == path.with_name("l.db.before-restore-2")
+
+
+def test_a_damaged_backup_is_not_put_back(tmp_path: Path) -> None:
+    path, copy = tmp_path / "l.db", tmp_path / "copy.db"
+    scene = Scene()
+    scene.add(ANN, data={"text": "here it is"})
+    keeps = [scene.keep(), scene.seal()]
+
+    async def work(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+        await store.back_up(copy, TRUST)
+
+    using(path, work)
+    before = path.read_bytes()
+    content = copy.read_bytes()
+    at = content.index(b"here it is")
+    copy.write_bytes(content[:at] + b"H" + content[at + 1 :])
+    with pytest.raises(LedgerError, match="damaged"):
+        restore(copy, path, Vault(), TRUST)
     copy.write_bytes(b"no backup" * 1000)
     with pytest.raises(LedgerError):
-        restore(copy, path, CLUSTER)
+        restore(copy, path, Vault(), TRUST)
+    assert path.read_bytes() == before
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["copy.db", "l.db", "l.db.fence"]
+
+
+def test_a_damaged_ledger_gives_no_backup(tmp_path: Path) -> None:
+    path, copy = tmp_path / "l.db", tmp_path / "copy.db"
+    scene = Scene()
+    scene.add(ANN, type="config.created", entity="config:fast", data=fact({"cores": 4}))
+    keeps = [scene.keep(), scene.seal()]
+
+    async def work(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+        with sqlite3.connect(path) as connection:
+            connection.execute("UPDATE configurations SET name='fake'")
+        connection.close()
+        with pytest.raises(LedgerError, match="damaged"):
+            await store.back_up(copy, TRUST)
+        with pytest.raises(LedgerError, match="can't be written"):
+            await store.back_up(tmp_path / "nowhere" / "copy.db", TRUST)
+
+    using(path, work)
+    assert not list(tmp_path.glob("copy*"))
+
+
+def test_a_backup_that_nobody_waits_for_leaves_nothing(tmp_path: Path) -> None:
+    path, copy = tmp_path / "l.db", tmp_path / "copy.db"
+    using(path, append)
+    ended = threading.Event()
+    ended.set()
+    with pytest.raises(LedgerError, match="broken off"):
+        back_up(path, copy, Vault(), TRUST, ended=ended)
+    assert not list(tmp_path.glob("copy*"))
 
 
 @pytest.mark.parametrize("vault", [None, Vault(b"k" * 32)])
