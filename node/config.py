@@ -80,6 +80,18 @@ def _duration(value: object) -> float:
     raise _expected("a duration such as 30s, 10m or 1.5h")
 
 
+def _a_day(value: float) -> float:
+    if value < 24 * 3600:
+        raise _expected("24h or more")  # peers that are away for a day still find what they lack
+    return value
+
+
+def _a_minute(value: float) -> float:
+    if value < 60:
+        raise _expected("1m or more")
+    return value
+
+
 def _size(value: object) -> int:
     if isinstance(value, str | int | float):
         try:
@@ -249,6 +261,24 @@ class WorkerSettings(Settings):
     """What is kept of one action's output, in bytes."""
 
 
+class LedgerEncryptionSettings(Settings):
+    """The key that the ledger's file is encrypted with; None: it is not. ``former_key_file``: the
+    one that it was encrypted with before, so that the next start can write it anew."""
+
+    key_file: AbsolutePath | None = None
+    former_key_file: AbsolutePath | None = None
+
+
+class LedgerSettings(Settings):
+    """How this node keeps the ledger. ``retention``: after how many seconds it forgets what entries
+    say (their hashes stay); None: never. ``scrub_interval``: the pause between two readings of
+    everything, in seconds."""
+
+    retention: Annotated[DurationS, AfterValidator(_a_day)] | None = None
+    scrub_interval: Annotated[DurationS, AfterValidator(_a_minute)] = 6 * 3600.0
+    encryption: LedgerEncryptionSettings = LedgerEncryptionSettings()
+
+
 class LogSettings(Settings):
     """What is logged and how; ``auto`` is for people on a terminal and JSON elsewhere."""
 
@@ -272,6 +302,7 @@ class NodeConfig(Settings):
     scheduling: SchedulingSettings = SchedulingSettings()
     cache: CacheSettings = CacheSettings()
     workers: WorkerSettings = WorkerSettings()
+    ledger: LedgerSettings = LedgerSettings()
     log: LogSettings = LogSettings()
 
     def storage_for(self, purpose: str) -> StorageLimitSettings | None:
@@ -393,8 +424,10 @@ _SECTIONS: Mapping[tuple[type[BaseModel], str], type[BaseModel]] = {
     (NodeConfig, "scheduling"): SchedulingSettings,
     (NodeConfig, "cache"): CacheSettings,
     (NodeConfig, "workers"): WorkerSettings,
+    (NodeConfig, "ledger"): LedgerSettings,
     (NodeConfig, "log"): LogSettings,
     (NodeConfig, "tool_overrides"): ToolOverride,
+    (LedgerSettings, "encryption"): LedgerEncryptionSettings,
     (ResourceLimits, "cpu"): CpuLimitSettings,
     (ResourceLimits, "memory"): MemoryLimitSettings,
     (ResourceLimits, "storage"): StorageLimitSettings,

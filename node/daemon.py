@@ -16,6 +16,7 @@ from pathlib import Path
 from buildnet import __version__
 from buildnet.ledger.history import History
 from buildnet.ledger.service.service import LedgerService
+from buildnet.ledger.service.settings import LedgerSettings
 from buildnet.mesh.bulk.allocator import keep_large_buffers
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.members.member_list import Role
@@ -166,7 +167,7 @@ async def running_node(
         stack.callback(store.close)
         history = await History.open(home.history)
         stack.push_async_callback(history.close)
-        ledger = LedgerService(home.directory)
+        ledger = LedgerService(home.directory, _ledger_settings(config))
         recording = Recording(ledger)
         for build in (await history.page(limit=500, status="running"))[0]:
             recording.put(BuildInterrupted(build.id))
@@ -258,6 +259,16 @@ async def running_node(
             stack.callback(group.create_task(watching).cancel)
         _log.info("node %s (%s) answers on %s", name, runtime.node_id, runtime.address)
         yield service, runtime
+
+
+def _ledger_settings(config: NodeConfig) -> LedgerSettings:
+    said = config.ledger
+    return LedgerSettings(
+        retention_s=said.retention,
+        scrub_s=said.scrub_interval,
+        key_file=said.encryption.key_file,
+        former_key_file=said.encryption.former_key_file,
+    )
 
 
 def _addresses(options: StartOptions, config: NodeConfig) -> Sequence[Address]:

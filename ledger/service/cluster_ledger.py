@@ -52,7 +52,9 @@ from buildnet.ledger.service.errors import LedgerStoppedError, NotSealedError
 from buildnet.ledger.service.keeper import Keeper
 from buildnet.ledger.service.own_chain import OwnChain
 from buildnet.ledger.service.peers import Peers
+from buildnet.ledger.service.settings import DEFAULT, LedgerSettings
 from buildnet.ledger.service.shared_facts import Ports, SharedFacts
+from buildnet.ledger.service.upkeep import Upkeep
 from buildnet.ledger.service.verifying import Verifying
 from buildnet.ledger.service.waiting import Waiting
 from buildnet.ledger.store.errors import LedgerError
@@ -81,7 +83,11 @@ class ClusterLedger:
     """
 
     def __init__(
-        self, cluster: Cluster, store: LedgerStore, clock: Callable[[], float] = time.monotonic
+        self,
+        cluster: Cluster,
+        store: LedgerStore,
+        clock: Callable[[], float] = time.monotonic,
+        settings: LedgerSettings = DEFAULT,
     ) -> None:
         self.cluster = cluster
         self.store = store
@@ -90,6 +96,7 @@ class ClusterLedger:
         self._local = cluster.local
         self._id = cluster.local.members.cluster_id
         self.peers = Peers()
+        self.upkeep = Upkeep(store, cluster.local, settings, cluster.links.say)
         self._waiting = Waiting()
         self._fresh: list[Entry] = []
         self._keeper = Keeper(store, lambda token: self._feed(Kept(token)))
@@ -112,7 +119,9 @@ class ClusterLedger:
 
     @classmethod
     @asynccontextmanager
-    async def taking_part(cls, cluster: Cluster, path: Path) -> AsyncIterator[ClusterLedger]:
+    async def taking_part(
+        cls, cluster: Cluster, path: Path, settings: LedgerSettings = DEFAULT
+    ) -> AsyncIterator[ClusterLedger]:
         """Open the ledger at ``path`` and take part until the context ends.
 
         Raises:
@@ -125,11 +134,12 @@ class ClusterLedger:
             path,
             cluster=cluster.local.members.cluster_id,
             sign=key.sign,
+            vault=await asyncio.to_thread(settings.vault),
             on_damaged=lambda found: tell(found),
             keys_before=lambda origin: _keys_before(cluster.local, origin),
         )
         try:
-            ledger = cls(cluster, store)
+            ledger = cls(cluster, store, settings=settings)
             tell = ledger._feed
             async with ledger._running():
                 for found in damage:
@@ -152,6 +162,8 @@ class ClusterLedger:
                 group.create_task(self._keeper.run()),
                 group.create_task(self._verifying.run()),
                 group.create_task(self._open_chain()),
+                group.create_task(self.upkeep.scrub()),
+                group.create_task(self.upkeep.retain()),
             ]
             local.may_change_voters = self._core.may_change_voters
             for peer, link in local.links.items():
@@ -230,6 +242,8 @@ class ClusterLedger:
     def _received(self, event: EntriesArrived | Received) -> None:
         if isinstance(event, Received):
             match event.message:
+                case Seals(records) if self.upkeep.damaged_seals:
+                    self._spawn(self.upkeep.mend(records))
                 case FactAsk():
                     self.facts.asked(event.sender, event.message)
                     return

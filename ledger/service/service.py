@@ -13,6 +13,7 @@ from buildnet.ledger.entry import Entry
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.service.cluster_ledger import SEALED_S, ClusterLedger
 from buildnet.ledger.service.errors import LedgerStoppedError
+from buildnet.ledger.service.settings import DEFAULT, LedgerSettings
 from buildnet.ledger.store.errors import LedgerError
 from buildnet.ledger.store.writer import StateChange
 from buildnet.mesh.service.cluster import Cluster
@@ -34,8 +35,9 @@ class LedgerService:
     """A node's ledger. :meth:`guest` is given to the mesh, which lets it take part in each cluster
     that the node joins; each has a file of its own in ``directory``."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, settings: LedgerSettings = DEFAULT) -> None:
         self._directory = directory
+        self._settings = settings
         self._current: ClusterLedger | None = None
         self._changed = asyncio.Event()
         self.problem: LedgerError | None = None
@@ -54,7 +56,7 @@ class LedgerService:
         records nothing then, and says why."""
         path = self.path_of(cluster.local.members.cluster_id)
         try:
-            taking_part = ClusterLedger.taking_part(cluster, path)
+            taking_part = ClusterLedger.taking_part(cluster, path, self._settings)
             ledger = await taking_part.__aenter__()
         except Exception as error:
             self.problem = _problem(path, error)

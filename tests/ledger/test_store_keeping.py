@@ -20,7 +20,7 @@ from buildnet.ledger.query import Query
 from buildnet.ledger.store.backup import Step, back_up, restore
 from buildnet.ledger.store.errors import LedgerError, LedgerFullError, PrunedError
 from buildnet.ledger.store.fence import Start
-from buildnet.ledger.store.scrubbing import Scrubber
+from buildnet.ledger.store.scrubbing import Pass, Scrubber, last_pass
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.vault import Vault, VaultError
 from buildnet.ledger.store.verifying import Trust
@@ -240,15 +240,20 @@ def test_the_scrubber_finds_damage_and_builds_wrong_tables_again(tmp_path: Path)
     async def scrub(store: LedgerStore) -> None:
         with pytest.raises(LedgerError, match="not what was written"):
             await store.table("configurations")
-        scrubber = Scrubber(store, VERIFY, per_second=4, sleep=sleep)
-        await scrubber.scrub()
+        seals: list[int] = []
+        scrubber = Scrubber(
+            store, VERIFY, per_second=4, sleep=sleep, on_seal=seals.append, now_s=lambda: 5.0
+        )
+        found = await scrubber.scrub()
         await asyncio.sleep(0)
-        assert scrubber.wrong == 1
-        assert waits == [0.5]
+        assert found == Pass(5000, 2, 1, 2, 1)
+        assert await store.read(last_pass) == found
+        assert waits[0] == 0.5
+        assert seals == [1]
         assert told == [Damaged(victim.chain, 2, 2)]
         await store.keep(replace(keeps[0], seals=(), sealed=()))
-        await scrubber.scrub()
-        assert scrubber.wrong == 1
+        found = await scrubber.scrub()
+        assert (found.wrong, found.tables) == (1, 0)
         assert [row["name"] for row in await store.table("configurations")] == ["fast"]
 
     using(path, write)
@@ -258,6 +263,7 @@ def test_the_scrubber_finds_damage_and_builds_wrong_tables_again(tmp_path: Path)
             "UPDATE entries SET signed=? || substr(signed, 2) WHERE sequence=2", (b"\0",)
         )
         connection.execute("UPDATE entries SET signed=CAST(signed AS BLOB)")
+        connection.execute("UPDATE seals SET hash=zeroblob(32)")
     connection.close()
     using(path, scrub, on_damaged=told.append)
 

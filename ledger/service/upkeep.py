@@ -1,0 +1,150 @@
+"""What a node does for its ledger's file by itself: reads it again and again, has what is damaged
+fetched from peers, and forgets what is older than the owner wants to keep."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+
+from buildnet.ledger.messages import SealsAsk
+from buildnet.ledger.seal import Seal, SealRecord
+from buildnet.ledger.service.settings import DAY_S, LedgerSettings
+from buildnet.ledger.store.errors import LedgerError
+from buildnet.ledger.store.pruning import pruned_to
+from buildnet.ledger.store.reader import Reader
+from buildnet.ledger.store.rows import place_of
+from buildnet.ledger.store.scrubbing import Scrubber
+from buildnet.ledger.store.sealing import mend_seal
+from buildnet.ledger.store.store import LedgerStore
+from buildnet.ledger.store.writer import Writer
+from buildnet.mesh.local import Local
+from buildnet.mesh.messages.kinds import Message
+from buildnet.mesh.wire import WireError
+
+AGAIN_S = 60.0
+"""After a failure, such as a full disk."""
+FIRST_PRUNE_S = 600.0
+"""After a start: peers come first."""
+PRUNE_EACH_S = DAY_S
+MAX_SEALS = 1000
+"""Damaged seals that are remembered at once."""
+_log = logging.getLogger("buildnet.ledger")
+
+
+class Upkeep:
+    """The upkeep of one ledger. ``say(peer, message)`` sends."""
+
+    def __init__(
+        self,
+        store: LedgerStore,
+        local: Local,
+        settings: LedgerSettings,
+        say: Callable[[bytes, Message], object],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._local = local
+        self._say = say
+        self._sleep = sleep
+        self.settings = settings
+        self.scrubber = Scrubber(
+            store,
+            local.signatures.verify,
+            pause_s=settings.scrub_s,
+            on_seal=self._seal_damaged,
+            sleep=sleep,
+        )
+        self._seals: set[int] = set()
+
+    @property
+    def damaged_seals(self) -> tuple[int, ...]:
+        """The heights of seals that wait for a peer's."""
+        return tuple(sorted(self._seals))
+
+    async def scrub(self) -> None:
+        """Read everything again and again, until cancelled."""
+        await self._for_ever(self.scrubber.run)
+
+    async def retain(self) -> None:
+        """Forget what is too old, until cancelled; nothing is, where the owner set no bound."""
+        await self._for_ever(self._retain)
+
+    async def _for_ever(self, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except LedgerError as error:
+                _log.warning("the upkeep of the ledger waits: %s", error.message)
+            except Exception:
+                _log.exception("a bug in the upkeep of the ledger")
+            await self._sleep(AGAIN_S)
+
+    async def _retain(self) -> None:
+        keep_s = self.settings.retention_s
+        pause_s = FIRST_PRUNE_S
+        while True:
+            await self._sleep(pause_s)
+            pause_s = PRUNE_EACH_S
+            if keep_s is not None:
+                forgotten = await self.prune(int((time.time() - keep_s) * 1000))
+                _log.info("the ledger forgot what %d entries said", forgotten)
+
+    async def height_before(self, before_ms: int) -> int:
+        """Return up to which seal a moment (milliseconds since 1970 UTC) lets entries be pruned;
+        the newest seal is never among them."""
+
+        def find(reader: Reader) -> int:
+            last = reader.last_seal()
+            newest = 0 if last is None else last.height - 1
+            return max(0, min(newest, reader.height_at((before_ms << 16) - 1)))
+
+        return await self._store.read(find)
+
+    async def prune(self, before_ms: int) -> int:
+        """Forget what entries sealed before a moment say; return how many were forgotten.
+
+        Raises:
+            LedgerError: an entry among them is damaged, or the disk takes nothing.
+        """
+        height = await self.height_before(before_ms)
+        if height <= await self._store.write(pruned_to):
+            return 0
+        return await self._store.prune(height)
+
+    # --- seals ---------------------------------------------------------------------------------
+
+    def _seal_damaged(self, height: int) -> None:
+        if len(self._seals) < MAX_SEALS:
+            self._seals.add(height)
+        _log.warning("the seal of height %d is damaged; it is fetched from a peer", height)
+        linked = sorted(self._local.links)
+        if linked:
+            self._say(self._local.random.choice(linked), SealsAsk(height))
+
+    async def mend(self, records: Iterable[SealRecord]) -> None:
+        """Put seals of a peer in the place of damaged ones."""
+        found: list[Seal] = []
+        for record in records:
+            try:
+                seal = Seal.read(record)
+            except WireError:
+                continue
+            if seal.height in self._seals and seal.is_final(self._local.signatures.verify):
+                found.append(seal)
+        for seal in found:
+            await self._store.write(partial(_mend, seal=seal))
+            self._seals.discard(seal.height)
+            _log.info("the seal of height %d is mended", seal.height)
+
+
+def _mend(writer: Writer, seal: Seal) -> None:
+    mend_seal(writer, seal)
+    places = (place_of(seal.height, 0), place_of(seal.height + 1, 0))
+    writer.connection.execute(
+        "UPDATE seals SET earliest=min(hlc, ifnull((SELECT min(hlc) FROM entries "
+        "WHERE id>=? AND id<?), hlc)) WHERE height=?",
+        (*places, seal.height),
+    )

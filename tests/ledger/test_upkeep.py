@@ -1,0 +1,100 @@
+"""Upkeep: damaged seals are asked for and mended, old entries are forgotten, never the newest."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+from tests.ledger.entries import ANN, BOB, START, VERIFY
+from tests.ledger.store_making import Scene, using
+
+from buildnet.ledger.messages import SealsAsk
+from buildnet.ledger.service.settings import LedgerSettings
+from buildnet.ledger.service.upkeep import Upkeep
+from buildnet.ledger.store.pruning import pruned_to
+from buildnet.ledger.store.store import LedgerStore
+from buildnet.ledger.store.verifying import Trust
+from buildnet.mesh.clock import milliseconds_of
+from buildnet.mesh.local import Local
+from buildnet.mesh.messages.kinds import Message
+
+TRUST = Trust(VERIFY)
+
+
+async def no_sleep(seconds: float) -> None:
+    pass
+
+
+def upkeep(store: LedgerStore, said: list[tuple[bytes, Message]]) -> Upkeep:
+    local = SimpleNamespace(
+        signatures=SimpleNamespace(verify=VERIFY),
+        links={b"peer": None},
+        random=SimpleNamespace(choice=lambda of: of[0]),
+    )
+    return Upkeep(
+        store,
+        cast(Local, local),
+        LedgerSettings(),
+        lambda to, message: said.append((to, message)),
+        sleep=no_sleep,
+    )
+
+
+def test_a_damaged_seal_is_asked_for_and_mended(tmp_path: Path) -> None:
+    scene, path = Scene(), tmp_path / "l.db"
+    keeps = []
+    for _ in range(3):
+        scene.add(ANN)
+        keeps += [scene.keep(), scene.seal()]
+    said: list[tuple[bytes, Message]] = []
+
+    async def write(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+
+    async def work(store: LedgerStore) -> None:
+        it = upkeep(store, said)
+        found = await it.scrubber.scrub()
+        assert (found.entries, found.seals, found.wrong) == (4, 3, 1)
+        assert said == [(b"peer", SealsAsk(2))]
+        assert it.damaged_seals == (2,)
+        await it.mend([scene.seals[0].record])
+        assert it.damaged_seals == (2,)
+        await it.mend([scene.seals[1].record])
+        assert not it.damaged_seals
+        assert (await store.verify(TRUST)).errors == []
+        assert (await it.scrubber.scrub()).wrong == 0
+
+    using(path, write)
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "UPDATE seals SET record=CAST(? || substr(record, 2) AS BLOB) WHERE height=2", (b"\0",)
+        )
+    connection.close()
+    using(path, work)
+
+
+def test_what_is_too_old_is_forgotten_but_never_the_newest_seal(tmp_path: Path) -> None:
+    scene = Scene()
+    keeps = []
+    for number in range(3):
+        scene.add(BOB, type="build.started", entity=f"build:{number}")
+        keeps += [scene.keep(), scene.seal()]
+    at = [milliseconds_of(seal.value.hlc) for seal in scene.seals]
+
+    async def work(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+        it = upkeep(store, [])
+        assert await it.prune(milliseconds_of(START)) == 0
+        assert await it.height_before(at[0]) == 0
+        assert await it.height_before(at[0] + 1) == 1
+        assert await it.prune(at[0] + 1) == 1
+        assert await it.prune(at[2] + 10_000) == 1
+        assert await store.write(pruned_to) == 2
+        assert [one["id"] for one in await store.table("builds")] == ["2"]
+        assert (await store.verify(TRUST)).errors == []
+
+    using(tmp_path / "l.db", work)
