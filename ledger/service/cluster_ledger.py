@@ -134,7 +134,8 @@ class ClusterLedger:
             path,
             cluster=cluster.local.members.cluster_id,
             sign=key.sign,
-            vault=await asyncio.to_thread(settings.vault),
+            vault=settings.vault(),
+            former=settings.former_vaults(),
             on_damaged=lambda found: tell(found),
             keys_before=lambda origin: _keys_before(cluster.local, origin),
         )

@@ -29,13 +29,13 @@ class LedgerSettings:
         """
         return _vault(self.key_file)
 
-    def former_vault(self) -> Vault:
-        """Return what the file may have been written with before.
+    def former_vaults(self) -> tuple[Vault, ...]:
+        """Return what the file may have been written with before: no key, or the former one.
 
         Raises:
             VaultError: the key can't be read.
         """
-        return _vault(self.former_key_file)
+        return (Vault(), _vault(self.former_key_file)) if self.former_key_file else (Vault(),)
 
 
 DEFAULT = LedgerSettings()

@@ -103,7 +103,8 @@ def _check(connection: sqlite3.Connection, path: Path, cluster: bytes, vault: Va
             f"{path} was written with another key, or with none"
             if vault.key is not None
             else f"{path} is encrypted, and no key is given",
-            hint="name the key file that it was written with",
+            hint="name the key file that it was written with in node.yaml: as "
+            "ledger.encryption.key_file, or as former_key_file to have it written anew",
         )
 
 

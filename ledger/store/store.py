@@ -32,6 +32,7 @@ from buildnet.ledger.store.errors import LedgerError, errors_of
 from buildnet.ledger.store.fact_reading import read_fact
 from buildnet.ledger.store.fence import Fence, Start
 from buildnet.ledger.store.reader import EntityState, Reader, require_height
+from buildnet.ledger.store.rekeying import rekey_if_needed
 from buildnet.ledger.store.repairing import repair
 from buildnet.ledger.store.rows import StoredEntry
 from buildnet.ledger.store.selecting import Selection
@@ -89,6 +90,7 @@ class LedgerStore:
         cluster: bytes,
         sign: Callable[[bytes], bytes],
         vault: Vault | None = None,
+        former: Sequence[Vault] = (),
         on_damaged: Callable[[Damaged], None] = lambda _: None,
         keys_before: Callable[[bytes], Iterable[bytes]] = lambda _: (),
         page_bytes: int = _PAGE_BYTES,
@@ -97,7 +99,8 @@ class LedgerStore:
 
         ``sign``: this node's key, called in the writing thread. ``on_damaged`` is told in the
         loop's thread what has to be fetched again. ``keys_before``: the keys that the member
-        list rotated to a key, called in the writing thread.
+        list rotated to a key, called in the writing thread. A file that one of ``former`` wrote is
+        written anew with ``vault`` first.
 
         Raises:
             LedgerError: the file is damaged, of a newer version, of another cluster or key, or
@@ -111,6 +114,7 @@ class LedgerStore:
                 loop.call_soon_threadsafe(on_damaged, damage)
 
         def start() -> tuple[Writer, Reader, Start]:
+            rekey_if_needed(path, lock, former, keys_before)
             connection = prepare(path, cluster, lock, page_bytes=page_bytes)
             try:
                 with errors_of(path):

@@ -124,8 +124,9 @@ def load_key(path: Path, *, create: bool = False) -> bytes:
         raise VaultError(
             f"the ledger's key {path} can't be read",
             cause=str(error),
-            hint="put the key file back from where you keep a copy of it; without it this file "
-            "can't be read, and the node has to fetch the ledger from its peers into a new one",
+            hint="put the key file back from where you keep a copy of it (if there never was one: "
+            "buildnet ledger make-key FILE); without it an encrypted ledger can't be read, and the "
+            "node has to fetch it from its peers into a new file",
         ) from error
     if len(key) != KEY_BYTES:
         raise VaultError(f"{path} holds no key", hint="it is 64 hexadecimal digits")
