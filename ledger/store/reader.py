@@ -35,11 +35,11 @@ from buildnet.ledger.store.rows import (
     is_pruned,
     place_of,
 )
-from buildnet.ledger.store.schema import PENDING
+from buildnet.ledger.store.schema import LATE, PENDING
 from buildnet.ledger.store.tables import BY_NAME
 from buildnet.ledger.store.vault import Vault
 from buildnet.mesh.errors import NotFoundError
-from buildnet.mesh.wire import WireError
+from buildnet.mesh.wire import MAX_COUNTER, WireError
 
 MIN_PREFIX = 4
 RETIRED = "chain.retired"
@@ -238,9 +238,14 @@ class Reader:
         one that is damaged."""
         found: dict[Chain, list[tuple[bytes, int]]] = {}
         broken: set[int] = set()
-        for row in self.connection.execute(
-            f"SELECT {COLUMNS} FROM entries WHERE id>={PENDING} ORDER BY chain, sequence"
-        ):
+        # The entries themselves are too large to be sorted, and the index of chains is of all.
+        keys = self.connection.execute(
+            f"SELECT id FROM entries WHERE id>={PENDING} ORDER BY +chain, +sequence"
+        ).fetchall()
+        for key in keys:
+            row = self.connection.execute(
+                f"SELECT {COLUMNS} FROM entries WHERE id=?", key
+            ).fetchone()
             stored = None if row[1] in broken else self.read(row)
             if stored is None:
                 broken.add(row[1])
@@ -308,6 +313,22 @@ class Reader:
         ).fetchone()
         return 0 if row is None else int(row[0])
 
+    def last_height_with(self, hlc: int) -> int:
+        """Return the height of the last seal that holds an entry at or before a clock; 0: none."""
+        first, last = self.height_at(hlc), self.height_at(min(hlc + LATE, MAX_COUNTER))
+        # Those within a second are looked at from the last one on; of later ones few are indexed.
+        near = self.connection.execute(
+            "SELECT height FROM seals WHERE height>? AND height<=? AND earliest<=? "
+            "ORDER BY height DESC LIMIT 1",
+            (first, last, hlc),
+        ).fetchone()
+        (late,) = self.connection.execute(
+            "SELECT max(height) FROM seals INDEXED BY seals_late "
+            f"WHERE hlc - earliest > {LATE} AND earliest<=?",
+            (hlc,),
+        ).fetchone()
+        return max(first, 0 if near is None else int(near[0]), late or 0)
+
     # --- state ---------------------------------------------------------------------------------
 
     def state(self, entity: str, height: int) -> EntityState:
@@ -322,7 +343,7 @@ class Reader:
         void: list[str] = []
         number = self.vault.number_of(b"entity", entity.encode())
         for row in self.connection.execute(
-            f"SELECT {COLUMNS} FROM entries WHERE entity=? AND id<{PENDING} AND id<? "
+            f"SELECT {COLUMNS} FROM entries WHERE entity=? AND id<? AND id<{PENDING} "
             f"ORDER BY id LIMIT {_MAX_STATE}",
             (number, place_of(height + 1, 0)),
         ):

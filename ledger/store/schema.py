@@ -19,15 +19,20 @@ from blake3 import blake3
 from buildnet.ledger.store.tables import TABLES
 
 APPLICATION_ID = 0x424E4C47  # BNLG
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Another one with every change of a statement below. 1: indexed the least clock of every seal;
+its first files had other derived tables."""
 PLACES_A_SEAL = 4096
 PENDING = 1 << 62
 """The first key of entries that are not sealed."""
 CHECKSUM_BYTES = 8
+LATE = 1000 << 16
+"""Seals whose least clock is that much before their own, one second, have an index: they are few,
+so what was written up to a time is found without reading all later seals."""
 
 _SEALED = f"id < {PENDING}"
 
-_STATEMENTS = [
+STATEMENTS = [
     "CREATE TABLE settings (name TEXT PRIMARY KEY, body BLOB NOT NULL, checksum BLOB NOT NULL) "
     "WITHOUT ROWID",
     "CREATE TABLE digests (name TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID",
@@ -53,7 +58,7 @@ _STATEMENTS = [
     "CREATE TABLE seals (height INTEGER PRIMARY KEY, hlc INTEGER NOT NULL, "
     "earliest INTEGER NOT NULL, hash BLOB NOT NULL, record BLOB NOT NULL)",
     "CREATE UNIQUE INDEX seals_hlc ON seals(hlc)",
-    "CREATE INDEX seals_earliest ON seals(earliest, height)",
+    f"CREATE INDEX seals_late ON seals(earliest, height) WHERE hlc - earliest > {LATE}",
     "CREATE TABLE superseded (hash BLOB PRIMARY KEY, height INTEGER NOT NULL, "
     "record BLOB NOT NULL, checksum BLOB NOT NULL) WITHOUT ROWID",
     "CREATE TABLE quarantines (chain BLOB PRIMARY KEY, sequence INTEGER NOT NULL, "
@@ -73,23 +78,65 @@ _STATEMENTS = [
 
 def create(connection: sqlite3.Connection) -> None:
     """Make all tables, in the transaction that is open."""
-    for statement in _STATEMENTS:
+    for statement in STATEMENTS:
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
 
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the version of the schema that the file was made with."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
 def objection(connection: sqlite3.Connection) -> str | None:
-    """Tell what of the schema is not as this version makes it; None: nothing."""
-    found = [
-        str(sql)
-        for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")
-    ]
-    missing = sorted(set(_STATEMENTS) - set(found))
-    more = sorted(set(found) - set(_STATEMENTS))
-    if not missing and not more:
-        return None
-    return f"its schema is another one: {(missing + more)[0]!r:.200}"
+    """Tell what of the schema is not as this version makes it or, in an older file, what
+    :func:`bring_up_to_date` can't change; None: nothing."""
+    found = {name: sql for _, name, sql in _objects(connection)}
+    if version_of(connection) < SCHEMA_VERSION:
+        wrong = [
+            sql
+            for name, sql in _OWN.items()
+            if found.get(name) != sql and not (name in found and _is_empty(connection, name))
+        ]
+    else:
+        missing = sorted(set(STATEMENTS) - set(found.values()))
+        wrong = missing + sorted(set(found.values()) - set(STATEMENTS))
+    return f"its schema is another one: {wrong[0]!r:.200}" if wrong else None
+
+
+def bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Make an older file one of this version, in the transaction that is open: indexes anew where
+    they are others, and derived tables anew and empty, so that they have to be built again."""
+    for kind, name, sql in sorted(_objects(connection)):  # indexes stand before tables
+        if sql not in _KEPT:
+            connection.execute(f"DROP {kind} {name}")
+    left = {sql for _, _, sql in _objects(connection)}
+    for statement in STATEMENTS:
+        if statement not in left:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _objects(connection: sqlite3.Connection) -> list[tuple[str, str, str]]:
+    """Return kind, name and statement of all tables and indexes that a statement made."""
+    return connection.execute(
+        "SELECT upper(type), name, sql FROM sqlite_master WHERE sql IS NOT NULL"
+    ).fetchall()
+
+
+def _is_empty(connection: sqlite3.Connection, table: str) -> bool:
+    return connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is None
+
+
+_DERIVED = {"digests", *(table.name for table in TABLES)}
+_OWN = {
+    name: statement
+    for statement in STATEMENTS
+    if statement.startswith("CREATE TABLE") and (name := statement.split()[2]) not in _DERIVED
+}
+_KEPT = {statement for statement in STATEMENTS if not statement.startswith("CREATE TABLE")}
+_KEPT |= set(_OWN.values())
 
 
 def checksum(*values: object) -> bytes:

@@ -129,9 +129,11 @@ class Selection:
         streams = [
             iter(
                 self._reader.connection.execute(
+                    # SQLite begins at the first bound that is named: a page far from the newest
+                    # entries would read all of them if that were the one of the index.
                     f"SELECT {_LOOKED_AT} FROM entries {index} WHERE {where} "
-                    f"AND id<{PENDING} AND id>? AND id<? ORDER BY id {order}",
-                    (*arguments, low, high),
+                    f"AND id<? AND id>? AND id<{PENDING} ORDER BY id {order}",
+                    (*arguments, high, low),
                 )
             )
             for index, where, arguments in self._drivers()
@@ -158,17 +160,14 @@ class Selection:
 
     def _bounds(self, after: int, before: int | None) -> tuple[int, int]:
         """Return between which keys sealed entries of the time range are: a seal's clock is not
-        before any of its entries'."""
+        before any of its entries', and few seals hold entries that are much older."""
         low, high = after, PENDING if before is None else before
         query, reader = self._query, self._reader
         if query.from_ms is not None:
             first = reader.height_at(query.first_hlc - 1) + 1
             low = max(low, place_of(first, 0) - 1)
         if query.to_ms is not None:
-            (last,) = reader.connection.execute(
-                "SELECT max(height) FROM seals WHERE earliest<=?", (query.last_hlc,)
-            ).fetchone()
-            high = min(high, place_of((last or 0) + 1, 0))
+            high = min(high, place_of(reader.last_height_with(query.last_hlc) + 1, 0))
         return low, high
 
     def _provisional(self, at: Provisional | None, *, backwards: bool) -> Iterator[_Looked | None]:

@@ -1,0 +1,44 @@
+"""Makes a file that an older version wrote one of this version.
+
+Entries, seals and what a voter promised stay as they are. Indexes and derived tables follow from
+them and are made anew, in one transaction: a start that is interrupted begins with it again.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from buildnet.ledger.store import schema, sealing
+from buildnet.ledger.store.errors import errors_of
+from buildnet.ledger.store.writer import Writer
+
+_log = logging.getLogger("buildnet.ledger")
+
+
+def upgrade(writer: Writer) -> None:
+    """Bring a file up to date; of this version: do nothing.
+
+    Raises:
+        LedgerError: it can't be written; it is left as it is.
+    """
+    connection, version = writer.connection, schema.version_of(writer.connection)
+    if version >= schema.SCHEMA_VERSION:
+        return
+    name = writer.path.name
+    _log.info(
+        "%s is of version %d: building indexes and tables of version %d from its entries",
+        name,
+        version,
+        schema.SCHEMA_VERSION,
+    )
+    with errors_of(writer.path):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            schema.bring_up_to_date(connection)
+            count = sealing.rebuild(writer)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+    _log.info("%s is up to date: %d entries read", name, count)

@@ -1,0 +1,128 @@
+"""A file of an older version is brought up to date when it is opened, or left as it is."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from tests.ledger.entries import ANN, VERIFY
+from tests.ledger.store_making import Scene, fact, using
+
+from buildnet.ledger.query import Query
+from buildnet.ledger.store import schema, sealing
+from buildnet.ledger.store.errors import LedgerDamagedError, LedgerFullError
+from buildnet.ledger.store.store import LedgerStore
+from buildnet.ledger.store.tables import TABLES
+from buildnet.ledger.store.verifying import Trust
+
+
+def a_store(path: Path) -> Scene:
+    scene = Scene()
+    scene.add(ANN, type="config.created", entity="config:fast", data=fact({"cores": 4}))
+    scene.add(ANN, type="build.started", entity="build:b1")
+    keeps = [scene.keep(), scene.seal()]
+    scene.add(ANN, type="build.failed", entity="build:b1", data={"error": "no"})
+    keeps.append(scene.keep())
+
+    async def write(store: LedgerStore) -> None:
+        await store.keep(*keeps)
+
+    using(path, write)
+    return scene
+
+
+def make_old(path: Path, *more: str) -> None:
+    """Make the file one of version 1, as its first files were."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in (
+        "DROP INDEX seals_late",
+        "CREATE INDEX seals_earliest ON seals(earliest, height)",
+        "DROP TABLE carried",
+        "CREATE TABLE carried (account TEXT NOT NULL, unit TEXT NOT NULL)",
+        "DROP TABLE builds",
+        "CREATE TABLE builds (id TEXT PRIMARY KEY, status TEXT)",
+        "DROP TABLE rights",
+        "PRAGMA user_version=1",
+        *more,
+    ):
+        connection.execute(statement)
+    connection.close()
+
+
+async def tables(store: LedgerStore) -> dict[str, list[dict[str, object]]]:
+    return {table.name: await store.table(table.name) for table in TABLES}
+
+
+def test_a_file_of_an_older_version_is_brought_up_to_date(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "l.db"
+    scene = a_store(path)
+    before = using(path, tables)
+    assert [row["status"] for row in before["builds"]] == ["failed"]
+    assert caplog.messages == []
+    make_old(path)
+    caplog.set_level("INFO", "buildnet.ledger")
+
+    async def look(store: LedgerStore) -> None:
+        assert (await store.verify(Trust(VERIFY))).errors == []
+        assert await tables(store) == before
+        page = await store.query(Query(to_ms=scene.clock >> 16))
+        assert [one.entry for one in page.entries] == scene.entries
+
+    using(path, look)
+    assert caplog.messages == [
+        f"l.db is of version 1: building indexes and tables of version {schema.SCHEMA_VERSION} "
+        "from its entries",
+        f"l.db is up to date: {len(scene.entries)} entries read",
+    ]
+    caplog.clear()
+    using(path, look)
+    assert caplog.messages == []
+
+
+def test_a_start_that_is_interrupted_begins_with_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "l.db"
+    a_store(path)
+    before = using(path, tables)
+    make_old(path)
+    with monkeypatch.context() as patch:
+
+        def full(writer: object) -> int:
+            raise LedgerFullError("there is no room left")
+
+        patch.setattr(sealing, "rebuild", full)
+        with pytest.raises(LedgerFullError):
+            using(path, tables)
+    connection = sqlite3.connect(path)
+    assert schema.version_of(connection) == 1
+    connection.close()
+    assert using(path, tables) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "INSERT INTO carried VALUES ('node:1/free', 'cores')",
+        "ALTER TABLE entries RENAME COLUMN mark TO sign",
+        "DROP TABLE superseded",
+    ],
+)
+def test_what_is_no_older_version_of_it_is_left_alone(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "l.db"
+    a_store(path)
+    make_old(path, change)
+    with pytest.raises(LedgerDamagedError):
+        using(path, tables)
+    connection = sqlite3.connect(path)
+    assert schema.version_of(connection) == 1
+    connection.close()
+
+
+def test_each_change_of_the_schema_has_a_number_of_its_own() -> None:
+    """Where this fails, raise the version, and name here what it is of."""
+    statements = "\n".join(sorted(schema.STATEMENTS))
+    assert (schema.SCHEMA_VERSION, schema.checksum(statements).hex()) == (2, "acb78e33eee92b2a")
