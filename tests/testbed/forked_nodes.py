@@ -76,6 +76,19 @@ class ForkedNode(Node):
         """Return a new process of it."""
         return self._server.launch(writing, options, environment)
 
+    def strike(self) -> bool:
+        """Kill its process, from any thread and at any moment; tell whether there was one."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return False
+        process.kill()
+        return True
+
+    def wait(self) -> None:
+        """Wait until its process has ended."""
+        if self._process is not None:
+            self._process.wait()
+
 
 class _Forked:
     """A process that is no child of this one, held so that its number can't be another's."""
