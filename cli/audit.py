@@ -25,9 +25,9 @@ from buildnet.cli.ledger import (
     Who,
     list_entries,
 )
-from buildnet.cli.ledger_checks import FileError, cluster_of
+from buildnet.cli.ledger_checks import FileError, cluster_of, print_report
 from buildnet.cli.ledger_checks import verify as verify_node
-from buildnet.cli.output import escaped, note, show
+from buildnet.cli.output import note, print_fields, show
 from buildnet.cli.run import settings
 from buildnet.mesh.errors import UsageError
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 app = typer.Typer(help="Look through, check and export the ledger.", no_args_is_help=True)
-_SHOWN = 20
 
 
 class ExportFormat(StrEnum):
@@ -70,26 +69,30 @@ def verify(
             raise UsageError("--cluster needs a file", hint="buildnet audit verify FILE")
         verify_node(deep=deep)
         return
-    from buildnet.ledger.export import verify_export
+    from buildnet.ledger.checkable import verify_checkable
+    from buildnet.ledger.entry_view import time_text
     from buildnet.ledger.signing import ANYBODY
 
-    verdict = verify_export(file, ANYBODY, cluster=cluster_of(cluster))
+    verdict = verify_checkable(file, ANYBODY, cluster=cluster_of(cluster))
 
     def table(console: Console) -> None:
-        checked = f"{verdict.entries_checked} entries, {verdict.seals_checked} seals"
+        last = verdict.last
         if not verdict.verified:
-            console.print(f"[red]not verified[/red]: {checked}")
-            for one in verdict.errors[:_SHOWN]:
-                console.print(f"  {escaped(one)}", soft_wrap=True)
+            print_report(console, verdict.as_dict())
             return
-        pruned = f", {verdict.pruned} of them pruned to their hashes" if verdict.pruned else ""
+        checked = f"{verdict.entries_checked} entries, {verdict.seals_checked} seals"
+        pruned = f", and the hashes of {verdict.pruned} pruned ones" if verdict.pruned else ""
         console.print(f"[green]verified[/green]: {checked}{pruned}")
+        rows = {"cluster": verdict.cluster.hex()}
+        if last is not None:
+            at = time_text(last.value.hlc)
+            rows["last seal"] = f"height {last.height}, {at}, {last.hash.hex()}"
+        print_fields(console, rows)
+        mind = ["the file may have been cut after its last seal: ask a member for the newest one"]
         if cluster is None:
-            console.print(
-                "[yellow]mind[/yellow]: compare the cluster's id with one that you know from "
-                f"elsewhere: {verdict.cluster.hex()}",
-                soft_wrap=True,
-            )
+            mind.append("anybody can found a cluster: compare its id with one known from elsewhere")
+        for line in mind:
+            console.print(f"[yellow]mind[/yellow]: {line}", soft_wrap=True)
 
     show(settings(), verdict.as_dict(), table)
     if not verdict.verified:

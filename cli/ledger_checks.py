@@ -63,7 +63,7 @@ def verify(
             "the node ended before the check was over", hint="start it, and check again"
         )
     found = report
-    show(settings(), found, lambda console: _print_report(console, found))
+    show(settings(), found, lambda console: print_report(console, found))
     if not found["verified"]:
         raise typer.Exit(1)
 
@@ -80,7 +80,8 @@ def _progress(event: dict[str, Any] | None) -> None:
     print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def _print_report(console: Console, report: dict[str, Any]) -> None:
+def print_report(console: Console, report: dict[str, Any]) -> None:
+    """Print what a check found."""
     checked = f"{report['entries_checked']} entries, {report['seals_checked']} seals"
     if report["verified"]:
         console.print(f"[green]verified[/green]: {checked}")
@@ -88,8 +89,7 @@ def _print_report(console: Console, report: dict[str, Any]) -> None:
     errors = report["errors"]
     console.print(f"[red]not verified[/red]: {checked}, {len(errors)} errors")
     for one in errors[:_SHOWN]:
-        told = one if isinstance(one, str) else f"{one['where']}: {one['what']}"
-        console.print(f"  {escaped(told)}", soft_wrap=True)
+        console.print(f"  {escaped(one['where'])}: {escaped(one['what'])}", soft_wrap=True)
     if len(errors) > _SHOWN:
         console.print(f"  and {len(errors) - _SHOWN} more: --json lists them")
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from buildnet.ledger.entry import Chain
-from buildnet.ledger.entry_types import describe
-from buildnet.ledger.export import as_json
+from buildnet.ledger.entry_view import entry_view, time_text
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.service.cluster_ledger import ClusterLedger
 from buildnet.ledger.store.reader import EntityState
-from buildnet.ledger.store.rows import StoredEntry
-from buildnet.mesh.clock import milliseconds_of
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.service.view import MeshView
 
@@ -22,19 +18,6 @@ if TYPE_CHECKING:
     from buildnet.node.service import NodeService
 
 Json = dict[str, Any]
-
-
-def entry_view(stored: StoredEntry) -> Json:
-    """Return one entry. ``sealed``: the height of its seal; null: it is provisional."""
-    told = as_json(stored)
-    del told["height"]
-    return {
-        **told,
-        "hash": stored.entry.id,
-        "sealed": stored.height,
-        "node_id": node_id_of(stored.entry.body.origin),
-        "text": describe(stored.entry),
-    }
 
 
 def seal_view(seal: Seal) -> Json:
@@ -122,9 +105,3 @@ def _peer(ledger: ClusterLedger, view: MeshView, key: bytes, reach: Mapping[Chai
 def _name(view: MeshView, key: bytes) -> str | None:
     member = view.member(key)
     return None if member is None else member.name
-
-
-def time_text(hlc: int) -> str:
-    """Return the wall time of a hybrid timestamp, ISO 8601."""
-    at = datetime.fromtimestamp(milliseconds_of(hlc) / 1000, UTC)
-    return at.isoformat(timespec="milliseconds")

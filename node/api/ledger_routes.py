@@ -20,15 +20,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.ledger import export
 from buildnet.ledger import query as ledger_query
+from buildnet.ledger.checkable import write_checkable
 from buildnet.ledger.draft import EntryDraft
 from buildnet.ledger.entry import Actor, ActorKind
+from buildnet.ledger.entry_view import entry_view
 from buildnet.ledger.query import Cursor
 from buildnet.ledger.service.cluster_ledger import ClusterLedger
 from buildnet.ledger.service.errors import NotSealedError
 from buildnet.ledger.store.verifying import Progress, Report
 from buildnet.mesh.errors import UsageError
 from buildnet.node.api.work_response import Tell, WorkResponse
-from buildnet.node.ledger_view import entry_view, seal_view, state_view, sync_view
+from buildnet.node.ledger_view import seal_view, state_view, sync_view
 from buildnet.node.moments import moment_ms
 from buildnet.node.service import NodeService
 
@@ -297,7 +299,7 @@ async def _checkable(service: NodeService, ledger: ClusterLedger) -> AsyncIterat
     """Write a checkable export beside the ledger; return its bytes, and forget it."""
     with tempfile.TemporaryDirectory(dir=service.home.directory, prefix="export-") as directory:
         path = Path(directory) / "ledger"
-        await export.write_export(ledger.store, path, ledger.cluster.chain())
+        await write_checkable(ledger.store, path, ledger.cluster.chain)
         file = path.open("rb")  # it can be read after its name is gone
 
     async def parts() -> AsyncIterator[bytes]:
