@@ -224,9 +224,9 @@ def mend(path: Path, keeps: list[Keep]) -> str:
                 connection.execute("COMMIT")
         finally:
             connection.close()
-    except (LedgerError, sqlite3.DatabaseError):
+        report = check(path)
+    except (LedgerError, sqlite3.DatabaseError):  # at last it can't be opened any more
         return "found, needs another file"
-    report = check(path)
     if report.verified:
         return "repaired"
     if report.structure:
