@@ -11,6 +11,7 @@ import typer
 
 from buildnet.cli.client import Client, path_part
 from buildnet.cli.ledger_checks import Acknowledge, check_proof, prove, verify
+from buildnet.cli.ledger_upkeep import backup, make_key, prune, restore, status
 from buildnet.cli.output import (
     Listing,
     age_text,
@@ -356,3 +357,8 @@ def note(
 app.command("verify")(verify)
 app.command("prove")(prove)
 app.command("check-proof")(check_proof)
+app.command("status")(status)
+app.command("backup")(backup)
+app.command("restore")(restore)
+app.command("prune")(prune)
+app.command("make-key")(make_key)

@@ -48,7 +48,7 @@ class LedgerService:
 
     def path_of(self, cluster_id: bytes) -> Path:
         """Return the file of a cluster's ledger."""
-        return self._directory / f"ledger-{cluster_id.hex()[:16]}.db"
+        return path_of(self._directory, cluster_id)
 
     @asynccontextmanager
     async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
@@ -127,6 +127,11 @@ class LedgerService:
         ledger = await self.current()
         entries = await ledger.append(drafts)
         return entries, await ledger.sealed(entries[-1], timeout_s)
+
+
+def path_of(directory: Path, cluster_id: bytes) -> Path:
+    """Return the file of a cluster's ledger in a node's data directory."""
+    return directory / f"ledger-{cluster_id.hex()[:16]}.db"
 
 
 def _problem(path: Path, error: Exception) -> LedgerError:

@@ -1,9 +1,10 @@
 """Forgets what old entries say and keeps their hashes, so that what is left still verifies: seals
 have the same roots, chains the same links.
 
-Kept whole are shared facts, the openings and ends of chains, and every entry that a derived table
-still rests on. Rows of what is over (builds, allocations, benchmarks, sessions) go with their last
-entry. The accounts as they stood are kept beside, so the books go on from there.
+Kept whole are shared facts, the openings and ends of chains, every entry that moves quantities (who
+comes later has to count them, too), and every entry that a derived table still rests on. Rows of
+what is over (builds, allocations, benchmarks, sessions) go with their last entry. The accounts as
+they stood are kept beside, so the books go on from there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from buildnet.ledger.store.database import read_setting, write_setting
 from buildnet.ledger.store.deriving import changes_of, is_shared, stamp_of
 from buildnet.ledger.store.errors import LedgerError
 from buildnet.ledger.store.folding import Fold
+from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.rows import COLUMNS, is_pruned, mark_of, place_of
 from buildnet.ledger.store.schema import checksum
 from buildnet.ledger.store.sealing import PRUNED, carried
@@ -81,8 +83,36 @@ def prune_some(writer: Writer, height: int) -> Pruned:
     return Pruned(upto, forgotten)
 
 
+def foreseen(reader: Reader, height: int) -> Pruned:
+    """Return what pruning up to a height would do. Slow: it reads all entries up to there.
+
+    Raises:
+        LedgerError: one of them is damaged.
+    """
+    body = read_setting(reader.connection, reader.path, PRUNED)
+    done = 0 if body is None else int(cbor.decode(body))
+    row = reader.connection.execute("SELECT hlc FROM seals WHERE height=?", (height,)).fetchone()
+    if row is None or height <= done:
+        return Pruned(done, 0)
+    fold = Fold(reader.connection, reader.vault, lambda _: None)  # only looked at
+    after, forgotten = place_of(done + 1, 0) - 1, 0
+    while rows := reader.connection.execute(
+        f"SELECT {COLUMNS} FROM entries WHERE id>? AND id<? ORDER BY id LIMIT {SLICE}",
+        (after, place_of(height + 1, 0)),
+    ).fetchall():
+        after = rows[-1][0]
+        forgotten += sum(
+            not is_pruned(each)
+            and not _is_kept(fold, reader.rows.to_entry(each).entry, each[0], row[0])
+            for each in rows
+        )
+    return Pruned(height, forgotten)
+
+
 def _is_kept(fold: Fold, entry: Entry, key: int, line: int) -> bool:
     if is_shared(entry.body.type) or entry.body.type.startswith("chain."):
+        return True
+    if any(posting.unit for posting in entry.body.postings):
         return True
     own = stamp_of(entry)
     for put in changes_of(entry, key):

@@ -20,6 +20,7 @@ from buildnet.ledger.query import Query
 from buildnet.ledger.store.backup import Step, back_up, restore
 from buildnet.ledger.store.errors import LedgerError, LedgerFullError, PrunedError
 from buildnet.ledger.store.fence import Start
+from buildnet.ledger.store.pruning import Pruned, foreseen
 from buildnet.ledger.store.scrubbing import Pass, Scrubber, last_pass
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.vault import Vault, VaultError
@@ -183,7 +184,7 @@ def test_a_backup_that_nobody_waits_for_leaves_nothing(tmp_path: Path) -> None:
 def test_what_is_left_after_pruning_verifies(tmp_path: Path, vault: Vault | None) -> None:
     scene = Scene()
     node = ANN.public_key.hex()[:16]
-    scene.add(ANN, type="resources.offered", postings=offered(node, 16))
+    counted = scene.add(ANN, type="resources.offered", postings=offered(node, 16))
     config = scene.add(BOB, type="config.created", entity="config:fast", data=fact({"cores": 4}))
     old = scene.add(ANN, type="build.started", entity="build:old")
     spans = scene.add(ANN, type="build.started", entity="build:spans")
@@ -199,11 +200,13 @@ def test_what_is_left_after_pruning_verifies(tmp_path: Path, vault: Vault | None
         for what in keeps:
             await store.keep(what)
         accounts = await store.table("accounts")
-        assert await store.prune(2) == 3
+        assert await store.read(lambda reader: foreseen(reader, 2)) == Pruned(2, 2)
+        assert await store.prune(2) == 2
+        assert await store.read(lambda reader: foreseen(reader, 2)) == Pruned(2, 0)
         for gone in (old, replaced):
             with pytest.raises(PrunedError):
                 await store.entry(gone.id[:16])
-        for held in (config, spans, kept):
+        for held in (counted, config, spans, kept):
             assert (await store.entry(held.id)).entry == held
         assert [row["id"] for row in await store.table("builds")] == ["new", "spans"]
         assert await store.table("accounts") == accounts

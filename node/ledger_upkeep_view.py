@@ -1,0 +1,98 @@
+"""How the ledger's file is, as JSON. Field names are a contract."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from buildnet.ledger.service.cluster_ledger import ClusterLedger
+from buildnet.ledger.store.database import read_setting
+from buildnet.ledger.store.pruning import pruned_to
+from buildnet.ledger.store.reader import Reader
+from buildnet.ledger.store.scrubbing import Pass, last_pass
+from buildnet.mesh.clock import milliseconds_of
+from buildnet.mesh.identity import node_id_of
+
+Json = dict[str, Any]
+
+
+async def store_view(ledger: ClusterLedger) -> Json:
+    """Return how the file of a ledger is.
+
+    Raises:
+        LedgerError: it can't be read.
+    """
+    store, upkeep = ledger.store, ledger.upkeep
+    last, encrypted = await store.read(_read)
+    height = await store.write(pruned_to)
+    sealed = [] if height == 0 else await store.seals(height, max_count=1)
+    return {
+        "file": str(store.path),
+        "bytes": await asyncio.to_thread(_size, store.path),
+        "encrypted": encrypted,
+        "retention_s": upkeep.settings.retention_s,
+        "pruned": None
+        if not sealed
+        else {"height": height, "until": milliseconds_text(milliseconds_of(sealed[0].value.hlc))},
+        "scrub": {
+            "interval_s": upkeep.settings.scrub_s,
+            "running": upkeep.scrubber.running,
+            "checked": upkeep.scrubber.checked if upkeep.scrubber.running else None,
+            "last": None if last is None else _pass_view(last),
+            "damaged_seals": list(upkeep.damaged_seals),
+        },
+        "voting": voting_view(ledger),
+    }
+
+
+def voting_view(ledger: ClusterLedger) -> Json:
+    """Return whether a node takes part as a voter. ``until``: the height that has to be final here
+    first; null: ``unheard``, ids of nodes, have to be heard before that is known."""
+    core = ledger.core
+    abstention = core.abstention
+    newest = core.membership.voters.newest.voters
+    return {
+        "voter": ledger.key in newest,
+        "abstains": abstention.active,
+        "until": abstention.until if abstention.active else None,
+        "unheard": [node_id_of(key) for key in abstention.missing] if abstention.active else [],
+    }
+
+
+def abstention_text(ledger: ClusterLedger) -> str | None:
+    """Say that a node does not vote, and until when; None: it does, or is no voter."""
+    told = voting_view(ledger)
+    if not (told["voter"] and told["abstains"]):
+        return None
+    last = ledger.core.last
+    height = 0 if last is None else last.height
+    what = "the ledger went back to an older state, so this node seals nothing until "
+    if told["until"] is None:
+        return what + f"it heard {', '.join(told['unheard'])}"
+    return what + f"the others have sealed up to height {told['until']} (now {height})"
+
+
+def _pass_view(last: Pass) -> Json:
+    found = asdict(last)
+    finished_ms = found.pop("finished_ms")
+    age_s = round(max(0.0, time.time() - finished_ms / 1000), 1)
+    return {"finished_at": milliseconds_text(finished_ms), "age_s": age_s, **found}
+
+
+def _read(reader: Reader) -> tuple[Pass | None, bool]:
+    return last_pass(reader), bool(read_setting(reader.connection, reader.path, "vault"))
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file and its write-ahead log."""
+    both = (path, path.with_name(path.name + "-wal"))
+    return sum(one.stat().st_size for one in both if one.exists())
+
+
+def milliseconds_text(moment_ms: int) -> str:
+    """Return a moment, ISO 8601."""
+    return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(timespec="milliseconds")
