@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from buildnet.cli.client import Client
-from buildnet.cli.ledger import (
+from buildnet.cli.ledger_checks import FileError, cluster_of, print_report
+from buildnet.cli.ledger_checks import verify as verify_node
+from buildnet.cli.ledger_listing import (
     BuildId,
     Correlation,
     Entity,
@@ -25,8 +27,6 @@ from buildnet.cli.ledger import (
     Who,
     list_entries,
 )
-from buildnet.cli.ledger_checks import FileError, cluster_of, print_report
-from buildnet.cli.ledger_checks import verify as verify_node
 from buildnet.cli.output import note, print_fields, show
 from buildnet.cli.run import settings
 from buildnet.mesh.errors import UsageError

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from buildnet.cli.client import Client, path_part
 from buildnet.cli.ledger_checks import Acknowledge, check_proof, prove, verify
+from buildnet.cli.ledger_listing import ID_DIGITS, list_entries
+from buildnet.cli.ledger_tail import tail
 from buildnet.cli.ledger_upkeep import backup, make_key, prune, restore, status
 from buildnet.cli.output import (
     Listing,
     age_text,
     escaped,
     print_fields,
-    printable,
     show,
     since_text,
 )
@@ -28,63 +27,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 app = typer.Typer(help="The ledger: what happened, and proof of it.")
-ID_DIGITS = 12
-_MORE = "more: add --cursor "
-
-Types = Annotated[
-    list[str] | None,
-    typer.Option("--type", help="Only this type, or build.* for all of a kind; repeatable."),
-]
-Origin = Annotated[str | None, typer.Option(help="Only what this node recorded (its id).")]
-Who = Annotated[str | None, typer.Option(help="Only what this actor did (its id).")]
-Entity = Annotated[str | None, typer.Option(help="Only what is about it, such as config:NAME.")]
-Correlation = Annotated[str | None, typer.Option(help="Only what belongs together by this id.")]
-BuildId = Annotated[str | None, typer.Option("--build", help="Only what is about this build.")]
-From = Annotated[
-    str | None, typer.Option("--from", help="From this moment on: ISO 8601 (UTC), or 2h ago: 2h.")
-]
-To = Annotated[str | None, typer.Option("--to", help="Up to this moment.")]
-Text = Annotated[str | None, typer.Option(help="Only what says this, whatever the case.")]
-Sealed = Annotated[
-    bool | None, typer.Option("--sealed/--provisional", help="Only what is sealed, or is not.")
-]
-
-
-def list_entries(
-    type: Types = None,
-    origin: Origin = None,
-    actor: Who = None,
-    entity: Entity = None,
-    correlation: Correlation = None,
-    build: BuildId = None,
-    since: From = None,
-    to: To = None,
-    text: Text = None,
-    sealed: Sealed = None,
-    oldest_first: Annotated[
-        bool, typer.Option("--oldest-first", help="In sealed order, then what is provisional.")
-    ] = False,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many entries at most.")] = 20,
-    cursor: Annotated[str | None, typer.Option(help="Go on where the last list ended.")] = None,
-) -> None:
-    """List entries, newest first."""
-    data = Client.of(settings()).get(
-        "/api/ledger",
-        type=type,
-        origin=origin,
-        actor=actor,
-        entity=entity,
-        correlation=correlation,
-        build=build,
-        to=to,
-        text=text,
-        sealed=sealed,
-        limit=limit,
-        cursor=cursor,
-        order="asc" if oldest_first else "desc",
-        **{"from": since},
-    )
-    show_entries(data["entries"], data, data["next"])
 
 
 app.command("list")(list_entries)
@@ -97,84 +39,7 @@ def ledger(context: typer.Context) -> None:
         list_entries()
 
 
-def show_entries(entries: Sequence[dict[str, Any]], data: Any, following: str | None) -> None:
-    """Print entries as a table, or ``data`` as it is wanted."""
-
-    def table(console: Console) -> None:
-        _table(entries).print(console)
-        if following is not None:
-            console.print(f"{_MORE}{escaped(following)}")
-
-    show(settings(), data, table, ids=[one["id"] for one in entries])
-
-
-def _table(entries: Iterable[dict[str, Any]]) -> Listing:
-    table = Listing(
-        "entry",
-        "when",
-        "node",
-        "type",
-        "what",
-        "seal",
-        right=("seal",),
-        wraps=("what",),
-        spare=("node", "type", "seal"),
-    )
-    for one in entries:
-        table.add_row(
-            one["id"][:ID_DIGITS],
-            since_text(one["time"]),
-            one["node_id"][:ID_DIGITS],
-            escaped(one["type"]),
-            escaped(one["text"]),
-            _seal(one),
-        )
-    return table
-
-
-def _seal(entry: dict[str, Any]) -> str:
-    return "[yellow]provisional[/yellow]" if entry["sealed"] is None else str(entry["sealed"])
-
-
-@app.command()
-def tail(
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what is sealed from now on.")
-    ] = False,
-    count: Annotated[
-        int, typer.Option("--count", "-n", min=0, max=1000, help="How many entries to begin with.")
-    ] = 10,
-    type: Types = None,
-    origin: Origin = None,
-    entity: Entity = None,
-    cursor: Annotated[
-        str | None, typer.Option(help="With -f: go on after the entry that had this cursor.")
-    ] = None,
-) -> None:
-    """Show the newest sealed entries, the newest last; -f goes on as more are sealed."""
-    client = Client.of(settings())
-    if not follow:
-        wanted = {"type": type, "origin": origin, "entity": entity, "sealed": True}
-        data = client.get("/api/ledger", limit=max(1, count), **wanted)
-        entries = data["entries"][:count][::-1]
-        show_entries(entries, {"entries": entries, "next": data["next"]}, None)
-        return
-    with client.follow(
-        "/api/ledger/tail", type=type, origin=origin, entity=entity, last=count, cursor=cursor
-    ) as entries:
-        for entry in entries:
-            _print_line(entry)
-
-
-def _print_line(entry: dict[str, Any]) -> None:
-    if settings().format == "json":
-        print(json.dumps(entry, ensure_ascii=False))
-    elif settings().quiet:
-        print(entry["id"])
-    else:
-        words = (entry["time"], entry["id"][:ID_DIGITS], entry["node_id"], entry["type"])
-        print(*words, printable(entry["text"]), sep="  ")
-    sys.stdout.flush()
+app.command("tail")(tail)
 
 
 @app.command("show")

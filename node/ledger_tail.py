@@ -1,78 +1,136 @@
-"""What is sealed from now on, entry by entry: a live tail that can be taken up again."""
+"""The ledger as it grows, entry by entry: a live tail that can be taken up again."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import replace
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from typing import Protocol
 
+from buildnet.ledger.entry import Chain
 from buildnet.ledger.query import Cursor, Query
 from buildnet.ledger.seal import Seal
-from buildnet.ledger.service.service import LedgerService
+from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.rows import StoredEntry, place_of
+from buildnet.ledger.store.schema import PENDING
+from buildnet.ledger.store.store import LedgerStore
 
 _PAGE = 200
 _LOOK_AGAIN_S = 30.0
+_REST = 4.0
+"""Looking again waits so many times as long as it took: what is not sealed is looked through each
+time, and without a majority that may be much."""
+
+
+class OpenLedger(Protocol):
+    """The ledger of a cluster."""
+
+    @property
+    def store(self) -> LedgerStore:
+        """Its file."""
+
+
+class Ledger(Protocol):
+    """A node's ledger; :class:`~buildnet.ledger.service.service.LedgerService` is one."""
+
+    on_sealed: Callable[[Seal], None]
+    on_appended: Callable[[], None]
+
+    async def current(self) -> OpenLedger:
+        """Return the one of the cluster that the node is in."""
 
 
 class LedgerTail:
-    """Tells every reader of each entry once it is sealed, in sealed order."""
+    """Tells every reader of each entry that is new on this node, or of each that is sealed."""
 
-    def __init__(self, ledger: LedgerService) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._news: set[asyncio.Event] = set()
-        ledger.on_sealed = self._sealed
+        ledger.on_sealed = lambda seal: self._tell()
+        ledger.on_appended = self._tell
 
-    def _sealed(self, seal: Seal) -> None:
+    def _tell(self) -> None:
         for news in self._news:
             news.set()
 
     async def follow(
         self, query: Query, *, cursor: Cursor | None, last: int, ended: asyncio.Event
     ) -> AsyncIterator[tuple[StoredEntry, Cursor]]:
-        """Iterate over the sealed entries that fit, each with the cursor after it: from ``cursor``
-        on; without one, the ``last`` ones that are there and all that come. Ends with ``ended``.
+        """Iterate over the entries that fit, each once, as soon as it is on this node's disk; with
+        ``query.sealed`` once it is sealed, in sealed order. Each comes with the cursor after it.
+
+        Begins with what was sealed after ``cursor`` and what is not sealed; without one, with the
+        ``last`` ones that are there. So who goes on from a cursor misses nothing, and may be told
+        again what was not sealed. Ends with ``ended``.
 
         Raises:
             LedgerError: the ledger can't be read.
         """
-        wanted = replace(query, sealed=True)
         news = asyncio.Event()
         self._news.add(news)
+        looked_at: LedgerStore | None = None
+        told: dict[Chain, int] = {}  # entries of a chain come in their order
         try:
-            if cursor is None:
-                cursor = await self._now()
-                for stored in await self._before(wanted, cursor, last):
-                    yield stored, _after(stored)
             while not ended.is_set():
                 news.clear()
+                began = time.monotonic()
                 store = (await self._ledger.current()).store
-                page = await store.query(wanted, cursor=cursor, limit=_PAGE)
-                for stored in page.entries:
-                    yield stored, _after(stored)
-                cursor = page.next or page.sealed_to
-                if page.next is None:
-                    await _either(news, ended)
+                if cursor is None or looked_at not in (None, store):  # of another cluster now
+                    place, heads = await store.read(_now)
+                    cursor, told = Cursor(place), {} if query.sealed else heads
+                    for stored in await _before(store, query, cursor, told, last):
+                        yield stored, cursor
+                looked_at = store
+                at: Cursor | None = cursor
+                while at is not None:
+                    page = await store.query(query, cursor=at, limit=_PAGE)
+                    for stored in page.entries:
+                        chain, sequence = stored.entry.chain, stored.entry.body.sequence
+                        if stored.sealed and at.at is None:
+                            cursor = _after(stored)
+                        if sequence > told.get(chain, 0):
+                            told[chain] = sequence
+                            yield stored, cursor
+                    if at.at is None:  # all that is sealed was told up to here
+                        cursor = page.sealed_to if page.next is None else Cursor(page.next.place)
+                    at = page.next
+                rest_s = _REST * (time.monotonic() - began)
+                await _either(news, ended)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(rest_s):
+                        await ended.wait()
         finally:
             self._news.discard(news)
 
-    async def _now(self) -> Cursor:
-        """Return the cursor after all that is sealed."""
-        store = (await self._ledger.current()).store
-        seal = await store.read(lambda reader: reader.last_seal())
-        return Cursor() if seal is None else Cursor(place_of(seal.height + 1, 0) - 1)
 
-    async def _before(self, query: Query, cursor: Cursor, count: int) -> list[StoredEntry]:
-        if count == 0:
-            return []
-        store = (await self._ledger.current()).store
-        page = await store.query(query, limit=count, backwards=True)
-        found = [one for one in page.entries if _after(one).place <= cursor.place]
-        return found[::-1]
+def _now(reader: Reader) -> tuple[int, dict[Chain, int]]:
+    """Return the place after all that is sealed, and how far each chain reaches."""
+    seal = reader.last_seal()
+    place = -1 if seal is None else place_of(seal.height + 1, 0) - 1
+    return place, {chain: head.sequence for chain, (head, _) in reader.heads().items()}
+
+
+async def _before(
+    store: LedgerStore, query: Query, now: Cursor, reach: Mapping[Chain, int], count: int
+) -> list[StoredEntry]:
+    """Return the last entries that fit, of what was there at ``now``."""
+    if count == 0:
+        return []
+    page = await store.query(query, limit=count, backwards=True)
+    found = [
+        one
+        for one in page.entries
+        if (_after(one).place <= now.place)
+        or one.entry.body.sequence <= reach.get(one.entry.chain, 0)
+    ]
+    return found[::-1]
 
 
 def _after(stored: StoredEntry) -> Cursor:
-    return Cursor(place_of(stored.height or 0, stored.index or 0))
+    if stored.height is None or stored.index is None:
+        return Cursor(PENDING)
+    return Cursor(place_of(stored.height, stored.index))
 
 
 async def _either(one: asyncio.Event, other: asyncio.Event) -> None:

@@ -78,8 +78,8 @@ _log = logging.getLogger("buildnet.ledger")
 class ClusterLedger:
     """One node's ledger of one cluster. Use :meth:`taking_part`.
 
-    ``on_sealed``: told of each seal that is final and on this node's disk; ``on_appended``: of each
-    entry of any origin that is new here.
+    ``on_sealed``: told of each seal that is final and on this node's disk; ``on_appended``: that
+    there are new entries of any origin.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class ClusterLedger:
         self.cluster = cluster
         self.store = store
         self.on_sealed: Callable[[Seal], None] = lambda seal: None
+        self.on_appended: Callable[[], None] = lambda: None
         self._clock = clock
         self._local = cluster.local
         self._id = cluster.local.members.cluster_id
@@ -99,7 +100,7 @@ class ClusterLedger:
         self.upkeep = Upkeep(store, cluster.local, settings, cluster.links.say)
         self._waiting = Waiting()
         self._fresh: list[Entry] = []
-        self._keeper = Keeper(store, lambda token: self._feed(Kept(token)))
+        self._keeper = Keeper(store, self._kept)
         self._verifying = Verifying(self._local.signatures.verify, self._received, cluster.note)
         self.facts = SharedFacts(
             self._local,
@@ -413,6 +414,11 @@ class ClusterLedger:
     def _tell_fresh(self) -> None:
         fresh, self._fresh = self._fresh, []
         self._feed(EntriesAppended(tuple(fresh)))
+        self.on_appended()
+
+    def _kept(self, token: int) -> None:
+        self._feed(Kept(token))
+        self.on_appended()
 
     async def append(
         self, drafts: Sequence[EntryDraft], change: StateChange | None = None

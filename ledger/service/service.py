@@ -43,6 +43,7 @@ class LedgerService:
         self.problem: LedgerError | None = None
         """Why the ledger can't be opened; None: it can."""
         self.on_sealed: Callable[[Seal], None] = lambda seal: None
+        self.on_appended: Callable[[], None] = lambda: None
         self.on_opened: Callable[[], None] = lambda: None
         """Told that the ledger of a cluster is open: at the start, after a change of clusters."""
 
@@ -66,6 +67,7 @@ class LedgerService:
         self.problem = None
         self._current = ledger
         ledger.on_sealed = self._sealed
+        ledger.on_appended = lambda: self.on_appended()
         self._changed.set()
         self.on_opened()
         try:

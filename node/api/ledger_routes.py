@@ -166,8 +166,11 @@ def ledger_routes(service: NodeService) -> APIRouter:
         cursor: str | None = None,
         last: Annotated[int, Query(ge=0, le=1000)] = 10,
     ) -> StreamingResponse:
-        """Each entry that fits as soon as it is sealed, one JSON a line, each with the ``cursor``
-        to go on from; begins with the ``last`` ones that are there. It does not end by itself."""
+        """Each entry that fits as soon as it is on this node's disk, ``sealed`` null for the time
+        being; with ``sealed=true`` once it is sealed, in sealed order. One JSON a line, each with
+        the ``cursor`` to go on from; begins with the ``last`` ones that are there. After a
+        ``cursor`` nothing is left out; what was not sealed then may come again. It does not end by
+        itself."""
         at = _cursor(cursor)
         await service.ledger.current()
         found = service.tail.follow(wanted, cursor=at, last=last, ended=service.stopping)

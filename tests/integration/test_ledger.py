@@ -196,7 +196,7 @@ def test_the_tail_tells_what_others_seal(trio: Cluster) -> None:
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "buildnet.cli.main", "ledger", "tail", "-f", "-n", "1"),
-            *("--type", "system.note", "--json"),
+            *("--type", "system.note", "--sealed", "--json"),
         ],
         env=listener.command.environment,
         stdout=subprocess.PIPE,
@@ -216,7 +216,7 @@ def test_the_tail_tells_what_others_seal(trio: Cluster) -> None:
     with subprocess.Popen(
         [
             *(sys.executable, "-m", "buildnet.cli.main", "ledger", "tail", "-f", "--json"),
-            *("--type", "system.note", "--cursor", lines[0]["cursor"]),
+            *("--type", "system.note", "--sealed", "--cursor", lines[0]["cursor"]),
         ],
         env=again,
         stdout=subprocess.PIPE,

@@ -1,0 +1,112 @@
+"""Lists of the ledger's entries: by which filters, and how they look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from buildnet.cli.client import Client
+from buildnet.cli.output import Listing, escaped, show, since_text
+from buildnet.cli.run import settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ID_DIGITS = 12
+_MORE = "more: add --cursor "
+
+Types = Annotated[
+    list[str] | None,
+    typer.Option("--type", help="Only this type, or build.* for all of a kind; repeatable."),
+]
+Origin = Annotated[str | None, typer.Option(help="Only what this node recorded (its id).")]
+Who = Annotated[str | None, typer.Option(help="Only what this actor did (its id).")]
+Entity = Annotated[str | None, typer.Option(help="Only what is about it, such as config:NAME.")]
+Correlation = Annotated[str | None, typer.Option(help="Only what belongs together by this id.")]
+BuildId = Annotated[str | None, typer.Option("--build", help="Only what is about this build.")]
+From = Annotated[
+    str | None, typer.Option("--from", help="From this moment on: ISO 8601 (UTC), or 2h ago: 2h.")
+]
+To = Annotated[str | None, typer.Option("--to", help="Up to this moment.")]
+Text = Annotated[str | None, typer.Option(help="Only what says this, whatever the case.")]
+Sealed = Annotated[
+    bool | None, typer.Option("--sealed/--provisional", help="Only what is sealed, or is not.")
+]
+
+
+def list_entries(
+    type: Types = None,
+    origin: Origin = None,
+    actor: Who = None,
+    entity: Entity = None,
+    correlation: Correlation = None,
+    build: BuildId = None,
+    since: From = None,
+    to: To = None,
+    text: Text = None,
+    sealed: Sealed = None,
+    oldest_first: Annotated[
+        bool, typer.Option("--oldest-first", help="In sealed order, then what is provisional.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many entries at most.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Go on where the last list ended.")] = None,
+) -> None:
+    """List entries, newest first."""
+    data = Client.of(settings()).get(
+        "/api/ledger",
+        type=type,
+        origin=origin,
+        actor=actor,
+        entity=entity,
+        correlation=correlation,
+        build=build,
+        to=to,
+        text=text,
+        sealed=sealed,
+        limit=limit,
+        cursor=cursor,
+        order="asc" if oldest_first else "desc",
+        **{"from": since},
+    )
+    show_entries(data["entries"], data, data["next"])
+
+
+def show_entries(entries: Sequence[dict[str, Any]], data: Any, following: str | None) -> None:
+    """Print entries as a table, or ``data`` as it is wanted."""
+
+    def table(console: Console) -> None:
+        _table(entries).print(console)
+        if following is not None:
+            console.print(f"{_MORE}{escaped(following)}")
+
+    show(settings(), data, table, ids=[one["id"] for one in entries])
+
+
+def _table(entries: Iterable[dict[str, Any]]) -> Listing:
+    table = Listing(
+        "entry",
+        "when",
+        "node",
+        "type",
+        "what",
+        "seal",
+        right=("seal",),
+        wraps=("what",),
+        spare=("node", "type", "seal"),
+    )
+    for one in entries:
+        table.add_row(
+            one["id"][:ID_DIGITS],
+            since_text(one["time"]),
+            one["node_id"][:ID_DIGITS],
+            escaped(one["type"]),
+            escaped(one["text"]),
+            _seal(one),
+        )
+    return table
+
+
+def _seal(entry: dict[str, Any]) -> str:
+    return "[yellow]provisional[/yellow]" if entry["sealed"] is None else str(entry["sealed"])
