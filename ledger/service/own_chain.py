@@ -51,7 +51,8 @@ class OwnChain:
     async def choose(self) -> tuple[Chain, Opening | None]:
         """Return the chain to append to, and how it begins if it is another one."""
         if self._head is None:
-            return self._fresh(), self._first()
+            lost = self._start is Start.RESTORED  # the file is new, and was not always
+            return self._fresh(), Opening(Why.RESTORE) if lost else self._first()
         if self._start is not Start.CONTINUED:
             return self._fresh(), Opening(Why.RESTORE, self._head)
         if await self._is_confirmed():
