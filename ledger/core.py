@@ -10,6 +10,7 @@ from buildnet.ledger.entry import Chain
 from buildnet.ledger.events import (
     Contradiction,
     Damaged,
+    DamagedSeals,
     Effect,
     EntriesAppended,
     EntriesArrived,
@@ -141,6 +142,8 @@ class LedgerCore:
                 return self._sync.contradiction(event, now)
             case Damaged():
                 return self._sync.damaged(event, now)
+            case DamagedSeals(heights):
+                return self._sealing.damaged(heights, now)
             case SetBack():
                 return self._sealing.abstain()
             case Rewound(state):

@@ -59,6 +59,13 @@ class Damaged:
 
 
 @dataclass(frozen=True, slots=True)
+class DamagedSeals:
+    """The store found final seals that are not what they were: fetch them again."""
+
+    heights: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Contradiction:
     """The store's answer to :class:`Compare`: what it holds there is another entry."""
 
@@ -139,10 +146,12 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """Entries of damaged places came, their signatures are right: put each back whose hash is the
-    one that belongs there; the others are none of this node's concern."""
+    """Entries of damaged places came, their signatures are right, or final seals of damaged
+    heights, of the right voters: put each back whose hash is the one that belongs there; the others
+    are none of this node's concern."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[Entry, ...] = ()
+    seals: tuple[Seal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +180,7 @@ Event = (
     | EntriesAppended
     | Kept
     | Damaged
+    | DamagedSeals
     | Contradiction
     | SetBack
     | Rewound

@@ -144,6 +144,11 @@ class VoterHistory:
             return self.newest
         return self.recovery_after(version) or self.after(version) or self.at(version)
 
+    def names(self, version: int, epoch: int, voters: tuple[bytes, ...]) -> bool:
+        """Tell whether these are the voters that exactly this version brought."""
+        found = self.at(version)
+        return found is not None and (found.epoch, found.voters) == (epoch, voters)
+
     def objection(
         self, before: int | None, *, version: int, epoch: int, voters: tuple[bytes, ...]
     ) -> str | None:

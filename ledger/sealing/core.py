@@ -25,6 +25,7 @@ from buildnet.ledger.messages import (
 from buildnet.ledger.restored import Restored
 from buildnet.ledger.sealing.abstaining import Abstention
 from buildnet.ledger.sealing.finals import Finals
+from buildnet.ledger.sealing.mending import Mending
 from buildnet.ledger.sealing.place import Place
 from buildnet.ledger.sealing.proposing import Proposing, Step
 from buildnet.ledger.sealing.recording import Recording
@@ -62,6 +63,7 @@ class Sealing:
         self._voting = Voting(local, cluster, membership, place, self._values, keeping, restored)
         self._proposing = Proposing(local, cluster, place, self._values)
         self._finals = Finals(local, holding, membership, place, self._values, keeping)
+        self._mending = Mending(local, membership, place)
         self._recording = Recording(local, holding, membership)
 
     @property
@@ -74,13 +76,22 @@ class Sealing:
         """When :meth:`tick` is due."""
         if self._finals.rewinding:
             return math.inf
-        return min(self._proposing.deadline, self._finals.deadline, self._recording.deadline)
+        return min(
+            self._proposing.deadline,
+            self._finals.deadline,
+            self._recording.deadline,
+            self._mending.deadline,
+        )
 
     def tick(self, now: float) -> list[Effect]:
         """Do what is due."""
         if self._finals.rewinding:
             return []
-        effects = [*self._finals.tick(now), *self._recording.tick(now)]
+        effects = [
+            *self._finals.tick(now),
+            *self._recording.tick(now),
+            *self._mending.tick(now),
+        ]
         return effects + self._do(self._proposing.tick(now), now)
 
     # --- what happens --------------------------------------------------------------------------
@@ -96,7 +107,8 @@ class Sealing:
                 return effects + self._finals.fetch(now)
             case Seals(records):
                 height = self._place.height
-                effects = self._finals.take(sender, records, now)
+                effects = self._mending.take(records, now)
+                effects += self._finals.take(sender, records, now)
                 return effects + self._went_on(height, now)
             case SealsAsk(height):
                 return [ServeSeals(sender, height)] if height <= self._place.height else []
@@ -132,6 +144,10 @@ class Sealing:
             step = self._proposing.take_office(self._voting.promised, self._epoch, now)
             effects += self._do(step, now)
         return [*effects, *self._rejoin(), *self._recording.tick(now), *self.news(now)]
+
+    def damaged(self, heights: tuple[int, ...], now: float) -> list[Effect]:
+        """Fetch final seals again."""
+        return self._mending.damaged(heights, now)
 
     def abstain(self) -> list[Effect]:
         """Take no part as a voter until what this node said before can't matter."""

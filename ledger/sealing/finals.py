@@ -179,11 +179,8 @@ class Finals:
         if known is not None and known[0].value.epoch > seal.value.epoch:
             return None
         if seal.value.members <= self._membership.version:
-            named = self._membership.voters.at(seal.value.members)
-            if named is None or (named.epoch, named.voters) != (
-                seal.value.epoch,
-                seal.value.voters,
-            ):
+            value = seal.value
+            if not self._membership.voters.names(value.members, value.epoch, value.voters):
                 return "seal of others than the voters"
         elif len(self._pending) >= MAX_PENDING:
             return None

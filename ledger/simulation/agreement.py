@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from buildnet.ledger.accounts import Books, Posted
 from buildnet.ledger.core import LedgerCore
 from buildnet.ledger.entry import Chain
+from buildnet.ledger.postings import CAPACITY, LEGS
+from buildnet.ledger.seal import Seal
 from buildnet.ledger.simulation.ledgers import Ledgers
 from buildnet.ledger.simulation.program import LedgerMachine
 from buildnet.ledger.simulation.watch import LedgerWatch
@@ -59,6 +62,24 @@ def ledgers_disagree(world: World) -> str | None:
             return f"{host}: a chain of {world.host_of(open_chain.origin)} is not sealed"
         if not other.ledger.may_change_voters():
             return f"{host}: no seal names the newest voters"
+    return _rotten(world, running)
+
+
+def _rotten(world: World, running: list[tuple[Host, LedgerMachine]]) -> str | None:
+    """Return who has still not repaired what somebody else has."""
+    assert isinstance(world.watch, LedgerWatch)
+    images = {host: world.watch.stores.store(host.key).image for host, _ in running}
+    for host, image in images.items():
+        others = [other for other in images.values() if other is not image]
+        for chain, sequence in sorted(image.rotten):
+            place = (chain, sequence)
+            if any(
+                sequence in one.entries.get(chain, {}) and place not in one.rotten for one in others
+            ):
+                return f"{host}: {sequence} of a chain of {world.host_of(chain.origin)} is rotten"
+        for height in sorted(image.rotten_seals):
+            if any(height in one.seals and height not in one.rotten_seals for one in others):
+                return f"{host}: seal {height} is rotten"
     return None
 
 
@@ -67,8 +88,14 @@ def look_at_the_end(world: World, watch: LedgerWatch, ledgers: Ledgers) -> None:
     running = running_ledgers(world)
     keys = {host.key for host, _ in running}
     quorum = bool(running) and running[0][1].local.members.is_majority(keys)
+    rows: dict[int, tuple[Host, bytes]] = {}
     for host, program in running:
         store = ledgers.store(host.key)
+        for height, (record, _) in store.image.seals.items() if quorum else ():
+            first, other = rows.setdefault(height, (host, Seal.decode(record).hash))
+            if other != Seal.decode(record).hash:
+                watch.violated("two rows of seals", f"{height} at {host} and {first}")
+        _look_at_accounts(watch, ledgers, host, program)
         if quorum:
             sealed = store.sealed_places()
             for (chain, sequence), entry_hash in watch.acknowledged.items():
@@ -82,6 +109,31 @@ def look_at_the_end(world: World, watch: LedgerWatch, ledgers: Ledgers) -> None:
             watch.violated("replay differs", f"frontier of {host}")
         if again.heads != live.heads or again.last != live.last:
             watch.violated("replay differs", f"heads of {host}")
+
+
+def _look_at_accounts(
+    watch: LedgerWatch, ledgers: Ledgers, host: Host, program: LedgerMachine
+) -> None:
+    """Post what is sealed, in its order: no place gives out more than it has, nothing is lost."""
+    books, store = Books(), ledgers.store(host.key)
+    for old, was in program.local.members.former.items():
+        if was.successor is not None:
+            books.rotated(old, was.successor)
+    for _, (_, order) in sorted(store.image.seals.items()):
+        for place in order:
+            entry = store.entry(*place)
+            assert entry is not None, "a sealed entry is missing"
+            _look_at_posted(watch, books, books.apply(entry), f"{place[1]} at {host}")
+
+
+def _look_at_posted(watch: LedgerWatch, books: Books, posted: Posted, where: str) -> None:
+    for name in posted.accounts:
+        place, _, leg = name.rpartition("/")
+        held = {one: books.balance(f"{place}/{one}", "cores") for one in LEGS}
+        if sum(held.values()) != 0:
+            watch.violated("debits and credits differ", f"{place} at entry {where}")
+        if leg != CAPACITY and held[leg] < 0:
+            watch.violated("an account is below zero", f"{name} at entry {where}")
 
 
 def _look_at_requests(watch: LedgerWatch, ledgers: Ledgers, host: Host) -> None:

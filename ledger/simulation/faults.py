@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from buildnet.ledger.messages import Entries
 from buildnet.ledger.simulation.ledgers import Ledgers
-from buildnet.ledger.simulation.lies import KINDS_OF_LIES, lies
+from buildnet.ledger.simulation.lies import lies
 from buildnet.ledger.simulation.program import LedgerMachine
 from buildnet.ledger.simulation.watch import LedgerWatch
 from buildnet.mesh.events import SendAll
@@ -16,7 +15,8 @@ from buildnet.mesh.simulation.faults import Fault
 from buildnet.mesh.simulation.world import World
 
 
-def _ledgers(world: World) -> Ledgers:
+def ledgers_of(world: World) -> Ledgers:
+    """Return the stores of a world's hosts."""
     assert isinstance(world.watch, LedgerWatch)
     assert world.watch.ledgers is not None
     return world.watch.ledgers
@@ -24,35 +24,47 @@ def _ledgers(world: World) -> Ledgers:
 
 @dataclass(frozen=True, slots=True)
 class OldImage(Fault):
-    """After ``seconds`` a host's ledger is again what it was at ``start``, without a word: its
-    process is killed, the image copied back, and it starts. The voter's own word stays."""
+    """After ``seconds`` a host's ledger is again what it was at ``start``: its process is killed,
+    the image copied back, and it starts. ``noticed``: it knows, for the file was copied back alone;
+    then the voter's word is an older one, too. Else nobody says a word of it, and only that stays:
+    without it there is no safety, and no disk loses it alone."""
 
     node: int
+    noticed: bool
 
     def begin(self, world: World) -> bool:
         host = world.hosts[self.node]
         if not host.runs:
             return False
-        ledgers = _ledgers(world)
+        ledgers = ledgers_of(world)
         ledgers.images[self.start] = ledgers.store(host.key).image.copy()
         return True
 
     def end(self, world: World) -> None:
-        host = world.hosts[self.node]
-        image = _ledgers(world).images.pop(self.start, None)
+        host, ledgers = world.hosts[self.node], ledgers_of(world)
+        image = ledgers.images.pop(self.start, None)
         if image is None or host.retired or not self._is_minority(world):
             return
         host.kill()
         assert isinstance(world.watch, LedgerWatch)
         world.watch.went_back(host.key)
-        _ledgers(world).restored.add(host.key)
-        _ledgers(world).store(host.key).image = image
+        ledgers.restored.add(host.key)
+        store = ledgers.store(host.key)
+        present, store.image = store.image, image
+        store.is_restored = self.noticed
+        if self.noticed:
+            image.abstains = True
+        else:
+            image.promise, image.accepted = present.promise, present.accepted
+            image.abstains = present.abstains
         host.start()
 
     def _is_minority(self, world: World) -> bool:
         """Tell whether no other disk is lost: seals survive a minority's loss, not a majority's."""
-        others = _ledgers(world).restored - {world.hosts[self.node].key}
-        return not others and not any(host.retired for host in world.hosts)
+        assert isinstance(world.watch, LedgerWatch)
+        others = ledgers_of(world).restored - {world.hosts[self.node].key}
+        lost = others or world.watch.epoch or any(host.retired for host in world.hosts)
+        return not lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +87,7 @@ class TwoKeys(Fault):
         world.watch.forged.add(entry.chain)
         to = tuple(sorted(world.hosts[one].key for one in self.to if one != self.node))
         host.perform([SendAll(to, Entries((entry.signed,)))])
-        _ledgers(world).append(host)
+        ledgers_of(world).append(host)
         return True
 
 
@@ -118,29 +130,21 @@ class Garbage(Fault):
         return True
 
 
-Draw = Callable[[random.Random, int, float, float], Fault]
+@dataclass(frozen=True, slots=True)
+class Rot(Fault):
+    """Some sealed entries and a seal on a host's disk are not what was written; it finds that."""
 
-LEDGER_KINDS: dict[str, Draw] = {
-    "old-image": lambda r, n, t, over: OldImage(
-        t, min(10 ** r.uniform(-1, 1), max(over - t, 0.01)), r.randrange(n)
-    ),
-    "two-keys": lambda r, n, t, over: TwoKeys(
-        t, 0.0, r.randrange(n), tuple(r.sample(range(n), r.randint(1, n)))
-    ),
-    "last-seal": lambda r, n, t, over: LastSeal(t, min(r.uniform(1, 6), max(over - t, 0.01))),
-    "garbage": lambda r, n, t, over: Garbage(t, 0.0, r.randrange(n), r.randrange(KINDS_OF_LIES)),
-}
-"""Draws one fault: randomness, number of hosts, when it begins, when all must be over."""
+    node: int
+    count: int
 
-
-def draw_ledger_faults(
-    random: random.Random, kinds: tuple[str, ...], *, nodes: int, begin: float, over: float
-) -> list[Fault]:
-    """Return the ledger's faults of one run; most runs have some kinds of them only."""
-    faults: list[Fault] = []
-    for kind in kinds:
-        if kind in LEDGER_KINDS and random.random() < 0.4:
-            for _ in range(random.randint(1, 3)):
-                when = random.uniform(begin, over)
-                faults.append(LEDGER_KINDS[kind](random, nodes, when, over))
-    return faults
+    def begin(self, world: World) -> bool:
+        host = world.hosts[self.node]
+        image = ledgers_of(world).store(host.key).image
+        if not host.runs or not image.seals:
+            return False
+        draw = random.Random(f"{world.seed} rot {self.start}")
+        sealed = [place for _, places in image.seals.values() for place in places]
+        image.rotten.update(draw.choices(sealed, k=self.count) if sealed else ())
+        image.rotten_seals.add(draw.choice(sorted(image.seals)))
+        ledgers_of(world).tell_rotten(host)
+        return True

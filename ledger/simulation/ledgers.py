@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 from buildnet.ledger.entry import Entry
 from buildnet.ledger.events import (
     Compare,
     Contradiction,
+    Damaged,
+    DamagedSeals,
     EntriesAppended,
     Keep,
     Kept,
@@ -43,6 +46,8 @@ class Ledgers:
         """Backups that will be copied back, by when they were made."""
         self.restored: set[bytes] = set()
         """Whose ledger went back to an older one: it does not know which requests it served."""
+        self.lost: dict[float, tuple[list[Host], list[Host]]] = {}
+        """Who was lost and who was left, by when that began."""
         self._stores: dict[bytes, Store] = {}
         self._random = world.stream("ledger people")
         self._numbers = 0
@@ -61,6 +66,23 @@ class Ledgers:
                 found.slowness = lambda: disk.slowness
         return found
 
+    def take_over(self, host: Host, successor: Host) -> None:
+        """Let a host find the disk of another one, whose key it takes over."""
+        store, disk = self.store(successor.key), successor.disk
+        store.image = self.store(host.key).image.copy()
+        store.slowness = lambda: disk.slowness
+        if host.key in self.restored:
+            self.restored.add(successor.key)
+
+    def tell_rotten(self, host: Host) -> None:
+        """Let a node find what is rotten on its disk."""
+        image = self.store(host.key).image
+        for chain, sequence in sorted(image.rotten):
+            host.tell(host.life, cast(Event, Damaged(chain, sequence, sequence)))
+        if image.rotten_seals:
+            heights = tuple(sorted(image.rotten_seals))
+            host.tell(host.life, cast(Event, DamagedSeals(heights)))
+
     def listen(self, others: Callable[[Host, Effect], None]) -> None:
         """Hear of effects before ``others`` do."""
         self._others = others
@@ -73,7 +95,10 @@ class Ledgers:
         match effect:
             case Keep():
                 self._watch.kept(host, effect)
-                store.do(lambda: store.keep(effect), lambda: self._kept(host, effect, tell))
+                store.do(
+                    lambda: self._keep(host, store, effect),
+                    lambda: self._kept(host, effect, tell),
+                )
             case Append(entries):
                 store.do(
                     lambda: self._append(host, store, entries),
@@ -90,10 +115,14 @@ class Ledgers:
                 self._compare(store, other, tell)
             case Rewind(height):
                 store.do(lambda: store.rewind(height), lambda: tell(Rewound(store.restored())))
-            case Repair():
-                pass
+            case Repair(entries, seals):
+                store.do(lambda: store.repair(entries, seals), lambda: None)
             case _:
-                self._others(host, effect)  # type: ignore[arg-type]
+                self._others(host, cast(Effect, effect))
+
+    def _keep(self, host: Host, store: Store, keep: Keep) -> None:
+        store.keep(keep)
+        self._watch.wrote_seals(host, store, keep)
 
     def _kept(self, host: Host, keep: Keep, tell: Callable[[object], None]) -> None:
         tell(Kept(keep.token))
@@ -113,12 +142,12 @@ class Ledgers:
 
     def _append(self, host: Host, store: Store, entries: tuple[Entry, ...]) -> None:
         store.append(entries)
+        store.is_restored = False
         for entry in entries:
             self._watch.wrote(host, entry, own=True)
 
     def _tell(self, host: Host, life: int, event: object) -> None:
-        told: Event = event  # type: ignore[assignment]
-        host.tell(life, told)
+        host.tell(life, cast(Event, event))
 
     # --- what people do ------------------------------------------------------------------------
 
@@ -133,16 +162,19 @@ class Ledgers:
         self._numbers += 1
         data = {"number": self._numbers, "text": "x" * self._random.choice((10, 10, 10, 2000))}
 
-        def wish(program: object, now: float) -> list[Effect]:
-            assert isinstance(program, LedgerMachine)
-            return program.append("test.event", data, request=request, count=count)
-
-        host.ask(wish)
+        host.ask(
+            lambda program, now: _ledger(program).append(
+                "test.event", data, request=request, count=count
+            )
+        )
 
     def _act(self, until: float, mean_s: float) -> None:
         host = self._random.choice(self._world.hosts)
         kind = self._random.random()
-        if kind < 0.1 and self._requests:
+        if kind > 0.7 and kind < 0.9:
+            cores = self._random.randint(1, 10)
+            host.ask(lambda program, now: _ledger(program).account(cores))
+        elif kind < 0.1 and self._requests:
             host, request = self._random.choice(self._requests)
             self.append(host, request=request)
         elif kind < 0.3:
@@ -155,13 +187,21 @@ class Ledgers:
         self.work(until=until, mean_s=mean_s)
 
 
+def _ledger(program: object) -> LedgerMachine:
+    assert isinstance(program, LedgerMachine)
+    return program
+
+
 def _served(store: Store, effect: ServeEntries | ServeSeals) -> list[Send]:
     if isinstance(effect, ServeEntries):
         run = batches(store.run(effect.chain, effect.first, effect.last))
         return [Send(effect.to, Entries(run[0].entries))] if run else []
     records: list[SealRecord] = []
     size, height = 0, effect.height
-    while len(records) < _SEALS and (seal := store.seal(height)) is not None:
+    rotten = store.image.rotten_seals
+    while (
+        len(records) < _SEALS and height not in rotten and (seal := store.seal(height)) is not None
+    ):
         size += len(seal.record.value) + 200 * len(seal.record.cosignatures)
         if records and size > MAX_BATCH_BYTES:
             break

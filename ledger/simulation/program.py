@@ -6,17 +6,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
+from buildnet.ledger.accounts import Books
 from buildnet.ledger.chain import BEGINNING, Tip
 from buildnet.ledger.core import LedgerCore
-from buildnet.ledger.entry import NO_ENTRY, Actor, ActorKind, Body, Chain, Entry, as_data
+from buildnet.ledger.entry import NO_ENTRY, Actor, ActorKind, Body, Chain, Entry, Posting, as_data
 from buildnet.ledger.events import (
     Contradiction,
     Damaged,
+    DamagedSeals,
     EntriesAppended,
     EntriesArrived,
     Kept,
     RecordMember,
     Rewound,
+    SetBack,
 )
 from buildnet.ledger.events import Effect as LedgerEffect
 from buildnet.ledger.events import Event as LedgerEvent
@@ -24,6 +27,7 @@ from buildnet.ledger.frontier import Head
 from buildnet.ledger.membership import MEMBER_TYPES, recording
 from buildnet.ledger.messages import Entries, Heads, Seals
 from buildnet.ledger.opening import OPENED, due_opening
+from buildnet.ledger.postings import CAPACITY, FREE, allocated, offered, released
 from buildnet.ledger.simulation.store import Store
 from buildnet.mesh.events import (
     Effect,
@@ -36,6 +40,7 @@ from buildnet.mesh.events import (
     Received,
     SendAll,
 )
+from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.local import Local
 from buildnet.mesh.machine import Machine
 from buildnet.mesh.simulation.cluster import local_at
@@ -45,7 +50,7 @@ from buildnet.mesh.wire import WireError
 CONFIRM_S = 2.0
 """So long a process waits for all others to say how far its own chain reached."""
 _AHEAD = 300 * 1000 << 16
-_OF_THE_STORE = (Kept, EntriesAppended, Contradiction, Rewound, Damaged)
+_OF_THE_STORE = (Kept, EntriesAppended, Contradiction, Rewound, Damaged, DamagedSeals)
 _OF_THE_MESH = (LinkUp, LinkDown, OfficeChanged, MembersChanged)
 
 
@@ -60,7 +65,8 @@ class Append:
 class _Draft:
     type: str
     data: dict[str, Any]
-    request: bytes
+    request: bytes = b""
+    postings: tuple[Posting, ...] = ()
 
 
 class LedgerMachine(Machine):
@@ -76,8 +82,10 @@ class LedgerMachine(Machine):
         )
         self.ledger = LedgerCore(local, self.log, store.restored())
         local.may_change_voters = self.ledger.may_change_voters
-        self._chain, self._tip = _newest_own(local.key, store)
+        self._store = store
+        self._chain, self._tip = _newest_own(local, store)
         self._requests = _requests(local.key, store)
+        self._books = _books(local.key, store)
         self._drafts: list[_Draft] = []
         self._told: dict[bytes, int] = {}
         """How far this node's newest chain reaches at others, by their own account."""
@@ -128,6 +136,8 @@ class LedgerMachine(Machine):
             chain = self._chain
             reach = [one.sequence for one in said.heads if one.chain == chain]
             self._told[event.sender] = max(reach, default=0)
+            if self._told[event.sender] > self._tip.sequence:
+                effects += self._hear(SetBack(), now)
             effects += self._confirm(now)
         return effects + self._hear(event, now)
 
@@ -172,11 +182,26 @@ class LedgerMachine(Machine):
         self._drafts += [_Draft(type, data, request)] * count
         return self._write()
 
+    def account(self, cores: int) -> list[Effect]:
+        """Allocate cores of this node, more than are free now and then, or release all; the first
+        time, offer some."""
+        place = f"node:{node_id_of(self.local.key)}/cores"
+        free = self._books.balance(f"{place}/{FREE}", "cores")
+        offer = -self._books.balance(f"{place}/{CAPACITY}", "cores")
+        if not offer:
+            pair = offered(place, "cores", 16)
+        elif free == 0:
+            pair = released(place, "cores", offer)
+        else:
+            pair = allocated(place, "cores", cores)
+        self._drafts.append(_Draft("test.allocated", {}, postings=pair))
+        return self._write()
+
     def next_entry(self, type: str, data: dict[str, Any]) -> Entry | None:
         """Return what would be the next entry; None: the chain is not open."""
         if not self._is_open:
             return None
-        return self._make(_Draft(type, data, b""))
+        return self._make(_Draft(type, data))
 
     @property
     def chain(self) -> Chain:
@@ -195,6 +220,7 @@ class LedgerMachine(Machine):
         for draft in self._drafts:
             entry = self._make(draft)
             entries.append(entry)
+            self._books.apply(entry)
             self._tip = Tip.of(entry)
         self._drafts.clear()
         return [*effects, cast(Effect, Append(tuple(entries)))]
@@ -215,7 +241,7 @@ class LedgerMachine(Machine):
             entity="",
             request=draft.request,
             data=as_data(draft.data),
-            postings=(),
+            postings=draft.postings,
         )
         return Entry.sign(body, local.signatures.sign)
 
@@ -225,7 +251,7 @@ class LedgerMachine(Machine):
         """Say what there is to say at the start."""
         others = [key for key in self.local.members.members if key != self.local.key]
         effects = super().begin(now)
-        if not self._tip.sequence or not others:
+        if not self._tip.sequence or not others or self._store.is_restored:
             effects += self._open(now, confirmed=not others)
         return effects
 
@@ -240,7 +266,7 @@ class LedgerMachine(Machine):
 
     def _open(self, now: float, *, confirmed: bool) -> list[Effect]:
         self._is_open = True
-        effects = self._begin_chain(restored=False, confirmed=confirmed)
+        effects = self._begin_chain(restored=self._store.is_restored, confirmed=confirmed)
         return [*effects, *self._write()]
 
     def _begin_chain(self, *, restored: bool, confirmed: bool) -> list[Effect]:
@@ -252,7 +278,7 @@ class LedgerMachine(Machine):
             return []
         self._chain = Chain(self.local.key, self.local.random.randbytes(8))
         self._tip = BEGINNING
-        entry = self._make(_Draft(OPENED, opening.as_data(), b""))
+        entry = self._make(_Draft(OPENED, opening.as_data()))
         self._tip = Tip.of(entry)
         return [cast(Effect, Append((entry,)))]
 
@@ -269,24 +295,39 @@ def start_ledger(
     return start
 
 
-def _newest_own(key: bytes, store: Store) -> tuple[Chain, Tip]:
-    newest, began = Chain(key, bytes(8)), -1
-    for chain, rows in store.image.entries.items():
-        if chain.origin == key and 1 in rows:
-            first = Entry.decode(rows[1]).body.hlc
-            if first > began:
-                newest, began = chain, first
-    rows = store.image.entries.get(newest, {})
-    if not rows:
-        return newest, BEGINNING
+def _newest_own(local: Local, store: Store) -> tuple[Chain, Tip]:
+    """Return the newest chain of this node, or of the keys that were rotated to its one."""
+    keys = {local.key, *(key for key, was in local.members.former.items() if was.successor)}
+    own = [key for key in keys if local.members.current(key) == local.key]
+    found = [
+        (chain.origin == local.key, Entry.decode(rows[1]).body.hlc, chain)
+        for chain, rows in store.image.entries.items()
+        if chain.origin in own and 1 in rows
+    ]
+    if not found:
+        return Chain(local.key, bytes(8)), BEGINNING
+    newest = max(found)[-1]
+    rows = store.image.entries[newest]
     return newest, Tip.of(Entry.decode(rows[max(rows)]))
 
 
-def _requests(key: bytes, store: Store) -> set[bytes]:
-    return {
-        request
+def _own_entries(key: bytes, store: Store) -> list[Entry]:
+    entries = [
+        Entry.decode(signed)
         for chain, rows in store.image.entries.items()
         if chain.origin == key
         for signed in rows.values()
-        if (request := Entry.decode(signed).body.request)
-    }
+    ]
+    return sorted(entries, key=lambda entry: entry.order)
+
+
+def _requests(key: bytes, store: Store) -> set[bytes]:
+    return {entry.body.request for entry in _own_entries(key, store) if entry.body.request}
+
+
+def _books(key: bytes, store: Store) -> Books:
+    """Return what this node's own accounts hold, by what it posted itself."""
+    books = Books()
+    for entry in _own_entries(key, store):
+        books.apply(entry)
+    return books

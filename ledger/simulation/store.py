@@ -6,6 +6,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.events import Keep
@@ -20,14 +21,23 @@ _USUAL_LATENCY_S = (0.0002, 0.003)
 
 Place = tuple[Chain, int]
 
+_decoded = lru_cache(maxsize=50_000)(Entry.decode)
+"""What many hosts read again and again."""
+
 
 @dataclass(slots=True)
 class Image:
-    """What a backup holds: entries, seals and evidence, as bytes. Not a voter's own word."""
+    """What a backup holds: entries, seals, evidence, and the voter's word of then."""
 
     entries: dict[Chain, dict[int, bytes]] = field(default_factory=dict)
     seals: dict[int, tuple[bytes, tuple[Place, ...]]] = field(default_factory=dict)
     quarantines: list[Quarantine] = field(default_factory=list)
+    promise: int = 0
+    accepted: Accepted | None = None
+    abstains: bool = False
+    rotten: set[Place] = field(default_factory=set)
+    """Entries whose bytes are not what was written; the row still tells which one it was."""
+    rotten_seals: set[int] = field(default_factory=set)
 
     def copy(self) -> Image:
         """Return it as it is now."""
@@ -35,6 +45,11 @@ class Image:
             {chain: dict(rows) for chain, rows in self.entries.items()},
             dict(self.seals),
             list(self.quarantines),
+            self.promise,
+            self.accepted,
+            self.abstains,
+            set(self.rotten),
+            set(self.rotten_seals),
         )
 
 
@@ -43,9 +58,8 @@ class Store:
 
     def __init__(self, timeline: Timeline, random: random.Random) -> None:
         self.image = Image()
-        self.promise = 0
-        self.accepted: Accepted | None = None
-        self.abstains = False
+        self.is_restored = False
+        """The ledger was copied back, and no new chain was begun since."""
         self.slowness: Callable[[], float] = lambda: 1.0
         self._timeline = timeline
         self._random = random
@@ -101,34 +115,51 @@ class Store:
         """Write what the core wants written."""
         for chain, sequence in keep.replaced:
             self.image.entries.get(chain, {}).pop(sequence, None)
+            self.image.rotten.discard((chain, sequence))
         self.append(keep.entries)
         for seal, order in zip(keep.seals, keep.sealed, strict=True):
             self.image.seals[seal.height] = (seal.record.encode(), order)
         if keep.promise is not None:
-            self.promise = keep.promise.term
+            self.image.promise = keep.promise.term
         if keep.accepted is not None:
-            self.accepted = keep.accepted
+            self.image.accepted = keep.accepted
         if keep.abstains is not None:
-            self.abstains = keep.abstains
+            self.image.abstains = keep.abstains
         self.image.quarantines += keep.quarantines
 
     def rewind(self, height: int) -> None:
         """Set final seals from a height on aside."""
         for one in [one for one in self.image.seals if one >= height]:
             del self.image.seals[one]
+            self.image.rotten_seals.discard(one)
+
+    def repair(self, entries: tuple[Entry, ...], seals: tuple[Seal, ...]) -> None:
+        """Put back those that belong where something is rotten."""
+        for entry in entries:
+            held = self.entry(entry.chain, entry.body.sequence)
+            if held is not None and held.hash == entry.hash:
+                self.image.rotten.discard((entry.chain, entry.body.sequence))
+        for seal in seals:
+            named = self.seal(seal.height)
+            if named is not None and named.hash == seal.hash:
+                self.image.rotten_seals.discard(seal.height)
 
     # --- what is read --------------------------------------------------------------------------
 
     def entry(self, chain: Chain, sequence: int) -> Entry | None:
-        """Return an entry."""
+        """Return an entry, rotten or not."""
         signed = self.image.entries.get(chain, {}).get(sequence)
-        return None if signed is None else Entry.decode(signed)
+        return None if signed is None else _decoded(signed)
 
     def run(self, chain: Chain, first: int, last: int) -> list[bytes]:
-        """Return entries without gaps."""
-        rows = self.image.entries.get(chain, {})
+        """Return entries to serve, up to the first that is missing or rotten."""
+        rows, rotten = self.image.entries.get(chain, {}), self.image.rotten
         found: list[bytes] = []
-        while first <= last and (signed := rows.get(first)) is not None:
+        while (
+            first <= last
+            and (chain, first) not in rotten
+            and (signed := rows.get(first)) is not None
+        ):
             found.append(signed)
             first += 1
         return found
@@ -168,7 +199,7 @@ class Store:
         for chain, rows in image.entries.items():
             if not rows:
                 continue
-            entries = [Entry.decode(signed) for _, signed in sorted(rows.items())]
+            entries = [_decoded(signed) for _, signed in sorted(rows.items())]
             newest = entries[-1]
             heads[chain] = (Head(newest.body.sequence, newest.hash), newest.body.hlc)
             after = [one for one in entries if one.body.sequence > frontier.sequence(chain)]
@@ -182,8 +213,8 @@ class Store:
             unsealed_notices=tuple(unsealed_notices),
             last=last,
             history=history,
-            promise=self.promise,
-            accepted=self.accepted,
+            promise=image.promise,
+            accepted=image.accepted,
             quarantines=tuple(image.quarantines),
-            abstains=self.abstains,
+            abstains=image.abstains,
         )

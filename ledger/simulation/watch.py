@@ -1,4 +1,7 @@
-"""Invariants of the ledger, looked at whenever something is written or told."""
+"""Invariants of the ledger that hold at every moment, looked at when something is written or told.
+
+By their numbers in the design: see the package's table.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,27 @@ from typing import TYPE_CHECKING
 
 from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.events import Keep, SealedTo
-from buildnet.ledger.seal import Seal
+from buildnet.ledger.seal import Seal, majority_of
 from buildnet.mesh.simulation.host import Host
 from buildnet.mesh.simulation.watch import Watch
 
 if TYPE_CHECKING:
     from buildnet.ledger.simulation.ledgers import Ledgers
+    from buildnet.ledger.simulation.store import Store
     from buildnet.mesh.simulation.world import World
 
 Place = tuple[Chain, int]
 
 
 class LedgerWatch(Watch):
-    """The mesh's invariants, and those of the ledger that hold at every moment.
+    """The mesh's invariants, and these of the ledger.
 
-    - One hash a place among honest nodes, but where a key was used twice; no sequence is reused.
-    - Never two final seals of a height in one epoch, and each continues the one before.
-    - An entry is sealed once, under the same seal everywhere.
+    - 1: What is called sealed is on the disks of a majority of the voters then.
+    - 2, 5: One hash a place among honest nodes, but where a key was used twice; no sequence is
+      reused.
+    - 3: Each final seal continues the one below it, and seals an entry once, under the same height
+      and with the same hash everywhere.
+    - 4: Never two final seals of a height in one epoch.
     """
 
     def __init__(self, world: World) -> None:
@@ -36,17 +43,29 @@ class LedgerWatch(Watch):
         """Chains of which somebody else has the key, too."""
         self.seals: dict[tuple[int, int], bytes] = {}
         """Of each (epoch, height)."""
-        self.sealed: dict[tuple[int, Chain, int], tuple[int, bytes]] = {}
+        self.sealed: dict[tuple[int, Place], tuple[int, bytes]] = {}
         """Under which height each entry was sealed, by epoch, and its hash."""
         self.acknowledged: dict[Place, bytes] = {}
         """Of entries that their origin was told to be sealed."""
+        self.epoch = 0
+        """Number of recoveries."""
         self.appended = 0
+
+    @property
+    def stores(self) -> Ledgers:
+        """The disks."""
+        assert self.ledgers is not None
+        return self.ledgers
+
+    def started(self, host: Host) -> None:
+        """A process began; it finds what is rotten on its disk."""
+        super().started(host)
+        self._world.timeline.after(0.0, self.stores.tell_rotten, host)
 
     def stopped(self, host: Host) -> None:
         """A process ended: its store forgets what was not fsynced."""
         super().stopped(host)
-        if self.ledgers is not None:
-            self.ledgers.store(host.key).crash()
+        self.stores.store(host.key).crash()
 
     def wrote(self, host: Host, entry: Entry, *, own: bool) -> None:
         """A node wrote an entry."""
@@ -63,10 +82,20 @@ class LedgerWatch(Watch):
         """A core has something written."""
         for entry in keep.entries:
             self.wrote(host, entry, own=False)
+        for seal in keep.seals:
+            where = (seal.value.epoch, seal.height)
+            if self.seals.setdefault(where, seal.hash) != seal.hash:
+                self.violated("two final seals of one height", f"{where} at {host.name}")
+
+    def wrote_seals(self, host: Host, store: Store, keep: Keep) -> None:
+        """Seals are on a node's disk."""
         for seal, order in zip(keep.seals, keep.sealed, strict=True):
-            self._look_at_seal(host, seal)
-            for chain, sequence in order:
-                self._look_at_sealed(host, seal, chain, sequence)
+            below = store.seal(seal.height - 1)
+            previous = seal.value.cluster if below is None else below.hash
+            if seal.value.previous != previous or (below is None) is not (seal.height == 1):
+                self.violated("a seal does not continue the one below", f"{host}: {seal.height}")
+            for place in order:
+                self._look_at_sealed(host, store, seal, place)
 
     def went_back(self, key: bytes) -> None:
         """A node's ledger is an older one again: what nobody else has of it never was."""
@@ -75,18 +104,38 @@ class LedgerWatch(Watch):
         ]:
             del self.hashes[place]
 
+    def recovered(self, epoch: int, voters: list[bytes]) -> None:
+        """The cluster was recovered with these voters: what they all together have not heard to be
+        sealed may be lost, and what the old voters say from now on does not count."""
+        self.epoch = epoch
+        sealed = [self.stores.store(voter).sealed_places() for voter in voters]
+        self.acknowledged = {
+            place: entry_hash
+            for place, entry_hash in self.acknowledged.items()
+            if sum(place in one for one in sealed) > len(voters) // 2
+        }
+
     def told_sealed(self, host: Host, effect: SealedTo, entries: list[Entry]) -> None:
         """A node tells whoever waits that its entries are sealed."""
+        value = effect.seal.value
+        if value.epoch < self.epoch:
+            return
         for entry in entries:
-            self.acknowledged[entry.chain, entry.body.sequence] = entry.hash
+            place = (entry.chain, entry.body.sequence)
+            self.acknowledged[place] = entry.hash
+            disks = [voter for voter in value.voters if self._has(voter, entry)]
+            if len(disks) < majority_of(value.voters):
+                where = f"{host} {place[1]} is on {len(disks)} of {len(value.voters)} disks"
+                self.violated("what is called sealed is on too few disks", where)
 
-    def _look_at_seal(self, host: Host, seal: Seal) -> None:
-        where = (seal.value.epoch, seal.height)
-        if self.seals.setdefault(where, seal.hash) != seal.hash:
-            self.violated("two final seals of one height", f"{where} at {host.name}")
+    def _has(self, voter: bytes, entry: Entry) -> bool:
+        """Tell whether an entry is on a voter's disk, or was until that went back."""
+        rows = self.stores.store(voter).image.entries.get(entry.chain, {})
+        return rows.get(entry.body.sequence) == entry.signed or voter in self.stores.restored
 
-    def _look_at_sealed(self, host: Host, seal: Seal, chain: Chain, sequence: int) -> None:
-        place = (seal.value.epoch, chain, sequence)
-        here = (seal.height, b"")
-        if self.sealed.setdefault(place, here)[0] != seal.height:
-            self.violated("an entry is sealed twice", f"{sequence} of {chain.origin[:4].hex()}")
+    def _look_at_sealed(self, host: Host, store: Store, seal: Seal, place: Place) -> None:
+        entry = store.entry(*place)
+        here = (seal.height, b"" if entry is None else entry.hash)
+        if self.sealed.setdefault((seal.value.epoch, place), here) != here:
+            where = f"{place[1]} of {place[0].origin[:4].hex()} at {host}"
+            self.violated("an entry is sealed twice, or another one", where)

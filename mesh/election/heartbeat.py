@@ -68,6 +68,10 @@ class Heartbeats:
         """Tell whether a follower acknowledged something in the last :data:`REACHED_S`."""
         return now - self._heard.get(peer, -math.inf) <= REACHED_S
 
+    def promised(self, voter: bytes) -> int:
+        """Return the highest counter that a voter says it promised; 0: it said none."""
+        return self._promised.get(voter, 0)
+
     def contesting(self, voters: Iterable[bytes], counter: int) -> dict[bytes, int]:
         """Return which voters say that they promised a counter above ``counter``, and which."""
         promised = {voter: self._promised.get(voter, 0) for voter in voters}

@@ -105,10 +105,20 @@ class Tenure:
         )
 
     def contesting(self) -> dict[bytes, int]:
-        """Return the voters that name a higher counter than this granted term's, and which."""
+        """Return the voters that name a higher counter than this granted term's, and which; and
+        those that promised this very counter to somebody else, before a recovery made them voters,
+        while the certificate lacks a majority of the present ones."""
         if not self.office.granted:
             return {}
-        return self._beats.contesting(self._log.voters, self.office.counter)
+        counter = self.office.counter
+        found = self._beats.contesting(self._log.voters, counter)
+        if not self._is_proven():
+            found |= {
+                voter: counter
+                for voter in self._log.voters
+                if voter not in self._promises and self._beats.promised(voter) == counter
+            }
+        return found
 
     # --- time ----------------------------------------------------------------------------------
 

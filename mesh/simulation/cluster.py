@@ -22,6 +22,7 @@ from buildnet.mesh.members.changes import (
     Revoke,
     SetPriority,
     join_statement,
+    rotate,
     sign_change,
 )
 from buildnet.mesh.members.facts import EntryFact, GenesisFact, LogFact, facts_of
@@ -41,6 +42,7 @@ _TRY_AGAIN_S = 1.0
 _LOOK_AGAIN_S = 0.02
 _LOOKS = 50
 _YEAR_MS = 365 * 24 * 3600 * 1000
+_OF_THE_LIST = (GenesisFact, LogFact, EntryFact)
 
 Facts = dict[str, tuple[type[Fact], bytes]]
 
@@ -95,8 +97,13 @@ class Cluster:
         self._random = world.stream("people")
         self._proposed = 0
         self._sponsors: set[Host] = set()
+        """Somebody knows nobody else: these keep their membership and their keys."""
         self._gone: set[Host] = set()
-        """Who left or was revoked, or is about to."""
+        """Who left, was revoked or has another key, or is about to."""
+        self._successors: dict[Host, Host] = {}
+        """Who goes on with whose disk, under another key."""
+        self.on_rotated: Callable[[Host, Host], None] = lambda host, successor: None
+        """Told of a host that is about to start with the disk of another one."""
         world.size = len(disks)
         world.cluster = self
         world.watch.listener = self._told
@@ -156,6 +163,7 @@ class Cluster:
 
     def revoke(self, victim: Host) -> bool:
         """Let an admin revoke a host's key. It goes on running, and counts no more."""
+        victim = self._successors.get(victim, victim)  # who has a host's old key, has its new one
         if victim in self._sponsors:
             return False
         for admin in self._world.hosts[:ADMINS]:
@@ -183,6 +191,44 @@ class Cluster:
                 if host is not None:
                     host.retired = True
                     host.kill(dark=self._random.random() < 0.3)
+
+    def rotate(self, host: Host) -> bool:
+        """Let a host go on under another key: as another host with its disk, once that is final."""
+        if not host.works or host in self._gone or host in self._sponsors:
+            return False
+        assert host.program is not None
+        self._gone.add(host)
+        successor = self._world.add_host()
+        successor.retired = True
+        self._successors[host] = successor
+        signer = _signatures(successor.node_key, self._real_signatures)
+        body = rotate(host.program.local.members.cluster_id, host.key, signer)
+        change = self._propose(host, host, body)
+        if change is not None:
+            self._take_over_if_final(host, successor, change)
+        return True
+
+    def bind(self, hosts: Sequence[Host]) -> None:
+        """Let hosts keep their membership and their keys: others know nobody else."""
+        self._sponsors.update(hosts)
+
+    def recover(self, host: Host, voters: Sequence[bytes]) -> bool:
+        """Let a host begin a new epoch with these voters, by the cluster's key; tell whether it
+        did."""
+        if not host.works or host.program is None:
+            return False
+        program = _machine(host.program)
+        epoch = program.log.committed.epoch
+        author = _signatures(_CLUSTER_KEY, self._real_signatures)
+        change = sign_change(
+            program.log.recovery(voters),
+            cluster_id=program.local.members.cluster_id,
+            author=author.public_key,
+            hlc=program.local.date(),
+            sign=author.sign,
+        )
+        host.ask(lambda program, now: _machine(program).propose(change, now))
+        return program.log.committed.epoch > epoch
 
     def lost_changes(self) -> list[tuple[str, str]]:
         """Return what is wrong with changes that were said to be final, on any host's disk.
@@ -320,6 +366,29 @@ class Cluster:
         said = join_statement(members.cluster_id, newcomer.key, newcomer.name, Role.WORKER.value)
         proof = _signatures(_INVITATION, self._real_signatures).sign(said)
         return Join(newcomer.name, Role.WORKER.value, _INVITATION.public_key, proof)
+
+    def _take_over_if_final(self, host: Host, successor: Host, change: Change) -> None:
+        """Start with the new key once the host or, where that is not let in any more, somebody else
+        shows that it counts."""
+        others = [one for one in self._world.hosts if one.runs and not one.retired]
+        knows = [one for one in (host, *others) if change.id in _final_changes(one)]
+        if not knows:
+            if not host.retired:
+                again = (host, successor, change)
+                self._world.timeline.after(_LOOK_AGAIN_S, self._take_over_if_final, *again)
+            return
+        host.retired = True
+        host.kill()
+        facts = dict(host.disk.facts)
+        if knows[0] is not host:
+            facts = {name: one for name, one in facts.items() if one[0] not in _OF_THE_LIST}
+            facts.update((one.name(), (type(one), one.encode())) for one in _final_chain(knows[0]))
+        successor.disk.facts.update(facts)
+        successor.seeds = tuple(one.address for one in others)
+        successor.retired = False
+        self._world.note(host, f"goes on as {successor}")
+        self.on_rotated(host, successor)
+        successor.start()
 
     def _retire_if_gone(self, host: Host) -> None:
         known = [one.program.local.members for one in self._world.hosts if one.program]

@@ -105,9 +105,10 @@ class Course:
         fault.end(self._world)
 
     def _look(self) -> None:
-        """Two coordinators may not both claim a quorum for long, whatever their terms."""
+        """Two coordinators of one epoch may not both claim a quorum for long, whatever their
+        terms."""
         claims = [
-            host
+            (host.program.local.members.epoch, host)
             for host in self._world.hosts
             if host.works
             and host.program is not None
@@ -115,8 +116,9 @@ class Course:
             and office.quorum
             and office.coordinator == host.key
         ]
-        self._overlap_s = self._overlap_s + LOOK_S if len(claims) > 1 else 0.0
+        is_one = len(claims) == len({epoch for epoch, _ in claims})
+        self._overlap_s = 0.0 if is_one else self._overlap_s + LOOK_S
         if self._overlap_s > _OVERLAP_S:
-            names = " and ".join(str(host) for host in claims)
+            names = " and ".join(str(host) for _, host in claims)
             self._world.watch.violated("two coordinators with a quorum", names)
             self._overlap_s = 0.0

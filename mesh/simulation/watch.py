@@ -33,14 +33,16 @@ class _Seen:
     place: tuple[int, int] = (-1, -1)
     """Epoch and version of the members."""
     granted: int = -1
-    """The greatest granted term that it obeyed."""
+    """The greatest granted term that it obeyed, in this epoch."""
+    epoch: int = 0
 
 
 class Watch:
     """Looks at each process after each of its steps; cheap, since mostly nothing changed.
 
-    - A term that was granted has one coordinator, whoever tells of it, and that won it once.
-    - A process never obeys a lower term after a higher granted one.
+    - A term that was granted has one coordinator, whoever tells of it, and that won it once. After
+      a recovery terms begin anew, and who has not heard of it obeys who won before.
+    - A process never obeys a lower term after a higher granted one in one epoch.
     - Committed member lists are beginnings of each other, and none shrinks.
     """
 
@@ -49,10 +51,8 @@ class Watch:
         self.notes: Counter[str] = Counter()
         self.listener: Callable[[Host, Effect], None] = lambda host, effect: None
         """Is told of effects that are not the world's to perform: answers to wishes."""
-        self.coordinators: dict[int, bytes] = {}
-        """Of each granted term."""
-        self.winners: dict[int, tuple[bytes, int]] = {}
-        """Of each granted term, the very process that won it."""
+        self.winners: dict[int, dict[int, tuple[bytes, int]]] = {}
+        """Of each granted term, by epoch, the very process that won it."""
         self.heads: dict[tuple[int, int], bytes] = {}
         """The head of the committed member list at each (epoch, version) that anybody had."""
         self._world = world
@@ -84,6 +84,8 @@ class Watch:
         """See whether a process's view changed, and whether it may."""
         seen = self._seen[host.index]
         local = program.local
+        if local.members.epoch != seen.epoch:
+            seen.epoch, seen.granted = local.members.epoch, -1
         if local.office is not seen.office:
             seen.office = local.office
             if local.office is not None:
@@ -103,17 +105,22 @@ class Watch:
                 self.violated("quorum without a granted term", f"{host.name}: {office.counter}")
             return
         seen.granted = max(seen.granted, office.counter)
-        known = self.coordinators.setdefault(office.counter, office.coordinator)
-        if known != office.coordinator:
-            names = " and ".join(self._name(key) for key in (known, office.coordinator))
-            self.violated(
-                "two coordinators of one granted term",
-                f"term {office.counter}: {names}, seen at {host.name}",
-            )
+        winners = self.winners.setdefault(office.counter, {})
         if office.coordinator == host.key:
-            winner = self.winners.setdefault(office.counter, (host.key, host.boot))
+            winner = winners.setdefault(seen.epoch, (host.key, host.boot))
+            if winner[0] != host.key:
+                self._two_coordinators(host, office, winner[0])
             if winner != (host.key, host.boot):
                 self.violated("a term was won twice", f"term {office.counter}, {host.name}")
+        elif winners and all(office.coordinator != winner for winner, _ in winners.values()):
+            self._two_coordinators(host, office, next(iter(winners.values()))[0])
+
+    def _two_coordinators(self, host: Host, office: Office, winner: bytes) -> None:
+        names = f"{self._name(winner)} and {self._name(office.coordinator)}"
+        self.violated(
+            "two coordinators of one granted term",
+            f"term {office.counter}: {names}, seen at {host.name}",
+        )
 
     def _look_at_members(self, host: Host, seen: _Seen, members: MemberList) -> None:
         place = (members.epoch, members.version)

@@ -58,6 +58,16 @@ class Revoke(Fault):
 
 
 @dataclass(frozen=True, slots=True)
+class Rotate(Fault):
+    """A host gets another key."""
+
+    node: int
+
+    def begin(self, world: World) -> bool:
+        return world.cluster is not None and world.cluster.rotate(world.hosts[self.node])
+
+
+@dataclass(frozen=True, slots=True)
 class LoseVoters(Fault):
     """A majority of the voters dies for good."""
 

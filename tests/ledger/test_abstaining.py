@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import copy
-
 from tests.ledger.core_network import Network, Node
 
 from buildnet.ledger.events import SetBack
 from buildnet.ledger.messages import SealCosign, SealPromise, Seals
-from buildnet.ledger.simulation.store import Store
-
-Disk = tuple[object, int, object]
+from buildnet.ledger.simulation.store import Image
 
 
-def disk_of(node: Node) -> Disk:
-    store = node.store
-    return (store.image.copy(), store.promise, copy.copy(store.accepted))
+def disk_of(node: Node) -> Image:
+    return node.store.image.copy()
 
 
-def set_back(network: Network, node: Node, disk: Disk) -> None:
+def set_back(network: Network, node: Node, disk: Image) -> None:
     """Let a node begin anew with an older disk, as the fence finds it."""
     for other in network.nodes:
         network.cut(node, other) if other is not node else None
-    store: Store = node.store
-    store.image, store.promise, store.accepted = disk  # type: ignore[assignment]
-    store.abstains = True
+    node.store.image = disk
+    node.store.image.abstains = True
     office = node.local.office
     node.start()
     node.local.office = office
@@ -86,8 +80,8 @@ def test_it_votes_again_once_the_others_have_decided_what_it_may_have_accepted()
         network.settle(0.5)
     assert other.core.last == one.core.last
     assert not other.core.abstention.active
-    assert not other.store.abstains
-    assert other.store.promise == 1
+    assert not other.store.image.abstains
+    assert other.store.image.promise == 1
     network.cut(one, third)
     network.append(one)
     network.settle(0.5)
@@ -110,18 +104,18 @@ def test_nothing_is_said_meanwhile() -> None:
 def test_a_node_alone_goes_on_at_once() -> None:
     network = Network(1)
     (one,) = network.nodes
-    one.store.abstains = True
+    one.store.image.abstains = True
     one.start()
     network.office(one, 1)
     network.append(one)
     network.settle(0.5)
     assert one.core.last is not None
-    assert not one.store.abstains
+    assert not one.store.image.abstains
 
 
 def test_it_abstains_once_a_peer_knows_more_of_it_than_its_disk() -> None:
     network, _, other, _ = sealing()
     network.tell(other, SetBack())
     network.settle(0.1)
-    assert other.store.abstains
+    assert other.store.image.abstains
     assert other.core.abstention.active

@@ -71,9 +71,9 @@ def test_a_promise_is_on_disk_before_it_is_said() -> None:
     network.office(one, 4)
     network.deliver()
     assert not network.sent(SealPromise)
-    assert other.store.promise == 0
+    assert other.store.image.promise == 0
     network.write(other)
-    assert other.store.promise == 4
+    assert other.store.image.promise == 4
     assert [said[0] for said in network.sent(SealPromise)] == [other.key]
 
 
@@ -88,7 +88,7 @@ def test_a_value_and_its_entries_are_on_disk_before_they_are_cosigned() -> None:
     assert not network.sent(SealCosign)
     network.write(other)
     assert [said[0] for said in network.sent(SealCosign)] == [other.key]
-    assert other.store.accepted is not None
+    assert other.store.image.accepted is not None
     assert other.store.image.entries[one.chain].keys() == {1, 2}
 
 
@@ -141,7 +141,7 @@ def test_a_candidate_that_dies_before_the_seal_leaves_its_value_to_the_next() ->
     for node in (other, third):
         network.write(node)
     network.flying.clear()
-    value = other.store.accepted
+    value = other.store.image.accepted
     assert value is not None
     network.lost = set()
     network.append(other, 3)  # the new coordinator would seal something else
@@ -261,7 +261,7 @@ def test_a_voter_without_the_entries_pulls_them_and_looks_again() -> None:
     network.append(one, 3)
     network.deliver()
     network.deliver()
-    assert other.store.accepted is None or other.store.accepted.height == 1
+    assert other.store.image.accepted is None or other.store.image.accepted.height == 1
     network.lost = set()
     network.settle(5.0)
     assert sealed_up_to(other) == {one.chain: 4}
