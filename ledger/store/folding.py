@@ -176,24 +176,22 @@ class Fold:
 
     def flush(self) -> None:
         """Write what changed, and the digests."""
-        differences: dict[str, int] = {}
         self._is_empty = self._is_empty and not self._rows
+        written: dict[str, list[tuple[object, ...]]] = {}
+        differences: dict[str, int] = {}
         for (name, key), row in self._rows.items():
-            table = BY_NAME[name]
-            stored = _stored(table, key, row, self._vault)
+            stored = _stored(BY_NAME[name], key, row, self._vault)
             after = row_hash(name, *stored)
-            marks = ", ".join("?" * (len(stored) + 1))
-            self._connection.execute(
-                f"INSERT OR REPLACE INTO {name} ({table.stored}) VALUES ({marks})",
-                (*stored, after[:CHECKSUM_BYTES]),
-            )
+            written.setdefault(name, []).append((*stored, after[:CHECKSUM_BYTES]))
             difference = int.from_bytes(after, "big") - row.before
             differences[name] = differences.get(name, 0) + difference
         self._rows.clear()
-        for name, difference in differences.items():
-            body = ((read_digest(self._connection, name) + difference) % _MODULUS).to_bytes(32)
+        for name, rows in written.items():
+            self._connection.executemany(BY_NAME[name].put, rows)
+            digest = read_digest(self._connection, name) + differences[name]
             self._connection.execute(
-                "INSERT OR REPLACE INTO digests (name, body) VALUES (?, ?)", (name, body)
+                "INSERT OR REPLACE INTO digests (name, body) VALUES (?, ?)",
+                (name, (digest % _MODULUS).to_bytes(32)),
             )
 
 

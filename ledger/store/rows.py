@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import lru_cache
 
 from blake3 import blake3
 
@@ -87,10 +88,13 @@ class Names:
 
     def chain_of(self, number: int) -> Chain | None:
         """Return the chain of a number."""
+        name = self.chain_name(number)
+        return None if name is None else Chain(name[:32], name[32:])
+
+    def chain_name(self, number: int) -> bytes | None:
+        """Return origin and incarnation of a chain's number."""
         name = self._name("chains", number)
-        if not isinstance(name, bytes) or len(name) != 40:
-            return None
-        return Chain(name[:32], name[32:])
+        return name if isinstance(name, bytes) and len(name) == 40 else None
 
     def type_of(self, number: int) -> str | None:
         """Return the type of a number."""
@@ -139,6 +143,8 @@ class Rows:
     def __init__(self, names: Names, vault: Vault) -> None:
         self.names = names
         self.vault = vault
+        # The same actors, builds and requests stand in many entries that follow each other.
+        self._number_of = lru_cache(_MAX_REMEMBERED)(vault.number_of)
 
     def to_row(self, key: int, entry: Entry) -> StoredRow:
         """Return the row of an entry; its chain and type get numbers if they have none."""
@@ -162,14 +168,14 @@ class Rows:
 
     def lookups(self, entry: Entry) -> tuple[int, int | None, int | None, int | None, int | None]:
         """Return the columns from ``actor`` to ``request``."""
-        body, number = entry.body, self.vault.number_of
+        body, number = entry.body, self._number_of
         build = build_of(entry)
         return (
             number(b"actor", body.actor.id.encode()),
             number(b"entity", body.entity.encode()) if body.entity else None,
             number(b"correlation", body.correlation.encode()) if body.correlation else None,
             number(b"build", build.encode()) if build else None,
-            number(b"request", body.origin + body.request) if body.request else None,
+            self.vault.number_of(b"request", body.origin + body.request) if body.request else None,
         )
 
     def to_entry(self, row: StoredRow) -> StoredEntry:
@@ -193,7 +199,7 @@ class Rows:
             short_of(entry.hash) != short
             or mark_of(key, short, stored) != mark
             or (body.sequence, body.hlc) != (sequence, hlc)
-            or self.names.chain_of(chain) != entry.chain
+            or self.names.chain_name(chain) != body.origin + body.incarnation
             or self.names.type_of(type_number) != body.type
             or self.lookups(entry) != tuple(lookups)
         ):

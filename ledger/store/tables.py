@@ -39,6 +39,13 @@ class Table:
         return f"CREATE TABLE {self.name} ({', '.join(columns)}, PRIMARY KEY ({key})) WITHOUT ROWID"
 
     @cached_property
+    def put(self) -> str:
+        """The statement that writes a row, whether it is there or not."""
+        names = self.stored
+        marks = ", ".join("?" * (names.count(",") + 1))
+        return f"INSERT OR REPLACE INTO {self.name} ({names}) VALUES ({marks})"
+
+    @cached_property
     def stored(self) -> str:
         """All names, for a statement."""
         return ", ".join((*self.fields, GONE, "stamps", "checksum"))

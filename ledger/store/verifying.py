@@ -1,8 +1,8 @@
 """Checks everything that the file holds, on one state of it and in bounded memory.
 
-Structure and indexes (SQLite's own check), chains and signatures, seals with their roots, frontiers
-and cosignatures, what has checksums, and the derived tables: each row, and whether the entries give
-the same tables again.
+Structure and indexes (SQLite's own check), what has checksums, and the derived tables: each row,
+and whether the entries give the same tables again. Entries are read once, in the order of the file:
+sealed ones with the seals over them, which is the order of each chain, too; then provisional ones.
 """
 
 from __future__ import annotations
@@ -11,17 +11,14 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from buildnet.ledger.chain import BEGINNING, UNKNOWN, Tip, objection
-from buildnet.ledger.entry import Chain, hash_of
+from buildnet.ledger.entry import Chain, Entry, hash_of
 from buildnet.ledger.events import Damaged
-from buildnet.ledger.frontier import Frontier
-from buildnet.ledger.merkle import CompactRange, root_of
-from buildnet.ledger.seal import Seal
 from buildnet.ledger.store import schema, sealing
+from buildnet.ledger.store.beside import Beside
 from buildnet.ledger.store.database import connect, read_setting
-from buildnet.ledger.store.deriving import is_fact
 from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError
 from buildnet.ledger.store.folding import Fold, make_tables, read_digest, wrong_rows
 from buildnet.ledger.store.reader import Reader
@@ -35,6 +32,7 @@ from buildnet.ledger.store.rows import (
     short_of,
 )
 from buildnet.ledger.store.schema import PENDING, PLACES_A_SEAL
+from buildnet.ledger.store.seal_course import SealCourse, Under, read_seals
 from buildnet.ledger.store.tables import TABLES
 from buildnet.ledger.store.vault import Vault
 from buildnet.ledger.voters import VoterHistory
@@ -63,9 +61,10 @@ class Problem:
 
 @dataclass(slots=True)
 class Progress:
-    """How far a check is: counts of what was checked."""
+    """How far a check is: counts of what was checked. ``total``: the entries that there are."""
 
     entries: int = 0
+    total: int = 0
     seals: int = 0
     problems: int = 0
 
@@ -109,6 +108,15 @@ class Trust:
     replay: bool = True
 
 
+class _Read(NamedTuple):
+    """A row, its entry if the row is what was written (None, too, if only its hash was kept), and
+    what is wrong with it."""
+
+    row: StoredRow
+    entry: Entry | None
+    wrong: str | None = None
+
+
 class Verification:
     """One check of one file; :meth:`steps` does it bit by bit."""
 
@@ -117,12 +125,19 @@ class Verification:
         self._cluster = cluster
         self._vault = vault
         self._trust = trust
+        self._total = 0
+        self._chains: dict[int, Chain | None] = {}
+        self._tips: dict[int, Tip] = {}
+        """By the numbers of chains."""
+        self._bounds: dict[int | None, int] = {}
+        """From where on chains are quarantined."""
         self.report = Report()
 
     def steps(self) -> Iterator[Progress]:
         """Check; yields after each slice, so that whoever drives it may wait or stop."""
         connection = connect(self._path, read_only=True)
         scratch = _scratch()
+        beside = Beside()
         try:
             connection.execute("BEGIN")
             reader = Reader(connection, self._path, self._vault, lambda _: None)
@@ -131,8 +146,8 @@ class Verification:
             for part in (
                 self._structure(reader),
                 self._rows_with_checksums(reader),
-                self._chains(reader, fold),
-                self._seals(reader, fold),
+                self._sealed(reader, fold, beside),
+                self._provisional(reader, fold, beside),
                 self._derived(reader, fold, scratch),
             ):
                 try:
@@ -142,6 +157,7 @@ class Verification:
                     self._structural(str(error))
                 yield self._progress()
         finally:
+            beside.close()
             connection.close()
             scratch.close()
 
@@ -153,21 +169,25 @@ class Verification:
 
     def _progress(self) -> Progress:
         report = self.report
-        return Progress(report.entries_checked, report.seals_checked, len(report.errors))
+        return Progress(
+            report.entries_checked, self._total, report.seals_checked, len(report.errors)
+        )
 
-    def _wrong(self, where: str, what: str) -> None:
+    def wrong(self, where: str, what: str) -> None:
+        """Tell a problem."""
         problem = Problem(where, what)
         if len(self.report.errors) < MAX_PROBLEMS and problem not in self.report.errors:
             self.report.errors.append(problem)
 
     def _structural(self, what: str) -> None:
         self.report.structure = True
-        self._wrong("file", what)
+        self.wrong("file", what)
 
-    def _lost(self, chain: Chain, first: int, last: int, what: str) -> None:
+    def lost(self, chain: Chain, first: int, last: int, what: str) -> None:
+        """Tell entries that have to be fetched again."""
         origin, incarnation = chain.origin.hex()[:16], chain.incarnation.hex()
         entries = f"entry {first}" if first == last else f"entries {first} to {last}"
-        self._wrong(f"chain {origin}/{incarnation}, {entries}", what)
+        self.wrong(f"chain {origin}/{incarnation}, {entries}", what)
         damage = Damaged(chain, first, last)
         if len(self.report.damaged) < MAX_PROBLEMS and damage not in self.report.damaged:
             self.report.damaged.append(damage)
@@ -176,6 +196,8 @@ class Verification:
 
     def _structure(self, reader: Reader) -> Iterator[Progress]:
         connection = reader.connection
+        (self._total,) = connection.execute("SELECT count(*) FROM entries").fetchone()
+        yield self._progress()
         wrong = schema.objection(connection)
         if wrong is not None:
             self._structural(wrong)
@@ -190,70 +212,102 @@ class Verification:
         for name, body, mark in connection.execute("SELECT name, body, checksum FROM settings"):
             names.add(name)
             if schema.checksum("settings", name, body) != mark:
-                self._wrong(f"settings, {name!r:.80}", "is not what was written")
+                self.wrong(f"settings, {name!r:.80}", "is not what was written")
         for name in _NEEDED:
             if name not in names:
-                self._wrong(f"settings, {name}", "is missing")
+                self.wrong(f"settings, {name}", "is missing")
         for table, columns in _CHECKED.items():
             for *values, mark in connection.execute(f"SELECT {columns}, checksum FROM {table}"):
                 if schema.checksum(table, *values) != mark:
-                    self._wrong(f"{table}, {values[0]!r:.80}", "is not what was written")
+                    self.wrong(f"{table}, {values[0]!r:.80}", "is not what was written")
         for number, name in connection.execute("SELECT number, name FROM chains"):
             if not isinstance(name, bytes) or len(name) != 40:
-                self._wrong(f"chains, {number}", "is not what was written")
+                self.wrong(f"chains, {number}", "is not what was written")
         yield self._progress()
 
-    # --- chains --------------------------------------------------------------------------------
+    # --- an entry ------------------------------------------------------------------------------
 
-    def _chains(self, reader: Reader, fold: Fold) -> Iterator[Progress]:
-        connection = reader.connection
-        bounds = {one.chain: one.sequence for one in self._quarantines(reader)}
-        numbers = [number for (number,) in connection.execute("SELECT DISTINCT chain FROM entries")]
-        for number in numbers:
-            chain = reader.names.chain_of(number)
-            if chain is None:
-                self._wrong(f"chains, {number}", "is missing")
-                continue
-            tip, after = BEGINNING, 0
-            while rows := connection.execute(
-                f"SELECT {COLUMNS} FROM entries WHERE chain=? AND sequence>? "
-                f"ORDER BY sequence LIMIT {SLICE}",
-                (number, after),
-            ).fetchall():
-                after = rows[-1][2]
-                for row in rows:
-                    tip = self._entry(reader, fold, chain, tip, row, bounds.get(chain))
-                yield self._progress()
-
-    def _entry(
-        self, reader: Reader, fold: Fold, chain: Chain, tip: Tip, row: StoredRow, bound: int | None
-    ) -> Tip:
-        self.report.entries_checked += 1
-        sequence = row[2]
-        if sequence > tip.sequence + 1:
-            self._lost(chain, tip.sequence + 1, sequence - 1, "missing")
-            tip = Tip(sequence - 1, UNKNOWN, tip.hlc)
+    def _read(self, reader: Reader, row: StoredRow) -> _Read:
         if is_pruned(row):
             if short_of(row[-1]) != row[5] or mark_of(row[0], row[5], row[-1]) != row[-2]:
-                self._lost(chain, sequence, sequence, "its hash is not what was written")
-            return Tip(sequence, row[-1], row[3])
+                return _Read(row, None, "its hash is not what was written")
+            return _Read(row, None)
         try:
-            entry = reader.rows.to_entry(row).entry
+            return _Read(row, reader.rows.to_entry(row).entry)
         except LedgerDamagedError as error:
-            self._lost(chain, sequence, sequence, error.cause or error.message)
-            return Tip(sequence, UNKNOWN, tip.hlc)
+            return _Read(row, None, error.cause or error.message)
+        except TypeError as error:
+            return _Read(row, None, str(error))
+
+    def _is_signed(self, read: _Read) -> bool:
+        return read.entry is None or read.entry.is_signed(self._trust.verify)
+
+    def _entry(self, reader: Reader, fold: Fold, read: _Read, signed: bool, books: bool) -> None:
+        """Check one entry as the next one of its chain, and take it into account. ``books``: its
+        postings count."""
+        self.report.entries_checked += 1
+        row, entry = read.row, read.entry
+        number, sequence = row[1:3]
+        chain = self._chain(reader, number)
+        if chain is None:
+            self.wrong(f"chains, {number}", "is missing")
+            return
+        if not isinstance(sequence, int):
+            self._structural(f"an entry of chain {number} has no sequence")
+            return
+        tip = self._tips.get(number, BEGINNING)
+        if read.wrong is not None:
+            self.lost(chain, sequence, sequence, read.wrong)
+            if sequence == tip.sequence + 1:  # else it may be the number that is damaged
+                self._tips[number] = Tip(sequence, UNKNOWN, tip.hlc)
+            return
+        if sequence > tip.sequence + 1:
+            self.lost(chain, tip.sequence + 1, sequence - 1, "missing")
+            tip = Tip(sequence - 1, UNKNOWN, tip.hlc)
+        if entry is None:
+            self._tips[number] = Tip(sequence, row[-1], row[3])
+            return
         wrong = objection(self._cluster, chain, tip, entry)
-        if wrong is None and not entry.is_signed(self._trust.verify):
+        if wrong is None and not signed:
             wrong = "not signed by its origin"
         if wrong is not None:
-            self._lost(chain, sequence, sequence, wrong)
-            return Tip(sequence, UNKNOWN, tip.hlc)
-        place = sealed_place(row[0])
-        # Shared facts count in sealed order, so with their seals.
-        counts = self._trust.replay and not is_fact(entry.body.type)
-        if counts and (place is not None or bound is None or sequence < bound):
+            self.lost(chain, sequence, sequence, wrong)
+            self._tips[number] = Tip(max(sequence, tip.sequence), UNKNOWN, tip.hlc)
+            return
+        self._tips[number] = Tip.of(entry)
+        if not self._trust.replay:
+            return
+        place, bound = sealed_place(row[0]), self._bounds.get(number)
+        if place is not None or bound is None or sequence < bound:
             fold.apply(entry, place)
-        return Tip.of(entry)
+        if books and entry.body.postings:
+            fold.post(entry)
+
+    def _chain(self, reader: Reader, number: int) -> Chain | None:
+        chain = self._chains.get(number)
+        if chain is None:
+            chain = self._chains[number] = reader.names.chain_of(number)
+        return chain
+
+    def _provisional(self, reader: Reader, fold: Fold, beside: Beside) -> Iterator[Progress]:
+        keys = reader.connection.execute(
+            f"SELECT id FROM entries WHERE id>={PENDING} ORDER BY +chain, +sequence"
+        ).fetchall()
+
+        def read() -> Iterator[list[_Read]]:
+            for at in range(0, len(keys), SLICE):
+                yield [self._read(reader, self._row(reader, key)) for key in keys[at : at + SLICE]]
+
+        for some in beside.judged(read(), self._is_signed):
+            for one, signed in some:
+                self._entry(reader, fold, one, signed, books=False)
+            yield self._progress()
+
+    def _row(self, reader: Reader, key: tuple[int]) -> StoredRow:
+        row: StoredRow = reader.connection.execute(
+            f"SELECT {COLUMNS} FROM entries WHERE id=?", key
+        ).fetchone()
+        return row
 
     def _quarantines(self, reader: Reader) -> list[Any]:
         try:
@@ -261,45 +315,48 @@ class Verification:
         except LedgerError:  # told with the checksums
             return []
 
-    # --- seals ---------------------------------------------------------------------------------
+    # --- entries and seals, in the order of the file -------------------------------------------
 
-    def _seals(self, reader: Reader, fold: Fold) -> Iterator[Progress]:
-        frontier, history = Frontier(), CompactRange()
-        before: Seal | None = None
+    def _sealed(self, reader: Reader, fold: Fold, beside: Beside) -> Iterator[Progress]:
+        connection, trust = reader.connection, self._trust
+        self._bounds = {
+            reader.names.chain(one.chain): one.sequence for one in self._quarantines(reader)
+        }
         books_from = self._begin_books(reader, fold)
-        after = 0
-        while rows := reader.connection.execute(
-            "SELECT height, hlc, earliest, hash, record FROM seals WHERE height>? "
-            f"ORDER BY height LIMIT {SLICE}",
-            (after,),
-        ).fetchall():
-            for height, hlc, earliest, seal_hash, record in rows:
-                self.report.seals_checked += 1
-                seal = self._read_seal(height, hlc, seal_hash, record)
-                if height != after + 1:
-                    self._wrong(f"seal {after + 1}", "missing")
-                after = height
-                if seal is None:
-                    before = None
-                    continue
-                whole = before is not None or height == 1
-                if whole:
-                    self._follows(seal, before, history)
-                frontier = self._advanced(reader, seal, frontier, whole)
-                history = history.appended(seal.hash)
-                self._under(reader, fold, seal, earliest, place_of(height, 0) >= books_from)
-                before = seal
+        seals = read_seals(connection, beside, trust.verify)
+        course = SealCourse(seals, self._cluster, trust.voters, reader.names, self)
+        rows = connection.execute(f"SELECT {COLUMNS} FROM entries WHERE id<{PENDING} ORDER BY id")
+
+        def read() -> Iterator[list[_Read]]:
+            while some := rows.fetchmany(SLICE):
+                yield [self._read(reader, row) for row in some]
+
+        for some in beside.judged(read(), self._is_signed):
+            for one, signed in some:
+                key, chain, sequence, hlc = one.row[:4]
+                under = Under(key, chain, sequence, hlc, self._hash(one))
+                course.put(key // PLACES_A_SEAL, under)
+                self._entry(reader, fold, one, signed, books=key >= books_from)
+            self.report.seals_checked = course.checked
             yield self._progress()
-        (count,) = reader.connection.execute(
-            f"SELECT count(*) FROM entries WHERE id<{PENDING} AND id>=?", (place_of(after + 1, 0),)
-        ).fetchone()
-        if count:
-            self._wrong(f"seal {after + 1}", f"missing, but {count} entries are under it or later")
+        course.finish()
+        self.report.seals_checked = course.checked
         try:
-            if sealing.read_history(reader) != history and not self.report.errors:
-                self._wrong("settings, history", "is not of these seals")
+            if sealing.read_history(reader) != course.history and not self.report.errors:
+                self.wrong("settings, history", "is not of these seals")
         except (LedgerError, WireError):
-            self._wrong("settings, history", "is not what was written")
+            self.wrong("settings, history", "is not what was written")
+
+    def _hash(self, read: _Read) -> bytes:
+        """Return the hash of what is there, whether it is right or not."""
+        if read.entry is not None:
+            return read.entry.hash
+        if is_pruned(read.row):
+            return read.row[-1]
+        try:
+            return hash_of(self._vault.open(read.row[-1]))
+        except (LedgerDamagedError, TypeError):
+            return bytes(32)
 
     def _begin_books(self, reader: Reader, fold: Fold) -> int:
         try:
@@ -311,96 +368,6 @@ class Verification:
         except LedgerError:  # told with the checksums
             return 0
         return 0 if body is None else place_of(cbor.decode(body) + 1, 0)
-
-    def _read_seal(self, height: int, hlc: int, seal_hash: bytes, record: bytes) -> Seal | None:
-        where = f"seal {height}"
-        try:
-            seal = Seal.decode(record)
-        except (WireError, TypeError):
-            self._wrong(where, "is no seal")
-            return None
-        if (seal.height, seal.value.hlc, seal.hash) != (height, hlc, seal_hash):
-            self._wrong(where, "is not what was written")
-            return None
-        if seal.value.cluster != self._cluster:
-            self._wrong(where, "is of another cluster")
-        if not seal.is_final(self._trust.verify):
-            self._wrong(where, "is not cosigned by a majority of its voters")
-        return seal
-
-    def _follows(self, seal: Seal, before: Seal | None, history: CompactRange) -> None:
-        value, where = seal.value, f"seal {seal.height}"
-        if value.previous != (self._cluster if before is None else before.hash):
-            self._wrong(where, "does not follow the one before")
-        if value.history != history.root:
-            self._wrong(where, "names another history")
-        if before is not None and value.hlc <= before.value.hlc:
-            self._wrong(where, "its clock went back")
-        if self._trust.voters is not None:
-            wrong = self._trust.voters.objection(
-                None if before is None else before.value.members,
-                version=value.members,
-                epoch=value.epoch,
-                voters=value.voters,
-            )
-            if wrong is not None:
-                self._wrong(where, wrong)
-
-    def _advanced(self, reader: Reader, seal: Seal, frontier: Frontier, whole: bool) -> Frontier:
-        try:
-            after = frontier.advanced(seal.value.advances)
-        except ValueError as error:
-            self._wrong(f"seal {seal.height}", str(error))
-            return frontier
-        if whole and after.digest() != seal.value.frontier:
-            self._wrong(f"seal {seal.height}", "names another frontier")
-        for advance in seal.value.advances:
-            low, high = frontier.sequence(advance.chain) + 1, advance.sequence
-            (count,) = reader.connection.execute(
-                "SELECT count(*) FROM entries WHERE chain=? AND sequence BETWEEN ? AND ? "
-                "AND id BETWEEN ? AND ?",
-                (
-                    reader.names.chain(advance.chain),
-                    low,
-                    high,
-                    place_of(seal.height, 0),
-                    place_of(seal.height, PLACES_A_SEAL - 1),
-                ),
-            ).fetchone()
-            if whole and count != high - low + 1:
-                self._lost(advance.chain, low, high, f"not all under their seal {seal.height}")
-        return after
-
-    def _under(self, reader: Reader, fold: Fold, seal: Seal, earliest: int, counts: bool) -> None:
-        where = f"seal {seal.height}"
-        hashes: list[bytes] = []
-        least = seal.value.hlc
-        for row in reader.connection.execute(
-            f"SELECT {COLUMNS} FROM entries WHERE id BETWEEN ? AND ? ORDER BY id",
-            (place_of(seal.height, 0), place_of(seal.height, PLACES_A_SEAL - 1)),
-        ):
-            least = min(least, row[3]) if isinstance(row[3], int) else least
-            if row[0] != place_of(seal.height, len(hashes)):
-                self._wrong(where, f"nothing is at index {len(hashes)}")
-            if is_pruned(row):
-                hashes.append(row[-1])
-                continue
-            try:
-                signed = self._vault.open(row[-1])
-                hashes.append(hash_of(signed))
-                posts = counts and not signed.endswith(sealing.NO_POSTINGS)
-                if self._trust.replay and (posts or is_fact(reader.names.type_of(row[4]) or "")):
-                    entry = reader.rows.to_entry(row).entry
-                    if is_fact(entry.body.type):
-                        fold.apply(entry, row[0])
-                    if posts:
-                        fold.post(entry)
-            except (LedgerDamagedError, TypeError):  # told with its chain
-                hashes.append(bytes(32))
-        if len(hashes) != seal.value.count or root_of(hashes) != seal.value.root:
-            self._wrong(where, "its entries are not those that were sealed")
-        if least != earliest:
-            self._wrong(where, "is not what was written")
 
     # --- derived tables ------------------------------------------------------------------------
 
@@ -417,13 +384,13 @@ class Verification:
                     wrong = [f"{table.name}: the entries give another table"]
             for one in wrong:
                 self.report.wrong_tables.add(table.name)
-                self._wrong(*one.split(": ", 1))
+                self.wrong(*one.split(": ", 1))
             yield self._progress()
         known = {table.name for table in TABLES}
         for (name,) in reader.connection.execute("SELECT name FROM digests"):
             if name not in known:
                 self.report.wrong_tables.update(known)
-                self._wrong("digests", f"{name!r:.80} is no table")
+                self.wrong("digests", f"{name!r:.80} is no table")
 
 
 def _scratch() -> sqlite3.Connection:
