@@ -7,7 +7,7 @@ to ``report``, so that it is fetched again from peers.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -333,7 +333,8 @@ class Reader:
 
     def state(self, entity: str, height: int) -> EntityState:
         """Return what an entity was once the seal of ``height`` was final, from the sealed entries
-        about it.
+        about it. Its accounts are those of the books at the last height, and earlier ones are what
+        these entries posted.
 
         Raises:
             LedgerError: one of them is damaged or was pruned.
@@ -361,7 +362,26 @@ class Reader:
                 else:
                     void.append(stored.entry.id)
         data = None if last is None else last.entry.data
-        return EntityState(entity, height, last, data, memory.tables(), tuple(void))
+        tables = memory.tables()
+        newest = self.last_seal()
+        accounts = self._accounts(entity) if newest and newest.height == height else ()
+        accounts = accounts or _of_entity(entity, tables.pop("accounts", ()))
+        if accounts:
+            tables["accounts"] = accounts
+        return EntityState(entity, height, last, data, tables, tuple(void))
+
+    def _accounts(self, entity: str) -> tuple[dict[str, object], ...]:
+        """Return what stands on an entity's accounts now."""
+        table = BY_NAME["accounts"]
+        rows = self.connection.execute(
+            f"SELECT {table.stored} FROM accounts WHERE account=? OR account BETWEEN ? AND ? "
+            "ORDER BY account",
+            (entity, f"{entity}/", f"{entity}0"),  # "0" is what comes after "/"
+        ).fetchall()
+        try:
+            return _of_entity(entity, (row_of(table, row, self.vault).values for row in rows))
+        except ValueError as error:
+            raise _wrong_table("accounts", error) from error
 
     def table(
         self, name: str, *, after: tuple[str, ...] | None = None, limit: int = 1000
@@ -387,11 +407,7 @@ class Reader:
         try:
             return [row_of(table, row, self.vault).values for row in found]
         except ValueError as error:
-            raise LedgerDamagedError(
-                f"the table {name} is not what was written",
-                cause=str(error),
-                hint="buildnet ledger verify --repair builds it again from the entries",
-            ) from error
+            raise _wrong_table(name, error) from error
 
 
 class _Memory:
@@ -404,6 +420,7 @@ class _Memory:
 
     def apply(self, entry: Entry, place: int) -> Void | None:
         """Take an entry into account; return a change that does not hold."""
+        self._fold.post(entry)
         return self._fold.apply(entry, place)
 
     def tables(self) -> dict[str, tuple[dict[str, object], ...]]:
@@ -418,6 +435,23 @@ class _Memory:
                 found[table.name] = tuple(row_of(table, row, Vault()).values for row in stored)
         self._connection.close()
         return found
+
+
+def _wrong_table(name: str, error: ValueError) -> LedgerDamagedError:
+    return LedgerDamagedError(
+        f"the table {name} is not what was written",
+        cause=str(error),
+        hint="buildnet ledger verify --repair builds it again from the entries",
+    )
+
+
+def _of_entity(entity: str, accounts: Iterable[dict[str, object]]) -> tuple[dict[str, object], ...]:
+    """Return the rows of an entity's own accounts: the books of others need their entries, too."""
+    return tuple(
+        row
+        for row in accounts
+        if row["account"] == entity or str(row["account"]).startswith(f"{entity}/")
+    )
 
 
 def _seal(height: int, seal_hash: bytes, record: bytes) -> Seal | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,9 +15,12 @@ from tests.ledger.store_making import Scene, fact, using
 
 from buildnet.ledger import query as queries
 from buildnet.ledger.entry import Entry
+from buildnet.ledger.postings import changed, offered, withdrawn
 from buildnet.ledger.query import Cursor, Provisional, Query, QueryError
 from buildnet.ledger.store import selecting
+from buildnet.ledger.store.reader import EntityState
 from buildnet.ledger.store.store import LedgerStore
+from buildnet.mesh.identity import node_id_of
 
 
 async def ids(
@@ -145,6 +150,47 @@ def test_a_tail_gets_what_is_sealed_after_its_cursor(tmp_path: Path) -> None:
         assert [(one.entry.id, one.height) for one in page.entries][-1] == (late.id, 2)
         page = await store.query(Query(), cursor=page.sealed_to)
         assert page.entries == ()
+
+    using(tmp_path / "l.db", work)
+
+
+def test_the_state_tells_the_books(tmp_path: Path) -> None:
+    scene = Scene()
+    me = f"node:{node_id_of(ANN.public_key)}"
+    steps: list[dict[str, Any]] = [
+        {"postings": offered(f"{me}/cores", "cores", 16)},
+        {"postings": withdrawn(f"{me}/cores", "cores", 4)},
+        {"postings": withdrawn(f"{me}/cores", "cores", 40)},  # void: so many are not there
+        {"entity": "build:1", "postings": changed("build:1/0", None, "running")},
+        {"entity": "build:1", "postings": changed("build:1/0", "running", "completed")},
+        {"entity": "build:10", "postings": changed("build:10/0", None, "running")},
+    ]
+
+    def books(state: EntityState) -> dict[str, object]:
+        rows = state.rows.get("accounts", ())
+        found = {str(row["account"]): row["state"] or row["balances"] for row in rows}
+        # What a build's account is called without its term.
+        return {name: value for name, value in found.items() if "/" in name}
+
+    def cores(free: int, all_of_them: int) -> dict[str, str]:
+        return {
+            f"{me}/cores/capacity": json.dumps({"cores": -all_of_them}),
+            f"{me}/cores/free": json.dumps({"cores": free}),
+        }
+
+    async def work(store: LedgerStore) -> None:
+        for step in steps:
+            scene.add(ANN, **{"entity": me, **step})
+            await store.keep(scene.keep())
+            await store.keep(scene.seal())
+        assert books(await store.state(me, height=1)) == cores(16, 16)
+        for height in (2, 3, 6):
+            assert books(await store.state(me, height=height)) == cores(12, 12)
+        assert books(await store.state("build:1", height=3)) == {}
+        assert books(await store.state("build:1", height=4)) == {"build:1/0": "running"}
+        assert books(await store.state("build:1", height=5)) == {"build:1/0": "completed"}
+        assert books(await store.state("build:1")) == {"build:1/0": "completed"}
+        assert books(await store.state("build:10")) == {"build:10/0": "running"}
 
     using(tmp_path / "l.db", work)
 
