@@ -18,6 +18,7 @@ from buildnet.ledger.entry import Body, Chain, Entry
 from buildnet.ledger.events import (
     Compare,
     Damaged,
+    DamagedSeals,
     Effect,
     EntriesAppended,
     EntriesArrived,
@@ -45,7 +46,6 @@ from buildnet.ledger.messages import (
 )
 from buildnet.ledger.opening import Opening
 from buildnet.ledger.proof import Proof
-from buildnet.ledger.restored import Restored
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.service import proving
 from buildnet.ledger.service.errors import LedgerStoppedError, NotSealedError
@@ -58,7 +58,6 @@ from buildnet.ledger.service.upkeep import Upkeep
 from buildnet.ledger.service.verifying import Verifying
 from buildnet.ledger.service.waiting import Waiting
 from buildnet.ledger.store.errors import LedgerError
-from buildnet.ledger.store.fence import Start
 from buildnet.ledger.store.rows import StoredEntry
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.verifying import Trust
@@ -97,7 +96,12 @@ class ClusterLedger:
         self._local = cluster.local
         self._id = cluster.local.members.cluster_id
         self.peers = Peers()
-        self.upkeep = Upkeep(store, cluster.local, settings, cluster.links.say)
+        self.upkeep = Upkeep(
+            store,
+            cluster.local.signatures.verify,
+            settings,
+            lambda heights: self._feed(DamagedSeals(heights)),
+        )
         self._waiting = Waiting()
         self._fresh: list[Entry] = []
         self._keeper = Keeper(store, self._kept)
@@ -158,7 +162,7 @@ class ClusterLedger:
         local = self._local
         async with asyncio.TaskGroup() as group:
             self._group = group
-            if self._lost_its_word(restored):
+            if self._own.lost_its_word:
                 self._feed(SetBack())
             running = [
                 group.create_task(self._keeper.run()),
@@ -185,13 +189,6 @@ class ClusterLedger:
                 for task in (*running, *self._tasks):
                     task.cancel()
                 self._waiting.stop(LedgerStoppedError("this node stops"))
-
-    def _lost_its_word(self, restored: Restored) -> bool:
-        """Tell whether this voter's file is gone: nobody votes before a ledger was opened."""
-        members = self._local.members
-        others = [key for key in members.members if members.is_member(key) and key != self.key]
-        fresh = self.store.start is Start.FRESH and not restored.heads
-        return fresh and bool(others) and self.key in members.voters
 
     # --- what others look at -------------------------------------------------------------------
 
@@ -244,8 +241,6 @@ class ClusterLedger:
     def _received(self, event: EntriesArrived | Received) -> None:
         if isinstance(event, Received):
             match event.message:
-                case Seals(records) if self.upkeep.damaged_seals:
-                    self._spawn(self.upkeep.mend(records))
                 case FactAsk():
                     self.facts.asked(event.sender, event.message)
                     return
@@ -319,8 +314,8 @@ class ClusterLedger:
                 self._spawn(self._serve_seals(effect))
             case Compare(other):
                 self._spawn(self._compare(other))
-            case Repair(entries):
-                self._spawn(self._repair(entries))
+            case Repair(entries, seals):
+                self._spawn(self._repair(entries, seals))
             case Rewind(height):
                 self._spawn(self._rewind(height))
             case RecordMember():
@@ -366,9 +361,11 @@ class ClusterLedger:
         if found is not None:
             self._feed(found)
 
-    async def _repair(self, entries: Sequence[Entry]) -> None:
-        await self.store.keep(Keep(0, entries=tuple(entries)))
-        await self.store.rebuild()
+    async def _repair(self, entries: Sequence[Entry], seals: Sequence[Seal]) -> None:
+        await self.upkeep.mend(seals)
+        if entries:
+            await self.store.keep(Keep(0, entries=tuple(entries)))
+            await self.store.rebuild()
 
     async def _rewind(self, height: int) -> None:
         self._feed(Rewound(await self.store.rewind(height)))

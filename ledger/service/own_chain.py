@@ -48,6 +48,14 @@ class OwnChain:
                 self._news.set()
         return self._heard.get(sender) is False
 
+    @property
+    def lost_its_word(self) -> bool:
+        """Whether this voter's file is gone: nobody votes before a ledger was opened."""
+        members = self._local.members
+        others = any(members.is_member(key) for key in members.members if key != self._local.key)
+        fresh = self._start is Start.FRESH and not self._heads
+        return fresh and others and self._local.key in members.voters
+
     async def choose(self) -> tuple[Chain, Opening | None]:
         """Return the chain to append to, and how it begins if it is another one."""
         if self._head is None:

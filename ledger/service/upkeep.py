@@ -9,20 +9,16 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from buildnet.ledger.messages import SealsAsk
-from buildnet.ledger.seal import Seal, SealRecord
+from buildnet.ledger.seal import Seal
 from buildnet.ledger.service.settings import DAY_S, LedgerSettings
 from buildnet.ledger.store.errors import LedgerError
 from buildnet.ledger.store.pruning import pruned_to
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.rows import place_of
-from buildnet.ledger.store.scrubbing import Scrubber
+from buildnet.ledger.store.scrubbing import Scrubber, Verify
 from buildnet.ledger.store.sealing import mend_seal
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.writer import Writer
-from buildnet.mesh.local import Local
-from buildnet.mesh.messages.kinds import Message
-from buildnet.mesh.wire import WireError
 
 AGAIN_S = 60.0
 """After a failure, such as a full disk."""
@@ -35,24 +31,23 @@ _log = logging.getLogger("buildnet.ledger")
 
 
 class Upkeep:
-    """The upkeep of one ledger. ``say(peer, message)`` sends."""
+    """The upkeep of one ledger. ``fetch(heights)`` has damaged seals fetched: :meth:`mend`."""
 
     def __init__(
         self,
         store: LedgerStore,
-        local: Local,
+        verify: Verify,
         settings: LedgerSettings,
-        say: Callable[[bytes, Message], object],
+        fetch: Callable[[tuple[int, ...]], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._store = store
-        self._local = local
-        self._say = say
+        self._fetch = fetch
         self._sleep = sleep
         self.settings = settings
         self.scrubber = Scrubber(
             store,
-            local.signatures.verify,
+            verify,
             pause_s=settings.scrub_s,
             on_seal=self._seal_damaged,
             sleep=sleep,
@@ -120,21 +115,11 @@ class Upkeep:
         if len(self._seals) < MAX_SEALS:
             self._seals.add(height)
         _log.warning("the seal of height %d is damaged; it is fetched from a peer", height)
-        linked = sorted(self._local.links)
-        if linked:
-            self._say(self._local.random.choice(linked), SealsAsk(height))
+        self._fetch((height,))
 
-    async def mend(self, records: Iterable[SealRecord]) -> None:
-        """Put seals of a peer in the place of damaged ones."""
-        found: list[Seal] = []
-        for record in records:
-            try:
-                seal = Seal.read(record)
-            except WireError:
-                continue
-            if seal.height in self._seals and seal.is_final(self._local.signatures.verify):
-                found.append(seal)
-        for seal in found:
+    async def mend(self, seals: Iterable[Seal]) -> None:
+        """Put final seals of a peer, which were checked, in the place of damaged ones."""
+        for seal in seals:
             await self._store.write(partial(_mend, seal=seal))
             self._seals.discard(seal.height)
             _log.info("the seal of height %d is mended", seal.height)

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 from tests.ledger.entries import ANN, BOB, START, VERIFY
 from tests.ledger.store_making import Scene, using
 
-from buildnet.ledger.messages import SealsAsk
 from buildnet.ledger.service.settings import LedgerSettings
 from buildnet.ledger.service.upkeep import Upkeep
 from buildnet.ledger.store.pruning import pruned_to
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.verifying import Trust
 from buildnet.mesh.clock import milliseconds_of
-from buildnet.mesh.local import Local
-from buildnet.mesh.messages.kinds import Message
 
 TRUST = Trust(VERIFY)
 
@@ -27,19 +22,8 @@ async def no_sleep(seconds: float) -> None:
     pass
 
 
-def upkeep(store: LedgerStore, said: list[tuple[bytes, Message]]) -> Upkeep:
-    local = SimpleNamespace(
-        signatures=SimpleNamespace(verify=VERIFY),
-        links={b"peer": None},
-        random=SimpleNamespace(choice=lambda of: of[0]),
-    )
-    return Upkeep(
-        store,
-        cast(Local, local),
-        LedgerSettings(),
-        lambda to, message: said.append((to, message)),
-        sleep=no_sleep,
-    )
+def upkeep(store: LedgerStore, asked: list[tuple[int, ...]]) -> Upkeep:
+    return Upkeep(store, VERIFY, LedgerSettings(), asked.append, sleep=no_sleep)
 
 
 def test_a_damaged_seal_is_asked_for_and_mended(tmp_path: Path) -> None:
@@ -48,21 +32,21 @@ def test_a_damaged_seal_is_asked_for_and_mended(tmp_path: Path) -> None:
     for _ in range(3):
         scene.add(ANN)
         keeps += [scene.keep(), scene.seal()]
-    said: list[tuple[bytes, Message]] = []
+    asked: list[tuple[int, ...]] = []
 
     async def write(store: LedgerStore) -> None:
         for what in keeps:
             await store.keep(what)
 
     async def work(store: LedgerStore) -> None:
-        it = upkeep(store, said)
+        it = upkeep(store, asked)
         found = await it.scrubber.scrub()
         assert (found.entries, found.seals, found.wrong) == (4, 3, 1)
-        assert said == [(b"peer", SealsAsk(2))]
+        assert asked == [(2,)]
         assert it.damaged_seals == (2,)
-        await it.mend([scene.seals[0].record])
+        await it.mend([scene.seals[0]])
         assert it.damaged_seals == (2,)
-        await it.mend([scene.seals[1].record])
+        await it.mend([scene.seals[1]])
         assert not it.damaged_seals
         assert (await store.verify(TRUST)).errors == []
         assert (await it.scrubber.scrub()).wrong == 0
