@@ -140,6 +140,7 @@ class Sealing:
         if self._membership.epoch > self._epoch:
             self._epoch = self._membership.epoch
             self._recording.restart()
+            self._finals.begin_epoch()
             effects += [*self._voting.begin_epoch(), *self._rejoin(begins=True)]
             step = self._proposing.take_office(self._voting.promised, self._epoch, now)
             effects += self._do(step, now)

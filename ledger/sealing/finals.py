@@ -124,6 +124,7 @@ class Finals:
             wrong = self._take(sender, seal, effects)
             if wrong is not None:
                 effects.append(Note(f"ledger: {wrong}", sender))
+                self._pause(sender, now)
                 break
         return [*effects, *self.advance(now)]
 
@@ -140,6 +141,11 @@ class Finals:
                 del self._pending[seal.height]
                 effects.append(Note(f"ledger: seal with {verdict.problem}", sender))
                 effects += self._other_row(seal, sender, verdict.problem)
+                self._pause(sender, now)
+                break
+            if verdict.waits is not None and seal.value.epoch < self._membership.epoch:
+                self._drop_before(self._membership.epoch)  # it names members that never were
+                self._pause(sender, now)
                 break
             if not verdict.is_right:
                 self.missing, self.source = verdict.missing, sender
@@ -160,6 +166,12 @@ class Finals:
             )
             effects.append(keep)
         return [*effects, *self.fetch(now)]
+
+    def begin_epoch(self) -> None:
+        """A recovery began: what waits may be superseded, and is asked for anew."""
+        if not self.rewinding:
+            self._drop_before(self._membership.epoch)
+            self._asked = None
 
     def rewound(self) -> None:
         """The store set seals aside; the place is the one before."""
@@ -198,6 +210,18 @@ class Finals:
             return None
         self._pending[seal.height] = (seal, sender)
         return None
+
+    def _drop_before(self, epoch: int) -> None:
+        self._pending = {
+            height: found
+            for height, found in self._pending.items()
+            if found[0].value.epoch >= epoch
+        }
+
+    def _pause(self, sender: bytes, now: float) -> None:
+        """What a peer sent is of no use: ask nobody at once, and then another one."""
+        if self._asked is None:
+            self._asked = (sender, now + ASK_S)
 
     def _other_row(self, seal: Seal, sender: bytes, problem: str) -> list[Effect]:
         """A recovery's seal does not continue this node's row: find where it left that."""
