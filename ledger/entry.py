@@ -15,10 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 from blake3 import blake3
 
+from buildnet.mesh import cbor
 from buildnet.mesh.wire import Counter, Hash, Key, Limit, Wire, WireError
 
 MAX_ENTRY_BYTES = 48 * 1024
@@ -104,15 +105,11 @@ class Posting(Wire):
             raise ValueError("a quantity has no state")
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """The name of one origin's chain."""
+class Chain(NamedTuple):
+    """The name of one origin's chain; they sort by it."""
 
     origin: bytes
     incarnation: bytes
-
-    def __lt__(self, other: Chain) -> bool:
-        return (self.origin, self.incarnation) < (other.origin, other.incarnation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +164,14 @@ class Body(Wire):
             WireError: nobody could: it is too long, or a field is not as it should be.
             ValueError: a text has a lone surrogate.
         """
-        raw = self.encode()
-        Entry.decode(bytes(SIGNATURE_BYTES) + raw)
+        array = self.as_array()
+        try:
+            raw = cbor.encode(array)
+        except cbor.CborError as error:
+            raise WireError(f"no entry: {error}") from error
+        _check_size(SIGNATURE_BYTES + len(raw))
+        Body.from_array(array)  # as everybody will who decodes it
+        check_data(self.data)
         return raw
 
 
@@ -240,8 +243,7 @@ class Entry:
         Raises:
             WireError: they are none.
         """
-        if not MIN_ENTRY_BYTES <= len(signed) <= MAX_ENTRY_BYTES:
-            raise WireError("no entry: too long or too short")
+        _check_size(len(signed))
         body = Body.decode(signed[SIGNATURE_BYTES:])
         check_data(body.data)
         return cls(body, signed)
@@ -256,7 +258,7 @@ class Entry:
         """The hash as people write it."""
         return self.hash.hex()
 
-    @property
+    @cached_property
     def chain(self) -> Chain:
         """The chain that it belongs to."""
         return Chain(self.body.origin, self.body.incarnation)
@@ -324,6 +326,11 @@ def check_data(text: str) -> None:
     # What the decoder can take depends on its stack; what the ledger takes must not.
     if text.count("{") + text.count("[") > MAX_DATA_DEPTH and _is_deep(value):
         raise WireError(f"no entry: its data is more than {MAX_DATA_DEPTH} deep")
+
+
+def _check_size(size: int) -> None:
+    if not MIN_ENTRY_BYTES <= size <= MAX_ENTRY_BYTES:
+        raise WireError("no entry: too long or too short")
 
 
 def _is_deep(value: Any) -> bool:

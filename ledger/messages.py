@@ -69,7 +69,7 @@ class EntriesAsk(Message):
 
 @message(
     103,
-    priority=Priority.OTHER,
+    priority=Priority.GOSSIP,  # a proposal of the next height must not overtake it
     sender="the coordinator once a seal is final; whoever was asked",
     receiver="all members",
     effect="verifies and keeps them, once it holds their entries",

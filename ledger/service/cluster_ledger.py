@@ -57,11 +57,12 @@ from buildnet.ledger.service.shared_facts import Ports, SharedFacts
 from buildnet.ledger.service.upkeep import Upkeep
 from buildnet.ledger.service.verifying import Verifying
 from buildnet.ledger.service.waiting import Waiting
+from buildnet.ledger.store.batches import Outcome
 from buildnet.ledger.store.errors import LedgerError
 from buildnet.ledger.store.rows import StoredEntry
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.verifying import Trust
-from buildnet.ledger.store.writer import MakeBody, Place, StateChange
+from buildnet.ledger.store.writer import Append, MakeBody, Place, StateChange
 from buildnet.mesh.events import LinkUp, Note, OfficeChanged, Received, Send, SendAll
 from buildnet.mesh.local import Local
 from buildnet.mesh.service.cluster import Cluster
@@ -70,6 +71,8 @@ from buildnet.mesh.service.guest import GuestEvent
 MAX_SEALS_SERVED = 64
 SEALED_S = 30.0
 """How long who wants an entry sealed waits by default."""
+TOGETHER_S = 0.01
+"""Own entries are handed out at most so often; the first after a pause wait for nothing."""
 _AGAIN_S = 1.0
 _log = logging.getLogger("buildnet.ledger")
 
@@ -104,6 +107,8 @@ class ClusterLedger:
         )
         self._waiting = Waiting()
         self._fresh: list[Entry] = []
+        """Own entries on disk that the core was not told of yet."""
+        self._told_at = -math.inf
         self._keeper = Keeper(store, self._kept)
         self._verifying = Verifying(self._local.signatures.verify, self._received, cluster.note)
         self.facts = SharedFacts(
@@ -403,13 +408,16 @@ class ClusterLedger:
             _log.info("the ledger has a new chain: %s", opening.why.value)
 
     def _appended(self, entries: tuple[Entry, ...]) -> None:
-        """Tell the core, with all that came to the disk in the same commit."""
+        """Tell the core; where there are many, all of a while at once: each time is one message to
+        each peer, which costs more than an entry does."""
         if not self._fresh:
-            asyncio.get_running_loop().call_soon(self._tell_fresh)
+            wait_s = self._told_at + TOGETHER_S - self._clock()
+            asyncio.get_running_loop().call_later(max(0.0, wait_s), self._tell_fresh)
         self._fresh += entries
 
     def _tell_fresh(self) -> None:
         fresh, self._fresh = self._fresh, []
+        self._told_at = self._clock()
         self._feed(EntriesAppended(tuple(fresh)))
         self.on_appended()
 
@@ -431,36 +439,22 @@ class ClusterLedger:
         await self._opened.wait()
         if self._group is None:
             raise LedgerStoppedError("this node stops")
-        # Whoever asks may go away; the core hears of what was written all the same.
-        outcome: asyncio.Future[tuple[Entry, ...]] = asyncio.get_running_loop().create_future()
-        self._spawn(self._append(drafts, change, outcome))
-        return await outcome
+        waiting: asyncio.Future[tuple[Entry, ...]] = asyncio.get_running_loop().create_future()
+
+        def told(outcome: Outcome) -> None:
+            # Whoever asked may have gone away; the core hears of what was written all the same.
+            if outcome.error is None:
+                self._appended(outcome.value)
+            outcome.tell(waiting)
+
+        bodies = tuple(_body_of(draft) for draft in drafts)
+        self.store.put(Append(bodies, self._local.clock.now(), change), told)
+        return await waiting
 
     async def append_one(self, draft: EntryDraft) -> Entry:
         """Append one entry; see :meth:`append`."""
         (entry,) = await self.append([draft])
         return entry
-
-    async def _append(
-        self,
-        drafts: Sequence[EntryDraft],
-        change: StateChange | None,
-        outcome: asyncio.Future[tuple[Entry, ...]],
-    ) -> None:
-        bodies = [_body_of(draft) for draft in drafts]
-        try:
-            entries = await self.store.append(bodies, hlc=self._local.clock.now(), change=change)
-        except Exception as error:
-            if not outcome.done():
-                outcome.set_exception(error)
-            return
-        except asyncio.CancelledError:
-            if not outcome.done():
-                outcome.set_exception(LedgerStoppedError("this node stops"))
-            raise
-        self._appended(entries)
-        if not outcome.done():
-            outcome.set_result(entries)
 
     async def sealed(self, entry: Entry, timeout_s: float = SEALED_S) -> int:
         """Wait until an entry is sealed; return the seal's height.
@@ -474,8 +468,7 @@ class ClusterLedger:
             found = await self.store.entry(entry.id)
             return found.height or 0
         try:
-            async with asyncio.timeout(timeout_s):
-                return await self._waiting.wait(chain, sequence)
+            return await self._waiting.wait(chain, sequence, timeout_s)
         except TimeoutError as error:
             raise NotSealedError(
                 f"not sealed within {timeout_s:g} s; it is on this node's disk",

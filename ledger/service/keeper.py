@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from buildnet.ledger.events import Keep
 from buildnet.ledger.store.errors import LedgerError
@@ -13,6 +14,8 @@ from buildnet.ledger.store.store import LedgerStore
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
+TOGETHER_S = 0.01
+"""So long entries of others wait for more to be written with them, unless something hurries."""
 _log = logging.getLogger("buildnet.ledger")
 
 
@@ -28,6 +31,7 @@ class Keeper:
         self._kept = kept
         self._waiting: deque[Keep] = deque()
         self._something = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -36,6 +40,8 @@ class Keeper:
         self._waiting.append(keep)
         self._idle.clear()
         self._something.set()
+        if not _is_patient(keep):
+            self._hurry.set()
 
     async def written(self) -> None:
         """Wait until all that was put is on disk."""
@@ -48,6 +54,7 @@ class Keeper:
             await self._something.wait()
             self._something.clear()
             while self._waiting:
+                await self._gather()
                 batch = tuple(self._waiting)
                 try:
                     done = await self._write(batch)
@@ -63,6 +70,14 @@ class Keeper:
                     self._kept(keep.token)
             self._idle.set()
 
+    async def _gather(self) -> None:
+        """Wait a moment for more; each transaction costs as much as many entries."""
+        if not self._hurry.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TOGETHER_S):
+                    await self._hurry.wait()
+        self._hurry.clear()
+
     async def _write(self, batch: tuple[Keep, ...]) -> tuple[Keep, ...]:
         """Write all; return what was written: a write that fails by a bug is left out."""
         try:
@@ -76,3 +91,9 @@ class Keeper:
             done = [await self._write((keep,)) for keep in batch]
             return tuple(keep for each in done for keep in each)
         return batch
+
+
+def _is_patient(keep: Keep) -> bool:
+    """Tell whether nobody waits for a write: it is of entries only, and whatever rests on them is
+    written after them."""
+    return keep == Keep(keep.token, entries=keep.entries)

@@ -16,7 +16,7 @@ from buildnet.ledger.messages import Entries
 from buildnet.mesh.events import Note, Received
 from buildnet.mesh.wire import WireError
 
-INLINE = 6
+INLINE = 32
 """So many entries are checked in the event loop's thread."""
 MAX_TOGETHER = 512
 """Entries in one step; the next ones wait meanwhile."""

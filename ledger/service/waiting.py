@@ -17,12 +17,22 @@ class Waiting:
         self._heaps: dict[Chain, list[tuple[int, int, asyncio.Future[int]]]] = {}
         self._number = itertools.count()
 
-    def wait(self, chain: Chain, sequence: int) -> asyncio.Future[int]:
-        """Return what becomes the height of the seal that covers an entry, which is not sealed."""
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    async def wait(self, chain: Chain, sequence: int, timeout_s: float) -> int:
+        """Return the height of the seal that covers an entry, which is not sealed yet.
+
+        Raises:
+            TimeoutError: it is not sealed in time.
+            BuildNetError: what :meth:`stop` was given.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[int] = loop.create_future()
         heap = self._heaps.setdefault(chain, [])
         heapq.heappush(heap, (sequence, next(self._number), future))
-        return future
+        patience = loop.call_later(timeout_s, _give_up, future)
+        try:
+            return await future
+        finally:
+            patience.cancel()
 
     def sealed(self, seal: Seal) -> None:
         """Tell who waits for what is under ``seal``."""
@@ -44,3 +54,8 @@ class Waiting:
                 if not future.done():
                     future.set_exception(error)
         self._heaps.clear()
+
+
+def _give_up(future: asyncio.Future[int]) -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())

@@ -40,6 +40,7 @@ def repair(writer: Writer, verify: Verify, seals: Iterable[Seal] = ()) -> None:
     _begin_anew_if_unknown(writer)
     _rename(writer, verify)
     writer.names.forget()
+    writer.forget_keys()
     _rewrite_columns(writer, verify)
     for seal in seals:
         if seal.is_final(verify):

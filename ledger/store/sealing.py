@@ -40,6 +40,8 @@ HISTORY = "history"
 PRUNED = "pruned"
 """Up to which height entries were pruned."""
 _SLICE = 1000
+_Sealing = tuple[int, int, int, int, bytes, bytes]
+"""Of an entry: key, clock, number of its type, short hash, signature, last two bytes."""
 NO_POSTINGS = b"}\x80"
 """How an entry without postings ends: its data's bracket, and an empty array."""
 
@@ -55,8 +57,7 @@ def keep(writer: Writer, what: Keep) -> None:
     arriving = {(entry.chain, entry.body.sequence): entry for entry in what.entries}
     for at in what.replaced:
         anew |= _set_aside(writer, at, arriving.get(at))
-    for at, entry in arriving.items():
-        anew |= writer.take(entry, places.get(at))
+    anew |= writer.take_all(arriving.values(), places)
     for quarantine in what.quarantines:
         anew |= _quarantine(writer, quarantine)
     for seal, sealed in zip(what.seals, what.sealed, strict=True):
@@ -96,35 +97,51 @@ def _seal(writer: Writer, seal: Seal, sealed: tuple[tuple[Chain, int], ...]) -> 
     ).fetchone()
     if known is not None and _is_right(known, seal):
         return False
-    anew = False
+    rows = _rows_under(writer, sealed)
     earliest = seal.value.hlc
-    for index, (chain, sequence) in enumerate(sealed):
-        place = place_of(seal.height, index)
-        row = connection.execute(
-            "SELECT id, hlc, type, short, substr(signed, 1, 64), substr(signed, -2) FROM entries "
-            "WHERE chain=? AND sequence=?",
-            (writer.names.chain(chain), sequence),
-        ).fetchone()
-        if row is None:
-            raise damaged(writer.path, f"entry {sequence} under seal {seal.height} is missing")
-        key, hlc, type_number, short, start, end = row
+    moved: list[tuple[int, int, int]] = []
+    told: list[tuple[Chain, int, int]] = []
+    anew = False
+    for index, at in enumerate(sealed):
+        if (row := rows.get(at)) is None:
+            raise damaged(writer.path, f"entry {at[1]} under seal {seal.height} is missing")
+        place, (key, hlc, type_number, short, start, end) = place_of(seal.height, index), row
         earliest = min(earliest, hlc)
         if key != place:
-            connection.execute(
-                "UPDATE entries SET id=?, mark=? WHERE id=?",
-                (place, mark_of(place, short, start), key),
-            )
-        bound = writer.quarantined.get(chain)
-        anew |= bound is not None and sequence >= bound
+            moved.append((place, mark_of(place, short, start), key))
+        bound = writer.quarantined.get(at[0])
+        anew |= bound is not None and at[1] >= bound
         type_name = writer.names.type_of(type_number)
         plain = writer.vault.key is None
         if type_name is None or is_shared(type_name) or not (plain and end == NO_POSTINGS):
-            _fold_sealed(writer, chain, sequence, place)
+            told.append((*at, place))
+    connection.executemany("UPDATE entries SET id=?, mark=? WHERE id=?", moved)
+    for chain, sequence, place in told:
+        _fold_sealed(writer, chain, sequence, place)
     connection.execute(
         "INSERT OR REPLACE INTO seals (height, hlc, earliest, hash, record) VALUES (?, ?, ?, ?, ?)",
         (seal.height, seal.value.hlc, earliest, seal.hash, seal.record.encode()),
     )
     return anew
+
+
+def _rows_under(
+    writer: Writer, sealed: tuple[tuple[Chain, int], ...]
+) -> dict[tuple[Chain, int], _Sealing]:
+    """Return what sealing has to know of each entry that is there."""
+    ends: dict[Chain, tuple[int, int]] = {}
+    for chain, sequence in sealed:
+        first, last = ends.get(chain, (sequence, sequence))
+        ends[chain] = (min(first, sequence), max(last, sequence))
+    return {
+        (chain, sequence): tuple(row)
+        for chain, (first, last) in ends.items()
+        for sequence, *row in writer.connection.execute(
+            "SELECT sequence, id, hlc, type, short, substr(signed, 1, 64), substr(signed, -2) "
+            "FROM entries WHERE chain=? AND sequence BETWEEN ? AND ?",
+            (writer.names.chain(chain), first, last),
+        )
+    }
 
 
 def _is_right(row: tuple[int, int, bytes, bytes], seal: Seal) -> bool:
@@ -210,6 +227,7 @@ def rewind(writer: Writer, height: int) -> None:
             for at, (old, short, begins) in enumerate(found)
         ],
     )
+    writer.forget_keys()
     hashes = connection.execute("SELECT hash FROM seals ORDER BY height")
     write_setting(connection, HISTORY, CompactRange.of(one for (one,) in hashes).encode())
     rebuild(writer)

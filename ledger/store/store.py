@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -27,6 +26,7 @@ from buildnet.ledger.restored import Restored
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.store import drafts, pruning, sealing
 from buildnet.ledger.store.backup import Backup, Step, back_up
+from buildnet.ledger.store.batches import Outcome, run_together
 from buildnet.ledger.store.database import connect, prepare
 from buildnet.ledger.store.errors import LedgerError, errors_of
 from buildnet.ledger.store.fact_reading import read_fact
@@ -45,12 +45,13 @@ T = TypeVar("T")
 MAX_BATCH = 1024
 """Steps in one transaction."""
 _PAGE_BYTES = 4096
+Told = Callable[[Outcome], None]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Step:
     work: Callable[[Writer], Any]
-    done: asyncio.Future[Any]
+    told: Told
 
 
 class LedgerStore:
@@ -77,7 +78,6 @@ class LedgerStore:
         self._writing = ThreadPoolExecutor(1, "ledger-writer")
         self._reading = ThreadPoolExecutor(1, "ledger-reader")
         self._waiting: deque[_Step] = deque()
-        self._running = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
@@ -153,13 +153,9 @@ class LedgerStore:
         Raises:
             LedgerError: nothing of it was written; :attr:`trouble` tells it, too.
         """
-        if self._closed:
-            raise LedgerError("the ledger is closed", hint="the node stops")
-        step = _Step(work, self._loop.create_future())
-        self._waiting.append(step)
-        self._kick()
-        done: T = await asyncio.shield(step.done)
-        return done
+        waiting: asyncio.Future[T] = self._loop.create_future()
+        self._put(_Step(work, lambda outcome: outcome.tell(waiting)))
+        return await waiting
 
     async def append(
         self, bodies: Sequence[MakeBody], *, hlc: int, change: StateChange | None = None
@@ -173,8 +169,18 @@ class LedgerStore:
         Raises:
             LedgerError: nothing was appended.
         """
-        append = Append(tuple(bodies), hlc, change)
-        return await self.write(lambda writer: writer.append(append, self._sign))
+        waiting: asyncio.Future[tuple[Entry, ...]] = self._loop.create_future()
+        self.put(Append(tuple(bodies), hlc, change), lambda outcome: outcome.tell(waiting))
+        return await waiting
+
+    def put(self, append: Append, told: Told) -> None:
+        """As :meth:`append`, but returns at once: ``told`` is called in the loop's thread with the
+        entries once they are on disk, whoever went away meanwhile.
+
+        Raises:
+            LedgerError: the store is closed.
+        """
+        self._put(_Step(lambda writer: writer.append(append, self._sign), told))
 
     async def use(self, chain: Chain) -> None:
         """Append to ``chain`` from now on."""
@@ -281,38 +287,34 @@ class LedgerStore:
         """Forget a draft; tell whether there was one."""
         return await self.write(lambda writer: drafts.drop(writer, request))
 
-    def _kick(self) -> None:
-        if self._running or not self._waiting:
-            return
-        self._running = True
-        self._idle.clear()
+    def _put(self, step: _Step) -> None:
+        if self._closed:
+            raise LedgerError("the ledger is closed", hint="the node stops")
+        self._waiting.append(step)
+        if self._idle.is_set():
+            self._idle.clear()
+            self._loop.call_soon(self._begin)  # one transaction for all who were woken together
+
+    def _begin(self) -> None:
         steps = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
         running = self._loop.run_in_executor(
-            self._writing, _run, self._writer, [step.work for step in steps]
+            self._writing, run_together, self._writer, [step.work for step in steps]
         )
-        running.add_done_callback(lambda future: self._told(steps, future))
+        running.add_done_callback(lambda future: self._ended(steps, future))
 
-    def _told(self, steps: list[_Step], future: asyncio.Future[list[_Outcome]]) -> None:
-        self._running = False
-        outcome: list[_Outcome] | BaseException
+    def _ended(self, steps: list[_Step], future: asyncio.Future[list[Outcome]]) -> None:
         error = future.exception()
-        outcome = error if error is not None else future.result()
-        if isinstance(outcome, BaseException):
-            self.trouble = outcome if isinstance(outcome, LedgerError) else self.trouble
-            outcomes = [_Outcome(error=outcome)] * len(steps)
+        if error is not None:
+            self.trouble = error if isinstance(error, LedgerError) else self.trouble
+            outcomes = [Outcome(error=error)] * len(steps)
         else:
             self.trouble = None
-            outcomes = outcome
-        for step, one in zip(steps, outcomes, strict=True):
-            if step.done.cancelled():
-                continue
-            if one.error is not None:
-                step.done.set_exception(one.error)
-                step.done.exception()  # told, even if who asked was cancelled
-            else:
-                step.done.set_result(one.value)
-        self._kick()
-        if not self._running:
+            outcomes = future.result()
+        for step, outcome in zip(steps, outcomes, strict=True):
+            step.told(outcome)
+        if self._waiting:
+            self._loop.call_soon(self._begin)
+        else:
             self._idle.set()
 
     # --- reading -------------------------------------------------------------------------------
@@ -437,66 +439,3 @@ class LedgerStore:
     async def drafts(self) -> list[drafts.KeptDraft]:
         """Return the changes that wait for a quorum, the oldest first."""
         return await self.read(drafts.read_all)
-
-
-@dataclass(slots=True)
-class _Outcome:
-    value: Any = None
-    error: BaseException | None = None
-
-
-def _run(writer: Writer, works: Sequence[Callable[[Writer], Any]]) -> list[_Outcome]:
-    """Run all of ``works`` in one transaction. One that raises is undone, the others go on.
-
-    Raises:
-        LedgerError: nothing was written.
-    """
-    connection = writer.connection
-    try:
-        with errors_of(writer.path):
-            connection.execute("BEGIN IMMEDIATE")
-            outcomes = [_run_one(writer, work) for work in works]
-            connection.execute("COMMIT")
-    except BaseException as error:
-        _recover(writer, error)
-        raise
-    return outcomes
-
-
-def _run_one(writer: Writer, work: Callable[[Writer], Any]) -> _Outcome:
-    connection = writer.connection
-    connection.execute("SAVEPOINT one")
-    try:
-        value = work(writer)
-        writer.fold.flush()
-    except sqlite3.Error as error:
-        if not isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
-            raise  # of the file: the whole transaction fails
-        failed: BaseException = error
-    except Exception as error:
-        failed = error
-    else:
-        connection.execute("RELEASE one")
-        return _Outcome(value)
-    connection.execute("ROLLBACK TO one")
-    connection.execute("RELEASE one")
-    writer.forget()
-    sealing.begin(writer)
-    return _Outcome(error=failed)
-
-
-def _recover(writer: Writer, error: BaseException) -> None:
-    """Leave no transaction open. After an input or output error nothing that SQLite holds in
-    memory is trusted: the file is opened again."""
-    with contextlib.suppress(sqlite3.Error):
-        if writer.connection.in_transaction:
-            writer.connection.execute("ROLLBACK")
-    cause = error.__cause__
-    if isinstance(cause, sqlite3.Error) and not isinstance(error, sqlite3.ProgrammingError):
-        with contextlib.suppress(LedgerError):
-            fresh = connect(writer.path)
-            writer.connection.close()
-            writer.reopen(fresh)
-    writer.forget()
-    with contextlib.suppress(LedgerError, sqlite3.Error):
-        sealing.begin(writer)

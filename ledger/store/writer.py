@@ -7,7 +7,7 @@ caller opens; see :mod:`~buildnet.ledger.store.batches`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +92,7 @@ class Writer:
         self.own: Chain | None = None
         """The chain that this node appends to."""
         self._newest: _Own | None = None
+        self._free_key: int | None = None
 
     def reopen(self, connection: sqlite3.Connection) -> None:
         """Go on with another connection."""
@@ -105,6 +106,11 @@ class Writer:
         self.names.forget()
         self.fold = self._new_fold()
         self._newest = None
+        self.forget_keys()
+
+    def forget_keys(self) -> None:
+        """Entries were given other keys behind those in use."""
+        self._free_key = None
 
     def _new_fold(self) -> Fold:
         return Fold(self.connection, self.vault, self.wrong_tables.add, self.keys_before)
@@ -182,6 +188,26 @@ class Writer:
 
     # --- entries of any origin -----------------------------------------------------------------
 
+    def take_all(self, entries: Iterable[Entry], places: Mapping[tuple[Chain, int], int]) -> bool:
+        """Write entries that arrived; see :meth:`take`. ``places``: of those that are sealed."""
+        ends: dict[Chain, int] = {}
+        fresh: list[tuple[int, Entry]] = []
+        anew = False
+        for entry in entries:
+            at = (entry.chain, entry.body.sequence)
+            end = ends.get(entry.chain)
+            if end is None:
+                end = ends[entry.chain] = self._end(entry.chain)
+            key = places.get(at)
+            if at[1] > end:
+                fresh.append((key if key is not None else self._next_key(), entry))
+            else:
+                anew |= self.take(entry, key)
+        self.connection.executemany(_INSERT, (self.rows.to_row(*one) for one in fresh))
+        for _, entry in fresh:
+            self._took(entry)
+        return anew
+
     def take(self, entry: Entry, key: int | None) -> bool:
         """Write an entry that arrived. What is there already stays, unless it is damaged.
 
@@ -191,8 +217,7 @@ class Writer:
         row = self.at(entry.chain, entry.body.sequence)
         if row is None:
             self.insert(entry, key if key is not None else self._next_key())
-            if not is_shared(entry.body.type):  # those count when they are sealed
-                self._apply(entry, None)
+            self._took(entry)
             return False
         if is_pruned(row):
             return False
@@ -212,6 +237,17 @@ class Writer:
     def insert(self, entry: Entry, key: int) -> None:
         """Write an entry at a place that is free."""
         self.connection.execute(_INSERT, self.rows.to_row(key, entry))
+
+    def _end(self, chain: Chain) -> int:
+        """Return the greatest sequence of a chain that is there."""
+        (end,) = self.connection.execute(
+            "SELECT max(sequence) FROM entries WHERE chain=?", (self.names.chain(chain),)
+        ).fetchone()
+        return int(end or 0)
+
+    def _took(self, entry: Entry) -> None:
+        if not is_shared(entry.body.type):  # those count when they are sealed
+            self._apply(entry, None)
 
     def _apply(self, entry: Entry, place: int | None) -> None:
         bound = self.quarantined.get(entry.chain)
@@ -239,8 +275,13 @@ class Writer:
         return self.vault.close(entry.signed) == row[-1]
 
     def _next_key(self) -> int:
-        (newest,) = self.connection.execute("SELECT max(id) FROM entries").fetchone()
-        return max(PENDING, (newest or 0) + 1)
+        """Return a key for a provisional entry; keys grow as entries arrive."""
+        key = self._free_key
+        if key is None:
+            (newest,) = self.connection.execute("SELECT max(id) FROM entries").fetchone()
+            key = max(PENDING, (newest or 0) + 1)
+        self._free_key = key + 1
+        return key
 
     def require(self, chain: Chain, sequence: int) -> StoredEntry:
         """Return an entry that must be there.

@@ -60,6 +60,30 @@ async def begun(store: LedgerStore) -> LedgerStore:
     return store
 
 
+def test_who_appends_at_the_same_moment_shares_a_transaction(tmp_path: Path) -> None:
+    async def write(store: LedgerStore) -> list[str]:
+        await begun(store)
+        said: list[str] = []
+        store._writer.connection.set_trace_callback(said.append)
+        await asyncio.gather(*(store.append([body(n=n)], hlc=START) for n in range(20)))
+        return said
+
+    said = using(tmp_path / "l.db", write)
+    assert said.count("COMMIT") == 1
+
+
+def test_who_asked_to_append_may_go_away(tmp_path: Path) -> None:
+    async def write(store: LedgerStore) -> list[Entry]:
+        await begun(store)
+        asked = asyncio.create_task(store.append([body(n=1)], hlc=START))
+        await asyncio.sleep(0)
+        asked.cancel()
+        await store.append([body(n=2)], hlc=START)
+        return await store.range(chain_of(ANN), 2, 100)
+
+    assert [one.data for one in using(tmp_path / "l.db", write)] == [{"n": 1}, {"n": 2}]
+
+
 def test_own_entries_follow_each_other_and_are_there_after_a_restart(tmp_path: Path) -> None:
     async def write(store: LedgerStore) -> list[Entry]:
         await begun(store)

@@ -1,0 +1,106 @@
+"""What is written together, who is told, and in which order it goes out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+import pytest
+from tests.ledger.entries import ANN, BOB, chain_of, run
+
+from buildnet.ledger.events import Keep
+from buildnet.ledger.messages import SealPropose, Seals
+from buildnet.ledger.restored import Accepted
+from buildnet.ledger.seal import Cosignature, SealRecord
+from buildnet.ledger.service import keeper as module
+from buildnet.ledger.service.errors import LedgerStoppedError
+from buildnet.ledger.service.keeper import Keeper
+from buildnet.ledger.service.waiting import Waiting
+from buildnet.ledger.store.store import LedgerStore
+from buildnet.mesh.link.send_queue import Outgoing, SendQueue
+
+OTHERS = Keep(1, entries=tuple(run(3)))
+MORE = Keep(2, entries=tuple(run(2, BOB)))
+VOTE = Keep(3, accepted=Accepted(1, 1, b"value"))
+
+
+class Disk:
+    """A store that takes what it is given."""
+
+    def __init__(self) -> None:
+        self.written: list[list[int]] = []
+
+    async def keep(self, *what: Keep) -> None:
+        self.written.append([one.token for one in what])
+
+
+def keeping(work: Callable[[Keeper], Awaitable[None]]) -> list[list[int]]:
+    """Run ``work`` with a keeper; return the tokens of each write."""
+    disk, told = Disk(), list[int]()
+
+    async def go() -> None:
+        keeper = Keeper(cast(LedgerStore, disk), told.append)
+        running = asyncio.create_task(keeper.run())
+        async with asyncio.timeout(20):
+            await work(keeper)
+            await keeper.written()
+        running.cancel()
+
+    asyncio.run(go())
+    assert told == [token for batch in disk.written for token in batch]
+    return disk.written
+
+
+def test_entries_of_others_are_written_with_the_vote_that_rests_on_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "TOGETHER_S", 3600.0)
+
+    async def work(keeper: Keeper) -> None:
+        keeper.put(OTHERS)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        keeper.put(MORE)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        keeper.put(VOTE)
+
+    assert keeping(work) == [[1, 2, 3]]
+
+
+def test_entries_that_nobody_waits_for_are_written_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "TOGETHER_S", 0.001)
+
+    async def work(keeper: Keeper) -> None:
+        keeper.put(OTHERS)
+        await keeper.written()
+        keeper.put(MORE)
+
+    assert keeping(work) == [[1], [2]]
+
+
+def test_who_waits_for_a_seal_waits_no_longer_than_said() -> None:
+    async def go() -> None:
+        waiting = Waiting()
+        with pytest.raises(TimeoutError):
+            await waiting.wait(chain_of(ANN), 5, 0.001)
+        late = asyncio.create_task(waiting.wait(chain_of(ANN), 5, 3600.0))
+        await asyncio.sleep(0)
+        waiting.stop(LedgerStoppedError("this node stops"))
+        with pytest.raises(LedgerStoppedError):
+            await late
+
+    asyncio.run(go())
+
+
+def test_a_seal_goes_out_before_the_proposal_of_the_next_height() -> None:
+    seal = Seals((SealRecord(b"value", 1, (Cosignature(bytes(32), bytes(64)),)),))
+    queue = SendQueue()
+    for message in (seal, SealPropose(1, b"next")):
+        queue.put(Outgoing.of(message))
+    first = queue.take()
+    assert first is not None
+    assert first.payload == seal.encode()
