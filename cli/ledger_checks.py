@@ -76,7 +76,7 @@ def _progress(event: dict[str, Any] | None) -> None:
     elif event["type"] == "repairing":
         text = "repairing …"
     else:
-        text = f"{event['entries']} entries, {event['seals']} seals …"
+        text = f"{event['entries']} of {event['total']} entries, {event['seals']} seals …"
     print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 

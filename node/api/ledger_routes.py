@@ -271,8 +271,9 @@ async def _verified(ledger: ClusterLedger, body: VerifyBody, tell: Tell) -> Repo
         nonlocal told
         if time.monotonic() - told >= _TELL_S:
             told = time.monotonic()
-            event = {"entries": at.entries, "seals": at.seals, "problems": at.problems}
-            loop.call_soon_threadsafe(tell, {"type": "progress", **event})
+            counts = {"entries": at.entries, "total": at.total, "seals": at.seals}
+            event = {"type": "progress", **counts, "problems": at.problems}
+            loop.call_soon_threadsafe(tell, event)
 
     async def check() -> Report:
         return await ledger.store.verify(ledger.trust(replay=body.deep), progress=progress)
