@@ -91,8 +91,8 @@ def _check(connection: sqlite3.Connection, path: Path, cluster: bytes, vault: Va
             f"{path} was written by a newer BuildNet (schema {version})",
             hint="update BuildNet; or move the file away, and the node fetches the ledger anew",
         )
-    if (objection := schema.objection(connection)) is not None or version < 1:
-        raise damaged(path, objection or "its version is none")
+    if (refusal := schema.refusal(connection)) is not None or version < 1:
+        raise damaged(path, refusal or "its version is none")
     if read_setting(connection, path, "cluster") != cluster:
         raise LedgerError(
             f"{path} is the ledger of another cluster",

@@ -90,23 +90,28 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def objection(connection: sqlite3.Connection) -> str | None:
-    """Tell what of the schema is not as this version makes it or, in an older file, what
-    :func:`bring_up_to_date` can't change; None: nothing."""
+    """Tell what of the schema is not as this version makes it; None: nothing."""
+    found = {sql for _, _, sql in _objects(connection)}
+    wrong = sorted(set(STATEMENTS) - found) + sorted(found - set(STATEMENTS))
+    return _told(wrong[0]) if wrong else None
+
+
+def refusal(connection: sqlite3.Connection) -> str | None:
+    """Tell what of the schema :func:`bring_up_to_date` can't put right: a table that does not
+    follow from others is another one, or gone. None: nothing."""
     found = {name: sql for _, name, sql in _objects(connection)}
-    if version_of(connection) < SCHEMA_VERSION:
-        wrong = [
-            sql
-            for name, sql in _OWN.items()
-            if found.get(name) != sql and not (name in found and _is_empty(connection, name))
-        ]
-    else:
-        missing = sorted(set(STATEMENTS) - set(found.values()))
-        wrong = missing + sorted(set(found.values()) - set(STATEMENTS))
-    return f"its schema is another one: {wrong[0]!r:.200}" if wrong else None
+    for name, sql in _OWN.items():
+        if found.get(name) != sql and not (name in found and _is_empty(connection, name)):
+            return _told(sql)
+    return None
+
+
+def _told(statement: str) -> str:
+    return f"its schema is another one: {statement!r:.200}"
 
 
 def bring_up_to_date(connection: sqlite3.Connection) -> None:
-    """Make an older file one of this version, in the transaction that is open: indexes anew where
+    """Make the schema that of this version, in the transaction that is open: indexes anew where
     they are others, and derived tables anew and empty, so that they have to be built again."""
     for kind, name, sql in sorted(_objects(connection)):  # indexes stand before tables
         if sql not in _KEPT:

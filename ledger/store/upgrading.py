@@ -1,4 +1,5 @@
-"""Makes a file that an older version wrote one of this version.
+"""Makes a file that an older version wrote, or from which derived tables were dropped, one of this
+version.
 
 Entries, seals and what a voter promised stay as they are. Indexes and derived tables follow from
 them and are made anew, in one transaction: a start that is interrupted begins with it again.
@@ -16,17 +17,18 @@ _log = logging.getLogger("buildnet.ledger")
 
 
 def upgrade(writer: Writer) -> None:
-    """Bring a file up to date; of this version: do nothing.
+    """Bring a file up to date; if it is, do nothing.
 
     Raises:
         LedgerError: it can't be written; it is left as it is.
     """
     connection, version = writer.connection, schema.version_of(writer.connection)
-    if version >= schema.SCHEMA_VERSION:
+    if version == schema.SCHEMA_VERSION and schema.objection(connection) is None:
         return
     name = writer.path.name
     _log.info(
-        "%s is of version %d: building indexes and tables of version %d from its entries",
+        "%s has indexes or tables of another form (version %d): making those of version %d "
+        "from its entries",
         name,
         version,
         schema.SCHEMA_VERSION,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.ledger.entries import ANN, VERIFY
-from tests.ledger.store_making import Scene, fact, using
+from tests.ledger.store_making import Scene, fact, offered, using
 
 from buildnet.ledger.query import Query
 from buildnet.ledger.store import schema, sealing
@@ -19,8 +19,20 @@ from buildnet.ledger.store.verifying import Trust
 
 def a_store(path: Path) -> Scene:
     scene = Scene()
+    node = f"node:{ANN.public_key.hex()[:16]}"
     scene.add(ANN, type="config.created", entity="config:fast", data=fact({"cores": 4}))
-    scene.add(ANN, type="build.started", entity="build:b1")
+    scene.add(ANN, type="key.created", entity="key:k", data=fact({"name": "ci"}))
+    scene.add(ANN, type="rights.created", entity="rights:k", data=fact({"rights": "admin"}))
+    scene.add(ANN, type="node.started", entity=node, data={"name": "oak"})
+    resources = {"resources": {"cpu": {"cores": 4}}}
+    scene.add(
+        ANN, type="node.resources", entity=node, data=resources, postings=offered(node[5:], 4)
+    )
+    allocations = {"allocations": [{"id": "a", "build": "b1", "amount": 2}]}
+    scene.add(ANN, type="resources.allocated", data=allocations)
+    scene.add(ANN, type="benchmark.completed", entity=node, data={"type": "cpu", "results": {}})
+    scene.add(ANN, type="session.opened", entity="session:s")
+    scene.add(ANN, type="build.started", entity="build:b1", data={"packages": ["core"]})
     keeps = [scene.keep(), scene.seal()]
     scene.add(ANN, type="build.failed", entity="build:b1", data={"error": "no"})
     keeps.append(scene.keep())
@@ -73,8 +85,8 @@ def test_a_file_of_an_older_version_is_brought_up_to_date(
 
     using(path, look)
     assert caplog.messages == [
-        f"l.db is of version 1: building indexes and tables of version {schema.SCHEMA_VERSION} "
-        "from its entries",
+        "l.db has indexes or tables of another form (version 1): making those of version "
+        f"{schema.SCHEMA_VERSION} from its entries",
         f"l.db is up to date: {len(scene.entries)} entries read",
     ]
     caplog.clear()
@@ -120,6 +132,44 @@ def test_what_is_no_older_version_of_it_is_left_alone(tmp_path: Path, change: st
     connection = sqlite3.connect(path)
     assert schema.version_of(connection) == 1
     connection.close()
+
+
+@pytest.mark.parametrize("table", [table.name for table in TABLES])
+def test_each_derived_table_can_be_dropped(tmp_path: Path, table: str) -> None:
+    path = tmp_path / "l.db"
+    a_store(path)
+    before = using(path, tables)
+    assert before[table], f"no entry of {table}"
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute(f"DROP TABLE {table}")
+    connection.close()
+
+    async def look(store: LedgerStore) -> None:
+        assert await tables(store) == before
+        assert (await store.verify(Trust(VERIFY))).errors == []
+
+    using(path, look)
+
+
+@pytest.mark.parametrize("table", [table.name for table in TABLES])
+def test_each_derived_table_that_was_emptied_is_found_and_built_again(
+    tmp_path: Path, table: str
+) -> None:
+    path = tmp_path / "l.db"
+    a_store(path)
+    before = using(path, tables)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute(f"DELETE FROM {table}")
+    connection.execute("DELETE FROM digests WHERE name=?", (table,))
+    connection.close()
+
+    async def work(store: LedgerStore) -> None:
+        assert (await store.verify(Trust(VERIFY))).wrong_tables == {table}
+        await store.rebuild()
+        assert await tables(store) == before
+        assert (await store.verify(Trust(VERIFY))).errors == []
+
+    using(path, work)
 
 
 def test_each_change_of_the_schema_has_a_number_of_its_own() -> None:
