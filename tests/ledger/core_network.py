@@ -18,6 +18,9 @@ from buildnet.ledger.events import (
     Event,
     Keep,
     Kept,
+    Repair,
+    Rewind,
+    Rewound,
     SealedTo,
     ServeEntries,
     ServeSeals,
@@ -184,19 +187,27 @@ class Network:
                     node.notes.append(reason)
                 case SealedTo(seal):
                     node.sealed.append(seal.height)
-                case Keep() | ServeEntries() | ServeSeals() | Compare():
+                case Keep() | ServeEntries() | ServeSeals() | Compare() | Rewind() | Repair():
                     node.writes.append(self._write(node, effect))
                 case _:
                     pass
 
     def _write(
-        self, node: Node, effect: Keep | ServeEntries | ServeSeals | Compare
+        self,
+        node: Node,
+        effect: Keep | ServeEntries | ServeSeals | Compare | Rewind | Repair,
     ) -> Callable[[], Event | None]:
         def do() -> Event | None:
             store = node.store
             if isinstance(effect, Keep):
                 store.keep(effect)
                 return Kept(effect.token)
+            if isinstance(effect, Rewind):
+                store.rewind(effect.height)
+                return Rewound(store.restored())
+            if isinstance(effect, Repair):
+                store.repair(effect.entries, effect.seals)
+                return None
             if isinstance(effect, Compare):
                 held = store.entry(effect.other.chain, effect.other.body.sequence)
                 assert held is not None

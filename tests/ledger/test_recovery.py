@@ -1,0 +1,152 @@
+"""The cluster is recovered without a majority: whose seals count, what becomes of the others."""
+
+from __future__ import annotations
+
+from tests.ledger.core_network import Network, Node
+
+from buildnet.ledger.events import DamagedSeals
+from buildnet.ledger.messages import SealCosign, SealsAsk
+from buildnet.mesh.events import MembersChanged
+from buildnet.mesh.members.changes import sign_change
+from buildnet.mesh.members.facts import facts_of
+from buildnet.mesh.testing import CheapSignatures, key_number
+
+_CLUSTER_KEY = CheapSignatures(key_number(1_000_000).public_key)
+
+
+def row(node: Node) -> list[bytes]:
+    """The hashes of a node's final seals."""
+    seals = [node.store.seal(height) for height in sorted(node.store.image.seals)]
+    return [seal.hash for seal in seals if seal is not None]
+
+
+def divided() -> tuple[Network, Node, Node, Node]:
+    """Two nodes go on sealing without the third one."""
+    network = Network(3)
+    first, second, left = network.nodes
+    network.office(first, 5)
+    network.append(first, 3)
+    network.settle(0.5)
+    assert row(left) == row(first)
+    network.cut(first, left)
+    network.cut(second, left)
+    network.append(second, 2)
+    network.append(first, 2)
+    network.settle(0.5)
+    assert len(row(first)) > len(row(left))
+    return network, first, second, left
+
+
+def recover(network: Network, node: Node) -> None:
+    """Let a node begin an epoch of its own, and seal in a term that is over in the old one."""
+    change = sign_change(
+        node.log.recovery([node.key]),
+        cluster_id=node.local.members.cluster_id,
+        author=_CLUSTER_KEY.public_key,
+        hlc=node.local.date(),
+        sign=_CLUSTER_KEY.sign,
+    )
+    node.log.propose(change, network.now)
+    node.local.members = node.log.committed
+    assert node.log.committed.epoch == 1
+    network.tell(node, MembersChanged())
+    network.office(node, 1, at=[node])
+    network.settle(1.0)
+
+
+def come_back(network: Network, node: Node, to: Node) -> None:
+    """Let a lost node start again; it learns the member list, then the ledger."""
+    node.facts = list(facts_of(to.log.genesis, to.log.entries, to.log.proof))
+    node.start()
+    node.local.heard[to.key] = network.clock.milliseconds << 16
+    node.local.office = to.local.office
+    network.link(node, to)
+
+
+def test_who_is_left_seals_in_a_lower_term_of_a_new_epoch() -> None:
+    network, _, _, left = divided()
+    before = row(left)
+    network.append(left, 2)
+    recover(network, left)
+    assert left.core.last is not None
+    assert left.core.last.value.voters == (left.key,)
+    assert (left.core.last.value.epoch, left.core.last.record.term) == (1, 1)
+    assert row(left)[: len(before)] == before
+    assert left.core.frontier.sequence(left.chain) == left.tip.sequence
+    assert left.core.may_change_voters()
+
+
+def test_seals_of_those_who_were_lost_are_superseded_and_their_entries_sealed_again() -> None:
+    network, first, second, left = divided()
+    old = row(first)
+    network.append(left, 2)
+    recover(network, left)
+    for node in (first, second):
+        come_back(network, node, left)
+    network.settle(30.0)
+    assert row(first) == row(second) == row(left)
+    assert row(first)[: len(old)] != old
+    assert "ledger: seals superseded" in first.notes
+    for node in network.nodes:
+        assert node.core.heads == left.core.heads
+        assert node.core.frontier == left.core.frontier
+        for chain, head in node.core.heads.items():
+            assert node.core.frontier.sequence(chain) == head.sequence
+        assert node.store.restored().sealed == dict(node.core.frontier)
+
+
+def test_a_superseded_row_is_left_where_it_parts_however_far_back_that_is() -> None:
+    network, first, _, left = divided()
+    for _ in range(12):
+        network.append(first, 1)
+        network.settle(0.5)
+    common = len(row(left))
+    assert len(row(first)) >= common + 12
+    for _ in range(30):
+        network.append(left, 1)
+    recover(network, left)
+    for _ in range(20):
+        network.append(left, 1)
+        network.settle(0.5)
+    come_back(network, first, left)
+    network.settle(30.0)
+    assert row(first) == row(left)
+
+
+def test_a_value_that_was_accepted_before_the_recovery_binds_nobody_after_it() -> None:
+    network = Network(3)
+    first, second, left = network.nodes
+    network.office(first, 5)
+    network.settle(0.5)
+    network.lost = {SealCosign}
+    network.append(second, 1)
+    network.settle(0.1)
+    accepted = left.store.image.accepted
+    assert accepted is not None
+    assert left.core.last is not None
+    assert accepted.height == left.core.last.height + 1
+    network.cut(first, left)
+    network.cut(second, left)
+    network.lost = set()
+    recover(network, left)
+    assert left.core.last.height >= accepted.height
+    decided = left.store.seal(accepted.height)
+    assert decided is not None
+    assert decided.value.epoch == 1
+
+
+def test_damaged_seals_come_back_from_a_peer() -> None:
+    network = Network(3)
+    first, second, third = network.nodes
+    network.office(first, 1)
+    for _ in range(5):
+        network.append(second, 1)
+        network.settle(0.5)
+    third.store.image.rotten_seals = {2, 4}
+    network.lost = {SealsAsk}
+    network.tell(third, DamagedSeals((2, 4, 999)))
+    network.settle(0.1)
+    assert third.store.image.rotten_seals == {2, 4}
+    network.lost = set()
+    network.settle(11.0)  # it asks again
+    assert third.store.image.rotten_seals == set()
