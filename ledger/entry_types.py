@@ -52,7 +52,7 @@ _CHAINS = _types(
         "The node began a chain: {why}",
         {
             "after": "last known entry before: origin, incarnation, sequence, hash; or null",
-            "why": "first, restore, unconfirmed head or key rotation",
+            "why": "first, restore, unconfirmed head, clock ahead or key rotation",
         },
     ),
     (

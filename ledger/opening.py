@@ -25,6 +25,9 @@ class Why(StrEnum):
     """The node was restored from a backup."""
     UNCONFIRMED_HEAD = "unconfirmed head"
     """Peers are known, and none confirms that the newest entry on disk is the newest one made."""
+    CLOCK_AHEAD = "clock ahead"
+    """The node's clock ran ahead and was set right. What is after an entry of the wrong time is
+    sealed only once it is that late."""
     KEY_ROTATION = "key rotation"
     """The node goes on under another key, which is another origin."""
 
@@ -40,8 +43,8 @@ class Opening:
     def __post_init__(self) -> None:
         if self.why is Why.FIRST and self.after is not None:
             raise ValueError("the first chain succeeds none")
-        if self.why is Why.UNCONFIRMED_HEAD and self.after is None:
-            raise ValueError("an unconfirmed head has to be named")
+        if self.why in (Why.UNCONFIRMED_HEAD, Why.CLOCK_AHEAD) and self.after is None:
+            raise ValueError("the head that it goes on after has to be named")
 
     def as_data(self) -> dict[str, Any]:
         """Return it as the entry's JSON object."""

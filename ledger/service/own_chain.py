@@ -6,12 +6,13 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 
-from buildnet.ledger.entry import Chain
+from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.frontier import Head
 from buildnet.ledger.messages import Heads
 from buildnet.ledger.opening import Opening, Why
 from buildnet.ledger.restored import Restored
 from buildnet.ledger.store.fence import Start
+from buildnet.mesh.clock import MAX_AHEAD_MS
 from buildnet.mesh.local import Local
 
 CONFIRM_S = 3.0
@@ -19,20 +20,24 @@ CONFIRM_S = 3.0
 OTHERS_S = 0.5
 """How long it waits for the other linked peers once one does: one of them may know more."""
 
+_A_MILLISECOND = 1 << 16  # of the hybrid clock
+
 
 class OwnChain:
     """Chooses a chain at a start. What peers hold is told to :meth:`heard` meanwhile.
 
     The chain goes on if a peer confirms that its newest entry is the newest one made, and none
     holds another or a later one. A node that was set back as a whole would otherwise use sequences
-    a second time.
+    a second time. A chain whose newest entry is far ahead of the clock never goes on: what comes
+    after it is ahead, too, and sealed only once it is that late.
     """
 
     def __init__(self, local: Local, restored: Restored, start: Start) -> None:
         self._local = local
         self._heads = restored.heads
         self._start = start
-        self._head = newest_of(local.key, restored.heads)
+        latest = local.clock.now() + MAX_AHEAD_MS * _A_MILLISECOND
+        self._head = newest_of(local.key, restored.heads, latest=latest)
         self._heard: dict[bytes, bool] = {}
         """Who holds this chain: whether just as far as this node."""
         self._news = asyncio.Event()
@@ -58,6 +63,8 @@ class OwnChain:
 
     async def choose(self) -> tuple[Chain, Opening | None]:
         """Return the chain to append to, and how it begins if it is another one."""
+        if self._head is None and (ahead := newest_of(self._local.key, self._heads)) is not None:
+            return self._fresh(), Opening(Why.CLOCK_AHEAD, ahead)
         if self._head is None:
             lost = self._start is Start.RESTORED  # the file is new, and was not always
             return self._fresh(), Opening(Why.RESTORE) if lost else self._first()
@@ -66,6 +73,14 @@ class OwnChain:
         if await self._is_confirmed():
             return self._head[0], None
         return self._fresh(), Opening(Why.UNCONFIRMED_HEAD, self._head)
+
+    def after(self, newest: Entry) -> tuple[Chain, Opening] | None:
+        """Return the chain to go on with after its ``newest`` entry, whose clock was wrong; None:
+        the same."""
+        if newest.body.hlc <= self._local.clock.now() + MAX_AHEAD_MS * _A_MILLISECOND:
+            return None
+        head = Head(newest.body.sequence, newest.hash)
+        return self._fresh(), Opening(Why.CLOCK_AHEAD, (newest.chain, head))
 
     async def _is_confirmed(self) -> bool:
         members = self._local.members
@@ -99,10 +114,15 @@ class OwnChain:
         return Opening(Why.FIRST)
 
 
-def newest_of(origin: bytes, heads: Mapping[Chain, tuple[Head, int]]) -> tuple[Chain, Head] | None:
-    """Return the newest entry of an origin's chains, by its clock."""
+def newest_of(
+    origin: bytes, heads: Mapping[Chain, tuple[Head, int]], *, latest: int | None = None
+) -> tuple[Chain, Head] | None:
+    """Return the newest entry of an origin's chains, by its clock; none that is after ``latest``
+    (a hybrid clock)."""
     found = [
-        (clock, chain, head) for chain, (head, clock) in heads.items() if chain.origin == origin
+        (clock, chain, head)
+        for chain, (head, clock) in heads.items()
+        if chain.origin == origin and (latest is None or clock <= latest)
     ]
     if not found:
         return None

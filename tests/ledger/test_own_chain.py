@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
+from tests.ledger.entries import run
 
-from buildnet.ledger.entry import Chain
+from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.frontier import Advance, Head
 from buildnet.ledger.messages import Heads
 from buildnet.ledger.opening import Why
@@ -15,6 +17,7 @@ from buildnet.ledger.service import own_chain
 from buildnet.ledger.service.own_chain import OwnChain
 from buildnet.ledger.store.fence import Start
 from buildnet.mesh.events import LinkState
+from buildnet.mesh.local import Local
 from testbed.core_network import keys_of, local_of, member_list
 
 ME, ONE, OTHER = keys_of(3)
@@ -85,3 +88,35 @@ def test_a_restored_ledger_begins_another_chain_whatever_peers_say() -> None:
 def test_a_new_node_begins_its_first_chain() -> None:
     _, why = chosen(restored=Restored(), start=Start.FRESH)
     assert why is Why.FIRST
+
+
+def ahead_of(local: Local, seconds: float) -> int:
+    return local.clock.now() + (int(seconds * 1000) << 16)
+
+
+def test_a_chain_whose_clock_ran_ahead_does_not_go_on() -> None:
+    local = local_of(ME, member_list([ME]))
+    ahead = Restored(heads={CHAIN: (HEAD, ahead_of(local, 400))})
+    assert chosen(restored=ahead, members=1)[1] is Why.CLOCK_AHEAD
+    a_little = Restored(heads={CHAIN: (HEAD, ahead_of(local, 200))})
+    assert chosen(restored=a_little, members=1) == (CHAIN, None)
+
+
+def test_of_a_chain_that_ran_ahead_and_its_successor_the_successor_goes_on() -> None:
+    local = local_of(ME, member_list([ME]))
+    successor = Chain(ME, b"afterthe")
+    heads = {CHAIN: (HEAD, ahead_of(local, 4000)), successor: (Head(2, b"s" * 32), 9)}
+    assert chosen(restored=Restored(heads=heads), members=1) == (successor, None)
+
+
+def test_after_an_entry_of_a_wrong_clock_another_chain_begins() -> None:
+    local = local_of(ME, member_list([ME]))
+    own = OwnChain(local, Restored(), Start.FRESH)
+    (right,) = run(1)
+    wrong = Entry.sign(replace(right.body, hlc=ahead_of(local, 400)), lambda _: bytes(64))
+    assert own.after(right) is None
+    found = own.after(wrong)
+    assert found is not None
+    chain, opening = found
+    assert (chain.origin, opening.why) == (ME, Why.CLOCK_AHEAD)
+    assert opening.after == (wrong.chain, Head(wrong.body.sequence, wrong.hash))
