@@ -23,7 +23,7 @@ from buildnet.ledger.frontier import Frontier, Head
 from buildnet.ledger.holding import Holding
 from buildnet.ledger.keeping import Keeping
 from buildnet.ledger.membership import Log, Membership
-from buildnet.ledger.messages import EntriesAsk, Equivocation, Heads
+from buildnet.ledger.messages import EntriesAsk, Equivocation, Heads, PrunedEntries
 from buildnet.ledger.restored import Restored
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.sealing.abstaining import Abstention
@@ -160,6 +160,9 @@ class LedgerCore:
                 return effects + self._sealing.receive(sender, said, now)
             case EntriesAsk():
                 return self._sync.serve(sender, said)
+            case PrunedEntries():
+                new, effects = self._sync.pruned(sender, said, now)
+                return effects + (self._sealing.news(now) if new else [])
             case Equivocation():
                 return self._sync.equivocation(sender, said, now)
             case _:

@@ -90,6 +90,16 @@ class Rewound:
 
 
 @dataclass(frozen=True, slots=True)
+class Stub:
+    """What is left of an entry that was pruned; a final seal's root is over its hash."""
+
+    chain: Chain
+    sequence: int
+    hash: bytes
+    hlc: int
+
+
+@dataclass(frozen=True, slots=True)
 class Keep:
     """Write all of this in one transaction; :class:`Kept` with ``token`` once it is fsynced.
 
@@ -107,6 +117,8 @@ class Keep:
     accepted: Accepted | None = None
     quarantines: tuple[Quarantine, ...] = ()
     replaced: tuple[tuple[Chain, int], ...] = field(default=())
+    stubs: tuple[Stub, ...] = ()
+    """Of entries that peers have pruned."""
     abstains: bool | None = None
     """Whether this voter abstains from now on; None: as before."""
 

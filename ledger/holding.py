@@ -27,6 +27,8 @@ class Held:
     """The sequence from which on the chain has two branches."""
     notices: dict[int, Notice] = field(default_factory=dict)
     """Of entries that are not sealed, by sequence."""
+    stubs: set[int] = field(default_factory=set)
+    """Those not sealed here of which only hash and clock are held: peers have pruned them."""
 
     def hash(self, sequence: int) -> bytes | None:
         """Return an entry's hash; None: it is not held, or sealed and not the newest."""
@@ -53,7 +55,9 @@ class Holding:
         self._open: dict[Chain, None] = {}
         for chain, (head, clock) in restored.heads.items():
             tail = Tail(self.reach.sequence(chain), restored.unsealed.get(chain, ()))
-            self.chains[chain] = Held(Tip(head.sequence, head.hash, clock), tail)
+            held = Held(Tip(head.sequence, head.hash, clock), tail)
+            held.stubs.update(restored.stubs.get(chain, ()))
+            self.chains[chain] = held
             if len(tail):
                 self._open[chain] = None
         for quarantine in restored.quarantines:
@@ -99,6 +103,28 @@ class Holding:
         self._open[chain] = None
         self._note(entry)
 
+    def append_stub(self, chain: Chain, entry_hash: bytes, clock: int) -> bool:
+        """Take hash and clock of the next entry of a chain; False: it can't be the next one. The
+        first one of a chain is never pruned."""
+        held = self.chains.get(chain)
+        if held is None or not held.tip.sequence or clock <= held.tip.hlc:
+            return False
+        held.tip = Tip(held.tip.sequence + 1, entry_hash, clock)
+        held.tail.append(entry_hash, clock)
+        held.stubs.add(held.tip.sequence)
+        self._open[chain] = None
+        return True
+
+    def stubs_under(self, advances: Iterable[Advance]) -> dict[Chain, int]:
+        """Return the first stub of each chain that has some under ``advances``."""
+        found: dict[Chain, int] = {}
+        for one in advances:
+            held = self.chains.get(one.chain)
+            first = min(held.stubs, default=None) if held is not None else None
+            if first is not None and first <= one.sequence:
+                found[one.chain] = first
+        return found
+
     def cut(self, chain: Chain, after: int) -> None:
         """Forget the entries after a sequence that is sealed or not the last: another branch
         takes their place, its first entry comes next."""
@@ -114,6 +140,7 @@ class Holding:
         held.tip = Tip(after, before, clock)
         for sequence in [one for one in held.notices if one > after]:
             del held.notices[sequence]
+        held.stubs = {one for one in held.stubs if one <= after}
 
     def quarantine(self, chain: Chain, sequence: int) -> bool:
         """Take note that a chain has two branches from a sequence on; False: that is known."""
@@ -170,6 +197,8 @@ class Holding:
         for one in advances:
             held = self.chains[one.chain]
             held.tail.drop_to(one.sequence)
+            if held.stubs:
+                held.stubs = {stub for stub in held.stubs if stub > one.sequence}
             if not len(held.tail):
                 self._open.pop(one.chain, None)
         self.reach.advance(advances)

@@ -236,3 +236,21 @@ class FactAnswer(Message):
     version: Counter
     entry: Annotated[bytes, Limit(0, 32)]
     detail: Text
+
+
+@message(
+    113,
+    priority=Priority.OTHER,
+    sender="who was asked for entries, and kept no more of them than this",
+    receiver="who asked",
+    effect="keeps them as far as a final seal is over them: its root shows whether they are right",
+)
+@dataclass(frozen=True, slots=True)
+class PrunedEntries(Message):
+    """Of a chain's entries from ``first`` on, which were pruned: hash (32 bytes) and hybrid clock
+    (8) of each."""
+
+    origin: Key
+    incarnation: Incarnation
+    first: Annotated[int, Limit(2, 2**63 - 1)]
+    entries: Annotated[tuple[Annotated[bytes, Limit(40, 40)], ...], Limit(1, MAX_BATCH)]

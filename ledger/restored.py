@@ -47,6 +47,8 @@ class Restored:
     """The frontier of the last final seal."""
     unsealed: Mapping[Chain, tuple[tuple[bytes, int], ...]] = field(default_factory=dict)
     """Of each chain (hash, hybrid clock) of all entries after the sealed ones, ascending."""
+    stubs: Mapping[Chain, frozenset[int]] = field(default_factory=dict)
+    """Of each chain those of ``unsealed`` of which only hash and clock are here."""
     sealed_notices: tuple[Entry, ...] = ()
     """All sealed entries of types ``member.*`` and ``chain.retired``, in sealed order."""
     unsealed_notices: tuple[Entry, ...] = ()

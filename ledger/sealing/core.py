@@ -63,6 +63,7 @@ class Sealing:
         self._voting = Voting(local, cluster, membership, place, self._values, keeping, restored)
         self._proposing = Proposing(local, cluster, place, self._values)
         self._finals = Finals(local, holding, membership, place, self._values, keeping)
+        sync.sealed_reach = self._finals.sealed_reach
         self._mending = Mending(local, membership, place)
         self._recording = Recording(local, holding, membership)
 

@@ -137,6 +137,15 @@ class Finals:
         while not self.rewinding and (found := self._pending.get(self._place.height + 1)):
             seal, sender = found
             verdict = self._values.check(seal.value, seal.hash)
+            stubs = {} if verdict.is_right else self._holding.stubs_under(seal.value.advances)
+            if stubs and (verdict.problem is not None or self._contradicts(stubs, verdict.missing)):
+                effects += [
+                    Note("ledger: pruned entries that no seal is over", sender),
+                    self._forget(stubs),
+                ]
+                self.missing = tuple((one.chain, one.head) for one in seal.value.advances)
+                self.source = sender
+                break
             if verdict.problem is not None:
                 del self._pending[seal.height]
                 effects.append(Note(f"ledger: seal with {verdict.problem}", sender))
@@ -172,6 +181,34 @@ class Finals:
         if not self.rewinding:
             self._drop_before(self._membership.epoch)
             self._asked = None
+
+    def sealed_reach(self, chain: Chain) -> int:
+        """Return the last sequence of a chain that final seals name which wait here."""
+        return max(
+            (
+                one.sequence
+                for seal, _ in self._pending.values()
+                for one in seal.value.advances
+                if one.chain == chain
+            ),
+            default=0,
+        )
+
+    def _contradicts(
+        self, stubs: dict[Chain, int], missing: tuple[tuple[Chain, Head], ...]
+    ) -> bool:
+        """Tell whether a chain with stubs ends in another entry than the one that was sealed."""
+        return any(
+            chain in stubs and self._holding.has(chain, head) is False for chain, head in missing
+        )
+
+    def _forget(self, stubs: dict[Chain, int]) -> Effect:
+        """Forget what came of chains from their first stub on: it is not what was sealed."""
+        places: list[tuple[Chain, int]] = []
+        for chain, first in stubs.items():
+            places += ((chain, at) for at in range(first, self._holding.sequence(chain) + 1))
+            self._holding.cut(chain, first - 1)
+        return self._keeping.keep(replaced=tuple(places))
 
     def rewound(self) -> None:
         """The store set seals aside; the place is the one before."""

@@ -74,6 +74,10 @@ class Values:
         clock = self._local.clock
         return value.hlc > max(clock.now(), clock.told) + MAX_AHEAD_S * _A_SECOND
 
+    def is_over_stubs(self, value: SealValue) -> bool:
+        """Tell whether of some of its entries only the hash is here: no voter vouches for those."""
+        return bool(self._holding.stubs_under(value.advances))
+
     def propose(self) -> tuple[SealValue, bytes] | None:
         """Return a new value and its bytes; None: there is nothing to seal now."""
         place, holding = self._place, self._holding

@@ -118,6 +118,9 @@ class Voting:
         if verdict.problem is not None:
             self._pending = None
             return self._refuse(sender, said, value.height, verdict.problem)
+        if verdict.is_right and self._values.is_over_stubs(value):
+            self._pending = None
+            return self._refuse(sender, said, value.height, "entries pruned")
         if not verdict.is_right or self._values.is_ahead(value):
             return Ballot([], [], missing=verdict.missing)
         self._pending = None

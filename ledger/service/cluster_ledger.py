@@ -42,6 +42,7 @@ from buildnet.ledger.messages import (
     FactAnswer,
     FactAsk,
     Heads,
+    PrunedEntries,
     Seals,
 )
 from buildnet.ledger.opening import Opening
@@ -59,6 +60,7 @@ from buildnet.ledger.service.verifying import Verifying
 from buildnet.ledger.service.waiting import Waiting
 from buildnet.ledger.store.batches import Outcome
 from buildnet.ledger.store.errors import LedgerError
+from buildnet.ledger.store.pruning import pruned_range
 from buildnet.ledger.store.rows import StoredEntry
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.verifying import Trust
@@ -353,6 +355,14 @@ class ClusterLedger:
         )
         if found:
             self.cluster.links.say(wanted.to, Entries(tuple(entry.signed for entry in found)))
+            return
+        chain, first, last = wanted.chain, wanted.first, wanted.last
+        stubs = await self.store.read(
+            lambda reader: pruned_range(reader, chain, first, last, max_count=MAX_BATCH)
+        )
+        if stubs:
+            pruned = PrunedEntries(chain.origin, chain.incarnation, first, tuple(stubs))
+            self.cluster.links.say(wanted.to, pruned)
 
     async def _serve_seals(self, wanted: ServeSeals) -> None:
         found = await self.store.seals(

@@ -12,14 +12,21 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from buildnet.ledger.entry import Entry
+from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.store.database import read_setting, write_setting
 from buildnet.ledger.store.deriving import changes_of, is_shared, stamp_of
 from buildnet.ledger.store.errors import LedgerError
 from buildnet.ledger.store.folding import Fold
 from buildnet.ledger.store.reader import Reader
-from buildnet.ledger.store.rows import COLUMNS, is_pruned, mark_of, place_of
-from buildnet.ledger.store.schema import checksum
+from buildnet.ledger.store.rows import (
+    COLUMNS,
+    HASH_BYTES,
+    is_pruned,
+    mark_of,
+    place_of,
+    short_of,
+)
+from buildnet.ledger.store.schema import PENDING, checksum
 from buildnet.ledger.store.sealing import PRUNED, carried
 from buildnet.ledger.store.tables import BY_NAME, GONE
 from buildnet.ledger.store.writer import Writer
@@ -146,3 +153,34 @@ class _Books:
                 "INSERT OR REPLACE INTO carried (account, body, checksum) VALUES (?, ?, ?)",
                 (name, body, checksum("carried", name, body)),
             )
+
+
+def stubs(reader: Reader) -> dict[Chain, frozenset[int]]:
+    """Return of each chain the entries, not sealed here, of which only hash and clock are known:
+    peers have pruned them."""
+    found: dict[Chain, set[int]] = {}
+    for number, sequence in reader.connection.execute(
+        f"SELECT chain, sequence FROM entries WHERE id>={PENDING} AND length(signed)={HASH_BYTES}"
+    ):
+        chain = reader.names.chain_of(number)
+        if chain is not None:
+            found.setdefault(chain, set()).add(sequence)
+    return {chain: frozenset(sequences) for chain, sequences in found.items()}
+
+
+def pruned_range(
+    reader: Reader, chain: Chain, first: int, last: int, *, max_count: int
+) -> list[bytes]:
+    """Return hash and clock (32 and 8 bytes) of a chain's entries from ``first`` on as far as they
+    were pruned, without a gap; damaged ones end it."""
+    found: list[bytes] = []
+    for row in reader.connection.execute(
+        f"SELECT {COLUMNS} FROM entries WHERE chain=? AND sequence BETWEEN ? AND ? "
+        "ORDER BY sequence LIMIT ?",
+        (reader.names.chain(chain), first, last, max_count),
+    ):
+        good = is_pruned(row) and mark_of(row[0], row[5], row[-1]) == row[-2]
+        if not good or row[2] != first + len(found) or short_of(row[-1]) != row[5]:
+            break
+        found.append(row[-1] + row[3].to_bytes(8, "big"))
+    return found

@@ -246,12 +246,11 @@ class Reader:
             row = self.connection.execute(
                 f"SELECT {COLUMNS} FROM entries WHERE id=?", key
             ).fetchone()
-            stored = None if row[1] in broken else self.read(row)
-            if stored is None:
+            chain, head = self.names.chain_of(row[1]), self._head(row)
+            if row[1] in broken or chain is None or head is None:
                 broken.add(row[1])
                 continue
-            entry = stored.entry
-            found.setdefault(entry.chain, []).append((entry.hash, entry.body.hlc))
+            found.setdefault(chain, []).append((head.hash, row[3]))
         return {chain: tuple(tail) for chain, tail in found.items()}
 
     def notices(self, *, sealed: bool) -> Iterator[Entry]:

@@ -10,12 +10,15 @@ from functools import lru_cache
 from blake3 import blake3
 
 from buildnet.ledger.entry import Body, Chain, Entry
+from buildnet.ledger.events import Stub
 from buildnet.ledger.store.errors import LedgerDamagedError
 from buildnet.ledger.store.schema import PENDING, PLACES_A_SEAL
 from buildnet.ledger.store.vault import Vault
 from buildnet.mesh.wire import WireError
 
 HASH_BYTES = 32
+PRUNED_TYPE = "pruned"
+"""Stands for the type of an entry of which only the hash ever came here."""
 COLUMNS = (
     "id, chain, sequence, hlc, type, short, actor, entity, correlation, build, request, "
     "mark, signed"
@@ -165,6 +168,16 @@ class Rows:
             mark_of(key, short_of(entry.hash), stored),
             stored,
         )
+
+    def to_stub(self, key: int, stub: Stub) -> StoredRow:
+        """Return the row of an entry of which only hash and clock are known."""
+        chain = self.names.chain(stub.chain, make=True)
+        type_number = self.names.type(PRUNED_TYPE, make=True)
+        assert chain is not None
+        assert type_number is not None
+        short = short_of(stub.hash)
+        known = (key, chain, stub.sequence, stub.hlc, type_number, short)
+        return (*known, 0, None, None, None, None, mark_of(key, short, stub.hash), stub.hash)
 
     def lookups(self, entry: Entry) -> tuple[int, int | None, int | None, int | None, int | None]:
         """Return the columns from ``actor`` to ``request``."""

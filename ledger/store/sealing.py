@@ -15,7 +15,7 @@ from buildnet.ledger.restored import Accepted, Promise, Quarantine
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.store.database import read_setting, write_setting
 from buildnet.ledger.store.deriving import is_shared
-from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError, damaged
+from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError, PrunedError, damaged
 from buildnet.ledger.store.folding import account_of, empty_all
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.rows import (
@@ -55,6 +55,8 @@ def keep(writer: Writer, what: Keep) -> None:
     anew = False
     places = _places(what)
     arriving = {(entry.chain, entry.body.sequence): entry for entry in what.entries}
+    for stub in what.stubs:
+        writer.take_stub(stub)
     for at in what.replaced:
         anew |= _set_aside(writer, at, arriving.get(at))
     anew |= writer.take_all(arriving.values(), places)
@@ -192,6 +194,8 @@ def _fold_sealed(writer: Writer, chain: Chain, sequence: int, place: int) -> Non
         if is_shared(entry.body.type):
             writer.fold.apply(entry, place)
         writer.fold.post(entry)
+    except PrunedError:  # of peers that forgot it: nothing is left to fold
+        return
     except LedgerDamagedError:  # verify tells where; it is folded once it was fetched again
         writer.wrong_tables.add("entries")
 
@@ -241,12 +245,13 @@ def _set_aside(writer: Writer, at: tuple[Chain, int], other: Entry | None) -> bo
         return False
     if other is not None and row[5] == short_of(other.hash):
         return False
-    values = (at[0].origin + at[0].incarnation, at[1], row[5], row[-1])
-    writer.connection.execute(
-        "INSERT OR REPLACE INTO aside (chain, sequence, short, signed, checksum) "
-        "VALUES (?, ?, ?, ?, ?)",
-        (*values, checksum("aside", *values)),
-    )
+    if not is_pruned(row):
+        values = (at[0].origin + at[0].incarnation, at[1], row[5], row[-1])
+        writer.connection.execute(
+            "INSERT OR REPLACE INTO aside (chain, sequence, short, signed, checksum) "
+            "VALUES (?, ?, ?, ?, ?)",
+            (*values, checksum("aside", *values)),
+        )
     writer.connection.execute("DELETE FROM entries WHERE id=?", (row[0],))
     return True
 

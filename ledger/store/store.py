@@ -345,6 +345,7 @@ class LedgerStore:
                 heads=reader.heads(),
                 sealed=reader.sealed_heads(),
                 unsealed=reader.unsealed(),
+                stubs=pruning.stubs(reader),
                 sealed_notices=tuple(reader.notices(sealed=True)),
                 unsealed_notices=tuple(reader.notices(sealed=False)),
                 last=reader.last_seal(),

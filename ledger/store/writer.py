@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from buildnet.ledger.entry import NO_ENTRY, Body, Chain, Entry, previous_of
+from buildnet.ledger.events import Stub
 from buildnet.ledger.frontier import Head
 from buildnet.ledger.store.deriving import is_fact, is_shared
 from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError, PrunedError, damaged
@@ -227,6 +228,11 @@ class Writer:
             if self.fits(entry, row):
                 return self._rewrite(entry, row[0])
         return False
+
+    def take_stub(self, stub: Stub) -> None:
+        """Write what is left of an entry that peers have pruned. What is there already stays."""
+        if self.at(stub.chain, stub.sequence) is None:
+            self.connection.execute(_INSERT, self.rows.to_stub(self._next_key(), stub))
 
     def at(self, chain: Chain, sequence: int) -> StoredRow | None:
         """Return the row of a chain's entry."""

@@ -47,6 +47,12 @@ class Arriving:
             self._take(entry, arrival)
         return arrival
 
+    def go_on(self, chain: Chain) -> Arrival:
+        """Take what waited for entries that are held by now."""
+        arrival = Arrival()
+        self._drain(chain, arrival)
+        return arrival
+
     def forget(self, origin: bytes) -> None:
         """Drop what waits of an origin, which may have begun anew: it is pulled if it counts."""
         for chain in [chain for chain in self._waiting if chain.origin == origin]:

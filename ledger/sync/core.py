@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Iterable
 
 from buildnet.ledger.entry import Chain, Entry
-from buildnet.ledger.events import Contradiction, Damaged, Effect, Repair, ServeEntries
+from buildnet.ledger.events import Contradiction, Damaged, Effect, Repair, ServeEntries, Stub
 from buildnet.ledger.frontier import Head
 from buildnet.ledger.holding import Holding
 from buildnet.ledger.keeping import Keeping
-from buildnet.ledger.messages import EntriesAsk, Equivocation, Heads
+from buildnet.ledger.messages import EntriesAsk, Equivocation, Heads, PrunedEntries
 from buildnet.ledger.restored import Quarantine
 from buildnet.ledger.sync.arriving import Arrival, Arriving
 from buildnet.ledger.sync.forks import Forks
@@ -49,6 +49,8 @@ class Sync:
         self._replacing = Replacing(local, cluster, holding)
         self._forks = Forks(local, cluster, holding, keeping, quarantines)
         self._own: Chain | None = None
+        self.sealed_reach: Callable[[Chain], int] = lambda chain: 0
+        """Tells up to which sequence final seals that are here name a chain."""
         self._damaged: dict[Chain, tuple[int, int]] = {}
         self._repair_at = math.inf
 
@@ -153,6 +155,35 @@ class Sync:
         effects += self._other_branches(sender, arrival, now)
         return bool(kept), effects
 
+    def pruned(self, sender: bytes, said: PrunedEntries, now: float) -> tuple[bool, list[Effect]]:
+        """Take what is left of entries that a peer has pruned, as far as final seals are over them;
+        tell whether any is new here."""
+        chain, holding = Chain(said.origin, said.incarnation), self._holding
+        if chain == self._own:
+            return False, []
+        bound = self.sealed_reach(chain)
+        taken: list[Stub] = []
+        for sequence, one in enumerate(said.entries, start=said.first):
+            if holding.sequence(chain) + 1 == sequence <= bound:
+                entry_hash, clock = one[:32], int.from_bytes(one[32:], "big")
+                if not holding.append_stub(chain, entry_hash, clock):
+                    break
+                taken.append(Stub(chain, sequence, entry_hash, clock))
+        if not taken:
+            # It is asked for again once a seal names it.
+            self._pulling.refused(sender, chain)
+            return False, []
+        arrival = self._arriving.go_on(chain)
+        keep = self._keeping.keep(
+            self._told_of([chain]), stubs=tuple(taken), entries=tuple(arrival.kept)
+        )
+        effects: list[Effect] = [keep, *self._misfits(sender, arrival, now)]
+        last = taken[-1].sequence
+        if last < said.first + len(said.entries) - 1:
+            self._pulling.refused(sender, chain)
+            return True, effects
+        return True, [*effects, *self._pulling.arrived(sender, chain, said.first, last, now)]
+
     def contradiction(self, event: Contradiction, now: float) -> list[Effect]:
         """Take what the store holds in the place of an entry of another branch."""
         return self._forks.contradiction(event.held, event.other, now)
@@ -169,7 +200,10 @@ class Sync:
         return self._ask_repairs(now)
 
     def _told(self, kept: list[Entry]) -> Callable[[float], list[Effect]]:
-        chains = tuple(dict.fromkeys(entry.chain for entry in kept))
+        return self._told_of(dict.fromkeys(entry.chain for entry in kept))
+
+    def _told_of(self, grown: Iterable[Chain]) -> Callable[[float], list[Effect]]:
+        chains = tuple(grown)
 
         def then(now: float) -> list[Effect]:
             self.telling.new(chains)

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from testbed.nodes import Cluster, Node, NodeError
+from testbed.nodes import Cluster, Node, NodeError, invite, join
+from testbed.ports import free_ports
 
 PATIENCE_S = 60.0
 
@@ -223,3 +224,46 @@ def _stopped(node: Node) -> bytes:
     content = file_of(node).read_bytes()
     node.start()
     return content
+
+
+def test_a_new_node_catches_up_where_all_have_pruned(tmp_path: Path) -> None:
+    with Cluster(tmp_path, 3) as cluster:
+        old = [note(node, f"old of {node.name} {n}") for node in cluster.members for n in range(4)]
+        deadline = time.monotonic() + PATIENCE_S
+        for node in cluster.members:
+            until(lambda node=node: all(holds(node, entry) for entry in old))  # type: ignore[misc]
+        time_of_old = max(entry["time"] for entry in old)
+        until(lambda: note(cluster.members[0], "newer")["time"] > time_of_old)
+        for node in cluster.members:
+            while data(node, "ledger", "prune", "--keep", "1s", "--yes")["height"] < max(
+                entry["sealed"] for entry in old
+            ):
+                assert time.monotonic() < deadline
+                note(node, "newer")
+            with pytest.raises(NodeError, match="LEDGER_PRUNED"):
+                node.get(f"/api/ledger/entries/{old[-1]['id']}")
+        fresh = Node(tmp_path / "fresh", "fresh", listen=f"127.0.0.1:{free_ports(1)[0]}", bare=True)
+        try:
+            fresh.start()
+            join(fresh, cluster.members[0], invite(cluster.members[0]))
+            last = note(cluster.members[1], "after the newcomer came")
+            until(lambda: holds(fresh, last))
+            mine = note(fresh, "and mine")
+            until(lambda: all(holds(node, mine) for node in cluster.members))
+            report = data(fresh, "ledger", "verify", "--deep")
+            assert report["verified"], report
+            with pytest.raises(NodeError, match="LEDGER_PRUNED"):
+                fresh.get(f"/api/ledger/entries/{old[0]['id']}")
+            tables = [
+                data(node, "ledger", "state", "--entity", f"node:{cluster.members[0].identity}")
+                for node in (fresh, cluster.members[1])
+            ]
+            assert tables[0]["rows"] == tables[1]["rows"]
+            fresh.stop()  # what it holds of others is enough to begin with
+            fresh.start()
+            again = note(cluster.members[2], "after it started again")
+            until(lambda: holds(fresh, again))
+            proof = data(fresh, "ledger", "prove", again["id"], "--out", str(tmp_path / "proof"))
+            assert proof["sealed"] == again["sealed"]
+        finally:
+            fresh.kill()

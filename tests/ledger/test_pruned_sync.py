@@ -1,0 +1,89 @@
+"""What peers have pruned comes as hashes, counts as far as a final seal is over it, and no more."""
+
+from __future__ import annotations
+
+import pytest
+from tests.ledger.core_network import Network, Node
+
+from buildnet.ledger.entry import Entry
+from buildnet.ledger.events import Effect, Keep, Stub
+from buildnet.ledger.messages import PrunedEntries, Seals
+from buildnet.mesh.events import LinkUp, Note, Received
+
+
+def grown() -> tuple[Network, Node, Node, list[Entry]]:
+    """Two that have sealed some entries of the first, and a third that lacks all but the opening:
+    its seal is here, the others' entries were pruned."""
+    network = Network(3)
+    one, other, third = network.nodes
+    network.office(one, 1)
+    network.append(one)
+    network.settle(0.5)
+    network.cut(one, third)
+    network.cut(other, third)
+    entries = network.append(one, 5)
+    network.settle(0.5)
+    assert other.core.last is not None
+    assert third.core.last is not None
+    assert other.core.last.height == third.core.last.height + 1
+    third.local.links[other.key] = other.local.links[one.key]
+    network.tell(third, LinkUp(other.key, True))
+    return network, other, third, entries
+
+
+def pruned(entries: list[Entry]) -> PrunedEntries:
+    first = entries[0]
+    return PrunedEntries(
+        first.body.origin,
+        first.body.incarnation,
+        first.body.sequence,
+        tuple(one.hash + one.body.hlc.to_bytes(8, "big") for one in entries),
+    )
+
+
+def tell(network: Network, node: Node, sender: Node, said: object) -> list[Effect]:
+    return network.tell(node, Received(sender.key, said))  # type: ignore[arg-type]
+
+
+def stubs_of(effects: list[Effect]) -> tuple[Stub, ...]:
+    return tuple(stub for one in effects if isinstance(one, Keep) for stub in one.stubs)
+
+
+def test_nothing_is_taken_that_no_final_seal_names() -> None:
+    network, other, third, entries = grown()
+    assert stubs_of(tell(network, third, other, pruned(entries))) == ()
+    assert third.core.heads[entries[0].chain].sequence == 1
+
+
+def test_what_a_final_seal_is_over_is_taken() -> None:
+    network, other, third, entries = grown()
+    assert other.core.last is not None
+    tell(network, third, other, Seals((other.core.last.record,)))
+    effects = tell(network, third, other, pruned(entries))
+    assert [stub.sequence for stub in stubs_of(effects)] == [2, 3, 4, 5, 6]
+    assert third.core.last == other.core.last
+    assert not third.core.holding.chains[entries[0].chain].stubs
+
+
+@pytest.mark.parametrize("wrong", [2, 4])
+def test_hashes_that_are_not_those_sealed_are_forgotten(wrong: int) -> None:
+    network, other, third, entries = grown()
+    assert other.core.last is not None
+    tell(network, third, other, Seals((other.core.last.record,)))
+    said = pruned(entries)
+    lie = list(said.entries)
+    lie[wrong] = bytes(32) + lie[wrong][32:]
+    effects = tell(
+        network,
+        third,
+        other,
+        PrunedEntries(said.origin, said.incarnation, said.first, tuple(lie)),
+    )
+    assert third.core.last != other.core.last
+    notes = [one.reason for one in effects if isinstance(one, Note)]
+    assert "ledger: pruned entries that no seal is over" in notes
+    assert third.core.heads[entries[0].chain].sequence == 1
+    replaced = [one.replaced for one in effects if isinstance(one, Keep) and one.replaced]
+    assert [at for _, at in replaced[0]] == [2, 3, 4, 5, 6]
+    tell(network, third, other, pruned(entries))
+    assert third.core.last == other.core.last
