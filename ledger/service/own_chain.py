@@ -36,8 +36,9 @@ class OwnChain:
         self._local = local
         self._heads = restored.heads
         self._start = start
-        latest = local.clock.now() + MAX_AHEAD_MS * _A_MILLISECOND
-        self._head = newest_of(local.key, restored.heads, latest=latest)
+        self._head = newest_of(local.key, restored.heads, latest=self._latest())
+        self._newest: Entry | None = None
+        """As far as this process wrote it."""
         self._heard: dict[bytes, bool] = {}
         """Who holds this chain: whether just as far as this node."""
         self._news = asyncio.Event()
@@ -74,13 +75,23 @@ class OwnChain:
             return self._head[0], None
         return self._fresh(), Opening(Why.UNCONFIRMED_HEAD, self._head)
 
-    def after(self, newest: Entry) -> tuple[Chain, Opening] | None:
-        """Return the chain to go on with after its ``newest`` entry, whose clock was wrong; None:
-        the same."""
-        if newest.body.hlc <= self._local.clock.now() + MAX_AHEAD_MS * _A_MILLISECOND:
+    def wrote(self, entry: Entry) -> None:
+        """Take note of this node's newest entry on its disk."""
+        if self._newest is None or entry.body.sequence == 1 or entry.chain == self._newest.chain:
+            self._newest = entry
+
+    def successor(self) -> tuple[Chain, Opening] | None:
+        """Return the chain to go on with if the clock, which ran ahead, was set right, once; None:
+        the same as before."""
+        newest = self._newest
+        if newest is None or newest.body.hlc <= self._latest():
             return None
+        self._newest = None
         head = Head(newest.body.sequence, newest.hash)
         return self._fresh(), Opening(Why.CLOCK_AHEAD, (newest.chain, head))
+
+    def _latest(self) -> int:
+        return self._local.clock.now() + MAX_AHEAD_MS * _A_MILLISECOND
 
     async def _is_confirmed(self) -> bool:
         members = self._local.members
@@ -128,3 +139,10 @@ def newest_of(
         return None
     _, chain, head = max(found, key=lambda one: (one[0], one[1].incarnation))
     return chain, head
+
+
+def keys_before(local: Local, origin: bytes) -> tuple[bytes, ...]:
+    """Return the keys that were rotated to ``origin``; asked in the store's threads, so the list of
+    members is looked at once."""
+    members = local.members
+    return tuple(key for key in members.former if members.current(key) == origin)

@@ -109,14 +109,17 @@ def test_of_a_chain_that_ran_ahead_and_its_successor_the_successor_goes_on() -> 
     assert chosen(restored=Restored(heads=heads), members=1) == (successor, None)
 
 
-def test_after_an_entry_of_a_wrong_clock_another_chain_begins() -> None:
+def test_after_an_entry_of_a_wrong_clock_another_chain_begins_once() -> None:
     local = local_of(ME, member_list([ME]))
     own = OwnChain(local, Restored(), Start.FRESH)
     (right,) = run(1)
     wrong = Entry.sign(replace(right.body, hlc=ahead_of(local, 400)), lambda _: bytes(64))
-    assert own.after(right) is None
-    found = own.after(wrong)
+    own.wrote(right)
+    assert own.successor() is None
+    own.wrote(wrong)
+    found = own.successor()
     assert found is not None
     chain, opening = found
     assert (chain.origin, opening.why) == (ME, Why.CLOCK_AHEAD)
     assert opening.after == (wrong.chain, Head(wrong.body.sequence, wrong.hash))
+    assert own.successor() is None
