@@ -83,6 +83,8 @@ def _progress(event: dict[str, Any] | None) -> None:
 def print_report(console: Console, report: dict[str, Any]) -> None:
     """Print what a check found."""
     checked = f"{report['entries_checked']} entries, {report['seals_checked']} seals"
+    if report.get("pruned"):
+        checked += f"; of {report['pruned']} entries only the hash is here"
     if report["verified"]:
         console.print(f"[green]verified[/green]: {checked}")
         return

@@ -46,6 +46,7 @@ def state_view(state: EntityState) -> Json:
         "height": state.height,
         "entry": None if state.entry is None else entry_view(state.entry),
         "data": state.data,
+        "pruned": state.pruned,
         "rows": {name: list(rows) for name, rows in state.rows.items() if rows},
     }
 

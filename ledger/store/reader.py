@@ -51,7 +51,8 @@ _MAX_STATE = 100_000
 class EntityState:
     """What an entity was at a height: ``data`` of the last entry about it, and what all of them
     say of it in the derived tables. ``entry`` None: nothing was sealed of it by then. ``void``: ids
-    of changes that do not hold, since another one of the same version was sealed before."""
+    of changes that do not hold, since another one of the same version was sealed before.
+    ``pruned``: how many entries about it say nothing any more on this node."""
 
     entity: str
     height: int
@@ -59,6 +60,7 @@ class EntityState:
     data: dict[str, Any] | None
     rows: dict[str, tuple[dict[str, object], ...]]
     void: tuple[str, ...] = ()
+    pruned: int = 0
 
 
 class Reader:
@@ -341,6 +343,7 @@ class Reader:
         memory = _Memory()
         last: StoredEntry | None = None
         void: list[str] = []
+        pruned = 0
         number = self.vault.number_of(b"entity", entity.encode())
         for row in self.connection.execute(
             f"SELECT {COLUMNS} FROM entries WHERE entity=? AND id<? AND id<{PENDING} "
@@ -348,6 +351,7 @@ class Reader:
             (number, place_of(height + 1, 0)),
         ):
             if is_pruned(row):
+                pruned += 1
                 continue
             stored = self.read(row)
             if stored is None:
@@ -367,7 +371,7 @@ class Reader:
         accounts = accounts or _of_entity(entity, tables.pop("accounts", ()))
         if accounts:
             tables["accounts"] = accounts
-        return EntityState(entity, height, last, data, tables, tuple(void))
+        return EntityState(entity, height, last, data, tables, tuple(void), pruned)
 
     def _accounts(self, entity: str) -> tuple[dict[str, object], ...]:
         """Return what stands on an entity's accounts now."""

@@ -75,6 +75,8 @@ class Report:
     derived tables that have to be built again; ``structure``: SQLite's own check failed."""
 
     entries_checked: int = 0
+    pruned: int = 0
+    """Of these, those of which only the hash is here: that is what was checked."""
     seals_checked: int = 0
     errors: list[Problem] = field(default_factory=list)
     damaged: list[Damaged] = field(default_factory=list)
@@ -91,6 +93,7 @@ class Report:
         return {
             "verified": self.verified,
             "entries_checked": self.entries_checked,
+            "pruned": self.pruned,
             "seals_checked": self.seals_checked,
             "errors": [{"where": one.where, "what": one.what} for one in self.errors],
         }
@@ -247,6 +250,7 @@ class Verification:
         postings count."""
         self.report.entries_checked += 1
         row, entry = read.row, read.entry
+        self.report.pruned += is_pruned(row)
         number, sequence = row[1:3]
         chain = self._chain(reader, number)
         if chain is None:

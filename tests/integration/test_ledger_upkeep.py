@@ -252,6 +252,8 @@ def test_a_new_node_catches_up_where_all_have_pruned(tmp_path: Path) -> None:
             until(lambda: all(holds(node, mine) for node in cluster.members))
             report = data(fresh, "ledger", "verify", "--deep")
             assert report["verified"], report
+            assert report["pruned"] >= len(old)
+            assert "only the hash is here" in fresh("ledger", "verify").out
             with pytest.raises(NodeError, match="LEDGER_PRUNED"):
                 fresh.get(f"/api/ledger/entries/{old[0]['id']}")
             tables = [

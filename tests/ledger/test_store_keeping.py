@@ -212,6 +212,9 @@ def test_what_is_left_after_pruning_verifies(tmp_path: Path, vault: Vault | None
         assert await store.table("accounts") == accounts
         report = await store.verify(TRUST)
         assert report.errors == []
+        assert report.pruned == 2
+        state = await store.state("build:old")
+        assert (state.entry, state.pruned) == (None, 1)
         for what in keeps:  # what a peer sends again stays forgotten
             await store.keep(what)
         assert (await store.verify(TRUST)).errors == []
