@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,23 +55,51 @@ def list_entries(
     cursor: Annotated[str | None, typer.Option(help="Go on where the last list ended.")] = None,
 ) -> None:
     """List entries, newest first."""
-    data = Client.of(settings()).get(
-        "/api/ledger",
-        type=type,
-        origin=origin,
-        actor=actor,
-        entity=entity,
-        correlation=correlation,
-        build=build,
-        to=to,
-        text=text,
-        sealed=sealed,
-        limit=limit,
-        cursor=cursor,
-        order="asc" if oldest_first else "desc",
-        **{"from": since},
-    )
+    wanted = {
+        "type": type,
+        "origin": origin,
+        "actor": actor,
+        "entity": entity,
+        "correlation": correlation,
+        "build": build,
+        "from": since,
+        "to": to,
+        "text": text,
+        "sealed": sealed,
+        "order": "asc" if oldest_first else "desc",
+    }
+    data = _found(Client.of(settings()), wanted, limit, cursor)
     show_entries(data["entries"], data, data["next"])
+
+
+def _found(
+    client: Client, wanted: dict[str, Any], limit: int, cursor: str | None
+) -> dict[str, Any]:
+    """Return the next ``limit`` entries that fit, wherever they are: one answer of the node tells
+    of some thousand entries that it looked at. Interrupted, return what was found by then."""
+    entries: list[dict[str, Any]] = []
+    data: dict[str, Any] = {"next": cursor, "looked_to": None}
+    try:
+        while len(entries) < limit:
+            rest = limit - len(entries)
+            data = client.get("/api/ledger", **wanted, limit=rest, cursor=data["next"])
+            entries += data["entries"]
+            if data["next"] is None:
+                break
+            _tell(data["looked_to"] if len(entries) < limit else None)
+    except KeyboardInterrupt:
+        if not entries:
+            raise
+    finally:
+        _tell(None)
+    return {**data, "entries": entries}
+
+
+def _tell(looked_to: str | None) -> None:
+    """Show who waits how far the search is."""
+    if not settings().quiet and sys.stderr.isatty():
+        told = "" if looked_to is None else f"looked as far as {looked_to} …"
+        print(f"\r\x1b[K{told}", end="", file=sys.stderr, flush=True)
 
 
 def show_entries(entries: Sequence[dict[str, Any]], data: Any, following: str | None) -> None:

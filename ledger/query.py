@@ -144,11 +144,13 @@ class Page:
     ``next``: where to go on; None: there are no more. A page may hold less than asked for, even
     nothing, while there are more: a query looks at so many rows and then answers. ``sealed_to``:
     the cursor after the last sealed entry that was looked at; a live tail goes on from there.
+    ``looked_to``: how far it looked, if there is more: the clock of the entry that it came to.
     """
 
     entries: tuple[StoredEntry, ...]
     next: Cursor | None
     sealed_to: Cursor
+    looked_to: int | None = None
 
 
 def check_limit(limit: int) -> int:

@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Any
 
 from buildnet.ledger.query import Cursor, Page, Provisional, Query
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.rows import COLUMNS, StoredEntry, place_of
 from buildnet.ledger.store.schema import PENDING
 
-BUDGET = 5_000
+BUDGET = 3_000
 """Rows that one page looks at."""
-TEXT_COST = 6
-"""A row whose text is searched counts as so many."""
+READ_COST = 2
+"""An entry that is read and verified counts as so many rows more."""
+OPEN_COST = 5
+"""An entry that is decrypted to be searched, too."""
 _MAX_MERGED = 64
 _LOOKED_AT = "id, chain, sequence, hlc, type, actor, entity, correlation, build"
-_Looked = tuple[int, int, int, int, int, int, int | None, int | None, int | None]
-
-
-@dataclass(slots=True)
-class _Budget:
-    left: int = BUDGET
+_Looked = tuple[Any, ...]
+"""Those columns; and, if a text is looked for that stands there as it is, the signed bytes."""
 
 
 class Selection:
@@ -36,7 +34,11 @@ class Selection:
         self._reader = reader
         self._query = query
         self._text = query.text.encode().lower() if query.text else None
-        self._budget = _Budget()
+        # Without a key texts stand in the signed bytes as they are: most rows are passed over fast.
+        self._plain_text = self._text if reader.vault.key is None else None
+        self._columns = _LOOKED_AT + (", signed" if self._plain_text is not None else "")
+        self._left = BUDGET
+        self._looked_to: int | None = None
         connection = reader.connection
         self._types: set[int] | None = None
         if query.types and "*" not in query.types:
@@ -69,6 +71,7 @@ class Selection:
         if self._query.sealed is not False:
             for key, row in self._sealed(place, None):
                 if row is None or len(found) == limit:
+                    place = key if row is None else place
                     return self._page(found, Cursor(place, at), place)
                 place = key
                 if at is not None and self._order(row) <= at:
@@ -76,10 +79,11 @@ class Selection:
                 self._take(row, found)
         if self._query.sealed is True:
             return self._page(found, None, top)
-        for row in self._provisional(at, backwards=False):
+        for order, row in self._provisional(at, backwards=False):
             if row is None or len(found) == limit:
+                at = order if row is None else at
                 return self._page(found, Cursor(top, at or Provisional(0, bytes(40), 0)), top)
-            at = self._order(row)
+            at = order
             self._take(row, found)
         return self._page(found, None, top)
 
@@ -90,16 +94,18 @@ class Selection:
         top = self._top()
         if place < 0 and self._query.sealed is not True:
             began = top if began is None else began
-            for row in self._provisional(at, backwards=True):
+            for order, row in self._provisional(at, backwards=True):
                 if row is None or len(found) == limit:
+                    at = order if row is None else at
                     return self._page(found, Cursor(-1, at, began), top)
-                at = self._order(row)
+                at = order
                 self._take(row, found)
         if self._query.sealed is False:
             return self._page(found, None, top)
         place = place if place >= 0 else top + 1
         for key, row in self._sealed(-1, place):
             if row is None or len(found) == limit:
+                place = key if row is None else place
                 return self._page(found, Cursor(place, at, began), top)
             place = key
             told = at is not None and began is not None and key > began and self._order(row) >= at
@@ -108,7 +114,8 @@ class Selection:
         return self._page(found, None, top)
 
     def _page(self, found: list[StoredEntry], following: Cursor | None, sealed: int) -> Page:
-        return Page(tuple(found), following, Cursor(sealed))
+        looked_to = None if following is None else self._looked_to
+        return Page(tuple(found), following, Cursor(sealed), looked_to)
 
     def _top(self) -> int:
         (top,) = self._reader.connection.execute(
@@ -120,7 +127,7 @@ class Selection:
 
     def _sealed(self, after: int, before: int | None) -> Iterator[tuple[int, _Looked | None]]:
         """Iterate over sealed rows that fit, ascending after ``after``; descending, if ``before``
-        is given. (0, None): the budget is used up at what was told last."""
+        is given. (key, None): the budget is used up, and all up to that key was looked at."""
         low, high = self._bounds(after, before)
         if low >= high - 1:
             return
@@ -131,20 +138,22 @@ class Selection:
                 self._reader.connection.execute(
                     # SQLite begins at the first bound that is named: a page far from the newest
                     # entries would read all of them if that were the one of the index.
-                    f"SELECT {_LOOKED_AT} FROM entries {index} WHERE {where} "
+                    f"SELECT {self._columns} FROM entries {index} WHERE {where} "
                     f"AND id<? AND id>? AND id<{PENDING} ORDER BY id {order}",
                     (*arguments, high, low),
                 )
             )
             for index, where, arguments in self._drivers()
         ]
+        seen = after if before is None else before
         for row in heapq.merge(*streams, key=lambda one: int(one[0]), reverse=backwards):
-            if self._budget.left <= 0:
-                yield 0, None
+            if self._left <= 0:
+                yield seen, None
                 return
-            self._budget.left -= 1
+            self._left -= 1
+            seen = row[0]
             if self._fits(row):
-                yield row[0], row
+                yield seen, row
 
     def _drivers(self) -> list[tuple[str, str, tuple[int, ...]]]:
         """Return which index gives the candidates, and of what values."""
@@ -170,9 +179,13 @@ class Selection:
             high = min(high, place_of(reader.last_height_with(query.last_hlc) + 1, 0))
         return low, high
 
-    def _provisional(self, at: Provisional | None, *, backwards: bool) -> Iterator[_Looked | None]:
+    def _provisional(
+        self, at: Provisional | None, *, backwards: bool
+    ) -> Iterator[tuple[Provisional | None, _Looked | None]]:
+        """Iterate over provisional rows that fit, each with its place; (place, None): the budget is
+        used up, and all up to that place was looked at."""
         query = self._query
-        columns = ", ".join(f"e.{name}" for name in _LOOKED_AT.split(", "))
+        columns = ", ".join(f"e.{name}" for name in self._columns.split(", "))
         where, arguments = "1", list[object]()
         if at is not None:
             sign = "<" if backwards else ">"
@@ -186,22 +199,27 @@ class Selection:
             f"ORDER BY e.hlc {order}, c.name {order}, e.sequence {order}",
             (*arguments, query.first_hlc, query.last_hlc),
         )
+        seen: _Looked | None = None
         for row in rows:
-            if self._budget.left <= 0:
-                yield None
+            if self._left <= 0:
+                yield at if seen is None else self._order(seen), None
                 return
-            self._budget.left -= 1
+            self._left -= 1
+            seen = row if isinstance(row[3], int) else seen
             if self._fits(row):
-                yield row
+                yield self._order(row), row
 
     def _fits(self, row: _Looked) -> bool:
-        query = self._query
+        query, text = self._query, self._plain_text
+        if isinstance(row[3], int):
+            self._looked_to = row[3]
         return (
             (self._types is None or row[4] in self._types)
             and (self._chains is None or row[1] in self._chains)
             and isinstance(row[3], int)  # else it is damaged, which verify tells
             and query.first_hlc <= row[3] <= query.last_hlc
             and all(row[at] == number for at, number in self._numbers.items())
+            and (text is None or (isinstance(row[-1], bytes) and text in row[-1].lower()))
         )
 
     def _order(self, row: _Looked) -> Provisional:
@@ -211,16 +229,12 @@ class Selection:
 
     def _take(self, row: _Looked, found: list[StoredEntry]) -> None:
         """Add the entry of a row, if it proves itself and what it says fits."""
-        if self._text is not None:
-            self._budget.left -= TEXT_COST
+        is_opened = self._text is not None and self._plain_text is None
+        self._left -= OPEN_COST if is_opened else READ_COST
         stored = self._reader.connection.execute(
             f"SELECT {COLUMNS} FROM entries WHERE id=?", (row[0],)
         ).fetchone()
         if stored is None or not isinstance(stored[-1], bytes):
-            return
-        # Without a key texts stand in the signed bytes as they are: most rows are passed over fast.
-        plain = self._reader.vault.key is None
-        if self._text is not None and plain and self._text not in stored[-1].lower():
             return
         one = self._reader.read(stored)
         if one is not None and self._says(one):

@@ -23,7 +23,7 @@ from buildnet.ledger import query as ledger_query
 from buildnet.ledger.checkable import write_checkable
 from buildnet.ledger.draft import EntryDraft
 from buildnet.ledger.entry import Actor, ActorKind
-from buildnet.ledger.entry_view import entry_view
+from buildnet.ledger.entry_view import entry_view, time_text
 from buildnet.ledger.query import Cursor
 from buildnet.ledger.service.cluster_ledger import ClusterLedger
 from buildnet.ledger.service.errors import NotSealedError
@@ -109,7 +109,9 @@ def ledger_routes(service: NodeService) -> APIRouter:
     ) -> dict[str, Any]:
         """Entries that fit all filters, newest first (``order=asc``: in sealed order, then what is
         provisional); ``next`` is the cursor of the following page. ``type`` may be given several
-        times, and as ``build.*``; ``from`` and ``to`` are ISO 8601, or ``2h`` for two hours ago."""
+        times, and as ``build.*``; ``from`` and ``to`` are ISO 8601, or ``2h`` for two hours ago.
+        One request looks at some thousand entries: a page may have fewer than ``limit``, even
+        none, while there are more (``next``); ``looked_to`` is the time that it came to."""
         ledger = await service.ledger.current()
         page = await ledger.store.query(
             wanted, cursor=_cursor(cursor), limit=limit, backwards=order == "desc"
@@ -117,6 +119,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
         return {
             "entries": [entry_view(one) for one in page.entries],
             "next": None if page.next is None else str(page.next),
+            "looked_to": None if page.looked_to is None else time_text(page.looked_to),
         }
 
     @router.post("/entries", status_code=201)

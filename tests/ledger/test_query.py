@@ -20,6 +20,7 @@ from buildnet.ledger.query import Cursor, Provisional, Query, QueryError
 from buildnet.ledger.store import selecting
 from buildnet.ledger.store.reader import EntityState
 from buildnet.ledger.store.store import LedgerStore
+from buildnet.ledger.store.vault import Vault
 from buildnet.mesh.identity import node_id_of
 
 
@@ -96,6 +97,38 @@ def test_each_filter_finds_exactly_what_fits(
                 assert backwards == wanted[::-1], query
 
     using(tmp_path / "l.db", work)
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.parametrize("vault", [None, Vault(b"k" * 32)])
+def test_a_text_is_looked_for_bit_by_bit_and_each_page_tells_how_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, vault: Vault | None, sealed: bool
+) -> None:
+    monkeypatch.setattr(selecting, "BUDGET", 4)
+    scene = Scene()
+    for n in range(30):
+        scene.add(ANN, data={"text": "Die Eiche" if n == 3 else "nothing"})
+    keeps = [scene.keep(), *([scene.seal()] if sealed else [])]
+    order = sorted(scene.entries, key=lambda one: one.order, reverse=True)
+
+    async def work(store: LedgerStore) -> None:
+        await store.keep(*keeps)
+        clocks, found, cursor = [], [], None
+        while True:
+            page = await store.query(Query(text="eiche"), cursor=cursor, limit=9, backwards=True)
+            found += [one.entry.data["text"] for one in page.entries]
+            cursor = page.next
+            if cursor is None:
+                break
+            assert page.looked_to is not None
+            clocks.append(page.looked_to)
+        assert page.looked_to is None
+        assert found == ["Die Eiche"]
+        assert len(clocks) > 5
+        assert set(clocks) <= {one.body.hlc for one in order}
+        assert clocks == sorted(set(clocks), reverse=True)
+
+    using(tmp_path / "l.db", work, vault=vault)
 
 
 @pytest.mark.parametrize("backwards", [False, True])
