@@ -21,6 +21,7 @@ _FACT = {
 }
 _MEMBER = {
     "version": "of the member list, that it makes",
+    "epoch": "number of recoveries up to it",
     "change": "the change in words",
     "entry": "the member list's entry, base64",
     "member": "whom it is about, after it: key (hex), name, role, rights; missing if nobody",

@@ -177,9 +177,10 @@ class Rewind:
 @dataclass(frozen=True, slots=True)
 class RecordMember:
     """Append this final entry of the member list to this node's chain, as ``member.*``, unless it
-    did already: the request is the entry's hash."""
+    did already: the request is the entry's hash. ``epoch``: number of recoveries up to it."""
 
     entry: MemberEntry
+    epoch: int = 0
 
 
 Event = (

@@ -50,14 +50,14 @@ class Told:
     reason: str = ""
 
 
-def member_draft(entry: MemberEntry, members: MemberList) -> EntryDraft:
+def member_draft(entry: MemberEntry, members: MemberList, epoch: int = 0) -> EntryDraft:
     """Return the entry that records a version of the member list. ``members``: the list with that
-    version in it, or a later one, which knows the names.
+    version in it, or a later one, which knows the names; ``epoch``: recoveries up to it.
 
     Its request is the version's hash, so one node records it once.
     """
     told = _told(entry, members)
-    data: dict[str, Any] = {**recording(entry), "change": told.words}
+    data: dict[str, Any] = {**recording(entry, epoch), "change": told.words}
     member = None if told.about is None else _member(told.about, members)
     if member is not None:
         data["member"] = {

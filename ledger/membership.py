@@ -127,10 +127,12 @@ class _Checked:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An entry that records a version of the member list. ``hash``: of the version's entry."""
+    """An entry that records a version of the member list. ``hash``: of the version's entry;
+    ``epoch``: number of recoveries up to it, as its author knew."""
 
     version: int
     hash: bytes
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +156,11 @@ def notice_of(entry: Entry) -> Notice | None:
     return None
 
 
-def recording(entry: MemberEntry) -> dict[str, object]:
+def recording(entry: MemberEntry, epoch: int) -> dict[str, object]:
     """Return the part of an entry's data by which it records a version of the member list."""
     return {
         "version": entry.version,
+        "epoch": epoch,
         "entry": base64.b64encode(entry.encode()).decode(),
     }
 
@@ -174,8 +177,10 @@ def member_entry_of(entry: Entry) -> MemberEntry | None:
 
 
 def _recorded(entry: Entry) -> Recorded | None:
-    member = member_entry_of(entry)
-    return None if member is None else Recorded(member.version, member.hash)
+    member, epoch = member_entry_of(entry), entry.data.get("epoch")
+    if member is None:
+        return None
+    return Recorded(member.version, member.hash, epoch if type(epoch) is int else 0)
 
 
 def _retired(entry: Entry) -> Retired | None:
@@ -212,9 +217,10 @@ class Closed:
         return chain in self._chains or self._origins.get(chain.origin, (0, False))[1]
 
     def is_known(self, notice: Notice) -> bool:
-        """Tell whether the member list is as far as a notice says; else it can't be judged."""
+        """Tell whether the member list is as far as a notice says, or will never be, since it was
+        recovered without that version; else it can't be judged."""
         version = notice.version if isinstance(notice, Recorded) else notice.members
-        return version <= self._membership.version
+        return version <= self._membership.version or self._is_void(notice)
 
     def take(self, notices: Iterable[Notice]) -> None:
         """Take note of notices that were sealed. What does not hold changes nothing."""
@@ -224,9 +230,14 @@ class Closed:
                     self._chains.add(notice.chain)
                 continue
             version = self._membership.at(notice.version)
-            if version is None or version.hash != notice.hash:
+            if version is None or version.hash != notice.hash or self._is_void(notice):
                 continue
             for keys, gone in ((version.came, False), (version.went, True)):
                 for key in keys:
                     if self._origins.get(key, (0, False))[0] < notice.version:
                         self._origins[key] = (notice.version, gone)
+
+    def _is_void(self, notice: Notice) -> bool:
+        if not isinstance(notice, Recorded):
+            return False
+        return self._membership.voters.is_void(notice.version, notice.epoch)

@@ -115,6 +115,15 @@ class VoterHistory:
         found = self.sets[place : place + 1]
         return found[0] if found and found[0].version == version else None
 
+    def epoch_at(self, version: int) -> int:
+        """Return the number of recoveries up to a version."""
+        return max(one.epoch for one in self.sets if one.version <= version)
+
+    def is_void(self, version: int, epoch: int) -> bool:
+        """Tell whether a version of an epoch never came to be: the next recovery went on before."""
+        following = next((one for one in self.sets if one.epoch > epoch), None)
+        return following is not None and version >= following.version
+
     def after(self, version: int) -> VoterSet | None:
         """Return the set that the next change of voters after ``version`` brought."""
         place = bisect_right(self.sets, version, key=_version)

@@ -53,7 +53,8 @@ class Recording:
         self._again_at = now + AGAIN_S
         entries = self._membership.entries_after(self._done)
         missing = [entry for entry in entries if entry.hash not in recorded][:MAX_AT_ONCE]
-        return [RecordMember(entry) for entry in missing]
+        voters = self._membership.voters
+        return [RecordMember(entry, voters.epoch_at(entry.version)) for entry in missing]
 
     def _coordinates(self) -> bool:
         office = self._local.office

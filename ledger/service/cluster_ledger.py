@@ -51,7 +51,7 @@ from buildnet.ledger.seal import Seal
 from buildnet.ledger.service import proving
 from buildnet.ledger.service.errors import LedgerStoppedError, NotSealedError
 from buildnet.ledger.service.keeper import Keeper
-from buildnet.ledger.service.own_chain import OwnChain
+from buildnet.ledger.service.own_chain import OwnChain, keys_before
 from buildnet.ledger.service.peers import Peers
 from buildnet.ledger.service.settings import DEFAULT, LedgerSettings
 from buildnet.ledger.service.shared_facts import Ports, SharedFacts
@@ -65,8 +65,16 @@ from buildnet.ledger.store.rows import StoredEntry
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.verifying import Trust
 from buildnet.ledger.store.writer import Append, MakeBody, Place, StateChange
-from buildnet.mesh.events import LinkUp, Note, OfficeChanged, Received, Send, SendAll
-from buildnet.mesh.local import Local
+from buildnet.mesh.events import (
+    LinkUp,
+    Note,
+    OfficeChanged,
+    Received,
+    Send,
+    SendAll,
+    Stalled,
+    StatusChanged,
+)
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.guest import GuestEvent
 
@@ -149,7 +157,7 @@ class ClusterLedger:
             vault=settings.vault(),
             former=settings.former_vaults(),
             on_damaged=lambda found: tell(found),
-            keys_before=lambda origin: _keys_before(cluster.local, origin),
+            keys_before=lambda origin: keys_before(cluster.local, origin),
         )
         try:
             ledger = cls(cluster, store, settings=settings)
@@ -221,7 +229,7 @@ class ClusterLedger:
         return Trust(
             self._local.signatures.verify,
             self.core.membership.voters,
-            lambda origin: _keys_before(self._local, origin),
+            lambda origin: keys_before(self._local, origin),
             replay,
         )
 
@@ -243,7 +251,8 @@ class ClusterLedger:
             return
         if isinstance(event, OfficeChanged) and event.office is not None and event.office.quorum:
             self._spawn(self.facts.retry_drafts())
-        self._feed(event)  # type: ignore[arg-type]
+        if not isinstance(event, StatusChanged | Stalled):  # of no concern to a ledger
+            self._feed(event)
 
     def _received(self, event: EntriesArrived | Received) -> None:
         if isinstance(event, Received):
@@ -387,16 +396,16 @@ class ClusterLedger:
 
     async def _record(self, wanted: RecordMember) -> None:
         members = self.cluster.machine.log.committed
-        drafts = [member_draft(wanted.entry, members)]
+        drafts = [member_draft(wanted.entry, members, wanted.epoch)]
         if wanted.entry.version == 1:
             drafts.insert(0, founding_draft(members.genesis))
         await self.append(drafts)
 
     # --- own entries ---------------------------------------------------------------------------
 
-    async def _open_chain(self) -> None:
+    async def _open_chain(self, chosen: tuple[Chain, Opening] | None = None) -> None:
         assert self._own is not None
-        chain, opening = await self._own.choose()
+        chain, opening = chosen or await self._own.choose()
         while not self._opened.is_set():
             try:
                 await self._begin(chain, opening)
@@ -424,6 +433,8 @@ class ClusterLedger:
             wait_s = self._told_at + TOGETHER_S - self._clock()
             asyncio.get_running_loop().call_later(max(0.0, wait_s), self._tell_fresh)
         self._fresh += entries
+        if self._own is not None:
+            self._own.wrote(entries[-1])
 
     def _tell_fresh(self) -> None:
         fresh, self._fresh = self._fresh, []
@@ -446,9 +457,11 @@ class ClusterLedger:
         """
         if self._refusal is not None:
             raise self._refusal
-        await self._opened.wait()
-        if self._group is None:
-            raise LedgerStoppedError("this node stops")
+        await self._until_open()
+        if self._own is not None and (successor := self._own.successor()) is not None:
+            self._opened.clear()
+            self._spawn(self._open_chain(successor))
+            await self._until_open()
         waiting: asyncio.Future[tuple[Entry, ...]] = asyncio.get_running_loop().create_future()
 
         def told(outcome: Outcome) -> None:
@@ -460,6 +473,11 @@ class ClusterLedger:
         bodies = tuple(_body_of(draft) for draft in drafts)
         self.store.put(Append(bodies, self._local.clock.now(), change), told)
         return await waiting
+
+    async def _until_open(self) -> None:
+        await self._opened.wait()
+        if self._group is None:
+            raise LedgerStoppedError("this node stops")
 
     async def append_one(self, draft: EntryDraft) -> Entry:
         """Append one entry; see :meth:`append`."""
@@ -484,13 +502,6 @@ class ClusterLedger:
                 f"not sealed within {timeout_s:g} s; it is on this node's disk",
                 hint="it is sealed once a majority of the voters is there: buildnet pool health",
             ) from error
-
-
-def _keys_before(local: Local, origin: bytes) -> tuple[bytes, ...]:
-    """Return the keys that were rotated to ``origin``; asked in the store's threads, so the list of
-    members is looked at once."""
-    members = local.members
-    return tuple(key for key in members.former if members.current(key) == origin)
 
 
 def _body_of(draft: EntryDraft) -> MakeBody:

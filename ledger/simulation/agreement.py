@@ -49,8 +49,7 @@ def ledgers_disagree(world: World) -> str | None:
                 f"of a chain of {owner} {first} has {here and here.sequence}, "
                 f"{host} has {there and there.sequence}"
             )
-    keys = {host.key for host, _ in running}
-    if not one.local.members.is_majority(keys):
+    if not _can_seal(running):
         return None
     for host, other in running:
         if other.ledger.last is None:
@@ -63,6 +62,12 @@ def ledgers_disagree(world: World) -> str | None:
         if not other.ledger.may_change_voters():
             return f"{host}: no seal names the newest voters"
     return _rotten(world, running)
+
+
+def _can_seal(running: list[tuple[Host, LedgerMachine]]) -> bool:
+    """Tell whether a majority is there that votes: not who abstains, its disk having gone back."""
+    vote = {host.key for host, program in running if not program.ledger.abstention.active}
+    return bool(running) and running[0][1].local.members.is_majority(vote)
 
 
 def _rotten(world: World, running: list[tuple[Host, LedgerMachine]]) -> str | None:
@@ -86,8 +91,7 @@ def _rotten(world: World, running: list[tuple[Host, LedgerMachine]]) -> str | No
 def look_at_the_end(world: World, watch: LedgerWatch, ledgers: Ledgers) -> None:
     """Check what was acknowledged, and that what is on disk is what is in memory."""
     running = running_ledgers(world)
-    keys = {host.key for host, _ in running}
-    quorum = bool(running) and running[0][1].local.members.is_majority(keys)
+    quorum = _can_seal(running)
     rows: dict[int, tuple[Host, bytes]] = {}
     for host, program in running:
         store = ledgers.store(host.key)

@@ -164,7 +164,9 @@ class LedgerMachine(Machine):
             if isinstance(effect, RecordMember):
                 entry = effect.entry
                 effects += self.append(
-                    MEMBER_TYPES + "changed", recording(entry), request=entry.hash
+                    MEMBER_TYPES + "changed",
+                    recording(entry, effect.epoch),
+                    request=entry.hash,
                 )
             else:
                 effects.append(cast(Effect, effect))

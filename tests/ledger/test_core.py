@@ -107,7 +107,7 @@ def test_who_went_advances_no_more_once_that_is_sealed() -> None:
 def test_a_recording_is_read_as_what_it_records() -> None:
     network = Network()
     entry = network.nodes[0].log.entries[-1]
-    assert recording(entry)["version"] == entry.version
+    assert recording(entry, 0)["version"] == entry.version
 
 
 def test_entries_of_a_retired_chain_are_refused() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -23,6 +25,7 @@ from tests.mesh.member_changes import (
 )
 from tests.mesh.member_network import CheapSigner
 
+from buildnet.ledger.membership import Closed, Membership, Recorded
 from buildnet.ledger.voters import VoterHistory, VoterSet
 from buildnet.mesh.members.changes import ChangeBody, Remove, Rename, Revoke, SetVoters, rotate
 from buildnet.mesh.members.entry import Entry
@@ -222,3 +225,16 @@ def test_every_version_leads_to_the_newest_by_required_steps(
         assert history.objection(at, version=step.version, epoch=epoch, voters=voters) is None
         at = step.version
     assert at == history.newest.version
+
+
+def test_versions_that_a_recovery_went_on_without_never_come_to_be() -> None:
+    assert [STEPS.epoch_at(version) for version in (0, 8, 9, 20)] == [0, 0, 1, 1]
+    assert [STEPS.is_void(version, 0) for version in (8, 9, 20)] == [False, True, True]
+    assert not any(STEPS.is_void(version, 1) for version in (8, 9, 20))
+
+
+def test_a_record_of_a_version_that_never_came_to_be_can_be_judged() -> None:
+    membership = SimpleNamespace(version=12, voters=STEPS, at=lambda version: None)
+    closed = Closed(cast(Membership, membership))
+    assert closed.is_known(Recorded(20, A, epoch=0))
+    assert not closed.is_known(Recorded(20, A, epoch=1))
