@@ -68,12 +68,12 @@ def list_entries(
         "sealed": sealed,
         "order": "asc" if oldest_first else "desc",
     }
-    data = _found(Client.of(settings()), wanted, limit, cursor)
+    data = find_entries(Client.of(settings()), wanted, limit, cursor)
     show_entries(data["entries"], data, data["next"])
 
 
-def _found(
-    client: Client, wanted: dict[str, Any], limit: int, cursor: str | None
+def find_entries(
+    client: Client, wanted: dict[str, Any], limit: int, cursor: str | None = None
 ) -> dict[str, Any]:
     """Return the next ``limit`` entries that fit, wherever they are: one answer of the node tells
     of some thousand entries that it looked at. Interrupted, return what was found by then."""

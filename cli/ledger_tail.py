@@ -18,6 +18,7 @@ from buildnet.cli.ledger_listing import (
     Text,
     Types,
     Who,
+    find_entries,
     show_entries,
 )
 from buildnet.cli.output import note, printable
@@ -64,7 +65,7 @@ def tail(
     if follow:
         _follow(client, filters, count, cursor)
         return
-    data = client.get("/api/ledger", limit=max(1, count), **filters)
+    data = find_entries(client, filters, max(1, count))
     entries = data["entries"][:count][::-1]
     show_entries(entries, {"entries": entries, "next": data["next"]}, None)
 

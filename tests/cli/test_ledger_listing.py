@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from buildnet.cli.client import Client
-from buildnet.cli.ledger_listing import _found
+from buildnet.cli.ledger_listing import find_entries
 
 
 class Node:
@@ -29,7 +29,7 @@ class Node:
 
 
 def found(node: Node, limit: int, cursor: str | None = None) -> tuple[list[int], str | None]:
-    data = _found(cast(Client, node), {"text": "oak"}, limit, cursor)
+    data = find_entries(cast(Client, node), {"text": "oak"}, limit, cursor)
     return [one["id"] for one in data["entries"]], data["next"]
 
 
