@@ -10,6 +10,7 @@ import typer
 from buildnet.cli.client import Client, path_part
 from buildnet.cli.ledger_checks import Acknowledge, check_proof, prove, verify
 from buildnet.cli.ledger_listing import ID_DIGITS, list_entries
+from buildnet.cli.ledger_state import state
 from buildnet.cli.ledger_tail import tail
 from buildnet.cli.ledger_upkeep import backup, make_key, prune, restore, status
 from buildnet.cli.output import (
@@ -111,32 +112,7 @@ def seals(
     show(settings(), data, table, ids=[one["hash"] for one in data["seals"]])
 
 
-@app.command()
-def state(
-    entity: Annotated[str, typer.Option(help="Such as config:NAME, node:ID or build:ID.")],
-    at: Annotated[
-        str | None,
-        typer.Option(metavar="TIME|HEIGHT", help="At this moment or height; default: now."),
-    ] = None,
-) -> None:
-    """Show what an entity was, by what was sealed then."""
-    data = Client.of(settings()).get("/api/ledger/state", entity=entity, at=at)
-
-    def table(console: Console) -> None:
-        entry = data["entry"]
-        rows = {"entity": data["entity"], "height": str(data["height"])}
-        if entry is None:
-            rows["state"] = "nothing was sealed of it by then"
-        else:
-            rows["last entry"] = f"{entry['id'][:ID_DIGITS]}, {entry['time']}: {entry['text']}"
-            rows["data"] = json.dumps(data["data"], ensure_ascii=False)
-        for name, found in data["rows"].items():
-            for row in found:
-                said = {key: value for key, value in row.items() if value is not None}
-                rows[name] = "; ".join(f"{key}: {value}" for key, value in said.items())
-        print_fields(console, {name: escaped(value) for name, value in rows.items()})
-
-    show(settings(), data, table, ids=[data["entry"]["id"]] if data["entry"] else [])
+app.command("state")(state)
 
 
 @app.command()
