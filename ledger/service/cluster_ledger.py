@@ -499,7 +499,8 @@ class ClusterLedger:
             return await self._waiting.wait(chain, sequence, timeout_s)
         except TimeoutError as error:
             raise NotSealedError(
-                f"not sealed within {timeout_s:g} s; it is on this node's disk",
+                "kept on this node's disk, not sealed yet: "
+                f"no majority confirmed it within {timeout_s:g} s",
                 hint="it is sealed once a majority of the voters is there: buildnet pool health",
             ) from error
 
