@@ -79,6 +79,11 @@ class LedgerCore:
         return self._place.last
 
     @property
+    def lost(self) -> dict[Chain, tuple[int, int]]:
+        """Of each chain the first and last damaged entry that no peer has sent again so far."""
+        return self._sync.lost
+
+    @property
     def abstention(self) -> Abstention:
         """Whether this node abstains as a voter, and until when."""
         return self._sealing.abstention

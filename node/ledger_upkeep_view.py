@@ -18,6 +18,7 @@ from buildnet.mesh.clock import milliseconds_of
 from buildnet.mesh.identity import node_id_of
 
 Json = dict[str, Any]
+_SHOWN = 3
 
 
 async def store_view(ledger: ClusterLedger) -> Json:
@@ -74,6 +75,22 @@ def abstention_text(ledger: ClusterLedger) -> str | None:
     if told["until"] is None:
         return what + f"it heard {', '.join(told['unheard'])}"
     return what + f"the others have sealed up to height {told['until']} (now {height})"
+
+
+def damage_text(ledger: ClusterLedger) -> str | None:
+    """Say what is damaged and waits for a peer that has it; None: nothing is known to be."""
+    parts = [
+        f"entries {first} to {last} of the chain {chain.incarnation.hex()}"
+        if first != last
+        else f"entry {first} of the chain {chain.incarnation.hex()}"
+        for chain, (first, last) in sorted(ledger.core.lost.items())
+    ]
+    seals = ", ".join(str(height) for height in ledger.upkeep.damaged_seals)
+    parts += [f"the seals of height {seals}"] if seals else []
+    if not parts:
+        return None
+    shown = "; ".join(parts[:_SHOWN]) + ("; …" if len(parts) > _SHOWN else "")
+    return f"the ledger's file is damaged and waits for a peer that has it whole: {shown}"
 
 
 def _pass_view(last: Pass) -> Json:

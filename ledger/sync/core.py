@@ -64,6 +64,11 @@ class Sync:
             self._repair_at,
         )
 
+    @property
+    def lost(self) -> dict[Chain, tuple[int, int]]:
+        """Of each chain the first and last damaged entry that no peer has sent again so far."""
+        return dict(self._damaged)
+
     def tick(self, now: float) -> list[Effect]:
         """Do what is due."""
         effects = [*self.telling.tick(now), *self._pulling.tick(now), *self._replacing.tick(now)]

@@ -17,7 +17,7 @@ from tests.ledger.test_store import begun, body
 
 from buildnet.ledger.events import Damaged
 from buildnet.ledger.query import Query
-from buildnet.ledger.store.backup import Step, back_up, restore
+from buildnet.ledger.store.backup import BackupError, Step, back_up, restore
 from buildnet.ledger.store.errors import LedgerError, LedgerFullError, PrunedError
 from buildnet.ledger.store.fence import Start
 from buildnet.ledger.store.pruning import Pruned, foreseen
@@ -337,3 +337,17 @@ def test_a_failing_commit_acknowledges_nothing(tmp_path: Path) -> None:
         assert [each.entry.data.get("n") for each in page.entries[1:]] == [2]
 
     using(tmp_path / "l.db", work)
+
+
+def test_a_backup_without_room_leaves_nothing(tmp_path: Path, small_volume: Path) -> None:
+    path = tmp_path / "l.db"
+
+    async def work(store: LedgerStore) -> None:
+        await begun(store)
+        for _ in range(60):
+            await store.append([body(text="x" * 30_000) for _ in range(10)], hlc=START)
+        with pytest.raises(BackupError, match="no room"):
+            await store.back_up(small_volume / "copy.db", TRUST)
+        assert not list(small_volume.iterdir())
+
+    using(path, work)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
+import pytest
 from tests.ledger.entries import ANN, BOB, START, VERIFY
 from tests.ledger.store_making import Scene, using
 
-from buildnet.ledger.service.settings import LedgerSettings
-from buildnet.ledger.service.upkeep import Upkeep
+from buildnet.ledger.service.settings import DAY_S, LedgerSettings
+from buildnet.ledger.service.upkeep import FIRST_PRUNE_S, PRUNE_EACH_S, Upkeep
 from buildnet.ledger.store.pruning import pruned_to
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.verifying import Trust
@@ -80,5 +82,34 @@ def test_what_is_too_old_is_forgotten_but_never_the_newest_seal(tmp_path: Path) 
         assert await store.write(pruned_to) == 2
         assert [one["id"] for one in await store.table("builds")] == ["2"]
         assert (await store.verify(TRUST)).errors == []
+
+    using(tmp_path / "l.db", work)
+
+
+def test_what_the_owner_wants_forgotten_is_forgotten_once_a_day(tmp_path: Path) -> None:
+    scene = Scene()
+    keeps = []
+    for number in range(2):
+        scene.add(BOB, type="build.started", entity=f"build:{number}")
+        keeps += [scene.keep(), scene.seal()]
+
+    async def work(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+        waits: list[float] = []
+
+        async def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 3:
+                raise asyncio.CancelledError
+
+        for keep_s, reached in ((None, 0), (DAY_S, 1)):
+            waits.clear()
+            settings = LedgerSettings(retention_s=keep_s)
+            it = Upkeep(store, VERIFY, settings, lambda heights: None, sleep=sleep)
+            with pytest.raises(asyncio.CancelledError):
+                await it.retain()
+            assert waits == [FIRST_PRUNE_S, PRUNE_EACH_S, PRUNE_EACH_S]
+            assert await store.write(pruned_to) == reached
 
     using(tmp_path / "l.db", work)

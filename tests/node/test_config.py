@@ -110,6 +110,17 @@ def test_durations_and_sizes() -> None:
     assert (config.workers.timeout, config.workers.output_limit) == (5400.0, 10 * 1024**2)
 
 
+def test_how_the_ledger_is_kept() -> None:
+    text = "ledger: {retention: 90d, scrub_interval: 1h, encryption: {key_file: /keys/ledger}}"
+    said = parse_config(text, "node.yaml").ledger
+    assert (said.retention, said.scrub_interval) == (90 * 86_400, 3600)
+    assert said.encryption.key_file == Path("/keys/ledger")
+    assert NodeConfig().ledger.retention is None
+    for wrong, expected in (("retention: 1h", "24h or more"), ("scrub_interval: 5s", "1m or more")):
+        with pytest.raises(ConfigError, match=expected):
+            parse_config(f"ledger: {{{wrong}}}", "node.yaml")
+
+
 def test_a_home_directory_in_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     config = parse_config("tool_overrides: {git: {path: ~/bin/git}}", "x")
