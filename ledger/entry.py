@@ -112,8 +112,14 @@ class Chain(NamedTuple):
     incarnation: bytes
 
 
+class _Checked:
+    """Keeps the bytes of a record that were checked, since nothing in it ever changes."""
+
+    __slots__ = ("_raw",)
+
+
 @dataclass(frozen=True, slots=True)
-class Body(Wire):
+class Body(Wire, _Checked):
     """What an entry says. ``hlc``: hybrid clock; ``type``: words in lower case with points between
     them; ``data``: a JSON object as :func:`as_data` writes it; ``entity``: what it is about, such
     as ``config:NAME``; ``request``: 16 to 32 random bytes, or none; the same request is recorded
@@ -164,6 +170,9 @@ class Body(Wire):
             WireError: nobody could: it is too long, or a field is not as it should be.
             ValueError: a text has a lone surrogate.
         """
+        raw: bytes | None = getattr(self, "_raw", None)
+        if raw is not None:
+            return raw
         array = self.as_array()
         try:
             raw = cbor.encode(array)
@@ -172,6 +181,7 @@ class Body(Wire):
         _check_size(SIGNATURE_BYTES + len(raw))
         Body.from_array(array)  # as everybody will who decodes it
         check_data(self.data)
+        object.__setattr__(self, "_raw", raw)
         return raw
 
 

@@ -53,7 +53,7 @@ def keep(writer: Writer, what: Keep) -> None:
         LedgerError: an entry under one of its seals is missing.
     """
     anew = False
-    places = _places(what)
+    places = _places(what) if what.entries else {}
     arriving = {(entry.chain, entry.body.sequence): entry for entry in what.entries}
     for stub in what.stubs:
         writer.take_stub(stub)

@@ -10,7 +10,7 @@ from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.holding import Holding
 from buildnet.ledger.sync.gate import Gate
 
-MAX_AHEAD = 2048
+MAX_AHEAD = 4096
 """How far ahead of its chain's end an entry may wait for those between."""
 MAX_WAITING_BYTES = 8 << 20
 
@@ -43,8 +43,15 @@ class Arriving:
     def take(self, entries: Iterable[Entry]) -> Arrival:
         """Take entries; what is kept is held from now on."""
         arrival = Arrival()
+        bounds: dict[Chain, int | None] = {}
         for entry in entries:
-            self._take(entry, arrival)
+            chain = entry.chain
+            if chain not in bounds:
+                bounds[chain] = self._gate.bound(chain)
+            self._take(entry, bounds[chain], arrival)
+        for chain in self._waiting.keys() & bounds.keys():
+            if min(self._waiting[chain]) <= self._holding.sequence(chain):
+                self._drop(chain)
         return arrival
 
     def go_on(self, chain: Chain) -> Arrival:
@@ -58,12 +65,11 @@ class Arriving:
         for chain in [chain for chain in self._waiting if chain.origin == origin]:
             self._drop(chain)
 
-    def _take(self, entry: Entry, arrival: Arrival) -> None:
+    def _take(self, entry: Entry, bound: int | None, arrival: Arrival) -> None:
         chain, sequence = entry.chain, entry.body.sequence
         if entry.body.cluster != self._cluster:
             arrival.refused.append((chain, "of another cluster"))
             return
-        bound = self._gate.bound(chain)
         if bound is not None and sequence > bound:
             arrival.refused.append((chain, "beyond its bound"))
             return
@@ -78,7 +84,7 @@ class Arriving:
             arrival.ahead[chain] = max(arrival.ahead.get(chain, 0), sequence)
             self._wait(entry, tip.sequence)
             return
-        if self._append(entry, arrival):
+        if self._append(entry, arrival) and chain in self._waiting:
             self._drain(chain, arrival)
 
     def _append(self, entry: Entry, arrival: Arrival) -> bool:
@@ -95,7 +101,9 @@ class Arriving:
         return False
 
     def _drain(self, chain: Chain, arrival: Arrival) -> None:
-        waiting = self._waiting.get(chain)
+        waiting = self._waiting[chain]
+        if (twice := waiting.pop(self._holding.sequence(chain), None)) is not None:
+            self._bytes -= len(twice.signed)
         while waiting:
             entry = waiting.pop(self._holding.sequence(chain) + 1, None)
             if entry is None:
@@ -105,10 +113,8 @@ class Arriving:
                 self._drop(chain)
                 return
         if not waiting:
-            self._waiting.pop(chain, None)
+            del self._waiting[chain]
             arrival.ahead.pop(chain, None)
-        elif min(waiting) <= self._holding.sequence(chain):
-            self._drop(chain)
 
     def _wait(self, entry: Entry, head: int) -> None:
         sequence, size = entry.body.sequence, len(entry.signed)

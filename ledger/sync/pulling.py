@@ -12,8 +12,9 @@ from buildnet.ledger.messages import MAX_BATCH, EntriesAsk
 from buildnet.mesh.events import Note, Send
 from buildnet.mesh.local import Local
 
-WINDOW = 4
-"""Asks under way for one chain; each is answered by one message."""
+WINDOW = 8
+"""Asks under way for one chain; each is answered by one message. While some are verified, others
+have to be on their way."""
 MAX_ASKS = 16
 """Asks under way to one peer."""
 MAX_CLAIMS = 4096

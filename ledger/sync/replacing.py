@@ -62,6 +62,8 @@ class Replacing:
 
     def take(self, entries: tuple[Entry, ...], now: float) -> tuple[list[Chain], list[Effect]]:
         """Take what belongs to a branch; return the chains whose branch is complete."""
+        if not self._branches:
+            return [], []
         complete: list[Chain] = []
         touched: dict[Chain, None] = {}
         for entry in entries:

@@ -22,7 +22,8 @@ STUCK_CHECKS = 10
 CLOSE_TIMEOUT_S = 1.0
 MESSAGES_PER_S = 500.0
 MESSAGES_BURST = 4000.0
-BYTES_PER_S = 4.0 * 1024 * 1024
+BYTES_PER_S = 16.0 * 1024 * 1024
+"""More than a member sends that hands out a long ledger to a new one."""
 BYTES_BURST = 32.0 * 1024 * 1024
 SIGNATURES_PER_S = 1000.0
 """Of those that come by the dozen in one message."""

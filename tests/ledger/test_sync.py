@@ -13,10 +13,19 @@ from buildnet.ledger.chain import Tip
 from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.events import Damaged, EntriesArrived, Repair
 from buildnet.ledger.frontier import Advance
-from buildnet.ledger.messages import MAX_BATCH_BYTES, Entries, EntriesAsk, Equivocation, Heads
+from buildnet.ledger.messages import (
+    MAX_BATCH,
+    MAX_BATCH_BYTES,
+    Entries,
+    EntriesAsk,
+    Equivocation,
+    Heads,
+)
 from buildnet.ledger.sync.arriving import MAX_AHEAD
 from buildnet.ledger.sync.pulling import MAX_CLAIMS, WINDOW
+from buildnet.mesh.allowance import Allowance
 from buildnet.mesh.events import Received
+from buildnet.mesh.link.peer import BYTES_BURST, BYTES_PER_S
 from buildnet.mesh.testing import CheapSignatures, key_number
 
 
@@ -218,3 +227,13 @@ def test_a_damaged_range_is_fetched_again() -> None:
     assert ask[2] == EntriesAsk(one.chain.origin, one.chain.incarnation, 2, 4)
     found = other.core.handle(EntriesArrived(one.key, tuple(entries[1:4])), network.now)
     assert Repair(tuple(entries[1:4])) in found
+
+
+def test_all_that_is_asked_for_at_once_may_come_in_any_order() -> None:
+    assert WINDOW * MAX_BATCH <= MAX_AHEAD
+
+
+def test_who_hands_out_a_long_ledger_is_not_taken_for_a_flood() -> None:
+    allowance = Allowance(BYTES_PER_S, BYTES_BURST, 0.0)
+    a_second = 20_000 * 420  # entries, and bytes of each in its message: twice what is aimed at
+    assert all(allowance.take(a_second, float(second)) for second in range(600))
