@@ -37,6 +37,10 @@ class Log(Protocol):
     def entries(self) -> tuple[MemberEntry, ...]:
         """All final entries."""
 
+    @property
+    def voters(self) -> tuple[bytes, ...]:
+        """The voters of the newest list that is held, final or not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Version:
@@ -73,6 +77,11 @@ class Membership:
     def epoch(self) -> int:
         """Number of recoveries."""
         return self._tip.epoch
+
+    @property
+    def is_changing_voters(self) -> bool:
+        """Tell whether a change of voters is held that is not final yet, or not known here."""
+        return self._log.voters != self._tip.voters
 
     def refresh(self) -> None:
         """Take note of what became final."""

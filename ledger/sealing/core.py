@@ -36,6 +36,8 @@ from buildnet.mesh.events import Note, Send, SendAll
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.kinds import Message
 
+_BOTH = 2
+
 
 class Sealing:
     """One node's part in sealing."""
@@ -69,8 +71,14 @@ class Sealing:
 
     @property
     def may_change_voters(self) -> bool:
-        """Tell whether the last seal names the member list's newest voters."""
-        return (self._place.members or 0) == self._membership.voters.newest.version
+        """Tell whether the last seal names the member list's newest voters. Of two both must
+        cosign, so neither goes while a value is proposed; nor gets another key, if it is alone."""
+        newest = self._membership.voters.newest
+        if self._membership.is_changing_voters:
+            return False
+        if len(newest.voters) <= _BOTH and self._proposing.is_busy:
+            return False
+        return (self._place.members or 0) == newest.version
 
     @property
     def deadline(self) -> float:

@@ -97,6 +97,16 @@ class Proposing:
             return None
         return term if (office.coordinator, office.counter) == (me, term.number) else None
 
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether a value is proposed that is not final yet, or one may have to be."""
+        term = self.active()
+        if term is None:
+            return False
+        if term.proposal is not None and term.proposal.value.height > self._place.height:
+            return True
+        return not self._has_promises(term) or self._prior(term) is not None
+
     def take_office(self, promised: int, epoch: int, now: float) -> Step:
         """Begin a term, if this node won one. ``promised``: what it promised as a voter: a term
         that another process of it began is not gone on with."""
@@ -179,14 +189,7 @@ class Proposing:
             term.proposal = None
             term.resend_at = math.inf
             term.look_at = min(term.look_at, now)
-        named = self._named()
-        height = self._place.height
-        counted = [
-            voter
-            for voter in named
-            if voter in term.promises and _reach(term.promises[voter]) <= height
-        ]
-        if not named or len(counted) < majority_of(named):
+        if not self._has_promises(term):
             return self._ask_promises(term, now)
         prior = self._prior(term)
         if prior is not None:
@@ -219,6 +222,17 @@ class Proposing:
             said = SealPropose(term.number, proposal.raw)
             return Step(self._to(lacking, said), self._to_self(lacking, said))
         return self.step(now)
+
+    def _has_promises(self, term: _Term) -> bool:
+        """Tell whether a majority of the next height's voters promised the term, none of whom has
+        more final seals."""
+        named, height = self._named(), self._place.height
+        counted = [
+            voter
+            for voter in named
+            if voter in term.promises and _reach(term.promises[voter]) <= height
+        ]
+        return bool(named) and len(counted) >= majority_of(named)
 
     def _ask_promises(self, term: _Term, now: float) -> Step:
         """Ask the voters whose promise is missing, each once until the next repetition."""

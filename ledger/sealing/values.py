@@ -82,8 +82,8 @@ class Values:
         """Return a new value and its bytes; None: there is nothing to seal now."""
         place, holding = self._place, self._holding
         named = self.named()
-        if named is None:
-            return None
+        if named is None or self._membership.is_changing_voters:
+            return None  # who goes would be needed for what names the voters of before
         date = self.date(named)
         advances = self._advances(date + PROPOSED_AHEAD_S * _A_SECOND)
         if not advances and named.version == (place.members or 0):

@@ -43,8 +43,9 @@ class Recovery(Fault):
             world.network.unblock(path)
         lost, _ = ledgers_of(world).lost.pop(self.start)
         for host in lost if self.killed else ():
-            host.retired = False
-            host.start()
+            if not host.revoked:
+                host.retired = False
+                host.start()
 
     def _lost(self, world: World) -> tuple[list[Host], list[Host]] | None:
         """Return who is lost and who is left; None: nobody would be who can vote."""
@@ -52,6 +53,9 @@ class Recovery(Fault):
         lists = [host.program.local.members for host in there if host.program is not None]
         # A disk that went back is one loss, and the only one that seals are sure to survive.
         if not lists or ledgers_of(world).restored or any(one.revoked for one in world.hosts):
+            return None
+        # Who comes back looks for those that it knows, by their keys.
+        if world.cluster is None or not world.cluster.is_settled:
             return None
         members = max(lists, key=lambda one: (one.epoch, one.version))
         draw = random.Random(f"{world.seed} recovery {self.start}")

@@ -9,7 +9,7 @@ from buildnet.mesh.events import Effect, Note, Send, SendAll
 from buildnet.mesh.local import Local
 from buildnet.mesh.members.accepting import Accepting
 from buildnet.mesh.members.catching_up import CatchingUp
-from buildnet.mesh.members.changes import Change, Leave, Remove, SetVoters, sign_change
+from buildnet.mesh.members.changes import Change, Leave, Remove, Rotate, SetVoters, sign_change
 from buildnet.mesh.members.entry import Entry
 from buildnet.mesh.members.facts import EntryFact
 from buildnet.mesh.members.keeping import Keeping
@@ -330,7 +330,7 @@ class Coordinating:
     def _ends_a_vote(self, change: Change) -> bool:
         """Tell whether a voter goes by it; a revocation waits for nothing."""
         match change.what:
-            case Leave():
+            case Leave() | Rotate():
                 return change.author in self._chain.newest.voters
             case Remove(key):
                 return key in self._chain.newest.voters

@@ -208,6 +208,11 @@ class Cluster:
             self._take_over_if_final(host, successor, change)
         return True
 
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether nobody is about to leave, to be revoked or to get another key."""
+        return all(host.retired for host in self._gone)
+
     def bind(self, hosts: Sequence[Host]) -> None:
         """Let hosts keep their membership and their keys: others know nobody else."""
         self._sponsors.update(hosts)
