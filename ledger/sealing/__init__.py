@@ -40,7 +40,13 @@ keeps the coordinator from proposing; voters are bound once it is sealed, or onc
 
 Voters: the member list changes them by its own majority, and waits with the next change until a
 seal names the last one (:attr:`Sealing.may_change_voters`); seals go through the changes one by
-one, if need be without entries. A recovery replaces voters that are gone, so nothing can be asked
-of a majority of theirs: its epoch is greater, seals of a greater epoch win, and what the old voters
-sealed meanwhile at these heights is set aside.
+one, if need be without entries. While a change is on its way nothing new is proposed, and of two
+voters neither goes, nor gets another key, while a value is proposed: it would be needed to make
+that final. A revocation waits for nothing: where it takes one of two voters, and a value that names
+both is under way or has to come first, the majority is lost, and only a recovery helps.
+
+A recovery replaces voters that are gone, so nothing can be asked of a majority of theirs: its epoch
+is greater, seals of a greater epoch win, and what the old voters sealed meanwhile at these heights
+is set aside. What they recorded of members that the recovery went on without is void, and holds up
+nothing.
 """

@@ -39,6 +39,10 @@ from buildnet.mesh.messages.kinds import Message
 _BOTH = 2
 
 
+WANT_S = 2.0
+"""So often it is looked for entries that the next final seal lacks."""
+
+
 class Sealing:
     """One node's part in sealing."""
 
@@ -66,6 +70,7 @@ class Sealing:
         self._proposing = Proposing(local, cluster, place, self._values)
         self._finals = Finals(local, holding, membership, place, self._values, keeping)
         sync.sealed_reach = self._finals.sealed_reach
+        self._want_at = math.inf
         self._mending = Mending(local, membership, place)
         self._recording = Recording(local, holding, membership)
 
@@ -90,6 +95,7 @@ class Sealing:
             self._finals.deadline,
             self._recording.deadline,
             self._mending.deadline,
+            self._want_at if self._finals.missing else math.inf,
         )
 
     def tick(self, now: float) -> list[Effect]:
@@ -101,6 +107,12 @@ class Sealing:
             *self._recording.tick(now),
             *self._mending.tick(now),
         ]
+        if self._finals.missing and now >= self._want_at:
+            # Who sent the seal may be gone, and what others claimed may be forgotten.
+            self._want_at = now + WANT_S
+            for peer in sorted(self._local.links):
+                for chain, head in self._finals.missing:
+                    effects += self._sync.want(chain, head, peer, now)
         return effects + self._do(self._proposing.tick(now), now)
 
     # --- what happens --------------------------------------------------------------------------
@@ -257,6 +269,8 @@ class Sealing:
         effects: list[Effect] = []
         for chain, head in self._finals.missing:
             effects += self._want(chain, head, now)
+        if self._finals.missing:
+            self._want_at = now + WANT_S
         if self._place.height == height:
             return effects
         effects += self._rejoin()

@@ -6,7 +6,7 @@ from buildnet.ledger.accounts import Books, Posted
 from buildnet.ledger.core import LedgerCore
 from buildnet.ledger.entry import Chain
 from buildnet.ledger.postings import CAPACITY, LEGS
-from buildnet.ledger.seal import Seal
+from buildnet.ledger.seal import Seal, SealValue, majority_of
 from buildnet.ledger.simulation.ledgers import Ledgers
 from buildnet.ledger.simulation.program import LedgerMachine
 from buildnet.ledger.simulation.watch import LedgerWatch
@@ -49,7 +49,8 @@ def ledgers_disagree(world: World) -> str | None:
                 f"of a chain of {owner} {first} has {here and here.sequence}, "
                 f"{host} has {there and there.sequence}"
             )
-    if not _can_seal(running):
+    assert isinstance(world.watch, LedgerWatch)
+    if not _can_seal(world.watch, running):
         return None
     for host, other in running:
         if other.ledger.last is None:
@@ -64,10 +65,35 @@ def ledgers_disagree(world: World) -> str | None:
     return _rotten(world, running)
 
 
-def _can_seal(running: list[tuple[Host, LedgerMachine]]) -> bool:
-    """Tell whether a majority is there that votes: not who abstains, its disk having gone back."""
+def _can_seal(watch: LedgerWatch, running: list[tuple[Host, LedgerMachine]]) -> bool:
+    """Tell whether a majority is there that votes: not who abstains, its disk having gone back.
+    Of the newest voters, of those before whom no seal names yet, and of those that a value names
+    which somebody accepted."""
+    if not running:
+        return False
     vote = {host.key for host, program in running if not program.ledger.abstention.active}
-    return bool(running) and running[0][1].local.members.is_majority(vote)
+    ledger = max((program.ledger for _, program in running), key=_height)
+    voters, last = ledger.membership.voters, ledger.last
+    for host, _ in running:
+        accepted = watch.stores.store(host.key).image.accepted
+        if accepted is not None and accepted.height > _height(ledger):
+            named = SealValue.decode(accepted.value)
+            if named.epoch == ledger.membership.epoch and not _is_majority(vote, named.voters):
+                return False
+    step = voters.required(None if last is None else last.value.members)
+    while step is not None and _is_majority(vote, step.voters):
+        if step.version == voters.newest.version:
+            return True
+        step = voters.required(step.version)
+    return False
+
+
+def _is_majority(keys: set[bytes], voters: tuple[bytes, ...]) -> bool:
+    return len(keys & set(voters)) >= majority_of(voters)
+
+
+def _height(ledger: LedgerCore) -> int:
+    return 0 if ledger.last is None else ledger.last.height
 
 
 def _rotten(world: World, running: list[tuple[Host, LedgerMachine]]) -> str | None:
@@ -91,7 +117,7 @@ def _rotten(world: World, running: list[tuple[Host, LedgerMachine]]) -> str | No
 def look_at_the_end(world: World, watch: LedgerWatch, ledgers: Ledgers) -> None:
     """Check what was acknowledged, and that what is on disk is what is in memory."""
     running = running_ledgers(world)
-    quorum = _can_seal(running)
+    quorum = _can_seal(watch, running)
     rows: dict[int, tuple[Host, bytes]] = {}
     for host, program in running:
         store = ledgers.store(host.key)
