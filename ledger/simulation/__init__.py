@@ -5,7 +5,7 @@ voters as it does in the daemon. ``python -m buildnet.ledger.simulation --help``
 
 Where the invariants of the design are checked; what only a real file shows has tests of its own:
 
-==  ==========================================  =====================================================
+==  ==========================================  ====================================================
 1   what is called sealed survives a minority   ``watch.told_sealed``: it is on a majority's disks
                                                 then; ``agreement.look_at_the_end``: nothing is lost
 2   one hash a place among honest nodes         ``watch.wrote``, at each entry that is written
@@ -24,7 +24,7 @@ Where the invariants of the design are checked; what only a real file shows has 
                                                 came back ``tests/ledger/test_store.py``
 11  damage is found and repaired                fault ``rot``: all is there again at the end; each
                                                 byte of a file: ``tests/ledger/test_store_damage.py``
-==  ==========================================  =====================================================
+==  ==========================================  ====================================================
 
 Faults, beside all of the mesh's (drops, partitions, crashes with lost writes, clocks that jump,
 members who join, leave or are revoked, a majority that is lost): ledgers that went back to an older
