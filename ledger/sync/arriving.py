@@ -57,7 +57,10 @@ class Arriving:
     def go_on(self, chain: Chain) -> Arrival:
         """Take what waited for entries that are held by now."""
         arrival = Arrival()
-        self._drain(chain, arrival)
+        if chain in self._waiting:
+            self._drain(chain, arrival)
+        if chain in self._waiting and min(self._waiting[chain]) <= self._holding.sequence(chain):
+            self._drop(chain)
         return arrival
 
     def forget(self, origin: bytes) -> None:

@@ -6,9 +6,9 @@ import pytest
 from tests.ledger.core_network import Network, Node
 
 from buildnet.ledger.entry import Entry
-from buildnet.ledger.events import Effect, Keep, Stub
-from buildnet.ledger.messages import PrunedEntries, Seals
-from buildnet.mesh.events import LinkUp, Note, Received
+from buildnet.ledger.events import Effect, EntriesArrived, Keep, Stub
+from buildnet.ledger.messages import EntriesAsk, PrunedEntries, Seals
+from buildnet.mesh.events import LinkUp, Note, Received, Send
 
 
 def grown() -> tuple[Network, Node, Node, list[Entry]]:
@@ -87,3 +87,32 @@ def test_hashes_that_are_not_those_sealed_are_forgotten(wrong: int) -> None:
     assert [at for _, at in replaced[0]] == [2, 3, 4, 5, 6]
     tell(network, third, other, pruned(entries))
     assert third.core.last == other.core.last
+
+
+def test_entries_that_came_before_what_was_pruned_follow_it() -> None:
+    network, other, third, entries = grown()
+    assert other.core.last is not None
+    tell(network, third, other, Seals((other.core.last.record,)))
+    network.tell(third, EntriesArrived(other.key, tuple(entries[3:])))
+    assert third.core.heads[entries[0].chain].sequence == 1
+    effects = tell(network, third, other, pruned(entries[:3]))
+    assert [stub.sequence for stub in stubs_of(effects)] == [2, 3, 4]
+    kept = [entry for one in effects if isinstance(one, Keep) for entry in one.entries]
+    assert kept == entries[3:]
+    assert third.core.last == other.core.last
+
+
+def test_what_a_seal_lacks_is_asked_for_again_from_everybody() -> None:
+    network, other, third, entries = grown()
+    assert other.core.last is not None
+    tell(network, third, other, Seals((other.core.last.record,)))
+    one = network.nodes[0]
+    third.local.links[one.key] = third.local.links[other.key]
+    network.cut(third, other)  # who sent the seal is gone
+    network.now += 60.0
+    effects = third.core.tick(network.now)
+    asks = [each for each in effects if isinstance(each, Send) and each.to == one.key]
+    assert any(
+        isinstance(ask.message, EntriesAsk) and ask.message.last == entries[-1].body.sequence
+        for ask in asks
+    )
