@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import cast
 
 import pytest
 from tests.ledger.entries import ANN, BOB, chain_of, run
 
+from buildnet.ledger.draft import EntryDraft
+from buildnet.ledger.entry import Actor
 from buildnet.ledger.events import Keep
 from buildnet.ledger.messages import SealPropose, Seals
 from buildnet.ledger.restored import Accepted
 from buildnet.ledger.seal import Cosignature, SealRecord
+from buildnet.ledger.service import cluster_ledger
 from buildnet.ledger.service import keeper as module
+from buildnet.ledger.service.cluster_ledger import ClusterLedger
 from buildnet.ledger.service.errors import LedgerStoppedError
 from buildnet.ledger.service.keeper import Keeper
 from buildnet.ledger.service.waiting import Waiting
 from buildnet.ledger.store.store import LedgerStore
+from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.send_queue import Outgoing, SendQueue
+from buildnet.mesh.service.cluster import Cluster
+from buildnet.mesh.service.testing import listening_node
 
 OTHERS = Keep(1, entries=tuple(run(3)))
 MORE = Keep(2, entries=tuple(run(2, BOB)))
@@ -104,3 +113,29 @@ def test_a_seal_goes_out_before_the_proposal_of_the_next_height() -> None:
     first = queue.take()
     assert first is not None
     assert first.payload == seal.encode()
+
+
+def test_own_entries_are_handed_out_together_and_acknowledged_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_ledger, "TOGETHER_S", 3600.0)
+    draft = EntryDraft("test.happened", Actor("somebody", "", "user"))
+    ledgers: list[ClusterLedger] = []
+
+    @asynccontextmanager
+    async def guest(cluster: Cluster) -> AsyncIterator[ClusterLedger]:
+        async with ClusterLedger.taking_part(cluster, tmp_path / "ledger.db") as ledger:
+            ledgers.append(ledger)
+            yield ledger
+
+    async def go() -> None:
+        key = NodeKey.generate()
+        async with listening_node(tmp_path, "one", key=key, guest_of=guest):
+            (ledger,) = ledgers
+            async with asyncio.timeout(20):
+                made = [await ledger.append_one(draft) for _ in range(3)]
+            chain = made[0].chain
+            assert ledger.core.heads[chain].sequence < made[0].body.sequence
+            assert await ledger.store.range(chain, made[0].body.sequence, 100) == made
+
+    asyncio.run(go())
