@@ -212,8 +212,15 @@ class NodeService:
             "it so far: see network.advertise_address in node.yaml, and the firewall"
         )
 
+    async def leave(self, *, force: bool) -> None:
+        """Leave the cluster for one of this node's own; ``force``: even if nobody can be told."""
+        if not force:
+            await self.ledger.settle()
+        await self.mesh.leave(force=force)
+
     async def rotate_key(self) -> None:
         """Give this node a new key; results that the old one signed stay good."""
+        await self.ledger.settle()
         self.keys.remember()
         self._take_key(await self.mesh.rotate_key(self.home.key))
         self.advertiser.tell(time.monotonic())

@@ -224,6 +224,13 @@ class ClusterLedger:
             raise RuntimeError("the ledger does not run")
         return self._core
 
+    @property
+    def waits_for_seals(self) -> bool:
+        """Tell whether something of this node is not sealed yet, and somebody seals."""
+        office, holding = self._local.office, self.core.holding
+        sealing = office is not None and office.quorum
+        return sealing and any(one.origin == self.key for one in holding.open_chains())
+
     def trust(self, *, replay: bool) -> Trust:
         """Return what a check of the file relies on; ``replay``: also build all tables again."""
         return Trust(

@@ -21,6 +21,9 @@ from buildnet.mesh.service.guest import Guest, GuestEvent
 
 _CHANGE_S = 30.0
 """How long somebody waits while the node changes clusters."""
+SETTLE_S = 5.0
+"""How long who leaves waits for seals over its entries."""
+_LOOK_S = 0.05
 _log = logging.getLogger("buildnet.ledger")
 
 
@@ -106,6 +109,16 @@ class LedgerService:
         if self._current is None:
             raise self.problem or LedgerStoppedError("the ledger is closed")
         return self._current
+
+    async def settle(self, timeout_s: float = SETTLE_S) -> None:
+        """Wait until all that this node recorded is sealed, as long as somebody seals, no longer
+        than said: of who leaves, or goes on under another key, nothing is sealed any more."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while (ledger := self._current) is not None and ledger.waits_for_seals:
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError:
+            _log.warning("some of what this node recorded is not sealed yet, and may never be")
 
     async def append(
         self, drafts: Sequence[EntryDraft], change: StateChange | None = None

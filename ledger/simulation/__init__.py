@@ -16,14 +16,14 @@ Where the invariants of the design are checked; what only a real file shows has 
 6   entry, postings, projection together        ``tests/ledger/test_store.py``, on real files; here
                                                 each write is there as a whole or not at all
 7   replay gives the live state                 ``agreement.look_at_the_end``: a process that starts
-                                                now; of tables ``tests/ledger/test_store_derived.py``
+                                                now; of tables ``test_store_derived.py``
 8   double entry balances                       ``agreement``: all that is sealed is posted again,
                                                 on every node; ``tests/ledger/test_accounts.py``
 9   frontiers agree 35 s after a heal           ``trial``, by the mesh's ``course``
 10  a retried request appends once              ``agreement``, of each origin; where an old ledger
                                                 came back ``tests/ledger/test_store.py``
 11  damage is found and repaired                fault ``rot``: all is there again at the end; each
-                                                byte of a file: ``tests/ledger/test_store_damage.py``
+                                                byte of a file: ``test_store_damage.py``
 ==  ==========================================  ====================================================
 
 Faults, beside all of the mesh's (drops, partitions, crashes with lost writes, clocks that jump,

@@ -109,7 +109,7 @@ def member_routes(service: NodeService) -> APIRouter:
     @router.post("/api/pool/leave")
     async def leave(body: LeaveBody) -> dict[str, Any]:
         """Leave the cluster; the node is a cluster of its own afterwards."""
-        await service.mesh.leave(force=body.force)
+        await service.leave(force=body.force)
         return {"success": True, "cluster": service.cluster}
 
     @router.get("/api/node/candidates")

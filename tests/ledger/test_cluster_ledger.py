@@ -1,4 +1,4 @@
-"""A node's clock runs far ahead, and is set right while its ledger is open."""
+"""The ledger of a cluster of one node, on a real file: its clock runs ahead; it waits for seals."""
 
 from __future__ import annotations
 
@@ -7,33 +7,42 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-from tests.ledger.core_network import Network
+from tests.ledger.core_network import Network, Node
 
 from buildnet.ledger.draft import EntryDraft
 from buildnet.ledger.entry import Actor, ActorKind, Entry
 from buildnet.ledger.opening import OPENED, Opening, Why
 from buildnet.ledger.service.cluster_ledger import ClusterLedger
-from buildnet.mesh.events import Office
+from buildnet.ledger.service.service import LedgerService
+from buildnet.mesh.events import Office, OfficeChanged
 from buildnet.mesh.service.cluster import Cluster
 
 DRAFT = EntryDraft("note.added", Actor("somebody", "", ActorKind.USER.value), data={"text": "x"})
+
+
+def cluster_of(node: Node) -> Cluster:
+    """As much of a cluster as its ledger needs."""
+    return cast(
+        Cluster,
+        SimpleNamespace(
+            key=SimpleNamespace(sign=node.signatures.sign),
+            local=node.local,
+            machine=SimpleNamespace(log=node.log),
+            links=SimpleNamespace(say=lambda to, said: None, say_all=lambda to, said: None),
+            note=lambda note: None,
+        ),
+    )
 
 
 def test_what_is_appended_after_the_clock_was_set_right_is_sealed(tmp_path: Path) -> None:
     network = Network(1)
     (node,) = network.nodes
     node.local.office = Office(node.key, 1, granted=True, quorum=True)
-    cluster = SimpleNamespace(
-        key=SimpleNamespace(sign=node.signatures.sign),
-        local=node.local,
-        machine=SimpleNamespace(log=node.log),
-        links=SimpleNamespace(say=lambda to, said: None, say_all=lambda to, said: None),
-        note=lambda note: None,
-    )
+    cluster = cluster_of(node)
 
     async def work() -> tuple[Entry, Entry]:
         path = tmp_path / "ledger.db"
-        async with ClusterLedger.taking_part(cast(Cluster, cluster), path) as ledger:
+        async with ClusterLedger.taking_part(cluster, path) as ledger:
             network.clock.advance(4000)
             wrong = await ledger.append_one(DRAFT)
             network.clock.advance(-4000)
@@ -52,3 +61,21 @@ def test_what_is_appended_after_the_clock_was_set_right_is_sealed(tmp_path: Path
     wrong, right = asyncio.run(work())
     assert wrong.chain != right.chain
     assert wrong.body.hlc > right.body.hlc
+
+
+def test_who_leaves_waits_until_its_entries_are_sealed_if_anybody_seals(tmp_path: Path) -> None:
+    (node,) = Network(1).nodes
+
+    async def work() -> None:
+        service = LedgerService(tmp_path)
+        async with service.guest(cluster_of(node)):
+            ledger = await service.current()
+            entry = await ledger.append_one(DRAFT)
+            await service.settle(0.0)
+            office = Office(node.key, 1, granted=True, quorum=True)
+            node.local.office = office
+            ledger.take(OfficeChanged(office))
+            await service.settle(30.0)
+            assert ledger.core.holding.reach.sequence(entry.chain) >= entry.body.sequence
+
+    asyncio.run(work())
