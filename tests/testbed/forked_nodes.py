@@ -9,6 +9,7 @@ the fork is what ``python -m buildnet.node`` runs.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
@@ -24,6 +25,7 @@ from typing import Any, Self
 from testbed.nodes import Node, Process
 
 _ENDED = 0
+_PR_SET_PDEATHSIG = 1
 _MAX_BYTES = 1 << 16
 
 
@@ -140,6 +142,7 @@ def _serve(connection: socket.socket) -> None:
         try:
             connection.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # none outlives the server
             os.setsid()
             os.chdir("/")
             request = json.loads(asked)

@@ -14,9 +14,9 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -366,6 +366,15 @@ class Held:
             }
         return cls(places, [seal for (seal,) in seals], tables, quarantined, texts)
 
+    def without_provisional(self, origin: str) -> Held:
+        """Return it without what an origin said and nobody sealed: nodes may differ there."""
+        places = {
+            name: place
+            for name, place in self.places.items()
+            if place.height is not None or place.entry[0] != origin
+        }
+        return replace(self, places=places, quarantined=0)
+
     def difference(self, other: Held) -> str | None:
         """Tell in what two ledgers that should be the same differ; None: in nothing."""
         if self.quarantined or other.quarantined:
@@ -399,8 +408,9 @@ def all_entries(node: Node) -> Iterator[dict[str, Any]]:
         following = f"&cursor={page['next']}"
 
 
-def until_level(nodes: list[Node], patience_s: float) -> None:
-    """Wait until all nodes tell of the same chains and seals, and everything is sealed.
+def until_level(nodes: Sequence[Node], patience_s: float, *, besides: str = "") -> None:
+    """Wait until all nodes tell of the same chains and seals, and everything is sealed; of the
+    origin ``besides`` chains may differ, as far as they are not sealed.
 
     Raises:
         LostError: it did not come to that.
@@ -408,11 +418,10 @@ def until_level(nodes: list[Node], patience_s: float) -> None:
     deadline = time.monotonic() + patience_s
     while True:
         told = [node.get("/api/ledger/sync") for node in nodes]
-        first = told[0]
-        if all(
-            (one["chains"], one["height"], one["unsealed"]) == (first["chains"], first["height"], 0)
-            for one in told
-        ):
+        chains = [[one for one in each["chains"] if one["origin"] != besides] for each in told]
+        same = all(each["height"] == told[0]["height"] for each in told)
+        same = same and chains == [chains[0]] * len(nodes)
+        if same and all(one["sealed"] == one["sequence"] for one in chains[0]):
             return
         if time.monotonic() > deadline:
             seen = [{key: one[key] for key in ("height", "entries", "unsealed")} for one in told]

@@ -1,0 +1,132 @@
+"""Flips bits of a node's ledger file, and looks what the node makes of it.
+
+Whatever it serves must be what the other nodes hold. What it does not call verified it must be able
+to put right, with the help of its peers; else its own words say that the file has to be moved away,
+and then it fetches all from them.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections import Counter
+from contextlib import closing
+from typing import Any
+
+from testbed.ledger_kills import Held, LostError, Place, all_entries, ledger_file, until_level
+from testbed.nodes import Cluster, Node, NodeError, health
+
+PATIENCE_S = 40.0
+_REPAIRED_WITHIN_S = 15.0
+
+
+class Flips:
+    """Flips bits of the last member of ``cluster`` by the lots of ``seed``."""
+
+    def __init__(self, cluster: Cluster, seed: int) -> None:
+        self.cluster = cluster
+        self.outcomes: Counter[str] = Counter()
+        self._lots = random.Random(seed)
+        self._victim = cluster.members[-1]
+        self._file = ledger_file(self._victim)
+
+    def run(self, count: int) -> Counter[str]:
+        """Flip ``count`` bits, one at a time.
+
+        Raises:
+            LostError, NodeError: the node served something else, or is not put right.
+        """
+        for number in range(count):
+            self._victim.post("/api/ledger/entries", {"text": f"flip {number}", "ack": "sealed"})
+            until_level(self.cluster.members, PATIENCE_S)
+            at = self._flip()
+            try:
+                self.outcomes[self._judge()] += 1
+            except AssertionError as error:
+                raise LostError(f"byte {at} of {self._file}: {error}") from error
+        return self.outcomes
+
+    def _flip(self) -> int:
+        self._victim.kill()
+        with closing(sqlite3.connect(self._file)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        data = bytearray(self._file.read_bytes())
+        at = self._lots.randrange(len(data))
+        data[at] ^= 1 << self._lots.randrange(8)
+        with self._file.open("r+b") as file:  # the same file: it was not restored
+            file.write(data)
+        self._victim.start()
+        return at
+
+    def _judge(self) -> str:
+        victim = self._victim
+        if not victim.get("/api/node")["ledger"]["open"]:
+            if not any("ledger" in problem for problem in health(victim)["problems"]):
+                raise LostError("not told that the ledger can't be opened")
+            return self._fetch_anew("refused, fetched anew")
+        served = _served(victim)
+        report = _verify(victim)
+        outcome = "harmless" if report["verified"] else "repaired"
+        if any(not one["where"] for one in report["errors"]):
+            raise LostError(f"not located: {report['errors']}")
+        deadline = time.monotonic() + _REPAIRED_WITHIN_S
+        while not report["verified"] and time.monotonic() < deadline:
+            report = _verify(victim, repair=True)
+            time.sleep(0.2)
+        if not report["verified"]:
+            outcome = self._fetch_anew("not repaired, fetched anew")
+        held = self._level()
+        for entry, place in served.items():
+            right = held.places.get(entry)
+            if (
+                right is None
+                or right.entry != place.entry
+                or place.height not in (None, right.height)
+            ):
+                raise LostError(f"served what was not written: {place}, right is {right}")
+        return outcome
+
+    def _fetch_anew(self, outcome: str) -> str:
+        """Do what the node's words say of a file that can't be used."""
+        self._victim.kill()
+        for path in self._file.parent.glob(self._file.name + "*"):
+            path.unlink()
+        self._victim.start()
+        self._level()
+        return outcome
+
+    def _level(self) -> Held:
+        """Wait until the node holds what the others do, and verifies; return it."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:  # a node that has just started records that, and what it has
+            until_level(self.cluster.members, PATIENCE_S)
+            held = Held.read(self.cluster.members[0])
+            if (difference := held.difference(Held.read(self._victim))) is None:
+                break
+            if time.monotonic() > deadline:
+                raise LostError(f"not as the others in {difference}")
+        if not (report := _verify(self._victim))["verified"]:
+            raise LostError(f"does not verify: {report['errors']}")
+        return held
+
+
+def _verify(node: Node, *, repair: bool = False) -> dict[str, Any]:
+    """Check a node's ledger; what can't be checked at all is not verified."""
+    try:
+        report: dict[str, Any] = node.post("/api/ledger/verify", {"deep": True, "repair": repair})
+    except NodeError as error:
+        return {"verified": False, "errors": [{"where": "file", "what": str(error)}]}
+    return report
+
+
+def _served(node: Node) -> dict[str, Place]:
+    """Return what a node serves until it refuses to go on."""
+    found: dict[str, Place] = {}
+    try:
+        for one in all_entries(node):
+            entry = (one["origin"], one["incarnation"], one["sequence"])
+            found[one["id"]] = Place(entry, one["sealed"])
+    except NodeError:
+        pass
+    return found
