@@ -24,6 +24,9 @@ MAX_WAITING_BYTES = 8 << 20
 """Of one peer; beyond it entries are dropped, and fetched again later."""
 
 Verify = Callable[[bytes, bytes, bytes], bool]
+_Found = EntriesArrived | Received | Note
+_Checked = tuple[list[Received], list[_Found]]
+"""Messages, and what became of them."""
 
 
 class Verifying:
@@ -59,27 +62,37 @@ class Verifying:
         self._something.set()
 
     async def run(self) -> None:
-        """Check until cancelled."""
+        """Check until cancelled. While a thread checks many, those before are handed on."""
+        loop = asyncio.get_running_loop()
+        done: _Checked = ([], [])
         while True:
-            await self._something.wait()
-            batch = self._next()
             if not self._waiting:
                 self._something.clear()
+                self._hand_on(done)
+                done = ([], [])
+                await self._something.wait()
+            batch = self._next()
             if sum(_count(event) for event in batch) <= INLINE:
-                checked = self._check(batch)
+                self._hand_on(done)
+                done = (batch, self._check(batch))
             else:
-                checked = await asyncio.to_thread(self._check, batch)
-            for event in batch:
-                left = self._bytes[event.sender] - _size(event)
-                if left:
-                    self._bytes[event.sender] = left
-                else:
-                    del self._bytes[event.sender]
-            for found in checked:
-                if isinstance(found, Note):
-                    self._note(found)
-                else:
-                    self._feed(found)
+                checking = loop.run_in_executor(None, self._check, batch)
+                self._hand_on(done)
+                done = (batch, await checking)
+
+    def _hand_on(self, done: _Checked) -> None:
+        batch, checked = done
+        for event in batch:
+            left = self._bytes[event.sender] - _size(event)
+            if left:
+                self._bytes[event.sender] = left
+            else:
+                del self._bytes[event.sender]
+        for found in checked:
+            if isinstance(found, Note):
+                self._note(found)
+            else:
+                self._feed(found)
 
     def _next(self) -> list[Received]:
         batch: list[Received] = []
@@ -90,7 +103,7 @@ class Verifying:
             count += _count(event)
         return batch
 
-    def _check(self, batch: list[Received]) -> list[EntriesArrived | Received | Note]:
+    def _check(self, batch: list[Received]) -> list[_Found]:
         return [
             self._read(event.sender, event.message) if isinstance(event.message, Entries) else event
             for event in batch
