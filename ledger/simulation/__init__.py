@@ -13,7 +13,7 @@ Where the invariants of the design are checked; what only a real file shows has 
                                                 an entry is sealed once; at the end: one row
 4   never two final seals of one height         ``watch.kept``, by epoch
 5   no sequence is reused                       ``watch.wrote``, of a node's own entries
-6   entry, postings, projection together        ``tests/ledger/test_store.py``, on real files; here
+6   entry, postings, projection together        ``test_store_invariants.py``, on real files; here
                                                 each write is there as a whole or not at all
 7   replay gives the live state                 ``agreement.look_at_the_end``: a process that starts
                                                 now; of tables ``test_store_derived.py``
@@ -21,7 +21,7 @@ Where the invariants of the design are checked; what only a real file shows has 
                                                 on every node; ``tests/ledger/test_accounts.py``
 9   frontiers agree 35 s after a heal           ``trial``, by the mesh's ``course``
 10  a retried request appends once              ``agreement``, of each origin; where an old ledger
-                                                came back ``tests/ledger/test_store.py``
+                                                came back ``test_store_invariants.py``
 11  damage is found and repaired                fault ``rot``: all is there again at the end; each
                                                 byte of a file: ``test_store_damage.py``
 ==  ==========================================  ====================================================
