@@ -36,14 +36,9 @@ from buildnet.ledger.events import (
 )
 from buildnet.ledger.member_entries import founding_draft, member_draft
 from buildnet.ledger.messages import (
-    MAX_BATCH,
-    MAX_BATCH_BYTES,
-    Entries,
     FactAnswer,
     FactAsk,
     Heads,
-    PrunedEntries,
-    Seals,
 )
 from buildnet.ledger.opening import Opening
 from buildnet.ledger.proof import Proof
@@ -53,6 +48,7 @@ from buildnet.ledger.service.errors import LedgerStoppedError, NotSealedError
 from buildnet.ledger.service.keeper import Keeper
 from buildnet.ledger.service.own_chain import OwnChain, keys_before
 from buildnet.ledger.service.peers import Peers
+from buildnet.ledger.service.serving import entries_for, seals_for
 from buildnet.ledger.service.settings import DEFAULT, LedgerSettings
 from buildnet.ledger.service.shared_facts import Ports, SharedFacts
 from buildnet.ledger.service.upkeep import Upkeep
@@ -60,7 +56,6 @@ from buildnet.ledger.service.verifying import Verifying
 from buildnet.ledger.service.waiting import Waiting
 from buildnet.ledger.store.batches import Outcome
 from buildnet.ledger.store.errors import LedgerError
-from buildnet.ledger.store.pruning import pruned_range
 from buildnet.ledger.store.rows import StoredEntry
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.verifying import Trust
@@ -78,7 +73,6 @@ from buildnet.mesh.events import (
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.guest import GuestEvent
 
-MAX_SEALS_SERVED = 64
 SEALED_S = 30.0
 """How long who wants an entry sealed waits by default."""
 TOGETHER_S = 0.01
@@ -331,10 +325,8 @@ class ClusterLedger:
             case SealedTo(seal):
                 self._waiting.sealed(seal)
                 self.on_sealed(seal)
-            case ServeEntries():
-                self._spawn(self._serve_entries(effect))
-            case ServeSeals():
-                self._spawn(self._serve_seals(effect))
+            case ServeEntries() | ServeSeals():
+                self._spawn(self._serve(effect))
             case Compare(other):
                 self._spawn(self._compare(other))
             case Repair(entries, seals):
@@ -361,31 +353,13 @@ class ClusterLedger:
             _log.exception("a bug in the ledger")
             self.cluster.note_bug(f"ledger: {error!r}")
 
-    async def _serve_entries(self, wanted: ServeEntries) -> None:
-        found = await self.store.range(
-            wanted.chain,
-            wanted.first,
-            wanted.last,
-            max_count=MAX_BATCH,
-            max_bytes=MAX_BATCH_BYTES,
-        )
-        if found:
-            self.cluster.links.say(wanted.to, Entries(tuple(entry.signed for entry in found)))
-            return
-        chain, first, last = wanted.chain, wanted.first, wanted.last
-        stubs = await self.store.read(
-            lambda reader: pruned_range(reader, chain, first, last, max_count=MAX_BATCH)
-        )
-        if stubs:
-            pruned = PrunedEntries(chain.origin, chain.incarnation, first, tuple(stubs))
-            self.cluster.links.say(wanted.to, pruned)
-
-    async def _serve_seals(self, wanted: ServeSeals) -> None:
-        found = await self.store.seals(
-            wanted.height, max_count=MAX_SEALS_SERVED, max_bytes=MAX_BATCH_BYTES
-        )
-        if found:
-            self.cluster.links.say(wanted.to, Seals(tuple(seal.record for seal in found)))
+    async def _serve(self, wanted: ServeEntries | ServeSeals) -> None:
+        if isinstance(wanted, ServeEntries):
+            answer = await entries_for(self.store, wanted)
+        else:
+            answer = await seals_for(self.store, wanted)
+        if answer is not None:
+            self.cluster.links.say(wanted.to, answer)
 
     async def _compare(self, other: Entry) -> None:
         found = await self.store.compare(other)
