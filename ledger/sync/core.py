@@ -266,6 +266,7 @@ class Sync:
                 found.append(entry)
                 if entry.body.sequence == first:
                     self._damaged[entry.chain] = (first + 1, last)
+                    self._repair_at = 0.0  # the rest of it is asked for at once
         for chain in [chain for chain, (first, last) in self._damaged.items() if first > last]:
             del self._damaged[chain]
         return [Repair(tuple(found))] if found else []
