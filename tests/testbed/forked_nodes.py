@@ -9,6 +9,7 @@ the fork is what ``python -m buildnet.node`` runs.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -72,11 +73,11 @@ class ForkedNode(Node):
 
     def __init__(self, server: ForkServer, home: Path, name: str, **options: Any) -> None:
         super().__init__(home, name, **options)
-        self._server = server
+        self.server = server
 
     def launch(self, writing: int, options: str, environment: dict[str, str]) -> Process:
         """Return a new process of it."""
-        return self._server.launch(writing, options, environment)
+        return self.server.launch(writing, options, environment)
 
     def strike(self) -> bool:
         """Kill its process, from any thread and at any moment; tell whether there was one."""
@@ -86,10 +87,14 @@ class ForkedNode(Node):
         process.kill()
         return True
 
-    def wait(self) -> None:
-        """Wait until its process has ended."""
-        if self._process is not None:
-            self._process.wait()
+    def has_ended(self, patience_s: float) -> bool:
+        """Wait until its process has ended, but not for ever; tell whether it has."""
+        if self._process is None:
+            return True
+        with contextlib.suppress(TimeoutError):
+            self._process.wait(patience_s)
+            return True
+        return False
 
 
 class _Forked:

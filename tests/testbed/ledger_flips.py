@@ -14,7 +14,15 @@ from collections import Counter
 from contextlib import closing
 from typing import Any
 
-from testbed.ledger_kills import Held, LostError, Place, all_entries, ledger_file, until_level
+from testbed.ledger_kills import (
+    Held,
+    LostError,
+    Place,
+    agreed,
+    all_entries,
+    ledger_file,
+    until_level,
+)
 from testbed.nodes import Cluster, Node, NodeError, health
 
 PATIENCE_S = 40.0
@@ -98,14 +106,7 @@ class Flips:
 
     def _level(self) -> Held:
         """Wait until the node holds what the others do, and verifies; return it."""
-        deadline = time.monotonic() + PATIENCE_S
-        while True:  # a node that has just started records that, and what it has
-            until_level(self.cluster.members, PATIENCE_S)
-            held = Held.read(self.cluster.members[0])
-            if (difference := held.difference(Held.read(self._victim))) is None:
-                break
-            if time.monotonic() > deadline:
-                raise LostError(f"not as the others in {difference}")
+        held = agreed(self.cluster.members, PATIENCE_S)
         if not (report := _verify(self._victim))["verified"]:
             raise LostError(f"does not verify: {report['errors']}")
         return held

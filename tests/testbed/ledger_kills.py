@@ -8,6 +8,7 @@ may be recorded twice, and all nodes must hold the same.
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import sqlite3
@@ -15,6 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,7 +25,8 @@ from typing import Any
 
 from buildnet.ledger.store.tables import TABLES
 from testbed.forked_nodes import ForkedNode, ForkServer
-from testbed.nodes import Cluster, Node, NodeEndedError, NodeError
+from testbed.nodes import Cluster, Node, NodeEndedError, NodeError, invite, join
+from testbed.ports import free_ports
 
 HEALED_WITHIN_S = 35.0
 WRITERS = 2
@@ -39,6 +42,10 @@ class LostError(AssertionError):
 
 class _Caller(Node):
     """Asks a node that somebody else starts and kills."""
+
+    def __init__(self, home: Path, name: str, address: str = "") -> None:
+        super().__init__(home, name)
+        self.address = address
 
     def _ended(self) -> NodeEndedError:
         return NodeEndedError(f"{self.name} does not run")
@@ -146,18 +153,16 @@ class _Life:
             raise LostError(f"{self.node.name} did not come back: {self.failure}")
 
     def end(self) -> None:
+        """Leave the node as it is."""
         self._over.set()
-        while self._thread.is_alive():  # it may be between two processes
-            self.node.strike()
-            self._thread.join(_AGAIN_S)
+        self._thread.join()
 
     def _run(self) -> None:
-        while True:
-            self.node.wait()
+        while not self._over.is_set():
+            if not self.node.has_ended(_AGAIN_S):
+                continue
             self._is_up.clear()
             self.node.kill()
-            if self._over.is_set():
-                return
             strikes = self.strikes
             try:
                 self.node.start()
@@ -209,8 +214,14 @@ class Kills:
                 lot = self._lots.randrange(2**32)
                 self._writers.append(_Writer(node, name, directory / name, lot))
 
-    def run(self, count: int, tell: Callable[[str], None] = lambda _: None) -> Figures:
-        """Kill ``count`` times, then let all settle and compare.
+    def run(
+        self,
+        count: int,
+        tell: Callable[[str], None] = lambda _: None,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> Figures:
+        """Kill ``count`` times, then let all settle and compare. ``meanwhile`` is done in a thread
+        beside the kills.
 
         Raises:
             LostError, NodeError: what must hold did not.
@@ -221,7 +232,10 @@ class Kills:
             writer.start()
         try:
             began = time.monotonic()
-            self._strike(count, tell)
+            with ThreadPoolExecutor(1) as threads:
+                beside = threads.submit(meanwhile)
+                self._strike(count, tell)
+            beside.result()
             self.figures.seconds = time.monotonic() - began
             for life in self._lives:
                 life.stay()
@@ -289,13 +303,8 @@ class Kills:
 
     def _compare(self) -> None:
         began = time.monotonic()
-        until_level(self.cluster.members, HEALED_WITHIN_S)
+        held = agreed(self.cluster.members, HEALED_WITHIN_S)
         self.figures.agreed_s = time.monotonic() - began
-        first, *others = self.cluster.members
-        held = Held.read(first)
-        for other in others:
-            if (difference := held.difference(Held.read(other))) is not None:
-                raise LostError(f"{first.name} and {other.name} differ in {difference}")
         self._check_words(held)
         for node in self.cluster.members:
             answer = node("ledger", "verify", "--deep", "--json")
@@ -391,6 +400,23 @@ class Held:
         return None
 
 
+def agreed(nodes: Sequence[Node], patience_s: float) -> Held:
+    """Wait until all nodes hold the same, all of it sealed; return it.
+
+    Raises:
+        LostError: they do not.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:  # a node that has just started or joined records that, and what it has
+        until_level(nodes, patience_s)
+        held, *others = [Held.read(node) for node in nodes]
+        found = [difference for other in others if (difference := held.difference(other))]
+        if not found:
+            return held
+        if time.monotonic() > deadline:
+            raise LostError(f"not the same: {found[0]}")
+
+
 def ledger_file(node: Node) -> Path:
     """Return the file of a running node's ledger."""
     cluster = str(node.get("/api/node")["cluster"]["id"])
@@ -434,3 +460,33 @@ def forked_cluster(directory: Path, size: int = 3) -> Iterator[Cluster]:
     """Return a cluster whose nodes start at little cost."""
     with ForkServer() as server, Cluster(directory, size, make=partial(ForkedNode, server)) as made:
         yield made
+
+
+def grow(cluster: Cluster) -> Node:
+    """Let another node join a cluster of :func:`forked_cluster`, whose members may be killed
+    meanwhile; return it.
+
+    Raises:
+        LostError: it is no member in time.
+    """
+    first = cluster.members[0]
+    assert isinstance(first, ForkedNode)
+    name = f"node{len(cluster.members) + 1}"
+    (port,) = free_ports(1)
+    home = first.home.directory.parent / name
+    node = ForkedNode(first.server, home, name, listen=f"127.0.0.1:{port}", bare=True)
+    old = [_Caller(one.home.directory, one.name, one.address) for one in cluster.members]
+    cluster.members.append(node)
+    node.start()
+    deadline = time.monotonic() + _PATIENCE_S
+    for member in itertools.cycle(old):
+        try:
+            join(node, member, invite(member))
+            return node
+        except (NodeError, OSError, ValueError) as error:
+            if time.monotonic() > deadline:
+                raise LostError(f"{name} could not join: {error}") from error
+            time.sleep(_AGAIN_S)
+        finally:
+            member.hang_up()
+    raise LostError("there is nobody to join")
