@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -127,6 +128,8 @@ async def _run(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, service.stopping.set)
         async with asyncio.TaskGroup() as group:
+            # What was loaded stays: walking through it took the loop tens of milliseconds each time.
+            gc.freeze()
             on_ready(runtime)
             joining = options.join and group.create_task(
                 join_at_start(service, options.join, options.token)
