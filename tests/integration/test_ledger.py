@@ -166,7 +166,7 @@ def test_a_checkable_export_is_checked_offline(trio: Cluster, tmp_path: Path) ->
     verdict = json.loads(checked.stdout)
     assert verdict["verified"]
     assert verdict["seals_checked"] >= entry["sealed"]
-    assert verdict["cluster"] == data(trio.members[0], "node", "status")["cluster"]["id"]
+    assert verdict["cluster_id"] == data(trio.members[0], "node", "status")["cluster"]["id"]
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
