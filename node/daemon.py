@@ -128,7 +128,7 @@ async def _run(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, service.stopping.set)
         async with asyncio.TaskGroup() as group:
-            # What was loaded stays: walking through it took the loop tens of milliseconds each time.
+            # What was loaded stays: to walk through it takes the loop some 50 ms each time.
             gc.freeze()
             on_ready(runtime)
             joining = options.join and group.create_task(
