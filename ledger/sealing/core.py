@@ -158,6 +158,7 @@ class Sealing:
         """Take note of another member list; :class:`Membership` was refreshed."""
         effects: list[Effect] = []
         self._recording.hurry()
+        self._finals.hurry()
         if self._membership.epoch > self._epoch:
             self._epoch = self._membership.epoch
             self._recording.restart()

@@ -182,6 +182,10 @@ class Finals:
             self._drop_before(self._membership.epoch)
             self._asked = None
 
+    def hurry(self) -> None:
+        """The member list went on: what could not be believed before is asked for at once."""
+        self._asked = None
+
     def sealed_reach(self, chain: Chain) -> int:
         """Return the last sequence of a chain that final seals name which wait here."""
         return max(
@@ -227,17 +231,15 @@ class Finals:
             return None
         if known is not None and known[0].value.epoch > seal.value.epoch:
             return None
-        if seal.value.members <= self._membership.version:
-            value = seal.value
-            if not self._membership.voters.names(value.members, value.epoch, value.voters):
-                return "seal of others than the voters"
-        elif len(self._pending) >= MAX_PENDING:
-            return None
+        value = seal.value
+        if value.members > self._membership.version:
+            self.claims(sender, seal.height)
+            return "seal of members not known yet"  # anybody could make that up
+        if not self._membership.voters.names(value.members, value.epoch, value.voters):
+            return "seal of others than the voters"
         if not seal.is_final(self._local.signatures.verify):
             return "seal without a majority"
         if seal.height <= place.height:
-            if seal.value.members > self._membership.version:
-                return None
             self.rewinding = True
             self._pending = {seal.height: (seal, sender)}
             effects += [

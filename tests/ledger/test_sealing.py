@@ -12,6 +12,7 @@ from buildnet.ledger.core import LedgerCore
 from buildnet.ledger.entry import Chain
 from buildnet.ledger.events import EntriesArrived
 from buildnet.ledger.frontier import Head
+from buildnet.ledger.merkle import root_of
 from buildnet.ledger.messages import (
     Entries,
     SealCosign,
@@ -21,7 +22,13 @@ from buildnet.ledger.messages import (
     SealRefuse,
     Seals,
 )
-from buildnet.ledger.seal import SealValue
+from buildnet.ledger.seal import (
+    Cosignature,
+    SealRecord,
+    SealValue,
+    cosign_statement,
+    hash_of_value,
+)
 from buildnet.ledger.sealing.proposing import INTERVAL_S
 from buildnet.mesh.events import OfficeChanged, Received
 from buildnet.mesh.members.member_list import Revocation
@@ -375,6 +382,30 @@ def test_seals_without_a_majority_or_of_others_change_nothing() -> None:
         assert third.core.last == before
     assert "ledger: seal without a majority" in third.notes
     assert "ledger: seal of others than the voters" in third.notes
+
+
+def test_a_seal_of_members_that_nobody_knows_is_in_nobodys_way() -> None:
+    network, one, other, third = in_office()
+    last = third.core.last
+    assert last is not None
+    raw = replace(
+        last.value,
+        epoch=10**9,
+        height=last.height + 1,
+        previous=last.hash,
+        history=root_of((last.hash,)),
+        members=10**9,
+        voters=(third.key,),
+        hlc=last.value.hlc + 1,
+    ).encode()
+    said = cosign_statement(last.value.cluster, last.height + 1, hash_of_value(raw), 7)
+    lie = SealRecord(raw, 7, (Cosignature(third.key, third.signatures.sign(said)),))
+    for node in (one, other):
+        network.tell(node, Received(third.key, Seals((lie,))))
+        assert "ledger: seal of members not known yet" in node.notes
+    network.append(one)
+    network.settle(1.0)
+    assert sealed_up_to(one) == sealed_up_to(other) == {one.chain: 2}
 
 
 def test_what_is_on_disk_is_what_was_in_memory() -> None:
