@@ -6,7 +6,6 @@ see :mod:`~buildnet.ledger.store.fence` for the whole rule, which also covers pl
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import threading
@@ -17,6 +16,7 @@ from typing import Literal
 
 from buildnet.ledger.store import schema
 from buildnet.ledger.store.database import connect, read_setting
+from buildnet.ledger.store.disk import begin_private, sync
 from buildnet.ledger.store.errors import LedgerError, damaged, errors_of
 from buildnet.ledger.store.fence import mark_backup
 from buildnet.ledger.store.vault import Vault, VaultError
@@ -79,16 +79,15 @@ def back_up(
     unfinished = destination.with_name(destination.name + ".unfinished")
     try:
         size = _require_room(ledger, destination.parent)
-        unfinished.unlink(missing_ok=True)
+        begin_private(unfinished)
         _copy(ledger, unfinished, size, tell, ended)
         _mark(unfinished)
-        unfinished.chmod(0o600)
-        _sync(unfinished)
+        sync(unfinished)
         found = check(unfinished, vault, trust, tell=tell, ended=ended)
-        # Not rename: what came there meanwhile is nobody's to replace.
-        os.link(unfinished, destination)
-        unfinished.unlink()
-        _sync(destination.parent)
+        # What came there meanwhile is nobody's to replace; not every volume has hard links.
+        destination.touch(0o600, exist_ok=False)
+        unfinished.replace(destination)
+        sync(destination.parent)
     except FileExistsError as error:
         raise BackupError(f"{destination} exists", hint="name a file that does not") from error
     except OSError as error:
@@ -201,21 +200,22 @@ def restore(
         size = _require_room(backup, ledger.parent)
         tell(Step("copying", 0, size))
         cluster_of(backup)
+        begin_private(fresh)
         shutil.copyfile(backup, fresh)
         _mark(fresh)
-        fresh.chmod(0o600)
-        _sync(fresh)
+        sync(fresh)
         found = check(fresh, vault, trust, tell=tell)
         aside = _aside(ledger)
         kept = False
-        for end in ("-wal", "-shm", ""):
+        # The file first: without its log it would be an older one that says of itself it is not.
+        for end in ("", "-wal", "-shm"):
             old = ledger.with_name(ledger.name + end)
             if old.exists():
                 old.replace(aside.with_name(aside.name + end))
+                sync(ledger.parent)
                 kept = True
-        _sync(ledger.parent)
         fresh.rename(ledger)
-        _sync(ledger.parent)
+        sync(ledger.parent)
     except OSError as error:
         raise BackupError(
             f"the backup can't be put in the place of {ledger}",
@@ -292,11 +292,3 @@ def _require_room(source: Path, directory: Path) -> int:
             hint="free room, or name a file on another volume",
         )
     return size
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

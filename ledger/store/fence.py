@@ -30,6 +30,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from buildnet.ledger.store.database import read_setting, write_setting
+from buildnet.ledger.store.disk import sync
 from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError
 
 _TOKEN = "boot"
@@ -122,11 +123,7 @@ class Fence:
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self.path)
-            directory = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            sync(self.path.parent)
         except OSError as error:
             raise LedgerError(
                 f"{self.path} can't be written",

@@ -8,7 +8,6 @@ whenever the volume's file system does so: who needs them gone at once has to se
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from buildnet.ledger.store import sealing
 from buildnet.ledger.store.backup import cluster_of
 from buildnet.ledger.store.database import connect, read_setting, write_setting
+from buildnet.ledger.store.disk import begin_private, sync
 from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError, damaged, errors_of
 from buildnet.ledger.store.rows import COLUMNS, Rows, StoredRow, is_pruned
 from buildnet.ledger.store.schema import checksum
@@ -77,7 +77,7 @@ def _rekey(
     cluster = cluster_of(path)
     fresh = path.with_name(path.name + ".rekeying")
     try:
-        fresh.unlink(missing_ok=True)
+        begin_private(fresh)
         with errors_of(path):
             old = connect(path)
             try:
@@ -85,18 +85,17 @@ def _rekey(
                 old.execute("VACUUM INTO ?", (str(fresh),))
             finally:
                 old.close()
-        fresh.chmod(0o600)
         with errors_of(fresh):
             connection = sqlite3.connect(fresh, isolation_level=None)
             try:
                 _rewrite(connection, fresh, cluster, former, vault, keys_before)
             finally:
                 connection.close()
-        _sync(fresh)
+        sync(fresh)
         for end in ("-wal", "-shm"):  # closed in order they are gone; else they are of the old file
             path.with_name(path.name + end).unlink(missing_ok=True)
         fresh.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise LedgerError(
             f"{path} can't be written anew",
@@ -193,11 +192,3 @@ def _aside(connection: sqlite3.Connection, former: Vault, vault: Vault) -> None:
             "UPDATE aside SET signed=?, checksum=? WHERE chain=? AND sequence=? AND short=?",
             (values[3], checksum("aside", *values), chain, sequence, short),
         )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

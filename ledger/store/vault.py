@@ -15,6 +15,7 @@ from pathlib import Path
 import nacl.bindings as sodium
 from blake3 import blake3
 
+from buildnet.ledger.store.disk import sync
 from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError
 
 KEY_BYTES = 32
@@ -116,6 +117,7 @@ def load_key(path: Path, *, create: bool = False) -> bytes:
             file.write(os.urandom(KEY_BYTES).hex() + "\n")
             file.flush()
             os.fsync(file.fileno())
+        sync(path.parent)
     try:
         if os.name == "posix" and path.stat().st_mode & 0o077:
             raise VaultError(f"others may read the ledger's key {path}", hint=f"chmod 600 {path}")

@@ -4,6 +4,7 @@ that is full or read-only refuses clearly and recovers."""
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import sqlite3
 import threading
@@ -351,3 +352,79 @@ def test_a_backup_without_room_leaves_nothing(tmp_path: Path, small_volume: Path
         assert not list(small_volume.iterdir())
 
     using(path, work)
+
+
+def test_a_restore_that_is_killed_leaves_no_older_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nodes end by force, too: then the newest entries are in the log beside the file only."""
+    path, copy = tmp_path / "l.db", tmp_path / "copy.db"
+    left = [path, path.with_name("l.db-wal"), path.with_name("l.db.fence")]
+    held: list[bytes] = []
+
+    async def work(store: LedgerStore) -> None:
+        await append(store)
+        await store.back_up(copy, TRUST)
+        await store.write(lambda writer: None)
+        with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        await append(store)
+        held.extend(each.read_bytes() for each in left)
+
+    using(path, work)
+    for each, content in zip(left, held, strict=True):
+        with each.open("r+b" if each.exists() else "wb") as file:  # as it was: the same inode
+            file.truncate(0)
+            file.write(content)
+    moved: list[Path] = []
+    replace_path = Path.replace
+
+    def until_killed(self: Path, target: Path) -> Path:
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(self)
+        return replace_path(self, target)
+
+    monkeypatch.setattr(Path, "replace", until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        restore(copy, path, Vault(), TRUST)
+    monkeypatch.undo()
+    assert using(path, start_of) is Start.RESTORED
+
+
+def test_nobody_else_reads_a_backup_while_it_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, copy = tmp_path / "l.db", tmp_path / "copy.db"
+    using(path, append)
+    modes: set[int] = set()
+
+    def tell(step: Step) -> None:
+        modes.update(one.stat().st_mode & 0o777 for one in tmp_path.glob("*copy.db*"))
+        modes.update(one.stat().st_mode & 0o777 for one in tmp_path.glob("l.db.restoring*"))
+
+    monkeypatch.setattr("buildnet.ledger.store.backup._OPCODES", 1)
+    before = os.umask(0o022)
+    try:
+        back_up(path, copy, Vault(), TRUST, tell=tell)
+        restore(copy, path, Vault(), TRUST, tell=tell)
+    finally:
+        os.umask(before)
+    assert modes == {0o600}
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_backup_goes_to_a_volume_without_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as a stick with exFAT, or a share of another system."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError("no hard links")
+
+    path, copy = tmp_path / "l.db", tmp_path / "copy.db"
+    using(path, append)
+    monkeypatch.setattr("os.link", refuse)
+    assert back_up(path, copy, Vault(), TRUST).entries == 1
+    assert [one.name for one in tmp_path.glob("copy*")] == ["copy.db"]
