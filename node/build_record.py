@@ -150,8 +150,10 @@ async def _end(
 
 
 async def _has(ledger: OpenLedger, build_id: str, kind: str) -> bool:
-    found = await ledger.store.query(Query(types=(kind,), build=build_id), limit=1)
-    return bool(found.entries)
+    wanted = Query(types=(kind,), build=build_id)
+    async for _ in ledger.store.find(wanted, backwards=True):
+        return True
+    return False
 
 
 def _request(build_id: str, what: str) -> bytes:

@@ -132,13 +132,15 @@ async def _unsealed(
 ) -> tuple[dict[Place, int], dict[str, Any] | None]:
     own = Query(types=(RESOURCES,), origin=ledger.key.hex())
     waiting = Query(types=own.types, origin=own.origin, sealed=False)
-    for stored in (await ledger.store.query(waiting, limit=_PAGE)).entries:
+    async for stored in ledger.store.find(waiting):
         for posting in stored.entry.body.postings:
             leg = leg_of(posting.account)
             if leg is not None and leg[1] == CAPACITY:
                 sign = 1 if posting.side == Side.DEBIT else -1
                 place = (leg[0], posting.unit)
                 held[place] = held.get(place, 0) + sign * posting.amount
-    last = (await ledger.store.query(own, limit=1, backwards=True)).entries
-    said = last[0].entry.data.get("resources") if last else None
+    said = None
+    async for stored in ledger.store.find(own, backwards=True):
+        said = stored.entry.data.get("resources")
+        break
     return {place: amount for place, amount in held.items() if amount}, said

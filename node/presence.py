@@ -29,7 +29,7 @@ class NodeJoined:
     async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
         """Return what to write: nothing, if the ledger knows the node already."""
         known = Query(types=("node.joined",), origin=ledger.key.hex())
-        if (await ledger.store.query(known, limit=1)).entries:
+        async for _ in ledger.store.find(known):
             return ()
         data = {
             "node_id": node_id_of(ledger.key),

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -404,6 +404,16 @@ class LedgerStore:
             return page(cursor or Cursor(), limit)
 
         return await self.read(work)
+
+    async def find(self, query: Query, *, backwards: bool = False) -> AsyncIterator[StoredEntry]:
+        """Iterate over all entries that fit, page by page: one page looks at so many rows only, and
+        may hold none of them."""
+        cursor: Cursor | None = Cursor()
+        while cursor is not None:
+            page = await self.query(query, cursor=cursor, backwards=backwards)
+            for stored in page.entries:
+                yield stored
+            cursor = page.next
 
     async def state(
         self, entity: str, *, height: int | None = None, at_ms: int | None = None

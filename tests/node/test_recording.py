@@ -22,6 +22,7 @@ from buildnet.ledger.merkle import root_of
 from buildnet.ledger.opening import Opening, Why
 from buildnet.ledger.postings import allocated
 from buildnet.ledger.query import Query
+from buildnet.ledger.store import selecting
 from buildnet.ledger.store.errors import LedgerFullError
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.writer import MakeBody, Place
@@ -448,5 +449,30 @@ def test_a_build_that_a_crash_interrupted_is_closed_where_it_began(tmp_path: Pat
         entries = await written(ledger, *records)
         assert [one.body.type for one in entries] == ["build.started", "build.cancelled"]
         assert entries[1].data["reason"] == "the node stopped during this build"
+
+    run(tmp_path, work)
+
+
+# --- much that is not sealed -------------------------------------------------------------------
+
+
+def test_what_was_recorded_is_found_among_much_that_is_not_sealed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As without a majority: one page of a query comes to an end before it."""
+    monkeypatch.setattr(selecting, "BUDGET", 5)
+
+    async def work(ledger: OneLedger, recording: Recording) -> None:
+        notes = [Said(str(number)) for number in range(20)]
+        joined = NodeJoined("ann", "worker", "http://ann")
+        await written(ledger, *notes, joined, ResourcesFound("ann", resources()), BEGAN, *notes)
+        again = NodeJoined("ann", "worker", "http://ann")
+        await written(ledger, again, ResourcesFound("ann", resources(6)), BuildInterrupted("b1"))
+        own = [one.entry async for one in ledger.store.find(Query())]
+        told = [one for one in own if one.body.type not in ("chain.opened", "system.note")]
+        types = ["node.joined", "node.resources", "build.started", "node.resources"]
+        assert [one.body.type for one in told] == [*types, "build.cancelled"]
+        assert offers(told)["cores/free", "cores"] == 6
+        assert [one.state for one in told[-1].body.postings] == ["running", "cancelled"]
 
     run(tmp_path, work)
