@@ -22,6 +22,7 @@ import re
 from dataclasses import dataclass
 
 from buildnet.ledger.entry import Posting, Side
+from buildnet.mesh.wire import MAX_COUNTER
 
 CAPACITY, FREE, ALLOCATED = "capacity", "free", "allocated"
 LEGS = (CAPACITY, FREE, ALLOCATED)
@@ -88,7 +89,9 @@ class TakesOver:
     def read(cls, state: str) -> TakesOver | None:
         """Return what the debit of an account's first entry says; None: nothing of the kind."""
         found = _TAKES_OVER.fullmatch(state)
-        return None if found is None else cls(int(found[1]), bytes.fromhex(found[2]), int(found[3]))
+        if found is None or max(term := int(found[1]), hlc := int(found[3])) > MAX_COUNTER:
+            return None
+        return cls(term, bytes.fromhex(found[2]), hlc)
 
 
 def taken_over(build: str, term: int, before: TakesOver, state: str) -> Pair:
@@ -100,7 +103,9 @@ def taken_over(build: str, term: int, before: TakesOver, state: str) -> Pair:
 def build_of(account: str) -> tuple[str, int] | None:
     """Return the build (``build:ID``) and the term of a build's account; None: it is none."""
     found = _BUILD.fullmatch(account)
-    return None if found is None else (found[1], int(found[2]))
+    if found is None or (term := int(found[2])) > MAX_COUNTER:
+        return None
+    return found[1], term
 
 
 def kind_of(account: str) -> str:

@@ -256,9 +256,6 @@ class _Check:
             "members are signed as they should be, and final."
         )
 
-    def _next(self, members: MemberList, change: MemberEntry) -> MemberList:
-        return members.apply(change, self._signatures)
-
     def _seal(self, record: SealRecord, what: str) -> Seal:
         """Check that a seal is final by the voters that the member list tells."""
         seal = Seal.read(record)

@@ -19,6 +19,7 @@ from tests.mesh.member_network import CheapSigner
 from buildnet.ledger.entry import Entry
 from buildnet.ledger.events import Keep
 from buildnet.ledger.facts import Facts
+from buildnet.ledger.postings import changed
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.tables import TABLES
@@ -263,3 +264,26 @@ def test_a_change_that_was_damaged_is_judged_in_its_place_again(tmp_path: Path) 
         )
     connection.close()
     using(path, work)
+
+
+@pytest.mark.parametrize(
+    ("account", "old"),
+    [
+        (f"build:x/{2**63}", None),
+        ("build:x/2", f"takes_over 1 {'0' * 64} {2**63}"),
+        ("build:x/2", f"takes_over {2**63} {'0' * 64} 1"),
+    ],
+)
+def test_a_number_that_no_table_holds_keeps_no_seal_from_being_kept(
+    account: str, old: str | None, tmp_path: Path
+) -> None:
+    scene = Scene()
+    scene.add(type="build.started", entity="build:x", postings=changed(account, old, "running"))
+    entries = tuple(scene.open)
+    seal = scene.seal()
+
+    async def work(store: LedgerStore) -> None:
+        await store.keep(Keep(0, entries=entries), seal)
+        assert len(await store.seals(1, max_count=2, max_bytes=10**6)) == 1
+
+    using(tmp_path / "ledger.db", work)
