@@ -12,6 +12,7 @@ from buildnet.ledger.membership import Closed, Membership, Notice, Recorded, not
 from buildnet.ledger.reach import Reach
 from buildnet.ledger.restored import Restored
 from buildnet.ledger.tail import Tail
+from buildnet.mesh.wire import MAX_COUNTER
 
 Row = tuple[int, bytes, bytes, int, bytes]
 """(clock, origin, incarnation, sequence, hash): sorted, entries are in canonical order."""
@@ -107,7 +108,7 @@ class Holding:
         """Take hash and clock of the next entry of a chain; False: it can't be the next one. The
         first one of a chain is never pruned."""
         held = self.chains.get(chain)
-        if held is None or not held.tip.sequence or clock <= held.tip.hlc:
+        if held is None or not held.tip.sequence or not held.tip.hlc < clock <= MAX_COUNTER:
             return False
         held.tip = Tip(held.tip.sequence + 1, entry_hash, clock)
         held.tail.append(entry_hash, clock)

@@ -89,6 +89,17 @@ def test_hashes_that_are_not_those_sealed_are_forgotten(wrong: int) -> None:
     assert third.core.last == other.core.last
 
 
+def test_a_clock_that_no_entry_has_is_not_taken() -> None:
+    network, other, third, entries = grown()
+    assert other.core.last is not None
+    tell(network, third, other, Seals((other.core.last.record,)))
+    said = pruned(entries)
+    lie = (said.entries[0][:32] + bytes([255] * 8), *said.entries[1:])
+    tell(network, third, other, PrunedEntries(said.origin, said.incarnation, said.first, lie))
+    tell(network, third, other, pruned(entries))
+    assert third.core.last == other.core.last
+
+
 def test_entries_that_came_before_what_was_pruned_follow_it() -> None:
     network, other, third, entries = grown()
     assert other.core.last is not None
