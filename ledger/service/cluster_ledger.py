@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from buildnet.ledger.chain import Tip
@@ -35,11 +36,7 @@ from buildnet.ledger.events import (
     SetBack,
 )
 from buildnet.ledger.member_entries import founding_draft, member_draft
-from buildnet.ledger.messages import (
-    FactAnswer,
-    FactAsk,
-    Heads,
-)
+from buildnet.ledger.messages import FactAnswer, FactAsk, Heads
 from buildnet.ledger.opening import Opening
 from buildnet.ledger.proof import Proof
 from buildnet.ledger.seal import Seal
@@ -48,7 +45,7 @@ from buildnet.ledger.service.errors import LedgerStoppedError, NotSealedError
 from buildnet.ledger.service.keeper import Keeper
 from buildnet.ledger.service.own_chain import OwnChain, keys_before
 from buildnet.ledger.service.peers import Peers
-from buildnet.ledger.service.serving import entries_for, seals_for
+from buildnet.ledger.service.serving import Serving
 from buildnet.ledger.service.settings import DEFAULT, LedgerSettings
 from buildnet.ledger.service.shared_facts import Ports, SharedFacts
 from buildnet.ledger.service.upkeep import Upkeep
@@ -110,6 +107,7 @@ class ClusterLedger:
             lambda heights: self._feed(DamagedSeals(heights)),
         )
         self._waiting = Waiting()
+        self._serving = Serving(store, cluster.links.say)
         self._fresh: list[Entry] = []
         """Own entries on disk that the core was not told of yet."""
         self._told_at = -math.inf
@@ -174,11 +172,14 @@ class ClusterLedger:
             if self._own.lost_its_word:
                 self._feed(SetBack())
             running = [
-                group.create_task(self._keeper.run()),
-                group.create_task(self._verifying.run()),
-                group.create_task(self._open_chain()),
-                group.create_task(self.upkeep.scrub()),
-                group.create_task(self.upkeep.retain()),
+                group.create_task(self._lasting(work))
+                for work in (
+                    self._keeper.run,
+                    self._verifying.run,
+                    self._open_chain,
+                    self.upkeep.scrub,
+                    self.upkeep.retain,
+                )
             ]
             local.may_change_voters = self._core.may_change_voters
             for peer, link in local.links.items():
@@ -326,7 +327,7 @@ class ClusterLedger:
                 self._waiting.sealed(seal)
                 self.on_sealed(seal)
             case ServeEntries() | ServeSeals():
-                self._spawn(self._serve(effect))
+                self._spawn(self._serving.answer(effect))
             case Compare(other):
                 self._spawn(self._compare(other))
             case Repair(entries, seals):
@@ -353,13 +354,15 @@ class ClusterLedger:
             _log.exception("a bug in the ledger")
             self.cluster.note_bug(f"ledger: {error!r}")
 
-    async def _serve(self, wanted: ServeEntries | ServeSeals) -> None:
-        if isinstance(wanted, ServeEntries):
-            answer = await entries_for(self.store, wanted)
-        else:
-            answer = await seals_for(self.store, wanted)
-        if answer is not None:
-            self.cluster.links.say(wanted.to, answer)
+    async def _lasting(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Do what goes on beside everything else; a bug in it ends neither the node nor it."""
+        while True:
+            try:
+                return await work()
+            except Exception as error:
+                _log.exception("a bug in the ledger")
+                self.cluster.note_bug(f"ledger: {error!r}")
+            await asyncio.sleep(_AGAIN_S)
 
     async def _compare(self, other: Entry) -> None:
         found = await self.store.compare(other)
@@ -441,7 +444,7 @@ class ClusterLedger:
         await self._until_open()
         if self._own is not None and (successor := self._own.successor()) is not None:
             self._opened.clear()
-            self._spawn(self._open_chain(successor))
+            self._spawn(self._lasting(partial(self._open_chain, successor)))
             await self._until_open()
         waiting: asyncio.Future[tuple[Entry, ...]] = asyncio.get_running_loop().create_future()
 

@@ -7,12 +7,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
 from tests.ledger.core_network import Network, Node
 
 from buildnet.ledger.draft import EntryDraft
-from buildnet.ledger.entry import Actor, ActorKind, Entry
+from buildnet.ledger.entry import Actor, ActorKind, Chain, Entry
 from buildnet.ledger.opening import OPENED, Opening, Why
+from buildnet.ledger.service import cluster_ledger
 from buildnet.ledger.service.cluster_ledger import ClusterLedger
+from buildnet.ledger.service.own_chain import OwnChain
 from buildnet.ledger.service.service import LedgerService
 from buildnet.mesh.events import Office, OfficeChanged
 from buildnet.mesh.service.cluster import Cluster
@@ -30,6 +33,7 @@ def cluster_of(node: Node) -> Cluster:
             machine=SimpleNamespace(log=node.log),
             links=SimpleNamespace(say=lambda to, said: None, say_all=lambda to, said: None),
             note=lambda note: None,
+            note_bug=lambda detail: None,
         ),
     )
 
@@ -61,6 +65,29 @@ def test_what_is_appended_after_the_clock_was_set_right_is_sealed(tmp_path: Path
     wrong, right = asyncio.run(work())
     assert wrong.chain != right.chain
     assert wrong.body.hlc > right.body.hlc
+
+
+def test_a_bug_in_what_goes_on_ends_neither_the_node_nor_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (node,) = Network(1).nodes
+    right, calls = OwnChain.choose, list[int]()
+
+    async def wrong(self: OwnChain) -> tuple[Chain, Opening | None]:
+        calls.append(1)
+        if len(calls) == 1:
+            raise RuntimeError("a bug")
+        return await right(self)
+
+    monkeypatch.setattr(OwnChain, "choose", wrong)
+    monkeypatch.setattr(cluster_ledger, "_AGAIN_S", 0.0)
+
+    async def work() -> None:
+        async with ClusterLedger.taking_part(cluster_of(node), tmp_path / "ledger.db") as ledger:
+            assert (await ledger.append_one(DRAFT)).body.sequence == 2
+
+    asyncio.run(work())
+    assert len(calls) == 2
 
 
 def test_who_leaves_waits_until_its_entries_are_sealed_if_anybody_seals(tmp_path: Path) -> None:
