@@ -29,7 +29,7 @@ async def store_view(ledger: ClusterLedger) -> Json:
     """
     store, upkeep = ledger.store, ledger.upkeep
     last, encrypted = await store.read(_read)
-    height = await store.write(pruned_to)
+    height = await store.read(pruned_to)
     sealed = [] if height == 0 else await store.seals(height, max_count=1)
     return {
         "file": str(store.path),

@@ -105,7 +105,7 @@ class Upkeep:
             LedgerError: an entry among them is damaged, or the disk takes nothing.
         """
         height = await self.height_before(before_ms)
-        if height <= await self._store.write(pruned_to):
+        if height <= await self._store.read(pruned_to):
             return 0
         return await self._store.prune(height)
 

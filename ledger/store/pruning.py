@@ -27,7 +27,8 @@ from buildnet.ledger.store.rows import (
     short_of,
 )
 from buildnet.ledger.store.schema import PENDING, checksum
-from buildnet.ledger.store.sealing import PRUNED, carried
+from buildnet.ledger.store.sealed_voters import voters_in
+from buildnet.ledger.store.sealing import BEHIND, PRUNED, carried
 from buildnet.ledger.store.tables import BY_NAME, GONE
 from buildnet.ledger.store.writer import Writer
 from buildnet.mesh import cbor
@@ -44,9 +45,9 @@ class Pruned:
     forgotten: int
 
 
-def pruned_to(writer: Writer) -> int:
+def pruned_to(store: Writer | Reader) -> int:
     """Return the height up to which entries were pruned; 0: none were."""
-    body = read_setting(writer.connection, writer.path, PRUNED)
+    body = read_setting(store.connection, store.path, PRUNED)
     return 0 if body is None else int(cbor.decode(body))
 
 
@@ -78,7 +79,7 @@ def prune_some(writer: Writer, height: int) -> Pruned:
         if is_pruned(each):
             continue
         entry = writer.rows.to_entry(each).entry
-        books.post(entry)
+        books.post(entry, each[0])
         if not _is_kept(writer.fold, entry, each[0], row[0]):
             connection.execute(
                 "UPDATE entries SET signed=?, mark=?, request=NULL WHERE id=?",
@@ -87,33 +88,34 @@ def prune_some(writer: Writer, height: int) -> Pruned:
             forgotten += 1
     books.keep()
     write_setting(connection, PRUNED, cbor.encode(upto))
+    if forgotten:
+        write_setting(connection, BEHIND, b"pruned")
     return Pruned(upto, forgotten)
 
 
-def foreseen(reader: Reader, height: int) -> Pruned:
-    """Return what pruning up to a height would do. Slow: it reads all entries up to there.
+def foresee_some(reader: Reader, *, height: int, after: int) -> tuple[int | None, int]:
+    """Look at some of the entries that pruning up to a height would look at, those after a key; -1:
+    the first ones. Return the key to go on after (None: that is all), and how many of them would be
+    forgotten.
 
     Raises:
         LedgerError: one of them is damaged.
     """
-    body = read_setting(reader.connection, reader.path, PRUNED)
-    done = 0 if body is None else int(cbor.decode(body))
     row = reader.connection.execute("SELECT hlc FROM seals WHERE height=?", (height,)).fetchone()
-    if row is None or height <= done:
-        return Pruned(done, 0)
-    fold = Fold(reader.connection, reader.vault, lambda _: None)  # only looked at
-    after, forgotten = place_of(done + 1, 0) - 1, 0
-    while rows := reader.connection.execute(
+    if row is None:
+        return None, 0
+    voters_at = voters_in(reader.connection)
+    fold = Fold(reader.connection, reader.vault, lambda _: None, voters_at)  # only looked at
+    rows = reader.connection.execute(
         f"SELECT {COLUMNS} FROM entries WHERE id>? AND id<? ORDER BY id LIMIT {SLICE}",
-        (after, place_of(height + 1, 0)),
-    ).fetchall():
-        after = rows[-1][0]
-        forgotten += sum(
-            not is_pruned(each)
-            and not _is_kept(fold, reader.rows.to_entry(each).entry, each[0], row[0])
-            for each in rows
-        )
-    return Pruned(height, forgotten)
+        (max(after, place_of(pruned_to(reader) + 1, 0) - 1), place_of(height + 1, 0)),
+    ).fetchall()
+    forgotten = sum(
+        not is_pruned(each)
+        and not _is_kept(fold, reader.rows.to_entry(each).entry, each[0], row[0])
+        for each in rows
+    )
+    return rows[-1][0] if len(rows) == SLICE else None, forgotten
 
 
 def _is_kept(fold: Fold, entry: Entry, key: int, line: int) -> bool:
@@ -137,13 +139,13 @@ class _Books:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
-        self._fold = Fold.in_memory(writer.keys_before)
+        self._fold = Fold.in_memory(voters_in(writer.connection), writer.keys_before)
         self._names: set[str] = set()
         for name, account in carried(writer.connection, writer.path, writer.vault).items():
             self._fold.set_account(name, account)
 
-    def post(self, entry: Entry) -> None:
-        self._names |= self._fold.post(entry)
+    def post(self, entry: Entry, place: int) -> None:
+        self._names |= self._fold.post(entry, place)
 
     def keep(self) -> None:
         for name in sorted(self._names):

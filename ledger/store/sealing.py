@@ -39,6 +39,8 @@ ABSTAINS = "abstains"
 HISTORY = "history"
 PRUNED = "pruned"
 """Up to which height entries were pruned."""
+BEHIND = "behind"
+"""There while the derived tables tell of what was pruned since they were built."""
 _SLICE = 1000
 _Sealing = tuple[int, int, int, int, bytes, bytes]
 """Of an entry: key, clock, number of its type, short hash, signature, last two bytes."""
@@ -118,12 +120,12 @@ def _seal(writer: Writer, seal: Seal, sealed: tuple[tuple[Chain, int], ...]) -> 
         if type_name is None or is_shared(type_name) or not (plain and end == NO_POSTINGS):
             told.append((*at, place))
     connection.executemany("UPDATE entries SET id=?, mark=? WHERE id=?", moved)
-    for chain, sequence, place in told:
-        _fold_sealed(writer, chain, sequence, place)
     connection.execute(
         "INSERT OR REPLACE INTO seals (height, hlc, earliest, hash, record) VALUES (?, ?, ?, ?, ?)",
         (seal.height, seal.value.hlc, earliest, seal.hash, seal.record.encode()),
     )
+    for chain, sequence, place in told:
+        _fold_sealed(writer, chain, sequence, place)
     return anew
 
 
@@ -193,7 +195,7 @@ def _fold_sealed(writer: Writer, chain: Chain, sequence: int, place: int) -> Non
         entry = writer.require(chain, sequence).entry
         if is_shared(entry.body.type):
             writer.fold.apply(entry, place)
-        writer.fold.post(entry)
+        writer.fold.post(entry, place)
     except PrunedError:  # of peers that forgot it: nothing is left to fold
         return
     except LedgerDamagedError:  # verify tells where; it is folded once it was fetched again
@@ -366,9 +368,16 @@ def rebuild(writer: Writer) -> int:
             if place is not None or bound is None or entry.body.sequence < bound:
                 fold.apply(entry, place)
             if place is not None and place >= books_from:
-                fold.post(entry)
+                fold.post(entry, place)
     fold.flush()
+    connection.execute("DELETE FROM settings WHERE name=?", (BEHIND,))
     return count
+
+
+def is_behind(connection: sqlite3.Connection) -> bool:
+    """Tell whether the derived tables have to be built again since something was pruned."""
+    found = connection.execute("SELECT 1 FROM settings WHERE name=?", (BEHIND,)).fetchone()
+    return found is not None
 
 
 def carried(connection: sqlite3.Connection, path: Path, vault: Vault) -> dict[str, Account]:

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -257,12 +258,27 @@ class LedgerStore:
         Raises:
             LedgerError: there is no such seal, or an entry is damaged: repair it first.
         """
-        forgotten, at = 0, await self.write(pruning.pruned_to)
+        forgotten, at = 0, await self.read(pruning.pruned_to)
         while at < height:
             step = await self.write(lambda writer: pruning.prune_some(writer, height))
             forgotten, at = forgotten + step.forgotten, step.height
         await self.rebuild()
         return forgotten
+
+    async def foresee(self, height: int) -> int:
+        """Return how many entries :meth:`prune` would forget; others read between its steps.
+
+        Raises:
+            LedgerError: one of those up to there is damaged.
+        """
+        forgotten, after = 0, -1
+        while True:
+            look = partial(pruning.foresee_some, height=height, after=after)
+            following, more = await self.read(look)
+            forgotten += more
+            if following is None:
+                return forgotten
+            after = following
 
     async def back_up(
         self, destination: Path, trust: Trust, *, tell: Callable[[Step], None] = lambda _: None

@@ -1,5 +1,5 @@
-"""Makes a file that an older version wrote, or from which derived tables were dropped, one of this
-version.
+"""Makes a file that an older version wrote, from which derived tables were dropped, or in which
+pruning was broken off, one of this version.
 
 Entries, seals and what a voter promised stay as they are. Indexes and derived tables follow from
 them and are made anew, in one transaction: a start that is interrupted begins with it again.
@@ -23,16 +23,20 @@ def upgrade(writer: Writer) -> None:
         LedgerError: it can't be written; it is left as it is.
     """
     connection, version = writer.connection, schema.version_of(writer.connection)
-    if version == schema.SCHEMA_VERSION and schema.objection(connection) is None:
+    is_ours = version == schema.SCHEMA_VERSION and schema.objection(connection) is None
+    if is_ours and not sealing.is_behind(connection):
         return
     name = writer.path.name
-    _log.info(
-        "%s has indexes or tables of another form (version %d): making those of version %d "
-        "from its entries",
-        name,
-        version,
-        schema.SCHEMA_VERSION,
-    )
+    if is_ours:
+        _log.info("pruning of %s was broken off: making its tables from its entries", name)
+    else:
+        _log.info(
+            "%s has indexes or tables of another form (version %d): making those of version %d "
+            "from its entries",
+            name,
+            version,
+            schema.SCHEMA_VERSION,
+        )
     with errors_of(writer.path):
         connection.execute("BEGIN IMMEDIATE")
         try:

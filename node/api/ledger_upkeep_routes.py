@@ -89,11 +89,10 @@ def ledger_upkeep_routes(service: NodeService) -> APIRouter:
         async with pruning_now:
             height = await ledger.upkeep.height_before(before_ms)
             if body.dry_run:
-                found = await ledger.store.read(lambda reader: pruning.foreseen(reader, height))
-                forgotten = found.forgotten
+                forgotten = await ledger.store.foresee(height)
             else:
                 forgotten = await ledger.upkeep.prune(before_ms)
-            reached = await ledger.store.write(pruning.pruned_to)
+            reached = await ledger.store.read(pruning.pruned_to)
         return {
             "before": milliseconds_text(before_ms),
             "height": max(height, reached),

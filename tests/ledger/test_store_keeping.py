@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,10 @@ from tests.ledger.test_store import begun, body
 
 from buildnet.ledger.events import Damaged
 from buildnet.ledger.query import Query
+from buildnet.ledger.store import pruning
 from buildnet.ledger.store.backup import BackupError, Step, back_up, restore
 from buildnet.ledger.store.errors import LedgerError, LedgerFullError, PrunedError
 from buildnet.ledger.store.fence import Start
-from buildnet.ledger.store.pruning import Pruned, foreseen
 from buildnet.ledger.store.scrubbing import Pass, Scrubber, last_pass
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.vault import Vault, VaultError
@@ -201,9 +202,9 @@ def test_what_is_left_after_pruning_verifies(tmp_path: Path, vault: Vault | None
         for what in keeps:
             await store.keep(what)
         accounts = await store.table("accounts")
-        assert await store.read(lambda reader: foreseen(reader, 2)) == Pruned(2, 2)
+        assert await store.foresee(2) == 2
         assert await store.prune(2) == 2
-        assert await store.read(lambda reader: foreseen(reader, 2)) == Pruned(2, 0)
+        assert await store.foresee(2) == 0
         for gone in (old, replaced):
             with pytest.raises(PrunedError):
                 await store.entry(gone.id[:16])
@@ -227,6 +228,49 @@ def test_what_is_left_after_pruning_verifies(tmp_path: Path, vault: Vault | None
         }
 
     using(tmp_path / "l.db", work, vault=vault)
+
+
+def test_pruning_that_is_broken_off_leaves_what_verifies(tmp_path: Path) -> None:
+    scene = Scene()
+    scene.add(ANN, type="build.started", entity="build:old")
+    keeps = [scene.keep(), scene.seal()]
+    scene.add(BOB, type="build.started", entity="build:new")
+    keeps += [scene.keep(), scene.seal()]
+
+    async def begin(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+        await store.write(lambda writer: pruning.prune_some(writer, 1))
+        assert (await store.verify(TRUST)).errors == []
+
+    async def go_on(store: LedgerStore) -> None:
+        assert (await store.verify(TRUST)).errors == []
+        assert [row["id"] for row in await store.table("builds")] == ["new"]
+
+    using(tmp_path / "l.db", begin)
+    using(tmp_path / "l.db", go_on)
+
+
+def test_what_pruning_would_forget_is_looked_at_in_slices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "SLICE", 2)
+    scene = Scene()
+    for number in range(5):
+        scene.add(ANN, type="build.started", entity=f"build:{number}")
+    keeps = [scene.keep(), scene.seal()]
+
+    async def work(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+        look = partial(pruning.foresee_some, height=1, after=-1)
+        following, forgotten = await store.read(look)
+        assert following is not None
+        assert forgotten == 1  # the other one opened the chain
+        assert await store.foresee(1) == await store.prune(1) == 5
+        assert await store.foresee(9) == 0
+
+    using(tmp_path / "l.db", work)
 
 
 def test_the_scrubber_finds_damage_and_builds_wrong_tables_again(tmp_path: Path) -> None:
