@@ -142,6 +142,7 @@ class LedgerCore:
                 return self._sealing.office_changed(now)
             case MembersChanged():
                 self.membership.refresh()
+                self.holding.closed.refresh()
                 return self._sealing.members_changed(now)
             case Contradiction():
                 return self._sync.contradiction(event, now)

@@ -44,11 +44,13 @@ class Log(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What one version of the member list changed. ``hash``: of its entry."""
+    """What one version of the member list changed, and who is admin in it. ``hash``: of its
+    entry."""
 
     hash: bytes
     came: frozenset[bytes]
     went: frozenset[bytes]
+    admins: frozenset[bytes]
 
 
 class Membership:
@@ -97,7 +99,9 @@ class Membership:
             self.voters = self.voters.plus(self._tip)
             old, new = before.members.keys(), self._tip.members.keys()
             went = (old - new) | (self._tip.revoked.keys() - before.revoked.keys())
-            self._versions.append(Version(entry.hash, frozenset(new - old), frozenset(went)))
+            self._versions.append(
+                Version(entry.hash, frozenset(new - old), frozenset(went), _admins(self._tip))
+            )
 
     def at(self, version: int) -> Version | None:
         """Return what a final version changed; None: there is no such one, or none yet."""
@@ -111,10 +115,12 @@ class Membership:
         """Tell whether a node was admin in a version; None: that version is not known yet."""
         if version > self.version:
             return None
-        members = self._founded
-        for entry in self._log.entries[: max(version, 0)]:
-            members = members.apply(entry, None)
-        return members.is_admin(key)
+        found = self.at(version)
+        return key in (_admins(self._founded) if found is None else found.admins)
+
+
+def _admins(members: MemberList) -> frozenset[bytes]:
+    return frozenset(key for key in members.members if members.is_admin(key))
 
 
 def _founded(log: Log) -> MemberList:
@@ -218,6 +224,11 @@ class Closed:
 
     def __init__(self, membership: Membership) -> None:
         self._membership = membership
+        self._taken: list[Notice] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._epoch = self._membership.epoch
         self._chains: set[Chain] = set()
         self._origins: dict[bytes, tuple[int, bool]] = {}
         """Of each that came or went: the version, and whether it went."""
@@ -234,17 +245,29 @@ class Closed:
     def take(self, notices: Iterable[Notice]) -> None:
         """Take note of notices that were sealed. What does not hold changes nothing."""
         for notice in notices:
-            if isinstance(notice, Retired):
-                if self._membership.is_admin(notice.author, notice.members):
-                    self._chains.add(notice.chain)
-                continue
-            version = self._membership.at(notice.version)
-            if version is None or version.hash != notice.hash or self._is_void(notice):
-                continue
-            for keys, gone in ((version.came, False), (version.went, True)):
-                for key in keys:
-                    if self._origins.get(key, (0, False))[0] < notice.version:
-                        self._origins[key] = (notice.version, gone)
+            self._taken.append(notice)
+            self._take(notice)
+
+    def refresh(self) -> None:
+        """The member list changed. After a recovery all is judged anew: the list may have gone on
+        without versions that were final here."""
+        if self._membership.epoch != self._epoch:
+            self._begin()
+            for notice in self._taken:
+                self._take(notice)
+
+    def _take(self, notice: Notice) -> None:
+        if isinstance(notice, Retired):
+            if self._membership.is_admin(notice.author, notice.members):
+                self._chains.add(notice.chain)
+            return
+        version = self._membership.at(notice.version)
+        if version is None or version.hash != notice.hash or self._is_void(notice):
+            return
+        for keys, gone in ((version.came, False), (version.went, True)):
+            for key in keys:
+                if self._origins.get(key, (0, False))[0] < notice.version:
+                    self._origins[key] = (notice.version, gone)
 
     def _is_void(self, notice: Notice) -> bool:
         if not isinstance(notice, Recorded):

@@ -25,6 +25,7 @@ from tests.mesh.member_changes import (
 )
 from tests.mesh.member_network import CheapSigner
 
+from buildnet.ledger.entry import Chain
 from buildnet.ledger.membership import Closed, Membership, Recorded
 from buildnet.ledger.voters import VoterHistory, VoterSet
 from buildnet.mesh.members.changes import ChangeBody, Remove, Rename, Revoke, SetVoters, rotate
@@ -234,7 +235,58 @@ def test_versions_that_a_recovery_went_on_without_never_come_to_be() -> None:
 
 
 def test_a_record_of_a_version_that_never_came_to_be_can_be_judged() -> None:
-    membership = SimpleNamespace(version=12, voters=STEPS, at=lambda version: None)
+    membership = SimpleNamespace(version=12, epoch=1, voters=STEPS, at=lambda version: None)
     closed = Closed(cast(Membership, membership))
     assert closed.is_known(Recorded(20, A, epoch=0))
     assert not closed.is_known(Recorded(20, A, epoch=1))
+
+
+class Told:
+    """A member log that says what it is told to."""
+
+    def __init__(self, begin: MemberList) -> None:
+        self.genesis = begin.genesis
+        self.committed = begin
+        self.entries: tuple[Entry, ...] = ()
+        self.voters = begin.voters
+
+    def say(self, *entries: Entry) -> None:
+        members = beginning()
+        for entry in entries:
+            members = members.apply(entry, None)
+        self.entries, self.committed, self.voters = entries, members, members.voters
+
+
+def test_who_is_admin_in_which_version_is_known_without_reading_the_list_again() -> None:
+    lists = grown()
+    log = Told(lists[0])
+    membership = Membership(log)
+    entries: list[Entry] = []
+    for at, who in zip(lists, PEOPLE, strict=False):
+        entries.append(put(at, said(at, FOUNDER, admit(who, Rights.ADMIN))))
+    log.say(*entries)
+    membership.refresh()
+    log.entries = ()
+    for version, who in enumerate(PEOPLE, start=1):
+        assert membership.is_admin(who.public_key, version)
+        assert not membership.is_admin(who.public_key, version - 1)
+    assert membership.is_admin(FOUNDER.public_key, 0)
+    assert membership.is_admin(FOUNDER.public_key, len(PEOPLE) + 1) is None
+
+
+def test_who_went_in_a_version_that_a_recovery_went_on_without_did_not_go() -> None:
+    begin = beginning()
+    came = put(begin, said(begin, FOUNDER, admit(BEN)))
+    members = begin.apply(came, None)
+    went = put(members, said(members, FOUNDER, Remove(BEN.public_key)))
+    log = Told(begin)
+    log.say(came, went)
+    membership = Membership(log)
+    closed = Closed(membership)
+    closed.take((Recorded(1, came.hash), Recorded(2, went.hash)))
+    chain = Chain(BEN.public_key, bytes(8))
+    assert chain in closed
+    log.say(came, put(members, said(members, FOUNDER, recover(members, FOUNDER, at=FOUNDER))))
+    membership.refresh()
+    closed.refresh()
+    assert chain not in closed
