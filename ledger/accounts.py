@@ -86,11 +86,12 @@ class Posted:
 NOTHING = Posted()
 
 
-def post(view: View, entry: Entry) -> Posted:
-    """Return what the postings of ``entry`` do to the accounts of ``view``; pure."""
+def post(view: View, entry: Entry, *, by_voter: bool = True) -> Posted:
+    """Return what the postings of ``entry`` do to the accounts of ``view``; pure. ``by_voter``:
+    whether its seal names its origin as a voter, who alone posts to what all share."""
     if not entry.body.postings:
         return NOTHING
-    posting = _Posting(view, entry)
+    posting = _Posting(view, entry, by_voter)
     posting.states()
     posting.quantities()
     if posting.violations:
@@ -141,8 +142,9 @@ class Books:
 class _Posting:
     """One entry's way into the accounts."""
 
-    def __init__(self, view: View, entry: Entry) -> None:
+    def __init__(self, view: View, entry: Entry, by_voter: bool) -> None:
         self._view = view
+        self._by_voter = by_voter
         self._entry = entry
         self._origin = entry.body.origin
         self._keys = frozenset((self._origin, *view.keys_before(self._origin)))
@@ -269,7 +271,7 @@ class _Posting:
         """Tell whether the origin may post to an account, and note it if not."""
         node, held = node_of(name), self._held(name)
         if kind_of(name) in SHARED_KINDS:
-            allowed = True
+            allowed = self._by_voter
         elif node is not None:
             allowed = any(node_id_of(key) == node for key in self._keys)
         else:

@@ -5,6 +5,10 @@ same version the one that is sealed first holds; the other is void: kept, shown,
 deletion is a version, too, so who has seen the fact before it was deleted can't change it after.
 Revocations always win: they hold whatever they expect, and nothing follows them.
 
+Only what a voter recorded counts: changes are the coordinator's to record, which knows the rights
+of who asks, and only voters coordinate. What any other member signs itself is void. Who the voters
+were is told by the seal that the change is under, so all nodes judge alike.
+
 An entry of a fact has the type ``KIND.what``, the entity ``KIND:NAME`` and the data
 ``{"expects": 3, "value": {…} or null, "version": 4}``. Members are no such facts: they have
 their own agreement (:mod:`buildnet.mesh.members`), which the ledger records.
@@ -93,10 +97,11 @@ class Void:
 CONFLICT = "conflict"
 
 
-def judge(current: Fact | None, entry: Entry) -> Fact | Void | None:
+def judge(current: Fact | None, entry: Entry, *, by_voter: bool = True) -> Fact | Void | None:
     """Return what a sealed entry makes of the fact that it is about; None: it is about none.
 
-    ``current``: that fact (``entry.body.entity``) as the entries sealed before left it.
+    ``current``: that fact (``entry.body.entity``) as the entries sealed before left it;
+    ``by_voter``: whether the entry's seal names its origin as a voter.
     """
     body = entry.body
     kind = body.type.partition(".")[0]
@@ -111,6 +116,8 @@ def judge(current: Fact | None, entry: Entry) -> Fact | Void | None:
     else:
         base = version if expects is None else expects
         proposed = Fact(body.entity, base + 1, text, entry.hash)
+    if not by_voter:
+        return Void("not recorded by a voter", current, proposed)
     if not body.entity.startswith(f"{kind}:"):
         return Void("about something else", current, proposed)
     if current is not None and current.is_revoked:

@@ -14,15 +14,18 @@ from dataclasses import dataclass, field
 from buildnet.ledger.accounts import Account, post
 from buildnet.ledger.entry import Entry
 from buildnet.ledger.facts import REVOKED, Fact, Void, judge
+from buildnet.ledger.postings import SHARED_KINDS, kind_of
 from buildnet.ledger.store.deriving import (
     Put,
     changes_of,
     fact_changes,
     fact_stamp,
     is_fact,
+    is_shared,
     stamp_of,
 )
-from buildnet.ledger.store.schema import CHECKSUM_BYTES, row_hash
+from buildnet.ledger.store.schema import CHECKSUM_BYTES, PLACES_A_SEAL, row_hash
+from buildnet.ledger.store.sealed_voters import VotersAt
 from buildnet.ledger.store.tables import BY_NAME, GONE, TABLES, Table
 from buildnet.ledger.store.vault import Vault
 
@@ -51,14 +54,17 @@ class Fold:
         connection: sqlite3.Connection,
         vault: Vault,
         damaged: Callable[[str], None],
+        voters_at: VotersAt,
         keys_before: Callable[[bytes], Iterable[bytes]] = lambda _: (),
         *,
         is_empty: bool = False,
     ) -> None:
-        """``is_empty``: nothing is in the tables yet, so nothing is looked for there."""
+        """``voters_at``: whom the seal of a height names as voters; ``is_empty``: nothing is in the
+        tables yet, so nothing is looked for there."""
         self._connection = connection
         self._vault = vault
         self._damaged = damaged
+        self._voters_at = voters_at
         self._keys_of = keys_before
         self._is_empty = is_empty
         self._rows: dict[_Key, Row] = {}
@@ -71,6 +77,12 @@ class Fold:
         """
         void = None
         if not is_fact(entry.body.type):
+            if (
+                place is not None
+                and is_shared(entry.body.type)
+                and not self._by_voter(entry, place)
+            ):
+                return None
             stamp = ""
             for put in changes_of(entry, place):
                 stamp = stamp or stamp_of(entry)
@@ -86,25 +98,31 @@ class Fold:
         if row.stamps.get("fact", "") >= fact_stamp(entry, place):
             return None  # judged before
         before = fact_of(entry.body.entity, row.values) if row.values else None
-        found = judge(before, entry)
+        found = judge(before, entry, by_voter=self._by_voter(entry, place))
         if isinstance(found, Fact):
             for put in fact_changes(entry, before, found, place):
                 self._put(put, put.stamp)
         return found if isinstance(found, Void) else None
 
     @classmethod
-    def in_memory(cls, keys_before: Callable[[bytes], Iterable[bytes]] = lambda _: ()) -> Fold:
+    def in_memory(
+        cls,
+        voters_at: VotersAt,
+        keys_before: Callable[[bytes], Iterable[bytes]] = lambda _: (),
+    ) -> Fold:
         """Return one of tables of its own, which are empty and never leave the memory."""
         connection = sqlite3.connect(":memory:", isolation_level=None)
         make_tables(connection)
-        return cls(connection, Vault(), lambda _: None, keys_before, is_empty=True)
+        return cls(connection, Vault(), lambda _: None, voters_at, keys_before, is_empty=True)
 
-    def post(self, entry: Entry) -> set[str]:
+    def post(self, entry: Entry, place: int) -> set[str]:
         """Post a sealed entry to the accounts, in sealed order, so that all nodes agree; return
         the names of those that it changed."""
         if not entry.body.postings:
             return set()
-        after = post(self, entry).accounts
+        shares = any(kind_of(one.account) in SHARED_KINDS for one in entry.body.postings)
+        by_voter = shares and self._by_voter(entry, place)
+        after = post(self, entry, by_voter=by_voter).accounts
         for name, account in after.items():
             self.set_account(name, account)
         return set(after)
@@ -136,6 +154,12 @@ class Fold:
     def keys_before(self, origin: bytes) -> Iterable[bytes]:
         """Return the keys that were rotated to ``origin``."""
         return self._keys_of(origin)
+
+    def _by_voter(self, entry: Entry, place: int) -> bool:
+        """Tell whether a voter recorded a sealed entry, maybe under a key that it had before."""
+        voters = self._voters_at(place // PLACES_A_SEAL)
+        origin = entry.body.origin
+        return origin in voters or any(origin in self._keys_of(voter) for voter in voters)
 
     def _put(self, put: Put, stamp: str) -> None:
         row = self._row(put.table, put.key)

@@ -36,6 +36,7 @@ from buildnet.ledger.store.rows import (
     place_of,
 )
 from buildnet.ledger.store.schema import LATE, PENDING
+from buildnet.ledger.store.sealed_voters import VotersAt, voters_in
 from buildnet.ledger.store.tables import BY_NAME
 from buildnet.ledger.store.vault import Vault
 from buildnet.mesh.errors import NotFoundError
@@ -340,7 +341,7 @@ class Reader:
         Raises:
             LedgerError: one of them is damaged or was pruned.
         """
-        memory = _Memory()
+        memory = _Memory(voters_in(self.connection))
         last: StoredEntry | None = None
         void: list[str] = []
         pruned = 0
@@ -416,14 +417,14 @@ class Reader:
 class _Memory:
     """Derived rows of a few entries, in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, voters_at: VotersAt) -> None:
         self._connection = sqlite3.connect(":memory:")
         make_tables(self._connection)
-        self._fold = Fold(self._connection, Vault(), lambda _: None)
+        self._fold = Fold(self._connection, Vault(), lambda _: None, voters_at)
 
     def apply(self, entry: Entry, place: int) -> Void | None:
         """Take an entry into account; return a change that does not hold."""
-        self._fold.post(entry)
+        self._fold.post(entry, place)
         return self._fold.apply(entry, place)
 
     def tables(self) -> dict[str, tuple[dict[str, object], ...]]:

@@ -28,6 +28,7 @@ from buildnet.ledger.store.rows import (
     short_of,
 )
 from buildnet.ledger.store.schema import PENDING
+from buildnet.ledger.store.sealed_voters import voters_in
 from buildnet.ledger.store.vault import Vault
 
 _INSERT = f"INSERT INTO entries ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -114,7 +115,13 @@ class Writer:
         self._free_key = None
 
     def _new_fold(self) -> Fold:
-        return Fold(self.connection, self.vault, self.wrong_tables.add, self.keys_before)
+        return Fold(
+            self.connection,
+            self.vault,
+            self.wrong_tables.add,
+            voters_in(self.connection),
+            self.keys_before,
+        )
 
     # --- own entries ---------------------------------------------------------------------------
 

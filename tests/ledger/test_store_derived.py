@@ -98,7 +98,7 @@ def test_tables_do_not_depend_on_the_order_of_arrival(
         who = ANN if anns else BOB
         scene.add(who, type=kind, entity=entity, data=data, postings=postings)
         if number in seals_after:
-            seals.append(scene.seal())
+            seals.append(scene.seal((ANN, BOB)))
     vault = Vault(b"k" * 32) if encrypted else None
     facts = Facts()
     for each in scene.sealed:
@@ -183,12 +183,12 @@ def test_of_two_changes_the_first_sealed_holds_whichever_came_first(
     scene = Scene()
     scene.add(ANN, type="config.created", entity="config:a", data=fact({"cores": 1}))
     scene.add(BOB)
-    keeps = [scene.keep(), scene.seal()]
+    keeps = [scene.keep(), scene.seal((ANN, BOB))]
     for who in (first, BOB if first is ANN else ANN):
         cores = {"cores": 4 if who is ANN else 8}
         scene.add(who, type="config.modified", entity="config:a", data=fact(cores, 1))
     rival = scene.open[-1]
-    keeps += [scene.keep(scene.open[::-1]), scene.seal()]
+    keeps += [scene.keep(scene.open[::-1]), scene.seal((ANN, BOB))]
 
     async def work(store: LedgerStore) -> None:
         for what in keeps:
@@ -287,3 +287,37 @@ def test_a_number_that_no_table_holds_keeps_no_seal_from_being_kept(
         assert len(await store.seals(1, max_count=2, max_bytes=10**6)) == 1
 
     using(tmp_path / "ledger.db", work)
+
+
+def test_only_what_a_voter_recorded_changes_what_all_share(tmp_path: Path) -> None:
+    """A member that signs a configuration, a posting about one, or a change of members itself."""
+    scene = Scene()
+    right = scene.add(ANN, type="config.created", entity="config:a", data=fact({"cores": 1}))
+    wrong = [
+        scene.add(BOB, type="config.created", entity="config:b", data=fact({"cores": 9})),
+        scene.add(BOB, type="config.modified", entity="config:a", data=fact({"cores": 9}, 1)),
+        scene.add(BOB, type="key.revoked", entity="key:k", data=fact(None)),
+        scene.add(BOB, type="system.note", postings=changed("config:a", None, "9")),
+    ]
+    keeps = [scene.keep(), scene.seal()]
+
+    async def look(store: LedgerStore) -> None:
+        assert [row["config_data"] for row in await store.table("configurations")] == [
+            '{"cores":1}'
+        ]
+        assert [row["entity"] for row in await store.table("facts")] == ["config:a"]
+        assert await store.table("accounts") == []
+        expected = [("config:b", None), ("config:a", right.id), ("key:k", None)]
+        for (entity, last), void in zip(expected, wrong, strict=False):
+            state = await store.state(entity)
+            assert (state.entry and state.entry.entry.id, state.void) == (last, (void.id,))
+
+    async def work(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+        await look(store)
+        assert (await store.verify(Trust(VERIFY))).errors == []
+        await store.rebuild()
+        await look(store)
+
+    using(tmp_path / "l.db", work)
