@@ -102,10 +102,10 @@ class Replacing:
         return new, replaced
 
     def settle(self) -> None:
-        """Forget branches that a seal was decided without or that are here by now."""
-        for chain in list(self._branches):
-            target = self._branches[chain].target
-            if self._holding.reach.sequence(chain) >= target.sequence:
+        """Forget branches of chains that were sealed on since: they are here by now, or decided
+        without, or begin somewhere else. Who still wants one begins it anew."""
+        for chain, branch in list(self._branches.items()):
+            if self._holding.reach.sequence(chain) > branch.begin.sequence:
                 del self._branches[chain]
 
     def tick(self, now: float) -> list[Effect]:
