@@ -123,9 +123,12 @@ def _resettle(writer: Writer) -> None:
     """Give entries the places that the seals say, and write what follows from seals again."""
     connection = writer.connection
     frontier, history = Frontier(), CompactRange()
-    for height, hlc, earliest, seal_hash, record in connection.execute(
-        "SELECT height, hlc, earliest, hash, record FROM seals ORDER BY height"
-    ).fetchall():
+    while row := connection.execute(
+        "SELECT height, hlc, earliest, hash, record FROM seals WHERE height>? "
+        "ORDER BY height LIMIT 1",
+        (history.size,),
+    ).fetchone():
+        height, hlc, earliest, seal_hash, record = row
         try:
             seal = Seal.decode(record)
             after = frontier.advanced(seal.value.advances)

@@ -380,6 +380,12 @@ def is_behind(connection: sqlite3.Connection) -> bool:
     return found is not None
 
 
+def catch_up(writer: Writer) -> None:
+    """Build the derived tables again if something was pruned since they were."""
+    if is_behind(writer.connection):
+        rebuild(writer)
+
+
 def carried(connection: sqlite3.Connection, path: Path, vault: Vault) -> dict[str, Account]:
     """Return the accounts as they were after the last seal whose entries were pruned.
 

@@ -262,7 +262,7 @@ class LedgerStore:
         while at < height:
             step = await self.write(lambda writer: pruning.prune_some(writer, height))
             forgotten, at = forgotten + step.forgotten, step.height
-        await self.rebuild()
+        await self.write(sealing.catch_up)
         return forgotten
 
     async def foresee(self, height: int) -> int:

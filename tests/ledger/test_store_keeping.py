@@ -19,7 +19,7 @@ from tests.ledger.test_store import begun, body
 
 from buildnet.ledger.events import Damaged
 from buildnet.ledger.query import Query
-from buildnet.ledger.store import pruning
+from buildnet.ledger.store import pruning, sealing
 from buildnet.ledger.store.backup import BackupError, Step, back_up, restore
 from buildnet.ledger.store.errors import LedgerError, LedgerFullError, PrunedError
 from buildnet.ledger.store.fence import Start
@@ -249,6 +249,22 @@ def test_pruning_that_is_broken_off_leaves_what_verifies(tmp_path: Path) -> None
 
     using(tmp_path / "l.db", begin)
     using(tmp_path / "l.db", go_on)
+
+
+def test_pruning_that_forgets_nothing_builds_no_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = Scene()
+    scene.add(ANN, type="config.created", entity="config:fast", data=fact({"cores": 4}))
+    keeps = [scene.keep(), scene.seal()]
+
+    async def work(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+        monkeypatch.setattr(sealing, "rebuild", pytest.fail)
+        assert await store.prune(1) == 0
+
+    using(tmp_path / "l.db", work)
 
 
 def test_what_pruning_would_forget_is_looked_at_in_slices(
