@@ -23,13 +23,16 @@ class Keeper:
     """One node's writes for its core. ``kept(token)``: told once a write is on disk.
 
     While the disk takes nothing, nothing is told: what is not on disk is neither acknowledged nor
-    cosigned, and the node waits with the rest of what the core has to say of it.
+    cosigned, and the node waits with the rest of what the core has to say of it. Once a write was
+    left out because of a bug, no acceptance of a value is told any more, since the value may rest
+    on it: as a voter the node is silent until it starts again.
     """
 
     def __init__(self, store: LedgerStore, kept: Callable[[int], None]) -> None:
         self._store = store
         self._kept = kept
         self._waiting: deque[Keep] = deque()
+        self._left_out = False
         self._something = asyncio.Event()
         self._hurry = asyncio.Event()
         self._idle = asyncio.Event()
@@ -67,7 +70,8 @@ class Keeper:
                 for _ in batch:
                     self._waiting.popleft()
                 for keep in done:
-                    self._kept(keep.token)
+                    if keep.accepted is None or not self._left_out:
+                        self._kept(keep.token)
             self._idle.set()
 
     async def _gather(self) -> None:
@@ -87,6 +91,7 @@ class Keeper:
         except Exception:
             _log.exception("a bug while writing the ledger")
             if len(batch) == 1:
+                self._left_out = True
                 return ()
             done = [await self._write((keep,)) for keep in batch]
             return tuple(keep for each in done for keep in each)

@@ -91,6 +91,30 @@ def test_entries_that_nobody_waits_for_are_written_all_the_same(
     assert keeping(work) == [[1], [2]]
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_no_vote_rests_on_what_a_bug_left_out(together: bool) -> None:
+    class Faulty(Disk):
+        async def keep(self, *what: Keep) -> None:
+            if OTHERS in what:
+                raise RuntimeError("a bug")
+            await super().keep(*what)
+
+    async def go() -> None:
+        told: list[int] = []
+        keeper = Keeper(cast(LedgerStore, Faulty()), told.append)
+        running = asyncio.create_task(keeper.run())
+        async with asyncio.timeout(20):
+            for keep in (OTHERS, MORE, VOTE):
+                keeper.put(keep)
+                if not together:
+                    await keeper.written()
+            await keeper.written()
+        running.cancel()
+        assert told == [MORE.token]
+
+    asyncio.run(go())
+
+
 def test_who_waits_for_a_seal_waits_no_longer_than_said() -> None:
     async def go() -> None:
         waiting = Waiting()
