@@ -45,7 +45,8 @@ from buildnet.mesh.wire import MAX_COUNTER, WireError
 MIN_PREFIX = 4
 RETIRED = "chain.retired"
 MEMBER = "member."
-_MAX_STATE = 100_000
+MAX_STATE = 100_000
+"""Entries about one entity that its state is made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,18 +340,23 @@ class Reader:
         these entries posted.
 
         Raises:
-            LedgerError: one of them is damaged or was pruned.
+            LedgerError: one of them is damaged, or they are too many to be read while others wait.
         """
         memory = _Memory(voters_in(self.connection))
         last: StoredEntry | None = None
         void: list[str] = []
         pruned = 0
         number = self.vault.number_of(b"entity", entity.encode())
-        for row in self.connection.execute(
-            f"SELECT {COLUMNS} FROM entries WHERE entity=? AND id<? AND id<{PENDING} "
-            f"ORDER BY id LIMIT {_MAX_STATE}",
+        rows = self.connection.execute(
+            f"SELECT {COLUMNS} FROM entries WHERE entity=? AND id<? AND id<{PENDING} ORDER BY id",
             (number, place_of(height + 1, 0)),
-        ):
+        )
+        for count, row in enumerate(rows, 1):
+            if count > MAX_STATE:
+                raise LedgerError(
+                    f"more than {MAX_STATE} entries are about {entity}",
+                    hint="ask for an earlier height, or buildnet audit export --entity has them",
+                )
             if is_pruned(row):
                 pruned += 1
                 continue

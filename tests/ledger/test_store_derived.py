@@ -20,6 +20,8 @@ from buildnet.ledger.entry import Entry
 from buildnet.ledger.events import Keep
 from buildnet.ledger.facts import Facts
 from buildnet.ledger.postings import changed
+from buildnet.ledger.store import reader
+from buildnet.ledger.store.errors import LedgerError
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.tables import TABLES
@@ -319,5 +321,25 @@ def test_only_what_a_voter_recorded_changes_what_all_share(tmp_path: Path) -> No
         assert (await store.verify(Trust(VERIFY))).errors == []
         await store.rebuild()
         await look(store)
+
+    using(tmp_path / "l.db", work)
+
+
+def test_a_state_of_too_many_entries_is_refused_and_not_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "MAX_STATE", 3)
+    scene = Scene()
+    keeps: list[Keep] = []
+    for number in range(4):
+        scene.add(ANN, type="node.started", entity=f"node:{NODE}", data={"name": f"n{number}"})
+        keeps += [scene.keep(), scene.seal()]
+
+    async def work(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+        assert (await store.state(f"node:{NODE}", height=3)).data == {"name": "n2"}
+        with pytest.raises(LedgerError, match="more than 3 entries"):
+            await store.state(f"node:{NODE}")
 
     using(tmp_path / "l.db", work)
