@@ -166,6 +166,7 @@ class ClusterLedger:
         restored = await self.store.restored()
         self._core = LedgerCore(self._local, self.cluster.machine.log, restored)
         self._own = OwnChain(self._local, restored, self.store.start)
+        self._waiting.reach = {chain: head.sequence for chain, head in restored.sealed.items()}
         local = self._local
         async with asyncio.TaskGroup() as group:
             self._group = group
@@ -476,9 +477,10 @@ class ClusterLedger:
             LedgerStoppedError: this node stops.
         """
         chain, sequence = entry.chain, entry.body.sequence
-        if self.core.holding.reach.sequence(chain) >= sequence:
+        if self._waiting.reach.get(chain, 0) >= sequence:
             found = await self.store.entry(entry.id)
-            return found.height or 0
+            if found.height is not None:
+                return found.height
         try:
             return await self._waiting.wait(chain, sequence, timeout_s)
         except TimeoutError as error:

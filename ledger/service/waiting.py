@@ -14,6 +14,8 @@ class Waiting:
     """Waits, by chain and sequence."""
 
     def __init__(self) -> None:
+        self.reach: dict[Chain, int] = {}
+        """How far each chain is sealed, by seals on this node's disk."""
         self._heaps: dict[Chain, list[tuple[int, int, asyncio.Future[int]]]] = {}
         self._number = itertools.count()
 
@@ -37,6 +39,7 @@ class Waiting:
     def sealed(self, seal: Seal) -> None:
         """Tell who waits for what is under ``seal``."""
         for advance in seal.value.advances:
+            self.reach[advance.chain] = advance.sequence
             heap = self._heaps.get(advance.chain)
             if heap is None:
                 continue

@@ -12,6 +12,7 @@ from tests.ledger.core_network import Network, Node
 
 from buildnet.ledger.draft import EntryDraft
 from buildnet.ledger.entry import Actor, ActorKind, Chain, Entry
+from buildnet.ledger.events import Keep
 from buildnet.ledger.opening import OPENED, Opening, Why
 from buildnet.ledger.service import cluster_ledger
 from buildnet.ledger.service.cluster_ledger import ClusterLedger
@@ -88,6 +89,43 @@ def test_a_bug_in_what_goes_on_ends_neither_the_node_nor_the_ledger(
 
     asyncio.run(work())
     assert len(calls) == 2
+
+
+def test_who_asks_while_a_seal_is_on_its_way_to_the_disk_is_told_once_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Network(1)
+    (node,) = network.nodes
+    node.local.office = Office(node.key, 1, granted=True, quorum=True)
+
+    async def work() -> None:
+        async with ClusterLedger.taking_part(cluster_of(node), tmp_path / "ledger.db") as ledger:
+            right, let, held = ledger.store.keep, asyncio.Event(), asyncio.Event()
+
+            async def keep(*what: Keep) -> None:
+                if any(one.seals for one in what):
+                    held.set()
+                    await let.wait()
+                await right(*what)
+
+            await ledger.sealed(await ledger.append_one(DRAFT), 30.0)
+            monkeypatch.setattr(ledger.store, "keep", keep)
+            entry = await ledger.append_one(DRAFT)
+            await held.wait()
+            assert ledger.core.holding.reach.sequence(entry.chain) == entry.body.sequence
+            asked = asyncio.create_task(ledger.sealed(entry, 30.0))
+            for _ in range(3):  # longer than its look at the store takes
+                await ledger.store.entry(entry.id)
+            assert not asked.done()
+            let.set()
+            height = await asked
+            assert (await ledger.store.entry(entry.id)).height == height
+
+    async def in_time() -> None:
+        async with asyncio.timeout(20):
+            await work()
+
+    asyncio.run(in_time())
 
 
 def test_who_leaves_waits_until_its_entries_are_sealed_if_anybody_seals(tmp_path: Path) -> None:
