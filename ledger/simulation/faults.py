@@ -9,9 +9,11 @@ from buildnet.ledger.messages import Entries
 from buildnet.ledger.simulation.ledgers import Ledgers
 from buildnet.ledger.simulation.lies import lies
 from buildnet.ledger.simulation.program import LedgerMachine
+from buildnet.ledger.simulation.store import Image
 from buildnet.ledger.simulation.watch import LedgerWatch
 from buildnet.mesh.events import SendAll
 from buildnet.mesh.simulation.faults import Fault
+from buildnet.mesh.simulation.host import Host
 from buildnet.mesh.simulation.world import World
 
 
@@ -132,7 +134,10 @@ class Garbage(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Rot(Fault):
-    """Some sealed entries and a seal on a host's disk are not what was written; it finds that."""
+    """Some sealed entries and a seal on a host's disk are not what was written; it finds that.
+
+    Another member's disk has each of them: what is on one disk only, rot destroys for good.
+    """
 
     node: int
     count: int
@@ -143,8 +148,31 @@ class Rot(Fault):
         if not host.runs or not image.seals:
             return False
         draw = random.Random(f"{world.seed} rot {self.start}")
-        sealed = [place for _, places in image.seals.values() for place in places]
+        others = _images_elsewhere(world, host)
+        heights = [
+            height
+            for height in sorted(image.seals)
+            if any(height in one.seals and height not in one.rotten_seals for one in others)
+        ]
+        if not heights:
+            return False
+        sealed = [
+            place
+            for height in heights
+            for place in image.seals[height][1]
+            if any(height in one.seals and place not in one.rotten for one in others)
+        ]
         image.rotten.update(draw.choices(sealed, k=self.count) if sealed else ())
-        image.rotten_seals.add(draw.choice(sorted(image.seals)))
+        image.rotten_seals.add(draw.choice(heights))
         ledgers_of(world).tell_rotten(host)
         return True
+
+
+def _images_elsewhere(world: World, host: Host) -> list[Image]:
+    """Return the disks of the other hosts that no host takes for none of the members."""
+    lists = [one.program.local.members for one in world.hosts if one.program is not None]
+    return [
+        ledgers_of(world).store(other.key).image
+        for other in world.hosts
+        if other is not host and all(members.is_member(other.key) for members in lists)
+    ]

@@ -111,8 +111,9 @@ class Switchboard:
             if not there.blocked and not back.blocked:
                 arrival = there.arrival(now, 60, self._host.random)
                 answer = back.arrival(arrival, 60, self._host.random)
-                world.timeline.at(answer, self._answered, life, dial, target)
-                return
+                if answer <= until:  # else it is stuck on a path that is clogged
+                    world.timeline.at(answer, self._answered, life, dial, target)
+                    return
         world.timeline.at(min(now + again_s, until), self._knock, life, dial, again_s * 2, until)
 
     def _answered(self, life: int, dial: Dial, target: Host) -> None:
