@@ -13,7 +13,6 @@ can show that. So a verdict tells the last height, to be compared with what a me
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -54,31 +53,34 @@ Frame = tuple[str, bytes]
 
 
 async def write_checkable(
-    store: LedgerStore, path: Path, members: Callable[[], MemberChain]
+    store: LedgerStore, file: IO[bytes], members: Callable[[], MemberChain]
 ) -> int:
     """Write everything that is sealed now with what proves it; return the number of entries.
     ``members`` gives the member log as far as this node knows it.
 
     Raises:
-        ExportError: the file exists or can't be written; or the cluster was recovered meanwhile.
+        ExportError: the file can't be written; or the cluster was recovered meanwhile.
         LedgerDamagedError: an entry or seal is damaged here: repair it first.
     """
     last = await store.read(lambda reader: reader.last_seal())
     before: bytes | None = None
     count, height = 0, 1
     try:
-        with path.open("xb") as file:
-            out = _Writer(file)
-            # A seal is kept only once its voters are known: the log reaches far enough by now.
-            await asyncio.to_thread(out.begin, members())
-            while last is not None and before != last.hash:
-                part = await store.read(partial(_part, before=before, height=height, last=last))
-                await asyncio.to_thread(out.put_all, part.frames)
-                before, height = part.reached, part.height + 1
-                count += part.entries
-            await asyncio.to_thread(out.end)
+        out = _Writer(file)
+        # A seal is kept only once its voters are known: the log reaches far enough by now.
+        await asyncio.to_thread(out.begin, members())
+        while last is not None and before != last.hash:
+            part = await store.read(partial(_part, before=before, height=height, last=last))
+            await asyncio.to_thread(out.put_all, part.frames)
+            before, height = part.reached, part.height + 1
+            count += part.entries
+        await asyncio.to_thread(out.end)
     except OSError as error:
-        raise ExportError(f"{path} can't be written", cause=str(error)) from error
+        raise ExportError(
+            "the export can't be written",
+            cause=error.strerror or str(error),
+            hint="it takes some room in the node's data directory until it is handed out",
+        ) from error
     return count
 
 
@@ -99,7 +101,6 @@ class _Writer:
     def end(self) -> None:
         self.put_all([("end", self._hash.digest())])
         self._file.flush()
-        os.fsync(self._file.fileno())
 
     def _write(self, data: bytes) -> None:
         self._hash.update(data)

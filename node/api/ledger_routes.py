@@ -11,7 +11,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -303,11 +302,15 @@ async def _joined(parts: AsyncIterator[str]) -> AsyncIterator[str]:
 
 
 async def _checkable(service: NodeService, ledger: ClusterLedger) -> AsyncIterator[bytes]:
-    """Write a checkable export beside the ledger; return its bytes, and forget it."""
-    with tempfile.TemporaryDirectory(dir=service.home.directory, prefix="export-") as directory:
-        path = Path(directory) / "ledger"
-        await write_checkable(ledger.store, path, ledger.cluster.chain)
-        file = path.open("rb")  # it can be read after its name is gone
+    """Write a checkable export beside the ledger; return its bytes. The file has no name, so
+    nothing is left of it, however this ends."""
+    file = tempfile.TemporaryFile(dir=service.home.directory)  # noqa: SIM115
+    try:
+        await write_checkable(ledger.store, file, ledger.cluster.chain)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
 
     async def parts() -> AsyncIterator[bytes]:
         with file:

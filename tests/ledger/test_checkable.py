@@ -59,6 +59,11 @@ async def fill(store: LedgerStore, scene: Scene) -> None:
     await store.keep(scene.keep())
 
 
+async def write(store: LedgerStore, path: Path) -> int:
+    with path.open("xb") as file:
+        return await write_checkable(store, file, lambda: LOG)
+
+
 def written(tmp_path: Path, scene: Scene, *, prune: int = 0) -> Path:
     path = tmp_path / "ledger.export"
 
@@ -66,9 +71,9 @@ def written(tmp_path: Path, scene: Scene, *, prune: int = 0) -> Path:
         await fill(store, scene)
         if prune:
             await store.prune(prune)
-        assert await write_checkable(store, path, lambda: LOG) == len(scene.sealed)
-        with pytest.raises(ExportError, match="can't be written"):
-            await write_checkable(store, path, lambda: LOG)
+        assert await write(store, path) == len(scene.sealed)
+        with path.open("rb") as closed, pytest.raises(ExportError, match="can't be written"):
+            await write_checkable(store, closed, lambda: LOG)
 
     store_making.using(tmp_path / "l.db", work)
     return path
@@ -104,7 +109,7 @@ def test_an_empty_ledger_is_an_empty_file_that_holds(tmp_path: Path, scene: Scen
     path = tmp_path / "ledger.export"
 
     async def work(store: LedgerStore) -> None:
-        assert await write_checkable(store, path, lambda: LOG) == 0
+        assert await write(store, path) == 0
 
     store_making.using(tmp_path / "l.db", work)
     verdict = verify_checkable(path, SIGNATURES, cluster=ID)
@@ -301,7 +306,7 @@ def test_seals_that_others_made_do_not_pass(tmp_path: Path, scene: Scene) -> Non
     async def work(store: LedgerStore) -> None:
         await store.keep(scene.keep())
         await store.keep(scene.seal(voters=[BOB]))
-        await write_checkable(store, path, lambda: LOG)
+        await write(store, path)
 
     store_making.using(tmp_path / "l.db", work)
     errors = verify_checkable(path, SIGNATURES).errors
@@ -317,7 +322,7 @@ def test_voters_that_sealed_half_a_chain_are_not_believed(tmp_path: Path, scene:
         await store.keep(scene.keep())
         await store.keep(scene.seal())
         scene.tips.clear()
-        await write_checkable(store, path, lambda: LOG)
+        await write(store, path)
 
     skipped = scene.open[-1].body
     body = replace(skipped, sequence=skipped.sequence + 1)
@@ -346,7 +351,7 @@ def while_writing(
             return found
 
         monkeypatch.setattr(store, "read", reading)
-        await write_checkable(store, path, lambda: LOG)
+        await write(store, path)
 
     store_making.using(tmp_path / "l.db", work)
     return path
