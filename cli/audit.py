@@ -27,7 +27,7 @@ from buildnet.cli.ledger_listing import (
     Who,
     list_entries,
 )
-from buildnet.cli.output import note, print_fields, show
+from buildnet.cli.output import escaped, print_fields, show
 from buildnet.cli.run import settings
 from buildnet.mesh.errors import UsageError
 
@@ -142,7 +142,12 @@ def export(
             sys.stdout.flush()
             return
         size = _write(out, parts)
-    note(settings(), f"{size} bytes written to {out}")
+    answer = {"file": str(out), "format": format.value, "bytes": size}
+
+    def table(console: Console) -> None:
+        console.print(f"{size} bytes written to {escaped(out)}", soft_wrap=True)
+
+    show(settings(), answer, table, ids=[str(out)])
 
 
 def _write(path: Path, parts: Iterator[bytes]) -> int:

@@ -46,7 +46,7 @@ class PruneBody(BaseModel):
 def ledger_upkeep_routes(service: NodeService) -> APIRouter:
     """Return the routes of the ledger's file."""
     router = APIRouter(prefix="/api/ledger", tags=["ledger"])
-    pruning_now = asyncio.Lock()
+    copying, pruning_now = asyncio.Lock(), asyncio.Lock()
 
     @router.get("/store")
     async def store() -> dict[str, Any]:
@@ -63,7 +63,9 @@ def ledger_upkeep_routes(service: NodeService) -> APIRouter:
         ledger = await service.ledger.current()
 
         async def work(tell: Tell) -> dict[str, Any]:
-            made = await ledger.store.back_up(path, ledger.trust(replay=False), tell=_steps(tell))
+            async with copying:  # two may be meant for one place
+                trust = ledger.trust(replay=False)
+                made = await ledger.store.back_up(path, trust, tell=_steps(tell))
             return {
                 "type": "backup",
                 "file": str(path),
