@@ -16,6 +16,7 @@ from buildnet.ledger.events import (
     EntriesArrived,
     Event,
     Kept,
+    MaybeSetBack,
     Rewound,
     SetBack,
 )
@@ -150,6 +151,8 @@ class LedgerCore:
                 return self._sync.damaged(event, now)
             case DamagedSeals(heights):
                 return self._sealing.damaged(heights, now)
+            case MaybeSetBack():
+                return self._sealing.doubt(now)
             case SetBack():
                 return self._sealing.abstain()
             case Rewound(state):

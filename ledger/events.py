@@ -74,9 +74,15 @@ class Contradiction:
 
 
 @dataclass(frozen=True, slots=True)
+class MaybeSetBack:
+    """A peer says that it holds later entries of this node than its disk, and did not show them
+    yet: :class:`SetBack` follows if it does."""
+
+
+@dataclass(frozen=True, slots=True)
 class SetBack:
-    """A peer holds later entries of this node than its disk: the disk went back to an older state,
-    and what this node said as a voter since may be lost."""
+    """A peer showed later entries of this node than its disk holds: the disk went back to an older
+    state, and what this node said as a voter since may be lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +201,7 @@ Event = (
     | Damaged
     | DamagedSeals
     | Contradiction
+    | MaybeSetBack
     | SetBack
     | Rewound
 )

@@ -39,6 +39,8 @@ from buildnet.mesh.messages.kinds import Message
 _BOTH = 2
 
 
+DOUBT_S = 5.0
+"""So long a voter waits, once, to be shown that its disk went back; whoever has that shows it."""
 WANT_S = 2.0
 """So often it is looked for entries that the next final seal lacks."""
 
@@ -71,6 +73,7 @@ class Sealing:
         self._finals = Finals(local, holding, membership, place, self._values, keeping)
         sync.sealed_reach = self._finals.sealed_reach
         self._want_at = math.inf
+        self._doubted_at: float | None = None
         self._mending = Mending(local, membership, place)
         self._recording = Recording(local, holding, membership)
 
@@ -172,6 +175,12 @@ class Sealing:
         """Fetch final seals again."""
         return self._mending.damaged(heights, now)
 
+    def doubt(self, now: float) -> list[Effect]:
+        """A peer says that this node's disk went back: wait a moment for it to show that."""
+        if self._doubted_at is None:
+            self._doubted_at = now
+        return []
+
     def abstain(self) -> list[Effect]:
         """Take no part as a voter until what this node said before can't matter."""
         if self.abstention.active:
@@ -220,7 +229,9 @@ class Sealing:
         return [self._keeping.keep(abstains=False, promise=promise), note]
 
     def _vote(self, sender: bytes, said: Message, now: float) -> list[Effect]:
-        if self.abstention.active and isinstance(said, SealPrepare | SealPropose):
+        doubted = self._doubted_at is not None and now < self._doubted_at + DOUBT_S
+        abstains = self.abstention.active or doubted
+        if abstains and isinstance(said, SealPrepare | SealPropose):
             self._finals.claims(sender, said.height - 1 if isinstance(said, SealPrepare) else 0)
             return self._finals.fetch(now)
         match said:

@@ -26,6 +26,7 @@ from buildnet.ledger.events import (
     Event,
     Keep,
     Kept,
+    MaybeSetBack,
     RecordMember,
     Repair,
     Rewind,
@@ -36,7 +37,7 @@ from buildnet.ledger.events import (
     SetBack,
 )
 from buildnet.ledger.member_entries import founding_draft, member_draft
-from buildnet.ledger.messages import FactAnswer, FactAsk, Heads
+from buildnet.ledger.messages import Heads
 from buildnet.ledger.opening import Opening
 from buildnet.ledger.proof import Proof
 from buildnet.ledger.seal import Seal
@@ -246,9 +247,8 @@ class ClusterLedger:
         """Take note of what happens in the cluster."""
         if isinstance(event, Received):
             if isinstance(event.message, Heads) and self._own is not None:
-                behind = self._own.heard(event.sender, event.message)
-                if behind and not self._opened.is_set():
-                    self._feed(SetBack())
+                if self._own.heard(event.sender, event.message) and not self._opened.is_set():
+                    self._feed(MaybeSetBack())
                 self.peers.heard(event.sender, event.message, self._clock())
             self._verifying.put(event)
             return
@@ -259,13 +259,10 @@ class ClusterLedger:
 
     def _received(self, event: EntriesArrived | Received) -> None:
         if isinstance(event, Received):
-            match event.message:
-                case FactAsk():
-                    self.facts.asked(event.sender, event.message)
-                    return
-                case FactAnswer():
-                    self.facts.answered(event.sender, event.message)
-                    return
+            if self.facts.take(event.sender, event.message):
+                return
+        elif self._own is not None and self._own.is_shown_loss(event.entries):
+            self._feed(SetBack())
         self._feed(event)
 
     def _feed(self, event: Event) -> None:

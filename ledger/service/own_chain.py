@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.frontier import Head
@@ -42,9 +42,12 @@ class OwnChain:
         self._heard: dict[bytes, bool] = {}
         """Who holds this chain: whether just as far as this node."""
         self._news = asyncio.Event()
+        self._may_lack = self._head is not None
+        """Whether entries of the chain that come from others show that the disk lost them."""
 
     def heard(self, sender: bytes, said: Heads) -> bool:
-        """Take note of what a peer holds; tell whether it holds what this node's disk lost."""
+        """Take note of what a peer holds; tell whether it says that it holds what this node's disk
+        lost. Anybody can say so: see :meth:`is_shown_loss`."""
         if self._head is None:
             return False
         chain, head = self._head
@@ -53,6 +56,17 @@ class OwnChain:
                 self._heard[sender] = one.head == head
                 self._news.set()
         return self._heard.get(sender) is False
+
+    def is_shown_loss(self, entries: Iterable[Entry]) -> bool:
+        """Tell, once, whether ``entries``, whose signatures are right, are later ones of this node
+        than its disk held at the start."""
+        if self._head is None or not self._may_lack:
+            return False
+        chain, head = self._head
+        if not any(one.chain == chain and one.body.sequence > head.sequence for one in entries):
+            return False
+        self._may_lack = False
+        return True
 
     @property
     def lost_its_word(self) -> bool:
@@ -72,6 +86,7 @@ class OwnChain:
         if self._start is not Start.CONTINUED:
             return self._fresh(), Opening(Why.RESTORE, self._head)
         if await self._is_confirmed():
+            self._may_lack = False  # from now on this process makes them
             return self._head[0], None
         return self._fresh(), Opening(Why.UNCONFIRMED_HEAD, self._head)
 

@@ -140,6 +140,17 @@ class SharedFacts:
             await self._store.drop_draft(kept.request)
             _log.info("the kept change of %s: %s", ask.entity, answer.outcome)
 
+    def take(self, sender: bytes, said: Message) -> bool:
+        """Take a message of a member; False: it is about no fact."""
+        match said:
+            case FactAsk():
+                self.asked(sender, said)
+            case FactAnswer():
+                self.answered(sender, said)
+            case _:
+                return False
+        return True
+
     # --- who asks ------------------------------------------------------------------------------
 
     async def _ask(self, ask: FactAsk) -> FactAnswer:

@@ -17,6 +17,7 @@ from buildnet.ledger.events import (
     EntriesAppended,
     EntriesArrived,
     Kept,
+    MaybeSetBack,
     RecordMember,
     Rewound,
     SetBack,
@@ -84,6 +85,8 @@ class LedgerMachine(Machine):
         local.may_change_voters = self.ledger.may_change_voters
         self._store = store
         self._chain, self._tip = _newest_own(local, store)
+        self._found = (self._chain, self._tip.sequence)
+        """The end of the own chain on disk; 0: it goes on from there, or there was none."""
         self._requests = _requests(local.key, store)
         self._books = _books(local.key, store)
         self._drafts: list[_Draft] = []
@@ -130,16 +133,24 @@ class LedgerMachine(Machine):
     def _receive(self, event: Received, now: float) -> list[Effect]:
         said = event.message
         if isinstance(said, Entries):
-            return self._hear(EntriesArrived(event.sender, self._read(said.entries)), now)
+            return self._arrived(event.sender, self._read(said.entries), now)
         effects: list[Effect] = []
         if isinstance(said, Heads) and not self._is_open and event.sender not in self._told:
             chain = self._chain
             reach = [one.sequence for one in said.heads if one.chain == chain]
             self._told[event.sender] = max(reach, default=0)
             if self._told[event.sender] > self._tip.sequence:
-                effects += self._hear(SetBack(), now)
+                effects += self._hear(MaybeSetBack(), now)
             effects += self._confirm(now)
         return effects + self._hear(event, now)
+
+    def _arrived(self, sender: bytes, entries: tuple[Entry, ...], now: float) -> list[Effect]:
+        chain, last = self._found
+        effects: list[Effect] = []
+        if last and any(one.chain == chain and one.body.sequence > last for one in entries):
+            self._found = (chain, 0)
+            effects = self._hear(SetBack(), now)
+        return effects + self._hear(EntriesArrived(sender, entries), now)
 
     def _read(self, entries: Iterable[bytes]) -> tuple[Entry, ...]:
         found: list[Entry] = []
@@ -277,6 +288,7 @@ class LedgerMachine(Machine):
             newest = (self._chain, Head(self._tip.sequence, self._tip.hash))
         opening = due_opening(self.local.key, newest, restored=restored, confirmed=confirmed)
         if opening is None:
+            self._found = (self._chain, 0)
             return []
         self._chain = Chain(self.local.key, self.local.random.randbytes(8))
         self._tip = BEGINNING

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from tests.ledger.core_network import Network, Node
 
-from buildnet.ledger.events import SetBack
+from buildnet.ledger.events import MaybeSetBack, SetBack
 from buildnet.ledger.messages import SealCosign, SealPromise, Seals
+from buildnet.ledger.sealing.core import DOUBT_S
+from buildnet.ledger.sealing.proposing import RESEND_S
 from buildnet.ledger.simulation.store import Image
 
 
@@ -111,6 +113,22 @@ def test_a_node_alone_goes_on_at_once() -> None:
     network.settle(0.5)
     assert one.core.last is not None
     assert not one.store.image.abstains
+
+
+def test_what_a_peer_only_says_is_waited_for_once_and_no_longer() -> None:
+    network, one, other, third = sealing()
+    network.settle(1.0)
+    network.cut(one, third)
+    network.cut(other, third)
+    before = other.core.last
+    network.tell(other, MaybeSetBack())
+    network.append(one)
+    network.settle(DOUBT_S - 1.0)
+    assert other.core.last == one.core.last == before
+    network.tell(other, MaybeSetBack())
+    network.settle(1.0 + RESEND_S[1])
+    assert other.core.last == one.core.last != before
+    assert not other.store.image.abstains
 
 
 def test_it_abstains_once_a_peer_knows_more_of_it_than_its_disk() -> None:

@@ -79,6 +79,24 @@ def test_one_that_nobody_confirms_or_somebody_knows_better_does_not(
     assert why is Why.UNCONFIRMED_HEAD
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_what_the_disk_lost_has_to_be_shown(goes_on: bool) -> None:
+    entries = run(4)
+    local = local_of(entries[0].body.origin, member_list([entries[0].body.origin, OTHER]))
+    local.links = {OTHER: LinkState(True, 0.0)}
+    chain, tip = entries[0].chain, entries[1]
+    own = OwnChain(
+        local, Restored(heads={chain: (Head(2, tip.hash), tip.body.hlc)}), Start.CONTINUED
+    )
+    reach, entry_hash = (2, tip.hash) if goes_on else (4, entries[3].hash)
+    row = Advance(chain.origin, chain.incarnation, reach, entry_hash)
+    assert own.heard(OTHER, Heads(0, bytes(32), (row,))) is not goes_on
+    assert (asyncio.run(own.choose())[0] == chain) is goes_on
+    assert not own.is_shown_loss(entries[:2])
+    assert own.is_shown_loss(entries) is not goes_on
+    assert not own.is_shown_loss(entries)
+
+
 def test_a_restored_ledger_begins_another_chain_whatever_peers_say() -> None:
     chain, why = chosen((ONE, heads()), start=Start.RESTORED)
     assert chain not in HELD.heads
