@@ -11,7 +11,7 @@ from typing import Any
 
 from buildnet.ledger.store import sealing
 from buildnet.ledger.store.database import connect
-from buildnet.ledger.store.errors import LedgerError, errors_of
+from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError, errors_of
 from buildnet.ledger.store.writer import Writer
 
 
@@ -56,6 +56,10 @@ def _run_one(writer: Writer, work: Callable[[Writer], Any]) -> Outcome:
     try:
         value = work(writer)
         writer.fold.flush()
+        if writer.wrong_tables:  # what was made of a damaged row may be wrong, too
+            writer.wrong_tables.clear()
+            with contextlib.suppress(LedgerDamagedError):  # verify tells what keeps it from that
+                sealing.rebuild(writer)
     except sqlite3.Error as error:
         if not isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
             raise  # of the file: the whole transaction fails

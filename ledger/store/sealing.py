@@ -199,7 +199,7 @@ def _fold_sealed(writer: Writer, chain: Chain, sequence: int, place: int) -> Non
     except PrunedError:  # of peers that forgot it: nothing is left to fold
         return
     except LedgerDamagedError:  # verify tells where; it is folded once it was fetched again
-        writer.wrong_tables.add("entries")
+        return
 
 
 def rewind(writer: Writer, height: int) -> None:
@@ -340,14 +340,19 @@ def read_abstains(reader: Reader) -> bool:
 
 def rebuild(writer: Writer) -> int:
     """Build the derived tables again from the entries, in the transaction that is open; return how
-    many entries were read. What is damaged is left out, and told in ``wrong_tables``."""
+    many entries were read. Entries that are damaged are left out.
+
+    Raises:
+        LedgerDamagedError: what pruning left of the accounts is damaged; nothing was changed.
+    """
     connection, fold = writer.connection, writer.fold
+    accounts = carried(connection, writer.path, writer.vault)
+    pruned = read_setting(connection, writer.path, PRUNED)
     fold.flush()
     empty_all(connection)
     writer.wrong_tables.clear()
-    for name, account in carried(connection, writer.path, writer.vault).items():
+    for name, account in accounts.items():
         fold.set_account(name, account)
-    pruned = read_setting(connection, writer.path, PRUNED)
     books_from = place_of(cbor.decode(pruned) + 1, 0) if pruned is not None else 0
     count, after = 0, -1
     while rows := connection.execute(
@@ -361,7 +366,6 @@ def rebuild(writer: Writer) -> int:
             try:
                 entry = writer.rows.to_entry(row).entry
             except LedgerDamagedError:
-                writer.wrong_tables.add("entries")
                 continue
             place = sealed_place(row[0])
             bound = writer.quarantined.get(entry.chain)

@@ -87,7 +87,7 @@ class Writer:
         self.names = Names(connection)
         self.rows = Rows(self.names, vault)
         self.wrong_tables: set[str] = set()
-        """Derived tables in which damage was met: they have to be built again."""
+        """Derived tables in which damage was met: all are built again before the commit."""
         self.keys_before = keys_before
         self.fold = self._new_fold()
         self.quarantined: dict[Chain, int] = {}

@@ -325,6 +325,31 @@ def test_only_what_a_voter_recorded_changes_what_all_share(tmp_path: Path) -> No
     using(tmp_path / "l.db", work)
 
 
+def test_a_change_of_a_damaged_row_is_judged_by_the_entries(tmp_path: Path) -> None:
+    scene = Scene()
+    keeps: list[Keep] = []
+    for version in range(2):
+        value = fact({"cores": version}, version)
+        scene.add(ANN, type="config.modified", entity="config:a", data=value)
+        keeps += [scene.keep(), scene.seal()]
+    path = tmp_path / "l.db"
+
+    async def work(store: LedgerStore) -> None:
+        for what in keeps[:2]:
+            await store.keep(what)
+        with sqlite3.connect(path) as connection:
+            connection.execute("UPDATE facts SET version=7")
+        connection.close()
+        for what in keeps[2:]:
+            await store.keep(what)
+        held = await store.fact("config:a")
+        assert held is not None
+        assert (held.version, held.data) == (2, {"cores": 1})
+        assert (await store.verify(Trust(VERIFY))).errors == []
+
+    using(path, work)
+
+
 def test_a_state_of_too_many_entries_is_refused_and_not_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
