@@ -6,7 +6,6 @@ from array import array
 from collections.abc import Iterable
 
 _HASH_BYTES = 32
-_NO_HASH = bytes(_HASH_BYTES)
 
 
 class Tail:

@@ -128,13 +128,6 @@ class Pulling:
             self._spans.pop(chain, None)
         return effects
 
-    def pull_all(self, now: float) -> list[Effect]:
-        """Ask for what is missing of all chains."""
-        effects: list[Effect] = []
-        for chain in sorted(self._claims):
-            effects += self.pull(chain, now)
-        return effects
-
     def tick(self, now: float) -> list[Effect]:
         """Ask elsewhere for what did not come in time."""
         effects: list[Effect] = []
