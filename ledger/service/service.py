@@ -11,7 +11,7 @@ from pathlib import Path
 from buildnet.ledger.draft import EntryDraft
 from buildnet.ledger.entry import Entry
 from buildnet.ledger.seal import Seal
-from buildnet.ledger.service.cluster_ledger import SEALED_S, ClusterLedger
+from buildnet.ledger.service.cluster_ledger import ClusterLedger
 from buildnet.ledger.service.errors import LedgerStoppedError
 from buildnet.ledger.service.settings import DEFAULT, LedgerSettings
 from buildnet.ledger.store.errors import LedgerError
@@ -129,19 +129,6 @@ class LedgerService:
             BuildNetError: nothing was recorded.
         """
         return await (await self.current()).append(drafts, change)
-
-    async def append_sealed(
-        self, drafts: Sequence[EntryDraft], timeout_s: float = SEALED_S
-    ) -> tuple[tuple[Entry, ...], int]:
-        """Record something that a majority of the voters confirms; return the seal's height, too.
-
-        Raises:
-            NotSealedError: it is on this node's disk, but not sealed in time.
-            BuildNetError: nothing was recorded.
-        """
-        ledger = await self.current()
-        entries = await ledger.append(drafts)
-        return entries, await ledger.sealed(entries[-1], timeout_s)
 
 
 def path_of(directory: Path, cluster_id: bytes) -> Path:
