@@ -24,6 +24,8 @@ from buildnet.mesh.local import Local
 REPAIR_S = 5.0
 """So often a peer is asked for a damaged range, until it came."""
 MAX_DAMAGED = 256
+MAX_FORGETFUL = 3
+"""So many peers that pruned the same entries are believed that nobody has them whole."""
 
 
 class Sync:
@@ -53,6 +55,8 @@ class Sync:
         """Tells up to which sequence final seals that are here name a chain."""
         self._damaged: dict[Chain, tuple[int, int]] = {}
         self._repair_at = math.inf
+        self._forgetful: dict[Chain, set[bytes]] = {}
+        """Who has pruned of a chain what is needed next, since something whole of it came."""
 
     @property
     def deadline(self) -> float:
@@ -147,6 +151,8 @@ class Sync:
         for chain in complete:
             new, places = self._replacing.finish(chain)
             kept, replaced = [*kept, *new], (*replaced, *places)
+        for entry in kept:
+            self._forgetful.pop(entry.chain, None)
         if kept:
             # Before anything that a peer is told or asked of them.
             effects.append(
@@ -161,11 +167,18 @@ class Sync:
         return bool(kept), effects
 
     def pruned(self, sender: bytes, said: PrunedEntries, now: float) -> tuple[bool, list[Effect]]:
-        """Take what is left of entries that a peer has pruned, as far as final seals are over them;
-        tell whether any is new here."""
+        """Take what is left of entries that a peer has pruned and was asked for, as far as final
+        seals are over them; tell whether any is new here. Others may have them whole: some of them
+        are asked first."""
         chain, holding = Chain(said.origin, said.incarnation), self._holding
-        if chain == self._own:
+        if chain == self._own or not self._pulling.is_asked(sender, chain, said.first):
             return False, []
+        forgetful = self._forgetful.setdefault(chain, set())
+        forgetful.add(sender)
+        others = self._pulling.claimants(chain, said.first) - forgetful
+        if others and len(forgetful) < MAX_FORGETFUL:
+            self._pulling.refused(sender, chain)
+            return False, self._pulling.pull(chain, now)
         bound = self.sealed_reach(chain)
         taken: list[Stub] = []
         for sequence, one in enumerate(said.entries, start=said.first):

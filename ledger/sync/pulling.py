@@ -79,6 +79,15 @@ class Pulling:
         self._patience.pop(peer, None)
         return chains
 
+    def is_asked(self, peer: bytes, chain: Chain, first: int) -> bool:
+        """Tell whether a peer was asked for a chain's entries from ``first`` on."""
+        return any(one.peer == peer and one.first == first for one in self._asks.get(chain, ()))
+
+    def claimants(self, chain: Chain, sequence: int) -> set[bytes]:
+        """Return who claims to have a chain's entry."""
+        claims = self._claims.get(chain, {})
+        return {peer for peer, claim in claims.items() if claim.sequence >= sequence}
+
     def refused(self, peer: bytes, chain: Chain) -> None:
         """What a peer sent does not follow: what it claims of that chain is of no use."""
         self._drop(chain, peer)

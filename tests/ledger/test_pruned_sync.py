@@ -7,7 +7,9 @@ from tests.ledger.core_network import Network, Node
 
 from buildnet.ledger.entry import Entry
 from buildnet.ledger.events import Effect, EntriesArrived, Keep, Stub
-from buildnet.ledger.messages import EntriesAsk, PrunedEntries, Seals
+from buildnet.ledger.frontier import Advance
+from buildnet.ledger.messages import EntriesAsk, Heads, PrunedEntries, Seals
+from buildnet.ledger.sealing.core import WANT_S
 from buildnet.mesh.events import LinkUp, Note, Received, Send
 
 
@@ -89,6 +91,34 @@ def test_hashes_that_are_not_those_sealed_are_forgotten(wrong: int) -> None:
     assert third.core.last == other.core.last
 
 
+def test_who_was_not_asked_is_not_believed() -> None:
+    network, other, third, entries = grown()
+    assert other.core.last is not None
+    tell(network, third, other, Seals((other.core.last.record,)))
+    one = network.nodes[0]
+    third.local.links[one.key] = third.local.links[other.key]
+    assert stubs_of(tell(network, third, one, pruned(entries))) == ()
+    assert stubs_of(tell(network, third, other, pruned(entries[1:]))) == ()
+    assert stubs_of(tell(network, third, other, pruned(entries)))
+
+
+def test_who_claims_to_have_them_whole_is_asked_first() -> None:
+    network, other, third, entries = grown()
+    assert other.core.last is not None
+    tell(network, third, other, Seals((other.core.last.record,)))
+    one, last = network.nodes[0], entries[-1]
+    third.local.links[one.key] = third.local.links[other.key]
+    row = Advance(*last.chain, last.body.sequence, last.hash)
+    tell(network, third, one, Heads(0, bytes(32), (row,)))
+    effects = tell(network, third, other, pruned(entries))
+    assert stubs_of(effects) == ()
+    asks = [one for one in effects if isinstance(one, Send) and isinstance(one.message, EntriesAsk)]
+    assert {ask.to for ask in asks} == {one.key}
+    network.tell(third, EntriesArrived(one.key, tuple(entries)))
+    assert third.core.last == other.core.last
+    assert not third.core.holding.chains[last.chain].stubs
+
+
 def test_a_clock_that_no_entry_has_is_not_taken() -> None:
     network, other, third, entries = grown()
     assert other.core.last is not None
@@ -96,6 +126,7 @@ def test_a_clock_that_no_entry_has_is_not_taken() -> None:
     said = pruned(entries)
     lie = (said.entries[0][:32] + bytes([255] * 8), *said.entries[1:])
     tell(network, third, other, PrunedEntries(said.origin, said.incarnation, said.first, lie))
+    network.settle(2 * WANT_S)
     tell(network, third, other, pruned(entries))
     assert third.core.last == other.core.last
 
