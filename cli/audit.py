@@ -69,6 +69,8 @@ def verify(
             raise UsageError("--cluster needs a file", hint="buildnet audit verify FILE")
         verify_node(deep=deep)
         return
+    if deep:
+        raise UsageError("--deep checks a node, not a file", hint="leave one of them away")
     from buildnet.ledger.checkable import verify_checkable
     from buildnet.ledger.entry_view import time_text
     from buildnet.ledger.signing import ANYBODY

@@ -277,5 +277,11 @@ def _problem(answer: http.client.HTTPResponse) -> dict[str, Any]:
 
 
 def path_part(text: str) -> str:
-    """Return ``text`` as one part of a URL's path."""
+    """Return ``text`` as one part of a URL's path.
+
+    Raises:
+        UsageError: it is empty, so the path would be another one.
+    """
+    if not text:
+        raise UsageError("an id is empty", hint="give it, or the beginning of it")
     return quote(text, safe="")

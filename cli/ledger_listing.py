@@ -106,7 +106,10 @@ def show_entries(entries: Sequence[dict[str, Any]], data: Any, following: str | 
     """Print entries as a table, or ``data`` as it is wanted."""
 
     def table(console: Console) -> None:
-        _table(entries).print(console)
+        if entries:
+            _table(entries).print(console)
+        else:
+            console.print("no entry fits" if following is None else "no entry fits so far")
         if following is not None:
             console.print(f"{_MORE}{escaped(following)}")
 

@@ -39,7 +39,9 @@ def state(
 def _print(console: Console, data: dict[str, Any]) -> None:
     entry = data["entry"]
     rows = {"entity": data["entity"], "height": str(data["height"])}
-    if entry is None:
+    if entry is None and data["pruned"]:
+        rows["state"] = "what was sealed of it was pruned here; a node that keeps more may show it"
+    elif entry is None:
         rows["state"] = "nothing was sealed of it by then"
     else:
         rows["last entry"] = f"{entry['id'][:ID_DIGITS]}, {entry['time']}: {entry['text']}"

@@ -66,7 +66,7 @@ def _scrub_text(scrub: dict[str, Any]) -> str:
         wrong = f"{last['wrong']} damaged" if last["wrong"] else "nothing damaged"
         tables = f", {last['tables']} tables built again" if last["tables"] else ""
         parts.append(
-            f"{age_text(last['age_s'])} ago: {last['entries']} entries, {last['seals']} seals, "
+            f"{age_text(last['age_s'])}: {last['entries']} entries, {last['seals']} seals, "
             f"{wrong}{tables}"
         )
     if scrub["running"]:
@@ -154,8 +154,9 @@ def restore(
     from buildnet.ledger.service.service import path_of
     from buildnet.ledger.service.settings import LedgerSettings
     from buildnet.ledger.signing import ANYBODY
-    from buildnet.ledger.store.backup import cluster_of
+    from buildnet.ledger.store.backup import BackupError, cluster_of
     from buildnet.ledger.store.backup import restore as put_back
+    from buildnet.ledger.store.errors import LedgerDamagedError
     from buildnet.ledger.store.verifying import Trust
     from buildnet.node.config import load_config
     from buildnet.node.home import AlreadyRunningError, Home, default_home
@@ -163,7 +164,14 @@ def restore(
     home = Home(default_home())
     said = load_config(config or home.config, required=config is not None).ledger.encryption
     vault = LedgerSettings(key_file=said.key_file).vault()
-    cluster = cluster_of(file)
+    try:
+        cluster = cluster_of(file)
+    except LedgerDamagedError as error:
+        raise BackupError(
+            f"{file} is no backup of a ledger, or damaged",
+            cause=error.cause,
+            hint="name what buildnet ledger backup wrote; of a damaged one use an older one",
+        ) from error
     ledger = path_of(home.directory, cluster)
     if not ledger.exists() and not ledger.with_name(ledger.name + ".fence").exists():
         note(settings(), f"this node has no ledger of the cluster {cluster.hex()[:16]} so far")

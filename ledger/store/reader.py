@@ -130,7 +130,7 @@ class Reader:
         except ValueError as error:
             raise NotFoundError(
                 f"{prefix!r:.80} is no entry's id",
-                hint="its first 16 hexadecimal digits will do; buildnet ledger list shows them",
+                hint=f"{MIN_PREFIX} hexadecimal digits at least; buildnet ledger list shows them",
             ) from error
         digits = prefix.lower()[:16]
         low, high = (
@@ -162,7 +162,10 @@ class Reader:
                 fitting.append(one)
         if len(fitting) != 1:
             what = "several entries begin with" if fitting else "there is no entry"
-            raise NotFoundError(f"{what} {prefix!r}", hint="buildnet ledger list shows the ids")
+            hint = "give more of its digits; " if fitting else ""
+            raise NotFoundError(
+                f"{what} {prefix!r}", hint=f"{hint}buildnet ledger list shows the ids"
+            )
         return fitting[0]
 
     def at(self, chain: Chain, sequence: int) -> StoredEntry | None:

@@ -278,6 +278,27 @@ def test_an_id_that_names_nothing_is_told(tmp_path: Path, prefix: str) -> None:
     using(tmp_path / "l.db", work)
 
 
+def test_a_beginning_that_several_ids_have_asks_for_more_digits(tmp_path: Path) -> None:
+    tip, chain, by_prefix = BEGINNING, [], {}
+    while True:
+        one = entry(ANN, after=tip)
+        chain.append(one)
+        tip = Tip.of(one)
+        if (prefix := one.id[:4]) in by_prefix:
+            break
+        by_prefix[prefix] = one
+
+    async def work(store: LedgerStore) -> None:
+        await store.keep(Keep(9, entries=tuple(chain)))
+        with pytest.raises(NotFoundError, match=f"several entries begin with '{prefix}'") as told:
+            await store.entry(prefix)
+        assert told.value.hint is not None
+        assert told.value.hint.startswith("give more of its digits")
+        assert (await store.entry(chain[-1].id[:16])).entry == chain[-1]
+
+    using(tmp_path / "l.db", work)
+
+
 def test_a_file_of_a_newer_version_another_cluster_or_no_ledger_is_left_alone(
     tmp_path: Path,
 ) -> None:
