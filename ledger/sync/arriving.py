@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from buildnet.ledger.sync.gate import Gate
 MAX_AHEAD = 4096
 """How far ahead of its chain's end an entry may wait for those between."""
 MAX_WAITING_BYTES = 8 << 20
+"""Of one origin: nobody else can sign what fills it."""
 
 
 @dataclass(slots=True)
@@ -38,7 +40,8 @@ class Arriving:
         self._holding = holding
         self._gate = gate
         self._waiting: dict[Chain, dict[int, Entry]] = {}
-        self._bytes = 0
+        self._bytes: Counter[bytes] = Counter()
+        """Of what waits, by origin."""
 
     def take(self, entries: Iterable[Entry]) -> Arrival:
         """Take entries; what is kept is held from now on."""
@@ -106,12 +109,12 @@ class Arriving:
     def _drain(self, chain: Chain, arrival: Arrival) -> None:
         waiting = self._waiting[chain]
         if (twice := waiting.pop(self._holding.sequence(chain), None)) is not None:
-            self._bytes -= len(twice.signed)
+            self._bytes[chain.origin] -= len(twice.signed)
         while waiting:
             entry = waiting.pop(self._holding.sequence(chain) + 1, None)
             if entry is None:
                 break
-            self._bytes -= len(entry.signed)
+            self._bytes[chain.origin] -= len(entry.signed)
             if not self._append(entry, arrival):
                 self._drop(chain)
                 return
@@ -120,14 +123,14 @@ class Arriving:
             arrival.ahead.pop(chain, None)
 
     def _wait(self, entry: Entry, head: int) -> None:
-        sequence, size = entry.body.sequence, len(entry.signed)
-        if sequence > head + MAX_AHEAD or self._bytes + size > MAX_WAITING_BYTES:
+        sequence, size, origin = entry.body.sequence, len(entry.signed), entry.body.origin
+        if sequence > head + MAX_AHEAD or self._bytes[origin] + size > MAX_WAITING_BYTES:
             return
         waiting = self._waiting.setdefault(entry.chain, {})
         if sequence not in waiting:
             waiting[sequence] = entry
-            self._bytes += size
+            self._bytes[origin] += size
 
     def _drop(self, chain: Chain) -> None:
         dropped = self._waiting.pop(chain, {})
-        self._bytes -= sum(len(entry.signed) for entry in dropped.values())
+        self._bytes[chain.origin] -= sum(len(entry.signed) for entry in dropped.values())

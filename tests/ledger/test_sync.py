@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.ledger.core_network import Network, Node
@@ -21,6 +22,7 @@ from buildnet.ledger.messages import (
     Equivocation,
     Heads,
 )
+from buildnet.ledger.sync import arriving
 from buildnet.ledger.sync.arriving import MAX_AHEAD
 from buildnet.ledger.sync.pulling import MAX_CLAIMS, WINDOW
 from buildnet.mesh.allowance import Allowance
@@ -117,6 +119,17 @@ def test_what_is_far_ahead_of_its_chain_is_not_kept_waiting() -> None:
     assert len(other.core._sync._arriving._waiting[one.chain]) == 1
     network.tell(other, EntriesArrived(one.key, (first,)))
     assert heads(other) == {one.chain: 1}
+
+
+def test_what_waits_of_one_origin_is_in_no_others_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Network()
+    one, other, third = network.nodes
+    gaps, honest = row(one, 9)[1:], row(other, 3)
+    monkeypatch.setattr(arriving, "MAX_WAITING_BYTES", 4 * len(gaps[0].signed))
+    network.tell(third, EntriesArrived(one.key, tuple(gaps)))
+    network.tell(third, EntriesArrived(other.key, tuple(honest[1:])))
+    network.tell(third, EntriesArrived(other.key, tuple(honest[:1])))
+    assert heads(third) == {other.chain: 3}
 
 
 def test_entries_of_strangers_and_of_other_clusters_are_refused() -> None:
