@@ -329,7 +329,7 @@ class ClusterLedger:
             case Compare(other):
                 self._spawn(self._compare(other))
             case Repair(entries, seals):
-                self._spawn(self._repair(entries, seals))
+                self._spawn(self.upkeep.mend(entries, seals))
             case Rewind(height):
                 self._spawn(self._rewind(height))
             case RecordMember():
@@ -366,12 +366,6 @@ class ClusterLedger:
         found = await self.store.compare(other)
         if found is not None:
             self._feed(found)
-
-    async def _repair(self, entries: Sequence[Entry], seals: Sequence[Seal]) -> None:
-        await self.upkeep.mend(seals)
-        if entries:
-            await self.store.keep(Keep(0, entries=tuple(entries)))
-            await self.store.rebuild()
 
     async def _rewind(self, height: int) -> None:
         self._feed(Rewound(await self.store.rewind(height)))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
+from buildnet.ledger.entry import Entry
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.service.settings import DAY_S, LedgerSettings
 from buildnet.ledger.store.errors import LedgerError
@@ -16,7 +17,7 @@ from buildnet.ledger.store.pruning import pruned_to
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.rows import place_of
 from buildnet.ledger.store.scrubbing import Scrubber, Verify
-from buildnet.ledger.store.sealing import mend_seal
+from buildnet.ledger.store.sealing import mend_seal, rebuild
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.writer import Writer
 
@@ -53,6 +54,8 @@ class Upkeep:
             sleep=sleep,
         )
         self._seals: set[int] = set()
+        self._entries: list[Entry] = []
+        self._turn = asyncio.Lock()
 
     @property
     def damaged_seals(self) -> tuple[int, ...]:
@@ -109,7 +112,7 @@ class Upkeep:
             return 0
         return await self._store.prune(height)
 
-    # --- seals ---------------------------------------------------------------------------------
+    # --- what peers bring ----------------------------------------------------------------------
 
     def _seal_damaged(self, height: int) -> None:
         if len(self._seals) < MAX_SEALS:
@@ -117,12 +120,24 @@ class Upkeep:
         _log.warning("the seal of height %d is damaged; it is fetched from a peer", height)
         self._fetch((height,))
 
-    async def mend(self, seals: Iterable[Seal]) -> None:
-        """Put final seals of a peer, which were checked, in the place of damaged ones."""
+    async def mend(self, entries: Iterable[Entry], seals: Iterable[Seal]) -> None:
+        """Put entries and final seals of a peer, which were checked, in the place of damaged ones.
+        Entries that come while others are written are written together: to build the derived tables
+        again takes as long for one as for many."""
+        self._entries += entries
+        async with self._turn:
+            brought, self._entries = self._entries, []
+            if brought:
+                await self._store.write(partial(_put_back, entries=brought))
         for seal in seals:
             await self._store.write(partial(_mend, seal=seal))
             self._seals.discard(seal.height)
             _log.info("the seal of height %d is mended", seal.height)
+
+
+def _put_back(writer: Writer, entries: list[Entry]) -> None:
+    writer.take_all(entries, {})
+    rebuild(writer)
 
 
 def _mend(writer: Writer, seal: Seal) -> None:

@@ -10,11 +10,14 @@ import pytest
 from tests.ledger.entries import ANN, BOB, START, VERIFY
 from tests.ledger.store_making import Scene, using
 
+from buildnet.ledger.service import upkeep as upkeep_module
 from buildnet.ledger.service.settings import DAY_S, LedgerSettings
 from buildnet.ledger.service.upkeep import FIRST_PRUNE_S, PRUNE_EACH_S, Upkeep
 from buildnet.ledger.store.pruning import pruned_to
+from buildnet.ledger.store.sealing import rebuild
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.verifying import Trust
+from buildnet.ledger.store.writer import Writer
 from buildnet.mesh.clock import milliseconds_of
 
 TRUST = Trust(VERIFY)
@@ -46,9 +49,9 @@ def test_a_damaged_seal_is_asked_for_and_mended(tmp_path: Path) -> None:
         assert (found.entries, found.seals, found.wrong) == (4, 3, 1)
         assert asked == [(2,)]
         assert it.damaged_seals == (2,)
-        await it.mend([scene.seals[0]])
+        await it.mend((), [scene.seals[0]])
         assert it.damaged_seals == (2,)
-        await it.mend([scene.seals[1]])
+        await it.mend((), [scene.seals[1]])
         assert not it.damaged_seals
         assert (await store.verify(TRUST)).errors == []
         assert (await it.scrubber.scrub()).wrong == 0
@@ -58,6 +61,42 @@ def test_a_damaged_seal_is_asked_for_and_mended(tmp_path: Path) -> None:
         connection.execute(
             "UPDATE seals SET record=CAST(? || substr(record, 2) AS BLOB) WHERE height=2", (b"\0",)
         )
+    connection.close()
+    using(path, work)
+
+
+def test_damaged_entries_that_come_in_pieces_build_the_tables_twice_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, path = Scene(), tmp_path / "l.db"
+    brought = [scene.add(ANN, type="build.started", entity=f"build:{n}") for n in range(6)]
+    keeps = [scene.keep(), scene.seal()]
+    rebuilt: list[int] = []
+
+    def counted(writer: Writer) -> int:
+        rebuilt.append(1)
+        return rebuild(writer)
+
+    monkeypatch.setattr(upkeep_module, "rebuild", counted)
+
+    async def write(store: LedgerStore) -> None:
+        for what in keeps:
+            await store.keep(what)
+
+    async def work(store: LedgerStore) -> None:
+        it = upkeep(store, [])
+        assert (await it.scrubber.scrub()).wrong == len(brought)
+        await asyncio.gather(*(it.mend([entry], ()) for entry in brought))
+        assert (await store.verify(TRUST)).errors == []
+        assert len(await store.table("builds")) == len(brought)
+        assert len(rebuilt) == 2
+
+    using(path, write)
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "UPDATE entries SET signed=? || substr(signed, 2) WHERE sequence>1", (b"\0",)
+        )
+        connection.execute("UPDATE entries SET signed=CAST(signed AS BLOB)")
     connection.close()
     using(path, work)
 
