@@ -85,7 +85,7 @@ class Sync:
     def link_up(self, peer: bytes) -> list[Effect]:
         """Tell a peer what is here. What waits of it is dropped: it may have begun anew."""
         self._arriving.forget(peer)
-        return [*self.telling.tell_all(peer), *self._forks.greet(peer)]
+        return [*self.telling.linked(peer), *self._forks.greet(peer)]
 
     def link_down(self, peer: bytes, now: float) -> list[Effect]:
         """Ask others for what this peer was asked for."""

@@ -31,6 +31,7 @@ class Telling:
         self._seals_news = False
         self._news_at = 0.0
         self._all_at = 0.0
+        self._unanswered: set[bytes] = set()
 
     @property
     def deadline(self) -> float:
@@ -68,9 +69,24 @@ class Telling:
         """Tell a peer of all chains."""
         return [Send(peer, heads) for heads in self._heads(sorted(self._holding.chains))]
 
+    def linked(self, peer: bytes) -> list[Effect]:
+        """Tell a peer of all chains, since a link to it came up."""
+        self._unanswered.add(peer)
+        return self.tell_all(peer)
+
     def correct(self, peer: bytes, said: Heads) -> list[Effect]:
-        """Tell a peer of those of its chains that reach farther here."""
-        more = [one.chain for one in said.heads if self._holding.sequence(one.chain) > one.sequence]
+        """Tell a peer of those of its chains that reach farther here; and, once for each link, how
+        far its own ones do: it may have begun just now, after :meth:`linked`, and needs somebody
+        who confirms that they end where it believes."""
+        mine = {one.chain for one in said.heads if one.chain.origin == peer}
+        first = mine if peer in self._unanswered else set[Chain]()
+        if first:
+            self._unanswered.discard(peer)
+        more = [
+            one.chain
+            for one in said.heads
+            if one.chain in first or self._holding.sequence(one.chain) > one.sequence
+        ]
         sealed = self._sealed()
         if not more and (sealed is None or sealed.sequence <= said.sealed):
             return []

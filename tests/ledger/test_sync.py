@@ -74,6 +74,26 @@ def test_what_was_missed_is_pulled_when_a_link_comes_up() -> None:
     assert heads(third) == {one.chain: 1000}
 
 
+def test_who_starts_after_its_links_came_up_is_told_how_far_its_own_chain_is_held() -> None:
+    """What peers say of themselves when a link comes up it is not there yet to hear."""
+    network = Network()
+    one, other, _ = network.nodes
+    network.append(one, 3)
+    network.settle()
+    network.link(one, other)
+    network.flying.clear()
+    own = one.core.heads[one.chain]
+    said = Heads(0, bytes(32), (Advance(one.key, one.chain.incarnation, own.sequence, own.hash),))
+    network.tell(other, Received(one.key, said, 0))
+    told = [(target, m) for sender, target, m in network.sent(Heads) if sender == other.key]
+    assert [target for target, _ in told] == [one.key]
+    assert isinstance(answer := told[0][1], Heads)
+    assert answer.heads == said.heads
+    network.flying.clear()
+    network.tell(other, Received(one.key, said, 0))
+    assert network.sent(Heads) == []
+
+
 def test_few_asks_are_under_way_at_a_time() -> None:
     network = Network()
     one, other, _ = network.nodes
