@@ -266,6 +266,25 @@ def test_what_was_acknowledged_as_sealed_survives_kill_nine(trio: Cluster) -> No
     assert len(chains) == len(acknowledged)
 
 
+def test_who_restarts_beside_its_peers_goes_on_with_its_chain(trio: Cluster) -> None:
+    node = trio.members[2]
+
+    def of_type(type_name: str) -> list[Any]:
+        found: list[Any] = data(
+            node, "ledger", "list", "--type", type_name, "--origin", node.identity
+        )["entries"]
+        return found
+
+    until(lambda: height_of(trio.members[0], note(node, "before")["id"]))
+    chains = of_type("chain.opened")
+    for _ in range(3):
+        starts = len(of_type("node.started"))
+        node.stop()
+        node.start()
+        until(lambda starts=starts: len(of_type("node.started")) > starts)  # type: ignore[misc]
+    assert of_type("chain.opened") == chains
+
+
 def test_without_a_majority_a_note_stays_provisional(trio: Cluster) -> None:
     alone, *others = trio.members
     for other in others:
