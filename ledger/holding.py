@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -54,11 +55,13 @@ class Holding:
         self.recorded: set[bytes] = set()
         """Hashes of the member list's entries that some entry records."""
         self._open: dict[Chain, None] = {}
+        self._count: Counter[bytes] = Counter()
         for chain, (head, clock) in restored.heads.items():
             tail = Tail(self.reach.sequence(chain), restored.unsealed.get(chain, ()))
             held = Held(Tip(head.sequence, head.hash, clock), tail)
             held.stubs.update(restored.stubs.get(chain, ()))
             self.chains[chain] = held
+            self._count[chain.origin] += 1
             if len(tail):
                 self._open[chain] = None
         for quarantine in restored.quarantines:
@@ -93,12 +96,21 @@ class Holding:
             return None
         return held.hash(head.sequence) == head.hash
 
+    def count(self, origin: bytes) -> int:
+        """Return how many chains of an origin are held."""
+        return self._count[origin]
+
+    def _begin(self, chain: Chain) -> Held:
+        self._count[chain.origin] += 1
+        held = self.chains[chain] = Held(BEGINNING, Tail(0))
+        return held
+
     def append(self, entry: Entry) -> None:
         """Take the next entry of its chain, which was checked."""
         chain, body = entry.chain, entry.body
         held = self.chains.get(chain)
         if held is None:
-            held = self.chains[chain] = Held(BEGINNING, Tail(0))
+            held = self._begin(chain)
         held.tip = Tip.of(entry)
         held.tail.append(entry.hash, body.hlc)
         self._open[chain] = None
@@ -147,7 +159,7 @@ class Holding:
         """Take note that a chain has two branches from a sequence on; False: that is known."""
         held = self.chains.get(chain)
         if held is None:
-            held = self.chains[chain] = Held(BEGINNING, Tail(0))
+            held = self._begin(chain)
         if held.quarantined is not None and held.quarantined <= sequence:
             return False
         held.quarantined = sequence

@@ -8,12 +8,16 @@ from buildnet.ledger.holding import Holding
 from buildnet.mesh.local import Local
 
 MAX_WANTED = 4096
+MAX_CHAINS = 4096
+"""Of one origin. Each takes memory for ever, and a node begins another one only where it lost its
+last one or nobody confirmed it: thousands are of somebody who means harm."""
 
 
 class Gate:
     """Members' chains; those of former members until the seal that says so; and what seals name.
 
-    A chain with two branches is taken up to where they part, unless a seal names one.
+    A chain with two branches is taken up to where they part, unless a seal names one. So is no more
+    than :data:`MAX_CHAINS` of an origin.
     """
 
     def __init__(self, local: Local, holding: Holding) -> None:
@@ -41,6 +45,8 @@ class Gate:
         named = 0 if wanted is None else wanted.sequence
         held = self._holding.held(chain)
         if not self._is_open(chain):
+            return named
+        if held is None and self._holding.count(chain.origin) >= MAX_CHAINS:
             return named
         if held is not None and held.quarantined is not None:
             return max(named, held.quarantined - 1)

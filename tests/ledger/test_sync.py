@@ -22,7 +22,7 @@ from buildnet.ledger.messages import (
     Equivocation,
     Heads,
 )
-from buildnet.ledger.sync import arriving
+from buildnet.ledger.sync import arriving, gate
 from buildnet.ledger.sync.arriving import MAX_AHEAD
 from buildnet.ledger.sync.pulling import MAX_CLAIMS, WINDOW
 from buildnet.mesh.allowance import Allowance
@@ -139,6 +139,19 @@ def test_what_is_far_ahead_of_its_chain_is_not_kept_waiting() -> None:
     assert len(other.core._sync._arriving._waiting[one.chain]) == 1
     network.tell(other, EntriesArrived(one.key, (first,)))
     assert heads(other) == {one.chain: 1}
+
+
+def test_nobody_fills_the_memory_with_chains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "MAX_CHAINS", 2)
+    network = Network()
+    one, other, third = network.nodes
+    chains = [Chain(one.key, bytes([number]) * 8) for number in range(3)]
+    for chain in chains:
+        network.tell(third, EntriesArrived(one.key, (one.make(chain=chain),)))
+    assert heads(third) == dict.fromkeys(chains[:2], 1)
+    network.append(other)
+    network.settle()
+    assert heads(third)[other.chain] == 1
 
 
 def test_what_waits_of_one_origin_is_in_no_others_way(monkeypatch: pytest.MonkeyPatch) -> None:
