@@ -20,6 +20,7 @@ from buildnet.cli.output import (
     print_fields,
     show,
     since_text,
+    waiting,
 )
 from buildnet.cli.run import settings
 from buildnet.cli.user import user_name
@@ -184,7 +185,12 @@ def note(
         "actor": user_name(),
         "request": secrets.token_hex(16),
     }
-    entry = Client.of(settings()).post("/api/ledger/entries", body)
+    if ack is Acknowledge.SEALED:
+        waiting(settings(), "waiting until a majority of the voters has it …")
+    try:
+        entry = Client.of(settings()).post("/api/ledger/entries", body)
+    finally:
+        waiting(settings(), None)
 
     def table(console: Console) -> None:
         where = "on this node's disk, not sealed yet"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from buildnet.cli.client import AnswerError, Client, NodeUnreachableError, path_part
-from buildnet.cli.output import escaped, print_fields, printable, show
+from buildnet.cli.output import escaped, print_fields, printable, show, waiting
 from buildnet.cli.run import settings
 from buildnet.mesh.errors import BuildNetError, UsageError
 
@@ -69,15 +68,13 @@ def verify(
 
 
 def _progress(event: dict[str, Any] | None) -> None:
-    if settings().quiet or not sys.stderr.isatty():
-        return
     if event is None:
-        text = ""
+        text = None
     elif event["type"] == "repairing":
         text = "repairing …"
     else:
         text = f"{event['entries']} of {event['total']} entries, {event['seals']} seals …"
-    print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+    waiting(settings(), text)
 
 
 def print_report(console: Console, report: dict[str, Any]) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from buildnet.cli.client import Client
-from buildnet.cli.output import Listing, escaped, show, since_text
+from buildnet.cli.output import Listing, escaped, show, since_text, waiting
 from buildnet.cli.run import settings
 
 if TYPE_CHECKING:
@@ -97,9 +96,7 @@ def find_entries(
 
 def _tell(looked_to: str | None) -> None:
     """Show who waits how far the search is."""
-    if not settings().quiet and sys.stderr.isatty():
-        told = "" if looked_to is None else f"looked as far as {looked_to} …"
-        print(f"\r\x1b[K{told}", end="", file=sys.stderr, flush=True)
+    waiting(settings(), None if looked_to is None else f"looked as far as {looked_to} …")
 
 
 def show_entries(entries: Sequence[dict[str, Any]], data: Any, following: str | None) -> None:

@@ -19,6 +19,7 @@ from buildnet.cli.output import (
     print_fields,
     show,
     since_text,
+    waiting,
 )
 from buildnet.cli.run import settings
 from buildnet.mesh.errors import BuildNetError, UsageError
@@ -129,15 +130,13 @@ def backup(
 
 
 def _progress(step: str | None, done: int, total: int) -> None:
-    if settings().quiet or not sys.stderr.isatty():
-        return
     if step is None:
-        text = ""
+        text = None
     elif step == "copying":
         text = f"copying: {bytes_text(done)} of about {bytes_text(total)} …"
     else:
         text = f"checking: {done} entries …"
-    print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+    waiting(settings(), text)
 
 
 def restore(

@@ -234,6 +234,13 @@ def note(settings: Settings, text: str) -> None:
         print(text, file=sys.stderr)
 
 
+def waiting(settings: Settings, text: str | None) -> None:
+    """Show a person at a terminal what is waited for, in one line of standard error that the next
+    call replaces; None takes it away."""
+    if not settings.quiet and sys.stderr.isatty():
+        print(f"\r\x1b[K{text or ''}", end="", file=sys.stderr, flush=True)
+
+
 def bytes_text(count: float | None) -> str:
     """Return a size for people, in powers of 1024."""
     if count is None:
