@@ -151,6 +151,8 @@ class Answers:
             state.out += state.candidacy.answered(sender, answer)
         if state.tenure is not None and answer.verdict == Verdict.GRANTED:
             state.tenure.granted(sender, answer)
+        elif state.tenure is not None and answer.verdict == Verdict.PROMISED:
+            state.tenure.refused(sender, answer)
 
     def handed_over(self, sender: bytes, transfer: Transfer, now: float) -> None:
         """Succeed the coordinator at its wish."""

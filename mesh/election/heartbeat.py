@@ -52,6 +52,10 @@ class Heartbeats:
             self.support(peer, sent)
         return now - sent
 
+    def refused(self, voter: bytes, promised: int) -> None:
+        """Take note of what a voter says it promised that gave its promise to no term of ours."""
+        self._promised[voter] = promised
+
     def forget(self, peer: bytes) -> None:
         """Drop a peer that is not linked any more: what it promised may be told anew."""
         self._heard.pop(peer, None)

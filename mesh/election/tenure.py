@@ -211,6 +211,14 @@ class Tenure:
         self.certificate = self._certify()
         self._must_announce |= not proven and self._is_proven()
 
+    def refused(self, peer: bytes, answer: PromiseAnswer) -> None:
+        """Take note of a voter that was asked by :meth:`_widen` and promised a higher term.
+
+        It follows nobody whose certificate it can't check, so no acknowledgement ever says so.
+        """
+        if answer.counter == self.office.counter and self.office.granted:
+            self._beats.refused(peer, answer.promised)
+
     # --- the certificate -----------------------------------------------------------------------
 
     def _widen(self) -> list[Effect]:

@@ -56,6 +56,25 @@ def test_a_coordinator_takes_a_higher_counter_when_a_voter_promised_one_to_nobod
     assert set(network.views().values()) == {"a 6 quorum"}
 
 
+def test_a_term_that_only_its_holder_can_check_goes_higher_where_a_voter_promised_more() -> None:
+    """Its list, not final yet, names fewer voters. The others follow nobody whom they can't check,
+    so none acknowledges anything; and none of them can win, for its list reaches further."""
+    network = settled("abcd")
+    network.kill("d")
+    network.cut("c", "ab")
+    network.run(2.0)
+    network.tell("b", "c", PromiseAsk(9, 1, network.position("c"), None, None))
+    network.kill("a")
+    network.start("a")
+    log = network.nodes["a"].log
+    log.voters, log.accepted, log.head = list_of("abc", "abc").voters, (1, 11), bytes(32)
+    network.run(6.0)
+    assert network.nodes["c"].core._state.voter.counter >= 9
+    network.heal()
+    network.link("a", "c")
+    assert network.settle() == "a"
+
+
 def test_a_counter_far_away_is_refused_but_with_a_proof() -> None:
     network = settled("abc")
     network.freeze("a")
