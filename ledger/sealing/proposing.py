@@ -226,26 +226,27 @@ class Proposing:
     def _has_promises(self, term: _Term) -> bool:
         """Tell whether a majority of the next height's voters promised the term, none of whom has
         more final seals."""
-        named, height = self._named(), self._place.height
-        counted = [
-            voter
-            for voter in named
-            if voter in term.promises and _reach(term.promises[voter]) <= height
-        ]
+        named = self._named()
+        counted = [voter for voter in named if self._counts(term, voter)]
         return bool(named) and len(counted) >= majority_of(named)
 
+    def _counts(self, term: _Term, voter: bytes) -> bool:
+        promise = term.promises.get(voter)
+        return promise is not None and _reach(promise) <= self._place.height
+
     def _ask_promises(self, term: _Term, now: float) -> Step:
-        """Ask the voters whose promise is missing, each once until the next repetition."""
-        lacking = tuple(
-            voter
-            for voter in self._named()
-            if voter not in term.promises and voter not in term.asked
-        )
+        """Ask the voters whose promise is missing, each once until the next repetition; so are
+        those again that said to have more final seals, for what nobody has never comes: the voter
+        lied, or its disk went back since."""
+        missing = tuple(voter for voter in self._named() if not self._counts(term, voter))
         term.look_at = now + LOOK_S
+        if not missing:
+            return Step()
+        term.resend_at = min(term.resend_at, now + term.pause)
+        lacking = tuple(voter for voter in missing if voter not in term.asked)
         if not lacking:
             return Step()
         term.asked.update(lacking)
-        term.resend_at = min(term.resend_at, now + term.pause)
         ask = SealPrepare(term.number, self._place.height + 1)
         return Step(self._to(lacking, ask), self._to_self(lacking, ask))
 

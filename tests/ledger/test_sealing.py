@@ -360,6 +360,19 @@ def test_a_term_of_an_earlier_process_is_not_gone_on_with() -> None:
     assert sealed_up_to(one) == {one.chain: 1}
 
 
+def test_a_voter_that_said_to_have_seals_that_nobody_has_is_asked_again() -> None:
+    """It lied, or its disk went back since: where its vote is needed, nothing was sealed again."""
+    network, one, other, third = in_office()
+    network.cut(one, third)
+    network.cut(other, third)
+    for voter in (other, third):
+        network.tell(one, Received(voter.key, SealPromise(1, 1, 10**9, None)))
+    network.append(one)
+    network.settle(10.0)
+    assert sealed_up_to(one) == {one.chain: 2}
+    assert other.core.last == one.core.last
+
+
 def test_seals_without_a_majority_or_of_others_change_nothing() -> None:
     network, one, other, third = in_office()
     network.settle(1.0)
