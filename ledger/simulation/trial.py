@@ -99,7 +99,7 @@ def run_trial(
         real_s=time.perf_counter() - began,
         entries=watch.appended,
         seals=len(watch.seals),
-        acknowledged=len(watch.acknowledged),
+        acknowledged=len(set().union(*watch.acknowledged.values())),
         faults=tuple(
             f"{fault.start:8.3f} {fault}" for fault in sorted(planned, key=lambda one: one.start)
         ),

@@ -5,7 +5,7 @@ By their numbers in the design: see the package's table.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.events import Keep, SealedTo
@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from buildnet.mesh.simulation.world import World
 
 Place = tuple[Chain, int]
+
+
+class Told(NamedTuple):
+    """An origin was told that its entry is sealed: its hash, and who the voters were."""
+
+    hash: bytes
+    voters: tuple[bytes, ...]
 
 
 class LedgerWatch(Watch):
@@ -45,8 +52,8 @@ class LedgerWatch(Watch):
         """Of each (epoch, height)."""
         self.sealed: dict[tuple[int, Place], tuple[int, bytes]] = {}
         """Under which height each entry was sealed, by epoch, and its hash."""
-        self.acknowledged: dict[Place, bytes] = {}
-        """Of entries that their origin was told to be sealed."""
+        self.acknowledged: dict[int, dict[Place, Told]] = {0: {}}
+        """What was told to origins of their entries, by the epoch in which it has to hold."""
         self.epoch = 0
         """Number of recoveries."""
         self.appended = 0
@@ -106,23 +113,25 @@ class LedgerWatch(Watch):
 
     def recovered(self, epoch: int, voters: list[bytes]) -> None:
         """The cluster was recovered with these voters: what they all together have not heard to be
-        sealed may be lost, and what the old voters say from now on does not count."""
-        self.epoch = epoch
+        sealed may be lost, and what the old voters say from now on does not count, as long as
+        anybody is there who heard of it."""
+        before, self.epoch = self.acknowledged[self.epoch], epoch
         sealed = [self.stores.store(voter).sealed_places() for voter in voters]
-        self.acknowledged = {
-            place: entry_hash
-            for place, entry_hash in self.acknowledged.items()
+        self.acknowledged[epoch] = {
+            place: told
+            for place, told in before.items()
             if sum(place in one for one in sealed) > len(voters) // 2
         }
 
     def told_sealed(self, host: Host, effect: SealedTo, entries: list[Entry]) -> None:
         """A node tells whoever waits that its entries are sealed."""
         value = effect.seal.value
-        if value.epoch < self.epoch:
-            return
+        told = self.acknowledged[value.epoch]
         for entry in entries:
             place = (entry.chain, entry.body.sequence)
-            self.acknowledged[place] = entry.hash
+            told[place] = Told(entry.hash, value.voters)
+            if value.epoch < self.epoch:
+                continue
             disks = [voter for voter in value.voters if self._has(voter, entry)]
             if len(disks) < majority_of(value.voters):
                 where = f"{host} {place[1]} is on {len(disks)} of {len(value.voters)} disks"

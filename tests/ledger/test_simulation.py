@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from buildnet.ledger.entry import Entry
+from buildnet.ledger.events import SealedTo
 from buildnet.ledger.sealing.proposing import Proposing
 from buildnet.ledger.sealing.voting import Voting
 from buildnet.ledger.simulation.__main__ import main
+from buildnet.ledger.simulation.recovery import Recovery
 from buildnet.ledger.simulation.trial import Settings, run_trial
+from buildnet.ledger.simulation.watch import LedgerWatch, Told
 from buildnet.mesh.simulation.history import History
+from buildnet.mesh.simulation.host import Host
+from buildnet.mesh.simulation.wishes import LoseVoters
 
 SEEDS = range(1, 13)
 
@@ -24,6 +30,29 @@ def test_without_faults_all_that_is_appended_is_sealed() -> None:
     outcome = run_trial(Settings(nodes=3, kinds=(), faults_s=5.0), 1)
     assert outcome.violations == ()
     assert outcome.acknowledged == outcome.entries > 50
+
+
+def test_what_only_a_lost_majority_of_a_recovery_had_is_not_looked_for() -> None:
+    faults = [Recovery(2.5, 4.0, 0.3, killed=True), LoseVoters(5.0, 0.0)]
+    outcome = run_trial(Settings(nodes=3, faults_s=4.0), 1, faults=faults)
+    assert outcome.violations == ()
+    assert outcome.healed_after_s is not None
+
+
+def test_what_was_called_sealed_and_is_gone_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    other_hash = bytes(32)
+
+    def told(self: LedgerWatch, host: Host, effect: SealedTo, entries: list[Entry]) -> None:
+        for entry in entries:
+            place = (entry.chain, entry.body.sequence)
+            self.acknowledged[0][place] = Told(other_hash, effect.seal.value.voters)
+
+    monkeypatch.setattr(LedgerWatch, "told_sealed", told)
+    outcome = run_trial(Settings(nodes=3, kinds=(), faults_s=1.0), 1)
+    (violation,) = outcome.violations
+    assert violation.what == "acknowledged entries are lost"
+    assert violation.detail.startswith(f"{3 * outcome.acknowledged}: n")
+    assert violation.detail.count(" at ") == 5
 
 
 def test_a_seed_tells_the_same_story_again() -> None:
