@@ -216,6 +216,8 @@ def _counts(program: LedgerMachine, chain: Chain) -> bool:
     members = program.local.members
     if chain.origin in members.revoked or chain in program.ledger.holding.closed:
         return False
+    if chain.origin not in members.members and chain.origin not in members.former:
+        return False  # a recovery forgot that it was let in: what it wrote is nobody's any more
     return held.quarantined is None
 
 

@@ -169,10 +169,13 @@ class Rot(Fault):
 
 
 def _images_elsewhere(world: World, host: Host) -> list[Image]:
-    """Return the disks of the other hosts that no host takes for none of the members."""
+    """Return the disks of the other hosts that no host takes for none of the members, and of which
+    nobody said that they are none any more, though it may not be known anywhere yet."""
     lists = [one.program.local.members for one in world.hosts if one.program is not None]
     return [
         ledgers_of(world).store(other.key).image
         for other in world.hosts
-        if other is not host and all(members.is_member(other.key) for members in lists)
+        if other is not host
+        and not other.revoked
+        and all(members.is_member(other.key) for members in lists)
     ]

@@ -34,7 +34,8 @@ def disagreement(world: World) -> str | None:
 
 
 def members_running(world: World) -> list[tuple[Host, Program]]:
-    """Return who runs and is a member; not who was revoked, as far as anybody else knows it."""
+    """Return who runs and is a member; not who was revoked, as far as anybody else knows it, nor
+    whom a recovery forgot."""
     running = [
         (host, host.program)
         for host in world.hosts
@@ -45,7 +46,17 @@ def members_running(world: World) -> list[tuple[Host, Program]]:
             known = any(not one.local.members.is_member(victim.key) for _, one in running)
             if not known:
                 running.append((victim, victim.program))
-    return running
+    return [one for one in running if not _is_forgotten(*one, running)]
+
+
+def _is_forgotten(host: Host, program: Program, running: list[tuple[Host, Program]]) -> bool:
+    """Tell whether a host joined, or got its key, among those that a recovery was to do without,
+    and nowhere else: the new epoch knows nothing of that, so nobody lets it in, or tells it."""
+    epoch = program.local.members.epoch
+    newer = [other.local.members for _, other in running if other.local.members.epoch > epoch]
+    return bool(newer) and not any(
+        host.key in {*members.members, *members.former, *members.revoked} for members in newer
+    )
 
 
 def same_office(world: World) -> bool:

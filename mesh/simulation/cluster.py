@@ -193,8 +193,14 @@ class Cluster:
                     host.kill(dark=self._random.random() < 0.3)
 
     def rotate(self, host: Host) -> bool:
-        """Let a host go on under another key: as another host with its disk, once that is final."""
+        """Let a host go on under another key: as another host with its disk, once that is final.
+
+        Not where one host at most keeps its key besides: away at that time, it would know nobody.
+        """
         if not host.works or host in self._gone or host in self._sponsors:
+            return False
+        kept = [one for one in self._world.hosts if not one.retired and one not in self._gone]
+        if len(kept) == 2 or all(one.natted for one in kept if one is not host):
             return False
         assert host.program is not None
         self._gone.add(host)
