@@ -9,7 +9,6 @@ from buildnet.ledger.messages import Entries
 from buildnet.ledger.simulation.ledgers import Ledgers
 from buildnet.ledger.simulation.lies import lies
 from buildnet.ledger.simulation.program import LedgerMachine
-from buildnet.ledger.simulation.store import Image
 from buildnet.ledger.simulation.watch import LedgerWatch
 from buildnet.mesh.events import SendAll
 from buildnet.mesh.simulation.faults import Fault
@@ -136,7 +135,8 @@ class Garbage(Fault):
 class Rot(Fault):
     """Some sealed entries and a seal on a host's disk are not what was written; it finds that.
 
-    Another member's disk has each of them: what is on one disk only, rot destroys for good.
+    Another member's disk has each of them, and it stays a member, for what is on one disk only is
+    destroyed for good.
     """
 
     node: int
@@ -148,19 +148,23 @@ class Rot(Fault):
         if not host.runs or not image.seals:
             return False
         draw = random.Random(f"{world.seed} rot {self.start}")
-        others = _images_elsewhere(world, host)
+        keeper = _keeper(world, host)
+        if keeper is None or world.cluster is None:
+            return False
+        copy = ledgers_of(world).store(keeper.key).image
         heights = [
             height
             for height in sorted(image.seals)
-            if any(height in one.seals and height not in one.rotten_seals for one in others)
+            if height in copy.seals and height not in copy.rotten_seals
         ]
         if not heights:
             return False
+        world.cluster.bind([keeper])
         sealed = [
             place
             for height in heights
             for place in image.seals[height][1]
-            if any(height in one.seals and place not in one.rotten for one in others)
+            if place not in copy.rotten
         ]
         image.rotten.update(draw.choices(sealed, k=self.count) if sealed else ())
         image.rotten_seals.add(draw.choice(heights))
@@ -168,14 +172,17 @@ class Rot(Fault):
         return True
 
 
-def _images_elsewhere(world: World, host: Host) -> list[Image]:
-    """Return the disks of the other hosts that no host takes for none of the members, and of which
-    nobody said that they are none any more, though it may not be known anywhere yet."""
+def _keeper(world: World, host: Host) -> Host | None:
+    """Return the other host with the most final seals, of those that no host takes for none of the
+    members and that nobody is about to make none, though it may not be known anywhere yet."""
     lists = [one.program.local.members for one in world.hosts if one.program is not None]
-    return [
-        ledgers_of(world).store(other.key).image
+    stores = ledgers_of(world)
+    able = [
+        other
         for other in world.hosts
         if other is not host
-        and not other.revoked
+        and world.cluster is not None
+        and world.cluster.stays(other)
         and all(members.is_member(other.key) for members in lists)
     ]
+    return max(able, key=lambda one: len(stores.store(one.key).image.seals), default=None)

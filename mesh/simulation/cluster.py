@@ -219,8 +219,12 @@ class Cluster:
         """Tell whether nobody is about to leave, to be revoked or to get another key."""
         return all(host.retired for host in self._gone)
 
+    def stays(self, host: Host) -> bool:
+        """Tell whether a host is not about to leave, to be revoked or to get another key."""
+        return host not in self._gone and not host.retired
+
     def bind(self, hosts: Sequence[Host]) -> None:
-        """Let hosts keep their membership and their keys: others know nobody else."""
+        """Let hosts keep their membership and their keys: others need them."""
         self._sponsors.update(hosts)
 
     def recover(self, host: Host, voters: Sequence[bytes]) -> bool:
