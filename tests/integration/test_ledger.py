@@ -367,7 +367,8 @@ def test_a_note_is_recorded_once_however_often_it_is_sent(node: CommandLine) -> 
     assert first == second
     answer = node("ledger", "note", "by hand", "--ack", "sealed")
     assert "sealed at height" in answer.out
-    shown = node("ledger", "show", data(node, "ledger", "list", "--limit", "1")["entries"][0]["id"])
+    notes = data(node, "ledger", "list", "--type", "system.note", "--limit", "1")["entries"]
+    shown = node("ledger", "show", notes[0]["id"])
     assert "by hand" in shown.out
     found = data(node, "audit", "query", "--text", "ONCE", "--from", "1h")["entries"]
     assert [one["id"] for one in found] == [first["id"]]
@@ -395,7 +396,7 @@ def test_exports_for_programs(node: CommandLine, tmp_path: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(node("audit", "export", "--format", "csv").out)))
     lines = node("audit", "export", "--format=ndjson", "--type", "system.*").out.splitlines()
     assert json.loads(node("audit", "export").out)[0]["type"] == "chain.opened"
-    assert rows[-1]["type"] == "system.note"
+    assert "system.note" in {row["type"] for row in rows}
     assert [json.loads(line)["data"]["text"] for line in lines] == ["=1+1"]
     file = tmp_path / "out.json"
     told = data(node, "audit", "export", "--out", str(file))
