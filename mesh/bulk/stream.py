@@ -61,8 +61,8 @@ class BulkStream:
         self._turn = asyncio.Lock()
         """Held by whoever uses the requester, the fetches or their sinks."""
         self._fetches: deque[_Fetch] = deque()
-        self._sealed: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE_FRAMES)
-        self._opened: asyncio.Queue[list[bytes]] = asyncio.Queue(1)
+        self._sealed: asyncio.Queue[bytes | ConnectionClosed] = asyncio.Queue(_QUEUE_FRAMES)
+        self._opened: asyncio.Queue[list[bytes] | ConnectionClosed] = asyncio.Queue(1)
         self._received = 0
         self._ended: BuildNetError | None = None
 
@@ -135,14 +135,27 @@ class BulkStream:
 
     async def _receive(self) -> None:
         while True:
-            await self._sealed.put(await self._connection.receive())
+            try:
+                received = await self._connection.receive()
+            except ConnectionClosed as closed:  # after all that it brought
+                await self._sealed.put(closed)
+                return
+            await self._sealed.put(received)
 
     async def _open(self) -> None:
         while True:
-            batch = [await self._sealed.get()]
-            while len(batch) < READ_AHEAD and not self._sealed.empty():
-                batch.append(self._sealed.get_nowait())
-            await self._opened.put(await in_thread(self._workers, self._open_all, batch))
+            batch: list[bytes] = []
+            received = await self._sealed.get()
+            while isinstance(received, bytes):
+                batch.append(received)
+                if len(batch) == READ_AHEAD or self._sealed.empty():
+                    break
+                received = self._sealed.get_nowait()
+            if batch:
+                await self._opened.put(await in_thread(self._workers, self._open_all, batch))
+            if isinstance(received, ConnectionClosed):
+                await self._opened.put(received)
+                return
 
     def _open_all(self, batch: list[bytes]) -> list[bytes]:
         return [self._opener.open(sealed) for sealed in batch]
@@ -150,6 +163,8 @@ class BulkStream:
     async def _write(self) -> None:
         while True:
             frames = await self._opened.get()
+            if isinstance(frames, ConnectionClosed):
+                raise frames
             async with self._turn:
                 if self._ended is not None:
                     return
@@ -159,7 +174,8 @@ class BulkStream:
                     _tell(fetch, error)
                 if failure is not None:
                     raise failure
-                await self._say(self._requester.grant())
+                with suppress(ConnectionClosed):  # what came before is still written
+                    await self._say(self._requester.grant())
 
     def _take(self, frames: list[bytes]) -> tuple[list[_Outcome], BaseException | None]:
         """In a thread: write what frames bring; return the fetches that ended, and what ends the

@@ -75,7 +75,16 @@ class Pipe:
         await self._or_closed(self.other.inbox.put(self.alter(data)))
 
     async def receive(self) -> bytes:
-        data = await self._or_closed(self.inbox.get())
+        getting = asyncio.create_task(self.inbox.get())
+        closing = asyncio.create_task(self._wait())
+        try:
+            await asyncio.wait([getting, closing], return_when=asyncio.FIRST_COMPLETED)
+            if not getting.done():  # what arrived before the cut is there
+                raise ConnectionClosed(1006, "cut")
+            data = getting.result()
+        finally:
+            getting.cancel()
+            closing.cancel()
         assert data is not None
         return data
 
