@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import multiprocessing
 import sys
 import tempfile
@@ -135,6 +136,7 @@ class _Node:
 def _serve(directory: Path, name: str, pipe: Connection) -> None:
     import uvloop
 
+    gc.freeze()  # as the daemon does
     uvloop.run(_Node(directory, name).serve(pipe))
 
 
