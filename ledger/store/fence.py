@@ -13,6 +13,9 @@ at a start:
 - the ledger was made by a backup of this store (it says so itself): **restored**.
 - no fence, and the ledger has entries: it was brought here alone; **restored**.
 
+A start writes the token that comes next into the fence, then into the ledger, then tells the fence
+that it is there: whoever is killed in between is found as before, and takes nothing for restored.
+
 A restored ledger goes on with another incarnation; until it was begun, each start finds it
 restored. Its voter abstains until that is safe (:mod:`buildnet.ledger.sealing.abstaining`): what
 it promised and accepted after the copy was made is not in it. A copy of both files that passes all
@@ -36,6 +39,7 @@ from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError
 _TOKEN = "boot"
 _BACKUP = "backup"
 _RUNNING = "running"
+_NONE = "-"
 _ABSTAINS = "abstains"
 
 
@@ -62,6 +66,8 @@ class Fence:
         """
         found = self._judge(connection)
         token = os.urandom(16)
+        if found is not Start.RESTORED:
+            self._announce(token)
         connection.execute("BEGIN IMMEDIATE")
         try:
             write_setting(connection, _TOKEN, token)
@@ -93,29 +99,40 @@ class Fence:
         empty = connection.execute("SELECT 1 FROM entries LIMIT 1").fetchone() is None
         if fence is None:
             return Start.FRESH if empty and not backup else Start.RESTORED
-        kept, inode, state = fence
-        if waiting or backup or token is None or token.hex() != kept:
+        kept, inode, state, following = fence
+        if token is None and kept == _NONE and empty and not backup:
+            return Start.FRESH  # killed before its first token was in the ledger
+        if waiting or backup or token is None or token.hex() not in (kept, following):
             return Start.RESTORED
+        if token.hex() == following:  # killed before it did anything with it
+            state = _RUNNING
         same = state == _heads(connection) if state != _RUNNING else inode == self._inode()
         return Start.CONTINUED if same else Start.RESTORED
 
     def _inode(self) -> str:
         return str(self._ledger.stat().st_ino)
 
-    def _read(self) -> tuple[str, str, str] | None:
+    def _announce(self, token: bytes) -> None:
+        kept, _, state, _ = self._read() or (_NONE, "", _RUNNING, "")
+        self._put([kept, self._inode(), state, token.hex()])
+
+    def _read(self) -> tuple[str, str, str, str] | None:
+        """Return token, inode, state and the token that comes next; None: there is no fence."""
         try:
             text = self.path.read_text("ascii")
         except FileNotFoundError:
             return None
         except (OSError, UnicodeDecodeError):
-            return ("", "", "")
-        lines = text.split()
-        if len(lines) != 4 or _mark(lines[:3]) != lines[3]:
-            return ("", "", "")  # fits no ledger: another incarnation is always safe
-        return (lines[0], lines[1], lines[2])
+            return ("", "", "", "")
+        *lines, mark = text.split() or [""]
+        if len(lines) not in (3, 4) or _mark(lines) != mark:
+            return ("", "", "", "")  # fits no ledger: another incarnation is always safe
+        return (lines[0], lines[1], lines[2], lines[3] if len(lines) == 4 else _NONE)
 
     def _write(self, token: bytes, state: str) -> None:
-        lines = [token.hex(), self._inode(), state]
+        self._put([token.hex(), self._inode(), state, _NONE])
+
+    def _put(self, lines: list[str]) -> None:
         fresh = self.path.with_name(self.path.name + ".new")
         try:
             with fresh.open("w", encoding="ascii") as file:

@@ -11,6 +11,7 @@ import threading
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.ledger.entries import ANN, BOB, CLUSTER, START, VERIFY, chain_of
@@ -22,7 +23,7 @@ from buildnet.ledger.query import Query
 from buildnet.ledger.store import pruning, sealing
 from buildnet.ledger.store.backup import BackupError, Step, back_up, restore
 from buildnet.ledger.store.errors import LedgerError, LedgerFullError, PrunedError
-from buildnet.ledger.store.fence import Start
+from buildnet.ledger.store.fence import Fence, Start
 from buildnet.ledger.store.scrubbing import Pass, Scrubber, last_pass
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.vault import Vault, VaultError
@@ -81,6 +82,40 @@ def test_a_copy_of_a_running_store_that_crashed_is_restored(tmp_path: Path) -> N
     shutil.copyfile(tmp_path / "fence", path.with_name("l.db.fence"))
     shutil.copyfile(tmp_path / "copy.db", path)
     assert using(path, start_of) is Start.RESTORED
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("killed", ["_announce", "_write"])
+def test_who_is_killed_while_it_starts_is_not_taken_for_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: str, before: bool
+) -> None:
+    """Before and after the ledger took its next token; ``before``: it ran before."""
+    path, scene = tmp_path / "l.db", Scene()
+    starts: list[Start] = []
+    scene.add(ANN)
+
+    async def look(store: LedgerStore) -> None:
+        starts.append(store.start)
+
+    async def write(store: LedgerStore) -> None:
+        await store.keep(scene.keep())
+
+    def dies(fence: Fence, *arguments: Any) -> None:
+        if killed == "_announce":
+            announce(fence, *arguments)
+        raise LedgerError("killed")
+
+    if before:
+        using(path, write)
+    announce = Fence._announce
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(Fence, killed, dies)
+            with pytest.raises(LedgerError, match="killed"):
+                using(path, look)
+    using(path, look)
+    ran = before or killed == "_write"
+    assert starts == [Start.CONTINUED if ran else Start.FRESH]
 
 
 def test_a_ledger_without_its_fence_is_restored(tmp_path: Path) -> None:
