@@ -377,7 +377,7 @@ def seal_record(node: Node) -> bytes:
 # --- garbage and floods ------------------------------------------------------------------------
 
 
-def test_garbage_of_every_kind_is_counted_and_changes_nothing(scene: Scene) -> None:
+def test_garbage_of_every_kind_is_counted(scene: Scene) -> None:
     target = scene.honest[1]
     before = refused(target)
 
