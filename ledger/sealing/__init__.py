@@ -37,6 +37,7 @@ refuses for ever what another one had to accept, and a value that must be propos
 accepted by all. What only some nodes know yet (a revocation that is held, two branches of a chain)
 keeps the coordinator from proposing; voters are bound once it is sealed, or once another branch is
 (what they hold of the losing one is set aside). A clock that is ahead delays, it does not refuse.
+A tick after the last final seal is never too early: a majority vouched for the time of that one.
 
 Voters: the member list changes them by its own majority, and waits with the next change until a
 seal names the last one (:attr:`Sealing.may_change_voters`); seals go through the changes one by

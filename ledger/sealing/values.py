@@ -70,9 +70,14 @@ class Values:
         return clocks[voters.majority - 1]
 
     def is_ahead(self, value: SealValue) -> bool:
-        """Tell whether a value is too far ahead of this node's clock to accept it now."""
+        """Tell whether a value is too far ahead of this node's clock to accept it now.
+
+        One tick after the last final seal is as early as a value can be: where the voters of before
+        had their clocks ahead, who votes now would wait until its own is there.
+        """
         clock = self._local.clock
-        return value.hlc > max(clock.now(), clock.told) + MAX_AHEAD_S * _A_SECOND
+        latest = max(clock.now(), clock.told) + MAX_AHEAD_S * _A_SECOND
+        return value.hlc > max(latest, self._place.hlc + 1)
 
     def is_over_stubs(self, value: SealValue) -> bool:
         """Tell whether of some of its entries only the hash is here: no voter vouches for those."""

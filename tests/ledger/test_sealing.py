@@ -260,6 +260,34 @@ def test_a_value_from_the_future_waits_until_it_is_none() -> None:
     assert not other.core._sealing._values.is_ahead(ahead)
 
 
+def test_voters_whose_clocks_were_ahead_hold_up_nobody_once_they_are_set_right() -> None:
+    network = Network(3)
+    one, other, third = network.nodes
+    network.clock.advance(1000)
+    for node in network.nodes:
+        for peer in node.local.links:
+            node.local.heard[peer] = network.clock.milliseconds << 16
+    network.office(one, 1)
+    network.append(one)
+    network.settle(0.5)
+    assert one.core.last is not None
+    height = one.core.last.height
+    assert one.core.last.value.hlc > (network.clock.milliseconds - 1000) << 16
+    network.clock.advance(-1000)
+    for node in network.nodes:
+        links = node.local.links
+        node.start()
+        node.local.links.update(links)
+        node.local.heard.update(dict.fromkeys(links, network.clock.milliseconds << 16))
+    network.office(one, 2)
+    network.append(third)
+    network.settle(0.5)
+    for node in (one, other, third):
+        assert sealed_up_to(node)[third.chain] == 1
+        assert node.core.last is not None
+        assert node.core.last.height > height
+
+
 def test_a_voter_without_the_entries_pulls_them_and_looks_again() -> None:
     network, one, other, third = in_office()
     network.settle(1.0)
