@@ -141,27 +141,58 @@ class Body(Wire, _Checked):
     postings: Annotated[tuple[Posting, ...], Limit(0, MAX_POSTINGS)]
 
     def __post_init__(self) -> None:
-        if _TYPE.fullmatch(self.type) is None:
+        if not _is_type(self.type):
             raise ValueError("a type is words in lower case with points between them")
         if 0 < len(self.request) < 16:
             raise ValueError("a request has 16 to 32 bytes, or none")
         _check_text(self.correlation, self.entity)
 
     @classmethod
-    def from_array(cls, value: object) -> Self:
-        """Read a body from decoded values, as any record, but faster: a check of many entries
+    def decode(cls, data: bytes) -> Self:
+        """Read a body from bytes of any origin, as any record, but faster: a check of many entries
         spends its time here.
+
+        Raises:
+            WireError: they are none.
+        """
+        with suppress(cbor.CborError):
+            body, size = cls._read(cbor.decode_beginning(data))
+            if body is not None and size == len(data):
+                return body
+        return super(Body, cls).decode(data)  # it tells what is wrong
+
+    @classmethod
+    def from_array(cls, value: object) -> Self:
+        """Read a body from decoded values, as any record, but faster.
 
         Raises:
             WireError: they do not fit.
         """
-        if _fits(value, _body_shape):
+        body, _ = cls._read(value)
+        return body if body is not None else super(Body, cls).from_array(value)
+
+    @classmethod
+    def _read(cls, value: object) -> tuple[Self | None, int]:
+        """Return a body of decoded values, or None if they do not fit; and how many bytes they
+        take in the shortest form: whoever was given more has another form, or bytes left over."""
+        try:
+            size = _size_of(value, _body_shape)
+            if not size:
+                return None, 0
             values: list[Any] = list(typing.cast(list[Any], value))
-            with suppress(WireError, ValueError, TypeError):
-                values[_ACTOR] = _actor_of(*values[_ACTOR])
-                values[-1] = tuple(map(_posting_of, values[-1]))
-                return cls(*values)
-        return super(Body, cls).from_array(value)  # it tells what does not fit
+            values[_ACTOR], taken = _actor_of(*values[_ACTOR])
+            size += taken
+            postings: list[Posting] = []
+            for one in values[-1]:
+                taken = _size_of(one, _posting_shape)
+                if not taken:
+                    return None, 0
+                size += taken
+                postings.append(Posting(*one))
+            values[-1] = tuple(postings)
+            return cls(*values), size
+        except (WireError, ValueError, TypeError):
+            return None, 0
 
     def check(self) -> bytes:
         """Return the body's bytes, which everybody can read.
@@ -185,6 +216,11 @@ class Body(Wire, _Checked):
         return raw
 
 
+@lru_cache(maxsize=1024)
+def _is_type(name: str) -> bool:
+    return _TYPE.fullmatch(name) is not None
+
+
 _Shape = tuple[tuple[type, int, int], ...]
 """Of a record's fields: decoded type, least and greatest size or value."""
 
@@ -200,29 +236,49 @@ def _field(hint: Any) -> tuple[type, int, int]:
     return (list if typing.get_origin(kind) is tuple else kind, limit.least, limit.greatest)
 
 
-def _fits(value: Any, shape: _Shape) -> bool:
+def _size_of(value: Any, shape: _Shape) -> int:
+    """Return how many bytes a record takes in the shortest form, without what lists in it hold;
+    0: its values do not fit."""
     if type(value) is not list or len(value) != len(shape):
-        return False
+        return 0
+    total = 1  # a record has less than 24 fields
     for item, (kind, least, greatest) in zip(value, shape, strict=True):
         found = type(item)
         if found is not kind:
-            return False
-        if not least <= (item if found is int else len(item)) <= greatest:
-            return False
-    return True
+            return 0
+        if kind is int:
+            if not least <= item <= greatest:
+                return 0
+            total += _head_of(item) if item > 23 else 1
+            continue
+        size = len(item)
+        if not least <= size <= greatest:
+            return 0
+        if kind is str and not item.isascii():
+            size = len(item.encode())
+        total += _head_of(size) if size > 23 else 1
+        if kind is not list:
+            total += size
+    return total
+
+
+def _head_of(number: int) -> int:
+    """Return how many bytes a number takes, or what tells a length."""
+    if number < 256:
+        return 1 if number < 24 else 2
+    return 3 if number < 1 << 16 else 5 if number < 1 << 32 else 9
 
 
 @lru_cache(maxsize=1024)
-def _actor_of(*values: object) -> Actor:
-    return Actor.from_array(list(values))
-
-
-def _posting_of(value: Any) -> Posting:
-    return Posting(*value) if _fits(value, _posting_shape) else Posting.from_array(value)
+def _actor_of(*values: object) -> tuple[Actor, int]:
+    """Return the actor of decoded values, and how many bytes they take in the shortest form,
+    without the head of their array."""
+    return Actor.from_array(list(values)), _size_of(list(values), _actor_shape) - 1
 
 
 _body_shape = _shape_of(Body)
 _posting_shape = _shape_of(Posting)
+_actor_shape = _shape_of(Actor)
 _ACTOR = [field.name for field in fields(Body)].index("actor")
 
 
@@ -326,7 +382,7 @@ def check_data(text: str) -> None:
     """
     try:
         value = _decoder.decode(text)
-        again = _encoder.encode(value)
+        again = "".join(_write(value, 0))
     except (ValueError, RecursionError) as error:
         raise WireError(f"no entry: its data is no JSON object: {error}") from error
     if not isinstance(value, dict):
@@ -373,5 +429,9 @@ def _refuse(name: str) -> None:
 
 _encoder = json.JSONEncoder(
     sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)
+# As ``_encoder.encode``, which makes such a writer for each call.
+_write = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
+    None, _encoder.default, json.encoder.encode_basestring, None, ":", ",", True, False, False
 )
 _decoder = json.JSONDecoder(parse_int=_whole, parse_constant=_refuse)

@@ -44,10 +44,31 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES) -> Any:
     Raises:
         CborError: it is longer than ``max_bytes``, or not what :func:`encode` writes.
     """
+    value = decode_beginning(data, max_bytes=max_bytes)
+    try:
+        _check(value)
+        again = cbor2.dumps(value)
+    except CborError:
+        raise
+    except Exception as error:  # whatever it makes of hostile values, they are refused
+        raise CborError(f"no CBOR: {error}") from error
+    if again != data:  # a longer form of a number or length, or bytes left over
+        raise CborError("CBOR in another form than the shortest, or with bytes left over")
+    return value
+
+
+def decode_beginning(data: bytes, *, max_bytes: int = MAX_BYTES) -> Any:
+    """Read the value that bytes of any origin begin with: no map, no tag, nothing of indefinite
+    length. For whoever checks the type of each value, and that no shorter form holds the same: all
+    else should :func:`decode`.
+
+    Raises:
+        CborError: it is longer than ``max_bytes``, or none.
+    """
     if len(data) > max_bytes:
         raise CborError(f"{len(data)} bytes of CBOR, {max_bytes} at most")
     try:
-        value = cbor2.loads(
+        return cbor2.loads(
             data,
             max_depth=MAX_DEPTH,
             allow_indefinite=False,
@@ -57,15 +78,10 @@ def decode(data: bytes, *, max_bytes: int = MAX_BYTES) -> Any:
             tag_hook=_no_tag,
             semantic_decoders=_no_tags,
         )
-        _check(value)
-        again = cbor2.dumps(value)
     except CborError:
         raise
     except Exception as error:  # whatever a decoder makes of hostile bytes, they are refused
         raise CborError(f"no CBOR: {error}") from error
-    if again != data:  # a longer form of a number or length, or bytes left over
-        raise CborError("CBOR in another form than the shortest, or with bytes left over")
-    return value
 
 
 def _check(value: Any) -> None:

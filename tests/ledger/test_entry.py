@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, replace
+from itertools import count
 from typing import Any
 
 import cbor2
@@ -187,6 +188,37 @@ def test_another_form_of_the_same_values_is_refused(longer: Any) -> None:
     assert strictly(bytes(64) + longer(raw)) is None
 
 
+def written(value: Any, longer: int, width: int) -> bytes:
+    """Return CBOR of which number or length ``longer`` takes ``width`` bytes, if it took less."""
+    places = count()
+
+    def head(kind: int, number: int) -> bytes:
+        least = 0 if number < 24 else 1 if number < 256 else 2 if number < 1 << 16 else 4
+        size = 8 if number >= 1 << 32 else least
+        size = max(size, width) if next(places) == longer else size
+        more = 23 + size.bit_length()
+        return bytes([kind << 5 | (more if size else number)]) + number.to_bytes(8)[8 - size :]
+
+    def write(value: Any) -> bytes:
+        if isinstance(value, list):
+            return head(4, len(value)) + b"".join(map(write, value))
+        if isinstance(value, int):
+            return head(0, value)
+        raw = value.encode() if isinstance(value, str) else value
+        return head(3 if isinstance(value, str) else 2, len(raw)) + raw
+
+    return write(value)
+
+
+@given(BODIES, st.integers(0, 40), st.sampled_from([1, 2, 4, 8]))
+def test_no_number_and_no_length_is_longer_than_need_be(
+    body: Body, longer: int, width: int
+) -> None:
+    raw, found = body.encode(), written(body.as_array(), longer, width)
+    assert cbor2.loads(found) == body.as_array()
+    assert (strictly(bytes(64) + found) is None) is (found != raw)
+
+
 # --- fields that do not fit ---------------------------------------------------------------------
 
 WRONG: list[tuple[str, Any]] = [
@@ -235,6 +267,10 @@ WRONG: list[tuple[str, Any]] = [
     ("postings", [["", "debit", "cores", 1, ""]]),
     ("postings", [["a\n", "debit", "cores", 1, ""]]),
     ("postings", [["a", "debit", "", 0, "s" * 1025]]),
+    ("postings", [["a", "debit", "cores", 1.0, ""]]),
+    ("postings", [["a", "debit", "cores", True, ""]]),
+    ("postings", [["a", "debit", "cores", 2**63, ""]]),
+    ("postings", [["a", "debit", "", 0, None]]),
     ("postings", [[]]),
 ]
 

@@ -30,6 +30,10 @@ def test_signatures_verify_only_for_their_message_and_key() -> None:
     assert not is_signed_by(key.public_key, b"massage", signature)
     assert not is_signed_by(NodeKey.from_seed(b"\1" * 32).public_key, b"message", signature)
     assert not is_signed_by(key.public_key, b"message", b"short")
+    assert not is_signed_by(key.public_key, b"message", signature + b"m")
+    assert not is_signed_by(key.public_key, b"essage", signature + b"m")
+    assert not is_signed_by(key.public_key[:31], b"message", signature)
+    assert not is_signed_by(b"", b"message", signature)
 
 
 def test_the_seed_shows_in_no_log() -> None:
