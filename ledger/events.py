@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.restored import Accepted, Promise, Quarantine, Restored
 from buildnet.ledger.seal import Seal
+from buildnet.ledger.voters import VoterHistory
 from buildnet.mesh.events import (
     LinkDown,
     LinkUp,
@@ -174,10 +175,11 @@ class Repair:
 
 @dataclass(frozen=True, slots=True)
 class Rewind:
-    """A recovery began a new epoch: set the final seals from ``height`` on aside, then answer with
-    :class:`Rewound`."""
+    """A recovery began a new epoch: set the final seals from ``height`` on aside, and those below
+    whose voters are none of ``voters``, then answer with :class:`Rewound`."""
 
     height: int
+    voters: VoterHistory
 
 
 @dataclass(frozen=True, slots=True)

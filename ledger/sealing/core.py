@@ -92,7 +92,7 @@ class Sealing:
     def deadline(self) -> float:
         """When :meth:`tick` is due."""
         if self._finals.rewinding:
-            return math.inf
+            return self._finals.deadline
         return min(
             self._proposing.deadline,
             self._finals.deadline,
@@ -104,7 +104,7 @@ class Sealing:
     def tick(self, now: float) -> list[Effect]:
         """Do what is due."""
         if self._finals.rewinding:
-            return []
+            return self._finals.tick(now)
         effects = [
             *self._finals.tick(now),
             *self._recording.tick(now),
@@ -151,10 +151,7 @@ class Sealing:
     def office_changed(self, now: float) -> list[Effect]:
         """Begin a term, or stop at once."""
         self._recording.hurry()
-        effects = self._rejoin()
-        step = self._proposing.take_office(self._voting.promised, self._epoch, now)
-        effects += self._do(step, now)
-        effects += self._do(self._proposing.step(now), now)
+        effects = [*self._rejoin(), *self._take_office(now)]
         return [*effects, *self._recording.tick(now), *self.look(now)]
 
     def members_changed(self, now: float) -> list[Effect]:
@@ -165,10 +162,9 @@ class Sealing:
         if self._membership.epoch > self._epoch:
             self._epoch = self._membership.epoch
             self._recording.restart()
-            self._finals.begin_epoch()
+            effects += self._finals.begin_epoch()
             effects += [*self._voting.begin_epoch(), *self._rejoin(begins=True)]
-            step = self._proposing.take_office(self._voting.promised, self._epoch, now)
-            effects += self._do(step, now)
+            effects += self._take_office(now)
         return [*effects, *self._rejoin(), *self._recording.tick(now), *self.news(now)]
 
     def damaged(self, heights: tuple[int, ...], now: float) -> list[Effect]:
@@ -205,8 +201,10 @@ class Sealing:
     def rewound(self, restored: Restored, now: float) -> list[Effect]:
         """The store set seals aside; the place and what is held were restored."""
         self._finals.rewound()
+        self._proposing.rewound()
+        self._voting.rewound()
         self._recording.restart()
-        return self.look(now)
+        return [*self._finals.set_aside(), *self._take_office(now), *self.look(now)]
 
     def flush(self, now: float) -> list[Effect]:
         """Say what could be said once it was on disk."""
@@ -214,6 +212,13 @@ class Sealing:
         return self._deliver(ready, now)
 
     # --- how -----------------------------------------------------------------------------------
+
+    def _take_office(self, now: float) -> list[Effect]:
+        """Begin a term, if this node won one and knows where the row of seals stands."""
+        if self._finals.rewinding:
+            return []
+        step = self._proposing.take_office(self._voting.promised, self._epoch, now)
+        return [*self._do(step, now), *self._do(self._proposing.step(now), now)]
 
     def _rejoin(self, *, begins: bool = False) -> list[Effect]:
         """Vote again once it is safe; ``begins``: an epoch does, which old promises don't bind."""

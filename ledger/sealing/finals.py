@@ -49,22 +49,30 @@ class Finals:
         self._claims: dict[bytes, int] = {}
         self._asked: tuple[bytes, float] | None = None
         self._step_back = 1
-        self.rewinding = False
-        """The store sets seals aside; until it did, nothing is sealed here."""
+        self._rewinding = False
         self.missing: tuple[tuple[Chain, Head], ...] = ()
         """Entries that the next final seal needs, and"""
         self.source = b""
         """who sent it."""
+
+    @property
+    def rewinding(self) -> bool:
+        """Tell whether the store sets seals aside, or has to; until it did, nothing is sealed."""
+        return self._rewinding or self._is_disowned()
 
     # --- what peers have -----------------------------------------------------------------------
 
     @property
     def deadline(self) -> float:
         """When :meth:`tick` is due."""
+        if self.rewinding:
+            return math.inf if self._rewinding else -math.inf
         return math.inf if self._asked is None else self._asked[1]
 
     def tick(self, now: float) -> list[Effect]:
         """Ask somebody else for what did not come."""
+        if self.rewinding:
+            return self.set_aside()  # the process ended before it was
         if self._asked is None or now < self._asked[1]:
             return []
         self._claims.pop(self._asked[0], None)
@@ -176,11 +184,26 @@ class Finals:
             effects.append(keep)
         return [*effects, *self.fetch(now)]
 
-    def begin_epoch(self) -> None:
+    def begin_epoch(self) -> list[Effect]:
         """A recovery began: what waits may be superseded, and is asked for anew."""
-        if not self.rewinding:
+        if not self._rewinding:
             self._drop_before(self._membership.epoch)
             self._asked = None
+        return self.set_aside()
+
+    def set_aside(self) -> list[Effect]:
+        """Set aside what voters sealed of whom the recovery knows nothing: nobody else, who did not
+        hear of that version of the member list, could check these seals, or go on after them."""
+        place = self._place
+        if self._rewinding or not self._is_disowned():
+            return []
+        self._rewinding = True
+        self._pending.clear()
+        what = f"up to {place.height}, of members that the recovery went on without"
+        return [
+            Note("ledger: seals superseded", self._local.key, what),
+            Rewind(place.height, self._membership.voters),
+        ]
 
     def hurry(self) -> None:
         """The member list went on: what could not be believed before is asked for at once."""
@@ -216,7 +239,7 @@ class Finals:
 
     def rewound(self) -> None:
         """The store set seals aside; the place is the one before."""
-        self.rewinding = False
+        self._rewinding = False
 
     def _take(self, sender: bytes, seal: Seal, effects: list[Effect]) -> str | None:
         """Put a seal with those that wait; tell what is wrong with it."""
@@ -240,15 +263,23 @@ class Finals:
         if not seal.is_final(self._local.signatures.verify):
             return "seal without a majority"
         if seal.height <= place.height:
-            self.rewinding = True
+            self._rewinding = True
             self._pending = {seal.height: (seal, sender)}
             effects += [
                 Note("ledger: seals superseded", sender, f"from {seal.height}"),
-                Rewind(seal.height),
+                Rewind(seal.height, self._membership.voters),
             ]
             return None
         self._pending[seal.height] = (seal, sender)
         return None
+
+    def _is_disowned(self) -> bool:
+        """Tell whether the last seal names a version of the member list that a recovery dropped."""
+        last, membership = self._place.last, self._membership
+        if last is None or last.value.epoch >= membership.epoch:
+            return False
+        value = last.value
+        return not membership.voters.names(value.members, value.epoch, value.voters)
 
     def _drop_before(self, epoch: int) -> None:
         self._pending = {

@@ -166,6 +166,11 @@ class Proposing:
         if term is not None:
             term.look_at = min(term.look_at, max(now, term.propose_at))
 
+    def rewound(self) -> None:
+        """Final seals were set aside: what was proposed after them continues nothing."""
+        if self._term is not None:
+            self._term.proposal = None
+
     def link_up(self, peer: bytes) -> Step:
         """Say to a voter what it did not hear."""
         term = self.active()

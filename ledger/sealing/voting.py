@@ -150,6 +150,13 @@ class Voting:
         self.promised, self._accepted, self._pending = 0, None, None
         return [self._keeping.keep(promise=Promise(0))]
 
+    def rewound(self) -> None:
+        """Final seals were set aside, for others of a newer epoch: a value that was accepted after
+        them can never be final, and binds nobody."""
+        self._pending = None
+        if self._accepted is not None and self._accepted.height > self._place.height + 1:
+            self._accepted = None
+
     def _accept(self, sender: bytes, said: SealPropose, height: int, value_hash: bytes) -> Ballot:
         accepted = Accepted(said.term, height, said.value)
         self._accepted, self._accepted_on_disk = accepted, False

@@ -330,8 +330,8 @@ class ClusterLedger:
                 self._spawn(self._compare(other))
             case Repair(entries, seals):
                 self._spawn(self.upkeep.mend(entries, seals))
-            case Rewind(height):
-                self._spawn(self._rewind(height))
+            case Rewind():
+                self._spawn(self._rewind(effect))
             case RecordMember():
                 self._spawn(self._record(effect))
 
@@ -367,8 +367,8 @@ class ClusterLedger:
         if found is not None:
             self._feed(found)
 
-    async def _rewind(self, height: int) -> None:
-        self._feed(Rewound(await self.store.rewind(height)))
+    async def _rewind(self, wanted: Rewind) -> None:
+        self._feed(Rewound(await self.store.rewind(wanted.height, wanted.voters)))
 
     async def _record(self, wanted: RecordMember) -> None:
         members = self.cluster.machine.log.committed

@@ -113,8 +113,11 @@ class Ledgers:
                 self._watch.told_sealed(host, effect, [one for one in own if one])
             case Compare(other):
                 self._compare(store, other, tell)
-            case Rewind(height):
-                store.do(lambda: store.rewind(height), lambda: tell(Rewound(store.restored())))
+            case Rewind(height, voters):
+                store.do(
+                    lambda: store.rewind(height, voters),
+                    lambda: tell(Rewound(store.restored())),
+                )
             case Repair(entries, seals):
                 store.do(lambda: store.repair(entries, seals), lambda: None)
             case _:

@@ -15,6 +15,7 @@ from buildnet.ledger.membership import notice_of
 from buildnet.ledger.merkle import CompactRange
 from buildnet.ledger.restored import Accepted, Quarantine, Restored
 from buildnet.ledger.seal import Seal
+from buildnet.ledger.voters import VoterHistory
 from buildnet.mesh.simulation.timeline import Timeline
 
 _USUAL_LATENCY_S = (0.0002, 0.003)
@@ -127,8 +128,13 @@ class Store:
             self.image.abstains = keep.abstains
         self.image.quarantines += keep.quarantines
 
-    def rewind(self, height: int) -> None:
-        """Set final seals from a height on aside."""
+    def rewind(self, height: int, voters: VoterHistory) -> None:
+        """Set final seals from a height on aside, and those below of others than ``voters``."""
+        while (below := self.seal(height - 1)) is not None:
+            value = below.value
+            if voters.names(value.members, value.epoch, value.voters):
+                break
+            height -= 1
         for one in [one for one in self.image.seals if one >= height]:
             del self.image.seals[one]
             self.image.rotten_seals.discard(one)

@@ -29,6 +29,7 @@ from buildnet.ledger.store.rows import (
 from buildnet.ledger.store.schema import PENDING, checksum
 from buildnet.ledger.store.vault import Vault
 from buildnet.ledger.store.writer import Writer
+from buildnet.ledger.voters import VoterHistory
 from buildnet.mesh import cbor
 from buildnet.mesh.wire import WireError
 
@@ -202,10 +203,13 @@ def _fold_sealed(writer: Writer, chain: Chain, sequence: int, place: int) -> Non
         return
 
 
-def rewind(writer: Writer, height: int) -> None:
-    """Set final seals from ``height`` on aside: a recovery began a new epoch. Their entries are
-    provisional again, and the derived tables are built again."""
+def rewind(writer: Writer, height: int, voters: VoterHistory | None = None) -> None:
+    """Set final seals from ``height`` on aside, and those below whose voters are none of
+    ``voters``: a recovery began a new epoch. Their entries are provisional again, and the derived
+    tables are built again."""
     connection = writer.connection
+    if voters is not None:
+        height = _disowned_from(connection, height, voters)
     rows = connection.execute(
         "SELECT height, hash, record FROM seals WHERE height>=? ORDER BY height", (height,)
     ).fetchall()
@@ -237,6 +241,20 @@ def rewind(writer: Writer, height: int) -> None:
     hashes = connection.execute("SELECT hash FROM seals ORDER BY height")
     write_setting(connection, HISTORY, CompactRange.of(one for (one,) in hashes).encode())
     rebuild(writer)
+
+
+def _disowned_from(connection: sqlite3.Connection, height: int, voters: VoterHistory) -> int:
+    """Return from which height on, at ``height`` or below, seals name none of these voters."""
+    rows = connection.execute(
+        "SELECT height, record FROM seals WHERE height<? ORDER BY height DESC", (height,)
+    )
+    for at, record in rows:
+        with contextlib.suppress(WireError):  # what is damaged goes with those below it
+            value = Seal.decode(record).value
+            if voters.names(value.members, value.epoch, value.voters):
+                break
+            height = at
+    return height
 
 
 def _set_aside(writer: Writer, at: tuple[Chain, int], other: Entry | None) -> bool:

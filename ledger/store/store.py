@@ -41,6 +41,7 @@ from buildnet.ledger.store.upgrading import upgrade
 from buildnet.ledger.store.vault import Vault
 from buildnet.ledger.store.verifying import Progress, Report, Trust, Verification
 from buildnet.ledger.store.writer import Append, MakeBody, StateChange, Writer
+from buildnet.ledger.voters import VoterHistory
 
 T = TypeVar("T")
 MAX_BATCH = 1024
@@ -202,9 +203,10 @@ class LedgerStore:
 
         await self.write(work)
 
-    async def rewind(self, height: int) -> Restored:
-        """Set final seals from ``height`` on aside; return what a start would find now."""
-        await self.write(lambda writer: sealing.rewind(writer, height))
+    async def rewind(self, height: int, voters: VoterHistory | None = None) -> Restored:
+        """Set final seals from ``height`` on aside, and those below whose voters are none of
+        ``voters``; return what a start would find now."""
+        await self.write(lambda writer: sealing.rewind(writer, height, voters))
         return await self.restored()
 
     async def rebuild(self) -> int:

@@ -203,7 +203,7 @@ class Network:
                 store.keep(effect)
                 return Kept(effect.token)
             if isinstance(effect, Rewind):
-                store.rewind(effect.height)
+                store.rewind(effect.height, effect.voters)
                 return Rewound(store.restored())
             if isinstance(effect, Repair):
                 store.repair(effect.entries, effect.seals)

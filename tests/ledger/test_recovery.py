@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import pytest
 from tests.ledger.core_network import Network, Node
 
 from buildnet.ledger.events import DamagedSeals
 from buildnet.ledger.messages import SealCosign, SealsAsk
-from buildnet.mesh.events import MembersChanged
-from buildnet.mesh.members.changes import sign_change
+from buildnet.mesh.events import MembersChanged, Received
+from buildnet.mesh.members.changes import SetVoters, sign_change
+from buildnet.mesh.members.entry import (
+    CommitProof,
+    Vote,
+    accepted_statement,
+    ballot_statement,
+    sign_entry,
+)
 from buildnet.mesh.members.facts import facts_of
+from buildnet.mesh.messages.member_log import EntriesAsk
 from buildnet.mesh.testing import CheapSignatures, key_number
 
 _CLUSTER_KEY = CheapSignatures(key_number(1_000_000).public_key)
@@ -37,10 +46,11 @@ def divided() -> tuple[Network, Node, Node, Node]:
     return network, first, second, left
 
 
-def recover(network: Network, node: Node) -> None:
-    """Let a node begin an epoch of its own, and seal in a term that is over in the old one."""
+def recover(network: Network, node: Node, voters: tuple[Node, ...] = ()) -> None:
+    """Let a node begin an epoch, of its own or of some voters, and seal in a term that is over in
+    the old one."""
     change = sign_change(
-        node.log.recovery([node.key]),
+        node.log.recovery([one.key for one in voters or (node,)]),
         cluster_id=node.local.members.cluster_id,
         author=_CLUSTER_KEY.public_key,
         hlc=node.local.date(),
@@ -61,6 +71,52 @@ def come_back(network: Network, node: Node, to: Node) -> None:
     node.local.heard[to.key] = network.clock.milliseconds << 16
     node.local.office = to.local.office
     network.link(node, to)
+
+
+def take_out(network: Network, first: Node, second: Node, gone: Node) -> None:
+    """Let two voters make it final that a third one is none any more; they start again with it."""
+    log, sign = first.log, first.signatures.sign
+    members, ballot = log.committed, (6, first.key)
+    change = sign_change(
+        SetVoters(None, gone.key),
+        cluster_id=members.cluster_id,
+        author=first.key,
+        hlc=first.local.date(),
+        sign=sign,
+    )
+
+    def votes(statement: bytes) -> tuple[Vote, ...]:
+        voters = sorted((first, second), key=lambda one: one.key)
+        return tuple(Vote(one.key, one.signatures.sign(statement)) for one in voters)
+
+    entry = sign_entry(
+        change,
+        cluster_id=members.cluster_id,
+        version=members.version + 1,
+        previous=members.head,
+        ballot=ballot,
+        hlc=members.hlc + 1,
+        votes=votes(ballot_statement(members.cluster_id, members.lineage, ballot)),
+        sign=sign,
+    )
+    final = accepted_statement(members.cluster_id, ballot, entry.version, entry.hash)
+    proof = CommitProof(*ballot, entry.version, entry.hash, votes(final))
+    for node in (first, second):
+        links = node.local.links
+        node.facts = list(facts_of(log.genesis, (*log.entries, entry), proof))
+        node.start()
+        node.local.links.update(links)
+        node.local.heard[first.key] = network.clock.milliseconds << 16
+        node.local.heard[second.key] = network.clock.milliseconds << 16
+
+
+def hear_of_recovery(network: Network, node: Node, other: Node) -> None:
+    """Let a node that runs take over the member list of another one."""
+    said = other.log._catching_up.serve(EntriesAsk(False, ()))
+    node.log.handle(Received(other.key, said), network.now)
+    assert node.log.committed == other.log.committed
+    node.local.members = node.log.committed
+    network.tell(node, MembersChanged())
 
 
 def test_who_is_left_seals_in_a_lower_term_of_a_new_epoch() -> None:
@@ -93,6 +149,36 @@ def test_seals_of_those_who_were_lost_are_superseded_and_their_entries_sealed_ag
         for chain, head in node.core.heads.items():
             assert node.core.frontier.sequence(chain) == head.sequence
         assert node.store.restored().sealed == dict(node.core.frontier)
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_seals_of_voters_that_the_recovery_never_heard_of_are_set_aside(runs: bool) -> None:
+    network, first, second, left = divided()
+    take_out(network, first, second, left)
+    network.office(first, 7, at=[first, second])
+    before = row(first)
+    for _ in range(3):
+        network.append(second, 2)
+        network.settle(0.5)
+    last = first.core.last
+    assert last is not None
+    assert last.value.voters == tuple(sorted((first.key, second.key)))
+    assert len(row(first)) >= len(before) + 3
+    recover(network, left, (left, first))
+    if runs:
+        hear_of_recovery(network, first, left)
+        network.link(first, left)
+    else:
+        come_back(network, first, left)
+    left.local.heard[first.key] = network.clock.milliseconds << 16
+    network.office(first, 8, at=[first, left])
+    network.settle(5.0)
+    assert row(first) == row(left)
+    assert row(first)[: len(before)] == before
+    assert first.core.frontier == left.core.frontier
+    assert first.core.frontier.sequence(second.chain) == second.tip.sequence
+    assert first.core.last is not None
+    assert first.core.last.value.voters == tuple(sorted((first.key, left.key)))
 
 
 def test_a_superseded_row_is_left_where_it_parts_however_far_back_that_is() -> None:
@@ -150,3 +236,23 @@ def test_damaged_seals_come_back_from_a_peer() -> None:
     network.lost = set()
     network.settle(11.0)  # it asks again
     assert third.store.image.rotten_seals == set()
+
+
+def test_who_coordinates_after_seals_that_do_not_count_goes_on_where_the_others_are() -> None:
+    network, first, _, left = divided()
+    for _ in range(5):
+        network.append(first, 1)
+        network.settle(0.5)
+    recover(network, left)
+    network.append(left, 1)
+    network.settle(0.5)
+    assert left.core.last is not None
+    assert first.core.last is not None
+    assert first.core.last.height > left.core.last.height
+    come_back(network, first, left)
+    first.local.heard[left.key] = left.local.heard[first.key] = network.clock.milliseconds << 16
+    network.office(first, 9, at=[first, left])  # before it heard of the newer epoch's seals
+    network.append(first, 1)
+    network.settle(30.0)
+    assert row(first) == row(left)
+    assert first.core.frontier.sequence(first.chain) == first.tip.sequence

@@ -31,6 +31,7 @@ from buildnet.ledger.store.errors import LedgerError
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.vault import Vault, VaultError
 from buildnet.ledger.store.writer import MakeBody, Place
+from buildnet.ledger.voters import VoterHistory, VoterSet
 from buildnet.mesh.errors import NotFoundError
 
 
@@ -232,6 +233,24 @@ def test_a_rewind_makes_entries_provisional_and_seals_superseded(tmp_path: Path)
         assert await store.table("configurations") == []
         await store.keep(keeps[-1])
         assert [row["name"] for row in await store.table("configurations")] == ["fast"]
+
+    using(tmp_path / "l.db", work)
+
+
+def test_a_rewind_takes_those_below_along_whose_voters_are_unknown(tmp_path: Path) -> None:
+    scene = Scene()
+    keeps: list[Keep] = []
+    for voters in ((ANN,), (ANN,), (ANN, BOB), (ANN, BOB), (ANN, BOB)):
+        scene.add(ANN)
+        keeps += [scene.keep(), scene.seal(voters)]
+    known = VoterHistory((VoterSet(0, 0, (ANN.public_key,)),))
+
+    async def work(store: LedgerStore) -> None:
+        await store.keep(*keeps)
+        state = await store.rewind(5, known)
+        assert state.last == scene.seals[1]
+        state = await store.rewind(2, known)
+        assert state.last == scene.seals[0]
 
     using(tmp_path / "l.db", work)
 
