@@ -8,8 +8,10 @@ no trusted end. Neither raises for what it finds; both say where it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 from buildnet.ledger.entry import (
     MAX_ENTRY_BYTES,
@@ -29,6 +31,8 @@ Verify = Callable[[bytes, bytes, bytes], bool]
 
 START = Head(0, NO_ENTRY)
 """The head of a chain without entries."""
+_TOGETHER = 200
+"""So many entries are read at a time."""
 UNKNOWN = b""
 """In place of a hash: of an entry that can't be trusted, so what follows names any."""
 
@@ -53,8 +57,7 @@ class Fault:
         return f"{entries} of chain {origin}/{incarnation}: {self.kind}"
 
 
-@dataclass(frozen=True, slots=True)
-class Tip:
+class Tip(NamedTuple):
     """Where a chain stands: what its next entry must follow. ``hash`` may be :data:`UNKNOWN`."""
 
     sequence: int
@@ -128,9 +131,8 @@ def check_entries(
     """
     faults: list[Fault] = []
     good: list[Entry] = []
-    for signed in run:
-        entry = _read(signed)
-        if entry is None or not entry.is_signed(verify):
+    for entry, signed in _judged(run, verify):
+        if entry is None or not signed:
             at = tip.sequence + 1
             unread = "no entry" if entry is None else "not signed by its origin"
             faults.append(Fault(chain, at, unread, at))
@@ -181,6 +183,14 @@ def _opening_objection(entry: Entry) -> str | None:
         return Opening.read(entry.data).objection(entry.chain)
     except ValueError:
         return "opens no chain"
+
+
+def _judged(run: Iterable[bytes], verify: Verify) -> Iterator[tuple[Entry | None, bool]]:
+    """Read the entries of a run, and tell of each whether its origin signed it. Some are read, then
+    their signatures checked: a processor that does the same many times is faster at it."""
+    left = iter(run)
+    while some := [_read(signed) for signed in islice(left, _TOGETHER)]:
+        yield from [(one, one is not None and one.is_signed(verify)) for one in some]
 
 
 def _read(signed: bytes) -> Entry | None:

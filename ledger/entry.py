@@ -14,8 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from functools import cached_property, lru_cache
-from typing import Annotated, Any, NamedTuple, Self
+from functools import lru_cache
+from typing import Annotated, Any, Generic, NamedTuple, Self, TypeVar
 
 from blake3 import blake3
 
@@ -282,6 +282,25 @@ _actor_shape = _shape_of(Actor)
 _ACTOR = [field.name for field in fields(Body)].index("actor")
 
 
+_T = TypeVar("_T")
+
+
+class _Once(Generic[_T]):
+    """A property that is worked out once. That of functools takes a lock each time, which costs
+    as much as a hash."""
+
+    def __init__(self, work_out: Callable[[Any], _T]) -> None:
+        self._work_out = work_out
+        self.__doc__ = work_out.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type) -> _T:
+        value = instance.__dict__[self._name] = self._work_out(instance)
+        return value
+
+
 @dataclass(frozen=True)
 class Entry:
     """An entry as it is stored and relayed: :attr:`signed` is the signature and the body."""
@@ -314,7 +333,7 @@ class Entry:
         check_data(body.data)
         return cls(body, signed)
 
-    @cached_property
+    @_Once
     def hash(self) -> bytes:
         """BLAKE3 of the body as it was received."""
         return hash_of(self.signed)
@@ -324,7 +343,7 @@ class Entry:
         """The hash as people write it."""
         return self.hash.hex()
 
-    @cached_property
+    @_Once
     def chain(self) -> Chain:
         """The chain that it belongs to."""
         return Chain(self.body.origin, self.body.incarnation)
@@ -412,8 +431,10 @@ def _is_deep(value: Any) -> bool:
 
 
 def _check_text(*texts: str) -> None:
-    if _CONTROLS.search("".join(texts)) is not None:
-        raise ValueError("a text holds control characters")
+    for text in texts:
+        plain = text.isascii() and text.isprintable()  # most are, and it is told at once
+        if not plain and _CONTROLS.search(text) is not None:
+            raise ValueError("a text holds control characters")
 
 
 def _whole(digits: str) -> int:

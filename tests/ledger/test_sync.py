@@ -135,7 +135,7 @@ def test_what_is_far_ahead_of_its_chain_is_not_kept_waiting() -> None:
     tip = Tip(MAX_AHEAD + 5, bytes(32), 0)
     network.tell(other, EntriesArrived(one.key, (one.make(tip=tip),)))
     assert other.core._sync._arriving._waiting == {}
-    network.tell(other, EntriesArrived(one.key, (one.make(tip=replace(tip, sequence=5)),)))
+    network.tell(other, EntriesArrived(one.key, (one.make(tip=tip._replace(sequence=5)),)))
     assert len(other.core._sync._arriving._waiting[one.chain]) == 1
     network.tell(other, EntriesArrived(one.key, (first,)))
     assert heads(other) == {one.chain: 1}
