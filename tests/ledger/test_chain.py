@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -103,7 +102,7 @@ def test_an_entry_that_stands_twice_is_told_once() -> None:
 
 
 def test_one_entry_put_into_the_place_of_another_is_told() -> None:
-    other = entry(ANN, after=replace(Tip.of(RUN[3]), hash=b"y" * 32), data={"other": True})
+    other = entry(ANN, after=Tip.of(RUN[3])._replace(hash=b"y" * 32), data={"other": True})
     signed = [*SIGNED[:4], other.signed, *SIGNED[5:]]
     found = check(signed)
     assert kinds(found.faults) == [(5, 5, "does not follow")]
