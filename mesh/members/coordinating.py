@@ -10,7 +10,7 @@ from buildnet.mesh.local import Local
 from buildnet.mesh.members.accepting import Accepting
 from buildnet.mesh.members.catching_up import CatchingUp
 from buildnet.mesh.members.changes import Change, Leave, Remove, Rotate, SetVoters, sign_change
-from buildnet.mesh.members.entry import Entry
+from buildnet.mesh.members.entry import Entry, Lineage
 from buildnet.mesh.members.facts import EntryFact
 from buildnet.mesh.members.keeping import Keeping
 from buildnet.mesh.members.member_chain import Chain
@@ -19,13 +19,20 @@ from buildnet.mesh.members.proposals import Proposals
 from buildnet.mesh.members.publishing import Publishing
 from buildnet.mesh.members.revocations import HeldRevocations
 from buildnet.mesh.members.sequencing import Sequencing
-from buildnet.mesh.members.voters import ABSENT_S, STABLE_S, next_voters
+from buildnet.mesh.members.voters import (
+    ABSENT_S,
+    HEARD_S,
+    STABLE_S,
+    is_majority_present,
+    next_voters,
+)
 from buildnet.mesh.messages.member_log import (
     AppendAnswer,
     BallotAnswer,
     ChangeRefused,
     Entries,
     EntriesAsk,
+    LogHead,
 )
 
 RESEND_S = (0.25, 4.0)
@@ -82,6 +89,8 @@ class Coordinating:
         self._term: Term | None = None
         self._holders: dict[bytes, float] = {}
         """Who said on which link (by its beginning) that it holds the list as it was then."""
+        self._heard: dict[bytes, tuple[Lineage, float]] = {}
+        """Of which epoch linked members told their list last, and when."""
 
     @property
     def deadline(self) -> float:
@@ -227,7 +236,7 @@ class Coordinating:
             if change_id in self._chain.newest.recent:
                 del term.waiting[change_id]
                 continue
-            if self._ends_a_vote(change) and not self._local.may_change_voters():
+            if self._ends_a_vote(change) and not self._may_end(change):
                 continue
             try:
                 if self._is_void(change):
@@ -277,10 +286,13 @@ class Coordinating:
             term.waiting.setdefault(change.id, (change, asker))
         return self._sequence(term, now)
 
-    def told_head(self, sender: bytes, version: int) -> None:
+    def told_head(self, sender: bytes, said: LogHead, now: float) -> None:
         """Take note of the list that a member says it holds."""
-        link = self._local.links.get(sender)
-        if link is None or version < self._chain.committed.version:
+        links = self._local.links
+        self._heard = {key: heard for key, heard in self._heard.items() if key in links}
+        self._heard[sender] = ((said.epoch, said.recovery), now)
+        link = links.get(sender)
+        if link is None or said.version < self._chain.committed.version:
             self._holders.pop(sender, None)
         else:
             self._holders[sender] = link.since
@@ -296,6 +308,13 @@ class Coordinating:
             if key in links and self._holders.get(key) == links[key].since
         }
         return [local.key, *(key for key in since if now - since[key] >= STABLE_S)]
+
+    def _lately_heard(self, present: list[bytes], now: float) -> list[bytes]:
+        lineage = self._chain.lineage
+        heard = {
+            key for key, (of, at) in self._heard.items() if of == lineage and now - at <= HEARD_S
+        }
+        return [key for key in present if key == self._local.key or key in heard]
 
     def _present(self) -> list[bytes]:
         local = self._local
@@ -318,6 +337,7 @@ class Coordinating:
             self._held.overlay(self._chain.newest),
             coordinator=self._local.key,
             present=present,
+            heard=self._lately_heard(present, now),
             stable=stable,
             lost=lost,
         )
@@ -326,6 +346,16 @@ class Coordinating:
             term.waiting[change.id] = (change, None)
             effects += self._sequence(term, now)
         return effects
+
+    def _may_end(self, change: Change) -> bool:
+        """Tell whether a voter may go by it now: not where too few of those who stay are there,
+        for then nobody could change the list any more, and who is there could not take it back."""
+        what, voters = change.what, self._chain.newest.voters
+        gone = what.key if isinstance(what, Remove) else change.author
+        rest = [key for key in voters if key != gone]
+        return self._local.may_change_voters() and (
+            not rest or is_majority_present(rest, self._present())
+        )
 
     def _ends_a_vote(self, change: Change) -> bool:
         """Tell whether a voter goes by it; a revocation waits for nothing."""

@@ -217,7 +217,7 @@ class MemberLog:
                 case AppendAnswer():
                     return self._coordinating.appended(sender, said, now)
                 case LogHead():
-                    self._coordinating.told_head(sender, said.version)
+                    self._coordinating.told_head(sender, said, now)
                     return _to(sender, self._catching_up.compare(sender, said, now))
                 case Heartbeat(version=version, head=head) if self._coordinates(sender):
                     return _to(sender, self._catching_up.names(sender, version, now, head=head))

@@ -15,6 +15,9 @@ ABSENT_S = 60.0
 """A voter that was away for so long is replaced where somebody else can be voter."""
 STABLE_S = 10.0
 """Among three voters or more, who becomes one was there for so long."""
+HEARD_S = 8.0
+"""So lately must have told how far its list goes who becomes a voter at once; all do so every 6 s
+at least."""
 _QUICK = 3
 """As long as fewer vote, who is there becomes a voter at once."""
 
@@ -41,6 +44,7 @@ def next_voters(
     *,
     coordinator: bytes,
     present: Collection[bytes],
+    heard: Collection[bytes],
     stable: Collection[bytes],
     lost: Collection[bytes],
 ) -> SetVoters | None:
@@ -49,15 +53,17 @@ def next_voters(
     No step makes the voters that are present a minority, and none makes the majority larger while a
     voter is absent: an odd number grows only if all of them are present and two can be added.
 
-    ``present``: who is alive and linked to the coordinator, itself included. ``stable``: who of
-    these was so for :data:`STABLE_S` and holds the list. ``lost``: who is away for long.
+    ``present``: who is alive and linked to the coordinator, itself included. ``heard``: who of
+    these told a list of this epoch in the last :data:`HEARD_S`, for a link may stand for a while to
+    who is gone: as the second voter it would be needed. ``stable``: who was present for
+    :data:`STABLE_S` and holds the list. ``lost``: who is away for long.
     """
     voters = members.voters
     workers = sorted(
         (key for key in members.members if members.stands(key)), key=members.rank, reverse=True
     )
     wanted = wanted_voters(len(workers))
-    ready = present if len(voters) < _QUICK else stable
+    ready = heard if len(voters) < _QUICK else stable
     spare = [key for key in workers if key in ready and key not in voters]
     former = [key for key in voters if not members.stands(key)]
     last_first = [key for key in reversed(workers) if key in voters]
@@ -75,10 +81,12 @@ def next_voters(
     elif gone and (spare or gone[0] in former) and may_lose_voter(members, gone[0]):
         # Out first: the rest needs fewer voters to agree than with one more.
         step = SetVoters(None, gone[0])
-    return step if step is not None and _holds(voters, step, present) else None
-
-
-def _holds(voters: Collection[bytes], step: SetVoters, present: Collection[bytes]) -> bool:
-    """Tell whether a majority of the new voters is present."""
+    if step is None:
+        return None
     after = {*voters, step.added} if step.added is not None else {*voters} - {step.removed}
-    return len(after.intersection(present)) > len(after) // 2
+    return step if is_majority_present(after, present) else None
+
+
+def is_majority_present(voters: Collection[bytes], present: Collection[bytes]) -> bool:
+    """Tell whether a majority of the voters is present."""
+    return len(set(voters).intersection(present)) > len(voters) // 2

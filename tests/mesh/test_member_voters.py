@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 from tests.mesh.member_changes import FOUNDER, admit, after, beginning
-from tests.mesh.member_network import CheapSigner
+from tests.mesh.member_network import CLUSTER, CheapSigner
 from tests.mesh.test_member_log import cluster, outcome
 
-from buildnet.mesh.members.changes import Rename
+from buildnet.mesh.members.changes import Leave, Rename
 from buildnet.mesh.members.member_list import MemberList
 from buildnet.mesh.members.voters import ABSENT_S, STABLE_S, next_voters, wanted_voters
 from buildnet.mesh.testing import key_number
@@ -30,7 +30,12 @@ def test_an_absent_voter_is_replaced_as_the_rules_allow(workers: int) -> None:
         present = [key for key in keys if key not in lost]
         while True:
             step = next_voters(
-                members, coordinator=keys[0], present=present, stable=present, lost=lost
+                members,
+                coordinator=keys[0],
+                present=present,
+                heard=present,
+                stable=present,
+                lost=lost,
             )
             if step is None:
                 break
@@ -59,13 +64,22 @@ def step_of(
     away: Iterable[int] = (),
     new: Iterable[int] = (),
     lost: Iterable[int] = (),
+    silent: Iterable[int] = (),
 ) -> tuple[str, int] | None:
-    """``away``: who is not there; ``new``: who is, not for long; ``lost``: who is away for long."""
+    """``away``: who is not there; ``new``: who is, not for long; ``lost``: who is away for long;
+    ``silent``: whose link stands, though nothing was heard of it."""
     absent = {keys[number] for number in (*away, *lost)}
     present = [key for key in keys if key not in absent]
     stable = [key for key in present if key not in {keys[number] for number in new}]
     gone = [keys[number] for number in lost]
-    step = next_voters(members, coordinator=keys[0], present=present, stable=stable, lost=gone)
+    step = next_voters(
+        members,
+        coordinator=keys[0],
+        present=present,
+        heard=[key for key in present if key not in {keys[number] for number in silent}],
+        stable=stable,
+        lost=gone,
+    )
     if step is None:
         return None
     if step.added is not None:
@@ -97,6 +111,13 @@ def test_newcomer_votes_once_it_is_stable_and_voters_grow_in_pairs() -> None:
     assert step_of(members, keys, new=(1, 2)) == ("in", 1)
     members, keys = workers_of(3, voters=(0, 1))
     assert step_of(members, keys, new=(2,)) == ("in", 2)
+
+
+def test_who_was_not_heard_of_lately_does_not_become_the_second_voter() -> None:
+    members, keys = workers_of(3, voters=(0,))
+    assert step_of(members, keys, silent=(1, 2)) is None
+    members, keys = workers_of(4, voters=(0, 1))
+    assert step_of(members, keys, silent=(2,)) == ("in", 3)
 
 
 @pytest.mark.parametrize("absent", [1, 2, 3])
@@ -167,3 +188,42 @@ def test_newcomers_become_voters_once_they_were_there_for_a_while() -> None:
     assert len(log.voters) == 3
     network.settle(8)
     assert len(log.committed.voters) == 5
+
+
+def test_after_a_recovery_only_who_heard_of_it_becomes_a_voter() -> None:
+    network = cluster(4)
+    host = network.hosts[network.founder]
+    gone = [key for key in network.hosts if key != network.founder]
+    for key in gone:  # their links stand, but nothing comes of them any more
+        network.hosts[key].up = False
+    network.propose(
+        network.founder, host.log.recovery([network.founder]), author=CLUSTER.public_key
+    )
+    assert host.log.committed.epoch == 1
+    assert network.elect(network.founder)
+    network.settle(20)
+    assert host.log.voters == (network.founder,)
+    for key in gone:
+        network.hosts[key].up = True
+        network.restart(key)
+        network.hosts[key].local.office = host.local.office
+    network.settle(20)
+    assert len(host.log.committed.voters) == 3
+
+
+def test_no_voter_leaves_while_too_few_of_the_others_are_there() -> None:
+    network = cluster(3)
+    one, other = (key for key in network.hosts if key != network.founder)
+    log = network.hosts[network.founder].log
+    before = log.voters
+    assert len(before) == 3
+    network.crash(one)
+    leaves = network.propose(network.founder, Leave(), author=other)
+    network.settle(3)
+    assert leaves.id not in network.done
+    assert log.voters == before
+    network.restart(one)
+    network.hosts[one].local.office = network.hosts[network.founder].local.office
+    network.settle(3)
+    assert outcome(network, leaves) == "done"
+    assert other not in log.committed.voters
