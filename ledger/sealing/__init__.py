@@ -50,6 +50,6 @@ A recovery replaces voters that are gone, so nothing can be asked of a majority 
 is greater, seals of a greater epoch win, and what the old voters sealed meanwhile at these heights
 is set aside; so is, at once, what voters sealed whose version of the member list the recovery went
 on without, for who never heard of that version can't check it. What is under such seals is sealed
-again, as far as it is on a disk. What they recorded of members that the recovery went on without is void, and holds up
-nothing.
+again, as far as it is on a disk. What they recorded of members that the recovery went on without is
+void, and holds up nothing.
 """
