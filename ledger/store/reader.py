@@ -480,10 +480,10 @@ def require_height(last: Seal | None, height: int) -> None:
     """Check that a height is final here.
 
     Raises:
-        LedgerError: it is not.
+        NotFoundError: it is not.
     """
     newest = 0 if last is None else last.height
     if not 0 <= height <= newest:
-        raise LedgerError(
+        raise NotFoundError(
             f"the seal of height {height} is not on this node", hint=f"the last one is {newest}"
         )

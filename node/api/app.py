@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from buildnet import __version__
 from buildnet.node.api.build_routes import build_routes
@@ -11,6 +11,7 @@ from buildnet.node.api.ledger_routes import ledger_routes
 from buildnet.node.api.ledger_upkeep_routes import ledger_upkeep_routes
 from buildnet.node.api.member_routes import member_routes
 from buildnet.node.api.node_routes import node_routes
+from buildnet.node.api.parameters import known_parameters
 from buildnet.node.api.peer_routes import peer_routes
 from buildnet.node.api.pool_routes import pool_routes
 from buildnet.node.api.problems import add_problem_handlers
@@ -25,6 +26,7 @@ def create_application(service: NodeService) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,  # its page loads scripts from elsewhere; ours comes with the web UI
         redoc_url=None,
+        dependencies=[Depends(known_parameters)],
         responses={"4XX": {"description": "Problem details (RFC 9457), with `code` and `hint`"}},
     )
     add_problem_handlers(application)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Query
 
 from buildnet.node.api.member_routes import InviteBody, PriorityBody, RecoverBody
+from buildnet.node.api.parameters import known_parameters
 from buildnet.node.api.problems import add_problem_handlers
 
 
+def since(moment: Annotated[str | None, Query(alias="from")] = None) -> str | None:
+    return moment
+
+
 def application() -> FastAPI:
-    app = FastAPI()
+    app = FastAPI(dependencies=[Depends(known_parameters)])
     add_problem_handlers(app)
 
     @app.post("/invite")
@@ -27,7 +32,11 @@ def application() -> FastAPI:
     async def recover(body: RecoverBody) -> None: ...
 
     @app.post("/list")
-    async def listed(limit: int = 0, status: Literal["old", "new"] | None = None) -> None: ...
+    async def listed(
+        wanted: Annotated[str | None, Depends(since)],
+        limit: int = 0,
+        status: Literal["old", "new"] | None = None,
+    ) -> None: ...
 
     return app
 
@@ -90,3 +99,24 @@ def test_all_that_is_wrong_is_told_and_not_more_of_it_than_helps() -> None:
     assert status == 400
     assert len(problem["detail"]) < 120
     assert problem["cause"] == "wrong value 7 for role: expected 'worker' or 'observer'"
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/list?limt=3", "did you mean 'limit'?"),
+        ("/list?limit=3&from=2h&color=red", "known here: from, limit, status"),
+        ("/list?moment=2h", "known here: from, limit, status"),  # its name in the program
+        ("/list?limit=x&zz", "known here: from, limit, status"),
+        ("/invite?role=worker", "there are none here"),
+    ],
+)
+def test_a_parameter_that_nobody_knows_is_refused(path: str, hint: str) -> None:
+    status, problem = answer(path, "{}")
+    assert (status, problem["code"], problem["exit_code"]) == (400, "INVALID_REQUEST", 2)
+    assert problem["detail"].startswith("unknown query parameter '")
+    assert problem["hint"] == hint
+
+
+def test_parameters_that_a_route_knows_are_taken() -> None:
+    assert answer("/list?limit=3&from=2h&status=old", "")[0] == 200
