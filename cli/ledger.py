@@ -10,6 +10,7 @@ import typer
 from buildnet.cli.client import Client, path_part
 from buildnet.cli.ledger_checks import Acknowledge, check_proof, prove, verify
 from buildnet.cli.ledger_listing import ID_DIGITS, list_entries
+from buildnet.cli.ledger_sealing import last_seal_text, sealing_text, wait_for_seal
 from buildnet.cli.ledger_state import state
 from buildnet.cli.ledger_tail import tail
 from buildnet.cli.ledger_upkeep import backup, make_key, prune, restore, status
@@ -125,10 +126,10 @@ def sync() -> None:
 
 
 def _print_sync(console: Console, data: dict[str, Any]) -> None:
-    last = f", {since_text(data['sealed_at'])}" if data["sealed_at"] else ""
     fields = {
         "problem": f"[red]{escaped(data['problem'] or '')}[/red]" if data["problem"] else "",
-        "last seal": f"height {data['height']}{last}",
+        "sealing": sealing_text(data["sealing"]),
+        "last seal": last_seal_text(data["height"], data["sealed_at"]),
         "entries": f"{data['entries']}, {data['unsealed']} of them not sealed yet",
     }
     print_fields(console, {name: value for name, value in fields.items() if value})
@@ -185,10 +186,11 @@ def note(
         "actor": user_name(),
         "request": secrets.token_hex(16),
     }
+    client = Client.of(settings())
     if ack is Acknowledge.SEALED:
-        waiting(settings(), "waiting until a majority of the voters has it …")
+        wait_for_seal(client)
     try:
-        entry = Client.of(settings()).post("/api/ledger/entries", body)
+        entry = client.post("/api/ledger/entries", body)
     finally:
         waiting(settings(), None)
 

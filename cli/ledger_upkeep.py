@@ -10,6 +10,7 @@ import typer
 
 from buildnet.cli.client import AnswerError, Client, NodeUnreachableError
 from buildnet.cli.ledger_checks import FileError
+from buildnet.cli.ledger_sealing import last_seal_text, sealing_text
 from buildnet.cli.output import (
     age_text,
     bytes_text,
@@ -57,6 +58,8 @@ def _print_status(console: Console, data: dict[str, Any]) -> None:
         else f"up to height {pruned['height']}, sealed {since_text(pruned['until'])}",
         "read": _scrub_text(data["scrub"]),
         "voter": _voting_text(data["voting"]),
+        "sealing": sealing_text(data["sealing"]),
+        "last seal": last_seal_text(data["sealing"]["height"], data["sealing"]["sealed_at"]),
     }
     print_fields(console, fields)
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from buildnet import __version__
+from buildnet.node.ledger_upkeep_view import silence_of
 from buildnet.pool.advertisement import LINKS, LOAD, PROFILE, Links, Load, Profile
 from buildnet.pool.membership import LOAD_AT_LEAST_EVERY_S, own_links
 
@@ -87,6 +88,7 @@ class Advertiser:
             cores_in_use=running,
             utilization=measured,
             loop_lag_ms=None if lag_s is None else round(lag_s * 1000, 1),
+            silence=silence_of(self._service.ledger),
             age_s=_age_s(measured.measured_at) if measured else 0.0,
         )
 

@@ -9,19 +9,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from buildnet.ledger.entry_view import time_text
 from buildnet.ledger.service.cluster_ledger import ClusterLedger
+from buildnet.ledger.service.service import LedgerService
 from buildnet.ledger.store.database import read_setting
 from buildnet.ledger.store.pruning import pruned_to
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.scrubbing import Pass, last_pass
 from buildnet.mesh.clock import milliseconds_of
 from buildnet.mesh.identity import node_id_of
+from buildnet.pool.advertisement import CLOSED, NOT_WRITTEN, SET_BACK
+from buildnet.pool.sealing import Sealing, Waiting
 
 Json = dict[str, Any]
 _SHOWN = 3
 
 
-async def store_view(ledger: ClusterLedger) -> Json:
+async def store_view(ledger: ClusterLedger, sealing: Sealing) -> Json:
     """Return how the file of a ledger is.
 
     Raises:
@@ -47,6 +51,7 @@ async def store_view(ledger: ClusterLedger) -> Json:
             "damaged_seals": list(upkeep.damaged_seals),
         },
         "voting": voting_view(ledger),
+        "sealing": sealing.view(),
     }
 
 
@@ -75,6 +80,35 @@ def abstention_text(ledger: ClusterLedger) -> str | None:
     if told["until"] is None:
         return what + f"it heard {', '.join(told['unheard'])}"
     return what + f"the others have sealed up to height {told['until']} (now {height})"
+
+
+def silence_of(service: LedgerService) -> str | None:
+    """Return why a node takes no part as a voter, as it tells the others; None: it does, or is no
+    voter."""
+    ledger = service.open_now
+    if ledger is None:
+        return None if service.problem is None else CLOSED
+    told = voting_view(ledger)
+    if not told["voter"]:
+        return None
+    if ledger.trouble is not None:
+        return NOT_WRITTEN
+    return SET_BACK if told["abstains"] else None
+
+
+def waiting_of(ledger: ClusterLedger, now: float) -> Waiting:
+    """Return what waits for seals on a node. ``now``: unix seconds."""
+    core, waits_s = ledger.core, ledger.standing.waits_s
+    last, holding = core.last, core.holding
+    return Waiting(
+        0 if last is None else last.height,
+        None if last is None else time_text(last.value.hlc),
+        sum(
+            holding.sequence(chain) - holding.reach.sequence(chain)
+            for chain in holding.open_chains()
+        ),
+        None if waits_s is None else now - waits_s,
+    )
 
 
 def damage_text(ledger: ClusterLedger) -> str | None:

@@ -79,6 +79,7 @@ def sync_view(service: NodeService, ledger: ClusterLedger) -> Json:
         "entries": sum(reach.values()),
         "unsealed": sum(head.sequence - holding.reach.sequence(c) for c, head in heads.items()),
         "problem": service.ledger_problem if trouble is None else trouble.message,
+        "sealing": service.pool.sealing().view(),
         "chains": chains,
         "peers": [
             _peer(ledger, view, member.key, reach)

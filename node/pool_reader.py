@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from buildnet.mesh.members.genesis import check_name, looks_like_node_id
 from buildnet.mesh.service.view import MeshView
+from buildnet.node.ledger_upkeep_view import silence_of, waiting_of
 from buildnet.pool.advertisement import TOPICS
 from buildnet.pool.health import health
 from buildnet.pool.membership import (
@@ -19,6 +20,7 @@ from buildnet.pool.membership import (
     coordinator_of,
     member_state,
 )
+from buildnet.pool.sealing import Sealing, sealing
 from buildnet.pool.view import Completeness, Json, NodeState, pool_status
 
 if TYPE_CHECKING:
@@ -95,6 +97,17 @@ class PoolReader:
         ordered = sorted(members, key=lambda member: (member.name, member.node_id))
         return replace(view, members=tuple(ordered)), words
 
+    def sealing(self) -> Sealing:
+        """Return how sealing goes in the cluster, as far as this node knows."""
+        view, words = self._look()
+        ledger = self.service.ledger.open_now
+        return sealing(
+            view,
+            words,
+            silence=silence_of(self.service.ledger),
+            waiting=None if ledger is None else waiting_of(ledger, view.at),
+        )
+
     async def status(self) -> Json:
         """Return the JSON of ``pool status``; waits for this host's first scan."""
         await self.service.scanned.wait()
@@ -123,6 +136,7 @@ class PoolReader:
             cluster=self.service.cluster,
             coordinator=coordinator_of(view),
             seen=picture.seen,
+            sealing=self.sealing(),
             problems=() if problem is None else (problem,),
         )
 

@@ -23,6 +23,8 @@ from buildnet.pool.resources import (
 
 PROFILE, LOAD, LINKS = "profile", "load", "links"
 TOPICS = (PROFILE, LOAD, LINKS)
+SET_BACK, CLOSED, NOT_WRITTEN = "set back", "closed", "not written"
+"""Why a voter takes no part in sealing; see :class:`Load`."""
 
 BODY_MAX_BYTES = 48 * 1024
 """What gossip carries in one record."""
@@ -106,20 +108,23 @@ class Load(Advertisement):
     """How busy a node is; told anew when that changed noticeably.
 
     ``age_s`` is how old the measurement was when this was said; ``loop_lag_ms`` how late the node's
-    event loop ran lately (99th percentile).
+    event loop ran lately (99th percentile). ``silence``: why the node, as a voter, seals nothing
+    now: its ledger was ``set back``, is ``closed``, or ``not written``; None: it takes part.
     """
 
     actions_running: int = Field(default=0, ge=0)
     cores_in_use: int = Field(default=0, ge=0)
     utilization: Utilization | None = None
     loop_lag_ms: float | None = None
+    silence: str | None = Field(default=None, max_length=64)
     age_s: float = Field(default=0.0, ge=0)
 
     def differs(self, other: Load | None) -> bool:
         """Tell whether something changed by more than 5 % of the whole since ``other`` was said."""
-        if other is None or (self.actions_running, self.cores_in_use) != (
+        if other is None or (self.actions_running, self.cores_in_use, self.silence) != (
             other.actions_running,
             other.cores_in_use,
+            other.silence,
         ):
             return True
         mine, told = _percentages(self.utilization), _percentages(other.utilization)

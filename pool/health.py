@@ -10,6 +10,7 @@ from buildnet.mesh.events import Status
 from buildnet.mesh.link.links import LINKED_ALREADY, NO_MEMBER, OLDER_BOOT
 from buildnet.mesh.service.persisting import NOT_WRITTEN
 from buildnet.pool.membership import Words, clock_problem
+from buildnet.pool.sealing import Sealing
 from buildnet.pool.view import Completeness, Coordinator, Json, NodeState
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def health(
     cluster: Mapping[str, str],
     coordinator: Coordinator | None,
     seen: Completeness,
+    sealing: Sealing,
     problems: tuple[str, ...] = (),
 ) -> Json:
     """Return the JSON of ``pool health``.
@@ -48,6 +50,8 @@ def health(
         problems: what else is wrong with this node, in words.
     """
     found = [*problems]
+    if sealing.text is not None:
+        found.insert(0, sealing.text)
     if seen.problem is not None:
         found.insert(0, seen.problem)
     if any(
@@ -83,6 +87,7 @@ def health(
             "epoch": view.epoch,
         },
         "loop_lag_ms": None if lag is None else round(lag * 1000, 1),
+        "sealing": sealing.view(),
         "traffic": {"bytes_sent": view.bytes_sent, "bytes_received": view.bytes_received},
         "nodes": [
             _node(view, member, nodes[member.key], words.get(member.key)) for member in view.members

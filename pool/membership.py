@@ -6,7 +6,7 @@ that :mod:`buildnet.pool.view` shows come out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import combinations
@@ -41,6 +41,7 @@ LOAD_AT_LEAST_EVERY_S = 30.0
 """A node tells its load anew after this long, even if nothing changed."""
 _STALE_AFTER_S = 3 * LOAD_AT_LEAST_EVERY_S
 _LATELY_S = 120.0
+_NAMES = 5
 _INVITED = "buildnet node join with an invitation"
 
 Told = TypeVar("Told", bound=Advertisement)
@@ -188,11 +189,11 @@ def _problems(view: MeshView, ages: Mapping[bytes, float | None]) -> Iterator[st
         yield (
             f"{len(ages)} of {len(view.members)} nodes reachable"
             f"{f' since {_clock(since)}' if since else ''}, "
-            f"not {_names(missing)}"
+            f"not {names_text(one.name for one in missing)}"
         )
     silent = [one for one in view.members if one.key in ages and ages[one.key] is None]
     if silent:
-        yield f"nothing is known yet of {_names(silent)}"
+        yield f"nothing is known yet of {names_text(one.name for one in silent)}"
     stale = [one for one in view.members if (ages.get(one.key) or 0.0) > _STALE_AFTER_S]
     for member in stale:
         yield f"{member.name} has told nothing new for {ages[member.key]:.0f} s"
@@ -355,9 +356,14 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 3)
 
 
-def _names(members: list[MemberView]) -> str:
-    shown = ", ".join(member.name for member in members[:5])
-    return shown if len(members) <= 5 else f"{shown} and {len(members) - 5} more"
+def names_text(names: Iterable[str], joined: str = "") -> str:
+    """Return some names as one text, the first five of them; ``joined``: "and" or "or"."""
+    each = list(names)
+    if len(each) > _NAMES:
+        return f"{', '.join(each[:_NAMES])} {joined or 'and'} {len(each) - _NAMES} more"
+    if joined and len(each) > 1:
+        return f"{', '.join(each[:-1])} {joined} {each[-1]}"
+    return ", ".join(each)
 
 
 def _clock(unix_s: float) -> str:

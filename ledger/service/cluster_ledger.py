@@ -49,6 +49,7 @@ from buildnet.ledger.service.peers import Peers
 from buildnet.ledger.service.serving import Serving
 from buildnet.ledger.service.settings import DEFAULT, LedgerSettings
 from buildnet.ledger.service.shared_facts import Ports, SharedFacts
+from buildnet.ledger.service.standing import Standing
 from buildnet.ledger.service.upkeep import Upkeep
 from buildnet.ledger.service.verifying import Verifying
 from buildnet.ledger.service.waiting import Waiting
@@ -128,6 +129,7 @@ class ClusterLedger:
         self._group: asyncio.TaskGroup | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._core: LedgerCore | None = None
+        self.standing = Standing(self._local, lambda: self.core.holding, clock)
         self._own: OwnChain | None = None
 
     @classmethod
@@ -166,6 +168,7 @@ class ClusterLedger:
     async def _running(self) -> AsyncIterator[None]:
         restored = await self.store.restored()
         self._core = LedgerCore(self._local, self.cluster.machine.log, restored)
+        self.standing.grew()
         self._own = OwnChain(self._local, restored, self.store.start)
         self._waiting.reach = {chain: head.sequence for chain, head in restored.sealed.items()}
         local = self._local
@@ -323,6 +326,7 @@ class ClusterLedger:
                 self._keeper.put(effect)
             case SealedTo(seal):
                 self._waiting.sealed(seal)
+                self.standing.sealed()
                 self.on_sealed(seal)
             case ServeEntries() | ServeSeals():
                 self._spawn(self._serving.answer(effect))
@@ -416,10 +420,14 @@ class ClusterLedger:
         fresh, self._fresh = self._fresh, []
         self._told_at = self._clock()
         self._feed(EntriesAppended(tuple(fresh)))
-        self.on_appended()
+        self._grew()
 
     def _kept(self, token: int) -> None:
         self._feed(Kept(token))
+        self._grew()
+
+    def _grew(self) -> None:
+        self.standing.grew()
         self.on_appended()
 
     async def append(

@@ -124,14 +124,16 @@ def ledger_routes(service: NodeService) -> APIRouter:
     @router.post("/entries", status_code=201)
     async def note(body: NoteBody) -> dict[str, Any]:
         """Put a note on record, as type ``system.note``. With ``ack=sealed`` the answer comes once
-        a majority of the voters has it on disk; where that takes too long, the code is
-        ``NOT_SEALED`` and the note stays on this node's disk, to be sealed later."""
+        a majority of the voters has it on disk; where that takes longer than 30 s, the code is
+        ``NOT_SEALED`` and the note stays on this node's disk, to be sealed later: to ask again with
+        the same ``request`` records nothing more, and waits for the same note."""
         ledger = await service.ledger.current()
+        request = bytes.fromhex(body.request) if body.request else os.urandom(16)
         draft = EntryDraft(
             "system.note",
             Actor(body.actor, body.actor, ActorKind.USER.value),
             entity=body.entity,
-            request=bytes.fromhex(body.request) if body.request else os.urandom(16),
+            request=request,
             data={"text": body.text},
         )
         (entry,) = await ledger.append([draft])
@@ -141,7 +143,10 @@ def ledger_routes(service: NodeService) -> APIRouter:
             except NotSealedError as error:
                 raise NotSealedError(
                     f"{error.message}: {entry.id}",
-                    hint=f"{error.hint}; later: buildnet ledger show {entry.id[:16]}",
+                    cause=service.pool.sealing().problem,
+                    hint="do not repeat it: it is sealed by itself once a majority is there "
+                    f"(buildnet ledger show {entry.id[:16]} tells). What has the same request id, "
+                    f"{request.hex()}, is recorded once, anything else again",
                 ) from error
         return entry_view(await ledger.store.entry(entry.id))
 
@@ -212,6 +217,12 @@ def ledger_routes(service: NodeService) -> APIRouter:
             return state_view(await ledger.store.state(entity, height=int(at)))
         at_ms = moment_ms(at, datetime.now(UTC))
         return state_view(await ledger.store.state(entity, at_ms=at_ms))
+
+    @router.get("/sealing")
+    async def sealing() -> dict[str, Any]:
+        """Whether the cluster seals, as this node sees it; else since when not, why, which voters
+        are away or take no part, and what helps."""
+        return service.pool.sealing().view()
 
     @router.get("/sync")
     async def sync() -> dict[str, Any]:

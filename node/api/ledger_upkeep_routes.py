@@ -51,8 +51,8 @@ def ledger_upkeep_routes(service: NodeService) -> APIRouter:
     @router.get("/store")
     async def store() -> dict[str, Any]:
         """The file of this node's ledger: its size, what was pruned, what the last reading of
-        everything found, and whether this node votes."""
-        return await store_view(await service.ledger.current())
+        everything found, and whether this node votes; and how sealing goes in the cluster."""
+        return await store_view(await service.ledger.current(), service.pool.sealing())
 
     @router.post("/backups", response_model=None)
     async def back_up(request: Request, body: BackupBody) -> Response | dict[str, Any]:

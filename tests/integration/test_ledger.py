@@ -298,11 +298,21 @@ def test_without_a_majority_a_note_stays_provisional(trio: Cluster) -> None:
         assert "provisional" in shown
         told = data(alone, "ledger", "prove", entry["id"], code=3)
         assert told["error"]["code"] == "NOT_SEALED"
+        away = f"away: {', '.join(sorted(other.name for other in others))}"
+        until(lambda: away in alone.get("/api/ledger/sealing")["text"])
+        for words in (
+            "\n".join(alone.get("/api/pool/health")["problems"]),
+            alone.get("/api/ledger/sync")["sealing"]["text"],
+            data(alone, "ledger", "status")["sealing"]["text"],
+        ):
+            assert "sealing stands still since" in words
+            assert away in words
     finally:
         for other in others:
             other.thaw()
     for node in trio.members:
         until(lambda node=node: height_of(node, entry["id"]))  # type: ignore[misc]
+        until(lambda node=node: node.get("/api/ledger/sealing")["works"])  # type: ignore[misc]
     trio.settle()
 
 
@@ -415,7 +425,7 @@ def test_exports_for_programs(node: CommandLine, tmp_path: Path) -> None:
         (("ledger", "list", "--type", "No Type"), 2, "LEDGER_QUERY"),
         (("ledger", "list", "--from", "yesterday"), 2, "USAGE"),
         (("ledger", "list", "--cursor", "?"), 2, "LEDGER_QUERY"),
-        (("ledger", "state", "--entity", "x:y", "--at", "99999"), 2, "LEDGER"),
+        (("ledger", "state", "--entity", "x:y", "--at", "99999"), 6, "NOT_FOUND"),
         (("ledger", "check-proof", "/nowhere"), 2, "FILE"),
         (("ledger", "check-proof", "/etc/passwd"), 1, "LEDGER_PROOF"),
         (("ledger", "check-proof", "/etc/passwd", "--cluster", "abc"), 2, "USAGE"),

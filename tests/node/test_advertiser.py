@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from buildnet.ledger.store.errors import LedgerError
 from buildnet.mesh.service.view import MeshView
 from buildnet.node.advertiser import Advertiser
 from buildnet.node.config import NodeConfig
-from buildnet.pool.advertisement import Links, Load, Profile
+from buildnet.pool.advertisement import CLOSED, Links, Load, Profile
 from buildnet.pool.resources import (
     CpuResources,
     MemoryResources,
@@ -58,6 +59,7 @@ def service(mesh: ListeningMesh) -> Any:
         mesh=mesh,
         name="anna",
         role="worker",
+        ledger=SimpleNamespace(open_now=None, problem=None),
         address="http://anna",
         config=NodeConfig(node_tags=("fast",)),
         resources=None,
@@ -101,6 +103,9 @@ def test_a_change_is_told(mesh: ListeningMesh, service: Any) -> None:
     service.builder.actions_running = 1
     advertiser.tell(3.0)
     assert mesh.topics() == ["load"]
+    service.ledger.problem = LedgerError("it can't be opened")
+    advertiser.tell(4.0)
+    assert Load.decode(dict(mesh.told)["load"]).silence == CLOSED
 
 
 def test_a_load_that_does_not_change_is_told_now_and_then(

@@ -25,6 +25,7 @@ from buildnet.pool.membership import (
     own_problem,
 )
 from buildnet.pool.resources import Utilization
+from buildnet.pool.sealing import Sealing, sealing
 from buildnet.pool.testing import NOON_S, member_view, mesh_view
 from buildnet.pool.view import NodeState
 
@@ -44,6 +45,10 @@ LOAD = Load(
 def three(**changes: object) -> MeshView:
     members = (member_view(ANNA, "anna"), member_view(BERT, "bert"), member_view(CARL, "carl"))
     return mesh_view(*members, me=ANNA, **changes)
+
+
+def well(view: MeshView) -> Sealing:
+    return sealing(view, {}, silence=None, waiting=None)
 
 
 def state(key: bytes, age_s: float | None = 1.0) -> NodeState:
@@ -197,6 +202,7 @@ def test_a_node_whose_key_was_revoked_or_copied_says_so_and_what_to_do() -> None
         cluster={},
         coordinator=None,
         seen=completeness(copied, all_states()),
+        sealing=well(copied),
     )
     assert problem in told["problems"][0]
     assert own_problem(replace(copied, at=NOON_S + 3600)) is None
@@ -268,7 +274,7 @@ def test_a_wrong_clock_of_this_host_is_its_own_problem(
 ) -> None:
     view, nodes = replace(three(), clock_off_s=off_s), all_states()
     seen = completeness(view, nodes)
-    told = health(view, nodes, {}, cluster={}, coordinator=None, seen=seen)
+    told = health(view, nodes, {}, cluster={}, coordinator=None, seen=seen, sealing=well(view))
     expected = [] if says is None else [f"this host's clock is {says}: set it"]
     assert told["problems"] == expected
     assert node_problem(view) == (expected[0] if expected else None)
@@ -280,7 +286,7 @@ def test_a_former_member_is_named_too() -> None:
     gone = FormerView(b"d" * 32, "d", "dora", "worker", "admin", "revoked", None)
     view, nodes = replace(three(counters=(counter,)), former=(gone,)), all_states()
     seen = completeness(view, nodes)
-    told = health(view, nodes, {}, cluster={}, coordinator=None, seen=seen)
+    told = health(view, nodes, {}, cluster={}, coordinator=None, seen=seen, sealing=well(view))
     assert told["refused"][0]["last_name"] == "dora"
 
 
@@ -332,6 +338,7 @@ def test_health_says_what_is_wrong_and_what_was_refused() -> None:
         cluster={"id": "c", "name": "home"},
         coordinator=coordinator_of(view),
         seen=completeness(view, nodes),
+        sealing=well(view),
     )
     assert shown["healthy"] is False
     assert shown["problems"] == [
@@ -363,11 +370,12 @@ def test_the_field_names_of_health() -> None:
         cluster={"id": "c", "name": "home"},
         coordinator=coordinator_of(view),
         seen=completeness(view, nodes),
+        sealing=well(view),
     )
     assert shown["healthy"] is True
     assert shown.keys() == {
         *("healthy", "problems", "node_id", "cluster", "coordinator", "quorum", "loop_lag_ms"),
-        *("traffic", "nodes", "refused"),
+        *("traffic", "nodes", "refused", "sealing"),
     }
     assert shown["quorum"].keys() == {
         *("state", "voters", "voters_reachable", "member_list_version", "epoch"),
@@ -400,7 +408,7 @@ def test_what_comes_up_at_every_restart_is_told_apart(
     counter = CounterView(reason, 9, None, detail, NOON_S - 5)
     view, nodes = three(counters=(counter,)), all_states()
     seen = completeness(view, nodes)
-    told = health(view, nodes, {}, cluster={}, coordinator=None, seen=seen)
+    told = health(view, nodes, {}, cluster={}, coordinator=None, seen=seen, sealing=well(view))
     assert (told["healthy"], told["refused"][0]["harmless"]) == (True, harmless)
 
 
@@ -411,5 +419,5 @@ def test_a_node_that_could_not_write_its_state_lately_is_not_healthy(
     counter = CounterView("state not written", 1, None, "no room", NOON_S - age_s)
     view, nodes = three(counters=(counter,)), all_states()
     seen = completeness(view, nodes)
-    told = health(view, nodes, {}, cluster={}, coordinator=None, seen=seen)
+    told = health(view, nodes, {}, cluster={}, coordinator=None, seen=seen, sealing=well(view))
     assert told["healthy"] is healthy

@@ -1,0 +1,78 @@
+"""What the API of the ledger answers where it can't do what it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any, cast
+
+from fastapi import FastAPI
+
+from buildnet.ledger.service.errors import NotSealedError
+from buildnet.node.api.ledger_routes import ledger_routes
+from buildnet.node.api.problems import add_problem_handlers
+from buildnet.node.service import NodeService
+
+REQUEST, ENTRY = "ab" * 16, "cd" * 32
+
+
+class LonelyLedger:
+    """Takes entries; none of them is ever sealed."""
+
+    def __init__(self) -> None:
+        self.requests: list[str] = []
+
+    async def append(self, drafts: Any) -> tuple[Any]:
+        self.requests += [draft.request.hex() for draft in drafts]
+        return (SimpleNamespace(id=ENTRY),)
+
+    async def sealed(self, entry: Any) -> int:
+        raise NotSealedError("kept on this node's disk, not sealed yet")
+
+
+def post(ledger: LonelyLedger, body: dict[str, str]) -> dict[str, Any]:
+    async def current() -> LonelyLedger:
+        return ledger
+
+    service = SimpleNamespace(
+        ledger=SimpleNamespace(current=current),
+        pool=SimpleNamespace(sealing=lambda: SimpleNamespace(problem="away: bert, carl")),
+    )
+    application = FastAPI()
+    add_problem_handlers(application)
+    application.include_router(ledger_routes(cast(NodeService, service)))
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/ledger/entries",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+    }
+    asyncio.run(application(scope, receive, send))
+    return cast(dict[str, Any], json.loads(sent[1]["body"]))
+
+
+def test_what_is_not_sealed_in_time_is_told_with_its_id_and_why() -> None:
+    ledger = LonelyLedger()
+    problem = post(ledger, {"text": "t", "ack": "sealed", "request": REQUEST})
+    assert (problem["status"], problem["code"], problem["exit_code"]) == (504, "NOT_SEALED", 3)
+    assert problem["detail"] == f"kept on this node's disk, not sealed yet: {ENTRY}"
+    assert problem["cause"] == "away: bert, carl"
+    assert problem["hint"].startswith("do not repeat it: it is sealed by itself")
+    assert f"request id, {REQUEST}, is recorded once" in problem["hint"]
+    assert ledger.requests == [REQUEST]
+
+
+def test_without_a_request_id_the_chosen_one_is_told() -> None:
+    ledger = LonelyLedger()
+    problem = post(ledger, {"text": "t", "ack": "sealed"})
+    assert f"request id, {ledger.requests[0]}, is recorded once" in problem["hint"]
