@@ -1,0 +1,108 @@
+"""Edits random workspaces at random and builds them; each build must equal a clean one.
+
+    uv run python tests/faults/random_builds.py [--edits 10000] [--seed N] [--edits-each 150]
+        [--replay FILE] [--keep DIR]
+
+One real node for each workspace, over its API. Files are written in place and anew, dated back,
+renamed, linked, deleted; directories are moved over each other; git switches branches; definitions,
+ignore files, variables and outputs change, also while a build runs; results and blobs are evicted
+and damaged; the node is killed and restarted. What must come of a build is worked out from the disk
+alone (``testbed.workspaces_model``). Wrong is an output that differs, a hit of what never ran, or a
+file changed that is no output. What was run or restored without need is counted as waste.
+
+Of a workspace that went wrong the shortest list of edits that still fails is printed and written to
+``failed-SEED.json``, to be run again with ``--replay``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from testbed.forked_nodes import ForkServer
+from testbed.workspaces_edits import Edit
+from testbed.workspaces_run import World, WrongError, replay, shortest
+
+SHRINK_S = 300.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--edits", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    parser.add_argument("--edits-each", type=int, default=150, help="in one workspace")
+    parser.add_argument("--replay", type=Path, metavar="FILE", help="a failed-SEED.json")
+    parser.add_argument("--keep", type=Path, default=Path(), metavar="DIR", help="for failures")
+    arguments = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="buildnet-random-") as name,
+        ForkServer() as server,
+    ):
+        directory = Path(name) / "world"
+        if arguments.replay is not None:
+            failed = json.loads(arguments.replay.read_text())
+            wrong = replay(directory, server, failed["seed"], failed["done"])
+            print(wrong or "nothing was wrong")
+            return wrong is not None
+        return _run(arguments, directory, server)
+
+
+def _run(arguments: argparse.Namespace, directory: Path, server: ForkServer) -> int:
+    total: Counter[str] = Counter()
+    failures = 0
+    began = time.monotonic()
+    seed = arguments.seed
+    print(f"seed {seed}", flush=True)
+    while total["edits"] < arguments.edits:
+        shutil.rmtree(directory, ignore_errors=True)
+        with World(directory, server, seed) as world:
+            try:
+                world.run(min(arguments.edits_each, arguments.edits - total["edits"]))
+            except WrongError as error:
+                failures += 1
+                print(f"WRONG: {error}", flush=True)
+                wrong = str(error)
+            else:
+                wrong = ""
+        total += world.counts
+        if wrong:
+            _shrink(arguments.keep, directory, server, seed, world.done)
+        seconds = time.monotonic() - began
+        print(
+            f"{total['edits']} edits, {total['builds']} builds, {failures} wrong, "
+            f"{total['edits'] / seconds:.1f} edits/s (next seed {seed + 1})",
+            flush=True,
+        )
+        seed += 1
+    for name, count in sorted(total.items()):
+        print(f"{count:8} {name}")
+    return min(failures, 1)
+
+
+def _shrink(keep: Path, directory: Path, server: ForkServer, seed: int, done: list[Edit]) -> None:
+    last: list[str] = []
+
+    def fails(edits: list[Edit]) -> bool:
+        wrong = replay(directory, server, seed, edits)
+        last[:] = [wrong] if wrong else last
+        return wrong is not None
+
+    file = keep / f"failed-{seed}.json"
+    found = shortest(fails, done, time.monotonic() + SHRINK_S) if fails(done) else done
+    if not last:
+        print("the same edits again did not fail: it depends on the moment", flush=True)
+    file.write_text(json.dumps({"seed": seed, "done": found}, ensure_ascii=False))
+    for edit in found:
+        print("   ", json.dumps(edit, ensure_ascii=False)[:300])
+    print(f"{len(found)} of {len(done)} steps: {last}\nagain: --replay {file}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

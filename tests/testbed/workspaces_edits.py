@@ -1,0 +1,400 @@
+"""Random edits of a random workspace: chosen as plain data, then applied, so that they replay."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from testbed.workspaces import (
+    FAILING,
+    NAMES,
+    Definition,
+    changed_definition,
+    read_definition,
+    write_definition,
+)
+
+Edit = list[Any]
+"""Its kind, then what that takes; as JSON."""
+
+_DATE_S = 1_600_000_000
+_IGNORED = ("*.log", "tmp/", "/skip.c", "src/deep/", "!x.log", "notes", "*.c\n!a.c", "# nothing")
+
+
+def prepare(root: Path, definition: Definition, numbers: random.Random) -> None:
+    """Write a workspace with some sources, and make it a git repository with one commit."""
+    for package in definition["packages"]:
+        (root / package["path"] / "src").mkdir(parents=True)
+    write_definition(root, definition)
+    for package in definition["packages"]:
+        for _ in range(numbers.randint(2, 5)):
+            _write(root, _source_path(numbers, package["path"]), _text(numbers), "replace")
+        _write(root, f"{package['path']}/src/deep/d.c", _text(numbers), "replace")
+    for number in range(3):
+        _write(root, f"shared/s{number}.txt", _text(numbers), "replace")
+    _write(root, "../outside/o1", "outside", "replace")
+    _git(root, "init", "-q", "-b", "b0")
+    _git(root, "config", "user.email", "random@example.org")
+    _git(root, "config", "user.name", "random")
+    _commit(root)
+
+
+class EditChooser:
+    """Chooses edits that fit what stands on the disk."""
+
+    def __init__(self, root: Path, numbers: random.Random) -> None:
+        self._root = root
+        self._numbers = numbers
+        self._branches = 1
+
+    def choose(self) -> list[Edit]:
+        """Return one edit, or a few that belong together."""
+        numbers = self._numbers
+        definition = read_definition(self._root)
+        paths = [package["path"] for package in definition["packages"]]
+        gone = [path for path in paths if not (self._root / path / "src").is_dir()]
+        if gone and numbers.random() < 0.4:
+            return [["write", f"{path}/src/a.c", _text(numbers), "replace"] for path in gone]
+        files, directories = self._present()
+        here = numbers.choice(paths)
+        chosen: Edit | None = None
+        while chosen is None:
+            (make,) = numbers.choices(self._kinds, self._weights)
+            chosen = make(self, here, files, directories)
+            here = numbers.choice(paths)
+        if chosen[0] == "define":
+            return [chosen, *self._new_directories(chosen[1])]
+        return [chosen]
+
+    def _new_directories(self, definition: Definition) -> list[Edit]:
+        return [
+            ["write", f"{package['path']}/src/a.c", _text(self._numbers), "replace"]
+            for package in definition["packages"]
+            if not (self._root / package["path"]).is_dir()
+        ]
+
+    def _present(self) -> tuple[list[str], list[str]]:
+        """Return the paths of the files (links too) and directories below the packages."""
+        files: list[str] = []
+        directories: list[str] = []
+        for top in ("packages", "shared"):
+            for at, below, names in os.walk(self._root / top):
+                at = os.path.relpath(at, self._root)
+                links = [name for name in below if (self._root / at / name).is_symlink()]
+                below[:] = sorted(set(below) - set(links))
+                directories += [f"{at}/{name}" for name in below]
+                files += [f"{at}/{name}" for name in sorted([*names, *links])]
+        return [one for one in files if "/.buildnet-" not in one], directories
+
+    def _write(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        """Other bytes; often as many, and with the old date: in place, or as a new file."""
+        if not files or self._numbers.random() < 0.25:
+            return ["write", _source_path(self._numbers, here), _text(self._numbers), "replace"]
+        path = self._numbers.choice(files)
+        place = self._root / path
+        if place.is_symlink() or path.endswith(".gitignore"):
+            return None
+        how = self._numbers.choice(
+            ("replace", "in place", "append", "in place, dated back", "replace, dated back")
+        )
+        text = _text(self._numbers)
+        if "dated" in how or self._numbers.random() < 0.5:
+            size = place.stat().st_size
+            text = ((text or "0") * (size + 1))[:size]
+        return ["write", path, text, how]
+
+    def _delete(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        return ["delete", self._numbers.choice(files)] if files else None
+
+    def _delete_directory(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        chosen = self._numbers.choice(directories) if directories else ""
+        return ["delete", chosen] if chosen.count("/") > 1 else None
+
+    def _mode(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        path = self._numbers.choice(files) if files else ""
+        if not path or (self._root / path).is_symlink():
+            return None
+        return ["mode", path, self._numbers.choice((0o644, 0o755, 0o600, 0o700, 0o444))]
+
+    def _touch(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        seconds = self._numbers.choice((_DATE_S, _DATE_S + 1, None))
+        return ["touch", self._numbers.choice(files), seconds] if files else None
+
+    def _rename(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        if not files:
+            return None
+        to = self._numbers.choice(files)
+        if self._numbers.random() < 0.6:
+            to = _source_path(self._numbers, here)
+        return ["move", self._numbers.choice(files), to]
+
+    def _move_directory(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        """A directory over another one, or two that change places."""
+        if len(directories) < 2:
+            return None
+        one, other = self._numbers.sample(directories, 2)
+        if f"{one}/".startswith(f"{other}/") or f"{other}/".startswith(f"{one}/"):
+            return None
+        swap = min(one.count("/"), other.count("/")) < 2 or self._numbers.random() < 0.5
+        return ["swap" if swap else "move", one, other]
+
+    def _link(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        """A link to a file, a directory, nothing, itself, or a file outside."""
+        path = _source_path(self._numbers, here)
+        targets = [*self._numbers.sample(files, min(3, len(files))), "packages/nothing", path]
+        targets += self._numbers.sample(directories, min(2, len(directories)))
+        target = self._numbers.choice(targets)
+        above = os.path.dirname(path)
+        text = os.path.relpath(target, above)
+        if self._numbers.random() < 0.15:
+            text = str(self._root.parent / "outside" / "o1")
+        return ["link", path, text]
+
+    def _hard_link(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        if not files:
+            return None
+        return ["hard link", self._numbers.choice(files), _source_path(self._numbers, here)]
+
+    def _outside(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        if self._numbers.random() < 0.2:
+            return ["delete", "../outside/o1"]
+        return ["write", "../outside/o1", _text(self._numbers), "in place, dated back"]
+
+    def _ignore(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        at = self._numbers.choice((".gitignore", f"{here}/.gitignore", f"{here}/src/.gitignore"))
+        if self._numbers.random() < 0.2:
+            return ["delete", at]
+        rules = self._numbers.sample(_IGNORED, self._numbers.randint(1, 2))
+        return ["write", at, "\n".join(rules) + "\n", "replace"]
+
+    def _define(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        return ["define", changed_definition(self._numbers, read_definition(self._root))]
+
+    def _variable(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        return ["variable", self._numbers.choice((None, "v0", "v1"))]
+
+    def _commit(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        return ["commit"]
+
+    def _branch(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        """Another branch by git: a new one, or one that was left."""
+        if self._numbers.random() < 0.3:
+            self._branches += 1
+            return ["branch", f"b{self._branches - 1}"]
+        return ["switch", f"b{self._numbers.randrange(self._branches)}"]
+
+    def _cache(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        match self._numbers.randrange(6):
+            case 0:
+                return ["clear"]
+            case 1 | 2:
+                return ["collect", self._numbers.choice((0.2, 0.5, 0.9))]
+            case _:
+                how = self._numbers.choice(("delete", "flip", "cut"))
+                return ["blob", how, self._numbers.randrange(1000)]
+
+    def _output(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        """An output that somebody deleted, wrote to, replaced or added to."""
+        made = [
+            one
+            for one in (*files, *directories)
+            if one.startswith(here) and any(f"/{name}" in one for name in _MADE)
+        ]
+        if not made:
+            return None
+        path = self._numbers.choice(made)
+        is_directory = path in directories
+        match self._numbers.randrange(6):
+            case 0 | 1:
+                return ["delete", path]
+            case 2 | 3 | 4 if is_directory and not path.endswith("/dist"):
+                return ["write", f"{path}/extra.o", "extra", "replace"]
+            case 2:
+                if is_directory:
+                    return ["write", f"{path}/extra.o", "extra", "replace"]
+                return ["write", path, _text(self._numbers), "in place, dated back"]
+            case 3:
+                return ["turn", path]  # a file becomes a directory, a directory a file
+            case 4:
+                return ["link", path, "nothing"]
+            case _:
+                return None if is_directory else ["mode", path, 0o600]
+
+    def _node(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        return [self._numbers.choice(("kill", "restart"))]
+
+    _Make = Callable[["EditChooser", str, list[str], list[str]], "Edit | None"]
+    _TABLE: tuple[tuple[_Make, float], ...] = (
+        (_write, 30),
+        (_delete, 7),
+        (_delete_directory, 2),
+        (_mode, 5),
+        (_touch, 5),
+        (_rename, 6),
+        (_move_directory, 4),
+        (_link, 5),
+        (_hard_link, 2),
+        (_outside, 1.5),
+        (_ignore, 4),
+        (_define, 5),
+        (_variable, 2),
+        (_commit, 1.5),
+        (_branch, 4),
+        (_cache, 4),
+        (_output, 8),
+        (_node, 1.5),
+    )
+    _kinds = tuple(make for make, _ in _TABLE)
+    _weights = tuple(weight for _, weight in _TABLE)
+
+
+_MADE = ("dist", "out.txt", "gen", "opt/", "check.txt")
+
+
+def apply_to_disk(root: Path, edit: Edit) -> bool:
+    """Apply an edit of files; False: it does not fit what stands there now, or is of no files."""
+    kind, *arguments = edit
+    try:
+        match kind:
+            case "write":
+                _write(root, *arguments)
+            case "delete":
+                _remove(root / arguments[0])
+            case "mode":
+                (root / arguments[0]).chmod(arguments[1])
+            case "touch":
+                path, seconds = arguments
+                dates = None if seconds is None else (seconds, seconds)
+                os.utime(root / path, dates, follow_symlinks=False)
+            case "move":
+                _move(root / arguments[0], root / arguments[1])
+            case "swap":
+                _swap(root / arguments[0], root / arguments[1])
+            case "link":
+                _link(root / arguments[0], arguments[1])
+            case "hard link":
+                _remove(root / arguments[1])
+                os.link(root / arguments[0], root / arguments[1], follow_symlinks=False)
+            case "turn":
+                _turn(root / arguments[0])
+            case "define":
+                write_definition(root, arguments[0])
+            case "commit":
+                _commit(root)
+            case "branch":
+                _git(root, "checkout", "-q", "-b", arguments[0])
+            case "switch":
+                _commit(root)
+                _git(root, "checkout", "-q", "-f", arguments[0])
+            case _:
+                return False
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+def _source_path(numbers: random.Random, package: str) -> str:
+    place = numbers.choice(("src", "src", "src", "src/deep", "notes", "tmp", "."))
+    name = numbers.choice(NAMES)
+    if numbers.random() < 0.02:
+        name = f"x{FAILING}"
+    return os.path.normpath(f"{package}/{place}/{name}")
+
+
+def _text(numbers: random.Random) -> str:
+    return f"{numbers.randrange(10**6):06}\n" if numbers.random() < 0.95 else ""
+
+
+def _write(root: Path, path: str, text: str, how: str) -> None:
+    place = root / path
+    place.parent.mkdir(parents=True, exist_ok=True)
+    before = place.stat() if place.exists() else None
+    if how.startswith("replace"):
+        new = place.with_name(f".new-{place.name}")
+        new.write_text(text)
+        if before is not None:
+            new.chmod(before.st_mode & 0o777)
+        if "dated" in how and before is not None:
+            os.utime(new, ns=(before.st_atime_ns, before.st_mtime_ns))
+        try:
+            new.replace(place)
+        except OSError:
+            new.unlink()
+            raise
+        return
+    with place.open("a" if how == "append" else "r+" if before is not None else "w") as file:
+        file.write(text)
+        if how != "append":
+            file.truncate()
+    if "dated" in how and before is not None:
+        os.utime(place, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
+
+
+def _move(place: Path, to: Path) -> None:
+    place.lstat()
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_dir() and not place.is_symlink():
+        _remove(to)
+    elif to.is_dir() and not to.is_symlink():
+        raise IsADirectoryError
+    place.rename(to)
+
+
+def _swap(one: Path, other: Path) -> None:
+    between = one.with_name(".swapped")
+    one.lstat()
+    other.lstat()
+    one.rename(between)
+    other.rename(one)
+    between.rename(other)
+
+
+def _link(place: Path, target: str) -> None:
+    if place.is_dir() and not place.is_symlink() and "/dist" not in str(place):
+        raise IsADirectoryError
+    place.parent.mkdir(parents=True, exist_ok=True)
+    _remove(place)
+    place.symlink_to(target)
+
+
+def _turn(place: Path) -> None:
+    was_directory = place.is_dir() and not place.is_symlink()
+    place.lstat()
+    _remove(place)
+    if was_directory:
+        place.write_text("turned")
+    else:
+        place.mkdir()
+        (place / "extra").write_text("turned")
+
+
+def _commit(root: Path) -> None:
+    made = [f":(exclude,glob)**/{name}" for name in ("dist/**", "gen/**", "opt/**")]
+    made += [f":(exclude,glob)**/{name}" for name in ("out.txt", "check.txt", "dist", "gen", "opt")]
+    _git(root, "add", "-A", "--", ".", *made)
+    with suppress(subprocess.CalledProcessError):  # nothing to commit
+        _git(root, "commit", "-q", "-m", "edited")
+
+
+def _git(root: Path, *arguments: str) -> None:
+    subprocess.run(
+        ["git", "-c", "gc.auto=0", "-c", "core.fsync=none", *arguments],
+        cwd=root,
+        env={"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "LANG": "C.UTF-8"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
