@@ -10,7 +10,7 @@ from buildnet.ledger.seal import Seal, SealValue, majority_of
 from buildnet.ledger.simulation.ledgers import Ledgers
 from buildnet.ledger.simulation.program import LedgerMachine
 from buildnet.ledger.simulation.watch import LedgerWatch
-from buildnet.mesh.simulation.agreement import members_running
+from buildnet.mesh.simulation.agreement import can_elect, members_running
 from buildnet.mesh.simulation.host import Host
 from buildnet.mesh.simulation.world import World
 
@@ -71,7 +71,7 @@ def _can_seal(watch: LedgerWatch, running: list[tuple[Host, LedgerMachine]]) -> 
     """Tell whether a majority is there that votes: not who abstains, its disk having gone back.
     Of the newest voters, of those before whom no seal names yet, and of those that a value names
     which somebody accepted."""
-    if not running:
+    if not can_elect(running):
         return False
     vote = {host.key for host, program in running if not program.ledger.abstention.active}
     ledger = max((program.ledger for _, program in running), key=_height)

@@ -46,6 +46,8 @@ class OldImage(Fault):
         image = ledgers.images.pop(self.start, None)
         if image is None or host.retired or not self._is_minority(world):
             return
+        if world.cluster is not None and world.cluster.preserves(host):
+            return
         host.kill()
         assert isinstance(world.watch, LedgerWatch)
         world.watch.went_back(host.key)
@@ -135,8 +137,8 @@ class Garbage(Fault):
 class Rot(Fault):
     """Some sealed entries and a seal on a host's disk are not what was written; it finds that.
 
-    Another member's disk has each of them, and it stays a member, for what is on one disk only is
-    destroyed for good.
+    Another member's disk has each of them, and it stays a member and is not lost, for what is on
+    one disk only is destroyed for good.
     """
 
     node: int
@@ -159,7 +161,7 @@ class Rot(Fault):
         ]
         if not heights:
             return False
-        world.cluster.bind([keeper])
+        world.cluster.preserve(keeper)
         sealed = [
             place
             for height in heights

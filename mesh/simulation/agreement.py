@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from buildnet.mesh.election.promise import Position
 from buildnet.mesh.events import Status
 from buildnet.mesh.gossip.records import POSITION_TOPIC
 from buildnet.mesh.machine import Machine
@@ -19,7 +21,8 @@ _NEVER_STILL = frozenset((POSITION_TOPIC,))
 def disagreement(world: World) -> str | None:
     """Return the first thing about which the nodes do not agree; None: all is well.
 
-    One coordinator that all know, with a quorum exactly if most voters live; the same members;
+    One coordinator that all know, with a quorum exactly if most voters live, also of those whom a
+    list that is not final yet names, where nobody can go on without it; the same members;
     everybody who lives is ALIVE to everybody, nobody else is; the same records.
     """
     running = members_running(world)
@@ -47,6 +50,26 @@ def members_running(world: World) -> list[tuple[Host, Program]]:
             if not known:
                 running.append((victim, victim.program))
     return [one for one in running if not _is_forgotten(*one, running)]
+
+
+def can_elect(running: Sequence[tuple[Host, Program]]) -> bool:
+    """Tell whether anybody who runs could win a term with a quorum: promises of most voters of the
+    list that it holds, none of whom holds a newer one. The newest list that is held, though it is
+    not final, may name voters of whom most are gone."""
+    logs = {host.key: program.log for host, program in running if isinstance(program, Machine)}
+    positions = {key: Position.of(log) for key, log in logs.items()}
+    revoked = {key for _, program in running for key in program.local.members.revoked}
+    for candidate, log in logs.items():
+        able = [
+            voter
+            for voter in log.voters
+            if voter in logs
+            and voter not in revoked
+            and not positions[candidate].is_older_than(positions[voter])
+        ]
+        if len(able) > len(log.voters) // 2:
+            return True
+    return False
 
 
 def _is_forgotten(host: Host, program: Program, running: list[tuple[Host, Program]]) -> bool:
@@ -107,7 +130,7 @@ def _offices_differ(world: World, running: list[tuple[Host, Program]]) -> str | 
             first.counter,
         ):
             return f"{host} obeys {coordinator} in term {office.counter}, {running[0][0]} does not"
-        if office.quorum != quorum:
+        if office.quorum != quorum and (office.quorum or can_elect(running)):
             return f"{host} sees quorum={office.quorum}, but most voters live: {quorum}"
     return None
 

@@ -29,7 +29,7 @@ from buildnet.mesh.members.facts import EntryFact, GenesisFact, LogFact, facts_o
 from buildnet.mesh.members.genesis import Rights, Role
 from buildnet.mesh.members.member_list import MemberList
 from buildnet.mesh.members.statement import Signer
-from buildnet.mesh.simulation.agreement import members_running
+from buildnet.mesh.simulation.agreement import can_elect, members_running
 from buildnet.mesh.simulation.host import Host, Program, Start
 from buildnet.mesh.simulation.world import ProgramFactory, World
 from buildnet.mesh.testing import MIDNIGHT_MS, CheapSignatures, key_number
@@ -100,6 +100,8 @@ class Cluster:
         """Somebody knows nobody else: these keep their membership and their keys."""
         self._gone: set[Host] = set()
         """Who left, was revoked or has another key, or is about to."""
+        self._keepers: set[Host] = set()
+        """Who holds the only whole copy of something: these are not lost for good."""
         self._successors: dict[Host, Host] = {}
         """Who goes on with whose disk, under another key."""
         self.on_rotated: Callable[[Host, Host], None] = lambda host, successor: None
@@ -182,11 +184,13 @@ class Cluster:
             asked.ask(lambda program, now: _machine(program).promote(host.key, now))
 
     def lose_voters(self) -> None:
-        """Kill a majority of the voters for good."""
+        """Kill a majority of the voters for good, as far as their disks may be lost."""
         lists = [host.program.local.members for host in self._world.hosts if host.program]
         if lists:
             members = max(lists, key=lambda one: one.version)
-            for key in self._random.sample(members.voters, members.majority):
+            kept = {keeper.key for keeper in self._keepers}
+            able = [key for key in members.voters if key not in kept]
+            for key in self._random.sample(able, min(members.majority, len(able))):
                 host = self._world.host_of(key)
                 if host is not None:
                     host.retired = True
@@ -227,6 +231,15 @@ class Cluster:
         """Let hosts keep their membership and their keys: others need them."""
         self._sponsors.update(hosts)
 
+    def preserve(self, host: Host) -> None:
+        """Let nobody lose a host's disk for good: what is on it is nowhere else."""
+        self.bind([host])
+        self._keepers.add(host)
+
+    def preserves(self, host: Host) -> bool:
+        """Tell whether a host holds the only whole copy of something."""
+        return host in self._keepers
+
     def recover(self, host: Host, voters: Sequence[bytes]) -> bool:
         """Let a host begin a new epoch with these voters, by the cluster's key; tell whether it
         did."""
@@ -262,7 +275,7 @@ class Cluster:
         """Tell whether those that run can change the member list, as each of them knows it."""
         running = members_running(self._world)
         keys = {host.key for host, _ in running}
-        return bool(running) and all(
+        return can_elect(running) and all(
             program.local.members.is_majority(keys) for _, program in running
         )
 

@@ -26,6 +26,17 @@ def test_the_invariants_hold_under_faults(seed: int) -> None:
     assert outcome.healed_after_s is not None
 
 
+@pytest.mark.parametrize(
+    "seed",
+    [
+        41018,  # of two voters that a list names which is not final yet, one is revoked
+        70021,  # a majority is lost for good, but not the only copy of what is rotten elsewhere
+    ],
+)
+def test_what_nobody_can_put_right_is_not_asked_for(seed: int) -> None:
+    assert run_trial(Settings(nodes=3), seed).violations == ()
+
+
 def test_without_faults_all_that_is_appended_is_sealed() -> None:
     outcome = run_trial(Settings(nodes=3, kinds=(), faults_s=5.0), 1)
     assert outcome.violations == ()
