@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from buildnet.node.execute.declared import DeclaredOutputs
 from buildnet.node.execute.errors import OutputError
+from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
 from buildnet.node.execute.links import lexical_target
 from buildnet.node.execute.mounts import CACHES
 from buildnet.node.store.holds import BlobAccess
@@ -41,12 +43,18 @@ class Collector:
     """Collects the declared outputs below ``root``, where ``inputs`` were staged."""
 
     def __init__(
-        self, root: Path, inputs: DirectoryTree, declared: DeclaredOutputs, is_new: IsNew
+        self,
+        root: Path,
+        inputs: DirectoryTree,
+        declared: DeclaredOutputs,
+        is_new: IsNew,
+        limits: ActionLimits = DEFAULT_LIMITS,
     ) -> None:
         self._root = root
         self._inputs = inputs
         self._declared = declared
         self._is_new = is_new
+        self._limits = limits
 
     def missing(self) -> tuple[str, ...]:
         """Return the plain outputs that do not exist."""
@@ -61,8 +69,9 @@ class Collector:
 
         Raises:
             OutputError: something there can't be an output: a socket, pipe or device, a link that
-                is absolute or leads out, a name that is not UTF-8.
+                is absolute or leads out, a name that is not UTF-8, or they are too many or large.
         """
+        self._measure()
         trees: list[DirectoryTree] = []
         for path in self._declared.outermost():
             found = self._whole(path, blobs)
@@ -74,6 +83,33 @@ class Collector:
             leaves[path] = self._leaf(path, status, blobs)
         trees.append(DirectoryTree.from_paths(leaves))
         return merge_trees(trees)
+
+    def _measure(self) -> None:
+        """See that the outputs are within their limits before any of them is read.
+
+        Raises:
+            OutputError: they are not.
+        """
+        files = size_bytes = 0
+        waiting = [str(self._root / path) for path in self._declared.outermost()]
+        while waiting:
+            place = waiting.pop()
+            try:
+                status = os.lstat(place)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            files += 1
+            if stat.S_ISDIR(status.st_mode):
+                with contextlib.suppress(PermissionError), os.scandir(place) as entries:
+                    waiting += [entry.path for entry in entries]
+            else:
+                size_bytes += status.st_size
+            if files > self._limits.files or size_bytes > self._limits.disk_bytes:
+                raise OutputError(
+                    f"the outputs are more than one action may leave: {self._limits.files} files, "
+                    f"{self._limits.disk_bytes / 2**30:.1f} GiB (holes in files count)",
+                    hint="have the command pack them, or declare fewer outputs",
+                )
 
     def undeclared(self) -> tuple[str, ...]:
         """Return what the command wrote besides its outputs, at most :data:`UNDECLARED_SHOWN`.

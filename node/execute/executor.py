@@ -20,8 +20,10 @@ from buildnet.node.execute.declared import DeclaredOutputs
 from buildnet.node.execute.errors import StageError, full_disk_reported
 from buildnet.node.execute.hints import LOG_TAIL_BYTES, hint_of_undeclared, hints_of_failure
 from buildnet.node.execute.leftovers import end_leftovers
+from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
 from buildnet.node.execute.mounts import Mount
-from buildnet.node.execute.process import OUTPUT_LIMIT_BYTES, ProcessOutcome, run_process
+from buildnet.node.execute.outcome import ProcessOutcome
+from buildnet.node.execute.process import OUTPUT_LIMIT_BYTES, run_process
 from buildnet.node.execute.process_tree import ACTION_VARIABLE
 from buildnet.node.execute.removal import discard, remove_tree
 from buildnet.node.execute.staging import SOURCE_EPOCH_NS, staged
@@ -43,7 +45,8 @@ class ExecutionRequest:
     ``command`` is a shell command line, run in ``working_directory`` (relative to the input root,
     made if missing) with exactly ``environment``, to which the executor adds HOME, TMPDIR and
     BUILDNET_ACTION; ``path_entries`` are directories below the input root that come first on PATH.
-    ``outputs`` are plain paths or patterns relative to the input root.
+    ``outputs`` are plain paths or patterns relative to the input root. ``network``: whether it may
+    use the host's network, where that can be forbidden.
     ``workspace`` serves only for hints. ``on_collected`` is called with the directory in which the
     command ran after its outputs were collected and before that directory is removed; it may move
     things out of it.
@@ -58,7 +61,9 @@ class ExecutionRequest:
     outputs: tuple[str, ...]
     timeout_s: float | None
     path_entries: tuple[str, ...] = ()
+    network: bool = False
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES
+    limits: ActionLimits = DEFAULT_LIMITS
     workspace: Path | None = None
     on_collected: Callable[[Path], None] | None = field(default=None, compare=False)
 
@@ -133,13 +138,17 @@ class StagedExecutor:
         """Remove the stages of actions that have ended; for when there is time. Blocks."""
         self._trash.empty()
 
+    def throw(self, stage: Path) -> None:
+        """Take a stage out of the way, to be removed later."""
+        self._trash.throw(stage)
+
     def execute(
         self, request: ExecutionRequest, hold: BlobAccess, on_output: OnOutput, cancel: CancelToken
     ) -> Execution:
         """See :meth:`Executor.execute`. One action asked for twice runs once after the other."""
         declared = DeclaredOutputs(request.outputs)
         with (
-            self._alone(request.action),
+            self.alone(request.action),
             staged(
                 self.work,
                 request.action,
@@ -154,14 +163,17 @@ class StagedExecutor:
             private = {"HOME": str(stage.home), "TMPDIR": str(stage.temporary)}
             outcome = _run(request, stage.root, private, stage.log, on_output, cancel)
             collector = Collector(
-                stage.root, request.inputs, declared, _written_in_stage(request.inputs)
+                stage.root,
+                request.inputs,
+                declared,
+                written_in_stage(request.inputs),
+                request.limits,
             )
-            return _conclude(
-                request, outcome, stage.root, stage.log, collector, hold, in_place=False
-            )
+            return conclude(request, outcome, stage.root, stage.log, collector, hold)
 
     @contextmanager
-    def _alone(self, action: Digest) -> Iterator[None]:
+    def alone(self, action: Digest) -> Iterator[None]:
+        """Let one action be staged once at a time."""
         with self._ended:
             self._ended.wait_for(lambda: action.hash not in self._running)
             self._running.add(action.hash)
@@ -205,8 +217,8 @@ class WorkspaceExecutor:
             variables = {"HOME": str(home), "TMPDIR": str(private)}
             outcome = _run(request, self._root, variables, log, on_output, cancel)
             changed = self._stats(request.inputs) != before
-            collector = Collector(self._root, request.inputs, declared, is_new)
-            execution = _conclude(request, outcome, self._root, log, collector, hold, in_place=True)
+            collector = Collector(self._root, request.inputs, declared, is_new, request.limits)
+            execution = conclude(request, outcome, self._root, log, collector, hold, in_place=True)
         return replace(execution, input_changed=changed)
 
     def _make_directory(self, path: str) -> None:
@@ -281,7 +293,7 @@ def _run(
         )
 
 
-def _written_in_stage(inputs: DirectoryTree) -> IsNew:
+def written_in_stage(inputs: DirectoryTree) -> IsNew:
     """Return what tells files that a command wrote: all inputs were given one date."""
 
     def is_new(path: str, status: os.stat_result) -> bool:
@@ -295,7 +307,7 @@ def _written_in_stage(inputs: DirectoryTree) -> IsNew:
     return is_new
 
 
-def _conclude(
+def conclude(
     request: ExecutionRequest,
     outcome: ProcessOutcome,
     root: Path,
@@ -303,13 +315,15 @@ def _conclude(
     collector: Collector,
     hold: BlobAccess,
     *,
-    in_place: bool,
+    in_place: bool = False,
+    seen_at: str | None = None,
 ) -> Execution:
+    """Store what a command printed and left in ``root``, which it saw at ``seen_at``."""
     stored_log = hold.put_file(log)
     if not outcome.succeeded:
         stopped = outcome.cancelled or outcome.timed_out
         workspace = None if in_place else request.workspace
-        hints = () if stopped else _hints(request, outcome, root, log, workspace)
+        hints = () if stopped else _hints(request, outcome, root, log, workspace, seen_at)
         return Execution(outcome, stored_log, None, hints=hints)
     missing = collector.missing()
     outputs = None if missing else collector.collect(hold)
@@ -326,8 +340,11 @@ def _hints(
     root: Path,
     log: Path,
     workspace: Path | None,
+    seen_at: str | None,
 ) -> tuple[str, ...]:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
         tail = file.read().decode(errors="replace")
-    return hints_of_failure(tail, outcome.exit_code, root, request.working_directory, workspace)
+    return hints_of_failure(
+        tail, outcome.exit_code, root, request.working_directory, workspace, seen_at
+    )

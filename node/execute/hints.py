@@ -28,9 +28,17 @@ _HIDDEN = {".git", ".hg", ".svn", "node_modules"}
 
 
 def hints_of_failure(
-    log_tail: str, exit_code: int, stage_root: Path, working_directory: str, workspace: Path | None
+    log_tail: str,
+    exit_code: int,
+    stage_root: Path,
+    working_directory: str,
+    workspace: Path | None,
+    seen_at: str | None = None,
 ) -> tuple[str, ...]:
-    """Return what a failed command's output suggests, at most :data:`HINTS_AT_MOST` sentences."""
+    """Return what a failed command's output suggests, at most :data:`HINTS_AT_MOST` sentences.
+
+    ``seen_at`` is where the command saw ``stage_root``, if not there.
+    """
     hints: list[str] = []
     if exit_code == 127:
         hints += (
@@ -42,7 +50,9 @@ def hints_of_failure(
         hints += (
             f"{path} exists in the workspace but is not an input of this package: add it to "
             "sources, or add the package that owns it to dependencies"
-            for path in undeclared_inputs(log_tail, stage_root, working_directory, workspace)
+            for path in undeclared_inputs(
+                log_tail, stage_root, working_directory, workspace, seen_at
+            )
         )
     return tuple(hints[:HINTS_AT_MOST])
 
@@ -55,10 +65,14 @@ def hint_of_undeclared(paths: Sequence[str]) -> str:
 
 
 def undeclared_inputs(
-    log_tail: str, stage_root: Path, working_directory: str, workspace: Path
+    log_tail: str,
+    stage_root: Path,
+    working_directory: str,
+    workspace: Path,
+    seen_at: str | None = None,
 ) -> tuple[str, ...]:
     """Return the paths that complaints name, that the stage lacks and the workspace has."""
-    roots = {str(stage_root), os.path.realpath(stage_root)}
+    roots = {str(stage_root), os.path.realpath(stage_root), *([seen_at] if seen_at else [])}
     # A relative path is relative to the working directory, to the root, or to the file at fault.
     mentioned = [
         path.rpartition("/")[0]

@@ -14,13 +14,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from buildnet.node.execute.bounded_log import BoundedLog
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.errors import ExecutionError
+from buildnet.node.execute.outcome import (
+    NOT_EXECUTABLE,
+    NOT_FOUND,
+    ProcessOutcome,
+    never_started,
+    outcome_of,
+)
 from buildnet.node.execute.priority import lower_group_priority
 from buildnet.node.execute.process_tree import ACTION_VARIABLE, ProcessTree
 
@@ -32,32 +38,6 @@ GRACE_S = 2.0
 
 _CHUNK_BYTES = 64 << 10
 _PIPE_BYTES = 1 << 20
-_NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # as a shell says it
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessOutcome:
-    """How a command ended.
-
-    ``exit_code`` is 128 + the signal's number if a signal ended it, as a shell says it.
-    ``max_rss_bytes`` is None where the kernel can't tell: a process starts with its parent's
-    memory on its account, so a peak below the node's own stays hidden.
-    """
-
-    exit_code: int
-    signal: str | None
-    timed_out: bool
-    cancelled: bool
-    duration_ms: int
-    cpu_ms: int
-    max_rss_bytes: int | None
-    left_behind: int
-    output_truncated_bytes: int
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the command ended by itself with exit code 0."""
-        return self.exit_code == 0 and not self.timed_out and not self.cancelled
 
 
 def run_process(
@@ -94,7 +74,7 @@ def run_process(
     started = time.monotonic()
     own_peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     if cancel.is_set():
-        return _never_started(128 + signal.SIGTERM, signal.SIGTERM.name, cancelled=True)
+        return never_started(128 + signal.SIGTERM, signal.SIGTERM.name, cancelled=True)
     try:
         process = subprocess.Popen(
             argv,
@@ -112,7 +92,7 @@ def run_process(
         exit_code, reason = _start_failure(error, argv, cwd)
         output(f"buildnet: {reason}\n".encode())
         bounded.finish()
-        return _never_started(exit_code, None, cancelled=False)
+        return never_started(exit_code, None, cancelled=False)
 
     lower_group_priority(process.pid)
     running = _Running(process, env.get(ACTION_VARIABLE), output)
@@ -123,11 +103,9 @@ def run_process(
         raise
     left_behind, status, usage = running.finish()
     bounded.finish()
-    code = os.waitstatus_to_exitcode(status)
     peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return ProcessOutcome(
-        exit_code=128 - code if code < 0 else code,
-        signal=_signal_name(-code) if code < 0 else None,
+    return outcome_of(
+        status,
         timed_out=running.timed_out,
         cancelled=running.cancelled,
         duration_ms=round((time.monotonic() - started) * 1000),
@@ -290,7 +268,7 @@ def _start_failure(error: OSError | ValueError, argv: Sequence[str], cwd: Path) 
         ExecutionError: the reason is the host's state, not the command.
     """
     if not isinstance(error, OSError):
-        return _NOT_EXECUTABLE, f"the command line or environment can't be passed on: {error}"
+        return NOT_EXECUTABLE, f"the command line or environment can't be passed on: {error}"
     if error.errno in {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}:
         raise ExecutionError(
             "the host can't start another process",
@@ -298,17 +276,6 @@ def _start_failure(error: OSError | ValueError, argv: Sequence[str], cwd: Path) 
             hint="run fewer actions at once, or raise the limits of processes and open files",
         ) from error
     if not cwd.is_dir():
-        return _NOT_FOUND, f"working directory {cwd} does not exist"
-    exit_code = _NOT_FOUND if error.errno == errno.ENOENT else _NOT_EXECUTABLE
+        return NOT_FOUND, f"working directory {cwd} does not exist"
+    exit_code = NOT_FOUND if error.errno == errno.ENOENT else NOT_EXECUTABLE
     return exit_code, f"{argv[0]}: {error.strerror}"
-
-
-def _never_started(exit_code: int, signal_name: str | None, *, cancelled: bool) -> ProcessOutcome:
-    return ProcessOutcome(exit_code, signal_name, False, cancelled, 0, 0, None, 0, 0)
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # real-time signals but the first and last have no name
-        return f"signal {number}"

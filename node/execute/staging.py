@@ -68,10 +68,12 @@ def staged(
     outputs: DeclaredOutputs | None = None,
     working_directory: str = "",
     remove: Callable[[Path], None] = discard,
+    owner: int | None = None,
 ) -> Iterator[Stage]:
     """Make the action's stage anew and ``remove`` it afterwards.
 
-    Parents of plain outputs and the working directory are made, outputs are not.
+    Parents of plain outputs and the working directory are made, outputs are not. All of it is
+    given to the user ``owner``, if there is one.
 
     Raises:
         StageError: an input can't be put there; StageFullError: the disk is full.
@@ -81,6 +83,9 @@ def staged(
         try:
             with full_disk_reported(f"staging action {action.hash[:12]}"):
                 _make(stage, inputs, blobs, mounts, outputs, working_directory)
+                if owner is not None:
+                    for directory in (stage.root, stage.home, stage.temporary):
+                        _give(str(directory), owner)
         except OSError as error:
             raise StageError(
                 f"the stage {stage.directory} can't be made",
@@ -113,6 +118,16 @@ def _make(
         _directory(stage.root, path)
     for directory in copied:  # made last: filling a directory changes its time
         os.utime(directory, ns=(SOURCE_EPOCH_NS, SOURCE_EPOCH_NS))
+
+
+def _give(directory: str, owner: int) -> None:
+    os.chown(directory, owner, owner)
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                _give(entry.path, owner)
+            else:
+                os.chown(entry.path, owner, owner, follow_symlinks=False)
 
 
 def copy_tree(tree: DirectoryTree, destination: Path, blobs: BlobAccess) -> list[Path]:

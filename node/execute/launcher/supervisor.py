@@ -1,0 +1,270 @@
+"""The parent of one command: starts it, waits for it, ends all that it leaves, reports.
+
+In ``strict`` it is process 1 of the command's namespace, so the kernel ends the rest with it.
+Otherwise it is a child subreaper: whatever loses its parent becomes its child, and it ends when it
+has none left. The node talks to it by signals and hears from it by one message.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import signal
+import socket
+import time
+from typing import Any
+
+from buildnet.node.execute.launcher import kernel, sandbox
+from buildnet.node.execute.launcher.messages import receive_message, send_message
+
+STOP = signal.SIGTERM
+"""Asks a supervisor to end its command: all that it started get SIGTERM, and SIGKILL later."""
+
+KILL = signal.SIGUSR1
+"""Asks a supervisor to end its command at once."""
+
+_PARENT_ENDED = signal.SIGHUP
+_NICENESS = 10
+_LOOK_EVERY_S = 0.1
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+class Supervisor:
+    """Runs one command; :meth:`run` is the process's whole life."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        output: int,
+        launcher: int,
+        user: int | None,
+        filter_program: bytes,
+    ) -> None:
+        """``launcher`` is a descriptor that says "end of file" once the launcher has ended."""
+        self._connection = connection
+        self._output = output
+        self._launcher = launcher
+        self._user = user
+        self._filter_program = filter_program
+        self._strict = False
+        self._memory_bytes: int | None = None
+        self._processes: int | None = None
+        self._main = 0
+        self._main_ended = False
+        self._stopping = False  # politely
+        self._killing = False
+        self._kill_after_s = 0.0
+        self._kill_at: float | None = None
+        self._exceeded: str | None = None
+
+    def run(self) -> None:
+        """Take the request, run the command, report."""
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        step = "request"
+        try:
+            request = receive_message(self._connection)
+            if request is None:
+                return
+            step = "supervisor"
+            self._prepare(request)
+            step = "sandbox"
+            if request["strict"] is not None:
+                self._enter(request["strict"])
+            step = "working directory"
+            os.chdir(request["cwd"])
+            step = "command"
+            self._start(request)
+        except (OSError, ValueError) as error:
+            number = error.errno if isinstance(error, OSError) else None
+            send_message(self._connection, {"failed": step, "errno": number, "why": str(error)})
+            return
+        self._watch()
+
+    # Starting
+
+    def _prepare(self, request: dict[str, Any]) -> None:
+        self._strict = request["strict"] is not None
+        self._memory_bytes = request["memory_bytes"]
+        self._processes = request["processes"]
+        self._kill_after_s = request["kill_after_s"]
+        if self._strict:
+            kernel.die_with_parent(signal.SIGKILL)
+        else:
+            kernel.become_subreaper()
+            kernel.die_with_parent(_PARENT_ENDED)
+            signal.signal(_PARENT_ENDED, lambda *_: self._kill())
+        if select.select([self._launcher], [], [], 0)[0]:
+            os._exit(1)  # it ended before it could be told of
+        os.umask(0o022)
+        if request["cores"] is not None:
+            os.sched_setaffinity(0, request["cores"])
+        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
+        kernel.set_disk_priority_idle()
+        _limit(resource.RLIMIT_CORE, 0)
+        _limit(resource.RLIMIT_FSIZE, request["file_bytes"])
+
+    def _enter(self, strict: dict[str, Any]) -> None:
+        sandbox.enter(
+            strict["stage"],
+            network=strict["network"],
+            binds=strict["binds"],
+            trees=strict["trees"],
+        )
+        # The kernel counts all processes of the user, so this only bounds what a flood of forks
+        # can do until it is seen.
+        _limit(resource.RLIMIT_NPROC, self._processes)
+        sandbox.give_up_rights(self._user, self._filter_program)
+
+    def _start(self, request: dict[str, Any]) -> None:
+        signal.signal(STOP, lambda *_: self._stop())
+        signal.signal(KILL, lambda *_: self._kill())
+        words = [os.fsencode(word) for word in request["argv"]]
+        variables = {os.fsencode(k): os.fsencode(v) for k, v in request["environment"].items()}
+        self._main = os.posix_spawn(
+            words[0],
+            words,
+            variables,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, self._output, 1),
+                (os.POSIX_SPAWN_DUP2, self._output, 2),
+            ],
+            setsid=True,
+            setsigmask=[],
+            setsigdef=_IGNORED_BY_PYTHON,
+        )
+        os.close(self._output)  # its reader is to see the end when the command's own ends close
+        signal.signal(signal.SIGALRM, lambda *_: self._look())
+        if self._memory_bytes is not None or self._processes is not None:
+            signal.setitimer(signal.ITIMER_REAL, _LOOK_EVERY_S, _LOOK_EVERY_S)
+
+    # Waiting
+
+    def _watch(self) -> None:
+        status, peak_kib, left_behind = 0, 0, 0
+        while True:
+            try:
+                pid, found, used = os.wait4(-1, 0)
+            except ChildProcessError:
+                break
+            if pid == self._main:
+                self._main_ended = True
+                status, peak_kib = found, used.ru_maxrss
+                if not self._stopping:
+                    left_behind = self._count_living()
+                    self._killing = True
+                if self._strict and self._killing:
+                    break  # all else in the namespace ends with this process
+            if self._killing:
+                # Each end may have brought forth orphans that nobody has seen yet.
+                self._signal_all(signal.SIGKILL)
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        own_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        report = {
+            "status": status,
+            "cpu_ms": round((used.ru_utime + used.ru_stime) * 1000),
+            # A process begins with its parent's memory on its account.
+            "peak_kib": peak_kib if peak_kib > own_kib else None,
+            "left_behind": left_behind,
+            "exceeded": self._exceeded,
+        }
+        send_message(self._connection, report)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        self._kill_at = time.monotonic() + self._kill_after_s
+        signal.setitimer(signal.ITIMER_REAL, _LOOK_EVERY_S, _LOOK_EVERY_S)
+        self._signal_all(signal.SIGTERM)
+
+    def _kill(self) -> None:
+        self._stopping = self._killing = True
+        self._signal_all(signal.SIGKILL)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        if self._strict:
+            _signal(-1, number)
+            return
+        if not self._main_ended:
+            _signal(-self._main, number)
+        for pid in self._descendants():
+            _signal(pid, number)
+
+    def _count_living(self) -> int:
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return 0
+            if pid == 0:
+                return max(1, len(self._descendants()))
+
+    def _descendants(self) -> list[int]:
+        """Return all processes below this one."""
+        own = os.getpid()
+        if self._strict:
+            return [int(name) for name in os.listdir("/proc") if name.isdigit() and name != "1"]
+        found: list[int] = []
+        waiting = [own]
+        while waiting:
+            children = _children(waiting.pop())
+            found += children
+            waiting += children
+        return found
+
+    # Limits
+
+    def _look(self) -> None:
+        """Compare what the command's processes use with its limits, and end them beyond."""
+        if self._kill_at is not None and time.monotonic() >= self._kill_at:
+            self._kill()
+        if self._killing:
+            return
+        pids = self._descendants()
+        if self._processes is not None and len(pids) > self._processes:
+            self._exceeded = "processes"
+        if self._memory_bytes is not None and sum(map(_memory, pids)) > self._memory_bytes:
+            self._exceeded = "memory"
+        if self._exceeded is not None:
+            self._kill()
+
+
+def _limit(which: int, value: int | None) -> None:
+    """Lower a limit of this process and those it starts; what is lower already stays."""
+    if value is None:
+        return
+    _, hard = resource.getrlimit(which)
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(which, (value, value))
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return  # gone, or a program with another user's rights
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    try:
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:
+                found += map(int, file.read().split())
+    except OSError:
+        pass  # gone meanwhile
+    return found
+
+
+def _memory(pid: int) -> int:
+    """Return what a process holds that can't be read again from a disk, in bytes."""
+    total_kib = 0
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            for line in file:
+                if line.startswith((b"RssAnon:", b"RssShmem:", b"VmSwap:")):
+                    total_kib += int(line.split()[1])
+    except OSError:
+        return 0
+    return total_kib * 1024

@@ -1,0 +1,123 @@
+"""Running actions in ``strict``: they see their inputs, the system's programs, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.collection import Collector
+from buildnet.node.execute.declared import DeclaredOutputs
+from buildnet.node.execute.errors import full_disk_reported
+from buildnet.node.execute.executor import (
+    Execution,
+    ExecutionRequest,
+    OnOutput,
+    StagedExecutor,
+    conclude,
+    written_in_stage,
+)
+from buildnet.node.execute.isolation import Isolation
+from buildnet.node.execute.launched import run_launched
+from buildnet.node.execute.launcher.client import LaunchRequest, StrictView
+from buildnet.node.execute.launcher.places import BUILD, HOME, TEMPORARY
+from buildnet.node.execute.limits import DiskWatch
+from buildnet.node.execute.mounts import Mount, show
+from buildnet.node.execute.process_tree import ACTION_VARIABLE
+from buildnet.node.execute.staging import Stage, staged
+from buildnet.node.execute.tool_view import tool_view
+from buildnet.node.store.holds import BlobAccess
+
+_NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts")
+
+
+class StrictExecutor:
+    """Runs actions in a sandbox of their own; see :mod:`buildnet.node.execute.launcher.sandbox`."""
+
+    isolation = "strict"
+
+    def __init__(self, stages: StagedExecutor, isolation: Isolation, private: Path) -> None:
+        """Use the stages of ``stages``; of ``private``, the node's own directory, nothing is shown
+        to a command but folders of links to tools."""
+        assert isolation.launcher is not None
+        self._stages = stages
+        self._launcher = isolation.launcher
+        self._overlay = isolation.overlay
+        self._private = private
+
+    def execute(
+        self, request: ExecutionRequest, hold: BlobAccess, on_output: OnOutput, cancel: CancelToken
+    ) -> Execution:
+        """See :meth:`Executor.execute`."""
+        declared = DeclaredOutputs(request.outputs)
+        with (
+            self._stages.alone(request.action),
+            staged(
+                self._stages.work,
+                request.action,
+                request.inputs,
+                hold,
+                outputs=declared,
+                working_directory=request.working_directory,
+                remove=self._stages.throw,
+                owner=self._launcher.owner,
+            ) as stage,
+        ):
+            launched = self._launch_request(request, stage)
+            with full_disk_reported("keeping the command's output"), stage.log.open("wb") as log:
+                outcome = run_launched(
+                    self._launcher,
+                    launched,
+                    timeout_s=request.timeout_s,
+                    on_output=on_output,
+                    cancel=cancel,
+                    log=log,
+                    output_limit_bytes=request.output_limit_bytes,
+                    exceeded=DiskWatch(stage.directory, request.limits),
+                )
+            collector = Collector(
+                stage.root, request.inputs, declared, written_in_stage(request.inputs)
+            )
+            return conclude(request, outcome, stage.root, stage.log, collector, hold, seen_at=BUILD)
+
+    def _launch_request(self, request: ExecutionRequest, stage: Stage) -> LaunchRequest:
+        search_path, binds = tool_view(request.environment.get("PATH", ""), self._private)
+        entries = [f"{BUILD}/{entry}" for entry in request.path_entries]
+        trees: list[tuple[str, str, str, str]] = []
+        for number, mount in enumerate(request.mounts):
+            if self._overlay:
+                trees.append(self._tree(mount, stage, number))
+            else:
+                show(mount, stage.root, f"mount{number}")
+                binds = (*binds, (os.path.realpath(mount.source), f"/mount{number}"))
+        if request.network:
+            files = [(os.path.realpath(name), name) for name in _NETWORK_FILES]
+            binds = (*binds, *(bind for bind in files if os.path.exists(bind[0])))
+        return LaunchRequest(
+            argv=("/bin/sh", "-c", request.command),
+            cwd=f"{BUILD}/{request.working_directory}".rstrip("/"),
+            environment={
+                "TZ": "UTC",
+                **request.environment,
+                "PATH": os.pathsep.join([*entries, search_path]),
+                "HOME": HOME,
+                "TMPDIR": TEMPORARY,
+                ACTION_VARIABLE: request.action.hash,
+            },
+            strict=StrictView(
+                Path(os.path.realpath(stage.directory)), request.network, binds, tuple(trees)
+            ),
+            memory_bytes=request.limits.memory_bytes,
+            processes=request.limits.processes,
+            file_bytes=request.limits.disk_bytes,
+            cores=request.limits.cores,
+        )
+
+    def _tree(self, mount: Mount, stage: Stage, number: int) -> tuple[str, str, str, str]:
+        """Prepare a tree to be shown; what is written to it lands in its place in the stage."""
+        upper, work = stage.root / mount.path, stage.directory / f"tree-work{number}"
+        upper.mkdir(parents=True, exist_ok=True)
+        work.mkdir()
+        if self._launcher.owner is not None:
+            os.chown(upper, self._launcher.owner, self._launcher.owner)
+        return os.path.realpath(mount.source), mount.path, f"root/{mount.path}", work.name
