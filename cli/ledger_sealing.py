@@ -19,9 +19,7 @@ def sealing_text(sealing: dict[str, Any]) -> str:
     needed, voters = sealing["voters_needed"], sealing["voters"]
     here = sum(one["state"] == "here" for one in voters)
     text = f"works: {here} of {len(voters)} voters take part, {needed} are needed"
-    absent = [
-        f"{one['name']} ({one['why'] or 'away'})" for one in voters if one["state"] != "here"
-    ]
+    absent = [f"{one['name']} ({one['why'] or 'away'})" for one in voters if one["state"] != "here"]
     return text + (f"; not {escaped(', '.join(absent))}" if absent else "")
 
 

@@ -91,7 +91,7 @@ def silence_of(service: LedgerService) -> str | None:
     told = voting_view(ledger)
     if not told["voter"]:
         return None
-    if ledger.trouble is not None:
+    if ledger.trouble is not None or ledger.keeper.left_out is not None:
         return NOT_WRITTEN
     return SET_BACK if told["abstains"] else None
 
@@ -108,6 +108,17 @@ def waiting_of(ledger: ClusterLedger, now: float) -> Waiting:
             for chain in holding.open_chains()
         ),
         None if waits_s is None else now - waits_s,
+    )
+
+
+def left_out_text(ledger: ClusterLedger) -> str | None:
+    """Say what could not be written for ever; None: nothing was left out."""
+    why = ledger.keeper.left_out
+    if why is None:
+        return None
+    return (
+        f"something was not written to the ledger, and this node seals nothing any more: {why} "
+        "(restart the node: it fetches from its peers what it lacks; please report it)"
     )
 
 

@@ -27,7 +27,7 @@ from buildnet.node.config import NodeConfig
 from buildnet.node.failure import in_one_line
 from buildnet.node.home import Home
 from buildnet.node.ledger_tail import LedgerTail
-from buildnet.node.ledger_upkeep_view import abstention_text, damage_text
+from buildnet.node.ledger_upkeep_view import abstention_text, damage_text, left_out_text
 from buildnet.node.offer import ResourcesFound
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.pool_reader import PoolReader
@@ -150,7 +150,7 @@ class NodeService:
             ledger = self.ledger.open_now
             found = [self.recording.problem]
             if ledger is not None:
-                found += [damage_text(ledger), abstention_text(ledger)]
+                found += [damage_text(ledger), left_out_text(ledger), abstention_text(ledger)]
             return "; ".join(filter(None, found)) or None
         hint = f" ({trouble.hint})" if trouble.hint else ""
         return f"nothing is recorded in the ledger: {trouble.message}{hint}"

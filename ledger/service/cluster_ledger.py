@@ -113,7 +113,7 @@ class ClusterLedger:
         self._fresh: list[Entry] = []
         """Own entries on disk that the core was not told of yet."""
         self._told_at = -math.inf
-        self._keeper = Keeper(store, self._kept)
+        self.keeper = Keeper(store, self._kept, lambda why: cluster.note_bug(f"ledger: {why}"))
         self._verifying = Verifying(self._local.signatures.verify, self._received, cluster.note)
         self.facts = SharedFacts(
             self._local,
@@ -179,7 +179,7 @@ class ClusterLedger:
             running = [
                 group.create_task(self._lasting(work))
                 for work in (
-                    self._keeper.run,
+                    self.keeper.run,
                     self._verifying.run,
                     self._open_chain,
                     self.upkeep.scrub,
@@ -323,7 +323,7 @@ class ClusterLedger:
             case Note():
                 self.cluster.note(effect)
             case Keep():
-                self._keeper.put(effect)
+                self.keeper.put(effect)
             case SealedTo(seal):
                 self._waiting.sealed(seal)
                 self.standing.sealed()

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from buildnet.ledger.events import Keep
-from buildnet.ledger.store.errors import LedgerError
+from buildnet.ledger.store.errors import ContradictionError, LedgerError, PrunedError
 from buildnet.ledger.store.store import LedgerStore
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 TOGETHER_S = 0.01
 """So long entries of others wait for more to be written with them, unless something hurries."""
+_IN_VAIN = (ContradictionError, PrunedError)
+"""What no other attempt changes. A full or read-only volume, and damage, may be put right."""
 _log = logging.getLogger("buildnet.ledger")
 
 
@@ -23,16 +25,24 @@ class Keeper:
     """One node's writes for its core. ``kept(token)``: told once a write is on disk.
 
     While the disk takes nothing, nothing is told: what is not on disk is neither acknowledged nor
-    cosigned, and the node waits with the rest of what the core has to say of it. Once a write was
-    left out because of a bug, no acceptance of a value is told any more, since the value may rest
-    on it: as a voter the node is silent until it starts again.
+    cosigned, and the node waits with the rest of what the core has to say of it. What can never be
+    written is left out: ``failed`` is told why, and the writes after it go on. No acceptance of a
+    value is told any more then, since the value may rest on it: as a voter the node is silent until
+    it starts again.
     """
 
-    def __init__(self, store: LedgerStore, kept: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        store: LedgerStore,
+        kept: Callable[[int], None],
+        failed: Callable[[str], None] = lambda why: None,
+    ) -> None:
         self._store = store
         self._kept = kept
+        self._failed = failed
         self._waiting: deque[Keep] = deque()
-        self._left_out = False
+        self.left_out: str | None = None
+        """Why something was left out; None: nothing was."""
         self._something = asyncio.Event()
         self._hurry = asyncio.Event()
         self._idle = asyncio.Event()
@@ -70,7 +80,7 @@ class Keeper:
                 for _ in batch:
                     self._waiting.popleft()
                 for keep in done:
-                    if keep.accepted is None or not self._left_out:
+                    if keep.accepted is None or self.left_out is None:
                         self._kept(keep.token)
             self._idle.set()
 
@@ -83,15 +93,17 @@ class Keeper:
         self._hurry.clear()
 
     async def _write(self, batch: tuple[Keep, ...]) -> tuple[Keep, ...]:
-        """Write all; return what was written: a write that fails by a bug is left out."""
+        """Write all; return what was written: what can never be is left out."""
         try:
             await self._store.keep(*batch)
-        except LedgerError:
-            raise
-        except Exception:
-            _log.exception("a bug while writing the ledger")
+        except Exception as error:
+            if isinstance(error, LedgerError) and not isinstance(error, _IN_VAIN):
+                raise
             if len(batch) == 1:
-                self._left_out = True
+                why = error.message if isinstance(error, LedgerError) else repr(error)
+                _log.error("not written to the ledger, for ever: %s", why, exc_info=error)
+                self.left_out = why
+                self._failed(why)
                 return ()
             done = [await self._write((keep,)) for keep in batch]
             return tuple(keep for each in done for keep in each)

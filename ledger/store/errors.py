@@ -15,6 +15,7 @@ class LedgerError(BuildNetError):
     - :class:`LedgerFullError`: no room
     - :class:`LedgerDamagedError`: it is not what was written
     - :class:`PrunedError`: what is asked for was pruned
+    - :class:`ContradictionError`: what was to be written contradicts what is there
     """
 
     code = "LEDGER"
@@ -41,6 +42,13 @@ class PrunedError(LedgerError):
 
     code = "LEDGER_PRUNED"
     http_status = 410
+
+
+class ContradictionError(LedgerError):
+    """What was to be written contradicts itself or what is there: to try again is in vain."""
+
+    code = "LEDGER_CONTRADICTION"
+    http_status = 500
 
 
 def damaged(path: Path, cause: str) -> LedgerDamagedError:

@@ -15,7 +15,7 @@ from buildnet.ledger.restored import Accepted, Promise, Quarantine
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.store.database import read_setting, write_setting
 from buildnet.ledger.store.deriving import is_shared
-from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError, PrunedError, damaged
+from buildnet.ledger.store.errors import ContradictionError, LedgerDamagedError, PrunedError, damaged
 from buildnet.ledger.store.folding import account_of, empty_all
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.rows import (
@@ -53,7 +53,8 @@ def keep(writer: Writer, what: Keep) -> None:
     """Write all of ``what``, in the transaction that is open. To write it again changes nothing.
 
     Raises:
-        LedgerError: an entry under one of its seals is missing.
+        LedgerDamagedError: an entry under one of its seals is missing.
+        ContradictionError: it can't ever be written.
     """
     anew = False
     places = _places(what) if what.entries else {}
@@ -96,7 +97,7 @@ def _seal(writer: Writer, seal: Seal, sealed: tuple[tuple[Chain, int], ...]) -> 
     built again."""
     connection = writer.connection
     if len(sealed) != seal.value.count:
-        raise LedgerError(f"the seal of height {seal.height} counts other entries")
+        raise ContradictionError(f"the seal of height {seal.height} counts other entries")
     known = connection.execute(
         "SELECT height, hlc, hash, record FROM seals WHERE height=?", (seal.height,)
     ).fetchone()
@@ -153,7 +154,7 @@ def _is_right(row: tuple[int, int, bytes, bytes], seal: Seal) -> bool:
     """Tell whether a seal is kept as it should be; not, if its row is damaged.
 
     Raises:
-        LedgerError: another one is kept at its height.
+        ContradictionError: another one is kept at its height.
     """
     height, hlc, seal_hash, record = row
     try:
@@ -163,7 +164,7 @@ def _is_right(row: tuple[int, int, bytes, bytes], seal: Seal) -> bool:
     if (held.height, held.value.hlc, held.hash) != (height, hlc, seal_hash):
         return False
     if held.hash != seal.hash:
-        raise LedgerError(f"another final seal of height {height} is kept")
+        raise ContradictionError(f"another final seal of height {height} is kept")
     return held.record == seal.record
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
 from tests.ledger.entries import ANN, BOB, chain_of, run
+from tests.ledger.store_making import Scene, using
 
 from buildnet.ledger.draft import EntryDraft
 from buildnet.ledger.entry import Actor
@@ -23,6 +25,7 @@ from buildnet.ledger.service.cluster_ledger import ClusterLedger
 from buildnet.ledger.service.errors import LedgerStoppedError
 from buildnet.ledger.service.keeper import Keeper
 from buildnet.ledger.service.waiting import Waiting
+from buildnet.ledger.store.errors import LedgerFullError
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.send_queue import Outgoing, SendQueue
@@ -111,6 +114,68 @@ def test_no_vote_rests_on_what_a_bug_left_out(together: bool) -> None:
             await keeper.written()
         running.cancel()
         assert told == [MORE.token]
+
+    asyncio.run(go())
+
+
+def test_what_can_never_be_written_holds_up_nothing_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On a real file: a seal that counts other entries, and one that is not the one that is kept."""
+    scene, other = Scene(), Scene()
+    scene.add()
+    others = other.add(BOB)
+    first = [scene.keep(), scene.seal()]
+    entries, rival = other.keep(), other.seal()
+    miscounted = replace(scene.seal(), token=91, sealed=(((others.chain, 1),),))
+    vote = Keep(92, accepted=Accepted(1, 2, b"value"))
+    told: list[int] = []
+    failed: list[str] = []
+
+    async def work(store: LedgerStore) -> None:
+        keeper = Keeper(store, told.append, failed.append)
+        running = asyncio.create_task(keeper.run())
+        async with asyncio.timeout(20):
+            for keep in first:
+                keeper.put(keep)
+            await keeper.written()
+            for keep in (replace(rival, token=80), replace(entries, token=81), miscounted, vote):
+                keeper.put(keep)
+            await keeper.written()
+        running.cancel()
+        assert (await store.entry(others.id)).entry == others
+        assert keeper.left_out == failed[-1]
+
+    using(tmp_path / "l.db", work)
+    assert told == [1, 2, 81]
+    assert failed == [
+        "another final seal of height 1 is kept",
+        "the seal of height 2 counts other entries",
+    ]
+    assert caplog.text.count("not written to the ledger, for ever") == 2
+
+
+def test_a_full_volume_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
+
+    class Full(Disk):
+        tries = 0
+
+        async def keep(self, *what: Keep) -> None:
+            self.tries += 1
+            if self.tries < 4:
+                raise LedgerFullError("no room left")
+            await super().keep(*what)
+
+    async def go() -> None:
+        told: list[int] = []
+        keeper = Keeper(cast(LedgerStore, Full()), told.append)
+        running = asyncio.create_task(keeper.run())
+        async with asyncio.timeout(20):
+            keeper.put(VOTE)
+            await keeper.written()
+        running.cancel()
+        assert (told, keeper.left_out) == ([VOTE.token], None)
 
     asyncio.run(go())
 
