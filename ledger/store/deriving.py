@@ -18,6 +18,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -56,11 +57,13 @@ class Put(NamedTuple):
     stamp: str = ""
 
 
+@lru_cache(maxsize=1024)
 def is_fact(type_name: str) -> bool:
     """Tell whether entries of this type change a shared fact, in sealed order."""
     return type_name.partition(".")[0] in FACT_KINDS
 
 
+@lru_cache(maxsize=1024)
 def is_shared(type_name: str) -> bool:
     """Tell whether entries of this type count only once sealed."""
     return is_fact(type_name) or type_name.startswith(MEMBER_TYPES)

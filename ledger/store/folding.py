@@ -200,7 +200,9 @@ class Fold:
 
     def flush(self) -> None:
         """Write what changed, and the digests."""
-        self._is_empty = self._is_empty and not self._rows
+        if not self._rows:
+            return
+        self._is_empty = False
         written: dict[str, list[tuple[object, ...]]] = {}
         differences: dict[str, int] = {}
         for (name, key), row in self._rows.items():

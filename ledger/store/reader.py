@@ -137,9 +137,12 @@ class Reader:
             int.from_bytes(bytes.fromhex(digits.ljust(16, fill)), "big", signed=True)
             for fill in "0f"
         )
-        found = self.connection.execute(
-            f"SELECT {COLUMNS} FROM entries WHERE short BETWEEN ? AND ? LIMIT 50", (low, high)
-        ).fetchall()
+        found: list[StoredRow] = []
+        for which in (f"id < {PENDING}", f"id >= {PENDING}"):  # each has an index
+            found += self.connection.execute(
+                f"SELECT {COLUMNS} FROM entries WHERE {which} AND short BETWEEN ? AND ? LIMIT 50",
+                (low, high),
+            )
         fitting: list[StoredEntry] = []
         for row in found:
             if is_pruned(row):

@@ -6,6 +6,7 @@ import sqlite3
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
+from struct import Struct
 
 from blake3 import blake3
 
@@ -24,6 +25,7 @@ COLUMNS = (
     "mark, signed"
 )
 _MAX_REMEMBERED = 4096
+_tied = Struct(">qq").pack
 StoredRow = tuple[
     int, int, int, int, int, int, int, int | None, int | None, int | None, int | None, int, bytes
 ]
@@ -63,8 +65,7 @@ def mark_of(key: int, short: int, stored: bytes) -> int:
     """Return what ties an entry's hash to its place, which the entry does not tell, and to its
     signature, which the hash does not cover: 32 bits. ``stored``: the signed bytes as they are
     stored, or the first 64 of them."""
-    tied = key.to_bytes(8, "big") + short.to_bytes(8, "big", signed=True) + stored[:64]
-    return int.from_bytes(blake3(tied).digest(length=4), "big")
+    return int.from_bytes(blake3(_tied(key, short) + stored[:64]).digest(length=4), "big")
 
 
 class Names:

@@ -3,9 +3,9 @@
 ``entries`` holds the signed bytes and what queries look for. Its key is an entry's place: sealed
 ones have height * 4096 + index in the seal, so the table and each of its indexes are in the sealed
 order by themselves; provisional ones stand behind, as they arrived, and get their place when they
-are sealed. The indexes of queries are of sealed entries only. What entries say of an entity, an
-actor, a correlation or a build is found by a hash of 8 bytes; whoever reads an entry compares the
-texts.
+are sealed. The indexes of queries are of sealed entries only. Hashes, which are random, have two
+indexes: so each entry touches the large one once. What entries say of an entity, an actor, a
+correlation or a build is found by a hash of 8 bytes; whoever reads an entry compares the texts.
 
 Every row that does not prove itself (as entries and seals do) has a checksum.
 """
@@ -19,9 +19,9 @@ from blake3 import blake3
 from buildnet.ledger.store.tables import TABLES
 
 APPLICATION_ID = 0x424E4C47  # BNLG
-SCHEMA_VERSION = 2
-"""Another one with every change of a statement below. 1: indexed the least clock of every seal;
-its first files had other derived tables."""
+SCHEMA_VERSION = 3
+"""Another one with every change of a statement below. 2: one index of the hashes of all entries.
+1: indexed the least clock of every seal; its first files had other derived tables."""
 PLACES_A_SEAL = 4096
 PENDING = 1 << 62
 """The first key of entries that are not sealed."""
@@ -31,6 +31,7 @@ LATE = 1000 << 16
 so what was written up to a time is found without reading all later seals."""
 
 _SEALED = f"id < {PENDING}"
+_PENDING = f"id >= {PENDING}"
 
 STATEMENTS = [
     "CREATE TABLE settings (name TEXT PRIMARY KEY, body BLOB NOT NULL, checksum BLOB NOT NULL) "
@@ -44,8 +45,9 @@ STATEMENTS = [
     "short INTEGER NOT NULL, actor INTEGER NOT NULL, entity INTEGER, correlation INTEGER, "
     "build INTEGER, request INTEGER, mark INTEGER NOT NULL, signed BLOB NOT NULL)",
     "CREATE UNIQUE INDEX entries_sequence ON entries(chain, sequence)",
-    "CREATE INDEX entries_short ON entries(short)",
-    f"CREATE INDEX entries_pending ON entries(hlc) WHERE id >= {PENDING}",
+    f"CREATE INDEX entries_short ON entries(short) WHERE {_SEALED}",
+    f"CREATE INDEX entries_short_pending ON entries(short) WHERE {_PENDING}",
+    f"CREATE INDEX entries_pending ON entries(hlc) WHERE {_PENDING}",
     "CREATE INDEX entries_request ON entries(request) WHERE request IS NOT NULL",
     f"CREATE INDEX entries_chain ON entries(chain) WHERE {_SEALED}",
     f"CREATE INDEX entries_type ON entries(type) WHERE {_SEALED}",

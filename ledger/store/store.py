@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.events import Contradiction, Damaged, Keep
@@ -27,7 +27,7 @@ from buildnet.ledger.restored import Restored
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.store import drafts, pruning, sealing
 from buildnet.ledger.store.backup import Backup, Step, back_up
-from buildnet.ledger.store.batches import Outcome, run_together
+from buildnet.ledger.store.batches import Outcome, Work, run_together
 from buildnet.ledger.store.database import connect, prepare
 from buildnet.ledger.store.errors import LedgerError, errors_of
 from buildnet.ledger.store.fact_reading import read_fact
@@ -52,7 +52,7 @@ Told = Callable[[Outcome], None]
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    work: Callable[[Writer], Any]
+    work: Work
     told: Told
 
 
@@ -182,7 +182,7 @@ class LedgerStore:
         Raises:
             LedgerError: the store is closed.
         """
-        self._put(_Step(lambda writer: writer.append(append, self._sign), told))
+        self._put(_Step(append, told))
 
     async def use(self, chain: Chain) -> None:
         """Append to ``chain`` from now on."""
@@ -316,7 +316,7 @@ class LedgerStore:
     def _begin(self) -> None:
         steps = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
         running = self._loop.run_in_executor(
-            self._writing, run_together, self._writer, [step.work for step in steps]
+            self._writing, run_together, self._writer, [step.work for step in steps], self._sign
         )
         running.add_done_callback(lambda future: self._ended(steps, future))
 

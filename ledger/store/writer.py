@@ -7,7 +7,7 @@ caller opens; see :mod:`~buildnet.ledger.store.batches`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +95,9 @@ class Writer:
         """The chain that this node appends to."""
         self._newest: _Own | None = None
         self._free_key: int | None = None
+        self._appended = 0
+        """How many own entries were made; :attr:`_unwritten`: those that are no rows yet."""
+        self._unwritten: list[Entry] = []
 
     def reopen(self, connection: sqlite3.Connection) -> None:
         """Go on with another connection."""
@@ -108,6 +111,7 @@ class Writer:
         self.names.forget()
         self.fold = self._new_fold()
         self._newest = None
+        self._unwritten = []
         self.forget_keys()
 
     def forget_keys(self) -> None:
@@ -125,26 +129,29 @@ class Writer:
 
     # --- own entries ---------------------------------------------------------------------------
 
-    def append(self, append: Append, sign: Callable[[bytes], bytes]) -> tuple[Entry, ...]:
-        """Append own entries and make the state change.
+    def append_all(
+        self, appends: Sequence[Append], sign: Callable[[bytes], bytes]
+    ) -> list[tuple[Entry, ...]]:
+        """Append own entries and make the state changes; return the entries of each.
 
         A request that was recorded before gives the entry that it was recorded as. Where all of
-        them were, nothing is changed.
+        an append's were, nothing is changed.
 
         Raises:
             LedgerError: no chain is open, or its head is damaged.
         """
-        fresh: list[Entry] = []
-        done = [self._append_one(make, append.hlc, sign, fresh) for make in append.bodies]
-        if append.change is not None and (fresh or not append.bodies):
-            append.change(self.connection)
-        for entry in fresh:
-            self.fold.apply(entry, None)
-        return tuple(done)
+        done: list[tuple[Entry, ...]] = []
+        for append in appends:
+            count = self._appended
+            entries = tuple(self._append(make, append.hlc, sign) for make in append.bodies)
+            if append.change is not None and (self._appended > count or not entries):
+                self._write_unwritten()
+                append.change(self.connection)
+            done.append(entries)
+        self._write_unwritten()
+        return done
 
-    def _append_one(
-        self, make: MakeBody, hlc: int, sign: Callable[[bytes], bytes], fresh: list[Entry]
-    ) -> Entry:
+    def _append(self, make: MakeBody, hlc: int, sign: Callable[[bytes], bytes]) -> Entry:
         chain = self.own
         if chain is None:
             raise LedgerError("no chain is open to append to", hint="the node is still starting")
@@ -157,15 +164,25 @@ class Writer:
             max(hlc, newest.hlc + 1),
         )
         body = make(place)
-        if body.request and (known := self.by_request(body.origin, body.request)) is not None:
-            return known.entry
+        if body.request:
+            self._write_unwritten()
+            if (known := self.by_request(body.origin, body.request)) is not None:
+                return known.entry
         entry = Entry.sign(body, sign)
-        self.insert(entry, self._next_key())
         if body.sequence == 1:  # what a ledger that was restored needs; see the fence
             self.connection.execute("DELETE FROM settings WHERE name='restored'")
         self._newest = _Own(Head(body.sequence, entry.hash), body.hlc)
-        fresh.append(entry)
+        self._unwritten.append(entry)
+        self._appended += 1
         return entry
+
+    def _write_unwritten(self) -> None:
+        """Write own entries; many in one statement take half the time."""
+        rows, key = self.rows, self._next_key
+        entries, self._unwritten = self._unwritten, []
+        self.connection.executemany(_INSERT, [rows.to_row(key(), entry) for entry in entries])
+        for entry in entries:
+            self.fold.apply(entry, None)
 
     def _read_newest(self, chain: Chain) -> _Own:
         number = self.names.chain(chain)

@@ -71,6 +71,39 @@ def test_who_appends_at_the_same_moment_shares_a_transaction(tmp_path: Path) -> 
 
     said = using(tmp_path / "l.db", write)
     assert said.count("COMMIT") == 1
+    assert not any(one.startswith("SAVEPOINT") for one in said)
+
+
+def test_what_fails_is_undone_and_what_shares_its_transaction_is_written(tmp_path: Path) -> None:
+    def fail(place: Place) -> Body:
+        raise ValueError("no")
+
+    def spoil(connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM entries")
+        raise ValueError("no")
+
+    async def write(store: LedgerStore) -> tuple[list[object], list[Entry]]:
+        await begun(store)
+        works = [store.append([body(n=n)], hlc=START) for n in range(3)]
+        works.insert(1, store.append([body(n=7), fail], hlc=START))
+        works.insert(3, store.append([body(n=8)], hlc=START, change=spoil))
+        works.append(store.append([body(n=3, request=b"r" * 16)], hlc=START))
+        works.append(store.append([body(n=4, request=b"r" * 16)], hlc=START))
+        done = await asyncio.gather(*works, return_exceptions=True)
+        return list(done), await store.range(chain_of(ANN), 2, 100)
+
+    done, entries = using(tmp_path / "l.db", write)
+    assert [one.data["n"] for one in entries] == [0, 1, 2, 3]
+    assert [type(one) is ValueError for one in done] == [
+        False,
+        True,
+        False,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert [one[0] for one in done if isinstance(one, tuple)] == [*entries, entries[-1]]
 
 
 def test_who_asked_to_append_may_go_away(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from tests.ledger.store_making import Scene, using
 from buildnet.ledger.query import Cursor, Query
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.rows import place_of
+from buildnet.ledger.store.schema import PENDING
 from buildnet.ledger.store.selecting import Selection
 from buildnet.ledger.store.store import LedgerStore
 
@@ -155,6 +156,34 @@ def test_a_start_reads_no_entry_that_is_sealed(ledger: tuple[Path, Scene]) -> No
         assert machine.steps <= STEPS_A_PAGE
 
     reading(path, work)
+
+
+def test_an_entry_is_found_by_its_id_wherever_it_is(tmp_path: Path) -> None:
+    path, scene = tmp_path / "l.db", Scene()
+    for _ in range(ENTRIES):
+        scene.add(ANN)
+    keeps = [scene.keep(), scene.seal()]
+    for _ in range(ENTRIES):
+        scene.add(ANN)
+    keeps.append(scene.keep())
+
+    def work(reader: Reader) -> None:
+        for one in (scene.sealed[100], scene.open[100]):
+            machine = Machine()
+            with machine.watching(reader):
+                assert reader.entry(one.id).entry == one
+            assert machine.steps <= STEPS_A_PAGE
+        # Sealing gives an entry a place in the large index, and takes it out of the small one.
+        found = reader.connection.execute(
+            f"SELECT count(*) FROM entries INDEXED BY entries_short_pending WHERE id >= {PENDING}"
+        )
+        assert found.fetchone() == (len(scene.open),)
+
+    async def fill(store: LedgerStore) -> None:
+        await store.keep(*keeps)
+        await store.read(work)
+
+    using(path, fill)
 
 
 def test_the_last_seal_with_something_so_old_is_found_wherever_it_is(tmp_path: Path) -> None:
