@@ -15,7 +15,12 @@ from buildnet.ledger.restored import Accepted, Promise, Quarantine
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.store.database import read_setting, write_setting
 from buildnet.ledger.store.deriving import is_shared
-from buildnet.ledger.store.errors import ContradictionError, LedgerDamagedError, PrunedError, damaged
+from buildnet.ledger.store.errors import (
+    ContradictionError,
+    LedgerDamagedError,
+    PrunedError,
+    damaged,
+)
 from buildnet.ledger.store.folding import account_of, empty_all
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.rows import (

@@ -121,7 +121,7 @@ def test_no_vote_rests_on_what_a_bug_left_out(together: bool) -> None:
 def test_what_can_never_be_written_holds_up_nothing_else(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """On a real file: a seal that counts other entries, and one that is not the one that is kept."""
+    """On a real file: a seal that counts other entries, and one where another is kept."""
     scene, other = Scene(), Scene()
     scene.add()
     others = other.add(BOB)
