@@ -172,10 +172,9 @@ class World:
         self.counts["builds"] += 1
         report = self._report(body)
         if model.missing:
-            if report.get("code") != "WORKSPACE":
-                said = report.get("status") or report
-                self._wrong(f"{model.missing} are no directories, but: {said}")
-            self.counts["builds: no workspace"] += 1
+            if report.get("code") != "WORKSPACE" and report.get("status") != "failed":
+                self._wrong(f"{model.missing} are no directories, but: {report}")
+            self.counts["builds: a package's directory was missing"] += 1
             return
         if "packages" not in report:
             self._wrong(f"refused: {report}")
