@@ -156,7 +156,7 @@ class LedgerCore:
             case SetBack():
                 return self._sealing.abstain()
             case Rewound(state):
-                self.holding.restore(state)
+                self.holding.rewound(state)
                 self._place.restore(state)
                 return self._sealing.rewound(state, now)
             case _:

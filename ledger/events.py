@@ -88,7 +88,7 @@ class SetBack:
 
 @dataclass(frozen=True, slots=True)
 class Rewound:
-    """The store's answer to :class:`Rewind`: what a node would find now if it started."""
+    """The store's answer to :class:`Rewind`: what a node would have found then if it started."""
 
     state: Restored
 

@@ -74,6 +74,34 @@ class Holding:
         for entry in restored.unsealed_notices:
             self._note(entry)
 
+    def rewound(self, restored: Restored) -> None:
+        """Final seals were set aside: what was under them is open again, as ``restored`` tells it.
+        What came since the disk told that, or is on its way there, stays."""
+        before, recorded = self.chains, self.recorded
+        self.restore(restored)
+        self.recorded |= recorded
+        for chain, held in before.items():
+            self._go_on(chain, held)
+
+    def _go_on(self, chain: Chain, held: Held) -> None:
+        """Let a chain go on after what was sealed of it as it did in memory."""
+        sealed = held.tail.after
+        found = self.chains.get(chain)
+        if found is None:
+            found = self._begin(chain)
+        found.tail.cut_after(sealed)
+        for clock, _, entry_hash in held.tail.up_to(held.tip.sequence):
+            found.tail.append(entry_hash, clock)
+        found.tip = held.tip
+        found.quarantined = held.quarantined
+        found.notices = {at: one for at, one in found.notices.items() if at <= sealed}
+        found.notices |= held.notices
+        found.stubs = {at for at in found.stubs if at <= sealed} | held.stubs
+        if len(found.tail):
+            self._open[chain] = None
+        else:
+            self._open.pop(chain, None)
+
     def held(self, chain: Chain) -> Held | None:
         """Return a chain; None: nothing of it is here."""
         return self.chains.get(chain)

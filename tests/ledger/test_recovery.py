@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from tests.ledger.core_network import Network, Node
 
-from buildnet.ledger.events import DamagedSeals
-from buildnet.ledger.messages import SealCosign, SealsAsk
+from buildnet.ledger.events import DamagedSeals, Rewound
+from buildnet.ledger.messages import Equivocation, SealCosign, SealsAsk
 from buildnet.mesh.events import MembersChanged, Received
 from buildnet.mesh.members.changes import SetVoters, sign_change
 from buildnet.mesh.members.entry import (
@@ -256,3 +256,32 @@ def test_who_coordinates_after_seals_that_do_not_count_goes_on_where_the_others_
     network.settle(30.0)
     assert row(first) == row(left)
     assert first.core.frontier.sequence(first.chain) == first.tip.sequence
+
+
+def test_what_comes_while_seals_are_set_aside_is_not_forgotten() -> None:
+    network, first, second, left = divided()
+    recover(network, left)
+    one, other = second.make("one"), second.make("other")
+    come_back(network, first, left)
+    finals = first.core._sealing._finals
+    while not finals.rewinding:
+        network.deliver()
+        network.write(left)
+        while first.writes and not finals.rewinding:
+            event = first.writes.popleft()()
+            if event is not None:
+                network.tell(first, event)
+    told = [event for write in first.writes if (event := write()) is not None]
+    first.writes.clear()
+    assert any(isinstance(event, Rewound) for event in told)
+    network.append(first, 2)
+    network.tell(first, Received(left.key, Equivocation(one.signed, other.signed)))
+    for event in told:
+        network.tell(first, event)
+    network.append(first, 1)
+    network.settle(5.0)
+    assert first.core.holding.chains[second.chain].quarantined == one.body.sequence
+    assert left.core.frontier.sequence(first.chain) == first.tip.sequence
+    assert row(first) == row(left)
+    again = first.store.restored()
+    assert {chain: head for chain, (head, _) in again.heads.items()} == first.core.heads
