@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 
 from buildnet.ledger.messages import Entries
+from buildnet.ledger.seal import Seal
 from buildnet.ledger.simulation.ledgers import Ledgers
 from buildnet.ledger.simulation.lies import lies
 from buildnet.ledger.simulation.program import LedgerMachine
@@ -146,18 +147,20 @@ class Rot(Fault):
 
     def begin(self, world: World) -> bool:
         host = world.hosts[self.node]
-        image = ledgers_of(world).store(host.key).image
+        store = ledgers_of(world).store(host.key)
+        image = store.image
         if not host.runs or not image.seals:
             return False
         draw = random.Random(f"{world.seed} rot {self.start}")
         keeper = _keeper(world, host)
         if keeper is None or world.cluster is None:
             return False
-        copy = ledgers_of(world).store(keeper.key).image
+        whole = ledgers_of(world).store(keeper.key)
+        copy = whole.image
         heights = [
             height
             for height in sorted(image.seals)
-            if height in copy.seals and height not in copy.rotten_seals
+            if height not in copy.rotten_seals and _is_same(store.seal(height), whole.seal(height))
         ]
         if not heights:
             return False
@@ -172,6 +175,10 @@ class Rot(Fault):
         image.rotten_seals.add(draw.choice(heights))
         ledgers_of(world).tell_rotten(host)
         return True
+
+
+def _is_same(one: Seal | None, other: Seal | None) -> bool:
+    return one is not None and other is not None and one.hash == other.hash
 
 
 def _keeper(world: World, host: Host) -> Host | None:

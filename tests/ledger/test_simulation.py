@@ -31,6 +31,7 @@ def test_the_invariants_hold_under_faults(seed: int) -> None:
     [
         41018,  # of two voters that a list names which is not final yet, one is revoked
         70021,  # a majority is lost for good, but not the only copy of what is rotten elsewhere
+        70215,  # what rots under a seal of which only another epoch's is elsewhere
     ],
 )
 def test_what_nobody_can_put_right_is_not_asked_for(seed: int) -> None:
