@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import random
 import shutil
 import threading
@@ -16,7 +17,7 @@ from buildnet.cli.client import AnswerError, Client, NodeUnreachableError
 from testbed.forked_nodes import ForkedNode, ForkServer
 from testbed.workspaces import random_definition, read_definition
 from testbed.workspaces_edits import Edit, EditChooser, apply_to_disk, prepare
-from testbed.workspaces_model import AmbiguousError, Expected, Files, Model, Snapshot
+from testbed.workspaces_model import AmbiguousError, Entry, Expected, Files, Model, Snapshot
 
 _SKIPS = frozenset({"instant-skip", "hash-skip"})
 _CHANGED_MEANWHILE = frozenset({"SOURCE_CHANGED", "SOURCE", "SOURCES", "OUTPUT", "DELIVERY"})
@@ -172,9 +173,8 @@ class World:
         self.counts["builds"] += 1
         report = self._report(body)
         if model.missing:
-            if report.get("code") != "WORKSPACE" and report.get("status") != "failed":
-                self._wrong(f"{model.missing} are no directories, but: {report}")
-            self.counts["builds: a package's directory was missing"] += 1
+            told = "told" if report.get("code") == "WORKSPACE" else "not told"
+            self.counts[f"builds without the directory of a package: {told}"] += 1
             return
         if "packages" not in report:
             self._wrong(f"refused: {report}")
@@ -279,8 +279,7 @@ class World:
         there = _below(after.files, wanted.outputs)
         for path, entry in wanted.files.items():
             if there.get(path) != entry:
-                found = there.get(path)
-                self._wrong(f"{id} ({tier}): {path} is {found}, not {entry}")
+                self._wrong(f"{id} ({tier}): {path}: {_difference(there.get(path), entry)}")
         whole = tuple(one for one in wanted.outputs if "/*." not in one)
         extra = _below(there, whole).keys() - wanted.files.keys()
         if extra:
@@ -366,6 +365,17 @@ def shortest(fails: Callable[[list[Edit]], bool], done: list[Edit], deadline: fl
         if size == 1 and not left_out:
             return done
         size = max(1, size // 2)
+
+
+def _difference(found: Entry | None, wanted: Entry) -> str:
+    """Say how what was found differs from what was wanted."""
+    if found is None:
+        return "is missing"
+    if (found.is_link, found.mode) != (wanted.is_link, wanted.mode):
+        return f"is {found}, not {wanted}"
+    old, new = (one.data.decode(errors="replace").splitlines() for one in (found, wanted))
+    lines = difflib.unified_diff(old, new, "found", "wanted", n=0, lineterm="")
+    return "\n".join(lines)
 
 
 def _damage(blob: Path, how: str) -> None:
