@@ -21,11 +21,16 @@ Types = Annotated[
     list[str] | None,
     typer.Option("--type", help="Only this type, or build.* for all of a kind; repeatable."),
 ]
-Origin = Annotated[str | None, typer.Option(help="Only what this node recorded (its id).")]
+Origin = Annotated[str | None, typer.Option(help="Only what this node recorded: its name or id.")]
 Who = Annotated[str | None, typer.Option(help="Only what this actor did (its id).")]
-Entity = Annotated[str | None, typer.Option(help="Only what is about it, such as config:NAME.")]
+Entity = Annotated[
+    str | None, typer.Option(help="Only what is about it: node:NAME, build:ID, config:NAME.")
+]
 Correlation = Annotated[str | None, typer.Option(help="Only what belongs together by this id.")]
-BuildId = Annotated[str | None, typer.Option("--build", help="Only what is about this build.")]
+BuildId = Annotated[
+    str | None,
+    typer.Option("--build", help="Only what is about this build: its id, or the beginning of it."),
+]
 From = Annotated[
     str | None, typer.Option("--from", help="From this moment on: ISO 8601 (UTC), or 2h ago: 2h.")
 ]

@@ -21,7 +21,7 @@ _MAX_SHOWN = 160
 
 
 def state(
-    entity: Annotated[str, typer.Option(help="Such as config:NAME, node:ID or build:ID.")],
+    entity: Annotated[str, typer.Option(help="Such as config:NAME, node:NAME or build:ID.")],
     at: Annotated[
         str | None,
         typer.Option(

@@ -29,6 +29,7 @@ from buildnet.ledger.service.errors import NotSealedError
 from buildnet.ledger.store.verifying import Progress, Report
 from buildnet.mesh.errors import UsageError
 from buildnet.node.api.work_response import Tell, WorkResponse
+from buildnet.node.ledger_names import Filters, Names
 from buildnet.node.ledger_view import seal_view, state_view, sync_view
 from buildnet.node.moments import moment_ms
 from buildnet.node.service import NodeService
@@ -75,11 +76,10 @@ def _wanted(
     to: str | None = None,
     text: str | None = None,
     sealed: bool | None = None,
-) -> ledger_query.Query:
+) -> Filters:
     now = datetime.now(UTC)
-    return ledger_query.Query(
+    query = ledger_query.Query(
         types=tuple(type or ()),
-        origin=None if origin is None else origin.lower(),
         actor=actor,
         entity=entity,
         correlation=correlation,
@@ -89,15 +89,19 @@ def _wanted(
         text=text,
         sealed=sealed,
     )
+    return Filters(query, origin)
 
 
-Wanted = Annotated[ledger_query.Query, Depends(_wanted)]
+Wanted = Annotated[Filters, Depends(_wanted)]
 
 
 def ledger_routes(service: NodeService) -> APIRouter:
     """Return the routes of the ledger."""
     router = APIRouter(prefix="/api/ledger", tags=["ledger"])
     checking = asyncio.Lock()
+
+    def names(ledger: ClusterLedger) -> Names:
+        return Names(service.pool.view(), ledger)
 
     @router.get("")
     async def entries(
@@ -108,12 +112,17 @@ def ledger_routes(service: NodeService) -> APIRouter:
     ) -> dict[str, Any]:
         """Entries that fit all filters, newest first (``order=asc``: in sealed order, then what is
         provisional); ``next`` is the cursor of the following page. ``type`` may be given several
-        times, and as ``build.*``; ``from`` and ``to`` are ISO 8601, or ``2h`` for two hours ago.
+        times, and as ``build.*``; ``origin`` is a node's name or the beginning of its id,
+        ``entity`` such as ``node:NAME``, ``build`` the beginning of a build's id: where that fits
+        several, they are named; ``from`` and ``to`` are ISO 8601, or ``2h`` for two hours ago.
         One request looks at some thousand entries: a page may have fewer than ``limit``, even
         none, while there are more (``next``); ``looked_to`` is the time that it came to."""
         ledger = await service.ledger.current()
         page = await ledger.store.query(
-            wanted, cursor=_cursor(cursor), limit=limit, backwards=order == "desc"
+            await names(ledger).query(wanted),
+            cursor=_cursor(cursor),
+            limit=limit,
+            backwards=order == "desc",
         )
         return {
             "entries": [entry_view(one) for one in page.entries],
@@ -179,8 +188,8 @@ def ledger_routes(service: NodeService) -> APIRouter:
         ``cursor`` nothing is left out; what was not sealed then may come again. It does not end by
         itself."""
         at = _cursor(cursor)
-        await service.ledger.current()
-        found = service.tail.follow(wanted, cursor=at, last=last, ended=service.stopping)
+        named = await names(await service.ledger.current()).query(wanted)
+        found = service.tail.follow(named, cursor=at, last=last, ended=service.stopping)
 
         async def lines() -> AsyncIterator[bytes]:
             async for stored, after in found:
@@ -211,6 +220,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
         """What the sealed entries up to a height, or a time, say of an entity such as
         ``config:NAME``; without ``at``, all of them."""
         ledger = await service.ledger.current()
+        entity = await names(ledger).entity(entity)
         if at is None:
             return state_view(await ledger.store.state(entity))
         if _HEIGHT.fullmatch(at):
@@ -255,7 +265,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
         proves it, in the form that ``audit verify FILE`` checks without a node."""
         ledger = await service.ledger.current()
         if format == "checkable":
-            if wanted != ledger_query.Query():
+            if wanted != Filters():
                 raise UsageError(
                     "a checkable export holds everything that is sealed",
                     hint="leave the filters away, or prove single entries: buildnet ledger prove",
@@ -263,7 +273,8 @@ def ledger_routes(service: NodeService) -> APIRouter:
             return StreamingResponse(
                 await _checkable(service, ledger), media_type="application/octet-stream"
             )
-        parts = export.export(ledger.store, wanted, format)
+        named = await names(ledger).query(wanted)
+        parts = export.export(ledger.store, named, format)
         return StreamingResponse(_joined(parts), media_type=_MEDIA[format])
 
     return router
