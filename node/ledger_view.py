@@ -39,11 +39,18 @@ def seal_view(seal: Seal) -> Json:
     }
 
 
-def state_view(state: EntityState) -> Json:
-    """Return what an entity was at a height."""
+def state_view(state: EntityState, seal: Seal | None) -> Json:
+    """Return what an entity was at a height, whose ``seal`` it is; None: before the first one."""
     return {
         "entity": state.entity,
         "height": state.height,
+        "seal": None
+        if seal is None
+        else {
+            "height": seal.height,
+            "hash": seal.hash.hex(),
+            "time": time_text(seal.value.hlc),
+        },
         "entry": None if state.entry is None else entry_view(state.entry),
         "data": state.data,
         "pruned": state.pruned,

@@ -218,15 +218,18 @@ def ledger_routes(service: NodeService) -> APIRouter:
     @router.get("/state")
     async def state(entity: str, at: str | None = None) -> dict[str, Any]:
         """What the sealed entries up to a height, or a time, say of an entity such as
-        ``config:NAME``; without ``at``, all of them."""
+        ``config:NAME``, and the seal of that height; without ``at``, all of them."""
         ledger = await service.ledger.current()
         entity = await names(ledger).entity(entity)
         if at is None:
-            return state_view(await ledger.store.state(entity))
-        if _HEIGHT.fullmatch(at):
-            return state_view(await ledger.store.state(entity, height=int(at)))
-        at_ms = moment_ms(at, datetime.now(UTC))
-        return state_view(await ledger.store.state(entity, at_ms=at_ms))
+            found = await ledger.store.state(entity)
+        elif _HEIGHT.fullmatch(at):
+            found = await ledger.store.state(entity, height=int(at))
+        else:
+            at_ms = moment_ms(at, datetime.now(UTC))
+            found = await ledger.store.state(entity, at_ms=at_ms)
+        sealed = await ledger.store.seals(found.height, max_count=1) if found.height else ()
+        return state_view(found, sealed[0] if sealed else None)
 
     @router.get("/sealing")
     async def sealing() -> dict[str, Any]:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from buildnet.cli import ledger_state
 from buildnet.cli.client import path_part
 from buildnet.cli.commands import invoke
 from buildnet.cli.ledger_listing import show_entries
+from buildnet.cli.ledger_state import print_state
 from buildnet.cli.ledger_upkeep import _scrub_text
 from buildnet.ledger.store.backup import BackupError
 from buildnet.mesh.errors import UsageError
 
 
 def state_of(pruned: int) -> str:
-    stream = io.StringIO()
     data = {"entity": "build:1", "height": 7, "entry": None, "pruned": pruned, "rows": {}}
-    ledger_state._print(Console(file=stream, width=100), data)
+    return printed({**data, "seal": None})
+
+
+def printed(state: dict[str, Any]) -> str:
+    stream = io.StringIO()
+    print_state(Console(file=stream, width=100), state)
     return stream.getvalue()
 
 
@@ -28,6 +33,81 @@ def test_a_state_whose_entries_were_pruned_is_not_told_as_never_sealed() -> None
     assert "nothing was sealed of it by then" in state_of(0)
     assert "nothing was sealed" not in state_of(2)
     assert "was pruned here" in state_of(2)
+
+
+def test_a_state_is_told_in_words_with_its_seal_and_units() -> None:
+    minute_ms = 60_000
+    told = printed(
+        {
+            "entity": "node:ab",
+            "height": 7,
+            "seal": {"height": 7, "time": "2026-11-21T09:10:25.120+00:00"},
+            "entry": None,
+            "pruned": 0,
+            "rows": {
+                "node_resources": [
+                    {
+                        "resource_type": "cpu",
+                        "resource_data": '{"cores": 16, "model": "Zen [red]"}',
+                    },
+                    {"resource_type": "gpus", "resource_data": "[]"},
+                    {"resource_type": "memory", "resource_data": '{"total_bytes": "much"}'},
+                    {"resource_type": "storage", "resource_data": None},
+                ],
+                "builds": [
+                    {
+                        "id": "b1",
+                        "status": "failed",
+                        "config_id": None,
+                        "triggered_by": "ann",
+                        "started_at": 0,
+                        "completed_at": minute_ms,
+                        "duration_ms": minute_ms,
+                        "error": "exit 1",
+                        "root": None,
+                    }
+                ],
+                "allocations": [
+                    {
+                        "id": "a1",
+                        "build_id": "b1",
+                        "node_id": "ab",
+                        "resource_type": "cores",
+                        "amount": '{"cores": 1}',
+                        "released_at": None,
+                        "expires_at": minute_ms,
+                    }
+                ],
+                "accounts": [
+                    {"account": f"node:ab/{place}", "state": "", "balances": balances}
+                    for place, balances in (
+                        ("cores/capacity", '{"cores": -16}'),
+                        ("cores/free", '{"cores": 15}'),
+                        ("cores/allocated", '{"cores": 1}'),
+                        ("memory/capacity", '{"bytes": -2147483648}'),
+                    )
+                ]
+                + [{"account": "build:b1/0", "state": "failed", "balances": "{}"}],
+                "rights": [{"id": "r1", "rights": "admin", "created_at": 0}],
+            },
+        }
+    )
+    assert "as of   the seal of height 7, 2026-11-21 09:10:25 UTC (" in told
+    lines = [" ".join(line.split()) for line in told.splitlines()]
+    for line in (
+        "cpu 16 cores, Zen [red]",
+        "gpus none",
+        'memory {"total_bytes": "much"}',
+        "build b1: failed",
+        "asked by ann",
+        "took 1 min 0 s",
+        "a1 b1 ab cores: 1 core 1970-01-01 00:01:00 UTC",
+        "cores 16 cores 15 cores 1 core",
+        "memory 2.0 GiB 0 B 0 B",
+        "build:b1/0 failed",
+        "created_at 1970-01-01 00:00:00 UTC",
+    ):
+        assert line in lines, line
 
 
 def test_a_list_without_entries_says_so(capsys: pytest.CaptureFixture[str]) -> None:
