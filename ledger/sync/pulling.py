@@ -118,6 +118,7 @@ class Pulling:
             self._drop(chain, behind)
         for ask in [ask for ask in self._asks.get(chain, ()) if ask.last <= head]:
             self._finish(chain, ask)
+        self._turn_away(chain)
         effects: list[Effect] = []
         asks = self._asks.get(chain, [])
         following = max([head, *(ask.last for ask in asks)]) + 1
@@ -162,13 +163,25 @@ class Pulling:
             effects += self.pull(chain, now)
         return effects
 
+    def _turn_away(self, chain: Chain) -> None:
+        """Wait no longer for a peer that let asks go unanswered and was asked for what is needed
+        next, where another one claims to have that."""
+        asks = self._asks.get(chain, [])
+        if not asks or asks[0].peer not in self._patience:
+            return
+        peer = self._choose(chain, self._holding.sequence(chain) + 1)
+        if peer is None or peer in self._patience:
+            return
+        for ask in list(asks):
+            self._finish(chain, ask)
+
     def _choose(self, chain: Chain, sequence: int) -> bytes | None:
         able = [
-            (claim.failures, self._busy.get(peer, 0), peer)
+            (peer in self._patience, claim.failures, self._busy.get(peer, 0), peer)
             for peer, claim in self._claims.get(chain, {}).items()
             if claim.sequence >= sequence and self._busy.get(peer, 0) < MAX_ASKS
         ]
-        return min(able)[2] if able else None
+        return min(able)[-1] if able else None
 
     def _wait(self, peer: bytes) -> float:
         return self._patience.get(peer, PATIENCE_S[0])

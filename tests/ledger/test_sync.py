@@ -200,6 +200,25 @@ def test_a_false_frontier_costs_a_few_asks_and_is_noted() -> None:
     assert "ledger: entries did not come" in other.notes
 
 
+def test_who_does_not_answer_is_not_waited_for_where_another_one_has_it() -> None:
+    network = Network(3)
+    one, liar, third = network.nodes
+    network.append(third, 5)
+    network.settle(1.0)
+    rows = (Advance(third.key, third.chain.incarnation, 60, bytes(32)),)
+    network.tell(one, Received(liar.key, Heads(0, bytes(32), rows)))
+    network.settle(2.5)
+    assert one.core._sync._pulling._patience.keys() == {liar.key}
+    network.lost = {Entries}
+    network.append(third, 1)
+    network.deliver()
+    network.lost = set()
+    rows = (Advance(third.key, third.chain.incarnation, 6, third.tip.hash),)
+    network.tell(one, Received(third.key, Heads(0, bytes(32), rows)))
+    network.settle(0.1)
+    assert heads(one)[third.chain] == 6
+
+
 def test_an_endless_range_is_answered_by_one_message() -> None:
     network = Network()
     one, other, _ = network.nodes
