@@ -174,6 +174,7 @@ class World:
         report = self._report(body)
         if model.missing:
             told = "told" if report.get("code") == "WORKSPACE" else "not told"
+            self._is_sure = self._is_sure and told == "told"
             self.counts[f"builds without the directory of a package: {told}"] += 1
             return
         if "packages" not in report:
