@@ -48,21 +48,36 @@ PRUNED = "pruned"
 BEHIND = "behind"
 """There while the derived tables tell of what was pruned since they were built."""
 _SLICE = 1000
+_Places = dict[tuple[Chain, int], int]
+"""Keys of entries, by chain and sequence."""
 _Sealing = tuple[int, int, int, int, bytes, bytes]
 """Of an entry: key, clock, number of its type, short hash, signature, last two bytes."""
 NO_POSTINGS = b"}\x80"
 """How an entry without postings ends: its data's bracket, and an empty array."""
 
 
-def keep(writer: Writer, what: Keep) -> None:
-    """Write all of ``what``, in the transaction that is open. To write it again changes nothing.
+def keep(writer: Writer, *what: Keep) -> None:
+    """Write all of ``what`` in their order, in the transaction that is open. To write it again
+    changes nothing.
 
     Raises:
         LedgerDamagedError: an entry under one of its seals is missing.
         ContradictionError: it can't ever be written.
     """
+    # An entry whose seal comes later in the same transaction is written at its place at once; but
+    # for those of which another one may take the place meanwhile.
+    is_plain = not any(one.replaced or one.quarantines for one in what)
+    places = _places(*what) if is_plain else {}
     anew = False
-    places = _places(what) if what.entries else {}
+    for one in what:
+        anew |= _keep(writer, one, places if is_plain else _places(one))
+    if anew:
+        rebuild(writer)
+
+
+def _keep(writer: Writer, what: Keep, places: _Places) -> bool:
+    """Write one; return whether the derived tables have to be built again."""
+    anew = False
     arriving = {(entry.chain, entry.body.sequence): entry for entry in what.entries}
     for stub in what.stubs:
         writer.take_stub(stub)
@@ -85,14 +100,14 @@ def keep(writer: Writer, what: Keep) -> None:
         writer.connection.execute("DELETE FROM settings WHERE name=?", (ABSTAINS,))
         if what.abstains:
             write_setting(writer.connection, ABSTAINS, b"yes")
-    if anew:
-        rebuild(writer)
+    return anew
 
 
-def _places(what: Keep) -> dict[tuple[Chain, int], int]:
+def _places(*what: Keep) -> _Places:
     return {
         at: place_of(seal.height, index)
-        for seal, sealed in zip(what.seals, what.sealed, strict=True)
+        for one in what
+        for seal, sealed in zip(one.seals, one.sealed, strict=True)
         for index, at in enumerate(sealed)
     }
 

@@ -197,11 +197,7 @@ class LedgerStore:
         """Write all that a core wants kept, all or nothing; in the order of the calls, on disk on
         return."""
 
-        def work(writer: Writer) -> None:
-            for one in what:
-                sealing.keep(writer, one)
-
-        await self.write(work)
+        await self.write(lambda writer: sealing.keep(writer, *what))
 
     async def rewind(self, height: int, voters: VoterHistory | None = None) -> Restored:
         """Set final seals from ``height`` on aside, and those below whose voters are none of
