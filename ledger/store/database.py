@@ -11,7 +11,9 @@ from buildnet.ledger.store.vault import Vault, VaultError
 
 CACHE_KIB = 24 * 1024
 """What SQLite keeps in memory for each connection."""
-CHECKPOINT_PAGES = 2000
+CHECKPOINT_PAGES = 4000
+"""From there on a commit moves them to their places by itself; see
+:mod:`~buildnet.ledger.store.checkpointing`."""
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:

@@ -28,6 +28,7 @@ from buildnet.ledger.seal import Seal
 from buildnet.ledger.store import drafts, pruning, sealing
 from buildnet.ledger.store.backup import Backup, Step, back_up
 from buildnet.ledger.store.batches import Outcome, Work, run_together
+from buildnet.ledger.store.checkpointing import Checkpoints
 from buildnet.ledger.store.database import connect, prepare
 from buildnet.ledger.store.errors import LedgerError, errors_of
 from buildnet.ledger.store.fact_reading import read_fact
@@ -79,6 +80,7 @@ class LedgerStore:
         self._loop = asyncio.get_running_loop()
         self._writing = ThreadPoolExecutor(1, "ledger-writer")
         self._reading = ThreadPoolExecutor(1, "ledger-reader")
+        self._checkpoints = Checkpoints(path)
         self._waiting: deque[_Step] = deque()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -136,6 +138,7 @@ class LedgerStore:
         """Wait for what waits to be written, and close the file."""
         self._closed = True
         await self._idle.wait()
+        await self._checkpoints.close()
         await self._loop.run_in_executor(self._reading, self._reader.connection.close)
         await self._loop.run_in_executor(self._writing, self._end)
         self._writing.shutdown()
@@ -324,6 +327,7 @@ class LedgerStore:
         else:
             self.trouble = None
             outcomes = future.result()
+            self._checkpoints.wrote()
         for step, outcome in zip(steps, outcomes, strict=True):
             step.told(outcome)
         if self._waiting:
