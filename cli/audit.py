@@ -26,8 +26,9 @@ from buildnet.cli.ledger_listing import (
     Types,
     Who,
     list_entries,
+    pruned_text,
 )
-from buildnet.cli.output import escaped, print_fields, show
+from buildnet.cli.output import escaped, note, print_fields, show
 from buildnet.cli.run import settings
 from buildnet.mesh.errors import UsageError
 
@@ -76,6 +77,11 @@ def verify(
     from buildnet.ledger.signing import ANYBODY
 
     verdict = verify_checkable(file, ANYBODY, cluster=cluster_of(cluster))
+    mind = ["the file may have been cut after its last seal: ask a member for the newest one"]
+    if cluster is None:
+        mind.append("anybody can found a cluster: compare its id with one known from elsewhere")
+    if verdict.pruned:
+        mind.append("of what was pruned it proves the order, not what it said")
 
     def table(console: Console) -> None:
         last = verdict.last
@@ -90,13 +96,10 @@ def verify(
             at = time_text(last.value.hlc)
             rows["last seal"] = f"height {last.height}, {at}, {last.hash.hex()}"
         print_fields(console, rows)
-        mind = ["the file may have been cut after its last seal: ask a member for the newest one"]
-        if cluster is None:
-            mind.append("anybody can found a cluster: compare its id with one known from elsewhere")
         for line in mind:
             console.print(f"[yellow]mind[/yellow]: {line}", soft_wrap=True)
 
-    show(settings(), verdict.as_dict(), table)
+    show(settings(), {**verdict.as_dict(), "cautions": mind if verdict.verified else []}, table)
     if not verdict.verified:
         raise typer.Exit(1)
 
@@ -124,7 +127,9 @@ def export(
     """Export all entries that fit the filters, in their order."""
     if format is ExportFormat.CHECKABLE and out is None:
         raise UsageError("a checkable export is no text", hint="name a file with --out FILE")
-    with Client.of(settings()).download(
+    client = Client.of(settings())
+    pruned = client.get("/api/ledger/store")["pruned"]
+    with client.download(
         "/api/ledger/export",
         format=format.value,
         type=type,
@@ -142,12 +147,16 @@ def export(
             for part in parts:
                 sys.stdout.buffer.write(part)
             sys.stdout.flush()
+            if pruned is not None:
+                note(settings(), pruned_text(pruned))
             return
         size = _write(out, parts)
-    answer = {"file": str(out), "format": format.value, "bytes": size}
+    answer = {"file": str(out), "format": format.value, "bytes": size, "pruned": pruned}
 
     def table(console: Console) -> None:
         console.print(f"{size} bytes written to {escaped(out)}", soft_wrap=True)
+        if pruned is not None:
+            console.print(pruned_text(pruned), soft_wrap=True)
 
     show(settings(), answer, table, ids=[str(out)])
 

@@ -153,7 +153,7 @@ def _print_sync(console: Console, data: dict[str, Any]) -> None:
             "linked" if one["linked"] else "[yellow]none[/yellow]",
             "unknown" if one["height"] is None else str(one["height"]),
             _peer_text(one),
-            age_text(one["age_s"]),
+            "" if one["age_s"] is None else age_text(one["age_s"]),
         )
     if data["peers"]:
         peers.print(console)
@@ -161,7 +161,7 @@ def _print_sync(console: Console, data: dict[str, Any]) -> None:
 
 def _peer_text(peer: dict[str, Any]) -> str:
     if peer["lacks"] is None:
-        return "it told nothing yet"
+        return "no word yet since this node started"
     parts = [f"{peer['lacks']} entries behind"] if peer["lacks"] else []
     parts += [f"{peer['leads']} entries ahead"] if peer["leads"] else []
     return ", ".join(parts) or "holds the same entries"

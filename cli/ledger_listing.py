@@ -82,7 +82,7 @@ def find_entries(
     """Return the next ``limit`` entries that fit, wherever they are: one answer of the node tells
     of some thousand entries that it looked at. Interrupted, return what was found by then."""
     entries: list[dict[str, Any]] = []
-    data: dict[str, Any] = {"next": cursor, "looked_to": None}
+    data: dict[str, Any] = {"next": cursor, "looked_to": None, "pruned": None}
     try:
         while len(entries) < limit:
             rest = limit - len(entries)
@@ -114,8 +114,18 @@ def show_entries(entries: Sequence[dict[str, Any]], data: Any, following: str | 
             console.print("no entry fits" if following is None else "no entry fits so far")
         if following is not None:
             console.print(f"{_MORE}{escaped(following)}")
+        elif data.get("pruned"):
+            console.print(pruned_text(data["pruned"]), soft_wrap=True)
 
     show(settings(), data, table, ids=[one["id"] for one in entries])
+
+
+def pruned_text(pruned: dict[str, Any]) -> str:
+    """Say what is missing, and where it may be."""
+    return (
+        f"what was sealed up to {pruned['until']} (height {pruned['height']}) was pruned on this "
+        "node, and most of it is missing here: a node or backup that keeps more has it"
+    )
 
 
 def _table(entries: Iterable[dict[str, Any]]) -> Listing:

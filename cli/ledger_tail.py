@@ -67,7 +67,8 @@ def tail(
         return
     data = find_entries(client, filters, max(1, count))
     entries = data["entries"][:count][::-1]
-    show_entries(entries, {"entries": entries, "next": data["next"]}, None)
+    data = {"entries": entries, "next": data["next"], "pruned": data["pruned"]}
+    show_entries(entries, data, None)
 
 
 def _follow(client: Client, filters: dict[str, object], count: int, cursor: str | None) -> None:

@@ -18,6 +18,8 @@ from buildnet.ledger.store.store import LedgerStore
 
 _PAGE = 200
 _LOOK_AGAIN_S = 30.0
+_LOOK_BACK_S = 5.0
+"""So long it is looked for the entries to begin with."""
 _REST = 4.0
 """Looking again waits so many times as long as it took: what is not sealed is looked through each
 time, and without a majority that may be much."""
@@ -114,17 +116,24 @@ def _now(reader: Reader) -> tuple[int, dict[Chain, int]]:
 async def _before(
     store: LedgerStore, query: Query, now: Cursor, reach: Mapping[Chain, int], count: int
 ) -> list[StoredEntry]:
-    """Return the last entries that fit, of what was there at ``now``."""
+    """Return the last entries that fit, of what was there at ``now``; fewer, if a filter that
+    hardly anything fits has to be looked for too far back."""
     if count == 0:
         return []
-    page = await store.query(query, limit=count, backwards=True)
-    found = [
-        one
-        for one in page.entries
-        if (_after(one).place <= now.place)
-        or one.entry.body.sequence <= reach.get(one.entry.chain, 0)
-    ]
-    return found[::-1]
+    found: list[StoredEntry] = []
+    until = time.monotonic() + _LOOK_BACK_S
+    at: Cursor | None = None
+    while True:
+        page = await store.query(query, cursor=at, limit=count - len(found), backwards=True)
+        found += [
+            one
+            for one in page.entries
+            if (_after(one).place <= now.place)
+            or one.entry.body.sequence <= reach.get(one.entry.chain, 0)
+        ]
+        at = page.next
+        if at is None or len(found) >= count or time.monotonic() >= until:
+            return found[::-1]
 
 
 def _after(stored: StoredEntry) -> Cursor:

@@ -16,6 +16,7 @@ from buildnet.ledger.store.database import read_setting
 from buildnet.ledger.store.pruning import pruned_to
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.scrubbing import Pass, last_pass
+from buildnet.ledger.store.store import LedgerStore
 from buildnet.mesh.clock import milliseconds_of
 from buildnet.mesh.identity import node_id_of
 from buildnet.pool.advertisement import CLOSED, NOT_WRITTEN, SET_BACK
@@ -33,16 +34,12 @@ async def store_view(ledger: ClusterLedger, sealing: Sealing) -> Json:
     """
     store, upkeep = ledger.store, ledger.upkeep
     last, encrypted = await store.read(_read)
-    height = await store.read(pruned_to)
-    sealed = [] if height == 0 else await store.seals(height, max_count=1)
     return {
         "file": str(store.path),
         "bytes": await asyncio.to_thread(_size, store.path),
         "encrypted": encrypted,
         "retention_s": upkeep.settings.retention_s,
-        "pruned": None
-        if not sealed
-        else {"height": height, "until": milliseconds_text(milliseconds_of(sealed[0].value.hlc))},
+        "pruned": await pruned_view(store),
         "scrub": {
             "interval_s": upkeep.settings.scrub_s,
             "running": upkeep.scrubber.running,
@@ -53,6 +50,19 @@ async def store_view(ledger: ClusterLedger, sealing: Sealing) -> Json:
         "voting": voting_view(ledger),
         "sealing": sealing.view(),
     }
+
+
+async def pruned_view(store: LedgerStore) -> Json | None:
+    """Return up to where entries were pruned on this node; None: none were.
+
+    Raises:
+        LedgerError: the file can't be read.
+    """
+    height = await store.read(pruned_to)
+    sealed = await store.seals(height, max_count=1) if height else ()
+    if not sealed:
+        return None
+    return {"height": height, "until": milliseconds_text(milliseconds_of(sealed[0].value.hlc))}
 
 
 def voting_view(ledger: ClusterLedger) -> Json:

@@ -100,12 +100,15 @@ def _peer(ledger: ClusterLedger, view: MeshView, key: bytes, reach: Mapping[Chai
     member = view.member(key)
     told = ledger.peers.get(key)
     age_s = None if told is None else round(time.monotonic() - told.heard_at, 1)
+    core = ledger.core
+    is_level = told is not None and told.sealed >= (core.last.height if core.last else 0)
+    sealed = {chain: core.holding.reach.sequence(chain) for chain in reach} if is_level else {}
     return {
         "node_id": node_id_of(key),
         "name": _name(view, key),
         "linked": member is not None and member.linked,
         "height": None if told is None else told.sealed,
-        "lacks": None if told is None else told.lacks(reach),
+        "lacks": None if told is None else told.lacks(reach, sealed),
         "leads": None if told is None else told.leads(reach),
         "age_s": age_s,
     }

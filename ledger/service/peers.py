@@ -24,9 +24,13 @@ class PeerLedger:
     heard_at: float = 0.0
     reach: dict[Chain, int] = field(default_factory=dict)
 
-    def lacks(self, held: Mapping[Chain, int]) -> int:
-        """Return how many of the entries held here it had not when it told."""
-        return sum(max(0, last - self.reach.get(chain, 0)) for chain, last in held.items())
+    def lacks(self, held: Mapping[Chain, int], sealed: Mapping[Chain, int]) -> int:
+        """Return how many of the entries held here it had not when it told. ``sealed``: how far
+        each chain is under seals that it said to have, so it has those entries, too."""
+        return sum(
+            max(0, last - max(self.reach.get(chain, 0), sealed.get(chain, 0)))
+            for chain, last in held.items()
+        )
 
     def leads(self, held: Mapping[Chain, int]) -> int:
         """Return how many entries it has that are not held here."""

@@ -30,6 +30,7 @@ from buildnet.ledger.store.verifying import Progress, Report
 from buildnet.mesh.errors import UsageError
 from buildnet.node.api.work_response import Tell, WorkResponse
 from buildnet.node.ledger_names import Filters, Names
+from buildnet.node.ledger_upkeep_view import pruned_view
 from buildnet.node.ledger_view import seal_view, state_view, sync_view
 from buildnet.node.moments import moment_ms
 from buildnet.node.service import NodeService
@@ -116,7 +117,8 @@ def ledger_routes(service: NodeService) -> APIRouter:
         ``entity`` such as ``node:NAME``, ``build`` the beginning of a build's id: where that fits
         several, they are named; ``from`` and ``to`` are ISO 8601, or ``2h`` for two hours ago.
         One request looks at some thousand entries: a page may have fewer than ``limit``, even
-        none, while there are more (``next``); ``looked_to`` is the time that it came to."""
+        none, while there are more (``next``); ``looked_to`` is the time that it came to. Where this
+        node has ``pruned`` what was sealed up to a height, most entries of then are in no list."""
         ledger = await service.ledger.current()
         page = await ledger.store.query(
             await names(ledger).query(wanted),
@@ -128,6 +130,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
             "entries": [entry_view(one) for one in page.entries],
             "next": None if page.next is None else str(page.next),
             "looked_to": None if page.looked_to is None else time_text(page.looked_to),
+            "pruned": await pruned_view(ledger.store),
         }
 
     @router.post("/entries", status_code=201)

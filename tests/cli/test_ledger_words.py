@@ -117,6 +117,15 @@ def test_a_list_without_entries_says_so(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().out == "no entry fits so far\nmore: add --cursor e0.e0\n"
 
 
+def test_a_list_that_ends_where_it_was_pruned_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    pruned = {"height": 7, "until": "2025-11-20T17:02:11.004+00:00"}
+    show_entries([], {"entries": [], "next": None, "pruned": pruned}, None)
+    told = capsys.readouterr().out
+    assert "no entry fits\nwhat was sealed up to 2025-11-20T17:02:11.004+00:00 (height 7)" in told
+    show_entries([], {"entries": [], "next": "e0.e0", "pruned": pruned}, "e0.e0")
+    assert "pruned" not in capsys.readouterr().out
+
+
 def test_the_last_reading_is_told_with_one_ago() -> None:
     last = {"age_s": 130.0, "entries": 3, "seals": 2, "wrong": 0, "tables": 0}
     told = _scrub_text({"last": last, "running": False, "damaged_seals": []})

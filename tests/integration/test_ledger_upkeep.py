@@ -190,6 +190,11 @@ def test_old_entries_are_forgotten_and_the_rest_verifies(trio: Cluster) -> None:
     assert told["error"]["code"] == "LEDGER_PRUNED"
     pruned = node.get("/api/ledger/store")["pruned"]
     assert pruned["height"] >= old["sealed"]
+    assert node.get("/api/ledger?limit=1")["pruned"] == pruned
+    listed = node("ledger", "list", "--text", "old 0")
+    assert "was pruned on this node" in listed.out
+    assert "was pruned on this node" in node("audit", "export").err
+    assert "pruned" not in trio.members[0]("ledger", "list", "--text", "old 0").out
     report = data(node, "ledger", "verify", "--deep")
     assert report["verified"], report
     assert data(node, "ledger", "prove", old["id"], code=2)["error"]["code"] == "LEDGER_PRUNED"

@@ -30,7 +30,8 @@ def test_a_peer_is_behind_and_ahead() -> None:
     assert told is not None
     assert (told.sealed, told.heard_at) == (4, 2.0)
     held = {ONE: 10, OTHER: 7}
-    assert told.lacks(held) == 4
+    assert told.lacks(held, {}) == 4
+    assert told.lacks(held, {ONE: 8, OTHER: 3}) == 2  # it holds a seal over more than it told
     assert told.leads(held) == 2
 
 

@@ -15,6 +15,7 @@ from buildnet.ledger.entry import Entry
 from buildnet.ledger.events import Keep
 from buildnet.ledger.query import Cursor, Query
 from buildnet.ledger.seal import Seal
+from buildnet.ledger.store import selecting
 from buildnet.ledger.store.rows import StoredEntry
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.node import ledger_tail
@@ -210,5 +211,23 @@ def test_filters_hold(tmp_path: Path) -> None:
         other = scene.add(ANN, type="build.failed")
         await stage.grow()
         assert await follower.until(2) == [wanted, other]
+
+    play(tmp_path, work)
+
+
+def test_what_few_fit_is_looked_for_further_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selecting, "BUDGET", 3)
+
+    async def work(stage: Stage) -> None:
+        scene = stage.scene
+        rare = [scene.add(ANN, type="test.rare") for _ in range(2)]
+        for _ in range(20):
+            scene.add(ANN)
+        await stage.grow()
+        await stage.seal()
+        follower = stage.follow(Query(text="test.rare"), last=2)
+        assert await follower.until(2) == rare
 
     play(tmp_path, work)
