@@ -83,8 +83,10 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--directory", type=Path, default=None, help="where to work")
     parser.add_argument("--short", action="store_true", help="the usual work alone, for CI")
+    parser.add_argument("--only", choices=[measure.__name__ for measure in MEASURES], nargs="*")
     arguments = parser.parse_args()
-    measures = (many_small,) if arguments.short else (many_small, one_big, a_million, file_table)
+    wanted = arguments.only or ([many_small.__name__] if arguments.short else None)
+    measures = [each for each in MEASURES if wanted is None or each.__name__ in wanted]
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="buildnet-store-", dir=arguments.directory) as name:
         for measure in measures:
@@ -324,6 +326,9 @@ def report(figures: list[Figure], file: Path | None) -> None:
     sys.stdout.write(text + "\n")
     if file is not None:
         file.write_text(text + "\n")
+
+
+MEASURES = (many_small, one_big, a_million, file_table)
 
 
 if __name__ == "__main__":

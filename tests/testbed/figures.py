@@ -21,13 +21,19 @@ psutil.cpu_percent()  # starts its clock
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One thing that was measured, once or many times, and the goals for it (at most so much)."""
+    """One thing that was measured, once or many times, and the goals for it (at most so much).
+
+    ``processor_ms`` is the processor time of one run, where that was measured. ``note`` says why
+    there are no values, or what else is to know.
+    """
 
     name: str
     values: tuple[float, ...]
     unit: str
     goal_p50: float | None = None
     goal_p99: float | None = None
+    processor_ms: float | None = None
+    note: str = ""
 
     @property
     def p50(self) -> float:
@@ -42,7 +48,7 @@ class Figure:
     @property
     def reached(self) -> bool | None:
         """Whether the goals are reached; None without goals."""
-        if self.goal_p50 is None and self.goal_p99 is None:
+        if not self.values or (self.goal_p50 is None and self.goal_p99 is None):
             return None
         return all(
             goal is None or value <= goal
@@ -55,12 +61,14 @@ class Figure:
             "name": self.name,
             "unit": self.unit,
             "runs": len(self.values),
-            "p50": self.p50,
-            "p99": self.p99,
+            "p50": self.p50 if self.values else None,
+            "p99": self.p99 if self.values else None,
             "goal_p50": self.goal_p50,
             "goal_p99": self.goal_p99,
             "reached": self.reached,
             "values": list(self.values),
+            "processor_ms": self.processor_ms,
+            "note": self.note,
         }
 
 
@@ -72,27 +80,37 @@ def percentile(values: Sequence[float], share: float) -> float:
 def report(title: str, figures: Sequence[Figure], file: Path | None) -> None:
     """Print the figures as a table, and write them with the machine's state to ``file``."""
     table = Table("figure", "runs", "p50", "p99", "unit", "goal", "reached", title=title)
+    has_processor = any(figure.processor_ms is not None for figure in figures)
+    if has_processor:
+        table.add_column("cpu ms")
     for figure in figures:
         goals = ((figure.goal_p50, "p50"), (figure.goal_p99, "p99"))
         goal = ", ".join(f"{name} ≤ {value:g}" for value, name in goals if value is not None)
+        used = figure.processor_ms
         table.add_row(
-            figure.name,
+            f"{figure.name} ({figure.note})" if figure.note else figure.name,
             str(len(figure.values)),
-            f"{figure.p50:,.3g}",
-            f"{figure.p99:,.3g}",
+            f"{figure.p50:,.3g}" if figure.values else "–",
+            f"{figure.p99:,.3g}" if figure.values else "–",
             figure.unit,
             goal,
             {None: "", True: "yes", False: "NO"}[figure.reached],
+            *((f"{used:,.3g}" if used is not None else "",) if has_processor else ()),
         )
     Console(width=None if sys.stdout.isatty() else 130).print(table)
     busy = psutil.cpu_percent()  # since this module was imported
-    print(f"{os.cpu_count()} cores, busy {busy:.0f} % of the time, by whatever ran beside it too")
+    load = ", ".join(f"{one:.1f}" for one in os.getloadavg())
+    print(
+        f"{os.cpu_count()} cores, busy {busy:.0f} % of the time, by whatever ran beside it too; "
+        f"load average {load}"
+    )
     if file is not None:
         data = {
             "title": title,
             "machine": {
                 "cores": os.cpu_count(),
                 "busy_percent": busy,
+                "load_average": os.getloadavg(),
                 "system": platform.platform(),
                 "python": platform.python_version(),
             },
