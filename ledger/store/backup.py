@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from buildnet.ledger.store import schema
-from buildnet.ledger.store.database import connect, read_setting
+from buildnet.ledger.store import schema, sealing
+from buildnet.ledger.store.database import connect, prepare, read_setting
 from buildnet.ledger.store.disk import begin_private, sync
 from buildnet.ledger.store.errors import LedgerError, damaged, errors_of
 from buildnet.ledger.store.fence import mark_backup
+from buildnet.ledger.store.upgrading import upgrade
 from buildnet.ledger.store.vault import Vault, VaultError
 from buildnet.ledger.store.verifying import Report, Trust, Verification
+from buildnet.ledger.store.writer import Writer
 
 CLUSTER_BYTES = 32
 _OPCODES = 20_000
@@ -166,8 +168,13 @@ def cluster_of(ledger: Path) -> bytes:
     with errors_of(ledger):
         connection = connect(ledger, read_only=True)
         try:
-            wrong = schema.objection(connection)
-            if wrong is not None:
+            version = schema.version_of(connection)
+            if version > schema.SCHEMA_VERSION:
+                raise BackupError(
+                    f"{ledger} was written by a newer BuildNet (schema {version})",
+                    hint="update BuildNet on this host first",
+                )
+            if (wrong := schema.refusal(connection)) is not None:
                 raise damaged(ledger, wrong)
             cluster = read_setting(connection, ledger, "cluster")
         finally:
@@ -199,12 +206,14 @@ def restore(
     try:
         size = _require_room(backup, ledger.parent)
         tell(Step("copying", 0, size))
-        cluster_of(backup)
+        cluster = cluster_of(backup)
         begin_private(fresh)
         shutil.copyfile(backup, fresh)
         _mark(fresh)
-        sync(fresh)
+        version = _bring_up_to_date(fresh, cluster, vault)
         found = check(fresh, vault, trust, tell=tell)
+        _say_version(fresh, version)
+        sync(fresh)
         aside = _aside(ledger)
         kept = False
         # The file first: without its log it would be an older one that says of itself it is not.
@@ -267,6 +276,40 @@ def _mark(copy: Path) -> None:
             connection.execute("BEGIN IMMEDIATE")
             mark_backup(connection)
             connection.execute("COMMIT")
+        finally:
+            connection.close()
+
+
+def _bring_up_to_date(copy: Path, cluster: bytes, vault: Vault) -> int:
+    """Give a copy that an older version wrote the form of this one, so that it can be checked;
+    return the version that it had."""
+    with errors_of(copy):
+        connection = connect(copy, read_only=True)
+        try:
+            version, is_ours = schema.version_of(connection), schema.objection(connection) is None
+        finally:
+            connection.close()
+    if is_ours:
+        return version
+    connection = prepare(copy, cluster, vault)
+    try:
+        with errors_of(copy):
+            writer = Writer(connection, copy, cluster, vault)
+            sealing.begin(writer)
+            upgrade(writer)
+    finally:
+        connection.close()
+    return version
+
+
+def _say_version(copy: Path, version: int) -> None:
+    """Let a copy be of an older version again: its derived tables were made without the member
+    list, so the node makes them once more when it starts."""
+    with errors_of(copy):
+        connection = sqlite3.connect(copy, isolation_level=None)
+        try:
+            if schema.version_of(connection) != version:
+                connection.execute(f"PRAGMA user_version={version}")
         finally:
             connection.close()
 

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from buildnet.ledger.store import sealing
+from buildnet.ledger.store import schema, sealing
 from buildnet.ledger.store.backup import cluster_of
 from buildnet.ledger.store.database import connect, read_setting, write_setting
 from buildnet.ledger.store.disk import begin_private, sync
@@ -118,6 +118,8 @@ def _rewrite(
     connection.execute("PRAGMA journal_mode=DELETE")
     connection.execute("PRAGMA secure_delete=ON")
     connection.execute("BEGIN IMMEDIATE")
+    if schema.objection(connection) is not None:  # of an older version
+        schema.bring_up_to_date(connection)
     writer = Writer(connection, path, cluster, vault, keys_before)
     _entries(writer, Rows(writer.names, former))
     for table in _CLOSED:

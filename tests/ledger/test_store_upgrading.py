@@ -11,9 +11,13 @@ from tests.ledger.store_making import Scene, fact, offered, using
 
 from buildnet.ledger.query import Query
 from buildnet.ledger.store import schema, sealing
+from buildnet.ledger.store.backup import BackupError, restore
 from buildnet.ledger.store.errors import LedgerDamagedError, LedgerFullError
+from buildnet.ledger.store.fence import Start
+from buildnet.ledger.store.rekeying import rekey_if_needed
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.tables import TABLES
+from buildnet.ledger.store.vault import Vault
 from buildnet.ledger.store.verifying import Trust
 
 
@@ -95,6 +99,54 @@ def test_a_file_of_an_older_version_is_brought_up_to_date(
     caplog.clear()
     using(path, look)
     assert caplog.messages == []
+
+
+def test_a_backup_of_an_older_version_is_checked_and_restored(tmp_path: Path) -> None:
+    path, backup = tmp_path / "l.db", tmp_path / "old.backup"
+    scene = a_store(path)
+    before = using(path, tables)
+    trust = Trust(VERIFY)
+    using(path, lambda store: store.back_up(backup, trust))
+    make_old(backup)
+    content = backup.read_bytes()
+    path.unlink()
+    found, aside = restore(backup, path, Vault(), trust)
+    assert (found.entries, found.seals, aside) == (len(scene.entries), 1, None)
+    assert backup.read_bytes() == content
+    connection = sqlite3.connect(path)
+    assert schema.version_of(connection) == 1  # the node's start knows of rotated keys
+    connection.close()
+
+    async def look(store: LedgerStore) -> None:
+        assert store.start is Start.RESTORED
+        assert (await store.verify(trust)).errors == []
+        assert await tables(store) == before
+
+    using(path, look)
+    assert [one.name for one in tmp_path.iterdir() if "restoring" in one.name] == []
+
+
+def test_a_backup_of_a_newer_version_is_refused_in_words(tmp_path: Path) -> None:
+    path, backup = tmp_path / "l.db", tmp_path / "new.backup"
+    a_store(path)
+    using(path, lambda store: store.back_up(backup, Trust(VERIFY)))
+    connection = sqlite3.connect(backup, isolation_level=None)
+    connection.execute(f"PRAGMA user_version={schema.SCHEMA_VERSION + 1}")
+    connection.close()
+    with pytest.raises(BackupError, match="was written by a newer BuildNet") as raised:
+        restore(backup, path, Vault(), Trust(VERIFY))
+    assert "update BuildNet" in str(raised.value.hint)
+    assert using(path, tables)["builds"]
+
+
+def test_a_file_of_an_older_version_is_encrypted(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    a_store(path)
+    before = using(path, tables)
+    make_old(path)
+    vault = Vault(b"k" * 32)
+    assert rekey_if_needed(path, vault, [Vault()])
+    assert using(path, tables, vault=vault) == before
 
 
 def test_a_start_that_is_interrupted_begins_with_it_again(
