@@ -6,7 +6,7 @@ its effects. What it says of entries, promises and values is on disk before it i
 
 from __future__ import annotations
 
-from buildnet.ledger.entry import Chain
+from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.events import (
     Contradiction,
     Damaged,
@@ -83,6 +83,13 @@ class LedgerCore:
     def lost(self) -> dict[Chain, tuple[int, int]]:
         """Of each chain the first and last damaged entry that no peer has sent again so far."""
         return self._sync.lost
+
+    def is_news(self, entry: Entry) -> bool:
+        """Tell whether an entry, whose signature is right, may be of use here."""
+        chain, members = entry.chain, self._local.members
+        if chain.origin not in members.members and chain.origin not in members.former:
+            return False
+        return entry.body.sequence > self.holding.sequence(chain) or chain in self.lost
 
     @property
     def abstention(self) -> Abstention:

@@ -51,6 +51,7 @@ from buildnet.ledger.service.settings import DEFAULT, LedgerSettings
 from buildnet.ledger.service.shared_facts import Ports, SharedFacts
 from buildnet.ledger.service.standing import Standing
 from buildnet.ledger.service.upkeep import Upkeep
+from buildnet.ledger.service.useless import Useless
 from buildnet.ledger.service.verifying import Verifying
 from buildnet.ledger.service.waiting import Waiting
 from buildnet.ledger.store.batches import Outcome
@@ -114,7 +115,9 @@ class ClusterLedger:
         """Own entries on disk that the core was not told of yet."""
         self._told_at = -math.inf
         self.keeper = Keeper(store, self._kept, lambda why: cluster.note_bug(f"ledger: {why}"))
-        self._verifying = Verifying(self._local.signatures.verify, self._received, cluster.note)
+        useless = Useless(lambda entry: self.core.is_news(entry), clock)
+        verify = self._local.signatures.verify
+        self._verifying = Verifying(verify, self._received, cluster.note, useless)
         self.facts = SharedFacts(
             self._local,
             store,
@@ -287,6 +290,7 @@ class ClusterLedger:
                     self.cluster.note_bug(f"ledger: {type(event).__name__}")
         finally:
             self._busy = False
+        self.standing.grew()
         self._arm()
 
     def _arm(self) -> None:
@@ -420,14 +424,10 @@ class ClusterLedger:
         fresh, self._fresh = self._fresh, []
         self._told_at = self._clock()
         self._feed(EntriesAppended(tuple(fresh)))
-        self._grew()
+        self.on_appended()
 
     def _kept(self, token: int) -> None:
         self._feed(Kept(token))
-        self._grew()
-
-    def _grew(self) -> None:
-        self.standing.grew()
         self.on_appended()
 
     async def append(

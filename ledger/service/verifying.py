@@ -13,6 +13,7 @@ from collections.abc import Callable
 from buildnet.ledger.entry import Entry
 from buildnet.ledger.events import EntriesArrived
 from buildnet.ledger.messages import Entries
+from buildnet.ledger.service.useless import Useless
 from buildnet.mesh.events import Note, Received
 from buildnet.mesh.wire import WireError
 
@@ -32,14 +33,17 @@ _Checked = tuple[list[Received], list[_Found]]
 class Verifying:
     """Checks what :meth:`put` brings, in order, and hands it to ``feed``. Other messages of a peer
     whose entries are being checked wait behind them: a proposal names entries sent before it.
-    ``verify(key, message, signature)`` may be called from another thread."""
+    ``verify(key, message, signature)`` may be called from another thread. Entries of a peer that
+    sent too many of no use are dropped unread."""
 
     def __init__(
         self,
         verify: Verify,
         feed: Callable[[EntriesArrived | Received], None],
         note: Callable[[Note], None],
+        useless: Useless,
     ) -> None:
+        self._useless = useless
         self._verify = verify
         self._feed = feed
         self._note = note
@@ -53,6 +57,9 @@ class Verifying:
         held = self._bytes.get(sender, 0)
         if not held and not isinstance(event.message, Entries):
             self._feed(event)
+            return
+        if isinstance(event.message, Entries) and not self._useless.may_send(sender):
+            self._note(Note("ledger: entries of no use, too many", sender))
             return
         if held + _size(event) > MAX_WAITING_BYTES:
             self._note(Note("ledger: entries dropped, too many at once", sender))
@@ -88,11 +95,14 @@ class Verifying:
                 self._bytes[event.sender] = left
             else:
                 del self._bytes[event.sender]
-        for found in checked:
+        for event, found in zip(batch, checked, strict=True):
             if isinstance(found, Note):
+                self._useless.charge(event.sender, _count(event))
                 self._note(found)
-            else:
-                self._feed(found)
+                continue
+            if isinstance(found, EntriesArrived):
+                self._useless.weigh(found.sender, found.entries)
+            self._feed(found)
 
     def _next(self) -> list[Received]:
         batch: list[Received] = []

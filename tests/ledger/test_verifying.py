@@ -12,6 +12,7 @@ from tests.ledger.entries import ANN, BOB, run
 from buildnet.ledger.events import EntriesArrived
 from buildnet.ledger.messages import Entries, SealsAsk
 from buildnet.ledger.service import verifying as module
+from buildnet.ledger.service.useless import BURST, PER_S, Useless
 from buildnet.ledger.service.verifying import Verifying
 from buildnet.mesh.events import Note, Received
 
@@ -48,7 +49,7 @@ def checked(
 
     async def go() -> list[object]:
         found: list[object] = []
-        verifying = Verifying(verify, found.append, found.append)
+        verifying = Verifying(verify, found.append, found.append, Useless(lambda entry: True))
         for event in events:
             verifying.put(event)
         running = asyncio.create_task(verifying.run())
@@ -92,7 +93,10 @@ def test_a_thread_checks_more_while_what_it_checked_is_handed_on(
         return True
 
     async def go() -> None:
-        verifying = Verifying(verify, lambda event: together.append(goes_on.wait(10)), print)
+        useless = Useless(lambda entry: True)
+        verifying = Verifying(
+            verify, lambda event: together.append(goes_on.wait(10)), print, useless
+        )
         verifying.put(entries(1, 10))
         verifying.put(entries(11, 20))
         running = asyncio.create_task(verifying.run())
@@ -113,3 +117,69 @@ def test_a_message_with_one_forged_entry_is_refused_as_a_whole() -> None:
 
     found = checked(entries(1, 3), entries(4, 5), verify=verify, wanted=2)
     assert found == ["ledger: entry forged", (4, 5)]
+
+
+def test_who_sends_too_much_of_no_use_is_not_listened_to_for_a_while() -> None:
+    now, looked_at = 100.0, list[bytes]()
+    known = {one.id for one in ROW}
+    useless = Useless(lambda entry: entry.id not in known, lambda: now)
+    found: list[object] = []
+
+    def verify(key: bytes, message: bytes, signature: bytes) -> bool:
+        looked_at.append(message)
+        return True
+
+    async def go() -> None:
+        nonlocal now
+        verifying = Verifying(verify, found.append, found.append, useless)
+        running = asyncio.create_task(verifying.run())
+
+        async def sent(*events: Received) -> list[object]:
+            found.clear()
+            for event in events:
+                verifying.put(event)
+            async with asyncio.timeout(20):
+                while len(found) < len(events):
+                    await asyncio.sleep(0)
+            return [said(one) for one in found]
+
+        useless.charge(ANN.public_key, int(BURST) - 60)
+        assert await sent(entries(1, 60)) == [tuple(range(1, 61))]  # the last ones that may be
+        looked_at.clear()
+        dropped = "ledger: entries of no use, too many"
+        assert await sent(entries(1, 60), Received(ANN.public_key, ASK, 10)) == [dropped, ASK]
+        assert looked_at == []
+        assert await sent(entries(1, 5, BOB.public_key)) == [(1, 2, 3, 4, 5)]
+        now += 60 / PER_S
+        assert await sent(entries(1, 60)) == [tuple(range(1, 61))]
+        running.cancel()
+
+    asyncio.run(go())
+
+
+def test_forged_entries_are_of_no_use_and_repeated_ones_as_many_as_were_new() -> None:
+    news = True
+    useless = Useless(lambda entry: news, lambda: 1.0)
+    useless.charge(ANN.public_key, int(BURST) - 10)
+    useless.weigh(BOB.public_key, ROW)  # 60 that are new, from somebody else
+    news = False
+    useless.weigh(ANN.public_key, ROW)
+    assert useless.may_send(ANN.public_key)
+    useless.weigh(ANN.public_key, ROW[:10])
+    assert not useless.may_send(ANN.public_key)
+
+    useless = Useless(lambda entry: True, lambda: 1.0)
+    useless.charge(ANN.public_key, int(BURST) - 3)
+
+    async def go() -> None:
+        found: list[object] = []
+        verifying = Verifying(lambda *_: False, found.append, found.append, useless)
+        running = asyncio.create_task(verifying.run())
+        verifying.put(entries(1, 3))
+        async with asyncio.timeout(20):
+            while not found:
+                await asyncio.sleep(0)
+        running.cancel()
+
+    asyncio.run(go())
+    assert not useless.may_send(ANN.public_key)
