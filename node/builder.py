@@ -16,9 +16,12 @@ from buildnet.mesh.errors import BuildNetError, StoppingError
 from buildnet.node.build_record import BuildBegan, BuildEnded
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
-from buildnet.node.execute.executor import StagedExecutor, WorkspaceExecutor
+from buildnet.node.execute.executor import Executor, StagedExecutor, WorkspaceExecutor
+from buildnet.node.execute.isolation import Isolation, IsolationProbe
+from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
 from buildnet.node.execute.removal import remove_tree
 from buildnet.node.execute.staging import SOURCE_EPOCH_S
+from buildnet.node.execute.strict import StrictExecutor
 from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.failure import first_cause
 from buildnet.node.hooks import run_hook
@@ -43,7 +46,6 @@ from buildnet.pool.workspace import TaskId, Workspace
 FINISHED_KEPT = 8
 # Installed dependency trees that stay for the next builds; each is as large as a node_modules.
 TREES_KEPT = 8
-_ISOLATION = "staged"
 _log = logging.getLogger("buildnet.builds")
 
 
@@ -55,6 +57,9 @@ class Builder:
         slots: how many commands run at once on this host, whichever builds they belong to.
         timeout_s: how long a command may run that declares no timeout.
         output_limit_bytes: how much of a command's output is kept.
+        action_limits: what else of the host one command may use.
+        isolation: the level that actions get which ask for none; None: the best that the host can.
+        private: the node's own directory, of which no command in ``strict`` may see anything.
         record: takes what the ledger is to tell of builds; it returns at once.
     """
 
@@ -70,6 +75,9 @@ class Builder:
         slots: int,
         timeout_s: float,
         output_limit_bytes: int,
+        action_limits: ActionLimits = DEFAULT_LIMITS,
+        isolation: str | None = None,
+        private: Path,
         record: Callable[[Record], None] = lambda record: None,
     ) -> None:
         self._keys = keys
@@ -82,7 +90,9 @@ class Builder:
         self._workers = Workers(slots)
         self._staged = StagedExecutor(work)
         self._trees = UnpackedTrees(downloads.parent / "trees")
-        self._limits = Limits(timeout_s, output_limit_bytes)
+        self._isolation = IsolationProbe(work, isolation)
+        self._private = private
+        self._limits = Limits(timeout_s, output_limit_bytes, action_limits)
         self._workspaces = Workspaces()
         self._builds: dict[str, RunningBuild] = {}
         self._tasks = asyncio.TaskGroup()
@@ -98,6 +108,7 @@ class Builder:
             await self._tasks.__aexit__(*exception)
         finally:
             self._workers.close()
+            self._isolation.close()
 
     async def stop(self) -> None:
         """Take no more builds, cancel those that run and wait until they are recorded and told."""
@@ -223,6 +234,8 @@ class Builder:
         workspace, request = build.workspace, build.request
         async with self._tidying:  # trees that are about to be removed must not be found
             table = await asyncio.to_thread(self._store.file_table, opened.id)
+        isolation = await asyncio.to_thread(self._isolation.result)
+        build.isolation_reason = isolation.reason
         with self._store.hold() as hold:
             reader = SourceReader(workspace.root, table, opened.ignore_rules)
             dependencies = self._dependencies(workspace, reader, request)
@@ -235,7 +248,7 @@ class Builder:
                 toolchain=self._toolchain,
                 outputs=build.definition.outputs,
                 inherited=request.environment,
-                isolation=_ISOLATION,
+                isolation=isolation.level,
                 source_epoch_s=SOURCE_EPOCH_S,
                 force=request.force,
                 dependencies=dependencies,
@@ -264,10 +277,7 @@ class Builder:
                 limits=self._limits,
                 workspace_id=opened.id,
                 root=workspace.root,
-                executors={
-                    self._staged.isolation: self._staged,
-                    "workspace": WorkspaceExecutor(workspace.root, self._staged.work),
-                },
+                executors=self._executors(workspace.root, isolation),
                 resolver=resolver,
                 dependencies=dependencies,
                 table=table,
@@ -283,6 +293,15 @@ class Builder:
                 await self._hook(build, "post_build", workspace.post_build)
         await asyncio.to_thread(table.flush)
         return status
+
+    def _executors(self, root: Path, isolation: Isolation) -> dict[str, Executor]:
+        executors: list[Executor] = [
+            self._staged,
+            WorkspaceExecutor(root, self._staged.work),
+        ]
+        if isolation.launcher is not None:
+            executors.append(StrictExecutor(self._staged, isolation, self._private))
+        return {executor.isolation: executor for executor in executors}
 
     def _dependencies(
         self, workspace: Workspace, reader: SourceReader, request: BuildRequest

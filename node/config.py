@@ -25,6 +25,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.suggest import did_you_mean, suggest
+from buildnet.node.execute.limits import DISK_MAX_BYTES, PROCESSES_MAX
 from buildnet.node.scan.runtimes import RUNTIMES
 from buildnet.node.scan.tools import TOOLS
 from buildnet.node.wording import expectation
@@ -259,6 +260,14 @@ class WorkerSettings(Settings):
     """Of an action that declares none, in seconds."""
     output_limit: SizeBytes = 64 * 1024 * 1024
     """What is kept of one action's output, in bytes."""
+    isolation: Literal["strict", "staged"] | None = None
+    """Of actions that ask for none; None: the best that the host can give."""
+    memory: SizeBytes | None = None
+    """Of all processes of one action together, in bytes; None: as much as there is."""
+    processes: Annotated[int, Field(ge=1, strict=True)] = PROCESSES_MAX
+    """Of one action at once."""
+    disk: SizeBytes = DISK_MAX_BYTES
+    """What one action may write, in bytes."""
 
 
 class LedgerEncryptionSettings(Settings):

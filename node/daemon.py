@@ -29,6 +29,7 @@ from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.build_record import BuildInterrupted
 from buildnet.node.builder import Builder
 from buildnet.node.config import LogSettings, NodeConfig, load_config
+from buildnet.node.execute.limits import ActionLimits
 from buildnet.node.execute.process_tree import become_child_subreaper
 from buildnet.node.failure import first_cause
 from buildnet.node.home import Home, HomeError, Runtime
@@ -188,6 +189,13 @@ async def running_node(
                 slots=config.workers.max or allowed_cores(config),
                 timeout_s=config.workers.timeout,
                 output_limit_bytes=config.workers.output_limit,
+                action_limits=ActionLimits(
+                    memory_bytes=config.workers.memory,
+                    processes=config.workers.processes,
+                    disk_bytes=config.workers.disk,
+                ),
+                isolation=config.workers.isolation,
+                private=home.directory,
                 record=recording.put,
             )
         )

@@ -13,6 +13,9 @@ from buildnet.pool.build import Status
 from buildnet.pool.workspace import TaskId
 
 
+_LIMITED = {"memory": "memory", "processes": "processes", "disk": "room on the disk"}
+
+
 @dataclass(slots=True)
 class TaskReport:
     """What became of one task; :meth:`as_dict` is its entry of ``packages`` in a build's JSON.
@@ -98,6 +101,13 @@ def _why(execution: Execution) -> dict[str, str | None]:
             "message": f"the command was ended after {outcome.duration_ms / 1000:.1f} s",
             "cause": "it did not finish within the package's timeout",
             "hint": "raise timeout in buildnet.yaml, or find out why the command hangs",
+        }
+    if outcome.exceeded is not None:
+        return {
+            "code": "LIMIT_EXCEEDED",
+            "message": f"the command was ended: it used more {_LIMITED[outcome.exceeded]} than it may",
+            "cause": None,
+            "hint": f"raise workers.{outcome.exceeded} in node.yaml, or have the command use less",
         }
     if outcome.exit_code == 0 and execution.missing_outputs:
         missing = ", ".join(execution.missing_outputs)

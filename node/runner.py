@@ -21,6 +21,8 @@ from buildnet.node.execute.executor import (
     OnOutput,
     WorkspaceExecutor,
 )
+from buildnet.node.execute.isolation import IsolationError
+from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
 from buildnet.node.execute.mounts import Mount
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier, decode_record, isolation_of
@@ -48,6 +50,7 @@ class Limits:
 
     timeout_s: float
     output_bytes: int
+    action: ActionLimits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,9 @@ class TaskRunner:
             mounts=self._mounts(task),
             outputs=task.outputs,
             timeout_s=task.timeout_s or self.limits.timeout_s,
+            network=task.network,
             output_limit_bytes=self.limits.output_bytes,
+            limits=self.limits.action,
             workspace=self.root,
         )
         in_place = isolation_of(action) == WorkspaceExecutor.isolation
@@ -204,7 +209,9 @@ class TaskRunner:
         self, action: Action, request: ExecutionRequest, task: TaskId, token: CancelToken
     ) -> Execution:
         """Run the command; if an input was lost or damaged in the store, take it in anew once."""
-        executor = self.executors[isolation_of(action)]
+        executor = self.executors.get(isolation_of(action))
+        if executor is None:
+            raise IsolationError.of(isolation_of(action))
         tell = self.tell(task)
         self._ingest(action)
         try:

@@ -56,6 +56,7 @@ class RunningBuild:
     performer: Performer | None = None
     hook: CancelToken | None = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    isolation_reason: str | None = None
     report: dict[str, Any] | None = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -81,6 +82,7 @@ class RunningBuild:
             "status": status.value,
             "duration_ms": round(duration_ms, 1),
             "error": error,
+            "isolation_reason": self.isolation_reason,
             "packages": self.packages(),
         }
         self.performer = None

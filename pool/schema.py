@@ -114,7 +114,7 @@ class Settings(_Keys):
     path_prepend: list[str] | None = None
     network: bool | None = None
     timeout: Annotated[float | None, BeforeValidator(_seconds)] = None
-    isolation: Literal["staged", "workspace"] | None = None
+    isolation: Literal["strict", "staged", "workspace"] | None = None
     transitive: bool | None = None
     dependencies_tree: bool | None = None
 

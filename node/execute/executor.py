@@ -161,6 +161,8 @@ class StagedExecutor:
             ) as stage,
         ):
             private = {"HOME": str(stage.home), "TMPDIR": str(stage.temporary)}
+            if "TZ" not in request.environment:
+                private["TZ"] = "UTC"
             outcome = _run(request, stage.root, private, stage.log, on_output, cancel)
             collector = Collector(
                 stage.root,

@@ -29,6 +29,21 @@ _PROBE_TIMEOUT_S = 20.0
 _PROBE = 'test ! -e /.host/usr && test "$(cat tree/lower)" = below && echo > tree/upper'
 
 
+class IsolationError(ExecutionError):
+    """An action asks for more isolation than the host can give."""
+
+    code = "ISOLATION"
+    exit_code = 5
+
+    @classmethod
+    def of(cls, level: str) -> IsolationError:
+        return cls(
+            f"this host can't run commands in {level}",
+            hint="`buildnet node status` tells why; without `isolation` in buildnet.yaml and "
+            "node.yaml the best level that the host has is taken",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Isolation:
     """What actions get that ask for nothing else.
@@ -83,6 +98,9 @@ class IsolationProbe:
                     return Isolation(STRICT, None, launcher, overlay)
             launcher.close()
         reason = "; ".join(dict.fromkeys(reasons))
+        if self._wanted is not None:
+            logger.warning("no strict sandbox on this host, so nothing can run: %s", reason)
+            return Isolation(STRICT, reason)
         logger.warning("no strict sandbox on this host, actions run in `staged`: %s", reason)
         return Isolation(STAGED, reason)
 

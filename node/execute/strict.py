@@ -45,6 +45,10 @@ class StrictExecutor:
         self._overlay = isolation.overlay
         self._private = private
 
+    def tidy(self) -> None:
+        """Remove the stages of actions that have ended. Blocks."""
+        self._stages.tidy()
+
     def execute(
         self, request: ExecutionRequest, hold: BlobAccess, on_output: OnOutput, cancel: CancelToken
     ) -> Execution:
@@ -76,7 +80,11 @@ class StrictExecutor:
                     exceeded=DiskWatch(stage.directory, request.limits),
                 )
             collector = Collector(
-                stage.root, request.inputs, declared, written_in_stage(request.inputs)
+                stage.root,
+                request.inputs,
+                declared,
+                written_in_stage(request.inputs),
+                request.limits,
             )
             return conclude(request, outcome, stage.root, stage.log, collector, hold, seen_at=BUILD)
 

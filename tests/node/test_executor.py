@@ -122,6 +122,7 @@ def test_the_environment_is_the_declared_one_and_a_private_home(host: Host) -> N
             "HOME": f"{stage}/home",
             "TMPDIR": f"{stage}/tmp",
             "BUILDNET_ACTION": action,
+            "TZ": "UTC",
         }.items()
     )
     assert variables.keys() <= {
@@ -130,6 +131,7 @@ def test_the_environment_is_the_declared_one_and_a_private_home(host: Host) -> N
         "HOME",
         "TMPDIR",
         "BUILDNET_ACTION",
+        "TZ",
         "PWD",
         "_",
         "SHLVL",

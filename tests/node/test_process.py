@@ -19,7 +19,8 @@ from buildnet.node.execute import process
 from buildnet.node.execute.bounded_log import BoundedLog
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.priority import NICENESS
-from buildnet.node.execute.process import ProcessOutcome, run_process
+from buildnet.node.execute.outcome import ProcessOutcome
+from buildnet.node.execute.process import run_process
 from buildnet.node.execute.process_tree import become_child_subreaper
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's child subreaper")

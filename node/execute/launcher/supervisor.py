@@ -27,6 +27,7 @@ KILL = signal.SIGUSR1
 _PARENT_ENDED = signal.SIGHUP
 _NICENESS = 10
 _LOOK_EVERY_S = 0.1
+_FLOOD = 4
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -111,9 +112,10 @@ class Supervisor:
             binds=strict["binds"],
             trees=strict["trees"],
         )
-        # The kernel counts all processes of the user, so this only bounds what a flood of forks
-        # can do until it is seen.
-        _limit(resource.RLIMIT_NPROC, self._processes)
+        # The kernel counts the processes of all sandboxes together: this only bounds what a flood
+        # of forks can do until it is seen.
+        if self._processes is not None:
+            _limit(resource.RLIMIT_NPROC, _FLOOD * self._processes)
         sandbox.give_up_rights(self._user, self._filter_program)
 
     def _start(self, request: dict[str, Any]) -> None:
