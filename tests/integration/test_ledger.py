@@ -11,16 +11,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from buildnet.cli.testing import CommandLine, write_files
+from testbed.ledger_calls import data, height_of, note, until
 from testbed.nodes import Cluster, Node, NodeError
-
-PATIENCE_S = 40.0
 
 
 @pytest.fixture(scope="module")
@@ -28,33 +27,6 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three nodes of one cluster."""
     with Cluster(tmp_path_factory.mktemp("ledger"), 3) as cluster:
         yield cluster
-
-
-def until(true: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + patience_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.05)
-
-
-def data(run: Node | CommandLine, *arguments: str, code: int = 0) -> Any:
-    answer = run(*arguments, "--json")
-    assert answer.code == code, answer.err + answer.out
-    return answer.data
-
-
-def note(node: Node, text: str, ack: str = "sealed") -> dict[str, Any]:
-    entry: dict[str, Any] = node.post("/api/ledger/entries", {"text": text, "ack": ack})
-    return entry
-
-
-def height_of(node: Node, entry_id: str) -> int | None:
-    """Return the seal of an entry on a node; None: it is not sealed or not there."""
-    try:
-        height: int | None = node.get(f"/api/ledger/entries/{entry_id}")["sealed"]
-    except NodeError:
-        return None
-    return height
 
 
 def offline(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

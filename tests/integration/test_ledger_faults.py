@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from testbed.ledger_calls import until
 from testbed.ledger_flips import Flips
 from testbed.ledger_kills import Kills, agreed, forked_cluster, grow
 from testbed.nodes import Node
 from testbed.offices import agreement, successor_of
 
 PATIENCE_S = 40.0
-
-
-def until(true: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + patience_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.05)
 
 
 def note(node: Node, text: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 
 from testbed.faulty_disk import FaultyDisk, FaultyNode, why_not
 from testbed.forked_nodes import ForkedNode, ForkServer
+from testbed.ledger_calls import note, until
 from testbed.ledger_kills import agreed, all_entries, until_level
 from testbed.nodes import Cluster, Node, NodeError, health
 
@@ -50,18 +51,6 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sick]:
 
         with Cluster(directory, 3, make=make) as cluster:
             yield Sick(cluster, disk)
-
-
-def until(true: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + patience_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.05)
-
-
-def note(node: Node, text: str, ack: str = "sealed") -> dict[str, Any]:
-    entry: dict[str, Any] = node.post("/api/ledger/entries", {"text": text, "ack": ack})
-    return entry
 
 
 def problems(node: Node) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.handshake import HandshakeError
 from buildnet.mesh.messages.kinds import Message
 from testbed.forked_nodes import ForkedNode, ForkServer
+from testbed.ledger_calls import note, until
 from testbed.ledger_kills import Held, until_level
 from testbed.ledger_rogue import RogueChain
 from testbed.nodes import Cluster, Node, NodeError, refused
@@ -109,18 +110,6 @@ def unharmed(scene: Scene) -> Iterator[None]:
         assert node.process.memory_info().rss - memory[node.name] < GROWTH_MAX_BYTES
         log = (node.home.directory / "node.log").read_text()
         assert '"level": "error"' not in log, log
-
-
-def until(true: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + patience_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.05)
-
-
-def note(node: Node, text: str, ack: str = "sealed") -> dict[str, Any]:
-    entry: dict[str, Any] = node.post("/api/ledger/entries", {"text": text, "ack": ack})
-    return entry
 
 
 def lists(node: Node, key: NodeKey) -> bool:
@@ -404,6 +393,18 @@ def test_a_flood_delays_honest_nodes_and_no_more(scene: Scene) -> None:
     mixed: list[Message] = [forged, Equivocation(one.signed, other.signed)]
     mixed += [FactAsk(os.urandom(16), f"config:{n}", 0, os.urandom(100)) for n in range(8)]
     run_beside(scene, mixed * 30, count=())
+
+
+def test_who_floods_what_is_of_no_use_is_not_listened_to_for_a_while(scene: Scene) -> None:
+    chain, stranger, node = scene.chain(), NodeKey.generate(), scene.honest[2]
+    forged = entries(*(chain.make(signer=stranger) for _ in range(120)))
+    until(lambda: "ledger: entries of no use, too many" in refused_after(scene, node, forged))
+    assert note(node, "beside it")["sealed"]
+
+
+def refused_after(scene: Scene, node: Node, said: Message) -> dict[str, int]:
+    run(scene.say(*[said] * 60, to=(node,)))
+    return refused(node)
 
 
 def test_a_stranger_gets_no_word_in(scene: Scene) -> None:

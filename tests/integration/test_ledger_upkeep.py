@@ -6,12 +6,13 @@ import json
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from testbed.ledger_calls import data, note, until
 from testbed.nodes import Cluster, Node, NodeError, invite, join
 from testbed.ports import free_ports
 
@@ -23,24 +24,6 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three nodes of one cluster."""
     with Cluster(tmp_path_factory.mktemp("upkeep"), 3) as cluster:
         yield cluster
-
-
-def until(true: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    deadline = time.monotonic() + patience_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.05)
-
-
-def data(node: Node, *arguments: str, code: int = 0) -> Any:
-    answer = node(*arguments, "--json")
-    assert answer.code == code, answer.err + answer.out
-    return answer.data
-
-
-def note(node: Node, text: str, ack: str = "sealed") -> dict[str, Any]:
-    entry: dict[str, Any] = node.post("/api/ledger/entries", {"text": text, "ack": ack})
-    return entry
 
 
 def file_of(node: Node) -> Path:

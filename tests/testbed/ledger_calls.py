@@ -1,0 +1,48 @@
+"""What tests of the ledger ask of real nodes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from testbed.nodes import Node, NodeError
+
+PATIENCE_S = 60.0
+
+
+class Run(Protocol):
+    """Runs ``buildnet`` with some arguments; a :class:`~testbed.nodes.Node` is one."""
+
+    def __call__(self, *arguments: str) -> Any:
+        """Return the answer: its ``code``, ``out``, ``err`` and ``data``."""
+
+
+def until(true: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
+    """Wait until something is true, looking now and then."""
+    deadline = time.monotonic() + patience_s
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true"
+        time.sleep(0.05)
+
+
+def data(run: Run, *arguments: str, code: int = 0) -> Any:
+    """Return what a command prints as JSON; it must end with ``code``."""
+    answer = run(*arguments, "--json")
+    assert answer.code == code, answer.err + answer.out
+    return answer.data
+
+
+def note(node: Node, text: str, ack: str = "sealed") -> dict[str, Any]:
+    """Put a note on record; return its entry once it is ``local`` or ``sealed``."""
+    entry: dict[str, Any] = node.post("/api/ledger/entries", {"text": text, "ack": ack})
+    return entry
+
+
+def height_of(node: Node, entry_id: str) -> int | None:
+    """Return the seal of an entry on a node; None: it is not sealed or not there."""
+    try:
+        height: int | None = node.get(f"/api/ledger/entries/{entry_id}")["sealed"]
+    except NodeError:
+        return None
+    return height
