@@ -12,8 +12,7 @@ from buildnet.node.resolve import Prepared, Tier, isolation_of
 from buildnet.pool.build import Status
 from buildnet.pool.workspace import TaskId
 
-
-_LIMITED = {"memory": "memory", "processes": "processes", "disk": "room on the disk"}
+_LIMITED = {"memory": "memory", "processes": "of the process table", "disk": "room on the disk"}
 
 
 @dataclass(slots=True)
@@ -105,7 +104,7 @@ def _why(execution: Execution) -> dict[str, str | None]:
     if outcome.exceeded is not None:
         return {
             "code": "LIMIT_EXCEEDED",
-            "message": f"the command was ended: it used more {_LIMITED[outcome.exceeded]} than it may",
+            "message": f"the command was ended: it used too much {_LIMITED[outcome.exceeded]}",
             "cause": None,
             "hint": f"raise workers.{outcome.exceeded} in node.yaml, or have the command use less",
         }

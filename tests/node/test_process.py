@@ -18,8 +18,8 @@ import pytest
 from buildnet.node.execute import process
 from buildnet.node.execute.bounded_log import BoundedLog
 from buildnet.node.execute.cancel import CancelToken
-from buildnet.node.execute.priority import NICENESS
 from buildnet.node.execute.outcome import ProcessOutcome
+from buildnet.node.execute.priority import NICENESS
 from buildnet.node.execute.process import run_process
 from buildnet.node.execute.process_tree import become_child_subreaper
 
