@@ -7,7 +7,8 @@ One real node for each workspace, over its API. Files are written in place and a
 renamed, linked, deleted; directories are moved over each other; git switches branches; definitions,
 ignore files, variables and outputs change, also while a build runs; results and blobs are evicted
 and damaged; the node is killed and restarted. What must come of a build is worked out from the disk
-alone (``testbed.workspaces_model``). Wrong is an output that differs, a hit of what never ran, or a
+alone (``testbed.workspaces_model``), and of every tenth workspace a copy is built by a node that
+knows nothing. Wrong is an output that differs, a hit of what never ran, or a
 file changed that is no output. What was run or restored without need is counted as waste.
 
 Of a workspace that went wrong the shortest list of edits that still fails is printed and written to
@@ -65,6 +66,8 @@ def _run(arguments: argparse.Namespace, directory: Path, server: ForkServer) -> 
         with World(directory, server, seed) as world:
             try:
                 world.run(min(arguments.edits_each, arguments.edits - total["edits"]))
+                if seed % 10 == 0:
+                    world.check_clean()
             except WrongError as error:
                 failures += 1
                 print(f"WRONG: {error}", flush=True)

@@ -58,10 +58,9 @@ class EditChooser:
         numbers = self._numbers
         definition = read_definition(self._root)
         paths = [package["path"] for package in definition["packages"]]
-        gone = [path for path in paths if not (self._root / path / "src").is_dir()]
-        if gone and numbers.random() < 0.4:
-            return [["write", f"{path}/src/a.c", _text(numbers), "replace"] for path in gone]
         files, directories = self._present()
+        if numbers.random() < 0.2 and (repair := self._repair(paths, files)):
+            return repair
         here = numbers.choice(paths)
         chosen: Edit | None = None
         while chosen is None:
@@ -71,6 +70,18 @@ class EditChooser:
         if chosen[0] == "define":
             return [chosen, *self._new_directories(chosen[1])]
         return [chosen]
+
+    def _repair(self, paths: list[str], files: list[str]) -> list[Edit]:
+        """Return what lets most commands succeed again, so that failures do not prevail."""
+        missing = [
+            f"{path}/src/{name}"
+            for path in paths
+            for name in ("a.c", "deep/d.c")
+            if not (self._root / path / "src" / name).exists()
+        ]
+        text = _text(self._numbers)
+        repair: list[Edit] = [["write", path, text, "replace"] for path in missing]
+        return repair + [["delete", path] for path in files if FAILING in path]
 
     def _new_directories(self, definition: Definition) -> list[Edit]:
         return [

@@ -39,6 +39,8 @@ class World:
         self.seed = seed
         self.done: list[Edit] = []
         self.counts: Counter[str] = Counter()
+        self._directory = directory
+        self._server = server
         self._root = directory / "workspace"
         self._root.mkdir(parents=True)
         self._numbers = random.Random(seed)
@@ -75,6 +77,29 @@ class World:
                 for edit in self._chooser.choose():
                     self.act(edit)
             self.act(self._choose_build())
+
+    def check_clean(self) -> None:
+        """Build a copy without outputs by a node that knows nothing; it must come to the same.
+
+        Raises:
+            WrongError: it does not, so that the model is wrong, or what it was compared with.
+        """
+        _, model = self._state()
+        if model.missing:
+            return
+        self._node.stop()
+        directory = self._directory / "clean"
+        shutil.copytree(self._directory / "workspace", directory / "workspace", symlinks=True)
+        self._root = directory / "workspace"
+        for path in Snapshot.of(self._root).files:
+            if model.owned(path):
+                (self._root / path).unlink()
+        self._node = ForkedNode(
+            self._server, directory / "home", "clean", listen="127.0.0.1:0", bare=True
+        )
+        self._node.start()
+        self._stands, self._made, self._built, self._cached = {}, {}, set(), set()
+        self.act(["build", [], "build", False, []])
 
     def act(self, edit: Edit) -> None:
         """Do one thing, a build included, and note it in ``done``."""
@@ -261,6 +286,7 @@ class World:
             self._wrong(f"reported were {sorted(told)}, not {sorted(expected)}")
         for id, wanted in expected.items():
             status = told[id]["status"]
+            self.counts[f"tasks {status}"] += 1
             if status != wanted.status:
                 why = told[id]["error"] or wanted.why
                 self._wrong(f"{id} {status} and not {wanted.status}: {why}")
