@@ -29,5 +29,10 @@ Where the invariants of the design are checked; what only a real file shows has 
 Faults, beside all of the mesh's (drops, partitions, crashes with lost writes, clocks that jump,
 members who join, leave or are revoked, a majority that is lost): ledgers that went back to an older
 state, with and without their node knowing; two who sign with one key; a final seal that nobody else
-has heard of; lies; rot; another key for a node; a recovery without a majority, which comes back.
+has heard of; lies; rot; another key for a node; a recovery without a majority, which comes back; a
+voter that forgot what it accepted where nobody else knows it; proposals of another history.
+
+That the checks see what they look for: without the voters' look at the seals below, runs of 3 nodes
+with faults are red by 3 (``a seal does not continue the one below``), where voters vote at once
+though their disk went back, by 4 (``two final seals of one height``); ``test_simulation.py``.
 """

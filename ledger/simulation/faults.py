@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from buildnet.ledger.messages import Entries
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.simulation.ledgers import Ledgers
-from buildnet.ledger.simulation.lies import lies
+from buildnet.ledger.simulation.lies import false_history, lies
 from buildnet.ledger.simulation.program import LedgerMachine
+from buildnet.ledger.simulation.store import Image
 from buildnet.ledger.simulation.watch import LedgerWatch
 from buildnet.mesh.events import SendAll
 from buildnet.mesh.simulation.faults import Fault
@@ -43,32 +44,33 @@ class OldImage(Fault):
         return True
 
     def end(self, world: World) -> None:
-        host, ledgers = world.hosts[self.node], ledgers_of(world)
-        image = ledgers.images.pop(self.start, None)
-        if image is None or host.retired or not self._is_minority(world):
-            return
-        if world.cluster is not None and world.cluster.preserves(host):
-            return
-        host.kill()
-        assert isinstance(world.watch, LedgerWatch)
-        world.watch.went_back(host.key)
-        ledgers.restored.add(host.key)
-        store = ledgers.store(host.key)
-        present, store.image = store.image, image
-        store.is_restored = self.noticed
-        if self.noticed:
-            image.abstains = True
-        else:
-            image.promise, image.accepted = present.promise, present.accepted
-            image.abstains = present.abstains
-        host.start()
+        image = ledgers_of(world).images.pop(self.start, None)
+        if image is not None:
+            go_back(world, world.hosts[self.node], image, noticed=self.noticed)
 
-    def _is_minority(self, world: World) -> bool:
-        """Tell whether no other disk is lost: seals survive a minority's loss, not a majority's."""
-        assert isinstance(world.watch, LedgerWatch)
-        others = ledgers_of(world).restored - {world.hosts[self.node].key}
-        lost = others or world.watch.epoch or any(host.retired for host in world.hosts)
-        return not lost
+
+def go_back(world: World, host: Host, image: Image, *, noticed: bool) -> None:
+    """Let a host's ledger be an older one; nothing happens where that is one disk too many, for
+    seals survive a minority's loss, not a majority's."""
+    ledgers = ledgers_of(world)
+    assert isinstance(world.watch, LedgerWatch)
+    others = ledgers.restored - {host.key}
+    if others or world.watch.epoch or any(one.retired for one in world.hosts):
+        return
+    if world.cluster is not None and world.cluster.preserves(host):
+        return
+    host.kill()
+    world.watch.went_back(host.key)
+    ledgers.restored.add(host.key)
+    store = ledgers.store(host.key)
+    present, store.image = store.image, image
+    store.is_restored = noticed
+    if noticed:
+        image.abstains = True
+    else:
+        image.promise, image.accepted = present.promise, present.accepted
+        image.abstains = present.abstains
+    host.start()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,25 @@ class Garbage(Fault):
         for said in lies(program, draw, self.kind):
             host.perform([SendAll(to, said)])
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class FalseHistory(Fault):
+    """What the coordinator proposes is right in all but the seals that it continues."""
+
+    def begin(self, world: World) -> bool:
+        host = world.coordinator()
+        if host is None or not isinstance(host.program, LedgerMachine):
+            return False
+        world.struck[self.start] = host
+        draw = random.Random(f"{world.seed} false history {self.start}")
+        host.program.disguise = lambda said: false_history(said, draw)
+        return True
+
+    def end(self, world: World) -> None:
+        host = world.struck.pop(self.start)
+        if isinstance(host.program, LedgerMachine):
+            host.program.disguise = None
 
 
 @dataclass(frozen=True, slots=True)

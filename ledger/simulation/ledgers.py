@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
@@ -30,10 +31,22 @@ from buildnet.ledger.simulation.watch import LedgerWatch
 from buildnet.ledger.sync.telling import batches
 from buildnet.mesh.events import Effect, Event, Send
 from buildnet.mesh.simulation.host import Host
+from buildnet.mesh.simulation.network import Path
 from buildnet.mesh.simulation.world import World
 
 _BURST = 150
 _SEALS = 64
+
+
+@dataclass(slots=True)
+class Vote:
+    """A seal that only its coordinator knows to be final, which is gone: one voter forgot that it
+    accepted it, the ``loyal`` ones are out of reach."""
+
+    coordinator: Host
+    forgetful: Host
+    loyal: tuple[Host, ...]
+    blocked: list[Path] = field(default_factory=list)
 
 
 class Ledgers:
@@ -48,6 +61,8 @@ class Ledgers:
         """Whose ledger went back to an older one: it does not know which requests it served."""
         self.lost: dict[float, tuple[list[Host], list[Host]]] = {}
         """Who was lost and who was left, by when that began."""
+        self.votes: dict[float, Vote] = {}
+        """Who is about to forget a vote, by when that began."""
         self._stores: dict[bytes, Store] = {}
         self._random = world.stream("ledger people")
         self._numbers = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from buildnet.ledger.entry import Actor, ActorKind, Body, Entry
 from buildnet.ledger.frontier import Advance
@@ -43,6 +44,15 @@ def lies(program: LedgerMachine, draw: random.Random, kind: int) -> list[Message
         case _:
             one, other = _stray(program, draw, 3), _stray(program, draw, 4)
             return [Equivocation(one.signed, other.signed), Equivocation(one.signed, one.signed)]
+
+
+def false_history(said: Message, draw: random.Random) -> Message:
+    """Return a proposal after other seals than its own ones; anything else as it is."""
+    if not isinstance(said, SealPropose):
+        return said
+    value = SealValue.decode(said.value)
+    false = replace(value, previous=draw.randbytes(32), history=draw.randbytes(32))
+    return SealPropose(said.term, false.encode())
 
 
 def _frontier(program: LedgerMachine, draw: random.Random) -> Heads:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from buildnet.ledger.accounts import Books
@@ -39,11 +39,13 @@ from buildnet.mesh.events import (
     OfficeChanged,
     Raise,
     Received,
+    Send,
     SendAll,
 )
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.local import Local
 from buildnet.mesh.machine import Machine
+from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.simulation.cluster import local_at
 from buildnet.mesh.simulation.host import Start
 from buildnet.mesh.wire import WireError
@@ -94,6 +96,8 @@ class LedgerMachine(Machine):
         """How far this node's newest chain reaches at others, by their own account."""
         self.is_mute = False
         """What it knows to be final it keeps to itself: a fault."""
+        self.disguise: Callable[[Message], Message] | None = None
+        """Others hear that instead of what its ledger says: a fault."""
         self._is_open = False
         self._open_by = start.now + CONFIRM_S
 
@@ -172,6 +176,8 @@ class LedgerMachine(Machine):
         for effect in wanted:
             if self.is_mute and isinstance(effect, SendAll) and isinstance(effect.message, Seals):
                 continue
+            if self.disguise is not None and isinstance(effect, Send | SendAll):
+                effect = replace(effect, message=self.disguise(effect.message))
             if isinstance(effect, RecordMember):
                 entry = effect.entry
                 effects += self.append(

@@ -5,11 +5,26 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from buildnet.ledger.simulation.faults import Garbage, LastSeal, OldImage, Rot, TwoKeys
+from buildnet.ledger.simulation.faults import (
+    FalseHistory,
+    Garbage,
+    LastSeal,
+    OldImage,
+    Rot,
+    TwoKeys,
+)
+from buildnet.ledger.simulation.forgetting import ForgottenVote
 from buildnet.ledger.simulation.lies import KINDS_OF_LIES
 from buildnet.ledger.simulation.recovery import Recovery
+from buildnet.mesh.simulation.course import SETTLE_S
 from buildnet.mesh.simulation.faults import Fault
 from buildnet.mesh.simulation.wishes import Rotate
+
+
+def early(when: float) -> float:
+    """Return a time of the first third instead: what begins then has time to do harm."""
+    return when - 2 * max(0.0, when - SETTLE_S) / 3
+
 
 Draw = Callable[[random.Random, int, float, float], Fault]
 
@@ -27,10 +42,16 @@ LEDGER_KINDS: dict[str, Draw] = {
     "recover": lambda r, n, t, over: Recovery(
         t, max(over - t, 1.0), r.uniform(0.2, 0.7), r.random() < 0.5
     ),
+    "forgotten-vote": lambda r, n, t, over: ForgottenVote(
+        early(t), over - early(t), r.uniform(0.6, 0.85)
+    ),
+    "false-history": lambda r, n, t, over: FalseHistory(
+        t, min(r.uniform(0.2, 2), max(over - t, 0.01))
+    ),
 }
 """Draws one fault: randomness, number of hosts, when it begins, when all must be over."""
 
-_ONCE = {"recover", "rotate"}
+_ONCE = {"recover", "rotate", "forgotten-vote"}
 """Kinds of which one a run is enough."""
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from buildnet.ledger.entry import Entry
 from buildnet.ledger.events import SealedTo
+from buildnet.ledger.seal import SealValue
+from buildnet.ledger.sealing.abstaining import Abstention
 from buildnet.ledger.sealing.proposing import Proposing
+from buildnet.ledger.sealing.values import Values, Verdict
 from buildnet.ledger.sealing.voting import Voting
 from buildnet.ledger.simulation.__main__ import main
+from buildnet.ledger.simulation.faults import FalseHistory
+from buildnet.ledger.simulation.forgetting import ForgottenVote
 from buildnet.ledger.simulation.recovery import Recovery
 from buildnet.ledger.simulation.trial import Settings, run_trial
 from buildnet.ledger.simulation.watch import LedgerWatch, Told
+from buildnet.mesh.simulation.faults import CoordinatorStops, Fault
 from buildnet.mesh.simulation.history import History
 from buildnet.mesh.simulation.host import Host
 from buildnet.mesh.simulation.wishes import LoseVoters
@@ -88,6 +96,35 @@ def test_a_coordinator_that_ignores_what_was_accepted_is_found(
         for violation in run_trial(Settings(nodes=3, kinds=kinds), seed).violations
     }
     assert "two final seals of one height" in found
+
+
+def test_a_voter_that_forgot_what_it_accepted_does_no_harm_but_where_it_votes_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings, faults = Settings(nodes=3, kinds=(), faults_s=6.0), [ForgottenVote(3.0, 5.0, 0.6)]
+    assert run_trial(settings, 1, faults=list(faults)).violations == ()
+    never = property(lambda self: False, lambda self, on: None)
+    monkeypatch.setattr(Abstention, "active", never, raising=False)
+    outcome = run_trial(settings, 1, faults=list(faults))
+    assert "two final seals of one height" in {one.what for one in outcome.violations}
+
+
+def test_a_seal_of_another_history_is_final_only_where_nobody_looks_at_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = Settings(nodes=3, kinds=(), faults_s=3.0)
+    faults: list[Fault] = [FalseHistory(2.5, 0.5), CoordinatorStops(2.9, 1.0, frozen=False)]
+    assert run_trial(settings, 1, faults=faults).violations == ()
+    checked = Values._check
+
+    def check(self: Values, value: SealValue) -> Verdict:
+        place = self._place
+        there = replace(value, previous=place.previous, history=place.history.root)
+        return checked(self, there)
+
+    monkeypatch.setattr(Values, "_check", check)
+    outcome = run_trial(settings, 1, faults=faults)
+    assert "a seal does not continue the one below" in {one.what for one in outcome.violations}
 
 
 def test_the_command_line_runs_and_replays_seeds(capsys: pytest.CaptureFixture[str]) -> None:
