@@ -161,8 +161,8 @@ class Sync:
         effects += wanted
         for chain, reach in arrival.ahead.items():
             self._claim(sender, chain, reach)
-        for chain, first, last in _runs(entries):
-            effects += self._pulling.arrived(sender, chain, first, last, now)
+        for chain, first, last, size in _runs(entries):
+            effects += self._pulling.arrived(sender, chain, first, last, size, now)
         effects += self._other_branches(sender, arrival, now)
         return bool(kept), effects
 
@@ -200,7 +200,8 @@ class Sync:
         if last < said.first + len(said.entries) - 1:
             self._pulling.refused(sender, chain)
             return True, effects
-        return True, [*effects, *self._pulling.arrived(sender, chain, said.first, last, now)]
+        size = sum(map(len, said.entries))
+        return True, [*effects, *self._pulling.arrived(sender, chain, said.first, last, size, now)]
 
     def contradiction(self, event: Contradiction, now: float) -> list[Effect]:
         """Take what the store holds in the place of an entry of another branch."""
@@ -298,13 +299,13 @@ class Sync:
         ]
 
 
-def _runs(entries: tuple[Entry, ...]) -> list[tuple[Chain, int, int]]:
-    """Return the ranges of the chains that a message brings."""
-    runs: list[tuple[Chain, int, int]] = []
+def _runs(entries: tuple[Entry, ...]) -> list[tuple[Chain, int, int, int]]:
+    """Return the ranges of the chains that a message brings, and how many bytes each has."""
+    runs: list[tuple[Chain, int, int, int]] = []
     for entry in entries:
-        chain, sequence = entry.chain, entry.body.sequence
+        chain, sequence, size = entry.chain, entry.body.sequence, len(entry.signed)
         if runs and runs[-1][0] == chain and runs[-1][2] + 1 == sequence:
-            runs[-1] = (chain, runs[-1][1], sequence)
+            runs[-1] = (chain, runs[-1][1], sequence, runs[-1][3] + size)
         else:
-            runs.append((chain, sequence, sequence))
+            runs.append((chain, sequence, sequence, size))
     return runs

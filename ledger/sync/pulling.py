@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from buildnet.ledger.entry import Chain
 from buildnet.ledger.events import Effect
 from buildnet.ledger.holding import Holding
-from buildnet.ledger.messages import MAX_BATCH, EntriesAsk
+from buildnet.ledger.messages import MAX_BATCH, MAX_BATCH_BYTES, EntriesAsk
 from buildnet.mesh.events import Note, Send
 from buildnet.mesh.local import Local
 
@@ -23,6 +23,7 @@ PATIENCE_S = (2.0, 16.0)
 """How long an answer may take: at first, and of a peer that let asks go unanswered."""
 MAX_FAILURES = 3
 _FIRST_SPAN = 64
+_LEAST_SPAN = 8
 
 
 @dataclass(slots=True)
@@ -92,16 +93,21 @@ class Pulling:
         """What a peer sent does not follow: what it claims of that chain is of no use."""
         self._drop(chain, peer)
 
-    def arrived(self, peer: bytes, chain: Chain, first: int, last: int, now: float) -> list[Effect]:
-        """Entries ``first`` to ``last`` came from a peer, be it as an answer; ask on."""
+    def arrived(
+        self, peer: bytes, chain: Chain, first: int, last: int, size_bytes: int, now: float
+    ) -> list[Effect]:
+        """Entries ``first`` to ``last`` came from a peer, be it as an answer; ask on.
+        ``size_bytes``: of all of them."""
         self._patience.pop(peer, None)
         effects: list[Effect] = []
         for ask in self._asks.get(chain, ()):
             if ask.peer == peer and ask.first == first:
                 whole = last >= ask.last
                 came = last - first + 1
-                span = self._spans.get(chain, _FIRST_SPAN)
-                self._spans[chain] = min(MAX_BATCH, 2 * span) if whole else max(8, came)
+                # As many as go into a message: behind an answer that breaks off all others wait.
+                fitting = came * MAX_BATCH_BYTES * 7 // (8 * size_bytes)
+                span = min(MAX_BATCH, 2 * self._spans.get(chain, _FIRST_SPAN), fitting)
+                self._spans[chain] = max(_LEAST_SPAN, span)
                 if whole:
                     self._finish(chain, ask)
                 else:

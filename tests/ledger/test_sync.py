@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from tests.ledger.core_network import Network, Node
 
 from buildnet.ledger.chain import Tip
 from buildnet.ledger.entry import Chain, Entry
-from buildnet.ledger.events import Damaged, EntriesArrived, Repair
+from buildnet.ledger.events import Damaged, Effect, EntriesArrived, Repair
 from buildnet.ledger.frontier import Advance
 from buildnet.ledger.messages import (
     MAX_BATCH,
@@ -26,7 +27,7 @@ from buildnet.ledger.sync import arriving, gate
 from buildnet.ledger.sync.arriving import MAX_AHEAD
 from buildnet.ledger.sync.pulling import MAX_CLAIMS, WINDOW
 from buildnet.mesh.allowance import Allowance
-from buildnet.mesh.events import Received
+from buildnet.mesh.events import Received, Send
 from buildnet.mesh.link.peer import BYTES_BURST, BYTES_PER_S
 from buildnet.mesh.testing import CheapSignatures, key_number
 
@@ -57,6 +58,34 @@ def test_what_is_appended_is_pushed_to_all_at_once_in_bounded_batches() -> None:
     network.settle()
     assert heads(other) == heads(third) == {one.chain: 40}
     assert other.store.image.entries == one.store.image.entries
+
+
+def test_what_is_missed_is_asked_for_in_parts_that_go_into_a_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Behind an answer that breaks off all others wait."""
+    network = Network()
+    one, other, third = network.nodes
+    network.cut(one, other)
+    network.cut(one, third)
+    for _ in range(8):
+        network.append(one, 500, data="x" * 400)
+    asks: list[EntriesAsk] = []
+    perform = network.perform
+
+    def watched(node: Node, effects: list[Effect]) -> None:
+        said = [effect.message for effect in effects if isinstance(effect, Send)]
+        if node is other:
+            asks.extend(each for each in said if isinstance(each, EntriesAsk))
+        perform(node, effects)
+
+    monkeypatch.setattr(network, "perform", watched)
+    network.link(one, other)
+    network.settle()
+    assert heads(other) == {one.chain: 4000}
+    assert len(asks) > 4 * WINDOW
+    for before, ask in pairwise(asks):
+        assert ask.first == before.last + 1
 
 
 def test_what_was_missed_is_pulled_when_a_link_comes_up() -> None:
