@@ -15,8 +15,8 @@ from buildnet.ledger.restored import Restored
 from buildnet.ledger.tail import Tail
 from buildnet.mesh.wire import MAX_COUNTER
 
-Row = tuple[int, bytes, bytes, int, bytes]
-"""(clock, origin, incarnation, sequence, hash): sorted, entries are in canonical order."""
+Row = tuple[int, Chain, int, bytes]
+"""(clock, chain, sequence, hash): sorted, entries are in canonical order."""
 
 
 @dataclass(slots=True)
@@ -208,11 +208,10 @@ class Holding:
         """Return the entries that ``advances`` seal, in canonical order; all are held."""
         rows: list[Row] = []
         for one in advances:
-            tail = self.chains[one.chain].tail
-            origin, incarnation = one.origin, one.incarnation
+            chain = one.chain
             rows += [
-                (clock, origin, incarnation, sequence, entry_hash)
-                for clock, sequence, entry_hash in tail.up_to(one.sequence)
+                (clock, chain, sequence, entry_hash)
+                for clock, sequence, entry_hash in self.chains[chain].tail.up_to(one.sequence)
             ]
         rows.sort()
         return rows
@@ -231,7 +230,7 @@ class Holding:
             (chain, sequence): notice for chain, sequence, notice in self.notices_under(advances)
         }
         if found:
-            places = ((Chain(row[1], row[2]), row[3]) for row in order)
+            places = ((chain, sequence) for _, chain, sequence, _ in order)
             self.closed.take(found[place] for place in places if place in found)
             for chain, sequence in found:
                 del self.chains[chain].notices[sequence]

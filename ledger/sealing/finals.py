@@ -168,7 +168,7 @@ class Finals:
                 self.missing, self.source = verdict.missing, sender
                 break
             del self._pending[seal.height]
-            orders.append(tuple((Chain(row[1], row[2]), row[3]) for row in verdict.order))
+            orders.append(tuple([row[1:3] for row in verdict.order]))
             self._holding.seal(seal.value.advances, list(verdict.order))
             self._place.advance(seal)
             self._step_back = 1

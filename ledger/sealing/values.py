@@ -104,7 +104,7 @@ class Values:
             frontier=holding.reach.digest_after(advances),
             advances=advances,
             count=len(order),
-            root=root_of(row[4] for row in order),
+            root=root_of(row[-1] for row in order),
             members=named.version,
             voters=named.voters,
             hlc=max(place.hlc + 1, latest, date),
@@ -170,7 +170,7 @@ class Values:
         order = tuple(holding.under(value.advances))
         if order and order[-1][0] > value.hlc:
             return Verdict("clock behind entries")
-        if value.root != root_of(row[4] for row in order):
+        if value.root != root_of(row[-1] for row in order):
             return Verdict("another root")
         return Verdict(order=order)
 

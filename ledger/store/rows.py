@@ -158,15 +158,16 @@ class Rows:
         assert chain is not None
         assert type_number is not None
         stored = self.vault.close(entry.signed)
+        short = short_of(entry.hash)
         return (
             key,
             chain,
             body.sequence,
             body.hlc,
             type_number,
-            short_of(entry.hash),
+            short,
             *self.lookups(entry),
-            mark_of(key, short_of(entry.hash), stored),
+            mark_of(key, short, stored),
             stored,
         )
 

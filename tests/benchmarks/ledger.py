@@ -44,6 +44,7 @@ class _Node:
         self.directory = directory
         self.name = name
         self.ledger: ClusterLedger | None = None
+        self._actor = node_actor(directory.name.encode().ljust(32, b"\0"))
 
     @asynccontextmanager
     async def guest(self, cluster: Cluster) -> AsyncIterator[ClusterLedger]:
@@ -91,7 +92,7 @@ class _Node:
     def draft(self, number: int) -> EntryDraft:
         return EntryDraft(
             "system.note",
-            node_actor(self.directory.name.encode().ljust(32, b"\0")),
+            self._actor,
             data={"number": number, "text": "x" * 140},
         )
 
