@@ -167,14 +167,14 @@ def _hint(voters: tuple[Voter, ...], away: list[Voter], silent: list[Voter], nee
         names = names_text((one.name for one in away), "or")
         return (
             f"start {names}, or repair the network; {again}; if they are gone for good, an admin "
-            "says who decides: buildnet node recover"
+            "says who decides: buildnet node recover --new-voters NODE,NODE"
         )
     if repair:
         names = names_text((one.name for one in repair), "and")
         return f"repair {names} (buildnet node status there says how); {again}"
     return (
         "too many went back for the others to decide without them: an admin says who decides: "
-        "buildnet node recover"
+        "buildnet node recover --new-voters NODE,NODE"
     )
 
 

@@ -52,7 +52,7 @@ def test_a_lost_majority_is_told_with_who_is_away_and_what_waits() -> None:
         "voters (2 of 3 needed; away: bert, carl); 3 entries wait, kept and provisional; start "
         "bert or carl, or repair the network; what waits is sealed by itself then, so nothing is "
         "to be repeated; if they are gone for good, an admin says who decides: buildnet node "
-        "recover"
+        "recover --new-voters NODE,NODE"
     )
     told = found.view()
     assert (told["since"], told["unsealed"]) == ("2026-11-21T11:56:40+00:00", 3)
@@ -73,7 +73,9 @@ def test_who_was_set_back_is_named_on_every_node() -> None:
         assert found.text is not None
         assert "too few voters take part" in found.text
         assert "carl abstains: its ledger went back to an older state" in found.text
-        assert found.text.endswith("an admin says who decides: buildnet node recover")
+        assert found.text.endswith(
+            "an admin says who decides: buildnet node recover --new-voters NODE,NODE"
+        )
 
 
 def test_one_set_back_and_one_away_wait_for_the_one_that_is_away() -> None:
@@ -82,7 +84,8 @@ def test_one_set_back_and_one_away_wait_for_the_one_that_is_away() -> None:
         "too few voters take part (2 of 3 needed; away: bert; carl abstains: its ledger went back "
         "to an older state or was restored)",
         "start bert, or repair the network; what waits is sealed by itself then, so nothing is to "
-        "be repeated; if they are gone for good, an admin says who decides: buildnet node recover",
+        "be repeated; if they are gone for good, an admin says who decides: buildnet node recover "
+        "--new-voters NODE,NODE",
     )
 
 
