@@ -1,7 +1,12 @@
-"""A change of this node's key whose outcome it did not hear: members are asked under the new key.
+"""Changes of keys that this node did not hear of: of its own one, or of those that it knows.
 
-The cluster may have made the change final and the node have died before it heard of it. Then its
-old key is refused everywhere, and a member shows the chain to nobody but the new one.
+The cluster may have made the change of its key final and the node have died before it heard of it.
+Then its old key is refused everywhere, and a member shows the chain to nobody but the new one: it
+is asked under that.
+
+A node that was away while all that it knows got other keys finds nobody who is a member, as far as
+it knows, and nobody whom it would believe. But to those it is a member still, so they show it the
+chain as to who joins, and that proves itself: each change of a key is in it, signed by the old one.
 """
 
 from __future__ import annotations
@@ -15,12 +20,15 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.events import Received
 from buildnet.mesh.identity import NodeKey, load_or_create
 from buildnet.mesh.link.dialing import dial
 from buildnet.mesh.link.links import close_quietly
 from buildnet.mesh.members.changes import rotate
 from buildnet.mesh.members.invitation import SECRET_BYTES, new_token
 from buildnet.mesh.members.member_list import Refused
+from buildnet.mesh.messages.gossip import Records
+from buildnet.mesh.messages.member_log import Entries
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.joining import Admission, Applicant
 from buildnet.mesh.service.opening import (
@@ -92,18 +100,43 @@ class KeyRotation(ABC):
         await self._change_clusters(plan)
 
     async def _settle_rotations(self, path: Path) -> None:
-        """Finish a rotation whose outcome this node did not hear, once it does."""
+        """Finish a rotation whose outcome this node did not hear, once it does; while it reaches
+        nobody, look whether the others have other keys by now."""
         upcoming, wait_s = upcoming_key_path(path), FIRST_WAIT_S
         while True:
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-            if self._turn.locked() or not upcoming.exists():
+            if self._turn.locked():
                 continue
             try:
+                if not upcoming.exists():
+                    await self._follow_others()
+                    continue
                 async with self._alone():
                     await self._settle_rotation(load_or_create(upcoming), path)
             except (BuildNetError, OSError) as error:
                 _log.warning("the rotation of this node's key is not settled: %s", error)
+
+    async def _follow_others(self) -> None:
+        """Take over the member list of whoever shows that it goes on from this node's one."""
+        cluster = self.cluster
+        local, key = cluster.local, self._key
+        others = [one for one in local.members.members if one != local.key]
+        if local.links or not others:
+            return
+        found = await confirmed(cluster, key, self._settings)
+        if found is None or local.links or cluster is not self.cluster:
+            return
+        (admission, address), known = found, local.members
+        if admission.members.version <= known.version:
+            return
+        _log.info("the members have other keys by now, as %s shows", address)
+        chain = admission.chain
+        said = Entries(False, 0, known.cluster_id, chain.entries, chain.proof)
+        cluster.feed(Received(others[0], said))
+        records = tuple(one for one in admission.addresses if one.owner != local.key)
+        if records:  # under its new key nobody was dialled yet
+            cluster.feed(Received(records[0].owner, Records(records)))
 
     async def _settle_rotation(self, new: NodeKey, path: Path) -> None:
         cluster = self.cluster

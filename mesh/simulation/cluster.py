@@ -199,7 +199,8 @@ class Cluster:
     def rotate(self, host: Host) -> bool:
         """Let a host go on under another key: as another host with its disk, once that is final.
 
-        Not where one host at most keeps its key besides: away at that time, it would know nobody.
+        Not where one host at most keeps its key besides: away at that time, it would know nobody,
+        and what helps it then (``mesh/service/rotation.py``) is no part of the cores.
         """
         if not host.works or host in self._gone or host in self._sponsors:
             return False

@@ -804,6 +804,22 @@ def test_a_rotation_that_only_the_others_know_of_is_finished(tmp_path: Path) -> 
     run(work())
 
 
+def test_who_was_away_while_the_only_other_one_rotated_its_key_comes_back(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with node_at(tmp_path, "a") as a:
+            async with node_at(tmp_path, "b") as b:
+                await until(a.service, coordinates(a))
+                invited = await a.service.invite()
+                await b.service.join(a.address, token=invited.token)
+                await all_see_all([a, b])
+            await a.service.rotate_key(tmp_path / "a" / "node.key")
+            async with node_at(tmp_path, "b") as b:
+                await all_see_all([a, b])
+                assert [one.ending for one in b.service.view().former] == ["rotated"]
+
+    run(work())
+
+
 def test_a_rotation_whose_outcome_is_not_known_keeps_the_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
