@@ -17,6 +17,7 @@ from typing import Any
 
 from buildnet.cli.client import AnswerError, Client, NodeUnreachableError, path_part
 from buildnet.cli.output import Style, duration_text, fail
+from buildnet.cli.quick import Begun, is_text
 from buildnet.cli.settings import Settings
 from buildnet.cli.user import user_name
 from buildnet.mesh.errors import BuildNetError
@@ -40,8 +41,13 @@ class BuildOptions:
     directory: Path = field(default_factory=Path.cwd)
 
 
-def build(options: BuildOptions, settings: Settings, client: Client) -> int:
-    """Ask for a build, show its progress, print its report; return the exit code."""
+def build(
+    options: BuildOptions, settings: Settings, client: Client, begun: Begun | None = None
+) -> int:
+    """Ask for a build, show its progress, print its report; return the exit code.
+
+    ``begun`` is the request if it was sent already.
+    """
     body = {
         "root": str(options.directory.absolute()),
         "packages": list(options.packages),
@@ -52,10 +58,12 @@ def build(options: BuildOptions, settings: Settings, client: Client) -> int:
         # It holds secrets, and TCP is clear text: nobody but the node of this host gets it.
         "environment": _text_environment() if client.is_local else {},
         "actor": user_name(),
+        "detail": "all" if _wants_all(options, settings) else "changed",
     }
     progress = _Progress(settings, lines=not options.explain)
     report: dict[str, Any] | None = None
-    with client.stream("/api/build", body) as events, _cancelling(client, progress) as interrupted:
+    asking = client.stream("/api/build", body) if begun is None else client.resumed(begun)
+    with asking as events, _cancelling(client, progress) as interrupted:
         for event in events:
             progress.show(event)
             if event["type"] == "build_finished":
@@ -114,13 +122,14 @@ def _cancelling(client: Client, progress: _Progress) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+def _wants_all(options: BuildOptions, settings: Settings) -> bool:
+    """Whether the packages that stand as before are to be told one by one."""
+    return options.explain or options.dry_run or settings.format != "table"
+
+
 def _text_environment() -> dict[str, str]:
-    """Return the environment without what is no text (JSON could not carry it)."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not any("\udc80" <= character <= "\udcff" for character in name + value)
-    }
+    """Return the environment without what is no text."""
+    return {name: value for name, value in os.environ.items() if is_text(name + value)}
 
 
 def task_name(entry: dict[str, Any]) -> str:
@@ -165,7 +174,7 @@ class _Progress:
             case "output_left_out":
                 self.line("[… output left out here, it came too fast; the log has more of it]")
             case "tasks_up_to_date":
-                self._done += len(event["tasks"])
+                self._done += event.get("count", len(event["tasks"]))
             case "task_finished":
                 self._finished(event)
         self._status()
@@ -245,6 +254,8 @@ def _print_report(report: dict[str, Any], options: BuildOptions, settings: Setti
     else:
         if options.explain:
             _print_reasons(report, settings)
+            if report.get("not_watched"):
+                print(f"all files were looked at for changes: {report['not_watched']}")
         _print_failures(report, settings)
         print(_summary(report, settings))
         _print_hints(report, settings)
@@ -259,7 +270,8 @@ def _print_report(report: dict[str, Any], options: BuildOptions, settings: Setti
 
 
 def _summary(report: dict[str, Any], settings: Settings) -> str:
-    counts: dict[str, int] = {}
+    unchanged = report.get("unchanged", 0)
+    counts: dict[str, int] = {"up to date": unchanged} if unchanged else {}
     for entry in report["packages"]:
         if entry["task"] == "install":
             continue  # no package; it has a line of its own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import select
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from buildnet.cli.output import note
+from buildnet.cli.quick import Begun
 from buildnet.cli.run import settings
 from buildnet.cli.settings import Settings
 from buildnet.mesh.errors import BuildNetError, UsageError
@@ -61,6 +63,31 @@ class _SocketConnection(http.client.HTTPConnection):
         except BaseException:
             self.sock.close()
             raise
+
+
+class _Answered(io.RawIOBase):
+    """What a connection has answered already, and goes on to answer."""
+
+    def __init__(self, connection: socket.socket, answered: bytes) -> None:
+        self._connection = connection
+        self._answered = answered
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Return it as ``http.client`` wants a socket's stream."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read what was answered, first what came already."""
+        if not self._answered:
+            return self._connection.recv_into(buffer)
+        count = min(len(buffer), len(self._answered))
+        buffer[:count] = self._answered[:count]
+        self._answered = self._answered[count:]
+        return count
 
 
 class Client:
@@ -114,6 +141,17 @@ class Client:
     def stream(self, path: str, body: dict[str, Any]) -> Iterator[Iterator[dict[str, Any]]]:
         """POST ``body`` and yield the events of the answer, one JSON object a line."""
         with self._answer("POST", path, body, "application/x-ndjson") as answer:
+            yield _events(answer)
+
+    @contextmanager
+    def resumed(self, begun: Begun) -> Iterator[Iterator[dict[str, Any]]]:
+        """Yield the events of the answer to a request that was sent already."""
+        with socket.socket(fileno=begun.descriptor) as connection:
+            answer = http.client.HTTPResponse(_Answered(connection, begun.answered))  # type: ignore[arg-type]
+            with _stopped_answering():
+                answer.begin()
+                if answer.status >= 400:
+                    raise AnswerError(_problem(answer))
             yield _events(answer)
 
     @contextmanager

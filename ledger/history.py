@@ -24,7 +24,7 @@ import aiosqlite
 from buildnet.ledger.sqlite_errors import SqliteErrors
 from buildnet.mesh.errors import BuildNetError, NotFoundError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS builds (
     id TEXT PRIMARY KEY,
@@ -36,7 +36,8 @@ CREATE TABLE IF NOT EXISTS builds (
     completed_at REAL,
     duration_ms REAL,
     error TEXT,
-    triggered_by TEXT NOT NULL
+    triggered_by TEXT NOT NULL,
+    unchanged TEXT
 );
 CREATE TABLE IF NOT EXISTS build_packages (
     build_id TEXT NOT NULL REFERENCES builds(id) ON DELETE CASCADE,
@@ -47,6 +48,8 @@ CREATE TABLE IF NOT EXISTS build_packages (
 CREATE INDEX IF NOT EXISTS idx_builds_started ON builds(started_at DESC, id);
 CREATE INDEX IF NOT EXISTS idx_builds_status ON builds(status);
 """
+# Since version 2: which build's packages are this one's too, and with what in their records.
+_FROM_1 = "ALTER TABLE builds ADD COLUMN unchanged TEXT"
 
 
 class HistoryError(BuildNetError):
@@ -79,6 +82,19 @@ class BuildSummary:
     error: str | None
     triggered_by: str
     packages: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """Packages that a build found as they were: those of the earlier build ``build_id`` which it
+    has no record of its own for. ``fields`` is what their records say differently now."""
+
+    build_id: str
+    fields: dict[str, Any]
+
+    def as_json(self) -> str:
+        """Return what stands in the column."""
+        return json.dumps([self.build_id, self.fields])
 
 
 class History:
@@ -122,6 +138,8 @@ class History:
         if await _scalar(connection, "PRAGMA quick_check") != "ok":
             raise sqlite3.DatabaseError("quick_check found damage")
         if version < SCHEMA_VERSION:  # else nothing is written: a full volume can be opened
+            if version == 1:
+                await connection.execute(_FROM_1)
             await connection.executescript(_SCHEMA)
             await connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
@@ -166,19 +184,55 @@ class History:
         duration_ms: float,
         error: str | None,
         packages: Sequence[dict[str, Any]],
+        unchanged: Unchanged | None = None,
     ) -> None:
         """Record how a build ended; on disk when this returns.
 
-        ``packages`` may hold everything that was told of each package; it is kept as it is.
+        ``packages`` may hold everything that was told of each package; it is kept as it is. Those
+        that are ``unchanged`` cost nothing.
         """
+        same = None if unchanged is None else unchanged.as_json()
         async with self._transaction():
             await self._connection.execute(
-                "UPDATE builds SET status=?, completed_at=?, duration_ms=?, error=? WHERE id=?",
-                (status, completed_at, duration_ms, error, build_id),
+                "UPDATE builds SET status=?, completed_at=?, duration_ms=?, error=?, unchanged=? "
+                "WHERE id=?",
+                (status, completed_at, duration_ms, error, same, build_id),
             )
             await self._connection.executemany(
                 "INSERT INTO build_packages (build_id, position, record) VALUES (?, ?, ?)",
                 [(build_id, place, json.dumps(record)) for place, record in enumerate(packages)],
+            )
+
+    async def add_unchanged(
+        self,
+        build_id: str,
+        *,
+        workspace: str,
+        root: str,
+        request: dict[str, Any],
+        started_at: float,
+        completed_at: float,
+        duration_ms: float,
+        triggered_by: str,
+        unchanged: Unchanged,
+    ) -> None:
+        """Record a build that had nothing to do, from its beginning to its end."""
+        async with self._transaction():
+            await self._connection.execute(
+                "INSERT INTO builds (id, workspace, root, request, status, started_at, "
+                "completed_at, duration_ms, triggered_by, unchanged) "
+                "VALUES (?, ?, ?, ?, 'succeeded', ?, ?, ?, ?, ?)",
+                (
+                    build_id,
+                    workspace,
+                    root,
+                    json.dumps(request),
+                    started_at,
+                    completed_at,
+                    duration_ms,
+                    triggered_by,
+                    unchanged.as_json(),
+                ),
             )
 
     @asynccontextmanager
@@ -240,11 +294,29 @@ class History:
         if len(rows) != 1 or not prefix:
             what = "several builds begin with" if rows and prefix else "there is no build"
             raise NotFoundError(f"{what} {prefix!r}", hint="buildnet history lists the builds")
-        summary = _summary(rows[0])
-        packages = await self._rows(
-            "SELECT record FROM build_packages WHERE build_id=? ORDER BY position", (summary.id,)
+        return _summary(rows[0], tuple(await self._packages(_summary(rows[0]).id)))
+
+    async def _packages(self, build_id: str) -> list[dict[str, Any]]:
+        """Return a build's records: its own, and those of the builds that it refers to, one by
+        another, with what each says differently of them."""
+        own, same = await self._own_packages(build_id)
+        if same is None:
+            return own
+        found = {(one["name"], one["task"]): one for one in own}
+        fields: dict[str, Any] = {}
+        while same is not None:
+            fields = {**same.fields, **fields}
+            own, same = await self._own_packages(same.build_id)
+            found = {(one["name"], one["task"]): {**one, **fields} for one in own} | found
+        return list(found.values())
+
+    async def _own_packages(self, build_id: str) -> tuple[list[dict[str, Any]], Unchanged | None]:
+        records = await self._rows(
+            "SELECT record FROM build_packages WHERE build_id=? ORDER BY position", (build_id,)
         )
-        return _summary(rows[0], tuple(json.loads(row[0]) for row in packages))
+        rows = await self._rows("SELECT unchanged FROM builds WHERE id=?", (build_id,))
+        same = Unchanged(*json.loads(rows[0][0])) if rows and rows[0][0] is not None else None
+        return [json.loads(record[0]) for record in records], same
 
     async def _rows(self, statement: str, parameters: Iterable[object]) -> list[sqlite3.Row]:
         with _FILE.of(self._path):

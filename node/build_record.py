@@ -8,7 +8,7 @@ made: RFC 9162, its leaves are the BLAKE3 hashes of what their makers signed, by
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,15 +35,35 @@ ResultOf = Callable[[Digest], bytes | None]
 """Gives what the maker of an action's result signed; None: it is not in the store (any more)."""
 
 
+class Results:
+    """The results that a build used or made, by their actions. Summing them up is done once,
+    however many builds use the same."""
+
+    def __init__(self, actions: Iterable[Digest], result_of: ResultOf) -> None:
+        self._actions = dict.fromkeys(actions)
+        self._result_of = result_of
+        self._sum: tuple[int, str | None] | None = None
+
+    def summed_up(self) -> tuple[int, str | None]:
+        """Return how many there are, and the root of the tree over them in hex. Blocks."""
+        if self._sum is None:
+            ordered = sorted(self._actions, key=lambda one: one.hash)
+            signed = (self._result_of(action) for action in ordered)
+            leaves = [blake3(one).digest() for one in signed if one is not None]
+            self._sum = (len(leaves), root_of(leaves).hex() if leaves else None)
+        return self._sum
+
+
 @dataclass(frozen=True, slots=True)
 class BuildBegan:
-    """A build was accepted. ``actor``: who asked for it."""
+    """A build was accepted. ``actor``: who asked for it; ``more``: how many packages besides."""
 
     build_id: str
     actor: str
     workspace: str
     task: str
     packages: tuple[str, ...]
+    more: int = 0
 
     async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
         """Return what to write."""
@@ -54,7 +74,7 @@ class BuildBegan:
             "task": _plain(self.task),
             "resources": {},
             "term": TERM,
-            **_fitting("packages", names, MAX_DATA_BYTES),
+            **_fitting("packages", names, MAX_DATA_BYTES, self.more),
         }
         return (
             EntryDraft(
@@ -72,7 +92,7 @@ class BuildBegan:
 @dataclass(frozen=True, slots=True)
 class BuildEnded:
     """A build is over. ``status``: succeeded, failed or cancelled; ``packages``: the reports of its
-    tasks as JSON; ``actions``: whose results it used or made."""
+    tasks as JSON but of those, ``unchanged`` in number, that stood as before."""
 
     build_id: str
     actor: str
@@ -80,17 +100,17 @@ class BuildEnded:
     duration_ms: float
     error: str | None
     packages: tuple[dict[str, Any], ...]
-    actions: tuple[Digest, ...]
-    result_of: ResultOf
+    unchanged: int
+    results: Results
 
     async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
         """Return what to write."""
         end = _ENDS[self.status]
-        results = await asyncio.to_thread(self._results)
+        results, root = await asyncio.to_thread(self.results.summed_up)
         data: dict[str, Any] = {
             "duration_ms": round(self.duration_ms),
             "metrics": self._metrics(results),
-            "root": root_of(results).hex() if results else None,
+            "root": root,
             "term": TERM,
         }
         if end == "failed":
@@ -100,16 +120,13 @@ class BuildEnded:
         # What failed is told first: where not all of it fits, that does.
         ordered = sorted(self.packages, key=lambda one: str(one["status"]) != "failed")
         rows = [_package(one) for one in ordered]
-        data |= _fitting("packages", rows, MAX_DATA_BYTES)
+        data |= _fitting("packages", rows, MAX_DATA_BYTES, self.unchanged)
         return (await _end(ledger, self.build_id, _actor(self.actor), end, data),)
 
-    def _results(self) -> list[bytes]:
-        ordered = sorted(dict.fromkeys(self.actions), key=lambda one: one.hash)
-        signed = (self.result_of(action) for action in ordered)
-        return [blake3(one).digest() for one in signed if one is not None]
-
-    def _metrics(self, results: Sequence[bytes]) -> dict[str, int]:
-        counts = {"packages": len(self.packages), "results": len(results)}
+    def _metrics(self, results: int) -> dict[str, int]:
+        counts = {"packages": len(self.packages) + self.unchanged, "results": results}
+        if self.unchanged:
+            counts |= {"status_succeeded": self.unchanged, "tier_instant_skip": self.unchanged}
         for name in ("status", "tier"):
             for one in self.packages:
                 if one[name]:
@@ -187,10 +204,10 @@ def _first_error(packages: Sequence[dict[str, Any]]) -> str:
     return "it is not known why"
 
 
-def _fitting(name: str, rows: Sequence[Any], most_bytes: int) -> dict[str, Any]:
-    """Return as many of ``rows`` as fit under ``name``, and how many do not."""
+def _fitting(name: str, rows: Sequence[Any], most_bytes: int, more: int) -> dict[str, Any]:
+    """Return as many of ``rows`` as fit under ``name``, and how many are left out with ``more``."""
     kept = list(_up_to(rows, most_bytes))
-    left_out = len(rows) - len(kept)
+    left_out = len(rows) - len(kept) + more
     return {name: kept, **({f"{name}_left_out": left_out} if left_out else {})}
 
 

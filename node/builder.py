@@ -13,7 +13,7 @@ from typing import Any
 from buildnet.ledger.history import History
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError, StoppingError
-from buildnet.node.build_record import BuildBegan, BuildEnded
+from buildnet.node.bookkeeping import Bookkeeping
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import Executor, StagedExecutor, WorkspaceExecutor
@@ -33,14 +33,13 @@ from buildnet.node.resolve import Resolver
 from buildnet.node.runner import Limits, TaskRunner
 from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.sources import SourceReader
+from buildnet.node.standing import Complete, Plan
 from buildnet.node.store import Store
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.workers import Workers, either
 from buildnet.node.workspaces import OpenWorkspace, Workspaces
 from buildnet.pool.build import Build, Status
-from buildnet.pool.graph import closure
-from buildnet.pool.result import signed_message
-from buildnet.pool.workspace import TaskId, Workspace
+from buildnet.pool.workspace import Workspace
 
 # Builds that are over are answered from memory this long; after that from the record of builds.
 FINISHED_KEPT = 8
@@ -82,8 +81,7 @@ class Builder:
     ) -> None:
         self._keys = keys
         self._store = store
-        self._history = history
-        self._record = record
+        self._books = Bookkeeping(history, record, store)
         self._toolchain = toolchain
         self._downloads = downloads
         self._work = work
@@ -93,7 +91,7 @@ class Builder:
         self._isolation = IsolationProbe(work, isolation)
         self._private = private
         self._limits = Limits(timeout_s, output_limit_bytes, action_limits)
-        self._workspaces = Workspaces()
+        self._workspaces = Workspaces(downloads.parent / "watch")
         self._builds: dict[str, RunningBuild] = {}
         self._tasks = asyncio.TaskGroup()
         self._tidying = asyncio.Lock()
@@ -109,6 +107,7 @@ class Builder:
         finally:
             self._workers.close()
             self._isolation.close()
+            await asyncio.to_thread(self._workspaces.close)
 
     async def stop(self) -> None:
         """Take no more builds, cancel those that run and wait until they are recorded and told."""
@@ -131,7 +130,7 @@ class Builder:
 
     def running(self) -> list[RunningBuild]:
         """Return the builds that are not over yet."""
-        return [build for build in self._builds.values() if build.report is None]
+        return [build for build in self._builds.values() if build.outcome is None]
 
     @property
     def actions_running(self) -> int:
@@ -161,66 +160,135 @@ class Builder:
         """
         opened = await asyncio.to_thread(self._workspaces.find, request.directory)
         definition = opened.definition
-        tasks = [task.id for task in closure(definition.workspace, request.packages, request.task)]
+        plan = opened.plan(request.packages, request.task)
         if self._stopping:  # asked last: from here on nothing is waited for
             raise StoppingError("the node is stopping", hint="start it again: buildnet node start")
-        build = RunningBuild(secrets.token_hex(6), definition, request, time.time())
+        node_id = self._keys.current.node_id
+        build = RunningBuild(secrets.token_hex(6), definition, request, time.time(), node_id)
         self._builds[build.id] = build
-        over = [key for key, each in self._builds.items() if each.report is not None]
+        over = [key for key, each in self._builds.items() if each.outcome is not None]
         for key in over[: max(0, len(over) - FINISHED_KEPT)]:
             del self._builds[key]
-        self._tasks.create_task(self._perform(build, opened, tasks))
+        self._tasks.create_task(self._perform(build, opened, plan))
         return build
 
-    async def _perform(
-        self, build: RunningBuild, opened: OpenWorkspace, tasks: list[TaskId]
-    ) -> None:
+    async def _perform(self, build: RunningBuild, opened: OpenWorkspace, plan: Plan) -> None:
         """Perform a build and record how it ended, whatever happens."""
-        started = time.monotonic()
-        status = Status.FAILED
-        error: BuildNetError | None = None
+        began = time.monotonic()
+        if not opened.lock.locked():
+            async with opened.lock:
+                if await self._had_nothing_to_do(build, opened, plan, began):
+                    build.looked.set()
+                    return
+        build.looked.set()
         if not build.request.dry_run:
-            self._tell_begin(build, tasks)
+            self._books.tell_begin(build, plan)
         # Beside the build's first steps; what ends is recorded only after what began.
         recording = asyncio.ensure_future(self._record_begin(build))
         recording.add_done_callback(lambda done: done.cancelled() or done.exception())
+        build.progress.tell({"type": "build_started", **build.summary(), "tasks": len(plan.tasks)})
+        if opened.lock.locked():
+            build.progress.tell({"type": "waiting", "for": "another build of this workspace"})
+        alone = await either(opened.lock.acquire(), build.cancelled.wait())
         try:
-            build.progress.tell({"type": "build_started", **build.summary(), "tasks": len(tasks)})
-            if opened.lock.locked():
-                build.progress.tell({"type": "waiting", "for": "another build of this workspace"})
-            if await either(opened.lock.acquire(), build.cancelled.wait()):
-                try:
-                    status = await self._perform_alone(build, opened, tasks)
-                finally:
-                    opened.lock.release()
-            else:
-                status = Status.CANCELLED
-            await recording
-        except Exception as failure:
-            cause = first_cause(failure)
-            if isinstance(cause, BuildNetError):
-                error = cause
-            else:
-                _log.exception("build %s broke off", build.id)
-                error = BuildNetError(
-                    "the build broke off",
-                    cause=f"{type(cause).__name__}: {cause}",
-                    hint="the node's log has the details; please report it",
-                )
-        duration_ms = (time.monotonic() - started) * 1000
-        if error is not None:
-            status = Status.CANCELLED if build.cancelled.is_set() else Status.FAILED
-        if not build.request.dry_run:
-            await asyncio.wait([recording])
-            unrecorded = await self._record_end(build, status, duration_ms, error)
-            if unrecorded is not None:
-                status, error = Status.FAILED, error or unrecorded
-            self._tell_end(build, status, duration_ms, error)
+            status, error = Status.CANCELLED, None
+            if alone:
+                status, error = await self._performed(build, opened, plan, recording)
+            duration_ms = (time.monotonic() - began) * 1000
+            if error is not None:
+                status = Status.CANCELLED if build.cancelled.is_set() else Status.FAILED
+            if not build.request.dry_run:
+                await asyncio.wait([recording])
+                unrecorded = await self._books.end(build, plan, opened, status, duration_ms, error)
+                if unrecorded is not None:
+                    status, error = Status.FAILED, error or unrecorded
+            if alone and status is Status.SUCCEEDED:
+                self._remember(build, opened, plan)
+        finally:
+            if alone:
+                opened.lock.release()
         build.close(status, duration_ms, error.as_dict() if error else None)
         try:
             await self._tidy(build)
         except OSError:
             _log.exception("what build %s left could not be removed", build.id)
+
+    async def _record_begin(self, build: RunningBuild) -> None:
+        if not build.request.dry_run:
+            await self._books.begin(build)
+
+    async def _performed(
+        self,
+        build: RunningBuild,
+        opened: OpenWorkspace,
+        plan: Plan,
+        recording: asyncio.Future[None],
+    ) -> tuple[Status, BuildNetError | None]:
+        """Perform a build in a workspace that is its own meanwhile; never raises."""
+        try:
+            status = await self._perform_alone(build, opened, plan)
+            await recording
+            return status, None
+        except Exception as failure:
+            return Status.FAILED, _told(build, failure)
+
+    async def _had_nothing_to_do(
+        self, build: RunningBuild, opened: OpenWorkspace, plan: Plan, began: float
+    ) -> bool:
+        """Answer a build all of whose tasks are known to stand, whatever their number."""
+        request, workspace = build.request, build.workspace
+        if request.force or request.dry_run or workspace.pre_build or workspace.post_build:
+            return False
+        try:
+            complete = await asyncio.to_thread(self._complete, build, opened, plan)
+        except Exception:
+            _log.exception("what stands in %s could not be told", workspace.root)
+            return False
+        if complete is None:
+            return False
+        build.unchanged = complete.tasks
+        duration_ms = (time.monotonic() - began) * 1000
+        error: BuildNetError | None = None
+        try:
+            await self._books.had_nothing_to_do(build, complete, duration_ms)
+        except Exception as failure:
+            error = _told(build, failure)
+        count = len(plan.tasks)
+        build.progress.tell({"type": "build_started", **build.summary(), "tasks": count})
+        build.progress.tell({"type": "tasks_up_to_date", "count": count, "tasks": []})
+        status = Status.SUCCEEDED if error is None else Status.FAILED
+        build.had_nothing_to_do = error is None
+        build.close(status, duration_ms, error.as_dict() if error else None)
+        return True
+
+    def _complete(self, build: RunningBuild, opened: OpenWorkspace, plan: Plan) -> Complete | None:
+        if opened.standing.surroundings is None:
+            return None
+        self._begin(build, opened)
+        complete = opened.standing.complete.get(plan.key)
+        if complete is not None and complete.probe is not None:
+            task, action = complete.probe
+            last = self._store.last_run(opened.id, str(task))
+            if last is None or last.action != action:  # the cache was cleared
+                opened.standing.clear()
+                return None
+        return complete
+
+    def _begin(self, build: RunningBuild, opened: OpenWorkspace) -> Isolation:
+        isolation = self._isolation.result()
+        environment = build.request.environment
+        opened.begin(build.definition, environment, isolation.level, self._toolchain)
+        build.isolation_reason = isolation.reason
+        build.not_watched = opened.not_watched
+        self._workspaces.unwatch_unused(time.monotonic())
+        return isolation
+
+    def _remember(self, build: RunningBuild, opened: OpenWorkspace, plan: Plan) -> None:
+        if build.request.dry_run or opened.not_watched is not None:
+            return
+        complete = self._books.complete(plan, opened)
+        if complete is not None:
+            opened.standing.complete[plan.key] = complete
 
     async def _tidy(self, build: RunningBuild) -> None:
         if not self.running():
@@ -229,15 +297,28 @@ class Builder:
             await self.forget_dependencies(keep=TREES_KEPT)
 
     async def _perform_alone(
-        self, build: RunningBuild, opened: OpenWorkspace, tasks: list[TaskId]
+        self, build: RunningBuild, opened: OpenWorkspace, plan: Plan
     ) -> Status:
         workspace, request = build.workspace, build.request
         async with self._tidying:  # trees that are about to be removed must not be found
             table = await asyncio.to_thread(self._store.file_table, opened.id)
-        isolation = await asyncio.to_thread(self._isolation.result)
-        build.isolation_reason = isolation.reason
+        isolation = await asyncio.to_thread(self._begin, build, opened)
+        await self._hook(build, "pre_build", workspace.pre_build)
+        if workspace.pre_build is not None:
+            await asyncio.to_thread(opened.look)
+        standing = opened.standing
+        assert standing.surroundings is not None
+        waiting = [task for task in plan.tasks if request.force or task not in standing.tasks]
+        tasks = plan.reached_from(waiting)
+        build.unchanged = {task: standing.tasks[task] for task in plan.tasks if task not in tasks}
         with self._store.hold() as hold:
-            reader = SourceReader(workspace.root, table, opened.ignore_rules)
+            reader = SourceReader(
+                workspace.root,
+                table,
+                opened.ignore_rules,
+                memory=opened.memory,
+                watch=opened.watch,
+            )
             dependencies = self._dependencies(workspace, reader, request)
             resolver = Resolver(
                 workspace=workspace,
@@ -252,8 +333,11 @@ class Builder:
                 source_epoch_s=SOURCE_EPOCH_S,
                 force=request.force,
                 dependencies=dependencies,
+                standing=standing,
+                tools=dict(standing.surroundings.tools),
+                words=dict(standing.surroundings.words),
             )
-            by_id = {task: workspace.task(task) for task in tasks}
+            by_id = {task: known for task, known in plan.tasks.items() if task in tasks}
             performer = Performer(
                 node_id=self._keys.current.node_id,
                 workers=self._workers,
@@ -263,13 +347,18 @@ class Builder:
                 hold=hold,
                 progress=build.progress,
                 machine=Build(
-                    {task: by_id[task].depends_on for task in tasks},
+                    {
+                        task: tuple(each for each in known.depends_on if each in tasks)
+                        for task, known in by_id.items()
+                    },
                     slots=self.slots,
                     keep_going=request.keep_going,
                     durations_ms=opened.durations_ms,
+                    standing=tasks.keys() - set(waiting),
                 ),
                 durations_ms=opened.durations_ms,
                 dry_run=request.dry_run,
+                unchanged=build.unchanged,
             )
             performer.runner = TaskRunner(
                 key=self._keys.current,
@@ -287,8 +376,10 @@ class Builder:
             build.performer = performer
             if build.cancelled.is_set():
                 performer.cancel()
-            await self._hook(build, "pre_build", workspace.pre_build)
             status = await performer.run()
+            if not request.dry_run:
+                await asyncio.to_thread(performer.now_stand)
+                standing.asked_for(resolver.tools, resolver.words)
             if status is Status.SUCCEEDED:
                 await self._hook(build, "post_build", workspace.post_build)
         await asyncio.to_thread(table.flush)
@@ -339,67 +430,15 @@ class Builder:
 
         await self._workers.run(Digest.of(f"{build.id} {name}".encode()), cancel, work)
 
-    async def _record_begin(self, build: RunningBuild) -> None:
-        if build.request.dry_run:
-            return
-        await self._history.begin(
-            build.id,
-            workspace=build.workspace.name,
-            root=str(build.workspace.root),
-            request=build.request.as_dict(),
-            started_at=build.started_at,
-            triggered_by=build.request.actor,
-        )
 
-    def _tell_begin(self, build: RunningBuild, tasks: list[TaskId]) -> None:
-        request = build.request
-        packages = tuple(dict.fromkeys(task.package for task in tasks))
-        name = build.workspace.name
-        self._record(BuildBegan(build.id, request.actor, name, request.task, packages))
-
-    def _tell_end(
-        self, build: RunningBuild, status: Status, duration_ms: float, error: BuildNetError | None
-    ) -> None:
-        reports = build.performer.reports.values() if build.performer else ()
-        self._record(
-            BuildEnded(
-                build.id,
-                build.request.actor,
-                status.value,
-                duration_ms,
-                error.message if error else None,
-                tuple(build.packages()),
-                tuple(report.action for report in reports if report.action is not None),
-                self._signed_result,
-            )
-        )
-
-    def _signed_result(self, action: Digest) -> bytes | None:
-        found = self._store.peek_action(action)
-        if found is None:
-            return None
-        return signed_message(found.action, found.isolation, found.result)
-
-    async def _record_end(
-        self, build: RunningBuild, status: Status, duration_ms: float, error: BuildNetError | None
-    ) -> BuildNetError | None:
-        """Record the end; return an error if that fails, for the asker must not take it as kept."""
-        try:
-            await self._history.finish(
-                build.id,
-                status=status.value,
-                completed_at=time.time(),
-                duration_ms=duration_ms,
-                error=error.message if error else None,
-                packages=build.packages(),
-            )
-        except BuildNetError as failure:
-            return failure
-        except Exception as failure:
-            _log.exception("build %s could not be recorded", build.id)
-            return BuildNetError(
-                "the build is over but could not be recorded",
-                cause=str(failure),
-                hint="free room on the volume of the data directory and build again",
-            )
-        return None
+def _told(build: RunningBuild, failure: Exception) -> BuildNetError:
+    """Return what to say of a build that broke off."""
+    cause = first_cause(failure)
+    if isinstance(cause, BuildNetError):
+        return cause
+    _log.error("build %s broke off", build.id, exc_info=failure)
+    return BuildNetError(
+        "the build broke off",
+        cause=f"{type(cause).__name__}: {cause}",
+        hint="the node's log has the details; please report it",
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from buildnet.mesh.errors import BuildNetError
@@ -19,8 +19,9 @@ from buildnet.node.execute.executor import OnOutput
 from buildnet.node.output_teller import OutputTeller
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
-from buildnet.node.resolve import Prepared, Resolver, Tier
+from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier
 from buildnet.node.runner import TaskRunner
+from buildnet.node.standing import StandingTask
 from buildnet.node.store import Hold, MissingBlobError
 from buildnet.node.workers import Workers
 from buildnet.pool import build as core
@@ -53,7 +54,10 @@ class UnexpectedError(BuildNetError):
 
 @dataclass(slots=True)
 class Performer:
-    """One build at work; :meth:`run` returns its status, ``reports`` holds what became of it."""
+    """One build at work; :meth:`run` returns its status, ``reports`` holds what became of it.
+
+    ``unchanged`` are the tasks that stand as before; they have no report.
+    """
 
     node_id: str
     workers: Workers
@@ -65,6 +69,7 @@ class Performer:
     machine: core.Build
     durations_ms: dict[TaskId, float]
     dry_run: bool = False
+    unchanged: dict[TaskId, StandingTask] = field(default_factory=dict)
     reports: dict[TaskId, TaskReport] = field(default_factory=dict)
     runner: TaskRunner = field(init=False)
     _events: asyncio.Queue[core.Event] = field(default_factory=asyncio.Queue)
@@ -77,6 +82,10 @@ class Performer:
 
     async def run(self) -> Status:
         """Perform the build to its end."""
+        if self.unchanged:
+            self._tell_up_to_date(len(self.unchanged))
+            for task, known in self.unchanged.items():
+                self.resolver.stands(task, known)
         self._events.put_nowait(core.Began())
         async with asyncio.TaskGroup() as group:
             while True:
@@ -85,6 +94,8 @@ class Performer:
                     match effect:
                         case core.Resolve(tasks):
                             group.create_task(self._resolve(tasks))
+                        case core.Stand(tasks):
+                            self._stand(tasks)
                         case core.Execute(task):
                             # Before anything else can happen: a Stop may follow at once.
                             self._tokens[task] = CancelToken()
@@ -125,7 +136,7 @@ class Performer:
                 if not outcome.undelivered:
                     skipped.append(str(task))
         if skipped:
-            self.progress.tell({"type": "tasks_up_to_date", "tasks": skipped})
+            self._tell_up_to_date(len(skipped), skipped)
         if deliveries:
             await asyncio.gather(*deliveries)
 
@@ -161,6 +172,28 @@ class Performer:
         if in_place and prepared.action and not self.dry_run:
             self.runner.record_run(prepared.task, prepared.action, prepared.outputs)
 
+    def _stand(self, tasks: tuple[TaskId, ...]) -> None:
+        for task in tasks:
+            known = self.resolver.standing.tasks[task]
+            self.resolver.stands(task, known)
+            needed = (self.reports.get(each) for each in self.tasks[task].depends_on)
+            if all(each is None or each.tier in SKIPS for each in needed):
+                self.unchanged[task] = known
+            else:
+                self.reports[task] = TaskReport.of_standing(
+                    task, self.node_id, known, Tier.HASH_SKIP
+                )
+        self._tell_up_to_date(len(tasks))
+
+    def now_stand(self) -> None:
+        """Note, for the next builds, which tasks were found in place."""
+        for task in self.tasks:  # in the order of dependencies
+            report, prepared = self.reports.get(task), self._prepared.get(task)
+            if report is None or prepared is None or report.status is not Status.SUCCEEDED:
+                continue
+            if prepared.tier is not None and not prepared.undelivered:
+                self.resolver.now_stands(prepared)
+
     def _found(self, task: TaskId, prepared: Prepared, duration_ms: float) -> None:
         report = self._new_report(task, Status.SUCCEEDED, prepared)
         report.tier = prepared.tier
@@ -173,7 +206,7 @@ class Performer:
             self._report(report)
         else:
             self.reports[task] = report  # told together with the others of its batch
-        self._events.put_nowait(core.UpToDate(task))
+        self._events.put_nowait(core.UpToDate(task, self.resolver.has_changed(task)))
 
     def _would_run(self, task: TaskId, prepared: Prepared) -> None:
         report = self._new_report(task, Status.SKIPPED, prepared)
@@ -222,7 +255,9 @@ class Performer:
         if report.tier is Tier.FULL:
             self.durations_ms[task] = report.duration_ms
         self._report(report)
-        self._events.put_nowait(core.Executed(task, report.status is Status.SUCCEEDED))
+        succeeded = report.status is Status.SUCCEEDED
+        changed = succeeded and self.resolver.has_changed(task)
+        self._events.put_nowait(core.Executed(task, succeeded, changed))
 
     async def _run(
         self, report: TaskReport, token: CancelToken, work: Callable[[bool], None]
@@ -292,6 +327,9 @@ class Performer:
     def _report(self, report: TaskReport) -> None:
         self.reports[report.task] = report
         self.progress.tell({"type": "task_finished", **report.as_dict()})
+
+    def _tell_up_to_date(self, count: int, tasks: Sequence[str] = ()) -> None:
+        self.progress.tell({"type": "tasks_up_to_date", "count": count, "tasks": list(tasks)})
 
     def _tell_started(self, task: TaskId) -> None:
         self.progress.tell({"type": "task_started", "name": task.package, "task": task.task})

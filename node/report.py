@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.execute.executor import Execution
 from buildnet.node.resolve import Prepared, Tier, isolation_of
+from buildnet.node.standing import StandingTask
 from buildnet.pool.build import Status
 from buildnet.pool.workspace import TaskId
 
+AS_BEFORE: Final = {
+    "status": Status.SUCCEEDED.value,
+    "tier": Tier.INSTANT_SKIP.value,
+    "duration_ms": 0.0,
+    "exit_code": 0,
+    "log": None,
+    "output": None,
+    "plan": None,
+    "reasons": [],
+    "hints": [],
+    "error": None,
+}
+"""What the JSON of a task that stands as before says differently from its last one."""
 _LIMITED = {"memory": "memory", "processes": "of the process table", "disk": "room on the disk"}
 
 
@@ -51,6 +65,21 @@ class TaskReport:
             isolation=isolation_of(action) if action else None,
             action=action.digest if action else None,
             reasons=prepared.reasons if prepared else (),
+        )
+
+    @classmethod
+    def of_standing(
+        cls, task: TaskId, node: str, known: StandingTask, tier: Tier = Tier.INSTANT_SKIP
+    ) -> TaskReport:
+        """Return the report of a task that stands as before."""
+        return cls(
+            task,
+            node,
+            Status.SUCCEEDED,
+            tier,
+            isolation=known.isolation,
+            action=known.action,
+            exit_code=0,
         )
 
     def fail(self, error: BuildNetError) -> None:

@@ -18,9 +18,10 @@ from google.protobuf.message import DecodeError
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.platform import platform_properties
-from buildnet.node.sources import SourceReader
+from buildnet.node.sources import SourceReader, outputs_key, source_key
+from buildnet.node.standing import Standing, StandingTask, Visible
 from buildnet.node.store import ActionRecord, Hold, LastRun, MissingBlobError, Store
-from buildnet.node.toolchain import Tool, Toolchain
+from buildnet.node.toolchain import Tool, Toolchain, leading_word
 from buildnet.node.tracked import TrackedFiles
 from buildnet.pool.action import Action, ActionSpec, encode_action
 from buildnet.pool.explain import DEPENDENCIES, changes_between
@@ -80,15 +81,6 @@ class Prepared:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class _Visible:
-    """What tasks that depend on a task see of it: ``own``, and with ``transitive`` all below it."""
-
-    own: DirectoryTree
-    below: DirectoryTree
-    skipped: bool  # its outputs stand as they stood
-
-
 class InstalledKey(Protocol):
     """The dependency tree as far as keys are concerned."""
 
@@ -100,7 +92,11 @@ class InstalledKey(Protocol):
 
 @dataclass(slots=True)
 class Resolver:
-    """See the module's text. ``inherited`` holds the submitter's environment."""
+    """See the module's text.
+
+    ``inherited`` holds the submitter's environment, ``standing`` the tasks that need not be
+    resolved, ``tools`` and ``words`` the programs that this build has asked for so far.
+    """
 
     workspace: Workspace
     workspace_id: str
@@ -114,9 +110,10 @@ class Resolver:
     source_epoch_s: int
     force: bool = False
     dependencies: InstalledKey | None = None
-    _tools: dict[str, Tool] = field(default_factory=dict)
-    _first_words: dict[tuple[str, tuple[str, ...]], Tool | None] = field(default_factory=dict)
-    _visible: dict[TaskId, _Visible] = field(default_factory=dict)
+    standing: Standing = field(default_factory=Standing)
+    tools: dict[str, Tool] = field(default_factory=dict)
+    words: dict[str, Tool | None] = field(default_factory=dict)
+    _visible: dict[TaskId, Visible] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _sources: dict[TaskId, DirectoryTree] = field(default_factory=dict)
     _goes_deep: bool = field(init=False)
@@ -132,6 +129,7 @@ class Resolver:
         )
         self._tracked = TrackedFiles(self.workspace.root, self.outputs)
         self._goes_deep = any(task.transitive for task in self.workspace.tasks())
+        self._visible.update((task, known.visible) for task, known in self.standing.tasks.items())
 
     def prepare(self, task: Task) -> Prepared:
         """Return the task's action and the result that exists for it.
@@ -142,7 +140,14 @@ class Resolver:
         with self._lock:
             return self._prepare(task)
 
+    def stands(self, task: TaskId, known: StandingTask) -> None:
+        """Take note that a task stands and is not looked at in this build."""
+        if self._has_patterns:
+            for path, _ in known.outputs.leaves():
+                self._makers.setdefault(path, task)
+
     def _prepare(self, task: Task) -> Prepared:
+        self.standing.remove(task.id)
         below = [self._visible[dependency] for dependency in task.depends_on]
         sources = self.reader.tree(
             task.sources, task.path if task.default_sources else None, self.outputs
@@ -208,14 +213,40 @@ class Resolver:
         below = EMPTY_TREE
         if self._goes_deep:
             below = merge_trees(tree for each in needed for tree in (each.own, each.below))
-        self._visible[task.id] = _Visible(own, below, prepared.tier in SKIPS)
+        self._visible[task.id] = Visible(own, below, prepared.tier in SKIPS)
+
+    def has_changed(self, task: TaskId) -> bool:
+        """Whether what depends on a task may see something else than before this build."""
+        before, now = self.standing.former.get(task), self._visible.get(task)
+        return before is None or now is None or not now.looks_like(before.visible)
+
+    def now_stands(self, prepared: Prepared) -> None:
+        """Take note, for the next builds, that a task's result was found in place."""
+        task, action = prepared.task, prepared.action
+        keys = [source_key(task.sources, task.path if task.default_sources else None)]
+        if action is not None:
+            keys.append(outputs_key(task.outputs))
+        if task.exports:
+            keys.append(source_key(task.exports))
+        if task.dependencies_tree and self.workspace.install is not None:
+            keys.append(source_key(self.workspace.install.inputs))
+        self.standing.add(
+            task.id,
+            StandingTask(
+                replace(self._visible[task.id], skipped=True),
+                prepared.outputs,
+                action.digest if action else None,
+                isolation_of(action) if action else None,
+                tuple(keys),
+            ),
+        )
 
     def _with_action(self, task: Task, inputs: DirectoryTree) -> Prepared:
         tools = [self._tool(name) for name in task.tools]
         isolation = task.isolation or self.isolation
         platform = {**platform_properties(), "isolation": isolation}
         platform.update({f"tool:{tool.name}": tool.identity for tool in tools})
-        first = self._first_word(task.command or "", task.tools, tools)
+        first = self._first_word(task.command or "", tools)
         if first is not None:
             platform[f"tool:{first.name}"] = first.identity
         if task.network:
@@ -244,15 +275,17 @@ class Resolver:
 
     def _tool(self, name: str) -> Tool:
         """Return a tool as it was when this build first asked for it."""
-        if name not in self._tools:
-            self._tools[name] = self.toolchain.tool(name)
-        return self._tools[name]
+        if name not in self.tools:
+            self.tools[name] = self.toolchain.tool(name)
+        return self.tools[name]
 
-    def _first_word(self, command: str, names: tuple[str, ...], tools: list[Tool]) -> Tool | None:
-        key = (command, names)
-        if key not in self._first_words:
-            self._first_words[key] = self.toolchain.first_word(command, tools)
-        return self._first_words[key]
+    def _first_word(self, command: str, tools: list[Tool]) -> Tool | None:
+        word = leading_word(command)
+        if word is None or any(tool.command == word for tool in tools):
+            return None
+        if word not in self.words:
+            self.words[word] = self.toolchain.program(word)
+        return self.words[word]
 
     def _find_result(self, prepared: Prepared, skipped: bool) -> Prepared:
         task, action = prepared.task, prepared.action

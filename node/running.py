@@ -11,9 +11,14 @@ from typing import Any
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.perform import Performer
 from buildnet.node.progress import Progress
+from buildnet.node.report import TaskReport
+from buildnet.node.standing import StandingTask
 from buildnet.node.workspaces import Definition
 from buildnet.pool.build import Status
-from buildnet.pool.workspace import BUILD, Workspace
+from buildnet.pool.workspace import BUILD, TaskId, Workspace
+
+BUILD_FINISHED = "build_finished"
+"""The type of a build's last event; who passes it on adds the report, as its reader wants it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +51,30 @@ class BuildRequest:
 
 @dataclass(slots=True)
 class RunningBuild:
-    """A build that was accepted; ``report`` is there once it is over."""
+    """A build that was accepted; ``outcome`` is there once it is over.
+
+    ``unchanged`` are the tasks that stand as before and were not looked at one by one;
+    ``not_watched`` says why all files had to be looked at. Once somebody has ``looked``,
+    ``had_nothing_to_do`` tells whether that was all.
+    """
 
     id: str
     definition: Definition
     request: BuildRequest
     started_at: float
+    node_id: str
     progress: Progress = field(default_factory=Progress)
     performer: Performer | None = None
     hook: CancelToken | None = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     isolation_reason: str | None = None
-    report: dict[str, Any] | None = None
+    unchanged: dict[TaskId, StandingTask] = field(default_factory=dict)
+    not_watched: str | None = None
+    outcome: dict[str, Any] | None = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+    had_nothing_to_do: bool = False
+    _reports: Mapping[TaskId, TaskReport] = field(default_factory=dict)
 
     def cancel(self) -> None:
         """Ask for its end."""
@@ -76,24 +92,49 @@ class RunningBuild:
     def close(
         self, status: Status, duration_ms: float, error: dict[str, str | None] | None
     ) -> None:
-        """Make the report, tell it to all who watch, and end their streams."""
-        self.report = {
-            **self.summary(),
+        """Note how it ended, tell it to all who watch, and end their streams."""
+        self.outcome = {
             "status": status.value,
             "duration_ms": round(duration_ms, 1),
             "error": error,
             "isolation_reason": self.isolation_reason,
-            "packages": self.packages(),
+            "not_watched": self.not_watched,
         }
+        self._reports = self.reports()
         self.performer = None
-        self.progress.tell({"type": "build_finished", "report": self.report})
+        self.progress.tell({"type": BUILD_FINISHED})
         self.progress.close()
         self.over.set()
 
-    def packages(self) -> list[dict[str, Any]]:
-        """Return the reports of the tasks that ended so far."""
-        reports = self.performer.reports.values() if self.performer else ()
-        return [report.as_dict() for report in reports]
+    def in_short(self) -> str:
+        """Return the answer for who wants to know no more than that nothing was to be done."""
+        assert self.outcome is not None
+        return f"{len(self.unchanged)} {self.outcome['duration_ms']} {self.id}\n"
+
+    def report(self, *, every: bool = True) -> dict[str, Any]:
+        """Return what is known of it by now; ``every``: with the packages that stand as before."""
+        return {
+            **self.summary(),
+            **(self.outcome or {}),
+            "packages": self.packages(every=every),
+            "unchanged": 0 if every else len(self.unchanged),
+        }
+
+    def reports(self) -> Mapping[TaskId, TaskReport]:
+        """Return the reports of the tasks that ended so far, but for those that are unchanged."""
+        return self.performer.reports if self.performer is not None else self._reports
+
+    def report_of(self, task: TaskId, known: StandingTask) -> TaskReport:
+        """Return the report of a task that is unchanged."""
+        return TaskReport.of_standing(task, self.node_id, known)
+
+    def packages(self, *, every: bool = True) -> list[dict[str, Any]]:
+        """Return the reports of the tasks that ended so far; ``every``: unchanged ones too."""
+        unchanged = self.unchanged.items() if every else ()
+        return [
+            *(self.report_of(task, known).as_dict() for task, known in unchanged),
+            *(report.as_dict() for report in self.reports().values()),
+        ]
 
     def summary(self) -> dict[str, Any]:
         """Return what is known of the build from its start on."""

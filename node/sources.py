@@ -1,7 +1,8 @@
 """Which files a task reads, and their digests: from patterns to a directory tree.
 
 A reader belongs to one build. It lists each directory and looks at each file once, whatever the
-number of tasks that share them, and hashes only what the file table does not vouch for.
+number of tasks that share them, and hashes only what the file table does not vouch for. With a
+memory that outlives the build it looks only at what may have changed since.
 """
 
 from __future__ import annotations
@@ -9,9 +10,8 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildnet.mesh.digest import Digest
@@ -19,15 +19,14 @@ from buildnet.node.execute.declared import DeclaredOutputs
 from buildnet.node.execute.links import lexical_target
 from buildnet.node.source_file import FileTable, SourceError, digest_file, unreadable
 from buildnet.node.source_ignore import IgnoreRules
+from buildnet.node.source_memory import Key, Kind, Listing, SourceMemory
+from buildnet.node.source_walk import Walk, compiled, compiled_reaching
 from buildnet.node.store.blobs import TEMPORARY_PREFIX
-from buildnet.pool.glob import SKIPPED, Patterns, State, escape, everything, matched
-from buildnet.pool.ignore_file import IGNORE_FILE, Chain, is_ignored
+from buildnet.pool.glob import Patterns
+from buildnet.pool.ignore_file import IGNORE_FILE, Chain
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, Leaf, LinkEntry
-from buildnet.pool.workspace import WORKSPACE_FILE
 
 _DEPTH_LIMIT = 256  # as stored trees
-
-Listing = dict[str, os.DirEntry[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,10 @@ class SourceSet:
     changed: frozenset[str]
     unmatched: tuple[str, ...]
 
+    def untouched(self) -> SourceSet:
+        """Return it as a later build sees it that found nothing of it changed."""
+        return replace(self, touched=frozenset(), changed=frozenset()) if self.touched else self
+
 
 def outputs_excluded(outputs: Sequence[str]) -> Patterns:
     """Compile a workspace's outputs for :meth:`SourceReader.tree`, to be kept between builds."""
@@ -53,8 +56,14 @@ def outputs_excluded(outputs: Sequence[str]) -> Patterns:
 class SourceReader:
     """Reads sources of one workspace during one build. For one thread at a time.
 
-    ``table`` holds the digests between builds, ``rules`` the decisions of ignore files; ``clock``
-    is ``time.time_ns``. ``touched`` are the files that had to be hashed so far.
+    Args:
+        table: holds the digests between builds, also over restarts.
+        rules: the decisions of ignore files.
+        clock: ``time.time_ns``.
+        memory: what earlier builds learnt; begun for this build.
+        watch: watches a directory before it is read and tells whether changes will be told.
+
+    ``touched`` are the files that had to be hashed so far.
     """
 
     def __init__(
@@ -63,19 +72,21 @@ class SourceReader:
         table: FileTable,
         rules: IgnoreRules | None = None,
         clock: Callable[[], int] = time.time_ns,
+        *,
+        memory: SourceMemory | None = None,
+        watch: Callable[[str], bool] = lambda directory: True,
     ) -> None:
         self._root = os.path.realpath(root)
         self._table = table
         self._rules = rules or IgnoreRules()
         self._clock = clock
-        self._listings: dict[str, Listing] = {}
-        self._leaves: dict[str, Leaf] = {}
+        self._memory = memory or SourceMemory()
+        self._watch = watch
         self._keeps_modes = False  # of outputs all permissions count, of sources the executable bit
         self.touched: set[str] = set()
         self._changed: set[str] = set()
-        self._chains: dict[str, Chain] = {}
         self._exclusions: dict[int, tuple[Sequence[str], Patterns]] = {}
-        self._sets: dict[tuple[tuple[str, ...], str | None, int], SourceSet] = {}
+        self._uses: set[str] = set()
 
     def tree(
         self,
@@ -96,13 +107,19 @@ class SourceReader:
             SourceError: a file that cannot be a source: a device, a name that is not UTF-8, a
                 link to a directory outside, one that cannot be read or keeps changing.
         """
-        wanted = tuple(patterns)
-        key = (wanted, default_sources, id(exclude))
-        known = self._sets.get(key)
-        if known is None:
-            outputs = self._exclusion(exclude)
-            known = self._sets[key] = self._read(wanted, default_sources, outputs)
-        return known
+        key = source_key(patterns, default_sources)
+        memory = self._memory
+        known = memory.answers.get(key)
+        if known is not None and known.about is exclude:
+            assert isinstance(known.value, SourceSet)
+            if known.build != memory.build:
+                known.value, known.build = known.value.untouched(), memory.build
+            return known.value
+        self._uses = set()
+        found = self._read(tuple(patterns), default_sources, self._exclusion(exclude))
+        found = replace(found, tree=found.tree.reusing(memory.former.pop(key, None)))
+        memory.keep(key, found, exclude, self._uses)
+        return found
 
     def _exclusion(self, exclude: Sequence[str] | Patterns) -> Patterns:
         """Return the outputs compiled. By identity: they are thousands, the same for all tasks."""
@@ -118,43 +135,53 @@ class SourceReader:
         """Return what stands at a task's output paths now; empty directories count.
 
         None: a plain path is missing, or something is there that no result can hold. A directory
-        is listed once in a reader's life, so ask before the task runs.
+        is listed once in a build, so ask before the task runs.
         """
+        key = outputs_key(outputs)
+        memory = self._memory
+        known = memory.answers.get(key)
+        if known is not None:
+            assert known.value is None or isinstance(known.value, DirectoryTree)
+            return known.value
         self._keeps_modes = True
+        self._uses = set()
         try:
-            return self._outputs(DeclaredOutputs(outputs))
-        finally:
-            self._keeps_modes = False
-
-    def _outputs(self, declared: DeclaredOutputs) -> DirectoryTree | None:
-        walk = _Walk(self, Patterns(()), Patterns(()))
-        tree = EMPTY_TREE
-        try:
-            for path in declared.outermost():
-                found = self._whole(path)
-                if isinstance(found, DirectoryTree):
-                    tree = tree.merged(found.placed_at(path))
-                elif found is not None:
-                    tree = tree.merged(DirectoryTree.from_paths({path: found}))
-                elif path in declared.plain:
-                    return None
-            if any(self._missing(path) for path in declared.plain):
-                return None
-            below = walk.matching("", declared.patterns.start, frozenset())
+            found = self._outputs(DeclaredOutputs(outputs))
         except SourceError:
             return None
+        finally:
+            self._keeps_modes = False
+        if found is not None:
+            found = found.reusing(memory.former.pop(key, None))
+        memory.keep(key, found, None, self._uses)
+        return found
+
+    def _outputs(self, declared: DeclaredOutputs) -> DirectoryTree | None:
+        walk = Walk(self, Patterns(()), Patterns(()))
+        tree = EMPTY_TREE
+        for path in declared.outermost():
+            found = self._whole(path)
+            if isinstance(found, DirectoryTree):
+                tree = tree.merged(found.placed_at(path))
+            elif found is not None:
+                tree = tree.merged(DirectoryTree.from_paths({path: found}))
+            elif path in declared.plain:
+                return None
+        if any(self._missing(path) for path in declared.plain):
+            return None
+        below = walk.matching("", declared.patterns.start, frozenset())
         return tree.merged(below) if below else tree
 
     def _missing(self, path: str) -> bool:
         parent, _, name = path.rpartition("/")
-        return name not in self.listing(parent)
+        return self.entry(parent, name) is None
 
     def _read(
         self, patterns: tuple[str, ...], default_path: str | None, outputs: Patterns
     ) -> SourceSet:
         included = tuple(one for one in patterns if not one.startswith("!"))
         excluded = tuple(one[1:] for one in patterns if one.startswith("!"))
-        walk = _Walk(self, outputs, compiled_reaching(excluded))
+        walk = Walk(self, outputs, compiled_reaching(excluded))
         tree = EMPTY_TREE
         if default_path is not None:
             tree = walk.default_at(default_path) or EMPTY_TREE
@@ -172,14 +199,26 @@ class SourceReader:
 
     def listing(self, directory: str) -> Listing:
         """Return what is in a directory, by name; nothing if there is none."""
-        known = self._listings.get(directory)
+        self._uses.add(f"{directory}/")
+        return self._listing(directory)
+
+    def entry(self, directory: str, name: str) -> Kind | None:
+        """Return what the entry of that name in a directory is; None if there is none."""
+        self._uses.add(f"{directory}/{name}" if directory else name)
+        return self._listing(directory).get(name)
+
+    def _listing(self, directory: str) -> Listing:
+        known = self._memory.listings.get(directory)
         if known is None:
-            known = self._listings[directory] = self._scan(directory)
+            known = self._scan(directory)
+            self._memory.remember_directory(directory, known)
         return known
 
     def _scan(self, directory: str) -> Listing:
         if directory.count("/") >= _DEPTH_LIMIT:
             raise SourceError(f"{directory}: directories nest deeper than {_DEPTH_LIMIT}")
+        if not self._watch(directory):
+            self._memory.unwatched.add(directory)
         listing: Listing = {}
         try:
             with os.scandir(f"{self._root}/{directory}") as entries:
@@ -188,30 +227,34 @@ class SourceReader:
                     if not name.isascii():
                         _check_name(directory, name)
                     if not name.startswith(TEMPORARY_PREFIX):
-                        listing[name] = entry
+                        listing[name] = _kind(entry)
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
             raise unreadable(directory or ".", error) from error
         return listing
 
-    def leaf(self, path: str, entry: os.DirEntry[str]) -> Leaf | None:
+    def leaf(self, path: str, kind: Kind) -> Leaf | None:
         """Return the file or link at ``path``; None if it is gone by now."""
-        leaf = self._leaves.get(path)
+        directory, _, name = path.rpartition("/")
+        leaves = self._memory.leaves.setdefault((directory, self._keeps_modes), {})
+        leaf = leaves.get(name)
         if leaf is not None:
             return leaf
         try:
-            leaf = self._link(path, entry) if entry.is_symlink() else self._file(path, entry)
+            leaf = self._link(path) if kind is Kind.LINK else self._file(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        self._leaves[path] = leaf
+        leaves[name] = leaf
         return leaf
 
-    def _file(self, path: str, entry: os.DirEntry[str]) -> Leaf:
-        status = entry.stat(follow_symlinks=False)
+    def _file(self, path: str) -> Leaf:
+        full_path = f"{self._root}/{path}"
+        status = os.lstat(full_path)
         if not stat.S_ISREG(status.st_mode):
             raise _special(path, status)
-        digest = self._table.lookup(path, status) or self._digest(entry.path, path)
+        self._memory.remember_file(path, status, followed=False)
+        digest = self._table.lookup(path, status) or self._digest(full_path, path)
         if self._keeps_modes:
             return FileEntry.of(digest, status.st_mode)
         return FileEntry(digest, bool(status.st_mode & 0o100))
@@ -224,14 +267,15 @@ class SourceReader:
             self._changed.add(path)
         return digest
 
-    def _link(self, path: str, entry: os.DirEntry[str]) -> Leaf:
-        target = os.readlink(entry.path)  # a Path would rewrite "./x"
+    def _link(self, path: str) -> Leaf:
+        full_path = f"{self._root}/{path}"
+        target = os.readlink(full_path)  # a Path would rewrite "./x"
         if not target.isascii():
             _check_name(path, target)
         if lexical_target(path.rpartition("/")[0], target) is not None:
             return LinkEntry(target)
         try:
-            status = entry.stat()
+            status = os.stat(full_path)
         except FileNotFoundError:
             raise SourceError(
                 f"{path} is a symbolic link to {target}, which does not exist",
@@ -246,22 +290,23 @@ class SourceReader:
             )
         if not stat.S_ISREG(status.st_mode):
             raise _special(path, status)
-        digest = self._table.lookup(path, status) or self._digest(entry.path, path)
+        self._memory.remember_file(path, status, followed=True)
+        digest = self._table.lookup(path, status) or self._digest(full_path, path)
         return FileEntry(digest, bool(status.st_mode & 0o100))
 
     def chain(self, directory: str) -> Chain:
         """Return the ignore files that are about what is in ``directory``."""
-        known = self._chains.get(directory)
+        known = self._memory.chains.get(directory)
         if known is not None:
             return known
         above = self.chain(directory.rpartition("/")[0]) if directory else ()
-        entry = self.listing(directory).get(IGNORE_FILE)
-        if entry is not None and entry.is_file(follow_symlinks=False):
-            leaf = self.leaf(f"{directory}/{IGNORE_FILE}" if directory else IGNORE_FILE, entry)
+        if self._listing(directory).get(IGNORE_FILE) is Kind.FILE:
+            path = f"{directory}/{IGNORE_FILE}" if directory else IGNORE_FILE
+            leaf = self.leaf(path, Kind.FILE)
             if isinstance(leaf, FileEntry):
-                content = Path(entry.path).read_bytes
+                content = Path(self._root, path).read_bytes
                 above = (*above, self._rules.file(directory, leaf.digest, content))
-        self._chains[directory] = above
+        self._memory.chains[directory] = above
         return above
 
     def decisions(self, directory: str, chain: Chain) -> dict[str, bool]:
@@ -272,174 +317,38 @@ class SourceReader:
         parent, _, name = path.rpartition("/")
         if not path:
             return self._directory(path)
-        entry = self.listing(parent).get(name)
-        if entry is None:
+        kind = self.entry(parent, name)
+        if kind is None:
             return None
-        return (
-            self._directory(path) if entry.is_dir(follow_symlinks=False) else self.leaf(path, entry)
-        )
+        return self._directory(path) if kind is Kind.DIRECTORY else self.leaf(path, kind)
 
     def _directory(self, path: str) -> DirectoryTree:
         entries: dict[str, Leaf | DirectoryTree] = {}
-        for name, entry in self.listing(path).items():
+        for name, kind in self.listing(path).items():
             below = f"{path}/{name}" if path else name
-            if entry.is_dir(follow_symlinks=False):
+            if kind is Kind.DIRECTORY:
                 entries[name] = self._directory(below)
-            elif (leaf := self.leaf(below, entry)) is not None:
+            elif (leaf := self.leaf(below, kind)) is not None:
                 entries[name] = leaf
         return DirectoryTree(entries)
 
 
-class _Walk:
-    """One request of a reader: what it may not find, and what it came across."""
-
-    def __init__(self, reader: SourceReader, outputs: Patterns, excluded: Patterns) -> None:
-        self._reader = reader
-        self._outputs: State = outputs.start if outputs.patterns else ()
-        self._excluded: State = excluded.start if excluded.patterns else ()
-        self.hits: set[int] = set()
-        self.touched: set[str] = set()
-        self._links: dict[str, str] = {}
-
-    def default_at(self, path: str) -> DirectoryTree | None:
-        """Return all files below ``path`` that nothing excludes, as a tree of the root."""
-        outputs, excluded = self._outputs, self._excluded
-        for name in path.split("/") if path else ():
-            outputs = Patterns.step(outputs, name)
-            excluded = Patterns.step(excluded, name)
-            if _reached(outputs) or _reached(excluded):
-                return None
-        tree = self._default(path, outputs, excluded)
-        return tree and tree.placed_at(path)
-
-    def _default(self, path: str, outputs: State, excluded: State) -> DirectoryTree | None:
-        reader = self._reader
-        chain = reader.chain(path)
-        decisions = reader.decisions(path, chain)
-        entries: dict[str, Leaf | DirectoryTree] = {}
-        prefix = f"{path}/" if path else ""
-        for name, entry in reader.listing(path).items():
-            if name in SKIPPED or (name == WORKSPACE_FILE and not path):
-                continue  # what the workspace's file says is in the key already, as it matters
-            below = prefix + name
-            is_directory = entry.is_dir(follow_symlinks=False)
-            if chain:
-                key = f"{name}/" if is_directory else name
-                ignored = decisions.get(key)
-                if ignored is None:
-                    ignored = decisions[key] = is_ignored(chain, prefix + key)
-                if ignored:
-                    continue
-            outputs_below = Patterns.step(outputs, name) if outputs else ()
-            excluded_below = Patterns.step(excluded, name) if excluded else ()
-            if (outputs_below and _reached(outputs_below)) or (
-                excluded_below and _reached(excluded_below)
-            ):
-                continue
-            if is_directory:
-                tree = self._default(below, outputs_below, excluded_below)
-                if tree is not None:
-                    entries[name] = tree
-            elif (leaf := self._take(below, entry)) is not None:
-                entries[name] = leaf
-        return DirectoryTree(entries) if entries else None
-
-    def matching(
-        self,
-        path: str,
-        state: State,
-        held: frozenset[int],
-        outputs: State | None = None,
-        excluded: State | None = None,
-    ) -> DirectoryTree | None:
-        """Return the files below ``path`` that patterns match; ``held`` hold all of them."""
-        outputs = self._outputs if outputs is None else outputs
-        excluded = self._excluded if excluded is None else excluded
-        held = held | everything(state)
-        listing = self._reader.listing(path)
-        entries: dict[str, Leaf | DirectoryTree] = {}
-        prefix = f"{path}/" if path else ""
-        for name in self._names(listing, state, held):
-            entry = listing[name]
-            after = Patterns.step(state, name) if state else ()
-            held_here = frozenset() if name in SKIPPED else held
-            if not after and not held_here:
-                continue
-            outputs_below = Patterns.step(outputs, name) if outputs else ()
-            excluded_below = Patterns.step(excluded, name) if excluded else ()
-            if (outputs_below and _reached(outputs_below)) or (
-                excluded_below and _reached(excluded_below)
-            ):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                tree = self.matching(prefix + name, after, held_here, outputs_below, excluded_below)
-                if tree is not None:
-                    entries[name] = tree
-            elif held_here or matched(after):
-                leaf = self._take(prefix + name, entry)
-                if leaf is not None:
-                    entries[name] = leaf
-                    self.hits.update(held_here, matched(after))
-        return DirectoryTree(entries) if entries else None
-
-    @staticmethod
-    def _names(listing: Listing, state: State, held: frozenset[int]) -> Iterable[str]:
-        """Return the names that can matter: all, or if patterns are plain here, just theirs."""
-        if held or any(node.wild or node.globstar for node in state):
-            return listing
-        return [name for node in state for name in node.literals if name in listing]
-
-    def _take(self, path: str, entry: os.DirEntry[str]) -> Leaf | None:
-        leaf = self._reader.leaf(path, entry)
-        if path in self._reader.touched:
-            self.touched.add(path)
-        if isinstance(leaf, LinkEntry):
-            target = lexical_target(path.rpartition("/")[0], leaf.target)
-            if target is not None:
-                self._links[path] = target
-        return leaf
-
-    def with_link_targets(self, tree: DirectoryTree) -> DirectoryTree:
-        """Add what symbolic links lead to: their bytes are read through the link."""
-        done: set[str] = set()
-        hits = set(self.hits)
-        while waiting := {link: to for link, to in self._links.items() if to not in done}:
-            for link, target in sorted(waiting.items()):
-                done.add(target)
-                leads_upwards = f"{link}/".startswith(f"{target}/") or not target
-                if leads_upwards or not SKIPPED.isdisjoint(target.split("/")):
-                    continue
-                found = self._target(target)
-                if found is not None:
-                    tree = tree.merged(found)
-        self.hits = hits
-        return tree
-
-    def _target(self, path: str) -> DirectoryTree | None:
-        parent, _, name = path.rpartition("/")
-        entry = self._reader.listing(parent).get(name)
-        if entry is not None and entry.is_dir(follow_symlinks=False):
-            return self.default_at(path)
-        return self.matching("", Patterns((escape(path),)).start, frozenset())
+def source_key(patterns: Sequence[str], default_sources: str | None = None) -> Key:
+    """Return under which key :meth:`SourceReader.tree` keeps its answer."""
+    return ("sources", tuple(patterns), default_sources)
 
 
-@lru_cache(maxsize=4096)
-def compiled(patterns: tuple[str, ...]) -> Patterns:
-    """Return the patterns compiled; the same object for the same text."""
-    return Patterns(patterns)
+def outputs_key(outputs: Sequence[str]) -> Key:
+    """Return under which key :meth:`SourceReader.tree_of_outputs` keeps its answer."""
+    return ("outputs", tuple(outputs))
 
 
-@lru_cache(maxsize=4096)
-def compiled_reaching(patterns: tuple[str, ...]) -> Patterns:
-    """Return patterns of what is excluded with all that is below it."""
-    return Patterns(patterns, reach_below=True)
-
-
-def _reached(state: State) -> bool:
-    for node in state:  # noqa: SIM110  (runs for every file: a generator costs as much again)
-        if node.matches or node.everything:
-            return True
-    return False
+def _kind(entry: os.DirEntry[str]) -> Kind:
+    if entry.is_symlink():
+        return Kind.LINK
+    if entry.is_dir(follow_symlinks=False):
+        return Kind.DIRECTORY
+    return Kind.FILE if entry.is_file(follow_symlinks=False) else Kind.OTHER
 
 
 def _check_name(directory: str, name: str) -> None:

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from blake3 import blake3
@@ -129,16 +130,8 @@ class Toolchain:
                 self._make_links(folder, links)
         return f"{folder}{os.pathsep}{SYSTEM_PATH}"
 
-    def first_word(self, command: str, tools: Iterable[Tool]) -> Tool | None:
-        """Return the program that ``command`` starts with, unless the shell itself does that."""
-        word = _first_word(command)
-        if (
-            word is None
-            or "/" in word
-            or word in _SHELL_WORDS
-            or word in {each.command for each in tools}
-        ):
-            return None
+    def program(self, word: str) -> Tool | None:
+        """Return the program that the shell takes for ``word``; see :func:`leading_word`."""
         found = shutil.which(word, path=SYSTEM_PATH)
         # Only declared tools are asked for their version: an undeclared word could be anything.
         return self._identify(word, word, found, None, versioned=False) if found else None
@@ -197,12 +190,16 @@ def _real(found: str | None) -> Path | None:
     return Path(found).resolve() if found else None
 
 
-def _first_word(command: str) -> str | None:
+@lru_cache(maxsize=4096)
+def leading_word(command: str) -> str | None:
+    """Return the word that ``command`` starts with if that is a program's name: neither a path nor
+    what the shell itself does."""
     try:
         words = shlex.split(command, comments=True)
     except ValueError:
         words = command.split()
-    return next((word for word in words if not _ASSIGNMENT.match(word)), None)
+    word = next((word for word in words if not _ASSIGNMENT.match(word)), None)
+    return None if word is None or "/" in word or word in _SHELL_WORDS else word
 
 
 def _version(path: Path, row: ProgramRow | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,13 +13,27 @@ from blake3 import blake3
 
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.source_ignore import IgnoreRules
+from buildnet.node.source_memory import SourceMemory
 from buildnet.node.sources import outputs_excluded
+from buildnet.node.standing import Plan, Standing, Surroundings
+from buildnet.node.toolchain import Toolchain
+from buildnet.node.watch.dirty import EVERYTHING
+from buildnet.node.watch.watcher import Watcher
 from buildnet.pool.glob import Patterns
 from buildnet.pool.workspace import TaskId, Workspace, find_root, load_workspace
 
-Stamp = tuple[tuple[int, ...] | None, ...]
+MOST_WATCHED = 8
+"""So many workspaces are watched; beyond, those that were built longest ago are not."""
+WATCHED_S = 24 * 3600.0
+"""A workspace that was not built for so long is watched no more."""
+AGAIN_S = 600.0
+"""So long after watching was given up it is tried again; the limits may have been raised."""
+
+_MOST_PLANS = 32
 # A file that changed so shortly before it was read may change again within its clock's tick.
 _RACY_NS = 20_000_000
+
+Stamp = tuple[tuple[int, ...] | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +43,131 @@ class Definition:
     workspace: Workspace
     outputs: Patterns
     """The outputs of all tasks, which are no sources."""
+    inherits: tuple[str, ...]
+    """The variables that any task inherits."""
     stamp: Stamp | None
     """What tells whether it was changed since; None: it has to be read again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The latest build of a plan that is in the record of builds; ``depth`` is how many earlier
+    ones it refers to, one by another, ``actions`` what it used for each task."""
+
+    build_id: str
+    depth: int
+    actions: Mapping[TaskId, str | None]
+
+
 @dataclass(slots=True)
 class OpenWorkspace:
-    """A workspace between builds; ``lock`` lets one build at a time work in it."""
+    """A workspace between builds; ``lock`` lets one build at a time work in it.
+
+    ``used_at`` is in monotonic seconds; ``audited_at`` says when its files were last compared with
+    what is known of them.
+    """
 
     id: str
     definition: Definition
+    cookies: Path
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     ignore_rules: IgnoreRules = field(default_factory=IgnoreRules)
     durations_ms: dict[TaskId, float] = field(default_factory=dict)
+    memory: SourceMemory = field(default_factory=SourceMemory)
+    standing: Standing = field(default_factory=Standing)
+    recorded: dict[object, Recorded] = field(default_factory=dict)
+    watcher: Watcher | None = None
+    distrusted: str | None = None
+    used_at: float = field(default_factory=time.monotonic)
+    audited_at: float = field(default_factory=time.monotonic)
+    _plans: dict[object, Plan] = field(default_factory=dict)
+    _gave_up_at: float = 0.0
+
+    def plan(self, packages: tuple[str, ...], task: str) -> Plan:
+        """Return the tasks that a request means.
+
+        Raises:
+            NotFoundError: there is no such package or task.
+        """
+        key = (packages, task)
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= _MOST_PLANS:
+                self._plans.clear()
+                self.recorded.clear()
+            plan = self._plans[key] = Plan(self.definition.workspace, packages, task)
+        return plan
+
+    def describe(self, definition: Definition) -> None:
+        """Take in another definition."""
+        self.definition = definition
+        self._plans.clear()
+        self.recorded.clear()
+
+    def begin(
+        self,
+        definition: Definition,
+        environment: Mapping[str, str],
+        isolation: str,
+        toolchain: Toolchain,
+    ) -> None:
+        """Begin a build: forget of files and tasks what may not be so any more. Blocks."""
+        self.used_at = time.monotonic()
+        self.look()
+        values = tuple(environment.get(name) for name in definition.inherits)
+        now = Surroundings(definition.workspace, isolation, values)
+        self.standing.enter(now, toolchain)
+
+    def look(self) -> None:
+        """Forget of files what may not be so any more. Blocks."""
+        root = os.path.realpath(self.definition.workspace.root)
+        watcher = self._trying_to_watch(root)
+        dirt = EVERYTHING if watcher is None else watcher.refresh()
+        self.standing.forget(self.memory.begin(root, dirt))
+
+    def watch(self, directory: str) -> bool:
+        """Watch a directory before it is read; tell whether its changes will be told."""
+        return self.watcher is not None and self.watcher.watch(directory)
+
+    @property
+    def not_watched(self) -> str | None:
+        """Why all files are looked at in each build; None: what changes is told."""
+        if self.distrusted is not None:
+            return self.distrusted
+        return "it is not watched" if self.watcher is None else self.watcher.problem
+
+    def unwatch(self) -> None:
+        """Watch it no more, until it is built again."""
+        if self.watcher is not None:
+            self.watcher.close()
+            self.watcher = None
+
+    def distrust(self, why: str) -> None:
+        """Watch it no more as long as the node runs, for a change was not told."""
+        self.distrusted = why
+        self.unwatch()
+
+    def _trying_to_watch(self, root: str) -> Watcher | None:
+        if self.distrusted is not None:
+            return None
+        if self.watcher is not None and self.watcher.problem is not None:
+            if time.monotonic() - self._gave_up_at < AGAIN_S:
+                return None
+            self.unwatch()
+        if self.watcher is None:
+            self.watcher = Watcher(Path(root), self.cookies)
+            self._gave_up_at = time.monotonic()
+        return self.watcher
 
 
 class Workspaces:
-    """Reads definitions, and reads them again when what they were read from has changed."""
+    """Reads definitions, and reads them again when what they were read from has changed.
 
-    def __init__(self) -> None:
+    ``cookies`` is a directory of the node's own for watchers.
+    """
+
+    def __init__(self, cookies: Path) -> None:
+        self._cookies = cookies
         self._open: dict[Path, OpenWorkspace] = {}
 
     def find(self, directory: Path) -> OpenWorkspace:
@@ -69,9 +190,26 @@ class Workspaces:
         definition = _read(root)
         if opened is None:
             name = blake3(os.fsencode(root)).hexdigest(16)
-            return self._open.setdefault(root, OpenWorkspace(name, definition))
-        opened.definition = definition
+            return self._open.setdefault(root, OpenWorkspace(name, definition, self._cookies))
+        opened.describe(definition)
         return opened
+
+    def watched(self) -> list[OpenWorkspace]:
+        """Return the workspaces that are watched, the one that was built last first."""
+        found = [one for one in tuple(self._open.values()) if one.watcher is not None]
+        return sorted(found, key=lambda one: one.used_at, reverse=True)
+
+    def unwatch_unused(self, now: float) -> None:
+        """Watch no more what was not built for long, or is too many. Blocks."""
+        for place, opened in enumerate(self.watched()):
+            too_old = now - opened.used_at > WATCHED_S
+            if (too_old or place >= MOST_WATCHED) and not opened.lock.locked():
+                opened.unwatch()
+
+    def close(self) -> None:
+        """End all watching."""
+        for opened in self.watched():
+            opened.unwatch()
 
 
 def _read(root: Path) -> Definition:
@@ -80,7 +218,12 @@ def _read(root: Path) -> Definition:
     stamp = _stamp(workspace)
     newest_ns = max((max(entry[2:]) for entry in stamp if entry is not None), default=0)
     settled = newest_ns < began_ns - _RACY_NS
-    return Definition(workspace, outputs_excluded(workspace.outputs), stamp if settled else None)
+    return Definition(
+        workspace,
+        outputs_excluded(workspace.outputs),
+        tuple(sorted({name for task in workspace.tasks() for name in task.env_inherit})),
+        stamp if settled else None,
+    )
 
 
 def _stamp(workspace: Workspace) -> Stamp:

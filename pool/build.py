@@ -4,13 +4,15 @@ Pure: events go in, effects come out, and whoever performs the effects (the node
 feeds back what came of them. A task is *resolved* once all it depends on has succeeded: its key is
 computed and looked up. What has no result is *executed* as soon as a slot is free, the task with
 the longest remaining path first. A failure skips what depends on it; without ``keep_going`` nothing
-new is started and the running tasks are cancelled.
+new is started and the running tasks are cancelled. A task that is known to stand unless something
+it depends on is changed by this build is not even resolved where nothing was.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from graphlib import TopologicalSorter
@@ -34,9 +36,11 @@ class Began:
 
 @dataclass(frozen=True, slots=True)
 class UpToDate:
-    """The task's result is there, from the workspace or a cache."""
+    """The task's result is there, from the workspace or a cache. ``changed``: what depends on it
+    may see something else than before this build."""
 
     task: TaskId
+    changed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +52,11 @@ class MustRun:
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """The task's command ended."""
+    """The task's command ended; ``changed`` as of :class:`UpToDate`."""
 
     task: TaskId
     succeeded: bool
+    changed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,13 @@ Event = Began | UpToDate | MustRun | Executed | Broken | CancelRequested
 @dataclass(frozen=True, slots=True)
 class Resolve:
     """Compute these tasks' keys and look for their results."""
+
+    tasks: tuple[TaskId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """These tasks are up to date as before: nothing they depend on was changed."""
 
     tasks: tuple[TaskId, ...]
 
@@ -105,7 +117,7 @@ class Finish:
     status: Status
 
 
-Effect = Resolve | Execute | Stop | Ended | Finish
+Effect = Resolve | Stand | Execute | Stop | Ended | Finish
 
 
 class Build:
@@ -117,6 +129,7 @@ class Build:
         keep_going: after a failure go on with what does not depend on it.
         durations_ms: measured durations of earlier runs, for the critical path; tasks without one
             count as ``DEFAULT_DURATION_MS``.
+        standing: tasks that are up to date unless this build changes what they depend on.
     """
 
     DEFAULT_DURATION_MS = 1000.0
@@ -128,6 +141,7 @@ class Build:
         slots: int,
         keep_going: bool = False,
         durations_ms: Mapping[TaskId, float] | None = None,
+        standing: Iterable[TaskId] = (),
     ) -> None:
         if slots < 1:
             raise ValueError("a build needs at least one slot")
@@ -139,6 +153,7 @@ class Build:
         self._remaining_ms = _remaining_path(dependencies, self._dependents, durations_ms or {})
         self._free_slots = slots
         self._keep_going = keep_going
+        self._standing = set(standing)
         self._resolving: set[TaskId] = set()
         self._runnable: list[tuple[float, TaskId]] = []
         self._running: set[TaskId] = set()
@@ -153,18 +168,18 @@ class Build:
         match event:
             case Began():
                 ready = [task for task, count in self._waiting_for.items() if count == 0]
-                self._resolve(ready, effects)
-            case UpToDate(task):
+                self._go_on_with(ready, effects)
+            case UpToDate(task, changed):
                 self._resolving.discard(task)
-                self._succeed(task, effects)
+                self._succeed(task, changed, effects)
             case MustRun(task):
                 self._resolving.discard(task)
                 heapq.heappush(self._runnable, (-self._remaining_ms[task], task))
-            case Executed(task, succeeded):
+            case Executed(task, succeeded, changed):
                 self._running.discard(task)
                 self._free_slots += 1
                 if succeeded:
-                    self._succeed(task, effects)
+                    self._succeed(task, changed, effects)
                 elif self._cancelled or (self._failed and not self._keep_going):
                     self._ended[task] = Status.CANCELLED
                 else:
@@ -188,14 +203,35 @@ class Build:
             self._resolving.update(tasks)
             effects.append(Resolve(tuple(tasks)))
 
-    def _succeed(self, task: TaskId, effects: list[Effect]) -> None:
+    def _succeed(self, task: TaskId, changed: bool, effects: list[Effect]) -> None:
+        self._go_on_with(self._ready_after(task, changed), effects)
+
+    def _ready_after(self, task: TaskId, changed: bool) -> list[TaskId]:
         self._ended[task] = Status.SUCCEEDED
         ready = []
         for dependent in self._dependents[task]:
+            if changed:
+                self._standing.discard(dependent)
             self._waiting_for[dependent] -= 1
             if self._waiting_for[dependent] == 0 and dependent not in self._ended:
                 ready.append(dependent)
-        self._resolve(ready, effects)
+        return ready
+
+    def _go_on_with(self, ready: list[TaskId], effects: list[Effect]) -> None:
+        """Resolve what is ready; what stands makes ready what waits for it."""
+        stand: list[TaskId] = []
+        resolve: list[TaskId] = []
+        waiting = deque(ready)
+        while waiting:
+            task = waiting.popleft()
+            if task in self._standing:
+                stand.append(task)
+                waiting += self._ready_after(task, False)
+            else:
+                resolve.append(task)
+        if stand:
+            effects.append(Stand(tuple(stand)))
+        self._resolve(resolve, effects)
 
     def _fail(self, task: TaskId, effects: list[Effect]) -> None:
         self._ended[task] = Status.FAILED

@@ -185,6 +185,25 @@ class DirectoryTree:
                 )
         return DirectoryTree(entries)
 
+    def reusing(self, former: DirectoryTree | None) -> DirectoryTree:
+        """Return this tree with those parts of ``former`` that are equal, encoded as they are."""
+        if former is None or former is self:
+            return self
+        changed: dict[str, Leaf | DirectoryTree] = {}
+        same = len(self.entries) == len(former.entries)
+        for name, entry in self.entries.items():
+            theirs = former.entries.get(name)
+            if isinstance(entry, DirectoryTree) and isinstance(theirs, DirectoryTree):
+                reused = entry.reusing(theirs)
+                if reused is not entry:
+                    changed[name] = reused
+                same = same and reused is theirs
+            elif same:
+                same = entry == theirs
+        if same:
+            return former
+        return DirectoryTree({**self.entries, **changed}) if changed else self
+
     def tree_message(self) -> reapi.Tree:
         """Return the tree as one ``Tree`` message: the root and each distinct directory below."""
         tree = reapi.Tree(root=self.message())

@@ -13,20 +13,23 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from buildnet import __version__
 from buildnet.ledger.history import BuildSummary
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
-from buildnet.node.running import BuildRequest, RunningBuild
+from buildnet.node.running import BUILD_FINISHED, BuildRequest, RunningBuild
 from buildnet.node.service import NodeService
 from buildnet.pool.definition_text import write_workspace
 from buildnet.pool.workspace import BUILD, Workspace
 
 NDJSON = "application/x-ndjson"
+UP_TO_DATE = "text/x-buildnet-up-to-date"
 _LOG_MAX_BYTES = 64 * 1024 * 1024
 
 
 class BuildBody(BaseModel):
-    """A request for a build. ``root`` is a directory in the workspace, on this host."""
+    """A request for a build. ``root`` is a directory in the workspace, on this host. With the
+    ``detail`` ``changed`` the report only counts the packages that stand as before."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,6 +41,7 @@ class BuildBody(BaseModel):
     keep_going: bool = False
     environment: dict[str, str] = Field(default_factory=dict)
     actor: str = "local"
+    detail: Literal["all", "changed"] = "all"
 
 
 class WorkspaceBody(BaseModel):
@@ -56,7 +60,9 @@ def build_routes(service: NodeService) -> APIRouter:
     @router.post("/api/build", status_code=202, response_model=None)
     async def build(body: BuildBody, request: Request) -> Response | dict[str, Any]:
         """Begin a build. With ``Accept: application/x-ndjson`` the answer is its events, as they
-        happen, and the build's report in the last of them."""
+        happen, and the build's report in the last of them; where the short form is accepted
+        besides, a build with nothing to do is answered with its number of packages, milliseconds
+        and id alone."""
         running = await builder.start(
             BuildRequest(
                 directory=body.root,
@@ -69,8 +75,14 @@ def build_routes(service: NodeService) -> APIRouter:
                 actor=body.actor,
             )
         )
-        if NDJSON in request.headers.get("accept", ""):
-            return StreamingResponse(_lines(running), media_type=NDJSON)
+        accepted = request.headers.get("accept", "")
+        if UP_TO_DATE in accepted and request.headers.get("buildnet-version") == __version__:
+            await running.looked.wait()
+            if running.had_nothing_to_do:
+                return Response(running.in_short(), media_type=UP_TO_DATE)
+        if NDJSON in accepted:
+            every = body.detail == "all"
+            return StreamingResponse(_lines(running, every=every), media_type=NDJSON)
         return {"build_id": running.id, "estimated_duration_ms": None}
 
     @router.get("/api/build/{build_id}")
@@ -79,7 +91,7 @@ def build_routes(service: NodeService) -> APIRouter:
         running = builder.find(build_id)
         if running is None:
             return _recorded(await history.build(build_id))
-        return running.report or {**running.summary(), "packages": running.packages()}
+        return running.report()
 
     @router.get("/api/build/{build_id}/events", response_model=None)
     async def events(build_id: str) -> StreamingResponse:
@@ -99,11 +111,7 @@ def build_routes(service: NodeService) -> APIRouter:
     async def log(build_id: str, package: str, task: str = BUILD) -> Response:
         """The output of one task of a build, as the command printed it."""
         running = builder.find(build_id)
-        packages = (
-            running.packages() or (running.report or {}).get("packages", [])
-            if running
-            else (await history.build(build_id)).packages
-        )
+        packages = running.packages() if running else (await history.build(build_id)).packages
         for entry in packages:
             if entry["name"] == package and entry["task"] == task and entry["log"]:
                 name, _, size = entry["log"].partition("/")
@@ -141,9 +149,11 @@ def build_routes(service: NodeService) -> APIRouter:
     return router
 
 
-async def _lines(build: RunningBuild) -> AsyncIterator[bytes]:
+async def _lines(build: RunningBuild, *, every: bool = True) -> AsyncIterator[bytes]:
     async with build.progress.follow() as batches:
         async for batch in batches:
+            if batch[-1]["type"] == BUILD_FINISHED:
+                batch[-1] = {**batch[-1], "report": build.report(every=every)}
             yield b"".join(json.dumps(event).encode() + b"\n" for event in batch)
 
 

@@ -39,6 +39,9 @@ class FakeResolver:
 
     def settle(self, prepared: Prepared) -> None: ...
 
+    def has_changed(self, task: TaskId) -> bool:
+        return True
+
 
 @dataclass
 class FakeRunner:

@@ -29,7 +29,7 @@ from buildnet.ledger.store.writer import MakeBody, Place
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.identity import node_id_of
 from buildnet.node import recording as module
-from buildnet.node.build_record import BuildBegan, BuildEnded, BuildInterrupted
+from buildnet.node.build_record import BuildBegan, BuildEnded, BuildInterrupted, Results
 from buildnet.node.offer import ResourcesFound, amounts, described, postings
 from buildnet.node.presence import NodeJoined, NodeStarted, NodeStopped
 from buildnet.node.recording import OpenLedger, Recording
@@ -358,10 +358,14 @@ def report(name: str, status: str = "succeeded", **changes: Any) -> dict[str, An
     }
 
 
+def no_result(action: Digest) -> bytes | None:
+    return None
+
+
 def ended(*packages: dict[str, Any], status: str = "succeeded", **changes: Any) -> BuildEnded:
     given: dict[str, Any] = {
         **{"build_id": "b1", "actor": "ann", "status": status, "duration_ms": 1234.5},
-        **{"error": None, "packages": packages, "actions": (), "result_of": lambda action: None},
+        **{"error": None, "packages": packages, "unchanged": 0, "results": Results((), no_result)},
     }
     return BuildEnded(**{**given, **changes})
 
@@ -374,7 +378,7 @@ def test_a_build_is_two_entries_and_one_account(tmp_path: Path) -> None:
     signed = {actions[0]: b"signed two", actions[1]: b"signed one"}
 
     async def work(ledger: OneLedger, recording: Recording) -> None:
-        end = ended(report("core"), report("page"), actions=actions, result_of=signed.get)
+        end = ended(report("core"), report("page"), results=Results(actions, signed.get))
         began, completed = await written(ledger, BEGAN, end)
         assert (began.body.type, completed.body.type) == ("build.started", "build.completed")
         assert began.body.actor.id == "ann"

@@ -1,0 +1,204 @@
+"""The records of builds: in the node's own history, and in the ledger.
+
+A build that found most packages as they were records the others, and which earlier build has those;
+so having nothing to do costs the same to record whatever the number of packages.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from buildnet.ledger.history import History, Unchanged
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.build_record import BuildBegan, BuildEnded, Results
+from buildnet.node.recording import Record
+from buildnet.node.report import AS_BEFORE
+from buildnet.node.running import RunningBuild
+from buildnet.node.standing import Complete, Plan
+from buildnet.node.store import Store
+from buildnet.node.workspaces import OpenWorkspace, Recorded
+from buildnet.pool.build import Status
+from buildnet.pool.result import signed_message
+
+_MOST_DEPTH = 16  # of builds that refer to earlier ones: to read one, all of them are read
+_MOST_SIGNED = 50_000
+_log = logging.getLogger("buildnet.builds")
+
+
+class Bookkeeping:
+    """Keeps the records of a node's builds; ``record`` takes what the ledger is to tell."""
+
+    def __init__(self, history: History, record: Callable[[Record], None], store: Store) -> None:
+        self._history = history
+        self._record = record
+        self._store = store
+        self._signed: dict[Digest, bytes] = {}
+
+    def tell_begin(self, build: RunningBuild, plan: Plan) -> None:
+        """Tell the ledger that a build begins."""
+        request, name = build.request, build.workspace.name
+        self._record(BuildBegan(build.id, request.actor, name, request.task, plan.packages))
+
+    async def begin(self, build: RunningBuild) -> None:
+        """Record that a build runs.
+
+        Raises:
+            BuildNetError: that can't be written.
+        """
+        await self._history.begin(
+            build.id,
+            workspace=build.workspace.name,
+            root=str(build.workspace.root),
+            request=build.request.as_dict(),
+            started_at=build.started_at,
+            triggered_by=build.request.actor,
+        )
+
+    async def end(
+        self,
+        build: RunningBuild,
+        plan: Plan,
+        opened: OpenWorkspace,
+        status: Status,
+        duration_ms: float,
+        error: BuildNetError | None,
+    ) -> BuildNetError | None:
+        """Record how a build ended and tell the ledger. Return an error if it could not be
+        recorded: the asker must not take it as kept."""
+        same = opened.recorded.get(plan.key)
+        if same is not None and same.depth >= _MOST_DEPTH:
+            same = None
+        reports = build.reports()
+        rows = [report.as_dict() for report in reports.values()]
+        for task, known in build.unchanged.items():
+            action = known.action.hash if known.action else None
+            if same is None or same.actions.get(task, "") != action:
+                rows.append(build.report_of(task, known).as_dict())
+        unrecorded = await self._finish(build, status, duration_ms, error, rows, same)
+        if unrecorded is not None:
+            status, error = Status.FAILED, error or unrecorded
+        elif plan.tasks.keys() <= reports.keys() | build.unchanged.keys():
+            actions = {
+                task: report.action.hash if report.action else None
+                for task, report in reports.items()
+            } | {
+                task: known.action.hash if known.action else None
+                for task, known in build.unchanged.items()
+            }
+            depth = 0 if same is None else same.depth + 1
+            opened.recorded[plan.key] = Recorded(build.id, depth, actions)
+        used = [report.action for report in reports.values() if report.action is not None]
+        used += [known.action for known in build.unchanged.values() if known.action is not None]
+        self._tell_end(build, status, duration_ms, error, Results(used, self._signed_result))
+        return unrecorded
+
+    async def _finish(
+        self,
+        build: RunningBuild,
+        status: Status,
+        duration_ms: float,
+        error: BuildNetError | None,
+        rows: list[dict[str, object]],
+        same: Recorded | None,
+    ) -> BuildNetError | None:
+        try:
+            await self._history.finish(
+                build.id,
+                status=status.value,
+                completed_at=time.time(),
+                duration_ms=duration_ms,
+                error=error.message if error else None,
+                packages=rows,
+                unchanged=Unchanged(same.build_id, AS_BEFORE)
+                if same is not None and build.unchanged
+                else None,
+            )
+        except BuildNetError as failure:
+            return failure
+        except Exception as failure:
+            _log.exception("build %s could not be recorded", build.id)
+            return BuildNetError(
+                "the build is over but could not be recorded",
+                cause=str(failure),
+                hint="free room on the volume of the data directory and build again",
+            )
+        return None
+
+    def complete(self, plan: Plan, opened: OpenWorkspace) -> Complete | None:
+        """Return what answers the next request for ``plan`` as long as nothing changes; None: some
+        task does not stand, or no record lists them all."""
+        recorded = opened.recorded.get(plan.key)
+        standing = opened.standing.tasks
+        if recorded is None or not all(task in standing for task in plan.tasks):
+            return None
+        tasks = {task: standing[task] for task in plan.tasks}
+        actions = {task: known.action for task, known in tasks.items() if known.action is not None}
+        if any(recorded.actions.get(task) != action.hash for task, action in actions.items()):
+            return None
+        return Complete(
+            recorded.build_id,
+            tasks,
+            next(iter(actions.items()), None),
+            Results(actions.values(), self._signed_result),
+        )
+
+    async def had_nothing_to_do(
+        self, build: RunningBuild, complete: Complete, duration_ms: float
+    ) -> None:
+        """Record a build all of whose tasks stood.
+
+        Raises:
+            BuildNetError: that can't be written.
+        """
+        request, name = build.request, build.workspace.name
+        count = len(complete.tasks)
+        await self._history.add_unchanged(
+            build.id,
+            workspace=name,
+            root=str(build.workspace.root),
+            request=request.as_dict(),
+            started_at=build.started_at,
+            completed_at=time.time(),
+            duration_ms=duration_ms,
+            triggered_by=request.actor,
+            unchanged=Unchanged(complete.build_id, AS_BEFORE),
+        )
+        self._record(BuildBegan(build.id, request.actor, name, request.task, (), count))
+        self._tell_end(build, Status.SUCCEEDED, duration_ms, None, complete.results)
+
+    def _tell_end(
+        self,
+        build: RunningBuild,
+        status: Status,
+        duration_ms: float,
+        error: BuildNetError | None,
+        results: Results,
+    ) -> None:
+        self._record(
+            BuildEnded(
+                build.id,
+                build.request.actor,
+                status.value,
+                duration_ms,
+                error.message if error else None,
+                tuple(report.as_dict() for report in build.reports().values()),
+                len(build.unchanged),
+                results,
+            )
+        )
+
+    def _signed_result(self, action: Digest) -> bytes | None:
+        known = self._signed.get(action)
+        if known is not None:
+            return known
+        found = self._store.peek_action(action)
+        if found is None:
+            return None
+        if len(self._signed) >= _MOST_SIGNED:
+            self._signed.clear()
+        signed = signed_message(found.action, found.isolation, found.result)
+        self._signed[action] = signed
+        return signed

@@ -1,0 +1,213 @@
+"""What was read of a workspace's files, kept between builds.
+
+Every answer is kept with the directories and names that it was made from. A path that may have
+changed takes with it what was learnt there, below it, and from it; the rest is known to be as it
+was, because each directory is watched before it is read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from buildnet.node.watch.dirty import Dirt
+from buildnet.pool.ignore_file import IGNORE_FILE, Chain
+from buildnet.pool.tree import DirectoryTree, Leaf
+
+_MOST_FILES = 1_000_000
+_MOST_TOPS = 64
+"""Directories that changed as a whole, beyond which it is simpler to forget everything."""
+
+
+class Kind(IntEnum):
+    """What an entry of a directory is."""
+
+    DIRECTORY = 1
+    FILE = 2
+    LINK = 3
+    OTHER = 4
+
+
+Listing = dict[str, Kind]
+Key = Hashable
+Fingerprint = tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Answer:
+    """Something that was worked out from the files; ``build`` is the build that did."""
+
+    value: object
+    about: object
+    build: int
+    uses: frozenset[str]
+
+
+@dataclass(slots=True)
+class SourceMemory:
+    """See the module's text. For one thread at a time.
+
+    ``former`` are the trees of answers that were forgotten: a new one that is equal in parts takes
+    these over, so that they need not be encoded and digested again.
+    """
+
+    build: int = 0
+    listings: dict[str, Listing] = field(default_factory=dict)
+    leaves: dict[tuple[str, bool], dict[str, Leaf]] = field(default_factory=dict)
+    chains: dict[str, Chain] = field(default_factory=dict)
+    answers: dict[Key, Answer] = field(default_factory=dict)
+    former: dict[Key, DirectoryTree] = field(default_factory=dict)
+    unwatched: set[str] = field(default_factory=set)
+    """Directories of which nothing is told."""
+    looked_at: dict[str, tuple[bool, Fingerprint | None]] = field(default_factory=dict)
+    """Files that can change without an event in their directory, to be looked at each time: whether
+    to follow a link, and what ``stat`` said."""
+    _inodes: dict[tuple[int, int], str] = field(default_factory=dict)
+    _users: dict[str, set[Key]] = field(default_factory=dict)
+    _known: set[str] = field(default_factory=set)
+
+    def begin(self, root: str, dirt: Dirt) -> set[Key]:
+        """Begin a build: forget what may not be so any more; return the keys of the answers that
+        went with it."""
+        self.build += 1
+        paths = set(dirt.paths) | self.unwatched
+        paths |= self._changed_silently(root)
+        paths |= self._linked_with(root, paths)
+        # The rules of an ignore file are about all that is below it.
+        paths |= {
+            path.rpartition("/")[0]
+            for path in paths
+            if path == IGNORE_FILE or path.endswith(f"/{IGNORE_FILE}")
+        }
+        tops = [path for path in paths if path in self._known]
+        too_much = len(tops) > _MOST_TOPS or len(self._inodes) > _MOST_FILES
+        if dirt.everything or "" in paths or too_much:
+            return self._forget_all()
+        gone: set[Key] = set()
+        for path in paths:
+            directory, _, name = path.rpartition("/")
+            self.listings.pop(directory, None)
+            for keeps_modes in (False, True):
+                self.leaves.get((directory, keeps_modes), {}).pop(name, None)
+            self.looked_at.pop(path, None)
+            gone |= self._users.pop(path, set()) | self._users.pop(f"{directory}/", set())
+        if tops:
+            gone |= self._forget_below(tops)
+        self._drop(gone)
+        return gone
+
+    def keep(self, key: Key, value: object, about: object, uses: Iterable[str]) -> None:
+        """Keep an answer that was made from ``uses``: paths of entries, and ``directory/`` for all
+        that a directory holds. ``about`` is for the asker, to tell whether it is the same question.
+        """
+        old = self.answers.get(key)
+        if old is not None:
+            self._drop({key})
+        answer = self.answers[key] = Answer(value, about, self.build, frozenset(uses))
+        for use in answer.uses:
+            self._users.setdefault(use, set()).add(key)
+
+    def remember_directory(self, directory: str, listing: Listing) -> None:
+        """Keep what a directory holds."""
+        self.listings[directory] = listing
+        while directory not in self._known:
+            self._known.add(directory)
+            directory = directory.rpartition("/")[0]
+
+    def remember_file(self, path: str, status: os.stat_result, *, followed: bool) -> None:
+        """Take note of a file whose content is known now."""
+        place = (status.st_dev, status.st_ino)
+        if followed:
+            self.looked_at[path] = (True, fingerprint(status))
+        elif status.st_nlink > 1:
+            self.looked_at[path] = (False, fingerprint(status))
+            other = self._inodes.get(place)
+            if other is not None and other != path and other not in self.looked_at:
+                self.looked_at[other] = (False, None)  # it was the only name when it was read
+        else:
+            self.looked_at.pop(path, None)
+        self._inodes[place] = path
+
+    def _changed_silently(self, root: str) -> set[str]:
+        changed = set()
+        for path, (follow, before) in self.looked_at.items():
+            try:
+                status = os.stat(f"{root}/{path}", follow_symlinks=follow)
+            except OSError:
+                changed.add(path)
+            else:
+                if fingerprint(status) != before:
+                    changed.add(path)
+        return changed
+
+    def _linked_with(self, root: str, paths: Iterable[str]) -> set[str]:
+        """Return the other known names of files that have several."""
+        found = set()
+        for path in paths:
+            try:
+                status = os.lstat(f"{root}/{path}")
+            except (OSError, ValueError):
+                continue
+            if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+                other = self._inodes.get((status.st_dev, status.st_ino))
+                if other is not None:
+                    found.add(other)
+        return found
+
+    def _forget_below(self, tops: list[str]) -> set[Key]:
+        prefixes = tuple(f"{top}/" for top in tops)
+
+        def is_below(path: str) -> bool:
+            return f"{path}/".startswith(prefixes)
+
+        for directory in [one for one in self.listings if is_below(one)]:
+            del self.listings[directory]
+        for place in [one for one in self.leaves if is_below(one[0])]:
+            del self.leaves[place]
+        for directory in [one for one in self.chains if is_below(one)]:
+            del self.chains[directory]
+        for path in [one for one in self.looked_at if is_below(one)]:
+            del self.looked_at[path]
+        self.unwatched = {one for one in self.unwatched if not is_below(one)}
+        self._known = {one for one in self._known if not is_below(one)}
+        gone: set[Key] = set()
+        for use in [one for one in self._users if one.startswith(prefixes) or is_below(one)]:
+            gone |= self._users.pop(use)
+        return gone
+
+    def _forget_all(self) -> set[Key]:
+        gone = set(self.answers)
+        self._drop(gone)
+        self.listings, self.leaves, self.chains, self.looked_at = {}, {}, {}, {}
+        self._inodes, self._users, self._known, self.unwatched = {}, {}, set(), set()
+        return gone
+
+    def _drop(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            answer = self.answers.pop(key, None)
+            if answer is None:
+                continue
+            tree = getattr(answer.value, "tree", answer.value)
+            if isinstance(tree, DirectoryTree):
+                self.former[key] = tree
+            for use in answer.uses:
+                users = self._users.get(use)
+                if users is not None:
+                    users.discard(key)
+                    if not users:
+                        del self._users[use]
+
+
+def fingerprint(status: os.stat_result) -> Fingerprint:
+    """Return what changes with a file's content, place or permissions."""
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+        status.st_mode,
+    )

@@ -1,0 +1,185 @@
+"""Which tasks' results are known to stand in a workspace, kept between builds.
+
+A task stands while nothing that its key is made of and none of its outputs has changed: what it
+reads (by the answers of :mod:`buildnet.node.source_memory` that it was worked out from), the tools,
+the inherited variables, the definition. A build looks only at tasks that do not stand, and at what
+depends on those if they turn out to be changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.build_record import Results
+from buildnet.node.source_memory import Key
+from buildnet.node.toolchain import Tool, Toolchain
+from buildnet.pool.graph import closure
+from buildnet.pool.tree import DirectoryTree
+from buildnet.pool.workspace import Task, TaskId, Workspace
+
+
+@dataclass(slots=True)
+class Visible:
+    """What tasks that depend on a task see of it: ``own``, and with ``transitive`` all below it."""
+
+    own: DirectoryTree
+    below: DirectoryTree
+    skipped: bool
+    """Its outputs stand as they stood."""
+
+    def looks_like(self, other: Visible) -> bool:
+        """Whether who sees it sees the same."""
+        return self.own.digest == other.own.digest and self.below.digest == other.below.digest
+
+
+@dataclass(frozen=True, slots=True)
+class StandingTask:
+    """A task whose result stands; ``action`` and ``isolation`` None: it has no command."""
+
+    visible: Visible
+    outputs: DirectoryTree
+    action: Digest | None
+    isolation: str | None
+    keys: tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all keys of a workspace's tasks may depend on besides files.
+
+    ``environment`` are the values of all variables that any task inherits; ``tools`` those that
+    were declared, ``words`` the programs that commands begin with, as far as they were asked for.
+    """
+
+    workspace: Workspace
+    isolation: str
+    environment: tuple[str | None, ...]
+    tools: Mapping[str, Tool] = field(default_factory=dict)
+    words: Mapping[str, Tool | None] = field(default_factory=dict)
+
+
+class Plan:
+    """The tasks that a request means, with their dependencies.
+
+    Raises:
+        NotFoundError: there is no such package or task.
+    """
+
+    def __init__(self, workspace: Workspace, packages: tuple[str, ...], task: str) -> None:
+        self.key = (packages, task)
+        self.tasks = {each.id: each for each in closure(workspace, packages, task)}
+
+    @cached_property
+    def _dependents(self) -> Mapping[TaskId, list[TaskId]]:
+        return dependents_of(self.tasks.values())
+
+    @cached_property
+    def packages(self) -> tuple[str, ...]:
+        """The names of the packages."""
+        return tuple(dict.fromkeys(task.package for task in self.tasks))
+
+    def reached_from(self, tasks: Iterable[TaskId]) -> dict[TaskId, None]:
+        """Return ``tasks`` and all that depends on them."""
+        reached = dict.fromkeys(tasks)
+        waiting = list(reached)
+        while waiting:
+            for dependent in self._dependents[waiting.pop()]:
+                if dependent not in reached:
+                    reached[dependent] = None
+                    waiting.append(dependent)
+        return reached
+
+
+def dependents_of(tasks: Iterable[Task]) -> Mapping[TaskId, list[TaskId]]:
+    """Return for each of these tasks the ones that depend on it directly."""
+    dependents: dict[TaskId, list[TaskId]] = {}
+    for task in tasks:
+        dependents.setdefault(task.id, [])
+        for needed in task.depends_on:
+            dependents.setdefault(needed, []).append(task.id)
+    return dependents
+
+
+@dataclass(slots=True)
+class Complete:
+    """A plan all of whose tasks stand. ``build_id`` is the build whose record lists them;
+    ``probe`` is a task that the store knows as the last run as long as it knows any."""
+
+    build_id: str
+    tasks: dict[TaskId, StandingTask]
+    probe: tuple[TaskId, Digest] | None
+    results: Results
+
+
+@dataclass(slots=True)
+class Standing:
+    """See the module's text. ``former`` are tasks that stood until something of theirs changed."""
+
+    surroundings: Surroundings | None = None
+    tasks: dict[TaskId, StandingTask] = field(default_factory=dict)
+    former: dict[TaskId, StandingTask] = field(default_factory=dict)
+    complete: dict[object, Complete] = field(default_factory=dict)
+    _tasks_of: dict[Key, set[TaskId]] = field(default_factory=dict)
+    _dependents: Mapping[TaskId, list[TaskId]] = field(default_factory=dict)
+
+    def enter(self, now: Surroundings, toolchain: Toolchain) -> None:
+        """Begin a build: where anything besides files is different, nothing stands any more."""
+        known = self.surroundings
+        if (
+            known is None
+            or known.workspace is not now.workspace
+            or (known.isolation, known.environment) != (now.isolation, now.environment)
+            or not _are_same(known, toolchain)
+        ):
+            self.clear()
+            self.surroundings = now
+            self._dependents = dependents_of(now.workspace.tasks())
+
+    def asked_for(self, tools: Mapping[str, Tool], words: Mapping[str, Tool | None]) -> None:
+        """Take note of the programs that a build asked for."""
+        assert self.surroundings is not None
+        self.surroundings = replace(self.surroundings, tools=dict(tools), words=dict(words))
+
+    def add(self, task: TaskId, standing: StandingTask) -> None:
+        """Take note that a task stands. To be called in the order of dependencies: what depends on
+        a task and stood while that was not known, or was another, has to be looked at again."""
+        former = self.former.pop(task, None)
+        if former is None or not standing.visible.looks_like(former.visible):
+            for dependent in self._dependents.get(task, ()):
+                self.remove(dependent)
+        self.tasks[task] = standing
+        for key in standing.keys:
+            self._tasks_of.setdefault(key, set()).add(task)
+
+    def forget(self, keys: Iterable[Key]) -> None:
+        """Forget the tasks that were worked out from these answers."""
+        for key in keys:
+            for task in self._tasks_of.pop(key, ()):
+                self.remove(task)
+
+    def remove(self, task: TaskId) -> None:
+        """Forget a task: it has to be looked at again."""
+        found = self.tasks.pop(task, None)
+        if found is not None:
+            self.former[task] = found
+            self.complete.clear()
+
+    def clear(self) -> None:
+        """Forget all tasks."""
+        for task in tuple(self.tasks):
+            self.remove(task)
+        self.complete.clear()
+        self._tasks_of.clear()
+
+
+def _are_same(known: Surroundings, toolchain: Toolchain) -> bool:
+    try:
+        return all(toolchain.tool(name) == tool for name, tool in known.tools.items()) and all(
+            toolchain.program(word) == program for word, program in known.words.items()
+        )
+    except BuildNetError:
+        return False
