@@ -363,9 +363,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="buildnet-engine-", dir=arguments.directory) as name:
         bench = Bench(Path(name), peers, rounds, arguments.short)
         for measure in arguments.only or (SHORT if arguments.short else MEASURES):
-            if not arguments.short:
-                print(f"{measure} …", file=sys.stderr)
+            known = len(bench.figures)
             MEASURES[measure](bench)
+            for figure in bench.figures[known:] if not arguments.short else ():
+                told = f"{figure.p50:,.3g} {figure.unit}" if figure.values else figure.note
+                print(f"{figure.name}: {told}", file=sys.stderr)
     versions = ", ".join(f"{name} {version}" for name, version in peers.versions().items())
     report(f"The engine beside {versions or 'nobody'}", bench.figures, arguments.json)
 

@@ -130,6 +130,8 @@ def random_settings(numbers: random.Random, path: str) -> dict[str, Any]:
         keys["transitive"] = True
     if numbers.random() < 0.3:
         keys["env_inherit"] = ["INHERITED"]
+    if numbers.random() < 0.2:
+        keys["isolation"] = "staged"
     if numbers.random() < 0.4:
         shape = numbers.choice(("file", "none"))
         check: dict[str, Any] = {"cmd": command(path, shape, 0).replace("out.txt", "check.txt")}

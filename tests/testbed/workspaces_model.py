@@ -109,6 +109,7 @@ class _Task:
     outputs: list[str]
     environment: dict[str, str]
     transitive: bool
+    isolation: str | None
 
 
 class FailedError(Exception):
@@ -208,6 +209,7 @@ class Model:
             (
                 task.command,
                 task.path,
+                task.isolation,
                 variables,
                 outputs_of(task),
                 sorted((path, *entry.as_input) for path, entry in seen.items()),
@@ -347,6 +349,7 @@ def _task(
         keys.get("outputs", []),
         variables,
         package.get("transitive", False),
+        package.get("isolation"),
     )
 
 
