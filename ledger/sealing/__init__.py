@@ -50,6 +50,8 @@ A recovery replaces voters that are gone, so nothing can be asked of a majority 
 is greater, seals of a greater epoch win, and what the old voters sealed meanwhile at these heights
 is set aside; so is, at once, what voters sealed whose version of the member list the recovery went
 on without, for who never heard of that version can't check it. What is under such seals is sealed
-again, as far as it is on a disk. What they recorded of members that the recovery went on without is
-void, and holds up nothing.
+again, as far as it is on a disk. A voter that accepted a value of the new epoch takes no seals of
+the old one in its place, for it may be final: who holds more of those waits to be shown the new
+one. What the old voters recorded of members that the recovery went on without is void, and holds up
+nothing.
 """

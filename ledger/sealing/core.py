@@ -71,6 +71,7 @@ class Sealing:
         self._voting = Voting(local, cluster, membership, place, self._values, keeping, restored)
         self._proposing = Proposing(local, cluster, place, self._values)
         self._finals = Finals(local, holding, membership, place, self._values, keeping)
+        self._finals.accepted = lambda: self._voting.accepted
         sync.sealed_reach = self._finals.sealed_reach
         self._want_at = math.inf
         self._doubted_at: float | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from buildnet.ledger.entry import Chain
 from buildnet.ledger.events import Effect, Rewind, SealedTo
@@ -12,7 +12,8 @@ from buildnet.ledger.holding import Holding
 from buildnet.ledger.keeping import Keeping
 from buildnet.ledger.membership import Membership
 from buildnet.ledger.messages import Heads, SealsAsk
-from buildnet.ledger.seal import Seal, SealRecord
+from buildnet.ledger.restored import Accepted
+from buildnet.ledger.seal import Seal, SealRecord, SealValue
 from buildnet.ledger.sealing.place import Place
 from buildnet.ledger.sealing.values import Values
 from buildnet.mesh.events import Note, Send
@@ -50,6 +51,8 @@ class Finals:
         self._asked: tuple[bytes, float] | None = None
         self._step_back = 1
         self._rewinding = False
+        self.accepted: Callable[[], Accepted | None] = lambda: None
+        """What this node accepted last as a voter."""
         self.missing: tuple[tuple[Chain, Head], ...] = ()
         """Entries that the next final seal needs, and"""
         self.source = b""
@@ -262,6 +265,8 @@ class Finals:
             return "seal of others than the voters"
         if not seal.is_final(self._local.signatures.verify):
             return "seal without a majority"
+        if self._is_passed_over(seal):
+            return "seal of an epoch that is over"
         if seal.height <= place.height:
             self._rewinding = True
             self._pending = {seal.height: (seal, sender)}
@@ -272,6 +277,17 @@ class Finals:
             return None
         self._pending[seal.height] = (seal, sender)
         return None
+
+    def _is_passed_over(self, seal: Seal) -> bool:
+        """Tell whether this voter accepted a value of a newer epoch in the place of an older one's
+        seal, or of those below: it may be final, so nothing else may be sealed after older ones
+        with its vote, until a seal of the newer epoch shows what was."""
+        accepted = self.accepted()
+        if accepted is None or seal.height < accepted.height:
+            return False
+        epoch = SealValue.decode(accepted.value).epoch
+        shown = any(one.value.epoch >= epoch for one, _ in self._pending.values())
+        return seal.value.epoch < epoch and not shown
 
     def _is_disowned(self) -> bool:
         """Tell whether the last seal names a version of the member list that a recovery dropped."""

@@ -135,6 +135,11 @@ class Voting:
         return self.propose(sender, said)
 
     @property
+    def accepted(self) -> Accepted | None:
+        """What was accepted last."""
+        return self._accepted
+
+    @property
     def waits_for(self) -> bytes | None:
         """Who proposed the value that waits; None: none does."""
         return None if self._pending is None else self._pending[0]

@@ -6,7 +6,8 @@ import pytest
 from tests.ledger.core_network import Network, Node
 
 from buildnet.ledger.events import DamagedSeals, Rewound
-from buildnet.ledger.messages import Equivocation, SealCosign, SealsAsk
+from buildnet.ledger.messages import Equivocation, SealCosign, Seals, SealsAsk
+from buildnet.ledger.seal import SealValue
 from buildnet.mesh.events import MembersChanged, Received
 from buildnet.mesh.members.changes import SetVoters, sign_change
 from buildnet.mesh.members.entry import (
@@ -285,3 +286,50 @@ def test_what_comes_while_seals_are_set_aside_is_not_forgotten() -> None:
     assert row(first) == row(left)
     again = first.store.restored()
     assert {chain: head for chain, (head, _) in again.heads.items()} == first.core.heads
+
+
+def kept(node: Node) -> list[SealValue]:
+    """The values of a node's final seals."""
+    seals = [node.store.seal(height) for height in sorted(node.store.image.seals)]
+    return [seal.value for seal in seals if seal is not None]
+
+
+def test_what_was_accepted_first_in_an_epoch_is_not_passed_over_for_an_older_longer_row() -> None:
+    network = Network(5)
+    a, b, c, d, e = network.nodes
+    network.office(d, 5)
+    network.append(d, 2)
+    network.settle(0.5)
+    for one in (a, b):
+        for other in (c, d, e):
+            network.cut(one, other)
+    for _ in range(4):
+        network.append(c, 1)
+        network.settle(0.5)
+    assert len(row(c)) > len(row(a))
+    for gone in (d, e):
+        network.cut(c, gone)
+    recover(network, a, (a, b, c))
+    hear_of_recovery(network, b, a)
+    hear_of_recovery(network, c, a)
+    network.append(a, 1)
+    network.lost = {Seals}  # only the coordinator learns that it is final
+    network.office(a, 8, at=[a, b])
+    network.settle(2.0)
+    assert a.core.last is not None
+    assert a.core.last.value.epoch == 1
+    first = a.core.last
+    assert b.core.last is None or b.core.last.value.epoch == 0
+    network.cut(a, b)
+    network.lost = set()
+    network.link(b, c)
+    network.office(c, 9, at=[b, c])
+    network.append(c, 1)
+    network.settle(5.0)
+    for node in (b, c):
+        assert not any(seal.epoch == 1 and seal.height != first.height for seal in kept(node))
+    network.link(a, c)
+    network.settle(30.0)
+    assert row(a) == row(b) == row(c)
+    assert first.hash in row(c)
+    assert c.core.frontier.sequence(c.chain) == c.tip.sequence
