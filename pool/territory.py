@@ -41,12 +41,15 @@ class Territory:
         return self._clean(text, text)
 
     def pattern(self, text: str) -> str:
-        """Return a pattern (or plain path) in the same way; a trailing slash becomes ``/**``."""
+        """Return a pattern (or plain path) in the same way; a trailing slash becomes ``/**``.
+
+        What is excluded may be a link that leads out: to exclude it is the remedy for such a link.
+        """
         excluding = "!" if text.startswith("!") else ""
         body = text.removeprefix("!")
         if re.search(r"\\[\w.\s]", body):
             raise PathError(f"{text!r} is not a pattern", hint="separate directories with '/'")
-        plain = self._clean(body, text)
+        plain = self._clean(body, text, inside=not excluding)
         for one in expand(plain):
             if ".." in one.split("/"):
                 raise PathError(f"{text!r} leads out of the workspace")
@@ -54,7 +57,7 @@ class Territory:
             plain = f"{plain}/**" if plain else "**"
         return excluding + plain
 
-    def _clean(self, body: str, text: str) -> str:
+    def _clean(self, body: str, text: str, *, inside: bool = True) -> str:
         if not body or _CONTROL.search(body):
             raise PathError(f"{text!r} is not a path")
         if body.startswith(("/", "~")) or _DRIVE.match(body):
@@ -68,7 +71,7 @@ class Territory:
                 hint="paths are relative to the root, without '..'",
             )
         plain = "/".join(components)
-        for one in expand(plain):
+        for one in expand(plain) if inside else ():
             self._stay_inside(literal_prefix(one), text)
         return plain
 

@@ -183,7 +183,7 @@ def errors(read: Read, text: str) -> list[tuple[int | None, str, str | None]]:
         ("timeout: 0", "core.timeout: ", ""),
         ("timeout: yes", "core.timeout: must be a duration", "10m"),
         ("network: maybe", "core.network: must be true or false, not text", ""),
-        ("isolation: none", "core.isolation: must be 'staged' or 'workspace'", ""),
+        ("isolation: none", "core.isolation: must be 'strict', 'staged' or 'workspace'", ""),
         ("exports: all", "core.exports: must be a list of patterns", "sources"),
         ("dependencies: [core]", "core depends on itself", "remove"),
         ("dependencies: [wbe]", "core depends on 'wbe', which is no package", "'web'?"),
@@ -227,6 +227,15 @@ def test_errors_of_a_package(
     line, _, said = next(one for one in found if message in one[1])
     assert line in {3, 4}  # of two outputs that meet, either may be named
     assert hint in (said or "")
+
+
+def test_a_link_that_leads_out_can_be_excluded(read: Read, tmp_path: Path) -> None:
+    """It is the remedy that its own error names."""
+    (tmp_path / "packages/core").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "packages/core/link").symlink_to("/usr")
+    package = "{name: core, path: packages/core, extra_sources: ['!packages/core/link']}"
+    workspace = read(f"workspace: w\npackages:\n- {package}\n")
+    assert workspace.packages["core"].tasks["build"].sources == ("!packages/core/link",)
 
 
 def test_errors_of_the_file(read: Read) -> None:
