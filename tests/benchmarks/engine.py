@@ -185,6 +185,8 @@ class Bench:
             definition = ours.root / "buildnet.yaml"
             text = definition.read_text()
             text = text.replace("  - name: p1\n", "  - name: p1\n    dependencies_tree: false\n")
+            seen = f"test -e ../../node_modules/m0/0.js && {COMMAND}"
+            text = text.replace(COMMAND, seen, 1)
             command = json.dumps(_TREE.format(directories=directories, files=_FILES_A_DIRECTORY))
             definition.write_text(f"install: {{manager: npm, command: {command}}}\n{text}")
             ours.report()
