@@ -80,7 +80,8 @@ def back_up(
         raise BackupError(f"{destination} exists", hint="name a file that does not")
     unfinished = destination.with_name(destination.name + ".unfinished")
     try:
-        size = _require_room(ledger, destination.parent)
+        size = _size_of(ledger)
+        _require_room(size, destination.parent)
         begin_private(unfinished)
         _copy(ledger, unfinished, size, tell, ended)
         _mark(unfinished)
@@ -204,7 +205,8 @@ def restore(
     """
     fresh = ledger.with_name(ledger.name + ".restoring")
     try:
-        size = _require_room(backup, ledger.parent)
+        size = backup.stat().st_size
+        _require_room(size, ledger.parent)
         tell(Step("copying", 0, size))
         cluster = cluster_of(backup)
         begin_private(fresh)
@@ -319,14 +321,25 @@ def _go_on(ended: threading.Event | None) -> None:
         raise BackupError("the backup was broken off")
 
 
-def _require_room(source: Path, directory: Path) -> int:
-    """Return the bytes of a file, for which there must be room.
+def _size_of(ledger: Path) -> int:
+    """Return the bytes of a ledger, with what is in its log only."""
+    with errors_of(ledger):
+        connection = connect(ledger, read_only=True)
+        try:
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+            (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
+        finally:
+            connection.close()
+    return int(pages * page_bytes)
+
+
+def _require_room(size: int, directory: Path) -> None:
+    """Check that there is room for a copy of so many bytes.
 
     Raises:
         BackupError: there is not.
-        OSError: one of them can't be looked at.
+        OSError: the directory can't be looked at.
     """
-    size = source.stat().st_size
     free = shutil.disk_usage(directory).free
     if free < size * _ROOM:
         raise BackupError(
@@ -334,4 +347,3 @@ def _require_room(source: Path, directory: Path) -> int:
             cause=f"{free} bytes are free there",
             hint="free room, or name a file on another volume",
         )
-    return size

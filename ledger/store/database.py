@@ -11,9 +11,9 @@ from buildnet.ledger.store.vault import Vault, VaultError
 
 CACHE_KIB = 24 * 1024
 """What SQLite keeps in memory for each connection."""
-CHECKPOINT_PAGES = 4000
-"""From there on a commit moves them to their places by itself; see
-:mod:`~buildnet.ledger.store.checkpointing`."""
+CHECKPOINT_PAGES = 2000
+"""So long the write-ahead log is, when a commit moves it to its place by itself; while a node uses
+the file, :mod:`~buildnet.ledger.store.checkpointing` does it."""
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:

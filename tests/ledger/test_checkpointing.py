@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import pytest
 from tests.ledger.store_making import START, VERIFY, using
 from tests.ledger.test_store import begun, body
 
 from buildnet.ledger.store import checkpointing
+from buildnet.ledger.store.checkpointing import Checkpoints
+from buildnet.ledger.store.database import CHECKPOINT_PAGES
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.verifying import Trust
 
@@ -27,18 +31,126 @@ def test_the_log_is_moved_while_entries_are_appended(tmp_path: Path) -> None:
         (moved,) = bare.execute("SELECT count(*) FROM entries").fetchone()
         bare.close()
         assert moved >= checkpointing.TRANSACTIONS
-        store._checkpoints = checkpointing.Checkpoints(path)
+        store._checkpoints = Checkpoints(path)
         assert (await store.verify(Trust(VERIFY))).errors == []
 
     using(path, write)
 
 
+def test_no_commit_makes_a_checkpoint_not_even_after_an_error_of_the_disk(tmp_path: Path) -> None:
+    async def look(store: LedgerStore) -> None:
+        def fails(_: object) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+        before = store._writer.connection
+        assert before.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
+        with pytest.raises(Exception, match=r"l\.db"):
+            await store.write(fails)
+        assert store._writer.connection is not before, "it was opened again"
+        after = store._writer.connection
+        assert after.execute("PRAGMA wal_autocheckpoint").fetchone() == (0,)
+
+    using(tmp_path / "l.db", look)
+
+
+def test_none_begins_beside_commits_with_nothing_left_to_move(tmp_path: Path) -> None:
+    async def check(checkpoints: Checkpoints, writer: sqlite3.Connection) -> None:
+        begun: list[bool] = []
+        checkpoints._run()
+        assert checkpoints._connection is not None
+        checkpoints._connection.set_trace_callback(
+            lambda said: (
+                begun.append(checkpoints.writing.locked()) if "wal_checkpoint" in said else None
+            )
+        )
+        checkpoints._run()
+        assert begun == [], "all was moved"
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("INSERT INTO t VALUES (1)")
+        writer.execute("ROLLBACK")
+        checkpoints._run()
+        assert begun == [], "nothing was committed"
+        writer.execute("INSERT INTO t VALUES (1)")
+        checkpoints._run()
+        assert begun == [False], "beside commits"
+        checkpoints._run()
+        assert begun == [False], "once"
+
+    beside(tmp_path, check)
+
+
+def test_the_first_one_and_one_after_an_error_keep_others_from_writing(tmp_path: Path) -> None:
+    async def check(checkpoints: Checkpoints, writer: sqlite3.Connection) -> None:
+        begun: list[bool] = []
+        move = checkpoints._move
+
+        def watched(connection: sqlite3.Connection) -> tuple[bool, int]:
+            begun.append(checkpoints.writing.locked())
+            if len(begun) == 2:
+                raise sqlite3.OperationalError("disk I/O error")
+            return move(connection)
+
+        checkpoints._move = watched  # type: ignore[method-assign]
+        for _ in range(3):
+            writer.execute("INSERT INTO t VALUES (1)")
+            checkpoints._run()
+        assert begun == [True, False, True]
+
+    beside(tmp_path, check)
+
+
+@pytest.mark.parametrize(
+    ("is_all", "pages", "waits"),
+    [(True, CHECKPOINT_PAGES, True), (True, 20, False), (False, 9000, False)],
+    ids=["a long log", "a short log", "somebody reads an older state"],
+)
+def test_where_commits_never_pause_the_next_waits_so_that_a_long_log_begins_anew(
+    tmp_path: Path, is_all: bool, pages: int, waits: bool
+) -> None:
+    async def check(checkpoints: Checkpoints, writer: sqlite3.Connection) -> None:
+        checkpoints._run()
+        begun: list[bool] = []
+
+        def move(connection: sqlite3.Connection) -> tuple[bool, int]:
+            begun.append(checkpoints.writing.locked())
+            writer.execute("INSERT INTO t VALUES (1)")
+            return is_all, pages
+
+        checkpoints._move = move  # type: ignore[method-assign]
+        writer.execute("INSERT INTO t VALUES (1)")
+        checkpoints._run()
+        assert begun == [False] * checkpointing.TIMES + [True] * waits
+
+    beside(tmp_path, check)
+
+
 def test_a_file_that_can_t_be_opened_harms_nobody(tmp_path: Path) -> None:
     async def check() -> None:
-        checkpoints = checkpointing.Checkpoints(tmp_path / "none" / "l.db")
+        checkpoints = Checkpoints(tmp_path / "none" / "l.db")
         for _ in range(3 * checkpointing.TRANSACTIONS):
-            checkpoints.wrote()
+            checkpoints.wrote(1)
             await asyncio.sleep(0)
         await checkpoints.close()
 
     asyncio.run(check())
+
+
+def beside(
+    directory: Path, check: Callable[[Checkpoints, sqlite3.Connection], Awaitable[None]]
+) -> None:
+    """Check the checkpoints of a file to which another connection writes."""
+
+    async def run() -> None:
+        path = directory / "l.db"
+        writer = sqlite3.connect(path, isolation_level=None)
+        writer.execute("PRAGMA journal_mode=WAL")
+        checkpointing.leave_to_another(writer)
+        writer.execute("CREATE TABLE t (a)")
+        checkpoints = Checkpoints(path)
+        try:
+            await check(checkpoints, writer)
+        finally:
+            await checkpoints.close()
+            writer.close()
+
+    asyncio.run(run())
