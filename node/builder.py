@@ -89,6 +89,7 @@ class Builder:
         self._staged = StagedExecutor(work)
         self._trees = UnpackedTrees(downloads.parent / "trees")
         self._isolation = IsolationProbe(work, isolation)
+        self._strict: StrictExecutor | None = None
         self._private = private
         self._limits = Limits(timeout_s, output_limit_bytes, action_limits)
         self._workspaces = Workspaces(downloads.parent / "watch")
@@ -210,8 +211,8 @@ class Builder:
         build.close(status, duration_ms, error.as_dict() if error else None)
         try:
             await self._tidy(build)
-        except OSError:
-            _log.exception("what build %s left could not be removed", build.id)
+        except (OSError, BuildNetError):
+            _log.exception("what build %s left could not be put away", build.id)
 
     async def _record_begin(self, build: RunningBuild) -> None:
         if not build.request.dry_run:
@@ -291,6 +292,9 @@ class Builder:
             opened.standing.complete[plan.key] = complete
 
     async def _tidy(self, build: RunningBuild) -> None:
+        if build.keep_descriptions is not None:
+            await asyncio.to_thread(build.keep_descriptions)
+            build.keep_descriptions = None
         if not self.running():
             await asyncio.to_thread(self._staged.tidy)
         if build.workspace.install is not None:
@@ -376,7 +380,11 @@ class Builder:
             build.performer = performer
             if build.cancelled.is_set():
                 performer.cancel()
-            status = await performer.run()
+            build.keep_descriptions = performer.runner.keep_descriptions
+            try:
+                status = await performer.run()
+            finally:
+                await asyncio.to_thread(performer.runner.keep_runs)
             if not request.dry_run:
                 await asyncio.to_thread(performer.now_stand)
                 standing.asked_for(resolver.tools, resolver.words)
@@ -391,7 +399,9 @@ class Builder:
             WorkspaceExecutor(root, self._staged.work),
         ]
         if isolation.launcher is not None:
-            executors.append(StrictExecutor(self._staged, isolation, self._private))
+            if self._strict is None:
+                self._strict = StrictExecutor(self._staged, isolation, self._private)
+            executors.append(self._strict)
         return {executor.isolation: executor for executor in executors}
 
     def _dependencies(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from buildnet.mesh.digest import Digest
@@ -21,7 +21,7 @@ from buildnet.node.execute.executor import (
     OnOutput,
     WorkspaceExecutor,
 )
-from buildnet.node.execute.isolation import IsolationError
+from buildnet.node.execute.isolation import STRICT, IsolationError
 from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
 from buildnet.node.execute.mounts import Mount
 from buildnet.node.report import TaskReport
@@ -71,6 +71,8 @@ class TaskRunner:
     table: FileTable
     hold: Hold
     tell: Callable[[TaskId], OnOutput]
+    performed: list[Action] = field(default_factory=list)
+    runs: dict[str, LastRun] = field(default_factory=dict)
 
     def run(
         self, report: TaskReport, prepared: Prepared, token: CancelToken, *, look_again: bool
@@ -107,6 +109,8 @@ class TaskRunner:
         if in_place:
             self._require_inputs(action)
         execution = self._execute(action, request, report.task, token)
+        if request.mounts and isolation_of(action) != STRICT and self.dependencies is not None:
+            self.dependencies.trees.distrust()
         self._take(report, execution)
         if execution.outputs is not None:
             if in_place:
@@ -163,7 +167,17 @@ class TaskRunner:
     def record_run(self, task: Task, action: Action, outputs: DirectoryTree) -> None:
         """Note that the workspace holds this action's outputs."""
         run = LastRun(action.digest, outputs.digest, time.time())
-        self.store.record_run(self.workspace_id, str(task.id), run)
+        if has_patterns(task.outputs):
+            # What is stale later is told by this alone, even if the node dies now.
+            self.store.record_run(self.workspace_id, str(task.id), run)
+        else:
+            self.runs[str(task.id)] = run
+
+    def keep_runs(self) -> None:
+        """Commit what was noted of the build's tasks. Without it their results are found in the
+        cache next time, not in place."""
+        self.store.record_runs(self.workspace_id, self.runs)
+        self.runs.clear()
 
     def _take_cached(self, report: TaskReport, prepared: Prepared) -> bool:
         assert prepared.action is not None
@@ -239,11 +253,20 @@ class TaskRunner:
         }
         for digest in self.hold.missing(files):
             self.hold.put_file(self.root / files[digest], expected=digest)
-        blobs = {tree.digest: tree.encoded for tree in action.spec.inputs.directories()}
-        blobs[action.digest] = action.encoded
-        blobs[Digest.of(action.command_encoded)] = action.command_encoded
-        for digest in self.hold.missing(blobs):
-            self.hold.put(blobs[digest])
+
+    def keep_descriptions(self) -> None:
+        """Store what the actions of this build consisted of: what tells changes apart later.
+
+        For after the build, since nobody waits for it. Blocks.
+        """
+        blobs: dict[Digest, bytes] = {}
+        for action in self.performed:
+            blobs.update((tree.digest, tree.encoded) for tree in action.spec.inputs.directories())
+            blobs[action.digest] = action.encoded
+            blobs[Digest.of(action.command_encoded)] = action.command_encoded
+        self.performed.clear()
+        for digest in self.store.missing(blobs):
+            self.store.put(blobs[digest])
 
     def _keep(
         self, task: Task, action: Action, execution: Execution, outputs: DirectoryTree
@@ -253,6 +276,7 @@ class TaskRunner:
         for tree in result.trees:
             self.hold.put(tree)
         isolation = isolation_of(action)
+        self.performed.append(action)
         self.hold.put_action(
             ActionRecord(
                 action=action.digest,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,7 @@ class RunningBuild:
     hook: CancelToken | None = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     isolation_reason: str | None = None
+    keep_descriptions: Callable[[], None] | None = None
     unchanged: dict[TaskId, StandingTask] = field(default_factory=dict)
     not_watched: str | None = None
     outcome: dict[str, Any] | None = None

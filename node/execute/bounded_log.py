@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO
+from typing import IO
 
 
 class BoundedLog:
@@ -12,7 +12,7 @@ class BoundedLog:
     last half; :meth:`finish` appends it, after a line that says how many bytes were left out.
     """
 
-    def __init__(self, file: BinaryIO, limit_bytes: int) -> None:
+    def __init__(self, file: IO[bytes], limit_bytes: int) -> None:
         self._file = file
         self._head_left = limit_bytes - limit_bytes // 2
         self._capacity = limit_bytes // 2

@@ -187,9 +187,11 @@ class _Delivery:
         if directory in self._swept or not directory.is_dir():
             return
         self._swept.add(directory)
-        for left in directory.glob(f"{TEMPORARY_PREFIX}*"):
-            if not left.name.startswith(_RUN) and not _is_of_living_run(left.name):
-                remove_tree(left)
+        with os.scandir(directory) as entries:
+            names = [entry.name for entry in entries if entry.name.startswith(TEMPORARY_PREFIX)]
+        for name in names:
+            if not name.startswith(_RUN) and not _is_of_living_run(name):
+                remove_tree(directory / name)
 
     def _place_directory(self, path: str, target: Path, tree: DirectoryTree) -> None:
         if _is_directory(target) and self._is_in_place(path, target, tree):

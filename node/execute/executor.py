@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -11,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from tempfile import NamedTemporaryFile
+from typing import IO, Protocol
 
 from buildnet.mesh.digest import Digest
 from buildnet.node.execute.cancel import CancelToken
@@ -32,6 +34,7 @@ from buildnet.node.store.files import RACY_NS
 from buildnet.node.store.holds import BlobAccess
 from buildnet.pool.tree import DirectoryTree, FileEntry
 
+_LOG_PIECE_BYTES = 1 << 20
 logger = logging.getLogger(__name__)
 
 TRASH_FOLDER = ".trash"
@@ -171,7 +174,8 @@ class StagedExecutor:
                 written_in_stage(request.inputs),
                 request.limits,
             )
-            return conclude(request, outcome, stage.root, stage.log, collector, hold)
+            with stage.log.open("rb") as printed:
+                return conclude(request, outcome, stage.root, printed, collector, hold)
 
     @contextmanager
     def alone(self, action: Digest) -> Iterator[None]:
@@ -220,7 +224,10 @@ class WorkspaceExecutor:
             outcome = _run(request, self._root, variables, log, on_output, cancel)
             changed = self._stats(request.inputs) != before
             collector = Collector(self._root, request.inputs, declared, is_new, request.limits)
-            execution = conclude(request, outcome, self._root, log, collector, hold, in_place=True)
+            with log.open("rb") as printed:
+                execution = conclude(
+                    request, outcome, self._root, printed, collector, hold, in_place=True
+                )
         return replace(execution, input_changed=changed)
 
     def _make_directory(self, path: str) -> None:
@@ -313,7 +320,7 @@ def conclude(
     request: ExecutionRequest,
     outcome: ProcessOutcome,
     root: Path,
-    log: Path,
+    log: IO[bytes],
     collector: Collector,
     hold: BlobAccess,
     *,
@@ -321,7 +328,7 @@ def conclude(
     seen_at: str | None = None,
 ) -> Execution:
     """Store what a command printed and left in ``root``, which it saw at ``seen_at``."""
-    stored_log = hold.put_file(log)
+    stored_log = _put_log(log, hold)
     if not outcome.succeeded:
         stopped = outcome.cancelled or outcome.timed_out
         workspace = None if in_place else request.workspace
@@ -336,17 +343,28 @@ def conclude(
     return Execution(outcome, stored_log, outputs, missing, undeclared, hints)
 
 
+def _put_log(log: IO[bytes], hold: BlobAccess) -> Digest:
+    log.seek(0)
+    data = log.read(_LOG_PIECE_BYTES)
+    if len(data) < _LOG_PIECE_BYTES:
+        return hold.put(data)
+    with full_disk_reported("keeping the command's output"), NamedTemporaryFile() as copy:
+        log.seek(0)
+        shutil.copyfileobj(log, copy)
+        copy.flush()
+        return hold.put_file(Path(copy.name))
+
+
 def _hints(
     request: ExecutionRequest,
     outcome: ProcessOutcome,
     root: Path,
-    log: Path,
+    log: IO[bytes],
     workspace: Path | None,
     seen_at: str | None,
 ) -> tuple[str, ...]:
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - LOG_TAIL_BYTES))
-        tail = file.read().decode(errors="replace")
+    log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
+    tail = log.read().decode(errors="replace")
     return hints_of_failure(
         tail, outcome.exit_code, root, request.working_directory, workspace, seen_at
     )

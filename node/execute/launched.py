@@ -8,7 +8,7 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from buildnet.node.execute.bounded_log import BoundedLog
 from buildnet.node.execute.cancel import CancelToken
@@ -39,7 +39,7 @@ def run_launched(
     timeout_s: float | None,
     on_output: Callable[[bytes], None],
     cancel: CancelToken,
-    log: BinaryIO,
+    log: IO[bytes],
     output_limit_bytes: int,
     exceeded: Exceeded = lambda: None,
 ) -> ProcessOutcome:

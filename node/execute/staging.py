@@ -68,12 +68,10 @@ def staged(
     outputs: DeclaredOutputs | None = None,
     working_directory: str = "",
     remove: Callable[[Path], None] = discard,
-    owner: int | None = None,
 ) -> Iterator[Stage]:
     """Make the action's stage anew and ``remove`` it afterwards.
 
-    Parents of plain outputs and the working directory are made, outputs are not. All of it is
-    given to the user ``owner``, if there is one.
+    Parents of plain outputs and the working directory are made, outputs are not.
 
     Raises:
         StageError: an input can't be put there; StageFullError: the disk is full.
@@ -82,10 +80,10 @@ def staged(
     try:
         try:
             with full_disk_reported(f"staging action {action.hash[:12]}"):
-                _make(stage, inputs, blobs, mounts, outputs, working_directory)
-                if owner is not None:
-                    for directory in (stage.root, stage.home, stage.temporary):
-                        _give(str(directory), owner)
+                remove_tree(stage.directory)
+                for directory in (stage.root, stage.home, stage.temporary):
+                    directory.mkdir(parents=True)
+                fill(stage.root, inputs, blobs, mounts, outputs, working_directory)
         except OSError as error:
             raise StageError(
                 f"the stage {stage.directory} can't be made",
@@ -97,35 +95,39 @@ def staged(
         remove(stage.directory)
 
 
-def _make(
-    stage: Stage,
+def fill(
+    root: Path,
     inputs: DirectoryTree,
     blobs: BlobAccess,
     mounts: Iterable[Mount],
     outputs: DeclaredOutputs | None,
     working_directory: str,
 ) -> None:
-    remove_tree(stage.directory)
-    for directory in (stage.root, stage.home, stage.temporary):
-        directory.mkdir(parents=True)
-    copied = copy_tree(inputs, stage.root, blobs)
+    """Put into an empty input root what an action needs there.
+
+    Raises:
+        StageError: an input can't be put there.
+        OSError: something can't be made.
+    """
+    copied = copy_tree(inputs, root, blobs)
     for number, mount in enumerate(mounts):
-        show(mount, stage.root, f"mount{number}")
+        show(mount, root, f"mount{number}")
     wanted = [working_directory]
     if outputs is not None:
         wanted += [path.rpartition("/")[0] for path in outputs.plain]
     for path in wanted:
-        _directory(stage.root, path)
+        _directory(root, path)
     for directory in copied:  # made last: filling a directory changes its time
         os.utime(directory, ns=(SOURCE_EPOCH_NS, SOURCE_EPOCH_NS))
 
 
-def _give(directory: str, owner: int) -> None:
+def give(directory: str, owner: int) -> None:
+    """Give a directory with all below it to the user ``owner``."""
     os.chown(directory, owner, owner)
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                _give(entry.path, owner)
+                give(entry.path, owner)
             else:
                 os.chown(entry.path, owner, owner, follow_symlinks=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from tempfile import SpooledTemporaryFile
 
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.collection import Collector
@@ -24,10 +25,12 @@ from buildnet.node.execute.launcher.places import BUILD, HOME, TEMPORARY
 from buildnet.node.execute.limits import DiskWatch
 from buildnet.node.execute.mounts import Mount, show
 from buildnet.node.execute.process_tree import ACTION_VARIABLE
-from buildnet.node.execute.staging import Stage, staged
+from buildnet.node.execute.reused_stages import ReusedStages
+from buildnet.node.execute.staging import Stage, fill
 from buildnet.node.execute.tool_view import tool_view
 from buildnet.node.store.holds import BlobAccess
 
+_LOG_IN_MEMORY_BYTES = 256 << 10
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts")
 
 
@@ -41,6 +44,7 @@ class StrictExecutor:
         to a command but folders of links to tools."""
         assert isolation.launcher is not None
         self._stages = stages
+        self._reused = ReusedStages(stages.work, isolation.launcher.owner, stages.throw)
         self._launcher = isolation.launcher
         self._overlay = isolation.overlay
         self._private = private
@@ -54,21 +58,16 @@ class StrictExecutor:
     ) -> Execution:
         """See :meth:`Executor.execute`."""
         declared = DeclaredOutputs(request.outputs)
+
+        def fill_root(root: Path) -> None:
+            fill(root, request.inputs, hold, (), declared, request.working_directory)
+
         with (
-            self._stages.alone(request.action),
-            staged(
-                self._stages.work,
-                request.action,
-                request.inputs,
-                hold,
-                outputs=declared,
-                working_directory=request.working_directory,
-                remove=self._stages.throw,
-                owner=self._launcher.owner,
-            ) as stage,
+            self._reused.stage(fill_root) as stage,
+            SpooledTemporaryFile(_LOG_IN_MEMORY_BYTES, dir=str(stage.directory)) as log,
         ):
             launched = self._launch_request(request, stage)
-            with full_disk_reported("keeping the command's output"), stage.log.open("wb") as log:
+            with full_disk_reported("keeping the command's output"):
                 outcome = run_launched(
                     self._launcher,
                     launched,
@@ -86,7 +85,7 @@ class StrictExecutor:
                 written_in_stage(request.inputs),
                 request.limits,
             )
-            return conclude(request, outcome, stage.root, stage.log, collector, hold, seen_at=BUILD)
+            return conclude(request, outcome, stage.root, log, collector, hold, seen_at=BUILD)
 
     def _launch_request(self, request: ExecutionRequest, stage: Stage) -> LaunchRequest:
         search_path, binds = tool_view(request.environment.get("PATH", ""), self._private)

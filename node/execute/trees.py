@@ -12,7 +12,7 @@ import shutil
 import stat
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from buildnet.pool.tree import DirectoryTree
 
 logger = logging.getLogger(__name__)
 
+CHECKED_EVERY_S = 3600.0
 _FINGERPRINT = ".fingerprint"
 _PARTIAL = ".partial"
 
@@ -35,16 +36,24 @@ class UnpackedTrees:
     """The unpacked trees of one node, by key. Thread-safe.
 
     Files are read-only. A tree is compared with its fingerprint (paths, sizes, modification times,
-    inodes) whenever it is asked for, and unpacked again if someone has altered it.
+    inodes) when it is first asked for, and every :data:`CHECKED_EVERY_S` from then on; it is
+    unpacked again if someone has altered it. Commands in ``strict`` can't; after others
+    :meth:`distrust` has it compared at once.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self._directory = directory
+        self._clock = clock
+        self._checked_at: dict[str, float] = {}
         self._lock = threading.Lock()
         self._key_locks: dict[str, threading.Lock] = {}
         directory.mkdir(parents=True, exist_ok=True)
         for left in directory.glob(f"*{_PARTIAL}*"):
             discard(left)
+
+    def distrust(self) -> None:
+        """Have every tree compared again: a command could reach them that nothing held back."""
+        self._checked_at.clear()
 
     def adopt(self, key: Digest, root: Path, paths: Iterable[str]) -> Path:
         """Move a finished install out of its stage ``root``: the directories at ``paths``.
@@ -120,16 +129,25 @@ class UnpackedTrees:
             partial.rename(place)
             _fingerprint_file(place).write_text(_fingerprint(place))
             _note_use(place)
+            self._checked_at[place.name] = self._clock()
         finally:
             remove_tree(partial)
 
-    @staticmethod
-    def _is_intact(place: Path) -> bool:
+    def _is_intact(self, place: Path) -> bool:
         try:
             expected = _fingerprint_file(place).read_text()
         except FileNotFoundError:
             return False
-        return place.is_dir() and _fingerprint(place) == expected
+        if not place.is_dir():
+            return False
+        now = self._clock()
+        checked_at = self._checked_at.get(place.name)
+        if checked_at is not None and now - checked_at < CHECKED_EVERY_S:
+            return True
+        intact = _fingerprint(place) == expected
+        if intact:
+            self._checked_at[place.name] = now
+        return intact
 
 
 def _fingerprint_file(place: Path) -> Path:

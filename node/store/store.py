@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -232,6 +233,16 @@ class Store(BlobStore):
     def record_run(self, workspace_id: str, task: str, run: LastRun) -> None:
         """Note what a task of a workspace ran last. Committed when it returns."""
         self._write(lambda connection: put_run(connection, workspace_id, task, run))
+
+    def record_runs(self, workspace_id: str, runs: Mapping[str, LastRun]) -> None:
+        """Note what several tasks of a workspace ran last, in one transaction."""
+
+        def put_all(connection: sqlite3.Connection) -> None:
+            for task, run in runs.items():
+                put_run(connection, workspace_id, task, run)
+
+        if runs:
+            self._write(put_all)
 
     def last_run(self, workspace_id: str, task: str) -> LastRun | None:
         """Return what a task ran last, or None."""

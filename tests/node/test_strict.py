@@ -37,6 +37,11 @@ def host(tmp_path: Path, launcher: Launcher) -> Iterator[StrictHost]:
         yield host
 
 
+def running_with(word: str) -> list[psutil.Process]:
+    """Return the processes that have a word in their command line."""
+    return [one for one in psutil.process_iter(["cmdline"]) if word in (one.info["cmdline"] or [])]
+
+
 def eventually(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
     while not condition():
@@ -103,7 +108,7 @@ def test_what_a_command_leaves_running_ends_with_it(host: StrictHost) -> None:
     execution = host.run(f"(setsid sleep {mark} &) ; (nohup sleep {mark} > /dev/null 2>&1 &)")
     assert execution.outcome.succeeded
     assert execution.outcome.left_behind == 2
-    assert not [one for one in psutil.process_iter(["cmdline"]) if mark in one.info["cmdline"]]
+    assert not running_with(mark)
 
 
 def test_a_working_directory_that_is_missing_is_an_outcome(host: StrictHost) -> None:
@@ -196,11 +201,7 @@ def test_a_launcher_that_dies_takes_its_commands_along_and_is_started_again(
 
     with pytest.raises(ExecutionError):
         host.run(f"echo up; sleep {mark}", on_output=kill_launcher)
-    eventually(
-        lambda: (
-            not [p for p in psutil.process_iter(["cmdline"]) if mark in (p.info["cmdline"] or [])]
-        )
-    )
+    eventually(lambda: not running_with(mark))
     assert host.said("echo again") == "again\n"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.execute.trees import UnpackedTrees
+from buildnet.node.execute.trees import CHECKED_EVERY_S, UnpackedTrees
 from buildnet.node.store.errors import MissingBlobError
 from buildnet.node.store.store import Store
 from buildnet.pool.tree import DirectoryTree, FileEntry, LinkEntry
@@ -86,12 +86,31 @@ def test_an_altered_tree_is_unpacked_again(
     place = trees.ensure(KEY, tree, store)
     inode = place.stat().st_ino
     alter(place / "node_modules")
+    trees.distrust()
     assert trees.ensure(KEY, tree, store) == place
     assert place.stat().st_ino != inode
     assert (place / "node_modules/lodash/index.js").read_text() == "lodash"
     assert not (place / "node_modules/lodash/extra.js").exists()
     assert str((place / "node_modules/core").readlink()) == "../packages/core"
     assert len(list((tmp_path / "trees").iterdir())) == 2
+
+
+def test_a_tree_is_compared_at_the_start_and_once_an_hour(
+    tmp_path: Path, store: Store, tree: DirectoryTree
+) -> None:
+    """In between nothing looks at its files, be they 50,000."""
+    now = 0.0
+    trees = UnpackedTrees(tmp_path / "trees", clock=lambda: now)
+    place = trees.ensure(KEY, tree, store)
+    inode = place.stat().st_ino
+    add_file(place / "node_modules")
+    now = CHECKED_EVERY_S - 1
+    assert trees.ensure(KEY, tree, store).stat().st_ino == inode
+    now = CHECKED_EVERY_S + 1
+    assert trees.ensure(KEY, tree, store).stat().st_ino != inode
+    add_file(place / "node_modules")
+    assert UnpackedTrees(tmp_path / "trees").ensure(KEY, tree, store).stat().st_ino != inode
+    assert not (place / "node_modules/lodash/extra.js").exists()
 
 
 def test_a_finished_install_is_taken_over(
