@@ -80,7 +80,9 @@ class Bookkeeping:
         unrecorded = await self._finish(build, status, duration_ms, error, rows, same)
         if unrecorded is not None:
             status, error = Status.FAILED, error or unrecorded
-        elif plan.tasks.keys() <= reports.keys() | build.unchanged.keys():
+        elif opened.definition is not build.definition or not _lists(build, plan):
+            opened.recorded.pop(plan.key, None)
+        else:
             actions = {
                 task: report.action.hash if report.action else None
                 for task, report in reports.items()
@@ -202,3 +204,8 @@ class Bookkeeping:
         signed = signed_message(found.action, found.isolation, found.result)
         self._signed[action] = signed
         return signed
+
+
+def _lists(build: RunningBuild, plan: Plan) -> bool:
+    """Whether a build tells of the tasks of its plan, all of them and nothing else."""
+    return build.reports().keys() | build.unchanged.keys() == plan.tasks.keys()

@@ -45,6 +45,10 @@ from buildnet.pool.workspace import Workspace
 FINISHED_KEPT = 8
 # Installed dependency trees that stay for the next builds; each is as large as a node_modules.
 TREES_KEPT = 8
+_LOOK_FOR_AUDITS_S = 60.0
+# Directories; some milliseconds, in which a build would wait.
+_AUDITED_AT_ONCE = 32
+_BETWEEN_AUDITS_S = 0.05
 _log = logging.getLogger("buildnet.builds")
 
 
@@ -97,12 +101,15 @@ class Builder:
         self._tasks = asyncio.TaskGroup()
         self._tidying = asyncio.Lock()
         self._stopping = False
+        self._auditing: asyncio.Task[None]
 
     async def __aenter__(self) -> Builder:
         await self._tasks.__aenter__()
+        self._auditing = self._tasks.create_task(self._audit_when_idle())
         return self
 
     async def __aexit__(self, *exception: Any) -> None:
+        self._auditing.cancel()
         try:
             await self._tasks.__aexit__(*exception)
         finally:
@@ -118,6 +125,32 @@ class Builder:
             build.cancel()
         for build in running:
             await build.over.wait()
+
+    async def _audit_when_idle(self) -> None:
+        """See now and then, while nothing is built, that watching told of all changes."""
+        while True:
+            await asyncio.sleep(_LOOK_FOR_AUDITS_S)
+            await asyncio.to_thread(self._workspaces.unwatch_unused, time.monotonic())
+            for opened in self._workspaces.watched():
+                if opened.needs_audit(time.monotonic()):
+                    try:
+                        await self.audit(opened)
+                    except Exception:
+                        _log.exception("%s could not be audited", opened.definition.workspace.root)
+
+    async def audit(self, opened: OpenWorkspace) -> None:
+        """Compare what is known of a workspace with what is there, bit by bit; a build comes first,
+        then the rest is left for later."""
+        table = await asyncio.to_thread(self._store.file_table, opened.id)
+        directories = sorted(opened.memory.listings)
+        for start in range(0, len(directories), _AUDITED_AT_ONCE):
+            if self.running() or opened.watcher is None:
+                return
+            async with opened.lock:
+                part = directories[start : start + _AUDITED_AT_ONCE]
+                await asyncio.to_thread(opened.audit, table, part)
+            await asyncio.sleep(_BETWEEN_AUDITS_S)
+        opened.audited_at = time.monotonic()
 
     async def forget_dependencies(self, keep: int = 0) -> int:
         """Remove installed dependency trees but the ``keep`` that were used last, and with 0 what
@@ -286,6 +319,8 @@ class Builder:
 
     def _remember(self, build: RunningBuild, opened: OpenWorkspace, plan: Plan) -> None:
         if build.request.dry_run or opened.not_watched is not None:
+            return
+        if opened.definition is not build.definition:  # it was edited meanwhile
             return
         complete = self._books.complete(plan, opened)
         if complete is not None:

@@ -181,7 +181,7 @@ class Performer:
                 self.unchanged[task] = known
             else:
                 self.reports[task] = TaskReport.of_standing(
-                    task, self.node_id, known, Tier.HASH_SKIP
+                    task, self.node_id, known, Tier.HASH_SKIP, dry_run=self.dry_run
                 )
         self._tell_up_to_date(len(tasks))
 

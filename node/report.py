@@ -69,7 +69,13 @@ class TaskReport:
 
     @classmethod
     def of_standing(
-        cls, task: TaskId, node: str, known: StandingTask, tier: Tier = Tier.INSTANT_SKIP
+        cls,
+        task: TaskId,
+        node: str,
+        known: StandingTask,
+        tier: Tier = Tier.INSTANT_SKIP,
+        *,
+        dry_run: bool = False,
     ) -> TaskReport:
         """Return the report of a task that stands as before."""
         return cls(
@@ -80,6 +86,7 @@ class TaskReport:
             isolation=known.isolation,
             action=known.action,
             exit_code=0,
+            plan="nothing" if dry_run else None,
         )
 
     def fail(self, error: BuildNetError) -> None:

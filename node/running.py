@@ -127,7 +127,8 @@ class RunningBuild:
 
     def report_of(self, task: TaskId, known: StandingTask) -> TaskReport:
         """Return the report of a task that is unchanged."""
-        return TaskReport.of_standing(task, self.node_id, known)
+        dry_run = self.request.dry_run
+        return TaskReport.of_standing(task, self.node_id, known, dry_run=dry_run)
 
     def packages(self, *, every: bool = True) -> list[dict[str, Any]]:
         """Return the reports of the tasks that ended so far; ``every``: unchanged ones too."""

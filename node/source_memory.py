@@ -13,6 +13,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 
+from buildnet.node.store.blobs import TEMPORARY_PREFIX
 from buildnet.node.watch.dirty import Dirt
 from buildnet.pool.ignore_file import IGNORE_FILE, Chain
 from buildnet.pool.tree import DirectoryTree, Leaf
@@ -98,6 +99,11 @@ class SourceMemory:
             gone |= self._forget_below(tops)
         self._drop(gone)
         return gone
+
+    def forget_answers(self) -> None:
+        """Forget what was worked out, but not what was read."""
+        self._drop(set(self.answers))
+        self.former.clear()
 
     def keep(self, key: Key, value: object, about: object, uses: Iterable[str]) -> None:
         """Keep an answer that was made from ``uses``: paths of entries, and ``directory/`` for all
@@ -199,6 +205,31 @@ class SourceMemory:
                     users.discard(key)
                     if not users:
                         del self._users[use]
+
+
+def listing_of(root: str, directory: str) -> Listing:
+    """Return what is in a directory; nothing if there is none, or if it is a file.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    listing: Listing = {}
+    try:
+        with os.scandir(f"{root}/{directory}") as entries:
+            for entry in entries:
+                if not entry.name.startswith(TEMPORARY_PREFIX):
+                    listing[entry.name] = _kind(entry)
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return listing
+
+
+def _kind(entry: os.DirEntry[str]) -> Kind:
+    if entry.is_symlink():
+        return Kind.LINK
+    if entry.is_dir(follow_symlinks=False):
+        return Kind.DIRECTORY
+    return Kind.FILE if entry.is_file(follow_symlinks=False) else Kind.OTHER
 
 
 def fingerprint(status: os.stat_result) -> Fingerprint:

@@ -19,9 +19,8 @@ from buildnet.node.execute.declared import DeclaredOutputs
 from buildnet.node.execute.links import lexical_target
 from buildnet.node.source_file import FileTable, SourceError, digest_file, unreadable
 from buildnet.node.source_ignore import IgnoreRules
-from buildnet.node.source_memory import Key, Kind, Listing, SourceMemory
+from buildnet.node.source_memory import Key, Kind, Listing, SourceMemory, listing_of
 from buildnet.node.source_walk import Walk, compiled, compiled_reaching
-from buildnet.node.store.blobs import TEMPORARY_PREFIX
 from buildnet.pool.glob import Patterns
 from buildnet.pool.ignore_file import IGNORE_FILE, Chain
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, Leaf, LinkEntry
@@ -219,19 +218,13 @@ class SourceReader:
             raise SourceError(f"{directory}: directories nest deeper than {_DEPTH_LIMIT}")
         if not self._watch(directory):
             self._memory.unwatched.add(directory)
-        listing: Listing = {}
         try:
-            with os.scandir(f"{self._root}/{directory}") as entries:
-                for entry in entries:
-                    name = entry.name
-                    if not name.isascii():
-                        _check_name(directory, name)
-                    if not name.startswith(TEMPORARY_PREFIX):
-                        listing[name] = _kind(entry)
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
+            listing = listing_of(self._root, directory)
         except OSError as error:
             raise unreadable(directory or ".", error) from error
+        for name in listing:
+            if not name.isascii():
+                _check_name(directory, name)
         return listing
 
     def leaf(self, path: str, kind: Kind) -> Leaf | None:
@@ -341,14 +334,6 @@ def source_key(patterns: Sequence[str], default_sources: str | None = None) -> K
 def outputs_key(outputs: Sequence[str]) -> Key:
     """Return under which key :meth:`SourceReader.tree_of_outputs` keeps its answer."""
     return ("outputs", tuple(outputs))
-
-
-def _kind(entry: os.DirEntry[str]) -> Kind:
-    if entry.is_symlink():
-        return Kind.LINK
-    if entry.is_dir(follow_symlinks=False):
-        return Kind.DIRECTORY
-    return Kind.FILE if entry.is_file(follow_symlinks=False) else Kind.OTHER
 
 
 def _check_name(directory: str, name: str) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from blake3 import blake3
 
 from buildnet.mesh.errors import NotFoundError
+from buildnet.node.source_file import FileTable
 from buildnet.node.source_ignore import IgnoreRules
 from buildnet.node.source_memory import SourceMemory
 from buildnet.node.sources import outputs_excluded
 from buildnet.node.standing import Plan, Standing, Surroundings
 from buildnet.node.toolchain import Toolchain
+from buildnet.node.watch.audit import changed_silently
 from buildnet.node.watch.dirty import EVERYTHING
 from buildnet.node.watch.watcher import Watcher
 from buildnet.pool.glob import Patterns
@@ -29,6 +32,11 @@ WATCHED_S = 24 * 3600.0
 AGAIN_S = 600.0
 """So long after watching was given up it is tried again; the limits may have been raised."""
 
+AUDIT_AFTER_S = 600.0
+AUDIT_EVERY_S = 3600.0
+"""So long after a build, and then so often, what is known of a workspace is compared with it."""
+
+_log = logging.getLogger("buildnet.builds")
 _MOST_PLANS = 32
 # A file that changed so shortly before it was read may change again within its clock's tick.
 _RACY_NS = 20_000_000
@@ -114,6 +122,9 @@ class OpenWorkspace:
         """Begin a build: forget of files and tasks what may not be so any more. Blocks."""
         self.used_at = time.monotonic()
         self.look()
+        known = self.standing.surroundings
+        if known is not None and known.workspace is not definition.workspace:
+            self.memory.forget_answers()  # it may never be asked for these again
         values = tuple(environment.get(name) for name in definition.inherits)
         now = Surroundings(definition.workspace, isolation, values)
         self.standing.enter(now, toolchain)
@@ -146,6 +157,30 @@ class OpenWorkspace:
         """Watch it no more as long as the node runs, for a change was not told."""
         self.distrusted = why
         self.unwatch()
+
+    def needs_audit(self, now: float) -> bool:
+        """Whether it is time to compare what is known with what is there: some time after a build,
+        and seldom after that."""
+        if self.watcher is None:
+            return False
+        if self.audited_at < self.used_at:
+            return now - self.used_at > AUDIT_AFTER_S
+        return now - self.audited_at > AUDIT_EVERY_S
+
+    def audit(self, table: FileTable, directories: Sequence[str]) -> None:
+        """Compare what is known of some directories with what is there; where a change was not
+        told, watch no more. Blocks."""
+        root = os.path.realpath(self.definition.workspace.root)
+        self.look()
+        path = changed_silently(root, self.memory, table, directories)
+        if path is None:
+            return
+        self.look()  # it may have been changed just now, and be told
+        path = changed_silently(root, self.memory, table, directories)
+        if path is not None:
+            _log.warning("%s in %s changed and nothing told of it", path, root)
+            self.distrust(f"{path} changed and was not told: see the node's log")
+            self.look()
 
     def _trying_to_watch(self, root: str) -> Watcher | None:
         if self.distrusted is not None:

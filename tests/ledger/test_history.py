@@ -11,7 +11,13 @@ from typing import Any, TypeVar
 
 import pytest
 
-from buildnet.ledger.history import SCHEMA_VERSION, History, HistoryError, HistoryFullError
+from buildnet.ledger.history import (
+    SCHEMA_VERSION,
+    History,
+    HistoryError,
+    HistoryFullError,
+    Unchanged,
+)
 from buildnet.mesh.errors import NotFoundError
 
 T = TypeVar("T")
@@ -200,3 +206,58 @@ def test_after_an_error_inside_a_transaction_the_next_one_works(tmp_path: Path) 
         await record(history, "02", 1.0, "succeeded")
 
     using(tmp_path / "h.db", work)
+
+
+def told(name: str, **more: object) -> dict[str, object]:
+    return {"name": name, "task": "build", "tier": "full", "error": None, **more}
+
+
+AS_BEFORE = {"tier": "instant-skip", "error": None}
+
+
+def test_unchanged_packages_are_told_by_the_builds_before(tmp_path: Path) -> None:
+    async def go(history: History) -> None:
+        end: dict[str, Any] = {"completed_at": 2.0, "duration_ms": 1.0}
+        begin: dict[str, Any] = {"workspace": "w", "root": "/w", "request": {}, "started_at": 1.0}
+        end |= {"status": "succeeded", "error": None}
+        await history.begin("a1", **begin, triggered_by="ann")
+        failed = told("c", error={"message": "no"})
+        await history.finish("a1", **end, packages=[told("a"), told("b"), failed])
+        await history.begin("b2", **begin, triggered_by="ann")
+        same = Unchanged("a1", AS_BEFORE)
+        mine = [told("b", tier="local-cache"), told("c")]
+        await history.finish("b2", **end, packages=mine, unchanged=same)
+        await history.add_unchanged(
+            "c3",
+            **begin,
+            completed_at=3.0,
+            duration_ms=0.5,
+            triggered_by="bob",
+            unchanged=Unchanged("b2", AS_BEFORE),
+        )
+
+    path = tmp_path / "h.db"
+    using(path, go)
+    second = using(path, lambda history: history.build("b2"))
+    assert {one["name"]: one["tier"] for one in second.packages} == {
+        "a": "instant-skip",
+        "b": "local-cache",
+        "c": "full",
+    }
+    third = using(path, lambda history: history.build("c3"))
+    assert [one["name"] for one in third.packages] == ["a", "b", "c"]
+    assert all(one["tier"] == "instant-skip" for one in third.packages)
+    assert all(one["error"] is None for one in third.packages)
+    assert (third.status, third.triggered_by, third.duration_ms) == ("succeeded", "bob", 0.5)
+
+
+def test_a_record_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    using(path, lambda history: record(history, "abc123", 5.0, "succeeded"))
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        old.execute("ALTER TABLE builds DROP COLUMN unchanged")
+        old.execute("PRAGMA user_version=1")
+        old.commit()
+    using(path, lambda history: record(history, "def456", 6.0, "succeeded"))
+    build = using(path, lambda history: history.build("abc"))
+    assert [package["name"] for package in build.packages] == ["core", "app"]

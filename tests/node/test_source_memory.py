@@ -18,6 +18,7 @@ from buildnet.node.source_memory import SourceMemory
 from buildnet.node.sources import SourceReader, outputs_excluded
 from buildnet.node.store.files import FileTable
 from buildnet.node.store.store import Store
+from buildnet.node.watch.audit import changed_silently
 from buildnet.node.watch.watcher import Watcher
 from buildnet.pool.tree import DirectoryTree
 
@@ -198,6 +199,24 @@ def test_a_file_outside_that_a_link_leads_to_is_looked_at_each_time(
     assert found(kept.reader()) == truth(kept.root)
     outside.write_text("2")
     assert found(kept.reader()) == truth(kept.root)
+
+
+def test_an_audit_finds_what_was_not_told(kept: Kept, tmp_path: Path) -> None:
+    def audit() -> str | None:
+        kept.reader()  # takes in what was told
+        every = list(kept.memory.listings)
+        return changed_silently(str(kept.root), kept.memory, kept.table, every)
+
+    (kept.root / "q").mkdir()
+    (kept.root / "q/a.a").write_text("1")
+    found(kept.reader())
+    assert audit() is None
+    (kept.root / "q/a.a").write_text("2")
+    found(kept.reader())
+    assert audit() is None
+    os.link(kept.root / "q/a.a", tmp_path / "out of sight")
+    (tmp_path / "out of sight").write_text("3")
+    assert audit() == "q/a.a"
 
 
 def test_reusing_gives_the_former_tree_where_equal() -> None:

@@ -20,6 +20,7 @@ from buildnet.pool.build import (
     Finish,
     MustRun,
     Resolve,
+    Stand,
     Status,
     Stop,
     UpToDate,
@@ -122,7 +123,8 @@ def graphs(draw: st.DrawFn) -> dict[TaskId, tuple[TaskId, ...]]:
 def test_every_build_ends_with_each_task_ended_once(
     graph: dict[TaskId, tuple[TaskId, ...]], slots: int, keep_going: bool, chance: random.Random
 ) -> None:
-    build = Build(graph, slots=slots, keep_going=keep_going)
+    standing = [each for each in graph if chance.random() < 0.3]
+    build = Build(graph, slots=slots, keep_going=keep_going, standing=standing)
     ended: dict[TaskId, Status] = {}
     running: set[TaskId] = set()
     waiting: list[Event] = [Began()]
@@ -164,7 +166,12 @@ def _perform(
             for each in tasks:
                 assert all(ended.get(needed) is Status.SUCCEEDED for needed in graph[each])
                 answers: list[Event] = [UpToDate(each), MustRun(each), Broken(each)]
+                answers.append(UpToDate(each, changed=False))
                 waiting.append(chance.choice(answers))
+        case Stand(tasks):
+            for each in tasks:
+                assert all(ended.get(needed) is Status.SUCCEEDED for needed in graph[each])
+                ended[each] = Status.SUCCEEDED
         case Execute(each):
             assert not finished
             running.add(each)
@@ -177,3 +184,25 @@ def _perform(
             finished.append(status)
         case Stop(tasks):
             assert set(tasks) <= running
+
+
+def test_what_stands_is_not_resolved_unless_something_it_needs_changed() -> None:
+    build = Build(CHAIN, slots=2, standing=[B, C])
+    assert build.handle(Began()) == [Resolve((A,))]
+    assert build.handle(UpToDate(A, changed=False)) == [
+        Stand((B, C)),
+        Finish(Status.SUCCEEDED),
+    ]
+    build = Build(CHAIN, slots=2, standing=[B, C])
+    build.handle(Began())
+    assert build.handle(MustRun(A)) == [Execute(A)]
+    assert build.handle(Executed(A, True)) == [Resolve((B,))]
+    assert build.handle(UpToDate(B, changed=False)) == [Stand((C,)), Finish(Status.SUCCEEDED)]
+
+
+def test_what_stands_waits_for_all_that_it_needs() -> None:
+    graph = {A: (), B: (), C: (A, B)}
+    build = Build(graph, slots=2, standing=[C])
+    build.handle(Began())
+    assert build.handle(UpToDate(A, changed=True)) == []
+    assert build.handle(UpToDate(B, changed=False)) == [Resolve((C,))]
