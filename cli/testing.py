@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +30,14 @@ class Answer:
 
 
 class CommandLine:
-    """The ``buildnet`` command with a data directory of its own."""
+    """The ``buildnet`` command with a data directory of its own.
 
-    def __init__(self, home: Path) -> None:
+    ``prefix`` stands before each command.
+    """
+
+    def __init__(self, home: Path, prefix: Sequence[str] = ()) -> None:
         self.home = home
+        self._prefix = tuple(prefix)
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(home.parent),
@@ -43,10 +48,14 @@ class CommandLine:
     def __call__(
         self, *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None
     ) -> Answer:
+        return self.run(arguments, cwd or self.home.parent, self.environment | (env or {}))
+
+    def run(self, arguments: tuple[str, ...], cwd: Path, environment: dict[str, str]) -> Answer:
+        """Run a command to its end."""
         process = subprocess.run(
-            [sys.executable, "-m", "buildnet.cli.main", *arguments],
-            cwd=cwd or self.home.parent,
-            env=self.environment | (env or {}),
+            [*self._prefix, sys.executable, "-m", "buildnet.cli.main", *arguments],
+            cwd=cwd,
+            env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

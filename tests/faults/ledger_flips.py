@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from testbed.ledger_flips import Flips
-from testbed.ledger_kills import forked_cluster
+from testbed.nodes import Cluster
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
     print(f"seed {arguments.seed}", flush=True)
     with (
         tempfile.TemporaryDirectory(prefix="buildnet-flips-") as directory,
-        forked_cluster(Path(directory)) as cluster,
+        Cluster(Path(directory), 3) as cluster,
     ):
         flips = Flips(cluster, arguments.seed)
         while flips.outcomes.total() < arguments.flips:

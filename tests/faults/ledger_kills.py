@@ -16,7 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from testbed.ledger_kills import Kills, forked_cluster
+from testbed.ledger_kills import Kills
+from testbed.nodes import Cluster
 
 
 def main() -> int:
@@ -28,7 +29,7 @@ def main() -> int:
     print(f"seed {arguments.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="buildnet-kills-") as temporary:
         directory = arguments.keep or Path(temporary)
-        with forked_cluster(directory) as cluster:
+        with Cluster(directory, 3) as cluster:
             kills = Kills(cluster, directory, arguments.seed)
             print(kills.run(arguments.kills, lambda line: print(line, flush=True)))
     return 0

@@ -479,16 +479,17 @@ def test_a_build_that_waits_for_another_can_be_cancelled(node: CommandLine, tmp_
 
 
 def test_hooks_run_around_a_build_and_a_failing_one_fails_it(
-    node: CommandLine, pipeline: Path
+    equipped: CommandLine, pipeline: Path
 ) -> None:
+    equipped.start()
     text = (pipeline / "buildnet.yaml").read_text()
     hooks = "hooks: {pre_build: 'echo first > pre.txt', post_build: 'cat other/out.txt > post.txt'}"
     (pipeline / "buildnet.yaml").write_text(text + hooks + "\n")
-    node.build(pipeline)
+    equipped.build(pipeline)
     assert (pipeline / "pre.txt").read_text() == "first\n"
     assert (pipeline / "post.txt").read_text() == "one\n"
     (pipeline / "buildnet.yaml").write_text(text + "hooks: {pre_build: 'echo no; exit 7'}\n")
-    report = node.build(pipeline, code=1)
+    report = equipped.build(pipeline, code=1)
     assert report["error"]["code"] == "HOOK_FAILED"
     assert "exit code 7" in report["error"]["message"]
     assert report["packages"] == []
@@ -518,20 +519,21 @@ def test_permissions_of_outputs_are_kept_and_restored(node: CommandLine, tmp_pat
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_what_git_tracks_is_not_replaced_by_a_wrong_output(
-    node: CommandLine, tmp_path: Path
+    equipped: CommandLine, tmp_path: Path
 ) -> None:
+    equipped.start()
     root = _one_package(tmp_path, "echo generated > out.txt")
     (root / "a/out.txt").write_text("by hand\n")
     for arguments in (["init", "-q"], ["add", "."]):
         subprocess.run(["git", "-C", str(root), *arguments], check=True)
     for arguments in ([], ["--dry-run"]):
-        report = node.build(root, *arguments, code=1)
+        report = equipped.build(root, *arguments, code=1)
         assert report["packages"][0]["error"]["code"] == "OUTPUT_TRACKED"
     assert (root / "a/out.txt").read_text() == "by hand\n"
-    node.build(root, "--force")
+    equipped.build(root, "--force")
     assert (root / "a/out.txt").read_text() == "generated\n"
     (root / "a/in.txt").write_text("edited")
-    assert tiers(node.build(root)) == {"a": "full"}  # once is enough
+    assert tiers(equipped.build(root)) == {"a": "full"}  # once is enough
 
 
 @pytest.mark.parametrize("output", ["buildnet.yaml", ".git/hooks", ".git"])

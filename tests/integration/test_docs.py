@@ -200,8 +200,9 @@ def plain(text: str) -> list[str]:
     return re.sub(r"build [0-9a-f]{12}\b", "build <id>", text).splitlines()
 
 
-def test_the_quickstart_does_what_it_shows(node: CommandLine, tmp_path: Path) -> None:
+def test_the_quickstart_does_what_it_shows(equipped: CommandLine, tmp_path: Path) -> None:
     """The workspace of one's own, step by step, up to where the reader is asked to edit."""
+    equipped.start()
     text = (DOCS / "quickstart.md").read_text()
     begin = text.index("## A workspace of your own")
     steps: list[str] = []
@@ -215,11 +216,11 @@ def test_the_quickstart_does_what_it_shows(node: CommandLine, tmp_path: Path) ->
                     expected += plain(line)
         else:
             steps.append(f"cat > buildnet.yaml <<'END'\n{match['text']}END")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{node.environment['PATH']}"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{equipped.environment['PATH']}"
     done = subprocess.run(
         ["/bin/sh", "-e", "-c", "\n".join(steps)],
         cwd=tmp_path,
-        env={**node.environment, "PATH": path},
+        env={**equipped.environment, "PATH": path},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

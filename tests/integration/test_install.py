@@ -38,6 +38,11 @@ GREETER = {
 TOOL = "#!/usr/bin/env node\nconsole.log(require('greeter'), require('./lib/word'))\n"
 
 
+@pytest.fixture
+def buildnet(equipped: CommandLine) -> CommandLine:
+    return equipped
+
+
 def archive(files: dict[str, str]) -> bytes:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as tar:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from buildnet.cli.testing import CommandLine, write_files
+from testbed.commands import ForkedCommandLine
 from testbed.ledger_calls import data, height_of, note, until
 from testbed.nodes import Cluster, Node, NodeError
 
@@ -419,7 +420,7 @@ def test_errors_say_what_to_do(
 @pytest.fixture(scope="module")
 def one_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """A node that is only asked."""
-    command = CommandLine(tmp_path_factory.mktemp("asked") / "home")
+    command = ForkedCommandLine(tmp_path_factory.mktemp("asked") / "home", bare=True)
     command.start()
     yield command
     command("node", "stop")

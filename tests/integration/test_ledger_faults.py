@@ -10,8 +10,8 @@ from typing import Any
 
 from testbed.ledger_calls import until
 from testbed.ledger_flips import Flips
-from testbed.ledger_kills import Kills, agreed, forked_cluster, grow
-from testbed.nodes import Node
+from testbed.ledger_kills import Kills, agreed, grow
+from testbed.nodes import Cluster, Node
 from testbed.offices import agreement, successor_of
 
 PATIENCE_S = 40.0
@@ -33,7 +33,7 @@ def test_nodes_that_are_killed_while_they_write_lose_nothing_they_acknowledged(
     tmp_path: Path,
 ) -> None:
     """The short form of ``tests/faults/ledger_kills.py``."""
-    with forked_cluster(tmp_path) as cluster:
+    with Cluster(tmp_path, 3) as cluster:
         figures = Kills(cluster, tmp_path, seed=1).run(12)
     print(figures)
     assert figures.kills.total() >= 12
@@ -45,7 +45,7 @@ def test_an_old_coordinator_that_comes_back_seals_nothing_beside_the_new_one(
     tmp_path: Path,
 ) -> None:
     """It was cut off in the middle of its work, and for a moment there are two."""
-    with forked_cluster(tmp_path) as cluster:
+    with Cluster(tmp_path, 3) as cluster:
         office = cluster.settle()
         old = cluster.coordinator(office)
         rest = [node for node in cluster.members if node is not old]
@@ -71,7 +71,7 @@ def test_an_old_coordinator_that_comes_back_seals_nothing_beside_the_new_one(
 
 def test_the_state_at_a_past_seal_is_what_was_shown_as_sealed_then(tmp_path: Path) -> None:
     """Also after everything was killed, and on a node that came later."""
-    with forked_cluster(tmp_path, 1) as cluster:
+    with Cluster(tmp_path, 1) as cluster:
         (first,) = cluster.members
         entity = f"node:{first.identity}"
         shown: dict[int, dict[str, Any]] = {}
@@ -92,7 +92,7 @@ def test_the_state_at_a_past_seal_is_what_was_shown_as_sealed_then(tmp_path: Pat
 
 def test_voters_change_while_nodes_that_write_are_killed(tmp_path: Path) -> None:
     """Two more join meanwhile: three vote in the beginning, five in the end."""
-    with forked_cluster(tmp_path) as cluster:
+    with Cluster(tmp_path, 3) as cluster:
         assert voters_of_last_seal(cluster.members[0]) == 3
         figures = Kills(cluster, tmp_path, seed=2).run(
             8, meanwhile=lambda: (grow(cluster), grow(cluster))
@@ -111,7 +111,7 @@ def voters_of_last_seal(node: Node) -> int:
 
 def test_flipped_bits_are_never_served_and_put_right(tmp_path: Path) -> None:
     """The short form of ``tests/faults/ledger_flips.py``."""
-    with forked_cluster(tmp_path) as cluster:
+    with Cluster(tmp_path, 3) as cluster:
         outcomes = Flips(cluster, seed=4).run(4)
     print(dict(outcomes))
     assert outcomes.total() == 4

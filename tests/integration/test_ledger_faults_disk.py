@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from testbed.faulty_disk import FaultyDisk, FaultyNode, why_not
-from testbed.forked_nodes import ForkedNode, ForkServer
 from testbed.ledger_calls import note, until
 from testbed.ledger_kills import agreed, all_entries, until_level
 from testbed.nodes import Cluster, Node, NodeError, health
@@ -42,15 +41,14 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sick]:
         pytest.skip(reason)
     directory = tmp_path_factory.mktemp("disk")
     disk = FaultyDisk(directory)
-    with ForkServer() as server:
 
-        def make(home: Path, name: str, **options: Any) -> Node:
-            if name == "node3":
-                return FaultyNode(disk, home, name, **options)
-            return ForkedNode(server, home, name, **options)
+    def make(home: Path, name: str, **options: Any) -> Node:
+        if name == "node3":
+            return FaultyNode(disk, home, name, **options)
+        return Node(home, name, **options)
 
-        with Cluster(directory, 3, make=make) as cluster:
-            yield Sick(cluster, disk)
+    with Cluster(directory, 3, make=make) as cluster:
+        yield Sick(cluster, disk)
 
 
 def problems(node: Node) -> str:

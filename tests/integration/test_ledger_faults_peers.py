@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,7 +32,6 @@ from buildnet.ledger.seal import Cosignature, Seal, SealRecord, cosign_statement
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.handshake import HandshakeError
 from buildnet.mesh.messages.kinds import Message
-from testbed.forked_nodes import ForkedNode, ForkServer
 from testbed.ledger_calls import note, until
 from testbed.ledger_kills import Held, until_level
 from testbed.ledger_rogue import RogueChain
@@ -80,11 +78,7 @@ async def heard(link: RogueLink) -> None:
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     directory = tmp_path_factory.mktemp("liars")
-
-    def make(home: Path, name: str, **options: Any) -> Node:
-        return ForkedNode(server, home, name, **options)
-
-    with ForkServer() as server, Cluster(directory, 3, make=make) as cluster:
+    with Cluster(directory, 3) as cluster:
         founder = cluster.members[0]
         note(founder, "the first")
         key = asyncio.run(admit(founder, "rogue"))

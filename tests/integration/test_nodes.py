@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from buildnet.cli.testing import CommandLine, statuses, tiers, write_files
+from testbed.commands import ForkedCommandLine
 
 
 def ask(address: str, path: str, method: str = "GET") -> tuple[int, dict[str, Any]]:
@@ -43,11 +44,11 @@ def is_alive(process: psutil.Process) -> bool:
     return False
 
 
-def test_start_status_stop(buildnet: CommandLine) -> None:
-    started = buildnet.start("--name", "workbench")
+def test_start_status_stop(true_buildnet: CommandLine) -> None:
+    started = true_buildnet.start("--name", "workbench")
     assert {"node_id", "name", "address", "pid", "home"} <= started.keys()
-    assert started["home"] == str(buildnet.home)
-    status = buildnet("node", "status", "--json").data
+    assert started["home"] == str(true_buildnet.home)
+    status = true_buildnet("node", "status", "--json").data
     assert status["name"] == "workbench"
     assert status["node_id"] == started["node_id"]
     assert {
@@ -63,11 +64,14 @@ def test_start_status_stop(buildnet: CommandLine) -> None:
         "uptime_s",
         "version",
     } <= status.keys()
-    stopped = buildnet("node", "stop", "--json")
+    stopped = true_buildnet("node", "stop", "--json")
     assert stopped.data == {"stopped": True, "node_id": started["node_id"]}
     wait_for_end(started["pid"])
-    assert {path.name for path in buildnet.home.iterdir()} & {"node.sock", "runtime.json"} == set()
-    assert buildnet("node", "status").code == 3
+    assert {path.name for path in true_buildnet.home.iterdir()} & {
+        "node.sock",
+        "runtime.json",
+    } == set()
+    assert true_buildnet("node", "status").code == 3
 
 
 def test_the_identity_stays_across_restarts(buildnet: CommandLine) -> None:
@@ -89,13 +93,13 @@ def test_stopping_what_does_not_run_is_no_error(buildnet: CommandLine) -> None:
     assert buildnet("node", "stop", "--json").data == {"stopped": False}
 
 
-def test_in_the_foreground_a_signal_ends_it_cleanly(buildnet: CommandLine) -> None:
+def test_in_the_foreground_a_signal_ends_it_cleanly(true_buildnet: CommandLine) -> None:
     process = subprocess.Popen(
         [
             *[sys.executable, "-m", "buildnet.cli.main", "node", "start", "--json"],
             *["--listen", "127.0.0.1:0", "--log-format", "json"],
         ],
-        env=buildnet.environment,
+        env=true_buildnet.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -121,11 +125,11 @@ def test_after_kill_9_it_starts_again(buildnet: CommandLine) -> None:
     assert buildnet.start()["node_id"] == started["node_id"]
 
 
-def test_a_crash_of_native_code_leaves_its_stacks_in_the_log(buildnet: CommandLine) -> None:
-    started = buildnet.start()
+def test_a_crash_of_native_code_leaves_its_stacks_in_the_log(true_buildnet: CommandLine) -> None:
+    started = true_buildnet.start()
     os.kill(started["pid"], signal.SIGSEGV)
     wait_for_end(started["pid"])
-    assert "Fatal Python error: Segmentation fault" in (buildnet.home / "node.log").read_text()
+    assert "Fatal Python error: Segmentation fault" in (true_buildnet.home / "node.log").read_text()
 
 
 def test_over_tcp_only_health_and_ready_answer(buildnet: CommandLine) -> None:
@@ -144,11 +148,11 @@ def test_over_tcp_only_health_and_ready_answer(buildnet: CommandLine) -> None:
     assert "error[NOT_ALLOWED]" in refused.err
 
 
-def test_a_taken_port_is_an_error_with_a_remedy(buildnet: CommandLine) -> None:
+def test_a_taken_port_is_an_error_with_a_remedy(true_buildnet: CommandLine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         for arguments in (["--detach"], []):
-            answer = buildnet("node", "start", "--listen", listen, *arguments)
+            answer = true_buildnet("node", "start", "--listen", listen, *arguments)
             assert answer.code == 2
             assert "error[PORT_TAKEN]" in answer.err
             assert "hint:" in answer.err
@@ -169,7 +173,7 @@ def test_a_home_too_long_for_a_socket_address_works(tmp_path: Path) -> None:
 @pytest.fixture
 def read_only_home(small_volume: Path) -> CommandLine:
     """The command line with a data directory on a volume that is mounted read-only."""
-    buildnet = CommandLine(small_volume / "home")
+    buildnet = ForkedCommandLine(small_volume / "home", bare=True)
     buildnet.start()
     buildnet("node", "stop")
     subprocess.run(["mount", "-o", "remount,ro", str(small_volume)], check=True)
@@ -219,21 +223,23 @@ def test_damaged_files_are_named_and_left_alone(
     assert (buildnet.home / file).read_text() == content
 
 
-def test_a_start_that_fails_late_ends_the_process(buildnet: CommandLine) -> None:
-    write_files(buildnet.home, {"node.sock/mine.txt": "stays"})
-    answer = buildnet("node", "start", "--detach", "--json", "--listen", "127.0.0.1:0")
+def test_a_start_that_fails_late_ends_the_process(true_buildnet: CommandLine) -> None:
+    write_files(true_buildnet.home, {"node.sock/mine.txt": "stays"})
+    answer = true_buildnet("node", "start", "--detach", "--json", "--listen", "127.0.0.1:0")
     assert answer.code == 2
     assert answer.data["error"]["code"] == "HOME"
     assert "in the way" in answer.data["error"]["message"]
-    assert (buildnet.home / "node.sock/mine.txt").read_text() == "stays"
+    assert (true_buildnet.home / "node.sock/mine.txt").read_text() == "stays"
 
 
-def test_a_build_starts_the_node_that_is_missing(buildnet: CommandLine, tmp_path: Path) -> None:
+def test_a_build_starts_the_node_that_is_missing(
+    true_buildnet: CommandLine, tmp_path: Path
+) -> None:
     root = _workspace(tmp_path, "cp in.txt out.txt")
-    answer = buildnet("build", "--json", cwd=root)
+    answer = true_buildnet("build", "--json", cwd=root)
     assert answer.code == 0, answer.err
     assert "starting one" in answer.err
-    assert buildnet("node", "status").code == 0
+    assert true_buildnet("node", "status").code == 0
 
 
 def test_kill_9_in_the_middle_of_a_build_leaves_nothing_half(
@@ -371,8 +377,9 @@ AGGREGATE_FIELDS = {
 }
 
 
-def test_the_pool_is_shown_as_tables_and_as_data(node: CommandLine) -> None:
-    pool = node("pool", "status", "--json").data
+def test_the_pool_is_shown_as_tables_and_as_data(equipped: CommandLine) -> None:
+    equipped.start()
+    pool = equipped("pool", "status", "--json").data
     assert pool.keys() >= POOL_FIELDS
     (only,) = pool["nodes"]
     assert only.keys() >= NODE_FIELDS
@@ -385,21 +392,21 @@ def test_the_pool_is_shown_as_tables_and_as_data(node: CommandLine) -> None:
     )
     assert pool["aggregate"].keys() >= AGGREGATE_FIELDS
     assert pool["aggregate"]["total_cpu_cores"] == resources["cpu"]["cores"]
-    assert only["id"][:12] in node("pool", "status").out
-    assert node("pool", "nodes", "--quiet").out.split() == [only["id"]]
-    only_cpu = node("pool", "resources", "--type", "cpu", "--json").data["resources"]
+    assert only["id"][:12] in equipped("pool", "status").out
+    assert equipped("pool", "nodes", "--quiet").out.split() == [only["id"]]
+    only_cpu = equipped("pool", "resources", "--type", "cpu", "--json").data["resources"]
     assert [each["type"] for each in only_cpu] == ["cpu"]
-    wrong = node("pool", "resources", "--type", "cpus")
+    wrong = equipped("pool", "resources", "--type", "cpus")
     assert wrong.code == 2
     assert "did you mean" in wrong.err
-    scanned = node("node", "scan", "--json").data
+    scanned = equipped("node", "scan", "--json").data
     assert scanned["cpu"] == resources["cpu"]
-    assert "python" in node("node", "scan").out
+    assert "python" in equipped("node", "scan").out
 
 
 @pytest.mark.parametrize("name", ["[/x]", "[bold]:x:"])
 def test_names_are_never_taken_for_markup(tmp_path: Path, name: str) -> None:
-    buildnet = CommandLine(tmp_path / "[red]home")
+    buildnet = ForkedCommandLine(tmp_path / "[red]home", bare=True)
     root = _workspace(tmp_path, "cp in.txt out.txt")
     text = (root / "buildnet.yaml").read_text()
     named = text.replace("workspace: one", f"workspace: {json.dumps(name)}")
@@ -582,7 +589,7 @@ def test_the_owner_says_where_cache_and_builds_go(buildnet: CommandLine, tmp_pat
 
 
 def test_a_full_disk_is_told_and_harms_nothing(small_volume: Path, tmp_path: Path) -> None:
-    buildnet = CommandLine(small_volume / "home")
+    buildnet = ForkedCommandLine(small_volume / "home", bare=True)
     root = _workspace(tmp_path, "head -c $SIZE /dev/urandom > out.txt")
     text = (root / "buildnet.yaml").read_text()
     buildnet.start()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from testbed.forked_nodes import ForkServer
+from testbed.fork_server import ForkServer, shared_server
 from testbed.workspaces_edits import Edit
 from testbed.workspaces_run import World, shortest
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    with ForkServer() as server:
-        yield server
+def server() -> ForkServer:
+    return shared_server()
 
 
 @pytest.mark.parametrize("seed", [1, 2])

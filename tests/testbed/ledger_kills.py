@@ -17,14 +17,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from buildnet.ledger.store.tables import TABLES
-from testbed.forked_nodes import ForkedNode, ForkServer
 from testbed.nodes import Cluster, Node, NodeEndedError, NodeError, invite, join
 from testbed.ports import free_ports
 
@@ -126,7 +124,7 @@ class _Writer:
 class _Life:
     """Starts a node whenever it has ended."""
 
-    def __init__(self, node: ForkedNode) -> None:
+    def __init__(self, node: Node) -> None:
         self.node = node
         self.strikes = 0
         self.failure: Exception | None = None
@@ -206,7 +204,7 @@ class Kills:
         self.seed = seed
         self.figures = Figures()
         self._lots = random.Random(seed)
-        self._lives = [_Life(node) for node in cluster.members if isinstance(node, ForkedNode)]
+        self._lives = [_Life(node) for node in cluster.members]
         self._again: _Life | None = None
         self._writers: list[_Writer] = []
         for node in cluster.members:
@@ -455,26 +453,17 @@ def until_level(nodes: Sequence[Node], patience_s: float, *, besides: str = "") 
         time.sleep(0.1)
 
 
-@contextmanager
-def forked_cluster(directory: Path, size: int = 3) -> Iterator[Cluster]:
-    """Return a cluster whose nodes start at little cost."""
-    with ForkServer() as server, Cluster(directory, size, make=partial(ForkedNode, server)) as made:
-        yield made
-
-
 def grow(cluster: Cluster) -> Node:
-    """Let another node join a cluster of :func:`forked_cluster`, whose members may be killed
-    meanwhile; return it.
+    """Let another node join ``cluster``, whose members may be killed meanwhile; return it.
 
     Raises:
         LostError: it is no member in time.
     """
     first = cluster.members[0]
-    assert isinstance(first, ForkedNode)
     name = f"node{len(cluster.members) + 1}"
     (port,) = free_ports(1)
     home = first.home.directory.parent / name
-    node = ForkedNode(first.server, home, name, listen=f"127.0.0.1:{port}", bare=True)
+    node = Node(home, name, listen=f"127.0.0.1:{port}", bare=True)
     old = [_Caller(one.home.directory, one.name, one.address) for one in cluster.members]
     cluster.members.append(node)
     node.start()

@@ -18,11 +18,13 @@ from typing import Any, Protocol
 
 import psutil
 
-from buildnet.cli.testing import Answer, CommandLine
+from buildnet.cli.testing import Answer
 from buildnet.node.daemon import StartOptions
 from buildnet.node.home import Home
 from testbed.background import Background
+from testbed.commands import ForkedCommandLine
 from testbed.fault_proxy import FaultProxy, Faults
+from testbed.fork_server import NO_PROGRAMS, NODE, ForkServer, can_fork, shared_server
 from testbed.namespaces import Host
 from testbed.offices import Office, agreement, of_quorum
 from testbed.ports import free_ports
@@ -66,7 +68,8 @@ class Process(Protocol):
 class Node:
     """One node; see :class:`testbed.offices.Member`. Its data directory outlives its process.
 
-    ``bare``: it finds no tools, so that its scan costs nothing worth mentioning.
+    Its process is forked; see :mod:`testbed.fork_server`. ``bare``: it finds no tools, so that its
+    scan costs nothing worth mentioning.
     """
 
     def __init__(
@@ -81,7 +84,7 @@ class Node:
         self.name = name
         self.home = Home(home)
         self.host = host
-        self.command = CommandLine(home)
+        self.command = ForkedCommandLine(home, host)
         self.identity = ""
         self.address = ""
         self._listen = listen
@@ -90,11 +93,16 @@ class Node:
         self._connection: socket.socket | None = None
 
     @property
-    def process(self) -> psutil.Process:
-        """Its process."""
+    def launched(self) -> Process:
+        """Its process, as who started it holds it."""
         if self._process is None:
             raise NodeError(f"{self.name} does not run")
-        return psutil.Process(self._process.pid)
+        return self._process
+
+    @property
+    def process(self) -> psutil.Process:
+        """Its process."""
+        return psutil.Process(self.launched.pid)
 
     def advertise(self, address: str) -> None:
         """Let it tell others to dial ``address`` (``HOST:PORT``); before its first start."""
@@ -114,7 +122,7 @@ class Node:
         try:
             environment = self.command.environment
             if self._bare:
-                environment = environment | {"PATH": "/nonexistent"}
+                environment = environment | {"PATH": NO_PROGRAMS}
             self._process = self.launch(writing, json.dumps(options), environment)
         finally:
             os.close(writing)
@@ -128,6 +136,15 @@ class Node:
 
     def launch(self, writing: int, options: str, environment: dict[str, str]) -> Process:
         """Return a new process of it, which tells the pipe ``writing`` how its start went."""
+        if can_fork(environment):
+            return self.fork_server().launch(
+                NODE,
+                [str(writing), options],
+                environment=environment,
+                descriptors={writing: writing},
+                network=self.host.namespace if self.host else None,
+                session=True,
+            )
         return subprocess.Popen(
             [
                 *(self.host.prefix if self.host else ()),
@@ -142,21 +159,13 @@ class Node:
             env=environment,
         )
 
+    def fork_server(self) -> ForkServer:
+        """Return where its process is forked."""
+        return shared_server()
+
     def __call__(self, *arguments: str) -> Answer:
         """Run a ``buildnet`` command of this node's owner, on its host."""
-        if self.host is None:
-            return self.command(*arguments)
-        done = subprocess.run(
-            [*self.host.prefix, sys.executable, "-m", "buildnet.cli.main", *arguments],
-            cwd=self.home.directory.parent,
-            env=self.command.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_START_TIMEOUT_S,
-            check=False,
-        )
-        return Answer(done.returncode, done.stdout, done.stderr)
+        return self.command(*arguments)
 
     def get(self, path: str) -> Any:
         """Ask its API over the unix socket, on a connection that is kept."""
@@ -184,6 +193,23 @@ class Node:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def strike(self) -> bool:
+        """Kill its process, from any thread and at any moment; tell whether there was one."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            return False
+        process.kill()
+        return True
+
+    def has_ended(self, patience_s: float) -> bool:
+        """Wait until its process has ended, but not for ever; tell whether it has."""
+        if self._process is None:
+            return True
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience_s)
+            return True
+        return False
 
     def freeze(self) -> None:
         """Stop its process."""
