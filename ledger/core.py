@@ -86,10 +86,7 @@ class LedgerCore:
 
     def is_news(self, entry: Entry) -> bool:
         """Tell whether an entry, whose signature is right, may be of use here."""
-        chain, members = entry.chain, self._local.members
-        if chain.origin not in members.members and chain.origin not in members.former:
-            return False
-        return entry.body.sequence > self.holding.sequence(chain) or chain in self.lost
+        return self._sync.is_news(entry) or entry.chain in self.lost
 
     @property
     def abstention(self) -> Abstention:

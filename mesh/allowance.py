@@ -26,3 +26,7 @@ class Allowance:
             return False
         self._left -= amount
         return True
+
+    def spend(self, amount: float, now: float) -> None:
+        """Take ``amount``, even if less is left: then nothing passes until it was made up for."""
+        self._left = self.left(now) - amount

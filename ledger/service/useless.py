@@ -47,7 +47,8 @@ class Useless:
 
     def weigh(self, peer: bytes, entries: Sequence[Entry]) -> None:
         """Take note of entries that are about to be taken, if they are of use."""
-        news = sum(map(self._is_news, entries))
+        # Whatever a message repeats is of use once.
+        news = len({(one.chain, one.body.sequence) for one in entries if self._is_news(one)})
         self.taken += news
         self.charge(peer, len(entries) - news)
 
@@ -63,4 +64,4 @@ class Useless:
         beyond = count - (self.taken - known.taken)
         known.taken = min(self.taken, known.taken + count)
         if beyond > 0:
-            known.allowance.take(min(beyond, known.allowance.left(now)), now)
+            known.allowance.spend(beyond, now)

@@ -93,6 +93,18 @@ class Arriving:
         if self._append(entry, arrival) and chain in self._waiting:
             self._drain(chain, arrival)
 
+    def is_news(self, entry: Entry) -> bool:
+        """Tell whether an entry would be taken, or would wait for those before it."""
+        chain, sequence, tip = entry.chain, entry.body.sequence, self._holding.tip(entry.chain)
+        bound = self._gate.bound(chain)
+        if sequence <= tip.sequence or (bound is not None and sequence > bound):
+            return False
+        if sequence == tip.sequence + 1:
+            return objection(self._cluster, chain, tip, entry) is None
+        is_known = sequence in self._waiting.get(chain, {})
+        of_another = entry.body.cluster != self._cluster
+        return not is_known and not of_another and self._has_room(entry, tip.sequence)
+
     def _append(self, entry: Entry, arrival: Arrival) -> bool:
         chain, tip = entry.chain, self._holding.tip(entry.chain)
         wrong = objection(self._cluster, chain, tip, entry)
@@ -123,13 +135,16 @@ class Arriving:
             arrival.ahead.pop(chain, None)
 
     def _wait(self, entry: Entry, head: int) -> None:
-        sequence, size, origin = entry.body.sequence, len(entry.signed), entry.body.origin
-        if sequence > head + MAX_AHEAD or self._bytes[origin] + size > MAX_WAITING_BYTES:
+        if not self._has_room(entry, head):
             return
         waiting = self._waiting.setdefault(entry.chain, {})
-        if sequence not in waiting:
-            waiting[sequence] = entry
-            self._bytes[origin] += size
+        if entry.body.sequence not in waiting:
+            waiting[entry.body.sequence] = entry
+            self._bytes[entry.body.origin] += len(entry.signed)
+
+    def _has_room(self, entry: Entry, head: int) -> bool:
+        size = self._bytes[entry.body.origin] + len(entry.signed)
+        return entry.body.sequence <= head + MAX_AHEAD and size <= MAX_WAITING_BYTES
 
     def _drop(self, chain: Chain) -> None:
         dropped = self._waiting.pop(chain, {})

@@ -135,6 +135,10 @@ class Sync:
                 self._own = entry.chain
         return self.telling.push(entries)
 
+    def is_news(self, entry: Entry) -> bool:
+        """Tell whether an entry of a peer goes on with a chain, now or once others came."""
+        return self._arriving.is_news(entry)
+
     def arrived(
         self, sender: bytes, entries: tuple[Entry, ...], now: float
     ) -> tuple[bool, list[Effect]]:

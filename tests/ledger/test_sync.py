@@ -331,3 +331,31 @@ def test_who_hands_out_a_long_ledger_is_not_taken_for_a_flood() -> None:
     allowance = Allowance(BYTES_PER_S, BYTES_BURST, 0.0)
     a_second = 20_000 * 420  # entries, and bytes of each in its message: twice what is aimed at
     assert all(allowance.take(a_second, float(second)) for second in range(600))
+
+
+def test_what_is_sent_again_is_no_news_though_it_was_never_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = Network()
+    one, other, _ = network.nodes
+    network.append(one, 3)
+    network.settle()
+    monkeypatch.setattr(arriving, "MAX_AHEAD", 40)
+    following = row(one, 50)
+    ahead, beyond = following[20], following[45]
+    unlinked = one.make(tip=replace_hash(one.tip))
+    unopened = one.make(tip=one.tip, chain=Chain(one.key, b"another!"))
+    assert [other.core.is_news(one) for one in (following[0], ahead)] == [True, True]
+    assert not any(map(other.core.is_news, (beyond, unlinked)))
+    for _ in range(2):
+        network.tell(other, EntriesArrived(one.key, (ahead, unlinked)))
+        assert not other.core.is_news(ahead), "it waits for those before it"
+    monkeypatch.setattr(arriving, "MAX_WAITING_BYTES", 2 * len(ahead.signed))
+    network.tell(other, EntriesArrived(one.key, (unopened,)))
+    assert not other.core.is_news(following[30]), "as much waits of that origin as may"
+    assert other.core.is_news(following[0])
+
+
+def replace_hash(tip: Tip) -> Tip:
+    """Return where another branch would stand."""
+    return tip._replace(hash=bytes(32))

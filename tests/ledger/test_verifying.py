@@ -183,3 +183,23 @@ def test_forged_entries_are_of_no_use_and_repeated_ones_as_many_as_were_new() ->
 
     asyncio.run(go())
     assert not useless.may_send(ANN.public_key)
+
+
+def test_who_sent_much_more_is_not_listened_to_until_it_is_made_up_for() -> None:
+    """One message costs as much as it holds, however little was left."""
+    now, news = 1.0, False
+    useless = Useless(lambda entry: news, lambda: now)
+    useless.charge(ANN.public_key, int(BURST) - 1)
+    useless.weigh(ANN.public_key, ROW)
+    now += 30 / PER_S
+    assert not useless.may_send(ANN.public_key)
+    now += 30 / PER_S
+    assert useless.may_send(ANN.public_key)
+
+
+def test_an_entry_that_a_message_holds_many_times_is_of_use_once() -> None:
+    useless = Useless(lambda entry: True, lambda: 1.0)
+    useless.charge(ANN.public_key, int(BURST) - 10)
+    useless.weigh(ANN.public_key, ROW[:1] * 30)
+    assert useless.taken == 1
+    assert not useless.may_send(ANN.public_key)
