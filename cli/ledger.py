@@ -174,7 +174,9 @@ def note(
         Acknowledge,
         typer.Option(help="Wait for this node's disk, or until a majority of the voters has it."),
     ] = Acknowledge.LOCAL,
-    entity: Annotated[str, typer.Option(help="What it is about, such as node:ID.")] = "",
+    entity: Annotated[
+        str, typer.Option(help="What it is about, such as node:NAME or build:ID.")
+    ] = "",
 ) -> None:
     """Put a note on record, under your name."""
     import secrets

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _ID_DIGITS = 16
+_LEAST_DIGITS = 4  # of an id, where a node has just that name
 _NODE, _BUILD = "node", "build"
 _DIGITS = frozenset("0123456789abcdef")
 
@@ -62,9 +63,11 @@ def find_node(text: str, nodes: tuple[Known, ...]) -> Known | None:
     by_id = [one for one in nodes if is_id and one.key.startswith(low)]
     if is_id and len(low) >= _ID_DIGITS:
         return _only(text, by_id)
-    named = [one for one in nodes if one.name == text]
-    named = named or [one for one in nodes if one.name and one.name.startswith(text)]
+    exact = [one for one in nodes if one.name == text]
+    named = exact or [one for one in nodes if one.name and one.name.startswith(text)]
     named = [one for one in named if one.is_member] or named
+    if exact and len(low) < _LEAST_DIGITS:
+        by_id = []  # or nobody could be called b where an id begins so
     found = [*named, *(one for one in by_id if one not in named)]
     if found or is_id:
         return _only(text, found)
@@ -119,6 +122,12 @@ class Names:
         if kind == _BUILD:
             return f"{_BUILD}:{await self._build(rest)}"
         return _only_text(text, await self._store.read(lambda at: _begins(at, "facts", text)))
+
+    async def noted(self, text: str) -> str:
+        """Return what a note about ``text`` is about: nodes and builds by their ids, so that the
+        filters find it; all else as it is said, which may be there only later. See :meth:`query`.
+        """
+        return await self.entity(text) if text.startswith((f"{_NODE}:", f"{_BUILD}:")) else text
 
     async def _build(self, text: str) -> str:
         return _only_text(text, await self._store.read(lambda at: _begins(at, "builds", text)))

@@ -138,13 +138,14 @@ def ledger_routes(service: NodeService) -> APIRouter:
         """Put a note on record, as type ``system.note``. With ``ack=sealed`` the answer comes once
         a majority of the voters has it on disk; where that takes longer than 30 s, the code is
         ``NOT_SEALED`` and the note stays on this node's disk, to be sealed later: to ask again with
-        the same ``request`` records nothing more, and waits for the same note."""
+        the same ``request`` records nothing more, and waits for the same note. Of
+        ``node:NAME`` as ``entity`` the node's id is recorded, so that the filters find it."""
         ledger = await service.ledger.current()
         request = bytes.fromhex(body.request) if body.request else os.urandom(16)
         draft = EntryDraft(
             "system.note",
             Actor(body.actor, body.actor, ActorKind.USER.value),
-            entity=body.entity,
+            entity=await names(ledger).noted(body.entity) if body.entity else "",
             request=request,
             data={"text": body.text},
         )

@@ -22,7 +22,8 @@ VIEW = mesh_view(
     member_view(ANNA, "anna"),
     member_view(BERT, "berta"),
     member_view(BEN, "ben"),
-    member_view(b"\xbe" * 32, "a2"),
+    member_view(b"\xbe" * 32, "a2a2"),
+    member_view(b"\xbd" * 32, "a"),
     me=ANNA,
     former=(
         FormerView(OLD, "b4" * 8, "berta", "worker", "builder", "rotated", "b2" * 8),
@@ -42,6 +43,7 @@ NODES = known_nodes(VIEW, [b"\xcc" * 32])
         ("B4B4B4B4", OLD),
         ("cccccccc", b"\xcc" * 32),
         (ANNA.hex(), ANNA),
+        ("a", b"\xbd" * 32),  # though ids begin so
     ],
 )
 def test_a_node_is_found(text: str, key: bytes) -> None:
@@ -51,9 +53,9 @@ def test_a_node_is_found(text: str, key: bytes) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("be", "'be' may mean several: berta (b2b2b2b2b2b2b2b2), ben (b3b3b3b3b3b3b3b3), a2 (be"),
+        ("be", "'be' may mean several: berta (b2b2b2b2b2b2b2b2), ben (b3b3b3b3b3b3b3b3), a2a2 ("),
         ("b", "'b' may mean several: "),
-        ("a2", "'a2' may mean several: a2 (bebebebebebebebe), gustav (a2a2a2a2a2a2a2a2)"),
+        ("a2a2", "'a2a2' may mean several: a2a2 (bebebebebebebebe), gustav (a2a2a2a2a2a2a2a2)"),
     ],
 )
 def test_what_fits_several_is_told_with_all_of_them(text: str, said: str) -> None:
@@ -99,6 +101,11 @@ def test_queries_take_what_is_said_for_what_is_meant(tmp_path: Path) -> None:
             ("whatever", "whatever"),
         ):
             assert await names.entity(said) == meant
+        assert await names.noted("node:berta") == f"node:{'b2' * 8}"
+        assert await names.noted("build:c") == "build:cc"
+        assert await names.noted("config:re") == "config:re"
+        with pytest.raises(NotFoundError):
+            await names.noted("node:nobody")
         with pytest.raises(UsageError, match="may mean several: config:red, config:rose"):
             await names.entity("config:r")
         found = await names.query(Filters(Query(build="aabb02", entity="node:ben"), "berta"))

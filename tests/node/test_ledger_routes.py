@@ -13,18 +13,24 @@ from buildnet.ledger.service.errors import NotSealedError
 from buildnet.node.api.ledger_routes import ledger_routes
 from buildnet.node.api.problems import add_problem_handlers
 from buildnet.node.service import NodeService
+from buildnet.pool.testing import member_view, mesh_view
 
-REQUEST, ENTRY = "ab" * 16, "cd" * 32
+REQUEST, ENTRY, ANNA = "ab" * 16, "cd" * 32, b"\xa1" * 32
 
 
 class LonelyLedger:
     """Takes entries; none of them is ever sealed."""
 
+    store = None
+    core = SimpleNamespace(heads={})
+
     def __init__(self) -> None:
         self.requests: list[str] = []
+        self.entities: list[str] = []
 
     async def append(self, drafts: Any) -> tuple[Any]:
         self.requests += [draft.request.hex() for draft in drafts]
+        self.entities += [draft.entity for draft in drafts]
         return (SimpleNamespace(id=ENTRY),)
 
     async def sealed(self, entry: Any) -> int:
@@ -37,7 +43,10 @@ def post(ledger: LonelyLedger, body: dict[str, str]) -> dict[str, Any]:
 
     service = SimpleNamespace(
         ledger=SimpleNamespace(current=current),
-        pool=SimpleNamespace(sealing=lambda: SimpleNamespace(problem="away: bert, carl")),
+        pool=SimpleNamespace(
+            sealing=lambda: SimpleNamespace(problem="away: bert, carl"),
+            view=lambda: mesh_view(member_view(ANNA, "anna"), me=ANNA),
+        ),
     )
     application = FastAPI()
     add_problem_handlers(application)
@@ -76,3 +85,11 @@ def test_without_a_request_id_the_chosen_one_is_told() -> None:
     ledger = LonelyLedger()
     problem = post(ledger, {"text": "t", "ack": "sealed"})
     assert f"request id, {ledger.requests[0]}, is recorded once" in problem["hint"]
+
+
+def test_what_a_note_is_about_is_recorded_so_that_the_filters_find_it() -> None:
+    ledger = LonelyLedger()
+    post(ledger, {"text": "t", "ack": "sealed", "entity": "node:anna"})
+    refused = post(ledger, {"text": "t", "entity": "node:nobody"})
+    assert ledger.entities == [f"node:{'a1' * 8}"]
+    assert (refused["status"], refused["code"]) == (404, "NOT_FOUND")
