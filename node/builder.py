@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import Executor, StagedExecutor, WorkspaceExecutor
 from buildnet.node.execute.isolation import Isolation, IsolationProbe
+from buildnet.node.execute.launcher.client import Launcher
 from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
 from buildnet.node.execute.removal import remove_tree
 from buildnet.node.execute.staging import SOURCE_EPOCH_S
@@ -90,7 +92,9 @@ class Builder:
         self._downloads = downloads
         self._work = work
         self._workers = Workers(slots)
-        self._staged = StagedExecutor(work)
+        # Elsewhere the node starts commands itself.
+        self._launcher = Launcher("plain", work) if sys.platform == "linux" else None
+        self._staged = StagedExecutor(work, self._launcher)
         self._trees = UnpackedTrees(downloads.parent / "trees")
         self._isolation = IsolationProbe(work, isolation)
         self._strict: StrictExecutor | None = None
@@ -115,6 +119,8 @@ class Builder:
         finally:
             self._workers.close()
             self._isolation.close()
+            if self._launcher is not None:
+                self._launcher.close()
             await asyncio.to_thread(self._workspaces.close)
 
     async def stop(self) -> None:
@@ -431,7 +437,7 @@ class Builder:
     def _executors(self, root: Path, isolation: Isolation) -> dict[str, Executor]:
         executors: list[Executor] = [
             self._staged,
-            WorkspaceExecutor(root, self._staged.work),
+            WorkspaceExecutor(root, self._staged.work, self._launcher),
         ]
         if isolation.launcher is not None:
             if self._strict is None:

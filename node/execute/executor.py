@@ -21,6 +21,8 @@ from buildnet.node.execute.collection import Collector, IsNew
 from buildnet.node.execute.declared import DeclaredOutputs
 from buildnet.node.execute.errors import StageError, full_disk_reported
 from buildnet.node.execute.hints import LOG_TAIL_BYTES, hint_of_undeclared, hints_of_failure
+from buildnet.node.execute.launched import run_launched
+from buildnet.node.execute.launcher.client import Launcher, LaunchRequest
 from buildnet.node.execute.leftovers import end_leftovers
 from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
 from buildnet.node.execute.mounts import Mount
@@ -116,8 +118,9 @@ class StagedExecutor:
 
     isolation = "staged"
 
-    def __init__(self, work: Path) -> None:
-        """Use ``work``, which no other node uses, for stages.
+    def __init__(self, work: Path, launcher: Launcher | None = None) -> None:
+        """Use ``work``, which no other node uses, for stages, and a launcher of the way ``plain``
+        to start commands, or none.
 
         What an earlier node left is removed: first the commands that still run there, also those
         of :class:`WorkspaceExecutor`, then their files.
@@ -126,6 +129,7 @@ class StagedExecutor:
             StageError: a command that an earlier node left can't be ended.
         """
         self.work = work
+        self.launcher = launcher
         self._running: set[str] = set()
         self._ended = threading.Condition()
         work.mkdir(parents=True, exist_ok=True)
@@ -166,7 +170,9 @@ class StagedExecutor:
             private = {"HOME": str(stage.home), "TMPDIR": str(stage.temporary)}
             if "TZ" not in request.environment:
                 private["TZ"] = "UTC"
-            outcome = _run(request, stage.root, private, stage.log, on_output, cancel)
+            outcome = _run(
+                request, stage.root, private, stage.log, on_output, cancel, self.launcher
+            )
             collector = Collector(
                 stage.root,
                 request.inputs,
@@ -196,14 +202,15 @@ class WorkspaceExecutor:
 
     isolation = "workspace"
 
-    def __init__(self, root: Path, work: Path) -> None:
+    def __init__(self, root: Path, work: Path, launcher: Launcher | None = None) -> None:
         """Run commands in ``root``; ``work`` holds their private directories.
 
         It has to be that of the node's :class:`StagedExecutor`, which looks there for commands that
-        a dead node left, and clears it when it is made.
+        a dead node left, and clears it when it is made; so has the ``launcher``.
         """
         self._root = root
         self._work = work
+        self._launcher = launcher
 
     def execute(
         self, request: ExecutionRequest, hold: BlobAccess, on_output: OnOutput, cancel: CancelToken
@@ -221,7 +228,7 @@ class WorkspaceExecutor:
         with self._private() as private:
             home, log = private / "home", private / "log"
             variables = {"HOME": str(home), "TMPDIR": str(private)}
-            outcome = _run(request, self._root, variables, log, on_output, cancel)
+            outcome = _run(request, self._root, variables, log, on_output, cancel, self._launcher)
             changed = self._stats(request.inputs) != before
             collector = Collector(self._root, request.inputs, declared, is_new, request.limits)
             with log.open("rb") as printed:
@@ -284,15 +291,36 @@ def _run(
     log: Path,
     on_output: OnOutput,
     cancel: CancelToken,
+    launcher: Launcher | None,
 ) -> ProcessOutcome:
     environment = {**request.environment, **private, ACTION_VARIABLE: request.action.hash}
     if request.path_entries:
         first = [str(root / entry) for entry in request.path_entries]
         environment["PATH"] = os.pathsep.join([*first, environment["PATH"]])
+    argv = ["/bin/sh", "-c", request.command]
+    directory = root / request.working_directory
     with full_disk_reported("keeping the command's output"), log.open("wb") as file:
+        if launcher is not None:
+            return run_launched(
+                launcher,
+                LaunchRequest(
+                    argv,
+                    os.path.abspath(directory),
+                    environment,
+                    memory_bytes=request.limits.memory_bytes,
+                    processes=request.limits.processes,
+                    file_bytes=request.limits.disk_bytes,
+                    cores=request.limits.cores,
+                ),
+                timeout_s=request.timeout_s,
+                on_output=on_output,
+                cancel=cancel,
+                log=file,
+                output_limit_bytes=request.output_limit_bytes,
+            )
         return run_process(
-            ["/bin/sh", "-c", request.command],
-            root / request.working_directory,
+            argv,
+            directory,
             environment,
             timeout_s=request.timeout_s,
             on_output=on_output,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,24 +25,27 @@ from buildnet.node.execute.executor import (
     WorkspaceExecutor,
 )
 from buildnet.node.execute.hints import hints_of_failure, undeclared_inputs
+from buildnet.node.execute.launcher.client import Launcher
 from buildnet.node.execute.mounts import Mount
 from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.store.errors import MissingBlobError
 from buildnet.node.store.store import Store
 from buildnet.pool.tree import DirectoryTree, FileEntry
 
+LINUX = sys.platform == "linux"
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 class Host:
     """A workspace, a store and an executor."""
 
-    def __init__(self, directory: Path, store: Store) -> None:
+    def __init__(self, directory: Path, store: Store, launcher: Launcher | None) -> None:
+        self.launcher = launcher
         self.store = store
         self.work = directory / "work"
         self.workspace = directory / "workspace"
         self.workspace.mkdir()
-        self.executor: Executor = StagedExecutor(self.work)
+        self.executor: Executor = StagedExecutor(self.work, launcher)
         self.output: list[bytes] = []
 
     def write(self, files: Mapping[str, str]) -> DirectoryTree:
@@ -80,10 +84,22 @@ class Host:
             )
 
 
+@pytest.fixture(scope="module", params=["launcher", "none"] if LINUX else ["none"])
+def launcher(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Launcher | None]:
+    if request.param == "none":
+        yield None
+        return
+    launcher = Launcher("plain", tmp_path_factory.mktemp("launcher"))
+    yield launcher
+    launcher.close()
+
+
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[Host]:
+def host(tmp_path: Path, launcher: Launcher | None) -> Iterator[Host]:
     with Store.open(tmp_path / "store", 1 << 30) as store:
-        yield Host(tmp_path, store)
+        yield Host(tmp_path, store, launcher)
 
 
 def contents(host: Host, tree: DirectoryTree | None) -> dict[str, bytes]:
@@ -307,7 +323,7 @@ def test_an_install_is_an_action_whose_tree_others_mount(host: Host, tmp_path: P
 
 @pytest.fixture
 def in_place(host: Host) -> Host:
-    host.executor = WorkspaceExecutor(host.workspace, host.work)
+    host.executor = WorkspaceExecutor(host.workspace, host.work, host.launcher)
     return host
 
 

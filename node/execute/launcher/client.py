@@ -143,7 +143,8 @@ class Launcher:
     """A launcher process; started when it is first needed, and again should it die. Thread-safe."""
 
     def __init__(self, way: Way, root: Path) -> None:
-        """``root`` is an empty directory for the sandbox's template."""
+        """``root`` is a directory for the sandbox's template, made if it is missing; the way
+        ``plain`` has none."""
         self.way: Way = way
         self._root = root
         self._lock = threading.Lock()
