@@ -353,7 +353,8 @@ class World:
                 self._waste("full though the result was in the cache", id, told)
         self._stands[id] = key
         self._built.add(key)
-        self._cached.add(key)
+        if tier not in _SKIPS:  # what stands in the workspace tells nothing of the cache
+            self._cached.add(key)
 
     def _waste(self, what: str, id: str, told: dict[str, Any]) -> None:
         self.counts[f"waste: {what}"] += 1
