@@ -376,7 +376,7 @@ class ClusterLedger:
             self._feed(found)
 
     async def _rewind(self, wanted: Rewind) -> None:
-        self._feed(Rewound(await self.store.rewind(wanted.height, wanted.voters)))
+        self._feed(Rewound(await self.keeper.rewind(wanted.height, wanted.voters)))
 
     async def _record(self, wanted: RecordMember) -> None:
         members = self.cluster.machine.log.committed

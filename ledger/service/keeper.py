@@ -9,8 +9,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from buildnet.ledger.events import Keep
+from buildnet.ledger.restored import Restored
 from buildnet.ledger.store.errors import ContradictionError, LedgerError, PrunedError
 from buildnet.ledger.store.store import LedgerStore
+from buildnet.ledger.voters import VoterHistory
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
@@ -45,20 +47,37 @@ class Keeper:
         """Why something was left out; None: nothing was."""
         self._something = asyncio.Event()
         self._hurry = asyncio.Event()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._put = self._done = 0
+        """How many writes were put, and how many of them are done."""
+        self._progress = asyncio.Event()
 
     def put(self, keep: Keep) -> None:
         """Take a write; returns at once."""
         self._waiting.append(keep)
-        self._idle.clear()
+        self._put += 1
         self._something.set()
         if not _is_patient(keep):
             self._hurry.set()
 
     async def written(self) -> None:
-        """Wait until all that was put is on disk."""
-        await self._idle.wait()
+        """Wait until all that was put so far is on disk."""
+        last = self._put
+        while self._done < last:
+            await self._progress.wait()
+
+    async def rewind(self, height: int, voters: VoterHistory) -> Restored:
+        """Set final seals aside (see :meth:`LedgerStore.rewind`) once all that was put before is on
+        disk: a seal that comes there later stands in the way of those that come instead.
+        While the disk takes nothing, it is tried again."""
+        await self.written()
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                return await self._store.rewind(height, voters)
+            except LedgerError as error:
+                _log.error("the ledger can't set seals aside: %s", error.message)
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     async def run(self) -> None:
         """Write until cancelled."""
@@ -79,10 +98,12 @@ class Keeper:
                 pause_s = FIRST_PAUSE_S
                 for _ in batch:
                     self._waiting.popleft()
+                self._done += len(batch)
+                self._progress.set()
+                self._progress.clear()
                 for keep in done:
                     if keep.accepted is None or self.left_out is None:
                         self._kept(keep.token)
-            self._idle.set()
 
     async def _gather(self) -> None:
         """Wait a moment for more; each transaction costs as much as many entries."""

@@ -17,7 +17,7 @@ from buildnet.ledger.draft import EntryDraft
 from buildnet.ledger.entry import Actor
 from buildnet.ledger.events import Keep
 from buildnet.ledger.messages import SealPropose, Seals
-from buildnet.ledger.restored import Accepted
+from buildnet.ledger.restored import Accepted, Restored
 from buildnet.ledger.seal import Cosignature, SealRecord
 from buildnet.ledger.service import cluster_ledger
 from buildnet.ledger.service import keeper as module
@@ -27,6 +27,7 @@ from buildnet.ledger.service.keeper import Keeper
 from buildnet.ledger.service.waiting import Waiting
 from buildnet.ledger.store.errors import LedgerFullError
 from buildnet.ledger.store.store import LedgerStore
+from buildnet.ledger.voters import VoterHistory
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.send_queue import Outgoing, SendQueue
 from buildnet.mesh.service.cluster import Cluster
@@ -116,6 +117,45 @@ def test_no_vote_rests_on_what_a_bug_left_out(together: bool) -> None:
         assert told == [MORE.token]
 
     asyncio.run(go())
+
+
+def test_seals_are_set_aside_after_what_was_put_before_and_as_often_as_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A seal of the old voters that waits to be written must not come after it."""
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.001)
+    voters, state = cast(VoterHistory, object()), cast(Restored, object())
+
+    class Slow(Disk):
+        tries = 0
+
+        async def keep(self, *what: Keep) -> None:
+            await asyncio.sleep(0.01)
+            await super().keep(*what)
+
+        async def rewind(self, height: int, of: VoterHistory) -> Restored:
+            assert (height, of) == (7, voters)
+            assert disk.written == [[3], [4]]
+            self.tries += 1
+            if self.tries == 1:
+                raise LedgerFullError("no room")
+            return state
+
+    disk = Slow()
+
+    async def go() -> None:
+        keeper = Keeper(cast(LedgerStore, disk), lambda token: None)
+        running = asyncio.create_task(keeper.run())
+        async with asyncio.timeout(20):
+            keeper.put(VOTE)
+            await asyncio.sleep(0)  # it is on its way,
+            await asyncio.sleep(0)
+            keeper.put(replace(VOTE, token=4))  # and another one waits
+            assert await keeper.rewind(7, voters) is state
+        running.cancel()
+
+    asyncio.run(go())
+    assert disk.tries == 2
 
 
 def test_what_can_never_be_written_holds_up_nothing_else(
