@@ -9,18 +9,21 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from buildnet.cli.client import AnswerError, Client, NodeUnreachableError, path_part
 from buildnet.cli.output import Style, duration_text, fail
 from buildnet.cli.quick import Begun, is_text
+from buildnet.cli.resumed import events_of
 from buildnet.cli.settings import Settings
 from buildnet.cli.user import user_name
 from buildnet.mesh.errors import BuildNetError
+
+if TYPE_CHECKING:
+    from buildnet.cli.client import Client
 
 _TIMED_OUT = 124
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -41,13 +44,8 @@ class BuildOptions:
     directory: Path = field(default_factory=Path.cwd)
 
 
-def build(
-    options: BuildOptions, settings: Settings, client: Client, begun: Begun | None = None
-) -> int:
-    """Ask for a build, show its progress, print its report; return the exit code.
-
-    ``begun`` is the request if it was sent already.
-    """
+def build(options: BuildOptions, settings: Settings, client: Client) -> int:
+    """Ask for a build, show its progress, print its report; return the exit code."""
     body = {
         "root": str(options.directory.absolute()),
         "packages": list(options.packages),
@@ -60,22 +58,58 @@ def build(
         "actor": user_name(),
         "detail": "all" if _wants_all(options, settings) else "changed",
     }
+    return _follow(client.stream("/api/build", body), options, settings, lambda: client)
+
+
+def resume(options: BuildOptions, settings: Settings, begun: Begun) -> int:
+    """Show the progress of a build that was asked for already, print its report; return the exit
+    code."""
+
+    def client() -> Client:  # loaded only where it is needed
+        from buildnet.cli.client import Client
+
+        return Client.of(settings)
+
+    events = events_of(begun)
+    asking = client().resumed(begun) if events is None else nullcontext(events)
+    return _follow(asking, options, settings, client)
+
+
+def _follow(
+    asking: AbstractContextManager[Iterator[dict[str, Any]]],
+    options: BuildOptions,
+    settings: Settings,
+    client: Callable[[], Client],
+) -> int:
     progress = _Progress(settings, lines=not options.explain)
     report: dict[str, Any] | None = None
-    asking = client.stream("/api/build", body) if begun is None else client.resumed(begun)
     with asking as events, _cancelling(client, progress) as interrupted:
-        for event in events:
+        for event in _heard(events):
             progress.show(event)
             if event["type"] == "build_finished":
                 report = event["report"]
     progress.end()
     if report is None:
+        from buildnet.cli.client import NodeUnreachableError
+
         raise NodeUnreachableError(
             "the node stopped before the build was over",
             hint="start it and build again: what was done is in the cache",
         )
     code = _print_report(report, options, settings)
     return 128 + interrupted[0] if interrupted else code
+
+
+def _heard(events: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the events up to where the node ends, in whatever way."""
+    while True:
+        try:
+            event = next(events, None)
+        except ConnectionError:
+            return
+        if event is None:
+            return
+        yield event
 
 
 def fast_options(arguments: list[str]) -> BuildOptions | None:
@@ -95,15 +129,17 @@ def fast_options(arguments: list[str]) -> BuildOptions | None:
 
 
 @contextmanager
-def _cancelling(client: Client, progress: _Progress) -> Iterator[list[int]]:
+def _cancelling(client: Callable[[], Client], progress: _Progress) -> Iterator[list[int]]:
     """While open, Ctrl-C (or what ends a CI job) asks for the build's end; a second one leaves at
     once. Yields the signals that came."""
     received: list[int] = []
 
     def ask() -> None:
+        from buildnet.cli.client import path_part
+
         progress.line("cancelling (Ctrl-C again to leave at once)")
         try:
-            client.post(f"/api/build/{path_part(str(progress.build_id))}/cancel")
+            client().post(f"/api/build/{path_part(str(progress.build_id))}/cancel")
         except BuildNetError as error:
             progress.line(f"it could not be cancelled: {error.message}")
 
@@ -260,6 +296,8 @@ def _print_report(report: dict[str, Any], options: BuildOptions, settings: Setti
         print(_summary(report, settings))
         _print_hints(report, settings)
     if report["error"] is not None and settings.format == "table":
+        from buildnet.cli.client import AnswerError
+
         error = report["error"]
         problem = AnswerError({**error, "detail": error["message"]})
         fail(settings, problem)

@@ -13,7 +13,6 @@ from buildnet.cli.settings import Settings, split_arguments
 from buildnet.mesh.errors import BuildNetError
 
 if TYPE_CHECKING:
-    from buildnet.cli.client import Client
     from buildnet.cli.quick import Begun
 
 _INTERRUPTED = 130
@@ -98,25 +97,24 @@ def _abandon_output() -> None:
 
 def _dispatch(settings: Settings, arguments: list[str], begun: Begun | None) -> int:
     if arguments[:1] == ["build"]:
-        from buildnet.cli.building import build, fast_options
+        from buildnet.cli.building import build, fast_options, resume
 
         options = fast_options(arguments[1:])
+        if options is not None and begun is not None:
+            if not begun.is_of_this_version:
+                _note_other_version(settings)
+            return resume(options, settings, begun)
         if options is not None:
-            return build(options, settings, _node(settings, begun), begun)
+            from buildnet.cli.start import ensure_node
+
+            return build(options, settings, ensure_node(settings))
     from buildnet.cli.commands import invoke
 
     return invoke(arguments)
 
 
-def _node(settings: Settings, begun: Begun | None) -> Client:
-    """Return a client of the wanted node, which runs already where a build has begun."""
-    if begun is None:
-        from buildnet.cli.start import ensure_node
-
-        return ensure_node(settings)
-    from buildnet.cli.client import Client
+def _note_other_version(settings: Settings) -> None:
     from buildnet.cli.versions import RESTART, other_version
 
     if what := other_version(settings):
         note(settings, f"{what}; {RESTART}")
-    return Client.of(settings)

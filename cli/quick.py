@@ -31,6 +31,11 @@ class Begun:
         self.descriptor = descriptor
         self.answered = answered
 
+    @property
+    def is_of_this_version(self) -> bool:
+        """Whether the node that answers is of the same version as this command."""
+        return f"\r\nbuildnet-version: {__version__}\r\n".encode() in self.answered
+
 
 def build(arguments: list[str]) -> int | Begun | None:
     """Ask the node of this host for a build.

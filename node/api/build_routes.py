@@ -82,7 +82,10 @@ def build_routes(service: NodeService) -> APIRouter:
                 return Response(running.in_short(), media_type=UP_TO_DATE)
         if NDJSON in accepted:
             every = body.detail == "all"
-            return StreamingResponse(_lines(running, every=every), media_type=NDJSON)
+            version = {"buildnet-version": __version__}
+            return StreamingResponse(
+                _lines(running, every=every), media_type=NDJSON, headers=version
+            )
         return {"build_id": running.id, "estimated_duration_ms": None}
 
     @router.get("/api/build/{build_id}")

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import pytest
@@ -83,20 +84,50 @@ def test_the_words(
     assert capsys.readouterr().out.startswith(expected)
 
 
+REPORT = {"build_id": "ab", "status": "succeeded", "duration_ms": 20.0, "error": None}
+EVENTS: list[dict[str, Any]] = [
+    {"type": "build_started", "build_id": "ab", "tasks": 9, "dry_run": False},
+    {"type": "tasks_up_to_date", "count": 9, "tasks": []},
+    {"type": "build_finished", "report": {**REPORT, "packages": [], "unchanged": 9}},
+]
+LINES = "".join(json.dumps(event) + "\n" for event in EVENTS)
+
+
+def chunked(text: str, size: int) -> bytes:
+    """An answer in chunks, as the node gives it."""
+    data = text.encode()
+    parts = [data[start : start + size] for start in range(0, len(data), size)]
+    body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+    head = (
+        "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\n"
+        f"buildnet-version: {__version__}\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
+    return head.encode() + body
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the long way is taken")
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http_answer(LINES, type="application/x-ndjson"),
+        chunked(LINES, 7) + b"0\r\n\r\n",
+        chunked(LINES, 100_000) + b"0\r\n\r\n",
+        chunked(LINES, 300),  # hung up after the last event
+    ],
+)
 def test_a_build_that_has_begun_is_followed_on_the_same_connection(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, capsys: pytest.CaptureFixture[str], answer: bytes
 ) -> None:
-    report = {"build_id": "ab", "status": "succeeded", "duration_ms": 20.0, "error": None}
-    events = [
-        {"type": "build_started", "build_id": "ab", "tasks": 9, "dry_run": False},
-        {"type": "tasks_up_to_date", "count": 9, "tasks": []},
-        {"type": "build_finished", "report": {**report, "packages": [], "unchanged": 9}},
-    ]
-    lines = "".join(json.dumps(event) + "\n" for event in events)
-    with node(home, http_answer(lines, type="application/x-ndjson")):
+    with node(home, answer):
         assert main(["build"]) == 0
-    assert capsys.readouterr().out == ("succeeded: 9 packages (9 up to date) in 20 ms · build ab\n")
+    assert capsys.readouterr().out == "succeeded: 9 packages (9 up to date) in 20 ms · build ab\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the long way is taken")
+def test_a_node_that_ends_during_the_build(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with node(home, chunked(LINES, 50)[:-80]):
+        assert main(["build"]) == 3
+    assert "stopped before the build was over" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the long way is taken")
