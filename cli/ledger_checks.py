@@ -35,6 +35,16 @@ class FileError(BuildNetError):
     exit_code = 2
 
 
+_NEXT = (
+    "next: peers are asked for what is damaged, by itself, so check again in a moment; "
+    "buildnet ledger verify --deep --repair mends indexes and derived tables"
+)
+_REMEDY = (
+    "next: check again in a moment, for what peers send comes later; what stays, no peer that is "
+    "linked has: buildnet ledger sync tells who is, and else a backup may have it"
+)
+
+
 def verify(
     deep: Annotated[
         bool,
@@ -62,7 +72,13 @@ def verify(
             "the node ended before the check was over", hint="start it, and check again"
         )
     found = report
-    show(settings(), found, lambda console: print_report(console, found))
+
+    def table(console: Console) -> None:
+        print_report(console, found)
+        if not found["verified"]:
+            console.print(_REMEDY if repair else _NEXT, soft_wrap=True)
+
+    show(settings(), found, table)
     if not found["verified"]:
         raise typer.Exit(1)
 

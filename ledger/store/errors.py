@@ -56,9 +56,9 @@ def damaged(path: Path, cause: str) -> LedgerDamagedError:
     return LedgerDamagedError(
         f"the ledger {path} is damaged",
         cause=cause,
-        hint="buildnet ledger verify tells where. If the node does not start: stop it, move the "
-        f"file and what begins with {path.name}- away and start it: it fetches the ledger from "
-        "its peers; a node without peers needs a backup",
+        hint="buildnet ledger verify tells where. If that says the same: stop the node, move the "
+        f"file and what begins with {path.name}- away (not {path.name}.fence) and start it: it "
+        "fetches the ledger from its peers; a node without peers needs a backup",
     )
 
 

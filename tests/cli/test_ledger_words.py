@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from buildnet.cli.client import path_part
+from buildnet.cli.client import Client, path_part
 from buildnet.cli.commands import invoke
 from buildnet.cli.ledger_listing import show_entries
 from buildnet.cli.ledger_state import print_state
@@ -153,3 +155,24 @@ def test_a_file_that_is_no_backup_is_not_called_a_damaged_ledger(
     assert told.value.hint is not None
     assert "buildnet ledger backup" in told.value.hint
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [([], "verify --deep --repair"), (["--repair"], "buildnet ledger sync")]
+)
+def test_what_is_damaged_is_told_with_what_to_do(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    wrong = {"where": "file", "what": "wrong # of entries in index entries_type"}
+    counts = {"entries_checked": 3, "pruned": 0, "seals_checked": 1}
+    report = {"type": "report", "verified": False, **counts, "errors": [wrong]}
+
+    @contextmanager
+    def stream(self: Client, path: str, body: dict[str, Any]) -> Iterator[Any]:
+        yield iter([report])
+
+    monkeypatch.setattr(Client, "stream", stream)
+    assert invoke(["ledger", "verify", *arguments]) == 1
+    told = capsys.readouterr().out
+    assert "not verified: 3 entries, 1 seals, 1 errors" in told
+    assert said in told.split("next: ")[1]
