@@ -189,6 +189,16 @@ def test_a_second_name_made_in_sight_is_looked_at_each_time(kept: Kept) -> None:
     assert found(kept.reader()) == truth(kept.root)
 
 
+def test_a_second_name_through_which_it_was_written_at_once(kept: Kept) -> None:
+    for name in ("q", "p"):
+        (kept.root / name).mkdir()
+    (kept.root / "q/a.a").write_text("1")
+    assert found(kept.reader()) == truth(kept.root)
+    os.link(kept.root / "q/a.a", kept.root / "p/a.a")
+    (kept.root / "p/a.a").write_text("2")
+    assert found(kept.reader()) == truth(kept.root)
+
+
 def test_a_file_outside_that_a_link_leads_to_is_looked_at_each_time(
     kept: Kept, tmp_path: Path
 ) -> None:
