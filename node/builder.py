@@ -110,7 +110,15 @@ class Builder:
     async def __aenter__(self) -> Builder:
         await self._tasks.__aenter__()
         self._auditing = self._tasks.create_task(self._audit_when_idle())
+        self._tasks.create_task(self._try_isolation())
         return self
+
+    async def _try_isolation(self) -> None:
+        """Find out what the host can do, so that no build waits for it."""
+        try:
+            await asyncio.to_thread(self._isolation.result)
+        except Exception:  # the first build says it
+            _log.exception("what isolation this host can give could not be found out")
 
     async def __aexit__(self, *exception: Any) -> None:
         self._auditing.cancel()
