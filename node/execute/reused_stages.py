@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from buildnet.node.execute.errors import StageError, full_disk_reported
 from buildnet.node.execute.staging import Stage, give
 
 _PREFIX = "strict-"
+_MODE = 0o755
 
 
 class ReusedStages:
@@ -67,19 +69,24 @@ class ReusedStages:
             os.mkdir(directory)
             if self._owner is not None:
                 os.chown(directory, self._owner, self._owner)
+            os.chmod(directory, _MODE)
         return stage
 
     def _give_back(self, stage: Stage) -> None:
         if stage.root.exists():
             self._remove(stage.root)
         try:
-            left = os.listdir(stage.directory)
-            clean = sorted(left) == ["home", "tmp"] and not (
-                os.listdir(stage.home) or os.listdir(stage.temporary)
-            )
+            left = sorted(os.listdir(stage.directory))
+            clean = left == ["home", "tmp"] and _is_fresh(stage.home) and _is_fresh(stage.temporary)
         except OSError:  # a command took our right to look
             clean = False
         if clean:
             self._free.append(stage)
         else:
             self._remove(stage.directory)
+
+
+def _is_fresh(directory: Path) -> bool:
+    """Whether a directory is as it was made."""
+    unchanged = stat.S_IMODE(directory.stat().st_mode) == _MODE
+    return unchanged and not os.listdir(directory) and not os.listxattr(directory)
