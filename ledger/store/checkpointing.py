@@ -8,8 +8,9 @@ is left was moved.
 
 SQLite before 3.51.3 loses commits where a checkpoint begins with nothing left to move, and
 meanwhile another connection begins the log anew ("the WAL-reset bug", see
-https://sqlite.org/wal.html). So one connection only makes checkpoints, and none of them begins so:
-either something was committed since the one before ended, or nobody writes until it ends.
+https://sqlite.org/wal.html). So one connection only makes checkpoints, and either nobody writes
+meanwhile, or a third one reads a state of which something was not moved yet: while anybody does,
+SQLite begins no log anew.
 """
 
 from __future__ import annotations
@@ -48,12 +49,14 @@ class Checkpoints:
         self._path = path
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "ledger-checkpoint")
-        self._connection: sqlite3.Connection | None = None
+        self._open: tuple[sqlite3.Connection, sqlite3.Connection] | None = None
+        """The one that makes checkpoints, and the one that reads meanwhile."""
         self._running: asyncio.Future[None] | None = None
         self._transactions = 0
         self._rows = 0
-        self._seen = 0
-        """What :meth:`_version` was after the last checkpoint."""
+        self._moved = 0
+        """Which version of the file was moved at most; the writing connection's next commit makes
+        another one."""
 
     def wrote(self, rows: int) -> None:
         """Take note of a transaction that changed so many rows; returns at once."""
@@ -71,38 +74,44 @@ class Checkpoints:
 
     def _run(self) -> None:
         try:
-            if self._connection is None:
-                with self.writing:
-                    self._connection = connect(self._path)
-                    self._move(self._connection)
-            else:
-                self._move_beside_commits(self._connection)
+            if self._open is not None:
+                self._move_beside_commits()
+                return
+            with self.writing:
+                self._open = (connect(self._path), connect(self._path, read_only=True))
+                self._move(is_first=True)
         except (LedgerError, sqlite3.Error) as error:  # nothing is lost, and it is tried again
             _log.warning("the write-ahead log of %s grows: %s", self._path.name, error)
             self._close()
 
-    def _move_beside_commits(self, connection: sqlite3.Connection) -> None:
+    def _move_beside_commits(self) -> None:
+        pages = 0
         for _ in range(TIMES):
-            if self._version(connection) == self._seen:
+            if not (pages := self._move()):
                 return
-            is_all, pages = self._move(connection)
-        if is_all and pages >= CHECKPOINT_PAGES:
+        if pages >= CHECKPOINT_PAGES:
             with self.writing:
-                self._move(connection)
+                self._move()
 
-    def _move(self, connection: sqlite3.Connection) -> tuple[bool, int]:
-        """Return whether all was moved that was there at the beginning (it is not, where somebody
-        reads an older state), and how many pages the log had then."""
-        _, written, moved = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        self._seen = self._version(connection)
-        return moved >= written, written
-
-    def _version(self, connection: sqlite3.Connection) -> int:
-        """Return a number that is another one once something more was committed."""
-        return int(connection.execute("PRAGMA data_version").fetchone()[0])
+    def _move(self, *, is_first: bool = False) -> int:
+        """Move what was committed by now; return how many pages the log has. 0: nothing was
+        committed since the last time. ``is_first``: it may be so; nobody writes."""
+        assert self._open is not None
+        moving, reading = self._open
+        reading.execute("BEGIN")
+        try:
+            reading.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            (version,) = reading.execute("PRAGMA data_version").fetchone()
+            if version == self._moved and not is_first:
+                return 0
+            _, pages, _ = moving.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            self._moved = version
+            return int(pages)
+        finally:
+            reading.execute("COMMIT")
 
     def _close(self) -> None:
-        if self._connection is not None:
+        for connection in self._open or ():
             with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
-            self._connection = None
+                connection.close()
+        self._open = None
