@@ -143,7 +143,6 @@ class Bookkeeping:
         return Complete(
             recorded.build_id,
             tasks,
-            next(iter(actions.items()), None),
             Results(actions.values(), self._signed_result),
         )
 

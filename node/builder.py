@@ -313,14 +313,7 @@ class Builder:
         if opened.standing.surroundings is None:
             return None
         self._begin(build, opened)
-        complete = opened.standing.complete.get(plan.key)
-        if complete is not None and complete.probe is not None:
-            task, action = complete.probe
-            last = self._store.last_run(opened.id, str(task))
-            if last is None or last.action != action:  # the cache was cleared
-                opened.standing.clear()
-                return None
-        return complete
+        return opened.standing.complete.get(plan.key)
 
     def _begin(self, build: RunningBuild, opened: OpenWorkspace) -> Isolation:
         isolation = self._isolation.result()

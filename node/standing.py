@@ -106,12 +106,10 @@ def dependents_of(tasks: Iterable[Task]) -> Mapping[TaskId, list[TaskId]]:
 
 @dataclass(slots=True)
 class Complete:
-    """A plan all of whose tasks stand. ``build_id`` is the build whose record lists them;
-    ``probe`` is a task that the store knows as the last run as long as it knows any."""
+    """A plan all of whose tasks stand. ``build_id`` is the build whose record lists them."""
 
     build_id: str
     tasks: dict[TaskId, StandingTask]
-    probe: tuple[TaskId, Digest] | None
     results: Results
 
 

@@ -322,12 +322,12 @@ class Store(BlobStore):
         return self._room_for(lambda: self._collector.collect(target_bytes, cancelled))
 
     def clear(self) -> CollectReport:
-        """Remove all blobs, results and last runs but what running builds hold, and start counting
-        anew. What is known of the workspaces' files stays: it is about them, not about results."""
+        """Remove all blobs and results but what running builds hold, and start counting anew. What
+        is known of the workspaces stays, files and last runs: what stands there needs no cache."""
         removed = self._room_for(self._collector.clear)
         with self._lock:
             self._index.totals.hits = self._index.totals.misses = 0
-            self._write(lambda connection: connection.execute("DELETE FROM runs") and None)
+            self._room_for(self._index.flush)
         return removed
 
     def verify(

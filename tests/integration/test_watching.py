@@ -145,9 +145,14 @@ def test_what_was_built_alone_is_noticed_by_what_depends_on_it(
     assert "alone" in output(chain, "high")
 
 
-def test_a_cleared_cache_is_noticed(running: CommandLine, chain: Path) -> None:
+def test_what_stands_needs_no_cache(running: CommandLine, chain: Path) -> None:
+    """Neither right after it was cleared, nor when a package is looked at again later."""
     assert running("cache", "clear", "--yes").code == 0
-    assert set(tiers(running.build(chain)).values()) == {"full"}
+    assert tiers(running.build(chain)) == SAME
+    (chain / "low/a.txt").touch()
+    assert tiers(running.build(chain)) == SAME | {"low": "hash-skip"}
+    (chain / "high/in").write_text("other\n")
+    assert tiers(running.build(chain)) == SAME | {"high": "full"}
 
 
 def test_a_failed_package_fails_again(running: CommandLine, chain: Path) -> None:

@@ -191,12 +191,15 @@ def test_last_runs_are_kept_by_workspace_and_task(tmp_path: Path) -> None:
         assert store.last_run("other", "core") is None
 
 
-def test_clear_forgets_everything_that_no_build_holds(store: Store) -> None:
+def test_clear_forgets_all_but_what_builds_hold_and_what_stands_in_workspaces(
+    store: Store,
+) -> None:
     held, free, empty = store.put(b"held"), store.put(b"free"), store.put(b"")
     store.put_action(record_of("held", held))
     store.put_action(record_of("free", free))
     store.put_action(record_of("none"))
-    store.record_run("shop", "core", LastRun(held, free, 1.0))
+    run = LastRun(held, free, 1.0)
+    store.record_run("shop", "core", run)
     table = store.file_table("shop")
     table.record("a", store.directory.stat(), held, 0)
     with store.hold() as hold:
@@ -205,7 +208,7 @@ def test_clear_forgets_everything_that_no_build_holds(store: Store) -> None:
         assert (removed.blobs, removed.actions, removed.bytes) == (2, 2, 4)
         assert store.missing([held, free, empty]) == {free, empty}
         assert [item.label for item in store.list_actions().items] == ["shop/held build"]
-    assert store.last_run("shop", "core") is None
+    assert store.last_run("shop", "core") == run
     assert store.file_table("shop").previous("a") == held
     store.clear()
     stats = store.stats()

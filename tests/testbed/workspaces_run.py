@@ -137,8 +137,6 @@ class World:
                 self._inherited = edit[1]
             case "clear" | "collect" | "blob":
                 self._cached.clear()
-                if edit[0] == "clear":  # what stands in the workspace is forgotten, too
-                    self._stands.clear()
                 self._evict(edit)
             case "kill":
                 self._node.kill()
