@@ -323,19 +323,17 @@ def test_after_kill_9_the_old_command_writes_nothing_into_the_new_run(
 
 
 def test_stopping_cancels_what_runs(buildnet: CommandLine, tmp_path: Path) -> None:
-    mark = tmp_path / "mark"
-    root = _workspace(tmp_path, f"touch {mark}; sleep 60; cp in.txt out.txt")
+    root = _workspace(tmp_path, "echo begun; sleep 60; cp in.txt out.txt")
     buildnet.start()
     process = subprocess.Popen(
-        [sys.executable, "-m", "buildnet.cli.main", "build", "--json"],
+        [sys.executable, "-m", "buildnet.cli.main", "build", "--json", "--progress", "plain"],
         cwd=root,
         env=buildnet.environment,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
     )
-    while not mark.exists():
-        assert process.poll() is None
+    _wait_for_output(process, "begun")
     assert buildnet("node", "stop").code == 0
     out, _ = process.communicate(timeout=30)
     assert json.loads(out)["status"] == "cancelled"
@@ -347,8 +345,7 @@ def test_stopping_cancels_what_runs(buildnet: CommandLine, tmp_path: Path) -> No
 def test_a_signal_cancels_the_build(
     node: CommandLine, tmp_path: Path, number: signal.Signals
 ) -> None:
-    mark = tmp_path / "mark"
-    root = _workspace(tmp_path, f"touch {mark}; sleep 60")
+    root = _workspace(tmp_path, "echo begun; sleep 60")
     process = subprocess.Popen(
         [sys.executable, "-m", "buildnet.cli.main", "build"],
         cwd=root,
@@ -357,8 +354,7 @@ def test_a_signal_cancels_the_build(
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not mark.exists():
-        assert process.poll() is None
+    _wait_for_output(process, "begun")
     process.send_signal(number)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 128 + number
@@ -543,6 +539,12 @@ def test_usage_errors_are_short_and_end_with_2(buildnet: CommandLine) -> None:
         assert "error[USAGE]" in answer.err
     assert buildnet("--help").code == 0
     assert buildnet("version").out.strip()
+
+
+def _wait_for_output(process: subprocess.Popen[str], text: str) -> None:
+    """Read what a build tells while it runs, up to a line that ends with ``text``."""
+    assert process.stderr is not None
+    assert any(line.rstrip().endswith(text) for line in process.stderr), "it ended before"
 
 
 def _workspace(tmp_path: Path, command: str) -> Path:
