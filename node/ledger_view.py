@@ -10,7 +10,7 @@ from buildnet.ledger.entry import Chain
 from buildnet.ledger.entry_view import entry_view, time_text
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.service.cluster_ledger import ClusterLedger
-from buildnet.ledger.store.reader import EntityState
+from buildnet.ledger.store.entity_state import EntityState
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.service.view import MeshView
 

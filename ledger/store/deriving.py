@@ -41,6 +41,9 @@ from buildnet.mesh.members.changes import (
 from buildnet.mesh.members.genesis import Genesis, Rights
 from buildnet.mesh.wire import WireError
 
+NODES_BESIDE = ("cluster.founded", "member.recovered", "member.rotated")
+"""Types of entries that change the row of a node and are about something else: the cluster, or the
+node that goes on under another key."""
 _MAX_ITEMS = 4096
 _MAX_INTEGER = 2**63 - 1
 

@@ -9,23 +9,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from buildnet.ledger.entry import Chain, Entry
 from buildnet.ledger.events import Damaged
-from buildnet.ledger.facts import Void
 from buildnet.ledger.frontier import Head
 from buildnet.ledger.seal import Seal
 from buildnet.ledger.store.errors import (
     LedgerDamagedError,
-    LedgerError,
     PrunedError,
     damaged,
     errors_of,
 )
-from buildnet.ledger.store.folding import Fold, make_tables, row_of
+from buildnet.ledger.store.folding import row_of
 from buildnet.ledger.store.rows import (
     COLUMNS,
     Names,
@@ -33,10 +29,8 @@ from buildnet.ledger.store.rows import (
     StoredEntry,
     StoredRow,
     is_pruned,
-    place_of,
 )
 from buildnet.ledger.store.schema import LATE, PENDING
-from buildnet.ledger.store.sealed_voters import VotersAt, voters_in
 from buildnet.ledger.store.tables import BY_NAME
 from buildnet.ledger.store.vault import Vault
 from buildnet.mesh.errors import NotFoundError
@@ -45,24 +39,6 @@ from buildnet.mesh.wire import MAX_COUNTER, WireError
 MIN_PREFIX = 4
 RETIRED = "chain.retired"
 MEMBER = "member."
-MAX_STATE = 100_000
-"""Entries about one entity that its state is made from."""
-
-
-@dataclass(frozen=True, slots=True)
-class EntityState:
-    """What an entity was at a height: ``data`` of the last entry about it, and what all of them
-    say of it in the derived tables. ``entry`` None: nothing was sealed of it by then. ``void``: ids
-    of changes that do not hold, since another one of the same version was sealed before.
-    ``pruned``: how many entries about it say nothing any more on this node."""
-
-    entity: str
-    height: int
-    entry: StoredEntry | None
-    data: dict[str, Any] | None
-    rows: dict[str, tuple[dict[str, object], ...]]
-    void: tuple[str, ...] = ()
-    pruned: int = 0
 
 
 class Reader:
@@ -74,13 +50,17 @@ class Reader:
         path: Path,
         vault: Vault,
         report: Callable[[Damaged], None],
+        keys_before: Callable[[bytes], Iterable[bytes]] = lambda _: (),
     ) -> None:
+        """``report`` is told what is damaged; ``keys_before``: the keys that the member list
+        rotated to a key."""
         self.connection = connection
         self.path = path
         self.vault = vault
         self.names = Names(connection)
         self.rows = Rows(self.names, vault)
         self.report = report
+        self.keys_before = keys_before
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -293,8 +273,10 @@ class Reader:
             (height, max_count),
         ):
             seal = _seal(at, seal_hash, record)
+            if seal is None or at != height + len(found):
+                break
             size += len(record)
-            if seal is None or at != height + len(found) or (found and size > max_bytes):
+            if found and size > max_bytes:
                 break
             found.append(seal)
         return found
@@ -338,66 +320,7 @@ class Reader:
         ).fetchone()
         return max(first, 0 if near is None else int(near[0]), late or 0)
 
-    # --- state ---------------------------------------------------------------------------------
-
-    def state(self, entity: str, height: int) -> EntityState:
-        """Return what an entity was once the seal of ``height`` was final, from the sealed entries
-        about it. Its accounts are those of the books at the last height, and earlier ones are what
-        these entries posted.
-
-        Raises:
-            LedgerError: one of them is damaged, or they are too many to be read while others wait.
-        """
-        memory = _Memory(voters_in(self.connection))
-        last: StoredEntry | None = None
-        void: list[str] = []
-        pruned = 0
-        number = self.vault.number_of(b"entity", entity.encode())
-        rows = self.connection.execute(
-            f"SELECT {COLUMNS} FROM entries WHERE entity=? AND id<? AND id<{PENDING} ORDER BY id",
-            (number, place_of(height + 1, 0)),
-        )
-        for count, row in enumerate(rows, 1):
-            if count > MAX_STATE:
-                raise LedgerError(
-                    f"more than {MAX_STATE} entries are about {entity}",
-                    hint="ask for an earlier height, or buildnet audit export --entity has them",
-                )
-            if is_pruned(row):
-                pruned += 1
-                continue
-            stored = self.read(row)
-            if stored is None:
-                raise LedgerDamagedError(
-                    f"an entry about {entity} is damaged on this node",
-                    hint="it is fetched again from a peer; try again in a moment",
-                )
-            if stored.entry.body.entity == entity:
-                if memory.apply(stored.entry, row[0]) is None:
-                    last = stored
-                else:
-                    void.append(stored.entry.id)
-        data = None if last is None else last.entry.data
-        tables = memory.tables()
-        newest = self.last_seal()
-        accounts = self._accounts(entity) if newest and newest.height == height else ()
-        accounts = accounts or _of_entity(entity, tables.pop("accounts", ()))
-        if accounts:
-            tables["accounts"] = accounts
-        return EntityState(entity, height, last, data, tables, tuple(void), pruned)
-
-    def _accounts(self, entity: str) -> tuple[dict[str, object], ...]:
-        """Return what stands on an entity's accounts now."""
-        table = BY_NAME["accounts"]
-        rows = self.connection.execute(
-            f"SELECT {table.stored} FROM accounts WHERE account=? OR account BETWEEN ? AND ? "
-            "ORDER BY account",
-            (entity, f"{entity}/", f"{entity}0"),  # "0" is what comes after "/"
-        ).fetchall()
-        try:
-            return _of_entity(entity, (row_of(table, row, self.vault).values for row in rows))
-        except ValueError as error:
-            raise _wrong_table("accounts", error) from error
+    # --- derived tables ------------------------------------------------------------------------
 
     def table(
         self, name: str, *, after: tuple[str, ...] | None = None, limit: int = 1000
@@ -423,50 +346,15 @@ class Reader:
         try:
             return [row_of(table, row, self.vault).values for row in found]
         except ValueError as error:
-            raise _wrong_table(name, error) from error
+            raise wrong_table(name, error) from error
 
 
-class _Memory:
-    """Derived rows of a few entries, in memory."""
-
-    def __init__(self, voters_at: VotersAt) -> None:
-        self._connection = sqlite3.connect(":memory:")
-        make_tables(self._connection)
-        self._fold = Fold(self._connection, Vault(), lambda _: None, voters_at)
-
-    def apply(self, entry: Entry, place: int) -> Void | None:
-        """Take an entry into account; return a change that does not hold."""
-        self._fold.post(entry, place)
-        return self._fold.apply(entry, place)
-
-    def tables(self) -> dict[str, tuple[dict[str, object], ...]]:
-        """Return the rows that are there, by table."""
-        self._fold.flush()
-        found: dict[str, tuple[dict[str, object], ...]] = {}
-        for table in BY_NAME.values():
-            stored = self._connection.execute(
-                f"SELECT {table.stored} FROM {table.name} WHERE gone=0"
-            ).fetchall()
-            if stored:
-                found[table.name] = tuple(row_of(table, row, Vault()).values for row in stored)
-        self._connection.close()
-        return found
-
-
-def _wrong_table(name: str, error: ValueError) -> LedgerDamagedError:
+def wrong_table(name: str, error: ValueError) -> LedgerDamagedError:
+    """Return the error of a derived table with a row that is not what was written."""
     return LedgerDamagedError(
         f"the table {name} is not what was written",
         cause=str(error),
         hint="buildnet ledger verify --repair builds it again from the entries",
-    )
-
-
-def _of_entity(entity: str, accounts: Iterable[dict[str, object]]) -> tuple[dict[str, object], ...]:
-    """Return the rows of an entity's own accounts: the books of others need their entries, too."""
-    return tuple(
-        row
-        for row in accounts
-        if row["account"] == entity or str(row["account"]).startswith(f"{entity}/")
     )
 
 

@@ -30,10 +30,11 @@ from buildnet.ledger.store.backup import Backup, Step, back_up
 from buildnet.ledger.store.batches import Outcome, Work, run_together
 from buildnet.ledger.store.checkpointing import Checkpoints, leave_to_another
 from buildnet.ledger.store.database import connect, prepare
+from buildnet.ledger.store.entity_state import EntityState, state_of
 from buildnet.ledger.store.errors import LedgerError, errors_of
 from buildnet.ledger.store.fact_reading import read_fact
 from buildnet.ledger.store.fence import Fence, Start
-from buildnet.ledger.store.reader import EntityState, Reader, require_height
+from buildnet.ledger.store.reader import Reader, require_height
 from buildnet.ledger.store.rekeying import rekey_if_needed
 from buildnet.ledger.store.repairing import repair
 from buildnet.ledger.store.rows import StoredEntry
@@ -103,8 +104,8 @@ class LedgerStore:
 
         ``sign``: this node's key, called in the writing thread. ``on_damaged`` is told in the
         loop's thread what has to be fetched again. ``keys_before``: the keys that the member
-        list rotated to a key, called in the writing thread. A file that one of ``former`` wrote is
-        written anew with ``vault`` first.
+        list rotated to a key, called in the store's threads. A file that one of ``former`` wrote
+        is written anew with ``vault`` first.
 
         Raises:
             LedgerError: the file is damaged, of a newer version, of another cluster or key, or
@@ -131,7 +132,7 @@ class LedgerStore:
             except BaseException:
                 connection.close()
                 raise
-            return writer, Reader(reading, path, lock, report), begun
+            return writer, Reader(reading, path, lock, report, keys_before), begun
 
         return cls(path, *await asyncio.to_thread(start), sign)
 
@@ -459,7 +460,7 @@ class LedgerStore:
                 found = height
             elif at_ms is not None:
                 found = reader.height_at(((at_ms + 1) << 16) - 1)
-            return reader.state(entity, found)
+            return state_of(reader, entity, found)
 
         return await self.read(work)
 

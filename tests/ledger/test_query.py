@@ -18,7 +18,7 @@ from buildnet.ledger.entry import Entry
 from buildnet.ledger.postings import changed, offered, withdrawn
 from buildnet.ledger.query import Cursor, Provisional, Query, QueryError
 from buildnet.ledger.store import selecting
-from buildnet.ledger.store.reader import EntityState
+from buildnet.ledger.store.entity_state import EntityState
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.vault import Vault
 from buildnet.mesh.identity import node_id_of

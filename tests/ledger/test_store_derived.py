@@ -20,7 +20,7 @@ from buildnet.ledger.entry import Entry
 from buildnet.ledger.events import Keep
 from buildnet.ledger.facts import Facts
 from buildnet.ledger.postings import changed
-from buildnet.ledger.store import reader
+from buildnet.ledger.store import entity_state
 from buildnet.ledger.store.errors import LedgerError
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.store import LedgerStore
@@ -353,7 +353,7 @@ def test_a_change_of_a_damaged_row_is_judged_by_the_entries(tmp_path: Path) -> N
 def test_a_state_of_too_many_entries_is_refused_and_not_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "MAX_STATE", 3)
+    monkeypatch.setattr(entity_state, "MAX_STATE", 3)
     scene = Scene()
     keeps: list[Keep] = []
     for number in range(4):
