@@ -234,6 +234,15 @@ def mend(path: Path, keeps: list[Keep]) -> str:
     return f"found, not repaired: {report.errors[0].where.partition(' ')[0]}"
 
 
+def test_a_seal_that_is_no_bytes_any_more_ends_the_list(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    scene, _ = a_store(path)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE seals SET record=7 WHERE height=2")
+    connection.close()
+    assert len(serve(path, scene).seals) == 1
+
+
 @pytest.mark.parametrize("sequence", [1, 3])
 def test_a_damaged_entry_is_told_and_comes_back_from_a_peer(tmp_path: Path, sequence: int) -> None:
     path = tmp_path / "l.db"
