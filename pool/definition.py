@@ -248,12 +248,14 @@ class _Definition:
             self._problem(at, error.message, error.hint)
             return None
 
-    def patterns(self, at: YamlPath, texts: Iterable[str]) -> tuple[str, ...]:
-        """Return the patterns of a list, each checked at its line."""
+    def patterns(
+        self, at: YamlPath, texts: Iterable[str], *, is_read: bool = True
+    ) -> tuple[str, ...]:
+        """Return the patterns of a list, each checked at its line; outputs are not ``is_read``."""
         found: dict[str, None] = {}
         for number, text in enumerate(texts):
             try:
-                found[self.territory.pattern(text)] = None
+                found[self.territory.pattern(text, is_read=is_read)] = None
             except BuildNetError as error:
                 self._problem((*at, number), error.message, error.hint)
         return tuple(found)
@@ -351,8 +353,8 @@ class _TaskReader:
     def _outputs(self, at: YamlPath, keys: Settings) -> tuple[str, ...]:
         found: tuple[str, ...] = ()
         if keys.output_dir is not None:
-            found = self._definition.patterns((*at, "output_dir"), [keys.output_dir])
-        found += self._definition.patterns((*at, "outputs"), keys.outputs)
+            found = self._definition.patterns((*at, "output_dir"), [keys.output_dir], is_read=False)
+        found += self._definition.patterns((*at, "outputs"), keys.outputs, is_read=False)
         for output in found:
             if output.startswith("!"):
                 self._definition.problem_in_task(

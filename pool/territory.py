@@ -40,16 +40,17 @@ class Territory:
             raise PathError(f"{text!r} is not a path here", hint="separate directories with '/'")
         return self._clean(text, text)
 
-    def pattern(self, text: str) -> str:
+    def pattern(self, text: str, *, is_read: bool = False) -> str:
         """Return a pattern (or plain path) in the same way; a trailing slash becomes ``/**``.
 
         What is excluded may be a link that leads out: to exclude it is the remedy for such a link.
+        So may what only ``is_read``, if it is itself the link to a file: its content is taken.
         """
         excluding = "!" if text.startswith("!") else ""
         body = text.removeprefix("!")
         if re.search(r"\\[\w.\s]", body):
             raise PathError(f"{text!r} is not a pattern", hint="separate directories with '/'")
-        plain = self._clean(body, text, inside=not excluding)
+        plain = self._clean(body, text, inside=not excluding, is_read=is_read)
         for one in expand(plain):
             if ".." in one.split("/"):
                 raise PathError(f"{text!r} leads out of the workspace")
@@ -57,7 +58,7 @@ class Territory:
             plain = f"{plain}/**" if plain else "**"
         return excluding + plain
 
-    def _clean(self, body: str, text: str, *, inside: bool = True) -> str:
+    def _clean(self, body: str, text: str, *, inside: bool = True, is_read: bool = False) -> str:
         if not body or _CONTROL.search(body):
             raise PathError(f"{text!r} is not a path")
         if body.startswith(("/", "~")) or _DRIVE.match(body):
@@ -72,7 +73,10 @@ class Territory:
             )
         plain = "/".join(components)
         for one in expand(plain) if inside else ():
-            self._stay_inside(literal_prefix(one), text)
+            path = literal_prefix(one)
+            if is_read and os.path.isfile(f"{self._real_root}/{path}"):
+                path = path.rpartition("/")[0]
+            self._stay_inside(path, text)
         return plain
 
     def _relative_hint(self, body: str) -> str:

@@ -324,6 +324,18 @@ def test_only_the_first_problems_are_shown(read: Read) -> None:
     assert caught.value.message.endswith("… and 10 more")
 
 
+def test_a_link_to_a_file_outside_is_a_source_but_no_output(read: Read, tmp_path: Path) -> None:
+    outside = tmp_path.parent / f"{tmp_path.name}-outside.txt"
+    outside.write_text("o")
+    keys = "{name: a, path: packages/core, build_cmd: x, %s: [packages/core/s1.txt]}"
+    text = f"workspace: w\npackages:\n- {keys}\n"
+    (tmp_path / "packages/core/s1.txt").symlink_to(outside)
+    for key in ("sources", "extra_sources", "exports"):
+        read(text % key)
+    found = errors(read, text % "outputs")
+    assert "leads out of the workspace through a symbolic link" in found[0][1]
+
+
 def test_outputs_of_one_task_may_overlap(read: Read) -> None:
     package = "{name: a, path: packages/core, build_cmd: x, outputs: [o, o/p]}"
     assert read(f"workspace: w\npackages:\n- {package}\n").outputs == ("o", "o/p")
