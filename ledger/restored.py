@@ -47,6 +47,8 @@ class Restored:
     """The frontier of the last final seal."""
     unsealed: Mapping[Chain, tuple[tuple[bytes, int], ...]] = field(default_factory=dict)
     """Of each chain (hash, hybrid clock) of all entries after the sealed ones, ascending."""
+    unsure: frozenset[Chain] = frozenset()
+    """Chains whose newest entry on the disk is damaged: there may have been later ones."""
     stubs: Mapping[Chain, frozenset[int]] = field(default_factory=dict)
     """Of each chain those of ``unsealed`` of which only hash and clock are here."""
     sealed_notices: tuple[Entry, ...] = ()

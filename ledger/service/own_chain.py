@@ -28,8 +28,9 @@ class OwnChain:
 
     The chain goes on if a peer confirms that its newest entry is the newest one made, and none
     holds another or a later one. A node that was set back as a whole would otherwise use sequences
-    a second time. A chain whose newest entry is far ahead of the clock never goes on: what comes
-    after it is ahead, too, and sealed only once it is that late.
+    a second time. A chain whose newest entry on the disk is damaged does not go on, either: there
+    may have been later ones. One whose newest entry is far ahead of the clock never goes on: what
+    comes after it is ahead, too, and sealed only once it is that late.
     """
 
     def __init__(self, local: Local, restored: Restored, start: Start) -> None:
@@ -37,6 +38,7 @@ class OwnChain:
         self._heads = restored.heads
         self._start = start
         self._head = newest_of(local.key, restored.heads, latest=self._latest())
+        self._is_unsure = _is_unsure(local.key, restored)
         self._newest: Entry | None = None
         """As far as this process wrote it."""
         self._heard: dict[bytes, bool] = {}
@@ -81,11 +83,12 @@ class OwnChain:
         if self._head is None and (ahead := newest_of(self._local.key, self._heads)) is not None:
             return self._fresh(), Opening(Why.CLOCK_AHEAD, ahead)
         if self._head is None:
-            lost = self._start is Start.RESTORED  # the file is new, and was not always
+            # The file is new, and was not always; or nothing of the chain can be read.
+            lost = self._start is Start.RESTORED or self._is_unsure
             return self._fresh(), Opening(Why.RESTORE) if lost else self._first()
         if self._start is not Start.CONTINUED:
             return self._fresh(), Opening(Why.RESTORE, self._head)
-        if await self._is_confirmed():
+        if not self._is_unsure and await self._is_confirmed():
             self._may_lack = False  # from now on this process makes them
             return self._head[0], None
         return self._fresh(), Opening(Why.UNCONFIRMED_HEAD, self._head)
@@ -154,6 +157,17 @@ def newest_of(
         return None
     _, chain, head = max(found, key=lambda one: (one[0], one[1].incarnation))
     return chain, head
+
+
+def _is_unsure(origin: bytes, restored: Restored) -> bool:
+    """Tell whether the newest chain of an origin, or one of which nothing is left, is damaged at
+    its end."""
+    newest = newest_of(origin, restored.heads)
+    unsure = {chain for chain in restored.unsure if chain.origin == origin}
+    return any(
+        chain not in restored.heads or (newest is not None and chain == newest[0])
+        for chain in unsure
+    )
 
 
 def keys_before(local: Local, origin: bytes) -> tuple[bytes, ...]:

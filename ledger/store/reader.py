@@ -153,10 +153,11 @@ class Reader:
 
     def at(self, chain: Chain, sequence: int) -> StoredEntry | None:
         """Return a chain's entry; None: it is not there, damaged or pruned."""
-        row = self._row_at(chain, sequence)
+        row = self.row_at(chain, sequence)
         return None if row is None else self.read(row)
 
-    def _row_at(self, chain: Chain, sequence: int) -> StoredRow | None:
+    def row_at(self, chain: Chain, sequence: int) -> StoredRow | None:
+        """Return the row of a chain's entry as it is there; None: it is not."""
         row: StoredRow | None = self.connection.execute(
             f"SELECT {COLUMNS} FROM entries WHERE chain=? AND sequence=?",
             (self.names.chain(chain), sequence),
@@ -194,54 +195,18 @@ class Reader:
             for row in self.connection.execute(
                 f"SELECT {COLUMNS} FROM entries WHERE chain=? ORDER BY sequence DESC", (number,)
             ):
-                head = self._head(row)
+                head = self.head_of(row)
                 if head is not None:
                     found[Chain(name[:32], name[32:])] = (head, row[3])
                     break
         return found
 
-    def _head(self, row: StoredRow) -> Head | None:
+    def head_of(self, row: StoredRow) -> Head | None:
+        """Return sequence and hash of a row; None, and told: it is damaged."""
         if is_pruned(row):
             return Head(row[2], row[-1])
         stored = self.read(row)
         return None if stored is None else Head(row[2], stored.entry.hash)
-
-    def sealed_heads(self) -> dict[Chain, Head]:
-        """Return the frontier of the last final seal."""
-        found: dict[Chain, Head] = {}
-        for number, name in self.connection.execute("SELECT number, name FROM chains").fetchall():
-            row = self.connection.execute(
-                f"SELECT {COLUMNS} FROM entries WHERE chain=? AND +id<{PENDING} "
-                "ORDER BY sequence DESC LIMIT 1",
-                (number,),
-            ).fetchone()
-            if row is None:
-                continue
-            head = self._head(row)
-            if head is None:
-                raise damaged(self.path, f"the last sealed entry of a chain ({row[2]}) is damaged")
-            found[Chain(name[:32], name[32:])] = head
-        return found
-
-    def unsealed(self) -> dict[Chain, tuple[tuple[bytes, int], ...]]:
-        """Return of each chain (hash, clock) of what is not sealed, ascending, up to the first
-        one that is damaged."""
-        found: dict[Chain, list[tuple[bytes, int]]] = {}
-        broken: set[int] = set()
-        # The entries themselves are too large to be sorted, and the index of chains is of all.
-        keys = self.connection.execute(
-            f"SELECT id FROM entries WHERE id>={PENDING} ORDER BY +chain, +sequence"
-        ).fetchall()
-        for key in keys:
-            row = self.connection.execute(
-                f"SELECT {COLUMNS} FROM entries WHERE id=?", key
-            ).fetchone()
-            chain, head = self.names.chain_of(row[1]), self._head(row)
-            if row[1] in broken or chain is None or head is None:
-                broken.add(row[1])
-                continue
-            found.setdefault(chain, []).append((head.hash, row[3]))
-        return {chain: tuple(tail) for chain, tail in found.items()}
 
     def notices(self, *, sealed: bool) -> Iterator[Entry]:
         """Iterate over entries of types ``member.*`` and ``chain.retired``: sealed ones in their

@@ -30,6 +30,7 @@ from buildnet.ledger.store.backup import Backup, Step, back_up
 from buildnet.ledger.store.batches import Outcome, Work, run_together
 from buildnet.ledger.store.checkpointing import Checkpoints, leave_to_another
 from buildnet.ledger.store.database import connect, prepare
+from buildnet.ledger.store.ends import ends_of
 from buildnet.ledger.store.entity_state import EntityState, state_of
 from buildnet.ledger.store.errors import LedgerError, errors_of
 from buildnet.ledger.store.fact_reading import read_fact
@@ -367,11 +368,12 @@ class LedgerStore:
         """
 
         def work(reader: Reader) -> Restored:
-            promise = sealing.read_promise(reader)
+            promise, ends = sealing.read_promise(reader), ends_of(reader)
             return Restored(
-                heads=reader.heads(),
-                sealed=reader.sealed_heads(),
-                unsealed=reader.unsealed(),
+                heads=ends.heads,
+                sealed=ends.sealed,
+                unsealed=ends.unsealed,
+                unsure=ends.unsure,
                 stubs=pruning.stubs(reader),
                 sealed_notices=tuple(reader.notices(sealed=True)),
                 unsealed_notices=tuple(reader.notices(sealed=False)),

@@ -112,6 +112,8 @@ def voters_of_last_seal(node: Node) -> int:
 def test_flipped_bits_are_never_served_and_put_right(tmp_path: Path) -> None:
     """The short form of ``tests/faults/ledger_flips.py``."""
     with Cluster(tmp_path, 3) as cluster:
-        outcomes = Flips(cluster, seed=4).run(4)
+        flips = Flips(cluster, seed=4)
+        outcomes = flips.run(4)
+        flips.run_ends()
     print(dict(outcomes))
     assert outcomes.total() == 4

@@ -59,6 +59,22 @@ def test_a_node_alone_goes_on() -> None:
     assert chosen(members=1) == (CHAIN, None)
 
 
+@pytest.mark.parametrize("members", [1, 3])
+def test_a_chain_whose_newest_entry_is_damaged_does_not_go_on(members: int) -> None:
+    unsure = replace(HELD, unsure=frozenset([CHAIN]))
+    told = [(ONE, heads())][: members - 1]
+    chain, why = chosen(*told, restored=unsure, members=members)
+    assert chain != CHAIN
+    assert why is Why.UNCONFIRMED_HEAD
+    # One that was succeeded before keeps nothing from going on.
+    older = replace(HELD, unsure=frozenset([Chain(ME, b"earlier!")]))
+    assert chosen(*told, restored=older, members=members) == (CHAIN, None)
+    # Nothing of the newest one can be read.
+    gone = replace(HELD, unsure=frozenset([Chain(ME, b"unknown!")]))
+    assert chosen(*told, restored=gone, members=members)[1] is Why.UNCONFIRMED_HEAD
+    assert chosen(restored=Restored(unsure=gone.unsure))[1] is Why.RESTORE
+
+
 @pytest.mark.parametrize(
     "told",
     [

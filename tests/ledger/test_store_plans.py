@@ -14,6 +14,7 @@ from tests.ledger.entries import ANN, BOB
 from tests.ledger.store_making import Scene, using
 
 from buildnet.ledger.query import Cursor, Query
+from buildnet.ledger.store.ends import ends_of
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.rows import place_of
 from buildnet.ledger.store.schema import PENDING
@@ -150,8 +151,9 @@ def test_a_start_reads_no_entry_that_is_sealed(ledger: tuple[Path, Scene]) -> No
     def work(reader: Reader) -> None:
         machine = Machine()
         with machine.watching(reader):
-            assert len(reader.heads()) == len(reader.sealed_heads()) == 2
-            assert reader.unsealed() == {}
+            ends = ends_of(reader)
+            assert len(ends.heads) == len(ends.sealed) == 2
+            assert (ends.unsealed, ends.unsure) == ({}, frozenset())
             assert reader.last_seal() is not None
         assert machine.steps <= STEPS_A_PAGE
 

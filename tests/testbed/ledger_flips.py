@@ -12,8 +12,10 @@ import sqlite3
 import time
 from collections import Counter
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+from buildnet.ledger.store.schema import PENDING
 from testbed.ledger_kills import (
     Held,
     LostError,
@@ -55,16 +57,50 @@ class Flips:
                 raise LostError(f"byte {at} of {self._file}: {error}") from error
         return self.outcomes
 
-    def _flip(self) -> int:
+    def run_ends(self) -> None:
+        """Flip a bit of the last sealed entry of each chain at once.
+
+        Raises:
+            LostError, NodeError: the ledger is not opened, or is not put right by itself.
+        """
+        victim = self._victim
+        victim.post("/api/ledger/entries", {"text": "the last one", "ack": "sealed"})
+        until_level(self.cluster.members, PATIENCE_S)
+        self._stop()
+        before = _last_sealed(self._file)
+        data = bytearray(self._file.read_bytes())
+        for _, signed in before:
+            at = data.index(signed[:100]) + 80  # on its first page
+            data[at] ^= 1
+        self._start(data)
+        if not victim.get("/api/node")["ledger"]["open"]:
+            raise LostError("a ledger whose chains' last entries are damaged is not opened")
+        note = victim.post("/api/ledger/entries", {"text": "after it", "ack": "local"})
+        if note["incarnation"] in {chain for chain, _ in before}:
+            raise LostError("a chain goes on whose last entry is damaged")
+        deadline = time.monotonic() + PATIENCE_S
+        while not _verify(victim)["verified"]:
+            if time.monotonic() > deadline:
+                raise LostError("what was damaged did not come back from the peers")
+            time.sleep(0.1)
+        self._level()
+
+    def _stop(self) -> None:
         self._victim.kill()
         with closing(sqlite3.connect(self._file)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        data = bytearray(self._file.read_bytes())
-        at = self._lots.randrange(len(data))
-        data[at] ^= 1 << self._lots.randrange(8)
+
+    def _start(self, data: bytearray) -> None:
         with self._file.open("r+b") as file:  # the same file: it was not restored
             file.write(data)
         self._victim.start()
+
+    def _flip(self) -> int:
+        self._stop()
+        data = bytearray(self._file.read_bytes())
+        at = self._lots.randrange(len(data))
+        data[at] ^= 1 << self._lots.randrange(8)
+        self._start(data)
         return at
 
     def _judge(self) -> str:
@@ -119,6 +155,18 @@ def _verify(node: Node, *, repair: bool = False) -> dict[str, Any]:
     except NodeError as error:
         return {"verified": False, "errors": [{"where": "file", "what": str(error)}]}
     return report
+
+
+def _last_sealed(file: Path) -> list[tuple[str, bytes]]:
+    """Return incarnation and signed bytes of the last sealed entry of each chain."""
+    with closing(sqlite3.connect(file)) as connection:
+        return [
+            (name[32:].hex(), signed)
+            for name, signed, _ in connection.execute(
+                "SELECT name, signed, max(sequence) FROM entries JOIN chains ON chain=number "
+                f"WHERE id<{PENDING} GROUP BY chain"
+            )
+        ]
 
 
 def _served(node: Node) -> dict[str, Place]:
