@@ -1,23 +1,30 @@
-"""Making rows for blobs that are on disk and not in the index: after a kill, or for a new index."""
+"""Bringing rows and files into agreement at the start: after a kill, or for a new index."""
 
 from __future__ import annotations
 
 import stat
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.store.blobs import BlobFiles
+from buildnet.node.store.blobs import BlobFiles, key_of
 from buildnet.node.store.index import GATHERED_MAX, Index
-from buildnet.node.store.journal import PutJournal
+from buildnet.node.store.journal import Journal
+from buildnet.node.store.verification import drop_rows
 
 
-def adopt(files: BlobFiles, index: Index, journal: PutJournal) -> None:
-    """Adopt what a killed process stored last, and all blobs if the index is new.
+def adopt(files: BlobFiles, index: Index, journal: Journal) -> None:
+    """Adopt what a killed process stored last, drop the rows of what it was removing, and adopt all
+    blobs if the index is new.
 
     Only kind and size are looked at; the bytes are verified when they are read.
     """
+    gone: list[bytes] = []
     for digest in journal.read():
         if files.present(digest):
             index.add(digest)
+        elif not files.exists(digest.hash):
+            gone.append(key_of(digest.hash))
+    if gone:
+        drop_rows(index, gone)
     if index.is_new:
         _adopt_all(files, index)
         index.adopted()

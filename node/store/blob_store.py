@@ -22,7 +22,7 @@ from buildnet.node.store.errors import (
 )
 from buildnet.node.store.holds import HeldHashes, Hold
 from buildnet.node.store.index import GATHERED_MAX, Index
-from buildnet.node.store.verification import drop_row
+from buildnet.node.store.verification import drop_rows
 
 T = TypeVar("T")
 
@@ -251,7 +251,7 @@ class BlobStore:
 
         def publish() -> None:
             with self._lock:
-                self._index.journal(digest)
+                self._index.journal((digest,))
                 self._files.publish(temporary, digest)
                 self._index.add(digest)
 
@@ -292,14 +292,15 @@ class BlobStore:
             with self._lock:
                 if self._index.size_bytes(hash) not in (None, digest.size_bytes):
                     raise missing_blob(digest) from error  # it was asked for with a wrong size
+                self._index.journal_removal((digest,))
                 if self._files.remove(digest.hash, error.file):
-                    self._room_for(lambda: drop_row(self._index, hash))
+                    self._room_for(lambda: drop_rows(self._index, (hash,)))
             raise
         except MissingBlobError:
             with self._lock:
                 gone = not self._files.exists(digest.hash)
                 if gone and self._index.size_bytes(hash) is not None:
-                    self._room_for(lambda: drop_row(self._index, hash))
+                    self._room_for(lambda: drop_rows(self._index, (hash,)))
             raise
         with self._lock:
             self._index.use(hash)

@@ -1,8 +1,11 @@
 """Keeping the store within its bound: what was used longest ago goes first.
 
+What is larger than the bound can't be kept, whatever else goes: it goes before all others, and as
+long as a build holds it, it does not count. So one huge result never costs the small ones.
+
 Collection runs in small batches, each under the store's lock: a blob's file is removed while nobody
-can put, look up or hold it, and the rows of the batch go in one transaction right after. A process
-that is killed in between leaves rows without files, which every look-up notices.
+can put, look up or hold it, and the rows of the batch go in one transaction right after. What a
+process leaves that is killed in between is in the journal.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from buildnet.mesh.digest import Digest
 from buildnet.node.store.actions import delete_referring, delete_unused
 from buildnet.node.store.blobs import BlobFiles
 from buildnet.node.store.holds import HeldHashes
@@ -33,14 +37,20 @@ class CollectReport:
     actions: int
     bytes: int
 
+    def __add__(self, other: CollectReport) -> CollectReport:
+        return CollectReport(
+            self.blobs + other.blobs, self.actions + other.actions, self.bytes + other.bytes
+        )
 
-_END_OF_TIME_MS = 1 << 62
+
+_END_OF_TIME_MS = _EVERYTHING = 1 << 62
 NOTHING = CollectReport(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
     removed: CollectReport
+    kept_bytes: int
     reached: Position
     exhausted: bool
 
@@ -57,6 +67,7 @@ class Collector:
         self._held = held
         self._lock = index.database.lock
         self._trimming_from: Position | None = None
+        self._unfit_bytes = 0
         self._stalled_until_bytes = 0
 
     def trim(self, added_bytes: int, keep: str | None = None) -> None:
@@ -71,16 +82,19 @@ class Collector:
         freed = 0
         while freed < 2 * added_bytes or freed == 0:
             with self._lock:
-                excess = self._index.totals.bytes - int(LOW_WATER * self.capacity_bytes)
                 if self._trimming_from is None:
                     total = self._index.totals.bytes
                     if total <= self.capacity_bytes or total < self._stalled_until_bytes:
                         return
+                    _, self._unfit_bytes = self._drop_unfit(self.capacity_bytes, keep)
+                    if self._excess(self.capacity_bytes + self._unfit_bytes) <= 0:
+                        return
                     self._trimming_from = START
-                if excess <= 0:
+                goal = self._excess(int(LOW_WATER * self.capacity_bytes) + self._unfit_bytes)
+                if goal <= 0:
                     self._trimming_from = None
                     return
-                batch = self._batch(self._trimming_from, excess, keep)
+                batch = self._batch(self._trimming_from, goal, keep)
                 self._trimming_from = batch.reached
                 freed += batch.removed.bytes
                 if batch.exhausted:
@@ -99,22 +113,10 @@ class Collector:
     def collect(
         self, target_bytes: int, cancelled: Callable[[], bool] = lambda: False
     ) -> CollectReport:
-        """Remove what was used longest ago down to ``target_bytes``, held ones aside."""
-        position = START
-        blobs = actions = size = 0
-        while not cancelled():
-            with self._lock:
-                excess = self._index.totals.bytes - target_bytes
-                if excess <= 0:
-                    break
-                batch = self._batch(position, excess, None)
-            position = batch.reached
-            blobs += batch.removed.blobs
-            actions += batch.removed.actions
-            size += batch.removed.bytes
-            if batch.exhausted:
-                break
-        return CollectReport(blobs, actions, size)
+        """Remove what was used longest ago down to ``target_bytes``, held ones aside; and before
+        that what is larger, if it is not held. Held ones that are larger come on top."""
+        unfit, unfit_bytes = self._drop_unfit(target_bytes, None, cancelled)
+        return unfit + self._drop_oldest(target_bytes + unfit_bytes, cancelled)
 
     def clear(self) -> CollectReport:
         """Remove everything that is not held: blobs, and the results that are left without any."""
@@ -133,40 +135,85 @@ class Collector:
         total = self._index.totals.bytes
         if needed_bytes > self._files.free_bytes() + total:
             return NOTHING
-        report = self.collect(max(0, total - needed_bytes - total // 10))
+        report = self._drop_oldest(max(0, total - needed_bytes - total // 10), lambda: False)
         with suppress(OSError):  # no room for that either: it may be enough without
             self._index.database.shrink_log()
         return report
 
-    def _batch(self, after: Position, goal_bytes: int, keep: str | None) -> _Batch:
+    def _excess(self, bound_bytes: int) -> int:
+        return self._index.totals.bytes - bound_bytes
+
+    def _drop_unfit(
+        self, bound_bytes: int, keep: str | None, cancelled: Callable[[], bool] = lambda: False
+    ) -> tuple[CollectReport, int]:
+        """If the store is over a bound, remove the blobs that are larger than it; return also the
+        bytes of those that are held."""
+        removed, held_bytes, position = NOTHING, 0, START
+        while not cancelled():
+            with self._lock:
+                if self._excess(bound_bytes) <= 0:
+                    break
+                batch = self._batch(position, _EVERYTHING, keep, larger_than=bound_bytes)
+            position = batch.reached
+            removed += batch.removed
+            held_bytes += batch.kept_bytes
+            if batch.exhausted:
+                break
+        return removed, held_bytes
+
+    def _drop_oldest(self, bound_bytes: int, cancelled: Callable[[], bool]) -> CollectReport:
+        removed, position = NOTHING, START
+        while not cancelled():
+            with self._lock:
+                excess = self._excess(bound_bytes)
+                if excess <= 0:
+                    break
+                batch = self._batch(position, excess, None)
+            position = batch.reached
+            removed += batch.removed
+            if batch.exhausted:
+                break
+        return removed
+
+    def _batch(
+        self, after: Position, goal_bytes: int, keep: str | None, larger_than: int | None = None
+    ) -> _Batch:
         """Remove at most :data:`BATCH` blobs, or until ``goal_bytes`` are freed."""
         waiting = self._index.gathered  # written by this batch's transaction, seen by the next
-        rows = self._index.oldest(after, BATCH)
+        rows = self._index.oldest(after, BATCH, larger_than)
         exhausted = len(rows) < BATCH and not waiting
-        victims: list[bytes] = []
-        reached, freed, horizon_ms = after, 0, 0
+        victims: list[tuple[Position, int]] = []
+        reached, freed, kept = after, 0, 0
         for position, size_bytes in rows:
             if freed >= goal_bytes:
                 exhausted = False
                 break
             reached = position
             hash = position.hash.hex()
-            if hash == keep or hash in self._held or self._index.used_since(position):
+            if self._index.used_since(position):
+                continue  # it comes again, later in the order
+            if hash == keep or hash in self._held:
+                kept += size_bytes
                 continue
-            self._files.remove(hash)
-            victims.append(position.hash)
+            victims.append((position, size_bytes))
             freed += size_bytes
-            horizon_ms = position.used_at_ms
+        self._index.journal_removal(
+            [Digest(position.hash.hex(), size_bytes) for position, size_bytes in victims]
+        )
+        for position, _ in victims:
+            self._files.remove(position.hash.hex())
+        # A result that has no blob of its own, such as a check without output, goes by age.
+        by_age = victims and larger_than is None
+        horizon_ms = victims[-1][0].used_at_ms if by_age else 0
 
         def write(connection: sqlite3.Connection) -> int:
             removed = 0
-            for hash in victims:
-                self._index.delete(connection, hash)
-                removed += delete_referring(connection, hash)
-            # A result that has no blob of its own, such as a check without output, goes by age.
+            for position, _ in victims:
+                self._index.delete(connection, position.hash)
+                removed += delete_referring(connection, position.hash)
             return removed + delete_unused(
                 connection, horizon_ms, lambda hash: hash.hex() in self._held
             )
 
         actions = self._index.commit(write)
-        return _Batch(CollectReport(len(victims), actions, freed), reached, exhausted)
+        return _Batch(CollectReport(len(victims), actions, freed), kept, reached, exhausted)

@@ -24,6 +24,8 @@ Row = tuple[Any, ...]
 
 APPLICATION_ID = 0x424E4958  # "BNIX": tells our file from another program's
 SCHEMA_VERSION = 1
+LARGE_BYTES = 16 << 20
+"""Blobs from this size on have an index of their own."""
 SCHEMA = """
 CREATE TABLE blobs (
     hash BLOB PRIMARY KEY, size_bytes INTEGER NOT NULL, used_at_ms INTEGER NOT NULL
@@ -151,6 +153,10 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute(
+        "CREATE INDEX IF NOT EXISTS blobs_large ON blobs (used_at_ms, hash, size_bytes)"
+        f" WHERE size_bytes >= {LARGE_BYTES}"
+    )
     connection.execute("COMMIT")
 
 

@@ -10,13 +10,14 @@ Every method runs while the database's lock is held.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.store.database import Database
-from buildnet.node.store.journal import PutJournal
+from buildnet.node.store.database import LARGE_BYTES, Database
+from buildnet.node.store.journal import Journal
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ START = Position(-1, b"")
 class Index:
     """Rows of blobs, gathered changes, and totals."""
 
-    def __init__(self, database: Database, journal: PutJournal, now_ms: Callable[[], int]) -> None:
+    def __init__(self, database: Database, journal: Journal, now_ms: Callable[[], int]) -> None:
         self.database = database
         self.now_ms = now_ms
         self._journal = journal
@@ -74,9 +75,15 @@ class Index:
             return None
         return max(int(row[0]), self._used.get(hash, 0))
 
-    def journal(self, digest: Digest) -> None:
-        """Note that the blob is about to get its name on disk; :meth:`add` must follow."""
-        self._journal.add(digest)
+    def journal(self, digests: Sequence[Digest]) -> None:
+        """Note that blobs are about to get their names on disk; :meth:`add` must follow."""
+        self._journal.add(digests)
+
+    def journal_removal(self, digests: Sequence[Digest]) -> None:
+        """Note that blobs are about to lose their files; :meth:`delete` must follow."""
+        # Removing is what helps a full volume; after a kill each look-up notices what is gone.
+        with suppress(OSError):
+            self._journal.add(digests)
 
     def add(self, digest: Digest, used_at_ms: int | None = None) -> None:
         """Add the row of a blob that exists.
@@ -165,11 +172,17 @@ class Index:
         self.totals.bytes -= row[0]
         return True
 
-    def oldest(self, after: Position, limit: int) -> list[tuple[Position, int]]:
-        """Return position and size of the written rows that follow, least recently used first."""
+    def oldest(
+        self, after: Position, limit: int, larger_than: int | None = None
+    ) -> list[tuple[Position, int]]:
+        """Return position and size of the written rows that follow, least recently used first;
+        with ``larger_than`` (bytes) of the larger ones only."""
+        larger = "" if larger_than is None else f" AND size_bytes > {larger_than}"
+        if larger_than is not None and larger_than >= LARGE_BYTES:
+            larger += f" AND size_bytes >= {LARGE_BYTES}"  # for the index of these
         rows = self.database.rows(
             "SELECT used_at_ms, hash, size_bytes FROM blobs WHERE (used_at_ms, hash) > (?, ?)"
-            " ORDER BY used_at_ms, hash LIMIT ?",
+            f"{larger} ORDER BY used_at_ms, hash LIMIT ?",
             (after.used_at_ms, after.hash, limit),
         )
         return [(Position(used_at_ms, hash), size) for used_at_ms, hash, size in rows]

@@ -35,7 +35,7 @@ from buildnet.node.store.errors import (
 from buildnet.node.store.files import FileTable
 from buildnet.node.store.holds import Hold
 from buildnet.node.store.index import Index
-from buildnet.node.store.journal import PutJournal
+from buildnet.node.store.journal import Journal
 from buildnet.node.store.verification import Progress, Verification, VerifyReport
 
 
@@ -87,7 +87,7 @@ class Store(BlobStore):
         self,
         files: BlobFiles,
         database: Database,
-        journal: PutJournal,
+        journal: Journal,
         index: Index,
         capacity_bytes: int,
         verify: Callable[[ActionRecord], bool],
@@ -129,7 +129,7 @@ class Store(BlobStore):
             database = Database.open(directory / "index.db")
             try:
                 files.clear_temporary()
-                journal = PutJournal(directory / "puts.journal")
+                journal = Journal(directory / "puts.journal")
                 try:
                     index = Index(database, journal, lambda: int(clock() * 1000))
                     store = cls(files, database, journal, index, capacity_bytes, verify)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from buildnet.mesh.digest import Digest
@@ -126,9 +127,10 @@ class Verification:
 
     def _drop(self, hash: bytes, error: DamagedBlobError) -> None:
         with self._lock:
+            self._index.journal_removal((Digest(hash.hex(), 0),))
             if self._files.remove(hash.hex(), error.file):
                 self._damaged.append(hash.hex())
-                self._repaired += drop_row(self._index, hash)
+                self._repaired += drop_rows(self._index, (hash,))
 
     def _adopt(self, digest: Digest) -> None:
         with self._lock:
@@ -143,16 +145,20 @@ class Verification:
     def _check_row(self, hash: bytes) -> None:
         """A row whose file the walk did not meet."""
         with self._lock:
-            if not self._files.exists(hash.hex()) and drop_row(self._index, hash):
+            if not self._files.exists(hash.hex()) and drop_rows(self._index, (hash,)):
                 self._missing.append(hash.hex())
                 self._repaired += 1
 
 
-def drop_row(index: Index, hash: bytes) -> int:
-    """Delete the row of a blob that is gone, and the results that need it; return how many rows.
+def drop_rows(index: Index, hashes: Iterable[bytes]) -> int:
+    """Delete the rows of blobs that are gone, and the results that need them; return how many rows.
 
     Runs while the store's lock is held.
     """
-    return index.commit(
-        lambda connection: index.delete(connection, hash) + delete_referring(connection, hash)
-    )
+
+    def drop(connection: sqlite3.Connection) -> int:
+        return sum(
+            index.delete(connection, hash) + delete_referring(connection, hash) for hash in hashes
+        )
+
+    return index.commit(drop)

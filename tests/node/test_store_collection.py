@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.store import ActionRecord, Store, StoreFullError
+from buildnet.node.store import ActionRecord, CollectReport, Store, StoreFullError
 from buildnet.node.store.collection import BATCH
+from buildnet.node.store.database import LARGE_BYTES
 
 STAGED = frozenset({"staged"})
 MINUTE_S = 60.0
@@ -173,6 +174,49 @@ def test_a_blob_larger_than_the_bound_stays_until_the_next_put(store: Store) -> 
     assert store.missing([large]) == set()
     store.put(content(2))
     assert store.missing([large]) == {large}
+
+
+def test_a_blob_that_can_never_fit_costs_no_other(store: Store, clock: Clock) -> None:
+    small = put_in_order(store, clock, 5)
+    store.put_action(record_of("small", *small))
+    clock.now += MINUTE_S
+    with store.hold() as hold:
+        huge = hold.put(content(7, 20_000))
+        hold.put_action(record_of("huge", huge))
+        hold.put(content(8))
+        assert store.missing([huge, *small]) == set()
+        assert store.stats().bytes == 26_000  # what is held and can't fit comes on top
+        assert store.collect(10_000) == CollectReport(0, 0, 0)
+    assert store.missing([huge, *small]) == {huge}
+    assert [item.label for item in store.list_actions().items] == ["small"]
+    assert agrees(store)
+
+
+@pytest.mark.parametrize("size", [4500, LARGE_BYTES + 10])
+def test_a_target_drops_first_what_is_larger_than_it(
+    tmp_path: Path, clock: Clock, size: int
+) -> None:
+    with Store.open(tmp_path / "store", 1 << 30, clock=clock) as store:
+        older, *small = put_in_order(store, clock, 4, size // 10 * 10 // 3)
+        store.put_action(record_of("recent, no blob"))
+        clock.now += MINUTE_S
+        huge = store.put(content(7, size // 10 * 10 + 10))
+        store.collect(size)
+        assert store.missing([older, *small, huge]) == {huge, older}
+        assert store.stats().actions == 1
+        assert store.stats().bytes <= size
+        assert agrees(store)
+
+
+def test_other_blobs_keep_to_the_bound_beside_one_that_cannot(store: Store, clock: Clock) -> None:
+    with store.hold() as hold:
+        hold.put(content(1, 30_000))
+        for number in range(100):
+            clock.now += 1
+            store.put(content(number))
+            assert store.stats().bytes <= 30_000 + 10_000
+    assert store.stats().bytes <= 10_000
+    assert agrees(store)
 
 
 def test_what_a_build_holds_is_never_collected(store: Store, clock: Clock) -> None:

@@ -11,7 +11,7 @@ import pytest
 from buildnet.mesh.digest import Digest
 from buildnet.node.store import ActionRecord, StateError, Store, VerifyReport
 from buildnet.node.store.index import GATHERED_MAX
-from buildnet.node.store.journal import PutJournal
+from buildnet.node.store.journal import Journal
 
 STAGED = frozenset({"staged"})
 
@@ -74,10 +74,11 @@ def test_what_was_put_last_before_a_kill_is_adopted(tmp_path: Path) -> None:
     digest = Digest.of(data)
     never = Digest.of(b"journaled, killed before the rename")
     for blob in (digest, never):
-        journal = PutJournal(tmp_path / "puts.journal")
-        journal.add(blob)
+        journal = Journal(tmp_path / "puts.journal")
+        journal.add([blob])
         journal.close()
-    with (tmp_path / "puts.journal").open("ab") as journal_file:
+    with (tmp_path / "puts.journal").open("r+b") as journal_file:
+        journal_file.seek(2 * 40)
         journal_file.write(b"torn")
     path_of(tmp_path, digest).parent.mkdir(exist_ok=True)
     path_of(tmp_path, digest).write_bytes(data)
@@ -85,7 +86,7 @@ def test_what_was_put_last_before_a_kill_is_adopted(tmp_path: Path) -> None:
         assert store.stats().blobs == 6
         assert store.show(digest.hash)
         assert store.missing([never]) == {never}
-    assert (tmp_path / "puts.journal").stat().st_size == 0
+    assert Journal(tmp_path / "puts.journal").read() == []
 
 
 @pytest.mark.parametrize("harm", ["text", "header", "page", "tail"])
