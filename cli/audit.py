@@ -20,6 +20,7 @@ from buildnet.cli.ledger_listing import (
     Entity,
     From,
     Origin,
+    Provisional,
     Sealed,
     Text,
     To,
@@ -27,6 +28,7 @@ from buildnet.cli.ledger_listing import (
     Who,
     list_entries,
     pruned_text,
+    sealed_only,
 )
 from buildnet.cli.output import escaped, note, print_fields, show
 from buildnet.cli.run import settings
@@ -122,11 +124,13 @@ def export(
     since: From = None,
     to: To = None,
     text: Text = None,
-    sealed: Sealed = None,
+    sealed: Sealed = False,
+    provisional: Provisional = False,
 ) -> None:
     """Export all entries that fit the filters, in their order."""
     if format is ExportFormat.CHECKABLE and out is None:
         raise UsageError("a checkable export is no text", hint="name a file with --out FILE")
+    only = sealed_only(sealed, provisional)
     client = Client.of(settings())
     pruned = client.get("/api/ledger/store")["pruned"]
     with client.download(
@@ -140,7 +144,7 @@ def export(
         build=build,
         to=to,
         text=text,
-        sealed=sealed,
+        sealed=only,
         **{"from": since},
     ) as parts:
         if out is None:

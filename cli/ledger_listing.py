@@ -10,6 +10,7 @@ import typer
 from buildnet.cli.client import Client
 from buildnet.cli.output import Listing, escaped, show, since_text, waiting
 from buildnet.cli.run import settings
+from buildnet.mesh.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,9 +37,8 @@ From = Annotated[
 ]
 To = Annotated[str | None, typer.Option("--to", help="Up to this moment.")]
 Text = Annotated[str | None, typer.Option(help="Only what says this, whatever the case.")]
-Sealed = Annotated[
-    bool | None, typer.Option("--sealed/--provisional", help="Only what is sealed, or is not.")
-]
+Sealed = Annotated[bool, typer.Option("--sealed", help="Only what is sealed.")]
+Provisional = Annotated[bool, typer.Option("--provisional", help="Only what is not sealed yet.")]
 
 
 def list_entries(
@@ -51,7 +51,8 @@ def list_entries(
     since: From = None,
     to: To = None,
     text: Text = None,
-    sealed: Sealed = None,
+    sealed: Sealed = False,
+    provisional: Provisional = False,
     oldest_first: Annotated[
         bool, typer.Option("--oldest-first", help="In sealed order, then what is provisional.")
     ] = False,
@@ -69,11 +70,24 @@ def list_entries(
         "from": since,
         "to": to,
         "text": text,
-        "sealed": sealed,
+        "sealed": sealed_only(sealed, provisional),
         "order": "asc" if oldest_first else "desc",
     }
     data = find_entries(Client.of(settings()), wanted, limit, cursor)
     show_entries(data["entries"], data, data["next"])
+
+
+def sealed_only(sealed: bool, provisional: bool) -> bool | None:
+    """Return the filter of two options: only what is sealed, only what is not, or None.
+
+    Raises:
+        UsageError: both are given.
+    """
+    if sealed and provisional:
+        raise UsageError(
+            "nothing is both sealed and provisional", hint="leave --sealed and --provisional away"
+        )
+    return sealed if sealed or provisional else None
 
 
 def find_entries(

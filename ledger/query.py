@@ -58,6 +58,11 @@ class Query:
         for at in (self.from_ms, self.to_ms):
             if at is not None and not 0 <= at < 2**47:
                 raise QueryError("a time is out of range", hint="milliseconds since 1970 UTC")
+        if None not in (self.from_ms, self.to_ms) and self.first_hlc > self.last_hlc:
+            raise QueryError(
+                "the time from which on is later than the one up to which",
+                hint="exchange them; such as from 2h and to 1h, for the hour before the last one",
+            )
 
     @property
     def first_hlc(self) -> int:

@@ -17,7 +17,7 @@ from typing import Literal
 from buildnet.ledger.store import schema, sealing
 from buildnet.ledger.store.database import connect, prepare, read_setting
 from buildnet.ledger.store.disk import begin_private, sync
-from buildnet.ledger.store.errors import LedgerError, damaged, errors_of
+from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError, damaged, errors_of
 from buildnet.ledger.store.fence import mark_backup
 from buildnet.ledger.store.upgrading import upgrade
 from buildnet.ledger.store.vault import Vault, VaultError
@@ -110,16 +110,18 @@ def check(
     vault: Vault,
     trust: Trust,
     *,
+    name: Path | None = None,
     tell: Callable[[Step], None] = lambda _: None,
     ended: threading.Event | None = None,
 ) -> Backup:
-    """Read all of a backup: structure, chains, signatures, seals, tables.
+    """Read all of a backup: structure, chains, signatures, seals, tables. ``name``: the file that
+    it is called by in errors, where it is a copy of that.
 
     Raises:
         LedgerError: something in it is not what was written, or it needs another key.
     """
-    cluster = cluster_of(backup)
-    with errors_of(backup):
+    cluster, called = cluster_of(backup), name or backup
+    with errors_of(called):
         connection = connect(backup, read_only=True)
         try:
             mark = read_setting(connection, backup, "vault")
@@ -127,9 +129,9 @@ def check(
             connection.close()
         if mark != vault.mark:
             raise VaultError(
-                f"{backup} was written with another key"
+                f"{called} was written with another key"
                 if mark
-                else f"{backup} is not encrypted, and this node's ledger is to be",
+                else f"{called} is not encrypted, and this node's ledger is to be",
                 hint="give the key that it was written with: ledger.encryption in node.yaml"
                 if mark
                 else "take ledger.encryption out of node.yaml, restore, and switch it on again",
@@ -140,7 +142,7 @@ def check(
             _go_on(ended)
     report = check.report
     if not report.verified:
-        raise damaged_backup(backup, report)
+        raise damaged_backup(called, report)
     return Backup(
         cluster, backup.stat().st_size, report.entries_checked, report.seals_checked, bool(mark)
     )
@@ -213,7 +215,7 @@ def restore(
         shutil.copyfile(backup, fresh)
         _mark(fresh)
         version = _bring_up_to_date(fresh, cluster, vault)
-        found = check(fresh, vault, trust, tell=tell)
+        found = check(fresh, vault, trust, name=backup, tell=tell)
         _say_version(fresh, version)
         sync(fresh)
         aside = _aside(ledger)
@@ -227,6 +229,12 @@ def restore(
                 kept = True
         fresh.rename(ledger)
         sync(ledger.parent)
+    except LedgerDamagedError as error:
+        raise BackupError(
+            f"{backup} is damaged",
+            cause=error.cause,
+            hint="use an older backup, or let the node fetch everything from its peers",
+        ) from error
     except OSError as error:
         raise BackupError(
             f"the backup can't be put in the place of {ledger}",

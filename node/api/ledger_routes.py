@@ -20,8 +20,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from buildnet.ledger import export
 from buildnet.ledger import query as ledger_query
 from buildnet.ledger.checkable import write_checkable
-from buildnet.ledger.draft import EntryDraft
-from buildnet.ledger.entry import Actor, ActorKind
 from buildnet.ledger.entry_view import entry_view, time_text
 from buildnet.ledger.query import Cursor
 from buildnet.ledger.service.cluster_ledger import ClusterLedger
@@ -30,6 +28,7 @@ from buildnet.ledger.store.verifying import Progress, Report
 from buildnet.mesh.errors import UsageError
 from buildnet.node.api.work_response import Tell, WorkResponse
 from buildnet.node.ledger_names import Filters, Names
+from buildnet.node.ledger_note import MAX_CHARACTERS, note_draft, require_same
 from buildnet.node.ledger_upkeep_view import pruned_view
 from buildnet.node.ledger_view import seal_view, state_view, sync_view
 from buildnet.node.moments import moment_ms
@@ -55,11 +54,11 @@ class VerifyBody(BaseModel):
 class NoteBody(BaseModel):
     """What a person wants on record. ``ack``: what to wait for: this node's disk, or a seal;
     ``request``: 32 to 64 hexadecimal digits, chosen at random, by which a repeated request is
-    recorded once."""
+    recorded once. ``text`` holds no control characters but newline and tab."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    text: str = Field(min_length=1, max_length=8000)
+    text: str = Field(json_schema_extra={"minLength": 1, "maxLength": MAX_CHARACTERS})
     ack: Literal["local", "sealed"] = "local"
     entity: str = Field(default="", max_length=256)
     actor: str = Field(default="local", min_length=1, max_length=128)
@@ -138,18 +137,15 @@ def ledger_routes(service: NodeService) -> APIRouter:
         """Put a note on record, as type ``system.note``. With ``ack=sealed`` the answer comes once
         a majority of the voters has it on disk; where that takes longer than 30 s, the code is
         ``NOT_SEALED`` and the note stays on this node's disk, to be sealed later: to ask again with
-        the same ``request`` records nothing more, and waits for the same note. Of
+        the same ``request`` records nothing more, and waits for the same note; with another text
+        the code is ``REQUEST_USED``. Of
         ``node:NAME`` as ``entity`` the node's id is recorded, so that the filters find it."""
         ledger = await service.ledger.current()
         request = bytes.fromhex(body.request) if body.request else os.urandom(16)
-        draft = EntryDraft(
-            "system.note",
-            Actor(body.actor, body.actor, ActorKind.USER.value),
-            entity=await names(ledger).noted(body.entity) if body.entity else "",
-            request=request,
-            data={"text": body.text},
-        )
+        entity = await names(ledger).noted(body.entity) if body.entity else ""
+        draft = note_draft(body.text, actor=body.actor, entity=entity, request=request)
         (entry,) = await ledger.append([draft])
+        require_same(entry, draft)
         if body.ack == "sealed":
             try:
                 await ledger.sealed(entry)

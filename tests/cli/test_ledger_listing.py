@@ -7,7 +7,9 @@ from typing import Any, cast
 import pytest
 
 from buildnet.cli.client import Client
-from buildnet.cli.ledger_listing import find_entries
+from buildnet.cli.commands import invoke
+from buildnet.cli.ledger_listing import find_entries, sealed_only
+from buildnet.mesh.errors import UsageError
 
 
 class Node:
@@ -53,3 +55,14 @@ def test_interrupted_it_shows_what_it_found_and_where_to_go_on() -> None:
     assert found(Node(([1], "a"), KeyboardInterrupt), 3) == ([1], "a")
     with pytest.raises(KeyboardInterrupt):
         found(Node(([], "a"), KeyboardInterrupt), 3)
+
+
+def test_only_what_is_sealed_and_only_what_is_not_can_not_be_asked_for_at_once() -> None:
+    assert [sealed_only(*both) for both in ((True, False), (False, True), (False, False))] == [
+        True,
+        False,
+        None,
+    ]
+    for command in (["ledger", "list"], ["audit", "export"]):
+        with pytest.raises(UsageError, match="both sealed and provisional"):
+            invoke([*command, "--sealed", "--provisional"])

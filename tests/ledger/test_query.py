@@ -289,6 +289,7 @@ def test_filters_that_mean_nothing_are_refused() -> None:
         lambda: Query(types=("a b",)),
         lambda: Query(origin="xyz"),
         lambda: Query(from_ms=-1),
+        lambda: Query(from_ms=2, to_ms=1),
         lambda: queries.check_limit(0),
         lambda: queries.check_limit(1001),
     ):

@@ -7,8 +7,10 @@ import json
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from fastapi import FastAPI
 
+from buildnet.ledger.draft import EntryDraft
 from buildnet.ledger.service.errors import NotSealedError
 from buildnet.node.api.ledger_routes import ledger_routes
 from buildnet.node.api.problems import add_problem_handlers
@@ -27,11 +29,17 @@ class LonelyLedger:
     def __init__(self) -> None:
         self.requests: list[str] = []
         self.entities: list[str] = []
+        self.first: EntryDraft | None = None
+        """What each request is taken for that was recorded before."""
 
     async def append(self, drafts: Any) -> tuple[Any]:
         self.requests += [draft.request.hex() for draft in drafts]
         self.entities += [draft.entity for draft in drafts]
-        return (SimpleNamespace(id=ENTRY),)
+        self.first = self.first or drafts[0]
+        body = SimpleNamespace(
+            type=self.first.type, actor=self.first.actor, entity=self.first.entity
+        )
+        return (SimpleNamespace(id=ENTRY, body=body, data=dict(self.first.data)),)
 
     async def sealed(self, entry: Any) -> int:
         raise NotSealedError("kept on this node's disk, not sealed yet")
@@ -93,3 +101,27 @@ def test_what_a_note_is_about_is_recorded_so_that_the_filters_find_it() -> None:
     refused = post(ledger, {"text": "t", "entity": "node:nobody"})
     assert ledger.entities == [f"node:{'a1' * 8}"]
     assert (refused["status"], refused["code"]) == (404, "NOT_FOUND")
+
+
+def test_a_request_that_was_used_for_another_note_is_refused_with_both_ids() -> None:
+    ledger, body = LonelyLedger(), {"text": "one", "ack": "sealed", "request": REQUEST}
+    for _ in range(2):
+        assert post(ledger, body)["code"] == "NOT_SEALED"
+    for change in ({"text": "two"}, {"actor": "bob"}, {"entity": "config:a"}):
+        problem = post(ledger, body | change)
+        assert (problem["status"], problem["code"]) == (409, "REQUEST_USED")
+        assert REQUEST in problem["detail"]
+        assert ENTRY in problem["detail"]
+
+
+@pytest.mark.parametrize("text", ["", "x" * 8001, "a\x1b[2J", "a\x00", "a\r\n", "a\x9b"])
+def test_a_note_that_is_no_plain_text_is_refused(text: str) -> None:
+    ledger = LonelyLedger()
+    problem = post(ledger, {"text": text, "ack": "sealed"})
+    assert (problem["status"], problem["code"]) == (400, "LEDGER_DRAFT")
+    assert "openapi" not in problem["hint"]
+    assert ledger.requests == []
+
+
+def test_a_note_may_have_lines() -> None:
+    assert post(LonelyLedger(), {"text": "a\n\tb", "ack": "sealed"})["code"] == "NOT_SEALED"
