@@ -49,10 +49,17 @@ def stats() -> None:
             f"look-ups  {asked}, {data['hits']} found{rate}\n"
             f"index     {bytes_text(data['index_bytes'])}\n"
             f"oldest    {'nothing stored' if oldest is None else age_text(time.time() - oldest)}\n"
-            f"volume    {bytes_text(data['free_bytes'])} free"
+            f"volume    {bytes_text(data['free_bytes'])} free; blobs take at most "
+            f"{bytes_text(data['disk_bytes_max'])} of it\n"
+            f"checked   {_checked_text(data['scrubbed_at'], data['damaged'])}"
         )
 
     show(settings(), data, table)
+
+
+def _checked_text(scrubbed_at: float | None, damaged: int) -> str:
+    when = "not read through yet" if scrubbed_at is None else age_text(time.time() - scrubbed_at)
+    return f"{when}, {damaged} damaged and dropped" if damaged else when
 
 
 @app.command("list")

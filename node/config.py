@@ -242,9 +242,11 @@ class SchedulingSettings(Settings):
 
 
 class CacheSettings(Settings):
-    """How large the store may grow, in GiB."""
+    """``max_gb``: how large the store may grow, in GiB. ``scrub_interval``: the pause between two
+    slow readings of all that it holds, in seconds."""
 
     max_gb: PositiveNumber = 20.0
+    scrub_interval: Annotated[DurationS, AfterValidator(_a_minute)] = 7 * 86400.0
 
     @property
     def max_bytes(self) -> int:

@@ -48,6 +48,7 @@ from buildnet.node.scan.cpu import allowed_cores
 from buildnet.node.server import serving
 from buildnet.node.service import NodeService
 from buildnet.node.store import ActionRecord, Store
+from buildnet.node.store.scrubbing import Scrubber
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.whereabouts import Whereabouts, follow
 from buildnet.pool.result import signed_message
@@ -266,7 +267,15 @@ async def running_node(
             return Whereabouts.of(listener, config.network)
 
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        for watching in (service.watch_host(), service.advertiser.run(), follow(where, look, move)):
+        scrubber = Scrubber(
+            store, lambda: bool(builder.running()), interval_s=config.cache.scrub_interval
+        )
+        for watching in (
+            service.watch_host(),
+            service.advertiser.run(),
+            follow(where, look, move),
+            scrubber.run(),
+        ):
             stack.callback(group.create_task(watching).cancel)
         _log.info("node %s (%s) answers on %s", name, runtime.node_id, runtime.address)
         yield service, runtime

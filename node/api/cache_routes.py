@@ -97,7 +97,7 @@ def cache_routes(service: NodeService) -> APIRouter:
         """Remove what was used longest ago."""
         target = body.target_bytes
         if target is None:
-            target = service.config.cache.max_bytes
+            target = store.capacity_bytes
         return asdict(await asyncio.to_thread(store.collect, target))
 
     return router

@@ -267,6 +267,10 @@ class BlobFiles:
         volume = os.statvfs(self.directory)
         return volume.f_bavail * volume.f_frsize
 
+    def block_bytes(self) -> int:
+        """Return how much the volume gives at once: a file takes less than that beyond its size."""
+        return os.statvfs(self.directory).f_frsize
+
     # Inside
 
     def _new_temporary(self) -> str:

@@ -36,14 +36,17 @@ from buildnet.node.store.files import FileTable
 from buildnet.node.store.holds import Hold
 from buildnet.node.store.index import Index
 from buildnet.node.store.journal import Journal
-from buildnet.node.store.verification import Progress, Verification, VerifyReport
+from buildnet.node.store.verification import PREFIXES, Progress, Verification, VerifyReport
 
 
 @dataclass(frozen=True, slots=True)
 class StoreStats:
     """Counted, not estimated. ``hits`` and ``misses`` count look-ups of results since the store was
     made or cleared; ``free_bytes`` is what the volume has left for this user; ``held`` hashes are
-    in use by running builds; ``oldest_used_at`` is in seconds since 1970 UTC."""
+    in use by running builds; ``oldest_used_at`` and ``scrubbed_at``, when all blobs had been read
+    again, are in seconds since 1970 UTC; ``damaged`` ones were found then. ``bytes`` is the sum of
+    the blobs' sizes; on the volume, which gives whole blocks, they take ``disk_bytes_max`` at
+    most."""
 
     blobs: int
     bytes: int
@@ -55,6 +58,20 @@ class StoreStats:
     free_bytes: int
     index_bytes: int
     held: int
+    disk_bytes_max: int
+    scrubbed_at: float | None
+    damaged: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scrubbed:
+    """How far the slow reading of all blobs has come: ``next_part`` of
+    :data:`~buildnet.node.store.verification.PREFIXES`; 0: it is not under way. ``damaged`` blobs
+    were found in it, or in the last one; that ended at ``finished_at``, seconds since 1970 UTC."""
+
+    next_part: int = 0
+    damaged: int = 0
+    finished_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +278,7 @@ class Store(BlobStore):
         """Return what is in the store."""
         with self._lock:
             oldest_ms = self._room_for(self._index.oldest_use_ms)
-            totals = self._index.totals
+            totals, scrubbed = self._index.totals, self.scrubbed()
             return StoreStats(
                 blobs=totals.blobs,
                 bytes=totals.bytes,
@@ -273,7 +290,15 @@ class Store(BlobStore):
                 free_bytes=self._files.free_bytes(),
                 index_bytes=sum(path.stat().st_size for path in self.directory.glob("index.db*")),
                 held=len(self._held),
+                disk_bytes_max=totals.bytes + totals.blobs * self._files.block_bytes(),
+                scrubbed_at=scrubbed.finished_at,
+                damaged=scrubbed.damaged,
             )
+
+    @property
+    def capacity_bytes(self) -> int:
+        """The bound on the sum of the blobs' sizes."""
+        return self._collector.capacity_bytes
 
     def list_actions(
         self, limit: int = 100, cursor: int | None = None, label: str | None = None
@@ -345,6 +370,34 @@ class Store(BlobStore):
         return self._room_for(
             lambda: Verification(self._files, self._index, progress, cancelled).run()
         )
+
+    def scrub(self, cancelled: Callable[[], bool]) -> VerifyReport:
+        """Verify the next 256th of the blobs, as :meth:`verify` does; see :meth:`scrubbed`.
+
+        Args:
+            cancelled: asked before each blob; True ends it, and this part comes again.
+        """
+        before = self.scrubbed()
+        verification = Verification(self._files, self._index, None, cancelled)
+        found = self._room_for(lambda: verification.run_part(PREFIXES[before.next_part]))
+        if not found.cancelled:
+            damaged = len(found.damaged) + (before.damaged if before.next_part else 0)
+            now = Scrubbed(before.next_part + 1, damaged, before.finished_at)
+            if now.next_part == len(PREFIXES):
+                now = Scrubbed(0, damaged, self._index.now_ms() / 1000)
+
+            def note(connection: sqlite3.Connection) -> None:
+                connection.execute("DELETE FROM scrub")
+                row = (now.next_part, now.damaged, now.finished_at)
+                connection.execute("INSERT INTO scrub VALUES (?, ?, ?)", row)
+
+            self._write(note)
+        return found
+
+    def scrubbed(self) -> Scrubbed:
+        """Return how far :meth:`scrub` has come."""
+        row = self._database.row("SELECT next, damaged, at FROM scrub")
+        return Scrubbed() if row is None else Scrubbed(*row)
 
     def _action_details(self, digest: Digest, used_at: float) -> ActionDetails:
         found = self._actions.find(key_of(digest.hash))

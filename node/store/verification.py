@@ -71,6 +71,13 @@ class Verification:
         if not cancelled:
             with self._lock:
                 self._repaired += self._index.recount()
+        return self._report(cancelled)
+
+    def run_part(self, prefix: str) -> VerifyReport:
+        """Check the blobs whose hash begins with one of :data:`PREFIXES`."""
+        return self._report(not self._check_prefix(prefix))
+
+    def _report(self, cancelled: bool) -> VerifyReport:
         return VerifyReport(
             self._checked,
             self._bytes,
