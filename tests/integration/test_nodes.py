@@ -576,7 +576,8 @@ def test_the_owner_says_where_cache_and_builds_go(buildnet: CommandLine, tmp_pat
                 {"path": str(tmp_path / "cache"), "max_gb": 1, "purpose": "cache"},
                 {"path": str(tmp_path / "builds"), "purpose": "builds"},
             ],
-        }
+        },
+        "workers": {"isolation": "staged"},  # so that a command sees where it runs
     }
     write_files(buildnet.home, {"node.yaml": json.dumps(config)})
     buildnet.start()
