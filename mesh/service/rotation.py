@@ -38,6 +38,7 @@ from buildnet.mesh.service.opening import (
     upcoming_key_path,
 )
 from buildnet.mesh.service.state import StateDirectory
+from buildnet.mesh.service.store import StateClosedError
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 60.0
@@ -114,6 +115,8 @@ class KeyRotation(ABC):
                     continue
                 async with self._alone():
                     await self._settle_rotation(load_or_create(upcoming), path)
+            except StateClosedError:
+                continue  # the node has just left that cluster, or stops
             except (BuildNetError, OSError) as error:
                 _log.warning("the rotation of this node's key is not settled: %s", error)
 

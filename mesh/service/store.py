@@ -39,6 +39,10 @@ class MeshStateError(BuildNetError):
     exit_code = 2
 
 
+class StateClosedError(MeshStateError):
+    """The mesh's state was closed: the node stops, or goes into another cluster."""
+
+
 class MeshStore:
     """The file of facts. Use :meth:`open`; close it at the end."""
 
@@ -58,6 +62,8 @@ class MeshStore:
         # without it the node would found another cluster.
         if path.exists() and not path.stat().st_size:
             raise _damaged(path, "the file is empty")
+        with _errors_of(path):
+            make_private(path)
         connection = aiosqlite.connect(path, isolation_level=None)
         try:
             with _errors_of(path):
@@ -76,7 +82,6 @@ class MeshStore:
         except BaseException:
             await connection.close()
             raise
-        path.chmod(0o600)
         return cls(connection, path)
 
     async def close(self) -> None:
@@ -88,6 +93,7 @@ class MeshStore:
 
         Raises:
             MeshStateError: one is damaged.
+            StateClosedError: the file is closed by now.
         """
         with _errors_of(self._path):
             rows = await self._connection.execute_fetchall(
@@ -174,6 +180,12 @@ def _kinds() -> dict[str, type[Fact]]:
 def _errors_of(path: Path) -> Iterator[None]:
     try:
         yield
+    except ValueError as error:  # aiosqlite's word for it
+        raise StateClosedError(
+            f"the mesh's state {path} is closed",
+            cause=str(error),
+            hint="the node stops, or goes into another cluster: ask again",
+        ) from error
     except sqlite3.ProgrammingError:
         raise  # a mistake in this program
     except sqlite3.Error as error:

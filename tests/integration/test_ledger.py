@@ -384,7 +384,8 @@ def test_exports_for_programs(node: CommandLine, tmp_path: Path) -> None:
     assert [json.loads(line)["data"]["text"] for line in lines] == ["=1+1"]
     file = tmp_path / "out.json"
     told = data(node, "audit", "export", "--out", str(file))
-    assert told == {"file": str(file), "format": "json", "bytes": file.stat().st_size}
+    size = file.stat().st_size
+    assert told == {"file": str(file), "format": "json", "bytes": size, "pruned": None}
     assert json.loads(file.read_text())
     assert node("audit", "export", "--format", "checkable").code == 2
     assert node("audit", "export", "--out", str(tmp_path / "no" / "x")).code == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from buildnet.mesh.events import BootFact, Fact, Persist
-from buildnet.mesh.service.store import MeshStateError, MeshStore
+from buildnet.mesh.service.store import MeshStateError, MeshStore, StateClosedError
 from buildnet.mesh.wire import Counter
 
 
@@ -37,6 +37,18 @@ def test_the_newest_of_a_name_is_kept(tmp_path: Path) -> None:
     run_on(path, Persist(1, (Kept(1), *boots)), Persist(2, (Kept(2),)))
     assert run_on(path) == (Kept(2), *boots)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_who_comes_after_it_was_closed_is_told_so(tmp_path: Path) -> None:
+    async def run() -> None:
+        store = await MeshStore.open(tmp_path / "mesh.db")
+        await store.close()
+        with pytest.raises(StateClosedError):
+            await store.load()
+        with pytest.raises(StateClosedError):
+            await store.write([Persist(1, (Kept(1),))])
+
+    asyncio.run(run())
 
 
 def test_steps_are_taken_in_their_order(tmp_path: Path) -> None:
