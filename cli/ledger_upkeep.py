@@ -40,7 +40,7 @@ class NodeRunsError(BuildNetError):
 
 def status() -> None:
     """Show the ledger's file: its size, what was pruned, what the last reading of everything found,
-    and whether this node votes."""
+    the last damage that was found, and whether this node votes."""
     data = Client.of(settings()).get("/api/ledger/store")
     show(settings(), data, lambda console: _print_status(console, data), ids=[data["file"]])
 
@@ -57,6 +57,7 @@ def _print_status(console: Console, data: dict[str, Any]) -> None:
         if pruned is None
         else f"up to height {pruned['height']}, sealed {since_text(pruned['until'])}",
         "read": _scrub_text(data["scrub"]),
+        "damage": _damage_text(data["damage"]),
         "voter": _voting_text(data["voting"]),
         "sealing": sealing_text(data["sealing"]),
         "last seal": last_seal_text(data["sealing"]["height"], data["sealing"]["sealed_at"]),
@@ -79,6 +80,19 @@ def _scrub_text(scrub: dict[str, Any]) -> str:
         heights = ", ".join(str(one) for one in scrub["damaged_seals"])
         parts.append(f"[red]damaged seals: {heights}; waiting for a peer's[/red]")
     return "; ".join(parts) or "not yet"
+
+
+def _damage_text(damage: dict[str, Any] | None) -> str:
+    if damage is None:
+        return "none was ever found"
+    count = damage["problems"]
+    places = "1 place" if count == 1 else f"{count} places"
+    end = (
+        "mended"
+        if damage["mended"]
+        else "[red]not mended: buildnet ledger verify tells where[/red]"
+    )
+    return f"{places}, found by {damage['by']} {age_text(damage['age_s'])}; {end}"
 
 
 def _voting_text(voting: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from buildnet.ledger.entry_view import time_text
 from buildnet.ledger.service.cluster_ledger import ClusterLedger
+from buildnet.ledger.service.damage import Damage, last_damage
 from buildnet.ledger.service.service import LedgerService
 from buildnet.ledger.store.database import read_setting
 from buildnet.ledger.store.pruning import pruned_to
@@ -33,7 +34,7 @@ async def store_view(ledger: ClusterLedger, sealing: Sealing) -> Json:
         LedgerError: it can't be read.
     """
     store, upkeep = ledger.store, ledger.upkeep
-    last, encrypted = await store.read(_read)
+    last, encrypted, damage = await store.read(_read)
     return {
         "file": str(store.path),
         "bytes": await asyncio.to_thread(_size, store.path),
@@ -47,6 +48,7 @@ async def store_view(ledger: ClusterLedger, sealing: Sealing) -> Json:
             "last": None if last is None else _pass_view(last),
             "damaged_seals": list(upkeep.damaged_seals),
         },
+        "damage": None if damage is None else _damage_view(damage, ledger),
         "voting": voting_view(ledger),
         "sealing": sealing.view(),
     }
@@ -155,8 +157,21 @@ def _pass_view(last: Pass) -> Json:
     return {"finished_at": milliseconds_text(finished_ms), "age_s": age_s, **found}
 
 
-def _read(reader: Reader) -> tuple[Pass | None, bool]:
-    return last_pass(reader), bool(read_setting(reader.connection, reader.path, "vault"))
+def _damage_view(damage: Damage, ledger: ClusterLedger) -> Json:
+    age_s = round(max(0.0, time.time() - damage.found_ms / 1000), 1)
+    came = ledger.upkeep.damage.is_awaited and damage_text(ledger) is None
+    return {
+        "found_at": milliseconds_text(damage.found_ms),
+        "age_s": age_s,
+        "by": damage.by,
+        "problems": damage.problems,
+        "mended": damage.mended or came,
+    }
+
+
+def _read(reader: Reader) -> tuple[Pass | None, bool, Damage | None]:
+    encrypted = bool(read_setting(reader.connection, reader.path, "vault"))
+    return last_pass(reader), encrypted, last_damage(reader)
 
 
 def _size(path: Path) -> int:

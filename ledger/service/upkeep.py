@@ -11,12 +11,13 @@ from functools import partial
 
 from buildnet.ledger.entry import Entry
 from buildnet.ledger.seal import Seal
+from buildnet.ledger.service.damage import DamageRecord
 from buildnet.ledger.service.settings import DAY_S, LedgerSettings
 from buildnet.ledger.store.errors import LedgerError
 from buildnet.ledger.store.pruning import pruned_to
 from buildnet.ledger.store.reader import Reader
 from buildnet.ledger.store.rows import place_of
-from buildnet.ledger.store.scrubbing import Scrubber, Verify
+from buildnet.ledger.store.scrubbing import Pass, Scrubber, Verify
 from buildnet.ledger.store.sealing import mend_seal, rebuild
 from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.writer import Writer
@@ -46,11 +47,13 @@ class Upkeep:
         self._fetch = fetch
         self._sleep = sleep
         self.settings = settings
+        self.damage = DamageRecord(store)
         self.scrubber = Scrubber(
             store,
             verify,
             pause_s=settings.scrub_s,
             on_seal=self._seal_damaged,
+            on_pass=self._scrubbed,
             sleep=sleep,
         )
         self._seals: set[int] = set()
@@ -113,6 +116,14 @@ class Upkeep:
         return await self._store.prune(height)
 
     # --- what peers bring ----------------------------------------------------------------------
+
+    async def _scrubbed(self, found: Pass, is_whole: bool) -> None:
+        if found.wrong or found.tables:
+            parts = (f"{found.wrong} entries and seals", f"{found.tables} derived tables")
+            count = found.wrong + found.tables
+            await self.damage.found("scrub", count, " and ".join(parts), awaited=True)
+        elif is_whole:
+            await self.damage.clean("scrub")
 
     def _seal_damaged(self, height: int) -> None:
         if len(self._seals) < MAX_SEALS:

@@ -107,9 +107,13 @@ def last_pass(reader: Reader) -> Pass | None:
     return None if body is None else Pass(*cbor.decode(body))
 
 
+async def _nothing(found: Pass, is_whole: bool) -> None:
+    """Do nothing."""
+
+
 class Scrubber:
     """Scrubs a store; :meth:`run` for ever. ``per_second``: entries. ``on_seal``: told which seals
-    are damaged."""
+    are damaged; ``on_pass``: what a reading found, and whether it began at the beginning."""
 
     def __init__(
         self,
@@ -119,6 +123,7 @@ class Scrubber:
         per_second: float = 500.0,
         pause_s: float = 6 * 3600.0,
         on_seal: Callable[[int], None] = lambda _: None,
+        on_pass: Callable[[Pass, bool], Awaitable[None]] = _nothing,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now_s: Callable[[], float] = time.time,
     ) -> None:
@@ -127,6 +132,7 @@ class Scrubber:
         self._per_second = per_second
         self._pause_s = pause_s
         self._on_seal = on_seal
+        self._on_pass = on_pass
         self._sleep = sleep
         self._now_s = now_s
         self.running = False
@@ -165,6 +171,7 @@ class Scrubber:
         )
         await self._store.write(lambda writer: write_setting(writer.connection, _RESULT, body))
         await self._remember(-1)
+        await self._on_pass(found, after < 0)
         return found
 
     async def _entries(self, after: int) -> int:

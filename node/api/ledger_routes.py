@@ -303,7 +303,14 @@ async def _verified(ledger: ClusterLedger, body: VerifyBody, tell: Tell) -> Repo
             loop.call_soon_threadsafe(tell, event)
 
     async def check() -> Report:
-        return await ledger.store.verify(ledger.trust(replay=body.deep), progress=progress)
+        report = await ledger.store.verify(ledger.trust(replay=body.deep), progress=progress)
+        if report.verified:
+            await ledger.upkeep.damage.clean("verify")
+        else:
+            first, count = report.errors[0], len(report.errors)
+            told, awaited = f"{first.where}: {first.what}", count == len(report.damaged)
+            await ledger.upkeep.damage.found("verify", count, told, awaited=awaited)
+        return report
 
     report = await check()
     if body.repair and not report.verified:

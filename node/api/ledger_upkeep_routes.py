@@ -51,7 +51,8 @@ def ledger_upkeep_routes(service: NodeService) -> APIRouter:
     @router.get("/store")
     async def store() -> dict[str, Any]:
         """The file of this node's ledger: its size, what was pruned, what the last reading of
-        everything found, and whether this node votes; and how sealing goes in the cluster."""
+        everything found, the last ``damage`` that any check found and whether it is mended, and
+        whether this node votes; and how sealing goes in the cluster."""
         return await store_view(await service.ledger.current(), service.pool.sealing())
 
     @router.post("/backups", response_model=None)

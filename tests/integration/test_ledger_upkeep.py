@@ -153,6 +153,9 @@ def test_damage_is_found_and_repaired_without_being_asked(trio: Cluster) -> None
     assert "2 damaged" in node("ledger", "status").out
     until(lambda: holds(node, entry))
     until(lambda: not found()["damaged_seals"])
+    until(lambda: node.get("/api/ledger/store")["damage"]["mended"])
+    assert "2 places, found by scrub" in node("ledger", "status").out
+    assert "scrub found 2 damaged places" in node.home.log.read_text()
     until(lambda: data(node, "ledger", "verify")["verified"])
 
 

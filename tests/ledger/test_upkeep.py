@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.ledger.entries import ANN, BOB, START, VERIFY
 from tests.ledger.store_making import Scene, using
 
 from buildnet.ledger.service import upkeep as upkeep_module
+from buildnet.ledger.service.damage import last_damage
 from buildnet.ledger.service.settings import DAY_S, LedgerSettings
 from buildnet.ledger.service.upkeep import FIRST_PRUNE_S, PRUNE_EACH_S, Upkeep
 from buildnet.ledger.store.pruning import pruned_to
@@ -31,7 +33,9 @@ def upkeep(store: LedgerStore, asked: list[tuple[int, ...]]) -> Upkeep:
     return Upkeep(store, VERIFY, LedgerSettings(), asked.append, sleep=no_sleep)
 
 
-def test_a_damaged_seal_is_asked_for_and_mended(tmp_path: Path) -> None:
+def test_a_damaged_seal_is_asked_for_and_mended(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     scene, path = Scene(), tmp_path / "l.db"
     keeps = []
     for _ in range(3):
@@ -54,8 +58,20 @@ def test_a_damaged_seal_is_asked_for_and_mended(tmp_path: Path) -> None:
         await it.mend((), [scene.seals[1]])
         assert not it.damaged_seals
         assert (await store.verify(TRUST)).errors == []
+        damage = await store.read(last_damage)
+        assert damage is not None
+        assert (damage.by, damage.problems, damage.mended) == ("scrub", 1, False)
         assert (await it.scrubber.scrub()).wrong == 0
+        assert await store.read(last_damage) == replace(damage, mended=True)
+        assert "scrub found 1 damaged place" in caplog.text
+        assert "nothing damaged in the ledger's file any more" in caplog.text
+        await it.damage.found("verify", 2, "chain 1: missing")
+        await it.scrubber.scrub(5)  # the rest of a reading proves nothing of what was before
+        damage = await store.read(last_damage)
+        assert damage is not None
+        assert (damage.by, damage.problems, damage.mended) == ("verify", 2, False)
 
+    caplog.set_level("INFO", "buildnet.ledger")
     using(path, write)
     with sqlite3.connect(path) as connection:
         connection.execute(

@@ -83,6 +83,9 @@ class Flips:
             if time.monotonic() > deadline:
                 raise LostError("what was damaged did not come back from the peers")
             time.sleep(0.1)
+        damage = victim.get("/api/ledger/store")["damage"]
+        if damage is not None and not damage["mended"]:
+            raise LostError(f"what is mended is told as damaged: {damage}")
         self._level()
 
     def _stop(self) -> None:
