@@ -7,6 +7,7 @@ or has to be made. It is called from worker threads, one batch at a time.
 
 from __future__ import annotations
 
+import posixpath
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,9 +22,10 @@ from buildnet.node.platform import platform_properties
 from buildnet.node.sources import SourceReader, outputs_key, source_key
 from buildnet.node.standing import Standing, StandingTask, Visible
 from buildnet.node.store import ActionRecord, Hold, LastRun, MissingBlobError, Store
-from buildnet.node.toolchain import Tool, Toolchain, leading_word
+from buildnet.node.toolchain import Tool, Toolchain
 from buildnet.node.tracked import TrackedFiles
 from buildnet.pool.action import Action, ActionSpec, encode_action
+from buildnet.pool.command_words import FIRST_LINE_BYTES, interpreter_words, program_words
 from buildnet.pool.explain import DEPENDENCIES, changes_between
 from buildnet.pool.glob import Patterns, is_pattern
 from buildnet.pool.result import (
@@ -32,7 +34,7 @@ from buildnet.pool.result import (
     decode_result,
     output_directory,
 )
-from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, merge_trees
+from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, merge_trees
 from buildnet.pool.workspace import Task, TaskId, Workspace
 
 
@@ -111,6 +113,7 @@ class Resolver:
     force: bool = False
     dependencies: InstalledKey | None = None
     standing: Standing = field(default_factory=Standing)
+    platform: Mapping[str, str] = field(default_factory=platform_properties)
     tools: dict[str, Tool] = field(default_factory=dict)
     words: dict[str, Tool | None] = field(default_factory=dict)
     _visible: dict[TaskId, Visible] = field(default_factory=dict)
@@ -244,11 +247,9 @@ class Resolver:
     def _with_action(self, task: Task, inputs: DirectoryTree) -> Prepared:
         tools = [self._tool(name) for name in task.tools]
         isolation = task.isolation or self.isolation
-        platform = {**platform_properties(), "isolation": isolation}
-        platform.update({f"tool:{tool.name}": tool.identity for tool in tools})
-        first = self._first_word(task.command or "", tools)
-        if first is not None:
-            platform[f"tool:{first.name}"] = first.identity
+        platform = {**self.platform, "isolation": isolation}
+        programs = self._programs(task, tools, inputs)
+        platform.update({f"tool:{tool.name}": tool.identity for tool in (*programs, *tools)})
         if task.network:
             platform["network"] = "allowed"
         if task.path_entries:
@@ -279,13 +280,36 @@ class Resolver:
             self.tools[name] = self.toolchain.tool(name)
         return self.tools[name]
 
-    def _first_word(self, command: str, tools: list[Tool]) -> Tool | None:
-        word = leading_word(command)
-        if word is None or any(tool.command == word for tool in tools):
-            return None
-        if word not in self.words:
-            self.words[word] = self.toolchain.program(word)
-        return self.words[word]
+    def _programs(self, task: Task, tools: list[Tool], inputs: DirectoryTree) -> list[Tool]:
+        """Return the system's programs that a command names, besides its declared tools."""
+        declared = {tool.command for tool in tools}
+        words: dict[str, None] = {}
+        for word in program_words(task.command or ""):
+            if "/" in word and not word.startswith("/"):
+                words.update(dict.fromkeys(self._interpreters(task, word, inputs)))
+            else:
+                words[word] = None
+        found: list[Tool] = []
+        for word in words:
+            if word in declared:
+                continue
+            if word not in self.words:
+                self.words[word] = self.toolchain.program(word)
+            program = self.words[word]
+            if program is not None:
+                found.append(program)
+        return found
+
+    def _interpreters(self, task: Task, word: str, inputs: DirectoryTree) -> tuple[str, ...]:
+        """Return what runs a script that is an input itself."""
+        path = posixpath.normpath(posixpath.join(task.path, word))
+        if not isinstance(inputs.find(path), FileEntry):
+            return ()
+        try:
+            with (self.workspace.root / path).open("rb") as file:
+                return interpreter_words(file.read(FIRST_LINE_BYTES))
+        except OSError:
+            return ()  # gone: whoever stages it tells
 
     def _find_result(self, prepared: Prepared, skipped: bool) -> Prepared:
         task, action = prepared.task, prepared.action

@@ -58,6 +58,7 @@ class Surroundings:
     workspace: Workspace
     isolation: str
     environment: tuple[str | None, ...]
+    platform: Mapping[str, str] = field(default_factory=dict)
     tools: Mapping[str, Tool] = field(default_factory=dict)
     words: Mapping[str, Tool | None] = field(default_factory=dict)
 
@@ -130,7 +131,8 @@ class Standing:
         if (
             known is None
             or known.workspace is not now.workspace
-            or (known.isolation, known.environment) != (now.isolation, now.environment)
+            or (known.isolation, known.environment, known.platform)
+            != (now.isolation, now.environment, now.platform)
             or not _are_same(known, toolchain)
         ):
             self.clear()

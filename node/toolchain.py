@@ -2,21 +2,21 @@
 
 An action's PATH holds the system's default directories and, before them, a folder of links to those
 declared tools that lie elsewhere, so that a tool in a home directory is found without everything
-that lies beside it. What identifies a tool is its version and the digest of its executable.
+that lies beside it. What identifies a tool is its version and the digest of its executable: of the
+one that a version manager's shim or a link leads to at present, and for a script of its interpreter
+too. A wrapper that somebody wrote is a script like any other: what it starts has to be declared.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blake3 import blake3
@@ -24,10 +24,12 @@ from blake3 import blake3
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.config import ToolOverride
-from buildnet.node.scan.catalogue import VERSION, ProgramRow
+from buildnet.node.scan.catalogue import VERSION, FoundProgram, ProgramRow
 from buildnet.node.scan.detect import default_search_path
 from buildnet.node.scan.runtimes import RUNTIMES
+from buildnet.node.scan.shims import FileState, file_state, is_shim, program_behind
 from buildnet.node.scan.tools import TOOLS
+from buildnet.pool.command_words import FIRST_LINE_BYTES, interpreter_words
 
 _DIRECTORIES = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"]
 SYSTEM_PATH = os.pathsep.join(
@@ -36,12 +38,7 @@ SYSTEM_PATH = os.pathsep.join(
 _VERSION_TIMEOUT_S = 10.0
 _PYTHON = frozenset({"python", "python3"})
 _ROWS = {name: row for row in (*TOOLS, *RUNTIMES) for name in (*row.binaries, row.name)}
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-_SHELL_WORDS = frozenset(
-    ". : [ alias bg break case cd command continue echo eval exec exit export false fg for getopts "
-    "hash if jobs kill local printf pwd read readonly return set shift test times trap true type "
-    "ulimit umask unalias unset until wait while { ( !".split()
-)
+_INTERPRETERS_AT_MOST = 4  # as the Linux kernel
 
 
 class ToolMissingError(BuildNetError):
@@ -54,18 +51,20 @@ class ToolMissingError(BuildNetError):
 @dataclass(frozen=True, slots=True)
 class Tool:
     """An executable: the name it is asked for by, that it is called by, its real path, version and
-    content."""
+    content; for a script, what interprets it."""
 
     name: str
     command: str
     path: Path
     version: str
     digest: Digest
+    interpreters: tuple[Tool, ...] = ()
 
     @property
     def identity(self) -> str:
         """What stands in an action's key; no path is part of it."""
-        return f"{self.version} {self.digest.hash}"
+        own = f"{self.version} {self.digest.hash}"
+        return " ".join([own, *(f"{each.name} {each.digest.hash}" for each in self.interpreters)])
 
 
 class Toolchain:
@@ -83,8 +82,8 @@ class Toolchain:
         self._links = links
         self._overrides = overrides
         self._search_path = search_path or default_search_path()
-        self._known: dict[tuple[str, str, Path, tuple[int, ...]], Tool] = {}
-        self._words: dict[str, Path] = {}
+        self._known: dict[tuple[str, str, Path, tuple[int, ...]], tuple[Tool, bytes]] = {}
+        self._behind: dict[str, tuple[FileState, Path]] = {}
         self._lock = threading.Lock()
 
     def tool(self, name: str) -> Tool:
@@ -131,49 +130,81 @@ class Toolchain:
         return f"{folder}{os.pathsep}{SYSTEM_PATH}"
 
     def program(self, word: str) -> Tool | None:
-        """Return the program that the shell takes for ``word``; see :func:`leading_word`."""
-        found = shutil.which(word, path=SYSTEM_PATH)
+        """Return the program that the shell takes for ``word``, a name or an absolute path, in the
+        system's directories."""
         # Only declared tools are asked for their version: an undeclared word could be anything.
-        return self._identify(word, word, found, None, versioned=False) if found else None
+        return self._program(word, _INTERPRETERS_AT_MOST)
+
+    def _program(self, word: str, depth: int) -> Tool | None:
+        found = shutil.which(word, path=SYSTEM_PATH)
+        if found is None or not os.path.isabs(found):
+            return None
+        try:
+            return self._identify(word, word, found, None, versioned=False, depth=depth)
+        except ToolMissingError:
+            return None
+
+    def _interpreters(self, first_line: bytes, depth: int) -> tuple[Tool, ...]:
+        words = interpreter_words(first_line) if depth else ()
+        found = (self._program(word, depth - 1) for word in words)
+        return tuple(each for tool in found if tool for each in (tool, *tool.interpreters))
 
     def _identify(
-        self, name: str, command: str, found: str, row: ProgramRow | None, *, versioned: bool = True
+        self,
+        name: str,
+        command: str,
+        found: str,
+        row: ProgramRow | None,
+        *,
+        versioned: bool = True,
+        depth: int = _INTERPRETERS_AT_MOST,
     ) -> Tool:
-        real = self._python_behind(found) if command in _PYTHON else Path(found).resolve()
+        real = self._real(command, found)
         try:
             status = real.stat()
+            state = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            key = (name, command, real, state)
+            with self._lock:
+                known = self._known.get(key)
+            if known is None:
+                hasher = blake3()
+                hasher.update_mmap(real)
+                digest = Digest(hasher.hexdigest(), status.st_size)
+                version = _version(real, row) if versioned else ""
+                with real.open("rb") as file:
+                    known = (
+                        Tool(name, command, real, version, digest),
+                        file.read(FIRST_LINE_BYTES),
+                    )
+                with self._lock:
+                    self._known[key] = known
         except OSError as error:
             raise ToolMissingError(
                 f"the tool {name!r} can't be read",
                 cause=str(error),
                 hint="correct its path under tool_overrides in node.yaml",
             ) from error
-        state = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        key = (name, command, real, state)
-        with self._lock:
-            known = self._known.get(key)
-        if known is None:
-            hasher = blake3()
-            hasher.update_mmap(real)
-            digest = Digest(hasher.hexdigest(), status.st_size)
-            version = _version(real, row) if versioned else ""
-            known = Tool(name, command, real, version, digest)
-            with self._lock:
-                self._known[key] = known
-        return known
+        tool, first_line = known
+        interpreters = self._interpreters(first_line, depth)
+        return replace(tool, interpreters=interpreters) if interpreters else tool
 
-    def _python_behind(self, found: str) -> Path:
-        """Return the interpreter that a shim (pyenv, asdf) would start; starting it costs 70 ms."""
+    def _real(self, command: str, found: str) -> Path:
+        """Return the executable that a link leads to, or that a version manager's shim would start:
+        to ask it costs 70 ms, so that is done again only when its settings change."""
+        real = Path(found).resolve()
+        if not is_shim(found, str(real)):
+            return real
+        state = file_state(FoundProgram(command, found))
         with self._lock:
-            known = self._words.get(found)
-        if known is not None and known.exists():
-            return known
-        said = _said_by([found, "-c", "import sys; print(sys.executable)"])
-        path = Path(os.fsdecode(said.strip())) if said.strip() else Path(found)
-        real = (path if path.is_absolute() and path.exists() else Path(found)).resolve()
-        with self._lock:
-            self._words[found] = real
-        return real
+            known = self._behind.get(found)
+        if known is not None and known[0] == state and known[1].exists():
+            return known[1]
+        path = Path(program_behind(command, found, str(real), _said_by) or found)
+        behind = path.resolve()
+        if state is not None:
+            with self._lock:
+                self._behind[found] = (state, behind)
+        return behind
 
     def _make_links(self, folder: Path, links: Mapping[str, Path]) -> None:
         if folder.is_dir():
@@ -188,18 +219,6 @@ class Toolchain:
 
 def _real(found: str | None) -> Path | None:
     return Path(found).resolve() if found else None
-
-
-@lru_cache(maxsize=4096)
-def leading_word(command: str) -> str | None:
-    """Return the word that ``command`` starts with if that is a program's name: neither a path nor
-    what the shell itself does."""
-    try:
-        words = shlex.split(command, comments=True)
-    except ValueError:
-        words = command.split()
-    word = next((word for word in words if not _ASSIGNMENT.match(word)), None)
-    return None if word is None or "/" in word or word in _SHELL_WORDS else word
 
 
 def _version(path: Path, row: ProgramRow | None) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from buildnet.mesh.errors import NotFoundError
+from buildnet.node.platform import platform_properties
 from buildnet.node.source_file import FileTable
 from buildnet.node.source_ignore import IgnoreRules
 from buildnet.node.source_memory import SourceMemory
@@ -126,7 +127,7 @@ class OpenWorkspace:
         if known is not None and known.workspace is not definition.workspace:
             self.memory.forget_answers()  # it may never be asked for these again
         values = tuple(environment.get(name) for name in definition.inherits)
-        now = Surroundings(definition.workspace, isolation, values)
+        now = Surroundings(definition.workspace, isolation, values, platform_properties())
         self.standing.enter(now, toolchain)
 
     def look(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,14 @@ _SETTINGS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "pyenv": ("PYENV_ROOT", ".pyenv", ("version", "versions", "shims")),
     "rbenv": ("RBENV_ROOT", ".rbenv", ("version", "versions", "shims")),
     "nodenv": ("NODENV_ROOT", ".nodenv", ("version", "versions", "shims")),
+    "asdf": ("ASDF_DATA_DIR", ".asdf", ("installs", "shims", "../.tool-versions")),
+    "volta": ("VOLTA_HOME", ".volta", ("tools/user/platform.json", "tools/image")),
     "rustup": ("RUSTUP_HOME", ".rustup", ("settings.toml", "toolchains", "update-hashes")),
+}
+_TELLING = {
+    "python": ("-c", "import sys; print(sys.executable)"),
+    "python3": ("-c", "import sys; print(sys.executable)"),
+    "node": ("-p", "process.execPath"),
 }
 _SHIM_NAMES = frozenset({"rustup", "volta-shim", "volta", "mise", "asdf", "jenv", "proto"})
 _SHIM_DIRECTORIES = frozenset({"shims", "shim"})
@@ -40,6 +47,27 @@ def is_shim(path: str, real_path: str) -> bool:
     return Path(real_path).name in _SHIM_NAMES or not _SHIM_DIRECTORIES.isdisjoint(
         (*Path(path).parts, *Path(real_path).parts)
     )
+
+
+def program_behind(
+    command: str, path: str, real_path: str, said_by: Callable[[list[str]], bytes]
+) -> str | None:
+    """Return the program that a shim would start as ``command``, or None.
+
+    Runtimes tell it themselves, of other programs the version manager: all have ``which``.
+    """
+    if command in _TELLING:
+        asked = [[path, *_TELLING[command]]]
+    else:
+        parts = {part.lstrip(".") for part in (*Path(path).parts, *Path(real_path).parts)}
+        managers = [one for one in ("mise", *_SETTINGS) if one in parts]
+        asked = [[one, "which", command] for one in managers]
+        asked += [[real_path, "which", command]] if Path(real_path).name in _SHIM_NAMES else []
+    for words in asked:
+        said = os.fsdecode(said_by(words).strip())
+        if said.startswith("/") and "\n" not in said and os.access(said, os.X_OK):
+            return said
+    return None
 
 
 def file_state(candidate: FoundProgram) -> FileState | None:
