@@ -23,6 +23,7 @@ import aiosqlite
 
 from buildnet.ledger.sqlite_errors import SqliteErrors
 from buildnet.mesh.errors import BuildNetError, NotFoundError
+from buildnet.mesh.service.private_database import make_private
 
 SCHEMA_VERSION = 2
 _SCHEMA = """
@@ -114,6 +115,8 @@ class History:
             HistoryError: the file is damaged, of a newer version, or can't be read or written; it
                 is left as it is.
         """
+        with _FILE.of(path):
+            make_private(path)
         connection = aiosqlite.connect(path, isolation_level=None)
         try:
             with _FILE.of(path):

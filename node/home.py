@@ -204,6 +204,7 @@ class Home:
         """
         temporary = self._runtime.with_suffix(".new")
         try:
+            temporary.touch(0o600)
             temporary.write_text(json.dumps(asdict(runtime), indent=2) + "\n")
             temporary.rename(self._runtime)
         except OSError as error:
@@ -219,6 +220,7 @@ class Home:
             return
         temporary = self._name.with_suffix(".new")
         try:
+            temporary.touch(0o600)
             temporary.write_text(name + "\n", encoding="utf-8")
             temporary.rename(self._name)
         except OSError as error:

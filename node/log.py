@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
+from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -43,6 +44,14 @@ class HumanFormatter(logging.Formatter):
         return text
 
 
+class _PrivateFile(RotatingFileHandler):
+    """A rotated log that nobody else reads: a build's errors stand in it."""
+
+    def _open(self) -> TextIOWrapper:
+        os.close(os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        return super()._open()
+
+
 def configure_logging(*, level: str, form: str, file: Path | None) -> None:
     """Send the log to standard error, or to ``file`` (rotated at 10 MiB, three kept).
 
@@ -53,7 +62,7 @@ def configure_logging(*, level: str, form: str, file: Path | None) -> None:
     if file is None:
         handler = logging.StreamHandler(sys.stderr)
     else:
-        handler = RotatingFileHandler(
+        handler = _PrivateFile(
             file, maxBytes=_FILE_BYTES, backupCount=_FILES_KEPT, encoding="utf-8"
         )
     human = form == "human" or (form == "auto" and file is None and sys.stderr.isatty())

@@ -135,6 +135,7 @@ class Fence:
     def _put(self, lines: list[str]) -> None:
         fresh = self.path.with_name(self.path.name + ".new")
         try:
+            fresh.touch(0o600)
             with fresh.open("w", encoding="ascii") as file:
                 file.write("\n".join([*lines, _mark(lines)]) + "\n")
                 file.flush()

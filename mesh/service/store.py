@@ -18,6 +18,7 @@ from blake3 import blake3
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.events import Fact, Persist
+from buildnet.mesh.service.private_database import make_private
 from buildnet.mesh.wire import WireError
 
 SCHEMA_VERSION = 1
