@@ -8,7 +8,6 @@ from buildnet.mesh.digest import Digest
 from buildnet.node.store.blobs import BlobFiles, key_of
 from buildnet.node.store.index import GATHERED_MAX, Index
 from buildnet.node.store.journal import Journal
-from buildnet.node.store.verification import drop_rows
 
 
 def adopt(files: BlobFiles, index: Index, journal: Journal) -> None:
@@ -24,7 +23,7 @@ def adopt(files: BlobFiles, index: Index, journal: Journal) -> None:
         elif not files.exists(digest.hash):
             gone.append(key_of(digest.hash))
     if gone:
-        drop_rows(index, gone)
+        index.drop(gone)
     if index.is_new:
         _adopt_all(files, index)
         index.adopted()

@@ -22,7 +22,6 @@ from buildnet.node.store.errors import (
 )
 from buildnet.node.store.holds import HeldHashes, Hold
 from buildnet.node.store.index import GATHERED_MAX, Index
-from buildnet.node.store.verification import drop_rows
 
 T = TypeVar("T")
 
@@ -294,13 +293,13 @@ class BlobStore:
                     raise missing_blob(digest) from error  # it was asked for with a wrong size
                 self._index.journal_removal((digest,))
                 if self._files.remove(digest.hash, error.file):
-                    self._room_for(lambda: drop_rows(self._index, (hash,)))
+                    self._room_for(lambda: self._index.drop((hash,)))
             raise
         except MissingBlobError:
             with self._lock:
                 gone = not self._files.exists(digest.hash)
                 if gone and self._index.size_bytes(hash) is not None:
-                    self._room_for(lambda: drop_rows(self._index, (hash,)))
+                    self._room_for(lambda: self._index.drop((hash,)))
             raise
         with self._lock:
             self._index.use(hash)

@@ -16,8 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.store.actions import delete_referring, delete_unused
+from buildnet.node.store.actions import delete_unused
 from buildnet.node.store.blobs import BlobFiles
+from buildnet.node.store.errors import is_disk_full
 from buildnet.node.store.holds import HeldHashes
 from buildnet.node.store.index import START, Index, Position
 
@@ -135,7 +136,12 @@ class Collector:
         total = self._index.totals.bytes
         if needed_bytes > self._files.free_bytes() + total:
             return NOTHING
-        report = self._drop_oldest(max(0, total - needed_bytes - total // 10), lambda: False)
+        try:
+            report = self._drop_oldest(max(0, total - needed_bytes - total // 10), lambda: False)
+        except OSError as error:  # nothing can go, or not even that can be written down
+            if not is_disk_full(error):
+                raise
+            report = NOTHING
         with suppress(OSError):  # no room for that either: it may be enough without
             self._index.database.shrink_log()
         return report
@@ -200,20 +206,20 @@ class Collector:
         self._index.journal_removal(
             [Digest(position.hash.hex(), size_bytes) for position, size_bytes in victims]
         )
-        for position, _ in victims:
-            self._files.remove(position.hash.hex())
+        gone: list[bytes] = []
+        try:
+            for position, _ in victims:
+                self._files.remove(position.hash.hex())
+                gone.append(position.hash)
+        except BaseException:
+            self._index.drop(gone)
+            raise
         # A result that has no blob of its own, such as a check without output, goes by age.
         by_age = victims and larger_than is None
         horizon_ms = victims[-1][0].used_at_ms if by_age else 0
 
-        def write(connection: sqlite3.Connection) -> int:
-            removed = 0
-            for position, _ in victims:
-                self._index.delete(connection, position.hash)
-                removed += delete_referring(connection, position.hash)
-            return removed + delete_unused(
-                connection, horizon_ms, lambda hash: hash.hex() in self._held
-            )
+        def also(connection: sqlite3.Connection) -> int:
+            return delete_unused(connection, horizon_ms, lambda hash: hash.hex() in self._held)
 
-        actions = self._index.commit(write)
+        _, actions = self._index.drop(gone, also)
         return _Batch(CollectReport(len(victims), actions, freed), kept, reached, exhausted)

@@ -10,12 +10,13 @@ Every method runs while the database's lock is held.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from buildnet.mesh.digest import Digest
+from buildnet.node.store.actions import delete_referring
 from buildnet.node.store.database import LARGE_BYTES, Database
 from buildnet.node.store.journal import Journal
 
@@ -59,6 +60,7 @@ class Index:
         self._added: dict[bytes, tuple[int, int]] = {}  # hash -> size, used at
         self._used: dict[bytes, int] = {}
         self._used_actions: dict[bytes, int] = {}
+        self._gone: set[bytes] = set()
         totals = database.row("SELECT blobs, bytes, hits, misses FROM totals")
         self.is_new = totals is None
         """Blobs on disk were not adopted yet (or not all of them); see :meth:`adopted`."""
@@ -80,7 +82,7 @@ class Index:
         self._journal.add(digests)
 
     def journal_removal(self, digests: Sequence[Digest]) -> None:
-        """Note that blobs are about to lose their files; :meth:`delete` must follow."""
+        """Note that blobs are about to lose their files; :meth:`drop` must follow."""
         # Removing is what helps a full volume; after a kill each look-up notices what is gone.
         with suppress(OSError):
             self._journal.add(digests)
@@ -91,6 +93,7 @@ class Index:
         One that is there already is used now, or left as it is if ``used_at_ms`` is given.
         """
         hash = bytes.fromhex(digest.hash)
+        self._gone.discard(hash)
         if self.used_at_ms(hash) is not None:
             if used_at_ms is None:
                 self.use(hash)
@@ -124,7 +127,7 @@ class Index:
     @property
     def gathered(self) -> int:
         """How many changes wait to be written."""
-        return len(self._added) + len(self._used) + len(self._used_actions)
+        return len(self._added) + len(self._used) + len(self._used_actions) + len(self._gone)
 
     def commit(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         """Write what was gathered and run ``operation``, all in one transaction.
@@ -132,10 +135,27 @@ class Index:
         Raises:
             OSError: the volume is full; nothing was changed, and nothing gathered was lost.
         """
+        return self._commit(operation)[0]
+
+    def drop(
+        self, hashes: Iterable[bytes], also: Callable[[sqlite3.Connection], int] = lambda _: 0
+    ) -> tuple[int, int]:
+        """Delete the rows of blobs whose files are gone, the results that need them, and the
+        results that ``also`` deletes; return how many rows and results went.
+
+        Raises:
+            OSError: the volume is full; what was to be deleted goes with the next transaction.
+        """
+        self._gone.update(hashes)
+        results, (rows, needing) = self._commit(also)
+        return rows, needing + results
+
+    def _commit(self, operation: Callable[[sqlite3.Connection], T]) -> tuple[T, tuple[int, int]]:
         before = replace(self.totals)
 
-        def write(connection: sqlite3.Connection) -> T:
+        def write(connection: sqlite3.Connection) -> tuple[T, tuple[int, int]]:
             self._write_gathered(connection)
+            deleted = self._delete_gone(connection)
             result = operation(connection)
             if self.totals != self._written_totals:
                 totals = self.totals
@@ -143,7 +163,7 @@ class Index:
                     "UPDATE totals SET blobs = ?, bytes = ?, hits = ?, misses = ?",
                     (totals.blobs, totals.bytes, totals.hits, totals.misses),
                 )
-            return result
+            return result, deleted
 
         try:
             result = self.database.write(write)
@@ -154,6 +174,7 @@ class Index:
         self._added.clear()
         self._used.clear()
         self._used_actions.clear()
+        self._gone.clear()
         self._journal.clear()
         return result
 
@@ -161,16 +182,6 @@ class Index:
         """Write what was gathered, if anything was."""
         if self.gathered or self.totals != self._written_totals:
             self.commit(lambda connection: None)
-
-    def delete(self, connection: sqlite3.Connection, hash: bytes) -> bool:
-        """Inside :meth:`commit`: delete a row; return whether there was one."""
-        row = connection.execute("SELECT size_bytes FROM blobs WHERE hash = ?", (hash,)).fetchone()
-        if row is None:
-            return False
-        connection.execute("DELETE FROM blobs WHERE hash = ?", (hash,))
-        self.totals.blobs -= 1
-        self.totals.bytes -= row[0]
-        return True
 
     def oldest(
         self, after: Position, limit: int, larger_than: int | None = None
@@ -230,6 +241,19 @@ class Index:
         row = self.database.row("SELECT count(*), coalesce(sum(size_bytes), 0) FROM blobs")
         assert row is not None
         return row[0], row[1]
+
+    def _delete_gone(self, connection: sqlite3.Connection) -> tuple[int, int]:
+        rows = needing = 0
+        for hash in self._gone:
+            needing += delete_referring(connection, hash)
+            deleted = connection.execute(
+                "DELETE FROM blobs WHERE hash = ? RETURNING size_bytes", (hash,)
+            ).fetchall()
+            for (size_bytes,) in deleted:
+                rows += 1
+                self.totals.blobs -= 1
+                self.totals.bytes -= size_bytes
+        return rows, needing
 
     def _write_gathered(self, connection: sqlite3.Connection) -> None:
         connection.executemany(

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.store.actions import delete_referring
 from buildnet.node.store.blobs import BlobFiles
 from buildnet.node.store.errors import DamagedBlobError, MissingBlobError, StateError
 from buildnet.node.store.index import Index
@@ -137,7 +135,11 @@ class Verification:
             self._index.journal_removal((Digest(hash.hex(), 0),))
             if self._files.remove(hash.hex(), error.file):
                 self._damaged.append(hash.hex())
-                self._repaired += drop_rows(self._index, (hash,))
+                self._repaired += self._drop_row(hash)
+
+    def _drop_row(self, hash: bytes) -> int:
+        rows, results = self._index.drop((hash,))
+        return rows + results
 
     def _adopt(self, digest: Digest) -> None:
         with self._lock:
@@ -152,20 +154,6 @@ class Verification:
     def _check_row(self, hash: bytes) -> None:
         """A row whose file the walk did not meet."""
         with self._lock:
-            if not self._files.exists(hash.hex()) and drop_rows(self._index, (hash,)):
+            if not self._files.exists(hash.hex()) and self._drop_row(hash):
                 self._missing.append(hash.hex())
                 self._repaired += 1
-
-
-def drop_rows(index: Index, hashes: Iterable[bytes]) -> int:
-    """Delete the rows of blobs that are gone, and the results that need them; return how many rows.
-
-    Runs while the store's lock is held.
-    """
-
-    def drop(connection: sqlite3.Connection) -> int:
-        return sum(
-            index.delete(connection, hash) + delete_referring(connection, hash) for hash in hashes
-        )
-
-    return index.commit(drop)

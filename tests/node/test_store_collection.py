@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.store import ActionRecord, CollectReport, Store, StoreFullError
+from buildnet.node.store import ActionRecord, CollectReport, Store
 from buildnet.node.store.collection import BATCH
 from buildnet.node.store.database import LARGE_BYTES
 
@@ -307,97 +305,3 @@ def test_builds_and_collections_at_the_same_time_agree_in_the_end(tmp_path: Path
         assert agrees(store)
         for item in store.list_actions().items:
             assert store.get_action(item.action, STAGED) is not None
-
-
-@pytest.fixture
-def small_volume(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of 4 MiB."""
-    volume = tmp_path / "volume"
-    volume.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(volume)]
-    try:
-        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount command")
-    if mounted.returncode:
-        pytest.skip(f"mounting a tmpfs is not permitted: {mounted.stderr.strip()}")
-    try:
-        yield volume
-    finally:
-        subprocess.run(["umount", str(volume)], check=True)
-
-
-def test_a_full_volume_makes_the_store_collect_and_go_on(
-    small_volume: Path, tmp_path: Path
-) -> None:
-    source = tmp_path / "source"
-    with Store.open(small_volume / "store", 1 << 30) as store:
-        for number in range(150):
-            with store.hold() as hold:
-                data = content(number, 100_000)
-                digest = hold.put(data)
-                assert hold.get(digest) == data
-                if number % 10 == 0:
-                    source.write_bytes(content(1000 + number, 1_500_000))
-                    assert store.get(store.put_file(source)) == source.read_bytes()
-                    hold.copy_to(digest, small_volume / "copy")
-                hold.put_action(record_of(f"a{number}", digest))
-        assert 0 < store.stats().blobs < 150
-        assert agrees(store)
-
-
-def test_a_full_volume_without_anything_to_collect_is_a_clear_error(
-    small_volume: Path, tmp_path: Path
-) -> None:
-    source = tmp_path / "source"
-    source.write_bytes(content(1, 3_000_000))
-    with Store.open(small_volume / "store", 1 << 30) as store, store.hold() as hold:
-        held: list[Digest] = []
-
-        def fill() -> None:
-            for number in range(100):
-                held.append(hold.put(content(number, 100_000)))
-
-        with pytest.raises(StoreFullError, match="100,000 bytes could not be written") as error:
-            fill()
-        assert error.value.code == "STORE_FULL"
-        assert error.value.cause is not None
-        assert "bytes are free" in error.value.cause
-        assert error.value.hint is not None
-        with pytest.raises(StoreFullError):
-            hold.put_file(source)
-        with pytest.raises(StoreFullError):
-            hold.copy_to(held[0], small_volume / "copy")
-        assert len(held) > 10
-        assert store.missing(held) == set()
-        assert not list((small_volume / "store/tmp").iterdir())
-        assert not (small_volume / "copy").exists()
-        hold.close()
-        store.put_file(source)  # now there is something to collect
-        assert agrees(store)
-
-
-def test_a_file_that_can_never_fit_does_not_cost_the_cache(
-    small_volume: Path, tmp_path: Path
-) -> None:
-    source = tmp_path / "source"
-    source.write_bytes(content(1, 6_000_000))
-    with Store.open(small_volume / "store", 1 << 30) as store:
-        digest = store.put(b"precious")
-        with pytest.raises(StoreFullError):
-            store.put_file(source)
-        assert store.get(digest) == b"precious"
-
-
-def test_a_store_on_a_full_volume_can_be_opened_and_cleared(small_volume: Path) -> None:
-    with Store.open(small_volume / "store", 1 << 30) as store:
-        digests = [store.put(content(number, 100_000)) for number in range(20)]
-        store.put_action(record_of("last", digests[-1]))
-    with suppress(OSError), (small_volume / "ballast").open("wb", buffering=0) as ballast:
-        while True:
-            ballast.write(bytes(4096))
-    with Store.open(small_volume / "store", 1 << 30) as store:
-        assert store.get(digests[-1]) == content(19, 100_000)
-        assert store.clear().blobs == 20
-        store.put(content(1, 100_000))
-        assert agrees(store)

@@ -247,16 +247,20 @@ def test_verification_does_not_drop_the_row_of_a_blob_that_comes_back(tmp_path: 
 
 def test_a_transaction_that_fails_changes_nothing_and_loses_nothing(tmp_path: Path) -> None:
     with Store.open(tmp_path, 1 << 30) as store:
-        kept, gathered = store.put(b"kept"), Digest.of(b"gathered")
+        gone, back = store.put(b"gone"), store.put(b"back")
         store._index.flush()
-        store.put(b"gathered")
+        kept = store.put(b"gathered")
 
-        def fail(connection: sqlite3.Connection) -> None:
-            assert store._index.delete(connection, bytes.fromhex(kept.hash))
+        def fail(connection: sqlite3.Connection) -> int:
+            assert connection.execute("SELECT count(*) FROM blobs").fetchone() == (1,)
             raise OSError("no more")
 
+        for digest in (gone, back):
+            path_of(tmp_path, digest).unlink()
         with pytest.raises(OSError, match="no more"):
-            store._index.commit(fail)
+            store._index.drop([bytes.fromhex(each.hash) for each in (gone, back)], fail)
+        assert store._index.totals.bytes == 16
+        store.put(b"back")
         assert (store.stats().blobs, store.stats().bytes) == (2, 12)
-        assert store.missing([kept, gathered]) == set()
+        assert store.missing([gone, back, kept]) == {gone}
         assert store.verify().repaired == 0
