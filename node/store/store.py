@@ -215,16 +215,20 @@ class Store(BlobStore):
             record, used_at_ms = found
             if hold is not None:
                 self.retain(hold, (action, *record.references))
-            complete = all(self._present(blob) for blob in record.references)
-            if complete:
-                self._index.use_action(hash, used_at_ms)
-        trusted = complete and self._verify(record)  # outside the lock: it takes its time
+            if not all(self._present(blob) for blob in record.references):
+                self._index.totals.misses += 1
+                self._write(lambda connection: delete_record(connection, hash))
+                return None
+            self._index.use_action(hash, used_at_ms)
+        trusted = self._verify(record)  # outside the lock: it takes its time
         with self._lock:
             if trusted:
                 self._index.totals.hits += 1
                 return record
             self._index.totals.misses += 1
-            self._write(lambda connection: delete_record(connection, hash))
+            now = self._actions.find(hash)
+            if now is not None and now[0] == record:  # no other was put meanwhile
+                self._write(lambda connection: delete_record(connection, hash))
             return None
 
     def peek_action(self, action: Digest) -> ActionRecord | None:
@@ -305,6 +309,11 @@ class Store(BlobStore):
     ) -> ActionPage:
         """Return stored results, newest first; ``label`` keeps those whose label contains it."""
         return self._actions.page(limit, cursor, label)
+
+    def latest_actions(self, label: str, limit: int) -> list[Digest]:
+        """Return at most ``limit`` actions of exactly that label which have results, newest first.
+        It takes the same time however many results there are."""
+        return self._actions.latest(label, limit)
 
     def show(self, prefix: str) -> ActionDetails | BlobDetails:
         """Return the result, else the blob, whose hash begins with ``prefix``.

@@ -127,6 +127,20 @@ def test_a_result_with_a_bad_signature_is_dropped(tmp_path: Path) -> None:
         assert store.stats().actions == 0
 
 
+def test_a_result_that_is_put_while_a_bad_one_is_looked_at_stays(tmp_path: Path) -> None:
+    def verify(record: ActionRecord) -> bool:
+        if record == bad:
+            store.put_action(good)
+        return record == good
+
+    with Store.open(tmp_path / "store", 1 << 30, verify=verify) as store:
+        good = record_of("core", store.put(b"output"))
+        bad = replace(good, signature=b"x" * 64)
+        store.put_action(bad)
+        assert store.get_action(good.action, STAGED) is None
+        assert store.get_action(good.action, STAGED) == good
+
+
 def test_a_later_result_of_the_same_action_replaces_the_earlier(store: Store) -> None:
     first, second = store.put(b"first"), store.put(b"second")
     store.put_action(record_of("core", first))
