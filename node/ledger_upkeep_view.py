@@ -147,7 +147,13 @@ def damage_text(ledger: ClusterLedger) -> str | None:
     if not parts:
         return None
     shown = "; ".join(parts[:_SHOWN]) + ("; …" if len(parts) > _SHOWN else "")
-    return f"the ledger's file is damaged and waits for a peer that has it whole: {shown}"
+    members = ledger.cluster.local.members
+    if any(members.is_member(key) for key in members.members if key != ledger.key):
+        return f"the ledger's file is damaged and waits for a peer that has it whole: {shown}"
+    return (
+        f"the ledger's file is damaged: {shown}; there is no other node that has it whole, maybe a "
+        "backup does: buildnet ledger restore FILE"
+    )
 
 
 def _pass_view(last: Pass) -> Json:
