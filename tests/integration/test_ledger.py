@@ -406,7 +406,9 @@ def test_exports_for_programs(node: CommandLine, tmp_path: Path) -> None:
         (("ledger", "check-proof", "/etc/passwd", "--cluster", "abc"), 2, "USAGE"),
         (("audit", "verify", "/etc/passwd"), 2, "LEDGER_EXPORT"),
         (("audit", "verify", "--cluster", "ab" * 32), 2, "USAGE"),
-        (("ledger", "note", "x" * 9000), 2, "INVALID_REQUEST"),
+        (("ledger", "note", "x" * 9000), 1, "LEDGER_DRAFT"),
+        (("ledger", "note", ""), 1, "LEDGER_DRAFT"),
+        (("ledger", "list", "--from", "1h", "--to", "2h"), 2, "LEDGER_QUERY"),
     ],
 )
 def test_errors_say_what_to_do(
