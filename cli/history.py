@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from buildnet.cli.building import task_name
+from buildnet.cli.build_report import task_name
 from buildnet.cli.client import Client, path_part
 from buildnet.cli.output import Listing, age_text, duration_text, escaped, show
 from buildnet.cli.run import settings

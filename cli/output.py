@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
 
-from buildnet.cli.settings import Settings
-from buildnet.mesh.errors import BuildNetError
-
+TYPE_CHECKING = False  # importing typing would take longer than most builds of one package
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, TextIO
+
     from rich.console import Console
     from rich.table import Table
+
+    from buildnet.cli.settings import Settings
+    from buildnet.mesh.errors import BuildNetError
 
 UNKNOWN = "unknown"
 _WIDE = 200
@@ -42,6 +42,8 @@ def show(
 ) -> None:
     """Print ``data`` as JSON or YAML, its ``ids`` alone with ``--quiet``, or else as a table."""
     if settings.format == "json":
+        import json
+
         print(json.dumps(data, indent=2, ensure_ascii=False))
     elif settings.format == "yaml":
         import yaml
@@ -208,15 +210,18 @@ def escaped(text: object) -> str:
 
 def printable(text: object) -> str:
     """Return ``text``, which others may have chosen, without what a terminal would act on."""
+    from unicodedata import category
+
     return "".join(
-        each if each in "\n\t" or unicodedata.category(each)[0] != "C" else "\ufffd"
-        for each in str(text)
+        each if each in "\n\t" or category(each)[0] != "C" else "\ufffd" for each in str(text)
     )
 
 
 def fail(settings: Settings, error: BuildNetError) -> int:
     """Print ``error`` and return the exit code."""
     if settings.format == "json":
+        import json
+
         print(json.dumps({"error": error.as_dict()}, indent=2, ensure_ascii=False))
         return error.exit_code
     style = Style(settings, sys.stderr)

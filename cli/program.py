@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from buildnet.cli import run
 from buildnet.cli.output import fail, note
@@ -12,6 +11,7 @@ from buildnet.cli.platform import require_supported_platform
 from buildnet.cli.settings import Settings, split_arguments
 from buildnet.mesh.errors import BuildNetError
 
+TYPE_CHECKING = False  # importing typing would take longer than most builds of one package
 if TYPE_CHECKING:
     from buildnet.cli.quick import Begun
 
@@ -96,14 +96,16 @@ def _abandon_output() -> None:
 
 
 def _dispatch(settings: Settings, arguments: list[str], begun: Begun | None) -> int:
+    if begun is not None:
+        from buildnet.cli.resumed import resume
+
+        if not begun.is_of_this_version:
+            _note_other_version(settings)
+        return resume(begun, settings)
     if arguments[:1] == ["build"]:
-        from buildnet.cli.building import build, fast_options, resume
+        from buildnet.cli.building import build, fast_options
 
         options = fast_options(arguments[1:])
-        if options is not None and begun is not None:
-            if not begun.is_of_this_version:
-                _note_other_version(settings)
-            return resume(options, settings, begun)
         if options is not None:
             from buildnet.cli.start import ensure_node
 

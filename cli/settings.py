@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from buildnet.mesh.errors import UsageError
+
+TYPE_CHECKING = False  # importing typing would take longer than most builds of one package
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 FORMATS = ("table", "json", "yaml")
 _CHOICES = {
@@ -23,15 +25,32 @@ table|json|yaml (--json for short), --quiet (ids only), --progress auto|tty|plai
 --color auto|always|never."""
 
 
-@dataclass(frozen=True, slots=True)
 class Settings:
-    """What the general options, or the environment in their place, say."""
+    """What the general options, or the environment in their place, say. No dataclass: that module
+    takes longer to load than most builds of one package."""
 
-    node: str | None = None
-    format: str = "table"
-    quiet: bool = False
-    progress: str = "auto"
-    color: str = "auto"
+    __slots__ = ("color", "format", "node", "progress", "quiet")
+
+    def __init__(
+        self,
+        node: str | None = None,
+        format: str = "table",
+        quiet: bool = False,
+        progress: str = "auto",
+        color: str = "auto",
+    ) -> None:
+        self.node = node
+        self.format = format
+        self.quiet = quiet
+        self.progress = progress
+        self.color = color
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Settings) and all(
+            getattr(self, name) == getattr(other, name) for name in self.__slots__
+        )
+
+    __hash__ = None  # type: ignore[assignment]
 
     def colored(self, stream_is_terminal: bool, environment: Mapping[str, str]) -> bool:
         """Tell whether to print colours, as ``NO_COLOR`` and ``FORCE_COLOR`` ask for it."""

@@ -1,0 +1,159 @@
+"""What became of a build, in words or as data. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import sys
+
+from buildnet.cli.output import Style, duration_text, fail
+
+TYPE_CHECKING = False  # importing typing would take longer than most builds of one package
+if TYPE_CHECKING:
+    from typing import Any
+
+    from buildnet.cli.settings import Settings
+
+_TIMED_OUT = 124
+_UP_TO_DATE = {"instant-skip": "up to date", "hash-skip": "up to date (same content)"}
+_UNCHANGED = ("nothing it depends on has changed",)
+
+
+def task_name(entry: dict[str, Any]) -> str:
+    """Return ``core``, or ``core#test`` for another task than build."""
+    name = str(entry["name"])
+    return name if entry["task"] == "build" else f"{name}#{entry['task']}"
+
+
+def outcome_text(entry: dict[str, Any]) -> tuple[str, str]:
+    """Return a mark and words for what became of a task."""
+    took = duration_text(entry["duration_ms"])
+    if entry["status"] == "succeeded":
+        words = {**_UP_TO_DATE, "local-cache": "from the cache", "full": "built"}
+        what = words.get(entry["tier"], entry["tier"])
+        return "✓", f"{what}, {took}" if entry["tier"] in ("full", "local-cache") else what
+    if entry["status"] == "failed":
+        error = entry["error"] or {}
+        return "✗", f"failed: {error.get('message', 'unknown')}"
+    why = "what it depends on failed" if entry["status"] == "skipped" else "not run"
+    return "-", f"{entry['status']}: {why}"
+
+
+def print_report(
+    report: dict[str, Any], settings: Settings, *, explain: bool = False, dry_run: bool = False
+) -> int:
+    """Print what became of a build in the wanted form; return the exit code."""
+    if settings.format == "json":
+        import json
+
+        print(json.dumps(report, indent=2, ensure_ascii=False))
+    elif settings.format == "yaml":
+        import yaml
+
+        print(yaml.safe_dump(report, sort_keys=False, allow_unicode=True), end="")
+    elif settings.quiet:
+        print(report["build_id"])
+    elif dry_run:
+        _print_plan(report, settings)
+    else:
+        if explain:
+            _print_reasons(report, settings)
+            if report.get("not_watched"):
+                print(f"all files were looked at for changes: {report['not_watched']}")
+        _print_failures(report, settings)
+        print(_summary(report, settings))
+        _print_hints(report, settings)
+    if report["error"] is not None and settings.format == "table":
+        from buildnet.cli.client import AnswerError
+
+        error = report["error"]
+        problem = AnswerError({**error, "detail": error["message"]})
+        fail(settings, problem)
+    if report["status"] == "succeeded":
+        return 0
+    codes = {(entry["error"] or {}).get("code") for entry in report["packages"]}
+    return _TIMED_OUT if "TIMED_OUT" in codes else 1
+
+
+def _summary(report: dict[str, Any], settings: Settings) -> str:
+    unchanged = report.get("unchanged", 0)
+    counts: dict[str, int] = {"up to date": unchanged} if unchanged else {}
+    for entry in report["packages"]:
+        if entry["task"] == "install":
+            continue  # no package; it has a line of its own
+        what = entry["status"]
+        if what == "succeeded":
+            what = {"full": "built", "local-cache": "from the cache"}.get(
+                entry["tier"], "up to date"
+            )
+        counts[what] = counts.get(what, 0) + 1
+    style = Style(settings, sys.stdout)
+    total = sum(counts.values())
+    parts = ", ".join(f"{count} {what}" for what, count in counts.items())
+    took = duration_text(report["duration_ms"])
+    color = {"succeeded": "green", "failed": "red"}.get(report["status"], "yellow")
+    packages = "package" if total == 1 else "packages"
+    return (
+        f"{style(color, report['status'])}: {total} {packages} ({parts or 'nothing to do'}) "
+        f"in {took} · build {report['build_id']}"
+    )
+
+
+def _print_failures(report: dict[str, Any], settings: Settings) -> None:
+    style = Style(settings, sys.stderr)
+    for entry in report["packages"]:
+        if entry["status"] != "failed":
+            continue
+        error = entry["error"] or {}
+        lines = (entry["output"] or "").rstrip("\n").split("\n")[-40:]
+        print(f"\n{style('red', '✗ ' + task_name(entry))}", file=sys.stderr)
+        for line in lines if entry["output"] else ():
+            print(f"  {line}", file=sys.stderr)
+        code = style("red", f"error[{error.get('code', 'FAILED')}]:")
+        print(f"{code} {task_name(entry)}: {error.get('message', 'failed')}", file=sys.stderr)
+        if error.get("cause"):
+            print(f"{style('dim', 'cause:')} {error['cause']}", file=sys.stderr)
+        hints = dict.fromkeys([*([error["hint"]] if error.get("hint") else []), *entry["hints"]])
+        for hint in hints:
+            print(f"{style('cyan', 'hint:')} {hint}", file=sys.stderr)
+
+
+def _print_reasons(report: dict[str, Any], settings: Settings) -> None:
+    style = Style(settings, sys.stdout)
+    for entry in report["packages"]:
+        print(f"{task_name(entry):<24} {outcome_text(entry)[1]}")
+        up_to_date = entry["status"] == "succeeded" and entry["tier"] in _UP_TO_DATE
+        for reason in entry["reasons"] or (_UNCHANGED if up_to_date else ()):
+            print(f"    {style('dim', reason)}")
+        nearest = entry.get("nearest")
+        if nearest and nearest["reasons"] != entry["reasons"]:
+            print(f"    {style('dim', 'nearest result in the cache: ' + nearest['action'][:12])}")
+            for reason in nearest["reasons"]:
+                print(f"        {style('dim', reason)}")
+
+
+def _print_hints(report: dict[str, Any], settings: Settings) -> None:
+    """Print what was noticed about packages that were built; failures show theirs themselves."""
+    told: dict[str, list[str]] = {}
+    for entry in report["packages"]:
+        if entry["status"] == "succeeded" and entry["task"] != "install":
+            for hint in entry["hints"]:
+                told.setdefault(hint, []).append(task_name(entry))
+    style = Style(settings, sys.stderr)
+    sys.stdout.flush()  # where both streams end in one file, the summary comes first
+    for hint, names in told.items():
+        print(f"{style('cyan', 'hint:')} {', '.join(names)}: {hint}", file=sys.stderr)
+
+
+def _print_plan(report: dict[str, Any], settings: Settings) -> None:
+    words = {
+        "nothing": "up to date",
+        "restore": "would come from the cache",
+        "run": "would run",
+        None: "unknown",
+    }
+    style = Style(settings, sys.stdout)
+    for entry in report["packages"]:
+        failed = entry["status"] == "failed"
+        what = f"would fail: {entry['error']['message']}" if failed else words[entry["plan"]]
+        print(f"{task_name(entry):<24} {what}")
+        for reason in entry["reasons"]:
+            print(f"    {style('dim', reason)}")

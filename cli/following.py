@@ -1,0 +1,101 @@
+"""Following a build from its first event to its report. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from _signal import (  # type: ignore[import-not-found]  # signal takes longer to load than all this
+    SIGHUP,
+    SIGINT,
+    SIGTERM,
+)
+from _signal import signal as handle
+from _thread import start_new_thread
+
+from buildnet.cli.build_progress import BuildProgress
+from buildnet.cli.build_report import print_report
+from buildnet.mesh.errors import BuildNetError
+
+TYPE_CHECKING = False  # importing typing would take longer than most builds of one package
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from buildnet.cli.client import Client
+    from buildnet.cli.settings import Settings
+
+_ENDING = (SIGINT, SIGTERM, SIGHUP)
+
+
+def follow(
+    events: Iterator[dict[str, Any]],
+    settings: Settings,
+    client: Callable[[], Client],
+    *,
+    explain: bool = False,
+    dry_run: bool = False,
+) -> int:
+    """Show a build's progress and print its report; return the exit code. ``client`` gives one that
+    can ask for its end."""
+    progress = BuildProgress(settings, lines=not explain)
+    report: dict[str, Any] | None = None
+    with _Cancelling(client, progress) as cancelling:
+        for event in _heard(events):
+            progress.show(event)
+            if event["type"] == "build_finished":
+                report = event["report"]
+    progress.end()
+    if report is None:
+        from buildnet.cli.client import NodeUnreachableError
+
+        raise NodeUnreachableError(
+            "the node stopped before the build was over",
+            hint="start it and build again: what was done is in the cache",
+        )
+    code = print_report(report, settings, explain=explain, dry_run=dry_run)
+    return 128 + cancelling.received[0] if cancelling.received else code
+
+
+def _heard(events: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the events up to where the node ends, in whatever way."""
+    while True:
+        try:
+            event = next(events, None)
+        except ConnectionError:
+            return
+        if event is None:
+            return
+        yield event
+
+
+class _Cancelling:
+    """While open, Ctrl-C (or what ends a CI job) asks for the build's end; a second one leaves at
+    once. ``received`` are the signals that came."""
+
+    def __init__(self, client: Callable[[], Client], progress: BuildProgress) -> None:
+        self.received: list[int] = []
+        self._client = client
+        self._progress = progress
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Cancelling:
+        self._before = {number: handle(number, self._cancel) for number in _ENDING}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            handle(number, handler)
+
+    def _cancel(self, number: int, frame: object) -> None:
+        self.received.append(number)
+        if len(self.received) > 1 or self._progress.build_id is None:
+            raise KeyboardInterrupt
+        # On a thread: what the signal has interrupted may be in the middle of a print itself.
+        start_new_thread(self._ask, ())
+
+    def _ask(self) -> None:
+        from buildnet.cli.client import path_part
+
+        self._progress.line("cancelling (Ctrl-C again to leave at once)")
+        try:
+            self._client().post(f"/api/build/{path_part(str(self._progress.build_id))}/cancel")
+        except BuildNetError as error:
+            self._progress.line(f"it could not be cancelled: {error.message}")
