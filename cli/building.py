@@ -35,6 +35,7 @@ def build(options: BuildOptions, settings: Settings, client: Client) -> int:
         "force": options.force,
         "dry_run": options.dry_run,
         "keep_going": options.keep_going,
+        "explain": options.explain,
         # It holds secrets, and TCP is clear text: nobody but the node of this host gets it.
         "environment": _text_environment() if client.is_local else {},
         "actor": user_name(),

@@ -378,6 +378,7 @@ class Builder:
                 isolation=isolation.level,
                 source_epoch_s=SOURCE_EPOCH_S,
                 force=request.force,
+                explain=request.explain,
                 dependencies=dependencies,
                 standing=standing,
                 tools=dict(standing.surroundings.tools),

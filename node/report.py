@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from buildnet.mesh.digest import Digest
@@ -11,6 +11,7 @@ from buildnet.node.execute.executor import Execution
 from buildnet.node.resolve import Prepared, Tier, isolation_of
 from buildnet.node.standing import StandingTask
 from buildnet.pool.build import Status
+from buildnet.pool.explain import Change, Nearest
 from buildnet.pool.workspace import TaskId
 
 AS_BEFORE: Final = {
@@ -22,6 +23,8 @@ AS_BEFORE: Final = {
     "output": None,
     "plan": None,
     "reasons": [],
+    "changes": [],
+    "nearest": None,
     "hints": [],
     "error": None,
 }
@@ -33,6 +36,8 @@ _LIMITED = {"memory": "memory", "processes": "of the process table", "disk": "ro
 class TaskReport:
     """What became of one task; :meth:`as_dict` is its entry of ``packages`` in a build's JSON.
 
+    ``changes`` are the ``reasons`` in parts, as far as they are differences from the last run;
+    ``nearest`` the cached result with the fewest of them.
     ``plan`` is what a dry run found: ``nothing``, ``restore`` or ``run``. ``output`` is the end of
     a failed command's output; ``log`` names the whole of it in the store.
     """
@@ -49,6 +54,8 @@ class TaskReport:
     output: str | None = None
     plan: str | None = None
     reasons: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    nearest: Nearest | None = None
     hints: tuple[str, ...] = ()
     error: dict[str, str | None] | None = None
 
@@ -65,6 +72,8 @@ class TaskReport:
             isolation=isolation_of(action) if action else None,
             action=action.digest if action else None,
             reasons=prepared.reasons if prepared else (),
+            changes=prepared.changes if prepared else (),
+            nearest=prepared.nearest if prepared else None,
         )
 
     @classmethod
@@ -123,9 +132,21 @@ class TaskReport:
             "output": self.output,
             "plan": self.plan,
             "reasons": list(self.reasons),
+            "changes": [asdict(change) for change in self.changes],
+            "nearest": _nearest(self.nearest),
             "hints": list(self.hints),
             "error": self.error,
         }
+
+
+def _nearest(nearest: Nearest | None) -> dict[str, Any] | None:
+    if nearest is None:
+        return None
+    return {
+        "action": nearest.action.hash,
+        "reasons": [str(change) for change in nearest.changes],
+        "changes": [asdict(change) for change in nearest.changes],
+    }
 
 
 def _why(execution: Execution) -> dict[str, str | None]:

@@ -26,7 +26,7 @@ from buildnet.node.toolchain import Tool, Toolchain
 from buildnet.node.tracked import TrackedFiles
 from buildnet.pool.action import Action, ActionSpec, encode_action
 from buildnet.pool.command_words import FIRST_LINE_BYTES, interpreter_words, program_words
-from buildnet.pool.explain import DEPENDENCIES, changes_between
+from buildnet.pool.explain import DEPENDENCIES, Change, Nearest, changes_between, nearest_of
 from buildnet.pool.glob import Patterns, is_pattern
 from buildnet.pool.result import (
     DecodedResult,
@@ -61,6 +61,8 @@ class Tier(StrEnum):
     FULL = "full"
 
 
+NEAREST_AMONG = 16
+"""So many of a task's latest results are compared to find the nearest one."""
 SKIPS = frozenset({Tier.INSTANT_SKIP, Tier.HASH_SKIP})
 
 
@@ -70,7 +72,8 @@ class Prepared:
 
     ``tier`` is None while the result has to be made; ``outputs`` (rooted at the workspace) and
     ``log`` are those of the result that was found. ``undelivered`` tells that the outputs still
-    have to be put into the workspace.
+    have to be put into the workspace. ``changes`` are those since the last run, ``nearest`` is the
+    nearest cached result of one that has to be made, if that was asked for.
     """
 
     task: Task
@@ -81,6 +84,8 @@ class Prepared:
     log: Digest | None = None
     undelivered: bool = False
     reasons: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
+    nearest: Nearest | None = None
 
 
 class InstalledKey(Protocol):
@@ -111,6 +116,7 @@ class Resolver:
     isolation: str
     source_epoch_s: int
     force: bool = False
+    explain: bool = False
     dependencies: InstalledKey | None = None
     standing: Standing = field(default_factory=Standing)
     platform: Mapping[str, str] = field(default_factory=platform_properties)
@@ -123,6 +129,7 @@ class Resolver:
     _tracked: TrackedFiles = field(init=False)
     _has_patterns: bool = field(init=False)
     _makers: dict[str, TaskId] = field(default_factory=dict)
+    _task_of_output: dict[str, TaskId] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Gathering everything below each task costs; most workspaces name what they need.
@@ -327,22 +334,29 @@ class Resolver:
             return replace(prepared, tier=tier, outputs=standing)
         if last is None:
             self._tracked.require_none(task.outputs)
-        reasons = self._reasons(last, action, standing)
+        changes = self._changes(last, action)
+        reasons = self._reasons(last, action, standing, changes)
+        prepared = replace(prepared, reasons=reasons, changes=tuple(changes or ()))
         record = self.hold.get_action(action.digest, frozenset({isolation_of(action)}))
         found = decode_record(record, task.path, self.hold) if record is not None else None
         if found is None:
-            return replace(prepared, reasons=reasons)
+            return (
+                replace(prepared, nearest=self._nearest(task, action)) if self.explain else prepared
+            )
         return replace(
             prepared,
             tier=Tier.LOCAL_CACHE,
             outputs=found.outputs,
             log=found.log,
             undelivered=standing is None or standing.digest != found.outputs.digest,
-            reasons=reasons,
         )
 
     def _reasons(
-        self, last: LastRun | None, action: Action, standing: DirectoryTree | None
+        self,
+        last: LastRun | None,
+        action: Action,
+        standing: DirectoryTree | None,
+        changes: list[Change] | None,
     ) -> tuple[str, ...]:
         if last is None:
             return ("not built here before",)
@@ -350,11 +364,39 @@ class Resolver:
             if standing is None:
                 return ("outputs are missing",)
             return ("outputs were changed after the last build",)
-        try:
-            changes = changes_between(last.action, action, self.store.get)
-        except (MissingBlobError, DecodeError):
+        if changes is None:
             return ("inputs changed (the last action is no longer in the cache)",)
         return tuple(str(change) for change in changes)
+
+    def _changes(self, last: LastRun | None, action: Action) -> list[Change] | None:
+        """Return what differs from the last run; None if that is not known any more."""
+        if last is None or last.action == action.digest:
+            return []
+        try:
+            return changes_between(last.action, action, self.store.get, owner=self._maker)
+        except (MissingBlobError, DecodeError):
+            return None
+
+    def _nearest(self, task: Task, action: Action) -> Nearest | None:
+        label = label_of(self.workspace, task)
+        candidates = self.store.latest_actions(label, NEAREST_AMONG)
+        gone = (MissingBlobError, DecodeError)
+        return nearest_of(candidates, action, self.store.get, gone, owner=self._maker)
+
+    def _maker(self, path: str) -> str | None:
+        """Return the task that makes a file, None for a source."""
+        if not self._task_of_output:
+            self._task_of_output.update(
+                (output, task.id) for task in self.workspace.tasks() for output in task.outputs
+            )
+        patterns = self.outputs.patterns
+        made = (self._task_of_output.get(patterns[one]) for one in self.outputs.matching(path))
+        return next((str(task) for task in made if task is not None), None)
+
+
+def label_of(workspace: Workspace, task: Task) -> str:
+    """Return what results of a task are called in the cache."""
+    return f"{workspace.name}/{task.package} {task.name}"
 
 
 def decode_record(record: ActionRecord, path: str, hold: Hold) -> DecodedResult | None:

@@ -25,7 +25,7 @@ from buildnet.node.execute.isolation import STRICT, IsolationError
 from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
 from buildnet.node.execute.mounts import Mount
 from buildnet.node.report import TaskReport
-from buildnet.node.resolve import Prepared, Resolver, Tier, decode_record, isolation_of
+from buildnet.node.resolve import Prepared, Resolver, Tier, decode_record, isolation_of, label_of
 from buildnet.node.store import (
     ActionRecord,
     FileTable,
@@ -286,7 +286,7 @@ class TaskRunner:
                 signature=self.key.sign(signed_message(action.digest, isolation, result.encoded)),
                 created_at=time.time(),
                 duration_ms=execution.outcome.duration_ms,
-                label=f"{self.resolver.workspace.name}/{task.package} {task.name}",
+                label=label_of(self.resolver.workspace, task),
                 references=result.references,
             )
         )

@@ -26,7 +26,8 @@ class BuildRequest:
     """What somebody wants built.
 
     ``directory`` lies in the workspace; ``packages`` none means all; ``environment`` is the
-    submitter's, of which actions see what they declare under ``env_inherit``.
+    submitter's, of which actions see what they declare under ``env_inherit``; ``explain``: also
+    look for the nearest cached result of what has to be built.
     """
 
     directory: Path
@@ -35,6 +36,7 @@ class BuildRequest:
     force: bool = False
     dry_run: bool = False
     keep_going: bool = False
+    explain: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     actor: str = "local"
 

@@ -1,4 +1,5 @@
-"""Why an action is another one than last time: what differs between two encoded actions.
+"""Why an action is another one than last time, or than any with a result: what differs between two
+encoded actions.
 
 Both actions are compared part by part: command line, environment, platform (tools among it) and the
 two Merkle trees of inputs, of which only directories that differ are read.
@@ -6,8 +7,8 @@ two Merkle trees of inputs, of which only directories that differ are read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from buildnet.mesh.digest import Digest
 from buildnet.pool.action import Action, digest_of
@@ -24,18 +25,44 @@ class Change:
     """One difference; ``what`` is ``changed``, ``added`` or ``removed``.
 
     ``kind`` is file, variable, tool, installed dependencies (lock file, manifests or package
-    manager), command, outputs, working directory, engine or platform.
+    manager), command, outputs, working directory, engine or platform. ``before`` and ``after`` tell
+    what can be told in a word: a tool's version, the platform; never a variable's value, which may
+    be secret. ``package`` made the file, if it is an output of a dependency.
     """
 
     kind: str
     name: str
     what: str
+    before: str | None = None
+    after: str | None = None
+    package: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.name} {self.what}" if self.name else f"{self.kind} {self.what}"
+        name = f"{self.kind} {self.name}" if self.name else self.kind
+        if self.package is not None:
+            name = f"{name} (made by {self.package})"
+        if self.before is None or self.after is None:
+            return f"{name} {self.what}"
+        if self.before == self.after:
+            return f"{name} {self.what} (of the same version, {self.after})"
+        return f"{name} {self.what}: {self.before} -> {self.after}"
 
 
-def changes_between(old: Digest, new: Action, read: Read, *, limit: int = 20) -> list[Change]:
+@dataclass(frozen=True, slots=True)
+class Nearest:
+    """The cached action that differs least from one that has no result, and how it differs."""
+
+    action: Digest
+    changes: tuple[Change, ...]
+
+
+Owner = Callable[[str], str | None]
+"""Tells which package made a file among the inputs; None: it is a source."""
+
+
+def changes_between(
+    old: Digest, new: Action, read: Read, *, limit: int = 20, owner: Owner = lambda path: None
+) -> list[Change]:
     """Return up to ``limit`` differences between the action ``old`` and ``new``.
 
     ``read`` fetches a blob; what it raises for one that is gone is passed on.
@@ -44,10 +71,39 @@ def changes_between(old: Digest, new: Action, read: Read, *, limit: int = 20) ->
     old_command = reapi.Command.FromString(read(digest_of(old_action.command_digest)))
     changes: list[Change] = []
     for change in _changes(old_action, old_command, new, read):
-        changes.append(change)
+        package = owner(change.name) if change.kind == "file" else None
+        changes.append(replace(change, package=package) if package else change)
         if len(changes) == limit:
             break
     return changes
+
+
+def nearest_of(
+    candidates: Iterable[Digest],
+    new: Action,
+    read: Read,
+    gone: tuple[type[Exception], ...],
+    *,
+    limit: int = 20,
+    owner: Owner = lambda path: None,
+) -> Nearest | None:
+    """Return which of ``candidates`` differs least from ``new``; of equals the first.
+
+    Those for which ``read`` raises one of ``gone`` are left out. Differences are counted up to
+    ``limit``.
+    """
+    found: Nearest | None = None
+    for candidate in candidates:
+        most = limit if found is None else len(found.changes)
+        try:
+            changes = changes_between(candidate, new, read, limit=most, owner=owner)
+        except gone:
+            continue
+        if found is None or len(changes) < len(found.changes):
+            found = Nearest(candidate, tuple(changes))
+            if len(changes) <= 1:
+                break
+    return found
 
 
 def _changes(
@@ -66,15 +122,19 @@ def _changes(
         {variable.name: variable.value for variable in new_command.environment_variables},
     ):
         yield Change("variable", name, what)
-    for name, what in _differences(
-        {each.name: each.value for each in old_action.platform.properties},
-        {each.name: each.value for each in new_action.platform.properties},
-    ):
+    old_platform = {each.name: each.value for each in old_action.platform.properties}
+    new_platform = {each.name: each.value for each in new_action.platform.properties}
+    for name, what in _differences(old_platform, new_platform):
         if name == DEPENDENCIES:
             yield Change("installed dependencies", "", what)
             continue
-        kind, separator, rest = name.partition(":")
-        yield Change(kind, rest, what) if separator else Change("platform", name, what)
+        before, after = old_platform.get(name), new_platform.get(name)
+        if name.startswith("tool:"):
+            yield Change(
+                "tool", name.removeprefix("tool:"), what, _version(before), _version(after)
+            )
+        else:
+            yield Change("platform", name, what, before, after)
     if old_action.salt != new_action.salt:
         yield Change("engine", "", "changed")
     new_trees = {tree.digest: tree.message() for tree in new.spec.inputs.directories()}
@@ -89,6 +149,11 @@ def _changes(
         directory,
         "",
     )
+
+
+def _version(identity: str | None) -> str | None:
+    """Return the version in a tool's identity; None without one."""
+    return identity.partition(" ")[0] or None if identity else None
 
 
 def _file_changes(

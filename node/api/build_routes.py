@@ -29,7 +29,8 @@ _LOG_MAX_BYTES = 64 * 1024 * 1024
 
 class BuildBody(BaseModel):
     """A request for a build. ``root`` is a directory in the workspace, on this host. With the
-    ``detail`` ``changed`` the report only counts the packages that stand as before."""
+    ``detail`` ``changed`` the report only counts the packages that stand as before; with
+    ``explain`` it names the nearest cached result of each package that has to be built."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,6 +40,7 @@ class BuildBody(BaseModel):
     force: bool = False
     dry_run: bool = False
     keep_going: bool = False
+    explain: bool = False
     environment: dict[str, str] = Field(default_factory=dict)
     actor: str = "local"
     detail: Literal["all", "changed"] = "all"
@@ -71,6 +73,7 @@ def build_routes(service: NodeService) -> APIRouter:
                 force=body.force,
                 dry_run=body.dry_run,
                 keep_going=body.keep_going,
+                explain=body.explain,
                 environment=body.environment,
                 actor=body.actor,
             )

@@ -102,6 +102,14 @@ class ActionTable:
         items = tuple(_summary(_record(row), row[-2]) for row in rows[:limit])
         return ActionPage(items, rows[limit - 1][-1] if len(rows) > limit else None)
 
+    def latest(self, label: str, limit: int) -> list[Digest]:
+        """Return the actions of exactly that label, newest first."""
+        rows = self._database.rows(
+            "SELECT hash, size_bytes FROM actions WHERE label = ? ORDER BY id DESC LIMIT ?",
+            (label, limit),
+        )
+        return [Digest(hash.hex(), size) for hash, size in rows]
+
     def referring_to(self, blob: bytes) -> list[Digest]:
         """Return the actions whose results need a blob."""
         rows = self._database.rows(

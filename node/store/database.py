@@ -153,6 +153,7 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    connection.execute("CREATE INDEX IF NOT EXISTS actions_by_label ON actions (label)")
     connection.execute("CREATE TABLE IF NOT EXISTS scrub (next INTEGER, damaged INTEGER, at REAL)")
     connection.execute(
         "CREATE INDEX IF NOT EXISTS blobs_large ON blobs (used_at_ms, hash, size_bytes)"

@@ -29,6 +29,7 @@ def entry(name: str, status: str = "succeeded", **more: Any) -> dict[str, Any]:
         "output": None,
         "plan": None,
         "reasons": [],
+        "nearest": None,
         "hints": [],
         "error": None,
         **more,

@@ -213,11 +213,20 @@ def test_explain_names_the_file_the_command_and_the_variable(
     )
     reasons = {each["name"]: each["reasons"] for each in node.build(pipeline)["packages"]}
     assert reasons["base"] == ["file base/text.txt changed"]
-    assert reasons["tool"] == ["file base/dist/text.txt changed"]
+    assert reasons["tool"] == ["file base/dist/text.txt (made by base) changed"]
     assert "command changed" in reasons["other"]
     assert "variable MODE added" in reasons["other"]
     shown = node("build", "--explain", cwd=pipeline)
     assert "nothing it depends on has changed" in shown.out
+    # Further from the last run than from the one before: the command is that one's again.
+    (pipeline / "buildnet.yaml").write_text(text)
+    (pipeline / "other/in.txt").write_text("two\n")
+    told = node.build(pipeline, "--explain", "other")["packages"]
+    other = next(each for each in told if each["name"] == "other")
+    assert {one["kind"] for one in other["changes"]} >= {"command", "file", "variable"}
+    file = {"kind": "file", "name": "other/in.txt", "what": "changed"}
+    assert other["nearest"]["changes"] == [file | dict.fromkeys(("before", "after", "package"))]
+    assert other["nearest"]["reasons"] == ["file other/in.txt changed"]
 
 
 def test_only_declared_variables_reach_a_command(node: CommandLine, tmp_path: Path) -> None:

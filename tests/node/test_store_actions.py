@@ -168,6 +168,18 @@ def test_results_are_listed_newest_first_in_pages(store: Store) -> None:
     assert store.list_actions(label="%").items == ()
 
 
+def test_the_latest_results_of_a_task_are_found_by_an_index(store: Store) -> None:
+    log = store.put(b"log")
+    for number in range(3):
+        store.put_action(replace(record_of("p", log), action=Digest.of(b"%d" % number)))
+    store.put_action(record_of("pp", log))
+    found = store.latest_actions("shop/p build", 2)
+    assert found == [Digest.of(b"2"), Digest.of(b"1")]
+    assert store.latest_actions("shop/p", 2) == []
+    plan = store._database.rows("EXPLAIN QUERY PLAN SELECT 1 FROM actions WHERE label = 'x'")
+    assert "actions_by_label" in str(plan)
+
+
 def test_a_prefix_shows_a_result_or_a_blob(store: Store) -> None:
     output, log = store.put(b"output"), store.put(b"log")
     record = record_of("core", output, log)

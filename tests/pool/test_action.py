@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from buildnet.mesh.digest import EMPTY, Digest
 from buildnet.pool.action import Action, ActionSpec, digest_of, encode_action
-from buildnet.pool.explain import changes_between
+from buildnet.pool.explain import Change, changes_between, nearest_of
 from buildnet.pool.reapi import remote_execution_pb2 as reapi
 from buildnet.pool.result import (
     MalformedResultError,
@@ -97,6 +97,66 @@ def test_every_part_changes_the_key_and_is_named(other: ActionSpec, reason: str)
     assert old.digest != new.digest
     changes = [str(change) for change in changes_between(old.digest, new, _blobs(old))]
     assert reason in changes
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        ({"tool:node": "20.1 abc"}, {"tool:node": "20.2 def"}, "tool node changed: 20.1 -> 20.2"),
+        (
+            {"tool:node": "20.1 abc"},
+            {"tool:node": "20.1 def"},
+            "tool node changed (of the same version, 20.1)",
+        ),
+        ({"tool:cp": " abc"}, {"tool:cp": " def"}, "tool cp changed"),
+        ({"isolation": "staged"}, {"isolation": "strict"}, "platform isolation changed: staged -> "
+         "strict"),
+        ({"dependencies": "a"}, {"dependencies": "b"}, "installed dependencies changed"),
+    ],
+)  # fmt: skip
+def test_what_can_be_told_in_a_word_is(
+    before: dict[str, str], after: dict[str, str], words: str
+) -> None:
+    old, new = (encode_action(replace(SPEC, platform=one)) for one in (before, after))
+    assert [str(one) for one in changes_between(old.digest, new, _blobs(old))] == [words]
+
+
+def test_values_of_variables_are_not_told() -> None:
+    old = encode_action(replace(SPEC, environment={"TOKEN": "secret"}))
+    new = encode_action(replace(SPEC, environment={"TOKEN": "hidden"}))
+    (change,) = changes_between(old.digest, new, _blobs(old))
+    assert change == Change("variable", "TOKEN", "changed")
+
+
+def test_a_file_that_a_dependency_made_names_it() -> None:
+    old, new = encode_action(SPEC), encode_action(replace(SPEC, inputs=DirectoryTree({})))
+    owner = {"packages/core/a.c": "generator"}.get
+    changes = changes_between(old.digest, new, _blobs(old), owner=owner)
+    assert [str(one) for one in changes] == [
+        "file packages/core/a.c (made by generator) removed",
+        "file packages/core/deep/b.c removed",
+    ]
+
+
+def test_the_nearest_is_the_one_with_the_fewest_differences() -> None:
+    new = encode_action(SPEC)
+    near = encode_action(replace(SPEC, environment={"MODE": "debug"}, command="make"))
+    far = encode_action(replace(SPEC, environment={}, command="make", platform={}, outputs=()))
+    lost = encode_action(replace(SPEC, command="lost"))
+    blobs = [_blobs(near), _blobs(far)]
+
+    def read(digest: Digest) -> bytes:
+        for one in blobs:
+            with contextlib.suppress(KeyError):
+                return one(digest)
+        raise KeyError(digest)
+
+    candidates = [lost.digest, far.digest, near.digest]
+    found = nearest_of(candidates, new, read, (KeyError,))
+    assert found is not None
+    assert found.action == near.digest
+    assert [str(one) for one in found.changes] == ["command changed", "variable MODE changed"]
+    assert nearest_of([lost.digest], new, read, (KeyError,)) is None
 
 
 def test_the_same_action_has_no_changes() -> None:
