@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from blake3 import blake3
 
 from buildnet.mesh.bulk.files import FileReader, FileSink
 from buildnet.mesh.bulk.protocol import BlobReader, BlobSink
@@ -26,9 +29,33 @@ class StoreSource:
     def open(self, digest: Digest, offset: int) -> BlobReader | None:
         """Open a blob to read from ``offset``; None: it is not here, or not of that size."""
         try:
-            return FileReader(self._store.descriptor(digest), offset)
+            reader = FileReader(self._store.descriptor(digest), offset)
         except (MissingBlobError, DamagedBlobError):
             return None
+        return _CheckedReader(self._store, digest, reader) if offset == 0 else reader
+
+
+class _CheckedReader:
+    """Reads a whole blob for a peer, who refuses wrong bytes, and drops it here if it has them."""
+
+    def __init__(self, store: Store, digest: Digest, reader: FileReader) -> None:
+        self._store = store
+        self._digest = digest
+        self._reader = reader
+        self._hasher = blake3()
+        self._left_bytes = digest.size_bytes
+
+    def read(self, size_bytes: int) -> bytes:
+        data = self._reader.read(size_bytes)
+        self._hasher.update(data)
+        self._left_bytes -= len(data)
+        if data and self._left_bytes == 0 and self._hasher.hexdigest() != self._digest.hash:
+            with suppress(MissingBlobError):
+                self._store.read(self._digest, 0, 0)  # which looks again, and drops it
+        return data
+
+    def close(self) -> None:
+        self._reader.close()
 
 
 async def fetch_into(

@@ -44,6 +44,21 @@ def test_a_blob_is_read_from_anywhere_in_it(store: Store) -> None:
     reader.close()
 
 
+def test_a_damaged_blob_is_dropped_when_it_was_read_for_a_peer(store: Store) -> None:
+    """The peer refuses the bytes; here they must not stay either."""
+    store.put(DATA)
+    path = store.directory / "blobs" / DIGEST.hash[:2] / DIGEST.hash
+    path.chmod(0o644)
+    path.write_bytes(bytes(len(DATA)))
+    reader = StoreSource(store).open(DIGEST, 0)
+    assert reader is not None
+    while reader.read(70_000):
+        pass
+    reader.close()
+    assert store.missing([DIGEST]) == {DIGEST}
+    assert not path.exists()
+
+
 def test_a_blob_that_is_being_read_may_be_collected(store: Store) -> None:
     store.put(DATA)
     reader = StoreSource(store).open(DIGEST, 0)
