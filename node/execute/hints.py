@@ -54,7 +54,14 @@ def hints_of_failure(
                 log_tail, stage_root, working_directory, workspace, seen_at
             )
         )
-    return tuple(hints[:HINTS_AT_MOST])
+        hints += (
+            f"{path} lies outside of this package, in a directory that its stage does not have: if "
+            "the command writes it, add it to outputs; if it reads it, add it to sources, or the "
+            "package that makes it to dependencies"
+            for path in reached_elsewhere(log_tail, stage_root, working_directory, seen_at)
+            if not (workspace / path).is_file()
+        )
+    return tuple(dict.fromkeys(hints))[:HINTS_AT_MOST]
 
 
 def hint_of_undeclared(paths: Sequence[str]) -> str:
@@ -89,6 +96,27 @@ def undeclared_inputs(
             if len(found) == HINTS_AT_MOST:
                 break
     return tuple(found)
+
+
+def reached_elsewhere(
+    log_tail: str, stage_root: Path, working_directory: str, seen_at: str | None = None
+) -> tuple[str, ...]:
+    """Return the absolute paths below the root that complaints name, beside the package and in
+    directories that the stage lacks: a command that writes there fails."""
+    found: dict[str, None] = {}
+    if not working_directory:
+        return ()
+    roots = {str(stage_root), os.path.realpath(stage_root), *([seen_at] if seen_at else [])}
+    for line in log_tail.splitlines():
+        if not _COMPLAINT.search(line):
+            continue
+        for word in _WORD.findall(line)[:_CANDIDATES_AT_MOST]:
+            for path in _inside(word.rstrip("."), roots, []):
+                beside = not f"{path}/".startswith(f"{working_directory}/")
+                directory = stage_root / os.path.dirname(path)
+                if beside and not _HIDDEN.intersection(path.split("/")) and not directory.is_dir():
+                    found[path] = None
+    return tuple(found)[:HINTS_AT_MOST]
 
 
 def _candidates(log_tail: str, roots: set[str], directories: list[str]) -> Iterator[str]:

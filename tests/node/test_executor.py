@@ -454,6 +454,24 @@ def test_hints_are_few(tmp_path: Path) -> None:
     assert len(hints) == 5
 
 
+def test_a_file_that_is_written_beside_the_package_is_hinted_at(tmp_path: Path) -> None:
+    """As npm pack says it, in a stage that has the package only."""
+    (tmp_path / "stage/packages/commons/lib").mkdir(parents=True)
+    (tmp_path / "workspace").mkdir()
+    log = (
+        "npm error path /build/packages/generators/build/commons.tgz\n"
+        "npm error enoent ENOENT: no such file or directory, open "
+        "'/build/packages/generators/build/commons.tgz'\n"
+        "ENOENT: no such file or directory, open '/build/packages/commons/own/x'\n"
+        "ENOENT: no such file or directory, open '/build/packages/commons/lib/x'\n"
+        "ENOENT: no such file or directory, open '/etc/none/x'\n"
+    )
+    stage, workspace = tmp_path / "stage", tmp_path / "workspace"
+    (hint,) = hints_of_failure(log, 254, stage, "packages/commons", workspace, "/build")
+    assert hint.startswith("packages/generators/build/commons.tgz lies outside of this package")
+    assert "add it to outputs" in hint
+
+
 def test_a_cancel_token_calls_whoever_waits_once() -> None:
     token = CancelToken()
     calls: list[str] = []
