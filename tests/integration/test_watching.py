@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from buildnet.cli.testing import CommandLine, tiers, write_files
@@ -169,5 +170,6 @@ def test_changes_while_no_node_runs_are_noticed(buildnet: CommandLine, tmp_path:
     buildnet.build(root)
     buildnet.build(root)
     os.kill(pid, signal.SIGKILL)
+    psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=30)
     (root / "low/a.txt").write_text("meanwhile\n")
     assert tiers(buildnet.build(root)) == SAME | {"low": "full", "high": "full"}

@@ -302,6 +302,7 @@ def test_builds_and_collections_at_the_same_time_agree_in_the_end(tmp_path: Path
         for thread in builders:
             thread.join()
         assert failures == []
+        assert store.stats().bytes <= 5000
         assert agrees(store)
         for item in store.list_actions().items:
             assert store.get_action(item.action, STAGED) is not None
