@@ -259,6 +259,7 @@ class Resolver:
         platform.update({f"tool:{tool.name}": tool.identity for tool in (*programs, *tools)})
         if task.network:
             platform["network"] = "allowed"
+        platform.update({f"variable:{name}": path for name, path in task.env_paths.items()})
         if task.path_entries:
             platform["path"] = ":".join(task.path_entries)
         if task.dependencies_tree and self.dependencies is not None:

@@ -96,6 +96,7 @@ class TaskRunner:
             working_directory=task.path,
             environment=prepared.environment,
             path_entries=task.path_entries,
+            path_variables=task.env_paths,
             inputs=action.spec.inputs,
             mounts=self._mounts(task),
             outputs=task.outputs,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -265,6 +265,11 @@ class _Definition:
         found = (self._path((*at, number), text) for number, text in enumerate(texts))
         return tuple(dict.fromkeys(path for path in found if path is not None))
 
+    def named_paths(self, at: YamlPath, texts: Mapping[str, str]) -> dict[str, str]:
+        """Return the plain paths of a mapping, each checked at its line."""
+        found = {name: self._path((*at, name), text) for name, text in texts.items()}
+        return {name: path for name, path in found.items() if path is not None}
+
     def problem_in_task(self, at: YamlPath, message: str, hint: str | None) -> None:
         """Record what is wrong with a task."""
         self._problem(at, message, hint)
@@ -404,6 +409,10 @@ class _TaskReader:
             tools=tuple(dict.fromkeys(_first(keys.tools, package.tools, []))),
             env={**package.env, **keys.env},
             env_inherit=tuple(dict.fromkeys((*package.env_inherit, *keys.env_inherit))),
+            env_paths={
+                **self._definition.named_paths((*self._at, "env_paths"), package.env_paths),
+                **self._definition.named_paths((*at, "env_paths"), keys.env_paths),
+            },
             path_entries=self._definition.paths((*at, "path_prepend"), entries),
             network=_first(keys.network, package.network, False),
             timeout_s=keys.timeout or package.timeout,

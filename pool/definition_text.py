@@ -137,6 +137,9 @@ def _settings(task: Task, inherited: Task) -> dict[str, Any]:
     inherit = [one for one in task.env_inherit if one not in inherited.env_inherit]
     if inherit:
         keys["env_inherit"] = inherit
+    paths = _added(task.env_paths, inherited.env_paths)
+    if paths:
+        keys["env_paths"] = {name: path or "." for name, path in paths.items()}
     if task.path_entries != inherited.path_entries:
         keys["path_prepend"] = [entry or "." for entry in task.path_entries]
     for key in ("network", "isolation", "transitive", "dependencies_tree"):

@@ -133,6 +133,8 @@ def _changes(
             yield Change(
                 "tool", name.removeprefix("tool:"), what, _version(before), _version(after)
             )
+        elif name.startswith("variable:"):
+            yield Change("variable", name.removeprefix("variable:"), what, before, after)
         else:
             yield Change("platform", name, what, before, after)
     if old_action.salt != new_action.salt:

@@ -111,6 +111,7 @@ class Settings(_Keys):
     tools: list[Name] | None = None
     env: dict[EnvName, EnvValue] = {}
     env_inherit: list[EnvName] = []
+    env_paths: dict[EnvName, str] = {}
     path_prepend: list[str] | None = None
     network: bool | None = None
     timeout: Annotated[float | None, BeforeValidator(_seconds)] = None

@@ -93,6 +93,9 @@ class Task:
     tools: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     env_inherit: tuple[str, ...] = ()
+    env_paths: Mapping[str, str] = field(default_factory=dict)
+    """Variables that hold where something of the workspace is; the values are relative to its root,
+    a command sees them whole."""
     path_entries: tuple[str, ...] = ()
     """Directories that come first on PATH, such as ``node_modules/.bin``."""
     network: bool = False

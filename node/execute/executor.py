@@ -49,7 +49,8 @@ class ExecutionRequest:
 
     ``command`` is a shell command line, run in ``working_directory`` (relative to the input root,
     made if missing) with exactly ``environment``, to which the executor adds HOME, TMPDIR and
-    BUILDNET_ACTION; ``path_entries`` are directories below the input root that come first on PATH.
+    BUILDNET_ACTION; ``path_entries`` are directories below the input root that come first on PATH,
+    ``path_variables`` variables whose values are paths below it.
     ``outputs`` are plain paths or patterns relative to the input root. ``network``: whether it may
     use the host's network, where that can be forbidden.
     ``workspace`` serves only for hints. ``on_collected`` is called with the directory in which the
@@ -66,6 +67,7 @@ class ExecutionRequest:
     outputs: tuple[str, ...]
     timeout_s: float | None
     path_entries: tuple[str, ...] = ()
+    path_variables: Mapping[str, str] = field(default_factory=dict)
     network: bool = False
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES
     limits: ActionLimits = DEFAULT_LIMITS
@@ -293,7 +295,8 @@ def _run(
     cancel: CancelToken,
     launcher: Launcher | None,
 ) -> ProcessOutcome:
-    environment = {**request.environment, **private, ACTION_VARIABLE: request.action.hash}
+    paths = {name: str(root / path) for name, path in request.path_variables.items()}
+    environment = {**request.environment, **paths, **private, ACTION_VARIABLE: request.action.hash}
     if request.path_entries:
         first = [str(root / entry) for entry in request.path_entries]
         environment["PATH"] = os.pathsep.join([*first, environment["PATH"]])

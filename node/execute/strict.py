@@ -106,6 +106,10 @@ class StrictExecutor:
             environment={
                 "TZ": "UTC",
                 **request.environment,
+                **{
+                    name: f"{BUILD}/{path}".rstrip("/")
+                    for name, path in request.path_variables.items()
+                },
                 "PATH": os.pathsep.join([*entries, search_path]),
                 "HOME": HOME,
                 "TMPDIR": TEMPORARY,

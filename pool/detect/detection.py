@@ -224,6 +224,7 @@ class _Detection:
             outputs=found.outputs,
             tools=_tools(found.build),
             env=_environment(manifest, self._script_of(manifest), found.build),
+            env_paths=self._path_variables(path) if lines else {},
             path_entries=_path_entries(path) if lines else (),
             transitive=bool(lines),  # a package's imports lead to the imports of what it imports
             dependencies_tree=install is not None,
@@ -243,6 +244,13 @@ class _Detection:
                 env={**task.env, **_environment(manifest, _TEST, test)},
             )
         return Package(name, path, dependencies, tasks)
+
+    def _path_variables(self, path: str) -> dict[str, str]:
+        """Return the variables with which package managers tell scripts where things are."""
+        found = {"INIT_CWD": "", "npm_package_json": f"{path}/{MANIFEST}".lstrip("/")}
+        if self._manager == "pnpm":  # where it hoists to, so that its commands find each other
+            found["NODE_PATH"] = "node_modules/.pnpm/node_modules"
+        return found
 
     def _sources(self, path: str, command: str, dependencies: tuple[str, ...]) -> tuple[str, ...]:
         """Return the sources besides the package's own files, and what is not its own."""

@@ -243,8 +243,16 @@ packages:
     outputs: [a/out.txt]
     env: {GIVEN: fixed}
     env_inherit: [CHOSEN]
+    env_paths: {WHERE: a/in.txt, TOP: .}
+  - name: b
+    path: b
+    build_cmd: test -f "$WHERE" && test "$TOP/b" = "$PWD" && cp "$WHERE" out.txt
+    outputs: [b/out.txt]
+    isolation: staged
+    env_paths: {WHERE: b/in.txt, TOP: .}
 """,
             "a/in.txt": "",
+            "b/in.txt": "found",
         },
     )
     answer = node("build", "--json", cwd=root, env={"CHOSEN": "1", "SECRET": "2"})
@@ -252,6 +260,9 @@ packages:
     lines = (root / "a/out.txt").read_text().splitlines()
     names = {line.partition("=")[0] for line in lines}
     assert {"GIVEN=fixed", "CHOSEN=1"} <= set(lines)
+    values = dict(line.split("=", 1) for line in lines)
+    assert (values["WHERE"], values["PWD"]) == (f"{values['TOP']}/a/in.txt", f"{values['TOP']}/a")
+    assert (root / "b/out.txt").read_text() == "found"
     assert names - {"PWD", "_", "SHLVL", "OLDPWD"} == {
         "BUILDNET_ACTION",
         "CHOSEN",
@@ -261,12 +272,14 @@ packages:
         "PATH",
         "SOURCE_DATE_EPOCH",
         "TMPDIR",
+        "TOP",
         "TZ",
+        "WHERE",
     }
     again = node("build", "--json", cwd=root, env={"CHOSEN": "1", "SECRET": "other"})
-    assert tiers(again.data) == {"a": "instant-skip"}
+    assert tiers(again.data) == {"a": "instant-skip", "b": "instant-skip"}
     other = node("build", "--json", cwd=root, env={"CHOSEN": "2"})
-    assert tiers(other.data) == {"a": "full"}
+    assert tiers(other.data) == {"a": "full", "b": "instant-skip"}
 
 
 def test_a_failure_shows_its_output_and_stops_what_depends_on_it(

@@ -139,6 +139,7 @@ CHANGES: dict[str, Callable[[World], object]] = {
     "not inherited any more": with_task(env_inherit=()),
     "network": with_task(network=True),
     "path": with_task(path_entries=("bin",)),
+    "variable that holds a path": with_task(env_paths={"LIB": "lib"}),
     "source": lambda world: (world.root / "core/a.c").write_text("b"),
     "mode": lambda world: (world.root / "core/a.c").chmod(0o755),
     "name of a source": rename,

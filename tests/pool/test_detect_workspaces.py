@@ -96,6 +96,7 @@ def test_an_npm_workspace(make: Make) -> None:
             "npm_package_name": "core",
             "npm_package_version": "1.2.3",
         },
+        env_paths={"INIT_CWD": "", "npm_package_json": "packages/core/package.json"},
         path_entries=("packages/core/node_modules/.bin", "node_modules/.bin"),
         transitive=True,
         dependencies_tree=True,
@@ -169,6 +170,7 @@ def test_a_pnpm_workspace(make: Make) -> None:
     assert workspace.install is not None
     assert "patches/**" in workspace.install.inputs
     assert "pnpm-workspace.yaml" in build_of(workspace, "a").sources
+    assert build_of(workspace, "a").env_paths["NODE_PATH"] == "node_modules/.pnpm/node_modules"
 
 
 def test_pnpm_settings_alone_declare_nothing(make: Make) -> None:
