@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from buildnet.mesh.errors import NotFoundError
+from buildnet.node.definition_files import DefinitionFiles, Stamp
 from buildnet.node.platform import platform_properties
 from buildnet.node.source_file import FileTable
 from buildnet.node.source_ignore import IgnoreRules
@@ -21,7 +23,7 @@ from buildnet.node.sources import outputs_excluded
 from buildnet.node.standing import Plan, Standing, Surroundings
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.watch.audit import changed_silently
-from buildnet.node.watch.dirty import EVERYTHING
+from buildnet.node.watch.dirty import EVERYTHING, NOTHING, Dirt
 from buildnet.node.watch.watcher import Watcher
 from buildnet.pool.glob import Patterns
 from buildnet.pool.workspace import TaskId, Workspace, find_root, load_workspace
@@ -42,8 +44,6 @@ _MOST_PLANS = 32
 # A file that changed so shortly before it was read may change again within its clock's tick.
 _RACY_NS = 20_000_000
 
-Stamp = tuple[tuple[int, ...] | None, ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Definition:
@@ -54,6 +54,7 @@ class Definition:
     """The outputs of all tasks, which are no sources."""
     inherits: tuple[str, ...]
     """The variables that any task inherits."""
+    files: DefinitionFiles
     stamp: Stamp | None
     """What tells whether it was changed since; None: it has to be read again."""
 
@@ -91,6 +92,24 @@ class OpenWorkspace:
     audited_at: float = field(default_factory=time.monotonic)
     _plans: dict[object, Plan] = field(default_factory=dict)
     _gave_up_at: float = 0.0
+    _telling: threading.Lock = field(default_factory=threading.Lock)
+    _untold: Dirt = NOTHING
+    _is_told: bool = False
+
+    def still_holds(self) -> bool:
+        """Whether the definition is still what would be read. Blocks."""
+        known = self.definition
+        if known.stamp is None:
+            return False
+        with self._telling:
+            if self.watcher is not None:
+                self._untold |= self.watcher.refresh()
+                if self._is_told and not known.files.are_touched(self._untold):
+                    return True
+            self._is_told = self.watcher is not None and known.files.are_watched(self.watch)
+            holds = known.files.stamp() == known.stamp
+            self._is_told = self._is_told and holds
+            return holds
 
     def plan(self, packages: tuple[str, ...], task: str) -> Plan:
         """Return the tasks that a request means.
@@ -110,6 +129,7 @@ class OpenWorkspace:
     def describe(self, definition: Definition) -> None:
         """Take in another definition."""
         self.definition = definition
+        self._is_told = False
         self._plans.clear()
         self.recorded.clear()
 
@@ -134,7 +154,11 @@ class OpenWorkspace:
         """Forget of files what may not be so any more. Blocks."""
         root = os.path.realpath(self.definition.workspace.root)
         watcher = self._trying_to_watch(root)
-        dirt = EVERYTHING if watcher is None else watcher.refresh()
+        with self._telling:
+            dirt = EVERYTHING if watcher is None else self._untold | watcher.refresh()
+            self._untold = NOTHING
+            if self.definition.files.are_touched(dirt):
+                self._is_told = False
         self.standing.forget(self.memory.begin(root, dirt))
 
     def watch(self, directory: str) -> bool:
@@ -219,10 +243,8 @@ class Workspaces:
             )
         root = find_root(directory)
         opened = self._open.get(root)
-        if opened is not None:
-            known = opened.definition
-            if known.stamp is not None and known.stamp == _stamp(known.workspace):
-                return opened
+        if opened is not None and opened.still_holds():
+            return opened
         definition = _read(root)
         if opened is None:
             name = blake3(os.fsencode(root)).hexdigest(16)
@@ -251,26 +273,12 @@ class Workspaces:
 def _read(root: Path) -> Definition:
     began_ns = time.time_ns()
     workspace = load_workspace(root)
-    stamp = _stamp(workspace)
-    newest_ns = max((max(entry[2:]) for entry in stamp if entry is not None), default=0)
-    settled = newest_ns < began_ns - _RACY_NS
+    files = DefinitionFiles(workspace)
+    stamp = files.stamp()
     return Definition(
         workspace,
         outputs_excluded(workspace.outputs),
         tuple(sorted({name for task in workspace.tasks() for name in task.env_inherit})),
-        stamp if settled else None,
+        files,
+        stamp if files.newest_ns(stamp) < began_ns - _RACY_NS else None,
     )
-
-
-def _stamp(workspace: Workspace) -> Stamp:
-    """Return what changes when a file changes that the definition was read from."""
-    stamp: list[tuple[int, ...] | None] = []
-    for name in workspace.definition_files:
-        try:
-            status = (workspace.root / name).stat()
-        except OSError:
-            stamp.append(None)
-        else:
-            times = (status.st_mtime_ns, status.st_ctime_ns)
-            stamp.append((status.st_ino, status.st_size, *times))
-    return tuple(stamp)

@@ -1,0 +1,96 @@
+"""What a workspace's definition was read from, and which changes mean that it has to be looked at.
+
+Each build asks whether the definition still holds. Comparing what ``stat`` says of all its files
+costs the more the more packages there are; where the directories around them are watched, it is
+enough that nothing was told of these.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterable
+from functools import cached_property
+
+from buildnet.node.watch.dirty import Dirt
+from buildnet.pool.workspace import Workspace
+
+Stamp = tuple[tuple[int, ...] | None, ...]
+
+
+class DefinitionFiles:
+    """The files, directories and missing ones that ``workspace`` was read from, and the directories
+    of its packages."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._root = os.fspath(workspace.root)
+        self._files = workspace.definition_files
+        self._packages = tuple(package.path for package in workspace.packages.values())
+
+    def stamp(self) -> Stamp:
+        """Return what changes when one of them does; of a package's directory, whether it is there.
+        Blocks."""
+        files = (self._stamp(name) for name in self._files)
+        is_there = (int(os.path.isdir(f"{self._root}/{path}")) for path in self._packages)
+        return (*files, tuple(is_there))
+
+    def newest_ns(self, stamp: Stamp) -> int:
+        """Return the latest time in a stamp."""
+        return max((max(entry[2:]) for entry in stamp[:-1] if entry is not None), default=0)
+
+    def are_watched(self, watch: Callable[[str], bool]) -> bool:
+        """Watch the directories around them; tell whether every change of them will be told.
+        Blocks."""
+        if any(_leads_elsewhere(path) for path in (*self._files, *self._packages)):
+            return False
+        directories = {path.rpartition("/")[0] for path in (*self._files, *self._packages)}
+        for name in self._files:
+            try:
+                status = os.lstat(f"{self._root}/{name}")
+            except OSError:
+                continue
+            if stat.S_ISDIR(status.st_mode):
+                directories.add(_plain(name))
+            elif stat.S_ISLNK(status.st_mode) or status.st_nlink > 1:
+                return False  # it can change by another name
+        links = (path for path in self._packages if os.path.islink(f"{self._root}/{path}"))
+        return not any(links) and all(watch(_plain(directory)) for directory in directories)
+
+    def are_touched(self, dirt: Dirt) -> bool:
+        """Whether a change may be one of theirs."""
+        if dirt.everything:
+            return True
+        return any(
+            path in self._paths or path.rpartition("/")[0] in self._named for path in dirt.paths
+        )
+
+    @cached_property
+    def _paths(self) -> frozenset[str]:
+        """They and all directories above them."""
+        return frozenset(_with_parents((*self._files, *self._packages)))
+
+    @cached_property
+    def _named(self) -> frozenset[str]:
+        return frozenset(map(_plain, self._files))
+
+    def _stamp(self, name: str) -> tuple[int, ...] | None:
+        try:
+            status = os.stat(f"{self._root}/{name}")
+        except OSError:
+            return None
+        return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _plain(path: str) -> str:
+    return "" if path == "." else path
+
+
+def _leads_elsewhere(path: str) -> bool:
+    return path.startswith("/") or ".." in path.split("/")
+
+
+def _with_parents(paths: Iterable[str]) -> Iterable[str]:
+    for path in paths:
+        while path and path != ".":
+            yield path
+            path = path.rpartition("/")[0]
