@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +92,28 @@ def test_what_is_in_place_is_not_touched(workspace: Workspace) -> None:
     before = workspace.identities()
     assert workspace.deliver(files, "dist", "one") == "0 3 0"
     assert workspace.identities() == before
+
+
+def test_only_what_is_not_in_place_is_copied(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies: list[str] = []
+    copy_to = workspace.store.copy_to
+
+    def counted(digest: Digest, place: Path, *arguments: Any, **more: Any) -> Any:
+        copies.append(place.name)
+        return copy_to(digest, place, *arguments, **more)
+
+    monkeypatch.setattr(workspace.store, "copy_to", counted)
+    files: dict[str, str | Leaf] = {"dist/a": "1", "dist/deep/b": "2", "one": "3"}
+    workspace.deliver(files, "dist", "one")
+    assert sorted(copies) == ["a", "b", "one"]
+    copies.clear()
+    workspace.deliver(files, "dist", "one")
+    assert copies == []
+    workspace.write("dist/deep/b", "altered")
+    workspace.deliver(files, "dist", "one")
+    assert copies == ["b"]
 
 
 def test_unchanged_files_of_a_changed_directory_keep_inode_and_time(workspace: Workspace) -> None:
@@ -255,6 +278,7 @@ def test_leftovers_of_dead_runs_are_removed(workspace: Workspace) -> None:
 DELIVER_FOR_EVER = """
 import itertools, sys
 from pathlib import Path
+from typing import Any
 from buildnet.node.execute.delivery import deliver
 from buildnet.node.store.store import Store
 from buildnet.pool.tree import DirectoryTree, FileEntry
