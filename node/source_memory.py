@@ -67,8 +67,10 @@ class SourceMemory:
     """Files that can change without an event in their directory, to be looked at each time: whether
     to follow a link, and what ``stat`` said."""
     _inodes: dict[tuple[int, int], str] = field(default_factory=dict)
-    _users: dict[str, set[Key]] = field(default_factory=dict)
-    _known: set[str] = field(default_factory=set)
+    _users: dict[str, dict[str, set[Key]]] = field(default_factory=dict)
+    """By the directory that a use is about, and by the use."""
+    _known: dict[str, set[str]] = field(default_factory=dict)
+    """The directories of which anything is known, each with those right below it."""
 
     def begin(self, root: str, dirt: Dirt) -> set[Key]:
         """Begin a build: forget what may not be so any more; return the keys of the answers that
@@ -94,7 +96,8 @@ class SourceMemory:
             for keeps_modes in (False, True):
                 self.leaves.get((directory, keeps_modes), {}).pop(name, None)
             self.looked_at.pop(path, None)
-            gone |= self._users.pop(path, set()) | self._users.pop(f"{directory}/", set())
+            users = self._users.get(directory, {})
+            gone |= users.pop(path, set()) | users.pop(f"{directory}/", set())
         if tops:
             gone |= self._forget_below(tops)
         self._drop(gone)
@@ -114,14 +117,24 @@ class SourceMemory:
             self._drop({key})
         answer = self.answers[key] = Answer(value, about, self.build, frozenset(uses))
         for use in answer.uses:
-            self._users.setdefault(use, set()).add(key)
+            users = self._users.setdefault(_directory_of(use), {})
+            users.setdefault(use, set()).add(key)
 
     def remember_directory(self, directory: str, listing: Listing) -> None:
         """Keep what a directory holds."""
         self.listings[directory] = listing
-        while directory not in self._known:
-            self._known.add(directory)
-            directory = directory.rpartition("/")[0]
+        known = self._known
+        known.setdefault("", set())
+        if directory in known:
+            return
+        known[directory] = set()
+        while directory:
+            above = directory.rpartition("/")[0]
+            is_new = above not in known
+            known.setdefault(above, set()).add(directory)
+            if not is_new:
+                return
+            directory = above
 
     def remember_file(self, path: str, status: os.stat_result, *, followed: bool) -> None:
         """Take note of a file whose content is known now."""
@@ -169,26 +182,28 @@ class SourceMemory:
         def is_below(path: str) -> bool:
             return f"{path}/".startswith(prefixes)
 
-        for directory in [one for one in self.listings if is_below(one)]:
-            del self.listings[directory]
-        for place in [one for one in self.leaves if is_below(one[0])]:
-            del self.leaves[place]
-        for directory in [one for one in self.chains if is_below(one)]:
-            del self.chains[directory]
+        gone: set[Key] = set()
+        waiting = list(tops)
+        for top in tops:
+            self._known.get(top.rpartition("/")[0], set()).discard(top)
+        while waiting:
+            directory = waiting.pop()
+            waiting += self._known.pop(directory, ())
+            self.listings.pop(directory, None)
+            self.chains.pop(directory, None)
+            for keeps_modes in (False, True):
+                self.leaves.pop((directory, keeps_modes), None)
+            gone.update(*self._users.pop(directory, {}).values())
         for path in [one for one in self.looked_at if is_below(one)]:
             del self.looked_at[path]
         self.unwatched = {one for one in self.unwatched if not is_below(one)}
-        self._known = {one for one in self._known if not is_below(one)}
-        gone: set[Key] = set()
-        for use in [one for one in self._users if one.startswith(prefixes) or is_below(one)]:
-            gone |= self._users.pop(use)
         return gone
 
     def _forget_all(self) -> set[Key]:
         gone = set(self.answers)
         self._drop(gone)
         self.listings, self.leaves, self.chains, self.looked_at = {}, {}, {}, {}
-        self._inodes, self._users, self._known, self.unwatched = {}, {}, set(), set()
+        self._inodes, self._users, self._known, self.unwatched = {}, {}, {}, set()
         return gone
 
     def _drop(self, keys: Iterable[Key]) -> None:
@@ -200,11 +215,12 @@ class SourceMemory:
             if isinstance(tree, DirectoryTree):
                 self.former[key] = tree
             for use in answer.uses:
-                users = self._users.get(use)
-                if users is not None:
-                    users.discard(key)
-                    if not users:
-                        del self._users[use]
+                users = self._users.get(_directory_of(use), {})
+                askers = users.get(use)
+                if askers is not None:
+                    askers.discard(key)
+                    if not askers:
+                        del users[use]
 
 
 def listing_of(root: str, directory: str) -> Listing:
@@ -222,6 +238,11 @@ def listing_of(root: str, directory: str) -> Listing:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     return listing
+
+
+def _directory_of(use: str) -> str:
+    """Return the directory that an answer's use is about."""
+    return use.rpartition("/")[0]
 
 
 def _kind(entry: os.DirEntry[str]) -> Kind:
