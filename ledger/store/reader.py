@@ -89,9 +89,9 @@ class Reader:
 
     def tell(self, row: StoredRow) -> None:
         """Report a row that is damaged."""
-        chain = self.names.chain_of(row[1])
-        if chain is not None and row[2] >= 1:
-            self.report(Damaged(chain, row[2], row[2]))
+        chain, sequence = self.names.chain_of(row[1]), row[2]
+        if chain is not None and isinstance(sequence, int) and sequence >= 1:
+            self.report(Damaged(chain, sequence, sequence))
 
     # --- entries -------------------------------------------------------------------------------
 

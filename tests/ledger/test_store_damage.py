@@ -11,6 +11,7 @@ import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -276,3 +277,62 @@ def test_a_damaged_entry_is_told_and_comes_back_from_a_peer(tmp_path: Path, sequ
 
     using(path, work, on_damaged=told.append)
     del keeps
+
+
+CELLS = int(os.environ.get("BUILDNET_CELLS", "23"))
+
+
+def test_a_cell_of_any_other_type_is_found_or_harmless_and_never_served(tmp_path: Path) -> None:
+    """A flipped bit in a row's header makes another type of a value; here of every column."""
+    good = tmp_path / "good.db"
+    scene, keeps = a_store(good)
+    right = serve(good, scene)
+    cells = cells_of(good)
+    wrong: list[str] = []
+    for number in range(0, len(cells), CELLS):
+        path = tmp_path / f"{number}.db"
+        path.write_bytes(good.read_bytes())
+        change_cell(path, *cells[number])
+        try:
+            outcome = judge(path, scene, keeps, right)
+        except Exception as error:
+            outcome = f"WRONG: {type(error).__name__}: {error}"
+        if outcome.startswith("WRONG"):
+            wrong.append(f"{cells[number]}: {outcome}")
+    assert wrong == []
+
+
+def cells_of(path: Path) -> list[tuple[str, str, object]]:
+    """Return table, column and value of every change to be tried."""
+    with sqlite3.connect(path) as connection:
+        names = connection.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall()
+        columns = [
+            (name, column[1])
+            for (name,) in names
+            if not name.startswith("sqlite_")
+            for column in connection.execute(f"PRAGMA table_info({name})")
+        ]
+    connection.close()
+    values = (None, 7, 1.5, "x", b"\0")
+    return [(table, column, value) for table, column in columns for value in values]
+
+
+def change_cell(path: Path, table: str, column: str, value: object) -> None:
+    """Set a column of one row behind the schema's back."""
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        (was,) = connection.execute(
+            "SELECT sql FROM sqlite_master WHERE name=?", (table,)
+        ).fetchone()
+        loose = was.replace(" NOT NULL", "")
+        connection.execute("UPDATE sqlite_master SET sql=? WHERE name=?", (loose, table))
+    connection.close()
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        one = f"SELECT {column} FROM {table} ORDER BY random() LIMIT 1"
+        with suppress(sqlite3.IntegrityError):  # a row's number can't be anything else
+            connection.execute(
+                f"UPDATE OR IGNORE {table} SET {column}=? WHERE {column} IN ({one})", (value,)
+            )
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute("UPDATE sqlite_master SET sql=? WHERE name=?", (was, table))
+    connection.close()
