@@ -292,7 +292,7 @@ def test_a_cell_of_any_other_type_is_found_or_harmless_and_never_served(tmp_path
     for number in range(0, len(cells), CELLS):
         path = tmp_path / f"{number}.db"
         path.write_bytes(good.read_bytes())
-        change_cell(path, *cells[number])
+        change_cell(path, *cells[number], number)
         try:
             outcome = judge(path, scene, keeps, right)
         except Exception as error:
@@ -317,8 +317,8 @@ def cells_of(path: Path) -> list[tuple[str, str, object]]:
     return [(table, column, value) for table, column in columns for value in values]
 
 
-def change_cell(path: Path, table: str, column: str, value: object) -> None:
-    """Set a column of one row behind the schema's back."""
+def change_cell(path: Path, table: str, column: str, value: object, number: int) -> None:
+    """Set a column of one row behind the schema's back; the number picks the row."""
     with sqlite3.connect(path, isolation_level=None) as connection:
         connection.execute("PRAGMA writable_schema=ON")
         (was,) = connection.execute(
@@ -328,7 +328,8 @@ def change_cell(path: Path, table: str, column: str, value: object) -> None:
         connection.execute("UPDATE sqlite_master SET sql=? WHERE name=?", (loose, table))
     connection.close()
     with sqlite3.connect(path, isolation_level=None) as connection:
-        one = f"SELECT {column} FROM {table} ORDER BY random() LIMIT 1"
+        (rows,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        one = f"SELECT {column} FROM {table} LIMIT 1 OFFSET {number % max(1, rows)}"
         with suppress(sqlite3.IntegrityError):  # a row's number can't be anything else
             connection.execute(
                 f"UPDATE OR IGNORE {table} SET {column}=? WHERE {column} IN ({one})", (value,)
