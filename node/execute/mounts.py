@@ -17,6 +17,7 @@ not the stage's copy.
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from buildnet.node.execute.links import lexical_target
 CACHES = frozenset({".cache", ".parcel-cache", ".turbo", ".vite", ".vite-temp"})
 """Directories of ``node_modules`` that tools write to: scratch, never input or output."""
 
+_FOLLOWED_AT_MOST = 40  # as the Linux kernel
 _STARTER_BYTES = 16 << 10  # pnpm's are 1 to 2 KiB
 
 
@@ -53,6 +55,61 @@ def show(mount: Mount, root: Path, alias: str) -> None:
         )
     root.with_name(alias).symlink_to(mount.source.absolute())
     _Mounting(mount, root, alias).directory(mount.source.absolute(), mount.path, top=True)
+    let_own_commands_be_called(mount, root)
+
+
+def let_own_commands_be_called(mount: Mount, root: Path) -> None:
+    """Make what a tree's ``.bin`` finds in the stage's own packages executable, as package managers
+    do when they install."""
+    stamps = tuple(
+        place.stat().st_mtime_ns if place.is_dir() else 0
+        for place in (mount.source, mount.source / ".bin")
+    )
+    for path in _own_commands(mount, stamps):
+        place = (root / path).resolve()
+        if place.is_relative_to(root.resolve()) and place.is_file():
+            place.chmod(0o755)
+
+
+@functools.lru_cache(maxsize=256)
+def _own_commands(mount: Mount, stamps: tuple[int, ...]) -> tuple[str, ...]:
+    """Return where the links in ``.bin`` lead, as far as that is outside of the tree."""
+    folder = mount.source / ".bin"
+    if not folder.is_dir():
+        return ()
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_symlink()]
+    leading = (_followed(mount, f"{mount.path}/.bin/{name}") for name in sorted(names))
+    return tuple(path for path in leading if path and "node_modules" not in path.split("/"))
+
+
+def _followed(mount: Mount, path: str) -> str | None:
+    """Return where a path leads, links of the tree followed; None: out of the root, or nowhere."""
+    workspace, followed = _workspace_of(mount), 0
+    here: list[str] = []
+    ahead = path.split("/")[::-1]
+    while ahead:
+        name = ahead.pop()
+        if name == "..":
+            if not here:
+                return None
+            here.pop()
+        elif name not in {"", "."}:
+            here.append(name)
+        inside = "/".join(here)
+        place = mount.source / inside.removeprefix(f"{mount.path}/")
+        if not inside.startswith(f"{mount.path}/") or not place.is_symlink():
+            continue
+        followed += 1
+        target = str(place.readlink())
+        if followed > _FOLLOWED_AT_MOST or (target.startswith("/") and workspace is None):
+            return None
+        if target.startswith("/"):
+            here, target = [], os.path.relpath(target, workspace)
+        else:
+            here.pop()
+        ahead += target.split("/")[::-1]
+    return "/".join(here)
 
 
 class _Mounting:
@@ -96,14 +153,6 @@ class _Mounting:
         if "node_modules" not in leads_to.split("/"):
             self._linked.add(there)
         self._make(target, there)
-        if directory.endswith(".bin"):
-            self._make_executable(there)
-
-    def _make_executable(self, command: str) -> None:
-        """Let a command of the stage's own be called, as package managers do when they install."""
-        place = (self._root / command).resolve()
-        if place.is_relative_to(self._root.resolve()) and place.is_file():
-            place.chmod(0o755)
 
     def _has_own_commands(self, source: Path, path: str) -> bool:
         """Whether a command of a workspace package is in a ``.bin`` directory."""

@@ -23,7 +23,7 @@ from buildnet.node.execute.launched import run_launched
 from buildnet.node.execute.launcher.client import LaunchRequest, StrictView
 from buildnet.node.execute.launcher.places import BUILD, HOME, TEMPORARY
 from buildnet.node.execute.limits import DiskWatch
-from buildnet.node.execute.mounts import Mount, show
+from buildnet.node.execute.mounts import Mount, let_own_commands_be_called, show
 from buildnet.node.execute.process_tree import ACTION_VARIABLE
 from buildnet.node.execute.reused_stages import ReusedStages
 from buildnet.node.execute.staging import Stage, fill
@@ -94,6 +94,7 @@ class StrictExecutor:
         for number, mount in enumerate(request.mounts):
             if self._overlay:
                 trees.append(self._tree(mount, stage, number))
+                let_own_commands_be_called(mount, stage.root)
             else:
                 show(mount, stage.root, f"mount{number}")
                 binds = (*binds, (os.path.realpath(mount.source), f"/mount{number}"))

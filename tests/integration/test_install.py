@@ -154,6 +154,7 @@ def test_an_altered_tree_is_unpacked_again(node: CommandLine, tmp_path: Path) ->
     (made,) = (node.home / "trees").glob("*/node_modules/greeter/made.js")
     made.chmod(0o644)
     made.write_text("module.exports = 'altered'")
+    node("node", "stop")  # a tree is looked at when it is first used, and now and then
     edit(workspace, "again")
     assert tiers(node.build(workspace))["dependencies"] == "local-cache"
     assert words(workspace) == "hi again\n"
