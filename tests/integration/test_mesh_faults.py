@@ -14,7 +14,7 @@ import pytest
 
 from testbed.fault_proxy import Faults
 from testbed.namespaces import Network, why_not
-from testbed.nodes import Cluster, Node, alive, health
+from testbed.nodes import Cluster, Node, alive, alive_and_voting, health
 from testbed.offices import Office, agreement, of_quorum, successor_of
 
 PATIENCE_S = 40.0
@@ -73,6 +73,8 @@ def test_three_hosts_join_lose_their_coordinator_and_get_it_back(
             assert joined.code == 0, joined.err
         names = {node.name for node in nodes}
         until(lambda: all(online(pool_status(node)) == names for node in nodes))
+        # As long as the first alone votes, nobody can go on without it.
+        until(lambda: all(alive_and_voting(node) == (3, 3, 3) for node in nodes))
         office, _ = agreement(nodes, of_quorum)
         pools = [pool_status(node) for node in nodes]
         for pool in pools:

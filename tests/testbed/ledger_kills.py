@@ -143,7 +143,10 @@ class _Life:
 
     def strike(self) -> bool:
         self.strikes += 1
-        return self.node.strike()
+        struck = self.node.strike()
+        if struck:
+            self._is_up.clear()  # its end is noticed a moment later
+        return struck
 
     def stay(self) -> None:
         """Wait until it is up; nobody strikes any more."""
@@ -170,7 +173,8 @@ class _Life:
                     self._is_up.set()
                     return
                 continue
-            self._is_up.set()
+            if strikes == self.strikes:
+                self._is_up.set()
 
 
 @dataclass(slots=True)
