@@ -31,6 +31,8 @@ WRITERS = 2
 """On each node."""
 _PACE_S = 0.04
 _AGAIN_S = 0.05
+_NOTICED_S = 0.3
+"""So long after a strike its victim is gone for sure."""
 _PATIENCE_S = 60.0
 
 
@@ -143,15 +145,15 @@ class _Life:
 
     def strike(self) -> bool:
         self.strikes += 1
-        struck = self.node.strike()
-        if struck:
-            self._is_up.clear()  # its end is noticed a moment later
-        return struck
+        return self.node.strike()
 
     def stay(self) -> None:
         """Wait until it is up; nobody strikes any more."""
-        if not self._is_up.wait(_PATIENCE_S) or self.failure is not None:
-            raise LostError(f"{self.node.name} did not come back: {self.failure}")
+        while self._is_up.wait(_PATIENCE_S) and self.failure is None:
+            if not self.node.has_ended(_NOTICED_S):
+                return
+            self._is_up.clear()
+        raise LostError(f"{self.node.name} did not come back: {self.failure}")
 
     def end(self) -> None:
         """Leave the node as it is."""
@@ -173,8 +175,7 @@ class _Life:
                     self._is_up.set()
                     return
                 continue
-            if strikes == self.strikes:
-                self._is_up.set()
+            self._is_up.set()
 
 
 @dataclass(slots=True)
