@@ -12,7 +12,6 @@ from typing import Any
 
 from buildnet.ledger.entry import Entry
 from buildnet.ledger.store import sealing
-from buildnet.ledger.store.checkpointing import leave_to_another
 from buildnet.ledger.store.database import connect
 from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError, errors_of
 from buildnet.ledger.store.writer import Append, Writer
@@ -150,7 +149,6 @@ def _recover(writer: Writer, error: BaseException) -> None:
     if isinstance(cause, sqlite3.Error) and not isinstance(error, sqlite3.ProgrammingError):
         with contextlib.suppress(LedgerError):
             fresh = connect(writer.path)
-            leave_to_another(fresh)
             writer.connection.close()
             writer.reopen(fresh)
     writer.forget()

@@ -11,9 +11,10 @@ from buildnet.ledger.store.vault import Vault, VaultError
 
 CACHE_KIB = 24 * 1024
 """What SQLite keeps in memory for each connection."""
-CHECKPOINT_PAGES = 2000
-"""So long the write-ahead log is, when a commit moves it to its place by itself; while a node uses
-the file, :mod:`~buildnet.ledger.store.checkpointing` does it."""
+CHECKPOINT_PAGES = 1000
+"""So long the write-ahead log is, when a commit moves it to its place. The writing connection alone
+does that: SQLite before 3.51.3 may lose commits where another one does (the "WAL-reset bug", see
+https://sqlite.org/wal.html)."""
 
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:

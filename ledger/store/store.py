@@ -28,7 +28,6 @@ from buildnet.ledger.seal import Seal
 from buildnet.ledger.store import drafts, pruning, sealing
 from buildnet.ledger.store.backup import Backup, Step, back_up
 from buildnet.ledger.store.batches import Outcome, Work, run_together
-from buildnet.ledger.store.checkpointing import Checkpoints, leave_to_another
 from buildnet.ledger.store.database import connect, prepare
 from buildnet.ledger.store.ends import ends_of
 from buildnet.ledger.store.entity_state import EntityState, state_of
@@ -82,7 +81,6 @@ class LedgerStore:
         self._loop = asyncio.get_running_loop()
         self._writing = ThreadPoolExecutor(1, "ledger-writer")
         self._reading = ThreadPoolExecutor(1, "ledger-reader")
-        self._checkpoints = Checkpoints(path)
         self._waiting: deque[_Step] = deque()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -128,7 +126,6 @@ class LedgerStore:
                     sealing.begin(writer)
                     upgrade(writer)
                     begun = Fence(path).begin(connection)
-                    leave_to_another(connection)
                 reading = connect(path, read_only=True)
             except BaseException:
                 connection.close()
@@ -141,7 +138,6 @@ class LedgerStore:
         """Wait for what waits to be written, and close the file."""
         self._closed = True
         await self._idle.wait()
-        await self._checkpoints.close()
         await self._loop.run_in_executor(self._reading, self._reader.connection.close)
         await self._loop.run_in_executor(self._writing, self._end)
         self._writing.shutdown()
@@ -318,26 +314,18 @@ class LedgerStore:
     def _begin(self) -> None:
         steps = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
         running = self._loop.run_in_executor(
-            self._writing, self._run, [step.work for step in steps]
+            self._writing, run_together, self._writer, [step.work for step in steps], self._sign
         )
         running.add_done_callback(lambda future: self._ended(steps, future))
 
-    def _run(self, works: list[Work]) -> tuple[list[Outcome], int]:
-        """Return what became of ``works``, and how many rows that changed."""
-        with self._checkpoints.writing:
-            count = self._writer.connection.total_changes
-            outcomes = run_together(self._writer, works, self._sign)
-            return outcomes, self._writer.connection.total_changes - count
-
-    def _ended(self, steps: list[_Step], future: asyncio.Future[tuple[list[Outcome], int]]) -> None:
+    def _ended(self, steps: list[_Step], future: asyncio.Future[list[Outcome]]) -> None:
         error = future.exception()
         if error is not None:
             self.trouble = error if isinstance(error, LedgerError) else self.trouble
             outcomes = [Outcome(error=error)] * len(steps)
         else:
             self.trouble = None
-            outcomes, rows = future.result()
-            self._checkpoints.wrote(rows)
+            outcomes = future.result()
         for step, outcome in zip(steps, outcomes, strict=True):
             step.told(outcome)
         if self._waiting:
