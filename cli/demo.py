@@ -103,7 +103,23 @@ def _build(workspace: Path, client: Client) -> int:
     return code
 
 
+def _wait_for_votes(clients: list[Client]) -> None:
+    """Wait until every node votes: as long as few do, the loss of one may leave no majority."""
+    deadline, wanted = time.monotonic() + _AGREED_WITHIN_S, len(clients)
+    while any(
+        (quorum["voters"], quorum["voters_reachable"]) != (wanted, wanted)
+        for quorum in (client.get("/api/pool/health")["quorum"] for client in clients)
+    ):
+        if time.monotonic() > deadline:
+            raise BuildNetError(
+                f"not all nodes voted within {_AGREED_WITHIN_S:.0f} s",
+                hint="is this machine very busy? run the demo again",
+            )
+        time.sleep(_LOOK_AGAIN_S)
+
+
 def _lose_the_coordinator(runtimes: list[Runtime], clients: list[Client]) -> None:
+    _wait_for_votes(clients)
     before = clients[0].get("/api/pool")["coordinator"]
     lost = next(one for one in runtimes if one.node_id == before["node_id"])
     _step(f"6. the coordinator, {lost.name} (term {before['term']}), is killed without a warning")
