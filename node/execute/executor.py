@@ -30,7 +30,7 @@ from buildnet.node.execute.outcome import ProcessOutcome
 from buildnet.node.execute.process import OUTPUT_LIMIT_BYTES, run_process
 from buildnet.node.execute.process_tree import ACTION_VARIABLE
 from buildnet.node.execute.removal import discard, remove_tree
-from buildnet.node.execute.staging import SOURCE_EPOCH_NS, staged
+from buildnet.node.execute.staging import SOURCE_EPOCH_NS, fill_home, staged
 from buildnet.node.execute.trash import Trash
 from buildnet.node.store.files import RACY_NS
 from buildnet.node.store.holds import BlobAccess
@@ -51,6 +51,9 @@ class ExecutionRequest:
     made if missing) with exactly ``environment``, to which the executor adds HOME, TMPDIR and
     BUILDNET_ACTION; ``path_entries`` are directories below the input root that come first on PATH,
     ``path_variables`` variables whose values are paths below it.
+    ``home`` are files that HOME holds, by name, readable for the command alone. ``shown``, by name,
+    are files and directories of the host that ``strict`` shows in ``/settings``; ``cache`` is a
+    directory that it shows as ``/cache`` and that outlives the command.
     ``outputs`` are plain paths or patterns relative to the input root. ``network``: whether it may
     use the host's network, where that can be forbidden.
     ``workspace`` serves only for hints. ``on_collected`` is called with the directory in which the
@@ -68,6 +71,9 @@ class ExecutionRequest:
     timeout_s: float | None
     path_entries: tuple[str, ...] = ()
     path_variables: Mapping[str, str] = field(default_factory=dict)
+    home: Mapping[str, bytes] = field(default_factory=dict)
+    shown: Mapping[str, Path] = field(default_factory=dict)
+    cache: Path | None = None
     network: bool = False
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES
     limits: ActionLimits = DEFAULT_LIMITS
@@ -169,6 +175,7 @@ class StagedExecutor:
                 remove=self._trash.throw,
             ) as stage,
         ):
+            fill_home(stage.home, request.home, owner=None)
             private = {"HOME": str(stage.home), "TMPDIR": str(stage.temporary)}
             if "TZ" not in request.environment:
                 private["TZ"] = "UTC"

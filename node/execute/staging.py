@@ -14,7 +14,7 @@ copies, never hard links: no action can alter the store.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +119,21 @@ def fill(
         _directory(root, path)
     for directory in copied:  # made last: filling a directory changes its time
         os.utime(directory, ns=(SOURCE_EPOCH_NS, SOURCE_EPOCH_NS))
+
+
+def fill_home(home: Path, files: Mapping[str, bytes], owner: int | None) -> None:
+    """Write a command's private files, by name; ``owner``: the user it runs as, if not the node's.
+
+    Raises:
+        StageFullError: the disk is full.
+    """
+    for name, data in files.items():
+        place = home / plain_name(name)
+        with full_disk_reported("staging an action"):
+            place.touch(mode=0o600)
+            place.write_bytes(data)
+        if owner is not None:
+            os.chown(place, owner, owner)
 
 
 def give(directory: str, owner: int) -> None:

@@ -21,12 +21,12 @@ from buildnet.node.execute.executor import (
 from buildnet.node.execute.isolation import Isolation
 from buildnet.node.execute.launched import run_launched
 from buildnet.node.execute.launcher.client import LaunchRequest, StrictView
-from buildnet.node.execute.launcher.places import BUILD, HOME, TEMPORARY
+from buildnet.node.execute.launcher.places import BUILD, CACHE, HOME, SETTINGS, TEMPORARY
 from buildnet.node.execute.limits import DiskWatch
 from buildnet.node.execute.mounts import Mount, let_own_commands_be_called, show
 from buildnet.node.execute.process_tree import ACTION_VARIABLE
 from buildnet.node.execute.reused_stages import ReusedStages
-from buildnet.node.execute.staging import Stage, fill
+from buildnet.node.execute.staging import Stage, fill, fill_home
 from buildnet.node.execute.tool_view import tool_view
 from buildnet.node.store.holds import BlobAccess
 
@@ -66,7 +66,13 @@ class StrictExecutor:
             self._reused.stage(fill_root) as stage,
             SpooledTemporaryFile(_LOG_IN_MEMORY_BYTES, dir=str(stage.directory)) as log,
         ):
+            fill_home(stage.home, request.home, self._launcher.owner)
             launched = self._launch_request(request, stage)
+            watches = [
+                DiskWatch(place, request.limits)
+                for place in (stage.directory, request.cache)
+                if place
+            ]
             with full_disk_reported("keeping the command's output"):
                 outcome = run_launched(
                     self._launcher,
@@ -76,7 +82,7 @@ class StrictExecutor:
                     cancel=cancel,
                     log=log,
                     output_limit_bytes=request.output_limit_bytes,
-                    exceeded=DiskWatch(stage.directory, request.limits),
+                    exceeded=lambda: next(filter(None, (watch() for watch in watches)), None),
                 )
             collector = Collector(
                 stage.root,
@@ -101,6 +107,10 @@ class StrictExecutor:
         if request.network:
             files = [(os.path.realpath(name), name) for name in _NETWORK_FILES]
             binds = (*binds, *(bind for bind in files if os.path.exists(bind[0])))
+        shown = (
+            (os.path.realpath(path), f"{SETTINGS}/{name}") for name, path in request.shown.items()
+        )
+        binds = (*binds, *(bind for bind in shown if os.path.exists(bind[0])))
         return LaunchRequest(
             argv=("/bin/sh", "-c", request.command),
             cwd=f"{BUILD}/{request.working_directory}".rstrip("/"),
@@ -117,13 +127,27 @@ class StrictExecutor:
                 ACTION_VARIABLE: request.action.hash,
             },
             strict=StrictView(
-                Path(os.path.realpath(stage.directory)), request.network, binds, tuple(trees)
+                Path(os.path.realpath(stage.directory)),
+                request.network,
+                binds,
+                tuple(trees),
+                self._writable(request),
             ),
             memory_bytes=request.limits.memory_bytes,
             processes=request.limits.processes,
             file_bytes=request.limits.disk_bytes,
             cores=request.limits.cores,
         )
+
+    def _writable(self, request: ExecutionRequest) -> tuple[tuple[str, str], ...]:
+        """Return the action's cache as something that the command may write to."""
+        if request.cache is None:
+            return ()
+        with full_disk_reported("making a cache"):
+            request.cache.mkdir(parents=True, exist_ok=True)
+        if self._launcher.owner is not None:
+            os.chown(request.cache, self._launcher.owner, self._launcher.owner)
+        return ((os.path.realpath(request.cache), CACHE),)
 
     def _tree(self, mount: Mount, stage: Stage, number: int) -> tuple[str, str, str, str]:
         """Prepare a tree to be shown; what is written to it lands in its place in the stage."""

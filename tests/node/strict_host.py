@@ -66,6 +66,9 @@ class StrictHost:
         environment: Mapping[str, str] | None = None,
         on_output: Callable[[bytes], None] | None = None,
         cancel: CancelToken | None = None,
+        home: Mapping[str, bytes] | None = None,
+        shown: Mapping[str, Path] | None = None,
+        cache: Path | None = None,
     ) -> Execution:
         """Run a command to its end."""
         request = ExecutionRequest(
@@ -80,6 +83,9 @@ class StrictHost:
             network=network,
             limits=limits or ActionLimits(),
             workspace=self.workspace,
+            home=home or {},
+            shown=shown or {},
+            cache=cache,
         )
         with self.store.hold() as hold:
             return self.executor.execute(

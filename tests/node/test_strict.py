@@ -74,6 +74,41 @@ def test_home_and_temporary_directories_can_be_written(host: StrictHost) -> None
     assert host.said("ls -A ~ /tmp /dev/shm") == "/dev/shm:\n\n/home/buildnet:\n\n/tmp:\n"
 
 
+def test_a_cache_outlives_its_command(host: StrictHost, tmp_path: Path) -> None:
+    cache = tmp_path / "caches" / "npm"
+    assert host.said("ls -A /cache; mkdir /cache/a && echo x > /cache/a/x", cache=cache) == ""
+    assert host.said("cat /cache/a/x && rm -r /cache/a", cache=cache) == "x\n"
+    assert not any(cache.iterdir())
+    assert "Read-only" in host.said("touch /cache/x")
+
+
+def test_a_cache_is_watched_as_the_stage_is(host: StrictHost, tmp_path: Path) -> None:
+    flood = "for i in 1 2 3; do head -c 3000000 /dev/urandom > /cache/$i; done; sleep 60"
+    limits = ActionLimits(disk_bytes=4 << 20)
+    execution = host.run(flood, cache=tmp_path / "cache", limits=limits)
+    assert execution.outcome.exceeded == "disk"
+
+
+def test_settings_are_shown_read_only(host: StrictHost, tmp_path: Path) -> None:
+    certificate, folder = tmp_path / "ca.pem", tmp_path / "certs"
+    certificate.write_text("trust me")
+    folder.mkdir()
+    (folder / "one.pem").write_text(" and me")
+    shown = {"EXTRA": certificate, "DIR": folder, "GONE": tmp_path / "gone"}
+    said = host.said("cat /settings/EXTRA /settings/DIR/one.pem; ls /settings", shown=shown)
+    assert said == "trust me and meDIR\nEXTRA\n"
+    host.run("echo > /settings/EXTRA; echo > /settings/DIR/x; rm /settings/EXTRA", shown=shown)
+    assert certificate.read_text() == "trust me"
+    assert [path.name for path in folder.iterdir()] == ["one.pem"]
+
+
+def test_private_files_are_in_the_home_of_their_command_alone(host: StrictHost) -> None:
+    home = {".npmrc": b"token"}
+    said = host.said("cat ~/.npmrc; stat -c ' %a %U' ~/.npmrc; echo x > ~/.npmrc", home=home)
+    assert said == "token 600 buildnet\n"
+    assert host.said("ls -A ~") == ""
+
+
 def test_a_command_finds_itself_on_its_own_network(host: StrictHost) -> None:
     assert "LOOPBACK,UP" in host.said("ip address") or "lo" in host.said("cat /proc/net/dev")
 

@@ -42,7 +42,7 @@ class StrictView:
     """What a command in ``strict`` gets to see besides the system; paths are the host's, real ones.
 
     ``stage`` holds ``root``, ``home`` and ``tmp``. ``binds``: (path, place in the sandbox), shown
-    read-only. ``trees``: (path, place below /build, directory for what is written, directory for
+    read-only; ``writable``: the same, but it may write there. ``trees``: (path, place below /build, directory for what is written, directory for
     the kernel), the last two relative to the stage.
     """
 
@@ -50,6 +50,7 @@ class StrictView:
     network: bool
     binds: tuple[tuple[str, str], ...] = ()
     trees: tuple[tuple[str, str, str, str], ...] = ()
+    writable: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class LaunchRequest:
                 "network": strict.network,
                 "binds": strict.binds,
                 "trees": strict.trees,
+                "writable": strict.writable,
             },
             "memory_bytes": self.memory_bytes,
             "processes": self.processes,

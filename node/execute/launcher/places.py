@@ -4,6 +4,8 @@ BUILD = "/build"
 HOME = "/home/buildnet"
 TEMPORARY = "/tmp"
 TOOLS = "/tools"
+CACHE = "/cache"
+SETTINGS = "/settings"
 HOST_NAME = "buildnet"
 
 USER_ID = 65533

@@ -76,7 +76,7 @@ _FILE_MAX_BYTES = 1 << 20
 _SHARED_MEMORY_BYTES = 1 << 30
 
 Bind = tuple[str, str]
-"""A host's path, without symbolic links in it, and where that is shown, read-only."""
+"""A host's path, without symbolic links in it, and where that is shown."""
 
 
 def become_user() -> None:
@@ -164,11 +164,13 @@ def enter(
     *,
     network: bool,
     binds: list[Bind],
+    writable: list[Bind],
     trees: list[tuple[str, str, str, str]],
 ) -> None:
     """Make this process's copy of the template the command's own.
 
-    ``stage`` is a directory of the host that holds ``root``, ``home`` and ``tmp``. Each of
+    ``stage`` is a directory of the host that holds ``root``, ``home`` and ``tmp``. ``binds`` are
+    shown read-only, ``writable`` are not. Each of
     ``trees`` is (a host's directory, where it is shown below /build, a directory that takes what is
     written there, one that the kernel works in): those two are relative to the stage.
     """
@@ -184,10 +186,12 @@ def enter(
         options = f"lowerdir={alias},upperdir={upper},workdir={work},volatile,userxattr"
         place = f"{BUILD}/{path}"
         kernel.mount("overlay", place, "overlay", kernel.MS_NOSUID | kernel.MS_NODEV, options)
-    if binds:
+    if binds or writable:
         kernel.relax_mount("/", kernel.ATTR_RDONLY)
         for source, place in binds:
-            _bind(source, place)
+            _bind(source, place, inner | kernel.ATTR_RDONLY)
+        for source, place in writable:
+            _bind(source, place, inner)
         kernel.restrict_mount("/", kernel.ATTR_RDONLY, below=False)
     mounted = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
     kernel.mount("proc", "/proc", "proc", mounted | kernel.MS_RDONLY)
@@ -212,7 +216,7 @@ def enter(
     kernel.detach(HOST)
 
 
-def _bind(source: str, place: str) -> None:
+def _bind(source: str, place: str, attributes: int) -> None:
     host = HOST + source
     if os.path.isdir(host):
         os.makedirs(place, exist_ok=True)
@@ -221,7 +225,7 @@ def _bind(source: str, place: str) -> None:
         with open(place, "x"):
             pass
     kernel.mount(host, place, None, kernel.MS_BIND | kernel.MS_REC)
-    kernel.restrict_mount(place, kernel.ATTR_RDONLY | kernel.ATTR_NOSUID | kernel.ATTR_NODEV)
+    kernel.restrict_mount(place, attributes)
 
 
 def give_up_rights(user: int | None, filter_program: bytes) -> None:

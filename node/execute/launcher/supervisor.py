@@ -110,6 +110,7 @@ class Supervisor:
             strict["stage"],
             network=strict["network"],
             binds=strict["binds"],
+            writable=strict["writable"],
             trees=strict["trees"],
         )
         # The kernel counts the processes of all sandboxes together: this only bounds what a flood
