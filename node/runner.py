@@ -100,7 +100,7 @@ class TaskRunner:
             inputs=action.spec.inputs,
             mounts=self._mounts(task),
             outputs=task.outputs,
-            timeout_s=task.timeout_s or self.limits.timeout_s,
+            timeout_s=task.requirements.timeout_s or self.limits.timeout_s,
             network=task.network,
             output_limit_bytes=self.limits.output_bytes,
             limits=self.limits.action,

@@ -11,6 +11,7 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.suggest import did_you_mean
 from buildnet.pool.detect.install import describe_install
 from buildnet.pool.graph import CycleError, sort
+from buildnet.pool.requirements import Requirements
 from buildnet.pool.schema import FileKeys, PackageKeys, Settings, TaskKeys, validate
 from buildnet.pool.territory import Territory, overlaps
 from buildnet.pool.workspace import (
@@ -415,12 +416,16 @@ class _TaskReader:
             },
             path_entries=self._definition.paths((*at, "path_prepend"), entries),
             network=_first(keys.network, package.network, False),
-            timeout_s=keys.timeout or package.timeout,
+            requirements=_requirements(keys).over(_requirements(package)),
             isolation=keys.isolation or package.isolation,
             transitive=_first(keys.transitive, package.transitive, False),
             dependencies_tree=tree,
             shards=shards,
         )
+
+
+def _requirements(keys: Settings) -> Requirements:
+    return Requirements(keys.cores, keys.memory, keys.disk, keys.processes, keys.timeout)
 
 
 def _first(said: _Value | None, inherited: _Value | None, default: _Value) -> _Value:

@@ -8,6 +8,8 @@ from typing import Any
 import yaml
 
 from buildnet.pool.detect.install import describe_install
+from buildnet.pool.quantity import bytes_text
+from buildnet.pool.requirements import Requirements
 from buildnet.pool.workspace import BUILD, Package, Task, TaskId, Workspace
 from buildnet.pool.yaml_document import needs_quotes
 
@@ -145,9 +147,22 @@ def _settings(task: Task, inherited: Task) -> dict[str, Any]:
     for key in ("network", "isolation", "transitive", "dependencies_tree"):
         if getattr(task, key) != getattr(inherited, key):
             keys[key] = getattr(task, key)
-    if task.timeout_s != inherited.timeout_s:
-        keys["timeout"] = task.timeout_s
-    return keys
+    return {**keys, **_requirements(task.requirements, inherited.requirements)}
+
+
+def _requirements(needed: Requirements, inherited: Requirements) -> dict[str, Any]:
+    values = {
+        "cores": needed.cores if needed.cores != inherited.cores else None,
+        "memory": _size(needed.memory_bytes, inherited.memory_bytes),
+        "disk": _size(needed.disk_bytes, inherited.disk_bytes),
+        "processes": needed.processes if needed.processes != inherited.processes else None,
+        "timeout": needed.timeout_s if needed.timeout_s != inherited.timeout_s else None,
+    }
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _size(needed: int | None, inherited: int | None) -> str | None:
+    return None if needed is None or needed == inherited else bytes_text(needed)
 
 
 def _exports(task: Task) -> dict[str, Any]:

@@ -90,6 +90,14 @@ def parse_bytes(value: str | int | float) -> int:
     return int(float(number) * _unit(value, unit or "b", _BYTES, wanted))
 
 
+def bytes_text(count: int) -> str:
+    """Return a size exactly, in the largest unit that needs no fraction: ``1536 MB``."""
+    for power, unit in ((4, "TB"), (3, "GB"), (2, "MB"), (1, "KB")):
+        if count and count % 1024**power == 0:
+            return f"{count // 1024**power} {unit}"
+    return f"{count} B"
+
+
 def _finite(value: int | float, wanted: str) -> float:
     # YAML's `yes` is the bool True, which Python would count as 1.
     if isinstance(value, bool) or not math.isfinite(value) or value < 0:

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.suggest import did_you_mean
-from buildnet.pool.quantity import parse_duration_s
+from buildnet.pool.quantity import parse_bytes, parse_duration_s
 from buildnet.pool.workspace import Problem
 from buildnet.pool.yaml_document import YamlDocument, YamlPath
 
@@ -48,6 +48,25 @@ def _seconds(value: object) -> object:
     if seconds <= 0:
         raise _wrong("must be longer than 0", "remove the key for no limit")
     return seconds
+
+
+def _size(value: object) -> object:
+    example = "write 512 MB, 2 GB or a number of bytes"
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise _wrong("must be a size", example)
+    try:
+        size_bytes = parse_bytes(value)
+    except UsageError as error:
+        raise _wrong(error.message, error.hint or example) from None
+    if size_bytes <= 0:
+        raise _wrong("must be more than 0", "remove the key for what the node gives")
+    return size_bytes
+
+
+def _count(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise _wrong("must be a whole number from 1", "remove the key for what the node gives")
+    return value
 
 
 def _env_name(value: object) -> object:
@@ -94,6 +113,8 @@ Name = Annotated[str, BeforeValidator(_name)]
 Command = Annotated[str, BeforeValidator(_command)]
 EnvName = Annotated[str, BeforeValidator(_env_name)]
 EnvValue = Annotated[str, BeforeValidator(_env_value)]
+Count = Annotated[int | None, BeforeValidator(_count)]
+SizeBytes = Annotated[int | None, BeforeValidator(_size)]
 
 
 class _Keys(BaseModel):
@@ -114,6 +135,10 @@ class Settings(_Keys):
     env_paths: dict[EnvName, str] = {}
     path_prepend: list[str] | None = None
     network: bool | None = None
+    cores: Count = None
+    memory: SizeBytes = None
+    disk: SizeBytes = None
+    processes: Count = None
     timeout: Annotated[float | None, BeforeValidator(_seconds)] = None
     isolation: Literal["strict", "staged", "workspace"] | None = None
     transitive: bool | None = None

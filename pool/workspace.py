@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from buildnet.mesh.errors import NotFoundError, UsageError
 from buildnet.mesh.suggest import did_you_mean
+from buildnet.pool.requirements import Requirements
 
 WORKSPACE_FILE = "buildnet.yaml"
 BUILD = "build"
@@ -99,7 +100,8 @@ class Task:
     path_entries: tuple[str, ...] = ()
     """Directories that come first on PATH, such as ``node_modules/.bin``."""
     network: bool = False
-    timeout_s: float | None = None
+    requirements: Requirements = field(default_factory=Requirements)
+    """What the command needs of a host; no part of its key."""
     isolation: str | None = None
     """``staged``, ``workspace``, or None: the node's choice."""
     transitive: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from buildnet.node.config import ToolOverride
 from buildnet.node.resolve import Prepared, Resolver
 from buildnet.node.sources import SourceReader, outputs_excluded
 from buildnet.node.toolchain import Toolchain
+from buildnet.pool.requirements import Requirements
 from buildnet.pool.tree import DirectoryTree, FileEntry
 from buildnet.pool.workspace import Package, Task, TaskId, Workspace
 
@@ -56,7 +57,7 @@ class World:
     platform: tuple[tuple[str, str], ...] = tuple(PLATFORM.items())
     made: bytes = b"lib"
     dependencies: str = "tree"
-    timeout_s: float | None = None
+    requirements: Requirements = field(default_factory=Requirements)
 
     def program(self, name: str, text: str) -> Path:
         place = self.system / name
@@ -89,7 +90,7 @@ class World:
         )
         made = DirectoryTree.from_paths({"lib/out/x": FileEntry(Digest.of(self.made), False)})
         resolver.settle(Prepared(lib, None, {}, outputs=made))
-        action = resolver.prepare(replace(self.task, timeout_s=self.timeout_s)).action
+        action = resolver.prepare(replace(self.task, requirements=self.requirements)).action
         assert action is not None
         return action.digest
 
@@ -180,7 +181,7 @@ UNRELATED: dict[str, Callable[[World], object]] = {
     "permissions of others": lambda world: (world.root / "core/a.c").chmod(0o600),
     "undeclared variable": lambda world: setattr(world, "inherited", (("CI", "1"), ("HOST", "x"))),
     "undeclared program": lambda world: world.program("unused", "2"),
-    "timeout": lambda world: setattr(world, "timeout_s", 5.0),
+    "limits": lambda world: setattr(world, "requirements", Requirements(2, 1 << 30, 9, 5, 5.0)),
     "outputs that stand": lambda world: write_files(world.root, {"core/out/x": "y"}),
     "package's name": with_task(package="heart"),
     "time of a tool": lambda world: os.utime(world.system / "gen", (1, 1)),

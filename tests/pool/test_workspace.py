@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from buildnet.mesh.errors import NotFoundError
 from buildnet.pool.definition import read_workspace
 from buildnet.pool.definition_text import write_workspace
+from buildnet.pool.requirements import Requirements
 from buildnet.pool.workspace import (
     BUILD,
     Install,
@@ -40,12 +41,16 @@ packages:
     tools: [node]
     env: {NODE_ENV: production, VERSION: 1.10, LIST: "${name} {name}"}
     env_inherit: [CI]
+    cores: 2
+    memory: 1.5 GB
     timeout: 10m
     exports: ["{path}/src/**"]
     isolation: staged
     path_prepend: [node_modules/.bin]
     tasks:
-      test: {cmd: npm test, depends_on: [build], shards: auto, timeout: 90, env: {NODE_ENV: test}}
+      test:
+        {cmd: npm test, depends_on: [build], shards: auto, env: {NODE_ENV: test},
+         cores: 1, disk: 1 GB, processes: 64, timeout: 90}
       lint: eslint .
 hooks: {pre_build: echo before, post_build: echo after}
 """
@@ -89,16 +94,18 @@ def test_all_keys(read: Read, tmp_path: Path) -> None:
         env={"NODE_ENV": "production", "VERSION": "1.10", "LIST": "${name} core"},
         env_inherit=("CI",),
         path_entries=("node_modules/.bin",),
-        timeout_s=600,
+        requirements=Requirements(cores=2, memory_bytes=3 << 29, timeout_s=600),
         isolation="staged",
     )
     assert not core.shows_sources
     assert (test.id, str(test.id), str(core.id)) == (TaskId("core", "test"), "core#test", "core")
     assert test.depends_on == (core.id, shared.id)
-    assert (test.timeout_s, test.shards, test.outputs) == (90, "auto", ())
+    assert test.requirements == Requirements(1, 3 << 29, 1 << 30, 64, 90)
+    assert (test.shards, test.outputs) == ("auto", ())
     assert test.env == {**core.env, "NODE_ENV": "test"}
     assert test.sources == core.sources
-    assert (lint.command, lint.depends_on, lint.timeout_s) == ("eslint .", (shared.id,), 600)
+    assert (lint.command, lint.depends_on) == ("eslint .", (shared.id,))
+    assert lint.requirements == core.requirements
     assert shop.outputs == core.outputs
 
 
@@ -182,6 +189,14 @@ def errors(read: Read, text: str) -> list[tuple[int | None, str, str | None]]:
         ("timeout: soon", "core.timeout: ", "10m"),
         ("timeout: 0", "core.timeout: ", ""),
         ("timeout: yes", "core.timeout: must be a duration", "10m"),
+        ("cores: 0", "core.cores: must be a whole number from 1", "remove the key"),
+        ("cores: 1.5", "core.cores: must be a whole number from 1", "remove the key"),
+        ("processes: many", "core.processes: must be a whole number", "remove the key"),
+        ("memory: lots", "core.memory: 'lots' is not a size", "2 GB"),
+        ("memory: 0 GB", "core.memory: must be more than 0", "remove the key"),
+        ("memory: yes", "core.memory: must be a size", "2 GB"),
+        ("disk: 2 GX", "core.disk: '2 GX' has the unknown unit 'GX'", "mean"),
+        ("tasks: {t: {cmd: x, core: 2}}", "core.tasks.t.core: unknown key", "'cores'?"),
         ("network: maybe", "core.network: must be true or false, not text", ""),
         ("isolation: none", "core.isolation: must be 'strict', 'staged' or 'workspace'", ""),
         ("exports: all", "core.exports: must be a list of patterns", "sources"),
@@ -398,6 +413,10 @@ SETTINGS = {
     ),
     "env_inherit": st.lists(st.sampled_from(["CI", "HOME"]), max_size=2),
     "network": st.booleans(),
+    "cores": st.integers(1, 8),
+    "memory": st.integers(1, 1 << 40) | st.sampled_from(["1.5 GB", "20 MB"]),
+    "disk": st.integers(1, 1 << 40),
+    "processes": st.integers(1, 100),
     "timeout": st.integers(1, 10_000),
     "isolation": st.sampled_from(["staged", "workspace"]),
     "path_prepend": st.lists(WORDS, max_size=2),

@@ -1,0 +1,136 @@
+"""Who may run now on this host, and on which of its cores: pure, first come, first served.
+
+Slots bound how many commands run at once. Cores and memory that a command asks for are reserved:
+while it runs they are not given to another one. A command that asks for no cores takes one slot and
+runs on all cores that were not reserved when it started, idle ones among them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from buildnet.pool.requirements import Requirements
+
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one command has: ``cores`` are the CPU ids that it may run on (None: any); ``own``:
+    nobody else that starts meanwhile gets them."""
+
+    slots: int = 1
+    memory_bytes: int = 0
+    cores: tuple[int, ...] | None = None
+    own: bool = False
+
+
+class CoreAssigner:
+    """Deals out a host's cores: those that were assigned the fewest times so far come first."""
+
+    def __init__(self, cores: Iterable[int]) -> None:
+        self._uses = Counter(dict.fromkeys(sorted(cores), 0))
+        self._taken: set[int] = set()
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        """Every core, taken or not."""
+        return tuple(self._uses)
+
+    @property
+    def free(self) -> tuple[int, ...]:
+        """The cores that nobody has taken."""
+        return tuple(core for core in self._uses if core not in self._taken)
+
+    def take(self, count: int) -> tuple[int, ...]:
+        """Take ``count`` of the free cores; there have to be as many."""
+        chosen = sorted(self.free, key=lambda core: (self._uses[core], core))[:count]
+        if len(chosen) < count:
+            raise ValueError(f"{count} cores were asked for, {len(chosen)} are free")
+        self._uses.update(chosen)
+        self._taken.update(chosen)
+        return tuple(sorted(chosen))
+
+    def give_back(self, cores: Iterable[int]) -> None:
+        """Take back what :meth:`take` gave."""
+        self._taken.difference_update(cores)
+
+
+class Capacity(Generic[Key]):
+    """What of a host is in use, and who waits for what. A key names one command.
+
+    Args:
+        slots: how many commands run at once.
+        cores: the CPU ids that commands may run on; None: any, and none are assigned.
+        memory_bytes: what commands may reserve together; None: it is not counted.
+    """
+
+    def __init__(
+        self, slots: int, cores: Iterable[int] | None = None, memory_bytes: int | None = None
+    ) -> None:
+        self.slots = slots
+        self._assigner = None if cores is None else CoreAssigner(cores)
+        self._memory_bytes = memory_bytes
+        self._free_slots = slots
+        self._reserved_bytes = 0
+        self._shares: dict[Key, Share] = {}
+        self._waiting: dict[Key, Requirements] = {}
+
+    @property
+    def cores_at_most(self) -> int:
+        """How many cores one command can have."""
+        return self.slots if self._assigner is None else min(self.slots, len(self._assigner.all))
+
+    def ask(self, key: Key, needed: Requirements) -> list[tuple[Key, Share]]:
+        """Let a command start when its turn comes. Returns who starts now, with what.
+
+        What it needs must not be more than the host has: it would wait for ever.
+        """
+        self._waiting[key] = needed
+        return self._admit()
+
+    def end(self, key: Key) -> list[tuple[Key, Share]]:
+        """Take back what a command has, or its wish; returns who starts now, with what."""
+        self._waiting.pop(key, None)
+        share = self._shares.pop(key, None)
+        if share is not None:
+            self._free_slots += share.slots
+            self._reserved_bytes -= share.memory_bytes
+            if self._assigner is not None and share.own:
+                self._assigner.give_back(share.cores or ())
+        return self._admit()
+
+    def _admit(self) -> list[tuple[Key, Share]]:
+        started: list[tuple[Key, Share]] = []
+        while self._waiting:
+            key, needed = next(iter(self._waiting.items()))
+            if not self._has_room(needed):
+                break  # what is small does not overtake what is large, or that would never start
+            del self._waiting[key]
+            self._shares[key] = share = self._take(needed)
+            started.append((key, share))
+        return started
+
+    def _has_room(self, needed: Requirements) -> bool:
+        if needed.slots > self._free_slots:
+            return False
+        if self._assigner is not None and (needed.cores or 0) > len(self._assigner.free):
+            return False
+        if self._memory_bytes is None:
+            return True
+        return self._reserved_bytes + (needed.memory_bytes or 0) <= self._memory_bytes
+
+    def _take(self, needed: Requirements) -> Share:
+        cores: tuple[int, ...] | None = None
+        if self._assigner is not None:
+            if needed.cores is not None:
+                cores = self._assigner.take(needed.cores)
+            else:
+                cores = self._assigner.free or self._assigner.all
+        memory_bytes = (needed.memory_bytes or 0) if self._memory_bytes is not None else 0
+        self._free_slots -= needed.slots
+        self._reserved_bytes += memory_bytes
+        return Share(needed.slots, memory_bytes, cores, own=needed.cores is not None)
