@@ -229,7 +229,8 @@ def messages_page() -> str:
     from buildnet.mesh.reference import SECTIONS, Section, page
 
     ledger = Section("Ledger", 100, 119, "buildnet.ledger.messages")
-    return page((*SECTIONS, ledger), _made_by("protocol-messages"))
+    pool = Section("Pool", 120, 139, "buildnet.pool.messages")
+    return page((*SECTIONS, ledger, pool), _made_by("protocol-messages"))
 
 
 def entry_types_page() -> str:

@@ -11,6 +11,7 @@ from buildnet.ledger.seal import MAX_SEAL_BYTES, SealRecord
 from buildnet.mesh.messages.kinds import Message, Priority, message
 from buildnet.mesh.wire import Counter, Hash, Key, Limit, Name, Signature, Text, Wire
 
+KINDS = range(100, 120)
 MAX_BATCH_BYTES = 52 * 1024
 """Of entries or seals in one message."""
 MAX_BATCH = 512

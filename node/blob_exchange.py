@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from buildnet.mesh.bulk.fetch import BulkFetcher
 from buildnet.mesh.bulk.protocol import BlobSink
 from buildnet.mesh.bulk.serving import RateCap, serve
+from buildnet.mesh.bulk.stream import BulkStream, open_stream
 from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.events import Note
 from buildnet.mesh.link.connection import Connection
 from buildnet.mesh.link.frames import FrameCipher
 from buildnet.mesh.service.service import MeshService
-from buildnet.node.store import Store
+from buildnet.node.store import Store, StoreFullError
 from buildnet.node.store.exchange import StoreSource, fetch_into
 
 _WORKERS = 4
+_FETCHES_AT_ONCE = 16
+"""Of one stream: sent ahead, answered one after the other."""
 
 
 class BlobExchange:
@@ -33,6 +38,7 @@ class BlobExchange:
     ) -> None:
         self._cap = RateCap(bytes_per_s)
         self._store = store
+        self._mesh = mesh
         self._source = StoreSource(store)
         self._workers = workers
         self._fetcher = BulkFetcher(mesh.bulk, workers, note=note)
@@ -72,3 +78,31 @@ class BlobExchange:
             await self._fetcher.fetch(sink, (peer,))
 
         return await fetch_into(self._store, digest, fill)
+
+    async def fetch_all(self, blobs: Iterable[Digest], peer: bytes) -> None:
+        """Get blobs from the member with this key over one connection; those that are here already
+        are not asked for. Where the connection is cut, each that is missing has one of its own.
+
+        Raises:
+            BlobUnavailableError: the member can't be reached, or did not send one of them.
+            StoreFullError: there is no room for it.
+        """
+        wanted = tuple(dict.fromkeys(blobs))
+        turns = asyncio.Semaphore(_FETCHES_AT_ONCE)
+
+        async def one(stream: BulkStream, digest: Digest) -> None:
+            async with turns:
+                await fetch_into(self._store, digest, stream.fetch)
+
+        async with (
+            self._mesh.bulk(peer) as (connection, cipher),
+            open_stream(connection, cipher, self._workers) as stream,
+        ):
+            outcomes = await asyncio.gather(
+                *(one(stream, digest) for digest in wanted), return_exceptions=True
+            )
+        for digest, outcome in zip(wanted, outcomes, strict=True):
+            if isinstance(outcome, BuildNetError) and not isinstance(outcome, StoreFullError):
+                await self.fetch(digest, peer)
+            elif isinstance(outcome, BaseException):
+                raise outcome

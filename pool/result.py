@@ -123,6 +123,25 @@ def decode_result(
     return DecodedResult(merge_trees(parts), digest_of(result.stdout_digest))
 
 
+def trees_of(encoded: bytes) -> tuple[Digest, ...]:
+    """Return the ``Tree`` blobs that :func:`decode_result` reads of an ``ActionResult``.
+
+    Raises:
+        MalformedResultError: it isn't one.
+    """
+    try:
+        result = reapi.ActionResult.FromString(encoded)
+    except DecodeError as error:
+        raise MalformedResultError(str(error)) from error
+    return tuple(digest_of(directory.tree_digest) for directory in result.output_directories)
+
+
+def references_of(trees: tuple[Digest, ...], found: DecodedResult) -> tuple[Digest, ...]:
+    """Return all blobs that must exist for a decoded result to be a hit."""
+    files = (leaf.digest for _, leaf in found.outputs.leaves() if isinstance(leaf, FileEntry))
+    return tuple(dict.fromkeys((found.log, *trees, *files)))
+
+
 def _placed(path: str, entry: FileEntry | LinkEntry | DirectoryTree) -> DirectoryTree:
     parent, _, name = path.rpartition("/")
     return DirectoryTree({name: entry}).placed_at(parent)

@@ -1,9 +1,10 @@
-"""A room above that has conversations of its own in the cluster: the ledger."""
+"""Rooms above that have conversations of their own in the cluster: the ledger, the pool."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from buildnet.mesh.events import (
@@ -15,12 +16,13 @@ from buildnet.mesh.events import (
     Stalled,
     StatusChanged,
 )
+from buildnet.mesh.messages.kinds import kind_of
 
 if TYPE_CHECKING:
     from buildnet.mesh.service.cluster import Cluster
 
 FIRST_KIND = 100
-"""Messages of this kind and above are the guest's."""
+"""Messages of this kind and above are the guests'."""
 
 GuestEvent = LinkUp | LinkDown | OfficeChanged | MembersChanged | StatusChanged | Received | Stalled
 
@@ -35,3 +37,31 @@ class Guest(Protocol):
 
 GuestOf = Callable[["Cluster"], AbstractAsyncContextManager[Guest]]
 """Makes the guest of one cluster; it lives while this node takes part in that one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Party:
+    """Several guests; ``kinds`` of messages concern one of them each, all else concerns all."""
+
+    guests: Sequence[tuple[range, Guest]]
+
+    def take(self, event: GuestEvent) -> None:
+        """Hand an event to whom it concerns."""
+        kind = kind_of(event.message).number if isinstance(event, Received) else None
+        for kinds, guest in self.guests:
+            if kind is None or kind in kinds:
+                guest.take(event)
+
+
+def together(*guests: tuple[range, GuestOf]) -> GuestOf:
+    """Return several guests as one; each is given the kinds of messages that are its own. They are
+    opened in their order and closed in the other."""
+
+    @asynccontextmanager
+    async def open_all(cluster: Cluster) -> AsyncIterator[Guest]:
+        async with AsyncExitStack() as stack:
+            yield _Party(
+                [(kinds, await stack.enter_async_context(of(cluster))) for kinds, of in guests]
+            )
+
+    return open_all
