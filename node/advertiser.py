@@ -82,10 +82,9 @@ class Advertiser:
     def load(self, lag_s: float | None) -> Load:
         """Return how busy this node is now."""
         measured = self._service.utilization
-        running = self._service.builder.actions_running
         return Load(
-            actions_running=running,
-            cores_in_use=running,
+            actions_running=self._service.builder.actions_running,
+            cores_in_use=self._service.builder.slots_in_use,
             utilization=measured,
             loop_lag_ms=None if lag_s is None else round(lag_s * 1000, 1),
             silence=silence_of(self._service.ledger),

@@ -15,6 +15,7 @@ from buildnet.ledger.history import History
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError, StoppingError
 from buildnet.node.bookkeeping import Bookkeeping
+from buildnet.node.capacity import Capacity
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import Executor, StagedExecutor, WorkspaceExecutor
@@ -38,10 +39,11 @@ from buildnet.node.sources import SourceReader
 from buildnet.node.standing import Complete, Plan
 from buildnet.node.store import Store
 from buildnet.node.toolchain import Toolchain
-from buildnet.node.workers import Workers, either
+from buildnet.node.workers import Turn, Workers, either
 from buildnet.node.workspaces import OpenWorkspace, Workspaces
 from buildnet.pool.build import Build, Status
 from buildnet.pool.workspace import Workspace
+from buildnet.pool.requirements import Grant
 
 # Builds that are over are answered from memory this long; after that from the record of builds.
 FINISHED_KEPT = 8
@@ -59,7 +61,8 @@ class Builder:
 
     Args:
         work: directory of the stages of running actions.
-        slots: how many commands run at once on this host, whichever builds they belong to.
+        capacity: what of this host commands may use, whichever builds they belong to.
+        grant: the most that one of them may ask for.
         timeout_s: how long a command may run that declares no timeout.
         output_limit_bytes: how much of a command's output is kept.
         action_limits: what else of the host one command may use.
@@ -77,7 +80,8 @@ class Builder:
         toolchain: Toolchain,
         work: Path,
         downloads: Path,
-        slots: int,
+        capacity: Capacity[Digest],
+        grant: Grant | None = None,
         timeout_s: float,
         output_limit_bytes: int,
         action_limits: ActionLimits = DEFAULT_LIMITS,
@@ -91,7 +95,7 @@ class Builder:
         self._toolchain = toolchain
         self._downloads = downloads
         self._work = work
-        self._workers = Workers(slots)
+        self._workers = Workers(capacity, grant)
         # Elsewhere the node starts commands itself.
         self._launcher = Launcher("plain", work) if sys.platform == "linux" else None
         self._staged = StagedExecutor(work, self._launcher)
@@ -188,6 +192,11 @@ class Builder:
     @property
     def slots(self) -> int:
         """How many commands run at once."""
+    @property
+    def slots_in_use(self) -> int:
+        """How many of the slots they take."""
+        return self._workers.slots_in_use
+
         return self._workers.slots
 
     def find(self, prefix: str) -> RunningBuild | None:
@@ -402,6 +411,7 @@ class Builder:
                     keep_going=request.keep_going,
                     durations_ms=opened.durations_ms,
                     standing=tasks.keys() - set(waiting),
+                    sizes={task: known.requirements.slots for task, known in by_id.items()},
                 ),
                 durations_ms=opened.durations_ms,
                 dry_run=request.dry_run,
@@ -469,7 +479,7 @@ class Builder:
         tell = OutputTeller(build.progress, asyncio.get_running_loop(), name, "hook")
         build.hook = cancel = CancelToken()
 
-        def work(waited: bool) -> None:
+        def work(turn: Turn) -> None:
             run_hook(
                 name,
                 command,

@@ -84,6 +84,11 @@ class Capacity(Generic[Key]):
         """How many cores one command can have."""
         return self.slots if self._assigner is None else min(self.slots, len(self._assigner.all))
 
+    @property
+    def slots_in_use(self) -> int:
+        """How many slots are taken."""
+        return self.slots - self._free_slots
+
     def ask(self, key: Key, needed: Requirements) -> list[tuple[Key, Share]]:
         """Let a command start when its turn comes. Returns who starts now, with what.
 

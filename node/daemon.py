@@ -32,6 +32,7 @@ from buildnet.node.config import LogSettings, NodeConfig, load_config
 from buildnet.node.execute.limits import ActionLimits
 from buildnet.node.execute.process_tree import become_child_subreaper
 from buildnet.node.failure import first_cause
+from buildnet.node.grants import granted
 from buildnet.node.home import Home, HomeError, Runtime
 from buildnet.node.joining_at_start import join_at_start
 from buildnet.node.listen import (
@@ -44,7 +45,6 @@ from buildnet.node.log import configure_logging, log_crashes
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.recording import Recording
 from buildnet.node.refusals import Refusals
-from buildnet.node.scan.cpu import allowed_cores
 from buildnet.node.server import serving
 from buildnet.node.service import NodeService
 from buildnet.node.store import ActionRecord, Store
@@ -179,6 +179,7 @@ async def running_node(
         interrupted = await history.close_interrupted(datetime.now(UTC).timestamp())
         if interrupted:
             _log.warning("%d builds were interrupted when the node last stopped", interrupted)
+        capacity, grant = granted(config)
         builder = await stack.enter_async_context(
             Builder(
                 keys=keys,
@@ -187,7 +188,8 @@ async def running_node(
                 toolchain=Toolchain(home.directory / "toolbox", config.tool_overrides),
                 work=builds.path / WORK_FOLDER if builds else home.work,
                 downloads=home.directory / "downloads",
-                slots=config.workers.max or allowed_cores(config),
+                capacity=capacity,
+                grant=grant,
                 timeout_s=config.workers.timeout,
                 output_limit_bytes=config.workers.output_limit,
                 action_limits=ActionLimits(

@@ -23,9 +23,10 @@ from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier
 from buildnet.node.runner import TaskRunner
 from buildnet.node.standing import StandingTask
 from buildnet.node.store import Hold, MissingBlobError
-from buildnet.node.workers import Workers
+from buildnet.node.workers import Turn, Workers
 from buildnet.pool import build as core
 from buildnet.pool.build import Status
+from buildnet.pool.requirements import Requirements
 from buildnet.pool.tree import EMPTY_TREE
 from buildnet.pool.workspace import Task, TaskId
 
@@ -239,15 +240,15 @@ class Performer:
         token, prepared = self._tokens[task], self._prepared[task]
         report = self._new_report(task, Status.FAILED, prepared)
 
-        def work(waited: bool) -> None:
+        def work(turn: Turn) -> None:
             self._loop.call_soon_threadsafe(self._tell_started, task)
-            again = waited and not self.resolver.force
-            self.runner.run(report, prepared, token, look_again=again)
+            again = turn.waited and not self.resolver.force
+            self.runner.run(report, prepared, token, look_again=again, cores=turn.share.cores)
 
         try:
             if prepared.task.dependencies_tree:
                 await self._install_once(token)
-            await self._run(report, token, work)
+            await self._run(report, token, work, prepared.task.requirements)
         except BuildNetError as error:
             report.fail(error)
         if token.is_set() and report.status is Status.FAILED:
@@ -260,11 +261,15 @@ class Performer:
         self._events.put_nowait(core.Executed(task, succeeded, changed))
 
     async def _run(
-        self, report: TaskReport, token: CancelToken, work: Callable[[bool], None]
+        self,
+        report: TaskReport,
+        token: CancelToken,
+        work: Callable[[Turn], None],
+        needed: Requirements | None = None,
     ) -> None:
         assert report.action is not None
         try:
-            await self.workers.run(report.action, token, work)
+            await self.workers.run(report.action, token, work, needed)
         except BuildNetError:
             raise
         except Exception as error:
@@ -296,7 +301,7 @@ class Performer:
             prepared = await asyncio.to_thread(dependencies.prepare, self.hold)
         report = self._new_report(INSTALL, Status.FAILED, prepared)
 
-        def work(waited: bool) -> None:
+        def work(turn: Turn) -> None:
             self._loop.call_soon_threadsafe(self._tell_started, INSTALL)
             self.runner.install(report, prepared, token)
 

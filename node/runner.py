@@ -22,7 +22,7 @@ from buildnet.node.execute.executor import (
     WorkspaceExecutor,
 )
 from buildnet.node.execute.isolation import STRICT, IsolationError
-from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
+from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits, limits_of
 from buildnet.node.execute.mounts import Mount
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier, decode_record, isolation_of, label_of
@@ -75,11 +75,18 @@ class TaskRunner:
     runs: dict[str, LastRun] = field(default_factory=dict)
 
     def run(
-        self, report: TaskReport, prepared: Prepared, token: CancelToken, *, look_again: bool
+        self,
+        report: TaskReport,
+        prepared: Prepared,
+        token: CancelToken,
+        *,
+        look_again: bool,
+        cores: tuple[int, ...] | None = None,
     ) -> None:
         """Run a task's command; ``report`` takes in what came of it.
 
         ``look_again``: another build has just run the same action, so its result may be there.
+        ``cores``: the CPUs that it may run on; None: any.
 
         Raises:
             BuildNetError: the command could not be run, or its result not be kept or delivered.
@@ -103,7 +110,7 @@ class TaskRunner:
             timeout_s=task.requirements.timeout_s or self.limits.timeout_s,
             network=task.network,
             output_limit_bytes=self.limits.output_bytes,
-            limits=self.limits.action,
+            limits=limits_of(task.requirements, self.limits.action, cores),
             workspace=self.root,
         )
         in_place = isolation_of(action) == WorkspaceExecutor.isolation

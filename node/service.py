@@ -364,7 +364,7 @@ class NodeService:
             resources=self.resources,
             utilization=measured,
             actions_running=running,
-            cores_in_use=running,
+            cores_in_use=self.builder.slots_in_use,
             tags=self.config.node_tags,
             this_node=True,
         )

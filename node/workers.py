@@ -1,44 +1,78 @@
-"""The node's runner threads: how many commands run at once, and each action only once at a time."""
+"""The node's runner threads: each action only once at a time, and no more than the host has.
+
+Who may start when, and on which cores, is decided by :mod:`buildnet.node.capacity`.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 from buildnet.mesh.digest import Digest
+from buildnet.node.capacity import Capacity, Share
 from buildnet.node.execute.cancel import CancelToken
+from buildnet.pool.requirements import Grant, Requirements
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A piece of work may start. ``waited``: after other work of the same action."""
+
+    waited: bool
+    share: Share
 
 
 class Workers:
     """Threads for work that blocks, shared by all builds. To be used on one event loop.
 
     Args:
-        slots: how many pieces of work run at once.
+        capacity: what of the host there is to share.
+        grant: the most that one piece of work may ask for; None: all of the capacity's cores.
     """
 
-    def __init__(self, slots: int) -> None:
-        self.slots = slots
-        self._threads = ThreadPoolExecutor(slots, thread_name_prefix="runner")
+    def __init__(self, capacity: Capacity[Digest], grant: Grant | None = None) -> None:
+        self.slots = capacity.slots
+        self._capacity = capacity
+        self._grant = grant or Grant(capacity.cores_at_most)
+        self._threads = ThreadPoolExecutor(self.slots, thread_name_prefix="runner")
         self._in_flight: dict[Digest, asyncio.Event] = {}
+        self._turns: dict[Digest, asyncio.Future[Share]] = {}
         self._running: set[Digest] = set()
 
     @property
     def running(self) -> int:
-        """How many pieces of work run now; what waits for a thread does not count."""
+        """How many pieces of work run now; what waits for its turn does not count."""
         return len(self._running)
+
+    @property
+    def slots_in_use(self) -> int:
+        """How many slots they take."""
+        return self._capacity.slots_in_use
 
     def close(self) -> None:
         """Wait for what runs and end the threads."""
         self._threads.shutdown(wait=True)
 
-    async def run(self, action: Digest, token: CancelToken, work: Callable[[bool], None]) -> None:
+    async def run(
+        self,
+        action: Digest,
+        token: CancelToken,
+        work: Callable[[Turn], None],
+        needed: Requirements | None = None,
+    ) -> None:
         """Run ``work`` on a thread and wait for its end, even if the caller is cancelled.
 
-        It starts after any other work of the same action, and is told whether there was one. If the
-        token is set before it starts, it does not; what runs has to look at the token itself.
+        It starts after any other work of the same action, and once the host has what it needs. If
+        the token is set before it starts, it does not; what runs has to look at the token itself.
+
+        Raises:
+            RequirementsError: it needs more than is granted.
         """
+        needed = needed or Requirements()
+        self._grant.check(needed)
         loop = asyncio.get_running_loop()
         stopped = asyncio.Event()
         with token.calling(lambda: loop.call_soon_threadsafe(stopped.set)):
@@ -46,27 +80,41 @@ class Workers:
             while (other := self._in_flight.get(action)) is not None and not token.is_set():
                 waited = True
                 await either(other.wait(), stopped.wait())
-        if token.is_set():
-            return
-        ended = self._in_flight[action] = asyncio.Event()
-        try:
-            thread = self._threads.submit(self._start, action, token, work, waited)
-            with token.calling(thread.cancel):  # what waits for a thread need not wait on
-                await _end_of(thread, token)
-        finally:
-            del self._in_flight[action]
-            ended.set()
+            if token.is_set():
+                return
+            ended = self._in_flight[action] = asyncio.Event()
+            try:
+                turn = self._turns[action] = loop.create_future()
+                self._give(self._capacity.ask(action, needed))
+                if turn.done() or await either(_done(turn), stopped.wait()):
+                    started = Turn(waited, turn.result())
+                    await _end_of(
+                        self._threads.submit(self._start, action, token, work, started), token
+                    )
+            finally:
+                del self._turns[action]
+                self._give(self._capacity.end(action))
+                del self._in_flight[action]
+                ended.set()
+
+    def _give(self, shares: Iterable[tuple[Digest, Share]]) -> None:
+        for action, share in shares:
+            self._turns[action].set_result(share)
 
     def _start(
-        self, action: Digest, token: CancelToken, work: Callable[[bool], None], waited: bool
+        self, action: Digest, token: CancelToken, work: Callable[[Turn], None], turn: Turn
     ) -> None:
         if token.is_set():
             return
         self._running.add(action)
         try:
-            work(waited)
+            work(turn)
         finally:
             self._running.discard(action)
+
+
+async def _done(turn: asyncio.Future[Share]) -> None:
+    await asyncio.wait([turn])
 
 
 async def _end_of(thread: Future[None], token: CancelToken) -> None:
@@ -74,8 +122,6 @@ async def _end_of(thread: Future[None], token: CancelToken) -> None:
     try:
         await asyncio.shield(future)
     except asyncio.CancelledError:
-        if thread.cancelled():
-            return
         # The caller is cancelled, but a thread can't be: end its command and wait for it, so that
         # whatever the caller holds for it stays held.
         token.set()

@@ -2,7 +2,7 @@
 
 Pure: events go in, effects come out, and whoever performs the effects (the node's builder, a test)
 feeds back what came of them. A task is *resolved* once all it depends on has succeeded: its key is
-computed and looked up. What has no result is *executed* as soon as a slot is free, the task with
+computed and looked up. What has no result is *executed* as soon as it has its slots, the task with
 the longest remaining path first. A failure skips what depends on it; without ``keep_going`` nothing
 new is started and the running tasks are cancelled. A task that is known to stand unless something
 it depends on is changed by this build is not even resolved where nothing was.
@@ -126,6 +126,7 @@ class Build:
     Args:
         dependencies: for each task the tasks it needs; every named task must be a key.
         slots: how many commands may run at once, at least 1.
+        sizes: how many slots a task's command takes, 1 where nothing is said; at most all.
         keep_going: after a failure go on with what does not depend on it.
         durations_ms: measured durations of earlier runs, for the critical path; tasks without one
             count as ``DEFAULT_DURATION_MS``.
@@ -139,6 +140,7 @@ class Build:
         dependencies: Mapping[TaskId, tuple[TaskId, ...]],
         *,
         slots: int,
+        sizes: Mapping[TaskId, int] | None = None,
         keep_going: bool = False,
         durations_ms: Mapping[TaskId, float] | None = None,
         standing: Iterable[TaskId] = (),
@@ -152,6 +154,7 @@ class Build:
         self._waiting_for = {task: len(set(needed)) for task, needed in dependencies.items()}
         self._remaining_ms = _remaining_path(dependencies, self._dependents, durations_ms or {})
         self._free_slots = slots
+        self._sizes = {task: min(size, slots) for task, size in (sizes or {}).items()}
         self._keep_going = keep_going
         self._standing = set(standing)
         self._resolving: set[TaskId] = set()
@@ -177,7 +180,7 @@ class Build:
                 heapq.heappush(self._runnable, (-self._remaining_ms[task], task))
             case Executed(task, succeeded, changed):
                 self._running.discard(task)
-                self._free_slots += 1
+                self._free_slots += self._sizes.get(task, 1)
                 if succeeded:
                     self._succeed(task, changed, effects)
                 elif self._cancelled or (self._failed and not self._keep_going):
@@ -254,9 +257,12 @@ class Build:
             effects.append(Stop(tuple(sorted(self._running))))
 
     def _start(self, effects: list[Effect]) -> None:
-        while self._runnable and self._free_slots and not self._stopping:
+        while self._runnable and not self._stopping:
+            size = self._sizes.get(self._runnable[0][1], 1)
+            if size > self._free_slots:
+                break  # also where a smaller one fits: the large one would never start
             _, task = heapq.heappop(self._runnable)
-            self._free_slots -= 1
+            self._free_slots -= size
             self._running.add(task)
             effects.append(Execute(task))
 

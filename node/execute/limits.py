@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from buildnet.pool.requirements import Requirements
+
 PROCESSES_MAX = 4096
 DISK_MAX_BYTES = 64 << 30
 FILES_MAX = 500_000
@@ -31,6 +33,19 @@ class ActionLimits:
 
 
 DEFAULT_LIMITS = ActionLimits()
+
+
+def limits_of(
+    needed: Requirements, defaults: ActionLimits, cores: tuple[int, ...] | None
+) -> ActionLimits:
+    """Return the limits of a command: what it asks for, the defaults where it does not."""
+    return ActionLimits(
+        memory_bytes=needed.memory_bytes or defaults.memory_bytes,
+        processes=needed.processes or defaults.processes,
+        disk_bytes=needed.disk_bytes or defaults.disk_bytes,
+        files=defaults.files,
+        cores=cores,
+    )
 
 
 class DiskWatch:

@@ -99,6 +99,13 @@ def allowed_cpus(config: NodeConfig, host: HostFiles | None = None) -> frozenset
     return _without_reserved(cpus, config.resource_limits.cpu)
 
 
+def granted_cpus(config: NodeConfig, host: HostFiles | None = None) -> tuple[int, ...]:
+    """Return the CPU ids that commands may run on: of those that may be used, at most as many as
+    the owner says. The last ones, for systems do their own work on the first."""
+    cpus = sorted(allowed_cpus(config, host))
+    return tuple(cpus[-(config.resource_limits.cpu.max_cores or len(cpus)) :])
+
+
 def allowed_cores(config: NodeConfig, host: HostFiles | None = None) -> int:
     """Return how many cores may be used at once here: at least 1. Reads a few small files."""
     quota = cgroup_limits(host or HostFiles()).quota_cores

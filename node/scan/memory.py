@@ -6,7 +6,7 @@ import re
 
 import psutil
 
-from buildnet.node.config import MemoryLimitSettings
+from buildnet.node.config import MemoryLimitSettings, NodeConfig
 from buildnet.node.scan import macos
 from buildnet.node.scan.cgroup import CgroupLimits, cgroup_limits
 from buildnet.node.scan.host import HostFiles
@@ -25,6 +25,15 @@ def scan_memory(host: HostFiles, prober: Prober, settings: MemoryLimitSettings) 
         kind = linux_memory_kind(host)
         groups = cgroup_limits(host)
     return limited_memory(measured.total, measured.available, kind, groups, settings)
+
+
+def allowed_memory_bytes(
+    installed_bytes: int, config: NodeConfig, host: HostFiles | None = None
+) -> int:
+    """Return how much memory may be used here. Reads a few small files."""
+    groups = CgroupLimits() if macos.IS_MACOS else cgroup_limits(host or HostFiles())
+    settings = config.resource_limits.memory
+    return limited_memory(installed_bytes, 0, (None, None), groups, settings).total_bytes
 
 
 def limited_memory(

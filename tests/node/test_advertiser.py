@@ -64,7 +64,7 @@ def service(mesh: ListeningMesh) -> Any:
         config=NodeConfig(node_tags=("fast",)),
         resources=None,
         utilization=None,
-        builder=SimpleNamespace(actions_running=0),
+        builder=SimpleNamespace(actions_running=0, slots_in_use=0),
     )
 
 
@@ -101,6 +101,7 @@ def test_a_change_is_told(mesh: ListeningMesh, service: Any) -> None:
     advertiser.tell(2.0)
     assert mesh.topics() == ["load"]
     service.builder.actions_running = 1
+    service.builder.slots_in_use = 2
     advertiser.tell(3.0)
     assert mesh.topics() == ["load"]
     service.ledger.problem = LedgerError("it can't be opened")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.capacity import Capacity
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.perform import Performer
 from buildnet.node.progress import Progress
@@ -51,7 +52,13 @@ class FakeRunner:
     ran: list[str] = field(default_factory=list)
 
     def run(
-        self, report: TaskReport, prepared: Prepared, token: CancelToken, *, look_again: bool
+        self,
+        report: TaskReport,
+        prepared: Prepared,
+        token: CancelToken,
+        *,
+        look_again: bool,
+        cores: tuple[int, ...] | None,
     ) -> None:
         name = prepared.task.package
         if name in self.commands:
@@ -86,7 +93,7 @@ def perform(
     runner = FakeRunner(commands)
 
     async def run() -> tuple[Status, Performer]:
-        workers = Workers(slots)
+        workers = Workers(Capacity(slots))
         try:
             performer = Performer(
                 node_id="node",

@@ -20,6 +20,7 @@ from buildnet.node.scan.cpu import (
     allowed_cpus,
     architecture,
     features,
+    granted_cpus,
     linux_cpu,
     macos_cpu,
     parse_cpuinfo,
@@ -215,6 +216,8 @@ def test_allowed_cores_of_this_process(tmp_path: Path) -> None:
     assert allowed_cores(config, no_groups) == 1
     one = NodeConfig(resource_limits=ResourceLimits(cpu=CpuLimitSettings(max_cores=1)))
     assert allowed_cores(one, no_groups) == 1
+    assert granted_cpus(one, no_groups) == (max(here),)
+    assert granted_cpus(NodeConfig(), no_groups) == tuple(sorted(here))
 
 
 def test_arms_processors() -> None:

@@ -56,6 +56,18 @@ def test_no_more_commands_run_than_there_are_slots_and_the_longest_path_goes_fir
     assert build.handle(Executed(C, True)) == [Resolve((D,)), Execute(B)]
 
 
+def test_a_command_of_several_cores_takes_as_many_slots_and_is_not_overtaken_for_ever() -> None:
+    graph: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: (), C: ()}
+    durations = {A: 900, B: 500, C: 10}
+    build = Build(graph, slots=2, sizes={B: 9}, durations_ms=durations)  # 9: all there are
+    build.handle(Began())
+    assert build.handle(MustRun(A)) == [Execute(A)]
+    assert build.handle(MustRun(B)) == []
+    assert build.handle(MustRun(C)) == []
+    assert build.handle(Executed(A, True)) == [Execute(B)]
+    assert build.handle(Executed(B, True)) == [Execute(C)]
+
+
 def test_a_failure_skips_what_depends_on_it_and_stops_the_rest() -> None:
     graph: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: (A,), C: (B,), D: ()}
     build = Build(graph, slots=2)
@@ -124,7 +136,8 @@ def test_every_build_ends_with_each_task_ended_once(
     graph: dict[TaskId, tuple[TaskId, ...]], slots: int, keep_going: bool, chance: random.Random
 ) -> None:
     standing = [each for each in graph if chance.random() < 0.3]
-    build = Build(graph, slots=slots, keep_going=keep_going, standing=standing)
+    sizes = {each: chance.randrange(1, 4) for each in graph if chance.random() < 0.3}
+    build = Build(graph, slots=slots, sizes=sizes, keep_going=keep_going, standing=standing)
     ended: dict[TaskId, Status] = {}
     running: set[TaskId] = set()
     waiting: list[Event] = [Began()]
@@ -145,7 +158,7 @@ def test_every_build_ends_with_each_task_ended_once(
             ended[event.task] = Status.FAILED
         for effect in build.handle(event):
             _perform(effect, graph, ended, running, waiting, finished, chance)
-        assert len(running) <= slots
+        assert sum(min(slots, sizes.get(each, 1)) for each in running) <= slots
     assert len(finished) == 1
     assert ended.keys() == graph.keys()
     if finished == [Status.SUCCEEDED]:
