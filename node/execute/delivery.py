@@ -14,7 +14,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +34,7 @@ _TEMPORARY_NAME = re.compile(re.escape(TEMPORARY_PREFIX) + r"([0-9]+)-[0-9a-f]{8
 _numbers = itertools.count()
 _CHUNK_BYTES = 1 << 20
 _NOTHING: Mapping[str, Leaf] = {}
+_Delivered = tuple[str, Digest, os.stat_result | None]  # path, and what it is if it was written
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,64 +95,71 @@ def stale_outputs(
 
 
 class _Delivery:
+    # Paths are strings here: making Path objects would cost more than the calls on small outputs.
+
     def __init__(self, root: Path, blobs: BlobAccess, table: FileTable) -> None:
-        self._root = root
-        self._real_root = root.resolve()
+        self._root = os.fspath(root)
         self._blobs = blobs
         self._table = table
         self._written = 0
         self._kept = 0
         self._removed = 0
-        self._swept: set[Path] = set()
+        self._swept: set[str] = set()
 
     def report(self) -> DeliveryReport:
         return DeliveryReport(self._written, self._kept, self._removed)
 
     def place(self, path: str, entry: Leaf | DirectoryTree | None) -> None:
         """Make ``path`` what ``entry`` says; None removes it."""
+        names = path.split("/")
         try:
-            for name in path.split("/"):
+            for name in names:
                 plain_name(name)
         except ValueError as error:
             raise DeliveryError(f"{path!r} can't be an output", cause=str(error)) from error
-        target = self._root / path
+        target = f"{self._root}/{path}"
+        parent = os.path.dirname(target)
         try:
             with full_disk_reported(f"delivering {path}"):
-                self._parents(path, make=entry is not None)
-                self._refuse_link_out(path, target)
-                self._sweep(target.parent)
+                if not self._parents(path, names, make=entry is not None):
+                    return
+                status = _status(target)
+                if status is not None and stat.S_ISLNK(status.st_mode):
+                    self._refuse_link_out(path, target)
+                self._sweep(parent)
                 if entry is None:
-                    self._remove(path, target)
+                    self._remove(path, target, status)
                 elif isinstance(entry, DirectoryTree):
-                    self._place_directory(path, target, entry)
+                    self._place_directory(path, target, status, entry)
                 else:
-                    self._place_leaf(path, target, entry)
+                    self._place_leaf(path, target, status, entry)
         except OSError as error:
             raise DeliveryError(
                 f"output {path} can't be put into the workspace",
                 cause=str(error),
-                hint=f"see that {target.parent} is writable and not in use",
+                hint=f"see that {parent} is writable and not in use",
             ) from error
 
     def remove_stale(self, path: str, leaf: Leaf) -> None:
         """Remove the file or link ``path`` if it is still ``leaf`` and no link leads to it."""
-        target = self._root / path
+        target = f"{self._root}/{path}"
         try:
             status = _status(target)
             if status is None or self._is_reached_by_links(path):
                 return
             if isinstance(leaf, LinkEntry):
-                same = _is_link_to(target, leaf.target)
+                same = _is_link_to(target, status, leaf.target)
             else:
                 same = self._holds(path, target, status, leaf.digest)
             if not same:
                 return
-            target.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(target)
         except OSError as error:
             raise DeliveryError(
                 f"{path} is no output any more and can't be removed",
                 cause=str(error),
-                hint=f"remove it yourself, or see that {target.parent} is writable",
+                hint=f"remove it yourself, or see that {os.path.dirname(target)} is writable",
             ) from error
         self._table.forget(path)
         self._removed += 1
@@ -159,168 +167,205 @@ class _Delivery:
     def _is_reached_by_links(self, path: str) -> bool:
         here = self._root
         for name in path.split("/")[:-1]:
-            here = here / plain_name(name)
-            if here.is_symlink():
+            here = f"{here}/{plain_name(name)}"
+            if os.path.islink(here):
                 return True
         return False
 
-    def _parents(self, path: str, *, make: bool) -> None:
+    def _parents(self, path: str, names: Sequence[str], *, make: bool) -> bool:
+        """See that the directories above ``path`` are there and inside, and with ``make`` make
+        those that are missing; return whether they are there."""
         here = self._root
-        for name in path.split("/")[:-1]:
-            here = here / name
-            if here.is_symlink() and not here.resolve().is_relative_to(self._real_root):
-                raise _leads_out(path, here)
-            if make and not here.is_dir():
-                if os.path.lexists(here):
-                    raise DeliveryError(
-                        f"output {path} can't be put into the workspace: {here} is not a directory",
-                        hint="move it out of the way, or declare another output path",
-                    )
-                here.mkdir(exist_ok=True)
+        for name in names[:-1]:
+            here = f"{here}/{name}"
+            status = _status(here)
+            if status is not None and stat.S_ISLNK(status.st_mode):
+                self._refuse_link_out(path, here)
+                with contextlib.suppress(OSError):
+                    status = os.stat(here)
+            if status is None and make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(here)
+            elif status is None:
+                return False
+            elif not stat.S_ISDIR(status.st_mode):
+                if not make:
+                    return False
+                raise DeliveryError(
+                    f"output {path} can't be put into the workspace: {here} is not a directory",
+                    hint="move it out of the way, or declare another output path",
+                )
+        return True
 
-    def _refuse_link_out(self, path: str, target: Path) -> None:
-        if target.is_symlink() and not target.resolve().is_relative_to(self._real_root):
-            raise _leads_out(path, target)
+    def _refuse_link_out(self, path: str, link: str) -> None:
+        if not Path(link).resolve().is_relative_to(Path(self._root).resolve()):
+            raise DeliveryError(
+                f"output {path} can't be put into the workspace: {link} is a symbolic link that"
+                " leads out",
+                cause=f"it leads to {os.readlink(link)}",
+                hint="replace the link by a directory: BuildNet writes nothing outside of the"
+                " workspace",
+            )
 
-    def _sweep(self, directory: Path) -> None:
+    def _sweep(self, directory: str) -> None:
         """Remove what dead runs left in a directory; once a delivery."""
-        if directory in self._swept or not directory.is_dir():
+        if directory in self._swept:
             return
         self._swept.add(directory)
-        with os.scandir(directory) as entries:
-            names = [entry.name for entry in entries if entry.name.startswith(TEMPORARY_PREFIX)]
-        for name in names:
-            if not name.startswith(_RUN) and not _is_of_living_run(name):
-                remove_tree(directory / name)
+        for name in os.listdir(directory):
+            if (
+                name.startswith(TEMPORARY_PREFIX)
+                and not name.startswith(_RUN)
+                and not _is_of_living_run(name)
+            ):
+                remove_tree(Path(directory, name))
 
-    def _place_directory(self, path: str, target: Path, tree: DirectoryTree) -> None:
-        if _is_directory(target) and self._is_in_place(path, target, tree):
-            self._kept += sum(1 for _ in tree.leaves())
-            return
-        before = _paths(target) if _is_directory(target) else set()
-        made, old = _beside(target), _beside(target)
-        delivered: list[tuple[str, Digest]] = []
+    def _place_directory(
+        self, path: str, target: str, status: os.stat_result | None, tree: DirectoryTree
+    ) -> None:
+        before: set[str] = set()
+        present = None
+        if _is_directory(status):
+            if self._is_in_place(path, target, tree):
+                self._kept += sum(1 for _ in tree.leaves())
+                return
+            before, present = _paths(target), target
+        made = _beside(target)
+        delivered: list[_Delivered] = []
         try:
-            self._build(path, target, made, tree, delivered)
+            self._build(path, present, made, tree, delivered)
             observed_at_ns = time.time_ns()
-            if os.path.lexists(target):
-                target.rename(old)
+            old = _moved_aside(target)
             try:
-                made.rename(target)
+                os.rename(made, target)
             except OSError:
-                old.rename(target)
+                if old is not None:
+                    os.rename(old, target)
                 raise
-        finally:
-            remove_tree(made)
-        remove_tree(old)
-        stale = before.difference(below for below, _ in tree.leaves())
-        self._removed += len(stale)
-        for below in stale:
-            self._table.forget(f"{path}/{below}")
-        for below, digest in delivered:
-            self._record(below, digest, observed_at_ns)
+        except BaseException:
+            remove_tree(Path(made))
+            raise
+        if old is not None:
+            remove_tree(Path(old))
+        if before:
+            before.difference_update(below for below, _ in tree.leaves())
+            self._removed += len(before)
+            for below in before:
+                self._table.forget(f"{path}/{below}")
+        for below, digest, file in delivered:
+            self._record(below, digest, file, observed_at_ns)
 
     def _build(
         self,
         path: str,
-        present: Path,
-        made: Path,
+        present: str | None,
+        made: str,
         tree: DirectoryTree,
-        delivered: list[tuple[str, Digest]],
+        delivered: list[_Delivered],
     ) -> None:
         """Fill a new directory; what is the same in the present one becomes a hard link to it."""
-        made.mkdir()
-        usable = _is_directory(present)
+        os.mkdir(made)
         for name, entry in tree.entries.items():
-            there, here = made / plain_name(name), present / name
-            below = f"{path}/{name}"
+            there, below = f"{made}/{plain_name(name)}", f"{path}/{name}"
+            here = None if present is None else f"{present}/{name}"
+            status = None if here is None else _status(here)
             if isinstance(entry, DirectoryTree):
-                self._build(below, here, there, entry, delivered)
+                self._build(below, here if _is_directory(status) else None, there, entry, delivered)
             elif isinstance(entry, LinkEntry):
-                there.symlink_to(entry.target)
-                self._count(kept=usable and _is_link_to(here, entry.target))
+                os.symlink(entry.target, there)
+                self._count(kept=here is not None and _is_link_to(here, status, entry.target))
+            elif (
+                here is not None
+                and self._is_same(below, here, status, entry)
+                and _hard_link(here, there)
+            ):
+                self._kept += 1
+                delivered.append((below, entry.digest, None))
             else:
-                kept = usable and self._is_same(below, here, entry) and _hard_link(here, there)
-                if not kept:
-                    self._copy(entry, there)
-                self._count(kept=kept)
-                delivered.append((below, entry.digest))
+                self._written += 1
+                delivered.append((below, entry.digest, self._copy(entry, there)))
 
-    def _place_leaf(self, path: str, target: Path, entry: Leaf) -> None:
+    def _place_leaf(
+        self, path: str, target: str, status: os.stat_result | None, entry: Leaf
+    ) -> None:
         if isinstance(entry, LinkEntry):
-            kept = _is_link_to(target, entry.target)
+            kept = _is_link_to(target, status, entry.target)
         else:
-            kept = self._is_same(path, target, entry)
+            kept = self._is_same(path, target, status, entry)
         self._count(kept=kept)
         if kept:
             return
-        made, old = _beside(target), _beside(target)
+        made, old, file = _beside(target), None, None
         try:
-            made.mkdir()
-            new = made / target.name
+            os.mkdir(made)
+            new = f"{made}/{os.path.basename(target)}"
             if isinstance(entry, LinkEntry):
-                new.symlink_to(entry.target)
+                os.symlink(entry.target, new)
             else:
-                self._copy(entry, new)
+                file = self._copy(entry, new)
             observed_at_ns = time.time_ns()
-            if _is_directory(target):
+            if _is_directory(_status(target)):
                 self._removed += len(_paths(target))
-                target.rename(old)
-            new.replace(target)
+                old = _moved_aside(target)
+            os.replace(new, target)
         finally:
-            remove_tree(made)
-        remove_tree(old)
+            remove_tree(Path(made))
+        if old is not None:
+            remove_tree(Path(old))
         if isinstance(entry, LinkEntry):
             self._table.forget(path)
         else:
-            self._record(path, entry.digest, observed_at_ns)
+            self._record(path, entry.digest, file, observed_at_ns)
 
-    def _remove(self, path: str, target: Path) -> None:
-        if not os.path.lexists(target):
+    def _remove(self, path: str, target: str, status: os.stat_result | None) -> None:
+        if status is None:
             return
-        if _is_directory(target):
+        if _is_directory(status):
             stale = _paths(target)
-            old = _beside(target)
-            target.rename(old)
-            remove_tree(old)
+            old = _moved_aside(target)
+            if old is not None:
+                remove_tree(Path(old))
         else:
             stale = {""}
-            target.unlink()
+            os.unlink(target)
         self._removed += len(stale)
         for below in stale:
             self._table.forget(f"{path}/{below}" if below else path)
 
-    def _is_in_place(self, path: str, target: Path, tree: DirectoryTree) -> bool:
-        with os.scandir(target) as listed:
-            present = {entry.name for entry in listed}
-        if present != tree.entries.keys():
+    def _is_in_place(self, path: str, target: str, tree: DirectoryTree) -> bool:
+        if set(os.listdir(target)) != tree.entries.keys():
             return False
         for name, entry in tree.entries.items():
-            here, below = target / name, f"{path}/{name}"
+            here, below = f"{target}/{name}", f"{path}/{name}"
+            status = _status(here)
             if isinstance(entry, DirectoryTree):
-                same = _is_directory(here) and self._is_in_place(below, here, entry)
+                same = _is_directory(status) and self._is_in_place(below, here, entry)
             elif isinstance(entry, LinkEntry):
-                same = _is_link_to(here, entry.target)
+                same = _is_link_to(here, status, entry.target)
             else:
-                same = self._is_same(below, here, entry)
+                same = self._is_same(below, here, status, entry)
             if not same:
                 return False
         return True
 
-    def _copy(self, entry: FileEntry, place: Path) -> None:
-        self._blobs.copy_to(entry.digest, place, entry.executable, None, fresh=True)
-        if entry.mode is not None:
-            place.chmod(entry.mode)
+    def _copy(self, entry: FileEntry, place: str) -> os.stat_result:
+        """Write a file where none is; return what it is then."""
+        written = self._blobs.copy_to(entry.digest, place, entry.executable, None, fresh=True)
+        if entry.mode is None:
+            return written
+        os.chmod(place, entry.mode)
+        return os.lstat(place)
 
-    def _is_same(self, path: str, here: Path, entry: FileEntry) -> bool:
-        status = _status(here)
+    def _is_same(
+        self, path: str, here: str, status: os.stat_result | None, entry: FileEntry
+    ) -> bool:
         return (
             status is not None
             and stat.S_IMODE(status.st_mode) == entry.permissions
             and self._holds(path, here, status, entry.digest)
         )
 
-    def _holds(self, path: str, here: Path, status: os.stat_result, digest: Digest) -> bool:
+    def _holds(self, path: str, here: str, status: os.stat_result, digest: Digest) -> bool:
         """Whether a regular file with these bytes stands there."""
         if not stat.S_ISREG(status.st_mode) or status.st_size != digest.size_bytes:
             return False
@@ -334,14 +379,17 @@ class _Delivery:
             self._table.record(path, status, known, observed_at_ns)
         return known == digest
 
-    def _record(self, path: str, digest: Digest, observed_at_ns: int) -> None:
-        """Remember what a delivered file holds.
+    def _record(
+        self, path: str, digest: Digest, written: os.stat_result | None, observed_at_ns: int
+    ) -> None:
+        """Remember what a delivered file holds; ``written``: None for one that was linked.
 
         Anyone who changed it since ``observed_at_ns``, when it was whole and not yet in place, gave
         it a later date, which the table does not trust.
         """
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            self._table.record(path, (self._root / path).lstat(), digest, observed_at_ns)
+            status = written or os.lstat(f"{self._root}/{path}")
+            self._table.record(path, status, digest, observed_at_ns)
 
     def _count(self, *, kept: bool) -> None:
         if kept:
@@ -350,9 +398,18 @@ class _Delivery:
             self._written += 1
 
 
-def _beside(target: Path) -> Path:
+def _beside(target: str) -> str:
     """Return a new temporary name in the same directory."""
-    return target.with_name(f"{_RUN}{next(_numbers)}")
+    return f"{os.path.dirname(target)}/{_RUN}{next(_numbers)}"
+
+
+def _moved_aside(target: str) -> str | None:
+    """Give what stands at a target a temporary name beside it, and return that."""
+    if not os.path.lexists(target):
+        return None
+    old = _beside(target)
+    os.rename(target, old)
+    return old
 
 
 def _is_of_living_run(name: str) -> bool:
@@ -372,30 +429,22 @@ def _is_of_living_run(name: str) -> bool:
     return True
 
 
-def _leads_out(path: str, link: Path) -> DeliveryError:
-    return DeliveryError(
-        f"output {path} can't be put into the workspace: {link} is a symbolic link that leads out",
-        cause=f"it leads to {link.readlink()}",
-        hint="replace the link by a directory: BuildNet writes nothing outside of the workspace",
-    )
-
-
-def _status(path: Path) -> os.stat_result | None:
+def _status(path: str) -> os.stat_result | None:
     try:
-        return path.lstat()
+        return os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
 
 
-def _is_directory(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink()
+def _is_directory(status: os.stat_result | None) -> bool:
+    return status is not None and stat.S_ISDIR(status.st_mode)
 
 
-def _is_link_to(path: Path, target: str) -> bool:
-    return path.is_symlink() and str(path.readlink()) == target
+def _is_link_to(path: str, status: os.stat_result | None, target: str) -> bool:
+    return status is not None and stat.S_ISLNK(status.st_mode) and os.readlink(path) == target
 
 
-def _hard_link(existing: Path, new: Path) -> bool:
+def _hard_link(existing: str, new: str) -> bool:
     try:
         os.link(existing, new)
     except OSError:  # a file system without hard links, or too many of them
@@ -403,7 +452,7 @@ def _hard_link(existing: Path, new: Path) -> bool:
     return True
 
 
-def _paths(directory: Path) -> set[str]:
+def _paths(directory: str) -> set[str]:
     """Return the files and links below a directory, relative to it."""
     return {
         os.path.relpath(f"{parent}/{name}", directory)
@@ -412,10 +461,10 @@ def _paths(directory: Path) -> set[str]:
     }
 
 
-def _digest_of(path: Path) -> Digest:
+def _digest_of(path: str) -> Digest:
     hasher = blake3()
     size_bytes = 0
-    with path.open("rb", buffering=0) as file:
+    with open(path, "rb", buffering=0) as file:
         while chunk := file.read(_CHUNK_BYTES):
             hasher.update(chunk)
             size_bytes += len(chunk)

@@ -159,14 +159,15 @@ class BlobStore:
     def copy_to(
         self,
         digest: Digest,
-        destination: Path,
+        destination: Path | str,
         executable: bool = False,
         mtime_ns: int | None = None,
         *,
         fresh: bool = False,
         hold: Hold | None = None,
-    ) -> None:
-        """Copy a blob to a path, mode 0644 or 0755; a file that stands there is replaced.
+    ) -> os.stat_result:
+        """Copy a blob to a path, mode 0644 or 0755; a file that stands there is replaced. Return
+        what the whole copy is.
 
         The copy has a temporary name (``.buildnet-…``, beside the destination) until it is whole
         and verified; not with ``fresh``, for a directory that is still being filled: there nothing
@@ -178,7 +179,7 @@ class BlobStore:
             OSError: the destination cannot be written. It is then as it was before.
         """
         with self._reading(digest, hold):
-            self._room_for(
+            return self._room_for(
                 lambda: self._files.copy_out(
                     digest, destination, executable, mtime_ns, fresh=fresh
                 ),

@@ -161,7 +161,7 @@ class BlobFiles:
         with self._open(digest) as file:
             data = file.readall()
             if Digest.of(data) != digest:
-                raise self._damaged(digest, file)
+                raise _damaged(digest, os.fstat(file.fileno()))
             return data
 
     def read_range(self, digest: Digest, offset: int, limit: int) -> bytes:
@@ -179,7 +179,7 @@ class BlobFiles:
 
         with self._open(digest) as file:
             if _read_through(file, keep, digest.size_bytes) != digest:
-                raise self._damaged(digest, file)
+                raise _damaged(digest, os.fstat(file.fileno()))
         return bytes(wanted)
 
     def verify(self, digest: Digest) -> None:
@@ -189,13 +189,14 @@ class BlobFiles:
     def copy_out(
         self,
         digest: Digest,
-        destination: Path,
+        destination: Path | str,
         executable: bool,
         mtime_ns: int | None,
         *,
         fresh: bool = False,
-    ) -> None:
-        """Copy a blob to ``destination``, verified, under a temporary name until it is whole.
+    ) -> os.stat_result:
+        """Copy a blob to ``destination``, verified, under a temporary name until it is whole;
+        return what the copy is then.
 
         ``fresh``: nothing stands there and nobody looks yet, so that no temporary name is needed.
 
@@ -207,7 +208,7 @@ class BlobFiles:
             # Small blobs are verified before anything is written, large ones while they are.
             small = file.readall() if digest.size_bytes <= CHUNK_BYTES else None
             if small is not None and Digest.of(small) != digest:
-                raise self._damaged(digest, file)
+                raise _damaged(digest, os.fstat(file.fileno()))
             path = os.fspath(destination)
             if not fresh:
                 path = f"{os.path.dirname(destination)}/{TEMPORARY_PREFIX}{_unique()}"
@@ -217,10 +218,11 @@ class BlobFiles:
                     if small is not None:
                         _write_all(target, small)
                     elif _copy(file, target, digest.size_bytes) != digest:
-                        raise self._damaged(digest, file)
+                        raise _damaged(digest, os.fstat(file.fileno()))
                     os.fchmod(target, 0o755 if executable else 0o644)  # whatever the umask
                     if mtime_ns is not None:
                         os.utime(target, ns=(mtime_ns, mtime_ns))
+                    copied = os.fstat(target)
                 finally:
                     os.close(target)
                 if not fresh:
@@ -228,6 +230,7 @@ class BlobFiles:
             except BaseException:
                 self.discard(path)
                 raise
+            return copied
 
     # Removing and walking
 
@@ -291,8 +294,7 @@ class BlobFiles:
                 os.unlink(path)
                 raise
 
-    @contextmanager
-    def _open(self, digest: Digest) -> Iterator[io.FileIO]:
+    def _open(self, digest: Digest) -> io.FileIO:
         """Open a blob for reading; its kind and size are checked."""
         try:
             descriptor = os.open(self.path(digest.hash), _READ | os.O_NOFOLLOW)
@@ -306,25 +308,11 @@ class BlobFiles:
                 cause=str(error),
                 hint=f"give this user the right to read {self._blobs}",
             ) from error
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):  # fdopen refuses those
-            found = os.fstat(descriptor)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_size != digest.size_bytes:
             os.close(descriptor)
-            raise DamagedBlobError(
-                f"blob {digest} is a directory", file=(found.st_dev, found.st_ino)
-            )
-        with io.FileIO(descriptor, "rb") as file:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode) or found.st_size != digest.size_bytes:
-                raise self._damaged(digest, file)
-            yield file
-
-    @staticmethod
-    def _damaged(digest: Digest, file: io.FileIO) -> DamagedBlobError:
-        found = os.fstat(file.fileno())
-        return DamagedBlobError(
-            f"blob {digest} is damaged: its file holds other bytes",
-            file=(found.st_dev, found.st_ino),
-        )
+            raise _damaged(digest, found)
+        return io.FileIO(descriptor, "rb")
 
     @contextmanager
     def _writable(self) -> Iterator[None]:
@@ -373,6 +361,13 @@ def key_of(hash: str) -> bytes:
     if not _NAME.fullmatch(hash):
         raise ValueError(f"not a BLAKE3 hash: {hash[:80]!r}")
     return bytes.fromhex(hash)
+
+
+def _damaged(digest: Digest, found: os.stat_result) -> DamagedBlobError:
+    return DamagedBlobError(
+        f"blob {digest} is damaged: its file holds other bytes",
+        file=(found.st_dev, found.st_ino),
+    )
 
 
 def remove(path: str) -> None:

@@ -7,6 +7,7 @@ told is there stays there until its hold closes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -33,12 +34,12 @@ class BlobAccess(Protocol):
     def copy_to(
         self,
         digest: Digest,
-        destination: Path,
+        destination: Path | str,
         executable: bool = False,
         mtime_ns: int | None = None,
         *,
         fresh: bool = False,
-    ) -> None: ...
+    ) -> os.stat_result: ...
 
     def missing(self, digests: Iterable[Digest]) -> set[Digest]: ...
 
@@ -117,14 +118,16 @@ class Hold:
     def copy_to(
         self,
         digest: Digest,
-        destination: Path,
+        destination: Path | str,
         executable: bool = False,
         mtime_ns: int | None = None,
         *,
         fresh: bool = False,
-    ) -> None:
+    ) -> os.stat_result:
         """See :meth:`Store.copy_to`."""
-        self._store.copy_to(digest, destination, executable, mtime_ns, fresh=fresh, hold=self)
+        return self._store.copy_to(
+            digest, destination, executable, mtime_ns, fresh=fresh, hold=self
+        )
 
     def missing(self, digests: Iterable[Digest]) -> set[Digest]:
         """See :meth:`Store.missing`."""

@@ -100,8 +100,8 @@ def test_only_what_is_not_in_place_is_copied(
     copies: list[str] = []
     copy_to = workspace.store.copy_to
 
-    def counted(digest: Digest, place: Path, *arguments: Any, **more: Any) -> Any:
-        copies.append(place.name)
+    def counted(digest: Digest, place: str, *arguments: Any, **more: Any) -> Any:
+        copies.append(Path(place).name)
         return copy_to(digest, place, *arguments, **more)
 
     monkeypatch.setattr(workspace.store, "copy_to", counted)
@@ -246,16 +246,16 @@ def test_the_old_directory_comes_back_if_the_new_one_cannot_take_its_place(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace.write("a/dist/old", "old")
-    rename = Path.rename
-    refused: list[Path] = []
+    rename = os.rename
+    refused: list[str] = []
 
-    def refuse_once(self: Path, target: Path) -> Path:
-        if target.name == "dist" and not refused:
-            refused.append(self)
+    def refuse_once(source: str, target: str) -> None:
+        if Path(target).name == "dist" and not refused:
+            refused.append(source)
             raise OSError(16, "Device or resource busy")
-        return rename(self, target)
+        rename(source, target)
 
-    monkeypatch.setattr(Path, "rename", refuse_once)
+    monkeypatch.setattr(os, "rename", refuse_once)
     with pytest.raises(DeliveryError):
         workspace.deliver({"a/dist/new": "new"}, "a/dist")
     assert refused
