@@ -42,8 +42,8 @@ from buildnet.node.toolchain import Toolchain
 from buildnet.node.workers import Turn, Workers, either
 from buildnet.node.workspaces import OpenWorkspace, Workspaces
 from buildnet.pool.build import Build, Status
-from buildnet.pool.workspace import Workspace
 from buildnet.pool.requirements import Grant
+from buildnet.pool.workspace import Workspace
 
 # Builds that are over are answered from memory this long; after that from the record of builds.
 FINISHED_KEPT = 8
@@ -190,13 +190,13 @@ class Builder:
         return self._workers.running
 
     @property
-    def slots(self) -> int:
-        """How many commands run at once."""
-    @property
     def slots_in_use(self) -> int:
         """How many of the slots they take."""
         return self._workers.slots_in_use
 
+    @property
+    def slots(self) -> int:
+        """How many commands run at once."""
         return self._workers.slots
 
     def find(self, prefix: str) -> RunningBuild | None:
