@@ -34,6 +34,7 @@ from buildnet.node.execute.staging import SOURCE_EPOCH_NS, fill_home, staged
 from buildnet.node.execute.trash import Trash
 from buildnet.node.store.files import RACY_NS
 from buildnet.node.store.holds import BlobAccess
+from buildnet.node.store.spreading import spread_below
 from buildnet.pool.tree import DirectoryTree, FileEntry
 
 _LOG_PIECE_BYTES = 1 << 20
@@ -141,6 +142,7 @@ class StagedExecutor:
         self._running: set[str] = set()
         self._ended = threading.Condition()
         work.mkdir(parents=True, exist_ok=True)
+        spread_below(str(work))
         end_leftovers(work)
         for left in work.iterdir():
             try:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from buildnet.node.execute.errors import StageError, full_disk_reported
 from buildnet.node.execute.staging import Stage, give
+from buildnet.node.store.spreading import spread_below
 
 _PREFIX = "strict-"
 _MODE = 0o755
@@ -70,6 +71,7 @@ class ReusedStages:
             if self._owner is not None:
                 os.chown(directory, self._owner, self._owner)
             os.chmod(directory, _MODE)
+        spread_below(str(stage.directory))  # for each action's root to lie apart
         return stage
 
     def _give_back(self, stage: Stage) -> None:

@@ -1,9 +1,9 @@
 """Blobs as files: ``blobs/ab/<64 hex digits>``, named by the BLAKE3 of what they hold, mode 0444.
 
-A blob is written to ``tmp/`` and renamed when it is whole, so that a process that is killed at any
-point leaves no wrong bytes under a valid name. It is not flushed to the disk (``fsync``): this is a
-cache, every read verifies the bytes, and a blob that a power failure has torn is dropped then and
-made again. This module knows nothing of the index; it only reads, writes and removes files.
+A blob is written below ``tmp/`` and renamed when it is whole, so that a process that is killed at
+any point leaves no wrong bytes under a valid name. It is not flushed to the disk (``fsync``): this
+is a cache, every read verifies the bytes, and a blob that a power failure has torn is dropped then
+and made again. This module knows nothing of the index; it only reads, writes and removes files.
 """
 
 # Paths are strings here: making Path objects would cost as much as the calls on many small files.
@@ -31,6 +31,7 @@ from buildnet.node.store.errors import (
     is_disk_full,
     missing_blob,
 )
+from buildnet.node.store.spreading import spread_below
 
 CHUNK_BYTES = 1 << 20
 """Files up to this size are read whole, larger ones in pieces of it."""
@@ -63,9 +64,10 @@ class BlobFiles:
         with self._writable():
             os.makedirs(self._blobs, exist_ok=True)
             os.makedirs(self._temporary, exist_ok=True)
-            probe = self._new_temporary()
+            spread_below(self._temporary)
             try:
-                os.close(os.open(probe, _WRITE, 0o600))
+                probe, descriptor = self._create()
+                os.close(descriptor)
                 os.unlink(probe)
             except OSError as error:
                 if not is_disk_full(error):  # then there is something to read and to clear
@@ -118,9 +120,8 @@ class BlobFiles:
 
     def create(self) -> tuple[str, int]:
         """Make an empty temporary file; return its path and a descriptor to write it."""
-        path = self._new_temporary()
         with self._writable():
-            return path, os.open(path, _WRITE, 0o444)
+            return self._create()
 
     def copy_in(self, source: io.FileIO, limit: int | None) -> tuple[str, Digest]:
         """Copy an open file into a temporary one; return its path and what was written.
@@ -276,15 +277,22 @@ class BlobFiles:
 
     # Inside
 
-    def _new_temporary(self) -> str:
-        return f"{self._temporary}/{_unique()}"
+    def _create(self) -> tuple[str, int]:
+        """Make a new temporary file; return its path and a descriptor to write it."""
+        name = _unique()
+        directory = f"{self._temporary}/{name[-1]}"
+        path = f"{directory}/{name}"
+        try:
+            return path, os.open(path, _WRITE, 0o444)
+        except FileNotFoundError:
+            os.makedirs(directory, exist_ok=True)
+            return path, os.open(path, _WRITE, 0o444)
 
     @contextmanager
     def _new_file(self) -> Iterator[tuple[str, int]]:
         """A new temporary file that is removed again if its writing fails."""
-        path = self._new_temporary()
         with self._writable():
-            descriptor = os.open(path, _WRITE, 0o444)
+            path, descriptor = self._create()
             try:
                 try:
                     yield path, descriptor

@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def left_behind(store: Store) -> list[str]:
-    return os.listdir(store.directory / "tmp")
+    return [path.name for path in (store.directory / "tmp").glob("*/*")]
 
 
 async def send(sink: BlobSink, data: bytes = DATA) -> None:

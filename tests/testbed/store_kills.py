@@ -176,7 +176,7 @@ def require_order(store: Store) -> None:
     stats = store.stats()
     if (stats.blobs, stats.bytes) != (len(files), sum(files.values())):
         raise BrokenStoreError(f"{stats}, but there are {len(files)} blobs")
-    if left := os.listdir(store.directory / "tmp"):
+    if left := list((store.directory / "tmp").glob("*/*")):
         raise BrokenStoreError(f"left in tmp: {left}")
     for item in store.list_actions(1000).items:
         for blob in store.show(item.action.hash).missing:  # type: ignore[union-attr]
