@@ -163,7 +163,8 @@ def _why(execution: Execution) -> dict[str, str | None]:
             "code": "LIMIT_EXCEEDED",
             "message": f"the command was ended: it used too much {_LIMITED[outcome.exceeded]}",
             "cause": None,
-            "hint": f"raise workers.{outcome.exceeded} in node.yaml, or have the command use less",
+            "hint": f"raise {outcome.exceeded} of the package in buildnet.yaml, at most to "
+            f"workers.{outcome.exceeded} in node.yaml, or have the command use less",
         }
     if outcome.exit_code == 0 and execution.missing_outputs:
         missing = ", ".join(execution.missing_outputs)

@@ -308,6 +308,36 @@ def test_a_timeout_ends_the_command_with_exit_code_124(node: CommandLine, tmp_pa
     assert report["packages"][0]["error"]["code"] == "TIMED_OUT"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux assigns cores")
+def test_a_command_has_the_cores_that_it_asks_for(node: CommandLine, tmp_path: Path) -> None:
+    root = _one_package(tmp_path, "nproc > out.txt", "cores: 1")
+    node.build(root)
+    assert (root / "a/out.txt").read_text() == "1\n"
+    definition = root / "buildnet.yaml"
+    definition.write_text(definition.read_text().replace("cores: 1", "timeout: 1h"))
+    assert tiers(node.build(root)) != {"a": "full"}  # what it needs is no part of its key
+
+
+def test_a_package_that_needs_too_much_fails_before_it_runs(
+    node: CommandLine, tmp_path: Path
+) -> None:
+    root = _one_package(tmp_path, "echo ran > out.txt", "cores: 100000")
+    report = node.build(root, code=1)
+    error = report["packages"][0]["error"]
+    assert error["code"] == "REQUIREMENTS"
+    assert error["message"].startswith("it needs more than this node grants: cores 100000 of at")
+    assert report["packages"][0]["exit_code"] is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits memory")
+def test_memory_that_a_package_may_use_is_limited(node: CommandLine, tmp_path: Path) -> None:
+    command = "x=$(head -c 300000000 /dev/zero | tr '\\0' x); sleep 30"
+    report = node.build(_one_package(tmp_path, command, "memory: 64 MB"), code=1)
+    error = report["packages"][0]["error"]
+    assert error["code"] == "LIMIT_EXCEEDED"
+    assert error["hint"].startswith("raise memory of the package in buildnet.yaml")
+
+
 def test_a_command_that_is_not_found_says_so(node: CommandLine, tmp_path: Path) -> None:
     report = node.build(_one_package(tmp_path, "no-such-program --now"), code=1)
     package = report["packages"][0]
