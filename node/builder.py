@@ -16,18 +16,16 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError, StoppingError
 from buildnet.node.bookkeeping import Bookkeeping
 from buildnet.node.capacity import Capacity
-from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import Executor, StagedExecutor, WorkspaceExecutor
 from buildnet.node.execute.isolation import Isolation, IsolationProbe
 from buildnet.node.execute.launcher.client import Launcher
 from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
-from buildnet.node.execute.removal import remove_tree
 from buildnet.node.execute.staging import SOURCE_EPOCH_S
 from buildnet.node.execute.strict import StrictExecutor
-from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.failure import first_cause
 from buildnet.node.hooks import run_hook
+from buildnet.node.installs import KEPT, Installs
 from buildnet.node.output_teller import OutputTeller
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.perform import Performer
@@ -47,8 +45,6 @@ from buildnet.pool.workspace import Workspace
 
 # Builds that are over are answered from memory this long; after that from the record of builds.
 FINISHED_KEPT = 8
-# Installed dependency trees that stay for the next builds; each is as large as a node_modules.
-TREES_KEPT = 8
 _LOOK_FOR_AUDITS_S = 60.0
 # Directories; some milliseconds, in which a build would wait.
 _AUDITED_AT_ONCE = 32
@@ -67,6 +63,7 @@ class Builder:
         output_limit_bytes: how much of a command's output is kept.
         action_limits: what else of the host one command may use.
         isolation: the level that actions get which ask for none; None: the best that the host can.
+        installs: installs the dependencies of workspaces.
         private: the node's own directory, of which no command in ``strict`` may see anything.
         record: takes what the ledger is to tell of builds; it returns at once.
     """
@@ -79,7 +76,7 @@ class Builder:
         history: History,
         toolchain: Toolchain,
         work: Path,
-        downloads: Path,
+        installs: Installs,
         capacity: Capacity[Digest],
         grant: Grant | None = None,
         timeout_s: float,
@@ -93,18 +90,17 @@ class Builder:
         self._store = store
         self._books = Bookkeeping(history, record, store)
         self._toolchain = toolchain
-        self._downloads = downloads
+        self._installs = installs
         self._work = work
         self._workers = Workers(capacity, grant)
         # Elsewhere the node starts commands itself.
         self._launcher = Launcher("plain", work) if sys.platform == "linux" else None
         self._staged = StagedExecutor(work, self._launcher)
-        self._trees = UnpackedTrees(downloads.parent / "trees")
         self._isolation = IsolationProbe(work, isolation)
         self._strict: StrictExecutor | None = None
         self._private = private
         self._limits = Limits(timeout_s, output_limit_bytes, action_limits)
-        self._workspaces = Workspaces(downloads.parent / "watch")
+        self._workspaces = Workspaces(private / "watch")
         self._builds: dict[str, RunningBuild] = {}
         self._tasks = asyncio.TaskGroup()
         self._tidying = asyncio.Lock()
@@ -171,14 +167,12 @@ class Builder:
         opened.audited_at = time.monotonic()
 
     async def forget_dependencies(self, keep: int = 0) -> int:
-        """Remove installed dependency trees but the ``keep`` that were used last, and with 0 what
-        package managers downloaded; return how many trees went. While a build runs, nothing."""
+        """Remove installed dependency trees but the ``keep`` that were used last, and as many
+        caches of package managers; return how many trees went. While a build runs, nothing."""
         async with self._tidying:
             if self.running():
                 return 0
-            if keep == 0:
-                await asyncio.to_thread(remove_tree, self._downloads)
-            return await asyncio.to_thread(self._trees.prune, keep)
+            return await asyncio.to_thread(self._installs.prune, keep)
 
     def running(self) -> list[RunningBuild]:
         """Return the builds that are not over yet."""
@@ -349,7 +343,7 @@ class Builder:
         if not self.running():
             await asyncio.to_thread(self._staged.tidy)
         if build.workspace.install is not None:
-            await self.forget_dependencies(keep=TREES_KEPT)
+            await self.forget_dependencies(keep=KEPT)
 
     async def _perform_alone(
         self, build: RunningBuild, opened: OpenWorkspace, plan: Plan
@@ -374,7 +368,9 @@ class Builder:
                 memory=opened.memory,
                 watch=opened.watch,
             )
-            dependencies = self._dependencies(workspace, reader, request)
+            dependencies = self._installs.of(
+                workspace, opened.id, reader, request.environment, isolation
+            )
             resolver = Resolver(
                 workspace=workspace,
                 workspace_id=opened.id,
@@ -456,22 +452,6 @@ class Builder:
                 self._strict = StrictExecutor(self._staged, isolation, self._private)
             executors.append(self._strict)
         return {executor.isolation: executor for executor in executors}
-
-    def _dependencies(
-        self, workspace: Workspace, reader: SourceReader, request: BuildRequest
-    ) -> InstalledDependencies | None:
-        if workspace.install is None:
-            return None
-        return InstalledDependencies(
-            install_spec=workspace.install,
-            root=workspace.root,
-            reader=reader,
-            toolchain=self._toolchain,
-            trees=self._trees,
-            executor=self._staged,
-            inherited=request.environment,
-            downloads=self._downloads,
-        )
 
     async def _hook(self, build: RunningBuild, name: str, command: str | None) -> None:
         if command is None or build.request.dry_run or build.cancelled.is_set():

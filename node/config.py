@@ -272,6 +272,14 @@ class WorkerSettings(Settings):
     """What one action may write, in bytes."""
 
 
+class InstallSettings(Settings):
+    """What installs of dependencies may use besides the workspace's own files: ``npmrc``, a file
+    that they find as ``~/.npmrc``; ``env``, variables of who asks for the build."""
+
+    npmrc: AbsolutePath | None = None
+    env: tuple[Annotated[Text, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...] = ()
+
+
 class LedgerEncryptionSettings(Settings):
     """The key that the ledger's file is encrypted with; None: it is not. ``former_key_file``: the
     one that it was encrypted with before, so that the next start can write it anew."""
@@ -313,6 +321,7 @@ class NodeConfig(Settings):
     scheduling: SchedulingSettings = SchedulingSettings()
     cache: CacheSettings = CacheSettings()
     workers: WorkerSettings = WorkerSettings()
+    install: InstallSettings = InstallSettings()
     ledger: LedgerSettings = LedgerSettings()
     log: LogSettings = LogSettings()
 
@@ -435,6 +444,7 @@ _SECTIONS: Mapping[tuple[type[BaseModel], str], type[BaseModel]] = {
     (NodeConfig, "scheduling"): SchedulingSettings,
     (NodeConfig, "cache"): CacheSettings,
     (NodeConfig, "workers"): WorkerSettings,
+    (NodeConfig, "install"): InstallSettings,
     (NodeConfig, "ledger"): LedgerSettings,
     (NodeConfig, "log"): LogSettings,
     (NodeConfig, "tool_overrides"): ToolOverride,

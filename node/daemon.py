@@ -34,6 +34,7 @@ from buildnet.node.execute.process_tree import become_child_subreaper
 from buildnet.node.failure import first_cause
 from buildnet.node.grants import granted
 from buildnet.node.home import Home, HomeError, Runtime
+from buildnet.node.installs import Installs
 from buildnet.node.joining_at_start import join_at_start
 from buildnet.node.listen import (
     DEFAULT_PORTS,
@@ -180,14 +181,15 @@ async def running_node(
         if interrupted:
             _log.warning("%d builds were interrupted when the node last stopped", interrupted)
         capacity, grant = granted(config)
+        toolchain = Toolchain(home.directory / "toolbox", config.tool_overrides)
         builder = await stack.enter_async_context(
             Builder(
                 keys=keys,
                 store=store,
                 history=history,
-                toolchain=Toolchain(home.directory / "toolbox", config.tool_overrides),
+                toolchain=toolchain,
                 work=builds.path / WORK_FOLDER if builds else home.work,
-                downloads=home.directory / "downloads",
+                installs=Installs(home.directory, toolchain, config.install),
                 capacity=capacity,
                 grant=grant,
                 timeout_s=config.workers.timeout,

@@ -1,18 +1,27 @@
 """Third-party dependencies of a workspace: installed once, seen by every action that needs them.
 
 Installing is an action like any other, keyed by lock file, manifests, package manager, runtime and
-platform, but allowed on the network; its outputs are ``node_modules`` trees that lie unpacked in
-the data directory. A ``node_modules`` in the workspace that matches the lock file serves instead.
+platform, but allowed on the network and given a cache; its outputs are ``node_modules`` trees that
+lie unpacked in the data directory. A ``node_modules`` in the workspace that matches the lock file
+serves instead.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.execute.executor import ExecutionRequest, Executor
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.config import InstallSettings
+from buildnet.node.downloads import Downloads
+from buildnet.node.execute.executor import ExecutionRequest
+from buildnet.node.execute.isolation import STRICT, Isolation
+from buildnet.node.execute.launcher.places import CACHE, SETTINGS
+from buildnet.node.execute.limits import ActionLimits
 from buildnet.node.execute.mounts import Mount
 from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.install_inputs import install_inputs
@@ -30,16 +39,28 @@ from buildnet.pool.workspace import Install, Task, TaskId
 INSTALL = TaskId("dependencies", "install")
 # Where to fetch from and how to get there; the lock file decides what is fetched.
 _CONNECTION_VARIABLES = frozenset(
-    "HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy SSL_CERT_FILE SSL_CERT_DIR "
-    "NODE_EXTRA_CA_CERTS NODE_AUTH_TOKEN NPM_TOKEN NPM_CONFIG_REGISTRY npm_config_registry".split()
+    "HTTP_PROXY HTTPS_PROXY NO_PROXY http_proxy https_proxy no_proxy "
+    "NPM_CONFIG_REGISTRY npm_config_registry YARN_NPM_REGISTRY_SERVER".split()
 )
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS")
+_REFUSED = re.compile(
+    r"E40[134]\b|FETCH_40[134]\b|ENEEDAUTH|\b40[134] (?:Unauthorized|Forbidden|Not Found)|YN0041"
+)
+_USER_FILE = ".npmrc"
+
+
+class RegistryFileError(BuildNetError):
+    """The file of registry settings that the node's owner named can't be read."""
+
+    code = "REGISTRY_FILE"
+    exit_code = 2
 
 
 @dataclass(slots=True)
 class InstalledDependencies:
     """The dependency tree of one build; see the module's text.
 
-    ``downloads`` is a directory that package managers keep their own download cache in.
+    ``isolation`` is what the host gives; ``downloads`` holds the package managers' own caches.
     """
 
     install_spec: Install
@@ -47,9 +68,11 @@ class InstalledDependencies:
     reader: SourceReader
     toolchain: Toolchain
     trees: UnpackedTrees
-    executor: Executor
+    isolation: Isolation
     inherited: Mapping[str, str]
-    downloads: Path
+    downloads: Downloads
+    workspace_id: str
+    settings: InstallSettings
     _action: Action | None = field(default=None)
     _made: Mapping[Digest, bytes] = field(default_factory=dict)
     _mounts: tuple[Mount, ...] = field(default=())
@@ -100,23 +123,33 @@ class InstalledDependencies:
     def unpack(self, outputs: DirectoryTree, hold: Hold) -> None:
         """Make the tree ready for use."""
         self._mounts = self._mounts_in(
-            self.trees.ensure(self._known_action().digest, outputs, hold)
+            self.trees.ensure(self._known_action().digest, outputs, hold, owner=self._owner)
         )
 
-    def request(self, timeout_s: float, output_limit_bytes: int) -> ExecutionRequest:
-        """Return how the package manager is to be run."""
+    def request(
+        self, timeout_s: float, output_limit_bytes: int, limits: ActionLimits
+    ) -> ExecutionRequest:
+        """Return how the package manager is to be run.
+
+        Raises:
+            RegistryFileError: the owner's file of registry settings can't be read.
+        """
         action = self._known_action()
-        self.downloads.mkdir(parents=True, exist_ok=True)
         return ExecutionRequest(
             action=action.digest,
             command=self.install_spec.command,
             working_directory="",
             environment=self._environment(),
+            home=self._home(),
+            shown=self._certificates() if self._is_strict else {},
+            cache=self._cache(),
             inputs=action.spec.inputs,
             mounts=(),
             outputs=self._outputs(),
             timeout_s=timeout_s,
+            network=True,
             output_limit_bytes=output_limit_bytes,
+            limits=limits,
             workspace=self.root,
             on_collected=self._adopt,
         )
@@ -124,7 +157,24 @@ class InstalledDependencies:
     def _adopt(self, stage: Path) -> None:
         """Move the fresh ``node_modules`` out of its stage: cheaper than to unpack it again."""
         paths = [f"{root}/node_modules".lstrip("/") for root in self.install_spec.roots]
-        self.trees.adopt(self._known_action().digest, stage, paths)
+        self.trees.adopt(self._known_action().digest, stage, paths, owner=self._owner)
+
+    def hints(self, said: str) -> tuple[str, ...]:
+        """Return what to do about an install that failed with this output."""
+        if not _REFUSED.search(said):
+            return ()
+        return (
+            "if these packages are private: installs do not see your ~/.npmrc and tokens; the "
+            "node's owner names a file (install.npmrc) or variables (install.env) in node.yaml",
+        )
+
+    @property
+    def _is_strict(self) -> bool:
+        return self.isolation.level == STRICT
+
+    @property
+    def _owner(self) -> int | None:
+        return self.isolation.launcher.owner if self.isolation.launcher is not None else None
 
     def _known_action(self) -> Action:
         if self._action is None:
@@ -132,7 +182,7 @@ class InstalledDependencies:
             if not self.install_spec.own_scripts:
                 inputs, self._made = install_inputs(self.root, inputs)
             tools = [self.toolchain.tool(name) for name in self._tools()]
-            platform = {**platform_properties(), "isolation": self.executor.isolation}
+            platform = {**platform_properties(), "isolation": self.isolation.level}
             platform.update({f"tool:{tool.name}": tool.identity for tool in tools})
             platform["network"] = "allowed"
             self._action = encode_action(
@@ -148,24 +198,52 @@ class InstalledDependencies:
 
     def _environment(self) -> dict[str, str]:
         tools = [self.toolchain.tool(name) for name in self._tools()]
-        environment = {
-            name: value for name, value in self.inherited.items() if name in _CONNECTION_VARIABLES
-        }
-        settings = Path(self.inherited.get("HOME") or Path.home()) / ".npmrc"
-        if settings.is_file():
-            environment["NPM_CONFIG_USERCONFIG"] = str(settings)
+        passed_on = _CONNECTION_VARIABLES.union(self.settings.env)
         return {
-            **environment,
+            **{name: value for name, value in self.inherited.items() if name in passed_on},
+            **self._certificate_variables(),
             "PATH": self.toolchain.search_path(tools),
             "LANG": "C.UTF-8",
             "CI": "true",  # no questions, no spinner
-            **self._download_cache(),
+            **self._download_cache(CACHE if self._is_strict else str(self._cache())),
         }
 
-    def _download_cache(self) -> dict[str, str]:
+    def _certificates(self) -> dict[str, Path]:
+        """Return the files and directories that variables name, by their names in ``strict``."""
+        return {
+            f"{name}-{number}": Path(path)
+            for name in _CERTIFICATES
+            for number, path in enumerate(self.inherited.get(name, "").split(os.pathsep))
+            if os.path.isabs(path) and os.path.exists(path)
+        }
+
+    def _certificate_variables(self) -> dict[str, str]:
+        values: dict[str, list[str]] = {}
+        for key, path in self._certificates().items():
+            place = f"{SETTINGS}/{key}" if self._is_strict else str(path)
+            values.setdefault(key.rpartition("-")[0], []).append(place)
+        return {name: os.pathsep.join(places) for name, places in values.items()}
+
+    def _home(self) -> dict[str, bytes]:
+        """Return the settings that the node's owner gives to installs."""
+        file = self.settings.npmrc
+        if file is None:
+            return {}
+        try:
+            return {_USER_FILE: file.read_bytes()}
+        except OSError as error:
+            raise RegistryFileError(
+                f"the registry settings in {file} can't be read",
+                cause=error.strerror,
+                hint="correct install.npmrc in node.yaml",
+            ) from error
+
+    def _cache(self) -> Path:
         manager = self.install_spec.manager
-        place = str(self.downloads / manager)
-        match manager:
+        return self.downloads.cache(self.isolation.level, manager, self.workspace_id)
+
+    def _download_cache(self, place: str) -> dict[str, str]:
+        match self.install_spec.manager:
             case "npm":
                 return {"NPM_CONFIG_CACHE": place}
             case "yarn":
@@ -177,8 +255,14 @@ class InstalledDependencies:
                     "YARN_ENABLE_TELEMETRY": "0",
                 }
         # pnpm 11 reads variables of its own name only; npm would warn of these. The starters of
-        # commands must not hold the path of the stage in which they were made.
-        settings = {"store_dir": place, "extend_node_path": "false"}
+        # commands must not hold the path of the stage in which they were made. A hard link would
+        # let what alters the store alter the tree, and the other way round.
+        settings = {
+            "store_dir": f"{place}/store",
+            "cache_dir": f"{place}/metadata",
+            "extend_node_path": "false",
+            "package_import_method": "clone-or-copy",
+        }
         return {
             f"{prefix}_config_{name}": value
             for prefix in ("npm", "pnpm")

@@ -134,8 +134,12 @@ class TaskRunner:
         assert self.dependencies is not None
         assert prepared.action is not None
         started = time.monotonic()
-        request = self.dependencies.request(self.limits.timeout_s, self.limits.output_bytes)
+        limits = self.limits
+        request = self.dependencies.request(limits.timeout_s, limits.output_bytes, limits.action)
         execution = self._execute(prepared.action, request, report.task, token)
+        if execution.outputs is None:
+            hints = self.dependencies.hints(self._end_of(execution.log))
+            execution = replace(execution, hints=(*execution.hints, *hints))
         self._take(report, execution)
         if execution.outputs is not None:
             self._keep(prepared.task, prepared.action, execution, execution.outputs)
@@ -300,9 +304,8 @@ class TaskRunner:
         )
 
     def _take(self, report: TaskReport, execution: Execution) -> None:
-        tail = ""
-        if execution.outputs is None:
-            log = execution.log
-            offset = max(0, log.size_bytes - OUTPUT_TAIL_BYTES)
-            tail = self.hold.read(log, offset, OUTPUT_TAIL_BYTES).decode(errors="replace")
-        report.take(execution, tail)
+        report.take(execution, self._end_of(execution.log) if execution.outputs is None else "")
+
+    def _end_of(self, log: Digest) -> str:
+        offset = max(0, log.size_bytes - OUTPUT_TAIL_BYTES)
+        return self.hold.read(log, offset, OUTPUT_TAIL_BYTES).decode(errors="replace")

@@ -21,7 +21,7 @@ from xxhash import xxh3_128
 from buildnet.mesh.digest import Digest
 from buildnet.node.execute.errors import full_disk_reported
 from buildnet.node.execute.removal import discard, remove_tree
-from buildnet.node.execute.staging import copy_tree
+from buildnet.node.execute.staging import copy_tree, give
 from buildnet.node.store.holds import BlobAccess
 from buildnet.pool.tree import DirectoryTree
 
@@ -35,10 +35,10 @@ _PARTIAL = ".partial"
 class UnpackedTrees:
     """The unpacked trees of one node, by key. Thread-safe.
 
-    Files are read-only. A tree is compared with its fingerprint (paths, sizes, modification times,
-    inodes) when it is first asked for, and every :data:`CHECKED_EVERY_S` from then on; it is
-    unpacked again if someone has altered it. Commands in ``strict`` can't; after others
-    :meth:`distrust` has it compared at once.
+    The directory is private, files are read-only. A tree is compared with its fingerprint (paths,
+    sizes, modification times, inodes) when it is first asked for, and every
+    :data:`CHECKED_EVERY_S` from then on; it is unpacked again if someone has altered it. Commands
+    in ``strict`` can't; after others :meth:`distrust` has it compared at once.
     """
 
     def __init__(self, directory: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -47,7 +47,8 @@ class UnpackedTrees:
         self._checked_at: dict[str, float] = {}
         self._lock = threading.Lock()
         self._key_locks: dict[str, threading.Lock] = {}
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.chmod(0o700)
         for left in directory.glob(f"*{_PARTIAL}*"):
             discard(left)
 
@@ -55,25 +56,33 @@ class UnpackedTrees:
         """Have every tree compared again: a command could reach them that nothing held back."""
         self._checked_at.clear()
 
-    def adopt(self, key: Digest, root: Path, paths: Iterable[str]) -> Path:
+    def adopt(
+        self, key: Digest, root: Path, paths: Iterable[str], owner: int | None = None
+    ) -> Path:
         """Move a finished install out of its stage ``root``: the directories at ``paths``.
 
         Paths that do not exist are left out. Moving costs a copy if the stage is on another file
-        system. Returns the tree's directory; a tree that is there already is kept.
+        system. ``owner``: see :meth:`ensure`. Returns the tree's directory; a tree that is there
+        already is kept.
         """
         with self._only(key):
             place = self._directory / key.hash
             if self._is_intact(place):
                 return place
-            with self._replacing(place) as partial:
+            with self._replacing(place, owner) as partial:
                 for path in paths:
                     if (root / path).is_dir():
                         (partial / path).parent.mkdir(parents=True, exist_ok=True)
                         shutil.move(root / path, partial / path)
             return place
 
-    def ensure(self, key: Digest, tree: DirectoryTree, blobs: BlobAccess) -> Path:
+    def ensure(
+        self, key: Digest, tree: DirectoryTree, blobs: BlobAccess, owner: int | None = None
+    ) -> Path:
         """Return the directory that holds ``tree``, unpacking it if it is missing or altered.
+
+        ``owner`` is the user that commands run as, if not the node's: what is shown to them as
+        something to write to has to be theirs.
 
         Raises:
             StageError: the tree holds a link that leads out of it; StageFullError: no room.
@@ -88,7 +97,7 @@ class UnpackedTrees:
                 logger.warning("the tree %s was altered: it is unpacked again", place)
             with (
                 full_disk_reported(f"unpacking tree {key.hash[:12]}"),
-                self._replacing(place) as partial,
+                self._replacing(place, owner) as partial,
             ):
                 copy_tree(tree, partial, blobs)
             return place
@@ -113,7 +122,7 @@ class UnpackedTrees:
             yield
 
     @contextmanager
-    def _replacing(self, place: Path) -> Iterator[Path]:
+    def _replacing(self, place: Path, owner: int | None) -> Iterator[Path]:
         """Give a directory to fill that then becomes the tree. Without a fingerprint it is none."""
         partial = place.with_name(place.name + _PARTIAL)
         remove_tree(partial)
@@ -121,6 +130,8 @@ class UnpackedTrees:
         try:
             yield partial
             _make_read_only(partial)
+            if owner is not None:
+                give(str(partial), owner)
             _fingerprint_file(place).unlink(missing_ok=True)
             if place.exists():
                 old = place.with_name(f"{place.name}{_PARTIAL}-old")

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,13 @@ GREETER = {
     "package/postinstall.js": "require('fs').writeFileSync('made.js', 'module.exports = \"hi\"')",
     "package/index.js": "module.exports = require('./made')",
 }
+LOOKING_AROUND = """
+const fs = require('fs'), path = require('path')
+const read = place => fs.existsSync(place) ? fs.readFileSync(place, 'utf8').trim() : 'none'
+const settings = read(path.join(process.env.HOME, '.npmrc'))
+const seen = [process.env.NPM_TOKEN || 'none', settings, read(process.env.SECRET || 'x')]
+fs.writeFileSync('made.js', 'module.exports = ' + JSON.stringify(seen.join(' ')))
+"""
 TOOL = "#!/usr/bin/env node\nconsole.log(require('greeter'), require('./lib/word'))\n"
 
 
@@ -57,13 +65,13 @@ def manifest(name: str, **fields: Any) -> str:
     return json.dumps({"name": name, "version": "1.0.0", "private": True, **fields})
 
 
-def make_workspace(root: Path, manager: str) -> Path:
+def make_workspace(root: Path, manager: str, greeter: dict[str, str] = GREETER) -> Path:
     """A workspace whose app is built by the command of its tool, which uses the archive."""
     if shutil.which(manager) is None or shutil.which("node") is None:
         pytest.skip(f"needs node and {manager}")
     above = "" if manager == "npm" else "../../"
-    greeter = {"greeter": f"file:{above}greeter.tgz"}
-    of_root, of_tool = (greeter, {}) if manager == "npm" else ({}, greeter)
+    needed = {"greeter": f"file:{above}greeter.tgz"}
+    of_root, of_tool = (needed, {}) if manager == "npm" else ({}, needed)
     write_files(
         root,
         {
@@ -92,7 +100,7 @@ def make_workspace(root: Path, manager: str) -> Path:
     if manager == "pnpm":
         members = "packages: ['packages/*']\nonlyBuiltDependencies: [greeter]\n"
         write_files(root, {"pnpm-workspace.yaml": members})
-    (root / "greeter.tgz").write_bytes(archive(GREETER))
+    (root / "greeter.tgz").write_bytes(archive(greeter))
     private = {"HOME": str(root.parent), "YARN_CACHE_FOLDER": str(root.parent / "yarn")}
     locked = subprocess.run(
         LOCKING[manager],
@@ -128,6 +136,36 @@ def test_an_install_is_an_action_of_its_own(
     word.write_text("module.exports = 'again'\n")
     assert tiers(node.build(workspace))["dependencies"] == "local-cache"
     assert words(workspace) == "hi again\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="strict is Linux's")
+@pytest.mark.parametrize(
+    ("given", "seen"),
+    [
+        ("", "none none none"),
+        ("install: {npmrc: ~/registry, env: [NPM_TOKEN, SECRET]}", "token ; of the owner none"),
+        ("install: {npmrc: ~/missing}", None),
+    ],
+)
+def test_an_install_sees_what_the_nodes_owner_gives_it_and_nothing_of_the_user(
+    buildnet: CommandLine, tmp_path: Path, given: str, seen: str | None
+) -> None:
+    user = tmp_path / ".npmrc"
+    write_files(tmp_path, {".npmrc": "; of the user", "registry": "; of the owner"})
+    (tmp_path / "registry").chmod(0o600)
+    write_files(buildnet.home, {"node.yaml": given})
+    buildnet.environment.update({"NPM_TOKEN": "token", "SECRET": str(user)})
+    greeter = {**GREETER, "package/postinstall.js": LOOKING_AROUND}
+    workspace = make_workspace(tmp_path / "shop", "npm", greeter)
+    buildnet.start()
+    report = buildnet.build(workspace, code=1 if seen is None else 0)
+    entry = {one["name"]: one for one in report["packages"]}["dependencies"]
+    if entry["isolation"] != "strict":
+        pytest.skip(report["isolation_reason"])
+    if seen is None:
+        assert entry["error"]["code"] == "REGISTRY_FILE"
+    else:
+        assert words(workspace) == f"{seen} there\n"
 
 
 def edit(workspace: Path, word: str) -> None:

@@ -83,7 +83,7 @@ def test_a_cache_outlives_its_command(host: StrictHost, tmp_path: Path) -> None:
 
 
 def test_a_cache_is_watched_as_the_stage_is(host: StrictHost, tmp_path: Path) -> None:
-    flood = "for i in 1 2 3; do head -c 3000000 /dev/urandom > /cache/$i; done; sleep 60"
+    flood = "i=0; while :; do i=$((i+1)); head -c 3000000 /dev/zero > /cache/$i; sleep 0.05; done"
     limits = ActionLimits(disk_bytes=4 << 20)
     execution = host.run(flood, cache=tmp_path / "cache", limits=limits)
     assert execution.outcome.exceeded == "disk"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -130,6 +131,24 @@ def test_a_finished_install_is_taken_over(
     inode = place.stat().st_ino
     assert trees.ensure(KEY, tree, store) == place
     assert place.stat().st_ino == inode
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_tree_belongs_to_who_writes_to_what_is_shown_of_it(
+    tmp_path: Path, store: Store, tree: DirectoryTree
+) -> None:
+    trees, user = UnpackedTrees(tmp_path / "trees"), 65533
+    unpacked = trees.ensure(KEY, tree, store, owner=user)
+    (tmp_path / "stage/node_modules/a").mkdir(parents=True)
+    adopted = trees.adopt(Digest.of(b"b"), tmp_path / "stage", ["node_modules"], owner=user)
+    for place in (unpacked, unpacked / "node_modules/.bin/tsc", adopted / "node_modules/a"):
+        assert place.lstat().st_uid == user
+
+
+def test_nobody_else_reads_trees(tmp_path: Path) -> None:
+    (tmp_path / "trees").mkdir(mode=0o755)
+    UnpackedTrees(tmp_path / "trees")
+    assert stat.S_IMODE((tmp_path / "trees").stat().st_mode) == 0o700
 
 
 def test_what_a_killed_node_left_is_removed(

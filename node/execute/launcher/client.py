@@ -42,8 +42,8 @@ class StrictView:
     """What a command in ``strict`` gets to see besides the system; paths are the host's, real ones.
 
     ``stage`` holds ``root``, ``home`` and ``tmp``. ``binds``: (path, place in the sandbox), shown
-    read-only; ``writable``: the same, but it may write there. ``trees``: (path, place below /build, directory for what is written, directory for
-    the kernel), the last two relative to the stage.
+    read-only; ``writable``: the same, but it may write there. ``trees``: (path, place below /build,
+    directory for what is written, directory for the kernel), the last two relative to the stage.
     """
 
     stage: Path

@@ -1,0 +1,62 @@
+"""Installing the dependencies of a node's workspaces: what all installs share.
+
+trees/       what was installed, see :mod:`buildnet.node.execute.trees`
+downloads/   caches of package managers, see :mod:`buildnet.node.downloads`
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from buildnet.node.config import InstallSettings
+from buildnet.node.dependencies import InstalledDependencies
+from buildnet.node.downloads import Downloads
+from buildnet.node.execute.isolation import Isolation
+from buildnet.node.execute.trees import UnpackedTrees
+from buildnet.node.sources import SourceReader
+from buildnet.node.toolchain import Toolchain
+from buildnet.pool.workspace import Workspace
+
+KEPT = 8
+"""Installed trees and caches that stay for the next builds; each is as large as a node_modules."""
+
+
+class Installs:
+    """The installs of one node, in its data directory; ``settings`` are its owner's."""
+
+    def __init__(self, directory: Path, toolchain: Toolchain, settings: InstallSettings) -> None:
+        self._toolchain = toolchain
+        self._settings = settings
+        self._trees = UnpackedTrees(directory / "trees")
+        self._downloads = Downloads(directory / "downloads")
+
+    def of(
+        self,
+        workspace: Workspace,
+        workspace_id: str,
+        reader: SourceReader,
+        inherited: Mapping[str, str],
+        isolation: Isolation,
+    ) -> InstalledDependencies | None:
+        """Return the dependencies of one build; None: nothing is installed for this workspace."""
+        if workspace.install is None:
+            return None
+        return InstalledDependencies(
+            install_spec=workspace.install,
+            root=workspace.root,
+            reader=reader,
+            toolchain=self._toolchain,
+            trees=self._trees,
+            isolation=isolation,
+            inherited=inherited,
+            downloads=self._downloads,
+            workspace_id=workspace_id,
+            settings=self._settings,
+        )
+
+    def prune(self, keep: int) -> int:
+        """Remove all but the ``keep`` trees and caches that were used last; return how many trees
+        went. Only for times when no action runs. Blocks."""
+        self._downloads.prune(keep)
+        return self._trees.prune(keep)
