@@ -61,6 +61,7 @@ def print_report(
         _print_failures(report, settings)
         print(_summary(report, settings))
         _print_hints(report, settings)
+        _print_isolation(report, settings)
     if report["error"] is not None and settings.format == "table":
         from buildnet.cli.client import AnswerError
 
@@ -141,6 +142,19 @@ def _print_hints(report: dict[str, Any], settings: Settings) -> None:
     sys.stdout.flush()  # where both streams end in one file, the summary comes first
     for hint, names in told.items():
         print(f"{style('cyan', 'hint:')} {', '.join(names)}: {hint}", file=sys.stderr)
+
+
+def _print_isolation(report: dict[str, Any], settings: Settings) -> None:
+    """Say once why commands ran with less isolation than they get by default."""
+    levels = {
+        entry["isolation"]: None
+        for entry in report["packages"]
+        if entry["tier"] == "full" and entry["task"] != "install" and entry["isolation"] != "strict"
+    }
+    if report.get("isolation_reason") and levels:
+        note = f"commands ran in {' and '.join(levels)}, not in strict"
+        style = Style(settings, sys.stderr)
+        print(f"{style('cyan', 'note:')} {note}: {report['isolation_reason']}", file=sys.stderr)
 
 
 def _print_plan(report: dict[str, Any], settings: Settings) -> None:

@@ -216,6 +216,12 @@ def _cluster_text(data: dict[str, Any]) -> str:
     return f"{cluster['name']} ({cluster['members']} members, {leads})"
 
 
+def _isolation_text(isolation: dict[str, str | None]) -> str:
+    if isolation["level"] is None:
+        return "being found out"
+    return ": ".join(filter(None, (isolation["level"], isolation["reason"])))
+
+
 def _status_table(console: Console, data: dict[str, Any]) -> None:
     rows = {
         "node": f"{data['name']} ({data['node_id']})",
@@ -227,6 +233,7 @@ def _status_table(console: Console, data: dict[str, Any]) -> None:
         "version": data["version"],
         "data": data["home"],
         "commands at once": str(data["slots"]),
+        "isolation": _isolation_text(data["isolation"]),
         "builds": ", ".join(each["build_id"] for each in data["builds"]) or "none running",
     }
     if data.get("joining"):

@@ -184,6 +184,11 @@ class Builder:
         return self._workers.running
 
     @property
+    def isolation(self) -> Isolation | None:
+        """What actions get that ask for nothing else; None as long as it is being found out."""
+        return self._isolation.known
+
+    @property
     def slots_in_use(self) -> int:
         """How many of the slots they take."""
         return self._workers.slots_in_use

@@ -326,9 +326,16 @@ class NodeService:
             "version": __version__,
             "home": str(self.home.directory),
             "slots": self.builder.slots,
+            "isolation": self._isolation_status(),
             "builds": [build.summary() for build in running],
             "ledger": self._ledger_status(),
         }
+
+    def _isolation_status(self) -> dict[str, str | None]:
+        found = self.builder.isolation
+        if found is None:
+            return {"level": None, "reason": None}
+        return {"level": found.level, "reason": found.reason}
 
     def _ledger_status(self) -> dict[str, Any]:
         ledger = self.ledger.open_now

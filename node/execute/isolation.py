@@ -68,6 +68,11 @@ class IsolationProbe:
         self._lock = threading.Lock()
         self._found: Isolation | None = None
 
+    @property
+    def known(self) -> Isolation | None:
+        """What the host gives, if that has been found out already; does not wait."""
+        return self._found
+
     def result(self) -> Isolation:
         """Return what the host gives; the first call takes a tenth of a second."""
         with self._lock:

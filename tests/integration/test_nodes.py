@@ -590,7 +590,9 @@ def test_the_owner_says_where_cache_and_builds_go(buildnet: CommandLine, tmp_pat
     assert (stats["capacity_bytes"], stats["actions"]) == (1024**3, 1)
     assert (tmp_path / "cache/buildnet-store/index.db").is_file()
     assert (tmp_path / "builds/mine.txt").read_text() == "stays"
-    assert buildnet("node", "status", "--json").data["slots"] == 1
+    status = buildnet("node", "status", "--json").data
+    assert status["slots"] == 1
+    assert status["isolation"] == {"level": "staged", "reason": "node.yaml says so"}
     assert buildnet("pool", "status", "--json").data["aggregate"]["total_cpu_cores"] == 1
 
 

@@ -97,7 +97,9 @@ def service_of(
     home: Home, scanner: ListedScanner, meter: CountingMeter | None = None
 ) -> NodeService:
     ledger = LedgerService(Path("/nowhere"))
-    idle = SimpleNamespace(running=lambda: [], actions_running=0, slots_in_use=0, slots=2)
+    idle = SimpleNamespace(
+        running=lambda: [], actions_running=0, slots_in_use=0, slots=2, isolation=None
+    )
     return NodeService(
         home=HeldHome(Path("/nowhere")),
         keys=cast(Any, SimpleNamespace(current=SimpleNamespace(node_id="id"))),

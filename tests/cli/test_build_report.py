@@ -1,0 +1,61 @@
+"""What is printed of a build: above all that nothing is told twice or without need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from buildnet.cli.build_report import print_report
+from buildnet.cli.settings import Settings
+
+REASON = "user namespace: unshare: Operation not permitted"
+
+
+def entry(name: str, tier: str, isolation: str | None, task: str = "build") -> dict[str, Any]:
+    return {
+        "name": name,
+        "task": task,
+        "status": "succeeded",
+        "tier": tier,
+        "isolation": isolation,
+        "duration_ms": 3.0,
+        "hints": [],
+        "error": None,
+    }
+
+
+def report(reason: str | None, *packages: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "build_id": "b1",
+        "status": "succeeded",
+        "duration_ms": 5.0,
+        "error": None,
+        "isolation_reason": reason,
+        "packages": list(packages),
+    }
+
+
+def test_less_isolation_than_usual_is_told_once_with_its_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ran = (entry("a", "full", "staged"), entry("b", "full", "staged"))
+    assert print_report(report(REASON, *ran), Settings()) == 0
+    said = capsys.readouterr().err
+    assert said == f"note: commands ran in staged, not in strict: {REASON}\n"
+
+
+@pytest.mark.parametrize(
+    "quiet",
+    [
+        report(None, entry("a", "full", "staged")),  # the package asks for it
+        report(REASON, entry("a", "instant-skip", "staged"), entry("b", "local-cache", "staged")),
+        report(REASON, entry("dependencies", "full", "staged", task="install")),
+        report(None, entry("a", "full", "strict")),
+    ],
+)
+def test_where_nothing_ran_with_less_nothing_is_said(
+    quiet: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_report(quiet, Settings())
+    assert capsys.readouterr().err == ""
