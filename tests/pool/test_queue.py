@@ -1,0 +1,303 @@
+"""The coordinator's queue beside real lease books: who gets what, and that nothing is left over."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import replace
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from buildnet.pool.leases import Amount, Lease, LeaseBook
+from buildnet.pool.queue import (
+    AGEING_S,
+    AskBack,
+    AskLease,
+    CancelLease,
+    ConfirmLease,
+    Demand,
+    Effect,
+    Priority,
+    Queue,
+)
+
+ME = b"c" * 32
+UNIT = Amount(1, 10)
+
+
+class Host:
+    """An owner: its room, and its book."""
+
+    def __init__(self, name: int, whole: Amount) -> None:
+        self.key = bytes([name]) * 32
+        self.whole = whole
+        self.taken: dict[bytes, Amount] = {}
+        self.book = LeaseBook(self)
+
+    @property
+    def free(self) -> Amount:
+        return self.whole - Amount.sum(self.taken.values())
+
+    def take(self, key: bytes, amount: Amount) -> bool:
+        if not amount.fits(self.free):
+            return False
+        self.taken[key] = amount
+        return True
+
+    def give_back(self, key: bytes) -> None:
+        del self.taken[key]
+
+
+class Pool:
+    """A coordinator's queue with its owners; messages arrive at once and in order."""
+
+    def __init__(self, *slots: int) -> None:
+        numbers = itertools.count()
+        self.queue = Queue(lambda: next(numbers).to_bytes(16, "big"))
+        self.now = 0.0
+        self.hosts = {
+            host.key: host
+            for host in (Host(name, Amount(count, 100)) for name, count in enumerate(slots))
+        }
+        self.holders: dict[bytes, str] = {}
+        self.back: list[bytes] = []
+        self.had: set[str] = set()
+        for host in self.hosts.values():
+            self.told(host)
+
+    def told(self, host: Host) -> None:
+        leases = {each.id: (each.build, each.amount) for each in host.book.leases if each.granted}
+        self.perform(self.queue.owner_told(host.key, host.book.free, leases, self.now))
+
+    def perform(self, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case AskLease(owner, lease, demand):
+                    said = self.hosts[owner].book.ask(
+                        lease,
+                        build=demand.build,
+                        holder=demand.driver,
+                        coordinator=ME,
+                        term=1,
+                        amount=demand.unit,
+                        now=self.now,
+                    )
+                    if isinstance(said, Lease):
+                        self.perform(self.queue.reserved(lease, owner, self.now))
+                    else:
+                        self.perform(self.queue.refused(lease, owner, said.free, self.now))
+                case ConfirmLease(owner, lease):
+                    granted = self.hosts[owner].book.confirm(lease, ME, self.now)
+                    assert granted is not None
+                    self.holders[lease] = granted.build
+                    self.had.add(granted.build)
+                case CancelLease(owner, lease):
+                    self.hosts[owner].book.cancel(lease, ME)
+                case AskBack(_, lease):
+                    self.back.append(lease)
+
+    def wants(self, build: str, wanted: int = 100, **more: object) -> None:
+        fields: dict[str, object] = {
+            "driver": build.encode().ljust(32),
+            "actor": build,
+            "priority": Priority.NORMAL,
+            "unit": UNIT,
+            "owners": tuple(self.hosts),
+            **more,
+        }
+        demand = Demand(build=build, wanted=wanted, **fields)  # type: ignore[arg-type]
+        self.perform(self.queue.demanded(demand, self.now))
+
+    def give_back(self) -> bool:
+        """Let drivers give back what they were asked for; tell whether there was any."""
+        back, self.back = self.back, []
+        for lease in back:
+            for host in self.hosts.values():
+                if any(each.id == lease for each in host.book.leases):
+                    host.book.release(lease, self.holders.pop(lease).encode().ljust(32))
+                    self.told(host)
+        return bool(back)
+
+    def settle(self) -> None:
+        for _ in range(1000):
+            if not self.give_back():
+                return
+        raise AssertionError("leases go round and round")
+
+    def has(self) -> Counter[str]:
+        return Counter(
+            each.build for host in self.hosts.values() for each in host.book.leases if each.granted
+        )
+
+
+def test_a_build_alone_gets_all_that_it_can_use() -> None:
+    pool = Pool(2, 3)
+    pool.wants("a")
+    assert pool.has() == {"a": 5}
+    pool = Pool(2, 3)
+    pool.wants("a", 4)
+    assert pool.has() == {"a": 4}
+
+
+def test_the_best_owners_come_first() -> None:
+    pool = Pool(2, 2)
+    one, two = pool.hosts
+    pool.wants("a", 2, owners=(two, one))
+    assert len(pool.hosts[two].book.leases) == 2
+
+
+def test_actors_of_one_priority_get_half_each_however_many_builds_they_have() -> None:
+    pool = Pool(8)
+    for number in range(3):
+        pool.wants(f"a{number}", actor="one")
+    pool.wants("b", actor="two")
+    pool.settle()
+    has = pool.has()
+    assert has["b"] == 4
+    assert sum(has.values()) == 8
+
+
+def test_what_is_urgent_gets_more() -> None:
+    pool = Pool(6)
+    pool.wants("slow")
+    pool.wants("fast", priority=Priority.HIGH)
+    pool.settle()
+    assert pool.has() == {"fast": 5, "slow": 1}
+
+
+def test_nobody_starves() -> None:
+    pool = Pool(1)
+    pool.wants("urgent", priority=Priority.CRITICAL)
+    pool.wants("patient", priority=Priority.LOW)
+    pool.settle()
+    assert pool.has() == {"urgent": 1}
+    for _ in range(1000):
+        pool.now += AGEING_S
+        pool.perform(pool.queue.tick(pool.now))
+        pool.settle()
+        if "patient" in pool.had:
+            return
+    raise AssertionError("it waits for ever")
+
+
+def test_all_or_none() -> None:
+    pool = Pool(2, 2)
+    pool.wants("small", 1)
+    pool.wants("large", 4, at_least=4)
+    assert pool.has() == {"small": 1}
+    assert all(each.granted for host in pool.hosts.values() for each in host.book.leases)
+    pool.perform(pool.queue.ended("small", pool.now))
+    for host in pool.hosts.values():
+        for lease in host.book.leases:
+            host.book.release(lease.id, lease.holder)
+        pool.told(host)
+    assert pool.has() == {"large": 4}
+
+
+def test_none_where_one_owner_refuses() -> None:
+    pool = Pool(2, 2)
+    host = list(pool.hosts.values())[1]
+    host.taken[b"a command that it has not told of yet"] = Amount(1)
+    pool.wants("large", 4, at_least=4)
+    assert pool.has() == {}
+    assert not any(each.book.leases for each in pool.hosts.values())
+
+
+def test_who_waits_long_for_much_is_not_overtaken_for_ever() -> None:
+    pool = Pool(2)
+    pool.wants("first", 1)
+    pool.wants("large", 2, at_least=2)
+    pool.now += AGEING_S
+    pool.wants("second", 1)
+    assert pool.has() == {"first": 1}
+
+
+def test_a_paused_build_gets_nothing_new() -> None:
+    pool = Pool(4)
+    pool.wants("a", 0)
+    pool.perform(pool.queue.pause("a", True, pool.now))
+    pool.wants("a", 2)
+    assert pool.has() == {}
+    pool.perform(pool.queue.pause("a", False, pool.now))
+    assert pool.has() == {"a": 2}
+
+
+def test_builds_are_moved() -> None:
+    pool = Pool(1)
+    pool.wants("running", 1)
+    pool.wants("a", 1)
+    pool.wants("b", 1)
+    pool.perform(pool.queue.move("b", 0, pool.now))
+    order = [each.demand.build for each in pool.queue.view(pool.now) if not each.has]
+    assert order == ["b", "a"]
+
+
+def test_the_start_is_estimated_from_the_work_before() -> None:
+    pool = Pool(2)
+    pool.wants("running", 2, work_ms=8000)
+    pool.wants("next", 1, work_ms=2000)
+    pool.wants("last", 1)
+    starts = {each.demand.build: each.starts_in_s for each in pool.queue.view(pool.now)}
+    assert starts["running"] is None
+    assert starts["next"] is not None
+    assert starts["last"] is not None
+    assert starts["next"] < starts["last"]
+
+
+def test_a_successor_goes_on_with_what_owners_tell() -> None:
+    pool = Pool(3)
+    pool.wants("a", 3)
+    pool.queue = Queue(lambda: b"n" * 16)
+    for host in pool.hosts.values():
+        pool.told(host)
+    pool.wants("a", 3)
+    assert pool.has() == {"a": 3}
+
+
+def test_what_comes_too_late_is_cancelled() -> None:
+    pool = Pool(1)
+    (key,) = pool.hosts
+    assert pool.queue.reserved(b"x" * 16, key, 0.0) == [CancelLease(key, b"x" * 16)]
+    assert pool.queue.refused(b"x" * 16, key, Amount(), 0.0) == []
+
+
+builds = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.sampled_from(list(Priority)),
+        st.integers(0, 6),
+        st.integers(1, 3),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(hosts=st.lists(st.integers(0, 4), min_size=1, max_size=4), wishes=builds)
+def test_nothing_is_left_over_and_nothing_is_given_twice(
+    hosts: list[int], wishes: list[tuple[int, Priority, int, int, bool]]
+) -> None:
+    pool = Pool(*hosts)
+    for number, (actor, priority, wanted, slots, first_only) in enumerate(wishes):
+        owners = tuple(pool.hosts)[: 1 if first_only else None]
+        pool.wants(
+            f"b{number}",
+            wanted,
+            actor=str(actor),
+            priority=priority,
+            unit=replace(UNIT, slots=slots),
+            owners=owners,
+        )
+    pool.settle()
+    has = pool.has()
+    for host in pool.hosts.values():
+        assert host.free.slots >= 0
+        assert all(each.granted for each in host.book.leases)
+    for number, (_, _, wanted, slots, first_only) in enumerate(wishes):
+        owners = tuple(pool.hosts)[: 1 if first_only else None]
+        assert has[f"b{number}"] <= wanted
+        if has[f"b{number}"] < wanted:
+            assert all(pool.hosts[owner].free.slots < slots for owner in owners)
