@@ -6,15 +6,13 @@ import os
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.node.strict_host import StrictHost, running_launcher, strict_host, ways
+from tests.node.strict_host import StrictHost
 
 from buildnet.mesh.digest import Digest
 from buildnet.node.execute.errors import OutputError
-from buildnet.node.execute.launcher.client import Launcher
 from buildnet.node.execute.limits import ActionLimits
 from buildnet.node.execute.mounts import Mount
 
@@ -22,20 +20,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are 
 
 PYTHON = "/usr/bin/python3"
 needs_python = pytest.mark.skipif(not os.path.exists(PYTHON), reason="needs the system's Python")
-
-
-@pytest.fixture(scope="module", params=ways())
-def launcher(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Launcher]:
-    with running_launcher(request.param, tmp_path_factory.mktemp("sandbox")) as launcher:
-        yield launcher
-
-
-@pytest.fixture
-def host(tmp_path: Path, launcher: Launcher) -> Iterator[StrictHost]:
-    with strict_host(tmp_path, launcher) as host:
-        yield host
 
 
 def python(script: str) -> str:

@@ -7,34 +7,19 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from tests.node.strict_host import StrictHost, running_launcher, strict_host, ways
+from tests.node.strict_host import StrictHost
 
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.errors import ExecutionError
-from buildnet.node.execute.launcher.client import Launcher
 from buildnet.node.execute.limits import ActionLimits
 from buildnet.node.execute.mounts import Mount
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
-
-
-@pytest.fixture(scope="module", params=ways())
-def launcher(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Launcher]:
-    with running_launcher(request.param, tmp_path_factory.mktemp("sandbox")) as launcher:
-        yield launcher
-
-
-@pytest.fixture
-def host(tmp_path: Path, launcher: Launcher) -> Iterator[StrictHost]:
-    with strict_host(tmp_path, launcher) as host:
-        yield host
 
 
 def running_with(word: str) -> list[psutil.Process]:

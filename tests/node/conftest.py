@@ -1,0 +1,25 @@
+"""Fixtures of the sandbox's tests: each runs once for every way that this host is to have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.node.strict_host import StrictHost, running_launcher, strict_host, ways
+
+from buildnet.node.execute.launcher.client import Launcher
+
+
+@pytest.fixture(scope="module", params=ways())
+def launcher(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Launcher]:
+    with running_launcher(request.param, tmp_path_factory.mktemp("sandbox")) as launcher:
+        yield launcher
+
+
+@pytest.fixture
+def host(tmp_path: Path, launcher: Launcher) -> Iterator[StrictHost]:
+    with strict_host(tmp_path, launcher) as host:
+        yield host
