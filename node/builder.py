@@ -474,6 +474,7 @@ class Builder:
                 output_limit_bytes=self._limits.output_bytes,
                 on_output=tell,
                 cancel=cancel,
+                launcher=self._launcher,
             )
 
         await self._workers.run(Digest.of(f"{build.id} {name}".encode()), cancel, work)

@@ -1,14 +1,23 @@
-"""Hooks of a workspace: commands before and after a build, run in place and never cached."""
+"""Hooks of a workspace: commands before and after a build, run in place and never cached.
+
+They run as commands do in ``workspace``: nothing is hidden from them and nothing held back, but all
+that they start ends with them.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
+from uuid import uuid4
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.launched import run_launched
+from buildnet.node.execute.launcher.client import Launcher, LaunchRequest
 from buildnet.node.execute.process import run_process
+from buildnet.node.execute.process_tree import ACTION_VARIABLE
 
 
 class HookError(BuildNetError):
@@ -27,23 +36,39 @@ def run_hook(
     output_limit_bytes: int,
     on_output: Callable[[bytes], None],
     cancel: CancelToken,
+    launcher: Launcher | None,
 ) -> None:
     """Run the hook ``name`` in the workspace's root with the submitter's environment. Blocks.
+
+    ``launcher``, of the way ``plain``, starts the command; None: the node does.
 
     Raises:
         HookError: it failed, was cancelled or took longer than ``timeout_s``.
     """
+    argv = ["/bin/sh", "-c", command]
+    marked = {**environment, ACTION_VARIABLE: f"{name}-{uuid4().hex}"}
     with TemporaryFile() as log:
-        outcome = run_process(
-            ["/bin/sh", "-c", command],
-            root,
-            environment,
-            timeout_s=timeout_s,
-            on_output=on_output,
-            cancel=cancel,
-            log=log,
-            output_limit_bytes=output_limit_bytes,
-        )
+        if launcher is not None:
+            outcome = run_launched(
+                launcher,
+                LaunchRequest(argv, os.path.abspath(root), marked),
+                timeout_s=timeout_s,
+                on_output=on_output,
+                cancel=cancel,
+                log=log,
+                output_limit_bytes=output_limit_bytes,
+            )
+        else:
+            outcome = run_process(
+                argv,
+                root,
+                marked,
+                timeout_s=timeout_s,
+                on_output=on_output,
+                cancel=cancel,
+                log=log,
+                output_limit_bytes=output_limit_bytes,
+            )
     if not outcome.succeeded:
         how = "took too long" if outcome.timed_out else f"ended with exit code {outcome.exit_code}"
         raise HookError(
