@@ -54,6 +54,15 @@ def test_keys_and_home_of_the_node_are_not_there(host: StrictHost) -> None:
     assert set(readable) <= {"", "/root:", "/run:", "/var:", "tmp", "/root"}
 
 
+def test_mounts_tell_of_ones_own_stage_alone(host: StrictHost) -> None:
+    told = host.said("cut -d' ' -f4 /proc/self/mountinfo; cat /proc/self/cgroup").splitlines()
+    own = {os.path.dirname(line) for line in told if str(host.home) in line.replace("\\040", " ")}
+    assert len(own) == 1
+    (stage,) = own
+    assert host.said(f"ls {stage}").startswith("ls: cannot access")
+    assert all(line.endswith(":/") for line in told if ":" in line)  # no control group is named
+
+
 def test_what_is_the_systems_cannot_be_written(host: StrictHost) -> None:
     places = (
         "/ /usr /usr/bin /etc /etc/ssl /bin /dev /proc /proc/sys/kernel /tools /home /root /.host"
