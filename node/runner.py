@@ -38,7 +38,7 @@ from buildnet.node.store import (
 from buildnet.pool.action import Action
 from buildnet.pool.build import Status
 from buildnet.pool.result import encode_result, signed_message
-from buildnet.pool.tree import DirectoryTree, FileEntry, Leaf
+from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, Leaf
 from buildnet.pool.workspace import Task, TaskId
 
 OUTPUT_TAIL_BYTES = 16 * 1024
@@ -116,6 +116,7 @@ class TaskRunner:
         in_place = isolation_of(action) == WorkspaceExecutor.isolation
         if in_place:
             self._require_inputs(action)
+            self._clear(task)
         execution = self._execute(action, request, report.task, token)
         if request.mounts and isolation_of(action) != STRICT and self.dependencies is not None:
             self.dependencies.trees.distrust()
@@ -159,6 +160,12 @@ class TaskRunner:
             stale=self._stale(task, prepared.outputs),
         )
         self.record_run(task, action, prepared.outputs)
+
+    def _clear(self, task: Task) -> None:
+        """Remove what stands at a task's outputs from the workspace: a command that runs there must
+        not find it, or it would be part of the result."""
+        stale = self._stale(task, EMPTY_TREE)
+        deliver(EMPTY_TREE, task.outputs, self.root, self.hold, self.table, stale=stale)
 
     def _stale(self, task: Task, outputs: DirectoryTree) -> Mapping[str, Leaf]:
         """Return what the last run left that patterns cover and this result no longer has.

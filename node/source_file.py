@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import signal
 from collections.abc import Callable
 from typing import Protocol
 
@@ -41,7 +43,8 @@ def digest_file(full_path: str, path: str, table: FileTable, clock: Callable[[],
     """Hash the file at ``full_path`` and record it in the table as ``path``.
 
     ``clock`` is ``time.time_ns``, taken before the bytes are read. Bytes that change while they are
-    read are read again.
+    read are read again. A file that somebody has open for writing is recorded as one that is not to
+    be trusted: what is written through memory need not change its times.
 
     Raises:
         FileNotFoundError, NotADirectoryError: it is gone.
@@ -57,6 +60,8 @@ def digest_file(full_path: str, path: str, table: FileTable, clock: Callable[[],
         except OSError as error:
             raise unreadable(path, error) from error
         try:
+            if _is_open_for_writing(descriptor):
+                observed_at_ns = 0
             before = os.fstat(descriptor)
             digest = _digest(descriptor, before.st_size)
             after = os.fstat(descriptor)
@@ -71,6 +76,21 @@ def digest_file(full_path: str, path: str, table: FileTable, clock: Callable[[],
         f"{path} keeps changing while it is read",
         hint="stop what writes it, or exclude it from the sources",
     )
+
+
+def _is_open_for_writing(descriptor: int) -> bool:
+    """Whether any process could write to the file, a mapping in memory included. Linux tells its
+    owner and root, who alone get a lease then; False: it can't be known."""
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return False
+    try:
+        # Who opens it in this moment is let wait; the signal about that is one that is ignored.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    return False
 
 
 def unreadable(path: str, error: OSError) -> SourceError:

@@ -62,6 +62,10 @@ class Collector:
             path for path in self._declared.plain if not os.path.lexists(self._root / path)
         )
 
+    def matching(self) -> Iterator[str]:
+        """Yield the files that patterns match and the command wrote."""
+        return (path for path, _ in self._matching())
+
     def collect(self, blobs: BlobAccess) -> DirectoryTree:
         """Store the declared outputs; returns them as a tree rooted like the inputs.
 
@@ -178,7 +182,6 @@ class Collector:
         return LinkEntry(target)
 
     def _matching(self) -> Iterator[tuple[str, os.stat_result]]:
-        """Yield the files that patterns match and the command wrote."""
         patterns = self._declared.patterns
         for top in self._declared.pattern_roots:
             state = patterns.start

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 TRASH_FOLDER = ".trash"
 OnOutput = Callable[[bytes], None]
+FileVersion = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,17 +231,21 @@ class WorkspaceExecutor:
         declared = DeclaredOutputs(request.outputs)
         for path in (request.working_directory, *map(os.path.dirname, declared.plain)):
             self._make_directory(path)
-        before = self._stats(request.inputs)
+        before = self._stats(path for path, _ in request.inputs.leaves())
+        everything = Collector(self._root, request.inputs, declared, lambda path, status: True)
+        matched = self._stats(everything.matching())
         started_ns = time.time_ns() - RACY_NS  # files are dated by a coarser clock
 
         def is_new(path: str, status: os.stat_result) -> bool:
+            if path in matched:
+                return matched[path] != _version(status)
             return path not in before or status.st_mtime_ns >= started_ns
 
         with self._private() as private:
             home, log = private / "home", private / "log"
             variables = {"HOME": str(home), "TMPDIR": str(private)}
             outcome = _run(request, self._root, variables, log, on_output, cancel, self._launcher)
-            changed = self._stats(request.inputs) != before
+            changed = self._stats(before) != before
             collector = Collector(self._root, request.inputs, declared, is_new, request.limits)
             with log.open("rb") as printed:
                 execution = conclude(
@@ -277,22 +282,19 @@ class WorkspaceExecutor:
         finally:
             discard(private)
 
-    def _stats(self, inputs: DirectoryTree) -> dict[str, tuple[int, int, int, int] | None]:
-        """Return what tells one version of an input from another, by path."""
-        stats: dict[str, tuple[int, int, int, int] | None] = {}
-        for path, _ in inputs.leaves():
+    def _stats(self, paths: Iterable[str]) -> dict[str, FileVersion | None]:
+        """Return what tells one version of a file from another, by path."""
+        stats: dict[str, FileVersion | None] = {}
+        for path in paths:
             try:
-                status = (self._root / path).lstat()
+                stats[path] = _version((self._root / path).lstat())
             except OSError:
                 stats[path] = None
-            else:
-                stats[path] = (
-                    status.st_ino,
-                    status.st_size,
-                    status.st_mtime_ns,
-                    status.st_mode,
-                )
         return stats
+
+
+def _version(status: os.stat_result) -> FileVersion:
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode
 
 
 def _run(

@@ -413,7 +413,9 @@ def test_builds_at_once_are_all_right(node: CommandLine, pipeline: Path) -> None
     assert set(tiers(node.build(pipeline)).values()) == {"instant-skip"}
 
 
-def _one_package(tmp_path: Path, command: str, more: str = "") -> Path:
+def _one_package(
+    tmp_path: Path, command: str, more: str = "", outputs: str = "[a/out.txt]"
+) -> Path:
     return write_files(
         tmp_path / "w",
         {
@@ -424,7 +426,7 @@ packages:
     path: a
     build_cmd: {command!r}
     sources: [a/in.txt]
-    outputs: [a/out.txt]
+    outputs: {outputs}
     {more}
 """,
             "a/in.txt": "in\n",
@@ -500,6 +502,25 @@ def test_a_command_in_place_is_never_kept_under_another_versions_key(
         gate.write_text("go")
         assert tiers(building.result()) == {"a": "full"}
     assert (root / "a/out.txt").read_text() == "in\n"
+
+
+def test_a_command_in_place_does_not_find_what_stood_at_its_outputs(
+    node: CommandLine, tmp_path: Path
+) -> None:
+    """Else it would become part of the result."""
+    command = "mkdir -p out; cp in.txt out/$(cat in.txt); cp in.txt $(cat in.txt).o"
+    root = _one_package(tmp_path, command, "isolation: workspace", '["a/out/**", "a/*.o"]')
+    assert tiers(node.build(root)) == {"a": "full"}
+    (root / "a/in.txt").write_text("other\n")
+    (root / "a/out/left").write_text("left")
+    (root / "a/mine.o").write_text("mine")
+    assert tiers(node.build(root)) == {"a": "full"}
+    shutil.rmtree(root / "a/out")
+    (root / "a/other.o").unlink()
+    (root / "a/mine.o").unlink()
+    assert tiers(node.build(root)) == {"a": "local-cache"}
+    made = sorted(str(path.relative_to(root / "a")) for path in root.glob("a/**/*o*"))
+    assert made == ["other.o", "out", "out/other"]
 
 
 def test_a_build_that_waits_for_another_can_be_cancelled(node: CommandLine, tmp_path: Path) -> None:

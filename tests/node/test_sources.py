@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import socket
 import subprocess
@@ -300,6 +301,29 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
     table = Table()
     assert digest_file(str(file), "x", table, lambda: 0) == Digest.of(b"second!")
     assert table.hashed == ["x"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of writers")
+def test_a_file_that_is_open_for_writing_is_not_trusted(tmp_path: Path) -> None:
+    """What is written through memory after the first time changes no date of the file."""
+    place = tmp_path / "mapped"
+    place.write_bytes(b"0000")
+    observed: list[int] = []
+
+    class Noting(Table):
+        def record(
+            self, path: str, stat: os.stat_result, digest: Digest, observed_at_ns: int
+        ) -> None:
+            observed.append(observed_at_ns)
+
+    with place.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[0] = 1
+        digest_file(str(place), "mapped", Noting(), lambda: 7)
+        before = place.stat()
+        mapped[0] = 2
+        assert place.stat() == before
+    digest_file(str(place), "mapped", Noting(), lambda: 7)
+    assert observed == [0, 7]
 
 
 def test_a_file_that_keeps_changing_is_an_error(
