@@ -43,6 +43,13 @@ const settings = read(path.join(process.env.HOME, '.npmrc'))
 const seen = [process.env.NPM_TOKEN || 'none', settings, read(process.env.SECRET || 'x')]
 fs.writeFileSync('made.js', 'module.exports = ' + JSON.stringify(seen.join(' ')))
 """
+LEAVING = """
+const fs = require('fs'), path = require('path')
+const left = path.join(process.env.npm_config_cache, 'left')
+const found = fs.existsSync(left) ? 'poisoned' : 'untouched'
+fs.writeFileSync(left, '')
+fs.writeFileSync('made.js', 'module.exports = ' + JSON.stringify(found))
+"""
 TOOL = "#!/usr/bin/env node\nconsole.log(require('greeter'), require('./lib/word'))\n"
 
 
@@ -98,7 +105,7 @@ def make_workspace(root: Path, manager: str, greeter: dict[str, str] = GREETER) 
         },
     )
     if manager == "pnpm":
-        members = "packages: ['packages/*']\nonlyBuiltDependencies: [greeter]\n"
+        members = "packages: ['packages/*']\ndangerouslyAllowAllBuilds: true\n"
         write_files(root, {"pnpm-workspace.yaml": members})
     (root / "greeter.tgz").write_bytes(archive(greeter))
     private = {"HOME": str(root.parent), "YARN_CACHE_FOLDER": str(root.parent / "yarn")}
@@ -136,6 +143,32 @@ def test_an_install_is_an_action_of_its_own(
     word.write_text("module.exports = 'again'\n")
     assert tiers(node.build(workspace))["dependencies"] == "local-cache"
     assert words(workspace) == "hi again\n"
+
+
+@pytest.mark.parametrize("manager", ["npm", "yarn"])
+def test_an_installed_package_finds_a_package_of_the_workspace(
+    node: CommandLine, tmp_path: Path, manager: str
+) -> None:
+    """Hoisting puts both side by side: the link beside it leads to the sandbox's own copy."""
+    greeter = {**GREETER, "package/index.js": "module.exports = require('tool/lib/word')"}
+    workspace = make_workspace(tmp_path / "shop", manager, greeter)
+    report = node("build", "--json", cwd=workspace).data
+    if "staged" in {one["isolation"] for one in report["packages"]}:
+        pytest.skip("without strict it is not found")
+    assert words(workspace) == "there there\n"
+    edit(workspace, "here")
+    node.build(workspace)
+    assert words(workspace) == "here here\n"
+
+
+def test_what_an_install_leaves_in_its_cache_reaches_no_other_workspace(
+    node: CommandLine, tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        greeter = {**GREETER, "package/postinstall.js": LEAVING, "package/name": name}
+        workspace = make_workspace(tmp_path / name, "npm", greeter)
+        assert tiers(node.build(workspace))["dependencies"] == "full"
+        assert words(workspace) == "untouched there\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="strict is Linux's")
