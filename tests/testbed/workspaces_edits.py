@@ -11,11 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from buildnet.mesh.errors import BuildNetError
 from testbed.workspaces import (
     FAILING,
+    IN_PLACE,
+    LOCK_FILE,
+    MANIFEST,
     NAMES,
     Definition,
     changed_definition,
+    described,
     read_definition,
     write_definition,
 )
@@ -53,6 +58,22 @@ class EditChooser:
         self._numbers = numbers
         self._branches = 1
 
+    def choose_during_build(self) -> list[Edit]:
+        """Return what is to happen while a build runs: edits, a cancel, the node's end."""
+        kind = self._numbers.random()
+        if kind < 0.15:
+            return [["cancel"]]
+        if kind < 0.2:
+            return [["kill"]]
+        edits = self.choose()
+        in_place = any(
+            one.get("isolation") == IN_PLACE for one in read_definition(self._root)["packages"]
+        )
+        spoils = any(
+            edit[0] in _WITH_BUILDS or (in_place and _may_touch_outputs(edit)) for edit in edits
+        )
+        return [] if spoils else edits
+
     def choose(self) -> list[Edit]:
         """Return one edit, or a few that belong together."""
         numbers = self._numbers
@@ -67,12 +88,24 @@ class EditChooser:
             (make,) = numbers.choices(self._kinds, self._weights)
             chosen = make(self, here, files, directories)
             here = numbers.choice(paths)
-        if chosen[0] == "define":
-            return [chosen, *self._new_directories(chosen[1])]
+        match chosen:
+            case ["define", changed]:
+                return [chosen, *self._new_directories(changed)]
+            case ["racy", path, *texts]:
+                return self._racy_edits(path, texts)
+            case ["mapped", path, *texts]:
+                return _mapped_edits(path, texts)
+            case ["held", path, *texts]:
+                written = [[["write open", text], _BUILD] for text in texts]
+                return [["open", path, False], *(one for two in written for one in two), ["close"]]
         return [chosen]
 
     def _repair(self, paths: list[str], files: list[str]) -> list[Edit]:
         """Return what lets most commands succeed again, so that failures do not prevail."""
+        try:
+            described(self._root)
+        except BuildNetError:
+            return [["define", read_definition(self._root)]]
         missing = [
             f"{path}/src/{name}"
             for path in paths
@@ -119,6 +152,37 @@ class EditChooser:
             size = place.stat().st_size
             text = ((text or "0") * (size + 1))[:size]
         return ["write", path, text, how]
+
+    def _same_size(self, kind: str, files: list[str]) -> Edit | None:
+        """Two other contents as long as what a file holds now."""
+        path = self._numbers.choice(files) if files else ""
+        place = self._root / path
+        if not path or place.is_symlink() or place.name == MANIFEST or not place.stat().st_size:
+            return None
+        size = place.stat().st_size
+        return [kind, path, *((_text(self._numbers) * size)[:size] or "0" * size for _ in "12")]
+
+    def _racy(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        return self._same_size("racy", files)
+
+    def _racy_edits(self, path: str, texts: list[str]) -> list[Edit]:
+        """A file is written, read by a build, and written again within what may be one time stamp,
+        and a node that was not told looks at it."""
+        first, second = (["write", path, text, "in place"] for text in texts)
+        return [first, _BUILD, second, [self._numbers.choice(("kill", "restart"))], _BUILD]
+
+    def _mapped(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        return self._same_size("mapped", files)
+
+    def _held(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        return self._same_size("held", files)
+
+    def _lock_file(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
+        if not (self._root / LOCK_FILE).is_file():
+            return None
+        how = self._numbers.choice(("replace", "in place, dated back"))
+        text = f'{{"name": "r{self._numbers.randrange(10**5):05}", "packages": {{}}}}\n'
+        return ["write", LOCK_FILE, text, how]
 
     def _delete(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
         return ["delete", self._numbers.choice(files)] if files else None
@@ -243,6 +307,10 @@ class EditChooser:
     _Make = Callable[["EditChooser", str, list[str], list[str]], "Edit | None"]
     _TABLE: tuple[tuple[_Make, float], ...] = (
         (_write, 30),
+        (_racy, 1.5),
+        (_mapped, 1.5),
+        (_held, 1.5),
+        (_lock_file, 3),
         (_delete, 7),
         (_delete_directory, 2),
         (_mode, 5),
@@ -265,6 +333,25 @@ class EditChooser:
     _weights = tuple(weight for _, weight in _TABLE)
 
 
+def _may_touch_outputs(edit: Edit) -> bool:
+    """Whether an edit may change what a command that runs in place has just made: that is then part
+    of its result."""
+    if edit[0] in {"write", "delete", "mode", "touch", "move", "swap", "link", "hard link", "turn"}:
+        paths = [one for one in edit[1:] if isinstance(one, str) and one.startswith("packages/")]
+        return not all("/src/" in path for path in paths)
+    return False
+
+
+def _mapped_edits(path: str, texts: list[str]) -> list[Edit]:
+    """A file is changed through memory, read by a build, changed again without any new time stamp,
+    and closed."""
+    first, second = (["write open", text] for text in texts)
+    looked_at: list[Edit] = [["touch", path, None], ["wait", 30], ["unchecked build"]]
+    return [["open", path, True], first, *looked_at, second, ["close"]]
+
+
+_BUILD: Edit = ["build", [], "build", False, []]
+_WITH_BUILDS = frozenset({"build", "unchecked build", "open", "kill", "restart"})
 _MADE = ("dist", "out.txt", "gen", "opt/", "check.txt")
 
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 import subprocess
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from testbed.workspaces import FAILING, OPTIONAL, Definition, shape_of
+from testbed.workspaces import FAILING, LOCK_FILE, MANIFEST, OPTIONAL, Definition, shape_of
+from testbed.workspaces_patterns import matcher
+from testbed.workspaces_tasks import Task, tasks_of
 
 SKIPPED = frozenset({".git", ".hg", ".svn", "node_modules"})
 _OURS = ".buildnet-"
@@ -83,6 +84,26 @@ class Snapshot:
                         files[path] = Entry(False, Path(entry.path).read_bytes(), mode)
         return cls(files, frozenset(directories), tuple(leftovers))
 
+    def with_file(self, path: str, content: bytes) -> Snapshot:
+        """Return it with a file that replaces what is there.
+
+        Raises:
+            AmbiguousError: another file stands where its directory has to be.
+        """
+        parts = path.split("/")
+        above = ["/".join(parts[:length]) for length in range(1, len(parts))]
+        for one in above:
+            if one in self.files:
+                raise AmbiguousError(one)
+
+        def is_kept(other: str) -> bool:
+            return not f"{other}/".startswith(f"{path}/")
+
+        files = {other: entry for other, entry in self.files.items() if is_kept(other)}
+        files[path] = Entry(False, content, 0o644)
+        directories = frozenset({*filter(is_kept, self.directories), *above})
+        return Snapshot(files, directories, self.leftovers)
+
 
 @dataclass(slots=True)
 class Expected:
@@ -95,21 +116,6 @@ class Expected:
     directories: frozenset[str] = frozenset()
     outputs: tuple[str, ...] = ()
     why: str = ""
-
-
-@dataclass(slots=True)
-class _Task:
-    id: str
-    path: str
-    command: str | None
-    needs: list[str]
-    sources: list[str]
-    default: bool
-    exports: list[str] | None
-    outputs: list[str]
-    environment: dict[str, str]
-    transitive: bool
-    isolation: str | None
 
 
 class FailedError(Exception):
@@ -129,11 +135,8 @@ class Model:
         self._root = root
         self._files = snapshot.files
         self._directories = snapshot.directories
-        self.tasks = {task.id: task for task in _tasks(definition, inherited)}
+        self.tasks = {task.id: task for task in tasks_of(definition, inherited)}
         self._outputs = [one for task in self.tasks.values() for one in task.outputs]
-        self.missing = [
-            one["path"] for one in definition["packages"] if one["path"] not in self._directories
-        ]
         for output in self._outputs:
             above = output.partition("/*")[0] if "*" in output else output.rpartition("/")[0]
             if above in self._files:
@@ -142,9 +145,10 @@ class Model:
             named = self._files.get(pattern)
             if named is not None and _leads_out(pattern, named):
                 raise AmbiguousError(pattern)
-        self._is_output = _matcher(tuple(self._outputs), True)
+        self._is_output = matcher(tuple(self._outputs), True)
         self._free = {path: entry for path, entry in self._files.items() if not self.owned(path)}
         self._ignored = self._ask_git()
+        self._installed = self._install() if "install" in definition else ""
         self._own: dict[str, Files] = {}
         self._below: dict[str, Files] = {}
 
@@ -181,7 +185,7 @@ class Model:
             done[one] = self._expect(self.tasks[one], done)
         return done
 
-    def _expect(self, task: _Task, done: Mapping[str, Expected]) -> Expected:
+    def _expect(self, task: Task, done: Mapping[str, Expected]) -> Expected:
         outputs = tuple(task.outputs)
         if any(done[need].status != "succeeded" for need in task.needs):
             return Expected("skipped", outputs=outputs)
@@ -194,7 +198,7 @@ class Model:
             return Expected("failed", outputs=outputs, why=str(error))
         return expected
 
-    def _run(self, task: _Task, sources: Files) -> Expected:
+    def _run(self, task: Task, sources: Files) -> Expected:
         if task.command is None:
             return Expected("succeeded")
         seen = dict(sources)
@@ -203,25 +207,39 @@ class Model:
         if task.transitive:
             for need in task.needs:
                 seen |= self._below[need]
-        variables = task.environment
-        text = _listing(seen) + f"{variables['SALT']} {variables.get('INHERITED', '')}\n".encode()
+        listed = self._below_source(task) if task.is_in_place else seen
+        text = _listing(listed) + self._said(task)
         key = repr(
             (
                 task.command,
                 task.path,
-                task.isolation,
-                variables,
-                outputs_of(task),
+                task.settings,
+                self._installed if task.has_dependencies_tree else "",
                 sorted((path, *entry.as_input) for path, entry in seen.items()),
             )
         )
         key = hashlib.sha256(key.encode()).hexdigest()
         if FAILING.encode() in text:
             return Expected("failed", key, outputs=tuple(task.outputs), why="COMMAND_FAILED")
-        files, directories = _made(task, seen, text)
+        files, directories = _made(task, listed, text)
         return Expected("succeeded", key, files, directories, tuple(task.outputs))
 
-    def _show(self, task: _Task, sources: Files, expected: Expected) -> None:
+    def _said(self, task: Task) -> bytes:
+        """Return what a command prints of its variables and of what was installed."""
+        sees = task.has_dependencies_tree and not task.is_in_place
+        variables = task.environment
+        words = (variables.get("SALT", ""), variables.get("INHERITED", ""))
+        return f"{' '.join(words)} {self._installed if sees else ''}\n".encode()
+
+    def _below_source(self, task: Task) -> Files:
+        """Return the files that a command sees that runs in the workspace itself."""
+        return {
+            path: entry
+            for path, entry in self._free.items()
+            if path.startswith(f"{task.path}/src/") and not entry.is_link
+        }
+
+    def _show(self, task: Task, sources: Files, expected: Expected) -> None:
         """Note what dependents see of a task."""
         own = dict(expected.files)
         exports = task.exports
@@ -239,12 +257,12 @@ class Model:
         self._own[task.id], self._below[task.id] = own, below
 
     def _sources(self, patterns: list[str], default: str | None) -> Files:
-        excluded = _matcher(tuple(one[1:] for one in patterns if one.startswith("!")), True)
+        excluded = matcher(tuple(one[1:] for one in patterns if one.startswith("!")), True)
         included = [one for one in patterns if not one.startswith("!")]
         free = {path: entry for path, entry in self._free.items() if not excluded(path)}
         found = {} if default is None else self._default_below(default, free)
         for pattern in included:
-            matches = _matcher((pattern,), False)
+            matches = matcher((pattern,), False)
             hits = {path: entry for path, entry in free.items() if matches(path)}
             if not hits and default is None:
                 raise FailedError("SOURCES")
@@ -288,6 +306,11 @@ class Model:
             return self._default_below(target, free)
         return {target: free[target]} if target in free else {}
 
+    def _install(self) -> str:
+        """Return what :data:`testbed.workspaces.INSTALL` leaves."""
+        content = b"".join(self._files[name].data for name in (LOCK_FILE, MANIFEST))
+        return f"{_sha256(content)}  -"
+
     def _ask_git(self) -> frozenset[str]:
         if not any(path.rpartition("/")[2] == ".gitignore" for path in self._files):
             return frozenset()
@@ -302,55 +325,6 @@ class Model:
         if answer.returncode > 1:
             raise RuntimeError(answer.stderr.decode())
         return frozenset(os.fsdecode(path) for path in answer.stdout.split(b"\0"))
-
-
-def outputs_of(task: _Task) -> list[str]:
-    """Return the outputs in one order: in which they are declared is no matter."""
-    return sorted(task.outputs)
-
-
-def _tasks(definition: Definition, inherited: str | None) -> Iterable[_Task]:
-    for package in definition["packages"]:
-        builds = list(package.get("dependencies", []))
-        variables = dict(package["env"])
-        if inherited is not None and "INHERITED" in package.get("env_inherit", []):
-            variables["INHERITED"] = inherited
-        build = package.get("build_cmd")
-        yield _task(package["name"], package, package, build, builds, variables)
-        for name, keys in package.get("tasks", {}).items():
-            own = [
-                package["name"] if one == "build" else f"{package['name']}#{one}"
-                for one in keys.get("depends_on", [])
-            ]
-            id = f"{package['name']}#{name}"
-            yield _task(id, package, keys, keys["cmd"], own + builds, variables)
-
-
-def _task(
-    id: str,
-    package: dict[str, Any],
-    keys: dict[str, Any],
-    command: str | None,
-    needs: list[str],
-    variables: dict[str, str],
-) -> _Task:
-    sources = keys.get("sources", package.get("sources"))
-    extra = [*package.get("extra_sources", [])]
-    if keys is not package:
-        extra += keys.get("extra_sources", [])
-    return _Task(
-        id,
-        package["path"],
-        command,
-        needs,
-        [*(sources or []), *extra],
-        sources is None,
-        keys.get("exports"),
-        keys.get("outputs", []),
-        variables,
-        package.get("transitive", False),
-        package.get("isolation"),
-    )
 
 
 def _listing(seen: Files) -> bytes:
@@ -373,7 +347,7 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _made(task: _Task, seen: Files, text: bytes) -> tuple[Files, frozenset[str]]:
+def _made(task: Task, seen: Files, text: bytes) -> tuple[Files, frozenset[str]]:
     """Return the files and directories that a command makes of what it sees."""
     assert task.command is not None
     own = {
@@ -408,7 +382,7 @@ def _made(task: _Task, seen: Files, text: bytes) -> tuple[Files, frozenset[str]]
     )
 
 
-def _regular(task: _Task, seen: Files) -> Iterable[str]:
+def _regular(task: Task, seen: Files) -> Iterable[str]:
     """Yield the names in ``src`` that are files, links followed."""
     for path, entry in seen.items():
         directory, _, name = path.rpartition("/")
@@ -439,32 +413,3 @@ def _lexical(path: str, target: str) -> str | None:
         return None
     joined = os.path.normpath(f"{path.rpartition('/')[0]}/{target}")
     return None if joined.startswith("..") else "" if joined == "." else joined
-
-
-@lru_cache(maxsize=4096)
-def _matcher(patterns: tuple[str, ...], reach_below: bool) -> Callable[[str], bool]:
-    """Return what tells whether a path matches a pattern (or lies below what does)."""
-    if not patterns:
-        return lambda path: False
-    text = "|".join(_expression(one, reach_below) for one in patterns)
-    expression = re.compile(text)
-    return lambda path: expression.fullmatch(path) is not None
-
-
-def _expression(pattern: str, reach_below: bool) -> str:
-    is_plain = not re.search(r"[*?\[{]", pattern)
-    whole_below = pattern.endswith("/**")
-    pattern = pattern.removesuffix("/**")
-    text = ""
-    for part in re.split(r"(\*\*/|\*|\{[^}]*\})", pattern):
-        if part == "**/":
-            text += "(?:[^/]+/)*"
-        elif part == "*":
-            text += "[^/]*"
-        elif part.startswith("{"):
-            text += "(?:" + "|".join(map(re.escape, part[1:-1].split(","))) + ")"
-        else:
-            text += re.escape(part)
-    if whole_below:
-        return f"{text}/.+"
-    return f"{text}(?:/.+)?" if is_plain or reach_below else text
