@@ -8,7 +8,7 @@ from typing import Any
 
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.suggest import did_you_mean
-from buildnet.node.wording import expectation
+from buildnet.pool.wording import expectation
 
 
 def is_usage_error(error: Exception) -> bool:

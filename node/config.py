@@ -28,8 +28,8 @@ from buildnet.mesh.suggest import did_you_mean, suggest
 from buildnet.node.execute.limits import DISK_MAX_BYTES, PROCESSES_MAX
 from buildnet.node.scan.runtimes import RUNTIMES
 from buildnet.node.scan.tools import TOOLS
-from buildnet.node.wording import expectation
 from buildnet.pool.quantity import GIB, QuantityError, parse_bytes, parse_duration_s
+from buildnet.pool.wording import expectation
 from buildnet.pool.yaml_document import YamlDocument, YamlPath, YamlProblem, load_yaml
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)", re.ASCII)

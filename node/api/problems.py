@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from buildnet.mesh.errors import BuildNetError
-from buildnet.node.wording import expectation
+from buildnet.pool.wording import expectation
 
 _SHOWN = 60
 _log = logging.getLogger("buildnet.api")

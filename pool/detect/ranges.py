@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _LOCAL = ("workspace:", "file:", "link:", "portal:")
 _SIMPLE = re.compile(r"([\^~]|>=|=|v)?\s*v?(\d+)(?:\.(\d+|x|\*))?(?:\.(\d+|x|\*))?")
@@ -28,12 +29,12 @@ def may_mean(spec: str, version: str) -> bool:
     if operator == ">=":
         return actual >= wanted
     if operator in {"^", "~"}:
-        fixed = _fixed(operator, wanted)
+        fixed = fixed_numbers(operator, wanted)
         return actual[:fixed] == wanted[:fixed] and actual >= wanted
     return actual[: len(wanted)] == wanted
 
 
-def _fixed(operator: str, wanted: list[int]) -> int:
+def fixed_numbers(operator: str, wanted: Sequence[int]) -> int:
     """Return how many leading numbers a caret or tilde range fixes."""
     if operator == "~":
         return min(2, len(wanted))

@@ -1,0 +1,105 @@
+"""Whether the pool has what a configuration asks for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.pool.test_view import ANNA, BERT, node
+
+from buildnet.mesh.errors import NotFoundError
+from buildnet.pool.configuration import parse_configuration
+from buildnet.pool.fitting import NoCapacityError, check_fit
+from buildnet.pool.quantity import GIB
+from buildnet.pool.resources import MemoryResources, Program, StorageVolume
+from buildnet.pool.view import NodeState
+
+
+def host(identity: str, name: str, cores: int = 8) -> NodeState:
+    made = node(identity, name, cores)
+    assert made.resources is not None
+    resources = made.resources.model_copy(
+        update={
+            "memory": MemoryResources(
+                total_bytes=8 * GIB, available_bytes=GIB, installed_bytes=8 * GIB
+            ),
+            "tools": (Program(name="git", version="2.40.1", path="/bin/git"),),
+            "runtimes": (Program(name="node", version="v20.11.1", path="/bin/node"),),
+            "storage": (
+                StorageVolume(path="/", mount_point="/", file_system="x", storage_class="ssd"),
+            ),
+        }
+    )
+    return replace(made, resources=resources)
+
+
+POOL = [host(ANNA, "anna", 8), host(BERT, "bert", 4)]
+
+
+def check(text: str, nodes: list[NodeState] = POOL) -> None:
+    configuration = parse_configuration(text, "x")
+    check_fit(configuration, nodes, this_node=ANNA, where="the configuration dev")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "resources: {cpu: {cores: 12}, memory: {gb: 16}}",
+        "resources: {cpu: {node_allocations: [{node_id: local, cores: 8}, {node_id: bert}]}}",
+        "resources: {tools: [git >=2], runtimes: [node ^20]}",
+        "resources: {storage: {min_class: ssd}}",
+        "resources: {cpu: {cores: 8}}\nexecution: {local_only: true}",
+    ],
+)
+def test_what_is_there_may_be_asked_for(text: str) -> None:
+    check(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("resources: {cpu: {cores: 13}}", "the pool has: 13 cores, of 12"),
+        ("resources: {memory: {gb: 16.5}}", "16.5 GiB of memory, of 16"),
+        (
+            "resources: {cpu: {node_allocations: [{node_id: bert, cores: 5}]}}",
+            "5 cores on bert, of 4",
+        ),
+        ("resources: {cpu: {cores: 9}}\nexecution: {local_only: true}", "this node has: 9 cores"),
+        ("resources: {tools: [ffmpeg]}", "the tool ffmpeg is nowhere"),
+        (
+            "resources: {runtimes: [node >=22]}",
+            "the runtime node >=22 is nowhere (v20.11.1 on anna, v20.11.1 on bert)",
+        ),
+        ("resources: {storage: {min_class: nvme}}", "storage of the class nvme is nowhere"),
+    ],
+)
+def test_what_is_not_there_is_named(text: str, part: str) -> None:
+    with pytest.raises(NoCapacityError) as raised:
+        check(text)
+    assert part in raised.value.message
+    assert raised.value.exit_code == 5
+
+
+def test_nodes_that_are_away_give_nothing() -> None:
+    away = [POOL[0], replace(POOL[1], status="offline")]
+    with pytest.raises(NoCapacityError, match="9 cores, of 8"):
+        check("resources: {cpu: {cores: 9}}", away)
+    with pytest.raises(NoCapacityError, match="bert can't be given work now"):
+        check("resources: {cpu: {node_allocations: [{node_id: bert}]}}", away)
+
+
+def test_a_strange_name_is_told_with_what_was_meant() -> None:
+    with pytest.raises(NotFoundError) as raised:
+        check("resources: {storage: {volumes: [{node_id: brt, path: /c, purpose: cache}]}}")
+    assert raised.value.hint == "did you mean 'bert'?"
+
+
+def test_what_nobody_knows_is_not_held_against_it() -> None:
+    unscanned = [replace(POOL[0], resources=None)]
+    with pytest.raises(NoCapacityError):  # a node that was never scanned contributes nothing
+        check("resources: {cpu: {cores: 1}}", unscanned)
+    assert POOL[0].resources is not None
+    volume = StorageVolume(path="/", mount_point="/", file_system="x")
+    unknown = POOL[0].resources.model_copy(update={"storage": (volume,)})
+    check("resources: {storage: {min_class: nvme}}", [replace(POOL[0], resources=unknown)])
