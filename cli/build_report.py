@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from buildnet.cli.settings import Settings
 
 _TIMED_OUT = 124
+_TOOK_TIME = {
+    "local-cache": "from the cache",
+    "pool-cache": "from the pool's cache",
+    "full": "built",
+}
 _UP_TO_DATE = {"instant-skip": "up to date", "hash-skip": "up to date (same content)"}
 _UNCHANGED = ("nothing it depends on has changed",)
 
@@ -27,9 +32,9 @@ def outcome_text(entry: dict[str, Any]) -> tuple[str, str]:
     """Return a mark and words for what became of a task."""
     took = duration_text(entry["duration_ms"])
     if entry["status"] == "succeeded":
-        words = {**_UP_TO_DATE, "local-cache": "from the cache", "full": "built"}
-        what = words.get(entry["tier"], entry["tier"])
-        return "✓", f"{what}, {took}" if entry["tier"] in ("full", "local-cache") else what
+        if entry["tier"] in _TOOK_TIME:
+            return "✓", f"{_TOOK_TIME[entry['tier']]}, {took}"
+        return "✓", _UP_TO_DATE.get(entry["tier"], entry["tier"])
     if entry["status"] == "failed":
         error = entry["error"] or {}
         return "✗", f"failed: {error.get('message', 'unknown')}"
@@ -82,9 +87,7 @@ def _summary(report: dict[str, Any], settings: Settings) -> str:
             continue  # no package; it has a line of its own
         what = entry["status"]
         if what == "succeeded":
-            what = {"full": "built", "local-cache": "from the cache"}.get(
-                entry["tier"], "up to date"
-            )
+            what = _TOOK_TIME.get(entry["tier"], "up to date")
         counts[what] = counts.get(what, 0) + 1
     style = Style(settings, sys.stdout)
     total = sum(counts.values())

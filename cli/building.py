@@ -23,6 +23,7 @@ class BuildOptions:
     dry_run: bool = False
     explain: bool = False
     keep_going: bool = False
+    local_only: bool = False
     directory: Path = field(default_factory=Path.cwd)
 
 
@@ -35,6 +36,7 @@ def build(options: BuildOptions, settings: Settings, client: Client) -> int:
         "force": options.force,
         "dry_run": options.dry_run,
         "keep_going": options.keep_going,
+        "local_only": options.local_only,
         "explain": options.explain,
         # It holds secrets, and TCP is clear text: nobody but the node of this host gets it.
         "environment": _text_environment() if client.is_local else {},
@@ -54,7 +56,7 @@ def build(options: BuildOptions, settings: Settings, client: Client) -> int:
 def fast_options(arguments: list[str]) -> BuildOptions | None:
     """Read the arguments after ``build`` if they are plain enough to do without the full parser."""
     flags = {"--force": "force", "--dry-run": "dry_run", "--explain": "explain"}
-    flags["--keep-going"] = "keep_going"
+    flags |= {"--keep-going": "keep_going", "--local-only": "local_only"}
     given: dict[str, bool] = {}
     packages: list[str] = []
     for argument in arguments:

@@ -56,13 +56,16 @@ def build(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="After a failure go on with what is independent.")
     ] = False,
+    local_only: Annotated[
+        bool, typer.Option("--local-only", help="Use nothing of other nodes of the pool.")
+    ] = False,
     directory: Annotated[
         Path, typer.Option("--directory", "-C", help="Build the workspace around this directory.")
     ] = Path(),
 ) -> None:
     """Bring packages of the workspace around the current directory up to date, or all of it."""
     options = BuildOptions(
-        tuple(packages or ()), task, force, dry_run, explain, keep_going, directory
+        tuple(packages or ()), task, force, dry_run, explain, keep_going, local_only, directory
     )
     raise typer.Exit(run_build(options, settings(), ensure_node(settings())))
 

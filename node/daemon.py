@@ -15,12 +15,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from buildnet import __version__
+from buildnet.ledger import messages as ledger_messages
 from buildnet.ledger.history import History
 from buildnet.ledger.service.service import LedgerService
 from buildnet.ledger.service.settings import LedgerSettings
 from buildnet.mesh.bulk.allocator import keep_large_buffers
 from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.identity import is_signed_by
 from buildnet.mesh.members.member_list import Role
+from buildnet.mesh.service.guest import together
 from buildnet.mesh.service.opening import settle_rotation
 from buildnet.mesh.service.service import MeshService, MeshSettings
 from buildnet.node.api.app import create_application
@@ -32,7 +35,7 @@ from buildnet.node.config import LogSettings, NodeConfig, load_config
 from buildnet.node.execute.limits import ActionLimits
 from buildnet.node.execute.process_tree import become_child_subreaper
 from buildnet.node.failure import first_cause
-from buildnet.node.grants import granted
+from buildnet.node.grants import control_groups, granted
 from buildnet.node.home import Home, HomeError, Runtime
 from buildnet.node.installs import Installs
 from buildnet.node.joining_at_start import join_at_start
@@ -44,6 +47,7 @@ from buildnet.node.listen import (
 )
 from buildnet.node.log import configure_logging, log_crashes
 from buildnet.node.own_keys import OwnKeys
+from buildnet.node.pool_results import PoolResults, is_trusted
 from buildnet.node.recording import Recording
 from buildnet.node.refusals import Refusals
 from buildnet.node.server import serving
@@ -52,6 +56,7 @@ from buildnet.node.store import ActionRecord, Store
 from buildnet.node.store.scrubbing import Scrubber
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.whereabouts import Whereabouts, follow
+from buildnet.pool.messages import KINDS
 from buildnet.pool.result import signed_message
 
 # Below a directory that the owner gives for a purpose: what else lies there is not ours.
@@ -154,9 +159,13 @@ async def running_node(
     name = options.name or config.node_name or home.kept_name() or socket.gethostname()
     become_child_subreaper()
 
-    def is_ours(record: ActionRecord) -> bool:
+    def is_good(record: ActionRecord) -> bool:
+        worker = record.worker
         message = signed_message(record.action, record.isolation, record.result)
-        return keys.signed(record.worker, message, record.signature)
+        if keys.signed(worker, message, record.signature):
+            return True
+        of_member = is_trusted(mesh.cluster.local.members, worker)
+        return of_member and is_signed_by(worker, message, record.signature)
 
     async with AsyncExitStack() as stack:
         listener, passed_over = bind_first(_addresses(options, config))
@@ -168,7 +177,7 @@ async def running_node(
             Store.open,
             cache.path / STORE_FOLDER if cache else home.store,
             cache.max_bytes or config.cache.max_bytes if cache else config.cache.max_bytes,
-            verify=is_ours,
+            verify=is_good,
         )
         stack.callback(store.close)
         history = await History.open(home.history)
@@ -181,11 +190,14 @@ async def running_node(
         if interrupted:
             _log.warning("%d builds were interrupted when the node last stopped", interrupted)
         capacity, grant = granted(config)
+        groups = stack.enter_context(control_groups(config))
         toolchain = Toolchain(home.directory / "toolbox", config.tool_overrides)
+        results = PoolResults(store)
         builder = await stack.enter_async_context(
             Builder(
                 keys=keys,
                 store=store,
+                results=results,
                 history=history,
                 toolchain=toolchain,
                 work=builds.path / WORK_FOLDER if builds else home.work,
@@ -201,6 +213,7 @@ async def running_node(
                 ),
                 isolation=config.workers.isolation,
                 private=home.directory,
+                groups=groups,
                 record=recording.put,
             )
         )
@@ -219,8 +232,12 @@ async def running_node(
             ),
         )
         stack.push_async_callback(mesh.close)
-        mesh.guest_of = ledger.guest
         refusals = Refusals()
+        exchange = stack.enter_context(
+            BlobExchange.running(mesh, store, refusals.take, config.network.bulk_limit)
+        )
+        results.fetch_all = exchange.fetch_all
+        mesh.guest_of = together((ledger_messages.KINDS, ledger.guest), (KINDS, results.guest))
         service = NodeService(
             home=home,
             keys=keys,
@@ -231,9 +248,7 @@ async def running_node(
             history=history,
             builder=builder,
             mesh=mesh,
-            exchange=stack.enter_context(
-                BlobExchange.running(mesh, store, refusals.take, config.network.bulk_limit)
-            ),
+            exchange=exchange,
             ledger=ledger,
             recording=recording,
             refusals=refusals,

@@ -13,13 +13,16 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.identity import node_id_of
 from buildnet.node.dependencies import INSTALL, InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import OnOutput
+from buildnet.node.execute.isolation import STRICT
 from buildnet.node.output_teller import OutputTeller
+from buildnet.node.pool_results import Offer, PoolResults
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
-from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier
+from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier, isolation_of
 from buildnet.node.runner import TaskRunner
 from buildnet.node.standing import StandingTask
 from buildnet.node.store import Hold, MissingBlobError
@@ -30,6 +33,10 @@ from buildnet.pool.requirements import Requirements
 from buildnet.pool.tree import EMPTY_TREE
 from buildnet.pool.workspace import Task, TaskId
 
+_FETCHES_AT_ONCE = 4
+"""Results of the pool that a build takes in side by side."""
+_Outcome = tuple[TaskId, Prepared | BuildNetError, float]
+"""A task, what is known of it, and how long that took in milliseconds."""
 _log = logging.getLogger("buildnet.builds")
 
 
@@ -57,7 +64,8 @@ class UnexpectedError(BuildNetError):
 class Performer:
     """One build at work; :meth:`run` returns its status, ``reports`` holds what became of it.
 
-    ``unchanged`` are the tasks that stand as before; they have no report.
+    ``results``: those of the pool, None: they are not looked at. ``unchanged`` are the tasks that
+    stand as before; they have no report.
     """
 
     node_id: str
@@ -69,6 +77,7 @@ class Performer:
     progress: Progress
     machine: core.Build
     durations_ms: dict[TaskId, float]
+    results: PoolResults | None = None
     dry_run: bool = False
     unchanged: dict[TaskId, StandingTask] = field(default_factory=dict)
     reports: dict[TaskId, TaskReport] = field(default_factory=dict)
@@ -119,6 +128,8 @@ class Performer:
     async def _resolve(self, tasks: tuple[TaskId, ...]) -> None:
         async with self._resolving:
             outcomes = await asyncio.to_thread(self._prepare_all, tasks)
+        if self.results is not None:
+            outcomes = await self._looked_in_pool(self.results, outcomes)
         deliveries: list[Coroutine[None, None, None]] = []
         skipped: list[str] = []
         for task, outcome, duration_ms in outcomes:
@@ -141,10 +152,8 @@ class Performer:
         if deliveries:
             await asyncio.gather(*deliveries)
 
-    def _prepare_all(
-        self, tasks: tuple[TaskId, ...]
-    ) -> list[tuple[TaskId, Prepared | BuildNetError, float]]:
-        outcomes: list[tuple[TaskId, Prepared | BuildNetError, float]] = []
+    def _prepare_all(self, tasks: tuple[TaskId, ...]) -> list[_Outcome]:
+        outcomes: list[_Outcome] = []
         for task in tasks:
             started = time.monotonic()
             outcome: Prepared | BuildNetError
@@ -167,6 +176,61 @@ class Performer:
                 self._pending.add(task)
             outcomes.append((task, outcome, (time.monotonic() - started) * 1000))
         return outcomes
+
+    async def _looked_in_pool(
+        self, results: PoolResults, outcomes: list[_Outcome]
+    ) -> list[_Outcome]:
+        """Take in what other members have of what would have to be made."""
+        lacking = {
+            outcome.action.digest: outcome
+            for _, outcome, _ in outcomes
+            if isinstance(outcome, Prepared)
+            and outcome.tier is None
+            and outcome.action is not None
+            and isolation_of(outcome.action) == STRICT
+        }
+        offers = await results.find(tuple(lacking))
+        fetches = asyncio.Semaphore(_FETCHES_AT_ONCE)
+
+        async def one(task: TaskId, outcome: Prepared | BuildNetError, spent_ms: float) -> _Outcome:
+            if not isinstance(outcome, Prepared) or outcome.action is None:
+                return task, outcome, spent_ms
+            offer = offers.get(outcome.action.digest)
+            if offer is None or outcome.tier is not None:
+                return task, outcome, spent_ms
+            async with fetches:
+                started = time.monotonic()
+                found = await self._taken_in(results, offer, outcome)
+                return task, found, spent_ms + (time.monotonic() - started) * 1000
+
+        return await asyncio.gather(*(one(*outcome) for outcome in outcomes))
+
+    async def _taken_in(
+        self, results: PoolResults, offer: Offer, prepared: Prepared
+    ) -> Prepared | BuildNetError:
+        task = prepared.task
+        try:
+            _, said = await results.take_in(offer, task.path, task.outputs, self.hold)
+        except BuildNetError as error:
+            _log.warning("the pool's result of %s: %s (%s)", task.id, error.message, error.cause)
+            return prepared
+        found = replace(
+            prepared,
+            tier=Tier.POOL_CACHE,
+            outputs=said.outputs,
+            log=said.log,
+            undelivered=True,
+            node=node_id_of(offer.holder),
+        )
+        try:
+            await asyncio.to_thread(self._settle, found)
+        except BuildNetError as error:
+            return error
+        return found
+
+    def _settle(self, found: Prepared) -> None:
+        self.resolver.claim(found)
+        self.resolver.settle(found)
 
     def _remember(self, prepared: Prepared) -> None:
         in_place = prepared.tier is Tier.LOCAL_CACHE and not prepared.undelivered
@@ -321,7 +385,8 @@ class Performer:
     def _new_report(
         self, task: TaskId, status: Status, prepared: Prepared | None = None
     ) -> TaskReport:
-        return TaskReport.of(task, self.node_id, status, prepared)
+        node = prepared.node if prepared is not None and prepared.node else self.node_id
+        return TaskReport.of(task, node, status, prepared)
 
     def _failed(self, task: TaskId, error: BuildNetError) -> None:
         report = self._new_report(task, Status.FAILED)

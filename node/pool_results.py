@@ -87,11 +87,13 @@ class _Question:
 
 
 class PoolResults:
-    """One node's side of it, as who asks and as who answers. :meth:`guest` is for the mesh."""
+    """One node's side of it, as who asks and as who answers. :meth:`guest` is for the mesh;
+    ``fetch_all`` has to be set before."""
 
-    def __init__(self, store: Store, fetch_all: FetchAll) -> None:
+    fetch_all: FetchAll
+
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._fetch_all = fetch_all
         self._cluster: Cluster | None = None
         self._questions: dict[bytes, _Question] = {}
         self._working: dict[bytes, int] = {}
@@ -229,7 +231,7 @@ class PoolResults:
         await asyncio.to_thread(hold.add, wanted)
         lacking = await asyncio.to_thread(hold.missing, wanted)
         if lacking:
-            await self._fetch_all(lacking, holder)
+            await self.fetch_all(lacking, holder)
 
     def _refused(self, offer: Offer, why: str) -> ResultRefusedError:
         if self._cluster is not None:

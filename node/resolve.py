@@ -58,6 +58,7 @@ class Tier(StrEnum):
     INSTANT_SKIP = "instant-skip"
     HASH_SKIP = "hash-skip"
     LOCAL_CACHE = "local-cache"
+    POOL_CACHE = "pool-cache"
     FULL = "full"
 
 
@@ -72,7 +73,8 @@ class Prepared:
 
     ``tier`` is None while the result has to be made; ``outputs`` (rooted at the workspace) and
     ``log`` are those of the result that was found. ``undelivered`` tells that the outputs still
-    have to be put into the workspace. ``changes`` are those since the last run, ``nearest`` is the
+    have to be put into the workspace. ``node``: id of the node that gave the result, None: this
+    one. ``changes`` are those since the last run, ``nearest`` is the
     nearest cached result of one that has to be made, if that was asked for.
     """
 
@@ -86,6 +88,7 @@ class Prepared:
     reasons: tuple[str, ...] = ()
     changes: tuple[Change, ...] = ()
     nearest: Nearest | None = None
+    node: str | None = None
 
 
 class InstalledKey(Protocol):

@@ -27,7 +27,8 @@ class BuildRequest:
 
     ``directory`` lies in the workspace; ``packages`` none means all; ``environment`` is the
     submitter's, of which actions see what they declare under ``env_inherit``; ``explain``: also
-    look for the nearest cached result of what has to be built.
+    look for the nearest cached result of what has to be built; ``local_only``: use nothing of other
+    nodes.
     """
 
     directory: Path
@@ -36,9 +37,15 @@ class BuildRequest:
     force: bool = False
     dry_run: bool = False
     keep_going: bool = False
+    local_only: bool = False
     explain: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     actor: str = "local"
+
+    @property
+    def keeps_to_itself(self) -> bool:
+        """Whether no other node is asked for results."""
+        return self.local_only or self.force or self.dry_run
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is kept in the record of builds; the environment is not."""
@@ -48,6 +55,7 @@ class BuildRequest:
             "force": self.force,
             "dry_run": self.dry_run,
             "keep_going": self.keep_going,
+            "local_only": self.local_only,
         }
 
 

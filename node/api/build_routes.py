@@ -30,7 +30,8 @@ _LOG_MAX_BYTES = 64 * 1024 * 1024
 class BuildBody(BaseModel):
     """A request for a build. ``root`` is a directory in the workspace, on this host. With the
     ``detail`` ``changed`` the report only counts the packages that stand as before; with
-    ``explain`` it names the nearest cached result of each package that has to be built."""
+    ``explain`` it names the nearest cached result of each package that has to be built;
+    ``local_only``: nothing of other nodes is used."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,6 +41,7 @@ class BuildBody(BaseModel):
     force: bool = False
     dry_run: bool = False
     keep_going: bool = False
+    local_only: bool = False
     explain: bool = False
     environment: dict[str, str] = Field(default_factory=dict)
     actor: str = "local"
@@ -73,6 +75,7 @@ def build_routes(service: NodeService) -> APIRouter:
                 force=body.force,
                 dry_run=body.dry_run,
                 keep_going=body.keep_going,
+                local_only=body.local_only,
                 explain=body.explain,
                 environment=body.environment,
                 actor=body.actor,

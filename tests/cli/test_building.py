@@ -24,6 +24,7 @@ def entry(name: str, status: str = "succeeded", **more: Any) -> dict[str, Any]:
         "task": "build",
         "status": status,
         "tier": "full",
+        "isolation": "strict",
         "duration_ms": 1500.0,
         "exit_code": 0,
         "output": None,

@@ -45,7 +45,8 @@ class Host:
     local: Any = field(init=False)
 
     def __post_init__(self) -> None:
-        self.results = PoolResults(self.store, self.fetch_all)
+        self.results = PoolResults(self.store)
+        self.results.fetch_all = self.fetch_all
         self.members = SimpleNamespace(
             members={self.key.public_key: self}, former={}, revoked={}, is_member=self.is_member
         )
