@@ -29,6 +29,7 @@ from buildnet.node.installs import KEPT, Installs
 from buildnet.node.output_teller import OutputTeller
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.perform import Performer
+from buildnet.node.pool_results import PoolResults
 from buildnet.node.recording import Record
 from buildnet.node.resolve import Resolver
 from buildnet.node.runner import Limits, TaskRunner
@@ -56,6 +57,7 @@ class Builder:
     """Accepts and performs builds. An asynchronous context manager: it owns their tasks.
 
     Args:
+        results: those of other members, None: nobody is asked.
         work: directory of the stages of running actions.
         capacity: what of this host commands may use, whichever builds they belong to.
         grant: the most that one of them may ask for.
@@ -77,6 +79,7 @@ class Builder:
         toolchain: Toolchain,
         work: Path,
         installs: Installs,
+        results: PoolResults | None = None,
         capacity: Capacity[Digest],
         grant: Grant | None = None,
         timeout_s: float,
@@ -89,6 +92,7 @@ class Builder:
         self._keys = keys
         self._store = store
         self._books = Bookkeeping(history, record, store)
+        self._results = results
         self._toolchain = toolchain
         self._installs = installs
         self._work = work
@@ -415,6 +419,7 @@ class Builder:
                     sizes={task: known.requirements.slots for task, known in by_id.items()},
                 ),
                 durations_ms=opened.durations_ms,
+                results=None if request.keeps_to_itself else self._results,
                 dry_run=request.dry_run,
                 unchanged=build.unchanged,
             )
