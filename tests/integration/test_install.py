@@ -45,7 +45,7 @@ fs.writeFileSync('made.js', 'module.exports = ' + JSON.stringify(seen.join(' '))
 """
 LEAVING = """
 const fs = require('fs'), path = require('path')
-const left = path.join(process.env.npm_config_cache, 'left')
+const left = path.join(process.env.NPM_CONFIG_CACHE, 'left')
 const found = fs.existsSync(left) ? 'poisoned' : 'untouched'
 fs.writeFileSync(left, '')
 fs.writeFileSync('made.js', 'module.exports = ' + JSON.stringify(found))
