@@ -229,7 +229,11 @@ _BUILDS = _types(
 _FACTS = _types(
     *(
         (f"{kind}.{what}", f"{{actor}} {what} {words} {{entity}}", _FACT)
-        for kind, words in (("config", "the configuration"), ("template", "the template"))
+        for kind, words in (
+            ("config", "the configuration"),
+            ("template", "the template"),
+            ("profile", "the profile"),
+        )
         for what in ("created", "modified", "deleted")
     ),
     ("key.created", "{actor} made the key {entity}", _FACT),

@@ -25,7 +25,7 @@ from buildnet.ledger.entry import MAX_DATA_CHARACTERS, Actor, Entry, TypeName, a
 from buildnet.ledger.postings import changed
 from buildnet.mesh.wire import MAX_COUNTER, Limit, Wire
 
-FACT_KINDS = frozenset({"config", "template", "key", "rights"})
+FACT_KINDS = frozenset({"config", "template", "profile", "key", "rights"})
 REVOKED = "key.revoked"
 """The type that holds whatever it expects, and after which nothing holds."""
 

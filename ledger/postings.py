@@ -5,7 +5,7 @@
 ``node:ID``               a node, as a state ("worker", "observer", "left")
 ``build:ID/TERM``         a build under one coordinator, as a state ("queued", "running",
                           "completed", "failed", "cancelled")
-``config:NAME`` …         shared facts (also member, rights, key, template): the version
+``config:NAME`` …         shared facts (also member, rights, key, template, profile): the version
 ``KIND:ID``               anything else: queue, session, cache …
 ========================  ==================================================================
 
@@ -28,7 +28,7 @@ CAPACITY, FREE, ALLOCATED = "capacity", "free", "allocated"
 LEGS = (CAPACITY, FREE, ALLOCATED)
 """What was offered (it is the source, so its balance is the offer's negative), what of it may be
 allocated, and what is."""
-SHARED_KINDS = frozenset({"member", "rights", "key", "config", "template"})
+SHARED_KINDS = frozenset({"member", "rights", "key", "config", "template", "profile"})
 """Accounts of shared facts: every quorum coordinator posts there, in sealed order."""
 _NUMBER = "(0|[1-9][0-9]{0,18})"
 _BUILD = re.compile(f"(build:[^/]+)/{_NUMBER}")

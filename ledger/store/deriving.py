@@ -149,6 +149,7 @@ def _rights(value: Mapping[str, Any], text: str, name: str) -> dict[str, object]
 _FACTS: dict[str, tuple[str, Callable[[Mapping[str, Any], str, str], dict[str, object]]]] = {
     "config": ("configurations", _configuration),
     "template": ("configurations", _configuration),
+    "profile": ("configurations", _configuration),
     "key": ("api_keys", _key),
     "rights": ("rights", _rights),
 }

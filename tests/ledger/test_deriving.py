@@ -157,6 +157,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
         for kind, table in (
             ("config", "configurations"),
             ("template", "configurations"),
+            ("profile", "configurations"),
             ("key", "api_keys"),
             ("rights", "rights"),
         )
@@ -165,6 +166,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
     },
     "config.deleted": (fact(None), "config:a", ("facts", "configurations")),
     "template.deleted": (fact(None), "template:a", ("facts", "configurations")),
+    "profile.deleted": (fact(None), "profile:a", ("facts", "configurations")),
     "key.revoked": (fact(None), "key:a", ("facts", "api_keys")),
     "rights.withdrawn": (fact(None), "rights:a", ("facts", "rights")),
     "session.opened": ({"kind": "user", "address": "::1"}, "session:s", ("sessions",)),

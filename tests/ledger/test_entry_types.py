@@ -27,8 +27,8 @@ OF_THE_SOURCE = [
     "benchmark.completed",
 ]
 KINDS = [
-    *("chain", "cluster", "member", "key", "rights", "template", "queue", "session", "cache"),
-    *("security", "system"),
+    *("chain", "cluster", "member", "key", "rights", "template", "profile", "queue", "session"),
+    *("cache", "security", "system"),
 ]
 MEMBERS = [
     *("admitted", "left", "removed", "revoked", "rotated", "priority", "rights", "voters"),
