@@ -27,7 +27,7 @@ from buildnet.mesh.service.guest import Guest, GuestEvent
 from buildnet.node.execute.declared import DeclaredOutputs
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.store import ActionRecord, Hold, Store
-from buildnet.pool.messages import (
+from buildnet.pool.messages.results import (
     MAX_ANSWER_BYTES,
     MAX_ASKED,
     MAX_RESULT_BYTES,

@@ -20,7 +20,7 @@ from buildnet.mesh.members.member import Ending
 from buildnet.mesh.messages.kinds import Message, decode_message, kind_of
 from buildnet.node.pool_results import Offer, PoolResults, ResultRefusedError, is_trusted
 from buildnet.node.store import ActionRecord, Store
-from buildnet.pool.messages import ResultAnswer, ResultAsk, WireDigest
+from buildnet.pool.messages.results import ResultAnswer, ResultAsk, WireDigest
 from buildnet.pool.result import encode_result, signed_message
 from buildnet.pool.tree import DirectoryTree, FileEntry, merge_trees
 

@@ -1,4 +1,4 @@
-"""Messages of the pool: who has which results."""
+"""Who has which results."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.messages.kinds import Message, Priority, message
 from buildnet.mesh.wire import Counter, Hash, Key, Limit, Signature, Text, Wire
 
-KINDS = range(120, 140)
 MAX_ASKED = 512
 """Actions in one question."""
 MAX_ANSWER_BYTES = 48 * 1024

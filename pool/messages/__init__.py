@@ -1,0 +1,3 @@
+"""Messages of the pool."""
+
+KINDS = range(120, 140)
