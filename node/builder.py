@@ -17,6 +17,7 @@ from buildnet.mesh.errors import BuildNetError, StoppingError
 from buildnet.node.bookkeeping import Bookkeeping
 from buildnet.node.capacity import Capacity
 from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.control_groups import ControlGroups
 from buildnet.node.execute.executor import Executor, StagedExecutor, WorkspaceExecutor
 from buildnet.node.execute.isolation import Isolation, IsolationProbe
 from buildnet.node.execute.launcher.client import Launcher
@@ -67,6 +68,7 @@ class Builder:
         isolation: the level that actions get which ask for none; None: the best that the host can.
         installs: installs the dependencies of workspaces.
         private: the node's own directory, of which no command in ``strict`` may see anything.
+        groups: control groups in which the kernel keeps the limits; None: the node watches them.
         record: takes what the ledger is to tell of builds; it returns at once.
     """
 
@@ -87,6 +89,7 @@ class Builder:
         action_limits: ActionLimits = DEFAULT_LIMITS,
         isolation: str | None = None,
         private: Path,
+        groups: ControlGroups | None = None,
         record: Callable[[Record], None] = lambda record: None,
     ) -> None:
         self._keys = keys
@@ -99,8 +102,10 @@ class Builder:
         self._workers = Workers(capacity, grant)
         # Elsewhere the node starts commands itself.
         self._launcher = Launcher("plain", work) if sys.platform == "linux" else None
+        if self._launcher is not None:
+            self._launcher.groups = groups
         self._staged = StagedExecutor(work, self._launcher)
-        self._isolation = IsolationProbe(work, isolation)
+        self._isolation = IsolationProbe(work, isolation, groups)
         self._strict: StrictExecutor | None = None
         self._private = private
         self._limits = Limits(timeout_s, output_limit_bytes, action_limits)
@@ -186,6 +191,11 @@ class Builder:
     def actions_running(self) -> int:
         """How many commands run now."""
         return self._workers.running
+
+    @property
+    def limits_kept_by(self) -> str:
+        """Who ends a command beyond its limits of memory and processes."""
+        return "node" if self._launcher is None or self._launcher.groups is None else "kernel"
 
     @property
     def isolation(self) -> Isolation | None:
@@ -413,10 +423,10 @@ class Builder:
                         for task, known in by_id.items()
                     },
                     slots=self.slots,
+                    sizes={task: known.requirements.slots for task, known in by_id.items()},
                     keep_going=request.keep_going,
                     durations_ms=opened.durations_ms,
                     standing=tasks.keys() - set(waiting),
-                    sizes={task: known.requirements.slots for task, known in by_id.items()},
                 ),
                 durations_ms=opened.durations_ms,
                 results=None if request.keeps_to_itself else self._results,

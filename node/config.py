@@ -139,6 +139,13 @@ def _advertised(value: str) -> str:
     return value.rstrip("/")
 
 
+def _control_group(value: str) -> str:
+    parts = value.split("/")
+    if any(part in ("", ".", "..") or "\0" in part for part in parts):
+        raise _expected("the name of a control group such as buildnet, without a / before it")
+    return value
+
+
 def _hours(value: str) -> str:
     if not _HOURS.fullmatch(value):
         raise _expected("hours such as 09:00-17:00")
@@ -270,6 +277,8 @@ class WorkerSettings(Settings):
     """Of one action at once."""
     disk: SizeBytes = DISK_MAX_BYTES
     """What one action may write, in bytes."""
+    control_group: Annotated[Text, AfterValidator(_control_group)] | None = None
+    """Below which actions get groups of their own; None: below the node's, if it was delegated."""
 
 
 class InstallSettings(Settings):

@@ -334,8 +334,12 @@ class NodeService:
     def _isolation_status(self) -> dict[str, str | None]:
         found = self.builder.isolation
         if found is None:
-            return {"level": None, "reason": None}
-        return {"level": found.level, "reason": found.reason}
+            return {"level": None, "reason": None, "limits": self.builder.limits_kept_by}
+        return {
+            "level": found.level,
+            "reason": found.reason,
+            "limits": self.builder.limits_kept_by,
+        }
 
     def _ledger_status(self) -> dict[str, Any]:
         ledger = self.ledger.open_now

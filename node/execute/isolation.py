@@ -12,6 +12,7 @@ from pathlib import Path
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.control_groups import ControlGroups
 from buildnet.node.execute.errors import ExecutionError
 from buildnet.node.execute.launched import run_launched
 from buildnet.node.execute.launcher import kernel
@@ -61,8 +62,12 @@ class Isolation:
 class IsolationProbe:
     """Finds out once what the host can do. Thread-safe; :meth:`result` waits for the answer."""
 
-    def __init__(self, work: Path, wanted: str | None = None) -> None:
-        """``work`` is the directory of the stages; ``wanted`` the owner's word, None: the best."""
+    def __init__(
+        self, work: Path, wanted: str | None = None, groups: ControlGroups | None = None
+    ) -> None:
+        """``work`` is the directory of the stages; ``wanted`` the owner's word, None: the best;
+        ``groups`` keep the limits of the launcher's commands."""
+        self._groups = groups
         self._work = work
         self._wanted = wanted
         self._lock = threading.Lock()
@@ -92,6 +97,7 @@ class IsolationProbe:
         reasons: list[str] = []
         for way in _ways(reasons):
             launcher = Launcher(way, self._work / f".sandbox-{os.getpid()}")
+            launcher.groups = self._groups
             for overlay in (True, False):
                 try:
                     self._try(launcher, overlay)

@@ -7,11 +7,14 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import IO, Any
 
 from buildnet.node.execute.bounded_log import BoundedLog
 from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.control_groups import MEMORY, PIDS
 from buildnet.node.execute.errors import ExecutionError
 from buildnet.node.execute.launcher.client import LaunchedCommand, Launcher, LaunchRequest
 from buildnet.node.execute.launcher.messages import receive_message
@@ -63,14 +66,16 @@ def run_launched(
     if cancel.is_set():
         return never_started(128 + signal.SIGTERM, signal.SIGTERM.name, cancelled=True)
     started = time.monotonic()
-    command = launcher.launch(request)
-    try:
-        running = _Running(command, request, output, exceeded)
-        with cancel.calling(command.stop):
-            report = running.follow(cancel, None if timeout_s is None else started + timeout_s)
-        running.finish()
-    finally:
-        command.close()
+    with _limited(launcher, request) as (request, passed):
+        command = launcher.launch(request)
+        try:
+            running = _Running(command, request, output, exceeded)
+            with cancel.calling(command.stop):
+                report = running.follow(cancel, None if timeout_s is None else started + timeout_s)
+            running.finish()
+        finally:
+            command.close()
+        kernel_says = passed()
     if "failed" in report:
         exit_code, reason = _start_failure(report, request)
         output(f"buildnet: {reason}\n".encode())
@@ -88,8 +93,41 @@ def run_launched(
         max_rss_bytes=None if peak_kib is None else peak_kib * 1024,
         left_behind=0 if stopped else report["left_behind"],
         output_truncated_bytes=bounded.truncated_bytes,
-        exceeded=running.exceeded or report["exceeded"],
+        exceeded=running.exceeded or report["exceeded"] or kernel_says,
     )
+
+
+@contextmanager
+def _limited(
+    launcher: Launcher, request: LaunchRequest
+) -> Iterator[tuple[LaunchRequest, Exceeded]]:
+    """Have the kernel keep the limits that it can; gives what is left to the supervisor, and what
+    tells afterwards which limit was passed.
+
+    Raises:
+        ExecutionError: the command's control group can't be made.
+    """
+    groups = launcher.groups
+    if groups is None or (request.memory_bytes is None and request.processes is None):
+        yield request, lambda: None
+        return
+    with ExitStack() as stack:
+        try:
+            group = stack.enter_context(groups.group(request.memory_bytes, request.processes))
+        except OSError as error:
+            raise ExecutionError(
+                "a control group for the command can't be made",
+                cause=str(error),
+                hint="see workers.control_group in node.yaml; without it the node watches limits "
+                "itself",
+            ) from error
+        watched = replace(
+            request,
+            groups=group.files,
+            memory_bytes=None if groups.limits(MEMORY) else request.memory_bytes,
+            processes=None if groups.limits(PIDS) else request.processes,
+        )
+        yield watched, group.exceeded
 
 
 class _Running:

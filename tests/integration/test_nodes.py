@@ -592,7 +592,8 @@ def test_the_owner_says_where_cache_and_builds_go(buildnet: CommandLine, tmp_pat
     assert (tmp_path / "builds/mine.txt").read_text() == "stays"
     status = buildnet("node", "status", "--json").data
     assert status["slots"] == 1
-    assert status["isolation"] == {"level": "staged", "reason": "node.yaml says so"}
+    expected = {"level": "staged", "reason": "node.yaml says so", "limits": "node"}
+    assert status["isolation"] == expected
     assert buildnet("pool", "status", "--json").data["aggregate"]["total_cpu_cores"] == 1
 
 

@@ -98,7 +98,12 @@ def service_of(
 ) -> NodeService:
     ledger = LedgerService(Path("/nowhere"))
     idle = SimpleNamespace(
-        running=lambda: [], actions_running=0, slots_in_use=0, slots=2, isolation=None
+        running=lambda: [],
+        actions_running=0,
+        slots_in_use=0,
+        slots=2,
+        isolation=None,
+        limits_kept_by="node",
     )
     return NodeService(
         home=HeldHome(Path("/nowhere")),

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import buildnet
+from buildnet.node.execute.control_groups import ControlGroups
 from buildnet.node.execute.errors import ExecutionError
 from buildnet.node.execute.launcher.messages import receive_message, send_message
 from buildnet.node.execute.launcher.places import USER_ID
@@ -55,7 +56,10 @@ class StrictView:
 
 @dataclass(frozen=True, slots=True)
 class LaunchRequest:
-    """A command: ``cwd`` is as the command sees it. Limits are None where there are none."""
+    """A command: ``cwd`` is as the command sees it. Limits are None where there are none.
+
+    ``groups`` are files of control groups, ``cgroup.procs``, by which it joins them.
+    """
 
     argv: Sequence[str]
     cwd: str
@@ -65,6 +69,7 @@ class LaunchRequest:
     processes: int | None = None
     file_bytes: int | None = None
     cores: Sequence[int] | None = None
+    groups: Sequence[str] = ()
     kill_after_s: float = 2.0
 
     def message(self) -> dict[str, Any]:
@@ -87,6 +92,7 @@ class LaunchRequest:
             "processes": self.processes,
             "file_bytes": self.file_bytes,
             "cores": None if self.cores is None else list(self.cores),
+            "groups": list(self.groups),
             "kill_after_s": self.kill_after_s,
         }
 
@@ -148,6 +154,8 @@ class Launcher:
         """``root`` is a directory for the sandbox's template, made if it is missing; the way
         ``plain`` has none."""
         self.way: Way = way
+        self.groups: ControlGroups | None = None
+        """Where the kernel keeps its commands' limits; None: their supervisors do."""
         self._root = root
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None

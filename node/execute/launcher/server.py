@@ -26,13 +26,8 @@ PLAIN = b"p"
 STRICT = b"s"
 STRICT_WITH_NETWORK = b"n"
 
-_PRIVATE = (
-    kernel.CLONE_NEWNS
-    | kernel.CLONE_NEWPID
-    | kernel.CLONE_NEWIPC
-    | kernel.CLONE_NEWUTS
-    | kernel.CLONE_NEWCGROUP
-)
+# Of control groups a supervisor makes its own once it has joined them.
+_PRIVATE = kernel.CLONE_NEWNS | kernel.CLONE_NEWPID | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
 _NAMESPACES = {
     PLAIN: 0,
     STRICT_WITH_NETWORK: _PRIVATE,
