@@ -6,10 +6,12 @@ import functools
 import os
 import platform
 import re
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+from buildnet.node.scan.detect import default_search_path
+from buildnet.node.scan.probe import Prober
 
 _RELEASE_FILES = ("/etc/os-release", "/usr/lib/os-release")
 _LIBC_FILE = re.compile(r"\s(/\S*/(?:libc\.so\.6|libc-[\d.]+\.so|ld-musl-\S+\.so\.1))")
@@ -84,15 +86,4 @@ def _stamp(path: str) -> Stamp:
 
 
 def _said_by(*command: str) -> str:
-    try:
-        process = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return process.stdout.decode(errors="replace")
+    return Prober.of_process(default_search_path()).run(command, timeout_s=_TIMEOUT_S).output

@@ -140,7 +140,7 @@ class Resolver:
             is_pattern(output) and output_directory(output) is None
             for output in self.workspace.outputs
         )
-        self._tracked = TrackedFiles(self.workspace.root, self.outputs)
+        self._tracked = TrackedFiles(self.workspace.root, self.outputs.patterns)
         self._goes_deep = any(task.transitive for task in self.workspace.tasks())
         self._visible.update((task, known.visible) for task, known in self.standing.tasks.items())
 

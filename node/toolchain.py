@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Mapping
@@ -26,6 +25,7 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.node.config import ToolOverride
 from buildnet.node.scan.catalogue import VERSION, FoundProgram, ProgramRow
 from buildnet.node.scan.detect import default_search_path
+from buildnet.node.scan.probe import Prober
 from buildnet.node.scan.runtimes import RUNTIMES
 from buildnet.node.scan.shims import FileState, file_state, is_shim, program_behind
 from buildnet.node.scan.tools import TOOLS
@@ -35,7 +35,7 @@ _DIRECTORIES = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/s
 SYSTEM_PATH = os.pathsep.join(
     (["/opt/homebrew/bin"] if sys.platform == "darwin" else []) + _DIRECTORIES
 )
-_VERSION_TIMEOUT_S = 10.0
+_TIMEOUT_S = 10.0
 _PYTHON = frozenset({"python", "python3"})
 _ROWS = {name: row for row in (*TOOLS, *RUNTIMES) for name in (*row.binaries, row.name)}
 _INTERPRETERS_AT_MOST = 4  # as the Linux kernel
@@ -170,7 +170,7 @@ class Toolchain:
                 hasher = blake3()
                 hasher.update_mmap(real)
                 digest = Digest(hasher.hexdigest(), status.st_size)
-                version = _version(real, row) if versioned else ""
+                version = self._version(real, row) if versioned else ""
                 with real.open("rb") as file:
                     known = (
                         Tool(name, command, real, version, digest),
@@ -199,12 +199,23 @@ class Toolchain:
             known = self._behind.get(found)
         if known is not None and known[0] == state and known[1].exists():
             return known[1]
-        path = Path(program_behind(command, found, str(real), _said_by) or found)
+        path = Path(program_behind(command, found, str(real), self._said_by) or found)
         behind = path.resolve()
         if state is not None:
             with self._lock:
                 self._behind[found] = (state, behind)
         return behind
+
+    def _version(self, path: Path, row: ProgramRow | None) -> str:
+        answer = self._said_by([str(path), *(row.arguments if row else ("--version",))]).decode()
+        if row is not None:
+            return row.read_version(answer) or "unknown"
+        found = re.search(VERSION, answer)
+        return found.group(1) if found else "unknown"
+
+    def _said_by(self, arguments: list[str]) -> bytes:
+        prober = Prober.of_process(default_search_path())
+        return prober.run(arguments, timeout_s=_TIMEOUT_S).output.encode()
 
     def _make_links(self, folder: Path, links: Mapping[str, Path]) -> None:
         if folder.is_dir():
@@ -219,30 +230,3 @@ class Toolchain:
 
 def _real(found: str | None) -> Path | None:
     return Path(found).resolve() if found else None
-
-
-def _version(path: Path, row: ProgramRow | None) -> str:
-    said = _said_by([str(path), *(row.arguments if row else ("--version",))])
-    answer = said.decode(errors="replace")
-    if row is not None:
-        return row.read_version(answer) or "unknown"
-    found = re.search(VERSION, answer)
-    return found.group(1) if found else "unknown"
-
-
-def _said_by(arguments: list[str]) -> bytes:
-    """Return what a program prints, or nothing if it fails or hangs."""
-    try:
-        process = subprocess.run(
-            arguments,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_VERSION_TIMEOUT_S,
-            cwd="/",
-            env={**os.environ, "LC_ALL": "C"},
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return b""
-    return process.stdout

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from buildnet.mesh.errors import BuildNetError
-from buildnet.pool.glob import Patterns, literal_prefix, matched
+from buildnet.node.execute.declared import DeclaredOutputs
+from buildnet.pool.glob import Patterns, literal_prefix
 
 _TIMEOUT_S = 20.0
 
@@ -25,12 +26,18 @@ class TrackedFiles:
     """What git tracks at the outputs of one workspace; git is asked at most once.
 
     Args:
-        outputs: the outputs of all tasks, compiled so that they reach what is below them.
+        outputs: the outputs of all tasks.
     """
 
-    def __init__(self, root: Path, outputs: Patterns) -> None:
+    def __init__(self, root: Path, outputs: Iterable[str]) -> None:
         self._root = root
-        self._outputs = outputs
+        self._whole: dict[str, str] = {}
+        patterns: list[str] = []
+        for output in outputs:
+            declared = DeclaredOutputs([output])
+            self._whole.update(dict.fromkeys((*declared.plain, *declared.optional), output))
+            patterns += declared.patterns.patterns
+        self._patterns = Patterns(patterns)
         self._found: Mapping[str, str] | None = None
 
     def require_none(self, outputs: tuple[str, ...]) -> None:
@@ -64,10 +71,12 @@ class TrackedFiles:
         except (OSError, subprocess.SubprocessError):
             return {}  # no git, or no repository: nothing is tracked
         found: dict[str, str] = {}
-        for name in os.fsdecode(listed).split("\0"):
-            state = self._outputs.start
-            for part in name.split("/") if name else ():
-                state = Patterns.step(state, part)
-            for number in matched(state) if name else ():
-                found.setdefault(self._outputs.patterns[number], name)
+        for name in filter(None, os.fsdecode(listed).split("\0")):
+            end = len(name)
+            while end > 0:  # of an output that is taken as a whole, all that is below
+                if name[:end] in self._whole:
+                    found.setdefault(self._whole[name[:end]], name)
+                end = name.rfind("/", 0, end)
+            for number in self._patterns.matching(name):
+                found.setdefault(self._patterns.patterns[number], name)
         return found
