@@ -168,27 +168,22 @@ class TaskRunner:
         deliver(EMPTY_TREE, task.outputs, self.root, self.hold, self.table, stale=stale)
 
     def _stale(self, task: Task, outputs: DirectoryTree) -> Mapping[str, Leaf]:
-        """Return what the last run left that patterns cover and this result no longer has.
-
-        Only its own result in the cache tells; if that is gone, nothing is known to be stale.
-        """
+        """Return what the last run left that patterns cover and this result no longer has."""
         if not has_patterns(task.outputs):
             return {}
         last = self.store.last_run(self.workspace_id, str(task.id))
         if last is None or last.outputs_digest == outputs.digest:
             return {}
-        record = self.hold.get_action(last.action, frozenset(self.executors))
-        before = decode_record(record, task.path, self.hold) if record else None
-        if before is None or before.outputs.digest != last.outputs_digest:
-            return {}
-        return stale_outputs(before.outputs, outputs, task.outputs)
+        made = self.store.made(self.workspace_id, str(task.id))
+        return stale_outputs(DirectoryTree.from_paths(made), outputs, task.outputs)
 
     def record_run(self, task: Task, action: Action, outputs: DirectoryTree) -> None:
         """Note that the workspace holds this action's outputs."""
         run = LastRun(action.digest, outputs.digest, time.time())
         if has_patterns(task.outputs):
             # What is stale later is told by this alone, even if the node dies now.
-            self.store.record_run(self.workspace_id, str(task.id), run)
+            made = stale_outputs(outputs, EMPTY_TREE, task.outputs)
+            self.store.record_run(self.workspace_id, str(task.id), run, made)
         else:
             self.runs[str(task.id)] = run
 

@@ -7,13 +7,19 @@ held.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import struct
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from buildnet.mesh.digest import Digest
 from buildnet.node.store.database import Database, Row
+from buildnet.pool.tree import FileEntry, Leaf, LinkEntry
+
+Made = Mapping[str, Leaf]
+"""Files and links by their paths."""
 
 _REFERENCE = struct.Struct("<32sQ")
 _COLUMNS = (
@@ -133,6 +139,15 @@ class ActionTable:
             Digest(action.hex(), action_size), Digest(outputs.hex(), outputs_size), finished_at
         )
 
+    def made(self, workspace_id: str, task: str) -> Made:
+        """Return the files that patterns of a task's outputs matched when it ran last. Of files
+        only the digest is known."""
+        row = self._database.row(
+            "SELECT files FROM made WHERE workspace = ? AND task = ?", (workspace_id, task)
+        )
+        described = {} if row is None else json.loads(zlib.decompress(row[0]))
+        return {path: _leaf(each) for path, each in described.items()}
+
 
 def put_record(connection: sqlite3.Connection, record: ActionRecord, now_ms: int) -> None:
     """Inside a transaction: write a record; an earlier one of the same action goes."""
@@ -209,6 +224,23 @@ def put_run(connection: sqlite3.Connection, workspace_id: str, task: str, run: L
             run.finished_at,
         ),
     )
+
+
+def put_made(connection: sqlite3.Connection, workspace_id: str, task: str, made: Made) -> None:
+    """Inside a transaction: note the files that patterns of a task's outputs matched."""
+    text = json.dumps({path: _described(leaf) for path, leaf in made.items()})
+    packed = zlib.compress(text.encode(), 1)
+    connection.execute("INSERT OR REPLACE INTO made VALUES (?, ?, ?)", (workspace_id, task, packed))
+
+
+def _described(leaf: Leaf) -> list[str]:
+    return [leaf.target] if isinstance(leaf, LinkEntry) else [*str(leaf.digest).split("/")]
+
+
+def _leaf(described: list[str]) -> Leaf:
+    if len(described) == 1:
+        return LinkEntry(described[0])
+    return FileEntry(Digest(described[0], int(described[1])))
 
 
 def _record(row: Row) -> ActionRecord:

@@ -154,6 +154,10 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     connection.execute("CREATE INDEX IF NOT EXISTS actions_by_label ON actions (label)")
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS made (workspace TEXT NOT NULL, task TEXT NOT NULL,"
+        " files BLOB NOT NULL, PRIMARY KEY (workspace, task)) WITHOUT ROWID"
+    )
     connection.execute("CREATE TABLE IF NOT EXISTS scrub (next INTEGER, damaged INTEGER, at REAL)")
     connection.execute(
         "CREATE INDEX IF NOT EXISTS blobs_large ON blobs (used_at_ms, hash, size_bytes)"

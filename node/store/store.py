@@ -17,7 +17,9 @@ from buildnet.node.store.actions import (
     ActionRecord,
     ActionTable,
     LastRun,
+    Made,
     delete_record,
+    put_made,
     put_record,
     put_run,
 )
@@ -251,9 +253,18 @@ class Store(BlobStore):
             now_ms = self._index.now_ms()
             self._write(lambda connection: put_record(connection, record, now_ms))
 
-    def record_run(self, workspace_id: str, task: str, run: LastRun) -> None:
-        """Note what a task of a workspace ran last. Committed when it returns."""
-        self._write(lambda connection: put_run(connection, workspace_id, task, run))
+    def record_run(
+        self, workspace_id: str, task: str, run: LastRun, made: Made | None = None
+    ) -> None:
+        """Note what a task of a workspace ran last, and what of it patterns matched, which no
+        collection takes away. Committed when it returns."""
+
+        def put_both(connection: sqlite3.Connection) -> None:
+            put_run(connection, workspace_id, task, run)
+            if made is not None:
+                put_made(connection, workspace_id, task, made)
+
+        self._write(put_both)
 
     def record_runs(self, workspace_id: str, runs: Mapping[str, LastRun]) -> None:
         """Note what several tasks of a workspace ran last, in one transaction."""
@@ -268,6 +279,10 @@ class Store(BlobStore):
     def last_run(self, workspace_id: str, task: str) -> LastRun | None:
         """Return what a task ran last, or None."""
         return self._actions.last_run(workspace_id, task)
+
+    def made(self, workspace_id: str, task: str) -> Made:
+        """Return what patterns matched of a task's last run, see :meth:`record_run`."""
+        return self._actions.made(workspace_id, task)
 
     def file_table(self, workspace_id: str) -> FileTable:
         """Return the stat table of a workspace, always the same object."""

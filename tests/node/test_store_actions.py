@@ -19,6 +19,7 @@ from buildnet.node.store import (
     MissingBlobError,
     Store,
 )
+from buildnet.pool.tree import FileEntry, LinkEntry
 
 STAGED = frozenset({"staged"})
 
@@ -215,6 +216,18 @@ def test_last_runs_are_kept_by_workspace_and_task(tmp_path: Path) -> None:
         assert store.last_run("shop", "core") == run
         assert store.last_run("shop", "core#test") is None
         assert store.last_run("other", "core") is None
+
+
+def test_what_patterns_matched_is_kept_with_the_last_run(tmp_path: Path) -> None:
+    run = LastRun(Digest.of(b"action"), Digest.of(b"outputs"), 1.0)
+    file, link = FileEntry(Digest.of(b"a"), True), LinkEntry("ä")
+    with Store.open(tmp_path / "store", 1 << 30) as store:
+        store.record_run("shop", "core", run, {"gone": file})
+        store.record_run("shop", "core", run, {"gen/a": file, "gen/ä": link})
+    with Store.open(tmp_path / "store", 1 << 30) as store:
+        store.clear()
+        assert store.made("shop", "core") == {"gen/a": FileEntry(file.digest), "gen/ä": link}
+        assert store.made("shop", "other") == {}
 
 
 def test_clear_forgets_all_but_what_builds_hold_and_what_stands_in_workspaces(

@@ -409,14 +409,11 @@ class World:
         self._check_stale(id, wanted, there, before)
 
     def _check_stale(self, id: str, wanted: Expected, there: Files, before: Snapshot) -> None:
-        """See that of a pattern's files those are gone that the run before made and this did not:
-        the node knows them as long as it has that run's result."""
+        """See that those of a pattern's files are gone that only the run before made."""
         for path in there.keys() - wanted.files.keys():
             made = self._made.get(id, {}).get(path)
             if made is not None and made == there[path]:
-                if self._stands.get(id) in self._cached:
-                    self._wrong(f"{id}: {path} is of an earlier run and should be gone")
-                self.counts["stale files of patterns left after an eviction"] += 1
+                self._wrong(f"{id}: {path} is of an earlier run and should be gone")
         self._made[id] = wanted.files
 
     def _check_rest(self, model: Model, before: Snapshot, after: Snapshot) -> None:
