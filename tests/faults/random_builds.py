@@ -23,6 +23,7 @@ import argparse
 import json
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -47,6 +48,7 @@ def main() -> int:
     parser.add_argument("--replay", type=Path, metavar="FILE", help="a failed-SEED.json")
     parser.add_argument("--keep", type=Path, default=Path(), metavar="DIR", help="for failures")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was mounted and started is ended
     with (
         tempfile.TemporaryDirectory(prefix="buildnet-random-") as name,
         coarse_files(Path(name)) as coarse,

@@ -172,7 +172,9 @@ def random_settings(numbers: random.Random, path: str) -> dict[str, Any]:
     if isolation is not None:
         keys["isolation"] = isolation
     if numbers.random() < 0.9:
-        shape = numbers.choice([one for one in SHAPES if not in_place or one != "optional"])
+        shape = numbers.choice(
+            [one for one in SHAPES if not in_place or one not in ("optional", "pattern")]
+        )
         keys["build_cmd"] = command(path, shape, numbers.randrange(3), in_place=in_place)
         keys["outputs"] = [one.format(path=path) for one in _OUTPUTS[shape]]
     sources = numbers.choice(
