@@ -16,6 +16,8 @@ from tests.node.strict_host import StrictHost
 
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.errors import ExecutionError
+from buildnet.node.execute.launcher.client import Launcher, LaunchRequest, StrictView
+from buildnet.node.execute.launcher.messages import receive_message
 from buildnet.node.execute.limits import ActionLimits
 from buildnet.node.execute.mounts import Mount
 
@@ -223,6 +225,33 @@ def test_a_launcher_that_dies_takes_its_commands_along_and_is_started_again(
         host.run(f"echo up; sleep {mark}", on_output=kill_launcher)
     eventually(lambda: not running_with(mark))
     assert host.said("echo again") == "again\n"
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_command_that_is_stopped_as_soon_as_it_was_asked_for_is_told_as_ended(
+    host: StrictHost, tmp_path: Path, strict: bool
+) -> None:
+    plain = Launcher("plain", tmp_path)
+    stage = tmp_path / "stage"
+    for name in ("root", "home", "tmp"):
+        (stage / name).mkdir(parents=True)
+    view = StrictView(stage, network=False) if strict else None
+    cwd = "/build" if strict else "/"
+    try:
+        for _ in range(10):
+            command = (host.launcher if strict else plain).launch(
+                LaunchRequest(["/bin/sleep", "60"], cwd, {}, view)
+            )
+            try:
+                command.stop()
+                command.connection.settimeout(20)
+                report = receive_message(command.connection)
+                assert report is not None, "its supervisor was ended instead"
+                assert report["status"] == signal.SIGTERM
+            finally:
+                command.close()
+    finally:
+        plain.close()
 
 
 def test_a_supervisor_that_is_killed_takes_its_command_along(host: StrictHost) -> None:

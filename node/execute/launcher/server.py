@@ -19,7 +19,7 @@ from typing import Any
 from buildnet.node.execute.launcher import kernel, sandbox
 from buildnet.node.execute.launcher.messages import receive_message, send_message
 from buildnet.node.execute.launcher.places import USER_ID
-from buildnet.node.execute.launcher.supervisor import Supervisor
+from buildnet.node.execute.launcher.supervisor import KILL, STOP, Supervisor
 from buildnet.node.execute.launcher.syscalls import filter_program
 
 PLAIN = b"p"
@@ -38,6 +38,8 @@ _NAMESPACES = {
 def main() -> None:
     """Serve the node on descriptor 0 until it closes it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the node's to decide
+    # What a supervisor is asked before it can listen waits until it can.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (STOP, KILL))
     control = socket.socket(fileno=0)
     settings = receive_message(control)
     if settings is None:

@@ -148,6 +148,7 @@ class Supervisor:
         )
         os.close(self._output)  # its reader is to see the end when the command's own ends close
         signal.signal(signal.SIGALRM, lambda *_: self._look())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (STOP, KILL))
         if self._memory_bytes is not None or self._processes is not None:
             signal.setitimer(signal.ITIMER_REAL, _LOOK_EVERY_S, _LOOK_EVERY_S)
 
