@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from buildnet.mesh.bulk.fetch import BulkFetcher
-from buildnet.mesh.bulk.protocol import BlobSink
+from buildnet.mesh.bulk.protocol import BlobSink, FetchRefusedError
 from buildnet.mesh.bulk.serving import RateCap, serve
 from buildnet.mesh.bulk.stream import BulkStream, open_stream
 from buildnet.mesh.digest import Digest
@@ -84,7 +84,8 @@ class BlobExchange:
         are not asked for. Where the connection is cut, each that is missing has one of its own.
 
         Raises:
-            BlobUnavailableError: the member can't be reached, or did not send one of them.
+            FetchRefusedError: the member lacks some; the others are here.
+            BlobUnavailableError: the member can't be reached any more, or sent wrong bytes.
             StoreFullError: there is no room for it.
         """
         wanted = tuple(dict.fromkeys(blobs))
@@ -101,8 +102,13 @@ class BlobExchange:
             outcomes = await asyncio.gather(
                 *(one(stream, digest) for digest in wanted), return_exceptions=True
             )
+        refused: list[BuildNetError] = []
         for digest, outcome in zip(wanted, outcomes, strict=True):
-            if isinstance(outcome, BuildNetError) and not isinstance(outcome, StoreFullError):
+            if isinstance(outcome, FetchRefusedError):
+                refused.append(outcome)
+            elif isinstance(outcome, BuildNetError) and not isinstance(outcome, StoreFullError):
                 await self.fetch(digest, peer)
             elif isinstance(outcome, BaseException):
                 raise outcome
+        if refused:
+            raise refused[0]

@@ -19,7 +19,7 @@ from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import OnOutput
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.output_teller import OutputTeller
-from buildnet.node.pool_results import Offer, PoolResults
+from buildnet.node.pool_results import PoolResults, Wanted
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier, isolation_of
@@ -33,8 +33,6 @@ from buildnet.pool.requirements import Requirements
 from buildnet.pool.tree import EMPTY_TREE
 from buildnet.pool.workspace import Task, TaskId
 
-_FETCHES_AT_ONCE = 4
-"""Results of the pool that a build takes in side by side."""
 _Outcome = tuple[TaskId, Prepared | BuildNetError, float]
 """A task, what is known of it, and how long that took in milliseconds."""
 _log = logging.getLogger("buildnet.builds")
@@ -190,47 +188,45 @@ class Performer:
             and isolation_of(outcome.action) == STRICT
         }
         offers = await results.find(tuple(lacking))
-        fetches = asyncio.Semaphore(_FETCHES_AT_ONCE)
+        if not offers:
+            return outcomes
+        started = time.monotonic()
+        wanted = [
+            Wanted(offer, lacking[action].task.path, lacking[action].task.outputs)
+            for action, offer in offers.items()
+        ]
+        taken = await results.take_in(wanted, self.hold)
+        each_ms = (time.monotonic() - started) * 1000 / len(offers)
+        found = [
+            replace(
+                lacking[action],
+                tier=Tier.POOL_CACHE,
+                outputs=said.outputs,
+                log=said.log,
+                undelivered=True,
+                node=node_id_of(offers[action].holder),
+            )
+            for action, said in taken.items()
+        ]
+        settled = await asyncio.to_thread(self._settle_all, found)
+        return [
+            (task, settled[task], spent_ms + each_ms)
+            if task in settled
+            else (task, outcome, spent_ms)
+            for task, outcome, spent_ms in outcomes
+        ]
 
-        async def one(task: TaskId, outcome: Prepared | BuildNetError, spent_ms: float) -> _Outcome:
-            if not isinstance(outcome, Prepared) or outcome.action is None:
-                return task, outcome, spent_ms
-            offer = offers.get(outcome.action.digest)
-            if offer is None or outcome.tier is not None:
-                return task, outcome, spent_ms
-            async with fetches:
-                started = time.monotonic()
-                found = await self._taken_in(results, offer, outcome)
-                return task, found, spent_ms + (time.monotonic() - started) * 1000
-
-        return await asyncio.gather(*(one(*outcome) for outcome in outcomes))
-
-    async def _taken_in(
-        self, results: PoolResults, offer: Offer, prepared: Prepared
-    ) -> Prepared | BuildNetError:
-        task = prepared.task
-        try:
-            _, said = await results.take_in(offer, task.path, task.outputs, self.hold)
-        except BuildNetError as error:
-            _log.warning("the pool's result of %s: %s (%s)", task.id, error.message, error.cause)
-            return prepared
-        found = replace(
-            prepared,
-            tier=Tier.POOL_CACHE,
-            outputs=said.outputs,
-            log=said.log,
-            undelivered=True,
-            node=node_id_of(offer.holder),
-        )
-        try:
-            await asyncio.to_thread(self._settle, found)
-        except BuildNetError as error:
-            return error
-        return found
-
-    def _settle(self, found: Prepared) -> None:
-        self.resolver.claim(found)
-        self.resolver.settle(found)
+    def _settle_all(self, found: Sequence[Prepared]) -> dict[TaskId, Prepared | BuildNetError]:
+        settled: dict[TaskId, Prepared | BuildNetError] = {}
+        for prepared in found:
+            try:
+                self.resolver.claim(prepared)
+                self.resolver.settle(prepared)
+            except BuildNetError as error:
+                settled[prepared.task.id] = error
+            else:
+                settled[prepared.task.id] = prepared
+        return settled
 
     def _remember(self, prepared: Prepared) -> None:
         in_place = prepared.tier is Tier.LOCAL_CACHE and not prepared.undelivered

@@ -14,11 +14,12 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.events import LinkDown, Note, Received
-from buildnet.mesh.identity import is_signed_by
+from buildnet.mesh.identity import is_signed_by, node_id_of
 from buildnet.mesh.members.genesis import Rights
 from buildnet.mesh.members.member import Ending
 from buildnet.mesh.members.member_list import MemberList
@@ -53,6 +54,7 @@ _GONE = frozenset({Ending.LEFT, Ending.ROTATED})
 """Members of before whose results still count: nobody found fault with them."""
 _log = logging.getLogger("buildnet.pool")
 
+_Made = TypeVar("_Made")
 FetchAll = Callable[[Iterable[Digest], bytes], Awaitable[None]]
 """Gets blobs from the member with this key into the store."""
 
@@ -70,6 +72,26 @@ class Offer:
 
     result: SharedResult
     holder: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An offer that is to be taken in. ``declared``: the outputs of its action, which runs in
+    ``working_directory``."""
+
+    offer: Offer
+    working_directory: str
+    declared: tuple[str, ...]
+
+    @property
+    def action(self) -> Digest:
+        """Whose result it is."""
+        return self.offer.result.action.digest
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the encoded result is a blob of its holder."""
+        return self.offer.result.result is None
 
 
 @dataclass(slots=True)
@@ -97,11 +119,12 @@ class PoolResults:
         self._cluster: Cluster | None = None
         self._questions: dict[bytes, _Question] = {}
         self._working: dict[bytes, int] = {}
+        self._note: Callable[[Note], None] | None = None
 
     @asynccontextmanager
     async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
         """Take part in a cluster until the context ends."""
-        self._cluster = cluster
+        self._cluster, self._note = cluster, cluster.note
         try:
             yield self
         finally:
@@ -174,73 +197,70 @@ class PoolResults:
             and is_trusted(self._cluster.local.members, result.worker)
         )
 
-    async def take_in(
-        self, offer: Offer, working_directory: str, declared: tuple[str, ...], hold: Hold
-    ) -> tuple[ActionRecord, DecodedResult]:
-        """Fetch all that a result needs into the store and keep it as this node's own; return the
-        record and what it says. ``declared``: the action's outputs.
+    async def take_in(self, wanted: Sequence[Wanted], hold: Hold) -> Mapping[Digest, DecodedResult]:
+        """Fetch all that results need into the store and keep them as this node's own. Return what
+        they say by action; what can't be had, or is no result of its action, is left out."""
+        by_holder: dict[bytes, list[Wanted]] = {}
+        for one in wanted:
+            by_holder.setdefault(one.offer.holder, []).append(one)
+        taken: dict[Digest, DecodedResult] = {}
+        for holder, some in by_holder.items():
+            taken |= await self._take_from(holder, some, hold)
+        return taken
 
-        Raises:
-            BuildNetError: it can't be had, or is no result of that action.
-        """
-        said = offer.result
+    async def _take_from(
+        self, holder: bytes, wanted: Sequence[Wanted], hold: Hold
+    ) -> Mapping[Digest, DecodedResult]:
+        long = (one.offer.result.result_digest.digest for one in wanted if one.is_long)
+        await self._fetch(tuple(long), holder, hold)
+        signed = await asyncio.to_thread(self._each, wanted, lambda one: _signed(one, hold))
+        trees = [tree for encoded in signed.values() for tree in trees_of(encoded)]
+        await self._fetch(trees, holder, hold)
+        there = [one for one in wanted if one.action in signed]
+        found = await asyncio.to_thread(
+            self._each, there, lambda one: _decoded(one, signed[one.action], hold)
+        )
+        needs = {
+            action: references_of(trees_of(signed[action]), decoded)
+            for action, decoded in found.items()
+        }
+        await self._fetch([blob for blobs in needs.values() for blob in blobs], holder, hold)
+        there = [one for one in there if one.action in found]
+        kept = await asyncio.to_thread(
+            self._each,
+            there,
+            lambda one: hold.put_action(
+                _record(one.offer.result, signed[one.action], needs[one.action])
+            ),
+        )
+        return {action: found[action] for action in kept}
+
+    def _each(
+        self, wanted: Sequence[Wanted], work: Callable[[Wanted], _Made]
+    ) -> dict[Digest, _Made]:
+        """Do something for each; leave out where that fails, and say so. Blocks."""
+        made: dict[Digest, _Made] = {}
+        for one in wanted:
+            try:
+                made[one.action] = work(one)
+            except BuildNetError as error:
+                label, holder = one.offer.result.label, one.offer.holder
+                why = error.cause or error.message
+                _log.warning("%s's result of %s is not used: %s", node_id_of(holder), label, why)
+                if isinstance(error, ResultRefusedError) and self._note is not None:
+                    self._note(Note("result refused", holder, why))
+        return made
+
+    async def _fetch(self, blobs: Sequence[Digest], holder: bytes, hold: Hold) -> None:
+        """Get what is missing, as far as it can be had."""
+        await asyncio.to_thread(hold.add, blobs)
+        lacking = await asyncio.to_thread(hold.missing, blobs)
+        if not lacking:
+            return
         try:
-            encoded = await self._encoded(offer, hold)
-            trees = trees_of(encoded)
-            await self._fetch(trees, offer.holder, hold)
-            found = await asyncio.to_thread(decode_result, encoded, working_directory, hold.get)
-        except MalformedResultError as error:
-            raise self._refused(offer, f"it can't be read: {error}") from error
-        if (why := _objection(found, declared)) is not None:
-            raise self._refused(offer, why)
-        references = references_of(trees, found)
-        await self._fetch(references, offer.holder, hold)
-        record = ActionRecord(
-            action=said.action.digest,
-            result=encoded,
-            isolation=said.isolation,
-            worker=said.worker,
-            signature=said.signature,
-            created_at=said.created_ms / 1000,
-            duration_ms=float(said.duration_ms),
-            label=said.label,
-            references=references,
-        )
-        await asyncio.to_thread(hold.put_action, record)
-        return record, found
-
-    async def _encoded(self, offer: Offer, hold: Hold) -> bytes:
-        """Return the encoded result, signed by whom it names.
-
-        Raises:
-            BuildNetError: it can't be had, or is another one.
-        """
-        said, address = offer.result, offer.result.result_digest.digest
-        if said.result is not None:
-            encoded = said.result
-        else:
-            await self._fetch((address,), offer.holder, hold)
-            encoded = await asyncio.to_thread(hold.get, address)
-        message = signed_message(said.action.digest, said.isolation, encoded)
-        if Digest.of(encoded) != address or not is_signed_by(said.worker, message, said.signature):
-            raise self._refused(offer, "its executor did not sign it")
-        return encoded
-
-    async def _fetch(self, blobs: Iterable[Digest], holder: bytes, hold: Hold) -> None:
-        wanted = tuple(blobs)
-        await asyncio.to_thread(hold.add, wanted)
-        lacking = await asyncio.to_thread(hold.missing, wanted)
-        if lacking:
             await self.fetch_all(lacking, holder)
-
-    def _refused(self, offer: Offer, why: str) -> ResultRefusedError:
-        if self._cluster is not None:
-            self._cluster.note(Note("result refused", offer.holder, why))
-        return ResultRefusedError(
-            f"a member's result of {offer.result.label} can't be used",
-            cause=why,
-            hint="buildnet pool nodes shows which member that was",
-        )
+        except BuildNetError as error:
+            _log.warning("not all could be fetched from %s: %s", node_id_of(holder), error.message)
 
     # --- answering -----------------------------------------------------------------------------
 
@@ -301,6 +321,53 @@ def is_trusted(members: MemberList, worker: bytes) -> bool:
 def may_ask(members: MemberList, sender: bytes) -> bool:
     """Tell whether a member may ask for results: whoever may build."""
     return members.is_member(sender) and members.members[sender].rights is not Rights.OBSERVER
+
+
+def _signed(one: Wanted, hold: Hold) -> bytes:
+    """Return the encoded result, as whom it names has signed it."""
+    said, address = one.offer.result, one.offer.result.result_digest.digest
+    encoded = hold.get(address) if said.result is None else said.result
+    message = signed_message(one.action, said.isolation, encoded)
+    if Digest.of(encoded) != address or not is_signed_by(said.worker, message, said.signature):
+        raise _refused(one, "its executor did not sign it")
+    try:
+        trees_of(encoded)
+    except MalformedResultError as error:
+        raise _refused(one, f"it can't be read: {error}") from error
+    return encoded
+
+
+def _decoded(one: Wanted, encoded: bytes, hold: Hold) -> DecodedResult:
+    """Return what a result says, if it can be one of its action."""
+    try:
+        found = decode_result(encoded, one.working_directory, hold.get)
+    except MalformedResultError as error:
+        raise _refused(one, f"it can't be read: {error}") from error
+    if (why := _objection(found, one.declared)) is not None:
+        raise _refused(one, why)
+    return found
+
+
+def _record(said: SharedResult, encoded: bytes, references: tuple[Digest, ...]) -> ActionRecord:
+    return ActionRecord(
+        action=said.action.digest,
+        result=encoded,
+        isolation=said.isolation,
+        worker=said.worker,
+        signature=said.signature,
+        created_at=said.created_ms / 1000,
+        duration_ms=float(said.duration_ms),
+        label=said.label,
+        references=references,
+    )
+
+
+def _refused(one: Wanted, why: str) -> ResultRefusedError:
+    return ResultRefusedError(
+        f"a member's result of {one.offer.result.label} can't be used",
+        cause=why,
+        hint="buildnet pool nodes shows which member that was",
+    )
 
 
 def _objection(found: DecodedResult, declared: tuple[str, ...]) -> str | None:
