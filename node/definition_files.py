@@ -26,6 +26,30 @@ class DefinitionFiles:
         self._root = os.fspath(workspace.root)
         self._files = workspace.definition_files
         self._packages = tuple(package.path for package in workspace.packages.values())
+        self._listings: dict[str, frozenset[tuple[str, bool]] | None] = {}
+        self._known: Stamp = ()
+
+    def remember(self) -> None:
+        """Take note of how they are now. Blocks."""
+        # Listed first: what is newer than the listing then shows in the stamp, as its date.
+        self._listings = {name: self._listing(name) for name in self._files}
+        self._known = self.stamp()
+
+    def hold(self) -> bool:
+        """Whether they are as they were when last remembered. Blocks.
+
+        Of a directory only what stands in it counts: outputs that are put there anew change its
+        date, and nothing was read from that.
+        """
+        now = self.stamp()
+        if now[-1] != self._known[-1]:
+            return False
+        for name, before, after in zip(self._files, self._known, now, strict=False):
+            listing = self._listings[name]
+            if before != after and (listing is None or listing != self._listing(name)):
+                return False
+        self._known = now
+        return True
 
     def stamp(self) -> Stamp:
         """Return what changes when one of them does; of a package's directory, whether it is there.
@@ -34,9 +58,9 @@ class DefinitionFiles:
         is_there = (int(os.path.isdir(f"{self._root}/{path}")) for path in self._packages)
         return (*files, tuple(is_there))
 
-    def newest_ns(self, stamp: Stamp) -> int:
-        """Return the latest time in a stamp."""
-        return max((max(entry[2:]) for entry in stamp[:-1] if entry is not None), default=0)
+    def newest_ns(self) -> int:
+        """Return the latest time that was remembered."""
+        return max((max(entry[2:]) for entry in self._known[:-1] if entry is not None), default=0)
 
     def are_watched(self, watch: Callable[[str], bool]) -> bool:
         """Watch the directories around them; tell whether every change of them will be told.
@@ -79,6 +103,14 @@ class DefinitionFiles:
         except OSError:
             return None
         return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+    def _listing(self, name: str) -> frozenset[tuple[str, bool]] | None:
+        """Return what stands in a directory, and which of it are directories; None: it is none."""
+        try:
+            with os.scandir(f"{self._root}/{name}") as entries:
+                return frozenset((entry.name, entry.is_dir()) for entry in entries)
+        except OSError:
+            return None
 
 
 def _plain(path: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from buildnet.mesh.errors import NotFoundError
-from buildnet.node.definition_files import DefinitionFiles, Stamp
+from buildnet.node.definition_files import DefinitionFiles
 from buildnet.node.platform import platform_properties
 from buildnet.node.source_file import FileTable
 from buildnet.node.source_ignore import IgnoreRules
@@ -55,8 +55,8 @@ class Definition:
     inherits: tuple[str, ...]
     """The variables that any task inherits."""
     files: DefinitionFiles
-    stamp: Stamp | None
-    """What tells whether it was changed since; None: it has to be read again."""
+    is_settled: bool
+    """Whether a change of them would show; else it has to be read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class OpenWorkspace:
     def still_holds(self) -> bool:
         """Whether the definition is still what would be read. Blocks."""
         known = self.definition
-        if known.stamp is None:
+        if not known.is_settled:
             return False
         with self._telling:
             if self.watcher is not None:
@@ -107,7 +107,7 @@ class OpenWorkspace:
                 if self._is_told and not known.files.are_touched(self._untold):
                     return True
             self._is_told = self.watcher is not None and known.files.are_watched(self.watch)
-            holds = known.files.stamp() == known.stamp
+            holds = known.files.hold()
             self._is_told = self._is_told and holds
             return holds
 
@@ -274,11 +274,11 @@ def _read(root: Path) -> Definition:
     began_ns = time.time_ns()
     workspace = load_workspace(root)
     files = DefinitionFiles(workspace)
-    stamp = files.stamp()
+    files.remember()
     return Definition(
         workspace,
         outputs_excluded(workspace.outputs),
         tuple(sorted({name for task in workspace.tasks() for name in task.env_inherit})),
         files,
-        stamp if files.newest_ns(stamp) < began_ns - _RACY_NS else None,
+        files.newest_ns() < began_ns - _RACY_NS,
     )

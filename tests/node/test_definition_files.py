@@ -90,6 +90,29 @@ def test_a_new_file_at_the_root_is_looked_at(found: Found) -> None:
     assert (found.root / "buildnet.yaml").exists() or found.looks() > 0
 
 
+def test_outputs_that_are_put_in_place_again_change_nothing(found: Found) -> None:
+    (found.root / "in/a/dist").mkdir()
+    before = found.build().definition
+    for number in range(2):
+        new = found.root / f"in/a/.new{number}"
+        new.mkdir()
+        (found.root / "in/a/dist").rmdir()
+        new.rename(found.root / "in/a/dist")
+        assert found.build().definition is before
+    found.build()
+    assert found.looks() == 0
+
+
+def test_a_directory_in_the_place_of_a_file_is_noticed(found: Found) -> None:
+    file = found.root / "in/a/tsconfig.json"
+    file.write_text("{}")
+    before = found.build().definition
+    file.unlink()
+    file.mkdir()
+    is_detected = not (found.root / "buildnet.yaml").exists()
+    assert (found.build().definition is not before) == is_detected
+
+
 def test_a_package_that_is_moved_away_and_back(found: Found) -> None:
     (found.root / "in/a").rename(found.root / "elsewhere")
     if (found.root / "buildnet.yaml").exists():
