@@ -1,7 +1,9 @@
 """Performs one build: turns the effects of the pure build into work on threads.
 
 Keys and look-ups run in batches on one thread at a time (the reader's listings are shared by a
-build); commands run on the node's runner threads, as many at once as the host grants.
+build), and so does the delivery of small results: on several threads they would wait for each
+other's turn with the interpreter longer than for the disk. Commands run on the node's runner
+threads, as many at once as the host grants.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from buildnet.mesh.errors import BuildNetError
@@ -30,11 +32,16 @@ from buildnet.node.workers import Turn, Workers
 from buildnet.pool import build as core
 from buildnet.pool.build import Status
 from buildnet.pool.requirements import Requirements
-from buildnet.pool.tree import EMPTY_TREE
+from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry
 from buildnet.pool.workspace import Task, TaskId
 
 _Outcome = tuple[TaskId, Prepared | BuildNetError, float]
 """A task, what is known of it, and how long that took in milliseconds."""
+_Undelivered = tuple[TaskId, Prepared, float]
+_SMALL_FILES = 64
+_SMALL_BYTES = 1 << 20
+_SMALL_AT_ONCE = 32
+"""Small results that are put into the workspace before what depends on them is looked at."""
 _log = logging.getLogger("buildnet.builds")
 
 
@@ -97,25 +104,34 @@ class Performer:
         self._events.put_nowait(core.Began())
         async with asyncio.TaskGroup() as group:
             while True:
-                event = await self._events.get()
-                for effect in self.machine.handle(event):
-                    match effect:
-                        case core.Resolve(tasks):
-                            group.create_task(self._resolve(tasks))
-                        case core.Stand(tasks):
-                            self._stand(tasks)
-                        case core.Execute(task):
-                            # Before anything else can happen: a Stop may follow at once.
-                            self._tokens[task] = CancelToken()
-                            group.create_task(self._execute(task))
-                        case core.Stop(tasks):
-                            for task in (*tasks, INSTALL):
-                                self._tokens[task].set()
-                        case core.Ended(tasks, status):
-                            for task in tasks:
-                                self._report(self._new_report(task, status))
-                        case core.Finish(status):
-                            return status
+                resolved: list[TaskId] = []  # together: it is done task by task in microseconds
+                for event in await self._next_events():
+                    for effect in self.machine.handle(event):
+                        match effect:
+                            case core.Resolve(tasks):
+                                resolved += tasks
+                            case core.Stand(tasks):
+                                self._stand(tasks)
+                            case core.Execute(task):
+                                # Before anything else can happen: a Stop may follow at once.
+                                self._tokens[task] = CancelToken()
+                                group.create_task(self._execute(task))
+                            case core.Stop(tasks):
+                                for task in (*tasks, INSTALL):
+                                    self._tokens[task].set()
+                            case core.Ended(tasks, status):
+                                for task in tasks:
+                                    self._report(self._new_report(task, status))
+                            case core.Finish(status):
+                                return status
+                if resolved:
+                    group.create_task(self._resolve(tuple(resolved)))
+
+    async def _next_events(self) -> list[core.Event]:
+        events = [await self._events.get()]
+        while not self._events.empty():
+            events.append(self._events.get_nowait())
+        return events
 
     def cancel(self) -> None:
         """Ask for the build's end; commands that run are ended."""
@@ -128,7 +144,8 @@ class Performer:
             outcomes = await asyncio.to_thread(self._prepare_all, tasks)
         if self.results is not None:
             outcomes = await self._looked_in_pool(self.results, outcomes)
-        deliveries: list[Coroutine[None, None, None]] = []
+        small: list[_Undelivered] = []
+        large: list[_Undelivered] = []
         skipped: list[str] = []
         for task, outcome, duration_ms in outcomes:
             if isinstance(outcome, BuildNetError):
@@ -140,15 +157,18 @@ class Performer:
             elif outcome.tier is None:
                 self._events.put_nowait(core.MustRun(task))
             elif outcome.undelivered and not self.dry_run:
-                deliveries.append(self._deliver(task, outcome, duration_ms))
+                which = small if _is_small(outcome.outputs) else large
+                which.append((task, outcome, duration_ms))
             else:
                 self._found(task, outcome, duration_ms)
                 if not outcome.undelivered:
                     skipped.append(str(task))
         if skipped:
             self._tell_up_to_date(len(skipped), skipped)
-        if deliveries:
-            await asyncio.gather(*deliveries)
+        batches = [small[at : at + _SMALL_AT_ONCE] for at in range(0, len(small), _SMALL_AT_ONCE)]
+        await asyncio.gather(
+            self._deliver_in_turn(batches), *(self._deliver((one,)) for one in large)
+        )
 
     def _prepare_all(self, tasks: tuple[TaskId, ...]) -> list[_Outcome]:
         outcomes: list[_Outcome] = []
@@ -275,24 +295,42 @@ class Performer:
         self._report(report)
         self._events.put_nowait(core.UpToDate(task))
 
-    async def _deliver(self, task: TaskId, prepared: Prepared, duration_ms: float) -> None:
-        started = time.monotonic()
-        try:
-            await asyncio.to_thread(self.runner.deliver, prepared)
-        except MissingBlobError as error:
-            # The result can't be had after all; what was damaged has been dropped.
-            reason = f"its cached result was lost: {error.message}"
-            self._prepared[task] = replace(
-                prepared, tier=None, outputs=EMPTY_TREE, undelivered=False, reasons=(reason,)
-            )
-            self._events.put_nowait(core.MustRun(task))
-        except BuildNetError as error:
-            self._failed(task, error)
-        except Exception as error:
-            _log.exception("the outputs of %s could not be delivered", task)
-            self._failed(task, UnexpectedError.of(error))
-        else:
-            self._found(task, prepared, duration_ms + (time.monotonic() - started) * 1000)
+    async def _deliver_in_turn(self, batches: Sequence[Sequence[_Undelivered]]) -> None:
+        for batch in batches:
+            await self._deliver(batch)
+
+    async def _deliver(self, results: Sequence[_Undelivered]) -> None:
+        """Put results into the workspace, one after the other on one thread."""
+        for task, outcome, duration_ms in await asyncio.to_thread(self._deliver_all, results):
+            if isinstance(outcome, BuildNetError):
+                self._failed(task, outcome)
+            elif outcome.tier is None:
+                self._prepared[task] = outcome
+                self._events.put_nowait(core.MustRun(task))
+            else:
+                self._found(task, outcome, duration_ms)
+
+    def _deliver_all(self, results: Sequence[_Undelivered]) -> list[_Outcome]:
+        outcomes: list[_Outcome] = []
+        for task, prepared, duration_ms in results:
+            started = time.monotonic()
+            outcome: Prepared | BuildNetError = prepared
+            try:
+                self.runner.deliver(prepared)
+            except MissingBlobError as error:
+                # The result can't be had after all; what was damaged has been dropped.
+                reason = f"its cached result was lost: {error.message}"
+                outcome = replace(
+                    prepared, tier=None, outputs=EMPTY_TREE, undelivered=False, reasons=(reason,)
+                )
+            except BuildNetError as error:
+                outcome = error
+            except Exception as error:
+                _log.exception("the outputs of %s could not be delivered", task)
+                outcome = UnexpectedError.of(error)
+            took_ms = (time.monotonic() - started) * 1000
+            outcomes.append((task, outcome, duration_ms + took_ms))
+        return outcomes
 
     # Executing
 
@@ -403,3 +441,13 @@ class Performer:
     def output_teller(self, task: TaskId) -> OnOutput:
         """Return what takes the output of ``task`` on any thread and passes it on."""
         return OutputTeller(self.progress, self._loop, task.package, task.task)
+
+
+def _is_small(outputs: DirectoryTree) -> bool:
+    """Whether writing them takes less than going to a thread of their own is worth."""
+    size_bytes = 0
+    for count, (_, leaf) in enumerate(outputs.leaves(), 1):
+        size_bytes += leaf.digest.size_bytes if isinstance(leaf, FileEntry) else 0
+        if count > _SMALL_FILES or size_bytes > _SMALL_BYTES:
+            return False
+    return True

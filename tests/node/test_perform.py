@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+import pytest
+
+from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.capacity import Capacity
 from buildnet.node.execute.cancel import CancelToken
@@ -15,10 +18,11 @@ from buildnet.node.perform import Performer
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Tier
+from buildnet.node.store import MissingBlobError
 from buildnet.node.workers import Workers
 from buildnet.pool.action import Action, ActionSpec, encode_action
 from buildnet.pool.build import Build, Status
-from buildnet.pool.tree import EMPTY_TREE
+from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry
 from buildnet.pool.workspace import Task, TaskId
 
 
@@ -28,15 +32,21 @@ def action_of(name: str) -> Action:
 
 @dataclass
 class FakeResolver:
-    """Every task has to run, but those that ``broken`` names."""
+    """Every task has to run, but those that ``broken`` names, and ``cached`` ones, whose outputs
+    those are."""
 
     broken: Mapping[str, Exception] = field(default_factory=dict)
+    cached: Mapping[str, DirectoryTree] = field(default_factory=dict)
     force: bool = False
 
     def prepare(self, task: Task) -> Prepared:
         if task.package in self.broken:
             raise self.broken[task.package]
-        return Prepared(task, action_of(task.package), {})
+        prepared = Prepared(task, action_of(task.package), {})
+        outputs = self.cached.get(task.package)
+        if outputs is None:
+            return prepared
+        return replace(prepared, tier=Tier.LOCAL_CACHE, outputs=outputs, undelivered=True)
 
     def settle(self, prepared: Prepared) -> None: ...
 
@@ -49,7 +59,15 @@ class FakeRunner:
     """Runs what ``commands`` say, on the runner's thread."""
 
     commands: Mapping[str, Callable[[CancelToken], None]]
+    undeliverable: Mapping[str, Exception] = field(default_factory=dict)
+    at_once: threading.Barrier | None = None
     ran: list[str] = field(default_factory=list)
+
+    def deliver(self, prepared: Prepared) -> None:
+        if self.at_once is not None:
+            self.at_once.wait(30)
+        if prepared.task.package in self.undeliverable:
+            raise self.undeliverable[prepared.task.package]
 
     def run(
         self,
@@ -80,6 +98,7 @@ def perform(
     commands: Mapping[str, Callable[[CancelToken], None]],
     *,
     resolver: FakeResolver | None = None,
+    runner: FakeRunner | None = None,
     slots: int = 2,
     meanwhile: Callable[[Performer], None] = lambda performer: None,
 ) -> tuple[Status, dict[str, TaskReport], FakeRunner]:
@@ -90,7 +109,7 @@ def perform(
         )
         for name, needs in graph.items()
     }
-    runner = FakeRunner(commands)
+    runner = runner or FakeRunner(commands)
 
     async def run() -> tuple[Status, Performer]:
         workers = Workers(Capacity(slots))
@@ -182,3 +201,59 @@ def test_cancelling_ends_what_runs_and_what_waits_for_a_thread() -> None:
     assert status is Status.CANCELLED
     assert len(runner.ran) == 1
     assert {report.status for report in reports.values()} == {Status.CANCELLED}
+
+
+SMALL = DirectoryTree({"x": FileEntry(Digest.of(b"x"))})
+
+
+def large(name: str) -> DirectoryTree:
+    return DirectoryTree({name: FileEntry(Digest(Digest.of(name.encode()).hash, 1 << 30))})
+
+
+def test_what_several_small_results_make_ready_is_prepared_in_one_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batches: list[tuple[str, ...]] = []
+    prepare_all = Performer._prepare_all
+
+    def counted(self: Performer, tasks: tuple[TaskId, ...]) -> Any:
+        batches.append(tuple(task.package for task in tasks))
+        return prepare_all(self, tasks)
+
+    monkeypatch.setattr(Performer, "_prepare_all", counted)
+    graph: dict[str, tuple[str, ...]] = {"a": (), "b": (), "c": ("a",), "d": ("b",)}
+    resolver = FakeResolver(cached=dict.fromkeys(graph, SMALL))
+    status, reports, runner = perform(graph, {}, resolver=resolver)
+    assert status is Status.SUCCEEDED
+    assert {report.tier for report in reports.values()} == {Tier.LOCAL_CACHE}
+    assert batches == [("a", "b"), ("c", "d")]
+    assert runner.ran == []
+
+
+def test_large_results_are_delivered_at_once() -> None:
+    runner = FakeRunner({}, at_once=threading.Barrier(2))
+    resolver = FakeResolver(cached={name: large(name) for name in ("a", "b")})
+    status, reports, _ = perform({"a": (), "b": ()}, {}, resolver=resolver, runner=runner)
+    assert status is Status.SUCCEEDED
+    assert len(reports) == 2
+
+
+@pytest.mark.parametrize("outputs", [SMALL, large("x")])
+def test_a_result_that_was_lost_is_made_again(outputs: DirectoryTree) -> None:
+    runner = FakeRunner({}, undeliverable={"a": MissingBlobError("blob x is gone")})
+    resolver = FakeResolver(cached=dict.fromkeys(("a", "b", "c"), outputs))
+    graph: dict[str, tuple[str, ...]] = {"a": (), "b": (), "c": ("a",)}
+    status, reports, _ = perform(graph, {}, resolver=resolver, runner=runner)
+    assert status is Status.SUCCEEDED
+    assert runner.ran == ["a"]
+    assert "blob x is gone" in reports["a"].reasons[0]
+    assert reports["c"].tier is Tier.LOCAL_CACHE
+
+
+def test_a_result_that_cannot_be_delivered_fails_its_task_alone() -> None:
+    runner = FakeRunner({}, undeliverable={"a": OSError("surprise")})
+    resolver = FakeResolver(cached=dict.fromkeys(("a", "b"), SMALL))
+    status, reports, _ = perform({"a": (), "b": ()}, {}, resolver=resolver, runner=runner)
+    assert status is Status.FAILED
+    assert "surprise" in str((reports["a"].error or {})["cause"])
+    assert reports["b"].status is Status.SUCCEEDED
