@@ -32,6 +32,7 @@ from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.build_record import BuildInterrupted
 from buildnet.node.builder import Builder
 from buildnet.node.config import LogSettings, NodeConfig, load_config
+from buildnet.node.ending import Ending
 from buildnet.node.execute.limits import ActionLimits
 from buildnet.node.execute.process_tree import become_child_subreaper
 from buildnet.node.failure import first_cause
@@ -109,7 +110,11 @@ def run(options: StartOptions, on_ready: Callable[[Runtime], None]) -> None:
         import uvloop
 
         keep_large_buffers()
-        uvloop.run(_run(options, home, config, on_ready))
+        ending = Ending()
+        try:
+            uvloop.run(_run(options, home, config, on_ready, ending))
+        finally:
+            ending.over()
     except BaseExceptionGroup as group:  # what fails beside task groups comes out of them as one
         raise first_cause(group) from group
     finally:
@@ -129,7 +134,11 @@ def _log_as(options: StartOptions, settings: LogSettings) -> None:
 
 
 async def _run(
-    options: StartOptions, home: Home, config: NodeConfig, on_ready: Callable[[Runtime], None]
+    options: StartOptions,
+    home: Home,
+    config: NodeConfig,
+    on_ready: Callable[[Runtime], None],
+    ending: Ending,
 ) -> None:
     async with running_node(options, home, config) as (service, runtime):
         loop = asyncio.get_running_loop()
@@ -144,6 +153,7 @@ async def _run(
             )
             await service.stopping.wait()
             _log.info("stopping")
+            ending.begin(loop)
             if joining:
                 joining.cancel()
         await service.builder.stop()
