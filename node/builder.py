@@ -490,6 +490,7 @@ class Builder:
                 on_output=tell,
                 cancel=cancel,
                 launcher=self._launcher,
+                cores=self._limits.action.cores,
             )
 
         await self._workers.run(Digest.of(f"{build.id} {name}".encode()), cancel, work)

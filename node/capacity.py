@@ -80,6 +80,11 @@ class Capacity(Generic[Key]):
         self._waiting: dict[Key, Requirements] = {}
 
     @property
+    def cores(self) -> tuple[int, ...] | None:
+        """All CPU ids that commands may run on; None: any."""
+        return None if self._assigner is None else self._assigner.all
+
+    @property
     def cores_at_most(self) -> int:
         """How many cores one command can have."""
         return self.slots if self._assigner is None else min(self.slots, len(self._assigner.all))

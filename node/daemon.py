@@ -220,6 +220,7 @@ async def running_node(
                     memory_bytes=config.workers.memory,
                     processes=config.workers.processes,
                     disk_bytes=config.workers.disk,
+                    cores=capacity.cores,
                 ),
                 isolation=config.workers.isolation,
                 private=home.directory,

@@ -37,10 +37,12 @@ def run_hook(
     on_output: Callable[[bytes], None],
     cancel: CancelToken,
     launcher: Launcher | None,
+    cores: tuple[int, ...] | None = None,
 ) -> None:
     """Run the hook ``name`` in the workspace's root with the submitter's environment. Blocks.
 
-    ``launcher``, of the way ``plain``, starts the command; None: the node does.
+    ``launcher``, of the way ``plain``, starts the command, on ``cores`` if they are named; None:
+    the node does.
 
     Raises:
         HookError: it failed, was cancelled or took longer than ``timeout_s``.
@@ -51,7 +53,7 @@ def run_hook(
         if launcher is not None:
             outcome = run_launched(
                 launcher,
-                LaunchRequest(argv, os.path.abspath(root), marked),
+                LaunchRequest(argv, os.path.abspath(root), marked, cores=cores),
                 timeout_s=timeout_s,
                 on_output=on_output,
                 cancel=cancel,

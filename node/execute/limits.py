@@ -44,7 +44,7 @@ def limits_of(
         processes=needed.processes or defaults.processes,
         disk_bytes=needed.disk_bytes or defaults.disk_bytes,
         files=defaults.files,
-        cores=cores,
+        cores=cores or defaults.cores,
     )
 
 

@@ -568,6 +568,20 @@ packages:
     )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps commands on their cores")
+def test_commands_and_hooks_run_on_no_more_cores_than_the_owner_grants(
+    buildnet: CommandLine, tmp_path: Path
+) -> None:
+    root = _workspace(tmp_path, "nproc > out.txt")
+    with (root / "buildnet.yaml").open("a") as file:
+        file.write("hooks: {pre_build: /usr/bin/nproc > hook.txt}\n")
+    config = {"resource_limits": {"cpu": {"max_cores": 1}}}
+    write_files(buildnet.home, {"node.yaml": json.dumps(config)})
+    buildnet.start()
+    buildnet.build(root)
+    assert (root / "a/out.txt").read_text() == (root / "hook.txt").read_text() == "1\n"
+
+
 def test_the_owner_says_where_cache_and_builds_go(buildnet: CommandLine, tmp_path: Path) -> None:
     root = _workspace(tmp_path, "pwd > out.txt", "staged")
     for name in ("cache", "builds"):
