@@ -63,6 +63,12 @@ class Watcher:
     def __len__(self) -> int:
         return len(self._dirty)
 
+    @property
+    def is_taking_out(self) -> bool:
+        """Whether a thread takes out what the kernel tells."""
+        with self._lock:
+            return self._thread is not None and self._thread.is_alive()
+
     def watch(self, directory: str) -> bool:
         """Watch a directory and those above it, before it is read; tell whether what happens in it
         will be told. One that is not there counts: its making will be told.
@@ -109,9 +115,9 @@ class Watcher:
         with self._lock:
             self._close()
             self.problem = self.problem or "it is not watched any more"
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+            thread = self._thread
+        if thread is not None:
+            thread.join()
         for descriptor in (self._wake, self._woken):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -228,8 +234,9 @@ class Watcher:
         while True:
             with self._lock:
                 inotify = self._inotify
-            if inotify is None:
-                return
+                if inotify is None:
+                    self._thread = None  # what is opened later gets another one
+                    return
             if self._wake in _wait([self._wake, inotify.descriptor]):
                 os.read(self._wake, 4096)
                 continue

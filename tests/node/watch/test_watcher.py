@@ -116,6 +116,16 @@ def test_a_root_that_went_may_come_back(root: Path, watcher: Watcher) -> None:
     assert watcher.problem is None
 
 
+def test_a_root_that_came_back_is_taken_out_of_the_queue_too(root: Path, watcher: Watcher) -> None:
+    shutil.rmtree(root)
+    watcher.refresh()
+    while watcher.is_taking_out:
+        watcher.refresh()
+    root.mkdir()
+    watcher.refresh()
+    assert watcher.is_taking_out
+
+
 def test_an_overflow_makes_everything_dirty_and_is_got_over(root: Path, watcher: Watcher) -> None:
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if limit > 50_000:
