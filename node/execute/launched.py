@@ -17,7 +17,6 @@ from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.control_groups import MEMORY, PIDS
 from buildnet.node.execute.errors import ExecutionError
 from buildnet.node.execute.launcher.client import LaunchedCommand, Launcher, LaunchRequest
-from buildnet.node.execute.launcher.messages import receive_message
 from buildnet.node.execute.outcome import (
     NOT_EXECUTABLE,
     NOT_FOUND,
@@ -182,7 +181,7 @@ class _Running:
                 deadline = time.monotonic() + self._request.kill_after_s + _GIVE_UP_AFTER_S
 
     def _report(self) -> dict[str, Any]:
-        report = receive_message(self._command.connection)
+        report = self._command.report()
         if report is None:
             raise ExecutionError(
                 "the command's supervisor was ended by somebody else",

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,11 @@ from typing import Any, Literal
 import buildnet
 from buildnet.node.execute.control_groups import ControlGroups
 from buildnet.node.execute.errors import ExecutionError
-from buildnet.node.execute.launcher.messages import receive_message, send_message
+from buildnet.node.execute.launcher.messages import (
+    receive_descriptor,
+    receive_message,
+    send_message,
+)
 from buildnet.node.execute.launcher.places import USER_ID
 from buildnet.node.execute.launcher.server import PLAIN, STRICT, STRICT_WITH_NETWORK
 from buildnet.node.execute.launcher.supervisor import KILL, STOP
@@ -32,6 +36,8 @@ Way = Literal["plain", "root", "user namespace"]
 ordinary user makes."""
 
 _START_TIMEOUT_S = 10.0
+_AHEAD = 2  # supervisors in strict that wait for a command
+_READY_MAX = 16
 _CODE = (
     "import sys; sys.path.append(sys.argv[1]);"
     "from buildnet.node.execute.launcher.server import main; main()"
@@ -97,28 +103,93 @@ class LaunchRequest:
         }
 
 
+class _Supervisor:
+    """A supervisor that was asked for. To be used by one thread, but for :meth:`signal`."""
+
+    def __init__(self, kind: bytes, connection: socket.socket) -> None:
+        self.kind = kind
+        self.connection = connection
+        self.file_bytes: int | None = None
+        """What its commands may write to a file: it can't be raised again."""
+        self._process = -1
+        self._lock = threading.Lock()
+        self._signalled = False
+
+    def fits(self, kind: bytes, file_bytes: int | None) -> bool:
+        """Whether it can start a command of that kind, with that limit."""
+        return kind == self.kind and self.file_bytes in (None, file_bytes)
+
+    def meet(self) -> None:
+        """Wait until it is there.
+
+        Raises:
+            ExecutionError: no process could be started.
+        """
+        if self._process >= 0:
+            return
+        data, process = receive_descriptor(self.connection, 1)
+        if process is None:
+            raise _broken("no process could be started" if data else "the launcher ended")
+        self._process = process
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal, if it was not closed. From any thread."""
+        with self._lock, contextlib.suppress(ProcessLookupError):
+            if self._process >= 0:
+                self._signalled = True
+                signal.pidfd_send_signal(self._process, number)
+
+    def has_ended(self, timeout_s: float) -> bool:
+        """Wait until it has ended, and in ``strict`` all it held with it."""
+        poll = select.poll()
+        poll.register(self._process, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
+
+    def is_as_new(self) -> bool:
+        """Whether no signal is on its way to it and it lives."""
+        with self._lock:
+            return not self._signalled and not self.has_ended(0)
+
+    def close(self) -> None:
+        """Let go of it. If it still runs a command, it ends that."""
+        self.connection.close()
+        with self._lock:
+            if self._process >= 0:
+                os.close(self._process)
+            self._process = -1
+
+
 class LaunchedCommand:
     """A command that was asked for. To be used by one thread, but for :meth:`stop`."""
 
-    def __init__(self, connection: socket.socket, process: int, output: int) -> None:
-        self.connection = connection
+    def __init__(
+        self, supervisor: _Supervisor, output: int, give_back: Callable[[_Supervisor], None]
+    ) -> None:
+        self.connection = supervisor.connection
         self.output = output
         """Descriptor to read its stdout and stderr from; it does not block."""
-        self._process = process
-        self._lock = threading.Lock()
+        self._supervisor = supervisor
+        self._give_back = give_back
+        self._lasts = False
         self._enlarged = False
+
+    def report(self) -> dict[str, Any] | None:
+        """Receive what came of it; None: its supervisor was ended."""
+        report = receive_message(self.connection)
+        self._lasts = report is not None and report.get("lasts", False)
+        return report
 
     def stop(self) -> None:
         """Have it ended: SIGTERM first. From any thread."""
-        self._signal(STOP)
+        self._supervisor.signal(STOP)
 
     def kill(self) -> None:
         """Have it ended at once."""
-        self._signal(KILL)
+        self._supervisor.signal(KILL)
 
     def kill_supervisor(self) -> None:
         """End a supervisor that does not answer. In ``strict`` that ends the command with it."""
-        self._signal(signal.SIGKILL)
+        self._supervisor.signal(signal.SIGKILL)
 
     def enlarge_pipe(self, size_bytes: int) -> None:
         """Give the output's pipe more room, once, as far as the user's quota allows it."""
@@ -127,24 +198,17 @@ class LaunchedCommand:
             with contextlib.suppress(OSError):
                 fcntl.fcntl(self.output, fcntl.F_SETPIPE_SZ, size_bytes)
 
-    def _signal(self, number: signal.Signals) -> None:
-        with self._lock, contextlib.suppress(ProcessLookupError):
-            if self._process >= 0:
-                signal.pidfd_send_signal(self._process, number)
-
     def wait(self, timeout_s: float) -> bool:
-        """Wait until the supervisor, and in ``strict`` all it held, has ended."""
-        poll = select.poll()
-        poll.register(self._process, select.POLLIN)
-        return bool(poll.poll(timeout_s * 1000))
+        """Wait, after its report, until nothing that it started is left."""
+        return self._lasts or self._supervisor.has_ended(timeout_s)
 
     def close(self) -> None:
         """Let go of it. If it still runs, its supervisor ends it."""
-        self.connection.close()
         os.close(self.output)
-        with self._lock:
-            os.close(self._process)
-            self._process = -1
+        if self._lasts:
+            self._give_back(self._supervisor)
+        else:
+            self._supervisor.close()
 
 
 class Launcher:
@@ -160,6 +224,7 @@ class Launcher:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
+        self._ready: list[_Supervisor] = []
 
     @property
     def owner(self) -> int | None:
@@ -188,39 +253,59 @@ class Launcher:
         """
         strict = request.strict
         kind = PLAIN if strict is None else STRICT_WITH_NETWORK if strict.network else STRICT
-        ours, theirs = socket.socketpair()
+        supervisor = self._take(kind, request.file_bytes)
         output, their_output = os.pipe2(os.O_CLOEXEC)
         try:
-            try:
-                with self._lock:
-                    control = self._ensure()
-                    socket.send_fds(control, [kind], [theirs.fileno(), their_output])
-            finally:
-                theirs.close()
-                os.close(their_output)
-            process = self._answer(ours)
             os.set_blocking(output, False)
-            command = LaunchedCommand(ours, process, output)
-        except BaseException:
-            ours.close()
+            send_message(supervisor.connection, request.message(), [their_output])
+        except BaseException as error:
             os.close(output)
+            supervisor.close()
+            if isinstance(error, OSError):
+                raise _broken(str(error)) from error
             raise
-        try:
-            send_message(ours, request.message())
-        except OSError as error:
-            command.close()
-            raise _broken(str(error)) from error
-        except BaseException:
-            command.close()
-            raise
-        return command
+        finally:
+            os.close(their_output)
+        supervisor.file_bytes = request.file_bytes
+        if strict is not None:
+            self._ask_ahead(kind)
+        return LaunchedCommand(supervisor, output, self._give_back)
 
-    def _answer(self, connection: socket.socket) -> int:
-        data, descriptors, _, _ = socket.recv_fds(connection, 1, 1)
-        if descriptors:
-            os.set_inheritable(descriptors[0], False)
-            return descriptors[0]
-        raise _broken("the launcher ended" if not data else "no process could be started")
+    def _take(self, kind: bytes, file_bytes: int | None) -> _Supervisor:
+        """Return a supervisor that waits for a command."""
+        with self._lock:
+            self._ensure()
+            found = next((one for one in self._ready if one.fits(kind, file_bytes)), None)
+            if found is not None:
+                self._ready.remove(found)
+        if found is not None:
+            with contextlib.suppress(ExecutionError):
+                found.meet()
+                if found.is_as_new():
+                    return found
+            found.close()
+        with self._lock:
+            new = _ask(self._ensure(), kind)
+        try:
+            new.meet()
+        except BaseException:
+            new.close()
+            raise
+        return new
+
+    def _ask_ahead(self, kind: bytes) -> None:
+        """Have supervisors made for the next commands while this one runs."""
+        with self._lock, contextlib.suppress(ExecutionError, OSError):
+            for _ in range(sum(one.kind == kind for one in self._ready), _AHEAD):
+                self._ready.append(_ask(self._ensure(), kind))
+
+    def _give_back(self, supervisor: _Supervisor) -> None:
+        with self._lock:
+            room = self._control is not None and len(self._ready) < _READY_MAX
+            if room and supervisor.is_as_new():
+                self._ready.append(supervisor)
+                return
+        supervisor.close()
 
     def close(self) -> None:
         """End the process and every command that it started. Closing twice is harmless."""
@@ -263,6 +348,9 @@ class Launcher:
         control.settimeout(None)
 
     def _end(self) -> None:
+        for supervisor in self._ready:
+            supervisor.close()
+        self._ready.clear()
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -273,6 +361,17 @@ class Launcher:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+
+
+def _ask(control: socket.socket, kind: bytes) -> _Supervisor:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            socket.send_fds(control, [kind], [theirs.fileno()])
+        except OSError as error:
+            ours.close()
+            raise _broken(str(error)) from error
+    return _Supervisor(kind, ours)
 
 
 def _broken(cause: str) -> ExecutionError:

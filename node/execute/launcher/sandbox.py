@@ -2,8 +2,9 @@
 
 The launcher makes a *template* once: a read-only root of the system's programs and libraries, a few
 devices and a made-up ``/etc``; the host's own root hangs in it at ``/.host``. Each command starts
-in a copy of it (copying a mount namespace costs microseconds), mounts what is its own, and takes
-``/.host`` out before it gives up its rights. The places are the same on every host:
+in a copy of it (copying a mount namespace costs microseconds) that was furnished beforehand with
+what all commands need; its supervisor mounts what is its own, and takes ``/.host`` out before it
+gives up its rights. The places are the same on every host:
 
     /build            the input root; the working directory is in it
     /home/buildnet    HOME
@@ -159,15 +160,37 @@ def _show(source: str, place: str) -> None:
             copy.write(content)
 
 
+def furnish(*, network: bool) -> None:
+    """Make this process's copy of the template a sandbox that waits for its command."""
+    mounted = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+    kernel.mount("proc", "/proc", "proc", mounted | kernel.MS_RDONLY)
+    kernel.mount(
+        "tmpfs",
+        "/dev/shm",
+        "tmpfs",
+        kernel.MS_NOSUID | kernel.MS_NODEV,
+        f"mode=1777,size={_SHARED_MEMORY_BYTES}",
+    )
+    kernel.mount(
+        "devpts",
+        "/dev/pts",
+        "devpts",
+        kernel.MS_NOSUID | kernel.MS_NOEXEC,
+        "newinstance,ptmxmode=0666,mode=620",
+    )
+    if not network:
+        kernel.raise_loopback()
+    kernel.set_host_name(HOST_NAME)
+
+
 def enter(
     stage: str,
     *,
-    network: bool,
     binds: list[Bind],
     writable: list[Bind],
     trees: list[tuple[str, str, str, str]],
 ) -> None:
-    """Make this process's copy of the template the command's own.
+    """Make a furnished sandbox the command's own.
 
     ``stage`` is a directory of the host that holds ``root``, ``home`` and ``tmp``. ``binds`` are
     shown read-only, ``writable`` are not. Each of
@@ -193,25 +216,6 @@ def enter(
         for source, place in writable:
             _bind(source, place, inner)
         kernel.restrict_mount("/", kernel.ATTR_RDONLY, below=False)
-    mounted = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
-    kernel.mount("proc", "/proc", "proc", mounted | kernel.MS_RDONLY)
-    kernel.mount(
-        "tmpfs",
-        "/dev/shm",
-        "tmpfs",
-        kernel.MS_NOSUID | kernel.MS_NODEV,
-        f"mode=1777,size={_SHARED_MEMORY_BYTES}",
-    )
-    kernel.mount(
-        "devpts",
-        "/dev/pts",
-        "devpts",
-        kernel.MS_NOSUID | kernel.MS_NOEXEC,
-        "newinstance,ptmxmode=0666,mode=620",
-    )
-    if not network:
-        kernel.raise_loopback()
-    kernel.set_host_name(HOST_NAME)
     os.chdir("/")
     kernel.detach(HOST)
 
@@ -230,7 +234,6 @@ def _bind(source: str, place: str, attributes: int) -> None:
 
 def give_up_rights(user: int | None, filter_program: bytes) -> None:
     """Become ``user`` (None: stay who one is) without any capability, for ever."""
-    kernel.bound_capabilities()
     if user is not None:
         os.setgroups([])
         os.setresgid(user, user, user)

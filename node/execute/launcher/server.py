@@ -1,10 +1,10 @@
 """The launcher's process: forks a supervisor for every command that the node asks for.
 
-The node sends, for each command, one byte and two descriptors over a socket: :data:`STRICT`,
-:data:`STRICT_WITH_NETWORK` or :data:`PLAIN`; a connection for this command, and the pipe that takes
-its output. The answer on the connection is a descriptor of the supervisor; what follows on it is
-between the node and the supervisor. When the node ends, so does the launcher, and with it, however
-it ended, every supervisor with its command.
+The node asks for a supervisor, often before it has a command for it, by one byte and a descriptor
+over a socket: :data:`STRICT`, :data:`STRICT_WITH_NETWORK` or :data:`PLAIN`, and a connection. The
+answer on the connection is a descriptor of the supervisor; what follows on it is between the node
+and the supervisor. When the node ends, so does the launcher, and with it, however it ended, every
+supervisor with its command.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ import sys
 from typing import Any
 
 from buildnet.node.execute.launcher import kernel, sandbox
-from buildnet.node.execute.launcher.messages import receive_message, send_message
+from buildnet.node.execute.launcher.messages import (
+    receive_descriptor,
+    receive_message,
+    send_message,
+)
 from buildnet.node.execute.launcher.places import USER_ID
 from buildnet.node.execute.launcher.supervisor import KILL, STOP, Supervisor
 from buildnet.node.execute.launcher.syscalls import filter_program
@@ -67,18 +71,17 @@ def _prepare(settings: dict[str, Any]) -> int | None:
     else:
         kernel.unshare(kernel.CLONE_NEWNS)
     sandbox.make_template(settings["root"])
+    kernel.bound_capabilities()  # of all that is started from here
     return USER_ID if way == "root" else None
 
 
 def _serve(control: socket.socket, user: int | None, filter_: bytes) -> None:
     life, held = os.pipe()  # never written: its end of file is this process's end
     while True:
-        kind, descriptors, _, _ = socket.recv_fds(control, 1, 2)
-        if not kind:
+        kind, descriptor = receive_descriptor(control, 1)
+        if descriptor is None:
             return
-        for descriptor in descriptors:
-            os.set_inheritable(descriptor, False)  # no command is to find them
-        connection = socket.socket(fileno=descriptors[0])
+        connection = socket.socket(fileno=descriptor)
         try:
             pid, process = kernel.clone(_NAMESPACES[kind])
         except OSError as error:
@@ -87,11 +90,11 @@ def _serve(control: socket.socket, user: int | None, filter_: bytes) -> None:
             if pid == 0:
                 os.close(held)
                 control.close()
-                _supervise(Supervisor(connection, descriptors[1], life, user, filter_))
+                network = None if kind == PLAIN else kind == STRICT_WITH_NETWORK
+                _supervise(Supervisor(connection, network, life, user, filter_))
             socket.send_fds(connection, [PLAIN], [process])
             os.close(process)
         connection.close()
-        os.close(descriptors[1])
 
 
 def _supervise(supervisor: Supervisor) -> None:

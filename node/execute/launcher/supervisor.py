@@ -1,8 +1,10 @@
-"""The parent of one command: starts it, waits for it, ends all that it leaves, reports.
+"""The parent of a command: starts it, waits for it, ends all that it leaves, reports.
 
-In ``strict`` it is process 1 of the command's namespace, so the kernel ends the rest with it.
+In ``strict`` it is process 1 of the command's namespace, so the kernel ends the rest with it, and
+each command has one of its own.
 Otherwise it is a child subreaper: whatever loses its parent becomes its child, and it ends when it
-has none left. The node talks to it by signals and hears from it by one message.
+has none left, or takes the next command. The node talks to it by signals and hears from it by one
+message a command.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import time
 from typing import Any
 
 from buildnet.node.execute.launcher import kernel, sandbox
-from buildnet.node.execute.launcher.messages import receive_message, send_message
+from buildnet.node.execute.launcher.messages import receive_with_descriptor, send_message
 
 STOP = signal.SIGTERM
 """Asks a supervisor to end its command: all that it started get SIGTERM, and SIGKILL later."""
@@ -32,23 +34,32 @@ _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 class Supervisor:
-    """Runs one command; :meth:`run` is the process's whole life."""
+    """Runs commands, one at a time; :meth:`run` is the process's whole life."""
 
     def __init__(
         self,
         connection: socket.socket,
-        output: int,
+        network: bool | None,
         launcher: int,
         user: int | None,
         filter_program: bytes,
     ) -> None:
-        """``launcher`` is a descriptor that says "end of file" once the launcher has ended."""
+        """``network``: whether a command in ``strict`` may use it; None: this is not ``strict``.
+
+        ``launcher`` is a descriptor that says "end of file" once the launcher has ended.
+        """
         self._connection = connection
-        self._output = output
+        self._strict = network is not None
+        self._network = network
         self._launcher = launcher
         self._user = user
         self._filter_program = filter_program
-        self._strict = False
+        self._launcher_ended = False
+        self._all_cores: set[int] = set()
+        self._cpu_ms = 0.0
+        self._begin()
+
+    def _begin(self) -> None:
         self._memory_bytes: int | None = None
         self._processes: int | None = None
         self._main = 0
@@ -58,56 +69,77 @@ class Supervisor:
         self._kill_after_s = 0.0
         self._kill_at: float | None = None
         self._exceeded: str | None = None
+        self._joined = False
 
     def run(self) -> None:
-        """Take the request, run the command, report."""
+        """Prepare, then take a request, run the command, report; outside of ``strict`` again and
+        again, for what has no children left is as good as new."""
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        step = "request"
-        try:
-            request = receive_message(self._connection)
-            if request is None:
+        failure = self._prepared()
+        while (taken := receive_with_descriptor(self._connection)) is not None:
+            failure = failure or self._started(*taken)
+            if failure is not None:
+                send_message(self._connection, failure)
                 return
-            step = "supervisor"
-            self._prepare(request)
+            report = self._watch()
+            lasts = not (self._strict or self._stopping or self._joined or self._launcher_ended)
+            if lasts:
+                self._begin_again()
+            send_message(self._connection, {**report, "lasts": lasts})
+            if not lasts:
+                return
+
+    # Starting
+
+    def _prepared(self) -> dict[str, Any] | None:
+        """Do what needs no request; return what to report if something of it failed."""
+        step = "supervisor"
+        try:
+            if self._strict:
+                kernel.die_with_parent(signal.SIGKILL)
+            else:
+                kernel.become_subreaper()
+                kernel.die_with_parent(_PARENT_ENDED)
+                signal.signal(_PARENT_ENDED, lambda *_: self._end_with_launcher())
+            if select.select([self._launcher], [], [], 0)[0]:
+                os._exit(1)  # it ended before it could be told of
+            os.umask(0o022)
+            self._all_cores = os.sched_getaffinity(0)
+            os.nice(_NICENESS)
+            kernel.set_disk_priority_idle()
+            _limit(resource.RLIMIT_CORE, 0)
+            if self._network is not None:
+                step = "sandbox"
+                sandbox.furnish(network=self._network)
+        except (OSError, ValueError) as error:
+            return _failure(step, error)
+        return None
+
+    def _started(self, request: dict[str, Any], output: int) -> dict[str, Any] | None:
+        """Start the command; return what to report if that failed."""
+        step = "supervisor"
+        try:
+            self._memory_bytes = request["memory_bytes"]
+            self._processes = request["processes"]
+            self._kill_after_s = request["kill_after_s"]
+            self._join(request["groups"])
+            if request["cores"] is not None:
+                os.sched_setaffinity(0, request["cores"])
+            _limit(resource.RLIMIT_FSIZE, request["file_bytes"])
             step = "sandbox"
             if request["strict"] is not None:
                 self._enter(request["strict"])
             step = "working directory"
             os.chdir(request["cwd"])
             step = "command"
-            self._start(request)
+            self._start(request, output)
         except (OSError, ValueError) as error:
-            number = error.errno if isinstance(error, OSError) else None
-            send_message(self._connection, {"failed": step, "errno": number, "why": str(error)})
-            return
-        self._watch()
-
-    # Starting
-
-    def _prepare(self, request: dict[str, Any]) -> None:
-        self._strict = request["strict"] is not None
-        self._memory_bytes = request["memory_bytes"]
-        self._processes = request["processes"]
-        self._kill_after_s = request["kill_after_s"]
-        if self._strict:
-            kernel.die_with_parent(signal.SIGKILL)
-        else:
-            kernel.become_subreaper()
-            kernel.die_with_parent(_PARENT_ENDED)
-            signal.signal(_PARENT_ENDED, lambda *_: self._kill())
-        if select.select([self._launcher], [], [], 0)[0]:
-            os._exit(1)  # it ended before it could be told of
-        os.umask(0o022)
-        self._join(request["groups"])
-        if request["cores"] is not None:
-            os.sched_setaffinity(0, request["cores"])
-        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
-        kernel.set_disk_priority_idle()
-        _limit(resource.RLIMIT_CORE, 0)
-        _limit(resource.RLIMIT_FSIZE, request["file_bytes"])
+            return _failure(step, error)
+        return None
 
     def _join(self, groups: list[str]) -> None:
         """Join control groups, here where the host's root and all groups are still in sight."""
+        self._joined = bool(groups)
         for file in groups:
             with open((sandbox.HOST if self._strict else "") + file, "w") as procs:
                 procs.write("0")
@@ -117,7 +149,6 @@ class Supervisor:
     def _enter(self, strict: dict[str, Any]) -> None:
         sandbox.enter(
             strict["stage"],
-            network=strict["network"],
             binds=strict["binds"],
             writable=strict["writable"],
             trees=strict["trees"],
@@ -128,7 +159,7 @@ class Supervisor:
             _limit(resource.RLIMIT_NPROC, _FLOOD * self._processes)
         sandbox.give_up_rights(self._user, self._filter_program)
 
-    def _start(self, request: dict[str, Any]) -> None:
+    def _start(self, request: dict[str, Any], output: int) -> None:
         signal.signal(STOP, lambda *_: self._stop())
         signal.signal(KILL, lambda *_: self._kill())
         words = [os.fsencode(word) for word in request["argv"]]
@@ -138,23 +169,39 @@ class Supervisor:
             words,
             variables,
             file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, self._output, 1),
-                (os.POSIX_SPAWN_DUP2, self._output, 2),
+                (os.POSIX_SPAWN_DUP2, output, 1),
+                (os.POSIX_SPAWN_DUP2, output, 2),
+                (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),  # output may have been 0
             ],
             setsid=True,
             setsigmask=[],
             setsigdef=_IGNORED_BY_PYTHON,
         )
-        os.close(self._output)  # its reader is to see the end when the command's own ends close
+        os.close(output)  # its reader is to see the end when the command's own ends close
         signal.signal(signal.SIGALRM, lambda *_: self._look())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (STOP, KILL))
         if self._memory_bytes is not None or self._processes is not None:
             signal.setitimer(signal.ITIMER_REAL, _LOOK_EVERY_S, _LOOK_EVERY_S)
 
+    def _begin_again(self) -> None:
+        """Forget a command that has ended with all it started."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.pthread_sigmask(signal.SIG_BLOCK, (STOP, KILL))
+        os.sched_setaffinity(0, self._all_cores)
+        os.chdir("/")
+        self._begin()
+
+    def _end_with_launcher(self) -> None:
+        self._launcher_ended = True
+        if not self._main:
+            os._exit(1)
+        self._kill()
+
     # Waiting
 
-    def _watch(self) -> None:
+    def _watch(self) -> dict[str, Any]:
+        """Wait for the end of the command and of all it started; return what to report."""
+        before_ms = self._cpu_ms
         status, peak_kib, left_behind = 0, 0, 0
         while True:
             try:
@@ -173,16 +220,16 @@ class Supervisor:
                 # Each end may have brought forth orphans that nobody has seen yet.
                 self._signal_all(signal.SIGKILL)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        self._cpu_ms = (used.ru_utime + used.ru_stime) * 1000
         own_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        report = {
+        return {
             "status": status,
-            "cpu_ms": round((used.ru_utime + used.ru_stime) * 1000),
+            "cpu_ms": round(self._cpu_ms - before_ms),
             # A process begins with its parent's memory on its account.
             "peak_kib": peak_kib if peak_kib > own_kib else None,
             "left_behind": left_behind,
             "exceeded": self._exceeded,
         }
-        send_message(self._connection, report)
 
     def _stop(self) -> None:
         self._stopping = True
@@ -240,6 +287,11 @@ class Supervisor:
             self._exceeded = "memory"
         if self._exceeded is not None:
             self._kill()
+
+
+def _failure(step: str, error: OSError | ValueError) -> dict[str, Any]:
+    number = error.errno if isinstance(error, OSError) else None
+    return {"failed": step, "errno": number, "why": str(error)}
 
 
 def _limit(which: int, value: int | None) -> None:

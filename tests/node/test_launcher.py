@@ -1,0 +1,152 @@
+"""The launcher's supervisors: those that wait for a command, and those that take one more."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.node.strict_host import running_launcher, ways
+
+from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.launched import run_launched
+from buildnet.node.execute.launcher.client import Launcher, LaunchRequest, StrictView
+from buildnet.node.execute.outcome import ProcessOutcome
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is Linux's")
+
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Iterator[Launcher]:
+    launcher = Launcher("plain", tmp_path / "launcher")
+    yield launcher
+    launcher.close()
+
+
+@pytest.fixture(params=ways())
+def strict(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Launcher]:
+    with running_launcher(request.param, tmp_path / "launcher") as launcher:
+        yield launcher
+
+
+def run(
+    launcher: Launcher,
+    command: str,
+    *,
+    stage: Path | None = None,
+    timeout_s: float | None = None,
+    file_bytes: int | None = None,
+    cores: tuple[int, ...] | None = None,
+) -> tuple[ProcessOutcome, str]:
+    log = io.BytesIO()
+    request = LaunchRequest(
+        ("/bin/sh", "-c", command),
+        "/tmp",
+        {"PATH": "/usr/bin:/bin"},
+        None if stage is None else StrictView(stage.resolve(), network=False),
+        file_bytes=file_bytes,
+        cores=cores,
+    )
+    outcome = run_launched(
+        launcher,
+        request,
+        timeout_s=timeout_s,
+        on_output=lambda chunk: None,
+        cancel=CancelToken(),
+        log=log,
+        output_limit_bytes=1 << 20,
+    )
+    return outcome, log.getvalue().decode()
+
+
+def supervisors(launcher: Launcher) -> list[psutil.Process]:
+    assert launcher.pid is not None
+    return psutil.Process(launcher.pid).children()
+
+
+def wait_for_end(processes: list[psutil.Process]) -> None:
+    _, living = psutil.wait_procs(processes, timeout=PATIENCE_S)
+    assert living == []
+
+
+@pytest.fixture
+def stage(tmp_path: Path, strict: Launcher) -> Path:
+    for name in ("root", "home", "tmp"):
+        directory = tmp_path / "stage" / name
+        directory.mkdir(parents=True)
+        if strict.owner is not None:
+            os.chown(directory, strict.owner, strict.owner)
+    tmp_path.chmod(0o755)
+    return tmp_path / "stage"
+
+
+def test_one_supervisor_runs_one_command_after_the_other(plain: Launcher) -> None:
+    parents = {run(plain, "echo $PPID")[1] for _ in range(3)}
+    assert len(parents) == 1
+    assert len(supervisors(plain)) == 1
+
+
+def test_a_command_has_nothing_of_the_limits_of_the_one_before(plain: Launcher) -> None:
+    first = min(os.sched_getaffinity(0))
+    tell = "grep Cpus_allowed_list /proc/self/status; ulimit -f"
+    before = run(plain, tell)[1]
+    limited = run(plain, tell, file_bytes=1 << 20, cores=(first,))[1]
+    assert limited.split() == ["Cpus_allowed_list:", str(first), "2048"]
+    assert run(plain, tell)[1] == before
+
+
+def test_processor_time_is_that_of_one_command(plain: Launcher) -> None:
+    busy, _ = run(plain, "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done")
+    idle, _ = run(plain, ":")
+    assert idle.cpu_ms < busy.cpu_ms / 2
+
+
+def test_what_a_command_leaves_is_ended_before_the_next(plain: Launcher) -> None:
+    left, pid = run(plain, "sleep 1000 >/dev/null 2>&1 & echo $!")
+    assert left.left_behind == 1
+    assert not psutil.pid_exists(int(pid))
+    assert run(plain, "echo next")[1] == "next\n"
+
+
+def test_a_supervisor_that_ended_a_command_takes_no_other(plain: Launcher) -> None:
+    stopped, parent = run(plain, "echo $PPID; sleep 1000", timeout_s=0.2)
+    assert stopped.timed_out
+    wait_for_end([process for process in supervisors(plain) if process.pid == int(parent)])
+    after, other = run(plain, "echo $PPID")
+    assert after.succeeded
+    assert other != parent
+
+
+def test_supervisors_that_were_ended_while_they_waited_are_not_missed(
+    strict: Launcher, stage: Path
+) -> None:
+    assert run(strict, "echo one", stage=stage)[1] == "one\n"
+    waiting = supervisors(strict)
+    deadline = time.monotonic() + PATIENCE_S
+    while len(waiting) < 2 and time.monotonic() < deadline:
+        waiting = supervisors(strict)
+    for process in waiting:
+        process.kill()
+    wait_for_end(waiting)
+    assert run(strict, "echo two", stage=stage)[1] == "two\n"
+
+
+@pytest.mark.parametrize("level", ["plain", "strict"])
+def test_what_waits_ends_with_the_launcher(
+    level: str, plain: Launcher, strict: Launcher, stage: Path
+) -> None:
+    launcher, place = (plain, None) if level == "plain" else (strict, stage)
+    assert run(launcher, "echo one", stage=place)[1] == "one\n"
+    waiting = supervisors(launcher)
+    assert waiting
+    assert launcher.pid is not None
+    psutil.Process(launcher.pid).kill()
+    wait_for_end(waiting)
+    assert run(launcher, "echo two", stage=place)[1] == "two\n"
