@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 
 from buildnet.mesh.identity import IdentityError, NodeKey, is_signed_by, load_or_create
+
+# Results are looked up again and again, and this takes longer than all the rest of it.
+_is_signed_by = lru_cache(8192)(is_signed_by)
 
 
 class OwnKeys:
@@ -46,7 +50,7 @@ class OwnKeys:
     def signed(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
         """Tell whether ``public_key`` is one of this node's and signed ``message``."""
         own = public_key == self.current.public_key or public_key in self._former
-        return own and is_signed_by(public_key, message, signature)
+        return own and _is_signed_by(public_key, message, signature)
 
 
 def _read(path: Path) -> frozenset[bytes]:

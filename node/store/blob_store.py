@@ -192,7 +192,7 @@ class BlobStore:
         if hold is not None:
             self.retain(hold, asked)
         with self._lock:
-            return {digest for digest in asked if not self._present(digest)}
+            return asked - self._present_of(asked)
 
     # From and to peers
 
@@ -236,15 +236,19 @@ class BlobStore:
 
     def _present(self, digest: Digest) -> bool:
         """Whether the blob is there; if so it is used now. The lock is held."""
-        if not self._files.present(digest):
-            return False
-        hash = key_of(digest.hash)
-        used_at_ms = self._index.used_at_ms(hash)
-        if used_at_ms is None:
-            self._index.add(digest)  # a power failure took the row and left the file
-        else:
-            self._index.use(hash, used_at_ms)
-        return True
+        return bool(self._present_of((digest,)))
+
+    def _present_of(self, digests: Iterable[Digest]) -> set[Digest]:
+        """Return the blobs that are there; those are used now. The lock is held."""
+        present = {digest for digest in digests if self._files.present(digest)}
+        hashes = {digest: key_of(digest.hash) for digest in present}
+        uses_ms = self._index.uses_ms(tuple(hashes.values()))
+        for digest, hash in hashes.items():
+            if hash in uses_ms:
+                self._index.use(hash, uses_ms[hash])
+            else:
+                self._index.add(digest)  # a power failure took the row and left the file
+        return present
 
     def _publish(self, temporary: str, digest: Digest) -> None:
         """Give a written blob its name and its row, then keep the bound."""

@@ -28,6 +28,8 @@ GATHERED_MAX = 1000
 USE_STEP_MS = 60_000
 """A use is noted if the last noted one is older: the order of collection needs no more."""
 
+_ASKED_AT_ONCE = 500  # SQLite takes 999 parameters at least
+
 
 @dataclass(slots=True)
 class Totals:
@@ -69,13 +71,21 @@ class Index:
 
     def used_at_ms(self, hash: bytes) -> int | None:
         """Return when a blob was last used, or None if there is no row of it."""
-        added = self._added.get(hash)
-        if added is not None:
-            return max(added[1], self._used.get(hash, 0))
-        row = self.database.row("SELECT used_at_ms FROM blobs WHERE hash = ?", (hash,))
-        if row is None:
-            return None
-        return max(int(row[0]), self._used.get(hash, 0))
+        return self.uses_ms((hash,)).get(hash)
+
+    def uses_ms(self, hashes: Sequence[bytes]) -> dict[bytes, int]:
+        """Return when blobs were last used, of those that have a row: one query for all."""
+        found = {hash: added[1] for hash in hashes if (added := self._added.get(hash)) is not None}
+        asked = [hash for hash in hashes if hash not in found]
+        for at in range(0, len(asked), _ASKED_AT_ONCE):
+            part = asked[at : at + _ASKED_AT_ONCE]
+            marks = ",".join("?" * len(part))
+            found.update(
+                self.database.rows(
+                    f"SELECT hash, used_at_ms FROM blobs WHERE hash IN ({marks})", part
+                )
+            )
+        return {hash: max(used, self._used.get(hash, 0)) for hash, used in found.items()}
 
     def journal(self, digests: Sequence[Digest]) -> None:
         """Note that blobs are about to get their names on disk; :meth:`add` must follow."""

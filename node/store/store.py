@@ -217,7 +217,7 @@ class Store(BlobStore):
             record, used_at_ms = found
             if hold is not None:
                 self.retain(hold, (action, *record.references))
-            if not all(self._present(blob) for blob in record.references):
+            if len(self._present_of(record.references)) < len(set(record.references)):
                 self._index.totals.misses += 1
                 self._write(lambda connection: delete_record(connection, hash))
                 return None
@@ -247,8 +247,9 @@ class Store(BlobStore):
             MissingBlobError: the store does not have a blob that the result refers to.
         """
         with self._keeping((record.action, *record.references), hold), self._lock:
+            present = self._present_of(record.references)
             for blob in record.references:
-                if not self._present(blob):
+                if blob not in present:
                     raise missing_blob(blob)
             now_ms = self._index.now_ms()
             self._write(lambda connection: put_record(connection, record, now_ms))

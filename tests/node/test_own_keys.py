@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from buildnet.mesh.identity import IdentityError, NodeKey
+from buildnet.node import own_keys
 from buildnet.node.own_keys import OwnKeys
 
 MESSAGE = b"a result"
@@ -58,3 +59,15 @@ def test_a_key_that_cannot_be_noted_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(IdentityError, match="can't be written"):
         own.remember()
     assert not (tmp_path / "former-keys").is_file()
+
+
+def test_a_signature_is_worked_out_once_and_whose_it_is_asked_each_time(tmp_path: Path) -> None:
+    own = keys(tmp_path)
+    key, signature = own.current, own.current.sign(b"another result")
+    before = own_keys._is_signed_by.cache_info()
+    for _ in range(3):
+        assert own.signed(key.public_key, b"another result", signature)
+    after = own_keys._is_signed_by.cache_info()
+    assert (after.misses - before.misses, after.hits - before.hits) == (1, 2)
+    own.current = NodeKey.generate()
+    assert not own.signed(key.public_key, b"another result", signature)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -267,3 +268,28 @@ def test_the_file_table_of_a_workspace_is_one_object_and_is_written_at_close(
         table.record("a", tmp_path.stat(), digest, 0)
     with Store.open(tmp_path / "store", 1 << 30) as store:
         assert store.file_table("shop").previous("a") == digest
+
+
+def test_a_result_of_many_blobs_is_looked_up_in_as_many_queries_as_one_of_few(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = record_of("few", store.put(b"one"))
+    many = record_of("many", *(store.put(b"%d" % number) for number in range(1200)))
+    for record in (few, many):
+        store.put_action(record)
+    queries: list[str] = []
+    rows = store._database.rows
+
+    def counted(statement: str, parameters: Iterable[Any] = ()) -> Any:
+        queries.append(statement)
+        return rows(statement, parameters)
+
+    monkeypatch.setattr(store._database, "rows", counted)
+    assert store.get_action(few.action, STAGED) == few
+    assert len(queries) == 1
+    queries.clear()
+    assert store.get_action(many.action, STAGED) == many
+    assert len(queries) == 3  # of 500 blobs each at most
+    path_of(store, many.references[700]).unlink()
+    assert store.missing(many.references) == {many.references[700]}
+    assert store.get_action(many.action, STAGED) is None
