@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -279,3 +281,29 @@ def test_a_failed_install_shows_what_the_package_manager_said(
     shown = node("build", cwd=workspace)
     assert shown.code == 1
     assert "npm error" in shown.err
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A registry that wants to know who asks."""
+
+    def do_GET(self) -> None:
+        self.send_response(401)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_registry_that_refuses_is_told_with_the_remedy(node: CommandLine, tmp_path: Path) -> None:
+    workspace = make_workspace(tmp_path / "shop", "npm")
+    with HTTPServer(("127.0.0.1", 0), Refusing) as registry:
+        threading.Thread(target=registry.serve_forever, daemon=True).start()
+        place = f"http://127.0.0.1:{registry.server_port}/greeter.tgz"
+        for name in ("package.json", "package-lock.json"):
+            file = workspace / name
+            file.write_text(file.read_text().replace("file:greeter.tgz", place))
+        report = node.build(workspace, code=1)
+        registry.shutdown()
+    entry = {one["name"]: one for one in report["packages"]}["dependencies"]
+    assert "401" in entry["output"]
+    assert any("install.npmrc" in hint for hint in entry["hints"]), entry
