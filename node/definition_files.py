@@ -12,6 +12,7 @@ import stat
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
+from buildnet.node.store.files import settled
 from buildnet.node.watch.dirty import Dirt
 from buildnet.pool.workspace import Workspace
 
@@ -58,9 +59,11 @@ class DefinitionFiles:
         is_there = (int(os.path.isdir(f"{self._root}/{path}")) for path in self._packages)
         return (*files, tuple(is_there))
 
-    def newest_ns(self) -> int:
-        """Return the latest time that was remembered."""
-        return max((max(entry[2:]) for entry in self._known[:-1] if entry is not None), default=0)
+    def are_settled(self, observed_at_ns: int) -> bool:
+        """Whether what changed since it was read at that time, must have got another date than the
+        one that was remembered."""
+        known = (entry for entry in self._known[:-1] if entry is not None)
+        return all(settled(stamp_ns, observed_at_ns) for entry in known for stamp_ns in entry[2:])
 
     def are_watched(self, watch: Callable[[str], bool]) -> bool:
         """Watch the directories around them; tell whether every change of them will be told.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from buildnet.node.store.blobs import TEMPORARY_PREFIX
+from buildnet.node.store.files import is_settled
 from buildnet.node.watch.dirty import Dirt
 from buildnet.pool.ignore_file import IGNORE_FILE, Chain
 from buildnet.pool.tree import DirectoryTree, Leaf
@@ -136,17 +137,20 @@ class SourceMemory:
                 return
             directory = above
 
-    def remember_file(self, path: str, status: os.stat_result, *, followed: bool) -> None:
-        """Take note of a file whose content is known now."""
+    def remember_file(
+        self, path: str, status: os.stat_result, at_ns: int, *, followed: bool
+    ) -> None:
+        """Take note of a file whose content is known now; ``status`` was taken at ``at_ns``."""
         place = (status.st_dev, status.st_ino)
-        if followed:
-            self.looked_at[path] = (True, fingerprint(status))
-        elif status.st_nlink > 1:
-            self.looked_at[path] = (False, fingerprint(status))
+        if followed or status.st_nlink > 1:
+            # Where it may change once more without another time it has to be read again.
+            known = fingerprint(status) if is_settled(status, at_ns) else None
+            self.looked_at[path] = (followed, known)
+        if not followed and status.st_nlink > 1:
             other = self._inodes.get(place)
             if other is not None and other != path and other not in self.looked_at:
                 self.looked_at[other] = (False, None)  # it was the only name when it was read
-        else:
+        elif not followed:
             self.looked_at.pop(path, None)
         self._inodes[place] = path
 

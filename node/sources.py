@@ -246,7 +246,7 @@ class SourceReader:
         status = os.lstat(full_path)
         if not stat.S_ISREG(status.st_mode):
             raise _special(path, status)
-        self._memory.remember_file(path, status, followed=False)
+        self._memory.remember_file(path, status, self._clock(), followed=False)
         digest = self._table.lookup(path, status) or self._digest(full_path, path)
         if self._keeps_modes:
             return FileEntry.of(digest, status.st_mode)
@@ -283,7 +283,7 @@ class SourceReader:
             )
         if not stat.S_ISREG(status.st_mode):
             raise _special(path, status)
-        self._memory.remember_file(path, status, followed=True)
+        self._memory.remember_file(path, status, self._clock(), followed=True)
         digest = self._table.lookup(path, status) or self._digest(full_path, path)
         return FileEntry(digest, bool(status.st_mode & 0o100))
 

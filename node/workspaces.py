@@ -41,8 +41,6 @@ AUDIT_EVERY_S = 3600.0
 
 _log = logging.getLogger("buildnet.builds")
 _MOST_PLANS = 32
-# A file that changed so shortly before it was read may change again within its clock's tick.
-_RACY_NS = 20_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,5 +278,5 @@ def _read(root: Path) -> Definition:
         outputs_excluded(workspace.outputs),
         tuple(sorted({name for task in workspace.tasks() for name in task.env_inherit})),
         files,
-        files.newest_ns() < began_ns - _RACY_NS,
+        files.are_settled(began_ns),
     )

@@ -78,11 +78,7 @@ class FileTable:
         """
         if not path.isascii():
             path.encode()
-        trusted = (
-            digest.size_bytes == stat.st_size
-            and _settled(stat.st_mtime_ns, observed_at_ns)
-            and _settled(stat.st_ctime_ns, observed_at_ns)
-        )
+        trusted = digest.size_bytes == stat.st_size and is_settled(stat, observed_at_ns)
         entry = _fingerprint(stat) if trusted else _UNTRUSTED
         entry += _DIGEST.pack(digest.size_bytes, bytes.fromhex(digest.hash))
         entries = self._entries()
@@ -165,7 +161,12 @@ def _digest(entry: bytes) -> Digest:
     return Digest(raw.hex(), size_bytes)
 
 
-def _settled(stamp_ns: int, observed_at_ns: int) -> bool:
+def is_settled(stat: os.stat_result, observed_at_ns: int) -> bool:
+    """Whether a change after the observation must have got another time than these."""
+    return settled(stat.st_mtime_ns, observed_at_ns) and settled(stat.st_ctime_ns, observed_at_ns)
+
+
+def settled(stamp_ns: int, observed_at_ns: int) -> bool:
     """Whether a change after the observation must have got another stamp than ``stamp_ns``."""
     step_ns = RACY_NS if stamp_ns % 1_000_000_000 else RACY_COARSE_NS
     return observed_at_ns - stamp_ns >= step_ns

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from buildnet.cli.testing import write_files
-from buildnet.node import workspaces
 from buildnet.node.definition_files import DefinitionFiles, Stamp
 from buildnet.node.workspaces import OpenWorkspace, Workspaces
-from buildnet.pool.workspace import WorkspaceError
+from buildnet.pool.workspace import WorkspaceError, load_workspace
 
 YAML = "workspace: w\npackages:\n- {name: a, path: in/a}\n- {name: b, path: in/b}\n"
 DESCRIBED = {"buildnet.yaml": YAML, "in/a/src/x": "", "in/b/x": ""}
@@ -42,7 +42,8 @@ class Found:
             return stamp(files)
 
         monkeypatch.setattr(DefinitionFiles, "stamp", counted)
-        monkeypatch.setattr(workspaces, "_RACY_NS", -(10**12))  # nothing here is too new
+        # Nothing here is too new.
+        monkeypatch.setattr(DefinitionFiles, "are_settled", lambda *_: True)
 
     def build(self) -> OpenWorkspace:
         """Find it and look at what changed, as a build does."""
@@ -140,3 +141,13 @@ def test_a_definition_with_a_second_name_is_looked_at_each_time(found: Found) ->
     file.touch()
     found.build()
     assert found.looks() == 1
+
+
+def test_a_file_dated_in_whole_seconds_may_change_once_more_for_two(tmp_path: Path) -> None:
+    file = write_files(tmp_path, DESCRIBED) / "buildnet.yaml"
+    second_ns = time.time_ns() // 10**9 * 10**9
+    os.utime(file, ns=(second_ns, second_ns))
+    files = DefinitionFiles(load_workspace(tmp_path))
+    files.remember()
+    assert not files.are_settled(second_ns + 1_900_000_000)
+    assert files.are_settled(second_ns + 3_000_000_000)

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildnet.node.source_file import SourceError
-from buildnet.node.source_memory import SourceMemory
+from buildnet.node.source_memory import SourceMemory, fingerprint
 from buildnet.node.sources import SourceReader, outputs_excluded
 from buildnet.node.store.files import FileTable
 from buildnet.node.store.store import Store
@@ -197,6 +197,20 @@ def test_a_second_name_through_which_it_was_written_at_once(kept: Kept) -> None:
     os.link(kept.root / "q/a.a", kept.root / "p/a.a")
     (kept.root / "p/a.a").write_text("2")
     assert found(kept.reader()) == truth(kept.root)
+
+
+def test_what_may_change_once_more_without_another_time_is_read_again(tmp_path: Path) -> None:
+    """On a file system that dates files in whole seconds a second is long."""
+    file = tmp_path / "a"
+    file.write_text("a")
+    os.link(file, tmp_path / "b")
+    status = file.stat()
+    memory = SourceMemory()
+    for followed in (False, True):
+        memory.remember_file("a", status, status.st_ctime_ns + 1_000_000, followed=followed)
+        assert memory.looked_at == {"a": (followed, None)}
+        memory.remember_file("a", status, status.st_ctime_ns + 10**10, followed=followed)
+        assert memory.looked_at == {"a": (followed, fingerprint(status))}
 
 
 def test_a_file_outside_that_a_link_leads_to_is_looked_at_each_time(
