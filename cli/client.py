@@ -117,13 +117,17 @@ class Client:
         """GET ``path``; return the parsed JSON, or the text of another type."""
         return self._ask("GET", _with_query(path, query), None)
 
-    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+    def post(self, path: str, body: dict[str, Any] | None = None, **query: object) -> Any:
         """POST ``body``; return the parsed JSON."""
-        return self._ask("POST", path, body)
+        return self._ask("POST", _with_query(path, query), body)
 
-    def delete(self, path: str) -> Any:
+    def put(self, path: str, body: dict[str, Any], **query: object) -> Any:
+        """PUT ``body``; return the parsed JSON."""
+        return self._ask("PUT", _with_query(path, query), body)
+
+    def delete(self, path: str, **query: object) -> Any:
         """DELETE ``path``; return the parsed JSON."""
-        return self._ask("DELETE", path, None)
+        return self._ask("DELETE", _with_query(path, query), None)
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
         with self._answer(method, path, body, "application/json") as answer, _stopped_answering():

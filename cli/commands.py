@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from buildnet import __version__
-from buildnet.cli import audit, cache, ledger, node, pool, rights
+from buildnet.cli import audit, cache, config, ledger, node, pool, profile, rights, template
 from buildnet.cli.building import BuildOptions
 from buildnet.cli.building import build as run_build
 from buildnet.cli.demo import demo
@@ -31,6 +31,9 @@ app = typer.Typer(
 )
 app.add_typer(node.app, name="node")
 app.add_typer(pool.app, name="pool")
+app.add_typer(config.app, name="config")
+app.add_typer(template.app, name="template")
+app.add_typer(profile.app, name="profile")
 app.add_typer(cache.app, name="cache")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(audit.app, name="audit")

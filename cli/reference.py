@@ -172,8 +172,10 @@ def _body(route: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, 
     """Return the schema of the request's body; empty if it has none."""
     if "requestBody" not in route:
         return {}
-    reference = route["requestBody"]["content"]["application/json"]["schema"]["$ref"]
-    schema: Mapping[str, Any] = schemas[reference.rpartition("/")[2]]
+    described = route["requestBody"]["content"]["application/json"]["schema"]
+    if "$ref" not in described:
+        return {}  # a document, which a page of its own explains
+    schema: Mapping[str, Any] = schemas[described["$ref"].rpartition("/")[2]]
     return schema
 
 

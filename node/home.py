@@ -77,6 +77,7 @@ class Home:
         self.history = directory / "history.db"
         self.store = directory / "store"
         self.work = directory / "work"
+        self.defaults = directory / "defaults.json"
         self._name = directory / "name"
         self._runtime = directory / "runtime.json"
         self._lock = directory / "node.lock"

@@ -24,6 +24,7 @@ from buildnet.node.attempts import Attempts
 from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.builder import Builder
 from buildnet.node.config import NodeConfig
+from buildnet.node.defaults import Defaults
 from buildnet.node.failure import in_one_line
 from buildnet.node.home import Home
 from buildnet.node.ledger_tail import LedgerTail
@@ -87,6 +88,7 @@ class NodeService:
     advertiser: Advertiser = field(init=False)
     pool: PoolReader = field(init=False)
     tail: LedgerTail = field(init=False)
+    defaults: Defaults = field(init=False)
     refusals: Refusals = field(default_factory=Refusals)
     attempts: Attempts = field(default_factory=Attempts)
     _measuring_fails: bool = False
@@ -100,6 +102,7 @@ class NodeService:
         self.mesh.on_new_key = self._take_key
         self.ledger.on_opened = self._introduce
         self.tail = LedgerTail(self.ledger)
+        self.defaults = Defaults(self.home.defaults)
 
     @property
     def key(self) -> NodeKey:

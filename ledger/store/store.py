@@ -32,7 +32,7 @@ from buildnet.ledger.store.database import connect, prepare
 from buildnet.ledger.store.ends import ends_of
 from buildnet.ledger.store.entity_state import EntityState, state_of
 from buildnet.ledger.store.errors import LedgerError, errors_of
-from buildnet.ledger.store.fact_reading import read_fact
+from buildnet.ledger.store.fact_reading import FactRecord, read_fact, read_records
 from buildnet.ledger.store.fence import Fence, Start
 from buildnet.ledger.store.reader import Reader, require_height
 from buildnet.ledger.store.rekeying import rekey_if_needed
@@ -463,6 +463,10 @@ class LedgerStore:
     async def fact(self, entity: str) -> Fact | None:
         """Return a shared fact in its last sealed version; None: there never was one."""
         return await self.read(lambda reader: read_fact(reader, entity))
+
+    async def facts(self, kind: str, name: str | None = None) -> list[FactRecord]:
+        """Return the shared facts of a kind that are there, by name; or the one of that name."""
+        return await self.read(lambda reader: read_records(reader, kind, name))
 
     async def drafts(self) -> list[drafts.KeptDraft]:
         """Return the changes that wait for a quorum, the oldest first."""

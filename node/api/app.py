@@ -7,6 +7,7 @@ from fastapi import Depends, FastAPI
 from buildnet import __version__
 from buildnet.node.api.build_routes import build_routes
 from buildnet.node.api.cache_routes import cache_routes
+from buildnet.node.api.config_routes import config_routes
 from buildnet.node.api.ledger_routes import ledger_routes
 from buildnet.node.api.ledger_upkeep_routes import ledger_upkeep_routes
 from buildnet.node.api.member_routes import member_routes
@@ -15,6 +16,8 @@ from buildnet.node.api.parameters import known_parameters
 from buildnet.node.api.peer_routes import peer_routes
 from buildnet.node.api.pool_routes import pool_routes
 from buildnet.node.api.problems import add_problem_handlers
+from buildnet.node.api.profile_routes import profile_routes
+from buildnet.node.api.template_routes import template_routes
 from buildnet.node.service import NodeService
 
 
@@ -33,6 +36,9 @@ def create_application(service: NodeService) -> FastAPI:
     application.include_router(node_routes(service))
     application.include_router(pool_routes(service))
     application.include_router(build_routes(service))
+    application.include_router(config_routes(service))
+    application.include_router(template_routes(service))
+    application.include_router(profile_routes(service))
     application.include_router(cache_routes(service))
     application.include_router(member_routes(service))
     application.include_router(ledger_routes(service))

@@ -10,7 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,10 @@ from buildnet.cli.settings import split_arguments
 from buildnet.cli.testing import CommandLine
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.config import parse_config
+from buildnet.pool.configuration import parse_configuration
 from buildnet.pool.detect.install import LOCK_FILES
+from buildnet.pool.profile import parse_profile
+from buildnet.pool.template import parse_template
 from buildnet.pool.workspace import load_workspace
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -84,6 +87,11 @@ def test_generated_pages_are_current(page: str) -> None:
 
 YAML_BLOCKS = blocks("yaml buildnet.yaml")
 NODE_BLOCKS = blocks("yaml node.yaml")
+SAVED: dict[str, Callable[[str, str], object]] = {
+    "configuration": parse_configuration,
+    "template": parse_template,
+    "profile": parse_profile,
+}
 
 
 @pytest.mark.parametrize("block", YAML_BLOCKS, ids=ids(YAML_BLOCKS))
@@ -105,9 +113,18 @@ def test_examples_of_node_yaml_load(block: Block) -> None:
     parse_config(block.text, block.where)
 
 
+@pytest.mark.parametrize("kind", SAVED)
+def test_examples_of_what_is_kept_for_all_are_good(kind: str) -> None:
+    shown = blocks(f"yaml {kind}")
+    assert shown
+    for block in shown:
+        SAVED[kind](block.text, block.where)
+
+
 def test_yaml_is_marked_with_what_it_is() -> None:
     kinds = {match["info"] for page in DOCUMENTS for match in _FENCE.finditer(page.read_text())}
-    assert kinds <= {"console", "json", "yaml buildnet.yaml", "yaml node.yaml"}
+    known = {"console", "json", "yaml buildnet.yaml", "yaml node.yaml"}
+    assert kinds <= known | {f"yaml {kind}" for kind in SAVED}
     assert len(YAML_BLOCKS) >= 5
     assert NODE_BLOCKS
 
@@ -284,6 +301,18 @@ def test_error_codes_in_other_pages_exist() -> None:
         ("node-yaml", "buildnet.node.config.CpuLimitSettings"),
         ("node-yaml", "buildnet.node.config.MemoryLimitSettings"),
         ("node-yaml", "buildnet.node.config.StorageLimitSettings"),
+        *(
+            ("configurations", f"buildnet.pool.{model}")
+            for model in (
+                *("configuration.BuildConfiguration", "configuration.ResourceSelection"),
+                *("configuration.CpuSelection", "configuration.NodeCores"),
+                *("configuration.MemorySelection", "configuration.NodeMemory"),
+                *("configuration.StorageSelection", "configuration.StorageVolumeSelection"),
+                *("configuration.ProgramRequirement", "configuration.BuildSettings"),
+                *("configuration.ExecutionSettings", "template.Template", "template.Variable"),
+                *("profile.Profile", "profile.Weights"),
+            )
+        ),
     ],
 )
 def test_every_key_is_explained(page: str, model: str) -> None:

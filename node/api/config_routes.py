@@ -1,0 +1,60 @@
+"""Build configurations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.api.saved_routes import (
+    Document,
+    WhoAsks,
+    add_changing_routes,
+    add_reading_routes,
+    keep,
+    saved_in,
+)
+from buildnet.node.saved import CONFIGURATIONS
+from buildnet.node.service import NodeService
+from buildnet.pool.configuration import read_configuration
+from buildnet.pool.fitting import check_fit
+from buildnet.pool.strict_model import InvalidDocumentError, dotted
+
+
+def config_routes(service: NodeService) -> APIRouter:
+    """Return the routes of configurations."""
+    router = APIRouter(prefix="/api/configs", tags=["configurations"])
+    saved = saved_in(service, CONFIGURATIONS)
+    add_reading_routes(router, saved, "configs")
+
+    @router.post("", status_code=201)
+    async def create(body: Document, actor: WhoAsks = "local") -> dict[str, Any]:
+        """Keep a new configuration. Without an ``id`` it gets one made of its ``name``."""
+        return await keep(saved, body, actor)
+
+    @router.post("/validate")
+    async def validate(body: Document) -> dict[str, Any]:
+        """Tell what is wrong with a configuration, without keeping it: ``problems`` in itself, and
+        ``capacity``: what it asks for that the pool does not have now; null: nothing."""
+        try:
+            configuration = read_configuration(body, "the configuration")
+        except InvalidDocumentError as error:
+            problems = [
+                {"path": dotted(one.path), "message": one.message, "hint": one.hint}
+                for one in error.problems
+            ]
+            return {"valid": False, "problems": problems, "capacity": None}
+        capacity: str | None = None
+        await service.scanned.wait()
+        nodes = list((await service.pool.picture()).nodes.values())
+        try:
+            check_fit(
+                configuration, nodes, this_node=service.key.node_id, where="the configuration"
+            )
+        except BuildNetError as error:
+            capacity = error.message
+        return {"valid": True, "problems": [], "capacity": capacity}
+
+    add_changing_routes(router, saved)
+    return router

@@ -1,0 +1,62 @@
+"""Profiles of scheduling preferences, and which of them this node's user wants by default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from buildnet.node.api.saved_routes import (
+    Document,
+    WhoAsks,
+    add_changing_routes,
+    add_reading_routes,
+    keep,
+    saved_in,
+)
+from buildnet.node.saved import PROFILES_KEPT
+from buildnet.node.service import NodeService
+
+
+class DefaultsBody(BaseModel):
+    """The profile to use where a build names none; null: none. ``root``: a directory in the
+    workspace that it is for; null: all that have none of their own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: Annotated[str, Field(min_length=1, max_length=64)] | None
+    root: Path | None = None
+
+
+def profile_routes(service: NodeService) -> APIRouter:
+    """Return the routes of profiles."""
+    router = APIRouter(tags=["configurations"])
+    profiles = APIRouter(prefix="/api/profiles")
+    saved = saved_in(service, PROFILES_KEPT)
+    add_reading_routes(profiles, saved, "profiles")
+
+    @profiles.post("", status_code=201)
+    async def create(body: Document, actor: WhoAsks = "local") -> dict[str, Any]:
+        """Keep a new profile. Without an ``id`` it gets one made of its ``name``."""
+        return await keep(saved, body, actor)
+
+    add_changing_routes(profiles, saved)
+
+    @router.get("/api/defaults")
+    async def defaults() -> dict[str, Any]:
+        """Which profile builds use that name none: in all, and by the root of a workspace."""
+        return service.defaults.view()
+
+    @router.put("/api/defaults")
+    async def change_defaults(body: DefaultsBody) -> dict[str, Any]:
+        """Choose it; kept in this node's data directory, for builds that are asked of it."""
+        if body.profile is not None:
+            await saved.read(body.profile)
+        root = None if body.root is None else (await service.builder.workspace(body.root)).root
+        service.defaults.use_profile(body.profile, root)
+        return service.defaults.view()
+
+    router.include_router(profiles)
+    return router

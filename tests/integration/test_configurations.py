@@ -1,0 +1,238 @@
+"""Configurations, templates and profiles by the command line and the API, on nodes of a cluster."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from testbed.ledger_calls import data, until
+from testbed.nodes import Cluster, Node, NodeError
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two nodes of one cluster, shared by all tests here: each uses names of its own."""
+    with Cluster(tmp_path_factory.mktemp("configurations"), 2) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def node(pair: Cluster) -> Node:
+    return pair.members[0]
+
+
+def test_a_configuration_is_made_on_one_node_and_shown_on_all(pair: Cluster) -> None:
+    one, other = pair.members
+    made = data(one, "config", "create", "shared", "--set", "resources.cpu.cores=4")
+    assert (made["id"], made["version"], made["system"]) == ("shared", 1, False)
+    assert made["sealed"] >= 1
+    until(lambda: any(each["id"] == "shared" for each in data(other, "config", "list")["configs"]))
+    assert data(other, "config", "show", "shared") == data(one, "config", "show", "shared") == made
+    changed = data(other, "config", "edit", "shared", "--set", "resources.cpu.cores=5")
+    assert (changed["version"], changed["resources"]["cpu"]["cores"]) == (2, 5)
+    assert changed["created_at"] == made["created_at"]
+    entries = data(one, "ledger", "list", "--entity", "config:shared")["entries"]
+    assert {each["type"] for each in entries} == {"config.created", "config.modified"}
+
+
+def test_a_change_from_an_older_version_overwrites_nothing(node: Node) -> None:
+    data(node, "config", "create", "versions")
+    path = "/api/configs/versions"
+    body = json.dumps({"description": "second"}).encode()
+    assert node.get(path)["version"] == 1
+    data(node, "config", "edit", "versions", "--set", "description=first")
+    assert _ask(node, "PUT", f"{path}?expects=1", body) == (409, "CONFLICT")
+    assert _ask(node, "DELETE", f"{path}?expects=1", b"") == (409, "CONFLICT")
+    assert node.get(path)["description"] == "first"
+    assert data(node, "config", "create", "versions", code=1)["error"]["code"] == "CONFLICT"
+
+
+def test_what_was_deleted_can_be_made_again(node: Node) -> None:
+    data(node, "config", "create", "again")
+    refused = data(node, "config", "delete", "again", code=2)["error"]
+    assert "--yes" in refused["hint"]
+    assert data(node, "config", "delete", "again", "--dry-run")["version"] == 1
+    assert data(node, "config", "delete", "again", "--yes")["success"]
+    assert data(node, "config", "show", "again", code=6)["error"]["code"] == "NOT_FOUND"
+    assert data(node, "config", "create", "again")["version"] == 3
+
+
+def test_what_is_wrong_is_told_with_what_was_meant(node: Node) -> None:
+    wrong = data(node, "config", "create", "x", "--set", "resources.cpu.core=4", code=2)["error"]
+    assert wrong["code"] == "INVALID_CONFIGURATION"
+    assert wrong["hint"] == "did you mean 'cores'?"
+    with pytest.raises(NodeError, match=r"did you mean .*resources"):
+        node.post("/api/configs", {"id": "x", "resourcs": {}})
+    data(node, "config", "create", "nearly")
+    assert data(node, "config", "show", "neerly", code=6)["error"]["hint"] == (
+        "did you mean 'nearly'?"
+    )
+    checked = node.post("/api/configs/validate", {"resources": {"cpu": {"cores": "x"}}})
+    assert [one["path"] for one in checked["problems"]] == ["resources.cpu.cores"]
+    fits = node.post("/api/configs/validate", {"resources": {"cpu": {"cores": 100_000}}})
+    assert fits["valid"]
+    assert "100000 cores, of" in fits["capacity"]
+
+
+def test_export_and_import_keep_everything(node: Node, tmp_path: Path) -> None:
+    text = (
+        "id: travels\nname: Travels\nresources: {memory: {gb: 512 MB}, tools: [git >=2]}\n"
+        "execution: {timeout: 30m}\n"
+    )
+    file = tmp_path / "c.yaml"
+    file.write_text(text)
+    assert data(node, "config", "validate", str(file))["valid"]
+    made = data(node, "config", "import", str(file))
+    assert made["resources"]["memory"] == {"gb": 0.5}
+    assert data(node, "config", "import", str(file), code=1)["error"]["code"] == "CONFLICT"
+    again = data(node, "config", "import", str(file), "--replace")
+    assert again["version"] == 2
+    for name in ("out.yaml", "out.json"):
+        out = tmp_path / name
+        assert node("config", "export", "travels", "-o", str(out)).code == 0
+        exported = yaml.safe_load(out.read_text())
+        assert exported == data(node, "config", "export", "travels")
+        other = name.replace(".", "-")
+        copied = data(node, "config", "import", str(out), "--as", other)
+        assert copied["execution"] == {"timeout": 1800.0}
+    assert json.loads((tmp_path / "out.json").read_text())["id"] == "travels"
+    file.write_text("id: travels\nresources:\n  memory: {gbs: 1}\n")
+    wrong = data(node, "config", "validate", str(file), code=2)["error"]
+    assert wrong["message"].endswith("c.yaml:3: unknown key 'gbs' in resources.memory")
+
+
+def test_the_editor_changes_a_configuration(node: Node, tmp_path: Path) -> None:
+    data(node, "config", "create", "edited", "--set", "resources.cpu.cores=2")
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nsed -i "s/cores: 2/cores: 7/" "$1"\n')
+    editor.chmod(editor.stat().st_mode | stat.S_IXUSR)
+    words = ("config", "edit", "edited", "--json")
+    answer = node.command(*words, env={"EDITOR": str(editor)})
+    assert answer.data["resources"]["cpu"]["cores"] == 7
+    assert node.command(*words, env={"EDITOR": str(editor)}).err == "nothing was changed\n"
+    editor.write_text('#!/bin/sh\nsed -i "s/cores: 7/cores: -7/" "$1"\n')
+    assert node.command(*words, env={"EDITOR": str(editor)}).code == 2
+    assert node.command(*words, env={"EDITOR": "false"}).code == 2
+    assert node.command(*words).code == 2  # no terminal, no editor
+    assert data(node, "config", "show", "edited")["version"] == 2
+
+
+def test_templates_make_configurations(node: Node, tmp_path: Path) -> None:
+    known = data(node, "template", "list")["templates"]
+    assert [each["id"] for each in known if each["system"]] == [
+        *("local-only", "quick", "distributed-full", "ci", "monorepo-large")
+    ]
+    printed = data(node, "template", "use", "local-only", "--set", "cores=3")
+    assert printed["resources"]["cpu"]["cores"] == 3
+    wrong = data(node, "template", "use", "local-only", "--set", "cores=x", code=2)["error"]
+    assert "expected a whole number from 0" in wrong["message"]
+    kept = data(
+        node,
+        *("config", "create", "mine", "--from-template", "local-only"),
+        *("--set", "cores=2", "--set", "description=here"),
+    )
+    assert kept["resources"]["cpu"] == printed["resources"]["cpu"] | {
+        "cores": 2,
+        "node_allocations": [{"node_id": "local", "cores": 2}],
+    }
+    assert kept["description"] == "here"
+    strange = ("config", "create", "m2", "--from-template", "local-only", "--set", "core=2")
+    assert data(node, *strange, code=2)["error"]["hint"] == "did you mean 'cores'?"
+
+    assert data(node, "template", "save", "of-mine", "--config", "mine")["version"] == 1
+    used = data(node, "template", "use", "of-mine", "--save-as", "mine2")
+    assert used["resources"] == kept["resources"]
+    applied = data(node, "template", "apply", "monorepo-large", "mine")
+    assert applied["execution"] == {"strategy": "smart", "local_only": True, "parallel": 8}
+
+    file = tmp_path / "t.yaml"
+    file.write_text(
+        'config: {resources: {cpu: {cores: "{n}"}}}\nvariables: [{name: n, type: integer}]\n'
+    )
+    assert data(node, "template", "save", "of-file", "--file", str(file))["version"] == 1
+    missing = data(node, "template", "use", "of-file", code=2)["error"]
+    assert "the variable 'n' needs a value" in missing["message"]
+    again = ("template", "save", "of-file", "--file", str(file), "--replace")
+    assert data(node, *again)["version"] == 2
+    assert data(node, "template", "delete", "ci", "--yes", code=4)["error"]["code"] == "REFUSED"
+    assert data(node, "template", "delete", "of-file", "--yes")["success"]
+
+
+def test_a_profile_is_chosen_for_all_workspaces_or_for_one(node: Node, tmp_path: Path) -> None:
+    made = data(node, "profile", "create", "near", "--set", "weights.locality=0.9")
+    assert made["weights"] == {"locality": 0.9}
+    assert data(node, "profile", "use", "near") == {"profile": "near", "workspaces": {}}
+    (tmp_path / "buildnet.yaml").write_text(
+        "workspace: w\npackages: [{name: a, path: ., build_cmd: 'true'}]\n"
+    )
+    (tmp_path / "below").mkdir()
+    chosen = data(node, "profile", "use", "speed", "--workspace", str(tmp_path / "below"))
+    assert chosen == {"profile": "near", "workspaces": {str(tmp_path): "speed"}}
+    assert data(node, "profile", "list")["defaults"] == chosen
+    assert data(node, "profile", "use", "nobody", code=6)["error"]["code"] == "NOT_FOUND"
+    data(node, "profile", "use", "--none", "--workspace", str(tmp_path))
+    assert data(node, "profile", "use", "--none") == {"profile": None, "workspaces": {}}
+    assert data(node, "profile", "show", "speed")["system"]
+
+
+def test_the_tables_are_for_people(node: Node) -> None:
+    data(node, "config", "create", "seen", "--set", "resources.cpu.cores=6")
+    for noun in ("config", "template", "profile"):
+        answer = node(noun, "list")
+        assert answer.code == 0, answer.err
+    assert "seen" in node("config", "list").out
+    shown = node("config", "show", "seen").out
+    assert "cores: 6" in shown
+    assert "version     1, sealed at height" in shown
+    assert "built in" in node("template", "show", "ci").out
+    assert node("config", "list", "--quiet").out.splitlines().count("seen") == 1
+
+
+def test_an_observer_looks_and_changes_nothing(pair: Cluster) -> None:
+    one, other = pair.members
+    data(one, "config", "create", "kept")
+    until(lambda: other("config", "show", "kept").code == 0)
+    data(one, "rights", "set", other.name, "observer")
+    until(lambda: other.get("/api/node")["rights"] == "observer")
+    try:
+        for words in (
+            ("config", "create", "kept"),
+            ("config", "edit", "not-there", "--set", "name=x"),
+            ("config", "edit", "kept", "--set", "name=x"),
+            ("config", "delete", "kept", "--yes"),
+            ("template", "save", "t", "--config", "kept"),
+            ("template", "use", "ci", "--save-as", "c"),
+            ("profile", "create", "p"),
+        ):
+            assert data(other, *words, code=4)["error"]["code"] == "REFUSED"
+        assert data(other, "config", "show", "kept")["version"] == 1
+    finally:
+        data(one, "rights", "set", other.name, "builder")
+        until(lambda: other.get("/api/node")["rights"] == "builder")
+
+
+def test_without_a_majority_a_change_is_kept_and_made_later(pair: Cluster) -> None:
+    voter, other = pair.members  # of two members one votes: who founded the cluster
+    voter.freeze()
+    try:
+        until(lambda: (office := other.office()) is None or not office.quorum)
+        refused = data(other, "config", "create", "later", code=3)["error"]
+        assert refused["code"] == "NO_QUORUM"
+        (draft,) = data(other, "config", "list")["drafts"]
+        assert (draft["id"], draft["expects"]) == ("later", 0)
+    finally:
+        voter.thaw()
+    until(lambda: other("config", "show", "later").code == 0)
+    until(lambda: data(other, "config", "list")["drafts"] == [])
+
+
+def _ask(node: Node, method: str, path: str, body: bytes) -> tuple[int, str]:
+    """Return the status and code of a refusal."""
+    head = f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    status, answer = node._exchange(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+    return status, json.loads(answer)["code"]
