@@ -301,6 +301,12 @@ class BuildConfiguration(Keys):
         return found
 
 
+def identifier_of(title: str) -> str:
+    """Return an id made of a title: ``Local Development`` becomes ``local-development``; empty if
+    nothing of it can stand in one."""
+    return re.sub(r"[^a-z0-9._]+", "-", title.lower()).strip("-._")[:64]
+
+
 def read_configuration(data: object, where: str) -> BuildConfiguration:
     """Return a configuration from plain data; ``where`` names it in errors.
 
