@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -143,6 +144,7 @@ class _Definition:
         self._document = document
         self._problems: list[Problem] = []
         self._install_files: tuple[str, ...] = ()
+        self._directories: dict[tuple[int, int], tuple[str, str]] = {}
 
     def workspace(self) -> Workspace:
         """Check everything and return the workspace, or raise all problems."""
@@ -218,8 +220,8 @@ class _Definition:
     def _package(self, index: int, keys: PackageKeys, installs: bool) -> Package:
         at: YamlPath = ("packages", index)
         path = self._path((*at, "path"), keys.path)
-        if path is not None and not (self.root / path).is_dir():
-            self._missing_directory((*at, "path"), keys, self.root / path)
+        if path is not None:
+            self._check_directory((*at, "path"), keys, path)
         dependencies = tuple(dict.fromkeys(keys.dependencies))
         builds = tuple(TaskId(dependency, BUILD) for dependency in dependencies)
         reader = _TaskReader(self, at, keys, path or "", installs)
@@ -231,6 +233,22 @@ class _Definition:
                 continue
             tasks[name] = reader.task(name, task, builds)
         return Package(keys.name, path or "", dependencies, tasks)
+
+    def _check_directory(self, at: YamlPath, keys: PackageKeys, path: str) -> None:
+        directory = self.root / path
+        try:
+            status = directory.stat()
+        except OSError:
+            self._missing_directory(at, keys, directory)
+            return
+        if not stat.S_ISDIR(status.st_mode):
+            self._missing_directory(at, keys, directory)
+            return
+        known = self._directories.setdefault((status.st_dev, status.st_ino), (keys.name, path))
+        if known[1] != path:
+            # Neither would be told of what the other makes there.
+            message = f"{keys.name}: {path!r} is the directory of {known[0]}, {known[1]!r}"
+            self._problem(at, f"{message}, by a link", f"write path: {known[1]}")
 
     def _missing_directory(self, at: YamlPath, keys: PackageKeys, directory: Path) -> None:
         if directory.exists():

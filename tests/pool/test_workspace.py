@@ -445,3 +445,14 @@ def test_any_package_is_written_and_read_again(tmp_path: Path, package: dict[str
     first = read_workspace(tmp_path / "first.yaml")
     (tmp_path / "second.yaml").write_text(write_workspace(first), encoding="utf-8")
     assert read_workspace(tmp_path / "second.yaml").packages == first.packages
+
+
+def test_two_packages_in_one_directory_by_a_link_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").symlink_to("a")
+    text = "workspace: w\npackages:\n- {name: a, path: a}\n- {name: b, path: b}\n"
+    (tmp_path / "buildnet.yaml").write_text(text)
+    with pytest.raises(WorkspaceError, match="b: 'b' is the directory of a, 'a', by a link"):
+        load_workspace(tmp_path)
+    (tmp_path / "buildnet.yaml").write_text(text.replace("path: b", "path: a"))
+    assert set(load_workspace(tmp_path).packages) == {"a", "b"}
