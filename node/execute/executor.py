@@ -233,12 +233,12 @@ class WorkspaceExecutor:
             self._make_directory(path)
         before = self._stats(path for path, _ in request.inputs.leaves())
         everything = Collector(self._root, request.inputs, declared, lambda path, status: True)
-        matched = self._stats(everything.matching())
+        matched = self._stats(everything.matching(), times_of_links=True)
         started_ns = time.time_ns() - RACY_NS  # files are dated by a coarser clock
 
         def is_new(path: str, status: os.stat_result) -> bool:
             if path in matched:
-                return matched[path] != _version(status)
+                return matched[path] != _version(status, times_of_links=True)
             return path not in before or status.st_mtime_ns >= started_ns
 
         with self._private() as private:
@@ -282,19 +282,23 @@ class WorkspaceExecutor:
         finally:
             discard(private)
 
-    def _stats(self, paths: Iterable[str]) -> dict[str, FileVersion | None]:
-        """Return what tells one version of a file from another, by path."""
+    def _stats(
+        self, paths: Iterable[str], *, times_of_links: bool = False
+    ) -> dict[str, FileVersion | None]:
+        """Return what tells one version of a file from another, by path. ``times_of_links``: also
+        the time that moves when it loses or gets another name."""
         stats: dict[str, FileVersion | None] = {}
         for path in paths:
             try:
-                stats[path] = _version((self._root / path).lstat())
+                stats[path] = _version((self._root / path).lstat(), times_of_links=times_of_links)
             except OSError:
                 stats[path] = None
         return stats
 
 
-def _version(status: os.stat_result) -> FileVersion:
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_mode
+def _version(status: os.stat_result, *, times_of_links: bool) -> FileVersion:
+    ctime_ns = status.st_ctime_ns if times_of_links else 0
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_mode, ctime_ns
 
 
 def _run(
