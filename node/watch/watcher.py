@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from buildnet.node.watch.dirty import EVERYTHING, Dirt, DirtySet, Happened
+from buildnet.node.watch.dirty import EVERYTHING, Dirt, DirtySet
 from buildnet.node.watch.inotify import Inotify
 from buildnet.node.watch.mounts import TELLING, MountsAround, MountTable
 
@@ -223,7 +223,8 @@ class Watcher:
 
     def _take(self, inotify: Inotify) -> None:
         for event in inotify.read():
-            if event.watch == self._cookie_watch and event.happened is Happened.CAME_OR_WENT:
+            # Other workspaces' watchers make theirs in the same directory.
+            if event.watch == self._cookie_watch and event.name == self._last_cookie:
                 self._seen_cookie = event.name
             for watch in self._dirty.take(event):
                 inotify.end(watch)

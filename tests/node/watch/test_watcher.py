@@ -128,6 +128,22 @@ def test_a_root_that_came_back_is_taken_out_of_the_queue_too(root: Path, watcher
     assert watcher.is_taking_out
 
 
+def test_another_workspaces_cookie_is_not_taken_for_ones_own(
+    root: Path, watcher: Watcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They lie in one directory; with several builds at once they come together."""
+    unlink = Path.unlink
+
+    def together(path: Path, missing_ok: bool = False) -> None:
+        (path.parent / "1-2-3").touch()
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", together)
+    (root / "src" / "a.ts").write_text("b")
+    assert told(watcher) == {"src/a.ts"}
+    assert watcher.problem is None
+
+
 def test_an_overflow_makes_everything_dirty_and_is_got_over(root: Path, watcher: Watcher) -> None:
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     if limit > 50_000:
