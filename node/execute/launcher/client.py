@@ -163,20 +163,29 @@ class LaunchedCommand:
     """A command that was asked for. To be used by one thread, but for :meth:`stop`."""
 
     def __init__(
-        self, supervisor: _Supervisor, output: int, give_back: Callable[[_Supervisor], None]
+        self,
+        supervisor: _Supervisor,
+        output: int,
+        give_back: Callable[[_Supervisor], None],
+        *,
+        has_mounts: bool,
     ) -> None:
+        """``has_mounts``: something is mounted in its stage until the supervisor has ended."""
         self.connection = supervisor.connection
         self.output = output
         """Descriptor to read its stdout and stderr from; it does not block."""
         self._supervisor = supervisor
         self._give_back = give_back
         self._lasts = False
+        self._has_left = True
+        self._has_mounts = has_mounts
         self._enlarged = False
 
     def report(self) -> dict[str, Any] | None:
         """Receive what came of it; None: its supervisor was ended."""
         report = receive_message(self.connection)
-        self._lasts = report is not None and report.get("lasts", False)
+        if report is not None and "failed" not in report:
+            self._lasts, self._has_left = report["lasts"], report["left"] or self._has_mounts
         return report
 
     def stop(self) -> None:
@@ -200,7 +209,7 @@ class LaunchedCommand:
 
     def wait(self, timeout_s: float) -> bool:
         """Wait, after its report, until nothing that it started is left."""
-        return self._lasts or self._supervisor.has_ended(timeout_s)
+        return not self._has_left or self._supervisor.has_ended(timeout_s)
 
     def close(self) -> None:
         """Let go of it. If it still runs, its supervisor ends it."""
@@ -269,7 +278,8 @@ class Launcher:
         supervisor.file_bytes = request.file_bytes
         if strict is not None:
             self._ask_ahead(kind)
-        return LaunchedCommand(supervisor, output, self._give_back)
+        has_mounts = strict is not None and bool(strict.trees)
+        return LaunchedCommand(supervisor, output, self._give_back, has_mounts=has_mounts)
 
     def _take(self, kind: bytes, file_bytes: int | None) -> _Supervisor:
         """Return a supervisor that waits for a command."""

@@ -85,7 +85,9 @@ class Supervisor:
             lasts = not (self._strict or self._stopping or self._joined or self._launcher_ended)
             if lasts:
                 self._begin_again()
-            send_message(self._connection, {**report, "lasts": lasts})
+            # The node then waits for this process's end, with which a namespace's others end too.
+            left = self._joined or (self._strict and (self._stopping or report["left_behind"] > 0))
+            send_message(self._connection, {**report, "lasts": lasts, "left": left})
             if not lasts:
                 return
 
