@@ -83,8 +83,8 @@ class Advertiser:
         """Return how busy this node is now."""
         measured = self._service.utilization
         return Load(
-            actions_running=self._service.builder.actions_running,
-            cores_in_use=self._service.builder.slots_in_use,
+            actions_running=self._service.builder.workers.running,
+            cores_in_use=self._service.builder.workers.slots_in_use,
             utilization=measured,
             loop_lag_ms=None if lag_s is None else round(lag_s * 1000, 1),
             silence=silence_of(self._service.ledger),

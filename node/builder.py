@@ -99,7 +99,7 @@ class Builder:
         self._toolchain = toolchain
         self._installs = installs
         self._work = work
-        self._workers = Workers(capacity, grant)
+        self.workers = Workers(capacity, grant)
         # Elsewhere the node starts commands itself.
         self._launcher = Launcher("plain", work) if sys.platform == "linux" else None
         if self._launcher is not None:
@@ -134,7 +134,7 @@ class Builder:
         try:
             await self._tasks.__aexit__(*exception)
         finally:
-            self._workers.close()
+            self.workers.close()
             self._isolation.close()
             if self._launcher is not None:
                 self._launcher.close()
@@ -188,11 +188,6 @@ class Builder:
         return [build for build in self._builds.values() if build.outcome is None]
 
     @property
-    def actions_running(self) -> int:
-        """How many commands run now."""
-        return self._workers.running
-
-    @property
     def limits_kept_by(self) -> str:
         """Who ends a command beyond its limits of memory and processes."""
         return "node" if self._launcher is None or self._launcher.groups is None else "kernel"
@@ -201,16 +196,6 @@ class Builder:
     def isolation(self) -> Isolation | None:
         """What actions get that ask for nothing else; None as long as it is being found out."""
         return self._isolation.known
-
-    @property
-    def slots_in_use(self) -> int:
-        """How many of the slots they take."""
-        return self._workers.slots_in_use
-
-    @property
-    def slots(self) -> int:
-        """How many commands run at once."""
-        return self._workers.slots
 
     def find(self, prefix: str) -> RunningBuild | None:
         """Return a running or recently finished build by its id or a unique prefix of it."""
@@ -411,7 +396,7 @@ class Builder:
             by_id = {task: known for task, known in plan.tasks.items() if task in tasks}
             performer = Performer(
                 node_id=self._keys.current.node_id,
-                workers=self._workers,
+                workers=self.workers,
                 tasks=by_id,
                 resolver=resolver,
                 dependencies=dependencies,
@@ -422,7 +407,7 @@ class Builder:
                         task: tuple(each for each in known.depends_on if each in tasks)
                         for task, known in by_id.items()
                     },
-                    slots=self.slots,
+                    slots=self.workers.slots,
                     sizes={task: known.requirements.slots for task, known in by_id.items()},
                     keep_going=request.keep_going,
                     durations_ms=opened.durations_ms,
@@ -493,7 +478,7 @@ class Builder:
                 cores=self._limits.action.cores,
             )
 
-        await self._workers.run(Digest.of(f"{build.id} {name}".encode()), cancel, work)
+        await self.workers.run(Digest.of(f"{build.id} {name}".encode()), cancel, work)
 
 
 def _told(build: RunningBuild, failure: Exception) -> BuildNetError:

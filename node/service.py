@@ -328,7 +328,7 @@ class NodeService:
             "uptime_s": round(time.monotonic() - self.started, 1),
             "version": __version__,
             "home": str(self.home.directory),
-            "slots": self.builder.slots,
+            "slots": self.builder.workers.slots,
             "isolation": self._isolation_status(),
             "builds": [build.summary() for build in running],
             "ledger": self._ledger_status(),
@@ -364,7 +364,7 @@ class NodeService:
         scanned_at = self.resources.scanned_at if self.resources else None
         measured_at = measured.measured_at if measured else scanned_at
         age = None if measured_at is None else datetime.now(UTC) - measured_at
-        running = self.builder.actions_running
+        running = self.builder.workers.running
         return NodeState(
             id=self.key.node_id,
             name=self.name,
@@ -378,7 +378,7 @@ class NodeService:
             resources=self.resources,
             utilization=measured,
             actions_running=running,
-            cores_in_use=self.builder.slots_in_use,
+            cores_in_use=self.builder.workers.slots_in_use,
             tags=self.config.node_tags,
             this_node=True,
         )

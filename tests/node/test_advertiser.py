@@ -64,7 +64,7 @@ def service(mesh: ListeningMesh) -> Any:
         config=NodeConfig(node_tags=("fast",)),
         resources=None,
         utilization=None,
-        builder=SimpleNamespace(actions_running=0, slots_in_use=0),
+        builder=SimpleNamespace(workers=SimpleNamespace(running=0, slots_in_use=0)),
     )
 
 
@@ -100,8 +100,8 @@ def test_a_change_is_told(mesh: ListeningMesh, service: Any) -> None:
     service.utilization = Utilization(cpu_percent=50, measured_at=datetime.now(UTC))
     advertiser.tell(2.0)
     assert mesh.topics() == ["load"]
-    service.builder.actions_running = 1
-    service.builder.slots_in_use = 2
+    service.builder.workers.running = 1
+    service.builder.workers.slots_in_use = 2
     advertiser.tell(3.0)
     assert mesh.topics() == ["load"]
     service.ledger.problem = LedgerError("it can't be opened")

@@ -99,9 +99,7 @@ def service_of(
     ledger = LedgerService(Path("/nowhere"))
     idle = SimpleNamespace(
         running=lambda: [],
-        actions_running=0,
-        slots_in_use=0,
-        slots=2,
+        workers=SimpleNamespace(running=0, slots_in_use=0, slots=2),
         isolation=None,
         limits_kept_by="node",
     )
