@@ -13,18 +13,19 @@ from collections.abc import Callable
 from buildnet.ledger.history import History, Unchanged
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
-from buildnet.node.build_record import BuildBegan, BuildEnded, Results
+from buildnet.node.build_record import BuildBegan, BuildEnded, Results, leaf_of
 from buildnet.node.recording import Record
 from buildnet.node.report import AS_BEFORE
 from buildnet.node.running import RunningBuild
-from buildnet.node.standing import Complete, Plan
+from buildnet.node.standing import Complete, Plan, StandingTask
 from buildnet.node.store import Store
 from buildnet.node.workspaces import OpenWorkspace, Recorded
 from buildnet.pool.build import Status
 from buildnet.pool.result import signed_message
+from buildnet.pool.workspace import TaskId
 
 _MOST_DEPTH = 16  # of builds that refer to earlier ones: to read one, all of them are read
-_MOST_SIGNED = 50_000
+_MOST_LEAVES = 50_000
 _log = logging.getLogger("buildnet.builds")
 
 
@@ -35,7 +36,7 @@ class Bookkeeping:
         self._history = history
         self._record = record
         self._store = store
-        self._signed: dict[Digest, bytes] = {}
+        self._leaves: dict[Digest, bytes] = {}
 
     def tell_begin(self, build: RunningBuild, plan: Plan) -> None:
         """Tell the ledger that a build begins."""
@@ -73,8 +74,14 @@ class Bookkeeping:
             same = None
         reports = build.reports()
         rows = [report.as_dict() for report in reports.values()]
+        used = [report.action for report in reports.values() if report.action is not None]
+        actions = {
+            task: report.action.hash if report.action else None for task, report in reports.items()
+        }
         for task, known in build.unchanged.items():
-            action = known.action.hash if known.action else None
+            action = actions[task] = known.action.hash if known.action else None
+            if known.action is not None:
+                used.append(known.action)
             if same is None or same.actions.get(task, "") != action:
                 rows.append(build.report_of(task, known).as_dict())
         unrecorded = await self._finish(build, status, duration_ms, error, rows, same)
@@ -83,18 +90,9 @@ class Bookkeeping:
         elif opened.definition is not build.definition or not _lists(build, plan):
             opened.recorded.pop(plan.key, None)
         else:
-            actions = {
-                task: report.action.hash if report.action else None
-                for task, report in reports.items()
-            } | {
-                task: known.action.hash if known.action else None
-                for task, known in build.unchanged.items()
-            }
             depth = 0 if same is None else same.depth + 1
             opened.recorded[plan.key] = Recorded(build.id, depth, actions)
-        used = [report.action for report in reports.values() if report.action is not None]
-        used += [known.action for known in build.unchanged.values() if known.action is not None]
-        self._tell_end(build, status, duration_ms, error, Results(used, self._signed_result))
+        self._tell_end(build, status, duration_ms, error, Results(used, self._leaf))
         return unrecorded
 
     async def _finish(
@@ -134,16 +132,23 @@ class Bookkeeping:
         task does not stand, or no record lists them all."""
         recorded = opened.recorded.get(plan.key)
         standing = opened.standing.tasks
-        if recorded is None or not all(task in standing for task in plan.tasks):
+        if recorded is None:
             return None
-        tasks = {task: standing[task] for task in plan.tasks}
-        actions = {task: known.action for task, known in tasks.items() if known.action is not None}
-        if any(recorded.actions.get(task) != action.hash for task, action in actions.items()):
-            return None
+        tasks: dict[TaskId, StandingTask] = {}
+        actions: list[Digest] = []
+        for task in plan.tasks:
+            known = standing.get(task)
+            if known is None:
+                return None
+            tasks[task] = known
+            if known.action is not None:
+                if recorded.actions.get(task) != known.action.hash:
+                    return None
+                actions.append(known.action)
         return Complete(
             recorded.build_id,
             tasks,
-            Results(actions.values(), self._signed_result),
+            Results(actions, self._leaf),
         )
 
     async def had_nothing_to_do(
@@ -191,18 +196,18 @@ class Bookkeeping:
             )
         )
 
-    def _signed_result(self, action: Digest) -> bytes | None:
-        known = self._signed.get(action)
+    def _leaf(self, action: Digest) -> bytes | None:
+        known = self._leaves.get(action)
         if known is not None:
             return known
         found = self._store.peek_action(action)
         if found is None:
             return None
-        if len(self._signed) >= _MOST_SIGNED:
-            self._signed.clear()
-        signed = signed_message(found.action, found.isolation, found.result)
-        self._signed[action] = signed
-        return signed
+        if len(self._leaves) >= _MOST_LEAVES:
+            self._leaves.clear()
+        leaf = leaf_of(signed_message(found.action, found.isolation, found.result))
+        self._leaves[action] = leaf
+        return leaf
 
 
 def _lists(build: RunningBuild, plan: Plan) -> bool:

@@ -31,25 +31,29 @@ RUNNING = "running"
 _ENDS = {"succeeded": "completed", "failed": "failed", "cancelled": "cancelled"}
 INTERRUPTED = "the node stopped during this build"
 
-ResultOf = Callable[[Digest], bytes | None]
-"""Gives what the maker of an action's result signed; None: it is not in the store (any more)."""
+LeafOf = Callable[[Digest], bytes | None]
+"""Gives :func:`leaf_of` an action's result; None: it is not in the store (any more)."""
+
+
+def leaf_of(signed: bytes) -> bytes:
+    """Return the leaf of a result by what its maker signed."""
+    return blake3(signed).digest()
 
 
 class Results:
     """The results that a build used or made, by their actions. Summing them up is done once,
     however many builds use the same."""
 
-    def __init__(self, actions: Iterable[Digest], result_of: ResultOf) -> None:
+    def __init__(self, actions: Iterable[Digest], leaf: LeafOf) -> None:
         self._actions = dict.fromkeys(actions)
-        self._result_of = result_of
+        self._leaf = leaf
         self._sum: tuple[int, str | None] | None = None
 
     def summed_up(self) -> tuple[int, str | None]:
         """Return how many there are, and the root of the tree over them in hex. Blocks."""
         if self._sum is None:
             ordered = sorted(self._actions, key=lambda one: one.hash)
-            signed = (self._result_of(action) for action in ordered)
-            leaves = [blake3(one).digest() for one in signed if one is not None]
+            leaves = [leaf for action in ordered if (leaf := self._leaf(action)) is not None]
             self._sum = (len(leaves), root_of(leaves).hex() if leaves else None)
         return self._sum
 

@@ -129,10 +129,10 @@ class Resolver:
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _sources: dict[TaskId, DirectoryTree] = field(default_factory=dict)
     _goes_deep: bool = field(init=False)
-    _tracked: TrackedFiles = field(init=False)
+    _tracked: TrackedFiles | None = None
     _has_patterns: bool = field(init=False)
     _makers: dict[str, TaskId] = field(default_factory=dict)
-    _task_of_output: dict[str, TaskId] = field(default_factory=dict)
+    _task_of_output: dict[str, TaskId | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Gathering everything below each task costs; most workspaces name what they need.
@@ -140,9 +140,7 @@ class Resolver:
             is_pattern(output) and output_directory(output) is None
             for output in self.workspace.outputs
         )
-        self._tracked = TrackedFiles(self.workspace.root, self.outputs.patterns)
         self._goes_deep = any(task.transitive for task in self.workspace.tasks())
-        self._visible.update((task, known.visible) for task, known in self.standing.tasks.items())
 
     def prepare(self, task: Task) -> Prepared:
         """Return the task's action and the result that exists for it.
@@ -161,7 +159,7 @@ class Resolver:
 
     def _prepare(self, task: Task) -> Prepared:
         self.standing.remove(task.id)
-        below = [self._visible[dependency] for dependency in task.depends_on]
+        below = [self._seen(dependency) for dependency in task.depends_on]
         sources = self.reader.tree(
             task.sources, task.path if task.default_sources else None, self.outputs
         )
@@ -220,13 +218,18 @@ class Resolver:
                     hint="correct the pattern under exports in buildnet.yaml, or remove it",
                 )
             own = own.merged(exported.tree)
-        needed = [self._visible[each] for each in task.depends_on]
+        needed = [self._seen(each) for each in task.depends_on]
         if task.command is None:  # a name for other packages: who needs it needs those
             own = merge_trees((own, *(each.own for each in needed)))
         below = EMPTY_TREE
         if self._goes_deep:
             below = merge_trees(tree for each in needed for tree in (each.own, each.below))
         self._visible[task.id] = Visible(own, below, prepared.tier in SKIPS)
+
+    def _seen(self, task: TaskId) -> Visible:
+        """Return what others see of a task, of this build or as it stands."""
+        found = self._visible.get(task)
+        return self.standing.tasks[task].visible if found is None else found
 
     def has_changed(self, task: TaskId) -> bool:
         """Whether what depends on a task may see something else than before this build."""
@@ -337,6 +340,8 @@ class Resolver:
             tier = Tier.INSTANT_SKIP if skipped else Tier.HASH_SKIP
             return replace(prepared, tier=tier, outputs=standing)
         if last is None:
+            if self._tracked is None:
+                self._tracked = TrackedFiles(self.workspace.root, self.outputs.patterns)
             self._tracked.require_none(task.outputs)
         changes = self._changes(last, action)
         reasons = self._reasons(last, action, standing, changes)
@@ -389,13 +394,15 @@ class Resolver:
 
     def _maker(self, path: str) -> str | None:
         """Return the task that makes a file, None for a source."""
-        if not self._task_of_output:
-            self._task_of_output.update(
-                (output, task.id) for task in self.workspace.tasks() for output in task.outputs
-            )
         patterns = self.outputs.patterns
-        made = (self._task_of_output.get(patterns[one]) for one in self.outputs.matching(path))
-        return next((str(task) for task in made if task is not None), None)
+        for output in (patterns[one] for one in self.outputs.matching(path)):
+            if output not in self._task_of_output:
+                makers = (task.id for task in self.workspace.tasks() if output in task.outputs)
+                self._task_of_output[output] = next(makers, None)
+            maker = self._task_of_output[output]
+            if maker is not None:
+                return str(maker)
+        return None
 
 
 def label_of(workspace: Workspace, task: Task) -> str:

@@ -29,7 +29,7 @@ from buildnet.ledger.store.writer import MakeBody, Place
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.identity import node_id_of
 from buildnet.node import recording as module
-from buildnet.node.build_record import BuildBegan, BuildEnded, BuildInterrupted, Results
+from buildnet.node.build_record import BuildBegan, BuildEnded, BuildInterrupted, Results, leaf_of
 from buildnet.node.offer import ResourcesFound, amounts, described, postings
 from buildnet.node.presence import NodeJoined, NodeStarted, NodeStopped
 from buildnet.node.recording import OpenLedger, Recording
@@ -376,9 +376,10 @@ BEGAN = BuildBegan("b1", "ann", "shop", "build", ("core", "page"))
 def test_a_build_is_two_entries_and_one_account(tmp_path: Path) -> None:
     actions = (Digest.of(b"two"), Digest.of(b"one"), Digest.of(b"lost"))
     signed = {actions[0]: b"signed two", actions[1]: b"signed one"}
+    of_store = {action: leaf_of(each) for action, each in signed.items()}
 
     async def work(ledger: OneLedger, recording: Recording) -> None:
-        end = ended(report("core"), report("page"), results=Results(actions, signed.get))
+        end = ended(report("core"), report("page"), results=Results(actions, of_store.get))
         began, completed = await written(ledger, BEGAN, end)
         assert (began.body.type, completed.body.type) == ("build.started", "build.completed")
         assert began.body.actor.id == "ann"
