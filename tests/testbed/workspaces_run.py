@@ -26,6 +26,7 @@ from testbed.workspaces_outcome import below, damage, difference, directories_be
 _SKIPS = frozenset({"instant-skip", "hash-skip"})
 _CHANGED_MEANWHILE = frozenset({"SOURCE_CHANGED", "SOURCE", "SOURCES", "OUTPUT", "DELIVERY"})
 _PATIENCE_S = 60.0
+_STOPS_WITHIN_S = 20.0
 _INSTALL = "dependencies#install"
 _SYSTEM_PATH = "/usr/bin:/bin"
 
@@ -171,7 +172,10 @@ class World:
                 self._cached.clear()
                 self._node.start()
             case "restart":
+                began = time.monotonic()
                 self._node.stop()
+                if time.monotonic() - began > _STOPS_WITHIN_S:
+                    self._wrong("the node took too long to stop: its log says what it waited for")
                 self._node.start()
             case "cancel":
                 with contextlib.suppress(AnswerError, NodeUnreachableError):
