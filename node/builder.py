@@ -19,7 +19,7 @@ from buildnet.node.capacity import Capacity
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.control_groups import ControlGroups
 from buildnet.node.execute.executor import Executor, StagedExecutor, WorkspaceExecutor
-from buildnet.node.execute.isolation import Isolation, IsolationProbe
+from buildnet.node.execute.isolation import STRICT, Isolation, IsolationProbe
 from buildnet.node.execute.launcher.client import Launcher
 from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
 from buildnet.node.execute.staging import SOURCE_EPOCH_S
@@ -35,6 +35,8 @@ from buildnet.node.recording import Record
 from buildnet.node.resolve import Resolver
 from buildnet.node.runner import Limits, TaskRunner
 from buildnet.node.running import BuildRequest, RunningBuild
+from buildnet.node.sharing.other_hosts import OtherHosts
+from buildnet.node.sharing.service import Sharing
 from buildnet.node.sources import SourceReader
 from buildnet.node.standing import Complete, Plan
 from buildnet.node.store import Store
@@ -96,6 +98,8 @@ class Builder:
         self._store = store
         self._books = Bookkeeping(history, record, store)
         self._results = results
+        self.sharing: Sharing | None = None
+        """Through which commands run on other hosts, and theirs here; None: none do."""
         self._toolchain = toolchain
         self._installs = installs
         self._work = work
@@ -186,6 +190,11 @@ class Builder:
     def running(self) -> list[RunningBuild]:
         """Return the builds that are not over yet."""
         return [build for build in self._builds.values() if build.outcome is None]
+
+    @property
+    def limits(self) -> Limits:
+        """What a command may use that says nothing else itself."""
+        return self._limits
 
     @property
     def limits_kept_by(self) -> str:
@@ -394,6 +403,7 @@ class Builder:
                 words=dict(standing.surroundings.words),
             )
             by_id = {task: known for task, known in plan.tasks.items() if task in tasks}
+            hosts = self._other_hosts(build)
             performer = Performer(
                 node_id=self._keys.current.node_id,
                 workers=self.workers,
@@ -415,6 +425,7 @@ class Builder:
                 ),
                 durations_ms=opened.durations_ms,
                 results=None if request.keeps_to_itself else self._results,
+                hosts=hosts,
                 dry_run=request.dry_run,
                 unchanged=build.unchanged,
             )
@@ -438,6 +449,8 @@ class Builder:
             try:
                 status = await performer.run()
             finally:
+                if hosts is not None:
+                    hosts.close()
                 await asyncio.to_thread(performer.runner.keep_runs)
             if not request.dry_run:
                 await asyncio.to_thread(performer.now_stand)
@@ -457,6 +470,17 @@ class Builder:
                 self._strict = StrictExecutor(self._staged, isolation, self._private)
             executors.append(self._strict)
         return {executor.isolation: executor for executor in executors}
+
+    async def strict_executor(self) -> Executor | None:
+        """Return what runs actions in ``strict``; None: this host can't."""
+        isolation = await asyncio.to_thread(self._isolation.result)
+        return self._executors(self._work, isolation).get(STRICT)
+
+    def _other_hosts(self, build: RunningBuild) -> OtherHosts | None:
+        request = build.request
+        if self.sharing is None or self._results is None or request.local_only or request.dry_run:
+            return None
+        return self.sharing.hosts_for(build.id, request.actor, self._results)
 
     async def _hook(self, build: RunningBuild, name: str, command: str | None) -> None:
         if command is None or build.request.dry_run or build.cancelled.is_set():

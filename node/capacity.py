@@ -102,6 +102,23 @@ class Capacity(Generic[Key]):
         self._waiting[key] = needed
         return self._admit()
 
+    def reserve(self, key: Key, needed: Requirements) -> Share | None:
+        """Give ``key`` what it needs at once, or nothing; those who wait come first."""
+        if self._waiting or not self._has_room(needed):
+            return None
+        self._shares[key] = share = self._take(needed)
+        return share
+
+    @property
+    def free_slots(self) -> int:
+        """How many slots nobody has or waits for."""
+        return max(0, self._free_slots - sum(each.slots for each in self._waiting.values()))
+
+    @property
+    def free_memory_bytes(self) -> int | None:
+        """What of the memory nobody has reserved; None: it is not counted."""
+        return None if self._memory_bytes is None else self._memory_bytes - self._reserved_bytes
+
     def end(self, key: Key) -> list[tuple[Key, Share]]:
         """Take back what a command has, or its wish; returns who starts now, with what."""
         self._waiting.pop(key, None)

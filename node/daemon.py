@@ -53,11 +53,13 @@ from buildnet.node.recording import Recording
 from buildnet.node.refusals import Refusals
 from buildnet.node.server import serving
 from buildnet.node.service import NodeService
+from buildnet.node.sharing.guest_work import GuestWork
+from buildnet.node.sharing.service import Sharing
 from buildnet.node.store import ActionRecord, Store
 from buildnet.node.store.scrubbing import Scrubber
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.whereabouts import Whereabouts, follow
-from buildnet.pool.messages import KINDS
+from buildnet.pool.messages import RESULT_KINDS, SHARING_KINDS
 from buildnet.pool.result import signed_message
 
 # Below a directory that the owner gives for a purpose: what else lies there is not ours.
@@ -248,7 +250,6 @@ async def running_node(
             BlobExchange.running(mesh, store, refusals.take, config.network.bulk_limit)
         )
         results.fetch_all = exchange.fetch_all
-        mesh.guest_of = together((ledger_messages.KINDS, ledger.guest), (KINDS, results.guest))
         service = NodeService(
             home=home,
             keys=keys,
@@ -263,6 +264,22 @@ async def running_node(
             ledger=ledger,
             recording=recording,
             refusals=refusals,
+        )
+        work = GuestWork(
+            keys=keys,
+            store=store,
+            workers=builder.workers,
+            toolchain=toolchain,
+            limits=builder.limits,
+            executor=builder.strict_executor,
+            fetch_all=exchange.fetch_all,
+        )
+        sharing = Sharing(builder.workers, work, config.scheduling, lambda: service.role)
+        builder.sharing = sharing
+        mesh.guest_of = together(
+            (ledger_messages.KINDS, ledger.guest),
+            (RESULT_KINDS, results.guest),
+            (SHARING_KINDS, sharing.guest),
         )
         application = create_application(service)
         local = stack.enter_context(_unix_listener(home))

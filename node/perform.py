@@ -26,6 +26,9 @@ from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier, isolation_of
 from buildnet.node.runner import TaskRunner
+from buildnet.node.sharing.borrower import LostHostError
+from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts
+from buildnet.node.sharing.remote_executor import UnfitHostError
 from buildnet.node.standing import StandingTask
 from buildnet.node.store import Hold, MissingBlobError
 from buildnet.node.workers import Turn, Workers
@@ -69,8 +72,9 @@ class UnexpectedError(BuildNetError):
 class Performer:
     """One build at work; :meth:`run` returns its status, ``reports`` holds what became of it.
 
-    ``results``: those of the pool, None: they are not looked at. ``unchanged`` are the tasks that
-    stand as before; they have no report.
+    ``results``: those of the pool, None: they are not looked at; ``hosts``: others that commands
+    may run on, None: there are none. ``unchanged`` are the tasks that stand as before; they have no
+    report.
     """
 
     node_id: str
@@ -83,6 +87,7 @@ class Performer:
     machine: core.Build
     durations_ms: dict[TaskId, float]
     results: PoolResults | None = None
+    hosts: OtherHosts | None = None
     dry_run: bool = False
     unchanged: dict[TaskId, StandingTask] = field(default_factory=dict)
     reports: dict[TaskId, TaskReport] = field(default_factory=dict)
@@ -102,6 +107,8 @@ class Performer:
             for task, known in self.unchanged.items():
                 self.resolver.stands(task, known)
         self._events.put_nowait(core.Began())
+        if self.hosts is not None:
+            self.hosts.on_more = lambda more: self._events.put_nowait(core.SlotsChanged(more))
         async with asyncio.TaskGroup() as group:
             while True:
                 resolved: list[TaskId] = []  # together: it is done task by task in microseconds
@@ -124,6 +131,8 @@ class Performer:
                                     self._report(self._new_report(task, status))
                             case core.Finish(status):
                                 return status
+                if self.hosts is not None:
+                    self.hosts.want(self.machine.waiting)
                 if resolved:
                     group.create_task(self._resolve(tuple(resolved)))
 
@@ -346,7 +355,8 @@ class Performer:
         try:
             if prepared.task.dependencies_tree:
                 await self._install_once(token)
-            await self._run(report, token, work, prepared.task.requirements)
+            if not await self._run_elsewhere(report, prepared, token):
+                await self._run(report, token, work, prepared.task.requirements)
         except BuildNetError as error:
             report.fail(error)
         if token.is_set() and report.status is Status.FAILED:
@@ -357,6 +367,36 @@ class Performer:
         succeeded = report.status is Status.SUCCEEDED
         changed = succeeded and self.resolver.has_changed(task)
         self._events.put_nowait(core.Executed(task, succeeded, changed))
+
+    async def _run_elsewhere(
+        self, report: TaskReport, prepared: Prepared, token: CancelToken
+    ) -> bool:
+        """Run a command on another host if none is free here; tell whether that was so."""
+        hosts, task = self.hosts, prepared.task
+        if hosts is None or not hosts.may_take(prepared):
+            return False
+        while self.workers.free[0] < task.requirements.slots and not token.is_set():
+            host = hosts.take()
+            if host is None:
+                return False
+            report.node = host.node_id
+
+            def work(host: OtherHost = host) -> None:
+                assert prepared.action is not None
+                self._loop.call_soon_threadsafe(self._tell_started, task.id)
+                executor = host.executor(prepared.action, task, self.runner.label(task))
+                self.runner.run(report, prepared, token, look_again=False, executor=executor)
+
+            try:
+                await hosts.run(work)
+                return True
+            except (LostHostError, UnfitHostError) as error:
+                _log.info("%s does not run on %s: %s", task.id, host.node_id, error.message)
+                hosts.failed(host, task.id, error)
+                report.node = self.node_id
+            finally:
+                hosts.end(host)
+        return False
 
     async def _run(
         self,

@@ -28,6 +28,7 @@ from buildnet.mesh.service.guest import Guest, GuestEvent
 from buildnet.node.execute.declared import DeclaredOutputs
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.store import ActionRecord, Hold, Store
+from buildnet.node.store.holds import BlobAccess
 from buildnet.pool.messages.results import (
     MAX_ANSWER_BYTES,
     MAX_ASKED,
@@ -290,23 +291,26 @@ class PoolResults:
             record = self._store.get_action(action.digest, frozenset({STRICT}))
             if record is None:
                 continue
-            is_short = len(record.result) <= MAX_RESULT_BYTES
-            if not is_short:
-                self._store.put(record.result)
-            found.append(
-                SharedResult(
-                    action=action,
-                    isolation=record.isolation,
-                    worker=record.worker,
-                    signature=record.signature,
-                    created_ms=int(record.created_at * 1000),
-                    duration_ms=max(0, round(record.duration_ms)),
-                    label=record.label[:1024],
-                    result_digest=WireDigest.of(Digest.of(record.result)),
-                    result=record.result if is_short else None,
-                )
-            )
+            found.append(shared_result(record, self._store))
         return found
+
+
+def shared_result(record: ActionRecord, store: BlobAccess) -> SharedResult:
+    """Return a result as it is told to others; a long one becomes a blob of ``store``."""
+    is_short = len(record.result) <= MAX_RESULT_BYTES
+    if not is_short:
+        store.put(record.result)
+    return SharedResult(
+        action=WireDigest.of(record.action),
+        isolation=record.isolation,
+        worker=record.worker,
+        signature=record.signature,
+        created_ms=int(record.created_at * 1000),
+        duration_ms=max(0, round(record.duration_ms)),
+        label=record.label[:1024],
+        result_digest=WireDigest.of(Digest.of(record.result)),
+        result=record.result if is_short else None,
+    )
 
 
 def is_trusted(members: MemberList, worker: bytes) -> bool:

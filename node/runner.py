@@ -82,11 +82,13 @@ class TaskRunner:
         *,
         look_again: bool,
         cores: tuple[int, ...] | None = None,
+        executor: Executor | None = None,
     ) -> None:
         """Run a task's command; ``report`` takes in what came of it.
 
         ``look_again``: another build has just run the same action, so its result may be there.
-        ``cores``: the CPUs that it may run on; None: any.
+        ``cores``: the CPUs that it may run on; None: any. ``executor``: who runs it; None: this
+        host, as isolated as its key says.
 
         Raises:
             BuildNetError: the command could not be run, or its result not be kept or delivered.
@@ -117,7 +119,7 @@ class TaskRunner:
         if in_place:
             self._require_inputs(action)
             self._clear(task)
-        execution = self._execute(action, request, report.task, token)
+        execution = self._execute(action, request, report.task, token, executor)
         if request.mounts and isolation_of(action) != STRICT and self.dependencies is not None:
             self.dependencies.trees.distrust()
         self._take(report, execution)
@@ -125,7 +127,10 @@ class TaskRunner:
             if in_place:
                 self._require_inputs(action, meanwhile=execution.input_changed)
             self.resolver.claim(replace(prepared, outputs=execution.outputs))
-            self._keep(task, action, execution, execution.outputs)
+            if execution.kept:
+                self.performed.append(action)
+            else:
+                self._keep(task, action, execution, execution.outputs)
             self.deliver(replace(prepared, outputs=execution.outputs))
             self.resolver.settle(replace(prepared, tier=Tier.FULL, outputs=execution.outputs))
         report.duration_ms = (time.monotonic() - started) * 1000
@@ -187,6 +192,10 @@ class TaskRunner:
         else:
             self.runs[str(task.id)] = run
 
+    def label(self, task: Task) -> str:
+        """Return what results of a task are called in the cache."""
+        return label_of(self.resolver.workspace, task)
+
     def keep_runs(self) -> None:
         """Commit what was noted of the build's tasks. Without it their results are found in the
         cache next time, not in place."""
@@ -234,10 +243,15 @@ class TaskRunner:
             return False
 
     def _execute(
-        self, action: Action, request: ExecutionRequest, task: TaskId, token: CancelToken
+        self,
+        action: Action,
+        request: ExecutionRequest,
+        task: TaskId,
+        token: CancelToken,
+        executor: Executor | None = None,
     ) -> Execution:
         """Run the command; if an input was lost or damaged in the store, take it in anew once."""
-        executor = self.executors.get(isolation_of(action))
+        executor = executor or self.executors.get(isolation_of(action))
         if executor is None:
             raise IsolationError.of(isolation_of(action))
         tell = self.tell(task)

@@ -41,6 +41,11 @@ class Workers:
         self._in_flight: dict[Digest, asyncio.Event] = {}
         self._turns: dict[Digest, asyncio.Future[Share]] = {}
         self._running: set[Digest] = set()
+        self._reserved: dict[Digest, Share] = {}
+        self._in_use: set[Digest] = set()
+        self._leaving: set[Digest] = set()
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when something else is free than before."""
 
     @property
     def running(self) -> int:
@@ -55,6 +60,41 @@ class Workers:
     def close(self) -> None:
         """Wait for what runs and end the threads."""
         self._threads.shutdown(wait=True)
+
+    def reserve(self, key: Digest, needed: Requirements) -> bool:
+        """Keep something free for what comes later under ``key``, at once or not at all."""
+        share = self._capacity.reserve(key, needed)
+        if share is not None:
+            self._reserved[key] = share
+        return share is not None
+
+    def let_go(self, key: Digest) -> None:
+        """Give back what was reserved, once no work runs with it."""
+        if key in self._in_use:
+            self._leaving.add(key)
+            return
+        self._leaving.discard(key)
+        del self._reserved[key]
+        self._give(self._capacity.end(key))
+
+    @property
+    def free(self) -> tuple[int, int | None]:
+        """Slots that nobody has or waits for, and memory that nobody has reserved; None: memory is
+        not counted."""
+        return self._capacity.free_slots, self._capacity.free_memory_bytes
+
+    async def run_reserved(
+        self, key: Digest, action: Digest, token: CancelToken, work: Callable[[Turn], None]
+    ) -> None:
+        """Run ``work`` on a thread with what was reserved under ``key``, after any other work of
+        the same action; not at all if that was given back meanwhile. See :meth:`run`."""
+        self._in_use.add(key)
+        try:
+            await self._run(action, token, work, lambda: self._reserved.get(key))
+        finally:
+            self._in_use.discard(key)
+            if key in self._leaving:
+                self.let_go(key)
 
     async def run(
         self,
@@ -73,6 +113,15 @@ class Workers:
         """
         needed = needed or Requirements()
         self._grant.check(needed)
+        await self._run(action, token, work, needed)
+
+    async def _run(
+        self,
+        action: Digest,
+        token: CancelToken,
+        work: Callable[[Turn], None],
+        needed: Requirements | Callable[[], Share | None],
+    ) -> None:
         loop = asyncio.get_running_loop()
         stopped = asyncio.Event()
         with token.calling(lambda: loop.call_soon_threadsafe(stopped.set)):
@@ -84,22 +133,38 @@ class Workers:
                 return
             ended = self._in_flight[action] = asyncio.Event()
             try:
-                turn = self._turns[action] = loop.create_future()
-                self._give(self._capacity.ask(action, needed))
-                if turn.done() or await either(_done(turn), stopped.wait()):
-                    started = Turn(waited, turn.result())
+                share = await self._share(action, needed, stopped)
+                if share is not None:
+                    started = Turn(waited, share)
                     await _end_of(
                         self._threads.submit(self._start, action, token, work, started), token
                     )
             finally:
-                del self._turns[action]
-                self._give(self._capacity.end(action))
+                if self._turns.pop(action, None) is not None:
+                    self._give(self._capacity.end(action))
                 del self._in_flight[action]
                 ended.set()
+
+    async def _share(
+        self,
+        action: Digest,
+        needed: Requirements | Callable[[], Share | None],
+        stopped: asyncio.Event,
+    ) -> Share | None:
+        """Wait for a turn; None: it was stopped before it came."""
+        if not isinstance(needed, Requirements):
+            return needed()
+        turn = self._turns[action] = asyncio.get_running_loop().create_future()
+        self._give(self._capacity.ask(action, needed))
+        if turn.done() or await either(_done(turn), stopped.wait()):
+            given: Share = turn.result()
+            return given
+        return None
 
     def _give(self, shares: Iterable[tuple[Digest, Share]]) -> None:
         for action, share in shares:
             self._turns[action].set_result(share)
+        self.on_change()
 
     def _start(
         self, action: Digest, token: CancelToken, work: Callable[[Turn], None], turn: Turn

@@ -71,7 +71,14 @@ class CancelRequested:
     """Somebody asked to end the build."""
 
 
-Event = Began | UpToDate | MustRun | Executed | Broken | CancelRequested
+@dataclass(frozen=True, slots=True)
+class SlotsChanged:
+    """So many commands more may run at once than before; fewer, if below zero."""
+
+    more: int
+
+
+Event = Began | UpToDate | MustRun | Executed | Broken | CancelRequested | SlotsChanged
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +197,19 @@ class Build:
             case Broken(task):
                 self._resolving.discard(task)
                 self._fail(task, effects)
+            case SlotsChanged(more):
+                self._free_slots += more
             case CancelRequested():
                 self._cancelled = True
                 self._stop_running(effects)
         self._start(effects)
         self._finish(effects)
         return effects
+
+    @property
+    def waiting(self) -> int:
+        """How many commands could start if there were more slots."""
+        return 0 if self._stopping else len(self._runnable)
 
     @property
     def _stopping(self) -> bool:

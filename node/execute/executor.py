@@ -33,7 +33,7 @@ from buildnet.node.execute.removal import discard, remove_tree
 from buildnet.node.execute.staging import SOURCE_EPOCH_NS, fill_home, staged
 from buildnet.node.execute.trash import Trash
 from buildnet.node.store.files import RACY_NS
-from buildnet.node.store.holds import BlobAccess
+from buildnet.node.store.holds import BlobAccess, Hold
 from buildnet.node.store.spreading import spread_below
 from buildnet.pool.tree import DirectoryTree, FileEntry
 
@@ -90,7 +90,7 @@ class Execution:
     ``log`` is the merged stdout and stderr. ``outputs`` is rooted like the inputs and holds only
     declared outputs; None if the command failed or ``missing_outputs`` names some. ``undeclared``
     are files written besides the outputs. ``input_changed``: a source changed while the command ran
-    (only without a stage).
+    (only without a stage). ``kept``: the result is in the action cache already.
     """
 
     outcome: ProcessOutcome
@@ -100,6 +100,7 @@ class Execution:
     undeclared: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
     input_changed: bool = False
+    kept: bool = False
 
 
 class Executor(Protocol):
@@ -111,7 +112,7 @@ class Executor(Protocol):
         ...
 
     def execute(
-        self, request: ExecutionRequest, hold: BlobAccess, on_output: OnOutput, cancel: CancelToken
+        self, request: ExecutionRequest, hold: Hold, on_output: OnOutput, cancel: CancelToken
     ) -> Execution:
         """Run the action; a command that fails is an outcome, not an error.
 

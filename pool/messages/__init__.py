@@ -1,3 +1,4 @@
 """Messages of the pool."""
 
-KINDS = range(120, 140)
+RESULT_KINDS = range(120, 122)
+SHARING_KINDS = range(122, 140)

@@ -1,0 +1,300 @@
+"""This node as who drives builds: borrows hosts of others for them, and has actions run there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.events import LinkDown, OfficeChanged, Received, Status, StatusChanged
+from buildnet.mesh.identity import node_id_of
+from buildnet.mesh.local import Local
+from buildnet.mesh.messages.kinds import Message
+from buildnet.mesh.service.guest import GuestEvent
+from buildnet.node.execute.cancel import CancelToken
+from buildnet.pool.leases import Amount
+from buildnet.pool.messages.lending import (
+    DemandOver,
+    DemandTold,
+    LeaseGiven,
+    LeaseGone,
+    LeaseKeep,
+    LeaseReturn,
+    LeaseWanted,
+    WireAmount,
+)
+from buildnet.pool.messages.work import WorkAsk, WorkCancel, WorkDone, WorkOutput
+from buildnet.pool.queue import Priority
+
+KEEP_S = 3.0
+"""Leases are renewed so often."""
+IDLE_S = 1.0
+"""A lease that is not used for so long goes back, unless commands wait."""
+_CANCELLED_S = 5.0
+"""How long the end of a command that was cancelled is waited for."""
+
+
+class LostHostError(BuildNetError):
+    """The host that ran an action is gone, or does not lend any more; it runs elsewhere."""
+
+    code = "HOST_LOST"
+
+
+@dataclass(slots=True, eq=False)
+class Borrowed:
+    """A lease of ``owner``: one command at once."""
+
+    id: bytes
+    owner: bytes
+    build: str
+    busy: bool = False
+    wanted_back: bool = False
+    idle_since: float = 0.0
+
+
+@dataclass(slots=True)
+class _Work:
+    lease: Borrowed
+    on_output: Callable[[bytes], None]
+    done: asyncio.Future[WorkDone]
+
+
+@dataclass(slots=True)
+class Borrowing:
+    """What one build borrows. ``on_change`` is called when it has more or fewer leases."""
+
+    borrower: Borrower
+    build: str
+    actor: str
+    priority: Priority
+    on_change: Callable[[], None]
+    unfit: set[bytes] = field(default_factory=set)
+    """Owners that could not run an action of this build."""
+    leases: dict[bytes, Borrowed] = field(default_factory=dict)
+    waiting: int = 0
+    told: DemandTold | None = None
+    """What the coordinator knows."""
+
+    @property
+    def slots(self) -> int:
+        """How many commands may run elsewhere at once."""
+        return sum(not lease.wanted_back for lease in self.leases.values())
+
+    def want(self, waiting: int) -> None:
+        """Tell how many commands wait that could run elsewhere."""
+        self.waiting = waiting
+        busy = sum(lease.busy for lease in self.leases.values())
+        self.borrower.demand(self, busy + waiting)
+
+    def idle(self) -> Borrowed | None:
+        """Return a lease on which nothing runs; None: there is none."""
+        free = (each for each in self.leases.values() if not each.busy and not each.wanted_back)
+        return next(free, None)
+
+    def close(self) -> None:
+        """Give all back; the build is over."""
+        self.borrower.over(self)
+
+
+class Borrower:
+    """One node's borrowing, for all its builds."""
+
+    def __init__(self, local: Local, say: Callable[[bytes, Message], None]) -> None:
+        self._local = local
+        self._say = say
+        self._builds: dict[str, Borrowing] = {}
+        self._work: dict[bytes, _Work] = {}
+
+    def begin(
+        self, build: str, actor: str, priority: Priority, on_change: Callable[[], None]
+    ) -> Borrowing:
+        """Begin to borrow for a build."""
+        borrowing = Borrowing(self, build, actor, priority, on_change)
+        self._builds[build] = borrowing
+        return borrowing
+
+    def take(self, event: GuestEvent) -> None:
+        """Take note of what happens, and of what others say."""
+        match event:
+            case OfficeChanged():
+                for borrowing in self._builds.values():
+                    self._tell(borrowing)
+            case LinkDown(peer) | StatusChanged(peer, Status.DEAD | Status.LEFT):
+                self._lost(peer)
+            case Received(sender, message):
+                self._received(sender, message)
+
+    def _received(self, sender: bytes, message: Message) -> None:
+        office = self._local.office
+        match message:
+            case LeaseGiven(lease, build):
+                borrowing = self._builds.get(build)
+                if borrowing is None:
+                    self._say(sender, LeaseReturn(lease))
+                elif lease not in borrowing.leases:
+                    borrowing.leases[lease] = Borrowed(
+                        lease, sender, build, idle_since=time.monotonic()
+                    )
+                    borrowing.on_change()
+            case LeaseGone(lease):
+                for borrowing in list(self._builds.values()):
+                    known = borrowing.leases.get(lease)
+                    if known is not None and known.owner == sender:
+                        self._drop(borrowing, known)
+            case LeaseWanted(lease) if office is not None and office.coordinator == sender:
+                for borrowing in list(self._builds.values()):
+                    if lease in borrowing.leases:
+                        self._wanted(borrowing, borrowing.leases[lease])
+            case WorkOutput(work, data):
+                running = self._work.get(work)
+                if running is not None and running.lease.owner == sender:
+                    running.on_output(data)
+            case WorkDone():
+                running = self._work.get(message.work)
+                if running is not None and running.lease.owner == sender:
+                    _settle(running.done, message)
+
+    # --- leases --------------------------------------------------------------------------------
+
+    def demand(self, borrowing: Borrowing, wanted: int) -> None:
+        """Tell the coordinator how many commands a build could run elsewhere, if anywhere."""
+        owners = self._owners(borrowing)
+        if not owners and borrowing.told is None:
+            return
+        told = DemandTold(
+            build=borrowing.build,
+            actor=borrowing.actor[:128],
+            priority=int(borrowing.priority),
+            unit=WireAmount.of(Amount(slots=1)),
+            wanted=min(wanted, 4096),
+            at_least=1,
+            owners=owners,
+            work_ms=0,
+        )
+        if told != borrowing.told:
+            borrowing.told = told
+            self._tell(borrowing)
+
+    def _tell(self, borrowing: Borrowing) -> None:
+        office = self._local.office
+        if office is not None and borrowing.told is not None:
+            self._say(office.coordinator, borrowing.told)
+
+    def _owners(self, borrowing: Borrowing) -> tuple[bytes, ...]:
+        """Return the members that may run a build's commands, linked ones only."""
+        local = self._local
+        return tuple(
+            peer
+            for peer in sorted(local.links)
+            if local.alive(peer)
+            and local.members.is_member(peer)
+            and local.members.members[peer].role == "worker"
+            and peer not in borrowing.unfit
+        )
+
+    def give_back(self, borrowing: Borrowing, lease: Borrowed) -> None:
+        """Return a lease that is not needed."""
+        self._say(lease.owner, LeaseReturn(lease.id))
+        self._drop(borrowing, lease)
+
+    def give_back_idle(self, now: float) -> None:
+        """Return what nothing has run on for a while, and nothing waits for."""
+        for borrowing in list(self._builds.values()):
+            for lease in list(borrowing.leases.values()):
+                if not lease.busy and not borrowing.waiting and now - lease.idle_since > IDLE_S:
+                    self.give_back(borrowing, lease)
+
+    def over(self, borrowing: Borrowing) -> None:
+        """Forget a build and give back what it has."""
+        self._builds.pop(borrowing.build, None)
+        borrowing.on_change = lambda: None
+        for lease in list(borrowing.leases.values()):
+            self.give_back(borrowing, lease)
+        office = self._local.office
+        if office is not None and borrowing.told is not None:
+            self._say(office.coordinator, DemandOver(borrowing.build))
+
+    def keep(self) -> None:
+        """Renew all leases."""
+        owners: dict[bytes, list[bytes]] = {}
+        for borrowing in self._builds.values():
+            for lease in borrowing.leases.values():
+                owners.setdefault(lease.owner, []).append(lease.id)
+        for owner, leases in owners.items():
+            self._say(owner, LeaseKeep(tuple(leases[:1024])))
+
+    def close(self) -> None:
+        """Forget everything: the node leaves the cluster, or stops."""
+        for borrowing in list(self._builds.values()):
+            for lease in list(borrowing.leases.values()):
+                self._drop(borrowing, lease)
+
+    def _wanted(self, borrowing: Borrowing, lease: Borrowed) -> None:
+        lease.wanted_back = True
+        if not lease.busy:
+            self.give_back(borrowing, lease)
+        else:
+            borrowing.on_change()
+
+    def _lost(self, peer: bytes) -> None:
+        for borrowing in list(self._builds.values()):
+            for lease in list(borrowing.leases.values()):
+                if lease.owner == peer:
+                    self._drop(borrowing, lease)
+
+    def _drop(self, borrowing: Borrowing, lease: Borrowed) -> None:
+        del borrowing.leases[lease.id]
+        for work in self._work.values():
+            if work.lease is lease and not work.done.done():
+                why = f"{node_id_of(lease.owner)} is gone, or does not lend any more"
+                work.done.set_exception(LostHostError(why))
+        borrowing.on_change()
+
+    # --- work ----------------------------------------------------------------------------------
+
+    async def run(
+        self,
+        lease: Borrowed,
+        ask: Callable[[bytes], WorkAsk],
+        on_output: Callable[[bytes], None],
+        token: CancelToken,
+    ) -> WorkDone:
+        """Have an action run on a lease that :meth:`Borrowing.idle` gave and the caller marked as
+        busy; ``ask`` makes the request from the id of the work.
+
+        Raises:
+            LostHostError: nobody knows how it went.
+        """
+        loop = asyncio.get_running_loop()
+        work_id = os.urandom(16)
+        work = self._work[work_id] = _Work(lease, on_output, loop.create_future())
+
+        def cancel() -> None:
+            self._say(lease.owner, WorkCancel(work_id))
+            loop.call_later(_CANCELLED_S, _give_up, work.done)
+
+        try:
+            with token.calling(lambda: loop.call_soon_threadsafe(cancel)):
+                self._say(lease.owner, ask(work_id))
+                return await work.done
+        finally:
+            del self._work[work_id]
+
+    def end_of(self, borrowing: Borrowing, lease: Borrowed) -> None:
+        """Take note that nothing runs on a lease any more."""
+        lease.busy, lease.idle_since = False, time.monotonic()
+        if lease.wanted_back and lease.id in borrowing.leases:
+            self.give_back(borrowing, lease)
+
+
+def _give_up(future: asyncio.Future[WorkDone]) -> None:
+    if not future.done():
+        future.set_exception(LostHostError("it does not tell the end of what was cancelled"))
+
+
+def _settle(future: asyncio.Future[WorkDone], done: WorkDone) -> None:
+    if not future.done():
+        future.set_result(done)

@@ -1,0 +1,319 @@
+"""Actions of other nodes that run here, on a lease, in ``strict``.
+
+What such an action consists of comes from the node that asks and is checked against the action's
+digest; programs and platform have to be those that its key names, so the result is the same as
+there. The result is kept and signed here; the other node fetches it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+
+from google.protobuf.message import DecodeError
+
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.messages.kinds import Message
+from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.executor import Execution, ExecutionRequest, Executor
+from buildnet.node.execute.isolation import STRICT
+from buildnet.node.execute.limits import limits_of
+from buildnet.node.own_keys import OwnKeys
+from buildnet.node.platform import platform_properties
+from buildnet.node.pool_results import shared_result
+from buildnet.node.runner import Limits
+from buildnet.node.store import ActionRecord, Hold, Store
+from buildnet.node.toolchain import Tool, Toolchain
+from buildnet.node.workers import Turn, Workers
+from buildnet.pool.action import digest_of
+from buildnet.pool.explain import DEPENDENCIES
+from buildnet.pool.messages.results import WireDigest
+from buildnet.pool.messages.work import (
+    MAX_OUTPUT_BYTES,
+    WireOutcome,
+    WorkAsk,
+    WorkDone,
+    WorkOutput,
+)
+from buildnet.pool.reapi import remote_execution_pb2 as reapi
+from buildnet.pool.requirements import Requirements
+from buildnet.pool.result import encode_result, signed_message
+from buildnet.pool.tree import DirectoryTree, FileEntry
+
+_MAX_TEXTS = 64
+_TEXT_CHARACTERS = 1024
+_log = logging.getLogger("buildnet.pool")
+
+FetchAll = Callable[[Iterable[Digest], bytes], Awaitable[None]]
+Say = Callable[[bytes, Message], None]
+
+
+class WorkRefusedError(BuildNetError):
+    """An action of another node can't run here."""
+
+    code = "WORK_REFUSED"
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """An action that was read and may run here."""
+
+    command: str
+    working_directory: str
+    environment: Mapping[str, str]
+    inputs: DirectoryTree
+
+
+@dataclass(slots=True)
+class _Running:
+    holder: bytes
+    lease: bytes
+    token: CancelToken
+
+
+@dataclass(slots=True)
+class GuestWork:
+    """Runs actions for others. ``executor`` gives the one for ``strict``, None: this host has none;
+    ``say`` and ``spawn`` are of the cluster that this node is in now."""
+
+    keys: OwnKeys
+    store: Store
+    workers: Workers
+    toolchain: Toolchain
+    limits: Limits
+    executor: Callable[[], Awaitable[Executor | None]]
+    fetch_all: FetchAll
+    say: Say = field(init=False)
+    spawn: Callable[[Callable[[], Coroutine[None, None, None]]], None] = field(init=False)
+    _running: dict[bytes, _Running] = field(default_factory=dict)
+
+    def start(self, holder: bytes, ask: WorkAsk, room: Digest) -> None:
+        """Begin an action on a lease of ``holder``, with what was reserved under ``room``."""
+        if ask.work in self._running:
+            return
+        running = self._running[ask.work] = _Running(holder, ask.lease, CancelToken())
+        self.spawn(lambda: self._perform(ask, running, room))
+
+    def cancel(self, holder: bytes, work: bytes) -> None:
+        """End an action that ``holder`` does not need any more."""
+        running = self._running.get(work)
+        if running is not None and running.holder == holder:
+            running.token.set()
+
+    def end_lease(self, lease: bytes) -> None:
+        """End what runs on a lease that is over."""
+        for running in self._running.values():
+            if running.lease == lease:
+                running.token.set()
+
+    def end_all(self) -> None:
+        """End everything: the node stops, or changes clusters."""
+        for running in self._running.values():
+            running.token.set()
+
+    def is_busy(self, lease: bytes) -> bool:
+        """Tell whether something runs on a lease."""
+        return any(running.lease == lease for running in self._running.values())
+
+    async def _perform(self, ask: WorkAsk, running: _Running, room: Digest) -> None:
+        try:
+            with self.store.hold() as hold:
+                done = await self._done(ask, running, room, hold)
+        except BuildNetError as error:
+            why = f"{error.message}: {error.cause}" if error.cause else error.message
+            done = _refusal(ask, why)
+        except Exception as error:
+            _log.exception("an action of another node could not be run")
+            done = _refusal(ask, f"{type(error).__name__}: {error}")
+        finally:
+            del self._running[ask.work]
+        self.say(running.holder, done)
+
+    async def _done(self, ask: WorkAsk, running: _Running, room: Digest, hold: Hold) -> WorkDone:
+        executor = await self.executor()
+        if executor is None:
+            raise WorkRefusedError("this host has no strict isolation")
+        action = ask.action.digest
+        await self._fetch((action, ask.command.digest, ask.inputs.digest), running.holder, hold)
+        order = await asyncio.to_thread(self._read, ask, hold)
+        known = await asyncio.to_thread(hold.get_action, action, frozenset({STRICT}))
+        if known is not None:
+            return await asyncio.to_thread(_found, ask, known, hold)
+        files = [leaf.digest for _, leaf in order.inputs.leaves() if isinstance(leaf, FileEntry)]
+        await self._fetch(files, running.holder, hold)
+        done: list[WorkDone] = []
+        tell = self._teller(running.holder, ask.work)
+
+        def work(turn: Turn) -> None:
+            request = self._request(ask, order, turn)
+            execution = executor.execute(request, hold, tell, running.token)
+            done.append(self._told(ask, order, execution, hold))
+
+        await self.workers.run_reserved(room, action, running.token, work)
+        if not done:
+            raise WorkRefusedError("it was cancelled before it began")
+        return done[0]
+
+    async def _fetch(self, blobs: Iterable[Digest], holder: bytes, hold: Hold) -> None:
+        wanted = tuple(dict.fromkeys(blobs))
+        await asyncio.to_thread(hold.add, wanted)
+        lacking = await asyncio.to_thread(hold.missing, wanted)
+        if lacking:
+            await self.fetch_all(lacking, holder)
+
+    def _read(self, ask: WorkAsk, hold: Hold) -> _Order:
+        """Read what is to run; see that it is what the key says, and may run here. Blocks.
+
+        Raises:
+            WorkRefusedError: it is not.
+        """
+        try:
+            action = reapi.Action.FromString(hold.get(ask.action.digest))
+            command = reapi.Command.FromString(hold.get(ask.command.digest))
+            tree = reapi.Tree.FromString(hold.get(ask.inputs.digest))
+            inputs = DirectoryTree.from_tree_message(tree)
+        except (DecodeError, ValueError) as error:
+            raise WorkRefusedError("the action can't be read", cause=str(error)) from error
+        same = digest_of(action.command_digest) == ask.command.digest
+        if not same or digest_of(action.input_root_digest) != inputs.digest:
+            raise WorkRefusedError("command or inputs are not those of the action")
+        if list(command.arguments[:2]) != ["/bin/sh", "-c"] or len(command.arguments) != 3:
+            raise WorkRefusedError("the command is none of BuildNet's")
+        platform = {each.name: each.value for each in action.platform.properties}
+        tools = self._check_platform(ask, platform)
+        environment = {each.name: each.value for each in command.environment_variables}
+        return _Order(
+            command.arguments[2],
+            command.working_directory,
+            {"PATH": self.toolchain.search_path(tools), **environment},
+            inputs,
+        )
+
+    def _check_platform(self, ask: WorkAsk, platform: Mapping[str, str]) -> list[Tool]:
+        """See that programs and platform are those of the key; return the declared tools."""
+        wanted = dict(platform)
+        if wanted.pop("isolation", None) != STRICT:
+            raise WorkRefusedError("only strict actions run for other nodes")
+        if DEPENDENCIES in wanted:
+            raise WorkRefusedError("it needs installed dependencies, which are not here")
+        declared = [self.toolchain.tool(name) for name in ask.tools]
+        here = {f"tool:{tool.name}": tool.identity for tool in declared} | dict(
+            platform_properties()
+        )
+        here |= {f"variable:{each.name}": each.value for each in ask.path_variables}
+        if ask.network:
+            here["network"] = "allowed"
+        if ask.path_entries:
+            here["path"] = ":".join(ask.path_entries)
+        for name in wanted.keys() - here.keys():
+            kind, _, word = name.partition(":")
+            program = self.toolchain.program(word) if kind == "tool" else None
+            if program is not None:
+                here[name] = program.identity
+        for name, value in sorted(wanted.items()):
+            if here.get(name) != value:
+                what = name.removeprefix("tool:")
+                raise WorkRefusedError(
+                    f"{what} is another one here",
+                    cause=f"{here.get(name, 'missing')}, not {value}"[:200],
+                )
+        if here.keys() - wanted.keys():
+            raise WorkRefusedError("the action's key does not say all that was asked for")
+        return declared
+
+    def _request(self, ask: WorkAsk, order: _Order, turn: Turn) -> ExecutionRequest:
+        needed = Requirements(
+            memory_bytes=ask.memory_bytes or None,
+            disk_bytes=ask.disk_bytes or None,
+            processes=ask.processes or None,
+        )
+        cores = turn.share.cores
+        return ExecutionRequest(
+            action=ask.action.digest,
+            command=order.command,
+            working_directory=order.working_directory,
+            environment=order.environment,
+            inputs=order.inputs,
+            mounts=(),
+            outputs=ask.outputs,
+            timeout_s=ask.timeout_ms / 1000 if ask.timeout_ms else self.limits.timeout_s,
+            path_entries=ask.path_entries,
+            path_variables={each.name: each.value for each in ask.path_variables},
+            network=ask.network,
+            output_limit_bytes=self.limits.output_bytes,
+            limits=limits_of(needed, self.limits.action, cores),
+        )
+
+    def _told(self, ask: WorkAsk, order: _Order, execution: Execution, hold: Hold) -> WorkDone:
+        """Keep a result, signed, and put how it went into a message. Blocks."""
+        result = None
+        if execution.outputs is not None:
+            result = self._keep(ask, order, execution, execution.outputs, hold)
+        return WorkDone(
+            work=ask.work,
+            refused=None,
+            outcome=WireOutcome(**asdict(execution.outcome)),
+            log=WireDigest.of(execution.log),
+            result=None if result is None else shared_result(result, hold),
+            missing_outputs=_texts(execution.missing_outputs),
+            undeclared=_texts(execution.undeclared),
+            hints=_texts(execution.hints),
+        )
+
+    def _keep(
+        self,
+        ask: WorkAsk,
+        order: _Order,
+        execution: Execution,
+        outputs: DirectoryTree,
+        hold: Hold,
+    ) -> ActionRecord:
+        encoded = encode_result(outputs, order.working_directory, ask.outputs, execution.log)
+        for tree in encoded.trees:
+            hold.put(tree)
+        key, action = self.keys.current, ask.action.digest
+        record = ActionRecord(
+            action=action,
+            result=encoded.encoded,
+            isolation=STRICT,
+            worker=key.public_key,
+            signature=key.sign(signed_message(action, STRICT, encoded.encoded)),
+            created_at=time.time(),
+            duration_ms=execution.outcome.duration_ms,
+            label=ask.label,
+            references=encoded.references,
+        )
+        hold.put_action(record)
+        return record
+
+    def _teller(self, holder: bytes, work: bytes) -> Callable[[bytes], None]:
+        """Return what passes a command's output on, from any thread."""
+        loop = asyncio.get_running_loop()
+
+        def tell(data: bytes) -> None:
+            for start in range(0, len(data), MAX_OUTPUT_BYTES):
+                part = WorkOutput(work, data[start : start + MAX_OUTPUT_BYTES])
+                loop.call_soon_threadsafe(self.say, holder, part)
+
+        return tell
+
+
+def _found(ask: WorkAsk, record: ActionRecord, hold: Hold) -> WorkDone:
+    """Return the answer to an action whose result is here already."""
+    log = digest_of(reapi.ActionResult.FromString(record.result).stdout_digest)
+    outcome = WireOutcome(0, None, False, False, round(record.duration_ms), 0, None, 0, 0, None)
+    return WorkDone(
+        ask.work, None, outcome, WireDigest.of(log), shared_result(record, hold), (), (), ()
+    )
+
+
+def _refusal(ask: WorkAsk, why: str) -> WorkDone:
+    return WorkDone(ask.work, why[:_TEXT_CHARACTERS], None, None, None, (), (), ())
+
+
+def _texts(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(text[:_TEXT_CHARACTERS] for text in texts)[:_MAX_TEXTS]

@@ -1,0 +1,147 @@
+"""The node's part in sharing hosts, as long as it is in a cluster: lends, borrows, coordinates."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from buildnet.mesh.events import Received
+from buildnet.mesh.messages.kinds import Message
+from buildnet.mesh.service.cluster import Cluster
+from buildnet.mesh.service.guest import Guest, GuestEvent
+from buildnet.node.config import SchedulingSettings
+from buildnet.node.pool_results import PoolResults
+from buildnet.node.sharing.allocator import TICK_S, Allocator
+from buildnet.node.sharing.borrower import KEEP_S, Borrower
+from buildnet.node.sharing.guest_work import GuestWork
+from buildnet.node.sharing.lender import Lender
+from buildnet.node.sharing.other_hosts import OtherHosts
+from buildnet.node.workers import Workers
+from buildnet.pool.leases import Lease
+from buildnet.pool.queue import Priority, Waiting
+
+_TOLD_EVERY_S = 0.02
+"""What changes faster is told once."""
+
+
+class Sharing:
+    """See the module's text. :meth:`guest` is for the mesh; ``role`` tells what this node does."""
+
+    def __init__(
+        self,
+        workers: Workers,
+        work: GuestWork,
+        settings: SchedulingSettings,
+        role: Callable[[], str],
+    ) -> None:
+        self._workers = workers
+        self._work = work
+        self._settings = settings
+        self._role = role
+        self._cluster: Cluster | None = None
+        self._lender: Lender | None = None
+        self._allocator: Allocator | None = None
+        self._borrower: Borrower | None = None
+        self._telling: asyncio.TimerHandle | None = None
+
+    @asynccontextmanager
+    async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
+        """Take part in a cluster until the context ends."""
+        clock, local = time.monotonic, cluster.local
+        self._cluster = cluster
+        self._work.say, self._work.spawn = self._say, cluster.spawn
+        self._lender = Lender(local, self._say, self._workers, self._work, self._refusal, clock)
+        self._allocator = Allocator(local, self._say, clock)
+        self._borrower = Borrower(local, self._say)
+        self._workers.on_change = self._room_changed
+        ticking = asyncio.create_task(self._tick())
+        try:
+            yield self
+        finally:
+            ticking.cancel()
+            self._workers.on_change = lambda: None
+            self._lender.close()
+            self._borrower.close()
+            self._cluster = self._lender = self._allocator = self._borrower = None
+
+    def take(self, event: GuestEvent) -> None:
+        """Hand an event to the three."""
+        for part in (self._allocator, self._lender, self._borrower):
+            if part is not None:
+                part.take(event)
+
+    def hosts_for(self, build: str, actor: str, results: PoolResults) -> OtherHosts | None:
+        """Begin to borrow for a build; None: this node is in no cluster now."""
+        if self._borrower is None:
+            return None
+        hosts = OtherHosts(results, results.fetch_all)
+        hosts.borrowing = self._borrower.begin(build, actor, Priority.NORMAL, hosts.changed)
+        return hosts
+
+    @property
+    def queue(self) -> list[Waiting]:
+        """The builds that this node, as the coordinator, gives leases to."""
+        return [] if self._allocator is None else self._allocator.waiting
+
+    @property
+    def leases(self) -> tuple[Lease, ...]:
+        """What this node lends now."""
+        return () if self._lender is None else self._lender.leases
+
+    def _say(self, to: bytes, message: Message) -> None:
+        cluster = self._cluster
+        if cluster is None:
+            return
+        if to != cluster.local.key:
+            cluster.say(to, message)
+            return
+        # As any other: later, so that nobody is told while he decides.
+        asyncio.get_running_loop().call_soon(self._told_itself, cluster, message)
+
+    def _told_itself(self, cluster: Cluster, message: Message) -> None:
+        if self._cluster is cluster:
+            self.take(Received(cluster.local.key, message))
+
+    def _refusal(self) -> str | None:
+        """Say why this node lends nothing now; None: it lends."""
+        if self._role() != "worker":
+            return "this node is an observer"
+        if not self._settings.accept_remote_builds:
+            return "its owner accepts no builds of others"
+        if any(map(_is_now, self._settings.time_restrictions.local_only_hours)):
+            return "its owner keeps it for himself at this hour"
+        return None
+
+    def _room_changed(self) -> None:
+        if self._telling is None:
+            loop = asyncio.get_running_loop()
+            self._telling = loop.call_later(_TOLD_EVERY_S, self._tell_room)
+
+    def _tell_room(self) -> None:
+        self._telling = None
+        if self._lender is not None:
+            self._lender.tell_room()
+
+    async def _tick(self) -> None:
+        kept_at = 0.0
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = time.monotonic()
+            if self._allocator is None or self._lender is None or self._borrower is None:
+                return
+            self._lender.tick(now)
+            self._allocator.tick(now)
+            self._borrower.give_back_idle(now)
+            if now - kept_at >= KEEP_S:
+                self._borrower.keep()
+                kept_at = now
+
+
+def _is_now(hours: str) -> bool:
+    """Tell whether it is within ``HH:MM-HH:MM`` of local time, which may pass midnight."""
+    begin, _, end = hours.partition("-")
+    now = datetime.now().strftime("%H:%M")
+    return begin <= now < end if begin <= end else now >= begin or now < end

@@ -1,0 +1,128 @@
+"""Work that one node does for another: an action that runs there on a lease."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from buildnet.mesh.messages.kinds import Message, Priority, message
+from buildnet.mesh.wire import Counter, Limit, Name, Text, Wire
+from buildnet.pool.messages.lending import LeaseId
+from buildnet.pool.messages.results import SharedResult, WireDigest
+
+MAX_OUTPUT_BYTES = 32 * 1024
+"""Of a command's output in one message."""
+
+WorkId = Annotated[bytes, Limit(16, 16)]
+_Texts = Annotated[tuple[Text, ...], Limit(0, 64)]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Wire):
+    """A name and its value."""
+
+    name: Annotated[str, Limit(1, 1024)]
+    value: Annotated[str, Limit(0, 4096)]
+
+
+@message(
+    134,
+    priority=Priority.OTHER,
+    sender="the holder of a lease",
+    receiver="its owner",
+    effect="fetches what it lacks from the sender, runs the action in its sandbox, and answers "
+    "with WorkOutput and WorkDone",
+)
+@dataclass(frozen=True, slots=True)
+class WorkAsk(Message):
+    """Run an action. Its ``Action`` and ``Command`` messages, its inputs and the ``Tree`` message
+    ``inputs`` of them are blobs of the sender.
+
+    ``outputs``: what it declares, relative to the input root; ``tools``: those declared, first on
+    PATH; ``path_entries``, ``path_variables``: below the input root. Times in milliseconds, 0: the
+    owner's default; ``memory_bytes``, ``disk_bytes``, ``processes`` alike.
+    """
+
+    work: WorkId
+    lease: LeaseId
+    action: WireDigest
+    command: WireDigest
+    inputs: WireDigest
+    label: Text
+    outputs: Annotated[tuple[Annotated[str, Limit(1, 4096)], ...], Limit(0, 256)]
+    tools: Annotated[tuple[Name, ...], Limit(0, 64)]
+    path_entries: Annotated[tuple[Annotated[str, Limit(0, 4096)], ...], Limit(0, 64)]
+    path_variables: Annotated[tuple[Setting, ...], Limit(0, 64)]
+    network: bool
+    timeout_ms: Counter
+    memory_bytes: Counter
+    disk_bytes: Counter
+    processes: Counter
+
+
+@message(
+    135,
+    priority=Priority.OTHER,
+    sender="who runs an action for another node",
+    receiver="that node",
+    effect="shows it to whoever watches the build",
+)
+@dataclass(frozen=True, slots=True)
+class WorkOutput(Message):
+    """What the command has printed since."""
+
+    work: WorkId
+    data: Annotated[bytes, Limit(1, MAX_OUTPUT_BYTES)]
+
+
+@dataclass(frozen=True, slots=True)
+class WireOutcome(Wire):
+    """How a command ended. ``exit_code``: 128 and the number of the signal that ended it;
+    ``exceeded``: the limit for which it was ended."""
+
+    exit_code: Annotated[int, Limit(0, 255)]
+    signal: Annotated[str, Limit(1, 32)] | None
+    timed_out: bool
+    cancelled: bool
+    duration_ms: Counter
+    cpu_ms: Counter
+    max_rss_bytes: Counter | None
+    left_behind: Counter
+    output_truncated_bytes: Counter
+    exceeded: Annotated[str, Limit(1, 32)] | None
+
+
+@message(
+    136,
+    priority=Priority.OTHER,
+    sender="who was asked to run an action for another node",
+    receiver="that node",
+    effect="takes the result in; runs the action elsewhere if ``refused`` says why it did not run",
+)
+@dataclass(frozen=True, slots=True)
+class WorkDone(Message):
+    """How it went. ``refused``: it did not run, and why; else ``outcome`` tells, with ``result`` if
+    it succeeded. ``log``: its output, a blob of the sender."""
+
+    work: WorkId
+    refused: Text | None
+    outcome: WireOutcome | None
+    log: WireDigest | None
+    result: SharedResult | None
+    missing_outputs: _Texts
+    undeclared: _Texts
+    hints: _Texts
+
+
+@message(
+    137,
+    priority=Priority.OTHER,
+    sender="the holder of a lease",
+    receiver="its owner",
+    effect="ends the command and answers with WorkDone",
+)
+@dataclass(frozen=True, slots=True)
+class WorkCancel(Message):
+    """The action is not needed any more."""
+
+    work: WorkId

@@ -1,0 +1,117 @@
+"""Commands of one node's build run on all nodes of the pool."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildnet.cli.client import Client
+from buildnet.cli.testing import write_files
+from testbed.nodes import Cluster, Node
+
+PACKAGES = 12
+PATIENCE_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("trio"), 3) as cluster:
+        yield cluster
+
+
+def workspace(directory: Path, text: str, command: str = "sleep 0.5; cp in.txt out.txt") -> Path:
+    packages = [
+        f"  - name: p{number}\n    path: p{number}\n    build_cmd: {command}\n"
+        f"    outputs: [p{number}/out.txt]\n"
+        for number in range(PACKAGES)
+    ]
+    files = {f"p{number}/in.txt": f"{text} {number}\n" for number in range(PACKAGES)}
+    files["buildnet.yaml"] = "workspace: many\npackages:\n" + "".join(packages)
+    write_files(directory, files)
+    return directory
+
+
+def build(node: Node, root: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
+    return node.command.build(root, *arguments, code=code)
+
+
+class Building:
+    """A build that goes on while the test does something else."""
+
+    def __init__(self, node: Node, root: Path) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._body = {"root": str(root), "environment": {}, "actor": "test"}
+        self._client = Client(socket_path=node.home.socket_path())
+        self._thread = threading.Thread(target=self._follow)
+        self._thread.start()
+
+    def _follow(self) -> None:
+        with self._client.stream("/api/build", self._body) as events:
+            for event in events:
+                self.events.append(event)
+
+    def until_started(self, count: int) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while sum(each["type"] == "task_started" for each in list(self.events)) < count:
+            assert time.monotonic() < deadline, str(self.events)
+            time.sleep(0.01)
+
+    def report(self) -> dict[str, Any]:
+        self._thread.join(PATIENCE_S)
+        last = self.events[-1]
+        assert last["type"] == "build_finished", last
+        report: dict[str, Any] = last["report"]
+        return report
+
+
+def where(report: dict[str, Any]) -> Counter[str]:
+    return Counter(each["node"] for each in report["packages"])
+
+
+def test_commands_run_on_all_nodes(trio: Cluster, tmp_path: Path) -> None:
+    root = workspace(tmp_path / "w", "a")
+    report = build(trio.members[0], root)
+    assert {each["tier"] for each in report["packages"]} == {"full"}
+    assert where(report).keys() == {node.identity for node in trio.members}, report
+    for number in range(PACKAGES):
+        assert (root / f"p{number}/out.txt").read_text() == f"a {number}\n"
+
+
+def test_a_failure_elsewhere_is_told_as_one_here(trio: Cluster, tmp_path: Path) -> None:
+    root = workspace(tmp_path / "w", "b", "sleep 0.3; echo spoken; exit 3")
+    report = build(trio.members[0], root, "--keep-going", code=1)
+    assert len(where(report)) == 3
+    for each in report["packages"]:
+        assert (each["status"], each["exit_code"]) == ("failed", 3)
+        assert each["output"] == "spoken\n"
+        assert each["error"]["code"] == "COMMAND_FAILED"
+
+
+def test_a_node_that_is_killed_in_the_middle_costs_no_build(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with Cluster(tmp_path_factory.mktemp("killed"), 3) as cluster:
+        office = cluster.settle()
+        others = [node for node in cluster.members if node.identity != office.coordinator]
+        root = workspace(tmp_path / "w", "c", "sleep 1; cp in.txt out.txt")
+        building = Building(others[0], root)
+        building.until_started(5)
+        others[1].kill()
+        report = building.report()
+        assert report["status"] == "succeeded"
+        assert others[1].identity not in where(report)
+        assert (root / "p0/out.txt").read_text() == "c 0\n"
+        # The coordinator alike.
+        coordinator = cluster.coordinator(office)
+        root = workspace(tmp_path / "x", "d", "sleep 1; cp in.txt out.txt")
+        building = Building(others[0], root)
+        building.until_started(3)
+        coordinator.kill()
+        report = building.report()
+        assert report["status"] == "succeeded"
