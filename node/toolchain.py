@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import time_ns
 
 from blake3 import blake3
 
@@ -29,6 +30,7 @@ from buildnet.node.scan.probe import Prober
 from buildnet.node.scan.runtimes import RUNTIMES
 from buildnet.node.scan.shims import FileState, file_state, is_shim, program_behind
 from buildnet.node.scan.tools import TOOLS
+from buildnet.node.store.files import is_settled
 from buildnet.pool.command_words import FIRST_LINE_BYTES, interpreter_words
 
 _DIRECTORIES = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"]
@@ -167,6 +169,7 @@ class Toolchain:
             with self._lock:
                 known = self._known.get(key)
             if known is None:
+                observed_at_ns = time_ns()
                 hasher = blake3()
                 hasher.update_mmap(real)
                 digest = Digest(hasher.hexdigest(), status.st_size)
@@ -176,8 +179,9 @@ class Toolchain:
                         Tool(name, command, real, version, digest),
                         file.read(FIRST_LINE_BYTES),
                     )
-                with self._lock:
-                    self._known[key] = known
+                if is_settled(status, observed_at_ns):
+                    with self._lock:
+                        self._known[key] = known
         except OSError as error:
             raise ToolMissingError(
                 f"the tool {name!r} can't be read",

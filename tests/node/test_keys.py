@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from blake3 import blake3
 
 from buildnet.cli.testing import write_files
 from buildnet.mesh.digest import Digest
@@ -235,6 +236,24 @@ def test_a_shim_stands_for_the_program_that_it_starts(
     assert first.digest == Digest.of(b"a")
     chosen.write_text(f"{real['b']}\n")
     assert tools.tool("python3").path == real["b"]
+
+
+def test_a_tool_that_may_change_once_more_without_another_date_is_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written_ns = (world.system / "shell").stat().st_ctime_ns
+    tools = Toolchain(world.links, {}, str(world.system))
+    hashers: list[Any] = []
+
+    def hasher() -> Any:
+        hashers.append(blake3())
+        return hashers[-1]
+
+    monkeypatch.setattr(toolchain, "blake3", hasher)
+    for after_ns, read in ((1_000_000, 1), (10**10, 2), (10**10, 2)):
+        monkeypatch.setattr(toolchain, "time_ns", lambda: written_ns + after_ns)  # noqa: B023
+        tools.tool("shell")
+        assert len(hashers) == read
 
 
 def test_an_override_is_what_the_owner_named(world: World) -> None:
