@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,12 +17,10 @@ from buildnet.node.bookkeeping import Bookkeeping
 from buildnet.node.capacity import Capacity
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.control_groups import ControlGroups
-from buildnet.node.execute.executor import Executor, StagedExecutor, WorkspaceExecutor
-from buildnet.node.execute.isolation import STRICT, Isolation, IsolationProbe
-from buildnet.node.execute.launcher.client import Launcher
+from buildnet.node.execute.isolation import Isolation
+from buildnet.node.execute.levels import Levels
 from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
 from buildnet.node.execute.staging import SOURCE_EPOCH_S
-from buildnet.node.execute.strict import StrictExecutor
 from buildnet.node.failure import first_cause
 from buildnet.node.hooks import run_hook
 from buildnet.node.installs import KEPT, Installs
@@ -102,17 +99,9 @@ class Builder:
         """Through which commands run on other hosts, and theirs here; None: none do."""
         self._toolchain = toolchain
         self._installs = installs
-        self._work = work
         self.workers = Workers(capacity, grant)
-        # Elsewhere the node starts commands itself.
-        self._launcher = Launcher("plain", work) if sys.platform == "linux" else None
-        if self._launcher is not None:
-            self._launcher.groups = groups
-        self._staged = StagedExecutor(work, self._launcher)
-        self._isolation = IsolationProbe(work, isolation, groups)
-        self._strict: StrictExecutor | None = None
-        self._private = private
-        self._limits = Limits(timeout_s, output_limit_bytes, action_limits)
+        self.levels = Levels(work, isolation, private, groups)
+        self.limits = Limits(timeout_s, output_limit_bytes, action_limits)
         self._workspaces = Workspaces(private / "watch")
         self._builds: dict[str, RunningBuild] = {}
         self._tasks = asyncio.TaskGroup()
@@ -129,7 +118,7 @@ class Builder:
     async def _try_isolation(self) -> None:
         """Find out what the host can do, so that no build waits for it."""
         try:
-            await asyncio.to_thread(self._isolation.result)
+            await asyncio.to_thread(self.levels.default)
         except Exception:  # the first build says it
             _log.exception("what isolation this host can give could not be found out")
 
@@ -139,9 +128,7 @@ class Builder:
             await self._tasks.__aexit__(*exception)
         finally:
             self.workers.close()
-            self._isolation.close()
-            if self._launcher is not None:
-                self._launcher.close()
+            self.levels.close()
             await asyncio.to_thread(self._workspaces.close)
 
     async def stop(self) -> None:
@@ -190,21 +177,6 @@ class Builder:
     def running(self) -> list[RunningBuild]:
         """Return the builds that are not over yet."""
         return [build for build in self._builds.values() if build.outcome is None]
-
-    @property
-    def limits(self) -> Limits:
-        """What a command may use that says nothing else itself."""
-        return self._limits
-
-    @property
-    def limits_kept_by(self) -> str:
-        """Who ends a command beyond its limits of memory and processes."""
-        return "node" if self._launcher is None or self._launcher.groups is None else "kernel"
-
-    @property
-    def isolation(self) -> Isolation | None:
-        """What actions get that ask for nothing else; None as long as it is being found out."""
-        return self._isolation.known
 
     def find(self, prefix: str) -> RunningBuild | None:
         """Return a running or recently finished build by its id or a unique prefix of it."""
@@ -332,7 +304,7 @@ class Builder:
         return opened.standing.complete.get(plan.key)
 
     def _begin(self, build: RunningBuild, opened: OpenWorkspace) -> Isolation:
-        isolation = self._isolation.result()
+        isolation = self.levels.default()
         environment = build.request.environment
         opened.begin(build.definition, environment, isolation.level, self._toolchain)
         build.isolation_reason = isolation.reason
@@ -354,7 +326,7 @@ class Builder:
             await asyncio.to_thread(build.keep_descriptions)
             build.keep_descriptions = None
         if not self.running():
-            await asyncio.to_thread(self._staged.tidy)
+            await asyncio.to_thread(self.levels.tidy)
         if build.workspace.install is not None:
             await self.forget_dependencies(keep=KEPT)
 
@@ -432,10 +404,10 @@ class Builder:
             performer.runner = TaskRunner(
                 key=self._keys.current,
                 store=self._store,
-                limits=self._limits,
+                limits=self.limits,
                 workspace_id=opened.id,
                 root=workspace.root,
-                executors=self._executors(workspace.root, isolation),
+                executors=await asyncio.to_thread(self.levels.executors, workspace.root),
                 resolver=resolver,
                 dependencies=dependencies,
                 table=table,
@@ -460,22 +432,6 @@ class Builder:
         await asyncio.to_thread(table.flush)
         return status
 
-    def _executors(self, root: Path, isolation: Isolation) -> dict[str, Executor]:
-        executors: list[Executor] = [
-            self._staged,
-            WorkspaceExecutor(root, self._staged.work, self._launcher),
-        ]
-        if isolation.launcher is not None:
-            if self._strict is None:
-                self._strict = StrictExecutor(self._staged, isolation, self._private)
-            executors.append(self._strict)
-        return {executor.isolation: executor for executor in executors}
-
-    async def strict_executor(self) -> Executor | None:
-        """Return what runs actions in ``strict``; None: this host can't."""
-        isolation = await asyncio.to_thread(self._isolation.result)
-        return self._executors(self._work, isolation).get(STRICT)
-
     def _other_hosts(self, build: RunningBuild) -> OtherHosts | None:
         request = build.request
         if self.sharing is None or self._results is None or request.local_only or request.dry_run:
@@ -494,12 +450,12 @@ class Builder:
                 command,
                 build.workspace.root,
                 build.request.environment,
-                timeout_s=self._limits.timeout_s,
-                output_limit_bytes=self._limits.output_bytes,
+                timeout_s=self.limits.timeout_s,
+                output_limit_bytes=self.limits.output_bytes,
                 on_output=tell,
                 cancel=cancel,
-                launcher=self._launcher,
-                cores=self._limits.action.cores,
+                launcher=self.levels.launcher,
+                cores=self.limits.action.cores,
             )
 
         await self.workers.run(Digest.of(f"{build.id} {name}".encode()), cancel, work)

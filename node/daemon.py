@@ -271,7 +271,7 @@ async def running_node(
             workers=builder.workers,
             toolchain=toolchain,
             limits=builder.limits,
-            executor=builder.strict_executor,
+            executor=builder.levels.strict,
             fetch_all=exchange.fetch_all,
         )
         sharing = Sharing(builder.workers, work, config.scheduling, lambda: service.role)

@@ -335,13 +335,13 @@ class NodeService:
         }
 
     def _isolation_status(self) -> dict[str, str | None]:
-        found = self.builder.isolation
+        found = self.builder.levels.known
         if found is None:
-            return {"level": None, "reason": None, "limits": self.builder.limits_kept_by}
+            return {"level": None, "reason": None, "limits": self.builder.levels.limits_kept_by}
         return {
             "level": found.level,
             "reason": found.reason,
-            "limits": self.builder.limits_kept_by,
+            "limits": self.builder.levels.limits_kept_by,
         }
 
     def _ledger_status(self) -> dict[str, Any]:

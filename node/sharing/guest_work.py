@@ -85,7 +85,7 @@ class GuestWork:
     workers: Workers
     toolchain: Toolchain
     limits: Limits
-    executor: Callable[[], Awaitable[Executor | None]]
+    executor: Callable[[], Executor | None]
     fetch_all: FetchAll
     say: Say = field(init=False)
     spawn: Callable[[Callable[[], Coroutine[None, None, None]]], None] = field(init=False)
@@ -134,7 +134,7 @@ class GuestWork:
         self.say(running.holder, done)
 
     async def _done(self, ask: WorkAsk, running: _Running, room: Digest, hold: Hold) -> WorkDone:
-        executor = await self.executor()
+        executor = await asyncio.to_thread(self.executor)
         if executor is None:
             raise WorkRefusedError("this host has no strict isolation")
         action = ask.action.digest
