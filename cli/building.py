@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from buildnet.cli.client import Client
 from buildnet.cli.following import follow
@@ -24,6 +25,10 @@ class BuildOptions:
     explain: bool = False
     keep_going: bool = False
     local_only: bool = False
+    config: str | None = None
+    template: str | None = None
+    values: tuple[str, ...] = ()
+    profile: str | None = None
     directory: Path = field(default_factory=Path.cwd)
 
 
@@ -37,6 +42,7 @@ def build(options: BuildOptions, settings: Settings, client: Client) -> int:
         "dry_run": options.dry_run,
         "keep_going": options.keep_going,
         "local_only": options.local_only,
+        **_named(options),
         "explain": options.explain,
         # It holds secrets, and TCP is clear text: nobody but the node of this host gets it.
         "environment": _text_environment() if client.is_local else {},
@@ -51,6 +57,20 @@ def build(options: BuildOptions, settings: Settings, client: Client) -> int:
             explain=options.explain,
             dry_run=options.dry_run,
         )
+
+
+def _named(options: BuildOptions) -> dict[str, Any]:
+    """Return what the request names: a configuration or a template, and a profile."""
+    if not any((options.config, options.template, options.values, options.profile)):
+        return {}
+    from buildnet.pool.keyed_values import assignments
+
+    return {
+        "config_id": options.config,
+        "template": options.template,
+        "variables": assignments(options.values),
+        "profile": options.profile,
+    }
 
 
 def fast_options(arguments: list[str]) -> BuildOptions | None:

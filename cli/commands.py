@@ -16,6 +16,7 @@ from buildnet.cli.history import history
 from buildnet.cli.init import init
 from buildnet.cli.output import show
 from buildnet.cli.run import settings
+from buildnet.cli.saved import SetVariable
 from buildnet.cli.settings import HELP
 from buildnet.cli.start import ensure_node
 from buildnet.cli.usage import in_words, is_usage_error
@@ -62,13 +63,34 @@ def build(
     local_only: Annotated[
         bool, typer.Option("--local-only", help="Use nothing of other nodes of the pool.")
     ] = False,
+    config: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Go by this configuration.")
+    ] = None,
+    template: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Go by what this template makes.")
+    ] = None,
+    values: SetVariable = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Spread it as this profile says.")
+    ] = None,
     directory: Annotated[
         Path, typer.Option("--directory", "-C", help="Build the workspace around this directory.")
     ] = Path(),
 ) -> None:
     """Bring packages of the workspace around the current directory up to date, or all of it."""
     options = BuildOptions(
-        tuple(packages or ()), task, force, dry_run, explain, keep_going, local_only, directory
+        packages=tuple(packages or ()),
+        task=task,
+        force=force,
+        dry_run=dry_run,
+        explain=explain,
+        keep_going=keep_going,
+        local_only=local_only,
+        config=config,
+        template=template,
+        values=tuple(values or ()),
+        profile=profile,
+        directory=directory,
     )
     raise typer.Exit(run_build(options, settings(), ensure_node(settings())))
 

@@ -52,7 +52,7 @@ def list_configurations() -> None:
                 f"{memory['gb']:g} GiB" if memory.get("gb") else "all",
                 _nodes_text(cpu, execution),
                 escaped(execution.get("strategy", "as the profile")),
-                str(one["version"]),
+                saved.origin_text(one).removeprefix("version "),
                 escaped(one["changed_by"] or "unknown"),
             )
         rows.print(console)

@@ -42,7 +42,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done; do nothing.")]
 
 _ABOUT = (
-    *("system", "version", "sealed", "entry", "success"),
+    *("problem", "system", "version", "sealed", "entry", "success"),
     *("created_at", "created_by", "changed_at", "changed_by"),
 )
 """What the ledger says of it, beside what it says itself."""
@@ -99,6 +99,8 @@ def show_one(view: Document) -> None:
         if view["system"]:
             console.print("built in")
             return
+        if view["problem"] is not None:
+            console.print(f"[red]can't be read[/red]: {escaped(view['problem'])}", soft_wrap=True)
         changed = since_text(view["changed_at"]) if view["changed_at"] else "unknown"
         rows = {
             "version": f"{view['version']}, sealed at height {view['sealed']}",
@@ -121,6 +123,8 @@ def show_kept(word: str, what: str, view: Document) -> None:
 
 def origin_text(view: Document) -> str:
     """Return where one comes from, for a list."""
+    if view["problem"] is not None:
+        return "[red]can't be read[/red]"
     return "built in" if view["system"] else f"version {view['version']}"
 
 

@@ -41,7 +41,9 @@ class Bookkeeping:
     def tell_begin(self, build: RunningBuild, plan: Plan) -> None:
         """Tell the ledger that a build begins."""
         request, name = build.request, build.workspace.name
-        self._record(BuildBegan(build.id, request.actor, name, request.task, plan.packages))
+        used = request.choice.configuration
+        packages = plan.packages
+        self._record(BuildBegan(build.id, request.actor, name, request.task, packages, 0, used))
 
     async def begin(self, build: RunningBuild) -> None:
         """Record that a build runs.
@@ -172,7 +174,8 @@ class Bookkeeping:
             triggered_by=request.actor,
             unchanged=Unchanged(complete.build_id, AS_BEFORE),
         )
-        self._record(BuildBegan(build.id, request.actor, name, request.task, (), count))
+        used = request.choice.configuration
+        self._record(BuildBegan(build.id, request.actor, name, request.task, (), count, used))
         self._tell_end(build, Status.SUCCEEDED, duration_ms, None, complete.results)
 
     def _tell_end(

@@ -60,7 +60,8 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class BuildBegan:
-    """A build was accepted. ``actor``: who asked for it; ``more``: how many packages besides."""
+    """A build was accepted. ``actor``: who asked for it; ``more``: how many packages besides;
+    ``configuration``: the id of the one that was named."""
 
     build_id: str
     actor: str
@@ -68,12 +69,13 @@ class BuildBegan:
     task: str
     packages: tuple[str, ...]
     more: int = 0
+    configuration: str | None = None
 
     async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
         """Return what to write."""
         names = [_plain(name) for name in self.packages]
         data = {
-            "config_id": None,
+            "config_id": self.configuration,
             "workspace": _plain(self.workspace),
             "task": _plain(self.task),
             "resources": {},

@@ -304,7 +304,7 @@ class Builder:
         return opened.standing.complete.get(plan.key)
 
     def _begin(self, build: RunningBuild, opened: OpenWorkspace) -> Isolation:
-        isolation = self.levels.default()
+        isolation = self.levels.default().at(build.request.choice.isolation)
         environment = build.request.environment
         opened.begin(build.definition, environment, isolation.level, self._toolchain)
         build.isolation_reason = isolation.reason
@@ -389,7 +389,7 @@ class Builder:
                         task: tuple(each for each in known.depends_on if each in tasks)
                         for task, known in by_id.items()
                     },
-                    slots=self.workers.slots,
+                    slots=request.choice.slots_of(self.workers.slots),
                     sizes={task: known.requirements.slots for task, known in by_id.items()},
                     keep_going=request.keep_going,
                     durations_ms=opened.durations_ms,
@@ -436,7 +436,10 @@ class Builder:
         request = build.request
         if self.sharing is None or self._results is None or request.local_only or request.dry_run:
             return None
-        return self.sharing.hosts_for(build.id, request.actor, self._results)
+        choice, here = request.choice, self.workers.slots
+        return self.sharing.hosts_for(
+            build.id, request.actor, self._results, choice.priority, choice.elsewhere(here)
+        )
 
     async def _hook(self, build: RunningBuild, name: str, command: str | None) -> None:
         if command is None or build.request.dry_run or build.cancelled.is_set():

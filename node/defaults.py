@@ -32,6 +32,11 @@ class Defaults:
         """Return the profile of builds of the workspace at ``root`` (absolute); None: none."""
         return self._workspaces.get(str(root), self._profile)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is wanted."""
+        return self._profile is None and not self._workspaces
+
     def use_profile(self, name: str | None, root: Path | None = None) -> None:
         """Set the profile of one workspace, or of all that have none of their own; None: none.
 

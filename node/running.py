@@ -15,6 +15,7 @@ from buildnet.node.report import TaskReport
 from buildnet.node.standing import StandingTask
 from buildnet.node.workspaces import Definition
 from buildnet.pool.build import Status
+from buildnet.pool.choice import AS_THE_NODE_HAS_IT, Choice
 from buildnet.pool.workspace import BUILD, TaskId, Workspace
 
 BUILD_FINISHED = "build_finished"
@@ -28,7 +29,7 @@ class BuildRequest:
     ``directory`` lies in the workspace; ``packages`` none means all; ``environment`` is the
     submitter's, of which actions see what they declare under ``env_inherit``; ``explain``: also
     look for the nearest cached result of what has to be built; ``local_only``: use nothing of other
-    nodes.
+    nodes; ``choice``: what its configuration and profile make of it.
     """
 
     directory: Path
@@ -41,6 +42,7 @@ class BuildRequest:
     explain: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     actor: str = "local"
+    choice: Choice = AS_THE_NODE_HAS_IT
 
     @property
     def keeps_to_itself(self) -> bool:
@@ -56,6 +58,7 @@ class BuildRequest:
             "dry_run": self.dry_run,
             "keep_going": self.keep_going,
             "local_only": self.local_only,
+            "choice": self.choice.view(),
         }
 
 
@@ -159,5 +162,6 @@ class RunningBuild:
             "workspace": self.workspace.name,
             "root": str(self.workspace.root),
             "dry_run": self.request.dry_run,
+            "choice": self.request.choice.view(),
             "started_at": self.started_at,
         }

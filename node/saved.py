@@ -7,25 +7,35 @@ Any node lists and shows what is sealed in its own store. A change goes to the c
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from buildnet.ledger.entry import Actor, ActorKind
+from buildnet.ledger.entry import MAX_DATA_CHARACTERS, Actor, ActorKind, as_data
 from buildnet.ledger.messages import FactAsk
 from buildnet.ledger.service.cluster_ledger import ClusterLedger
-from buildnet.ledger.service.errors import FactConflictError, FactRefusedError
+from buildnet.ledger.service.errors import (
+    FactConflictError,
+    FactRefusedError,
+    NotSealedError,
+)
 from buildnet.ledger.store.fact_reading import FactRecord
 from buildnet.mesh.errors import NotFoundError, UsageError
 from buildnet.mesh.suggest import did_you_mean
 from buildnet.mesh.wire import WireError
 from buildnet.node.ledger_upkeep_view import milliseconds_text
+from buildnet.node.service import NodeService
 from buildnet.pool.builtin_templates import TEMPLATES
 from buildnet.pool.configuration import BuildConfiguration, read_configuration
 from buildnet.pool.profile import PROFILES, Profile, read_profile
 from buildnet.pool.strict_model import InvalidDocumentError
 from buildnet.pool.template import Template, read_template
+
+_SEEN_S = 10.0
+_LOOK_S = 0.02
+_MAX_CHARACTERS = MAX_DATA_CHARACTERS - 1024
+"""The version stands beside it in the entry."""
 
 
 class Document(Protocol):
@@ -61,10 +71,13 @@ PROFILES_KEPT: Kind[Profile] = Kind("profile", "profile", read_profile, PROFILES
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """One as it is sealed, or built in. ``version`` 0: it is built in; ``height``: of the seal that
-    it is under; times in milliseconds since 1970 UTC; None: nobody knows any more."""
+    it is under; times in milliseconds since 1970 UTC; None: nobody knows any more. ``unreadable``:
+    what is sealed, where that is none that this version of BuildNet can read; ``problem``: why."""
 
     id: str
     document: Mapping[str, Any]
+    unreadable: Mapping[str, Any] | None = None
+    problem: str | None = None
     version: int = 0
     height: int | None = None
     entry: str | None = None
@@ -78,6 +91,8 @@ class Sealed:
         return {
             "id": self.id,
             **self.document,
+            **({} if self.unreadable is None else {"unreadable": self.unreadable}),
+            "problem": self.problem,
             "system": self.version == 0,
             "version": self.version,
             "sealed": self.height,
@@ -107,7 +122,8 @@ class SavedDocuments(Generic[Kept]):
         """Return all of them: those that are built in, then the others by id."""
         built_in = [Sealed(name, one.document()) for name, one in self.kind.built_in.items()]
         store = (await self._ledger()).store
-        return built_in + [self._sealed(one) for one in await store.facts(self.kind.name)]
+        kept = map(self._sealed, await store.facts(self.kind.name))
+        return built_in + [one for one in kept if one.id not in self.kind.built_in]
 
     async def drafts(self) -> list[dict[str, Any]]:
         """Return the changes that wait on this node for a quorum: id, expected version, since."""
@@ -150,8 +166,9 @@ class SavedDocuments(Generic[Kept]):
             InvalidDocumentError: another version of BuildNet wrote it, and this one can't read it.
         """
         found = await self.one(name)
+        said = found.document if found.unreadable is None else found.unreadable
         where = f"the {self.kind.word} {name}"
-        return self.kind.read({**found.document, "id": name}, where), found.version
+        return self.kind.read({**said, "id": name}, where), found.version
 
     async def create(self, document: Kept, *, actor: str, reason: str = "") -> Sealed:
         """Keep a new one under its id.
@@ -199,15 +216,7 @@ class SavedDocuments(Generic[Kept]):
         self._own(name)
         found = await self.one(name)
         version = found.version if expects is None else expects
-        ledger = await self._ledger()
-        await ledger.facts.change(
-            self._entity(name),
-            kind=f"{self.kind.name}.deleted",
-            expects=version,
-            value=None,
-            actor=_actor(actor),
-            reason=reason,
-        )
+        await self._ask(name, "deleted", version, None, actor, reason)
         return found
 
     def require_rights(self) -> None:
@@ -225,26 +234,58 @@ class SavedDocuments(Generic[Kept]):
     async def _change(
         self, name: str, what: str, document: Kept, expects: int, actor: str, reason: str
     ) -> Sealed:
-        ledger = await self._ledger()
-        await ledger.facts.change(
-            self._entity(name),
-            kind=f"{self.kind.name}.{what}",
-            expects=expects,
-            value=document.document(),
-            actor=_actor(actor),
-            reason=reason,
-        )
+        value = document.document()
+        if (size := len(as_data(value))) > _MAX_CHARACTERS:
+            raise UsageError(
+                f"the {self.kind.word} {name} is too large: {size} characters of JSON",
+                hint=f"{_MAX_CHARACTERS} is the most; leave something away, or make two of it",
+            )
+        await self._ask(name, what, expects, value, actor, reason)
         return await self.one(name)
+
+    async def _ask(
+        self,
+        name: str,
+        what: str,
+        expects: int,
+        value: dict[str, Any] | None,
+        actor: str,
+        reason: str,
+    ) -> None:
+        """Have a change made; return once this node has it too, so that who asks next sees it."""
+        ledger, entity = await self._ledger(), self._entity(name)
+        kind = f"{self.kind.name}.{what}"
+        made = await ledger.facts.change(
+            entity, kind=kind, expects=expects, value=value, actor=_actor(actor), reason=reason
+        )
+        try:
+            async with asyncio.timeout(_SEEN_S):
+                while (fact := await ledger.store.fact(entity)) is None or (
+                    fact.version < made.version
+                ):
+                    await asyncio.sleep(_LOOK_S)
+        except TimeoutError as error:
+            raise NotSealedError(
+                f"{entity} is changed, but the seal did not come to this node within {_SEEN_S:g} s",
+                hint="it is shown here once it has come: do not change it again",
+            ) from error
 
     def _sealed(self, record: FactRecord) -> Sealed:
         fact = record.fact
-        name, document = fact.entity.partition(":")[2], fact.data or {}
-        # The ledger sorts keys; people read them in the order of the reference.
-        with suppress(InvalidDocumentError):  # of another version: it is shown as it is
-            document = self.kind.read({**document, "id": name}, name).document()
+        name, sealed = fact.entity.partition(":")[2], fact.data or {}
+        document: Mapping[str, Any] = {}
+        unreadable: Mapping[str, Any] | None = None
+        problem: str | None = None
+        try:
+            # The ledger sorts keys; people read them in the order of the reference.
+            document = self.kind.read({**sealed, "id": name}, name).document()
+        except InvalidDocumentError as error:
+            unreadable, problem = sealed, error.message
         return Sealed(
             name,
             document,
+            unreadable,
+            problem,
             fact.version,
             record.height,
             fact.entry.hex(),
@@ -266,6 +307,11 @@ class SavedDocuments(Generic[Kept]):
                 hint="keep what you want under another name",
             )
         return name
+
+
+def saved_in(service: NodeService, kind: Kind[Kept]) -> SavedDocuments[Kept]:
+    """Return those of one kind, as the node's cluster keeps them."""
+    return SavedDocuments(kind, lambda: service.ledger.current(), lambda: service.rights)
 
 
 def _actor(name: str) -> Actor:

@@ -30,16 +30,22 @@ class NoCapacityError(BuildNetError):
 
 
 def check_fit(
-    configuration: BuildConfiguration, nodes: Sequence[NodeState], *, this_node: str, where: str
+    configuration: BuildConfiguration,
+    nodes: Sequence[NodeState],
+    *,
+    this_node: str,
+    where: str,
+    local_only: bool = False,
 ) -> None:
     """See that nodes that can be given work have together what is asked for. ``this_node``: the id
-    of the one that is asked; ``where`` names the configuration in errors.
+    of the one that is asked; ``where`` names the configuration in errors; ``local_only``: only that
+    one may be used, whatever the configuration says.
 
     Raises:
         NotFoundError: it names a node that is not there.
         NoCapacityError: something is too much, or nowhere; all of it is named.
     """
-    local_only = configuration.execution.local_only
+    local_only = local_only or configuration.execution.local_only
     usable = [node for node in nodes if node.available and (not local_only or node.id == this_node)]
     named = {name: _named(name, nodes, this_node) for name in sorted(configuration.nodes)}
     missing = [name for name, node in named.items() if node is None]
@@ -50,7 +56,8 @@ def check_fit(
             hint=did_you_mean(missing[0], names) or "buildnet pool nodes lists them",
         )
     away = [name for name, node in named.items() if node is not None and node not in usable]
-    problems = [f"{name} can't be given work now" for name in away]
+    why = "is not the node that is asked" if local_only else "can't be given work now"
+    problems = [f"{name} {why}" for name in away]
     problems += _too_much(configuration, usable, named)
     if any(node.resources is not None for node in usable):
         problems += _nowhere("tool", configuration.resources.tools, usable)

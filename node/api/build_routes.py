@@ -17,6 +17,7 @@ from buildnet import __version__
 from buildnet.ledger.history import BuildSummary
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
+from buildnet.node.choosing import Named, chosen
 from buildnet.node.running import BUILD_FINISHED, BuildRequest, RunningBuild
 from buildnet.node.service import NodeService
 from buildnet.pool.definition_text import write_workspace
@@ -31,7 +32,9 @@ class BuildBody(BaseModel):
     """A request for a build. ``root`` is a directory in the workspace, on this host. With the
     ``detail`` ``changed`` the report only counts the packages that stand as before; with
     ``explain`` it names the nearest cached result of each package that has to be built;
-    ``local_only``: nothing of other nodes is used."""
+    ``local_only``: nothing of other nodes is used. ``config_id`` names a configuration;
+    ``template`` makes one of its ``variables``; ``profile`` says how it is spread. What they say of
+    packages and task counts where the request says nothing."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,6 +45,10 @@ class BuildBody(BaseModel):
     dry_run: bool = False
     keep_going: bool = False
     local_only: bool = False
+    config_id: str | None = None
+    template: str | None = None
+    variables: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    profile: str | None = None
     explain: bool = False
     environment: dict[str, str] = Field(default_factory=dict)
     actor: str = "local"
@@ -67,18 +74,25 @@ def build_routes(service: NodeService) -> APIRouter:
         happen, and the build's report in the last of them; where the short form is accepted
         besides, a build with nothing to do is answered with its number of packages, milliseconds
         and id alone."""
+        found = await chosen(
+            service,
+            Named(body.config_id, body.template, body.variables, body.profile, body.local_only),
+            body.root,
+        )
+        choice, said = found.choice, found.build
         running = await builder.start(
             BuildRequest(
                 directory=body.root,
-                packages=body.packages,
-                task=body.task,
-                force=body.force,
+                packages=body.packages or said.packages,
+                task=(said.task or BUILD) if body.task == BUILD else body.task,
+                force=body.force or said.force,
                 dry_run=body.dry_run,
-                keep_going=body.keep_going,
-                local_only=body.local_only,
+                keep_going=body.keep_going or said.keep_going,
+                local_only=body.local_only or choice.local_only,
                 explain=body.explain,
                 environment=body.environment,
                 actor=body.actor,
+                choice=choice,
             )
         )
         accepted = request.headers.get("accept", "")

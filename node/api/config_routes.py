@@ -13,9 +13,8 @@ from buildnet.node.api.saved_routes import (
     add_changing_routes,
     add_reading_routes,
     keep,
-    saved_in,
 )
-from buildnet.node.saved import CONFIGURATIONS
+from buildnet.node.saved import CONFIGURATIONS, saved_in
 from buildnet.node.service import NodeService
 from buildnet.pool.configuration import read_configuration
 from buildnet.pool.fitting import check_fit

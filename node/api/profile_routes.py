@@ -14,9 +14,8 @@ from buildnet.node.api.saved_routes import (
     add_changing_routes,
     add_reading_routes,
     keep,
-    saved_in,
 )
-from buildnet.node.saved import PROFILES_KEPT
+from buildnet.node.saved import PROFILES_KEPT, saved_in
 from buildnet.node.service import NodeService
 
 

@@ -7,19 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query
 
 from buildnet.mesh.errors import UsageError
-from buildnet.node.saved import Kept, Kind, SavedDocuments
-from buildnet.node.service import NodeService
+from buildnet.node.saved import Kept, SavedDocuments
 from buildnet.pool.configuration import identifier_of
 from buildnet.pool.keyed_values import merged
 
 WhoAsks = Annotated[str, Query(min_length=1, max_length=128)]
 Document = Annotated[dict[str, Any], Body()]
 Expected = Annotated[int | None, Query(ge=1)]
-
-
-def saved_in(service: NodeService, kind: Kind[Kept]) -> SavedDocuments[Kept]:
-    """Return those of one kind, as the node's cluster keeps them."""
-    return SavedDocuments(kind, lambda: service.ledger.current(), lambda: service.rights)
 
 
 def add_reading_routes(router: APIRouter, saved: SavedDocuments[Kept], key: str) -> None:
@@ -58,6 +52,8 @@ def add_changing_routes(router: APIRouter, saved: SavedDocuments[Kept]) -> None:
                 hint=f"a {word} keeps its id; make another one of it, and delete this one",
             )
         found = await saved.one(name)
+        if found.problem is not None and not replace:
+            await saved.read(name)  # tells what is wrong with it
         said = body if replace else merged(found.document, body)
         document = saved.kind.read({**said, "id": name}, f"the {word} {name}")
         version = found.version if expects is None else expects

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildnet.mesh.errors import BuildNetError
@@ -57,6 +57,18 @@ class Isolation:
     reason: str | None = None
     launcher: Launcher | None = None
     overlay: bool = False
+
+    def at(self, level: str | None) -> Isolation:
+        """Return it with another level for actions that ask for nothing; None: as it is.
+
+        Raises:
+            IsolationError: the host can't give that.
+        """
+        if level is None or level == self.level:
+            return self
+        if level == STRICT and self.launcher is None:
+            raise IsolationError.of(level)
+        return replace(self, level=level, reason="the build's configuration asks for it")
 
 
 class IsolationProbe:

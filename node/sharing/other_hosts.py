@@ -55,13 +55,14 @@ class OtherHost:
 @dataclass(slots=True, eq=False)
 class OtherHosts:
     """What a build's performer needs of other hosts. ``on_more`` is told how many commands more,
-    or fewer, may run at once."""
+    or fewer, may run at once; ``most`` bounds them."""
 
     results: PoolResults
     fetch_all: FetchAll
     borrowing: Borrowing = field(init=False)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     on_more: Callable[[int], None] = lambda more: None
+    most: int = MAX_ELSEWHERE
     _slots: int = 0
     _failures: dict[TaskId, int] = field(default_factory=dict)
     _threads: ThreadPoolExecutor = field(
@@ -70,14 +71,14 @@ class OtherHosts:
 
     def changed(self) -> None:
         """Take note that there are more or fewer leases than before."""
-        more = min(self.borrowing.slots, MAX_ELSEWHERE) - self._slots
+        more = min(self.borrowing.slots, self.most) - self._slots
         self._slots += more
         if more:
             self.on_more(more)
 
     def want(self, waiting: int) -> None:
         """Tell how many commands wait."""
-        self.borrowing.want(min(waiting, MAX_ELSEWHERE))
+        self.borrowing.want(min(waiting, self.most))
 
     def may_take(self, prepared: Prepared) -> bool:
         """Whether a command can run elsewhere at all."""

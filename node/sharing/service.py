@@ -18,7 +18,7 @@ from buildnet.node.sharing.allocator import TICK_S, Allocator
 from buildnet.node.sharing.borrower import KEEP_S, Borrower
 from buildnet.node.sharing.guest_work import GuestWork
 from buildnet.node.sharing.lender import Lender
-from buildnet.node.sharing.other_hosts import OtherHosts
+from buildnet.node.sharing.other_hosts import MAX_ELSEWHERE, OtherHosts
 from buildnet.node.workers import Workers
 from buildnet.pool.leases import Lease
 from buildnet.pool.queue import Priority, Waiting
@@ -73,12 +73,22 @@ class Sharing:
             if part is not None:
                 part.take(event)
 
-    def hosts_for(self, build: str, actor: str, results: PoolResults) -> OtherHosts | None:
-        """Begin to borrow for a build; None: this node is in no cluster now."""
-        if self._borrower is None:
+    def hosts_for(
+        self,
+        build: str,
+        actor: str,
+        results: PoolResults,
+        priority: str = "normal",
+        most: int | None = None,
+    ) -> OtherHosts | None:
+        """Begin to borrow for a build; None: this node is in no cluster now, or the build is to run
+        no command elsewhere. ``most``: so many at once there; None: no bound of its own."""
+        if self._borrower is None or most == 0:
             return None
         hosts = OtherHosts(results, results.fetch_all)
-        hosts.borrowing = self._borrower.begin(build, actor, Priority.NORMAL, hosts.changed)
+        hosts.most = MAX_ELSEWHERE if most is None else min(most, MAX_ELSEWHERE)
+        level = Priority[priority.upper()]
+        hosts.borrowing = self._borrower.begin(build, actor, level, hosts.changed)
         return hosts
 
     @property

@@ -79,6 +79,15 @@ def test_what_is_wrong_is_told_with_what_was_meant(node: Node) -> None:
     assert "100000 cores, of" in fits["capacity"]
 
 
+def test_what_is_too_large_for_an_entry_is_refused(node: Node) -> None:
+    names = [f"package-{number:05}" for number in range(4000)]
+    body = json.dumps({"id": "large", "build": {"packages": names}}).encode()
+    assert _ask(node, "POST", "/api/configs", body) == (400, "USAGE")
+    body = json.dumps({"id": "large", "build": {"packages": names[:2000]}}).encode()
+    status, _ = node._exchange(_request("POST", "/api/configs", body))
+    assert status == 201
+
+
 def test_export_and_import_keep_everything(node: Node, tmp_path: Path) -> None:
     text = (
         "id: travels\nname: Travels\nresources: {memory: {gb: 512 MB}, tools: [git >=2]}\n"
@@ -193,6 +202,76 @@ def test_the_tables_are_for_people(node: Node) -> None:
     assert node("config", "list", "--quiet").out.splitlines().count("seen") == 1
 
 
+ONE_AT_A_TIME = """\
+workspace: alone
+packages:
+  - {name: a, path: a, build_cmd: mkdir ../busy && sleep 0.2 && rmdir ../busy, isolation: workspace}
+  - {name: b, path: b, build_cmd: mkdir ../busy && sleep 0.2 && rmdir ../busy, isolation: workspace}
+  - {name: c, path: c, build_cmd: "true"}
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    (tmp_path / "buildnet.yaml").write_text(ONE_AT_A_TIME)
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def test_a_build_goes_by_a_configuration(node: Node, workspace: Path) -> None:
+    data(node, "config", "create", "one-core", "--set", "resources.cpu.cores=1")
+    words = ("build", "-C", str(workspace), "--force", "--config", "one-core")
+    report = data(node, *words, "--profile", "speed")
+    assert report["choice"] == {
+        **{"configuration": "one-core", "version": 1, "template": None, "profile": "speed"},
+        **{"priority": "normal", "strategy": "fastest", "parallel": 1, "slots": None},
+        **{"isolation": None, "local_only": False},
+    }
+    recorded = node.get(f"/api/build/{report['build_id']}")
+    assert recorded["status"] == "succeeded"
+    kept = node.get("/api/builds?limit=1")["builds"][0]
+    assert kept["request"]["choice"] == report["choice"]
+    about = f"/api/ledger?build={report['build_id']}&type=build.started"
+    until(lambda: node.get(about)["entries"])
+    assert node.get(about)["entries"][0]["data"]["config_id"] == "one-core"
+
+
+def test_a_configuration_says_what_the_request_does_not(node: Node, workspace: Path) -> None:
+    words = ("--set", "build.packages=[c]", "--set", "execution.isolation=staged")
+    data(node, "config", "create", "only-c", *words)
+    report = data(node, "build", "-C", str(workspace), "--config", "only-c")
+    assert [(one["name"], one["isolation"]) for one in report["packages"]] == [("c", "staged")]
+    report = data(node, "build", "-C", str(workspace), "--template", "local-only", "c")
+    assert report["choice"]["template"] == "local-only"
+    assert report["choice"]["local_only"] is True
+
+
+def test_a_build_that_the_pool_can_not_give_does_not_begin(node: Node, workspace: Path) -> None:
+    data(node, "config", "create", "greedy", "--set", "resources.cpu.cores=100000")
+    data(node, "config", "create", "toolless", "--set", "resources.tools=[no-such-tool]")
+    words = ("build", "-C", str(workspace))
+    for name, part in (("greedy", "100000 cores, of"), ("toolless", "no-such-tool is nowhere")):
+        error = data(node, *words, "--config", name, code=5)["error"]
+        assert error["code"] == "NO_CAPACITY"
+        assert part in error["message"]
+    assert data(node, *words, "--config", "no-such", code=6)["error"]["code"] == "NOT_FOUND"
+    wrong = data(node, *words, "--template", "local-only", "--set", "cores=x", code=2)["error"]
+    assert wrong["code"] == "INVALID_CONFIGURATION"
+    data(node, *words, "--set", "cores=1", code=2)
+    data(node, *words, "--config", "greedy", "--template", "ci", code=2)
+
+
+def test_a_default_profile_is_used_until_it_is_gone(node: Node, workspace: Path) -> None:
+    words = ("build", "-C", str(workspace), "c")
+    data(node, "profile", "create", "passing", "--set", "strategy=locality")
+    data(node, "profile", "use", "passing", "--workspace", str(workspace))
+    assert data(node, *words)["choice"]["profile"] == "passing"
+    data(node, "profile", "delete", "passing", "--yes")
+    assert data(node, *words)["choice"] is None
+    data(node, "profile", "use", "--none", "--workspace", str(workspace))
+
+
 def test_an_observer_looks_and_changes_nothing(pair: Cluster) -> None:
     one, other = pair.members
     data(one, "config", "create", "kept")
@@ -233,6 +312,10 @@ def test_without_a_majority_a_change_is_kept_and_made_later(pair: Cluster) -> No
 
 def _ask(node: Node, method: str, path: str, body: bytes) -> tuple[int, str]:
     """Return the status and code of a refusal."""
-    head = f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-    status, answer = node._exchange(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+    status, answer = node._exchange(_request(method, path, body))
     return status, json.loads(answer)["code"]
+
+
+def _request(method: str, path: str, body: bytes) -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body

@@ -1,0 +1,85 @@
+"""What one build goes by: what a configuration and a profile make of it on one node. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from buildnet.pool.configuration import LOCAL, BuildConfiguration, Priority, Strategy
+from buildnet.pool.profile import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """``configuration``, ``template``, ``profile``: what was named, by id; ``version``: of the
+    configuration. ``parallel``: how many commands run at once, on whatever nodes; ``slots``: how
+    many of them on this one; ``isolation``: the level that tasks get which ask for none; None: no
+    bound, and as the node has it."""
+
+    configuration: str | None = None
+    version: int | None = None
+    template: str | None = None
+    profile: str | None = None
+    priority: Priority = "normal"
+    strategy: Strategy = "smart"
+    parallel: int | None = None
+    slots: int | None = None
+    isolation: str | None = None
+    local_only: bool = False
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the request named anything that it goes by."""
+        return any((self.configuration, self.template, self.profile))
+
+    def slots_of(self, slots: int) -> int:
+        """Return how many commands may run at once on this node, which has so many slots."""
+        bounds = (slots, self.slots, self.parallel)
+        return min(one for one in bounds if one is not None)
+
+    def elsewhere(self, slots: int) -> int | None:
+        """Return how many commands may run at once on other nodes, where this one has so many
+        slots; None: no bound."""
+        if self.local_only:
+            return 0
+        return None if self.parallel is None else self.parallel - self.slots_of(slots)
+
+    def view(self) -> dict[str, Any] | None:
+        """Return it as JSON; None: nothing was named."""
+        return asdict(self) if self.is_named else None
+
+
+AS_THE_NODE_HAS_IT = Choice()
+"""Of a request that names nothing."""
+
+
+def choose(
+    configuration: BuildConfiguration | None,
+    profile: Profile | None,
+    *,
+    here: frozenset[str],
+    version: int | None = None,
+    template: str | None = None,
+) -> Choice:
+    """Return what a build goes by. ``here``: the names of the node that it runs on; ``version``: of
+    the configuration, where it is kept; ``template``: the one that made it."""
+    used, preferred = configuration or BuildConfiguration(), profile or Profile()
+    execution, cpu = used.execution, used.resources.cpu
+    bounds = [one for one in (execution.parallel, cpu.cores) if one]
+    shares = [
+        one.cores or len(one.specific_cores)
+        for one in cpu.node_allocations
+        if one.node_id in here | {LOCAL}
+    ]
+    return Choice(
+        configuration=used.id,
+        version=version,
+        template=template,
+        profile=preferred.id,
+        priority=execution.priority or preferred.priority or cpu.priority,
+        strategy=execution.strategy or preferred.strategy,
+        parallel=min(bounds, default=None),
+        slots=min((one for one in shares if one), default=None),
+        isolation=execution.isolation,
+        local_only=execution.local_only or preferred.cpu_strategy == "local_only",
+    )
