@@ -232,9 +232,12 @@ class EditChooser:
         return ["link", path, text]
 
     def _hard_link(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
-        if not files:
+        path = _source_path(self._numbers, here)
+        # What is ignored is not watched: a change through a name there is not noticed at once, as
+        # docs/explanation/noticing-changes.md says.
+        if not files or "/tmp/" in path:
             return None
-        return ["hard link", self._numbers.choice(files), _source_path(self._numbers, here)]
+        return ["hard link", self._numbers.choice(files), path]
 
     def _outside(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
         if self._numbers.random() < 0.2:
