@@ -10,19 +10,17 @@ from contextlib import contextmanager
 from buildnet.mesh.bulk.fetch import BulkFetcher
 from buildnet.mesh.bulk.protocol import BlobSink, FetchRefusedError
 from buildnet.mesh.bulk.serving import RateCap, serve
-from buildnet.mesh.bulk.stream import BulkStream, open_stream
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.events import Note
 from buildnet.mesh.link.connection import Connection
 from buildnet.mesh.link.frames import FrameCipher
 from buildnet.mesh.service.service import MeshService
+from buildnet.node.bulk_streams import BulkStreams
 from buildnet.node.store import Store, StoreFullError
 from buildnet.node.store.exchange import StoreSource, fetch_into
 
 _WORKERS = 4
-_FETCHES_AT_ONCE = 16
-"""Of one stream: sent ahead, answered one after the other."""
 
 
 class BlobExchange:
@@ -38,9 +36,9 @@ class BlobExchange:
     ) -> None:
         self._cap = RateCap(bytes_per_s)
         self._store = store
-        self._mesh = mesh
         self._source = StoreSource(store)
         self._workers = workers
+        self._streams = BulkStreams(mesh.bulk, workers)
         self._fetcher = BulkFetcher(mesh.bulk, workers, note=note)
 
     @classmethod
@@ -80,8 +78,9 @@ class BlobExchange:
         return await fetch_into(self._store, digest, fill)
 
     async def fetch_all(self, blobs: Iterable[Digest], peer: bytes) -> None:
-        """Get blobs from the member with this key over one connection; those that are here already
-        are not asked for. Where the connection is cut, each that is missing has one of its own.
+        """Get blobs from the member with this key over one connection, which stays open for a
+        while; those that are here already are not asked for. Where it is cut, each that is missing
+        has a connection of its own.
 
         Raises:
             FetchRefusedError: the member lacks some; the others are here.
@@ -89,19 +88,11 @@ class BlobExchange:
             StoreFullError: there is no room for it.
         """
         wanted = tuple(dict.fromkeys(blobs))
-        turns = asyncio.Semaphore(_FETCHES_AT_ONCE)
 
-        async def one(stream: BulkStream, digest: Digest) -> None:
-            async with turns:
-                await fetch_into(self._store, digest, stream.fetch)
+        async def one(digest: Digest) -> None:
+            await fetch_into(self._store, digest, lambda sink: self._streams.fetch(sink, peer))
 
-        async with (
-            self._mesh.bulk(peer) as (connection, cipher),
-            open_stream(connection, cipher, self._workers) as stream,
-        ):
-            outcomes = await asyncio.gather(
-                *(one(stream, digest) for digest in wanted), return_exceptions=True
-            )
+        outcomes = await asyncio.gather(*map(one, wanted), return_exceptions=True)
         refused: list[BuildNetError] = []
         for digest, outcome in zip(wanted, outcomes, strict=True):
             if isinstance(outcome, FetchRefusedError):

@@ -1,9 +1,10 @@
-"""What nodes do for each other: hits of the pool's cache.
+"""What nodes do for each other: hits of the pool's cache, commands on other hosts.
 
     uv run python tests/benchmarks/pool.py [--rounds 9] [--short] [--json FILE]
 
-Two real nodes on loopback addresses; one has built what the other asks for. Times are those of the
-whole build in the node that asks, delivery into the workspace included.
+Real nodes on loopback addresses. Of hits: one has built what the other asks for; times are those
+of the whole build in the node that asks, delivery into the workspace included. Of commands: eight
+nodes of one slot each; the ideal is what the commands alone take on eight slots.
 """
 
 from __future__ import annotations
@@ -17,6 +18,15 @@ from testbed.nodes import Cluster, Node
 
 _LARGE_BYTES = 10 << 20
 _PACKAGES = 100
+_WORKERS = 8
+_COMMANDS = 64
+_MANY_COMMANDS = 400
+_SLEEP = """
+  - name: p{number}
+    path: p{number}
+    build_cmd: sleep 1; cp in.txt out.txt
+    outputs: [p{number}/out.txt]
+"""
 _LARGE = """
 workspace: large
 packages:
@@ -39,7 +49,7 @@ def _took_ms(pair: Cluster, directory: Path, packages: int, round_number: int) -
     one, other = pair.members
     for node in (one, other):
         _write(directory / node.name, packages, round_number)
-    _build(one, directory / one.name, "full")
+    _build(one, directory / one.name, "full", "--local-only")
     return _build(other, directory / other.name, "pool-cache")
 
 
@@ -56,12 +66,31 @@ def _write(root: Path, packages: int, round_number: int) -> None:
         (root / f"p{number}/in.txt").write_text(f"{round_number} {number}\n")
 
 
-def _build(node: Node, root: Path, tier: str) -> float:
-    told = node.command.build(root)
+def _build(node: Node, root: Path, tier: str, *options: str) -> float:
+    told = node.command.build(root, *options)
     tiers = {each["tier"] for each in told["packages"]}
     if tiers != {tier}:
         raise RuntimeError(f"{node.name} took {tiers}, not {tier}")
     return float(told["duration_ms"])
+
+
+def _over_ideal(cluster: Cluster, root: Path) -> float:
+    """Build 64 commands of a second on eight slots; return the time over the ideal one."""
+    parts = [_SLEEP.format(number=number) for number in range(_COMMANDS)]
+    root.mkdir(parents=True)
+    (root / "buildnet.yaml").write_text(f"workspace: sleepy\npackages:{''.join(parts)}")
+    for number in range(_COMMANDS):
+        (root / f"p{number}").mkdir()
+        (root / f"p{number}/in.txt").write_text(f"{root} {number}\n")
+    took_ms = _build(cluster.members[0], root, "full")
+    return took_ms / (1000 * _COMMANDS / len(cluster.members))
+
+
+def _each_ms(cluster: Cluster, root: Path, round_number: int) -> float:
+    """Build commands that do next to nothing; return how long one takes, side by side as they
+    are."""
+    _write(root, _MANY_COMMANDS, round_number)
+    return _build(cluster.members[0], root, "full") / _MANY_COMMANDS
 
 
 def main() -> None:
@@ -86,7 +115,30 @@ def main() -> None:
             ]
             goal = None if arguments.short else goal
             figures.append(Figure(title, tuple(took), "ms", goal))
+    workers = 2 if arguments.short else _WORKERS
+    with tempfile.TemporaryDirectory(prefix="buildnet-pool-") as name:
+        cluster = Cluster(Path(name) / "nodes", workers)
+        for node in cluster.members:
+            node.home.directory.mkdir(parents=True)
+            node.home.config.write_text("workers: {max: 1}\n")
+        with cluster:
+            figures += _commands_elsewhere(cluster, Path(name), min(3, rounds), arguments.short)
     report("The pool", figures, arguments.json)
+
+
+def _commands_elsewhere(
+    cluster: Cluster, directory: Path, rounds: int, is_short: bool
+) -> list[Figure]:
+    workers = len(cluster.members)
+    figures = []
+    if not is_short:
+        parts = tuple(_over_ideal(cluster, directory / f"s{number}") for number in range(rounds))
+        title = f"{_COMMANDS} commands of 1 s on {workers} nodes of one slot / ideal"
+        figures.append(Figure(title, parts, "×", 1 / 0.95))
+    each = tuple(_each_ms(cluster, directory / f"m{number}", number) for number in range(rounds))
+    title = f"a command that does nothing, of {_MANY_COMMANDS}, on {workers} nodes in strict"
+    figures.append(Figure(title, each, "ms", None if is_short else 10.0))
+    return figures
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def test_a_result_is_taken_from_the_pool_and_then_from_the_own_cache(
 ) -> None:
     one, other = pair.members
     here, there = workspace(tmp_path / "here", "a\n"), workspace(tmp_path / "there", "a\n")
-    assert set(tiers(build(one, here)).values()) == {"full"}
+    assert set(tiers(build(one, here, "--local-only")).values()) == {"full"}
     report = build(other, there)
     assert tiers(report) == {"base": "pool-cache", "top": "pool-cache"}
     assert {each["node"] for each in report["packages"]} == {one.identity}
@@ -83,14 +83,14 @@ def test_a_result_is_taken_from_the_pool_and_then_from_the_own_cache(
 
 def test_who_wants_nothing_of_the_pool_gets_nothing(pair: Cluster, tmp_path: Path) -> None:
     one, other = pair.members
-    build(one, workspace(tmp_path / "here", "b\n"))
+    build(one, workspace(tmp_path / "here", "b\n"), "--local-only")
     there = workspace(tmp_path / "there", "b\n")
     assert set(tiers(build(other, there, "--local-only")).values()) == {"full"}
 
 
 def test_what_is_less_isolated_is_not_shared(pair: Cluster, tmp_path: Path) -> None:
     one, other = pair.members
-    build(one, workspace(tmp_path / "here", "c\n", "staged"))
+    build(one, workspace(tmp_path / "here", "c\n", "staged"), "--local-only")
     there = workspace(tmp_path / "there", "c\n", "staged")
     assert set(tiers(build(other, there)).values()) == {"full"}
 
@@ -98,7 +98,7 @@ def test_what_is_less_isolated_is_not_shared(pair: Cluster, tmp_path: Path) -> N
 def test_what_the_other_one_has_lost_is_built(pair: Cluster, tmp_path: Path) -> None:
     one, other = pair.members
     here, there = workspace(tmp_path / "here", "d\n"), workspace(tmp_path / "there", "d\n")
-    build(one, here)
+    build(one, here, "--local-only")
     for blob in (one.home.store / "blobs").rglob("*"):
         if blob.is_file() and blob.read_bytes() == b"d\n":
             blob.chmod(0o600)
