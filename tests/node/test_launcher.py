@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -15,6 +16,7 @@ from tests.node.strict_host import running_launcher, ways
 
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.launched import run_launched
+from buildnet.node.execute.launcher import kernel, sandbox
 from buildnet.node.execute.launcher.client import Launcher, LaunchRequest, StrictView
 from buildnet.node.execute.outcome import ProcessOutcome
 
@@ -142,7 +144,8 @@ def test_supervisors_that_were_ended_while_they_waited_are_not_missed(
     while len(waiting) < 2 and time.monotonic() < deadline:
         waiting = supervisors(strict)
     for process in waiting:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # the first command's ends by itself
+            process.kill()
     wait_for_end(waiting)
     assert run(strict, "echo two", stage=stage)[1] == "two\n"
 
@@ -172,3 +175,19 @@ def test_what_waits_ends_with_the_launcher(
     psutil.Process(launcher.pid).kill()
     wait_for_end(waiting)
     assert run(launcher, "echo two", stage=place)[1] == "two\n"
+
+
+def test_two_sandboxes_that_show_the_same_file_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool, place = tmp_path / "tool", tmp_path / "shown/tool"
+    for file in (tool, place):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("")
+    monkeypatch.setattr(sandbox, "HOST", "")
+    monkeypatch.setattr(os.path, "lexists", lambda path: False)  # it came after it was looked for
+    mounted: list[str] = []
+    monkeypatch.setattr(kernel, "mount", lambda source, target, *_: mounted.append(target))
+    monkeypatch.setattr(kernel, "restrict_mount", lambda target, attributes: None)
+    sandbox._bind(str(tool), str(place), kernel.ATTR_RDONLY)
+    assert mounted == [str(place)]

@@ -226,7 +226,7 @@ def _bind(source: str, place: str, attributes: int) -> None:
         os.makedirs(place, exist_ok=True)
     elif not os.path.lexists(place):
         os.makedirs(os.path.dirname(place), exist_ok=True)
-        with open(place, "x"):
+        with open(place, "a"):  # all sandboxes have one root: another may just have made it
             pass
     kernel.mount(host, place, None, kernel.MS_BIND | kernel.MS_REC)
     kernel.restrict_mount(place, attributes)
