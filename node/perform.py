@@ -357,8 +357,8 @@ class Performer:
                 await self._install_once(token)
             if not await self._run_elsewhere(report, prepared, token):
                 await self._run(report, token, work, prepared.task.requirements)
-        except BuildNetError as error:
-            report.fail(error)
+        except Exception as error:
+            self._fail(report, error)
         if token.is_set() and report.status is Status.FAILED:
             report.status = Status.CANCELLED
         if report.tier is Tier.FULL:
@@ -406,13 +406,7 @@ class Performer:
         needed: Requirements | None = None,
     ) -> None:
         assert report.action is not None
-        try:
-            await self.workers.run(report.action, token, work, needed)
-        except BuildNetError:
-            raise
-        except Exception as error:
-            _log.exception("%s could not be run", report.task)
-            raise UnexpectedError.of(error) from error
+        await self.workers.run(report.action, token, work, needed)
 
     async def _install_once(self, token: CancelToken) -> None:
         """See that the dependency tree is there; the first command that needs it pays for it.
@@ -448,8 +442,8 @@ class Performer:
         else:
             try:
                 await self._run(report, token, work)
-            except BuildNetError as error:
-                report.fail(error)
+            except Exception as error:
+                self._fail(report, error)
             if token.is_set() and report.status is Status.FAILED:
                 report.status = Status.CANCELLED
         self._report(report)
@@ -461,6 +455,13 @@ class Performer:
     ) -> TaskReport:
         node = prepared.node if prepared is not None and prepared.node else self.node_id
         return TaskReport.of(task, node, status, prepared)
+
+    def _fail(self, report: TaskReport, error: Exception) -> None:
+        """Let a task fail, and it alone, also where nobody foresaw why."""
+        if not isinstance(error, BuildNetError):
+            _log.error("%s could not be run", report.task, exc_info=error)
+            error = UnexpectedError.of(error)
+        report.fail(error)
 
     def _failed(self, task: TaskId, error: BuildNetError) -> None:
         report = self._new_report(task, Status.FAILED)

@@ -179,6 +179,23 @@ def test_an_unforeseen_error_of_preparing_fails_its_task_alone() -> None:
     assert "surprise" in str((reports["bad"].error or {})["cause"])
 
 
+def test_an_unforeseen_error_of_another_host_fails_its_task_alone() -> None:
+    class Elsewhere:
+        on_more: object = None
+
+        def may_take(self, prepared: Prepared) -> bool:
+            raise OSError("surprise")
+
+        def want(self, waiting: int) -> None: ...
+
+    def have_hosts(performer: Performer) -> None:
+        performer.hosts = cast(Any, Elsewhere())
+
+    status, reports, _ = perform({"bad": ()}, {}, meanwhile=have_hosts)
+    assert status is Status.FAILED
+    assert "surprise" in str((reports["bad"].error or {})["cause"])
+
+
 def test_a_build_that_was_cancelled_before_it_began_runs_nothing() -> None:
     status, reports, runner = perform({"a": (), "b": ("a",)}, {}, meanwhile=Performer.cancel)
     assert status is Status.CANCELLED
