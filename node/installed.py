@@ -48,7 +48,11 @@ def _younger(top: str, latest_ns: int) -> str | None:
             for entry in entries:
                 if directory == top and (entry.name in CACHES or entry.name in NOTES):
                     continue
-                if entry.stat(follow_symlinks=False).st_mtime_ns > latest_ns:
+                try:
+                    changed_ns = entry.stat(follow_symlinks=False).st_mtime_ns
+                except FileNotFoundError:
+                    return entry.path  # somebody changes it now
+                if changed_ns > latest_ns:
                     return entry.path
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)

@@ -57,3 +57,19 @@ def test_caches_of_tools_do_not_count(root: Path) -> None:
 def test_without_a_note_nothing_is_known(root: Path) -> None:
     (root / "node_modules/.package-lock.json").unlink()
     assert changed_by_hand(root, MEMBERS) == "node_modules"
+
+
+def test_a_file_that_goes_while_it_is_looked_for_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Listed(list[os.DirEntry[str]]):
+        def __enter__(self) -> Listed:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+    with os.scandir(root / "node_modules/left") as entries:
+        listed = Listed(entries)
+    (root / "node_modules/left/index.js").unlink()
+    monkeypatch.setattr(os, "scandir", lambda directory: listed)
+    assert changed_by_hand(root, MEMBERS) == "node_modules/left/index.js"
