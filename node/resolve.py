@@ -170,6 +170,8 @@ class Resolver:
                 "to the workspace's root), or remove it",
             )
         self._sources[task.id] = sources.tree
+        if task.exports:  # what can't be read is told before anything runs, not after it
+            self._exported(task)
         skipped = not sources.touched and all(each.skipped for each in below)
         if task.command is None:
             tier = Tier.INSTANT_SKIP if skipped else Tier.HASH_SKIP
@@ -211,13 +213,7 @@ class Resolver:
             own = own.merged(self._sources[task.id])
         if task.exports:
             with self._lock:
-                exported = self.reader.tree(task.exports, None, self.outputs)
-            if exported.unmatched:
-                raise SourceError(
-                    f"no file matches {', '.join(map(repr, exported.unmatched))}",
-                    hint="correct the pattern under exports in buildnet.yaml, or remove it",
-                )
-            own = own.merged(exported.tree)
+                own = own.merged(self._exported(task))
         needed = [self._seen(each) for each in task.depends_on]
         if task.command is None:  # a name for other packages: who needs it needs those
             own = merge_trees((own, *(each.own for each in needed)))
@@ -225,6 +221,16 @@ class Resolver:
         if self._goes_deep:
             below = merge_trees(tree for each in needed for tree in (each.own, each.below))
         self._visible[task.id] = Visible(own, below, prepared.tier in SKIPS)
+
+    def _exported(self, task: Task) -> DirectoryTree:
+        """Return the sources that a task shows to what depends on it."""
+        exported = self.reader.tree(task.exports, None, self.outputs)
+        if exported.unmatched:
+            raise SourceError(
+                f"no file matches {', '.join(map(repr, exported.unmatched))}",
+                hint="correct the pattern under exports in buildnet.yaml, or remove it",
+            )
+        return exported.tree
 
     def _seen(self, task: TaskId) -> Visible:
         """Return what others see of a task, of this build or as it stands."""

@@ -646,3 +646,4 @@ def test_an_export_that_matches_nothing_says_so(node: CommandLine, tmp_path: Pat
     root = _one_package(tmp_path, "cp in.txt out.txt", "exports: [a/none]")
     report = node.build(root, code=1)
     assert report["packages"][0]["error"]["code"] == "SOURCES"
+    assert not (root / "a/out.txt").exists()  # it did not run

@@ -28,6 +28,9 @@ from testbed.workspaces import (
 Edit = list[Any]
 """Its kind, then what that takes; as JSON."""
 
+OUTSIDE = "OUTSIDE/"
+"""In a link: the directory beside the workspace, wherever that lies."""
+
 _DATE_S = 1_600_000_000
 _IGNORED = ("*.log", "tmp/", "/skip.c", "src/deep/", "!x.log", "notes", "*.c\n!a.c", "# nothing")
 
@@ -228,7 +231,7 @@ class EditChooser:
         above = os.path.dirname(path)
         text = os.path.relpath(target, above)
         if self._numbers.random() < 0.15:
-            text = str(self._root.parent / "outside" / "o1")
+            text = f"{OUTSIDE}o1"
         return ["link", path, text]
 
     def _hard_link(self, here: str, files: list[str], directories: list[str]) -> Edit | None:
@@ -378,7 +381,8 @@ def apply_to_disk(root: Path, edit: Edit) -> bool:
             case "swap":
                 _swap(root / arguments[0], root / arguments[1])
             case "link":
-                _link(root / arguments[0], arguments[1])
+                to = str(root.parent / "outside") + "/"
+                _link(root / arguments[0], arguments[1].replace(OUTSIDE, to))
             case "hard link":
                 _remove(root / arguments[1])
                 os.link(root / arguments[0], root / arguments[1], follow_symlinks=False)
