@@ -171,7 +171,7 @@ class Resolver:
             )
         self._sources[task.id] = sources.tree
         if task.exports:  # what can't be read is told before anything runs, not after it
-            self._exported(task)
+            self._exported(task.exports)
         skipped = not sources.touched and all(each.skipped for each in below)
         if task.command is None:
             tier = Tier.INSTANT_SKIP if skipped else Tier.HASH_SKIP
@@ -213,7 +213,7 @@ class Resolver:
             own = own.merged(self._sources[task.id])
         if task.exports:
             with self._lock:
-                own = own.merged(self._exported(task))
+                own = own.merged(self._exported(task.exports))
         needed = [self._seen(each) for each in task.depends_on]
         if task.command is None:  # a name for other packages: who needs it needs those
             own = merge_trees((own, *(each.own for each in needed)))
@@ -222,9 +222,9 @@ class Resolver:
             below = merge_trees(tree for each in needed for tree in (each.own, each.below))
         self._visible[task.id] = Visible(own, below, prepared.tier in SKIPS)
 
-    def _exported(self, task: Task) -> DirectoryTree:
+    def _exported(self, exports: tuple[str, ...]) -> DirectoryTree:
         """Return the sources that a task shows to what depends on it."""
-        exported = self.reader.tree(task.exports, None, self.outputs)
+        exported = self.reader.tree(exports, None, self.outputs)
         if exported.unmatched:
             raise SourceError(
                 f"no file matches {', '.join(map(repr, exported.unmatched))}",
