@@ -18,8 +18,10 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from buildnet.node.scan.cgroup import parse_groups
 from buildnet.node.scan.host import HostFiles
@@ -31,16 +33,19 @@ MEMORY, PIDS = "memory", "pids"
 _DELEGATED = ("user.delegate", "trusted.delegate")  # what systemd marks groups with
 _NODE, _ACTION = "node", "action-"
 _EMPTY_WITHIN_S = 5.0
+_TRY_S = 20.0
 _LOOK_EVERY_S = 0.002
 
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """A directory below which this node makes groups; ``version`` 2 or 1."""
+    """A directory below which this node makes groups; ``version`` 2 or 1. ``is_made``: it was not
+    there before, so it goes with the node; one of the owner's stays with all that is set in it."""
 
     directory: Path
     version: int
     controllers: tuple[str, ...]
+    is_made: bool = field(default=False, compare=False)
 
     def settings(self, memory_bytes: int | None, processes: int | None) -> Mapping[str, str]:
         """Return what to write into which files of a group; the supervisor is one process more."""
@@ -92,9 +97,10 @@ class ControlGroups:
     def __init__(self, hierarchies: tuple[Hierarchy, ...]) -> None:
         self.hierarchies = hierarchies
         self._numbers = itertools.count()
-        for hierarchy in hierarchies:  # of a node that died
-            for left in hierarchy.directory.glob(f"{_ACTION}*"):
-                _remove(left)
+        for hierarchy in hierarchies:
+            for group in hierarchy.directory.glob(f"{_ACTION}*"):
+                if _is_left(group.name):
+                    _remove(group)
 
     def limits(self, controller: str) -> bool:
         """Whether the kernel keeps the limits of a controller."""
@@ -121,10 +127,11 @@ class ControlGroups:
             group.close()
 
     def close(self) -> None:
-        """Remove the directories of groups, as far as nobody is in them."""
+        """Remove the directories that were made for it, as far as nobody is in them."""
         for hierarchy in self.hierarchies:
-            with contextlib.suppress(OSError):
-                hierarchy.directory.rmdir()
+            if hierarchy.is_made:
+                with contextlib.suppress(OSError):
+                    hierarchy.directory.rmdir()
 
 
 def open_groups(name: str | None, host: HostFiles | None = None) -> ControlGroups | None:
@@ -175,15 +182,16 @@ def named_groups(
         mine = tuple(each for each in controllers if each in has)
         if not mine or any(set(mine) & set(each.controllers) for each in found):
             continue
-        directory = root
+        directory, is_made = root, False
         for part in Path(name).parts:
             if version == 2:
                 _enable(directory, mine)
             directory /= part
+            is_made = not directory.exists()
             directory.mkdir(exist_ok=True)
         if version == 2:
             _enable(directory, mine)
-        found.append(Hierarchy(directory, version, mine))
+        found.append(Hierarchy(directory, version, mine, is_made))
     if not found:
         raise OSError(f"no control groups with {' or '.join(controllers)} are mounted here")
     return tuple(found)
@@ -227,9 +235,12 @@ def _try(groups: ControlGroups) -> None:
     """
     with groups.group(1 << 30, 64) as group:
         script = 'for file; do echo 0 > "$file" || exit 1; done'
-        ran = subprocess.run(
-            ["/bin/sh", "-c", script, "sh", *group.files], capture_output=True, timeout=20
-        )
+        try:
+            ran = subprocess.run(
+                ["/bin/sh", "-c", script, "sh", *group.files], capture_output=True, timeout=_TRY_S
+            )
+        except subprocess.TimeoutExpired as error:
+            raise OSError("a command that joins it does not go on: is it frozen?") from error
         if ran.returncode:
             raise OSError(ran.stderr.decode(errors="replace").strip() or "it can't be joined")
 
@@ -254,6 +265,12 @@ def _count(file: Path, name: str) -> int:
             if key == name:
                 return int(value)
     return 0
+
+
+def _is_left(name: str) -> bool:
+    """Whether a command's group is of a node that died; another may use the same place."""
+    pid = name.removeprefix(_ACTION).partition("-")[0]
+    return not pid.isdigit() or int(pid) == os.getpid() or not psutil.pid_exists(int(pid))
 
 
 def _remove(group: Path) -> None:

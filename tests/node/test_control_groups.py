@@ -112,6 +112,31 @@ def test_what_was_passed(
     assert Hierarchy(tmp_path, version, (MEMORY, PIDS)).exceeded(tmp_path) == expected
 
 
+def ended() -> int:
+    """Return the id of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_groups_of_another_node_that_lives_are_left_alone(tmp_path: Path) -> None:
+    for pid in (os.getppid(), os.getpid(), ended()):
+        (tmp_path / f"action-{pid}-1").mkdir()
+    ControlGroups((Hierarchy(tmp_path, 2, ()),))
+    assert [left.name for left in tmp_path.iterdir()] == [f"action-{os.getppid()}-1"]
+
+
+def test_a_group_that_the_owner_made_stays(tmp_path: Path) -> None:
+    root = "sys/fs/cgroup/pids"
+    (tmp_path / root / "theirs").mkdir(parents=True)
+    mounts = [each for each in parse_mountinfo(V1) if each.mount_point.endswith("pids")]
+    for name in ("theirs", "ours"):
+        groups = ControlGroups(named_groups(name, mounts, HostFiles(tmp_path), (PIDS,)))
+        assert (tmp_path / root / name).is_dir()
+        groups.close()
+    assert [each.name for each in (tmp_path / root).iterdir() if each.is_dir()] == ["theirs"]
+
+
 # On this host. Only processes are limited: these tests leave the memory's hierarchy alone, for who
 # runs them may be counted there.
 
@@ -179,7 +204,7 @@ def test_version_2_ends_a_whole_group_at_once() -> None:
         directory.mkdir()
     except OSError as error:
         pytest.skip(f"no control groups of version 2 that may be used: {error}")
-    groups = ControlGroups((Hierarchy(directory, 2, ()),))
+    groups = ControlGroups((Hierarchy(directory, 2, (), is_made=True),))
     try:
         hold_and_leave(groups)
     finally:
@@ -188,7 +213,7 @@ def test_version_2_ends_a_whole_group_at_once() -> None:
 
 
 def test_what_a_node_that_died_left_is_removed(groups: ControlGroups) -> None:
-    (left,) = (each.directory / "action-1-1" for each in groups.hierarchies)
+    (left,) = (each.directory / f"action-{ended()}-1" for each in groups.hierarchies)
     left.mkdir()
     ControlGroups(groups.hierarchies)
     assert not left.exists()
