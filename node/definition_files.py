@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable, Iterable
 from functools import cached_property
 
@@ -42,14 +43,18 @@ class DefinitionFiles:
         Of a directory only what stands in it counts: outputs that are put there anew change its
         date, and nothing was read from that.
         """
+        observed_at_ns = time.time_ns()
         now = self.stamp()
         if now[-1] != self._known[-1]:
             return False
-        for name, before, after in zip(self._files, self._known, now, strict=False):
-            listing = self._listings[name]
+        known = list(now)
+        for number, name in enumerate(self._files):
+            before, after, listing = self._known[number], now[number], self._listings[name]
             if before != after and (listing is None or listing != self._listing(name)):
                 return False
-        self._known = now
+            if not _is_settled(after, observed_at_ns):
+                known[number] = before  # it may change once more without another date
+        self._known = tuple(known)
         return True
 
     def stamp(self) -> Stamp:
@@ -62,8 +67,7 @@ class DefinitionFiles:
     def are_settled(self, observed_at_ns: int) -> bool:
         """Whether what changed since it was read at that time, must have got another date than the
         one that was remembered."""
-        known = (entry for entry in self._known[:-1] if entry is not None)
-        return all(settled(stamp_ns, observed_at_ns) for entry in known for stamp_ns in entry[2:])
+        return all(_is_settled(entry, observed_at_ns) for entry in self._known[:-1])
 
     def are_watched(self, watch: Callable[[str], bool]) -> bool:
         """Watch the directories around them; tell whether every change of them will be told.
@@ -114,6 +118,10 @@ class DefinitionFiles:
                 return frozenset((entry.name, entry.is_dir()) for entry in entries)
         except OSError:
             return None
+
+
+def _is_settled(entry: tuple[int, ...] | None, observed_at_ns: int) -> bool:
+    return entry is None or all(settled(stamp_ns, observed_at_ns) for stamp_ns in entry[2:])
 
 
 def _plain(path: str) -> str:

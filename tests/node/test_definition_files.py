@@ -151,3 +151,19 @@ def test_a_file_dated_in_whole_seconds_may_change_once_more_for_two(tmp_path: Pa
     files.remember()
     assert not files.are_settled(second_ns + 1_900_000_000)
     assert files.are_settled(second_ns + 3_000_000_000)
+
+
+def test_a_directory_that_was_just_changed_may_change_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = DefinitionFiles(load_workspace(write_files(tmp_path, DETECTED)))
+    files.remember()
+    stamp, now_ns = files._stamp, time.time_ns()
+    monkeypatch.setattr(
+        files,
+        "_stamp",
+        lambda name: (1, 1, now_ns, now_ns) if (tmp_path / name).is_dir() else stamp(name),
+    )
+    assert files.hold()  # nothing came or went
+    write_files(tmp_path, {"in/c/package.json": MANIFEST % "c"})
+    assert not files.hold()
