@@ -26,6 +26,7 @@ from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits, limits_of
 from buildnet.node.execute.mounts import Mount
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier, decode_record, isolation_of, label_of
+from buildnet.node.source_file import digest_file
 from buildnet.node.store import (
     ActionRecord,
     FileTable,
@@ -210,6 +211,7 @@ class TaskRunner:
         if found is None:
             return False
         done = replace(prepared, tier=Tier.LOCAL_CACHE, outputs=found.outputs, log=found.log)
+        self.resolver.claim(done)
         try:
             self.deliver(done)
         except MissingBlobError:
@@ -235,10 +237,10 @@ class TaskRunner:
                 raise SourceChangedError(f"{path} changed during the build", hint=hint)
 
     def _holds(self, path: str, digest: Digest) -> bool:
+        file = self.root / path
         try:
-            status = (self.root / path).stat()
-            known = self.table.lookup(path, status)
-            return (known or Digest.of((self.root / path).read_bytes())) == digest
+            known = self.table.lookup(path, file.stat())
+            return (known or digest_file(str(file), path, self.table, time.time_ns)) == digest
         except OSError:
             return False
 
