@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import sys
@@ -15,6 +16,7 @@ import pytest
 from tests.node.strict_host import running_launcher, ways
 
 from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.errors import ExecutionError
 from buildnet.node.execute.launched import run_launched
 from buildnet.node.execute.launcher import kernel, sandbox
 from buildnet.node.execute.launcher.client import Launcher, LaunchRequest, StrictView
@@ -175,6 +177,25 @@ def test_what_waits_ends_with_the_launcher(
     psutil.Process(launcher.pid).kill()
     wait_for_end(waiting)
     assert run(launcher, "echo two", stage=place)[1] == "two\n"
+
+
+@pytest.mark.parametrize("lacking", ["os.pipe2", "socket.socketpair"])
+def test_a_node_without_descriptors_says_so_and_keeps_none(
+    plain: Launcher, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    request = LaunchRequest(("/bin/true",), "/", {})
+    plain.start()
+    before = psutil.Process().num_fds()
+    with monkeypatch.context() as patched:
+        patched.setattr(lacking, refuse)
+        with pytest.raises(ExecutionError) as caught:
+            plain.launch(request)
+    assert "Too many open files" in str(caught.value.cause)
+    assert psutil.Process().num_fds() == before
+    assert run(plain, "echo one")[1] == "one\n"
 
 
 def test_two_sandboxes_that_show_the_same_file_at_once(

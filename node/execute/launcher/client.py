@@ -263,7 +263,11 @@ class Launcher:
         strict = request.strict
         kind = PLAIN if strict is None else STRICT_WITH_NETWORK if strict.network else STRICT
         supervisor = self._take(kind, request.file_bytes)
-        output, their_output = os.pipe2(os.O_CLOEXEC)
+        try:
+            output, their_output = os.pipe2(os.O_CLOEXEC)
+        except OSError as error:
+            supervisor.close()
+            raise _broken(str(error)) from error
         try:
             os.set_blocking(output, False)
             send_message(supervisor.connection, request.message(), [their_output])
@@ -374,7 +378,10 @@ class Launcher:
 
 
 def _ask(control: socket.socket, kind: bytes) -> _Supervisor:
-    ours, theirs = socket.socketpair()
+    try:
+        ours, theirs = socket.socketpair()
+    except OSError as error:
+        raise _broken(str(error)) from error
     with theirs:
         try:
             socket.send_fds(control, [kind], [theirs.fileno()])
