@@ -100,11 +100,12 @@ class OpenWorkspace:
         if not known.is_settled:
             return False
         with self._telling:
-            if self.watcher is not None:
-                self._untold |= self.watcher.refresh()
+            watcher = self.watcher
+            if watcher is not None:
+                self._untold |= watcher.refresh()
                 if self._is_told and not known.files.are_touched(self._untold):
                     return True
-            self._is_told = self.watcher is not None and known.files.are_watched(self.watch)
+            self._is_told = watcher is not None and known.files.are_watched(watcher.watch)
             holds = known.files.hold()
             self._is_told = self._is_told and holds
             return holds
@@ -161,20 +162,23 @@ class OpenWorkspace:
 
     def watch(self, directory: str) -> bool:
         """Watch a directory before it is read; tell whether its changes will be told."""
-        return self.watcher is not None and self.watcher.watch(directory)
+        watcher = self.watcher
+        return watcher is not None and watcher.watch(directory)
 
     @property
     def not_watched(self) -> str | None:
         """Why all files are looked at in each build; None: what changes is told."""
         if self.distrusted is not None:
             return self.distrusted
-        return "it is not watched" if self.watcher is None else self.watcher.problem
+        watcher = self.watcher
+        return "it is not watched" if watcher is None else watcher.problem
 
     def unwatch(self) -> None:
         """Watch it no more, until it is built again."""
-        if self.watcher is not None:
-            self.watcher.close()
-            self.watcher = None
+        with self._telling:  # who looks for what is unused does so on several threads
+            watcher, self.watcher = self.watcher, None
+        if watcher is not None:
+            watcher.close()
 
     def distrust(self, why: str) -> None:
         """Watch it no more as long as the node runs, for a change was not told."""
@@ -208,14 +212,16 @@ class OpenWorkspace:
     def _trying_to_watch(self, root: str) -> Watcher | None:
         if self.distrusted is not None:
             return None
-        if self.watcher is not None and self.watcher.problem is not None:
+        watcher = self.watcher
+        if watcher is not None and watcher.problem is not None:
             if time.monotonic() - self._gave_up_at < AGAIN_S:
                 return None
             self.unwatch()
-        if self.watcher is None:
-            self.watcher = Watcher(Path(root), self.cookies)
+            watcher = None
+        if watcher is None:
+            watcher = self.watcher = Watcher(Path(root), self.cookies)
             self._gave_up_at = time.monotonic()
-        return self.watcher
+        return watcher
 
 
 class Workspaces:

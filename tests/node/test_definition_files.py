@@ -153,6 +153,25 @@ def test_a_file_dated_in_whole_seconds_may_change_once_more_for_two(tmp_path: Pa
     assert files.are_settled(second_ns + 3_000_000_000)
 
 
+def test_a_watcher_that_is_closed_is_nobodys_any_more(
+    found: Found, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = found.build()
+    watcher = opened.watcher
+    assert watcher is not None
+    close, kept = watcher.close, []
+
+    def closed() -> None:
+        kept.append(opened.watcher)
+        close()
+
+    monkeypatch.setattr(watcher, "close", closed)
+    opened.unwatch()
+    opened.unwatch()
+    assert kept == [None]  # what another thread would close a second time, or ask, while it closes
+    assert found.build().not_watched is None
+
+
 def test_a_directory_that_was_just_changed_may_change_once_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
