@@ -71,6 +71,7 @@ class Plan:
     """
 
     def __init__(self, workspace: Workspace, packages: tuple[str, ...], task: str) -> None:
+        self.workspace = workspace
         self.key = (packages, task)
         self.tasks = {each.id: each for each in closure(workspace, packages, task)}
 

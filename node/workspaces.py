@@ -110,19 +110,20 @@ class OpenWorkspace:
             self._is_told = self._is_told and holds
             return holds
 
-    def plan(self, packages: tuple[str, ...], task: str) -> Plan:
-        """Return the tasks that a request means.
+    def plan(self, workspace: Workspace, packages: tuple[str, ...], task: str) -> Plan:
+        """Return the tasks that a request means in a workspace, as it was read for that request: it
+        may have been read anew since.
 
         Raises:
             NotFoundError: there is no such package or task.
         """
         key = (packages, task)
         plan = self._plans.get(key)
-        if plan is None:
+        if plan is None or plan.workspace is not workspace:
             if len(self._plans) >= _MOST_PLANS:
                 self._plans.clear()
                 self.recorded.clear()
-            plan = self._plans[key] = Plan(self.definition.workspace, packages, task)
+            plan = self._plans[key] = Plan(workspace, packages, task)
         return plan
 
     def describe(self, definition: Definition) -> None:

@@ -153,6 +153,18 @@ def test_a_file_dated_in_whole_seconds_may_change_once_more_for_two(tmp_path: Pa
     assert files.are_settled(second_ns + 3_000_000_000)
 
 
+def test_a_plan_that_was_made_while_the_definition_was_read_anew_is_not_taken_again(
+    found: Found,
+) -> None:
+    opened = found.build()
+    before = opened.definition.workspace
+    file = next(path for path in found.root.iterdir() if path.is_file())
+    file.write_text(file.read_text() + "\n")
+    now = found.build().definition.workspace
+    assert opened.plan(before, ("a",), "build").workspace is before
+    assert opened.plan(now, ("a",), "build").workspace is now
+
+
 def test_a_watcher_that_is_closed_is_nobodys_any_more(
     found: Found, monkeypatch: pytest.MonkeyPatch
 ) -> None:
