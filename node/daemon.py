@@ -273,6 +273,7 @@ async def running_node(
             limits=builder.limits,
             executor=builder.levels.strict,
             fetch_all=exchange.fetch_all,
+            tidy=builder.levels.tidy,
         )
         sharing = Sharing(builder.workers, work, config.scheduling, lambda: service.role)
         builder.sharing = sharing

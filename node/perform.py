@@ -384,7 +384,9 @@ class Performer:
             def work(host: OtherHost = host) -> None:
                 assert prepared.action is not None
                 self._loop.call_soon_threadsafe(self._tell_started, task.id)
-                executor = host.executor(prepared.action, task, self.runner.label(task))
+                executor = host.executor(
+                    prepared.action, task, self.runner.label(task), again=self.resolver.force
+                )
                 self.runner.run(report, prepared, token, look_again=False, executor=executor)
 
             try:

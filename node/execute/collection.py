@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ _SCRATCH = CACHES | {
     "__pycache__",
     "node_modules",
 }
+_SHOWN_CHARACTERS = 60
 _KINDS = {
     stat.S_IFSOCK: "a socket",
     stat.S_IFIFO: "a named pipe",
@@ -102,6 +104,14 @@ class Collector:
                 status = os.lstat(place)
             except (FileNotFoundError, NotADirectoryError):
                 continue
+            except OSError as error:
+                if error.errno != errno.ENAMETOOLONG:
+                    raise
+                shown = os.path.relpath(place, self._root)[:_SHOWN_CHARACTERS]
+                raise OutputError(
+                    f"output {shown}…: its path is longer than the system takes",
+                    hint="have the command make shorter names, or fewer directories in each other",
+                ) from error
             files += 1
             if stat.S_ISDIR(status.st_mode):
                 with contextlib.suppress(PermissionError), os.scandir(place) as entries:

@@ -413,5 +413,11 @@ def _hints(
     log.seek(max(0, log.seek(0, os.SEEK_END) - LOG_TAIL_BYTES))
     tail = log.read().decode(errors="replace")
     return hints_of_failure(
-        tail, outcome.exit_code, root, request.working_directory, workspace, seen_at
+        tail,
+        outcome.exit_code,
+        root,
+        request.working_directory,
+        workspace,
+        seen_at,
+        request.outputs,
     )

@@ -78,7 +78,8 @@ class _Running:
 @dataclass(slots=True)
 class GuestWork:
     """Runs actions for others. ``executor`` gives the one for ``strict``, None: this host has none;
-    ``say`` and ``spawn`` are of the cluster that this node is in now."""
+    ``tidy`` removes the stages of what has ended; ``say`` and ``spawn`` are of the cluster that
+    this node is in now."""
 
     keys: OwnKeys
     store: Store
@@ -87,15 +88,18 @@ class GuestWork:
     limits: Limits
     executor: Callable[[], Executor | None]
     fetch_all: FetchAll
+    tidy: Callable[[], None]
     say: Say = field(init=False)
     spawn: Callable[[Callable[[], Coroutine[None, None, None]]], None] = field(init=False)
     _running: dict[bytes, _Running] = field(default_factory=dict)
+    _untidy: bool = False
 
     def start(self, holder: bytes, ask: WorkAsk, room: Digest) -> None:
         """Begin an action on a lease of ``holder``, with what was reserved under ``room``."""
         if ask.work in self._running:
             return
         running = self._running[ask.work] = _Running(holder, ask.lease, CancelToken())
+        self._untidy = True
         self.spawn(lambda: self._perform(ask, running, room))
 
     def cancel(self, holder: bytes, work: bytes) -> None:
@@ -119,6 +123,12 @@ class GuestWork:
         """Tell whether something runs on a lease."""
         return any(running.lease == lease for running in self._running.values())
 
+    def put_away(self) -> None:
+        """Begin to remove the stages of what ran here; for when nothing is lent."""
+        if self._untidy and not self._running:
+            self._untidy = False
+            self.spawn(lambda: asyncio.to_thread(self.tidy))
+
     async def _perform(self, ask: WorkAsk, running: _Running, room: Digest) -> None:
         try:
             with self.store.hold() as hold:
@@ -140,9 +150,10 @@ class GuestWork:
         action = ask.action.digest
         await self._fetch((action, ask.command.digest, ask.inputs.digest), running.holder, hold)
         order = await asyncio.to_thread(self._read, ask, hold)
-        known = await asyncio.to_thread(hold.get_action, action, frozenset({STRICT}))
-        if known is not None:
-            return await asyncio.to_thread(_found, ask, known, hold)
+        if not ask.again:
+            known = await asyncio.to_thread(hold.get_action, action, frozenset({STRICT}))
+            if known is not None:
+                return await asyncio.to_thread(_found, ask, known, hold)
         files = [leaf.digest for _, leaf in order.inputs.leaves() if isinstance(leaf, FileEntry)]
         await self._fetch(files, running.holder, hold)
         done: list[WorkDone] = []

@@ -36,8 +36,8 @@ class OtherHost:
         """Whose it is."""
         return node_id_of(self.lease.owner)
 
-    def executor(self, action: Action, task: Task, label: str) -> RemoteExecutor:
-        """Return what runs an action there."""
+    def executor(self, action: Action, task: Task, label: str, *, again: bool) -> RemoteExecutor:
+        """Return what runs an action there; ``again``: even if its result is there."""
         hosts = self.hosts
         return RemoteExecutor(
             borrower=hosts.borrowing.borrower,
@@ -48,6 +48,7 @@ class OtherHost:
             tools=task.tools,
             requirements=task.requirements,
             label=label,
+            again=again,
             loop=hosts.loop,
         )
 

@@ -10,14 +10,16 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import Execution, ExecutionRequest, OnOutput
+from buildnet.node.execute.hints import HINTS_AT_MOST, LOG_TAIL_BYTES, hints_of_failure
 from buildnet.node.execute.isolation import STRICT
+from buildnet.node.execute.launcher.places import BUILD
 from buildnet.node.execute.outcome import ProcessOutcome
 from buildnet.node.pool_results import Offer, PoolResults, Wanted
 from buildnet.node.sharing.borrower import Borrowed, Borrower, LostHostError
 from buildnet.node.store import Hold
 from buildnet.pool.action import Action
 from buildnet.pool.messages.results import WireDigest
-from buildnet.pool.messages.work import Setting, WireOutcome, WorkAsk
+from buildnet.pool.messages.work import Setting, WireOutcome, WorkAsk, WorkDone
 from buildnet.pool.requirements import Requirements
 
 
@@ -29,7 +31,8 @@ class UnfitHostError(BuildNetError):
 
 @dataclass(frozen=True, slots=True)
 class RemoteExecutor:
-    """Runs one action on the lease ``lease``. ``tools`` are those that it declares."""
+    """Runs one action on the lease ``lease``. ``tools`` are those that it declares; ``again``: it
+    runs even if its result is there."""
 
     borrower: Borrower
     results: PoolResults
@@ -39,6 +42,7 @@ class RemoteExecutor:
     tools: tuple[str, ...]
     requirements: Requirements
     label: str
+    again: bool
     loop: asyncio.AbstractEventLoop
 
     @property
@@ -84,6 +88,7 @@ class RemoteExecutor:
                 Setting(name, value) for name, value in request.path_variables.items()
             ),
             network=request.network,
+            again=self.again,
             timeout_ms=round((needed.timeout_s or 0) * 1000),
             memory_bytes=needed.memory_bytes or 0,
             disk_bytes=needed.disk_bytes or 0,
@@ -113,13 +118,14 @@ class RemoteExecutor:
             outputs = taken[self.action.digest].outputs
         else:
             await self._fetch_log(log, hold)
+        hints = dict.fromkeys((*done.hints, *await asyncio.to_thread(_hints, request, done, hold)))
         return Execution(
             outcome=_outcome(done.outcome),
             log=log,
             outputs=outputs,
             missing_outputs=done.missing_outputs,
             undeclared=done.undeclared,
-            hints=done.hints,
+            hints=tuple(hints)[:HINTS_AT_MOST],
             kept=True,
         )
 
@@ -130,6 +136,23 @@ class RemoteExecutor:
                 await self.fetch_all((log,), self.lease.owner)
         except BuildNetError as error:
             raise LostHostError("its output could not be fetched", cause=error.message) from error
+
+
+def _hints(request: ExecutionRequest, done: WorkDone, hold: Hold) -> tuple[str, ...]:
+    """Return what only the node that has the workspace can tell of a failure. Blocks."""
+    said, log = done.outcome, done.log
+    if said is None or log is None or not said.exit_code or said.timed_out or said.cancelled:
+        return ()
+    tail = hold.get(log.digest)[-LOG_TAIL_BYTES:].decode(errors="replace")
+    return hints_of_failure(
+        tail,
+        said.exit_code,
+        request.inputs,
+        request.working_directory,
+        request.workspace,
+        BUILD,
+        request.outputs,
+    )
 
 
 def _outcome(said: WireOutcome) -> ProcessOutcome:

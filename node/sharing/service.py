@@ -145,6 +145,8 @@ class Sharing:
             self._lender.tick(now)
             self._allocator.tick(now)
             self._borrower.give_back_idle(now)
+            if not self._lender.leases:
+                self._work.put_away()
             if now - kept_at >= KEEP_S:
                 self._borrower.keep()
                 kept_at = now

@@ -40,7 +40,8 @@ class WorkAsk(Message):
 
     ``outputs``: what it declares, relative to the input root; ``tools``: those declared, first on
     PATH; ``path_entries``, ``path_variables``: below the input root. Times in milliseconds, 0: the
-    owner's default; ``memory_bytes``, ``disk_bytes``, ``processes`` alike.
+    owner's default; ``memory_bytes``, ``disk_bytes``, ``processes`` alike. ``again``: run it even
+    if its result is there.
     """
 
     work: WorkId
@@ -54,6 +55,7 @@ class WorkAsk(Message):
     path_entries: Annotated[tuple[Annotated[str, Limit(0, 4096)], ...], Limit(0, 64)]
     path_variables: Annotated[tuple[Setting, ...], Limit(0, 64)]
     network: bool
+    again: bool
     timeout_ms: Counter
     memory_bytes: Counter
     disk_bytes: Counter

@@ -93,6 +93,36 @@ def test_a_failure_elsewhere_is_told_as_one_here(trio: Cluster, tmp_path: Path) 
         assert each["error"]["code"] == "COMMAND_FAILED"
 
 
+def test_a_failure_elsewhere_hints_at_what_the_workspace_has(trio: Cluster, tmp_path: Path) -> None:
+    root = workspace(tmp_path / "w", "e", "sleep 0.3; cat hidden.txt")
+    (root / ".gitignore").write_text("hidden.txt\n")
+    for number in range(PACKAGES):
+        (root / f"p{number}/hidden.txt").write_text("")
+    report = build(trio.members[0], root, "--keep-going", code=1)
+    assert len(where(report)) == 3
+    for each in report["packages"]:
+        (hint,) = each["hints"]
+        assert hint.startswith(f"{each['name']}/hidden.txt exists in the workspace"), each
+
+
+def test_force_runs_elsewhere_too_what_has_a_result_there(trio: Cluster, tmp_path: Path) -> None:
+    root = workspace(tmp_path / "w", "f", "sleep 0.3; date +%N > out.txt; cat in.txt >> out.txt")
+    seen: set[str] = set()
+    for time_ in range(1, 4):
+        assert len(where(build(trio.members[0], root, "--force"))) == 3
+        seen |= {(root / f"p{number}/out.txt").read_text() for number in range(PACKAGES)}
+        assert len(seen) == PACKAGES * time_
+
+
+def test_no_stage_of_what_ran_for_others_is_left(trio: Cluster, tmp_path: Path) -> None:
+    assert len(where(build(trio.members[0], workspace(tmp_path / "w", "g")))) == 3
+    trash = [node.home.directory / "work/.trash" for node in trio.members[1:]]
+    deadline = time.monotonic() + PATIENCE_S
+    while any(any(each.iterdir()) for each in trash):
+        assert time.monotonic() < deadline, [list(each.iterdir()) for each in trash]
+        time.sleep(0.05)
+
+
 def test_a_node_that_is_killed_in_the_middle_costs_no_build(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

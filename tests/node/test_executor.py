@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,7 @@ from buildnet.node.execute.executor import (
 from buildnet.node.execute.hints import hints_of_failure, undeclared_inputs
 from buildnet.node.execute.launcher.client import Launcher
 from buildnet.node.execute.mounts import Mount
+from buildnet.node.execute.removal import remove_tree
 from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.store.errors import MissingBlobError
 from buildnet.node.store.store import Store
@@ -212,6 +214,33 @@ def test_unusable_outputs_and_lost_inputs_leave_no_stage(host: Host) -> None:
     with pytest.raises(MissingBlobError):
         host.run(host.request("true", lost))
     assert [path.name for path in host.work.iterdir()] == [TRASH_FOLDER]
+
+
+def test_an_output_that_is_too_deep_is_told_shortly(host: Host) -> None:
+    down = "import os; [(os.mkdir('deep'), os.chdir('deep')) for _ in range(1500)]"
+    command = f'mkdir out; cd out; python3 -c "{down}"'
+    with pytest.raises(OutputError, match="longer than the system takes") as caught:
+        host.run(host.request(command, None, "packages/a/out"))
+    assert len(str(caught.value)) < 200
+    assert [path.name for path in host.work.iterdir()] == [TRASH_FOLDER]
+    remove_tree(host.work)  # pytest could not
+
+
+def test_a_file_beyond_the_bound_is_hinted_at(tmp_path: Path) -> None:
+    code = 128 + signal.SIGXFSZ
+    (hint,) = hints_of_failure("File size limit exceeded", code, tmp_path, "", None)
+    assert "raise disk" in hint
+
+
+def test_outputs_and_what_was_given_are_not_hinted_at_as_inputs(tmp_path: Path) -> None:
+    """As of a command that ran on another host: its stage is not here."""
+    given = DirectoryTree.from_paths({"a/given.txt": FileEntry(Digest.of(b""))})
+    for name in ("given.txt", "lacking.txt", "out.o"):
+        (tmp_path / "a").mkdir(exist_ok=True)
+        (tmp_path / "a" / name).write_text("")
+    log = "".join(f"{name}: not found\n" for name in ("given.txt", "/build/a/lacking.txt", "out.o"))
+    (hint,) = hints_of_failure(log, 1, given, "a", tmp_path, "/build", ["a/out.o"])
+    assert hint.startswith("a/lacking.txt exists in the workspace")
 
 
 def test_timeout_and_cancel(host: Host) -> None:
