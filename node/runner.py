@@ -174,21 +174,25 @@ class TaskRunner:
         deliver(EMPTY_TREE, task.outputs, self.root, self.hold, self.table, stale=stale)
 
     def _stale(self, task: Task, outputs: DirectoryTree) -> Mapping[str, Leaf]:
-        """Return what the last run left that patterns cover and this result no longer has."""
+        """Return what earlier runs left that patterns cover and this result no longer has.
+
+        What is about to be put there is noted beside it: should the node die before the delivery is
+        recorded, the next one knows of both.
+        """
         if not has_patterns(task.outputs):
             return {}
-        last = self.store.last_run(self.workspace_id, str(task.id))
-        if last is None or last.outputs_digest == outputs.digest:
-            return {}
         made = self.store.made(self.workspace_id, str(task.id))
-        return stale_outputs(DirectoryTree.from_paths(made), outputs, task.outputs)
+        both = {**made, **stale_outputs(outputs.leaves(), EMPTY_TREE, task.outputs)}
+        if both != made:
+            self.store.record_made(self.workspace_id, str(task.id), both)
+        return stale_outputs(made.items(), outputs, task.outputs)
 
     def record_run(self, task: Task, action: Action, outputs: DirectoryTree) -> None:
         """Note that the workspace holds this action's outputs."""
         run = LastRun(action.digest, outputs.digest, time.time())
         if has_patterns(task.outputs):
-            # What is stale later is told by this alone, even if the node dies now.
-            made = stale_outputs(outputs, EMPTY_TREE, task.outputs)
+            # What is stale later is told by this alone.
+            made = stale_outputs(outputs.leaves(), EMPTY_TREE, task.outputs)
             self.store.record_run(self.workspace_id, str(task.id), run, made)
         else:
             self.runs[str(task.id)] = run

@@ -14,7 +14,7 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def deliver(
 
 
 def stale_outputs(
-    before: DirectoryTree, now: DirectoryTree, declared: tuple[str, ...]
+    before: Iterable[tuple[str, Leaf]], now: DirectoryTree, declared: tuple[str, ...]
 ) -> dict[str, Leaf]:
     """Return the files and links that patterns of ``declared`` match and only ``before`` has.
 
@@ -89,7 +89,7 @@ def stale_outputs(
     kinds = DeclaredOutputs(declared)
     return {
         path: leaf
-        for path, leaf in before.leaves()
+        for path, leaf in before
         if isinstance(now.find(path), DirectoryTree | None) and kinds.is_matched(path)
     }
 

@@ -267,6 +267,10 @@ class Store(BlobStore):
 
         self._write(put_both)
 
+    def record_made(self, workspace_id: str, task: str, made: Made) -> None:
+        """Note what patterns of outputs match, or are about to. Committed when it returns."""
+        self._write(lambda connection: put_made(connection, workspace_id, task, made))
+
     def record_runs(self, workspace_id: str, runs: Mapping[str, LastRun]) -> None:
         """Note what several tasks of a workspace ran last, in one transaction."""
 

@@ -327,7 +327,7 @@ def test_kill_leaves_the_old_the_new_or_nothing(tmp_path: Path, kilobytes: int) 
 def _replace(
     workspace: Workspace, before: DirectoryTree, now: DirectoryTree, *declared: str
 ) -> DeliveryReport:
-    stale = stale_outputs(before, now, declared)
+    stale = stale_outputs(before.leaves(), now, declared)
     return deliver(now, declared, workspace.root, workspace.store, workspace.table, stale=stale)
 
 
@@ -366,7 +366,7 @@ def test_a_stale_file_can_become_a_directory_and_a_directory_a_file(workspace: W
 
 def test_whole_directories_have_no_stale_files_of_their_own(workspace: Workspace) -> None:
     before = workspace.tree({"dist/1.txt": "1", "plain/1.txt": "1", "x.txt": "1"})
-    stale = stale_outputs(before, DirectoryTree({}), ("dist/**", "plain", "**/*.txt"))
+    stale = stale_outputs(before.leaves(), DirectoryTree({}), ("dist/**", "plain", "**/*.txt"))
     assert stale.keys() == {"x.txt"}
     assert not has_patterns(("dist/**", "plain"))
     assert has_patterns(("dist/**", "*.txt"))

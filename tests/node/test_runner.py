@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,7 +15,7 @@ from buildnet.node import runner as module
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import OutputConflictError, Prepared
 from buildnet.node.runner import Limits, TaskRunner
-from buildnet.node.store import SourceChangedError
+from buildnet.node.store import SourceChangedError, Store
 from buildnet.node.store.files import FileTable
 from buildnet.pool.action import Action, ActionSpec, encode_action
 from buildnet.pool.build import Status
@@ -21,12 +23,12 @@ from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry
 from buildnet.pool.workspace import Task
 
 
-def runner_in(root: Path, resolver: object = None) -> TaskRunner:
+def runner_in(root: Path, resolver: object = None, store: Store | None = None) -> TaskRunner:
     table = FileTable(cast(Any, SimpleNamespace(rows=lambda *_: [], write=None)), "w")
     nothing = cast(Any, SimpleNamespace(get_action=lambda *_: object()))
     return TaskRunner(
         key=nothing,
-        store=nothing,
+        store=store or nothing,
         limits=Limits(1.0, 1),
         workspace_id="w",
         root=root,
@@ -69,3 +71,28 @@ def test_inputs_in_place_are_compared_without_reading_them_whole(
     (tmp_path / "x").write_text("after")
     with pytest.raises(SourceChangedError, match="x changed"):
         runner._require_inputs(action)
+
+
+def test_files_of_a_delivery_that_the_node_did_not_survive_do_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def files(*names: str) -> DirectoryTree:
+        return DirectoryTree.from_paths({name: FileEntry(Digest.of(b"")) for name in names})
+
+    def delivered(outputs: DirectoryTree, *_: object, **said: Mapping[str, object]) -> None:
+        if "dies.js" in outputs.entries:
+            raise KeyboardInterrupt
+        removed.append(sorted(said["stale"]))
+
+    removed: list[list[str]] = []
+    monkeypatch.setattr(module, "deliver", delivered)
+    task = Task("a", "build", "true", "", outputs=("*.js",))
+    prepared = Prepared(task, action_of(EMPTY_TREE), {})
+    with Store.open(tmp_path / "store", 1 << 30) as store:
+        runner = runner_in(tmp_path, store=store)
+        runner.deliver(replace(prepared, outputs=files("a.js")))
+        with pytest.raises(KeyboardInterrupt):
+            runner.deliver(replace(prepared, outputs=files("dies.js")))
+        runner.deliver(replace(prepared, outputs=files("a.js")))
+        runner.deliver(replace(prepared, outputs=files("b.js")))
+    assert removed == [[], ["dies.js"], ["a.js"]]
