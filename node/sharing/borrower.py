@@ -52,6 +52,7 @@ class Borrowed:
     build: str
     busy: bool = False
     wanted_back: bool = False
+    is_gone: bool = False
     idle_since: float = 0.0
 
 
@@ -247,6 +248,7 @@ class Borrower:
 
     def _drop(self, borrowing: Borrowing, lease: Borrowed) -> None:
         del borrowing.leases[lease.id]
+        lease.is_gone = True
         for work in self._work.values():
             if work.lease is lease and not work.done.done():
                 why = f"{node_id_of(lease.owner)} is gone, or does not lend any more"
@@ -268,6 +270,8 @@ class Borrower:
         Raises:
             LostHostError: nobody knows how it went.
         """
+        if lease.is_gone:  # since it was chosen: nobody would answer
+            raise LostHostError(f"{node_id_of(lease.owner)} is gone, or does not lend any more")
         loop = asyncio.get_running_loop()
         work_id = os.urandom(16)
         work = self._work[work_id] = _Work(lease, on_output, loop.create_future())
