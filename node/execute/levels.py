@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 from buildnet.node.execute.control_groups import ControlGroups
@@ -32,6 +33,7 @@ class Levels:
         self._staged = StagedExecutor(work, self.launcher)
         self._probe = IsolationProbe(work, wanted, groups)
         self._strict: StrictExecutor | None = None
+        self._making = threading.Lock()
         self._private = private
 
     @property
@@ -57,8 +59,9 @@ class Levels:
             WorkspaceExecutor(root, self._staged.work, self.launcher),
         ]
         if isolation.launcher is not None:
-            if self._strict is None:
-                self._strict = StrictExecutor(self._staged, isolation, self._private)
+            with self._making:  # two would make the same stages
+                if self._strict is None:
+                    self._strict = StrictExecutor(self._staged, isolation, self._private)
             found.append(self._strict)
         return {executor.isolation: executor for executor in found}
 
