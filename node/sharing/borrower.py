@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.events import LinkDown, OfficeChanged, Received, Status, StatusChanged
+from buildnet.mesh.events import LinkDown, LinkUp, OfficeChanged, Received, Status, StatusChanged
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.kinds import Message
@@ -59,6 +59,7 @@ class Borrowed:
 @dataclass(slots=True)
 class _Work:
     lease: Borrowed
+    ask: WorkAsk
     on_output: Callable[[bytes], None]
     done: asyncio.Future[WorkDone]
 
@@ -123,6 +124,8 @@ class Borrower:
             case OfficeChanged():
                 for borrowing in self._builds.values():
                     self._tell(borrowing)
+            case LinkUp(peer):
+                self._ask_again(peer)
             case LinkDown(peer) | StatusChanged(peer, Status.DEAD | Status.LEFT):
                 self._lost(peer)
             case Received(sender, message):
@@ -246,6 +249,13 @@ class Borrower:
                 if lease.owner == peer:
                     self._drop(borrowing, lease)
 
+    def _ask_again(self, peer: bytes) -> None:
+        """Ask once more for what a peer works on: where a new link takes the place of another,
+        question or answer may be lost. What it does already it does not begin again."""
+        for work in self._work.values():
+            if work.lease.owner == peer and not work.done.done():
+                self._say(peer, work.ask)
+
     def _drop(self, borrowing: Borrowing, lease: Borrowed) -> None:
         del borrowing.leases[lease.id]
         lease.is_gone = True
@@ -274,7 +284,8 @@ class Borrower:
             raise LostHostError(f"{node_id_of(lease.owner)} is gone, or does not lend any more")
         loop = asyncio.get_running_loop()
         work_id = os.urandom(16)
-        work = self._work[work_id] = _Work(lease, on_output, loop.create_future())
+        work = _Work(lease, ask(work_id), on_output, loop.create_future())
+        self._work[work_id] = work
 
         def cancel() -> None:
             self._say(lease.owner, WorkCancel(work_id))
@@ -282,7 +293,7 @@ class Borrower:
 
         try:
             with token.calling(lambda: loop.call_soon_threadsafe(cancel)):
-                self._say(lease.owner, ask(work_id))
+                self._say(lease.owner, work.ask)
                 return await work.done
         finally:
             del self._work[work_id]

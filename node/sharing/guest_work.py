@@ -119,6 +119,11 @@ class GuestWork:
         for running in self._running.values():
             running.token.set()
 
+    def does(self, holder: bytes, work: bytes) -> bool:
+        """Tell whether an action of ``holder`` runs."""
+        running = self._running.get(work)
+        return running is not None and running.holder == holder
+
     def is_busy(self, lease: bytes) -> bool:
         """Tell whether something runs on a lease."""
         return any(running.lease == lease for running in self._running.values())

@@ -162,6 +162,8 @@ class Lender:
         return LeaseAnswer(ask.lease, False, self._free, why)
 
     def _begin(self, sender: bytes, ask: WorkAsk) -> None:
+        if self._work.does(sender, ask.work):  # asked again, over a new link
+            return
         lease = self._book.held(ask.lease, sender)
         if lease is None or self._work.is_busy(ask.lease):
             why = "there is no such lease" if lease is None else "the lease is in use"

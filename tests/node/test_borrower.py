@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from buildnet.mesh.events import LinkDown, OfficeChanged, Received
+from buildnet.mesh.events import LinkDown, LinkUp, OfficeChanged, Received
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.sharing.borrower import (
@@ -164,6 +164,30 @@ def test_work_that_begins_after_its_host_was_lost_is_lost() -> None:
         pool.borrower.take(LinkDown(OWNER))
         with pytest.raises(LostHostError):
             await pool.borrower.run(lease, ask_of, lambda data: None, CancelToken())
+
+    asyncio.run(work())
+
+
+def test_work_is_asked_for_again_on_a_new_link() -> None:
+    async def work() -> None:
+        pool = Pool()
+        borrowing = pool.begin()
+        pool.hear(LeaseGiven(LEASE, "b", ONE))
+        lease = borrowing.idle()
+        assert lease is not None
+        running = asyncio.ensure_future(
+            pool.borrower.run(lease, ask_of, lambda data: None, CancelToken())
+        )
+        while not pool.said:
+            await asyncio.sleep(0)
+        pool.borrower.take(LinkUp(OWNER, True))
+        pool.borrower.take(LinkUp(CHIEF, True))
+        asked: Any = pool.said[0][1]
+        assert pool.said == [(OWNER, asked), (OWNER, asked)]
+        done = WorkDone(asked.work, "it was cancelled", None, None, None, (), (), ())
+        pool.hear(done)
+        pool.hear(done)
+        assert await running == done
 
     asyncio.run(work())
 
