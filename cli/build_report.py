@@ -38,8 +38,9 @@ def outcome_text(entry: dict[str, Any]) -> tuple[str, str]:
     if entry["status"] == "failed":
         error = entry["error"] or {}
         return "✗", f"failed: {error.get('message', 'unknown')}"
-    why = "what it depends on failed" if entry["status"] == "skipped" else "not run"
-    return "-", f"{entry['status']}: {why}"
+    if entry["status"] == "skipped":
+        return "-", "skipped: what it depends on failed"
+    return "-", f"cancelled: {f'ended after {took}' if entry['tier'] == 'full' else 'not run'}"
 
 
 def print_report(
@@ -92,11 +93,13 @@ def _summary(report: dict[str, Any], settings: Settings) -> str:
     style = Style(settings, sys.stdout)
     total = sum(counts.values())
     parts = ", ".join(f"{count} {what}" for what, count in counts.items())
+    if not parts and report["status"] == "succeeded":
+        parts = "nothing to do"
     took = duration_text(report["duration_ms"])
     color = {"succeeded": "green", "failed": "red"}.get(report["status"], "yellow")
     packages = "package" if total == 1 else "packages"
     return (
-        f"{style(color, report['status'])}: {total} {packages} ({parts or 'nothing to do'}) "
+        f"{style(color, report['status'])}: {total} {packages}{f' ({parts})' if parts else ''} "
         f"in {took} · build {report['build_id']}"
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from buildnet.cli.build_report import print_report
+from buildnet.cli.build_report import outcome_text, print_report
 from buildnet.cli.settings import Settings
 
 REASON = "user namespace: unshare: Operation not permitted"
@@ -59,3 +59,20 @@ def test_where_nothing_ran_with_less_nothing_is_said(
 ) -> None:
     print_report(quiet, Settings())
     assert capsys.readouterr().err == ""
+
+
+def test_what_was_cancelled_while_it_ran_is_not_said_not_to_have_run() -> None:
+    ran = entry("a", "full", "strict") | {"status": "cancelled"}
+    waited = entry("b", "full", "strict") | {"status": "cancelled", "tier": None}
+    skipped = waited | {"status": "skipped"}
+    assert outcome_text(ran) == ("-", "cancelled: ended after 3 ms")
+    assert outcome_text(waited) == ("-", "cancelled: not run")
+    assert outcome_text(skipped) == ("-", "skipped: what it depends on failed")
+
+
+def test_a_build_that_failed_before_it_began_is_not_said_to_have_had_nothing_to_do(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = {"code": "HOOK_FAILED", "message": "the hook failed", "cause": None, "hint": None}
+    assert print_report(report(None) | {"status": "failed", "error": error}, Settings()) == 1
+    assert capsys.readouterr().out == "failed: 0 packages in 5 ms · build b1\n"
