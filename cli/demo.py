@@ -28,6 +28,7 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.node.home import Home, Runtime
 
 _EXAMPLE = "observatory"
+_IGNORED = shutil.ignore_patterns("dist", "__pycache__", "node_modules")
 _NAMES = ("demo-1", "demo-2", "demo-3")
 _AGREED_WITHIN_S = 30.0
 _STOPPED_WITHIN_S = 10.0
@@ -40,7 +41,7 @@ def demo(
         typer.Option(help="Put the workspace here and keep it, to look at the outputs."),
     ] = None,
 ) -> None:
-    """Start three nodes, join them, build an example twice, kill the coordinator, stop them."""
+    """Start three nodes, join them, build an example on two, kill the coordinator, stop them."""
     example = Path(__file__).resolve().parent.parent / "examples" / _EXAMPLE
     if keep is not None and keep.exists():
         raise BuildNetError(f"{keep} exists already", hint="name a directory that does not exist")
@@ -49,12 +50,11 @@ def demo(
         tempfile.TemporaryDirectory(prefix="buildnet-demo-") as directory,
     ):
         workspace = keep.absolute() if keep else Path(directory) / _EXAMPLE
-        ignore = shutil.ignore_patterns("dist", "__pycache__", "node_modules")
-        shutil.copytree(example, workspace, ignore=ignore)
+        shutil.copytree(example, workspace, ignore=_IGNORED)
         homes = [Path(directory) / name for name in _NAMES]
         with _stopped(homes):
             code = _show(workspace, homes)
-        _step("7. the nodes have stopped")
+        _step("8. the nodes have stopped")
         if keep is not None:
             note(settings(), f"the workspace and its outputs are in {keep}")
     raise typer.Exit(code)
@@ -77,6 +77,8 @@ def _show(workspace: Path, homes: list[Path]) -> int:
     _agree(clients, lambda pools: all(len(_there(pool)) == len(homes) for pool in pools))
     _show_pool(clients[1].get("/api/pool"))
     code = _build(workspace, clients[1])
+    if code == 0:
+        code = _build_a_copy(workspace, homes[2].with_name("copy"), clients[2])
     if code == 0:
         _lose_the_coordinator(runtimes, clients)
     return code
@@ -103,6 +105,12 @@ def _build(workspace: Path, client: Client) -> int:
     return code
 
 
+def _build_a_copy(workspace: Path, copy: Path, client: Client) -> int:
+    _step("6. another node builds a copy of it: what ran in strict comes from the pool's cache")
+    shutil.copytree(workspace, copy, ignore=_IGNORED)
+    return build(BuildOptions(directory=copy), settings(), client)
+
+
 def _wait_for_votes(clients: list[Client]) -> None:
     """Wait until every node votes: as long as few do, the loss of one may leave no majority."""
     deadline, wanted = time.monotonic() + _AGREED_WITHIN_S, len(clients)
@@ -122,7 +130,7 @@ def _lose_the_coordinator(runtimes: list[Runtime], clients: list[Client]) -> Non
     _wait_for_votes(clients)
     before = clients[0].get("/api/pool")["coordinator"]
     lost = next(one for one in runtimes if one.node_id == before["node_id"])
-    _step(f"6. the coordinator, {lost.name} (term {before['term']}), is killed without a warning")
+    _step(f"7. the coordinator, {lost.name} (term {before['term']}), is killed without a warning")
     left = [client for one, client in zip(runtimes, clients, strict=True) if one is not lost]
     began = time.monotonic()
     os.kill(lost.pid, signal.SIGKILL)

@@ -40,6 +40,8 @@ def test_the_demo_shows_a_pool_that_survives_its_coordinator(
     assert "2 of 3 nodes reachable" in out
     assert "7 packages (7 built)" in out
     assert "7 packages (7 from the cache)" in out
+    # What waited for a slot in the first build may have run on the node that builds the copy.
+    assert re.search(r"7 packages \([1-7] from the pool's cache(, [1-6] from the cache)?\)", out)
     assert list(tmp_path.glob("buildnet-demo-*")) == []
 
 
