@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -77,7 +78,7 @@ class Collector:
             OutputError: something there can't be an output: a socket, pipe or device, a link that
                 is absolute or leads out, a name that is not UTF-8, or they are too many or large.
         """
-        self._measure()
+        matching = self._measured()
         trees: list[DirectoryTree] = []
         for path in self._declared.outermost():
             found = self._whole(path, blobs)
@@ -85,18 +86,35 @@ class Collector:
                 parent, _, name = path.rpartition("/")
                 trees.append(DirectoryTree({name: found}).placed_at(parent) if name else found)  # type: ignore[arg-type]
         leaves: dict[str, Leaf] = {}
-        for path, status in self._matching():
+        for path, status in matching:
             leaves[path] = self._leaf(path, status, blobs)
         trees.append(DirectoryTree.from_paths(leaves))
         return merge_trees(trees)
 
-    def _measure(self) -> None:
-        """See that the outputs are within their limits before any of them is read.
+    def _measured(self) -> list[tuple[str, os.stat_result]]:
+        """See that the outputs are within their limits before any of them is read; return the files
+        that patterns match.
 
         Raises:
             OutputError: they are not.
         """
-        files = size_bytes = 0
+        size_bytes = 0
+        matching: list[tuple[str, os.stat_result]] = []
+        found = itertools.chain(self._in_whole(), self._matching())
+        for files, (path, status) in enumerate(found, 1):
+            size_bytes += 0 if stat.S_ISDIR(status.st_mode) else status.st_size
+            if path is not None:
+                matching.append((path, status))
+            if files > self._limits.files or size_bytes > self._limits.disk_bytes:
+                raise OutputError(
+                    f"the outputs are more than one action may leave: {self._limits.files} files, "
+                    f"{self._limits.disk_bytes / 2**30:.1f} GiB (holes in files count)",
+                    hint="have the command pack them, or declare fewer outputs",
+                )
+        return matching
+
+    def _in_whole(self) -> Iterator[tuple[None, os.stat_result]]:
+        """Yield all that is there of outputs that are taken as a whole."""
         waiting = [str(self._root / path) for path in self._declared.outermost()]
         while waiting:
             place = waiting.pop()
@@ -112,18 +130,10 @@ class Collector:
                     f"output {shown}…: its path is longer than the system takes",
                     hint="have the command make shorter names, or fewer directories in each other",
                 ) from error
-            files += 1
             if stat.S_ISDIR(status.st_mode):
                 with contextlib.suppress(PermissionError), os.scandir(place) as entries:
                     waiting += [entry.path for entry in entries]
-            else:
-                size_bytes += status.st_size
-            if files > self._limits.files or size_bytes > self._limits.disk_bytes:
-                raise OutputError(
-                    f"the outputs are more than one action may leave: {self._limits.files} files, "
-                    f"{self._limits.disk_bytes / 2**30:.1f} GiB (holes in files count)",
-                    hint="have the command pack them, or declare fewer outputs",
-                )
+            yield None, status
 
     def undeclared(self) -> tuple[str, ...]:
         """Return what the command wrote besides its outputs, at most :data:`UNDECLARED_SHOWN`.
@@ -157,7 +167,7 @@ class Collector:
 
     def _tree(self, path: str, blobs: BlobAccess, depth: int) -> DirectoryTree:
         if depth > _DEPTH_LIMIT:
-            raise OutputError(f"output {path}: directories nest deeper than {_DEPTH_LIMIT}")
+            raise _too_deep(path)
         entries: dict[str, Leaf | DirectoryTree] = {}
         for entry in self._listed(path):
             there = f"{path}/{entry.name}" if path else entry.name
@@ -201,6 +211,8 @@ class Collector:
 
     def _matching_below(self, path: str, state: State) -> Iterator[tuple[str, os.stat_result]]:
         patterns = self._declared.patterns
+        if path.count("/") > _DEPTH_LIMIT:
+            raise _too_deep(path)
         for entry in self._listed(path):
             there = f"{path}/{entry.name}" if path else entry.name
             after = patterns.step(state, entry.name)
@@ -218,6 +230,8 @@ class Collector:
         self, path: str, inputs: DirectoryTree | None
     ) -> Iterator[tuple[str, os.stat_result]]:
         """Yield every file that is not below an output declared as a whole, nor scratch."""
+        if path.count("/") > _DEPTH_LIMIT:
+            return  # nobody looks there
         for entry in self._listed(path, strict=False):
             there = f"{path}/{entry.name}" if path else entry.name
             if entry.name in _SCRATCH or self._declared.is_whole(there):
@@ -247,6 +261,13 @@ class Collector:
                     hint="give the file a name in UTF-8",
                 )
         return listed
+
+
+def _too_deep(path: str) -> OutputError:
+    return OutputError(
+        f"output {path[:_SHOWN_CHARACTERS]}…: directories nest deeper than {_DEPTH_LIMIT}",
+        hint="have the command make fewer directories in each other",
+    )
 
 
 def _is_utf_8(name: str) -> bool:

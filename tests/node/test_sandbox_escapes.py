@@ -397,23 +397,35 @@ def test_a_command_that_declares_it_has_the_network(host: StrictHost) -> None:
 # Floods
 
 
-def test_too_many_outputs_are_told_before_they_are_read(host: StrictHost) -> None:
+@pytest.mark.parametrize("output", ["packages/a/out", "packages/a/out/*"])
+def test_too_many_outputs_are_told_before_they_are_read(host: StrictHost, output: str) -> None:
     limits = ActionLimits(files=100)
     with pytest.raises(OutputError) as raised:
-        host.run("mkdir out; cd out; touch $(seq 200)", "packages/a/out", limits=limits)
+        host.run("mkdir out; cd out; touch $(seq 200)", output, limits=limits)
     assert "more than one action may leave" in raised.value.message
 
 
-def test_a_sparse_giant_is_refused(host: StrictHost) -> None:
+@pytest.mark.parametrize("output", ["packages/a/out", "packages/a/out/*"])
+def test_a_sparse_giant_is_refused(host: StrictHost, output: str) -> None:
     limits = ActionLimits(disk_bytes=1 << 20)
     made = host.run("truncate -s 1T out", "packages/a/out", limits=limits)
     assert made.outputs is None or made.outcome.exit_code != 0
     with pytest.raises(OutputError):
         host.run(
             "mkdir out; for i in 1 2 3 4; do truncate -s 900K out/$i; done",
-            "packages/a/out",
+            output,
             limits=limits,
         )
+
+
+@needs_python
+def test_directories_in_each_other_beside_the_outputs_are_left_alone(host: StrictHost) -> None:
+    down = "import os\nfor _ in range(1500): os.mkdir('d'); os.chdir('d')\nopen('x', 'w')"
+    command = f"{python(down)}\ncd /build/packages/a; echo made > out"
+    execution = host.run(command, "packages/a/out")
+    assert execution.outputs is not None
+    with pytest.raises(OutputError, match="nest deeper"):
+        host.run(command, "packages/a/**/x")
 
 
 def test_a_stage_that_fills_the_disk_is_ended(host: StrictHost) -> None:
