@@ -216,8 +216,8 @@ class Index:
         return {row[0] for row in rows}
 
     def oldest_use_ms(self) -> int | None:
-        """Return when the least recently used blob was used, or None without blobs."""
-        self.flush()
+        """Return when the least recently used blob was used, as far as that is written; None
+        without blobs."""
         row = self.database.row("SELECT min(used_at_ms) FROM blobs")
         return None if row is None else row[0]
 

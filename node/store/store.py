@@ -299,9 +299,14 @@ class Store(BlobStore):
     # Looking at it and looking after it
 
     def stats(self) -> StoreStats:
-        """Return what is in the store."""
+        """Return what is in the store. Makes no room for that: who looks must not lose results."""
         with self._lock:
-            oldest_ms = self._room_for(self._index.oldest_use_ms)
+            try:
+                self._index.flush()
+            except OSError as error:
+                if not is_disk_full(error):
+                    raise
+            oldest_ms = self._index.oldest_use_ms()
             totals, scrubbed = self._index.totals, self.scrubbed()
             return StoreStats(
                 blobs=totals.blobs,

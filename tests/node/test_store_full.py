@@ -108,6 +108,20 @@ def test_a_file_that_can_never_fit_does_not_cost_the_cache(
         assert store.get(digest) == b"precious"
 
 
+def test_looking_at_a_store_on_a_full_volume_costs_no_result(small_volume: Path) -> None:
+    with Store.open(small_volume / "store", 1 << 30) as store:
+        with store.hold() as hold:
+            for number in range(300):
+                hold.put(content(number, 1000))
+        with suppress(OSError), (small_volume / "fill").open("wb", buffering=0) as file:
+            while file.write(b"x" * 4096):
+                pass
+        stats = store.stats()
+        assert (stats.free_bytes, stats.blobs) == (0, 300)
+        (small_volume / "fill").unlink()
+        assert all(store.get(Digest.of(content(number, 1000))) for number in range(300))
+
+
 def test_a_store_on_a_full_volume_can_be_opened_and_cleared(small_volume: Path) -> None:
     with Store.open(small_volume / "store", 1 << 30) as store:
         digests = [store.put(content(number, 100_000)) for number in range(20)]
