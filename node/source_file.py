@@ -39,12 +39,18 @@ class FileTable(Protocol):
     ) -> None: ...
 
 
-def digest_file(full_path: str, path: str, table: FileTable, clock: Callable[[], int]) -> Digest:
+def digest_file(
+    full_path: str,
+    path: str,
+    table: FileTable,
+    clock: Callable[[], int],
+    on_held: Callable[[], None] = lambda: None,
+) -> Digest:
     """Hash the file at ``full_path`` and record it in the table as ``path``.
 
     ``clock`` is ``time.time_ns``, taken before the bytes are read. Bytes that change while they are
     read are read again. A file that somebody has open for writing is recorded as one that is not to
-    be trusted: what is written through memory need not change its times.
+    be trusted, and ``on_held`` is called: what is written through memory need not change its times.
 
     Raises:
         FileNotFoundError, NotADirectoryError: it is gone.
@@ -62,6 +68,7 @@ def digest_file(full_path: str, path: str, table: FileTable, clock: Callable[[],
         try:
             if _is_open_for_writing(descriptor):
                 observed_at_ns = 0
+                on_held()
             before = os.fstat(descriptor)
             digest = _digest(descriptor, before.st_size)
             after = os.fstat(descriptor)

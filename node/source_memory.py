@@ -154,6 +154,12 @@ class SourceMemory:
             self.looked_at.pop(path, None)
         self._inodes[place] = path
 
+    def look_again(self, path: str) -> None:
+        """Have a file read again in the next build: somebody has it open for writing, by whatever
+        name, and what is written through memory or a name that is gone is told to nobody."""
+        followed, _ = self.looked_at.get(path, (False, None))
+        self.looked_at[path] = (followed, None)
+
     def _changed_silently(self, root: str) -> set[str]:
         changed = set()
         for path, (follow, before) in self.looked_at.items():

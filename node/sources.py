@@ -254,7 +254,9 @@ class SourceReader:
 
     def _digest(self, full_path: str, path: str) -> Digest:
         before = self._table.previous(path)
-        digest = digest_file(full_path, path, self._table, self._clock)
+        digest = digest_file(
+            full_path, path, self._table, self._clock, lambda: self._memory.look_again(path)
+        )
         self.touched.add(path)
         if digest != before:
             self._changed.add(path)

@@ -213,6 +213,23 @@ def test_what_may_change_once_more_without_another_time_is_read_again(tmp_path: 
         assert memory.looked_at == {"a": (followed, fingerprint(status))}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of writers")
+def test_a_file_that_is_held_open_under_a_name_that_is_gone_is_read_each_time(kept: Kept) -> None:
+    (kept.root / "p").mkdir(exist_ok=True)
+    other = kept.root.parent / "other"
+    with other.open("w") as held:
+        held.write("1")
+        held.flush()
+        os.link(other, kept.root / "p/a.a")
+        other.unlink()
+        assert found(kept.reader()) == truth(kept.root)
+        held.write("2")  # which is told nobody here
+        held.flush()
+        assert found(kept.reader()) == truth(kept.root)
+    assert found(kept.reader()) == truth(kept.root)
+    assert kept.memory.looked_at == {}
+
+
 def test_a_file_outside_that_a_link_leads_to_is_looked_at_each_time(
     kept: Kept, tmp_path: Path
 ) -> None:

@@ -309,6 +309,7 @@ def test_a_file_that_is_open_for_writing_is_not_trusted(tmp_path: Path) -> None:
     place = tmp_path / "mapped"
     place.write_bytes(b"0000")
     observed: list[int] = []
+    held: list[str] = []
 
     class Noting(Table):
         def record(
@@ -318,12 +319,13 @@ def test_a_file_that_is_open_for_writing_is_not_trusted(tmp_path: Path) -> None:
 
     with place.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
         mapped[0] = 1
-        digest_file(str(place), "mapped", Noting(), lambda: 7)
+        digest_file(str(place), "mapped", Noting(), lambda: 7, lambda: held.append("mapped"))
         before = place.stat()
         mapped[0] = 2
         assert place.stat() == before
-    digest_file(str(place), "mapped", Noting(), lambda: 7)
+    digest_file(str(place), "mapped", Noting(), lambda: 7, lambda: held.append("closed"))
     assert observed == [0, 7]
+    assert held == ["mapped"]
 
 
 def test_a_file_that_keeps_changing_is_an_error(
