@@ -33,14 +33,22 @@ def outcome_text(entry: dict[str, Any]) -> tuple[str, str]:
     took = duration_text(entry["duration_ms"])
     if entry["status"] == "succeeded":
         if entry["tier"] in _TOOK_TIME:
-            return "✓", f"{_TOOK_TIME[entry['tier']]}, {took}"
+            return "✓", f"{_TOOK_TIME[entry['tier']]}{_where(entry)}, {took}"
         return "✓", _UP_TO_DATE.get(entry["tier"], entry["tier"])
     if entry["status"] == "failed":
         error = entry["error"] or {}
-        return "✗", f"failed: {error.get('message', 'unknown')}"
+        return "✗", f"failed{_where(entry)}: {error.get('message', 'unknown')}"
     if entry["status"] == "skipped":
         return "-", "skipped: what it depends on failed"
     return "-", f"cancelled: {f'ended after {took}' if entry['tier'] == 'full' else 'not run'}"
+
+
+def _where(entry: dict[str, Any]) -> str:
+    """Return words for the other node that ran a command or gave its result."""
+    name = entry.get("node_name")
+    if name is None:
+        return ""
+    return f" ({name})" if entry["tier"] == "pool-cache" else f" on {name}"
 
 
 def print_report(

@@ -234,6 +234,7 @@ class Performer:
                 log=said.log,
                 undelivered=True,
                 node=node_id_of(offers[action].holder),
+                node_name=results.name_of(offers[action].holder),
             )
             for action, said in taken.items()
         ]
@@ -379,7 +380,7 @@ class Performer:
             host = hosts.take()
             if host is None:
                 return False
-            report.node = host.node_id
+            report.node, report.node_name = host.node_id, host.name
 
             def work(host: OtherHost = host) -> None:
                 assert prepared.action is not None
@@ -395,7 +396,7 @@ class Performer:
             except (LostHostError, UnfitHostError) as error:
                 _log.info("%s does not run on %s: %s", task.id, host.node_id, error.message)
                 hosts.failed(host, task.id, error)
-                report.node = self.node_id
+                report.node, report.node_name = self.node_id, None
             finally:
                 hosts.end(host)
         return False

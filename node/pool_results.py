@@ -198,6 +198,11 @@ class PoolResults:
             and is_trusted(self._cluster.local.members, result.worker)
         )
 
+    def name_of(self, holder: bytes) -> str:
+        """Return what people call a member."""
+        cluster = self._cluster
+        return node_id_of(holder) if cluster is None else name_of(cluster.local.members, holder)
+
     async def take_in(self, wanted: Sequence[Wanted], hold: Hold) -> Mapping[Digest, DecodedResult]:
         """Fetch all that results need into the store and keep them as this node's own. Return what
         they say by action; what can't be had, or is no result of its action, is left out."""
@@ -311,6 +316,12 @@ def shared_result(record: ActionRecord, store: BlobAccess) -> SharedResult:
         result_digest=WireDigest.of(Digest.of(record.result)),
         result=record.result if is_short else None,
     )
+
+
+def name_of(members: MemberList, key: bytes) -> str:
+    """Return what people call a member: its name, or its id once it is none any more."""
+    member = members.members.get(key)
+    return node_id_of(key) if member is None else member.name
 
 
 def is_trusted(members: MemberList, worker: bytes) -> bool:

@@ -38,13 +38,15 @@ class TaskReport:
 
     ``changes`` are the ``reasons`` in parts, as far as they are differences from the last run;
     ``nearest`` the cached result with the fewest of them.
-    ``plan`` is what a dry run found: ``nothing``, ``restore`` or ``run``. ``output`` is the end of
-    a failed command's output; ``log`` names the whole of it in the store.
+    ``node`` is the id of who ran the command or gave its result, ``node_name`` its name if that was
+    another node. ``plan`` is what a dry run found: ``nothing``, ``restore`` or ``run``. ``output``
+    is the end of a failed command's output; ``log`` names the whole of it in the store.
     """
 
     task: TaskId
     node: str
     status: Status
+    node_name: str | None = None
     tier: Tier | None = None
     isolation: str | None = None
     duration_ms: float = 0.0
@@ -74,6 +76,7 @@ class TaskReport:
             reasons=prepared.reasons if prepared else (),
             changes=prepared.changes if prepared else (),
             nearest=prepared.nearest if prepared else None,
+            node_name=prepared.node_name if prepared else None,
         )
 
     @classmethod
@@ -125,6 +128,7 @@ class TaskReport:
             "tier": self.tier.value if self.tier else None,
             "isolation": self.isolation,
             "node": self.node,
+            "node_name": self.node_name,
             "duration_ms": round(self.duration_ms, 1),
             "action": self.action.hash if self.action else None,
             "exit_code": self.exit_code,

@@ -73,9 +73,9 @@ class Prepared:
 
     ``tier`` is None while the result has to be made; ``outputs`` (rooted at the workspace) and
     ``log`` are those of the result that was found. ``undelivered`` tells that the outputs still
-    have to be put into the workspace. ``node``: id of the node that gave the result, None: this
-    one. ``changes`` are those since the last run, ``nearest`` is the
-    nearest cached result of one that has to be made, if that was asked for.
+    have to be put into the workspace. ``node``, ``node_name``: id and name of the node that gave
+    the result, None: this one. ``changes`` are those since the last run, ``nearest`` is the nearest
+    cached result of one that has to be made, if that was asked for.
     """
 
     task: Task
@@ -89,6 +89,7 @@ class Prepared:
     changes: tuple[Change, ...] = ()
     nearest: Nearest | None = None
     node: str | None = None
+    node_name: str | None = None
 
 
 class InstalledKey(Protocol):

@@ -15,6 +15,7 @@ from buildnet.mesh.local import Local
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.guest import GuestEvent
 from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.pool_results import name_of
 from buildnet.pool.leases import Amount
 from buildnet.pool.messages.lending import (
     DemandOver,
@@ -160,6 +161,10 @@ class Borrower:
                 running = self._work.get(message.work)
                 if running is not None and running.lease.owner == sender:
                     _settle(running.done, message)
+
+    def name_of(self, owner: bytes) -> str:
+        """Return what people call an owner."""
+        return name_of(self._local.members, owner)
 
     # --- leases --------------------------------------------------------------------------------
 

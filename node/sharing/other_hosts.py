@@ -36,6 +36,11 @@ class OtherHost:
         """Whose it is."""
         return node_id_of(self.lease.owner)
 
+    @property
+    def name(self) -> str:
+        """What people call that node."""
+        return self.hosts.borrowing.borrower.name_of(self.lease.owner)
+
     def executor(self, action: Action, task: Task, label: str, *, again: bool) -> RemoteExecutor:
         """Return what runs an action there; ``again``: even if its result is there."""
         hosts = self.hosts

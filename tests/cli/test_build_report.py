@@ -76,3 +76,17 @@ def test_a_build_that_failed_before_it_began_is_not_said_to_have_had_nothing_to_
     error = {"code": "HOOK_FAILED", "message": "the hook failed", "cause": None, "hint": None}
     assert print_report(report(None) | {"status": "failed", "error": error}, Settings()) == 1
     assert capsys.readouterr().out == "failed: 0 packages in 5 ms · build b1\n"
+
+
+@pytest.mark.parametrize(
+    ("tier", "status", "words"),
+    [
+        ("full", "succeeded", "built on demo-3, 3 ms"),
+        ("pool-cache", "succeeded", "from the pool's cache (demo-3), 3 ms"),
+        ("full", "failed", "failed on demo-3: it did"),
+        ("instant-skip", "succeeded", "up to date"),
+    ],
+)
+def test_another_node_that_did_it_is_named(tier: str, status: str, words: str) -> None:
+    told = entry("a", tier, "strict") | {"node_name": "demo-3", "status": status}
+    assert outcome_text(told | {"error": {"message": "it did"}})[1] == words

@@ -77,7 +77,7 @@ def test_a_result_is_taken_from_the_pool_and_then_from_the_own_cache(
     other("cache", "clear", "--yes")
     (there / "base/dist/when").unlink()
     shown = other.command("build", cwd=there)
-    assert "from the pool's cache" in shown.out, shown.out + shown.err
+    assert f"from the pool's cache ({one.name})" in shown.out + shown.err, shown.out + shown.err
     assert contents(there) == contents(here)
 
 

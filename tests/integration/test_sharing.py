@@ -79,6 +79,9 @@ def test_commands_run_on_all_nodes(trio: Cluster, tmp_path: Path) -> None:
     report = build(trio.members[0], root)
     assert {each["tier"] for each in report["packages"]} == {"full"}
     assert where(report).keys() == {node.identity for node in trio.members}, report
+    names = {each["node"]: each["node_name"] for each in report["packages"]}
+    mine, *others = trio.members
+    assert names == {mine.identity: None} | {node.identity: node.name for node in others}
     for number in range(PACKAGES):
         assert (root / f"p{number}/out.txt").read_text() == f"a {number}\n"
 
