@@ -258,13 +258,14 @@ class BlobFiles:
     def walk(self, prefix: str) -> Iterator[os.DirEntry[str]]:
         """Yield what lies in ``blobs/<prefix>`` under the name of a blob, whatever it is."""
         try:
-            entries = os.scandir(f"{self._blobs}/{prefix}")
+            # At once: the directory must not stay open where the caller breaks off.
+            with os.scandir(f"{self._blobs}/{prefix}") as found:
+                entries = list(found)
         except (FileNotFoundError, NotADirectoryError):
             return
-        with entries:
-            for entry in entries:
-                if _NAME.fullmatch(entry.name) and entry.name.startswith(prefix):
-                    yield entry
+        for entry in entries:
+            if _NAME.fullmatch(entry.name) and entry.name.startswith(prefix):
+                yield entry
 
     def free_bytes(self) -> int:
         """Return how much this user may still write to the store's volume."""
