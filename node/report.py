@@ -46,7 +46,6 @@ class TaskReport:
     task: TaskId
     node: str
     status: Status
-    node_name: str | None = None
     tier: Tier | None = None
     isolation: str | None = None
     duration_ms: float = 0.0
@@ -60,6 +59,7 @@ class TaskReport:
     nearest: Nearest | None = None
     hints: tuple[str, ...] = ()
     error: dict[str, str | None] | None = None
+    node_name: str | None = None
 
     @classmethod
     def of(
