@@ -9,6 +9,7 @@ import pytest
 from tests.node.strict_host import StrictHost, running_launcher, strict_host, ways
 
 from buildnet.node.execute.launcher.client import Launcher
+from buildnet.node.execute.removal import remove_tree
 
 
 @pytest.fixture(scope="module", params=ways())
@@ -23,3 +24,4 @@ def launcher(
 def host(tmp_path: Path, launcher: Launcher) -> Iterator[StrictHost]:
     with strict_host(tmp_path, launcher) as host:
         yield host
+    remove_tree(tmp_path / "work")  # pytest could not, where directories nest deep
