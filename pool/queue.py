@@ -193,7 +193,8 @@ class Queue:
                 self._leases[key] = _Lease(owner, build, amount)
                 if build in self._entries:
                     self._entries[build].leases.add(key)
-            self._leases[key].reserved = self._leases[key].granted = True
+            if self._leases[key].owner == owner:  # nobody tells of what another has granted
+                self._leases[key].reserved = self._leases[key].granted = True
         return self._decide(now)
 
     def owner_gone(self, owner: bytes, now: float) -> list[Effect]:

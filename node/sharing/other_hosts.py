@@ -16,6 +16,7 @@ from buildnet.node.sharing.borrower import Borrowed, Borrowing
 from buildnet.node.sharing.remote_executor import RemoteExecutor, UnfitHostError
 from buildnet.pool.action import Action
 from buildnet.pool.explain import DEPENDENCIES
+from buildnet.pool.messages.work import MAX_OUTPUTS, MAX_OUTPUTS_CHARACTERS
 from buildnet.pool.workspace import Task, TaskId
 
 MAX_ELSEWHERE = 128
@@ -94,6 +95,8 @@ class OtherHosts:
             and isolation_of(action) == STRICT
             and DEPENDENCIES not in action.spec.platform
             and prepared.task.requirements.slots == 1
+            and len(prepared.task.outputs) <= MAX_OUTPUTS
+            and sum(map(len, prepared.task.outputs)) <= MAX_OUTPUTS_CHARACTERS
             and self._failures.get(prepared.task.id, 0) < _ATTEMPTS
         )
 

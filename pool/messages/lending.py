@@ -8,6 +8,7 @@ from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
 from buildnet.mesh.wire import Counter, Key, Limit, Name, Text, Wire
+from buildnet.pool import queue
 from buildnet.pool.leases import Amount
 
 MAX_OWNERS = 512
@@ -65,6 +66,10 @@ class DemandTold(Message):
     at_least: Annotated[int, Limit(1, 4096)]
     owners: Annotated[tuple[Key, ...], Limit(0, MAX_OWNERS)]
     work_ms: Counter
+
+    def __post_init__(self) -> None:
+        if self.priority not in set(queue.Priority):
+            raise ValueError("no priority")
 
     def supersedes(self) -> Hashable | None:
         """What it wanted before does not matter any more."""

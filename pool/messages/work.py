@@ -13,6 +13,10 @@ from buildnet.pool.messages.results import SharedResult, WireDigest
 MAX_OUTPUT_BYTES = 32 * 1024
 """Of a command's output in one message."""
 
+MAX_OUTPUTS = 256
+MAX_OUTPUTS_CHARACTERS = 8 * 1024
+"""Of all outputs of an action that runs elsewhere: the question is one message."""
+
 WorkId = Annotated[bytes, Limit(16, 16)]
 _Texts = Annotated[tuple[Text, ...], Limit(0, 64)]
 
@@ -50,7 +54,7 @@ class WorkAsk(Message):
     command: WireDigest
     inputs: WireDigest
     label: Text
-    outputs: Annotated[tuple[Annotated[str, Limit(1, 4096)], ...], Limit(0, 256)]
+    outputs: Annotated[tuple[Annotated[str, Limit(1, 4096)], ...], Limit(0, MAX_OUTPUTS)]
     tools: Annotated[tuple[Name, ...], Limit(0, 64)]
     path_entries: Annotated[tuple[Annotated[str, Limit(0, 4096)], ...], Limit(0, 64)]
     path_variables: Annotated[tuple[Setting, ...], Limit(0, 64)]

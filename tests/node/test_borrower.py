@@ -214,3 +214,8 @@ def test_a_cancelled_command_is_cancelled_there() -> None:
         assert await running == done
 
     asyncio.run(work())
+
+
+def test_a_demand_of_no_priority_is_no_message() -> None:
+    with pytest.raises(ValueError, match="no priority"):
+        DemandTold("b", "me", 7, ONE, 1, 1, (OWNER,), 0)

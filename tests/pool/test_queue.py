@@ -301,3 +301,16 @@ def test_nothing_is_left_over_and_nothing_is_given_twice(
         assert has[f"b{number}"] <= wanted
         if has[f"b{number}"] < wanted:
             assert all(pool.hosts[owner].free.slots < slots for owner in owners)
+
+
+def test_nobody_tells_of_what_another_owner_granted() -> None:
+    pool = Pool(1, 1)
+    one, other = pool.hosts
+    asked = pool.queue.demanded(
+        Demand("a", b"d" * 32, "a", Priority.NORMAL, UNIT, 1, (one,)), pool.now
+    )
+    (ask,) = asked
+    assert isinstance(ask, AskLease)
+    pool.perform(pool.queue.owner_told(other, Amount(1, 100), {ask.lease: ("a", UNIT)}, pool.now))
+    (waiting,) = pool.queue.view(pool.now)
+    assert waiting.has == 0
