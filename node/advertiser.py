@@ -25,7 +25,7 @@ class Advertiser:
 
     def __init__(self, service: NodeService) -> None:
         self._service = service
-        self._identity: tuple[bytes, bytes] | None = None
+        self._identity: tuple[bytes, bytes, int] | None = None
         self._profile: Profile | None = None
         self._load: Load | None = None
         self._load_at = 0.0
@@ -39,9 +39,12 @@ class Advertiser:
             await asyncio.sleep(TELL_INTERVAL_S)
 
     def tell(self, now: float) -> None:
-        """Tell what changed since it was told last; ``now``: monotonic seconds."""
+        """Tell what changed since it was told last; ``now``: monotonic seconds. Between two
+        clusters nobody listens, so that nothing counts as told."""
+        if not self._service.mesh.accepts:
+            return
         view = self._service.mesh.view()
-        identity = (view.cluster_id, view.me)
+        identity = (view.cluster_id, view.me, view.boot)
         if identity != self._identity:  # nobody has heard anything of this one yet
             self._identity = identity
             self._profile = self._load = self._links = None

@@ -357,8 +357,14 @@ class MeshService(KeyRotation, Leaving, Administration):
 
     # --- telling -------------------------------------------------------------------------------
 
+    @property
+    def accepts(self) -> bool:
+        """Whether this node takes part in its cluster now; not between two clusters."""
+        return self._accepting
+
     def advertise(self, topic: str, body: bytes) -> None:
-        """Publish this node's record of ``topic``; at most 48 KiB. The same again does nothing."""
+        """Publish this node's record of ``topic``; at most 48 KiB. The same again does nothing,
+        nor does anything while the node takes part in no cluster: see :attr:`accepts`."""
         if self._accepting:
             self.cluster.advertise(topic, body)
 

@@ -34,6 +34,7 @@ class ListeningMesh:
             member_view(ANNA, "anna"), member_view(BERT, "bert"), me=ANNA
         )
         self.told: list[tuple[str, bytes]] = []
+        self.accepts = True
 
     def view(self) -> MeshView:
         return self.picture
@@ -88,6 +89,29 @@ def test_everything_is_told_at_first_and_nothing_again(mesh: ListeningMesh, serv
     for second in range(1, 30):
         advertiser.tell(float(second))
     assert mesh.topics() == []
+
+
+def test_what_nobody_heard_between_two_clusters_is_told_later(
+    mesh: ListeningMesh, service: Any
+) -> None:
+    advertiser = Advertiser(service)
+    mesh.accepts = False
+    advertiser.tell(0.0)
+    assert mesh.topics() == []
+    mesh.accepts = True
+    advertiser.tell(1.0)
+    assert mesh.topics() == ["profile", "load", "links"]
+
+
+def test_who_begins_anew_in_its_cluster_tells_everything_again(
+    mesh: ListeningMesh, service: Any
+) -> None:
+    advertiser = Advertiser(service)
+    advertiser.tell(0.0)
+    mesh.told.clear()
+    mesh.picture = replace(mesh.picture, boot=mesh.picture.boot + 1)
+    advertiser.tell(1.0)
+    assert mesh.topics() == ["profile", "load", "links"]
 
 
 def test_a_change_is_told(mesh: ListeningMesh, service: Any) -> None:
