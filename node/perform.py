@@ -11,30 +11,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import node_id_of
-from buildnet.node.dependencies import INSTALL, InstalledDependencies
+from buildnet.node.dependencies import InstalledDependencies
+from buildnet.node.dispatch import Dispatcher
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import OnOutput
 from buildnet.node.execute.isolation import STRICT
-from buildnet.node.output_teller import OutputTeller
 from buildnet.node.pool_results import PoolResults, Wanted
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier, isolation_of
 from buildnet.node.runner import TaskRunner
-from buildnet.node.sharing.borrower import LostHostError
-from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts
-from buildnet.node.sharing.remote_executor import UnfitHostError
+from buildnet.node.sharing.other_hosts import OtherHosts
 from buildnet.node.standing import StandingTask
 from buildnet.node.store import Hold, MissingBlobError
-from buildnet.node.workers import Turn, Workers
+from buildnet.node.telling import Telling, UnexpectedError
+from buildnet.node.workers import Workers
 from buildnet.pool import build as core
 from buildnet.pool.build import Status
-from buildnet.pool.requirements import Requirements
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry
 from buildnet.pool.workspace import Task, TaskId
 
@@ -46,26 +44,6 @@ _SMALL_BYTES = 1 << 20
 _SMALL_AT_ONCE = 32
 """Small results that are put into the workspace before what depends on them is looked at."""
 _log = logging.getLogger("buildnet.builds")
-
-
-class InstallError(BuildNetError):
-    """A command can't run because the dependencies it needs could not be installed."""
-
-    code = "INSTALL_FAILED"
-
-
-class UnexpectedError(BuildNetError):
-    """Something failed in a way that nobody foresaw; the task counts as failed, not the node."""
-
-    code = "UNEXPECTED"
-
-    @classmethod
-    def of(cls, error: Exception) -> UnexpectedError:
-        return cls(
-            "the node could not do this task's work",
-            cause=f"{type(error).__name__}: {error}",
-            hint="the node's log has the details",
-        )
 
 
 @dataclass(slots=True)
@@ -90,20 +68,32 @@ class Performer:
     hosts: OtherHosts | None = None
     dry_run: bool = False
     unchanged: dict[TaskId, StandingTask] = field(default_factory=dict)
-    reports: dict[TaskId, TaskReport] = field(default_factory=dict)
     runner: TaskRunner = field(init=False)
+    _telling: Telling = field(init=False)
     _events: asyncio.Queue[core.Event] = field(default_factory=asyncio.Queue)
     _prepared: dict[TaskId, Prepared] = field(default_factory=dict)
-    _tokens: dict[TaskId, CancelToken] = field(default_factory=lambda: {INSTALL: CancelToken()})
-    _installing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _tokens: dict[TaskId, CancelToken] = field(default_factory=dict)
     _resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
     _pending: set[TaskId] = field(default_factory=set)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
+    def __post_init__(self) -> None:
+        self._telling = Telling(self.node_id, self.progress)
+
     async def run(self) -> Status:
         """Perform the build to its end."""
+        dispatcher = Dispatcher(
+            workers=self.workers,
+            runner=self.runner,
+            resolver=self.resolver,
+            dependencies=self.dependencies,
+            hosts=self.hosts,
+            hold=self.hold,
+            telling=self._telling,
+            resolving=self._resolving,
+        )
         if self.unchanged:
-            self._tell_up_to_date(len(self.unchanged))
+            self._telling.up_to_date(len(self.unchanged))
             for task, known in self.unchanged.items():
                 self.resolver.stands(task, known)
         self._events.put_nowait(core.Began())
@@ -122,13 +112,14 @@ class Performer:
                             case core.Execute(task):
                                 # Before anything else can happen: a Stop may follow at once.
                                 self._tokens[task] = CancelToken()
-                                group.create_task(self._execute(task))
+                                group.create_task(self._execute(task, dispatcher))
                             case core.Stop(tasks):
-                                for task in (*tasks, INSTALL):
+                                for task in tasks:
                                     self._tokens[task].set()
+                                dispatcher.install_token.set()
                             case core.Ended(tasks, status):
                                 for task in tasks:
-                                    self._report(self._new_report(task, status))
+                                    self._telling.report(self._telling.new_report(task, status))
                             case core.Finish(status):
                                 return status
                 if self.hosts is not None:
@@ -173,7 +164,7 @@ class Performer:
                 if not outcome.undelivered:
                     skipped.append(str(task))
         if skipped:
-            self._tell_up_to_date(len(skipped), skipped)
+            self._telling.up_to_date(len(skipped), skipped)
         batches = [small[at : at + _SMALL_AT_ONCE] for at in range(0, len(small), _SMALL_AT_ONCE)]
         await asyncio.gather(
             self._deliver_in_turn(batches), *(self._deliver((one,)) for one in large)
@@ -274,7 +265,7 @@ class Performer:
                 self.reports[task] = TaskReport.of_standing(
                     task, self.node_id, known, Tier.HASH_SKIP, dry_run=self.dry_run
                 )
-        self._tell_up_to_date(len(tasks))
+        self._telling.up_to_date(len(tasks))
 
     def now_stand(self) -> None:
         """Note, for the next builds, which tasks were found in place."""
@@ -286,7 +277,7 @@ class Performer:
                 self.resolver.now_stands(prepared)
 
     def _found(self, task: TaskId, prepared: Prepared, duration_ms: float) -> None:
-        report = self._new_report(task, Status.SUCCEEDED, prepared)
+        report = self._telling.new_report(task, Status.SUCCEEDED, prepared)
         report.tier = prepared.tier
         report.duration_ms = duration_ms
         report.exit_code = 0
@@ -294,15 +285,15 @@ class Performer:
         if self.dry_run:
             report.plan = "restore" if prepared.undelivered else "nothing"
         if prepared.undelivered:
-            self._report(report)
+            self._telling.report(report)
         else:
             self.reports[task] = report  # told together with the others of its batch
         self._events.put_nowait(core.UpToDate(task, self.resolver.has_changed(task)))
 
     def _would_run(self, task: TaskId, prepared: Prepared) -> None:
-        report = self._new_report(task, Status.SKIPPED, prepared)
+        report = self._telling.new_report(task, Status.SKIPPED, prepared)
         report.plan = "run" if prepared.task.command is not None else "nothing"
-        self._report(report)
+        self._telling.report(report)
         self._events.put_nowait(core.UpToDate(task))
 
     async def _deliver_in_turn(self, batches: Sequence[Sequence[_Undelivered]]) -> None:
@@ -344,147 +335,31 @@ class Performer:
 
     # Executing
 
-    async def _execute(self, task: TaskId) -> None:
-        token, prepared = self._tokens[task], self._prepared[task]
-        report = self._new_report(task, Status.FAILED, prepared)
-
-        def work(turn: Turn) -> None:
-            self._loop.call_soon_threadsafe(self._tell_started, task)
-            again = turn.waited and not self.resolver.force
-            self.runner.run(report, prepared, token, look_again=again, cores=turn.share.cores)
-
-        try:
-            if prepared.task.dependencies_tree:
-                await self._install_once(token)
-            if not await self._run_elsewhere(report, prepared, token):
-                await self._run(report, token, work, prepared.task.requirements)
-        except Exception as error:
-            self._fail(report, error)
-        if token.is_set() and report.status is Status.FAILED:
-            report.status = Status.CANCELLED
+    async def _execute(self, task: TaskId, dispatcher: Dispatcher) -> None:
+        report = await dispatcher.execute(self._prepared[task], self._tokens[task])
         if report.tier is Tier.FULL:
             self.durations_ms[task] = report.duration_ms
-        self._report(report)
+        self._telling.report(report)
         succeeded = report.status is Status.SUCCEEDED
         changed = succeeded and self.resolver.has_changed(task)
         self._events.put_nowait(core.Executed(task, succeeded, changed))
 
-    async def _run_elsewhere(
-        self, report: TaskReport, prepared: Prepared, token: CancelToken
-    ) -> bool:
-        """Run a command on another host if none is free here; tell whether that was so."""
-        hosts, task = self.hosts, prepared.task
-        if hosts is None or not hosts.may_take(prepared):
-            return False
-        while self.workers.free[0] < task.requirements.slots and not token.is_set():
-            host = hosts.take()
-            if host is None:
-                return False
-            report.node, report.node_name = host.node_id, host.name
-
-            def work(host: OtherHost = host) -> None:
-                assert prepared.action is not None
-                self._loop.call_soon_threadsafe(self._tell_started, task.id)
-                executor = host.executor(
-                    prepared.action, task, self.runner.label(task), again=self.resolver.force
-                )
-                self.runner.run(report, prepared, token, look_again=False, executor=executor)
-
-            try:
-                await hosts.run(work)
-                return True
-            except (LostHostError, UnfitHostError) as error:
-                _log.info("%s does not run on %s: %s", task.id, host.node_id, error.message)
-                hosts.failed(host, task.id, error)
-                report.node, report.node_name = self.node_id, None
-            finally:
-                hosts.end(host)
-        return False
-
-    async def _run(
-        self,
-        report: TaskReport,
-        token: CancelToken,
-        work: Callable[[Turn], None],
-        needed: Requirements | None = None,
-    ) -> None:
-        assert report.action is not None
-        await self.workers.run(report.action, token, work, needed)
-
-    async def _install_once(self, token: CancelToken) -> None:
-        """See that the dependency tree is there; the first command that needs it pays for it.
-
-        Raises:
-            InstallError: installing failed, now or for an earlier command of this build.
-        """
-        if self.dependencies is None:
-            return
-        async with self._installing:
-            if token.is_set():
-                return
-            if INSTALL not in self.reports:
-                await self._install(self.dependencies)
-        if self.reports[INSTALL].status is not Status.SUCCEEDED:
-            raise InstallError(
-                "the workspace's dependencies could not be installed",
-                hint="see the output of the task dependencies#install",
-            )
-
-    async def _install(self, dependencies: InstalledDependencies) -> None:
-        token = self._tokens[INSTALL]
-        async with self._resolving:
-            prepared = await asyncio.to_thread(dependencies.prepare, self.hold)
-        report = self._new_report(INSTALL, Status.FAILED, prepared)
-
-        def work(turn: Turn) -> None:
-            self._loop.call_soon_threadsafe(self._tell_started, INSTALL)
-            self.runner.install(report, prepared, token)
-
-        if prepared.tier is not None:
-            report.status, report.tier = Status.SUCCEEDED, prepared.tier
-        else:
-            try:
-                await self._run(report, token, work)
-            except Exception as error:
-                self._fail(report, error)
-            if token.is_set() and report.status is Status.FAILED:
-                report.status = Status.CANCELLED
-        self._report(report)
-
     # Telling
 
-    def _new_report(
-        self, task: TaskId, status: Status, prepared: Prepared | None = None
-    ) -> TaskReport:
-        node = prepared.node if prepared is not None and prepared.node else self.node_id
-        return TaskReport.of(task, node, status, prepared)
-
-    def _fail(self, report: TaskReport, error: Exception) -> None:
-        """Let a task fail, and it alone, also where nobody foresaw why."""
-        if not isinstance(error, BuildNetError):
-            _log.error("%s could not be run", report.task, exc_info=error)
-            error = UnexpectedError.of(error)
-        report.fail(error)
-
-    def _failed(self, task: TaskId, error: BuildNetError) -> None:
-        report = self._new_report(task, Status.FAILED)
-        report.fail(error)
-        self._report(report)
-        self._events.put_nowait(core.Broken(task))
-
-    def _report(self, report: TaskReport) -> None:
-        self.reports[report.task] = report
-        self.progress.tell({"type": "task_finished", **report.as_dict()})
-
-    def _tell_up_to_date(self, count: int, tasks: Sequence[str] = ()) -> None:
-        self.progress.tell({"type": "tasks_up_to_date", "count": count, "tasks": list(tasks)})
-
-    def _tell_started(self, task: TaskId) -> None:
-        self.progress.tell({"type": "task_started", "name": task.package, "task": task.task})
+    @property
+    def reports(self) -> dict[TaskId, TaskReport]:
+        """What became of the tasks so far, but of those that stand as before."""
+        return self._telling.reports
 
     def output_teller(self, task: TaskId) -> OnOutput:
         """Return what takes the output of ``task`` on any thread and passes it on."""
-        return OutputTeller(self.progress, self._loop, task.package, task.task)
+        return self._telling.output(task, self._loop)
+
+    def _failed(self, task: TaskId, error: BuildNetError) -> None:
+        report = self._telling.new_report(task, Status.FAILED)
+        report.fail(error)
+        self._telling.report(report)
+        self._events.put_nowait(core.Broken(task))
 
 
 def _is_small(outputs: DirectoryTree) -> bool:

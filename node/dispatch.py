@@ -1,0 +1,154 @@
+"""Has the commands of one build run: here, on other hosts, and the install that some wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.dependencies import INSTALL, InstalledDependencies
+from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.report import TaskReport
+from buildnet.node.resolve import Prepared, Resolver
+from buildnet.node.runner import TaskRunner
+from buildnet.node.sharing.borrower import LostHostError
+from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts
+from buildnet.node.sharing.remote_executor import UnfitHostError
+from buildnet.node.store import Hold
+from buildnet.node.telling import Telling
+from buildnet.node.workers import Turn, Workers
+from buildnet.pool.build import Status
+from buildnet.pool.requirements import Requirements
+
+_log = logging.getLogger("buildnet.builds")
+
+
+class InstallError(BuildNetError):
+    """A command can't run because the dependencies it needs could not be installed."""
+
+    code = "INSTALL_FAILED"
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    """One build's way to where commands run. ``hosts``: others that they may run on, None: there
+    are none; ``resolving``: held while something is prepared."""
+
+    workers: Workers
+    runner: TaskRunner
+    resolver: Resolver
+    dependencies: InstalledDependencies | None
+    hosts: OtherHosts | None
+    hold: Hold
+    telling: Telling
+    resolving: asyncio.Lock
+    install_token: CancelToken = field(default_factory=CancelToken)
+    _installing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+
+    async def execute(self, prepared: Prepared, token: CancelToken) -> TaskReport:
+        """Run a task's command to its end, wherever; returns what became of it, never raises but
+        for the caller's own cancellation."""
+        task = prepared.task
+        report = self.telling.new_report(task.id, Status.FAILED, prepared)
+
+        def work(turn: Turn) -> None:
+            self._loop.call_soon_threadsafe(self.telling.started, task.id)
+            again = turn.waited and not self.resolver.force
+            self.runner.run(report, prepared, token, look_again=again, cores=turn.share.cores)
+
+        try:
+            if task.dependencies_tree:
+                await self._install_once(token)
+            if not await self._run_elsewhere(report, prepared, token):
+                await self._run_here(report, token, work, task.requirements)
+        except Exception as error:
+            self.telling.fail(report, error)
+        if token.is_set() and report.status is Status.FAILED:
+            report.status = Status.CANCELLED
+        return report
+
+    async def _run_elsewhere(
+        self, report: TaskReport, prepared: Prepared, token: CancelToken
+    ) -> bool:
+        """Run a command on another host if none is free here; tell whether that was so."""
+        hosts, task = self.hosts, prepared.task
+        if hosts is None or not hosts.may_take(prepared):
+            return False
+        while self.workers.free[0] < task.requirements.slots and not token.is_set():
+            host = hosts.take()
+            if host is None:
+                return False
+            report.node, report.node_name = host.node_id, host.name
+
+            def work(host: OtherHost = host) -> None:
+                assert prepared.action is not None
+                self._loop.call_soon_threadsafe(self.telling.started, task.id)
+                executor = host.executor(
+                    prepared.action, task, self.runner.label(task), again=self.resolver.force
+                )
+                self.runner.run(report, prepared, token, look_again=False, executor=executor)
+
+            try:
+                await hosts.run(work)
+                return True
+            except (LostHostError, UnfitHostError) as error:
+                _log.info("%s does not run on %s: %s", task.id, host.node_id, error.message)
+                hosts.failed(host, task.id, error)
+                report.node, report.node_name = self.telling.node_id, None
+            finally:
+                hosts.end(host)
+        return False
+
+    async def _run_here(
+        self,
+        report: TaskReport,
+        token: CancelToken,
+        work: Callable[[Turn], None],
+        needed: Requirements | None = None,
+    ) -> None:
+        assert report.action is not None
+        await self.workers.run(report.action, token, work, needed)
+
+    async def _install_once(self, token: CancelToken) -> None:
+        """See that the dependency tree is there; the first command that needs it pays for it.
+
+        Raises:
+            InstallError: installing failed, now or for an earlier command of this build.
+        """
+        if self.dependencies is None:
+            return
+        reports = self.telling.reports
+        async with self._installing:
+            if token.is_set():
+                return
+            if INSTALL not in reports:
+                await self._install(self.dependencies)
+        if reports[INSTALL].status is not Status.SUCCEEDED:
+            raise InstallError(
+                "the workspace's dependencies could not be installed",
+                hint="see the output of the task dependencies#install",
+            )
+
+    async def _install(self, dependencies: InstalledDependencies) -> None:
+        token = self.install_token
+        async with self.resolving:
+            prepared = await asyncio.to_thread(dependencies.prepare, self.hold)
+        report = self.telling.new_report(INSTALL, Status.FAILED, prepared)
+
+        def work(turn: Turn) -> None:
+            self._loop.call_soon_threadsafe(self.telling.started, INSTALL)
+            self.runner.install(report, prepared, token)
+
+        if prepared.tier is not None:
+            report.status, report.tier = Status.SUCCEEDED, prepared.tier
+        else:
+            try:
+                await self._run_here(report, token, work)
+            except Exception as error:
+                self.telling.fail(report, error)
+            if token.is_set() and report.status is Status.FAILED:
+                report.status = Status.CANCELLED
+        self.telling.report(report)

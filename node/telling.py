@@ -1,0 +1,73 @@
+"""What one build tells of its tasks: a report of each, and the events that those who watch see."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.execute.executor import OnOutput
+from buildnet.node.output_teller import OutputTeller
+from buildnet.node.progress import Progress
+from buildnet.node.report import TaskReport
+from buildnet.node.resolve import Prepared
+from buildnet.pool.build import Status
+from buildnet.pool.workspace import TaskId
+
+_log = logging.getLogger("buildnet.builds")
+
+
+class UnexpectedError(BuildNetError):
+    """Something failed in a way that nobody foresaw; the task counts as failed, not the node."""
+
+    code = "UNEXPECTED"
+
+    @classmethod
+    def of(cls, error: Exception) -> UnexpectedError:
+        return cls(
+            "the node could not do this task's work",
+            cause=f"{type(error).__name__}: {error}",
+            hint="the node's log has the details",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """See the module's text. ``reports`` holds what became of each task so far."""
+
+    node_id: str
+    progress: Progress
+    reports: dict[TaskId, TaskReport] = field(default_factory=dict)
+
+    def new_report(
+        self, task: TaskId, status: Status, prepared: Prepared | None = None
+    ) -> TaskReport:
+        """Begin a report; what is known of where a result came from stands in it."""
+        node = prepared.node if prepared is not None and prepared.node else self.node_id
+        return TaskReport.of(task, node, status, prepared)
+
+    def fail(self, report: TaskReport, error: Exception) -> None:
+        """Let a task fail, and it alone, also where nobody foresaw why."""
+        if not isinstance(error, BuildNetError):
+            _log.error("%s could not be run", report.task, exc_info=error)
+            error = UnexpectedError.of(error)
+        report.fail(error)
+
+    def report(self, report: TaskReport) -> None:
+        """Keep a report that is complete, and tell it."""
+        self.reports[report.task] = report
+        self.progress.tell({"type": "task_finished", **report.as_dict()})
+
+    def started(self, task: TaskId) -> None:
+        """Tell that a command begins."""
+        self.progress.tell({"type": "task_started", "name": task.package, "task": task.task})
+
+    def up_to_date(self, count: int, tasks: Sequence[str] = ()) -> None:
+        """Tell of tasks for which nothing had to be done."""
+        self.progress.tell({"type": "tasks_up_to_date", "count": count, "tasks": list(tasks)})
+
+    def output(self, task: TaskId, loop: asyncio.AbstractEventLoop) -> OnOutput:
+        """Return what takes the output of ``task`` on any thread and passes it on."""
+        return OutputTeller(self.progress, loop, task.package, task.task)
