@@ -13,7 +13,7 @@ asked to give leases back, once the commands that run on them are over.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 
@@ -177,17 +177,27 @@ class Queue:
         return effects + self._decide(now)
 
     def owner_told(
-        self, owner: bytes, free: Amount, leases: Mapping[bytes, tuple[str, Amount]], now: float
+        self,
+        owner: bytes,
+        free: Amount,
+        leases: Mapping[bytes, tuple[str, Amount]],
+        now: float,
+        reserved: Collection[bytes] = (),
     ) -> list[Effect]:
-        """Take note of what an owner has free and has granted; ``leases``: build and amount by id.
-        What it does not name is over."""
+        """Take note of what an owner has free and has granted; ``leases``: build and amount by id;
+        ``reserved``: ids of what it keeps until it is told to grant it. What it does not name is
+        over, or was not asked for yet when it said this: that is not free."""
         known = self._owners.get(owner)
+        for key, lease in tuple(self._leases.items()):
+            if lease.owner != owner or key in leases or key in reserved:
+                continue
+            if lease.granted:
+                self._forget(key)
+            elif not lease.reserved:
+                free -= lease.amount
         self._owners[owner] = _Owner(free)
         if known is not None and known.free == free:
             self._owners[owner].not_before = known.not_before
-        for key, lease in tuple(self._leases.items()):
-            if lease.owner == owner and lease.granted and key not in leases:
-                self._forget(key)
         for key, (build, amount) in leases.items():
             if key not in self._leases:
                 self._leases[key] = _Lease(owner, build, amount)
@@ -195,7 +205,12 @@ class Queue:
                     self._entries[build].leases.add(key)
             if self._leases[key].owner == owner:  # nobody tells of what another has granted
                 self._leases[key].reserved = self._leases[key].granted = True
-        return self._decide(now)
+        effects: list[Effect] = []
+        for key in reserved:  # its answer may have been lost
+            known_lease = self._leases.get(key)
+            if known_lease and known_lease.owner == owner and not known_lease.reserved:
+                effects += self.reserved(key, owner, now)
+        return effects + self._decide(now)
 
     def owner_gone(self, owner: bytes, now: float) -> list[Effect]:
         """Forget an owner that can't be reached, and its leases."""

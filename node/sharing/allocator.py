@@ -82,8 +82,11 @@ class Allocator:
                 del self._drivers[build]
                 self._perform(queue.ended(build, now))
             case RoomTold(free, leases):
-                told = {each.lease: (each.build, each.amount.amount) for each in leases}
-                self._perform(queue.owner_told(sender, free.amount, told, now))
+                told = {
+                    each.lease: (each.build, each.amount.amount) for each in leases if each.granted
+                }
+                reserved = {each.lease for each in leases if not each.granted}
+                self._perform(queue.owner_told(sender, free.amount, told, now, reserved))
             case LeaseAnswer(lease, True):
                 self._perform(queue.reserved(lease, sender, now))
             case LeaseAnswer(lease, False, free):

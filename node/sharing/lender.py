@@ -189,9 +189,8 @@ class Lender:
         if office is None:
             return
         leases = tuple(
-            LeaseTold(each.id, each.build, WireAmount.of(each.amount))
+            LeaseTold(each.id, each.build, WireAmount.of(each.amount), each.granted)
             for each in self._book.leases
-            if each.granted
         )
         told = (office.coordinator, RoomTold(self._free, leases))
         if told != self._told:

@@ -39,11 +39,12 @@ class WireAmount(Wire):
 
 @dataclass(frozen=True, slots=True)
 class LeaseTold(Wire):
-    """A lease that an owner has granted."""
+    """A lease that an owner has granted, or reserved and waits to be told to grant."""
 
     lease: LeaseId
     build: Name
     amount: WireAmount
+    granted: bool
 
 
 @message(
@@ -99,7 +100,7 @@ class DemandOver(Message):
 )
 @dataclass(frozen=True, slots=True)
 class RoomTold(Message):
-    """What the sender has free for builds of others, and what it has granted."""
+    """What the sender has free for builds of others, and what it has granted and reserved."""
 
     free: WireAmount
     leases: Annotated[tuple[LeaseTold, ...], Limit(0, MAX_LEASES)]

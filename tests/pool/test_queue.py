@@ -314,3 +314,23 @@ def test_nobody_tells_of_what_another_owner_granted() -> None:
     pool.perform(pool.queue.owner_told(other, Amount(1, 100), {ask.lease: ("a", UNIT)}, pool.now))
     (waiting,) = pool.queue.view(pool.now)
     assert waiting.has == 0
+
+
+def test_a_reservation_is_not_forgotten_between_answer_and_confirmation() -> None:
+    pool = Pool()
+    owner, lease = b"o" * 32, bytes(16)
+    pool.perform(pool.queue.owner_told(owner, Amount(1, 100), {}, 0.0))
+    demand = Demand("a", b"d" * 32, "a", Priority.NORMAL, UNIT, 1, (owner,))
+    (ask,) = pool.queue.demanded(demand, 0.0)
+    assert isinstance(ask, AskLease)
+    # What it said before it was asked counts what it is asked for as free.
+    assert pool.queue.owner_told(owner, Amount(1, 100), {}, 0.0) == []
+    assert pool.queue.demanded(replace(demand, wanted=2), 0.0) == []
+    assert pool.queue.view(0.0)[0].has == 0
+    # Its answer may be lost, but not what it tells of its room.
+    (confirm,) = pool.queue.owner_told(owner, Amount(0, 90), {}, 0.0, {lease})
+    assert confirm == ConfirmLease(owner, lease)
+    assert pool.queue.owner_told(owner, Amount(0, 90), {}, 0.0, {lease}) == []
+    assert pool.queue.view(0.0)[0].has == 1
+    pool.queue.owner_told(owner, Amount(1, 100), {}, 0.0)  # it lapsed
+    assert pool.queue.view(0.0)[0].has == 0
