@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from buildnet.cli.client import Client
-from buildnet.cli.testing import write_files
+from testbed.building import Building, many_commands, where
 from testbed.nodes import Cluster, Node
 
 PACKAGES = 12
@@ -26,52 +23,11 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def workspace(directory: Path, text: str, command: str = "sleep 0.5; cp in.txt out.txt") -> Path:
-    packages = [
-        f"  - name: p{number}\n    path: p{number}\n    build_cmd: {command}\n"
-        f"    outputs: [p{number}/out.txt]\n"
-        for number in range(PACKAGES)
-    ]
-    files = {f"p{number}/in.txt": f"{text} {number}\n" for number in range(PACKAGES)}
-    files["buildnet.yaml"] = "workspace: many\npackages:\n" + "".join(packages)
-    write_files(directory, files)
-    return directory
+    return many_commands(directory, text, command, PACKAGES)
 
 
 def build(node: Node, root: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
     return node.command.build(root, *arguments, code=code)
-
-
-class Building:
-    """A build that goes on while the test does something else."""
-
-    def __init__(self, node: Node, root: Path) -> None:
-        self.events: list[dict[str, Any]] = []
-        self._body = {"root": str(root), "environment": {}, "actor": "test"}
-        self._client = Client(socket_path=node.home.socket_path())
-        self._thread = threading.Thread(target=self._follow)
-        self._thread.start()
-
-    def _follow(self) -> None:
-        with self._client.stream("/api/build", self._body) as events:
-            for event in events:
-                self.events.append(event)
-
-    def until_started(self, count: int) -> None:
-        deadline = time.monotonic() + PATIENCE_S
-        while sum(each["type"] == "task_started" for each in list(self.events)) < count:
-            assert time.monotonic() < deadline, str(self.events)
-            time.sleep(0.01)
-
-    def report(self) -> dict[str, Any]:
-        self._thread.join(PATIENCE_S)
-        last = self.events[-1]
-        assert last["type"] == "build_finished", last
-        report: dict[str, Any] = last["report"]
-        return report
-
-
-def where(report: dict[str, Any]) -> Counter[str]:
-    return Counter(each["node"] for each in report["packages"])
 
 
 def test_commands_run_on_all_nodes(trio: Cluster, tmp_path: Path) -> None:

@@ -100,6 +100,11 @@ class Node:
         return self._process
 
     @property
+    def is_running(self) -> bool:
+        """Whether its process is there, frozen or not."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def process(self) -> psutil.Process:
         """Its process."""
         return psutil.Process(self.launched.pid)
