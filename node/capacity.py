@@ -115,6 +115,16 @@ class Capacity(Generic[Key]):
         return max(0, self._free_slots - sum(each.slots for each in self._waiting.values()))
 
     @property
+    def lacking(self) -> tuple[int, int]:
+        """Slots and bytes of memory that those who wait want more than there is now."""
+        waiting = self._waiting.values()
+        slots = sum(each.slots for each in waiting) - self._free_slots
+        if self._memory_bytes is None:
+            return max(0, slots), 0
+        memory_bytes = sum(each.memory_bytes or 0 for each in waiting)
+        return max(0, slots), max(0, memory_bytes + self._reserved_bytes - self._memory_bytes)
+
+    @property
     def free_memory_bytes(self) -> int | None:
         """What of the memory nobody has reserved; None: it is not counted."""
         return None if self._memory_bytes is None else self._memory_bytes - self._reserved_bytes

@@ -83,6 +83,11 @@ class Workers:
         not counted."""
         return self._capacity.free_slots, self._capacity.free_memory_bytes
 
+    @property
+    def lacking(self) -> tuple[int, int]:
+        """Slots and bytes of memory that work waits for."""
+        return self._capacity.lacking
+
     async def run_reserved(
         self, key: Digest, action: Digest, token: CancelToken, work: Callable[[Turn], None]
     ) -> None:

@@ -5,12 +5,14 @@ that its own commands run in, so two coordinators can waste work, not over-commi
 *reserved* when a coordinator asks for it and *granted* once the same coordinator confirms it, so
 that it can ask several owners and take all or none. Its holder, the node that drives the build,
 keeps it by renewing it; it outlives the coordinator.
+
+The owner's own commands come first: where they wait for what is lent, leases are *called back*, as
+many as they need. Their holders give them back once no command runs on them.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,6 +20,9 @@ RESERVED_S = 2.0
 """A reservation that nobody confirms lapses after this."""
 KEPT_S = 15.0
 """A lease that its holder does not renew lapses after this."""
+CALLED_S = 0.5
+"""A lease that was called back and that nothing runs on ends after this, if its holder has not
+given it back: what it asked for before it was told still runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,22 @@ class Amount:
             self.slots - other.slots,
             self.memory_bytes - other.memory_bytes,
             self.disk_bytes - other.disk_bytes,
+        )
+
+    def over(self, other: Amount) -> Amount:
+        """Return how much more than another it is; nothing where it is less."""
+        return Amount(
+            max(0, self.slots - other.slots),
+            max(0, self.memory_bytes - other.memory_bytes),
+            max(0, self.disk_bytes - other.disk_bytes),
+        )
+
+    def helps(self, lacking: Amount) -> bool:
+        """Tell whether it has something of what is lacking."""
+        return (
+            min(self.slots, lacking.slots) > 0
+            or min(self.memory_bytes, lacking.memory_bytes) > 0
+            or min(self.disk_bytes, lacking.disk_bytes) > 0
         )
 
     def times(self, count: int) -> Amount:
@@ -74,7 +95,8 @@ class Lease:
     """What one owner has given, or keeps free, for one build.
 
     ``holder``: key of the node that drives the build; ``coordinator`` and ``term``: who asked for
-    it; ``expires``: when it lapses unless something happens before.
+    it; ``expires``: when it lapses unless something happens before; ``since``: when it was asked
+    for, or granted.
     """
 
     id: bytes
@@ -85,6 +107,16 @@ class Lease:
     amount: Amount
     granted: bool
     expires: float
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class CalledBack:
+    """Leases that an owner needs for itself: the holders of ``asked`` are to give them back,
+    ``ended`` are over."""
+
+    asked: tuple[Lease, ...] = ()
+    ended: tuple[Lease, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,30 +147,21 @@ class LeaseBook:
     def __init__(self, room: Room) -> None:
         self._room = room
         self._leases: dict[bytes, Lease] = {}
+        self._called: dict[bytes, float] = {}
+        """Leases that were called back, and when."""
         self._term = 0
-        self._draining = False
 
     # --- looking -------------------------------------------------------------------------------
 
     @property
     def free(self) -> Amount:
         """What could be given now."""
-        return Amount() if self._draining else self._room.free
+        return self._room.free
 
     @property
     def leases(self) -> tuple[Lease, ...]:
         """All of them, oldest first, reservations among them."""
         return tuple(self._leases.values())
-
-    @property
-    def is_draining(self) -> bool:
-        """Tell whether the owner gives nothing new."""
-        return self._draining
-
-    @property
-    def deadline(self) -> float:
-        """When :meth:`lapse` has something to do."""
-        return min((each.expires for each in self._leases.values()), default=math.inf)
 
     def held(self, lease_id: bytes, holder: bytes) -> Lease | None:
         """Return a granted lease of that holder; None: it has none of that id."""
@@ -171,13 +194,13 @@ class LeaseBook:
         if term < self._term:
             return Refusal(f"term {term} is over: it is {self._term} now", self.free)
         self._term = term
-        if self._draining:
-            return Refusal("this node is being drained", self.free)
         if not amount.is_sound:
             return Refusal("nothing was asked for", self.free)
         if not self._room.take(lease_id, amount):
             return Refusal("there is not that much left", self.free)
-        lease = Lease(lease_id, build, holder, coordinator, term, amount, False, now + RESERVED_S)
+        lease = Lease(
+            lease_id, build, holder, coordinator, term, amount, False, now + RESERVED_S, now
+        )
         self._leases[lease_id] = lease
         return lease
 
@@ -188,7 +211,8 @@ class LeaseBook:
         if lease is None or lease.coordinator != coordinator:
             return None
         if not lease.granted:
-            lease = self._leases[lease_id] = replace(lease, granted=True, expires=now + KEPT_S)
+            lease = replace(lease, granted=True, expires=now + KEPT_S, since=now)
+            self._leases[lease_id] = lease
         return lease
 
     def cancel(self, lease_id: bytes, coordinator: bytes) -> Lease | None:
@@ -224,15 +248,44 @@ class LeaseBook:
             self._drop(lease)
         return [lease for lease in over if lease.granted]
 
-    def drain(self, draining: bool = True) -> None:
-        """Give nothing new, or give again; reservations go, grants stay."""
-        self._draining = draining
-        if draining:
-            for lease in self.leases:
-                if not lease.granted:
-                    self._drop(lease)
+    def call_back(
+        self, lacking: Amount, is_busy: Callable[[bytes], bool], now: float
+    ) -> CalledBack:
+        """Get back what the owner's own commands lack, as far as it is lent: reservations first,
+        then leases on which nothing runs, the newest first. To be asked again whenever something
+        has changed, and now and then; ``lacking`` nothing: none is needed any more.
+
+        ``is_busy`` tells whether a command runs on a lease.
+        """
+        if lacking == Amount():
+            self._called.clear()
+            return CalledBack()
+        ended = [
+            self._drop(self._leases[key])
+            for key, called in tuple(self._called.items())
+            if now - called >= CALLED_S and not is_busy(key)
+        ]
+        for lease in (*ended, *(self._leases[key] for key in self._called)):
+            lacking = lacking.over(lease.amount)
+        asked: list[Lease] = []
+        for lease in sorted(self._leases.values(), key=lambda each: _dearness(each, is_busy)):
+            if lease.id in self._called or not lease.amount.helps(lacking):
+                continue
+            lacking = lacking.over(lease.amount)
+            if lease.granted:
+                self._called[lease.id] = now
+                asked.append(lease)
+            else:
+                ended.append(self._drop(lease))
+        return CalledBack(tuple(asked), tuple(ended))
 
     def _drop(self, lease: Lease) -> Lease:
         del self._leases[lease.id]
+        self._called.pop(lease.id, None)
         self._room.give_back(lease.id)
         return lease
+
+
+def _dearness(lease: Lease, is_busy: Callable[[bytes], bool]) -> tuple[bool, bool, float]:
+    """Order leases by how little is lost with them."""
+    return lease.granted, is_busy(lease.id), -lease.since

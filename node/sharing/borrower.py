@@ -149,10 +149,12 @@ class Borrower:
                     known = borrowing.leases.get(lease)
                     if known is not None and known.owner == sender:
                         self._drop(borrowing, known)
-            case LeaseWanted(lease) if office is not None and office.coordinator == sender:
+            case LeaseWanted(lease):
+                by_coordinator = office is not None and office.coordinator == sender
                 for borrowing in list(self._builds.values()):
-                    if lease in borrowing.leases:
-                        self._wanted(borrowing, borrowing.leases[lease])
+                    known = borrowing.leases.get(lease)
+                    if known is not None and (by_coordinator or known.owner == sender):
+                        self._wanted(borrowing, known)
             case WorkOutput(work, data):
                 running = self._work.get(work)
                 if running is not None and running.lease.owner == sender:

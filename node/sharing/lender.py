@@ -1,4 +1,4 @@
-"""This node as an owner: lends what its own commands do not use."""
+"""This node as an owner: lends what its own commands do not use, and calls it back for them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import math
 from collections.abc import Callable
 
 from buildnet.mesh.digest import Digest
-from buildnet.mesh.events import OfficeChanged, Received
+from buildnet.mesh.events import LinkUp, OfficeChanged, Received
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.guest import GuestEvent
 from buildnet.node.pool_results import may_ask
 from buildnet.node.sharing.guest_work import GuestWork
 from buildnet.node.workers import Workers
-from buildnet.pool.leases import Amount, Lease, LeaseBook
+from buildnet.pool.leases import KEPT_S, Amount, Lease, LeaseBook
 from buildnet.pool.messages.lending import (
+    MAX_LEASES,
     LeaseAnswer,
     LeaseAsk,
     LeaseCancel,
@@ -24,6 +25,7 @@ from buildnet.pool.messages.lending import (
     LeaseKeep,
     LeaseReturn,
     LeaseTold,
+    LeaseWanted,
     RoomTold,
     WireAmount,
 )
@@ -32,6 +34,13 @@ from buildnet.pool.requirements import Requirements
 
 _PLENTY_BYTES = 1 << 60
 """Of memory or disk that is not counted."""
+_EVERYTHING = Amount(_PLENTY_BYTES, _PLENTY_BYTES, _PLENTY_BYTES)
+_TOLD_EVERY_S = 5.0
+"""The coordinator is told so often even if nothing changed: what was told before may be lost."""
+_NEW_OFFICE_S = 3.0
+"""So long after it changed: who begins to coordinate may take note of that later than others."""
+_GIVEN_AGAIN_S = 4.0
+"""A lease that its holder has not renewed by then it may never have heard of."""
 
 
 class WorkersRoom:
@@ -46,6 +55,12 @@ class WorkersRoom:
         slots, memory_bytes = self._workers.free
         plenty = _PLENTY_BYTES if memory_bytes is None else memory_bytes
         return Amount(slots, plenty, _PLENTY_BYTES)
+
+    @property
+    def lacking(self) -> Amount:
+        """What the node's own commands wait for."""
+        slots, memory_bytes = self._workers.lacking
+        return Amount(slots, memory_bytes)
 
     def take(self, key: bytes, amount: Amount) -> bool:
         """See :class:`~buildnet.pool.leases.Room`."""
@@ -66,7 +81,8 @@ def room_key(lease: bytes) -> Digest:
 
 
 class Lender:
-    """One node's leases to others. ``refusal``: why its owner lends nothing now, None: it lends."""
+    """One node's leases to others. ``refusal``: why its owner lends nothing now, None: it lends;
+    ``on_lent`` and ``on_ended`` are told of each lease that is granted, and of its end."""
 
     def __init__(
         self,
@@ -82,30 +98,31 @@ class Lender:
         self._work = work
         self._refusal = refusal
         self._clock = clock
-        self._book = LeaseBook(WorkersRoom(workers))
+        self._room = WorkersRoom(workers)
+        self._book = LeaseBook(self._room)
         self._told: tuple[bytes, RoomTold] | None = None
+        self._told_at = -math.inf
+        self._office_at = -math.inf
+        self.on_lent: Callable[[Lease], None] = lambda lease: None
+        self.on_ended: Callable[[Lease, str], None] = lambda lease, why: None
 
     @property
     def leases(self) -> tuple[Lease, ...]:
         """What is lent now."""
         return self._book.leases
 
-    @property
-    def deadline(self) -> float:
-        """When :meth:`tick` has something to do."""
-        return self._book.deadline
-
-    def drain(self, draining: bool = True) -> None:
-        """Lend nothing new, or lend again."""
-        self._book.drain(draining)
-        self.tell_room()
-
     def take(self, event: GuestEvent) -> None:
         """Take note of what happens, and of what others say."""
         match event:
             case OfficeChanged():
+                self._office_at = self._clock()
                 self._told = None
                 self.tell_room()
+            case LinkUp(peer):
+                office = self._local.office
+                if office is not None and office.coordinator == peer:
+                    self._told = None
+                    self.tell_room()
             case Received(sender, message):
                 self._received(sender, message)
 
@@ -115,20 +132,24 @@ class Lender:
             case LeaseAsk():
                 self._say(sender, self._answer(sender, message, now))
             case LeaseConfirm(lease):
+                lent = any(each.id == lease and each.granted for each in self._book.leases)
                 granted = self._book.confirm(lease, sender, now)
                 if granted is not None:
-                    amount = WireAmount.of(granted.amount)
-                    self._say(granted.holder, LeaseGiven(lease, granted.build, amount))
+                    self._give(granted)
+                    if not lent:
+                        self.on_lent(granted)
             case LeaseCancel(lease):
                 self._book.cancel(lease, sender)
+                self._told = None  # who asks counts what it asked for as taken
             case LeaseKeep(leases):
                 for lease in leases:
                     if not self._book.renew(lease, sender, now):
                         self._say(sender, LeaseGone(lease, "it was not renewed in time"))
                 return
             case LeaseReturn(lease):
-                if self._book.release(lease, sender) is not None:
-                    self._work.end_lease(lease)
+                returned = self._book.release(lease, sender)
+                if returned is not None:
+                    self._end(returned, "it was given back")
             case WorkAsk():
                 self._begin(sender, message)
                 return
@@ -140,12 +161,7 @@ class Lender:
         self.tell_room()
 
     def _answer(self, sender: bytes, ask: LeaseAsk, now: float) -> LeaseAnswer:
-        office = self._local.office
-        follows = office is not None and office.coordinator == sender and office.counter == ask.term
-        why = None if follows else "this node follows another coordinator"
-        if why is None and not may_ask(self._local.members, ask.holder):
-            why = "the owner of the node that builds may not build"
-        why = why or self._refusal()
+        why = self._objection(sender, ask)
         if why is None:
             said = self._book.ask(
                 ask.lease,
@@ -161,6 +177,20 @@ class Lender:
             why = said.why
         return LeaseAnswer(ask.lease, False, self._free, why)
 
+    def _objection(self, sender: bytes, ask: LeaseAsk) -> str | None:
+        """Say why nothing is lent, whatever there is; None: nothing speaks against it."""
+        office = self._local.office
+        if office is None or (office.coordinator, office.counter) != (sender, ask.term):
+            return "this node follows another coordinator"
+        if not may_ask(self._local.members, ask.holder):
+            return "the owner of the node that builds may not build"
+        if len(self._book.leases) >= MAX_LEASES:
+            return "this node can't keep more leases"
+        return self._refusal()
+
+    def _give(self, lease: Lease) -> None:
+        self._say(lease.holder, LeaseGiven(lease.id, lease.build, WireAmount.of(lease.amount)))
+
     def _begin(self, sender: bytes, ask: WorkAsk) -> None:
         if self._work.does(sender, ask.work):  # asked again, over a new link
             return
@@ -172,11 +202,36 @@ class Lender:
         self._work.start(sender, ask, room_key(ask.lease))
 
     def tick(self, now: float) -> None:
-        """Let leases lapse."""
+        """Let leases lapse, and say again what may not have been heard."""
         for lease in self._book.lapse(now):
-            self._work.end_lease(lease.id)
-            self._say(lease.holder, LeaseGone(lease.id, "it was not renewed in time"))
+            self._end(lease, "it was not renewed in time", tell=True)
+        for lease in self._book.leases:
+            unheard = lease.granted and lease.expires == lease.since + KEPT_S
+            if unheard and now - lease.since >= _GIVEN_AGAIN_S:
+                self._give(lease)
+        if now - self._told_at >= _TOLD_EVERY_S or now - self._office_at < _NEW_OFFICE_S:
+            self._told = None
+        self.room_changed()
+
+    def room_changed(self) -> None:
+        """Take note that the node's own commands want more or less than before, or that its owner
+        lends again or does not."""
+        refusal = self._refusal()
+        lacking = self._room.lacking if refusal is None else _EVERYTHING
+        called = self._book.call_back(lacking, self._work.is_busy, self._clock())
+        for lease in called.asked:
+            self._say(lease.holder, LeaseWanted(lease.id))
+        for lease in called.ended:
+            if lease.granted:
+                self._end(lease, refusal or "its owner needs it", tell=True)
         self.tell_room()
+
+    def _end(self, lease: Lease, why: str, *, tell: bool = False) -> None:
+        """See to it that nothing goes on with a lease that the book has dropped."""
+        self._work.end_lease(lease.id)
+        if tell:
+            self._say(lease.holder, LeaseGone(lease.id, why))
+        self.on_ended(lease, why)
 
     @property
     def _free(self) -> WireAmount:
@@ -194,11 +249,11 @@ class Lender:
         )
         told = (office.coordinator, RoomTold(self._free, leases))
         if told != self._told:
-            self._told = told
+            self._told, self._told_at = told, self._clock()
             self._say(*told)
 
     def close(self) -> None:
         """End what runs for others; the node leaves the cluster, or stops."""
         self._work.end_all()
         for lease in self._book.lapse(math.inf):
-            self._say(lease.holder, LeaseGone(lease.id, "its owner leaves"))
+            self._end(lease, "its owner leaves", tell=True)

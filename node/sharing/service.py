@@ -128,12 +128,12 @@ class Sharing:
     def _room_changed(self) -> None:
         if self._telling is None:
             loop = asyncio.get_running_loop()
-            self._telling = loop.call_later(_TOLD_EVERY_S, self._tell_room)
+            self._telling = loop.call_later(_TOLD_EVERY_S, self._look_at_room)
 
-    def _tell_room(self) -> None:
+    def _look_at_room(self) -> None:
         self._telling = None
         if self._lender is not None:
-            self._lender.tell_room()
+            self._lender.room_changed()
 
     async def _tick(self) -> None:
         kept_at = 0.0

@@ -192,13 +192,13 @@ class LeaseGiven(Message):
 @message(
     130,
     priority=Priority.OTHER,
-    sender="the coordinator",
+    sender="the coordinator, or the lease's owner",
     receiver="the holder of a lease",
     effect="gives it back once no command runs on it",
 )
 @dataclass(frozen=True, slots=True)
 class LeaseWanted(Message):
-    """Others have less for their weight: give it back soon."""
+    """Others have less for their weight, or its owner's own commands wait: give it back soon."""
 
     lease: LeaseId
 

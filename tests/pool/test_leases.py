@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import math
-
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from buildnet.pool.leases import KEPT_S, RESERVED_S, Amount, Lease, LeaseBook, Refusal
+from buildnet.pool.leases import (
+    CALLED_S,
+    KEPT_S,
+    RESERVED_S,
+    Amount,
+    CalledBack,
+    Lease,
+    LeaseBook,
+    Refusal,
+)
 
 SMALL = Amount(1, 10)
 HOLDER, OTHER = b"h" * 32, b"o" * 32
@@ -93,12 +100,10 @@ def test_a_reservation_lapses_unless_it_is_confirmed() -> None:
     leases, host = book()
     lease = asked(leases)
     assert isinstance(lease, Lease)
-    assert leases.deadline == RESERVED_S
     assert leases.held(lease.id, HOLDER) is None
     assert leases.lapse(RESERVED_S) == []
     assert leases.confirm(lease.id, FIRST, RESERVED_S) is None
     assert leases.free == host.whole
-    assert leases.deadline == math.inf
 
 
 def test_a_lease_lapses_unless_its_holder_renews_it() -> None:
@@ -141,16 +146,49 @@ def test_asking_twice_is_asking_once() -> None:
     assert leases.confirm(bytes([1]) * 16, FIRST, 1.5) == lease
 
 
-def test_who_drains_keeps_its_word_and_gives_nothing_new() -> None:
+def idle(lease: bytes) -> bool:
+    return False
+
+
+def busy(lease: bytes) -> bool:
+    return True
+
+
+def test_the_owners_own_commands_get_back_as_much_as_they_lack() -> None:
+    leases, host = book()
+    one, two = granted(leases, 1), granted(leases, 2)
+    reservation = asked(leases, 3)
+    assert leases.call_back(Amount(), idle, 0.0).asked == ()
+    called = leases.call_back(Amount(1), idle, 0.0)
+    assert (called.asked, called.ended) == ((), (reservation,))  # nobody has it yet
+    assert leases.confirm(bytes([3]) * 16, FIRST, 0.0) is None
+    called = leases.call_back(Amount(1), lambda lease: lease == two.id, 1.0)
+    assert (called.asked, called.ended) == ((one,), ())  # nothing runs on it
+    assert leases.call_back(Amount(1), busy, 1.0).asked == ()  # it comes
+    assert leases.call_back(Amount(2), busy, 1.0).asked == (two,)
+    # What runs, runs to its end; what does not goes soon, whatever its holder does.
+    assert leases.call_back(Amount(2), busy, 1.0 + CALLED_S) == CalledBack()
+    assert leases.call_back(Amount(2), lambda lease: lease == two.id, 1.0 + CALLED_S).ended == (
+        one,
+    )
+    assert leases.held(two.id, HOLDER)
+    assert leases.leases == (two,)
+    assert host.taken.keys() == {two.id}
+
+
+def test_what_is_not_needed_any_more_stays_lent() -> None:
     leases, _ = book()
-    lease = granted(leases, 1)
-    assert isinstance(asked(leases, 2), Lease)
-    leases.drain()
-    assert leases.leases == (lease,)
-    assert isinstance(asked(leases, 3), Refusal)
-    assert leases.free == Amount()
-    leases.drain(False)
-    assert isinstance(asked(leases, 3), Lease)
+    lease = granted(leases)
+    assert leases.call_back(Amount(1), idle, 0.0).asked == (lease,)
+    assert leases.call_back(Amount(), idle, CALLED_S) == CalledBack()
+    assert leases.call_back(Amount(1), idle, CALLED_S).asked == (lease,)
+
+
+def test_only_what_helps_is_called_back() -> None:
+    leases, _ = book()
+    granted(leases, 1, Amount(1))
+    memory = granted(leases, 2, Amount(0, 50))
+    assert leases.call_back(Amount(0, 10), idle, 0.0).asked == (memory,)
 
 
 def test_nothing_and_less_than_nothing_is_no_lease() -> None:
@@ -192,9 +230,9 @@ class TwoCoordinators(RuleBasedStateMachine):
     def release(self, number: int) -> None:
         self.leases.release(bytes([number]) * 16, HOLDER)
 
-    @rule(draining=st.booleans())
-    def drain(self, draining: bool) -> None:
-        self.leases.drain(draining)
+    @rule(slots=st.integers(0, 4), works=st.sets(numbers))
+    def call_back(self, slots: int, works: set[int]) -> None:
+        self.leases.call_back(Amount(slots), lambda lease: lease[0] in works, self.now)
 
     @rule(slots=st.integers(1, 4))
     def own_command(self, slots: int) -> None:
