@@ -244,7 +244,7 @@ class SchedulingSettings(Settings):
     """How this node takes part in the pool's work."""
 
     accept_remote_builds: StrictBool = True
-    priority_weight: PositiveNumber = 1.0
+    priority_weight: Annotated[PositiveNumber, Field(le=1000)] = 1.0
     time_restrictions: TimeRestrictions = TimeRestrictions()
 
 

@@ -26,6 +26,8 @@ TOPICS = (PROFILE, LOAD, LINKS)
 SET_BACK, CLOSED, NOT_WRITTEN = "set back", "closed", "not written"
 """Why a voter takes no part in sealing; see :class:`Load`."""
 
+LENT_TOLD = 32
+"""Builds that a node tells of having lent to."""
 BODY_MAX_BYTES = 48 * 1024
 """What gossip carries in one record."""
 _UNPACKED_MAX_BYTES = 2 * 1024 * 1024
@@ -79,7 +81,8 @@ class Advertisement(ResourceModel):
 class Profile(Advertisement):
     """Who a node is and what its host has; told anew after each scan that found something else.
 
-    ``age_s`` is how old the scan was when this was said.
+    ``age_s`` is how old the scan was when this was said. ``priority_weight``: how much the node is
+    to be preferred for work of others, by its owner.
     """
 
     name: str = Field(max_length=128)
@@ -88,6 +91,7 @@ class Profile(Advertisement):
     address: str | None = Field(default=None, max_length=512)
     tags: tuple[str, ...] = ()
     resources: NodeResources | None = None
+    priority_weight: float = Field(default=1.0, gt=0, le=1000, allow_inf_nan=False)
     age_s: float = Field(default=0.0, ge=0)
 
     def fitting(self) -> bytes:
@@ -104,12 +108,25 @@ class Profile(Advertisement):
         return other is not None and _settled(self) == _settled(other)
 
 
+class Lent(ResourceModel):
+    """What a node has lent to one build: how many ``slots`` to which build (its id) of which node
+    (its id), and since when (milliseconds since 1970, by the lender's clock)."""
+
+    build: str = Field(max_length=128)
+    node_id: str = Field(max_length=64)
+    slots: int = Field(ge=0)
+    memory_bytes: int = Field(default=0, ge=0)
+    since_ms: int = Field(ge=0)
+
+
 class Load(Advertisement):
     """How busy a node is; told anew when that changed noticeably.
 
     ``age_s`` is how old the measurement was when this was said; ``loop_lag_ms`` how late the node's
     event loop ran lately (99th percentile). ``silence``: why the node, as a voter, seals nothing
     now: its ledger was ``set back``, is ``closed``, or ``not written``; None: it takes part.
+    ``lends_nothing``: why it runs no commands of others now; None: it does. ``lent``: to whom it
+    lends, the first :data:`LENT_TOLD` builds; ``builds``: how many it drives itself.
     """
 
     actions_running: int = Field(default=0, ge=0)
@@ -117,20 +134,24 @@ class Load(Advertisement):
     utilization: Utilization | None = None
     loop_lag_ms: float | None = None
     silence: str | None = Field(default=None, max_length=64)
+    draining: bool = False
+    lends_nothing: str | None = Field(default=None, max_length=200)
+    lent: tuple[Lent, ...] = Field(default=(), max_length=256)
+    builds: int = Field(default=0, ge=0)
     age_s: float = Field(default=0.0, ge=0)
 
     def differs(self, other: Load | None) -> bool:
         """Tell whether something changed by more than 5 % of the whole since ``other`` was said."""
-        if other is None or (self.actions_running, self.cores_in_use, self.silence) != (
-            other.actions_running,
-            other.cores_in_use,
-            other.silence,
-        ):
+        if other is None or self._settled() != other._settled():
             return True
         mine, told = _percentages(self.utilization), _percentages(other.utilization)
         return mine.keys() != told.keys() or any(
             abs(value - told[name]) > _NOTICEABLE_PERCENT for name, value in mine.items()
         )
+
+    def _settled(self) -> Load:
+        """Return it without what changes all the time."""
+        return self.model_copy(update={"utilization": None, "loop_lag_ms": None, "age_s": 0.0})
 
 
 class Links(Advertisement):

@@ -12,6 +12,7 @@ import pytest
 from buildnet.pool.advertisement import (
     BODY_MAX_BYTES,
     AdvertisementError,
+    Lent,
     Links,
     Load,
     Profile,
@@ -164,3 +165,18 @@ def test_round_trips_are_told_when_they_changed_noticeably() -> None:
     assert near.has_other_peers(None)
     assert not near.has_other_peers(Links(round_trip_ms={"b": 1.0, "a": 9.0}))
     assert Links(round_trip_ms={"a": 0.3}).has_other_peers(near)
+
+
+def test_whom_a_node_lends_to_is_news_and_travels() -> None:
+    lent = Lent(build="b1", node_id="ab" * 16, slots=2, since_ms=1)
+    load = Load(lent=(lent,), lends_nothing="its owner says so", draining=True, builds=1)
+    assert Load.decode(load.encode()) == load
+    for field in ("lent", "lends_nothing", "draining", "builds"):
+        assert load.differs(load.model_copy(update={field: Load.model_fields[field].default}))
+    assert not load.differs(load.model_copy(update={"age_s": 3.0, "loop_lag_ms": 7.0}))
+
+
+def test_a_weight_is_a_number_above_nothing() -> None:
+    body = profile().model_copy(update={"priority_weight": 0.0}).encode()
+    with pytest.raises(AdvertisementError):
+        Profile.decode(body)
