@@ -1,0 +1,318 @@
+"""Requests that outlive the node that was asked: who drives a build, and who stands in for it.
+
+Pure: events go in, effects come out. The node that was asked, the *driver*, gives its request to
+another worker, the *stand-in*; from then on the request is *durable*. Where the driver dies, or
+says that its process began anew, the stand-in drives the build on.
+
+A build is driven under a number, its *attempt*, which only grows: the driver begins with 0 and
+gives each stand-in a higher one. Two who can hear each other never go on both: a driver that lives
+takes a number above the stand-in's as soon as it hears of it, and who hears of a higher number than
+its own stops. The ledger counts what the highest one says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from blake3 import blake3
+
+ASK_S = 120.0
+"""So long a stand-in may take to fetch what it lacks."""
+AGAIN_S = 5.0
+"""So long after nobody would, all are asked once more."""
+TAKE_OVER_S = 3.0
+"""So long a driver has to be gone before its stand-in goes on."""
+INQUIRE_S = 0.5
+"""So long the stand-in waits for a later one to speak up."""
+
+Key = bytes
+
+
+def ranked(build: str, nodes: Iterable[Key]) -> list[Key]:
+    """Return who is to stand in for a build, best first: rendezvous hashing spreads the builds, and
+    all who rank the same nodes agree. The coordinator is a node like any other here."""
+    return sorted(nodes, key=lambda node: blake3(build.encode() + node).digest(), reverse=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AskKeep:
+    """Ask a node to stand in under ``attempt``."""
+
+    to: Key
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Tell a node that it need not stand in any more."""
+
+    to: Key
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """The request is on two nodes."""
+
+    stand_in: Key
+
+
+@dataclass(frozen=True, slots=True)
+class NotDurable:
+    """The request is on this node alone, as yet or again."""
+
+    why: str
+
+
+DrivingEffect = AskKeep | Release | Durable | NotDurable
+
+
+class Driving:
+    """One build at the node that drives it.
+
+    Args:
+        attempt: under which it is driven; above 0 where this node stood in for another.
+    """
+
+    def __init__(self, build: str, attempt: int = 0) -> None:
+        self.build = build
+        self.attempt = attempt
+        self.stand_in: Key | None = None
+        """Who keeps the request, or was asked to."""
+        self.is_durable = False
+        self._given = attempt
+        self._asked: dict[Key, int] = {}
+        self._refused: dict[Key, str] = {}
+        self._until = 0.0
+        self._again_at: float | None = None
+
+    def look(
+        self, candidates: Sequence[Key], gone: Collection[Key], now: float
+    ) -> list[DrivingEffect]:
+        """See that there is a stand-in. ``candidates``: who may be one, best first; ``gone``: nodes
+        that are believed dead."""
+        effects: list[DrivingEffect] = []
+        if self.stand_in is not None:
+            if self.stand_in in gone:
+                effects += self._without(self.stand_in, "the node that stood in for it is lost")
+            elif not self.is_durable and now >= self._until:
+                effects += self._without(self.stand_in, "it did not answer in time")
+        if self.stand_in is not None or (self._again_at is not None and now < self._again_at):
+            return effects
+        if self._again_at is not None:
+            self._again_at = None
+            self._refused.clear()
+        for node in candidates:
+            if node not in self._refused and node not in gone:
+                return [*effects, self._ask(node, now)]
+        self._again_at = now + AGAIN_S
+        why = next(iter(self._refused.values()), "there is no other worker that could stand in")
+        return [*effects, NotDurable(why)]
+
+    def answered(self, sender: Key, attempt: int, kept: bool, why: str) -> list[DrivingEffect]:
+        """Take in whether a node keeps the request; it may change its mind."""
+        if sender != self.stand_in or attempt != self._asked[sender]:
+            return []
+        if not kept:
+            return self._without(sender, why)
+        was, self.is_durable = self.is_durable, True
+        return [] if was else [Durable(sender)]
+
+    @property
+    def highest(self) -> int:
+        """The highest attempt that this node knows of: its own, or one that it gave."""
+        return self._given
+
+    @property
+    def asked(self) -> tuple[Key, ...]:
+        """All that were ever asked to stand in."""
+        return tuple(self._asked)
+
+    def taken_over(self, attempt: int) -> None:
+        """Take in that a stand-in believed this node dead and drives, or gave, ``attempt``: this
+        node goes on above it, and needs somebody to stand in anew."""
+        if attempt > self.attempt:
+            self._given = self.attempt = max(self._given, attempt) + 1
+            self.stand_in, self.is_durable, self._again_at = None, False, None
+
+    def over(self) -> list[DrivingEffect]:
+        """Return whom to tell that the build is over: all who may keep its request."""
+        return [Release(node, attempt) for node, attempt in self._asked.items()]
+
+    def _ask(self, node: Key, now: float) -> AskKeep:
+        self._given += 1
+        self.stand_in, self._asked[node], self._until = node, self._given, now + ASK_S
+        return AskKeep(node, self._given)
+
+    def _without(self, node: Key, why: str) -> list[DrivingEffect]:
+        was, self.is_durable, self.stand_in = self.is_durable, False, None
+        self._refused[node] = why
+        return [NotDurable(why)] if was else []
+
+
+class Phase(StrEnum):
+    """What a stand-in does for a build."""
+
+    KEPT = "kept"
+    """It keeps the request; another node drives."""
+    ASKING = "asking"
+    """The driver is gone; it asks whether a later stand-in is there."""
+    DRIVING = "driving"
+    """It drives the build itself."""
+    ENDED = "ended"
+    """It has driven the build to its end."""
+
+
+@dataclass(slots=True)
+class Request:
+    """A request that this node keeps for ``driver``. ``missing_since``: since when that is gone."""
+
+    driver: Key
+    attempt: int
+    phase: Phase = Phase.KEPT
+    missing_since: float | None = None
+    ask_until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inquire:
+    """Ask all members whether they stand in for a build under a higher attempt."""
+
+    build: str
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Drive a build on."""
+
+    build: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Drive a build no more: another one does. Nothing is told of its end."""
+
+    build: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Keep a request no more."""
+
+    build: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell a node what this one knows of a build."""
+
+    to: Key
+    build: str
+
+
+StandInEffect = Inquire | TakeOver | Stop | Forget | Tell
+
+
+@dataclass(slots=True)
+class StandIn:
+    """All requests that one node keeps for others. ``requests`` may be filled at the start with
+    what it kept before."""
+
+    requests: dict[str, Request] = field(default_factory=dict)
+
+    def keep(self, build: str, driver: Key, attempt: int) -> list[StandInEffect] | None:
+        """Begin to stand in for a node that drives; None: a later attempt is known here, or the
+        end."""
+        known = self.requests.get(build)
+        if known is not None and (known.attempt > attempt or known.phase is Phase.ENDED):
+            return None
+        self.requests[build] = Request(driver, attempt)
+        return [Stop(build)] if known is not None and known.phase is Phase.DRIVING else []
+
+    def gone(self, node: Key, now: float) -> None:
+        """Take note that a node is believed dead."""
+        for request in self.requests.values():
+            if request.driver == node and request.missing_since is None:
+                request.missing_since = now
+
+    def back(self, node: Key) -> None:
+        """Take note that a node is there; a build that was taken over goes on here until the node
+        says that it drives it, too."""
+        for request in self.requests.values():
+            if request.driver == node:
+                request.missing_since = None
+                if request.phase is Phase.ASKING:
+                    request.phase = Phase.KEPT
+
+    def stalled(self, now: float) -> None:
+        """Take note that this node itself stood still: who seems gone gets his time anew."""
+        for request in self.requests.values():
+            if request.missing_since is not None:
+                request.missing_since = now
+
+    def driven(self, sender: Key, build: str, attempt: int) -> list[StandInEffect]:
+        """Take in that a node drives a build."""
+        known = self.requests.get(build)
+        if known is None:
+            return []
+        if attempt > known.attempt:
+            stops = known.phase is Phase.DRIVING
+            tells = known.phase is Phase.ENDED
+            if not tells:
+                self.requests[build] = Request(sender, known.attempt)
+            return [Stop(build)] if stops else [Tell(sender, build)] if tells else []
+        if known.phase in (Phase.DRIVING, Phase.ENDED):
+            return [Tell(sender, build)]
+        known.missing_since, known.phase = None, Phase.KEPT
+        return []
+
+    def lost(self, sender: Key, build: str) -> list[StandInEffect]:
+        """Take in that a node began anew and knows no more of a build than that it drove it."""
+        known = self.requests.get(build)
+        waits = known is not None and known.phase in (Phase.KEPT, Phase.ASKING)
+        if known is not None and waits and known.driver == sender:
+            known.phase = Phase.DRIVING
+            return [TakeOver(build, known.attempt), Tell(sender, build)]
+        return [Tell(sender, build)]
+
+    def contested(self, build: str, attempt: int) -> list[StandInEffect]:
+        """Take in that another node stands in, drives or has ended a build under ``attempt``."""
+        known = self.requests.get(build)
+        if known is None or attempt <= known.attempt or known.phase is Phase.ENDED:
+            return []
+        del self.requests[build]
+        stop: list[StandInEffect] = [Stop(build)] if known.phase is Phase.DRIVING else []
+        return [*stop, Forget(build)]
+
+    def released(self, sender: Key, build: str, attempt: int) -> list[StandInEffect]:
+        """Take in that who drove a build says it is over."""
+        known = self.requests.get(build)
+        if known is None or (sender != known.driver and attempt < known.attempt):
+            return []
+        del self.requests[build]
+        stop: list[StandInEffect] = [Stop(build)] if known.phase is Phase.DRIVING else []
+        return [*stop, Forget(build)]
+
+    def ended(self, build: str) -> list[StandInEffect]:
+        """Take note that this node has driven a build to its end; who asked for it is told."""
+        known = self.requests.get(build)
+        if known is None or known.phase is not Phase.DRIVING:
+            return []
+        known.phase = Phase.ENDED
+        return [Tell(known.driver, build)]
+
+    def tick(self, now: float) -> list[StandInEffect]:
+        """Go on with the builds whose drivers have been gone for long enough."""
+        effects: list[StandInEffect] = []
+        for build, request in self.requests.items():
+            since = request.missing_since
+            if request.phase is Phase.KEPT and since is not None and now - since >= TAKE_OVER_S:
+                request.phase, request.ask_until = Phase.ASKING, now + INQUIRE_S
+                effects.append(Inquire(build))
+            elif request.phase is Phase.ASKING and now >= request.ask_until:
+                request.phase = Phase.DRIVING
+                effects.append(TakeOver(build, request.attempt))
+        return effects

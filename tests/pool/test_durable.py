@@ -1,0 +1,343 @@
+"""Who drives a build and who stands in: rules one by one, then every order of deaths by chance."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+
+from buildnet.pool.durable import (
+    AGAIN_S,
+    ASK_S,
+    INQUIRE_S,
+    TAKE_OVER_S,
+    AskKeep,
+    Driving,
+    Durable,
+    Forget,
+    Inquire,
+    NotDurable,
+    Phase,
+    Release,
+    Request,
+    StandIn,
+    Stop,
+    TakeOver,
+    Tell,
+    ranked,
+)
+
+A, B, C, D = (name.encode() * 32 for name in "abcd")
+BUILD = "build-1"
+
+
+def kept_by(node: bytes, now: float = 0.0) -> Driving:
+    driving = Driving(BUILD)
+    (ask,) = driving.look([node], (), now)
+    assert ask == AskKeep(node, 1)
+    assert driving.answered(node, 1, True, "") == [Durable(node)]
+    return driving
+
+
+def test_all_rank_the_same_nodes_in_the_same_order() -> None:
+    assert ranked(BUILD, [A, B, C]) == ranked(BUILD, [C, A, B])
+    assert len({ranked(f"build-{number}", [A, B, C])[0] for number in range(64)}) == 3
+
+
+def test_who_refuses_is_followed_by_the_next_and_in_the_end_it_is_said() -> None:
+    driving = Driving(BUILD)
+    assert driving.look([B, C], (), 0.0) == [AskKeep(B, 1)]
+    assert driving.answered(B, 1, False, "no room") == []
+    assert driving.look([B, C], (), 0.0) == [AskKeep(C, 2)]
+    assert driving.look([B, C], (), 1.0) == []
+    assert driving.look([B, C], (), ASK_S) == [NotDurable("no room")]  # silence is a refusal
+    assert driving.look([B, C], (), ASK_S + AGAIN_S) == [AskKeep(B, 3)]
+    assert driving.answered(B, 1, True, "") == []  # of the first time
+    assert driving.answered(B, 3, True, "") == [Durable(B)]
+    assert driving.over() == [Release(B, 3), Release(C, 2)]
+
+
+def test_alone_it_is_not_durable_until_somebody_comes() -> None:
+    driving = Driving(BUILD)
+    (told,) = driving.look([], (), 0.0)
+    assert isinstance(told, NotDurable)
+    assert driving.look([], (), 1.0) == []
+    assert driving.look([B], (), AGAIN_S) == [AskKeep(B, 1)]
+
+
+def test_a_stand_in_that_dies_is_followed_by_another_under_a_higher_attempt() -> None:
+    driving = kept_by(B)
+    assert driving.look([B, C], (), 1.0) == []
+    told, ask = driving.look([C], (B,), 2.0)
+    assert isinstance(told, NotDurable)
+    assert ask == AskKeep(C, 2)
+    assert not driving.is_durable
+    # Back with the old number, it gives way to the later one as soon as it hears of it.
+    stand_in = StandIn({BUILD: Request(A, 1)})
+    stand_in.gone(A, 0.0)
+    assert stand_in.tick(TAKE_OVER_S) == [Inquire(BUILD)]
+    assert stand_in.contested(BUILD, 2) == [Forget(BUILD)]
+    assert stand_in.tick(TAKE_OVER_S + INQUIRE_S) == []
+
+
+def test_a_driver_that_stays_away_is_followed_one_that_comes_back_at_once_is_not() -> None:
+    stand_in = StandIn()
+    assert stand_in.keep(BUILD, A, 1) == []
+    assert stand_in.keep(BUILD, A, 0) is None
+    stand_in.gone(A, 10.0)
+    assert stand_in.tick(10.0 + TAKE_OVER_S - 0.1) == []
+    stand_in.back(A)
+    assert stand_in.tick(99.0) == []
+    stand_in.gone(A, 100.0)
+    assert stand_in.tick(100.0 + TAKE_OVER_S) == [Inquire(BUILD)]
+    stand_in.back(A)
+    assert stand_in.tick(200.0) == []
+    stand_in.gone(A, 300.0)
+    stand_in.stalled(310.0)
+    assert stand_in.tick(310.0) == []
+    assert stand_in.tick(310.0 + TAKE_OVER_S) == [Inquire(BUILD)]
+    assert stand_in.tick(320.0) == [TakeOver(BUILD, 1)]
+    assert stand_in.ended(BUILD) == [Tell(A, BUILD)]
+
+
+def test_a_driver_that_lives_wins_over_its_stand_in() -> None:
+    stand_in = StandIn({BUILD: Request(A, 1, Phase.DRIVING)})
+    assert stand_in.driven(A, BUILD, 0) == [Tell(A, BUILD)]  # it may not know yet
+    driving = kept_by(B)
+    driving.taken_over(1)
+    assert driving.attempt == 2
+    assert stand_in.driven(A, BUILD, 2) == [Stop(BUILD)]
+    assert driving.look([B], (), 0.0) == [AskKeep(B, 3)]
+    assert stand_in.keep(BUILD, A, 3) == []
+    unaware = StandIn({BUILD: Request(A, 1, Phase.DRIVING)})
+    assert unaware.keep(BUILD, A, 3) == [Stop(BUILD)]
+    # But what has ended has ended.
+    ended = StandIn({BUILD: Request(A, 1, Phase.ENDED)})
+    assert ended.driven(A, BUILD, 2) == [Tell(A, BUILD)]
+    assert ended.keep(BUILD, A, 3) is None
+    assert ended.requests[BUILD].phase is Phase.ENDED
+
+
+def test_a_driver_that_began_anew_is_followed_at_once() -> None:
+    stand_in = StandIn({BUILD: Request(A, 1)})
+    assert stand_in.lost(C, BUILD) == [Tell(C, BUILD)]
+    assert stand_in.lost(A, BUILD) == [TakeOver(BUILD, 1), Tell(A, BUILD)]
+    assert stand_in.lost(A, BUILD) == [Tell(A, BUILD)]
+    assert stand_in.lost(A, "another") == [Tell(A, "another")]
+
+
+def test_only_who_drives_or_a_later_one_releases() -> None:
+    stand_in = StandIn({BUILD: Request(A, 3, Phase.DRIVING)})
+    assert stand_in.released(C, BUILD, 2) == []
+    assert stand_in.released(A, BUILD, 1) == [Stop(BUILD), Forget(BUILD)]
+    assert stand_in.released(A, BUILD, 1) == []
+
+
+# --- by chance -------------------------------------------------------------------------------
+
+
+@dataclass
+class Host:
+    """One node: what it drives, what it keeps, and what is on its disk."""
+
+    key: bytes
+    driving: Driving | None = None
+    is_asker: bool = False
+    stand_in: StandIn = field(default_factory=StandIn)
+    disk: dict[str, Request] = field(default_factory=dict)
+    alive: bool = True
+    seen: set[bytes] = field(default_factory=set)
+    left: int = 0
+
+
+class World:
+    """Hosts that die, come back and lose sight of each other while one build goes on.
+
+    Who sees a dead host learns it a little later; messages arrive at once or never. A build takes
+    ``WORK`` ticks wherever it is driven: what was done before counts for nothing here.
+    """
+
+    WORK = 30
+    STEP_S = 0.5
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.now = 0.0
+        self.hosts = {key: Host(key) for key in (A, B, C, D)}
+        self.cut: set[frozenset[bytes]] = set()
+        self.ends: list[tuple[bytes, int]] = []
+        self.was_durable = False
+        self.log: list[str] = []
+        asker = self.hosts[A]
+        asker.is_asker, asker.driving, asker.left = True, Driving(BUILD), self.WORK
+
+    def hears(self, one: bytes, other: bytes) -> bool:
+        hosts = self.hosts
+        is_cut = frozenset((one, other)) in self.cut
+        return hosts[one].alive and hosts[other].alive and not is_cut
+
+    def step(self) -> None:
+        self.now += self.STEP_S
+        for host in list(self.hosts.values()):
+            if host.alive:
+                self.look(host)
+                self.act(host)
+
+    def look(self, host: Host) -> None:
+        for other in self.hosts:
+            if other == host.key:
+                continue
+            if self.hears(host.key, other):
+                if other not in host.seen:
+                    host.seen.add(other)
+                    host.stand_in.back(other)
+            elif other in host.seen:
+                host.seen.discard(other)
+                host.stand_in.gone(other, self.now)
+
+    def act(self, host: Host) -> None:
+        driving = host.driving
+        if driving is not None:
+            candidates = ranked(BUILD, host.seen)
+            gone = set(self.hosts) - host.seen
+            self.perform(host, driving.look(candidates, gone, self.now))
+            for other in driving.asked:
+                if self.hears(host.key, other):
+                    there = self.hosts[other]
+                    self.perform(there, there.stand_in.driven(host.key, BUILD, driving.attempt))
+            host.left -= 1
+            if host.left <= 0 and host.driving is driving:
+                self.end(host, driving)
+        self.perform(host, host.stand_in.tick(self.now))
+        host.disk = {
+            build: Request(each.driver, each.attempt, each.phase)
+            for build, each in host.stand_in.requests.items()
+        }
+
+    def end(self, host: Host, driving: Driving) -> None:
+        self.ends.append((host.key, driving.attempt))
+        host.driving = None
+        if host.is_asker:
+            host.is_asker = False
+        else:
+            self.perform(host, host.stand_in.ended(BUILD))
+        self.perform(host, driving.over())
+
+    def perform(self, host: Host, effects: list[object]) -> None:  # type: ignore[type-arg]
+        for effect in effects:
+            self.log.append(f"{self.now} {host.key[:1].decode()} {effect}")
+            match effect:
+                case AskKeep(to, attempt) if self.hears(host.key, to):
+                    there = self.hosts[to]
+                    kept = there.stand_in.keep(BUILD, host.key, attempt)
+                    self.perform(there, list(kept or ()))
+                    assert host.driving is not None
+                    told = host.driving.answered(to, attempt, kept is not None, "later")
+                    self.was_durable |= bool(told)
+                    self.perform(host, list(told))
+                case Release(to, attempt) if self.hears(host.key, to):
+                    there = self.hosts[to]
+                    self.perform(there, list(there.stand_in.released(host.key, BUILD, attempt)))
+                case Inquire():
+                    for other in self.hosts.values():
+                        known = other.stand_in.requests.get(BUILD)
+                        if known and other is not host and self.hears(host.key, other.key):
+                            contested = host.stand_in.contested(BUILD, known.attempt)
+                            self.perform(host, list(contested))
+                case TakeOver(_, attempt):
+                    host.driving, host.left = Driving(BUILD, attempt), self.WORK
+                case Stop():
+                    assert host.driving is not None
+                    told, host.driving = host.driving, None
+                    self.perform(host, list(told.over()))
+                case Tell(to, _) if self.hears(host.key, to):
+                    there = self.hosts[to]
+                    known = host.stand_in.requests.get(BUILD)
+                    if known is None:
+                        continue
+                    highest = host.driving.highest if host.driving else known.attempt
+                    driven = there.driving
+                    if known.phase is Phase.DRIVING and driven is not None:
+                        driven.taken_over(highest)
+
+    def kill(self, key: bytes) -> None:
+        host = self.hosts[key]
+        host.alive, host.driving, host.seen = False, None, set()
+
+    def revive(self, key: bytes) -> None:
+        host = self.hosts[key]
+        host.alive = True
+        host.stand_in = StandIn()
+        for build, request in host.disk.items():
+            if request.phase is Phase.ENDED:
+                host.stand_in.requests[build] = request
+            else:  # it waits as for a driver that is gone
+                again = Request(request.driver, request.attempt, missing_since=self.now + 5)
+                host.stand_in.requests[build] = again
+        if host.is_asker:
+            for other in self.hosts.values():
+                if self.hears(key, other.key) and other is not host:
+                    self.perform(other, list(other.stand_in.lost(key, BUILD)))
+
+    def drivers(self) -> list[bytes]:
+        return [host.key for host in self.hosts.values() if host.driving is not None]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_a_durable_build_ends_whoever_dies_as_long_as_one_that_keeps_it_comes_back(
+    seed: int,
+) -> None:
+    world = World(seed)
+    chance = world.random
+    while not world.was_durable:
+        world.step()
+    for _ in range(60):
+        match chance.randrange(8):
+            case 0:
+                living = [host.key for host in world.hosts.values() if host.alive]
+                if len(living) > 1:
+                    world.kill(chance.choice(living))
+            case 1 | 2:
+                dead = [host.key for host in world.hosts.values() if not host.alive]
+                if dead:
+                    world.revive(chance.choice(dead))
+            case 3:
+                world.cut.add(frozenset(chance.sample(sorted(world.hosts), 2)))
+            case 4:
+                world.cut.clear()
+        for _ in range(chance.randrange(1, 12)):
+            world.step()
+    world.cut.clear()
+    for host in world.hosts.values():
+        if not host.alive:
+            world.revive(host.key)
+    for _ in range(400):
+        world.step()
+        if not world.drivers() and world.ends:
+            break
+    assert world.ends, "\n".join(world.log)
+    attempts = [attempt for _, attempt in world.ends]
+    assert len(attempts) == len(set(attempts)), (world.ends, world.log)
+    for _ in range(60):  # peace: nobody drives it again
+        world.step()
+    assert [attempt for _, attempt in world.ends] == attempts, "\n".join(world.log)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_two_that_hear_each_other_do_not_go_on_both(seed: int) -> None:
+    world = World(seed)
+    world.hosts[A].left = 10_000
+    world.WORK = 10_000
+    chance = world.random
+    for _ in range(40):
+        if chance.random() < 0.3:
+            world.cut.add(frozenset((A, chance.choice([B, C, D]))))
+        elif chance.random() < 0.3:
+            world.cut.clear()
+        for _ in range(chance.randrange(1, 20)):
+            world.step()
+    world.cut.clear()
+    for _ in range(20):
+        world.step()
+    assert world.drivers() == [A], "\n".join(world.log[-40:])
