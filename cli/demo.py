@@ -1,38 +1,43 @@
-"""``buildnet demo``: three nodes on this machine become a pool, build, and lose their coordinator;
-in a minute and without traces."""
+"""``buildnet demo``: three nodes on this machine become a pool, build together, lose a worker and
+their coordinator; in a minute and without traces."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from buildnet.cli.building import BuildOptions, build
-from buildnet.cli.client import Client
-from buildnet.cli.node import wait_for_end
+from buildnet.cli.demo_nodes import (
+    AGREED_WITHIN_S,
+    LOOK_AGAIN_S,
+    DemoNode,
+    agree,
+    stopped,
+    there,
+)
+from buildnet.cli.ledger_checks import print_report, verified
 from buildnet.cli.output import Style, console, note
 from buildnet.cli.pool import pool_table
 from buildnet.cli.run import settings
-from buildnet.cli.start import start_detached
 from buildnet.mesh.errors import BuildNetError
-from buildnet.node.home import Home, Runtime
 
-_EXAMPLE = "observatory"
+_EXAMPLE = "fractal"
 _IGNORED = shutil.ignore_patterns("dist", "__pycache__", "node_modules")
 _NAMES = ("demo-1", "demo-2", "demo-3")
-_AGREED_WITHIN_S = 30.0
-_STOPPED_WITHIN_S = 10.0
-_LOOK_AGAIN_S = 0.02
+_AT_WORK_S = 2.5
+"""So long after it began to work the worker is killed."""
 
 
 def demo(
@@ -41,7 +46,8 @@ def demo(
         typer.Option(help="Put the workspace here and keep it, to look at the outputs."),
     ] = None,
 ) -> None:
-    """Start three nodes, join them, build an example on two, kill the coordinator, stop them."""
+    """Start three nodes, join them, build an example on all, kill one of them meanwhile, build a
+    copy elsewhere from the cache, kill the coordinator, verify the ledger, stop them."""
     example = Path(__file__).resolve().parent.parent / "examples" / _EXAMPLE
     if keep is not None and keep.exists():
         raise BuildNetError(f"{keep} exists already", hint="name a directory that does not exist")
@@ -52,9 +58,9 @@ def demo(
         workspace = keep.absolute() if keep else Path(directory) / _EXAMPLE
         shutil.copytree(example, workspace, ignore=_IGNORED)
         homes = [Path(directory) / name for name in _NAMES]
-        with _stopped(homes):
+        with stopped(homes):
             code = _show(workspace, homes)
-        _step("8. the nodes have stopped")
+        note(settings(), "\nthe nodes have stopped")
         if keep is not None:
             note(settings(), f"the workspace and its outputs are in {keep}")
     raise typer.Exit(code)
@@ -65,75 +71,126 @@ def _step(text: str) -> None:
 
 
 def _show(workspace: Path, homes: list[Path]) -> int:
-    _step("1. three nodes start, each with a data directory and a port of its own")
-    runtimes = [_start(home) for home in homes]
-    clients = [Client(socket_path=Path(runtime.socket)) for runtime in runtimes]
+    _step("1. three nodes start, each with a data directory and a port of its own, and one core")
+    first, second, third = nodes = [_start(home) for home in homes]
     _step("2. the first one invites, the others join: one pool")
-    invitation = clients[0].post("/api/node/invite", {"uses": len(clients) - 1})
-    for runtime, client in zip(runtimes[1:], clients[1:], strict=True):
-        body = {"address": runtimes[0].address, "token": invitation["token"]}
-        joined = client.post("/api/pool/join", body)
-        note(settings(), f"{runtime.name} joined {joined['cluster']['name']}")
-    _agree(clients, lambda pools: all(len(_there(pool)) == len(homes) for pool in pools))
-    _show_pool(clients[1].get("/api/pool"))
-    code = _build(workspace, clients[1])
-    if code == 0:
-        code = _build_a_copy(workspace, homes[2].with_name("copy"), clients[2])
-    if code == 0:
-        _lose_the_coordinator(runtimes, clients)
-    return code
-
-
-def _start(home: Path) -> Runtime:
-    runtime = start_detached(home, listen="127.0.0.1:0", name=home.name)
-    note(settings(), f"node {runtime.name} ({runtime.node_id}) answers on {runtime.address}")
-    return runtime
-
-
-def _build(workspace: Path, client: Client) -> int:
-    options = BuildOptions(directory=workspace, explain=False)
-    _step(f"3. one of them builds the workspace {workspace.name}, for the first time")
-    code = build(options, settings(), client)
-    if code == 0:
-        _step("4. again, with nothing to do")
-        code = build(options, settings(), client)
-    if code == 0:
-        _step("5. again, after its outputs were deleted: they come from the cache")
-        for output in workspace.glob("*/dist"):
-            shutil.rmtree(output)
-        code = build(options, settings(), client)
-    return code
-
-
-def _build_a_copy(workspace: Path, copy: Path, client: Client) -> int:
-    _step("6. another node builds a copy of it: what ran in strict comes from the pool's cache")
+    _join(nodes)
+    _wait_for_votes(nodes)
+    _show_pool(second.pool())
+    _step(
+        f"3. {second.name} is asked to build the workspace {workspace.name}: all take part, and "
+        f"{third.name} is killed in the middle"
+    )
+    with _killed_at_work(third) as loss:
+        code = _build(workspace, second)
+    if code:
+        return code
+    note(settings(), loss.told(third.name))
+    _step("4. again, with nothing to do")
+    if code := _build(workspace, second):
+        return code
+    _step(f"5. {first.name} builds a copy of it: everything comes from the pool's cache")
+    copy = homes[0].with_name("copy")
     shutil.copytree(workspace, copy, ignore=_IGNORED)
-    return build(BuildOptions(directory=copy), settings(), client)
+    if code := _build(copy, first):
+        return code
+    if loss.happened_after_s is not None:
+        _step(f"6. {third.name} starts again, and is a member as before")
+        third = nodes[2] = _start(homes[2])
+        agree(nodes, lambda pools: all(len(there(pool)) == len(nodes) for pool in pools))
+        _wait_for_votes(nodes)
+    left = _lose_the_coordinator(nodes)
+    return _verify_ledger(left)
 
 
-def _wait_for_votes(clients: list[Client]) -> None:
+def _start(home: Path) -> DemoNode:
+    node = DemoNode.start(home)
+    runtime = node.runtime
+    note(settings(), f"node {runtime.name} ({runtime.node_id}) answers on {runtime.address}")
+    return node
+
+
+def _join(nodes: list[DemoNode]) -> None:
+    first, *others = nodes
+    invitation = first.client.post("/api/node/invite", {"uses": len(others)})
+    for node in others:
+        body = {"address": first.runtime.address, "token": invitation["token"]}
+        joined = node.client.post("/api/pool/join", body)
+        note(settings(), f"{node.name} joined {joined['cluster']['name']}")
+    agree(nodes, lambda pools: all(len(there(pool)) == len(nodes) for pool in pools))
+
+
+def _build(workspace: Path, node: DemoNode) -> int:
+    options = BuildOptions(directory=workspace, explain=False)
+    return build(options, settings(), node.client)
+
+
+@dataclass(slots=True)
+class _Loss:
+    """``happened_after_s``: when the node was killed; None: it ran no command."""
+
+    happened_after_s: float | None = None
+
+    def told(self, name: str) -> str:
+        """Say it."""
+        if self.happened_after_s is None:
+            return f"{name} ran no command, and lives: is there strict isolation on this host?"
+        return (
+            f"{name} was killed {self.happened_after_s:.1f} s after the build began, while it ran "
+            "a command, which ran again elsewhere"
+        )
+
+
+@contextmanager
+def _killed_at_work(node: DemoNode) -> Iterator[_Loss]:
+    """Kill a node while it runs a command, some time after it ran its first one."""
+    loss, over, began = _Loss(), threading.Event(), time.monotonic()
+
+    def look() -> None:
+        at_work_since: float | None = None
+        while not over.wait(LOOK_AGAIN_S):
+            if not node.is_running_a_command():
+                continue
+            now = time.monotonic()
+            if at_work_since is None:
+                at_work_since = now
+            if now - at_work_since >= _AT_WORK_S:
+                node.kill()
+                loss.happened_after_s = now - began
+                return
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield loss
+    finally:
+        over.set()
+        thread.join()
+
+
+def _wait_for_votes(nodes: list[DemoNode]) -> None:
     """Wait until every node votes: as long as few do, the loss of one may leave no majority."""
-    deadline, wanted = time.monotonic() + _AGREED_WITHIN_S, len(clients)
+    deadline, wanted = time.monotonic() + AGREED_WITHIN_S, len(nodes)
     while any(
         (quorum["voters"], quorum["voters_reachable"]) != (wanted, wanted)
-        for quorum in (client.get("/api/pool/health")["quorum"] for client in clients)
+        for quorum in (node.client.get("/api/pool/health")["quorum"] for node in nodes)
     ):
         if time.monotonic() > deadline:
             raise BuildNetError(
-                f"not all nodes voted within {_AGREED_WITHIN_S:.0f} s",
+                f"not all nodes voted within {AGREED_WITHIN_S:.0f} s",
                 hint="is this machine very busy? run the demo again",
             )
-        time.sleep(_LOOK_AGAIN_S)
+        time.sleep(LOOK_AGAIN_S)
 
 
-def _lose_the_coordinator(runtimes: list[Runtime], clients: list[Client]) -> None:
-    _wait_for_votes(clients)
-    before = clients[0].get("/api/pool")["coordinator"]
-    lost = next(one for one in runtimes if one.node_id == before["node_id"])
+def _lose_the_coordinator(nodes: list[DemoNode]) -> list[DemoNode]:
+    """Kill the coordinator, wait for the next one; return the nodes that are left."""
+    before = nodes[0].pool()["coordinator"]
+    lost = next(node for node in nodes if node.runtime.node_id == before["node_id"])
     _step(f"7. the coordinator, {lost.name} (term {before['term']}), is killed without a warning")
-    left = [client for one, client in zip(runtimes, clients, strict=True) if one is not lost]
+    left = [node for node in nodes if node is not lost]
     began = time.monotonic()
-    os.kill(lost.pid, signal.SIGKILL)
+    lost.kill()
 
     def succeeded(pools: list[dict[str, Any]]) -> bool:
         known = [pool["coordinator"] for pool in pools]
@@ -143,37 +200,26 @@ def _lose_the_coordinator(runtimes: list[Runtime], clients: list[Client]) -> Non
             and len({(one["node_id"], one["term"], one["quorum"]) for one in known}) == 1
         )
 
-    after = _agree(left, succeeded)[0]["coordinator"]
+    after = agree(left, succeeded)[0]["coordinator"]
     note(
         settings(),
         f"{(time.monotonic() - began) * 1000:.0f} ms later the others agree: {after['name']} "
         f"coordinates, term {after['term']}",
     )
-    pools = _agree(left, lambda pools: all(len(_there(pool)) == len(left) for pool in pools))
+    pools = agree(left, lambda pools: all(len(there(pool)) == len(left) for pool in pools))
     _show_pool(pools[0])
+    return left
 
 
-def _agree(
-    clients: list[Client], wanted: Callable[[list[dict[str, Any]]], bool]
-) -> list[dict[str, Any]]:
-    """Ask until what all of them see is as ``wanted``; return it."""
-    deadline = time.monotonic() + _AGREED_WITHIN_S
-    while not wanted(pools := [client.get("/api/pool") for client in clients]):
-        if time.monotonic() > deadline:
-            raise BuildNetError(
-                f"the nodes did not agree within {_AGREED_WITHIN_S:.0f} s",
-                cause="; ".join(str(pool["view"]["problem"]) for pool in pools),
-                hint="is this machine very busy? run the demo again",
-            )
-        time.sleep(_LOOK_AGAIN_S)
-    return pools
-
-
-def _there(pool: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the nodes that are there and have told what they have."""
-    return [
-        node for node in pool["nodes"] if node["status"] in ("online", "busy") and node["resources"]
-    ]
+def _verify_ledger(nodes: list[DemoNode]) -> int:
+    _step("8. the ledger of what happened, checked on both that are left")
+    reports = [verified(node.client) for node in nodes]
+    for report in reports:
+        if settings().format == "table":
+            print_report(console(settings()), report)
+        else:
+            print(json.dumps(report, indent=2))
+    return 0 if all(report["verified"] for report in reports) else 1
 
 
 def _show_pool(pool: dict[str, Any]) -> None:
@@ -182,27 +228,6 @@ def _show_pool(pool: dict[str, Any]) -> None:
         sys.stdout.flush()
     else:
         print(json.dumps(pool, indent=2))
-
-
-@contextmanager
-def _stopped(homes: list[Path]) -> Iterator[None]:
-    """Stop whatever runs on ``homes`` at the end, however that comes: they are removed next."""
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # who is impatient must not leave a node
-        running = [runtime for home in homes if (runtime := Home(home).read_runtime())]
-        for runtime in running:
-            with suppress(BuildNetError):
-                Client(socket_path=Path(runtime.socket)).post("/api/node/stop")
-        for runtime in running:
-            try:
-                wait_for_end(runtime.pid, _STOPPED_WITHIN_S)
-            except BuildNetError:
-                with suppress(ProcessLookupError):
-                    os.kill(runtime.pid, signal.SIGKILL)
-                wait_for_end(runtime.pid)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextmanager

@@ -56,9 +56,22 @@ def verify(
 ) -> None:
     """Check all that the node holds: each entry, chain, signature and seal. Ends with 1 if anything
     is not what was written."""
-    body = {"deep": deep, "repair": repair}
+    found = verified(Client.of(settings()), deep=deep, repair=repair)
+
+    def table(console: Console) -> None:
+        print_report(console, found)
+        if not found["verified"]:
+            console.print(_REMEDY if repair else _NEXT, soft_wrap=True)
+
+    show(settings(), found, table)
+    if not found["verified"]:
+        raise typer.Exit(1)
+
+
+def verified(client: Client, *, deep: bool = False, repair: bool = False) -> dict[str, Any]:
+    """Have a node check its ledger, show how far it is, and return its report."""
     report: dict[str, Any] | None = None
-    with Client.of(settings()).stream("/api/ledger/verify", body) as events:
+    with client.stream("/api/ledger/verify", {"deep": deep, "repair": repair}) as events:
         for event in events:
             if event["type"] == "error":
                 raise AnswerError({**event, "detail": event["message"]})
@@ -71,16 +84,7 @@ def verify(
         raise NodeUnreachableError(
             "the node ended before the check was over", hint="start it, and check again"
         )
-    found = report
-
-    def table(console: Console) -> None:
-        print_report(console, found)
-        if not found["verified"]:
-            console.print(_REMEDY if repair else _NEXT, soft_wrap=True)
-
-    show(settings(), found, table)
-    if not found["verified"]:
-        raise typer.Exit(1)
+    return report
 
 
 def _progress(event: dict[str, Any] | None) -> None:

@@ -97,7 +97,7 @@ def test_a_wheel_installs_nothing_but_buildnet(wheel: Path) -> None:
     for room in ROOMS:
         assert f"buildnet/{room}/__init__.py" in names
     assert "buildnet/py.typed" in names
-    assert "buildnet/examples/observatory/buildnet.yaml" in names
+    assert "buildnet/examples/fractal/buildnet.yaml" in names
     assert not [name for name in names if "node_modules" in name or "__pycache__" in name]
 
 
@@ -123,4 +123,4 @@ def test_an_installed_wheel_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
     )
     assert demo.returncode == 0, demo.stdout + demo.stderr
     assert "up to date" in demo.stdout
-    assert "from the cache" in demo.stdout
+    assert "from the pool's cache" in demo.stdout

@@ -1,4 +1,4 @@
-"""``buildnet demo``: a pool builds and loses its coordinator, and no traces however it ends."""
+"""``buildnet demo``: a pool builds, loses a worker and its coordinator, and no traces are left."""
 
 from __future__ import annotations
 
@@ -26,22 +26,27 @@ def demo(buildnet: CommandLine, directory: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_the_demo_shows_a_pool_that_survives_its_coordinator(
+def test_the_demo_shows_a_pool_that_survives_a_worker_and_its_coordinator(
     buildnet: CommandLine, tmp_path: Path
 ) -> None:
     process = demo(buildnet, tmp_path)
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
-    assert len(re.findall(r"demo-\d \([0-9a-f]{16}\) answers on", err)) == 3
+    assert len(re.findall(r"demo-\d \([0-9a-f]{16}\) answers on", err)) == 4  # one of them twice
     assert "demo-3 joined demo-1" in err
+    assert "built on demo-1" in err
+    assert re.search(
+        r"demo-3 was killed [\d.]+ s after the build began, while it ran a command", err
+    )
     first, second = re.findall(r"pool demo-1, coordinator (demo-\d), term (\d+)", out)
     assert second[0] != first[0]
     assert int(second[1]) > int(first[1])
     assert "2 of 3 nodes reachable" in out
-    assert "7 packages (7 built)" in out
-    assert "7 packages (7 from the cache)" in out
-    # What waited for a slot in the first build may have run on the node that builds the copy.
-    assert re.search(r"7 packages \([1-7] from the pool's cache(, [1-6] from the cache)?\)", out)
+    assert "13 packages (13 built)" in out
+    assert "13 packages (13 up to date)" in out
+    # What ran on the node that builds the copy is in its own cache.
+    assert re.search(r"13 packages \(\d+ from the pool's cache(, \d+ from the cache)?\)", out)
+    assert len(re.findall(r"^verified: \d+ entries", out, re.MULTILINE)) == 2
     assert list(tmp_path.glob("buildnet-demo-*")) == []
 
 
@@ -50,7 +55,8 @@ def test_the_demo_shows_a_pool_that_survives_its_coordinator(
     [
         ("demo-2 .* answers on", signal.SIGINT),
         ("demo-2 joined", signal.SIGTERM),
-        ("is killed", signal.SIGINT),
+        ("is asked to build", signal.SIGTERM),
+        ("is killed without", signal.SIGINT),
     ],
 )
 def test_an_interrupted_demo_leaves_nothing(

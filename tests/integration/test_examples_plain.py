@@ -294,7 +294,7 @@ def install_npm(workspace: Path, place: Path) -> Path:
     return installed / "node_modules"
 
 
-@pytest.mark.parametrize("name", ["observatory", "polyglot"])
+@pytest.mark.parametrize("name", ["observatory", "polyglot", "fractal"])
 def test_a_workspace_has_at_least_six_packages_and_says_all(name: str) -> None:
     definition = yaml.safe_load((EXAMPLES / name / "buildnet.yaml").read_text("utf-8"))
     assert definition["workspace"] == name
