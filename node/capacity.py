@@ -1,5 +1,8 @@
 """Who may run now on this host, and on which of its cores: pure, first come, first served.
 
+What there is may change while commands run: those that run keep what they have, and those that wait
+for more than there is now get all there is.
+
 Slots bound how many commands run at once. Cores and memory that a command asks for are reserved:
 while it runs they are not given to another one. A command that asks for no cores takes one slot and
 runs on all cores that were not reserved when it started, idle ones among them.
@@ -9,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from buildnet.pool.requirements import Requirements
@@ -54,6 +57,10 @@ class CoreAssigner:
         self._taken.update(chosen)
         return tuple(sorted(chosen))
 
+    def change(self, cores: Iterable[int]) -> None:
+        """Deal out these from now on; what is taken of others is not given out again."""
+        self._uses = Counter({core: self._uses[core] for core in sorted(cores)})
+
     def give_back(self, cores: Iterable[int]) -> None:
         """Take back what :meth:`take` gave."""
         self._taken.difference_update(cores)
@@ -88,6 +95,22 @@ class Capacity(Generic[Key]):
     def cores_at_most(self) -> int:
         """How many cores one command can have."""
         return self.slots if self._assigner is None else min(self.slots, len(self._assigner.all))
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """What commands may reserve together; None: it is not counted."""
+        return self._memory_bytes
+
+    def change(
+        self, slots: int, cores: Iterable[int] | None, memory_bytes: int | None
+    ) -> list[tuple[Key, Share]]:
+        """Let there be more or less from now on, as for a new one; returns who starts now."""
+        self._free_slots += slots - self.slots
+        self.slots = slots
+        self._memory_bytes = memory_bytes
+        if self._assigner is not None and cores is not None:
+            self._assigner.change(cores)
+        return self._admit()
 
     @property
     def slots_in_use(self) -> int:
@@ -143,13 +166,23 @@ class Capacity(Generic[Key]):
     def _admit(self) -> list[tuple[Key, Share]]:
         started: list[tuple[Key, Share]] = []
         while self._waiting:
-            key, needed = next(iter(self._waiting.items()))
+            key, asked = next(iter(self._waiting.items()))
+            needed = self._fitted(asked)
             if not self._has_room(needed):
                 break  # what is small does not overtake what is large, or that would never start
             del self._waiting[key]
             self._shares[key] = share = self._take(needed)
             started.append((key, share))
         return started
+
+    def _fitted(self, needed: Requirements) -> Requirements:
+        """Return what there is at most of what is needed: it may have become less since."""
+        cores, memory_bytes = needed.cores, needed.memory_bytes
+        if cores is not None:
+            cores = min(cores, self.cores_at_most)
+        if memory_bytes is not None and self._memory_bytes is not None:
+            memory_bytes = min(memory_bytes, self._memory_bytes)
+        return replace(needed, cores=cores, memory_bytes=memory_bytes)
 
     def _has_room(self, needed: Requirements) -> bool:
         if needed.slots > self._free_slots:

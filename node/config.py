@@ -20,6 +20,7 @@ from pydantic import (
     Field,
     StrictBool,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
@@ -261,10 +262,17 @@ class CacheSettings(Settings):
         return int(self.max_gb * GIB)
 
 
-class WorkerSettings(Settings):
-    """How actions run. ``max`` None: one for each allowed core."""
+SLOTS_MAX = 4096
+"""Commands at once on one host."""
 
-    max: Annotated[int, Field(ge=1, le=4096, strict=True)] | None = None
+
+class WorkerSettings(Settings):
+    """How actions run: ``redundancy_factor`` at once for each allowed core, but at least ``min``
+    and at most ``max``; ``max`` alone: exactly so many."""
+
+    min: Annotated[int, Field(ge=1, le=SLOTS_MAX, strict=True)] | None = None
+    max: Annotated[int, Field(ge=1, le=SLOTS_MAX, strict=True)] | None = None
+    redundancy_factor: Annotated[PositiveNumber, Field(le=16)] | None = None
     timeout: DurationS = 1800.0
     """Of an action that declares none, in seconds."""
     output_limit: SizeBytes = 64 * 1024 * 1024
@@ -279,6 +287,12 @@ class WorkerSettings(Settings):
     """What one action may write, in bytes."""
     control_group: Annotated[Text, AfterValidator(_control_group)] | None = None
     """Below which actions get groups of their own; None: below the node's, if it was delegated."""
+
+    @model_validator(mode="after")
+    def _least_below_most(self) -> WorkerSettings:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise _expected("min to be no more than max")
+        return self
 
 
 class InstallSettings(Settings):

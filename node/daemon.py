@@ -201,7 +201,7 @@ async def running_node(
         interrupted = await history.close_interrupted(datetime.now(UTC).timestamp())
         if interrupted:
             _log.warning("%d builds were interrupted when the node last stopped", interrupted)
-        capacity, grant = granted(config)
+        there_is = granted(config)
         groups = stack.enter_context(control_groups(config))
         toolchain = Toolchain(home.directory / "toolbox", config.tool_overrides)
         results = PoolResults(store)
@@ -214,15 +214,15 @@ async def running_node(
                 toolchain=toolchain,
                 work=builds.path / WORK_FOLDER if builds else home.work,
                 installs=Installs(home.directory, toolchain, config.install),
-                capacity=capacity,
-                grant=grant,
+                capacity=there_is.capacity(),
+                grant=there_is.grant,
                 timeout_s=config.workers.timeout,
                 output_limit_bytes=config.workers.output_limit,
                 action_limits=ActionLimits(
                     memory_bytes=config.workers.memory,
                     processes=config.workers.processes,
                     disk_bytes=config.workers.disk,
-                    cores=capacity.cores,
+                    cores=there_is.cores,
                 ),
                 isolation=config.workers.isolation,
                 private=home.directory,

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import psutil
 
 from buildnet.mesh.digest import Digest
 from buildnet.node.capacity import Capacity
-from buildnet.node.config import NodeConfig
+from buildnet.node.config import SLOTS_MAX, NodeConfig, WorkerSettings
 from buildnet.node.execute.control_groups import ControlGroups, open_groups
 from buildnet.node.scan.cpu import allowed_cores, granted_cpus
 from buildnet.node.scan.memory import allowed_memory_bytes
@@ -38,22 +40,41 @@ def control_groups(config: NodeConfig) -> Iterator[ControlGroups | None]:
             groups.close()
 
 
-def granted(config: NodeConfig) -> tuple[Capacity[Digest], Grant]:
-    """Return what commands share, and the most that one of them may have.
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What commands share on this host: how many run at once, on which CPU ids (None: any), how
+    much memory they may reserve together; and the most that one of them may have."""
 
-    Reads a few small files. Only Linux keeps a command on its cores.
-    """
+    slots: int
+    cores: tuple[int, ...] | None
+    memory_bytes: int
+    grant: Grant
+
+    def capacity(self) -> Capacity[Digest]:
+        """Return it as what nobody uses yet."""
+        return Capacity[Digest](self.slots, self.cores, self.memory_bytes)
+
+
+def granted(config: NodeConfig) -> Granted:
+    """Return what this host grants. Reads a few small files. Only Linux keeps a command on its
+    cores."""
     workers = config.workers
     memory_bytes = allowed_memory_bytes(psutil.virtual_memory().total, config)
-    capacity = Capacity[Digest](
-        workers.max or allowed_cores(config),
-        granted_cpus(config) if sys.platform == "linux" else None,
-        memory_bytes,
-    )
+    slots = slots_of(workers, allowed_cores(config))
+    cores = granted_cpus(config) if sys.platform == "linux" else None
     grant = Grant(
-        cores=capacity.cores_at_most,
+        cores=slots if cores is None else min(slots, len(cores)),
         memory_bytes=min(memory_bytes, workers.memory or memory_bytes),
         disk_bytes=workers.disk,
         processes=workers.processes,
     )
-    return capacity, grant
+    return Granted(slots, cores, memory_bytes, grant)
+
+
+def slots_of(workers: WorkerSettings, cores: int) -> int:
+    """Return how many commands run at once on so many cores: the redundancy factor's multiple, but
+    at least ``min`` and at most ``max``; ``max`` alone means exactly that many."""
+    if workers.max is not None and workers.min is None and workers.redundancy_factor is None:
+        return workers.max
+    wanted = math.ceil(round(cores * (workers.redundancy_factor or 1.0), 6))
+    return min(max(wanted, workers.min or 1), workers.max or SLOTS_MAX)

@@ -16,6 +16,9 @@ from buildnet.node.capacity import Capacity, Share
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.pool.requirements import Grant, Requirements
 
+_THREADS = 4096
+"""At most; as many are begun as work at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Turn:
@@ -34,10 +37,9 @@ class Workers:
     """
 
     def __init__(self, capacity: Capacity[Digest], grant: Grant | None = None) -> None:
-        self.slots = capacity.slots
         self._capacity = capacity
         self._grant = grant or Grant(capacity.cores_at_most)
-        self._threads = ThreadPoolExecutor(self.slots, thread_name_prefix="runner")
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="runner")
         self._in_flight: dict[Digest, asyncio.Event] = {}
         self._turns: dict[Digest, asyncio.Future[Share]] = {}
         self._running: set[Digest] = set()
@@ -46,6 +48,18 @@ class Workers:
         self._leaving: set[Digest] = set()
         self.on_change: Callable[[], None] = lambda: None
         """Called when something else is free than before."""
+
+    @property
+    def slots(self) -> int:
+        """How much may run at once."""
+        return self._capacity.slots
+
+    def change(
+        self, slots: int, cores: Iterable[int] | None, memory_bytes: int | None, grant: Grant
+    ) -> None:
+        """Let the host have more or less from now on; what runs keeps what it has."""
+        self._grant = grant
+        self._give(self._capacity.change(slots, cores, memory_bytes))
 
     @property
     def running(self) -> int:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from buildnet.node import grants
-from buildnet.node.config import MemoryLimitSettings, NodeConfig, ResourceLimits, WorkerSettings
+from buildnet.node.config import (
+    ConfigError,
+    MemoryLimitSettings,
+    NodeConfig,
+    ResourceLimits,
+    WorkerSettings,
+    parse_config,
+)
 from buildnet.node.execute.control_groups import ControlGroups
 from buildnet.pool.requirements import Requirements, RequirementsError
 
@@ -20,14 +29,40 @@ def config(memory: int | None = None, control_group: str | None = None) -> NodeC
 
 
 def test_one_command_may_have_what_the_owner_says_and_the_host_has() -> None:
-    capacity, grant = grants.granted(config())
-    assert capacity.slots == 3
+    found = grants.granted(config())
+    grant = found.grant
+    assert (found.slots, found.memory_bytes) == (3, GIB // 2)
     assert (grant.memory_bytes, grant.processes) == (GIB // 2, 4096)
-    assert grant.cores == capacity.cores_at_most <= 3
-    assert grants.granted(config(memory=GIB // 4))[1].memory_bytes == GIB // 4
-    assert grants.granted(config(memory=4 * GIB))[1].memory_bytes == GIB // 2
+    assert grant.cores == found.capacity().cores_at_most <= 3
+    assert grants.granted(config(memory=GIB // 4)).grant.memory_bytes == GIB // 4
+    assert grants.granted(config(memory=4 * GIB)).grant.memory_bytes == GIB // 2
     with pytest.raises(RequirementsError, match="memory 1 GB of at most 512 MB"):
         grant.check(Requirements(memory_bytes=GIB))
+
+
+@pytest.mark.parametrize(
+    ("said", "slots"),
+    [
+        ({}, 4),
+        ({"max": 9}, 9),
+        ({"max": 2}, 2),
+        ({"redundancy_factor": 1.2}, 5),
+        ({"redundancy_factor": 0.5}, 2),
+        ({"min": 6}, 6),
+        ({"min": 2, "max": 10}, 4),
+        ({"min": 1, "max": 3}, 3),
+        ({"min": 2, "max": 10, "redundancy_factor": 1.5}, 6),
+        ({"max": 3, "redundancy_factor": 2.0}, 3),
+        ({"redundancy_factor": 1.1}, 5),
+    ],
+)
+def test_how_many_commands_run_at_once_on_four_cores(said: dict[str, Any], slots: int) -> None:
+    assert grants.slots_of(WorkerSettings(**said), 4) == slots
+
+
+def test_more_at_least_than_at_most_is_refused_with_its_line() -> None:
+    with pytest.raises(ConfigError, match=r"node\.yaml:1: .* expected min to be no more than max"):
+        parse_config("workers: {min: 3, max: 2}\n", "node.yaml")
 
 
 def test_a_control_group_that_cannot_be_used_is_told_and_done_without(
