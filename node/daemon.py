@@ -38,7 +38,7 @@ from buildnet.node.execute.process_tree import become_child_subreaper
 from buildnet.node.failure import first_cause
 from buildnet.node.grants import control_groups, granted
 from buildnet.node.home import Home, HomeError, Runtime
-from buildnet.node.installs import Installs
+from buildnet.node.installs import KEPT, Installs
 from buildnet.node.joining_at_start import join_at_start
 from buildnet.node.listen import (
     DEFAULT_PORTS,
@@ -204,6 +204,7 @@ async def running_node(
         there_is = granted(config)
         groups = stack.enter_context(control_groups(config))
         toolchain = Toolchain(home.directory / "toolbox", config.tool_overrides)
+        installs = Installs(home.directory, toolchain, config.install)
         results = PoolResults(store)
         builder = await stack.enter_async_context(
             Builder(
@@ -213,7 +214,7 @@ async def running_node(
                 history=history,
                 toolchain=toolchain,
                 work=builds.path / WORK_FOLDER if builds else home.work,
-                installs=Installs(home.directory, toolchain, config.install),
+                installs=installs,
                 capacity=there_is.capacity(),
                 grant=there_is.grant,
                 timeout_s=config.workers.timeout,
@@ -265,6 +266,11 @@ async def running_node(
             recording=recording,
             refusals=refusals,
         )
+
+        async def tidy() -> None:
+            await asyncio.to_thread(builder.levels.tidy)
+            await builder.forget_dependencies(keep=KEPT)
+
         work = GuestWork(
             keys=keys,
             store=store,
@@ -273,7 +279,8 @@ async def running_node(
             limits=builder.limits,
             executor=builder.levels.strict,
             fetch_all=exchange.fetch_all,
-            tidy=builder.levels.tidy,
+            tidy=tidy,
+            trees=installs.trees,
         )
         sharing = Sharing(builder.workers, work, config.scheduling, lambda: service.role)
         builder.sharing = sharing

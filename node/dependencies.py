@@ -26,6 +26,7 @@ from buildnet.node.execute.mounts import Mount
 from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.install_inputs import install_inputs
 from buildnet.node.installed import changed_by_hand
+from buildnet.node.installed_tree import TakenIn
 from buildnet.node.lockfiles import installed_matches
 from buildnet.node.platform import platform_properties
 from buildnet.node.resolve import Prepared, Tier, decode_record
@@ -60,7 +61,8 @@ class RegistryFileError(BuildNetError):
 class InstalledDependencies:
     """The dependency tree of one build; see the module's text.
 
-    ``isolation`` is what the host gives; ``downloads`` holds the package managers' own caches.
+    ``isolation`` is what the host gives; ``downloads`` holds the package managers' own caches;
+    ``taken_in`` what of workspaces' own trees is in the store.
     """
 
     install_spec: Install
@@ -73,9 +75,12 @@ class InstalledDependencies:
     downloads: Downloads
     workspace_id: str
     settings: InstallSettings
+    taken_in: TakenIn
     _action: Action | None = field(default=None)
     _made: Mapping[Digest, bytes] = field(default_factory=dict)
     _mounts: tuple[Mount, ...] = field(default=())
+    _tree: DirectoryTree | None = field(default=None)
+    _shared: Digest | None = field(default=None)
 
     @property
     def key(self) -> str:
@@ -122,9 +127,22 @@ class InstalledDependencies:
 
     def unpack(self, outputs: DirectoryTree, hold: Hold) -> None:
         """Make the tree ready for use."""
+        self._tree = outputs
         self._mounts = self._mounts_in(
             self.trees.ensure(self._known_action().digest, outputs, hold, owner=self._owner)
         )
+
+    def share(self, hold: Hold) -> Digest:
+        """Return the address of the tree as one ``Tree`` message, which lies in the store with all
+        files that it names: what other hosts fetch. Known mounts only; blocks, and not for two
+        threads at once."""
+        if self._shared is None:
+            tree = self._tree
+            if tree is None:
+                tree = self.taken_in.tree(self.key, self.root, self.install_spec.roots, hold)
+            hold.add(tree.files())
+            self._shared = hold.put(tree.tree_message().SerializeToString(deterministic=True))
+        return self._shared
 
     def request(
         self, timeout_s: float, output_limit_bytes: int, limits: ActionLimits

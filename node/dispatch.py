@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.identity import node_id_of
 from buildnet.node.dependencies import INSTALL, InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.isolation import STRICT
+from buildnet.node.pool_results import PoolResults, Wanted
 from buildnet.node.report import TaskReport
-from buildnet.node.resolve import Prepared, Resolver
+from buildnet.node.resolve import Prepared, Resolver, Tier, isolation_of
 from buildnet.node.runner import TaskRunner
 from buildnet.node.sharing.borrower import LostHostError
 from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts
@@ -21,6 +25,7 @@ from buildnet.node.telling import Telling
 from buildnet.node.workers import Turn, Workers
 from buildnet.pool.build import Status
 from buildnet.pool.requirements import Requirements
+from buildnet.pool.workspace import Task
 
 _log = logging.getLogger("buildnet.builds")
 
@@ -34,13 +39,15 @@ class InstallError(BuildNetError):
 @dataclass(slots=True)
 class Dispatcher:
     """One build's way to where commands run. ``hosts``: others that they may run on, None: there
-    are none; ``resolving``: held while something is prepared."""
+    are none; ``results``: those of the pool, None: they are not looked at; ``resolving``: held
+    while something is prepared."""
 
     workers: Workers
     runner: TaskRunner
     resolver: Resolver
     dependencies: InstalledDependencies | None
     hosts: OtherHosts | None
+    results: PoolResults | None
     hold: Hold
     telling: Telling
     resolving: asyncio.Lock
@@ -82,13 +89,13 @@ class Dispatcher:
             if host is None:
                 return False
             report.node, report.node_name = host.node_id, host.name
+            installed = await self._installed(task)
 
-            def work(host: OtherHost = host) -> None:
+            def work(host: OtherHost = host, installed: Digest | None = installed) -> None:
                 assert prepared.action is not None
                 self._loop.call_soon_threadsafe(self.telling.started, task.id)
-                executor = host.executor(
-                    prepared.action, task, self.runner.label(task), again=self.resolver.force
-                )
+                label, again = self.runner.label(task), self.resolver.force
+                executor = host.executor(prepared.action, task, label, installed, again=again)
                 self.runner.run(report, prepared, token, look_again=False, executor=executor)
 
             try:
@@ -101,6 +108,13 @@ class Dispatcher:
             finally:
                 hosts.end(host)
         return False
+
+    async def _installed(self, task: Task) -> Digest | None:
+        """Return the installed packages that a task sees as what other hosts fetch; None: none."""
+        if self.dependencies is None or not task.dependencies_tree:
+            return None
+        async with self._installing:
+            return await asyncio.to_thread(self.dependencies.share, self.hold)
 
     async def _run_here(
         self,
@@ -136,6 +150,8 @@ class Dispatcher:
         token = self.install_token
         async with self.resolving:
             prepared = await asyncio.to_thread(dependencies.prepare, self.hold)
+        if prepared.tier is None and self.results is not None:
+            prepared = await self._found_in_pool(self.results, prepared, dependencies)
         report = self.telling.new_report(INSTALL, Status.FAILED, prepared)
 
         def work(turn: Turn) -> None:
@@ -144,6 +160,7 @@ class Dispatcher:
 
         if prepared.tier is not None:
             report.status, report.tier = Status.SUCCEEDED, prepared.tier
+            report.log = prepared.log
         else:
             try:
                 await self._run_here(report, token, work)
@@ -152,3 +169,25 @@ class Dispatcher:
             if token.is_set() and report.status is Status.FAILED:
                 report.status = Status.CANCELLED
         self.telling.report(report)
+
+    async def _found_in_pool(
+        self, results: PoolResults, prepared: Prepared, dependencies: InstalledDependencies
+    ) -> Prepared:
+        """Take in an installation that another member has."""
+        action = prepared.action
+        if action is None or isolation_of(action) != STRICT:
+            return prepared
+        offers = await results.find((action.digest,))
+        wanted = [Wanted(offer, "", prepared.task.outputs) for offer in offers.values()]
+        taken = await results.take_in(wanted, self.hold)
+        if action.digest not in taken:
+            return prepared
+        said, holder = taken[action.digest], offers[action.digest].holder
+        await asyncio.to_thread(dependencies.unpack, said.outputs, self.hold)
+        return replace(
+            prepared,
+            tier=Tier.POOL_CACHE,
+            log=said.log,
+            node=node_id_of(holder),
+            node_name=results.name_of(holder),
+        )

@@ -14,6 +14,7 @@ from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.downloads import Downloads
 from buildnet.node.execute.isolation import Isolation
 from buildnet.node.execute.trees import UnpackedTrees
+from buildnet.node.installed_tree import TakenIn
 from buildnet.node.sources import SourceReader
 from buildnet.node.toolchain import Toolchain
 from buildnet.pool.workspace import Workspace
@@ -23,12 +24,14 @@ KEPT = 8
 
 
 class Installs:
-    """The installs of one node, in its data directory; ``settings`` are its owner's."""
+    """The installs of one node, in its data directory; ``settings`` are its owner's; ``trees``
+    are those that are unpacked, also for commands of other nodes."""
 
     def __init__(self, directory: Path, toolchain: Toolchain, settings: InstallSettings) -> None:
         self._toolchain = toolchain
         self._settings = settings
-        self._trees = UnpackedTrees(directory / "trees")
+        self.trees = UnpackedTrees(directory / "trees")
+        self._taken_in = TakenIn()
         self._downloads = Downloads(directory / "downloads")
 
     def of(
@@ -47,16 +50,17 @@ class Installs:
             root=workspace.root,
             reader=reader,
             toolchain=self._toolchain,
-            trees=self._trees,
+            trees=self.trees,
             isolation=isolation,
             inherited=inherited,
             downloads=self._downloads,
             workspace_id=workspace_id,
             settings=self._settings,
+            taken_in=self._taken_in,
         )
 
     def prune(self, keep: int) -> int:
         """Remove all but the ``keep`` trees and caches that were used last; return how many trees
         went. Only for times when no action runs. Blocks."""
         self._downloads.prune(keep)
-        return self._trees.prune(keep)
+        return self.trees.prune(keep)

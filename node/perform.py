@@ -88,6 +88,7 @@ class Performer:
             resolver=self.resolver,
             dependencies=self.dependencies,
             hosts=self.hosts,
+            results=self.results,
             hold=self.hold,
             telling=self._telling,
             resolving=self._resolving,

@@ -145,6 +145,10 @@ class DirectoryTree:
             else:
                 yield prefix + name, entry
 
+    def files(self) -> list[Digest]:
+        """Return the addresses of all files, those of equal files more than once."""
+        return [leaf.digest for _, leaf in self.leaves() if isinstance(leaf, FileEntry)]
+
     def find(self, path: str) -> Leaf | DirectoryTree | None:
         """Return what stands at ``path`` (``""`` is the tree itself), or None."""
         here: Leaf | DirectoryTree | None = self

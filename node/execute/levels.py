@@ -8,7 +8,7 @@ from pathlib import Path
 
 from buildnet.node.execute.control_groups import ControlGroups
 from buildnet.node.execute.executor import Executor, StagedExecutor, WorkspaceExecutor
-from buildnet.node.execute.isolation import STRICT, Isolation, IsolationProbe
+from buildnet.node.execute.isolation import Isolation, IsolationProbe
 from buildnet.node.execute.launcher.client import Launcher
 from buildnet.node.execute.strict import StrictExecutor
 
@@ -65,9 +65,10 @@ class Levels:
             found.append(self._strict)
         return {executor.isolation: executor for executor in found}
 
-    def strict(self) -> Executor | None:
+    def strict(self) -> StrictExecutor | None:
         """Return who runs actions in ``strict``; None: this host can't."""
-        return self.executors(self._staged.work).get(STRICT)
+        self.executors(self._staged.work)
+        return self._strict
 
     def tidy(self) -> None:
         """Remove the stages of actions that have ended."""

@@ -49,6 +49,11 @@ class StrictExecutor:
         self._overlay = isolation.overlay
         self._private = private
 
+    @property
+    def owner(self) -> int | None:
+        """The user that commands run as, if not the node's."""
+        return self._launcher.owner
+
     def tidy(self) -> None:
         """Remove the stages of actions that have ended. Blocks."""
         self._stages.tidy()

@@ -12,6 +12,7 @@ import shutil
 import stat
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,6 +48,7 @@ class UnpackedTrees:
         self._checked_at: dict[str, float] = {}
         self._lock = threading.Lock()
         self._key_locks: dict[str, threading.Lock] = {}
+        self._in_use: Counter[str] = Counter()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory.chmod(0o700)
         for left in directory.glob(f"*{_PARTIAL}*"):
@@ -65,7 +67,7 @@ class UnpackedTrees:
         system. ``owner``: see :meth:`ensure`. Returns the tree's directory; a tree that is there
         already is kept.
         """
-        with self._only(key):
+        with self._only(key.hash):
             place = self._directory / key.hash
             if self._is_intact(place):
                 return place
@@ -88,7 +90,7 @@ class UnpackedTrees:
             StageError: the tree holds a link that leads out of it; StageFullError: no room.
             MissingBlobError: the store has lost a part of it: install again.
         """
-        with self._only(key):
+        with self._only(key.hash):
             place = self._directory / key.hash
             if self._is_intact(place):
                 _note_use(place)
@@ -102,22 +104,48 @@ class UnpackedTrees:
                 copy_tree(tree, partial, blobs)
             return place
 
+    def find(self, key: Digest) -> Path | None:
+        """Return the directory of a tree that is unpacked and as it was; None: there is none."""
+        with self._only(key.hash):
+            place = self._directory / key.hash
+            if not self._is_intact(place):
+                return None
+            _note_use(place)
+            return place
+
+    @contextmanager
+    def using(self, key: Digest) -> Iterator[None]:
+        """Keep :meth:`prune` off a tree, be it there already or not, until the context ends."""
+        with self._lock:
+            self._in_use[key.hash] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._in_use[key.hash] -= 1
+
     def prune(self, keep: int) -> int:
         """Remove all but the ``keep`` trees that were asked for last; returns how many went.
 
-        Only for times when no action runs.
+        Only for times when no action runs with a tree that nobody is :meth:`using`.
         """
         files = self._directory.glob(f"*{_FINGERPRINT}")
         by_use = sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True)
+        removed = 0
         for file in by_use[keep:]:
-            file.unlink()
-            discard(file.with_name(file.name.removesuffix(_FINGERPRINT)))
-        return len(by_use[keep:])
+            name = file.name.removesuffix(_FINGERPRINT)
+            with self._only(name):
+                if self._in_use[name]:
+                    continue
+                file.unlink()
+                discard(file.with_name(name))
+                removed += 1
+        return removed
 
     @contextmanager
-    def _only(self, key: Digest) -> Iterator[None]:
+    def _only(self, name: str) -> Iterator[None]:
         with self._lock:
-            lock = self._key_locks.setdefault(key.hash, threading.Lock())
+            lock = self._key_locks.setdefault(name, threading.Lock())
         with lock:
             yield
 

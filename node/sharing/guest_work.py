@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 
 from google.protobuf.message import DecodeError
@@ -19,13 +20,17 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.execute.cancel import CancelToken
-from buildnet.node.execute.executor import Execution, ExecutionRequest, Executor
+from buildnet.node.execute.executor import Execution, ExecutionRequest
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.execute.limits import limits_of
+from buildnet.node.execute.mounts import Mount
+from buildnet.node.execute.strict import StrictExecutor
+from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.platform import platform_properties
 from buildnet.node.pool_results import shared_result
 from buildnet.node.runner import Limits
+from buildnet.node.sharing.guest_trees import GuestTrees
 from buildnet.node.store import ActionRecord, Hold, Store
 from buildnet.node.toolchain import Tool, Toolchain
 from buildnet.node.workers import Turn, Workers
@@ -42,7 +47,7 @@ from buildnet.pool.messages.work import (
 from buildnet.pool.reapi import remote_execution_pb2 as reapi
 from buildnet.pool.requirements import Requirements
 from buildnet.pool.result import encode_result, signed_message
-from buildnet.pool.tree import DirectoryTree, FileEntry
+from buildnet.pool.tree import DirectoryTree
 
 _MAX_TEXTS = 64
 _TEXT_CHARACTERS = 1024
@@ -78,7 +83,8 @@ class _Running:
 @dataclass(slots=True)
 class GuestWork:
     """Runs actions for others. ``executor`` gives the one for ``strict``, None: this host has none;
-    ``tidy`` removes the stages of what has ended; ``say`` and ``spawn`` are of the cluster that
+    ``tidy`` removes the stages of what has ended, and trees that are too many; ``trees`` are what
+    is installed; ``say`` and ``spawn`` are of the cluster that
     this node is in now."""
 
     keys: OwnKeys
@@ -86,13 +92,18 @@ class GuestWork:
     workers: Workers
     toolchain: Toolchain
     limits: Limits
-    executor: Callable[[], Executor | None]
+    executor: Callable[[], StrictExecutor | None]
     fetch_all: FetchAll
-    tidy: Callable[[], None]
+    tidy: Callable[[], Coroutine[None, None, None]]
+    trees: UnpackedTrees
     say: Say = field(init=False)
     spawn: Callable[[Callable[[], Coroutine[None, None, None]]], None] = field(init=False)
+    _guest_trees: GuestTrees = field(init=False)
     _running: dict[bytes, _Running] = field(default_factory=dict)
     _untidy: bool = False
+
+    def __post_init__(self) -> None:
+        self._guest_trees = GuestTrees(self.trees, self._fetch, self.limits.action)
 
     def start(self, holder: bytes, ask: WorkAsk, room: Digest) -> None:
         """Begin an action on a lease of ``holder``, with what was reserved under ``room``."""
@@ -129,10 +140,10 @@ class GuestWork:
         return any(running.lease == lease for running in self._running.values())
 
     def put_away(self) -> None:
-        """Begin to remove the stages of what ran here; for when nothing is lent."""
+        """Begin to remove what is left of what ran here; for when nothing is lent."""
         if self._untidy and not self._running:
             self._untidy = False
-            self.spawn(lambda: asyncio.to_thread(self.tidy))
+            self.spawn(self.tidy)
 
     async def _perform(self, ask: WorkAsk, running: _Running, room: Digest) -> None:
         try:
@@ -159,20 +170,32 @@ class GuestWork:
             known = await asyncio.to_thread(hold.get_action, action, frozenset({STRICT}))
             if known is not None:
                 return await asyncio.to_thread(_found, ask, known, hold)
-        files = [leaf.digest for _, leaf in order.inputs.leaves() if isinstance(leaf, FileEntry)]
-        await self._fetch(files, running.holder, hold)
+        await self._fetch(order.inputs.files(), running.holder, hold)
         done: list[WorkDone] = []
         tell = self._teller(running.holder, ask.work)
+        async with self._installed(ask, running.holder, hold, executor) as mounts:
 
-        def work(turn: Turn) -> None:
-            request = self._request(ask, order, turn)
-            execution = executor.execute(request, hold, tell, running.token)
-            done.append(self._told(ask, order, execution, hold))
+            def work(turn: Turn) -> None:
+                request = self._request(ask, order, mounts, turn)
+                execution = executor.execute(request, hold, tell, running.token)
+                done.append(self._told(ask, order, execution, hold))
 
-        await self.workers.run_reserved(room, action, running.token, work)
+            await self.workers.run_reserved(room, action, running.token, work)
         if not done:
             raise WorkRefusedError("it was cancelled before it began")
         return done[0]
+
+    @asynccontextmanager
+    async def _installed(
+        self, ask: WorkAsk, holder: bytes, hold: Hold, executor: StrictExecutor
+    ) -> AsyncIterator[tuple[Mount, ...]]:
+        """Give the installed packages that an action sees."""
+        if ask.dependencies is None:
+            yield ()
+            return
+        tree, owner = ask.dependencies.digest, executor.owner
+        async with self._guest_trees.shown(tree, holder, hold, owner) as mounts:
+            yield mounts
 
     async def _fetch(self, blobs: Iterable[Digest], holder: bytes, hold: Hold) -> None:
         wanted = tuple(dict.fromkeys(blobs))
@@ -214,8 +237,8 @@ class GuestWork:
         wanted = dict(platform)
         if wanted.pop("isolation", None) != STRICT:
             raise WorkRefusedError("only strict actions run for other nodes")
-        if DEPENDENCIES in wanted:
-            raise WorkRefusedError("it needs installed dependencies, which are not here")
+        if (wanted.pop(DEPENDENCIES, None) is None) != (ask.dependencies is None):
+            raise WorkRefusedError("the key names installed packages, or they are there; not both")
         declared = [self.toolchain.tool(name) for name in ask.tools]
         here = {f"tool:{tool.name}": tool.identity for tool in declared} | dict(
             platform_properties()
@@ -241,7 +264,9 @@ class GuestWork:
             raise WorkRefusedError("the action's key does not say all that was asked for")
         return declared
 
-    def _request(self, ask: WorkAsk, order: _Order, turn: Turn) -> ExecutionRequest:
+    def _request(
+        self, ask: WorkAsk, order: _Order, mounts: tuple[Mount, ...], turn: Turn
+    ) -> ExecutionRequest:
         needed = Requirements(
             memory_bytes=ask.memory_bytes or None,
             disk_bytes=ask.disk_bytes or None,
@@ -254,7 +279,7 @@ class GuestWork:
             working_directory=order.working_directory,
             environment=order.environment,
             inputs=order.inputs,
-            mounts=(),
+            mounts=mounts,
             outputs=ask.outputs,
             timeout_s=ask.timeout_ms / 1000 if ask.timeout_ms else self.limits.timeout_s,
             path_entries=ask.path_entries,

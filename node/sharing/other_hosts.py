@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import node_id_of
 from buildnet.node.execute.isolation import STRICT
@@ -15,7 +16,6 @@ from buildnet.node.resolve import Prepared, isolation_of
 from buildnet.node.sharing.borrower import Borrowed, Borrowing
 from buildnet.node.sharing.remote_executor import RemoteExecutor, UnfitHostError
 from buildnet.pool.action import Action
-from buildnet.pool.explain import DEPENDENCIES
 from buildnet.pool.messages.work import MAX_OUTPUTS, MAX_OUTPUTS_CHARACTERS
 from buildnet.pool.workspace import Task, TaskId
 
@@ -42,8 +42,11 @@ class OtherHost:
         """What people call that node."""
         return self.hosts.borrowing.borrower.name_of(self.lease.owner)
 
-    def executor(self, action: Action, task: Task, label: str, *, again: bool) -> RemoteExecutor:
-        """Return what runs an action there; ``again``: even if its result is there."""
+    def executor(
+        self, action: Action, task: Task, label: str, installed: Digest | None, *, again: bool
+    ) -> RemoteExecutor:
+        """Return what runs an action there. ``installed``: the ``Tree`` message of the installed
+        packages that it sees, None: it sees none; ``again``: even if its result is there."""
         hosts = self.hosts
         return RemoteExecutor(
             borrower=hosts.borrowing.borrower,
@@ -51,6 +54,7 @@ class OtherHost:
             fetch_all=hosts.fetch_all,
             lease=self.lease,
             action=action,
+            installed=installed,
             tools=task.tools,
             requirements=task.requirements,
             label=label,
@@ -93,7 +97,6 @@ class OtherHosts:
         return (
             action is not None
             and isolation_of(action) == STRICT
-            and DEPENDENCIES not in action.spec.platform
             and prepared.task.requirements.slots == 1
             and len(prepared.task.outputs) <= MAX_OUTPUTS
             and sum(map(len, prepared.task.outputs)) <= MAX_OUTPUTS_CHARACTERS

@@ -31,7 +31,8 @@ class UnfitHostError(BuildNetError):
 
 @dataclass(frozen=True, slots=True)
 class RemoteExecutor:
-    """Runs one action on the lease ``lease``. ``tools`` are those that it declares; ``again``: it
+    """Runs one action on the lease ``lease``. ``installed`` is the ``Tree`` message of the packages
+    that it sees, None: it sees none; ``tools`` are those that it declares; ``again``: it
     runs even if its result is there."""
 
     borrower: Borrower
@@ -39,6 +40,7 @@ class RemoteExecutor:
     fetch_all: Callable[[Iterable[Digest], bytes], Awaitable[None]]
     lease: Borrowed
     action: Action
+    installed: Digest | None
     tools: tuple[str, ...]
     requirements: Requirements
     label: str
@@ -80,6 +82,7 @@ class RemoteExecutor:
             action=WireDigest.of(self.action.digest),
             command=WireDigest.of(command),
             inputs=WireDigest.of(inputs),
+            dependencies=None if self.installed is None else WireDigest.of(self.installed),
             label=self.label[:1024],
             outputs=request.outputs,
             tools=self.tools,

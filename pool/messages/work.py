@@ -42,6 +42,8 @@ class WorkAsk(Message):
     """Run an action. Its ``Action`` and ``Command`` messages, its inputs and the ``Tree`` message
     ``inputs`` of them are blobs of the sender.
 
+    ``dependencies``: the ``Tree`` message of the installed packages that it sees, a blob of the
+    sender as all its files are; only if the key names an installation.
     ``outputs``: what it declares, relative to the input root; ``tools``: those declared, first on
     PATH; ``path_entries``, ``path_variables``: below the input root. Times in milliseconds, 0: the
     owner's default; ``memory_bytes``, ``disk_bytes``, ``processes`` alike. ``again``: run it even
@@ -53,6 +55,7 @@ class WorkAsk(Message):
     action: WireDigest
     command: WireDigest
     inputs: WireDigest
+    dependencies: WireDigest | None
     label: Text
     outputs: Annotated[tuple[Annotated[str, Limit(1, 4096)], ...], Limit(0, MAX_OUTPUTS)]
     tools: Annotated[tuple[Name, ...], Limit(0, 64)]

@@ -218,3 +218,14 @@ def test_pruning_keeps_what_was_used_last(
     assert trees.prune(2) == 2
     names = {path.name for path in (tmp_path / "trees").iterdir() if path.is_dir()}
     assert names == {keys[0].hash, keys[3].hash}
+
+
+def test_a_tree_in_use_is_not_removed(tmp_path: Path, store: Store, tree: DirectoryTree) -> None:
+    trees = UnpackedTrees(tmp_path / "trees")
+    with trees.using(KEY):
+        place = trees.ensure(KEY, tree, store)
+        assert trees.prune(0) == 0
+        assert trees.find(KEY) == place
+    assert trees.prune(0) == 1
+    assert trees.find(KEY) is None
+    assert not place.exists()
