@@ -15,7 +15,7 @@ import json
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from buildnet.ledger.sqlite_errors import SqliteErrors
 from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.mesh.service.private_database import make_private
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS builds (
     id TEXT PRIMARY KEY,
@@ -38,7 +38,8 @@ CREATE TABLE IF NOT EXISTS builds (
     duration_ms REAL,
     error TEXT,
     triggered_by TEXT NOT NULL,
-    unchanged TEXT
+    unchanged TEXT,
+    durable TEXT
 );
 CREATE TABLE IF NOT EXISTS build_packages (
     build_id TEXT NOT NULL REFERENCES builds(id) ON DELETE CASCADE,
@@ -49,8 +50,13 @@ CREATE TABLE IF NOT EXISTS build_packages (
 CREATE INDEX IF NOT EXISTS idx_builds_started ON builds(started_at DESC, id);
 CREATE INDEX IF NOT EXISTS idx_builds_status ON builds(status);
 """
-# Since version 2: which build's packages are this one's too, and with what in their records.
-_FROM_1 = "ALTER TABLE builds ADD COLUMN unchanged TEXT"
+# Since version 2: which build's packages are this one's too, and with what in their records; since
+# version 3: which other node has the request.
+_COLUMNS_SINCE = {2: "unchanged", 3: "durable"}
+NOT_YET, DURABLE, ELSEWHERE = "not yet", "durable", "elsewhere"
+ENDED_ELSEWHERE, TAKEN_OVER = "ended elsewhere", "taken over"
+INTERRUPTED = "the node stopped during this build"
+LOST_TOO_SOON = "the node that drove this build was lost before the request was durable"
 
 
 class HistoryError(BuildNetError):
@@ -69,8 +75,22 @@ class HistoryFullError(HistoryError):
 
 
 @dataclass(frozen=True, slots=True)
+class Durability:
+    """Where a build's request is besides on this node, or was. ``state``: ``not yet``, ``durable``
+    (``node`` stands in), ``elsewhere`` (this node lost the build; ``node`` goes on with it),
+    ``ended elsewhere`` (by ``node``), or ``taken over`` (this node went on for ``node``).
+    ``attempt``: the number under which."""
+
+    state: str
+    node: str | None = None
+    node_name: str | None = None
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class BuildSummary:
-    """One build; times are unix seconds, ``packages`` the per-package records as they were told."""
+    """One build; times are unix seconds, ``packages`` the per-package records as they were told,
+    ``durable`` is None for a build that only this node ever had to do with."""
 
     id: str
     workspace: str
@@ -82,6 +102,7 @@ class BuildSummary:
     duration_ms: float | None
     error: str | None
     triggered_by: str
+    durable: Durability | None = None
     packages: tuple[dict[str, Any], ...] = ()
 
 
@@ -141,8 +162,9 @@ class History:
         if await _scalar(connection, "PRAGMA quick_check") != "ok":
             raise sqlite3.DatabaseError("quick_check found damage")
         if version < SCHEMA_VERSION:  # else nothing is written: a full volume can be opened
-            if version == 1:
-                await connection.execute(_FROM_1)
+            for since, column in _COLUMNS_SINCE.items():
+                if 0 < version < since:
+                    await connection.execute(f"ALTER TABLE builds ADD COLUMN {column} TEXT")
             await connection.executescript(_SCHEMA)
             await connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
@@ -150,15 +172,40 @@ class History:
         """Close the file."""
         await self._connection.close()
 
-    async def close_interrupted(self, now: float) -> int:
-        """Mark builds that a dead process left as running ``cancelled``; return how many."""
+    async def close_interrupted(self, now: float) -> list[BuildSummary]:
+        """Mark builds that a dead process left as running: ``cancelled``; ``failed`` where others
+        should have had the request and did not yet. Those that go on elsewhere, or that this node
+        took over, stay as they are. Return the ones that were marked, as they are now."""
+        rows = await self._rows(
+            f"SELECT {_SELECTED} FROM builds WHERE status='running' AND "
+            "(durable IS NULL OR json_extract(durable, '$.state') = ?)",
+            (NOT_YET,),
+        )
+        marked = []
+        for build in map(_summary, rows):
+            status, why = ("cancelled", INTERRUPTED)
+            if build.durable is not None:
+                status, why = ("failed", LOST_TOO_SOON)
+            marked.append(replace(build, status=status, completed_at=now, error=why))
+        if marked:
+            async with self._transaction():
+                await self._connection.executemany(
+                    "UPDATE builds SET status=?, completed_at=?, error=? WHERE id=?",
+                    [(one.status, now, one.error, one.id) for one in marked],
+                )
+        return marked
+
+    async def running(self) -> list[BuildSummary]:
+        """Return the builds that are not over."""
+        rows = await self._rows(f"SELECT {_SELECTED} FROM builds WHERE status='running'", ())
+        return [_summary(row) for row in rows]
+
+    async def mark(self, build_id: str, durable: Durability) -> None:
+        """Record where a build's request is; on disk when this returns."""
         async with self._transaction():
-            cursor = await self._connection.execute(
-                "UPDATE builds SET status='cancelled', completed_at=?, "
-                "error='the node stopped during this build' WHERE status='running'",
-                (now,),
+            await self._connection.execute(
+                "UPDATE builds SET durable=? WHERE id=?", (json.dumps(asdict(durable)), build_id)
             )
-            return cursor.rowcount
 
     async def begin(
         self,
@@ -169,13 +216,15 @@ class History:
         request: dict[str, Any],
         started_at: float,
         triggered_by: str,
+        durable: Durability | None = None,
     ) -> None:
-        """Record that a build runs."""
+        """Record that a build runs; one that was taken over may have been recorded before."""
+        told = None if durable is None else json.dumps(asdict(durable))
         async with self._transaction():
             await self._connection.execute(
-                "INSERT INTO builds (id, workspace, root, request, status, started_at, "
-                "triggered_by) VALUES (?, ?, ?, ?, 'running', ?, ?)",
-                (build_id, workspace, root, json.dumps(request), started_at, triggered_by),
+                "INSERT OR REPLACE INTO builds (id, workspace, root, request, status, started_at, "
+                "triggered_by, durable) VALUES (?, ?, ?, ?, 'running', ?, ?, ?)",
+                (build_id, workspace, root, json.dumps(request), started_at, triggered_by, told),
             )
 
     async def finish(
@@ -337,6 +386,7 @@ _COLUMNS = (
     "duration_ms",
     "error",
     "triggered_by",
+    "durable",
 )
 _SELECTED = ", ".join(_COLUMNS)
 
@@ -344,6 +394,8 @@ _SELECTED = ", ".join(_COLUMNS)
 def _summary(row: Any, packages: tuple[dict[str, Any], ...] = ()) -> BuildSummary:
     fields: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
     fields["request"] = json.loads(fields["request"])
+    told = fields["durable"]
+    fields["durable"] = None if told is None else Durability(**json.loads(told))
     return BuildSummary(**fields, packages=packages)
 
 

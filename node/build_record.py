@@ -1,8 +1,9 @@
-"""What the ledger is told of builds: that one began, and how it ended, in one entry each.
+"""What the ledger is told of builds: that one began, who took it over, and how it ended.
 
-A build of this node has the account ``build:ID/0``: no coordinator placed it. The end names each
-package and what became of it, and the root of a Merkle tree over the results that the build used or
-made: RFC 9162, its leaves are the BLAKE3 hashes of what their makers signed, by ascending action.
+A build has the account ``build:ID/0`` as long as the node drives it that was asked; who goes on
+with it after that one takes it over into an account of a higher number. The end names each package
+and what became of it, and the root of a Merkle tree over the results that the build used or made:
+RFC 9162, its leaves are the BLAKE3 hashes of what their makers signed, by ascending action.
 """
 
 from __future__ import annotations
@@ -15,21 +16,20 @@ from typing import Any
 from blake3 import blake3
 
 from buildnet.ledger.draft import EntryDraft, node_actor
-from buildnet.ledger.entry import Actor, ActorKind, as_data
+from buildnet.ledger.entry import Actor, ActorKind, Entry, as_data
 from buildnet.ledger.merkle import root_of
-from buildnet.ledger.postings import changed
+from buildnet.ledger.postings import TakesOver, changed, taken_over
 from buildnet.ledger.query import Query
 from buildnet.mesh.digest import Digest
 from buildnet.node.recording import OpenLedger
 
 TERM = 0
-"""Of a build that no coordinator placed."""
+"""Of a build that is driven by the node that was asked."""
 MAX_DATA_BYTES = 36 * 1024
 MAX_ERROR = 500
 """Characters of one error."""
 RUNNING = "running"
 _ENDS = {"succeeded": "completed", "failed": "failed", "cancelled": "cancelled"}
-INTERRUPTED = "the node stopped during this build"
 
 LeafOf = Callable[[Digest], bytes | None]
 """Gives :func:`leaf_of` an action's result; None: it is not in the store (any more)."""
@@ -108,6 +108,7 @@ class BuildEnded:
     packages: tuple[dict[str, Any], ...]
     unchanged: int
     results: Results
+    term: int = TERM
 
     async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
         """Return what to write."""
@@ -117,7 +118,7 @@ class BuildEnded:
             "duration_ms": round(self.duration_ms),
             "metrics": self._metrics(results),
             "root": root,
-            "term": TERM,
+            "term": self.term,
         }
         if end == "failed":
             data["error"] = _short(self.error or _first_error(self.packages))
@@ -127,7 +128,8 @@ class BuildEnded:
         ordered = sorted(self.packages, key=lambda one: str(one["status"]) != "failed")
         rows = [_package(one) for one in ordered]
         data |= _fitting("packages", rows, MAX_DATA_BYTES, self.unchanged)
-        return (await _end(ledger, self.build_id, _actor(self.actor), end, data),)
+        actor = _actor(self.actor)
+        return (await _end(ledger, self.build_id, actor, end, data, self.term),)
 
     def _metrics(self, results: int) -> dict[str, int]:
         counts = {"packages": len(self.packages) + self.unchanged, "results": results}
@@ -143,40 +145,76 @@ class BuildEnded:
 
 @dataclass(frozen=True, slots=True)
 class BuildInterrupted:
-    """A build that ran when the node's process ended by force."""
+    """A build that ran when the node's process ended by force. ``why``: in words; ``failed``: it is
+    told as failed, else as cancelled."""
 
     build_id: str
+    why: str
+    failed: bool = False
 
     async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
         """Return what to write: nothing, if the ledger of this cluster never heard of the build."""
-        if not await _has(ledger, self.build_id, "build.started"):
+        if await _last(ledger, self.build_id, "build.started") is None:
             return ()
-        data = {"reason": INTERRUPTED, "term": TERM}
+        end, named = ("failed", "error") if self.failed else ("cancelled", "reason")
+        data = {named: self.why, "term": TERM}
         actor = node_actor(ledger.key)
-        return (await _end(ledger, self.build_id, actor, "cancelled", data),)
+        return (await _end(ledger, self.build_id, actor, end, data, TERM),)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildTakenOver:
+    """Another node than before drives a build now, under the number ``term``."""
+
+    build_id: str
+    term: int
+
+    async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
+        """Return what to write: nothing, if this node has written it before."""
+        entity, before = f"build:{self.build_id}", None
+        last = await _last(ledger, self.build_id, "build.*")
+        if last is not None and (term := last.data.get("term", TERM)) >= self.term:
+            return ()
+        if last is not None:
+            before = TakesOver(term, last.hash, last.body.hlc)
+        account = f"{entity}/{self.term}"
+        return (
+            EntryDraft(
+                "build.taken_over",
+                node_actor(ledger.key),
+                correlation=self.build_id,
+                entity=entity,
+                request=_request(self.build_id, f"taken over {self.term}"),
+                data={"term": self.term, "before": None if before is None else before.term},
+                postings=changed(account, None, RUNNING)
+                if before is None
+                else taken_over(entity, self.term, before, RUNNING),
+            ),
+        )
 
 
 async def _end(
-    ledger: OpenLedger, build_id: str, actor: Actor, end: str, data: dict[str, Any]
+    ledger: OpenLedger, build_id: str, actor: Actor, end: str, data: dict[str, Any], term: int
 ) -> EntryDraft:
     # Its beginning may stand in the ledger of another cluster, or may have been lost.
-    began = await _has(ledger, build_id, "build.started")
+    began = await _last(ledger, build_id, "build.taken_over" if term else "build.started")
+    is_open = began is not None and began.data.get("term", TERM) == term
     return EntryDraft(
         f"build.{end}",
         actor,
         correlation=build_id,
         entity=f"build:{build_id}",
-        request=_request(build_id, "ended"),
+        request=_request(build_id, f"ended {term}" if term else "ended"),
         data=data,
-        postings=changed(f"build:{build_id}/{TERM}", RUNNING if began else None, end),
+        postings=changed(f"build:{build_id}/{term}", RUNNING if is_open else None, end),
     )
 
 
-async def _has(ledger: OpenLedger, build_id: str, kind: str) -> bool:
+async def _last(ledger: OpenLedger, build_id: str, kind: str) -> Entry | None:
     wanted = Query(types=(kind,), build=build_id)
-    async for _ in ledger.store.find(wanted, backwards=True):
-        return True
-    return False
+    async for found in ledger.store.find(wanted, backwards=True):
+        return found.entry
+    return None
 
 
 def _request(build_id: str, what: str) -> bytes:

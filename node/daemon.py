@@ -196,11 +196,11 @@ async def running_node(
         stack.push_async_callback(history.close)
         ledger = LedgerService(home.directory, _ledger_settings(config))
         recording = Recording(ledger)
-        for build in (await history.page(limit=500, status="running"))[0]:
-            recording.put(BuildInterrupted(build.id))
         interrupted = await history.close_interrupted(datetime.now(UTC).timestamp())
+        for build in interrupted:
+            recording.put(BuildInterrupted(build.id, build.error or "", build.status == "failed"))
         if interrupted:
-            _log.warning("%d builds were interrupted when the node last stopped", interrupted)
+            _log.warning("%d builds were interrupted when the node last stopped", len(interrupted))
         there_is = granted(config)
         groups = stack.enter_context(control_groups(config))
         toolchain = Toolchain(home.directory / "toolbox", config.tool_overrides)

@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
 from buildnet.ledger.history import (
+    LOST_TOO_SOON,
     SCHEMA_VERSION,
+    Durability,
     History,
     HistoryError,
     HistoryFullError,
@@ -34,7 +37,13 @@ def using(path: Path, work: Callable[[History], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-async def record(history: History, build_id: str, started_at: float, status: str) -> None:
+async def record(
+    history: History,
+    build_id: str,
+    started_at: float,
+    status: str,
+    durable: Durability | None = None,
+) -> None:
     await history.begin(
         build_id,
         workspace="shop",
@@ -42,6 +51,7 @@ async def record(history: History, build_id: str, started_at: float, status: str
         request={"force": False},
         started_at=started_at,
         triggered_by="ann",
+        durable=durable,
     )
     if status != "running":
         await history.finish(
@@ -63,10 +73,33 @@ def test_a_build_is_found_again_after_reopening(tmp_path: Path) -> None:
 
 def test_interrupted_builds_are_closed(tmp_path: Path) -> None:
     using(tmp_path / "h.db", lambda history: record(history, "abc123", 5.0, "running"))
-    assert using(tmp_path / "h.db", lambda history: history.close_interrupted(9.0)) == 1
+    (told,) = using(tmp_path / "h.db", lambda history: history.close_interrupted(9.0))
     build = using(tmp_path / "h.db", lambda history: history.build("abc123"))
-    assert build.status == "cancelled"
-    assert build.error is not None
+    assert replace(build, packages=()) == told
+    assert (build.status, build.error) == ("cancelled", "the node stopped during this build")
+
+
+def test_what_was_to_be_durable_fails_and_what_was_goes_on_elsewhere(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+
+    async def begun(history: History) -> None:
+        for name in ("early", "kept", "taken"):
+            await record(history, name, 5.0, "running", Durability("not yet"))
+        await history.mark("kept", Durability("durable", "node-id", "mac", 1))
+        await history.mark("taken", Durability("taken over", "other-id", "hal", 2))
+
+    async def after(history: History) -> list[str]:
+        marked = await history.close_interrupted(9.0)
+        assert [one.id for one in marked] == ["early"]
+        assert {one.id for one in await history.running()} == {"kept", "taken"}
+        early, kept = await history.build("early"), await history.build("kept")
+        assert early.status == "failed"
+        assert early.error == LOST_TOO_SOON
+        assert kept.durable == Durability("durable", "node-id", "mac", 1)
+        return []
+
+    using(path, begun)
+    using(path, after)
 
 
 def test_pages_hold_every_build_once_newest_first(tmp_path: Path) -> None:
@@ -189,7 +222,7 @@ def test_a_record_that_exists_opens_with_little_room(small_volume: Path) -> None
     path = small_volume / "h.db"
     using(path, lambda history: record(history, "01", 1.0, "succeeded"))
     fill(small_volume, leave_bytes=32 * 1024)  # room for the shared memory, none for a page more
-    assert using(path, lambda history: history.close_interrupted(9.0)) == 0
+    assert using(path, lambda history: history.close_interrupted(9.0)) == []
 
 
 def test_after_an_error_inside_a_transaction_the_next_one_works(tmp_path: Path) -> None:
@@ -251,12 +284,14 @@ def test_unchanged_packages_are_told_by_the_builds_before(tmp_path: Path) -> Non
     assert (third.status, third.triggered_by, third.duration_ms) == ("succeeded", "bob", 0.5)
 
 
-def test_a_record_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_record_of_an_earlier_version_is_taken_over(tmp_path: Path, version: int) -> None:
     path = tmp_path / "h.db"
     using(path, lambda history: record(history, "abc123", 5.0, "succeeded"))
     with contextlib.closing(sqlite3.connect(path)) as old:
-        old.execute("ALTER TABLE builds DROP COLUMN unchanged")
-        old.execute("PRAGMA user_version=1")
+        for column in ("durable", "unchanged")[: 3 - version]:
+            old.execute(f"ALTER TABLE builds DROP COLUMN {column}")
+        old.execute(f"PRAGMA user_version={version}")
         old.commit()
     using(path, lambda history: record(history, "def456", 6.0, "succeeded"))
     build = using(path, lambda history: history.build("abc"))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tests.ledger.entries import ANN, CLUSTER, START, chain_of
 
+from buildnet.ledger.accounts import Books
 from buildnet.ledger.chain import Tip
 from buildnet.ledger.draft import DraftError, EntryDraft, next_body, node_actor, opening_body
 from buildnet.ledger.entry import Entry
@@ -29,7 +30,14 @@ from buildnet.ledger.store.writer import MakeBody, Place
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.identity import node_id_of
 from buildnet.node import recording as module
-from buildnet.node.build_record import BuildBegan, BuildEnded, BuildInterrupted, Results, leaf_of
+from buildnet.node.build_record import (
+    BuildBegan,
+    BuildEnded,
+    BuildInterrupted,
+    BuildTakenOver,
+    Results,
+    leaf_of,
+)
 from buildnet.node.offer import ResourcesFound, amounts, described, postings
 from buildnet.node.presence import NodeJoined, NodeStarted, NodeStopped
 from buildnet.node.recording import OpenLedger, Recording
@@ -450,10 +458,41 @@ def test_a_build_of_thousands_of_packages_fits_and_tells_the_failures(tmp_path: 
 
 def test_a_build_that_a_crash_interrupted_is_closed_where_it_began(tmp_path: Path) -> None:
     async def work(ledger: OneLedger, recording: Recording) -> None:
-        records = (BEGAN, BuildInterrupted("b1"), BuildInterrupted("b1"), BuildInterrupted("b9"))
-        entries = await written(ledger, *records)
+        why = "the node stopped during this build"
+        once = BuildInterrupted("b1", why)
+        entries = await written(ledger, BEGAN, once, once, BuildInterrupted("b9", why))
         assert [one.body.type for one in entries] == ["build.started", "build.cancelled"]
-        assert entries[1].data["reason"] == "the node stopped during this build"
+        assert entries[1].data["reason"] == why
+
+    run(tmp_path, work)
+
+
+def test_who_goes_on_with_a_build_has_an_account_of_its_own_and_the_end_stands_there(
+    tmp_path: Path,
+) -> None:
+    async def work(ledger: OneLedger, recording: Recording) -> None:
+        over, late = BuildTakenOver("b1", 1), ended(report("core"))
+        end = ended(report("core"), term=1)
+        entries = await written(ledger, BEGAN, over, over, end, late)
+        types = [one.body.type for one in entries]
+        assert types == ["build.started", "build.taken_over", "build.completed", "build.completed"]
+        assert entries[1].data == {"term": 1, "before": 0}
+        assert entries[2].data["term"] == 1
+        books = Books()
+        voids = [books.apply(one).is_void for one in entries]
+        assert voids == [False, False, False, True]  # who was taken over from counts no more
+        assert books.state("build:b1") == "completed"
+
+    run(tmp_path, work)
+
+
+def test_a_build_whose_beginning_was_lost_with_its_node_can_be_taken_over(tmp_path: Path) -> None:
+    async def work(ledger: OneLedger, recording: Recording) -> None:
+        entries = await written(ledger, BuildTakenOver("b1", 3), ended(report("core"), term=3))
+        assert entries[0].data == {"term": 3, "before": None}
+        books = Books()
+        assert not any(books.apply(one).is_void for one in entries)
+        assert books.state("build:b1") == "completed"
 
     run(tmp_path, work)
 
@@ -472,7 +511,8 @@ def test_what_was_recorded_is_found_among_much_that_is_not_sealed(
         joined = NodeJoined("ann", "worker", "http://ann")
         await written(ledger, *notes, joined, ResourcesFound("ann", resources()), BEGAN, *notes)
         again = NodeJoined("ann", "worker", "http://ann")
-        await written(ledger, again, ResourcesFound("ann", resources(6)), BuildInterrupted("b1"))
+        gone = BuildInterrupted("b1", "the node stopped")
+        await written(ledger, again, ResourcesFound("ann", resources(6)), gone)
         own = [one.entry async for one in ledger.store.find(Query())]
         told = [one for one in own if one.body.type not in ("chain.opened", "system.note")]
         types = ["node.joined", "node.resources", "build.started", "node.resources"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -224,33 +225,34 @@ class World:
             self.perform(host, host.stand_in.ended(BUILD))
         self.perform(host, driving.over())
 
-    def perform(self, host: Host, effects: list[object]) -> None:  # type: ignore[type-arg]
+    def perform(self, host: Host, effects: Sequence[object]) -> None:
         for effect in effects:
             self.log.append(f"{self.now} {host.key[:1].decode()} {effect}")
             match effect:
                 case AskKeep(to, attempt) if self.hears(host.key, to):
                     there = self.hosts[to]
                     kept = there.stand_in.keep(BUILD, host.key, attempt)
-                    self.perform(there, list(kept or ()))
+                    self.perform(there, kept or ())
                     assert host.driving is not None
                     told = host.driving.answered(to, attempt, kept is not None, "later")
                     self.was_durable |= bool(told)
-                    self.perform(host, list(told))
+                    self.perform(host, told)
                 case Release(to, attempt) if self.hears(host.key, to):
                     there = self.hosts[to]
-                    self.perform(there, list(there.stand_in.released(host.key, BUILD, attempt)))
+                    self.perform(there, there.stand_in.released(host.key, BUILD, attempt))
                 case Inquire():
                     for other in self.hosts.values():
                         known = other.stand_in.requests.get(BUILD)
                         if known and other is not host and self.hears(host.key, other.key):
                             contested = host.stand_in.contested(BUILD, known.attempt)
-                            self.perform(host, list(contested))
+                            self.perform(host, contested)
                 case TakeOver(_, attempt):
                     host.driving, host.left = Driving(BUILD, attempt), self.WORK
                 case Stop():
                     assert host.driving is not None
-                    told, host.driving = host.driving, None
-                    self.perform(host, list(told.over()))
+                    over = host.driving.over()
+                    host.driving = None
+                    self.perform(host, over)
                 case Tell(to, _) if self.hears(host.key, to):
                     there = self.hosts[to]
                     known = host.stand_in.requests.get(BUILD)
@@ -278,7 +280,7 @@ class World:
         if host.is_asker:
             for other in self.hosts.values():
                 if self.hears(key, other.key) and other is not host:
-                    self.perform(other, list(other.stand_in.lost(key, BUILD)))
+                    self.perform(other, other.stand_in.lost(key, BUILD))
 
     def drivers(self) -> list[bytes]:
         return [host.key for host in self.hosts.values() if host.driving is not None]
