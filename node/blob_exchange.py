@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from buildnet.mesh.bulk.fetch import BulkFetcher
+from buildnet.mesh.bulk.memory import SMALL_BYTES, MemorySink
 from buildnet.mesh.bulk.protocol import BlobSink, FetchRefusedError
 from buildnet.mesh.bulk.serving import RateCap, serve
 from buildnet.mesh.digest import Digest
@@ -21,6 +22,9 @@ from buildnet.node.store import Store, StoreFullError
 from buildnet.node.store.exchange import StoreSource, fetch_into
 
 _WORKERS = 4
+_BATCH = 128
+"""Small blobs that are put into the store together."""
+_BATCHES_AT_ONCE = 2
 
 
 class BlobExchange:
@@ -88,13 +92,26 @@ class BlobExchange:
             StoreFullError: there is no room for it.
         """
         wanted = tuple(dict.fromkeys(blobs))
+        lacking = await asyncio.to_thread(self._store.missing, wanted)
+        small = [digest for digest in wanted if digest in lacking and _is_small(digest)]
+        large = [digest for digest in wanted if digest in lacking and not _is_small(digest)]
+        outcomes: dict[Digest, BaseException | None] = {}
+        turns = asyncio.Semaphore(_BATCHES_AT_ONCE)
+
+        async def some(batch: Sequence[Digest]) -> None:
+            async with turns:
+                outcomes.update(await self._fetch_small(batch, peer))
 
         async def one(digest: Digest) -> None:
             await fetch_into(self._store, digest, lambda sink: self._streams.fetch(sink, peer))
 
-        outcomes = await asyncio.gather(*map(one, wanted), return_exceptions=True)
+        batches = (small[at : at + _BATCH] for at in range(0, len(small), _BATCH))
+        ended = await asyncio.gather(*map(one, large), *map(some, batches), return_exceptions=True)
+        outcomes.update(zip(large, ended, strict=False))
+        if failed := [each for each in ended[len(large) :] if each is not None]:
+            raise failed[0]
         refused: list[BuildNetError] = []
-        for digest, outcome in zip(wanted, outcomes, strict=True):
+        for digest, outcome in outcomes.items():
             if isinstance(outcome, FetchRefusedError):
                 refused.append(outcome)
             elif isinstance(outcome, BuildNetError) and not isinstance(outcome, StoreFullError):
@@ -103,3 +120,23 @@ class BlobExchange:
                 raise outcome
         if refused:
             raise refused[0]
+
+    async def _fetch_small(
+        self, batch: Sequence[Digest], peer: bytes
+    ) -> dict[Digest, BaseException | None]:
+        """Get small blobs by way of memory; return how that went for each."""
+        sinks = [MemorySink(digest) for digest in batch]
+        ended = await asyncio.gather(
+            *(self._streams.fetch(sink, peer) for sink in sinks), return_exceptions=True
+        )
+        whole = [sink.data for sink, error in zip(sinks, ended, strict=True) if error is None]
+        await asyncio.to_thread(self._put_all, whole)
+        return dict(zip(batch, ended, strict=True))
+
+    def _put_all(self, blobs: Iterable[bytes]) -> None:
+        for data in blobs:
+            self._store.put(data)
+
+
+def _is_small(digest: Digest) -> bool:
+    return 0 < digest.size_bytes <= SMALL_BYTES

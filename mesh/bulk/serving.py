@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 
 from buildnet.mesh.bulk.in_thread import in_thread
+from buildnet.mesh.bulk.memory import SMALL_BYTES, MemoryReader
 from buildnet.mesh.bulk.protocol import (
     BlobReader,
     BlobSource,
@@ -179,9 +180,12 @@ class _Serving:
         reader = self._reader
         assert reader is not None
         try:
-            sealed = await in_thread(
-                self._workers, _read_and_seal, reader, wanted.sizes, self._sealer
-            )
+            if isinstance(reader, MemoryReader):  # sealed sooner than a thread would begin
+                sealed = _read_and_seal(reader, wanted.sizes, self._sealer)
+            else:
+                sealed = await in_thread(
+                    self._workers, _read_and_seal, reader, wanted.sizes, self._sealer
+                )
         except (OSError, BuildNetError) as error:
             self.close_reader()
             await self._say(self._holder.failed(_words(error), sum(wanted.sizes)))
@@ -196,6 +200,13 @@ class _Serving:
     def _open_reader(self, wanted: OpenBlob) -> None:
         # Kept in the thread, so that one is closed whose opening nobody waits for any more.
         self._reader = self._source.open(wanted.digest, wanted.offset)
+        left_bytes = wanted.digest.size_bytes - wanted.offset
+        if self._reader is not None and left_bytes <= SMALL_BYTES:
+            try:
+                data = self._reader.read(left_bytes)
+            finally:
+                self.close_reader()
+            self._reader = MemoryReader(data)
 
     def close_reader(self) -> None:
         if self._reader is not None:
