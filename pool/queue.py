@@ -2,57 +2,41 @@
 
 Pure; times are seconds of a monotonic clock. What builds want and what owners have free is told by
 them, again to each new coordinator, so nothing here outlives the process. The queue asks owners for
-leases; owners decide (:mod:`buildnet.pool.leases`).
+leases; owners decide (:mod:`buildnet.pool.leases`). What is told is only noted;
+:meth:`Queue.decide` looks at all of it at once.
 
 Fairness is weighted by priority and over actors first: of two actors with work of one priority each
-gets half, however many builds they have. Whoever has the least for its weight comes next; a weight
-grows with the time that nothing was had, so nobody starves. A build that has more than its share is
-asked to give leases back, once the commands that run on them are over.
+gets half, however many builds they have. Whoever has the fewest slots for its weight comes next; a
+weight grows with the time that nothing was had, so nobody starves. Room that somebody waits for who
+has had nothing for long is given to nobody after him. A build that has more than its share is asked
+to give leases back, once the commands that run on them are over.
 """
 
 from __future__ import annotations
 
+import heapq
 import itertools
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
-from enum import IntEnum
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 
+from buildnet.pool.demand import Demand
 from buildnet.pool.leases import RESERVED_S, Amount
+from buildnet.pool.queued import (
+    AGEING_S,
+    PENDING,
+    Actor,
+    Entry,
+    HeldLease,
+    Owner,
+    State,
+    excess,
+    keeps,
+    rank,
+    room_for,
+)
 
-AGEING_S = 30.0
-"""Who has nothing counts more from then on: twice after twice as long, and so on."""
 _AGAIN_S = 1.0
 """An owner that refused is asked again after this, or once it tells of something else free."""
-
-
-class Priority(IntEnum):
-    """How urgent a build is; the number is its weight."""
-
-    CRITICAL = 100
-    HIGH = 50
-    NORMAL = 10
-    LOW = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Demand:
-    """What a build would use besides its own node.
-
-    ``driver``: key of the node that drives it; ``unit``: what one command needs; ``wanted``: how
-    many such units it could use now; ``at_least``: it can use no fewer, all or none; ``owners``:
-    keys of who could run its commands, the best first; ``work_ms``: what is left to do, in
-    milliseconds of one slot, 0: unknown.
-    """
-
-    build: str
-    driver: bytes
-    actor: str
-    priority: Priority
-    unit: Amount
-    wanted: int
-    owners: tuple[bytes, ...]
-    at_least: int = 1
-    work_ms: int = 0
 
 
 # --- effects -----------------------------------------------------------------------------------
@@ -60,11 +44,13 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class AskLease:
-    """Ask an owner to reserve something for a build."""
+    """Ask an owner to reserve something for a build that ``driver`` drives."""
 
     owner: bytes
     lease: bytes
-    demand: Demand
+    build: str
+    driver: bytes
+    amount: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,43 +80,9 @@ class AskBack:
 Effect = AskLease | ConfirmLease | CancelLease | AskBack
 
 
-@dataclass(slots=True)
-class _Lease:
-    owner: bytes
-    build: str
-    amount: Amount
-    reserved: bool = False
-    granted: bool = False
-    wanted_back: bool = False
-    until: float = 0.0
-    """When a question that nobody answered is given up."""
-
-
-@dataclass(slots=True)
-class _Entry:
-    demand: Demand
-    since: float
-    """When it last had nothing, or came."""
-    order: int
-    paused: bool = False
-    leases: set[bytes] = field(default_factory=set)
-
-
-@dataclass(frozen=True, slots=True)
-class _Actor:
-    has: int
-    weight: float
-
-
-@dataclass(slots=True)
-class _Owner:
-    free: Amount
-    not_before: float = 0.0
-
-
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One build of the queue, for people. ``has``: units it has; ``starts_in_s``: when it may be
+    """One build of the queue, for people. ``has``: slots it has; ``starts_in_s``: when it may be
     expected to get its first one, None: unknown or it has some."""
 
     demand: Demand
@@ -146,35 +98,33 @@ class Queue:
 
     def __init__(self, new_id: Callable[[], bytes]) -> None:
         self._new_id = new_id
-        self._entries: dict[str, _Entry] = {}
-        self._owners: dict[bytes, _Owner] = {}
-        self._leases: dict[bytes, _Lease] = {}
+        self._entries: dict[str, Entry] = {}
+        self._owners: dict[bytes, Owner] = {}
+        self._leases: dict[bytes, HeldLease] = {}
         self._numbers = itertools.count()
+        self._effects: list[Effect] = []
 
     # --- what is told --------------------------------------------------------------------------
 
-    def demanded(self, demand: Demand, now: float) -> list[Effect]:
+    def demanded(self, demand: Demand, now: float) -> None:
         """Take note of what a build wants now."""
         entry = self._entries.get(demand.build)
         if entry is None:
-            entry = _Entry(demand, now, next(self._numbers))
+            entry = Entry(demand, now, next(self._numbers))
             self._entries[demand.build] = entry
             entry.leases = {
-                key for key, lease in self._leases.items() if lease.build == demand.build
+                key: lease for key, lease in self._leases.items() if lease.build == demand.build
             }
+        if entry.demand.units != demand.units or not entry.owners:
+            entry.owners = tuple(frozenset(want.owners) for want in demand.units)
         entry.demand = demand
-        return self._decide(now)
+        entry.count()
 
-    def ended(self, build: str, now: float) -> list[Effect]:
+    def ended(self, build: str) -> None:
         """Take a build out: it is over, cancelled, or its driver is gone."""
         entry = self._entries.pop(build, None)
-        effects: list[Effect] = []
-        for key in () if entry is None else tuple(entry.leases):
-            lease = self._leases[key]
-            if not lease.granted:
-                effects.append(CancelLease(lease.owner, key))
-                self._forget(key)
-        return effects + self._decide(now)
+        if entry is not None:
+            self._cancel(each for each in entry.leases.values() if each.state in PENDING)
 
     def owner_told(
         self,
@@ -183,74 +133,77 @@ class Queue:
         leases: Mapping[bytes, tuple[str, Amount]],
         now: float,
         reserved: Collection[bytes] = (),
-    ) -> list[Effect]:
+    ) -> None:
         """Take note of what an owner has free and has granted; ``leases``: build and amount by id;
         ``reserved``: ids of what it keeps until it is told to grant it. What it does not name is
         over, or was not asked for yet when it said this: that is not free."""
-        known = self._owners.get(owner)
-        for key, lease in tuple(self._leases.items()):
-            if lease.owner != owner or key in leases or key in reserved:
-                continue
-            if lease.granted:
-                self._forget(key)
-            elif not lease.reserved:
-                free -= lease.amount
-        self._owners[owner] = _Owner(free)
-        if known is not None and known.free == free:
-            self._owners[owner].not_before = known.not_before
+        known = self._owners.setdefault(owner, Owner(free))
+        if known.told != free:
+            known.told, known.not_before = free, 0.0
+        for key, lease in tuple(known.leases.items()):
+            if lease.state is not State.ASKED and key not in leases and key not in reserved:
+                self._forget(lease)
+            elif lease.state is State.ASKED and key in reserved:  # its answer may have been lost
+                self._become(lease, State.RESERVED)
+                lease.until = now + RESERVED_S
         for key, (build, amount) in leases.items():
-            if key not in self._leases:
-                self._leases[key] = _Lease(owner, build, amount)
-                if build in self._entries:
-                    self._entries[build].leases.add(key)
-            if self._leases[key].owner == owner:  # nobody tells of what another has granted
-                self._leases[key].reserved = self._leases[key].granted = True
-        effects: list[Effect] = []
-        for key in reserved:  # its answer may have been lost
-            known_lease = self._leases.get(key)
-            if known_lease and known_lease.owner == owner and not known_lease.reserved:
-                effects += self.reserved(key, owner, now)
-        return effects + self._decide(now)
+            held = self._leases.get(key)
+            if held is None:
+                self._note(HeldLease(key, owner, build, amount, State.GRANTED))
+            elif held.owner == owner:  # nobody tells of what another has granted
+                self._become(held, State.GRANTED)
 
-    def owner_gone(self, owner: bytes, now: float) -> list[Effect]:
+    def owner_gone(self, owner: bytes) -> None:
         """Forget an owner that can't be reached, and its leases."""
+        known = self._owners.get(owner)
+        for lease in () if known is None else tuple(known.leases.values()):
+            self._forget(lease)
         self._owners.pop(owner, None)
-        for key in [key for key, lease in self._leases.items() if lease.owner == owner]:
-            self._forget(key)
-        return self._decide(now)
 
-    def reserved(self, lease_id: bytes, owner: bytes, now: float) -> list[Effect]:
-        """Take note that an owner reserved what it was asked for."""
+    def reserved(self, lease_id: bytes, owner: bytes, free: Amount, now: float) -> None:
+        """Take note that an owner reserved what it was asked for, and what it has left."""
         lease = self._leases.get(lease_id)
-        entry = None if lease is None else self._entries.get(lease.build)
-        if lease is None or entry is None or lease.owner != owner:
-            return [CancelLease(owner, lease_id)]
-        lease.reserved = True
-        lease.until = now + RESERVED_S
-        return self._confirm(entry, now) + self._decide(now)
+        if lease is None or lease.owner != owner:
+            self._effects.append(CancelLease(owner, lease_id))
+        elif lease.state is State.ASKED:
+            self._owners[owner].told = free
+            self._become(lease, State.RESERVED)
+            lease.until = now + RESERVED_S
 
-    def refused(self, lease_id: bytes, owner: bytes, free: Amount, now: float) -> list[Effect]:
+    def refused(self, lease_id: bytes, owner: bytes, free: Amount, now: float) -> None:
         """Take note that an owner has not that much."""
         lease = self._leases.get(lease_id)
-        if lease is None or lease.owner != owner or lease.granted:
-            return []
-        entry = self._entries[lease.build]
-        self._forget(lease_id)
-        self._owners[owner] = _Owner(free, now + _AGAIN_S)
-        effects: list[Effect] = []
-        if self._has(entry) + self._pending(entry) < entry.demand.at_least:
-            effects = self._give_up(entry)
-        return effects + self._decide(now)
+        if lease is None or lease.owner != owner or lease.state not in PENDING:
+            return
+        self._forget(lease)
+        self._owners[owner].told, self._owners[owner].not_before = free, now + _AGAIN_S
+        entry = self._entries.get(lease.build)
+        if entry is not None:
+            self._give_up(entry)
+
+    def tick(self, now: float) -> None:
+        """Give up questions that nobody answered."""
+        over = [
+            lease
+            for lease in self._leases.values()
+            if lease.state is not State.GRANTED and lease.until <= now
+        ]
+        for lease in over:
+            if lease.state is State.CONFIRMED:  # its owner had let go of it
+                self._forget(lease)
+            else:
+                self._cancel((lease,))
 
     # --- what people say -----------------------------------------------------------------------
 
-    def pause(self, build: str, paused: bool, now: float) -> list[Effect]:
+    def pause(self, build: str, paused: bool) -> None:
         """Give a build nothing new, or again."""
         entry = self._entries[build]
         entry.paused = paused
-        return (self._give_up(entry) if paused else []) + self._decide(now)
+        if paused:
+            self._cancel(each for each in entry.leases.values() if each.state in PENDING)
 
-    def move(self, build: str, position: int, now: float) -> list[Effect]:
+    def move(self, build: str, position: int) -> None:
         """Put a build at a place among those of its priority (0: first)."""
         entry = self._entries[build]
         others = sorted(
@@ -261,202 +214,256 @@ class Queue:
         for order, each in enumerate(others):
             each.order = order
         self._numbers = itertools.count(len(others))
-        return self._decide(now)
-
-    def tick(self, now: float) -> list[Effect]:
-        """Give up questions that nobody answered, and look again."""
-        effects: list[Effect] = []
-        for key, lease in tuple(self._leases.items()):
-            if not lease.granted and lease.until <= now:
-                effects.append(CancelLease(lease.owner, key))
-                self._forget(key)
-        return effects + self._decide(now)
 
     def view(self, now: float) -> list[Waiting]:
         """Return the builds, who comes next first."""
         actors = self._actors(now)
-        ranked = sorted(
-            self._entries.values(),
-            key=lambda entry: self._rank(entry, actors[entry.demand.actor], now),
-        )
-        slots = sum(lease.amount.slots for lease in self._leases.values() if lease.granted)
+        ranked = sorted(self._entries.values(), key=lambda entry: rank(entry, actors, now))
+        slots = sum(lease.size for lease in self._leases.values() if lease.state not in PENDING)
         slots += sum(owner.free.slots for owner in self._owners.values())
         found: list[Waiting] = []
         before_ms: float | None = 0.0
         for position, entry in enumerate(ranked):
-            has, demand = self._has(entry), entry.demand
-            known = before_ms is not None and slots > 0 and not has and not entry.paused
-            starts = before_ms / slots / 1000 if known and before_ms is not None else None
+            has, demand = entry.has, entry.demand
+            starts: float | None = None
+            if before_ms is not None and slots > 0 and not has and not entry.paused:
+                starts = before_ms / slots / 1000
             found.append(Waiting(demand, now - entry.since, has, entry.paused, position, starts))
-            if demand.wanted and not entry.paused and before_ms is not None:
+            if any(entry.lacks) and not entry.paused and before_ms is not None:
                 before_ms = before_ms + demand.work_ms if demand.work_ms else None
         return found
 
     # --- deciding ------------------------------------------------------------------------------
 
-    def _decide(self, now: float) -> list[Effect]:
-        effects: list[Effect] = []
+    def decide(self, now: float) -> list[Effect]:
+        """Return what is to be said to owners and drivers after all that was told."""
         for entry in self._entries.values():
-            if self._has(entry):
+            if entry.pending:
+                self._confirm(entry, now)
+            if entry.has:
                 entry.since = now
-        while (chosen := self._next(now)) is not None:
-            entry, owners = chosen
-            for owner in owners:
-                key = self._new_id()
-                unit = entry.demand.unit
-                self._leases[key] = _Lease(owner, entry.demand.build, unit, until=now + RESERVED_S)
-                entry.leases.add(key)
-                self._owners[owner].free -= unit
-                effects.append(AskLease(owner, key, entry.demand))
-        return effects + self._take_back(now)
-
-    def _next(self, now: float) -> tuple[_Entry, list[bytes]] | None:
-        """Return who is due, and the owners to ask for it: one, or as many as it needs at least."""
-        for entry in self._hungry(now):
-            have = self._has(entry) + self._pending(entry)
-            count = max(1, entry.demand.at_least - have)
-            owners = self._room_for(entry.demand, count, now)
-            if len(owners) == count:
-                return entry, owners
-            if entry.demand.at_least > 1 and now - entry.since >= AGEING_S:
-                return None  # it waited long for room at once: nobody goes before it any more
-        return None
-
-    def _room_for(self, demand: Demand, count: int, now: float) -> list[bytes]:
-        """Return owners that seem to have room for ``count`` units, as many times as they have."""
-        found: list[bytes] = []
-        for owner in demand.owners:
-            known = self._owners.get(owner)
-            if known is None or known.not_before > now:
-                continue
-            free = known.free
-            while len(found) < count and demand.unit.fits(free):
-                found.append(owner)
-                free -= demand.unit
-        return found
-
-    def _confirm(self, entry: _Entry, now: float) -> list[Effect]:
-        reserved = [
-            key
-            for key in entry.leases
-            if self._leases[key].reserved and not self._leases[key].granted
-        ]
-        if self._has(entry) + len(reserved) < entry.demand.at_least:
-            return []
-        effects: list[Effect] = []
-        for key in reserved:
-            self._leases[key].granted = True
-            effects.append(ConfirmLease(self._leases[key].owner, key))
-        entry.since = now
+        hungry = [entry for entry in self._entries.values() if entry.is_hungry]
+        if hungry:
+            actors = self._actors(now)
+            self._ask(hungry, actors, now)
+            self._take_back(hungry, actors, now)
+        effects, self._effects = self._effects, []
         return effects
 
-    def _give_up(self, entry: _Entry) -> list[Effect]:
-        """Cancel what a build has not got yet."""
-        effects: list[Effect] = []
-        for key in tuple(entry.leases):
-            lease = self._leases[key]
-            if not lease.granted:
-                effects.append(CancelLease(lease.owner, key))
-                if lease.owner in self._owners:
-                    self._owners[lease.owner].free += lease.amount
-                self._forget(key)
-        return effects
-
-    def _take_back(self, now: float) -> list[Effect]:
-        """Ask those who have more than their share for what those with less could use."""
-        effects: list[Effect] = []
-        for entry in self._hungry(now):
-            if self._pending(entry) or self._coming(entry):
-                continue
-            giver = self._giver(entry, now)
-            if giver is None:
-                continue
-            other, key = giver
-            self._leases[key].wanted_back = True
-            effects.append(AskBack(other.demand.driver, key))
-        return effects
-
-    def _giver(self, entry: _Entry, now: float) -> tuple[_Entry, bytes] | None:
-        """Return who has most for its weight, if that is more than ``entry`` would have with one
-        unit more, and the lease that it is to give back."""
-        actors = self._actors(now)
-        wanting = _share(actors[entry.demand.actor], 1)
-        best: tuple[float, _Entry, bytes] | None = None
-        for other in self._entries.values():
-            keeps = other.demand.at_least if other.demand.at_least > 1 else 0
-            if other.demand.actor == entry.demand.actor or self._has(other) <= keeps:
-                continue
-            has = _share(actors[other.demand.actor], 0)
-            if has <= wanting or (best is not None and has <= best[0]):
-                continue
-            key = next((key for key in other.leases if self._could_use(entry, key)), None)
-            if key is not None:
-                best = (has, other, key)
-        return None if best is None else best[1:]
-
-    def _could_use(self, entry: _Entry, key: bytes) -> bool:
-        """Tell whether a build could use another's lease, if it were given back."""
-        lease = self._leases[key]
-        fits = lease.owner in entry.demand.owners and entry.demand.unit.fits(lease.amount)
-        return lease.granted and not lease.wanted_back and fits
-
-    def _coming(self, entry: _Entry) -> bool:
-        """Tell whether something was asked back already that this build could use."""
-        return any(
-            lease.wanted_back and lease.owner in entry.demand.owners
-            for lease in self._leases.values()
+    def _confirm(self, entry: Entry, now: float) -> None:
+        """Confirm what is reserved, unless it is worth nothing without the rest."""
+        complete = not any(
+            want.at_least and self._sure(entry, index) < want.at_least
+            for index, want in enumerate(entry.demand.units)
         )
+        for lease in entry.leases.values():
+            if lease.state is not State.RESERVED:
+                continue
+            index = entry.of.get(lease.id)
+            if complete or index is None or not entry.demand.units[index].at_least:
+                lease.state, lease.until = State.CONFIRMED, now + RESERVED_S
+                self._effects.append(ConfirmLease(lease.owner, lease.id))
+        entry.count()
+
+    def _sure(self, entry: Entry, index: int) -> int:
+        return sum(
+            at == index and entry.leases[key].state is not State.ASKED
+            for key, at in entry.of.items()
+        )
+
+    def _ask(self, hungry: list[Entry], actors: dict[str, Actor], now: float) -> None:
+        """Ask owners for what they have free, for who is due first."""
+        amounts = {
+            want.amount
+            for entry in hungry
+            for want, lack in zip(entry.demand.units, entry.lacks, strict=True)
+            if lack
+        }
+        room = {
+            key: owner.free
+            for key, owner in self._owners.items()
+            if owner.not_before <= now and any(each.fits(owner.free) for each in amounts)
+        }
+        self._keep_promises(hungry, room, actors, now)
+        turns = [(rank(entry, actors, now), entry.order, entry) for entry in hungry]
+        heapq.heapify(turns)
+        while turns and room:
+            place, order, entry = heapq.heappop(turns)
+            current = rank(entry, actors, now)
+            if current > place:  # its actor has got something since
+                heapq.heappush(turns, (current, order, entry))
+                continue
+            chosen = room_for(entry, room)
+            if not chosen:
+                if not entry.has + entry.pending and now - entry.since >= AGEING_S:
+                    self._keep_for(entry, room)
+                continue
+            self._ask_for(entry, chosen, room, actors, now)
+            if entry.is_hungry:
+                heapq.heappush(turns, (rank(entry, actors, now), order, entry))
+
+    def _ask_for(
+        self,
+        entry: Entry,
+        chosen: Iterable[tuple[bytes, Amount]],
+        room: dict[bytes, Amount],
+        actors: Mapping[str, Actor],
+        now: float,
+    ) -> None:
+        build, driver = entry.demand.build, entry.demand.driver
+        for owner, amount in chosen:
+            until = now + RESERVED_S
+            lease = HeldLease(self._new_id(), owner, build, amount, State.ASKED, until)
+            self._leases[lease.id] = entry.leases[lease.id] = lease
+            self._owners[owner].leases[lease.id] = lease
+            self._owners[owner].asked += amount
+            room[owner] -= amount
+            actors[entry.demand.actor].has += lease.size
+            self._effects.append(AskLease(owner, lease.id, build, driver, amount))
+        entry.promised = None
+        entry.count()
+
+    def _keep_promises(
+        self,
+        hungry: list[Entry],
+        room: dict[bytes, Amount],
+        actors: Mapping[str, Actor],
+        now: float,
+    ) -> None:
+        """Give what came back for somebody to him alone, and to nobody while it is not enough."""
+        for entry in hungry:
+            owner = entry.promised
+            if owner is None:
+                continue
+            if owner in room and (chosen := room_for(entry, {owner: room[owner]})):
+                self._ask_for(entry, chosen, room, actors, now)
+                continue
+            known = self._owners.get(owner)
+            if known is not None and any(each.wanted_back for each in known.leases.values()):
+                room.pop(owner, None)
+            else:
+                entry.promised = None
+
+    def _keep_for(self, entry: Entry, room: dict[bytes, Amount]) -> None:
+        """Give nobody else what somebody waits for who has had nothing for long."""
+        for index, want in enumerate(entry.demand.units):
+            if not entry.lacks[index]:
+                continue
+            for owner in entry.owners[index] & room.keys():
+                known = self._owners[owner]
+                lent = Amount.sum(each.amount for each in known.leases.values())
+                if want.amount.fits(known.told + lent):
+                    del room[owner]
+
+    # --- taking back ---------------------------------------------------------------------------
+
+    def _take_back(self, hungry: list[Entry], actors: dict[str, Actor], now: float) -> None:
+        """Ask those who have more than their share for what those with less could use."""
+        coming = {lease.owner for lease in self._leases.values() if lease.wanted_back}
+        givers = [each for each in self._entries.values() if each.has and not each.waits_for_all]
+        most = max((actors[each.demand.actor].share() for each in givers), default=0.0)
+        most_of: dict[str, float] = {}
+        for each in givers:
+            actor = each.demand.actor
+            most_of[actor] = max(most_of.get(actor, 0.0), each.share(now))
+        turns = [(rank(entry, actors, now), entry.order, entry) for entry in hungry]
+        for _, _, entry in sorted(turns):
+            actor = entry.demand.actor
+            above = most - actors[actor].share(entry.size)
+            if max(above, most_of.get(actor, 0.0) - entry.share(now, entry.size)) <= 0:
+                continue  # nobody has more than it would have
+            if entry.pending or any(coming & owners for owners in entry.owners):
+                continue
+            for lease in self._spared_for(entry, givers, actors, now):
+                lease.wanted_back = True
+                entry.promised = lease.owner
+                coming.add(lease.owner)
+                giver = self._entries[lease.build]
+                giver.count()
+                actors[giver.demand.actor].has -= lease.size
+                self._effects.append(AskBack(giver.demand.driver, lease.id))
+
+    def _spared_for(
+        self, entry: Entry, givers: list[Entry], actors: dict[str, Actor], now: float
+    ) -> list[HeldLease]:
+        """Return leases of one owner that make room for a unit of ``entry``, of those who have most
+        for their weight; none where nobody has more than ``entry`` would have with that unit."""
+        for want, lack, owners in zip(entry.demand.units, entry.lacks, entry.owners, strict=True):
+            if not lack:
+                continue
+            size = max(1, want.amount.slots)
+            ranked = sorted(
+                ((excess(giver, entry, size, actors, now), giver.order, giver) for giver in givers),
+                reverse=True,
+            )
+            room = {key: self._owners[key].free for key in owners if key in self._owners}
+            spared: dict[bytes, list[HeldLease]] = {}
+            for more, _, giver in ranked:
+                if more <= 0:
+                    break
+                left = giver.has - keeps(giver)
+                for lease in giver.leases.values():
+                    if lease.owner not in room or not lease.may_come_back or lease.size > left:
+                        continue
+                    if lease.size > size and excess(giver, entry, lease.size, actors, now) <= 0:
+                        continue
+                    left -= lease.size
+                    room[lease.owner] += lease.amount
+                    spared.setdefault(lease.owner, []).append(lease)
+                    if want.amount.fits(room[lease.owner]):
+                        return spared[lease.owner]
+        return []
 
     # --- counting ------------------------------------------------------------------------------
 
-    def _has(self, entry: _Entry) -> int:
-        return sum(
-            self._leases[key].granted and not self._leases[key].wanted_back for key in entry.leases
-        )
-
-    def _pending(self, entry: _Entry) -> int:
-        return sum(not self._leases[key].granted for key in entry.leases)
-
-    def _lacks(self, entry: _Entry) -> int:
-        if entry.paused:
-            return 0
-        return entry.demand.wanted - self._has(entry) - self._pending(entry)
-
-    def _weight(self, entry: _Entry, now: float) -> float:
-        waited = 0.0 if self._has(entry) else now - entry.since
-        return entry.demand.priority * max(1.0, waited / AGEING_S)
-
-    def _actors(self, now: float) -> dict[str, _Actor]:
+    def _actors(self, now: float) -> dict[str, Actor]:
         """Return what each actor has, and the weight of its most urgent build."""
-        found: dict[str, _Actor] = {}
+        found: dict[str, Actor] = {}
         for entry in self._entries.values():
-            known = found.get(entry.demand.actor, _Actor(0, 0.0))
-            found[entry.demand.actor] = _Actor(
-                known.has + self._has(entry) + self._pending(entry),
-                max(known.weight, self._weight(entry, now)),
-            )
+            actor = found.setdefault(entry.demand.actor, Actor())
+            actor.has += entry.has + entry.pending
+            actor.weight = max(actor.weight, entry.weight(now))
         return found
 
-    def _hungry(self, now: float) -> list[_Entry]:
-        """Return the builds that lack something, who is due first."""
-        actors = self._actors(now)
-
-        def rank(entry: _Entry) -> tuple[float, float, int]:
-            return self._rank(entry, actors[entry.demand.actor], now)
-
-        return sorted((each for each in self._entries.values() if self._lacks(each) > 0), key=rank)
-
-    def _rank(self, entry: _Entry, actor: _Actor, now: float) -> tuple[float, float, int]:
-        own = (self._has(entry) + self._pending(entry)) / self._weight(entry, now)
-        return _share(actor, 1), own, entry.order
-
-    def _forget(self, key: bytes) -> None:
-        lease = self._leases.pop(key)
+    def _note(self, lease: HeldLease) -> None:
+        self._leases[lease.id] = lease
+        self._owners[lease.owner].leases[lease.id] = lease
         entry = self._entries.get(lease.build)
         if entry is not None:
-            entry.leases.discard(key)
+            entry.leases[lease.id] = lease
+            entry.count()
 
+    def _become(self, lease: HeldLease, state: State) -> None:
+        if lease.state is state:
+            return
+        if lease.state is State.ASKED:
+            self._owners[lease.owner].asked -= lease.amount
+        lease.state = state
+        entry = self._entries.get(lease.build)
+        if entry is not None:
+            entry.count()
 
-def _share(actor: _Actor, more: int) -> float:
-    """Return what an actor would have for its weight with ``more`` units."""
-    return (actor.has + more) / actor.weight
+    def _give_up(self, entry: Entry) -> None:
+        """Cancel what is pending and worth nothing without what was refused."""
+        short = entry.short
+        if any(short):
+            units = entry.demand.units
+            self._cancel(
+                lease
+                for key, lease in entry.leases.items()
+                if lease.state in PENDING and key in entry.of and units[entry.of[key]].at_least
+            )
+
+    def _cancel(self, leases: Iterable[HeldLease]) -> None:
+        for lease in tuple(leases):
+            self._effects.append(CancelLease(lease.owner, lease.id))
+            self._forget(lease)
+
+    def _forget(self, lease: HeldLease) -> None:
+        owner, entry = self._owners[lease.owner], self._entries.get(lease.build)
+        if lease.state is State.ASKED:
+            owner.asked -= lease.amount
+        del self._leases[lease.id], owner.leases[lease.id]
+        if entry is not None:
+            entry.leases.pop(lease.id, None)
+            entry.count()

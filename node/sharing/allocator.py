@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ from buildnet.mesh.local import Local
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.guest import GuestEvent
 from buildnet.node.pool_results import may_ask
+from buildnet.pool.demand import Demand, Priority
 from buildnet.pool.messages.lending import (
     DemandOver,
     DemandTold,
@@ -26,14 +28,15 @@ from buildnet.pool.queue import (
     AskLease,
     CancelLease,
     ConfirmLease,
-    Demand,
-    Effect,
-    Priority,
     Queue,
     Waiting,
 )
 
 TICK_S = 0.5
+DECIDES_AFTER_S = 0.005
+"""What is told within this is looked at together."""
+MAX_BUILDS = 256
+"""Builds of one driver that the queue takes in; others run on their own node."""
 
 
 def _new_id() -> bytes:
@@ -52,6 +55,7 @@ class Allocator:
         self._queue: Queue | None = None
         self._term = 0
         self._drivers: dict[str, bytes] = {}
+        self._deciding: asyncio.TimerHandle | None = None
 
     @property
     def waiting(self) -> list[Waiting]:
@@ -76,43 +80,68 @@ class Allocator:
         now = self._clock()
         match message:
             case DemandTold() if may_ask(self._local.members, sender):
-                if self._drivers.setdefault(message.build, sender) == sender:
-                    self._perform(queue.demanded(_demand(sender, message), now))
+                if not self._is_of(message.build, sender):
+                    return
+                queue.demanded(_demand(sender, message), now)
             case DemandOver(build) if self._drivers.get(build) == sender:
                 del self._drivers[build]
-                self._perform(queue.ended(build, now))
+                queue.ended(build)
             case RoomTold(free, leases):
                 told = {
                     each.lease: (each.build, each.amount.amount) for each in leases if each.granted
                 }
                 reserved = {each.lease for each in leases if not each.granted}
-                self._perform(queue.owner_told(sender, free.amount, told, now, reserved))
-            case LeaseAnswer(lease, True):
-                self._perform(queue.reserved(lease, sender, now))
+                queue.owner_told(sender, free.amount, told, now, reserved)
+            case LeaseAnswer(lease, True, free):
+                queue.reserved(lease, sender, free.amount, now)
             case LeaseAnswer(lease, False, free):
-                self._perform(queue.refused(lease, sender, free.amount, now))
+                queue.refused(lease, sender, free.amount, now)
+            case _:
+                return
+        self._decide_soon()
+
+    def _is_of(self, build: str, driver: bytes) -> bool:
+        """Tell whether a driver may speak of a build: it was the first to, and has few enough."""
+        known = self._drivers.get(build)
+        if known is None:
+            if sum(each == driver for each in self._drivers.values()) >= MAX_BUILDS:
+                return False
+            self._drivers[build] = known = driver
+        return known == driver
 
     def _gone(self, peer: bytes) -> None:
         if self._queue is None:
             return
-        now = self._clock()
-        self._perform(self._queue.owner_gone(peer, now))
+        self._queue.owner_gone(peer)
         for build in [build for build, driver in self._drivers.items() if driver == peer]:
             del self._drivers[build]
-            self._perform(self._queue.ended(build, now))
+            self._queue.ended(build)
+        self._decide_soon()
 
     def tick(self, now: float) -> None:
         """Look again: questions lapse, and who waits grows older."""
         if self._queue is not None:
-            self._perform(self._queue.tick(now))
+            self._queue.tick(now)
+            self._decide()
 
-    def _perform(self, effects: list[Effect]) -> None:
-        for effect in effects:
+    def close(self) -> None:
+        """Decide nothing more."""
+        self._queue = None
+
+    def _decide_soon(self) -> None:
+        if self._deciding is None:
+            loop = asyncio.get_running_loop()
+            self._deciding = loop.call_later(DECIDES_AFTER_S, self._decide)
+
+    def _decide(self) -> None:
+        if self._deciding is not None:
+            self._deciding.cancel()
+            self._deciding = None
+        for effect in [] if self._queue is None else self._queue.decide(self._clock()):
             match effect:
-                case AskLease(owner, lease, demand):
-                    amount = WireAmount.of(demand.unit)
-                    ask = LeaseAsk(lease, self._term, demand.build, demand.driver, amount)
-                    self._say(owner, ask)
+                case AskLease(owner, lease, build, driver, amount):
+                    wire = WireAmount.of(amount)
+                    self._say(owner, LeaseAsk(lease, self._term, build, driver, wire))
                 case ConfirmLease(owner, lease):
                     self._say(owner, LeaseConfirm(lease))
                 case CancelLease(owner, lease):
@@ -127,9 +156,6 @@ def _demand(driver: bytes, told: DemandTold) -> Demand:
         driver=driver,
         actor=told.actor,
         priority=Priority(told.priority),
-        unit=told.unit.amount,
-        wanted=told.wanted,
-        owners=told.owners,
-        at_least=told.at_least,
+        units=tuple(each.want for each in told.wants),
         work_ms=told.work_ms,
     )

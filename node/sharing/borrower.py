@@ -16,6 +16,7 @@ from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.guest import GuestEvent
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.pool_results import name_of
+from buildnet.pool.demand import Priority, Want
 from buildnet.pool.leases import Amount
 from buildnet.pool.messages.lending import (
     DemandOver,
@@ -25,10 +26,9 @@ from buildnet.pool.messages.lending import (
     LeaseKeep,
     LeaseReturn,
     LeaseWanted,
-    WireAmount,
+    WireWant,
 )
 from buildnet.pool.messages.work import WorkAsk, WorkCancel, WorkDone, WorkOutput
-from buildnet.pool.queue import Priority
 
 KEEP_S = 3.0
 """Leases are renewed so often."""
@@ -179,10 +179,7 @@ class Borrower:
             build=borrowing.build,
             actor=borrowing.actor[:128],
             priority=int(borrowing.priority),
-            unit=WireAmount.of(Amount(slots=1)),
-            wanted=min(wanted, 4096),
-            at_least=1,
-            owners=owners,
+            wants=(WireWant.of(Want(Amount(slots=1), min(wanted, 4096), owners)),),
             work_ms=0,
         )
         if told != borrowing.told:

@@ -20,8 +20,9 @@ from buildnet.node.sharing.guest_work import GuestWork
 from buildnet.node.sharing.lender import Lender
 from buildnet.node.sharing.other_hosts import MAX_ELSEWHERE, OtherHosts
 from buildnet.node.workers import Workers
+from buildnet.pool.demand import Priority
 from buildnet.pool.leases import Lease
-from buildnet.pool.queue import Priority, Waiting
+from buildnet.pool.queue import Waiting
 
 _TOLD_EVERY_S = 0.02
 """What changes faster is told once."""
@@ -63,6 +64,7 @@ class Sharing:
         finally:
             ticking.cancel()
             self._workers.on_change = lambda: None
+            self._allocator.close()
             self._lender.close()
             self._borrower.close()
             self._cluster = self._lender = self._allocator = self._borrower = None

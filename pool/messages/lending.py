@@ -8,10 +8,12 @@ from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
 from buildnet.mesh.wire import Counter, Key, Limit, Name, Text, Wire
-from buildnet.pool import queue
+from buildnet.pool import demand
 from buildnet.pool.leases import Amount
 
 MAX_OWNERS = 512
+"""Of all classes of one demand together."""
+MAX_WANTS = 16
 MAX_LEASES = 1024
 
 LeaseId = Annotated[bytes, Limit(16, 16)]
@@ -47,6 +49,27 @@ class LeaseTold(Wire):
     granted: bool
 
 
+@dataclass(frozen=True, slots=True)
+class WireWant(Wire):
+    """``count`` times ``amount`` of these owners, the best first; of no use are fewer than
+    ``at_least``."""
+
+    amount: WireAmount
+    count: Annotated[int, Limit(0, 4096)]
+    owners: Annotated[tuple[Key, ...], Limit(0, MAX_OWNERS)]
+    at_least: Annotated[int, Limit(0, 4096)]
+
+    @classmethod
+    def of(cls, want: demand.Want) -> WireWant:
+        """Return a want in the form that travels."""
+        return cls(WireAmount.of(want.amount), want.count, want.owners, want.at_least)
+
+    @property
+    def want(self) -> demand.Want:
+        """The want."""
+        return demand.Want(self.amount.amount, self.count, self.owners, self.at_least)
+
+
 @message(
     122,
     priority=Priority.OTHER,
@@ -56,21 +79,20 @@ class LeaseTold(Wire):
 )
 @dataclass(frozen=True, slots=True)
 class DemandTold(Message):
-    """A build could use ``wanted`` times ``unit`` of these owners, the best first, and no less
-    often than ``at_least``. ``priority``: its weight; ``work_ms``: what is left, 0: unknown."""
+    """A build could use this of other hosts; a lease counts for the first of the wants that it
+    fits. ``priority``: its weight; ``work_ms``: what is left, 0: unknown."""
 
     build: Name
     actor: Annotated[str, Limit(0, 128)]
     priority: Annotated[int, Limit(1, 100)]
-    unit: WireAmount
-    wanted: Annotated[int, Limit(0, 4096)]
-    at_least: Annotated[int, Limit(1, 4096)]
-    owners: Annotated[tuple[Key, ...], Limit(0, MAX_OWNERS)]
+    wants: Annotated[tuple[WireWant, ...], Limit(0, MAX_WANTS)]
     work_ms: Counter
 
     def __post_init__(self) -> None:
-        if self.priority not in set(queue.Priority):
+        if self.priority not in set(demand.Priority):
             raise ValueError("no priority")
+        if sum(len(want.owners) for want in self.wants) > MAX_OWNERS:
+            raise ValueError("too many owners")
 
     def supersedes(self) -> Hashable | None:
         """What it wanted before does not matter any more."""

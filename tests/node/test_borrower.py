@@ -17,6 +17,7 @@ from buildnet.node.sharing.borrower import (
     Borrowing,
     LostHostError,
 )
+from buildnet.pool.demand import Priority
 from buildnet.pool.messages.lending import (
     DemandOver,
     DemandTold,
@@ -25,9 +26,9 @@ from buildnet.pool.messages.lending import (
     LeaseReturn,
     LeaseWanted,
     WireAmount,
+    WireWant,
 )
 from buildnet.pool.messages.work import WorkAsk, WorkCancel, WorkDone
-from buildnet.pool.queue import Priority
 
 OWNER, CHIEF, ME = b"o" * 32, b"c" * 32, b"m" * 32
 LEASE = b"l" * 16
@@ -77,7 +78,7 @@ def test_what_is_wanted_is_told_once_and_again_to_a_new_coordinator() -> None:
     (told,) = pool.said
     assert told[0] == CHIEF
     assert isinstance(told[1], DemandTold)
-    assert (told[1].wanted, told[1].owners) == (3, (OWNER,))
+    assert told[1].wants == (WireWant(ONE, 3, (OWNER,), 0),)
     assert DemandTold.decode(told[1].encode()) == told[1]
     pool.borrower.take(OfficeChanged(pool.local.office))
     assert pool.kinds() == [DemandTold, DemandTold]
@@ -116,7 +117,7 @@ def test_a_lease_that_others_need_goes_back_after_its_command() -> None:
     lease = borrowing.idle()
     assert lease is not None
     lease.busy = True
-    pool.hear(LeaseWanted(LEASE))  # only the coordinator may want it
+    pool.hear(LeaseWanted(LEASE), b"x" * 32)  # only the coordinator and its owner may
     assert borrowing.slots == 1
     pool.hear(LeaseWanted(LEASE), CHIEF)
     assert borrowing.slots == 0
@@ -218,4 +219,10 @@ def test_a_cancelled_command_is_cancelled_there() -> None:
 
 def test_a_demand_of_no_priority_is_no_message() -> None:
     with pytest.raises(ValueError, match="no priority"):
-        DemandTold("b", "me", 7, ONE, 1, 1, (OWNER,), 0)
+        DemandTold("b", "me", 7, (), 0)
+
+
+def test_a_demand_names_no_more_owners_than_are_read() -> None:
+    wants = tuple(WireWant(ONE, count, (OWNER,) * 300, 0) for count in (1, 2))
+    with pytest.raises(ValueError, match="too many owners"):
+        DemandTold("b", "me", 10, wants, 0)

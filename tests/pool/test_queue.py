@@ -9,18 +9,17 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildnet.pool.leases import Amount, Lease, LeaseBook
+from buildnet.pool.demand import Demand, Priority, Want
+from buildnet.pool.leases import RESERVED_S, Amount, Lease, LeaseBook
 from buildnet.pool.queue import (
-    AGEING_S,
     AskBack,
     AskLease,
     CancelLease,
     ConfirmLease,
-    Demand,
     Effect,
-    Priority,
     Queue,
 )
+from buildnet.pool.queued import AGEING_S
 
 ME = b"c" * 32
 UNIT = Amount(1, 10)
@@ -68,46 +67,71 @@ class Pool:
 
     def told(self, host: Host) -> None:
         leases = {each.id: (each.build, each.amount) for each in host.book.leases if each.granted}
-        self.perform(self.queue.owner_told(host.key, host.book.free, leases, self.now))
+        reserved = {each.id for each in host.book.leases if not each.granted}
+        self.queue.owner_told(host.key, host.book.free, leases, self.now, reserved)
 
-    def perform(self, effects: list[Effect]) -> None:
-        for effect in effects:
-            match effect:
-                case AskLease(owner, lease, demand):
-                    said = self.hosts[owner].book.ask(
-                        lease,
-                        build=demand.build,
-                        holder=demand.driver,
-                        coordinator=ME,
-                        term=1,
-                        amount=demand.unit,
-                        now=self.now,
-                    )
-                    if isinstance(said, Lease):
-                        self.perform(self.queue.reserved(lease, owner, self.now))
-                    else:
-                        self.perform(self.queue.refused(lease, owner, said.free, self.now))
-                case ConfirmLease(owner, lease):
-                    granted = self.hosts[owner].book.confirm(lease, ME, self.now)
-                    assert granted is not None
-                    self.holders[lease] = granted.build
-                    self.had.add(granted.build)
-                case CancelLease(owner, lease):
-                    self.hosts[owner].book.cancel(lease, ME)
-                case AskBack(_, lease):
-                    self.back.append(lease)
+    def perform(self) -> None:
+        """Do what the queue decides until it has nothing more to say."""
+        while effects := self.queue.decide(self.now):
+            for effect in effects:
+                self.do(effect)
+                if isinstance(effect, AskLease | ConfirmLease | CancelLease):
+                    self.told(self.hosts[effect.owner])
 
-    def wants(self, build: str, wanted: int = 100, **more: object) -> None:
-        fields: dict[str, object] = {
-            "driver": build.encode().ljust(32),
-            "actor": build,
-            "priority": Priority.NORMAL,
-            "unit": UNIT,
-            "owners": tuple(self.hosts),
-            **more,
-        }
-        demand = Demand(build=build, wanted=wanted, **fields)  # type: ignore[arg-type]
-        self.perform(self.queue.demanded(demand, self.now))
+    def do(self, effect: Effect) -> None:
+        match effect:
+            case AskLease(owner, lease, build, driver, amount):
+                book = self.hosts[owner].book
+                said = book.ask(
+                    lease,
+                    build=build,
+                    holder=driver,
+                    coordinator=ME,
+                    term=1,
+                    amount=amount,
+                    now=self.now,
+                )
+                if isinstance(said, Lease):
+                    self.queue.reserved(lease, owner, book.free, self.now)
+                else:
+                    self.queue.refused(lease, owner, said.free, self.now)
+            case ConfirmLease(owner, lease):
+                granted = self.hosts[owner].book.confirm(lease, ME, self.now)
+                assert granted is not None
+                self.holders[lease] = granted.build
+                self.had.add(granted.build)
+            case CancelLease(owner, lease):
+                self.hosts[owner].book.cancel(lease, ME)
+            case AskBack(_, lease):
+                self.back.append(lease)
+
+    def wants(
+        self,
+        build: str,
+        wanted: int = 100,
+        *,
+        actor: str | None = None,
+        priority: Priority = Priority.NORMAL,
+        unit: Amount = UNIT,
+        owners: tuple[bytes, ...] | None = None,
+        at_least: int = 0,
+        work_ms: int = 0,
+    ) -> None:
+        want = Want(unit, wanted, tuple(self.hosts) if owners is None else owners, at_least)
+        self.demands(build, want, actor=actor, priority=priority, work_ms=work_ms)
+
+    def demands(
+        self,
+        build: str,
+        *units: Want,
+        actor: str | None = None,
+        priority: Priority = Priority.NORMAL,
+        work_ms: int = 0,
+    ) -> None:
+        driver = build.encode().ljust(32)
+        demand = Demand(build, driver, actor or build, priority, units, work_ms)
+        self.queue.demanded(demand, self.now)
+        self.perform()
 
     def give_back(self) -> bool:
         """Let drivers give back what they were asked for; tell whether there was any."""
@@ -117,6 +141,7 @@ class Pool:
                 if any(each.id == lease for each in host.book.leases):
                     host.book.release(lease, self.holders.pop(lease).encode().ljust(32))
                     self.told(host)
+        self.perform()
         return bool(back)
 
     def settle(self) -> None:
@@ -174,7 +199,8 @@ def test_nobody_starves() -> None:
     assert pool.has() == {"urgent": 1}
     for _ in range(1000):
         pool.now += AGEING_S
-        pool.perform(pool.queue.tick(pool.now))
+        pool.queue.tick(pool.now)
+        pool.perform()
         pool.settle()
         if "patient" in pool.had:
             return
@@ -187,11 +213,13 @@ def test_all_or_none() -> None:
     pool.wants("large", 4, at_least=4)
     assert pool.has() == {"small": 1}
     assert all(each.granted for host in pool.hosts.values() for each in host.book.leases)
-    pool.perform(pool.queue.ended("small", pool.now))
+    pool.queue.ended("small")
+    pool.perform()
     for host in pool.hosts.values():
         for lease in host.book.leases:
             host.book.release(lease.id, lease.holder)
         pool.told(host)
+    pool.perform()
     assert pool.has() == {"large": 4}
 
 
@@ -216,10 +244,12 @@ def test_who_waits_long_for_much_is_not_overtaken_for_ever() -> None:
 def test_a_paused_build_gets_nothing_new() -> None:
     pool = Pool(4)
     pool.wants("a", 0)
-    pool.perform(pool.queue.pause("a", True, pool.now))
+    pool.queue.pause("a", True)
+    pool.perform()
     pool.wants("a", 2)
     assert pool.has() == {}
-    pool.perform(pool.queue.pause("a", False, pool.now))
+    pool.queue.pause("a", False)
+    pool.perform()
     assert pool.has() == {"a": 2}
 
 
@@ -228,7 +258,8 @@ def test_builds_are_moved() -> None:
     pool.wants("running", 1)
     pool.wants("a", 1)
     pool.wants("b", 1)
-    pool.perform(pool.queue.move("b", 0, pool.now))
+    pool.queue.move("b", 0)
+    pool.perform()
     order = [each.demand.build for each in pool.queue.view(pool.now) if not each.has]
     assert order == ["b", "a"]
 
@@ -258,8 +289,10 @@ def test_a_successor_goes_on_with_what_owners_tell() -> None:
 def test_what_comes_too_late_is_cancelled() -> None:
     pool = Pool(1)
     (key,) = pool.hosts
-    assert pool.queue.reserved(b"x" * 16, key, 0.0) == [CancelLease(key, b"x" * 16)]
-    assert pool.queue.refused(b"x" * 16, key, Amount(), 0.0) == []
+    pool.queue.reserved(b"x" * 16, key, Amount(), 0.0)
+    assert pool.queue.decide(0.0) == [CancelLease(key, b"x" * 16)]
+    pool.queue.refused(b"x" * 16, key, Amount(), 0.0)
+    assert pool.queue.decide(0.0) == []
 
 
 builds = st.lists(
@@ -306,31 +339,106 @@ def test_nothing_is_left_over_and_nothing_is_given_twice(
 def test_nobody_tells_of_what_another_owner_granted() -> None:
     pool = Pool(1, 1)
     one, other = pool.hosts
-    asked = pool.queue.demanded(
-        Demand("a", b"d" * 32, "a", Priority.NORMAL, UNIT, 1, (one,)), pool.now
-    )
-    (ask,) = asked
-    assert isinstance(ask, AskLease)
-    pool.perform(pool.queue.owner_told(other, Amount(1, 100), {ask.lease: ("a", UNIT)}, pool.now))
+    (ask,) = asked(pool, one)
+    pool.queue.owner_told(other, Amount(1, 100), {ask.lease: ("a", UNIT)}, pool.now)
     (waiting,) = pool.queue.view(pool.now)
     assert waiting.has == 0
 
 
+def asked(pool: Pool, *owners: bytes, wanted: int = 1) -> list[AskLease]:
+    """Let a build want something; return the questions, which nobody has seen yet."""
+    demand = Demand("a", b"d" * 32, "a", Priority.NORMAL, (Want(UNIT, wanted, owners),))
+    pool.queue.demanded(demand, pool.now)
+    effects = pool.queue.decide(pool.now)
+    asks = [each for each in effects if isinstance(each, AskLease)]
+    assert asks == effects
+    return asks
+
+
+def test_a_build_wants_of_several_classes() -> None:
+    pool = Pool(4, 2)
+    one, two = pool.hosts
+    large, small = replace(UNIT, slots=3), UNIT
+    pool.demands("a", Want(large, 1, (one, two)), Want(small, 5, (two, one)))
+    amounts = {
+        key: sorted(each.amount.slots for each in host.book.leases)
+        for key, host in pool.hosts.items()
+    }
+    assert amounts == {one: [1, 3], two: [1, 1]}
+
+
+def test_a_class_that_nobody_can_give_does_not_hold_up_another() -> None:
+    pool = Pool(2)
+    owners = tuple(pool.hosts)
+    pool.demands("a", Want(replace(UNIT, slots=9), 1, owners), Want(UNIT, 2, owners))
+    assert pool.has() == {"a": 2}
+    pool.now += 10 * AGEING_S
+    pool.wants("b")
+    pool.settle()
+    assert pool.has() == {"a": 1, "b": 1}
+
+
+def test_classes_that_name_a_least_are_had_all_or_none() -> None:
+    pool = Pool(2, 1)
+    one, two = pool.hosts
+    both = Want(replace(UNIT, slots=2), 1, (one,), 1), Want(UNIT, 2, (two,), 2)
+    pool.demands("a", *both)
+    assert pool.has() == {}
+    pool.demands("a", both[0], replace(both[1], count=1, at_least=1))
+    assert pool.has() == {"a": 2}
+
+
 def test_a_reservation_is_not_forgotten_between_answer_and_confirmation() -> None:
-    pool = Pool()
-    owner, lease = b"o" * 32, bytes(16)
-    pool.perform(pool.queue.owner_told(owner, Amount(1, 100), {}, 0.0))
-    demand = Demand("a", b"d" * 32, "a", Priority.NORMAL, UNIT, 1, (owner,))
-    (ask,) = pool.queue.demanded(demand, 0.0)
-    assert isinstance(ask, AskLease)
-    # What it said before it was asked counts what it is asked for as free.
-    assert pool.queue.owner_told(owner, Amount(1, 100), {}, 0.0) == []
-    assert pool.queue.demanded(replace(demand, wanted=2), 0.0) == []
-    assert pool.queue.view(0.0)[0].has == 0
+    pool = Pool(1)
+    (owner,) = pool.hosts
+    (ask,) = asked(pool, owner)
     # Its answer may be lost, but not what it tells of its room.
-    (confirm,) = pool.queue.owner_told(owner, Amount(0, 90), {}, 0.0, {lease})
-    assert confirm == ConfirmLease(owner, lease)
-    assert pool.queue.owner_told(owner, Amount(0, 90), {}, 0.0, {lease}) == []
+    pool.queue.owner_told(owner, Amount(0, 90), {}, 0.0, {ask.lease})
+    assert pool.queue.decide(0.0) == [ConfirmLease(owner, ask.lease)]
+    pool.queue.owner_told(owner, Amount(0, 90), {}, 0.0, {ask.lease})
+    assert pool.queue.decide(0.0) == []
     assert pool.queue.view(0.0)[0].has == 1
     pool.queue.owner_told(owner, Amount(1, 100), {}, 0.0)  # it lapsed
     assert pool.queue.view(0.0)[0].has == 0
+
+
+def test_room_that_was_told_before_a_question_arrived_is_not_asked_for_twice() -> None:
+    pool = Pool(1)
+    (host,) = pool.hosts.values()
+    asked(pool, host.key, wanted=2)
+    pool.told(host)
+    assert pool.queue.decide(pool.now) == []
+
+
+def test_what_nobody_answered_may_be_asked_for_again() -> None:
+    pool = Pool(1)
+    (host,) = pool.hosts.values()
+    (ask,) = asked(pool, host.key)
+    pool.now += RESERVED_S
+    pool.queue.tick(pool.now)
+    cancel, again = pool.queue.decide(pool.now)
+    assert cancel == CancelLease(host.key, ask.lease)
+    assert isinstance(again, AskLease)
+    pool.queue.ended("a")
+    pool.wants("b")
+    assert pool.has() == {"b": 1}
+
+
+def test_an_urgent_build_is_given_what_others_of_its_actor_have() -> None:
+    pool = Pool(4)
+    pool.wants("slow", actor="me", priority=Priority.LOW)
+    pool.wants("fast", actor="me", priority=Priority.HIGH)
+    pool.settle()
+    assert pool.has() == {"fast": 4}
+
+
+def test_room_for_much_at_once_comes_together() -> None:
+    pool = Pool(4)
+    pool.wants("small")
+    pool.wants("large", 1, unit=replace(UNIT, slots=3))
+    for _ in range(20):
+        pool.settle()
+        pool.now += AGEING_S / 4
+        pool.queue.tick(pool.now)
+        pool.perform()
+    assert pool.has()["large"] == 1
