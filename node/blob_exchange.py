@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from buildnet.mesh.bulk.fetch import BulkFetcher
+from buildnet.mesh.bulk.fetch import BlobUnavailableError, BulkFetcher
 from buildnet.mesh.bulk.memory import SMALL_BYTES, MemorySink
-from buildnet.mesh.bulk.protocol import BlobSink, FetchRefusedError
+from buildnet.mesh.bulk.protocol import BlobSink, FetchRefusedError, WrongBytesError
 from buildnet.mesh.bulk.serving import RateCap, serve
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
@@ -88,7 +88,8 @@ class BlobExchange:
 
         Raises:
             FetchRefusedError: the member lacks some; the others are here.
-            BlobUnavailableError: the member can't be reached any more, or sent wrong bytes.
+            WrongBytesError: the member sent others, twice.
+            BlobUnavailableError: the member can't be reached any more.
             StoreFullError: there is no room for it.
         """
         wanted = tuple(dict.fromkeys(blobs))
@@ -114,6 +115,11 @@ class BlobExchange:
         for digest, outcome in outcomes.items():
             if isinstance(outcome, FetchRefusedError):
                 refused.append(outcome)
+            elif isinstance(outcome, WrongBytesError):
+                with suppress(BlobUnavailableError):  # it is told of, and gets another chance
+                    await self.fetch(digest, peer)
+                    continue
+                raise outcome
             elif isinstance(outcome, BuildNetError) and not isinstance(outcome, StoreFullError):
                 await self.fetch(digest, peer)
             elif isinstance(outcome, BaseException):

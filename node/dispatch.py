@@ -17,9 +17,9 @@ from buildnet.node.pool_results import PoolResults, Wanted
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier, isolation_of
 from buildnet.node.runner import TaskRunner
-from buildnet.node.sharing.borrower import LostHostError
+from buildnet.node.sharing.errands import LostHostError, WrongHostError
 from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts
-from buildnet.node.sharing.remote_executor import UnfitHostError
+from buildnet.node.sharing.remote_executor import OnlyHereError, UnfitHostError
 from buildnet.node.store import Hold
 from buildnet.node.telling import Telling
 from buildnet.node.workers import Turn, Workers
@@ -101,7 +101,7 @@ class Dispatcher:
             try:
                 await hosts.run(work)
                 return True
-            except (LostHostError, UnfitHostError) as error:
+            except (LostHostError, UnfitHostError, WrongHostError, OnlyHereError) as error:
                 _log.info("%s does not run on %s: %s", task.id, host.node_id, error.message)
                 hosts.failed(host, task.id, error)
                 report.node, report.node_name = self.telling.node_id, None

@@ -203,6 +203,42 @@ class PoolResults:
         cluster = self._cluster
         return node_id_of(holder) if cluster is None else name_of(cluster.local.members, holder)
 
+    async def take_one(self, one: Wanted, hold: Hold, *, keep: bool = True) -> DecodedResult:
+        """Do the same for one result; ``keep``: as this node's own.
+
+        Raises:
+            ResultRefusedError: it is none of its action, or nobody who counts has signed it.
+            BuildNetError: something of it can't be had.
+        """
+        holder, said = one.offer.holder, one.offer.result
+        if not self._may_count(said):
+            raise _refused(one, "no member of the cluster vouches for it")
+        try:
+            await self._fetch_all((said.result_digest.digest,) if one.is_long else (), holder, hold)
+            encoded = await asyncio.to_thread(_signed, one, hold)
+            await self._fetch_all(trees_of(encoded), holder, hold)
+            found = await asyncio.to_thread(_decoded, one, encoded, hold)
+            needs = references_of(trees_of(encoded), found)
+            await self._fetch_all(needs, holder, hold)
+            if keep:
+                await asyncio.to_thread(hold.put_action, _record(said, encoded, needs))
+        except ResultRefusedError as error:
+            self._tell_refused(one, error)
+            raise
+        return found
+
+    async def _fetch_all(self, blobs: Iterable[Digest], holder: bytes, hold: Hold) -> None:
+        """Get what is missing.
+
+        Raises:
+            BuildNetError: not all can be had.
+        """
+        needed = tuple(blobs)
+        await asyncio.to_thread(hold.add, needed)
+        lacking = await asyncio.to_thread(hold.missing, needed)
+        if lacking:
+            await self.fetch_all(lacking, holder)
+
     async def take_in(self, wanted: Sequence[Wanted], hold: Hold) -> Mapping[Digest, DecodedResult]:
         """Fetch all that results need into the store and keep them as this node's own. Return what
         they say by action; what can't be had, or is no result of its action, is left out."""
@@ -250,21 +286,20 @@ class PoolResults:
             try:
                 made[one.action] = work(one)
             except BuildNetError as error:
-                label, holder = one.offer.result.label, one.offer.holder
-                why = error.cause or error.message
-                _log.warning("%s's result of %s is not used: %s", node_id_of(holder), label, why)
-                if isinstance(error, ResultRefusedError) and self._note is not None:
-                    self._note(Note("result refused", holder, why))
+                self._tell_refused(one, error)
         return made
+
+    def _tell_refused(self, one: Wanted, error: BuildNetError) -> None:
+        label, holder = one.offer.result.label, one.offer.holder
+        why = error.cause or error.message
+        _log.warning("%s's result of %s is not used: %s", node_id_of(holder), label, why)
+        if isinstance(error, ResultRefusedError) and self._note is not None:
+            self._note(Note("result refused", holder, why))
 
     async def _fetch(self, blobs: Sequence[Digest], holder: bytes, hold: Hold) -> None:
         """Get what is missing, as far as it can be had."""
-        await asyncio.to_thread(hold.add, blobs)
-        lacking = await asyncio.to_thread(hold.missing, blobs)
-        if not lacking:
-            return
         try:
-            await self.fetch_all(lacking, holder)
+            await self._fetch_all(blobs, holder, hold)
         except BuildNetError as error:
             _log.warning("not all could be fetched from %s: %s", node_id_of(holder), error.message)
 

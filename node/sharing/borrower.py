@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.events import LinkDown, LinkUp, OfficeChanged, Received, Status, StatusChanged
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.local import Local
@@ -16,6 +13,7 @@ from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.guest import GuestEvent
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.pool_results import name_of
+from buildnet.node.sharing.errands import Errands, LostHostError
 from buildnet.pool.demand import Priority, Want
 from buildnet.pool.leases import Amount
 from buildnet.pool.messages.lending import (
@@ -28,20 +26,12 @@ from buildnet.pool.messages.lending import (
     LeaseWanted,
     WireWant,
 )
-from buildnet.pool.messages.work import WorkAsk, WorkCancel, WorkDone, WorkOutput
+from buildnet.pool.messages.work import WorkAsk, WorkDone
 
 KEEP_S = 3.0
 """Leases are renewed so often."""
 IDLE_S = 1.0
 """A lease that is not used for so long goes back, unless commands wait."""
-_CANCELLED_S = 5.0
-"""How long the end of a command that was cancelled is waited for."""
-
-
-class LostHostError(BuildNetError):
-    """The host that ran an action is gone, or does not lend any more; it runs elsewhere."""
-
-    code = "HOST_LOST"
 
 
 @dataclass(slots=True, eq=False)
@@ -55,14 +45,6 @@ class Borrowed:
     wanted_back: bool = False
     is_gone: bool = False
     idle_since: float = 0.0
-
-
-@dataclass(slots=True)
-class _Work:
-    lease: Borrowed
-    ask: WorkAsk
-    on_output: Callable[[bytes], None]
-    done: asyncio.Future[WorkDone]
 
 
 @dataclass(slots=True)
@@ -109,7 +91,7 @@ class Borrower:
         self._local = local
         self._say = say
         self._builds: dict[str, Borrowing] = {}
-        self._work: dict[bytes, _Work] = {}
+        self.errands = Errands(say)
 
     def begin(
         self, build: str, actor: str, priority: Priority, on_change: Callable[[], None]
@@ -126,7 +108,7 @@ class Borrower:
                 for borrowing in self._builds.values():
                     self._tell(borrowing)
             case LinkUp(peer):
-                self._ask_again(peer)
+                self.errands.linked(peer)
             case LinkDown(peer) | StatusChanged(peer, Status.DEAD | Status.LEFT):
                 self._lost(peer)
             case Received(sender, message):
@@ -155,14 +137,8 @@ class Borrower:
                     known = borrowing.leases.get(lease)
                     if known is not None and (by_coordinator or known.owner == sender):
                         self._wanted(borrowing, known)
-            case WorkOutput(work, data):
-                running = self._work.get(work)
-                if running is not None and running.lease.owner == sender:
-                    running.on_output(data)
-            case WorkDone():
-                running = self._work.get(message.work)
-                if running is not None and running.lease.owner == sender:
-                    _settle(running.done, message)
+            case _:
+                self.errands.take(sender, message)
 
     def name_of(self, owner: bytes) -> str:
         """Return what people call an owner."""
@@ -253,20 +229,10 @@ class Borrower:
                 if lease.owner == peer:
                     self._drop(borrowing, lease)
 
-    def _ask_again(self, peer: bytes) -> None:
-        """Ask once more for what a peer works on: where a new link takes the place of another,
-        question or answer may be lost. What it does already it does not begin again."""
-        for work in self._work.values():
-            if work.lease.owner == peer and not work.done.done():
-                self._say(peer, work.ask)
-
     def _drop(self, borrowing: Borrowing, lease: Borrowed) -> None:
         del borrowing.leases[lease.id]
         lease.is_gone = True
-        for work in self._work.values():
-            if work.lease is lease and not work.done.done():
-                why = f"{node_id_of(lease.owner)} is gone, or does not lend any more"
-                work.done.set_exception(LostHostError(why))
+        self.errands.lost(lease.id, _gone(lease))
         borrowing.on_change()
 
     # --- work ----------------------------------------------------------------------------------
@@ -283,24 +249,11 @@ class Borrower:
 
         Raises:
             LostHostError: nobody knows how it went.
+            WrongHostError: it said what it may not.
         """
         if lease.is_gone:  # since it was chosen: nobody would answer
-            raise LostHostError(f"{node_id_of(lease.owner)} is gone, or does not lend any more")
-        loop = asyncio.get_running_loop()
-        work_id = os.urandom(16)
-        work = _Work(lease, ask(work_id), on_output, loop.create_future())
-        self._work[work_id] = work
-
-        def cancel() -> None:
-            self._say(lease.owner, WorkCancel(work_id))
-            loop.call_later(_CANCELLED_S, _give_up, work.done)
-
-        try:
-            with token.calling(lambda: loop.call_soon_threadsafe(cancel)):
-                self._say(lease.owner, work.ask)
-                return await work.done
-        finally:
-            del self._work[work_id]
+            raise LostHostError(_gone(lease))
+        return await self.errands.run(lease.owner, lease.id, ask, on_output, token)
 
     def end_of(self, borrowing: Borrowing, lease: Borrowed) -> None:
         """Take note that nothing runs on a lease any more."""
@@ -309,11 +262,5 @@ class Borrower:
             self.give_back(borrowing, lease)
 
 
-def _give_up(future: asyncio.Future[WorkDone]) -> None:
-    if not future.done():
-        future.set_exception(LostHostError("it does not tell the end of what was cancelled"))
-
-
-def _settle(future: asyncio.Future[WorkDone], done: WorkDone) -> None:
-    if not future.done():
-        future.set_result(done)
+def _gone(lease: Borrowed) -> str:
+    return f"{node_id_of(lease.owner)} is gone, or does not lend any more"

@@ -39,7 +39,10 @@ from buildnet.pool.explain import DEPENDENCIES
 from buildnet.pool.messages.results import WireDigest
 from buildnet.pool.messages.work import (
     MAX_OUTPUT_BYTES,
+    MAX_TEXT_BYTES,
+    MAX_WORKS,
     WireOutcome,
+    WorkAlive,
     WorkAsk,
     WorkDone,
     WorkOutput,
@@ -50,7 +53,7 @@ from buildnet.pool.result import encode_result, signed_message
 from buildnet.pool.tree import DirectoryTree
 
 _MAX_TEXTS = 64
-_TEXT_CHARACTERS = 1024
+_TEXT_BYTES = 1024
 _log = logging.getLogger("buildnet.pool")
 
 FetchAll = Callable[[Iterable[Digest], bytes], Awaitable[None]]
@@ -139,6 +142,15 @@ class GuestWork:
         """Tell whether something runs on a lease."""
         return any(running.lease == lease for running in self._running.values())
 
+    def tell_alive(self) -> None:
+        """Tell all for whom something runs that it does."""
+        works: dict[bytes, list[bytes]] = {}
+        for work, running in self._running.items():
+            works.setdefault(running.holder, []).append(work)
+        for holder, some in works.items():
+            for start in range(0, len(some), MAX_WORKS):
+                self.say(holder, WorkAlive(tuple(some[start : start + MAX_WORKS])))
+
     def put_away(self) -> None:
         """Begin to remove what is left of what ran here; for when nothing is lent."""
         if self._untidy and not self._running:
@@ -172,7 +184,7 @@ class GuestWork:
                 return await asyncio.to_thread(_found, ask, known, hold)
         await self._fetch(order.inputs.files(), running.holder, hold)
         done: list[WorkDone] = []
-        tell = self._teller(running.holder, ask.work)
+        tell = self._teller(running.holder, ask)
         async with self._installed(ask, running.holder, hold, executor) as mounts:
 
             def work(turn: Turn) -> None:
@@ -285,7 +297,7 @@ class GuestWork:
             path_entries=ask.path_entries,
             path_variables={each.name: each.value for each in ask.path_variables},
             network=ask.network,
-            output_limit_bytes=self.limits.output_bytes,
+            output_limit_bytes=min(self.limits.output_bytes, ask.output_bytes),
             limits=limits_of(needed, self.limits.action, cores),
         )
 
@@ -300,9 +312,9 @@ class GuestWork:
             outcome=WireOutcome(**asdict(execution.outcome)),
             log=WireDigest.of(execution.log),
             result=None if result is None else shared_result(result, hold),
-            missing_outputs=_texts(execution.missing_outputs),
-            undeclared=_texts(execution.undeclared),
-            hints=_texts(execution.hints),
+            missing_outputs=texts_that_fit(execution.missing_outputs),
+            undeclared=texts_that_fit(execution.undeclared),
+            hints=texts_that_fit(execution.hints),
         )
 
     def _keep(
@@ -331,13 +343,17 @@ class GuestWork:
         hold.put_action(record)
         return record
 
-    def _teller(self, holder: bytes, work: bytes) -> Callable[[bytes], None]:
-        """Return what passes a command's output on, from any thread."""
+    def _teller(self, holder: bytes, ask: WorkAsk) -> Callable[[bytes], None]:
+        """Return what passes a command's output on, from any thread, as far as it is wanted."""
         loop = asyncio.get_running_loop()
+        left = ask.output_bytes
 
         def tell(data: bytes) -> None:
-            for start in range(0, len(data), MAX_OUTPUT_BYTES):
-                part = WorkOutput(work, data[start : start + MAX_OUTPUT_BYTES])
+            nonlocal left
+            wanted = data[:left]
+            left -= len(wanted)
+            for start in range(0, len(wanted), MAX_OUTPUT_BYTES):
+                part = WorkOutput(ask.work, wanted[start : start + MAX_OUTPUT_BYTES])
                 loop.call_soon_threadsafe(self.say, holder, part)
 
         return tell
@@ -353,8 +369,22 @@ def _found(ask: WorkAsk, record: ActionRecord, hold: Hold) -> WorkDone:
 
 
 def _refusal(ask: WorkAsk, why: str) -> WorkDone:
-    return WorkDone(ask.work, why[:_TEXT_CHARACTERS], None, None, None, (), (), ())
+    return WorkDone(ask.work, cut(why, _TEXT_BYTES), None, None, None, (), (), ())
 
 
-def _texts(texts: Iterable[str]) -> tuple[str, ...]:
-    return tuple(text[:_TEXT_CHARACTERS] for text in texts)[:_MAX_TEXTS]
+def texts_that_fit(texts: Iterable[str]) -> tuple[str, ...]:
+    """Return as many texts, and as much of each, as fit into a field of an answer."""
+    told: list[str] = []
+    left = MAX_TEXT_BYTES
+    for text in texts:
+        part = cut(text, _TEXT_BYTES)
+        left -= len(part.encode())
+        if left < 0 or len(told) == _MAX_TEXTS:
+            break
+        told.append(part)
+    return tuple(told)
+
+
+def cut(text: str, most_bytes: int) -> str:
+    """Return as much of a text as fits into so many bytes of UTF-8."""
+    return text.encode(errors="replace")[:most_bytes].decode(errors="ignore")

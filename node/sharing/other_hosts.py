@@ -59,6 +59,7 @@ class OtherHost:
             requirements=task.requirements,
             label=label,
             again=again,
+            keep=True,
             loop=hosts.loop,
         )
 

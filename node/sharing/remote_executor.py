@@ -6,21 +6,40 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+from buildnet.mesh.bulk.protocol import FetchRefusedError, WrongBytesError
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.wire import WireError
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import Execution, ExecutionRequest, OnOutput
 from buildnet.node.execute.hints import HINTS_AT_MOST, LOG_TAIL_BYTES, hints_of_failure
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.execute.launcher.places import BUILD
 from buildnet.node.execute.outcome import ProcessOutcome
-from buildnet.node.pool_results import Offer, PoolResults, Wanted
-from buildnet.node.sharing.borrower import Borrowed, Borrower, LostHostError
+from buildnet.node.pool_results import Offer, PoolResults, ResultRefusedError, Wanted
+from buildnet.node.sharing.borrower import Borrowed, Borrower
+from buildnet.node.sharing.errands import LostHostError, WrongHostError
 from buildnet.node.store import Hold
 from buildnet.pool.action import Action
 from buildnet.pool.messages.results import WireDigest
-from buildnet.pool.messages.work import Setting, WireOutcome, WorkAsk, WorkDone
+from buildnet.pool.messages.work import (
+    MAX_MESSAGE_BYTES,
+    Setting,
+    WireOutcome,
+    WorkAsk,
+    WorkDone,
+)
 from buildnet.pool.requirements import Requirements
+from buildnet.pool.tree import DirectoryTree
+
+_LEFT_OUT_BYTES = 256
+"""Of a log, beside what it keeps: the line that says how much it left out."""
+
+
+class OnlyHereError(BuildNetError):
+    """An action can't be asked for elsewhere; it runs on this host."""
+
+    code = "ONLY_HERE"
 
 
 class UnfitHostError(BuildNetError):
@@ -32,8 +51,8 @@ class UnfitHostError(BuildNetError):
 @dataclass(frozen=True, slots=True)
 class RemoteExecutor:
     """Runs one action on the lease ``lease``. ``installed`` is the ``Tree`` message of the packages
-    that it sees, None: it sees none; ``tools`` are those that it declares; ``again``: it
-    runs even if its result is there."""
+    that it sees, None: it sees none; ``tools`` are those that it declares; ``again``: it runs even
+    if its result is there; ``keep``: the result becomes this node's own."""
 
     borrower: Borrower
     results: PoolResults
@@ -45,6 +64,7 @@ class RemoteExecutor:
     requirements: Requirements
     label: str
     again: bool
+    keep: bool
     loop: asyncio.AbstractEventLoop
 
     @property
@@ -55,11 +75,13 @@ class RemoteExecutor:
     def execute(
         self, request: ExecutionRequest, hold: Hold, on_output: OnOutput, cancel: CancelToken
     ) -> Execution:
-        """See :meth:`Executor.execute`; the result is in this node's action cache already.
+        """See :meth:`Executor.execute`; what is kept is in this node's action cache already.
 
         Raises:
             LostHostError: nobody knows how it went.
             UnfitHostError: it can't run there.
+            WrongHostError: what came back can't be true.
+            OnlyHereError: the question does not fit into a message.
         """
         tree = self.action.spec.inputs.tree_message().SerializeToString(deterministic=True)
         command = hold.put(self.action.command_encoded)
@@ -92,7 +114,8 @@ class RemoteExecutor:
             ),
             network=request.network,
             again=self.again,
-            timeout_ms=round((needed.timeout_s or 0) * 1000),
+            timeout_ms=round((request.timeout_s or 0) * 1000),
+            output_bytes=request.output_limit_bytes,
             memory_bytes=needed.memory_bytes or 0,
             disk_bytes=needed.disk_bytes or 0,
             processes=needed.processes or 0,
@@ -106,6 +129,7 @@ class RemoteExecutor:
         on_output: OnOutput,
         cancel: CancelToken,
     ) -> Execution:
+        _check_fits(ask(bytes(16)))
         done = await self.borrower.run(self.lease, ask, on_output, cancel)
         if done.refused is not None or done.outcome is None or done.log is None:
             raise UnfitHostError(done.refused or "it does not say how the command ended")
@@ -115,12 +139,11 @@ class RemoteExecutor:
             wanted = Wanted(
                 Offer(done.result, self.lease.owner), request.working_directory, request.outputs
             )
-            taken = await self.results.take_in([wanted], hold)
-            if self.action.digest not in taken:
-                raise LostHostError("its result could not be fetched, or is none of this action")
-            outputs = taken[self.action.digest].outputs
+            outputs = await self._take(wanted, log, hold)
         else:
-            await self._fetch_log(log, hold)
+            if done.outcome.exit_code == 0 and not done.missing_outputs:
+                raise WrongHostError("it tells of a success without a result")
+            await self._fetch_log(log, request, hold)
         hints = dict.fromkeys((*done.hints, *await asyncio.to_thread(_hints, request, done, hold)))
         return Execution(
             outcome=_outcome(done.outcome),
@@ -132,13 +155,44 @@ class RemoteExecutor:
             kept=True,
         )
 
-    async def _fetch_log(self, log: Digest, hold: Hold) -> None:
+    async def _take(self, wanted: Wanted, log: Digest, hold: Hold) -> DirectoryTree:
+        if wanted.action != self.action.digest:
+            raise WrongHostError("it answered with the result of another action")
+        try:
+            found = await self.results.take_one(wanted, hold, keep=self.keep)
+        except (ResultRefusedError, WrongBytesError) as error:
+            why = error.cause or error.message
+            raise WrongHostError("its result can't be used", cause=why) from error
+        except FetchRefusedError as error:
+            why = "it lacks what its result consists of"
+            raise WrongHostError(why, cause=error.message) from error
+        except BuildNetError as error:
+            raise LostHostError("its result can't be fetched", cause=error.message) from error
+        if found.log != log:
+            raise WrongHostError("its result has another output than it tells")
+        return found.outputs
+
+    async def _fetch_log(self, log: Digest, request: ExecutionRequest, hold: Hold) -> None:
+        if log.size_bytes > request.output_limit_bytes + _LEFT_OUT_BYTES:
+            raise WrongHostError("it kept more output than was asked for")
         try:
             await asyncio.to_thread(hold.add, (log,))
             if await asyncio.to_thread(hold.missing, (log,)):
                 await self.fetch_all((log,), self.lease.owner)
+        except (FetchRefusedError, WrongBytesError) as error:
+            raise WrongHostError("it lacks the output of the command") from error
         except BuildNetError as error:
             raise LostHostError("its output could not be fetched", cause=error.message) from error
+
+
+def _check_fits(ask: WorkAsk) -> None:
+    try:
+        encoded = ask.encode()
+        WorkAsk.decode(encoded)
+    except (WireError, ValueError) as error:
+        raise OnlyHereError("it can't be asked for in one message", cause=str(error)) from error
+    if len(encoded) > MAX_MESSAGE_BYTES:
+        raise OnlyHereError("it can't be asked for in one message", cause=f"{len(encoded)} bytes")
 
 
 def _hints(request: ExecutionRequest, done: WorkDone, hold: Hold) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from buildnet.node.config import SchedulingSettings
 from buildnet.node.pool_results import PoolResults
 from buildnet.node.sharing.allocator import TICK_S, Allocator
 from buildnet.node.sharing.borrower import KEEP_S, Borrower
+from buildnet.node.sharing.errands import ALIVE_S
 from buildnet.node.sharing.guest_work import GuestWork
 from buildnet.node.sharing.lender import Lender
 from buildnet.node.sharing.other_hosts import MAX_ELSEWHERE, OtherHosts
@@ -138,7 +139,7 @@ class Sharing:
             self._lender.room_changed()
 
     async def _tick(self) -> None:
-        kept_at = 0.0
+        kept_at = told_at = 0.0
         while True:
             await asyncio.sleep(TICK_S)
             now = time.monotonic()
@@ -147,8 +148,12 @@ class Sharing:
             self._lender.tick(now)
             self._allocator.tick(now)
             self._borrower.give_back_idle(now)
+            self._borrower.errands.tick()
             if not self._lender.leases:
                 self._work.put_away()
+            if now - told_at >= ALIVE_S:
+                self._work.tell_alive()
+                told_at = now
             if now - kept_at >= KEEP_S:
                 self._borrower.keep()
                 kept_at = now

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
+from buildnet.mesh.link.envelope import MAX_ENVELOPE_BYTES
 from buildnet.mesh.messages.kinds import Message, Priority, message
 from buildnet.mesh.wire import Counter, Limit, Name, Text, Wire
 from buildnet.pool.messages.lending import LeaseId
@@ -13,6 +14,12 @@ from buildnet.pool.messages.results import SharedResult, WireDigest
 MAX_OUTPUT_BYTES = 32 * 1024
 """Of a command's output in one message."""
 
+MAX_MESSAGE_BYTES = MAX_ENVELOPE_BYTES - 1024
+"""Of a message; the rest is its envelope's."""
+MAX_WORKS = 256
+"""Of which one message tells that they go on."""
+MAX_TEXT_BYTES = 8 * 1024
+"""Of all texts in one field of an answer: with the result it has to fit into a message."""
 MAX_OUTPUTS = 256
 MAX_OUTPUTS_CHARACTERS = 8 * 1024
 """Of all outputs of an action that runs elsewhere: the question is one message."""
@@ -45,9 +52,9 @@ class WorkAsk(Message):
     ``dependencies``: the ``Tree`` message of the installed packages that it sees, a blob of the
     sender as all its files are; only if the key names an installation.
     ``outputs``: what it declares, relative to the input root; ``tools``: those declared, first on
-    PATH; ``path_entries``, ``path_variables``: below the input root. Times in milliseconds, 0: the
-    owner's default; ``memory_bytes``, ``disk_bytes``, ``processes`` alike. ``again``: run it even
-    if its result is there.
+    PATH; ``path_entries``, ``path_variables``: below the input root. ``output_bytes``: how much of
+    what it prints is wanted. ``timeout_ms``, ``memory_bytes``, ``disk_bytes``, ``processes``, where
+    0: the owner's default. ``again``: run it even if its result is there.
     """
 
     work: WorkId
@@ -64,6 +71,7 @@ class WorkAsk(Message):
     network: bool
     again: bool
     timeout_ms: Counter
+    output_bytes: Counter
     memory_bytes: Counter
     disk_bytes: Counter
     processes: Counter
@@ -135,3 +143,17 @@ class WorkCancel(Message):
     """The action is not needed any more."""
 
     work: WorkId
+
+
+@message(
+    138,
+    priority=Priority.PROBE,
+    sender="who runs actions for another node, every second",
+    receiver="that node",
+    effect="waits on; gives up what it has not heard of for five seconds",
+)
+@dataclass(frozen=True, slots=True)
+class WorkAlive(Message):
+    """These actions go on: their inputs are fetched, or their commands run."""
+
+    works: Annotated[tuple[WorkId, ...], Limit(1, MAX_WORKS)]

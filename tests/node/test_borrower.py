@@ -15,8 +15,8 @@ from buildnet.node.sharing.borrower import (
     IDLE_S,
     Borrower,
     Borrowing,
-    LostHostError,
 )
+from buildnet.node.sharing.errands import LostHostError
 from buildnet.pool.demand import Priority
 from buildnet.pool.messages.lending import (
     DemandOver,
@@ -66,7 +66,7 @@ class Pool:
 
 
 def ask_of(work: bytes) -> WorkAsk:
-    asked: Any = SimpleNamespace(work=work)
+    asked: Any = SimpleNamespace(work=work, timeout_ms=0, output_bytes=100)
     return asked  # type: ignore[no-any-return]
 
 
