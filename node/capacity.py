@@ -3,15 +3,15 @@
 What there is may change while commands run: those that run keep what they have, and those that wait
 for more than there is now get all there is.
 
-Slots bound how many commands run at once. Cores and memory that a command asks for are reserved:
-while it runs they are not given to another one. A command that asks for no cores takes one slot and
-runs on all cores that were not reserved when it started, idle ones among them.
+Slots bound how many commands run at once. Cores, memory and disk that a command asks for are
+reserved: while it runs they are not given to another one. A command that asks for no cores takes
+one slot and runs on all cores that were not reserved when it started, idle ones among them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -29,6 +29,7 @@ class Share:
     memory_bytes: int = 0
     cores: tuple[int, ...] | None = None
     own: bool = False
+    disk_bytes: int = 0
 
 
 class CoreAssigner:
@@ -73,16 +74,23 @@ class Capacity(Generic[Key]):
         slots: how many commands run at once.
         cores: the CPU ids that commands may run on; None: any, and none are assigned.
         memory_bytes: what commands may reserve together; None: it is not counted.
+        disk_bytes: returns what of the disk they may now; None: it is not counted.
     """
 
     def __init__(
-        self, slots: int, cores: Iterable[int] | None = None, memory_bytes: int | None = None
+        self,
+        slots: int,
+        cores: Iterable[int] | None = None,
+        memory_bytes: int | None = None,
+        disk_bytes: Callable[[], int] | None = None,
     ) -> None:
         self.slots = slots
         self._assigner = None if cores is None else CoreAssigner(cores)
         self._memory_bytes = memory_bytes
         self._free_slots = slots
         self._reserved_bytes = 0
+        self._disk_bytes = disk_bytes
+        self._reserved_disk_bytes = 0
         self._shares: dict[Key, Share] = {}
         self._waiting: dict[Key, Requirements] = {}
 
@@ -152,6 +160,13 @@ class Capacity(Generic[Key]):
         """What of the memory nobody has reserved; None: it is not counted."""
         return None if self._memory_bytes is None else self._memory_bytes - self._reserved_bytes
 
+    @property
+    def free_disk_bytes(self) -> int | None:
+        """What of the disk nobody has reserved; None: it is not counted."""
+        if self._disk_bytes is None:
+            return None
+        return max(0, self._disk_bytes() - self._reserved_disk_bytes)
+
     def end(self, key: Key) -> list[tuple[Key, Share]]:
         """Take back what a command has, or its wish; returns who starts now, with what."""
         self._waiting.pop(key, None)
@@ -159,6 +174,7 @@ class Capacity(Generic[Key]):
         if share is not None:
             self._free_slots += share.slots
             self._reserved_bytes -= share.memory_bytes
+            self._reserved_disk_bytes -= share.disk_bytes
             if self._assigner is not None and share.own:
                 self._assigner.give_back(share.cores or ())
         return self._admit()
@@ -177,21 +193,26 @@ class Capacity(Generic[Key]):
 
     def _fitted(self, needed: Requirements) -> Requirements:
         """Return what there is at most of what is needed: it may have become less since."""
-        cores, memory_bytes = needed.cores, needed.memory_bytes
+        cores, memory_bytes, disk_bytes = needed.cores, needed.memory_bytes, needed.disk_bytes
         if cores is not None:
             cores = min(cores, self.cores_at_most)
         if memory_bytes is not None and self._memory_bytes is not None:
             memory_bytes = min(memory_bytes, self._memory_bytes)
-        return replace(needed, cores=cores, memory_bytes=memory_bytes)
+        if disk_bytes is not None and self._disk_bytes is not None:
+            disk_bytes = min(disk_bytes, self._disk_bytes())
+        return replace(needed, cores=cores, memory_bytes=memory_bytes, disk_bytes=disk_bytes)
 
     def _has_room(self, needed: Requirements) -> bool:
         if needed.slots > self._free_slots:
             return False
         if self._assigner is not None and (needed.cores or 0) > len(self._assigner.free):
             return False
-        if self._memory_bytes is None:
-            return True
-        return self._reserved_bytes + (needed.memory_bytes or 0) <= self._memory_bytes
+        free_bytes, free_disk_bytes = self.free_memory_bytes, None
+        if free_bytes is not None and (needed.memory_bytes or 0) > max(0, free_bytes):
+            return False
+        if needed.disk_bytes:  # to ask the volume costs a system call
+            free_disk_bytes = self.free_disk_bytes
+        return free_disk_bytes is None or (needed.disk_bytes or 0) <= free_disk_bytes
 
     def _take(self, needed: Requirements) -> Share:
         cores: tuple[int, ...] | None = None
@@ -201,6 +222,9 @@ class Capacity(Generic[Key]):
             else:
                 cores = self._assigner.free or self._assigner.all
         memory_bytes = (needed.memory_bytes or 0) if self._memory_bytes is not None else 0
+        disk_bytes = (needed.disk_bytes or 0) if self._disk_bytes is not None else 0
         self._free_slots -= needed.slots
         self._reserved_bytes += memory_bytes
-        return Share(needed.slots, memory_bytes, cores, own=needed.cores is not None)
+        self._reserved_disk_bytes += disk_bytes
+        own = needed.cores is not None
+        return Share(needed.slots, memory_bytes, cores, own, disk_bytes)

@@ -215,7 +215,9 @@ async def running_node(
                 toolchain=toolchain,
                 work=builds.path / WORK_FOLDER if builds else home.work,
                 installs=installs,
-                capacity=there_is.capacity(),
+                capacity=there_is.capacity(
+                    builds.path if builds else home.directory, builds.max_bytes if builds else None
+                ),
                 grant=there_is.grant,
                 timeout_s=config.workers.timeout,
                 output_limit_bytes=config.workers.output_limit,

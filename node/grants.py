@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -19,6 +21,7 @@ from buildnet.node.scan.cpu import allowed_cores, granted_cpus
 from buildnet.node.scan.memory import allowed_memory_bytes
 from buildnet.pool.requirements import Grant
 
+_DISK_STEP_BYTES = 256 << 20
 _log = logging.getLogger("buildnet.node")
 
 
@@ -50,9 +53,13 @@ class Granted:
     memory_bytes: int
     grant: Grant
 
-    def capacity(self) -> Capacity[Digest]:
-        """Return it as what nobody uses yet."""
-        return Capacity[Digest](self.slots, self.cores, self.memory_bytes)
+    def capacity(self, work: Path, disk_bytes: int | None) -> Capacity[Digest]:
+        """Return it as what nobody uses yet. ``work``: where commands write; ``disk_bytes``: what
+        its owner gives of that volume, None: what is free."""
+        most = disk_bytes if disk_bytes is not None else sys.maxsize
+        return Capacity[Digest](
+            self.slots, self.cores, self.memory_bytes, lambda: min(most, _free_bytes(work))
+        )
 
 
 def granted(config: NodeConfig) -> Granted:
@@ -69,6 +76,15 @@ def granted(config: NodeConfig) -> Granted:
         processes=workers.processes,
     )
     return Granted(slots, cores, memory_bytes, grant)
+
+
+def _free_bytes(directory: Path) -> int:
+    """Return what is free on a volume, in whole steps: each change is told to others."""
+    try:
+        volume = os.statvfs(directory)
+    except OSError:
+        return 0
+    return volume.f_bavail * volume.f_frsize // _DISK_STEP_BYTES * _DISK_STEP_BYTES
 
 
 def slots_of(workers: WorkerSettings, cores: int) -> int:

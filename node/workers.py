@@ -14,7 +14,7 @@ from typing import Any
 from buildnet.mesh.digest import Digest
 from buildnet.node.capacity import Capacity, Share
 from buildnet.node.execute.cancel import CancelToken
-from buildnet.pool.requirements import Grant, Requirements
+from buildnet.pool.requirements import Grant, Requirements, RequirementsError
 
 _THREADS = 4096
 """At most; as many are begun as work at once."""
@@ -76,7 +76,12 @@ class Workers:
         self._threads.shutdown(wait=True)
 
     def reserve(self, key: Digest, needed: Requirements) -> bool:
-        """Keep something free for what comes later under ``key``, at once or not at all."""
+        """Keep something free for what comes later under ``key``, at once or not at all; nothing
+        that is more than is granted."""
+        try:
+            self._grant.check(needed)
+        except RequirementsError:
+            return False
         share = self._capacity.reserve(key, needed)
         if share is not None:
             self._reserved[key] = share
@@ -96,6 +101,11 @@ class Workers:
         """Slots that nobody has or waits for, and memory that nobody has reserved; None: memory is
         not counted."""
         return self._capacity.free_slots, self._capacity.free_memory_bytes
+
+    @property
+    def free_disk_bytes(self) -> int | None:
+        """Disk that nobody has reserved; None: it is not counted."""
+        return self._capacity.free_disk_bytes
 
     @property
     def lacking(self) -> tuple[int, int]:

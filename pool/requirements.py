@@ -23,8 +23,8 @@ class Requirements:
     """Of one command with all its processes; None: what the host gives one that asks nothing.
 
     ``cores`` are its own while it runs: it takes as many slots. ``memory_bytes`` is kept free for
-    it among commands that say theirs, and ends it beyond; so do ``disk_bytes`` (what it writes),
-    ``processes`` (at once) and ``timeout_s``.
+    it among commands that say theirs, and ends it beyond; so is and does ``disk_bytes`` (what it
+    writes); so do ``processes`` (at once) and ``timeout_s``.
     """
 
     cores: int | None = None

@@ -36,6 +36,7 @@ from buildnet.node.toolchain import Tool, Toolchain
 from buildnet.node.workers import Turn, Workers
 from buildnet.pool.action import digest_of
 from buildnet.pool.explain import DEPENDENCIES
+from buildnet.pool.leases import Amount
 from buildnet.pool.messages.results import WireDigest
 from buildnet.pool.messages.work import (
     MAX_OUTPUT_BYTES,
@@ -80,6 +81,7 @@ class _Order:
 class _Running:
     holder: bytes
     lease: bytes
+    amount: Amount
     token: CancelToken
 
 
@@ -108,11 +110,12 @@ class GuestWork:
     def __post_init__(self) -> None:
         self._guest_trees = GuestTrees(self.trees, self._fetch, self.limits.action)
 
-    def start(self, holder: bytes, ask: WorkAsk, room: Digest) -> None:
-        """Begin an action on a lease of ``holder``, with what was reserved under ``room``."""
+    def start(self, holder: bytes, ask: WorkAsk, room: Digest, amount: Amount) -> None:
+        """Begin an action on a lease of ``holder``, with the ``amount`` that was reserved under
+        ``room``."""
         if ask.work in self._running:
             return
-        running = self._running[ask.work] = _Running(holder, ask.lease, CancelToken())
+        running = self._running[ask.work] = _Running(holder, ask.lease, amount, CancelToken())
         self._untidy = True
         self.spawn(lambda: self._perform(ask, running, room))
 
@@ -188,7 +191,7 @@ class GuestWork:
         async with self._installed(ask, running.holder, hold, executor) as mounts:
 
             def work(turn: Turn) -> None:
-                request = self._request(ask, order, mounts, turn)
+                request = self._request(ask, order, mounts, running.amount, turn)
                 execution = executor.execute(request, hold, tell, running.token)
                 done.append(self._told(ask, order, execution, hold))
 
@@ -277,11 +280,16 @@ class GuestWork:
         return declared
 
     def _request(
-        self, ask: WorkAsk, order: _Order, mounts: tuple[Mount, ...], turn: Turn
+        self,
+        ask: WorkAsk,
+        order: _Order,
+        mounts: tuple[Mount, ...],
+        amount: Amount,
+        turn: Turn,
     ) -> ExecutionRequest:
         needed = Requirements(
-            memory_bytes=ask.memory_bytes or None,
-            disk_bytes=ask.disk_bytes or None,
+            memory_bytes=ask.memory_bytes or amount.memory_bytes or None,
+            disk_bytes=ask.disk_bytes or amount.disk_bytes or None,
             processes=ask.processes or None,
         )
         cores = turn.share.cores

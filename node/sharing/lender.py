@@ -54,7 +54,8 @@ class WorkersRoom:
         """What nobody has or waits for."""
         slots, memory_bytes = self._workers.free
         plenty = _PLENTY_BYTES if memory_bytes is None else memory_bytes
-        return Amount(slots, plenty, _PLENTY_BYTES)
+        disk_bytes = self._workers.free_disk_bytes
+        return Amount(slots, plenty, _PLENTY_BYTES if disk_bytes is None else disk_bytes)
 
     @property
     def lacking(self) -> Amount:
@@ -67,6 +68,7 @@ class WorkersRoom:
         needed = Requirements(
             cores=amount.slots if amount.slots > 1 else None,
             memory_bytes=amount.memory_bytes or None,
+            disk_bytes=amount.disk_bytes or None,
         )
         return self._workers.reserve(room_key(key), needed)
 
@@ -199,7 +201,7 @@ class Lender:
             why = "there is no such lease" if lease is None else "the lease is in use"
             self._say(sender, WorkDone(ask.work, why, None, None, None, (), (), ()))
             return
-        self._work.start(sender, ask, room_key(ask.lease))
+        self._work.start(sender, ask, room_key(ask.lease), lease.amount)
 
     def tick(self, now: float) -> None:
         """Let leases lapse, and say again what may not have been heard."""

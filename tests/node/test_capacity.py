@@ -137,3 +137,21 @@ def test_what_those_who_wait_lack_of_memory() -> None:
     capacity.ask("a", Requirements(memory_bytes=70))
     assert capacity.ask("b", Requirements(memory_bytes=70)) == []
     assert capacity.lacking == (0, 40)
+
+
+def test_disk_is_reserved_of_what_there_is_now() -> None:
+    there_is = 100
+    capacity: Capacity[str] = Capacity(9, None, None, lambda: there_is)
+    assert capacity.reserve("a", Requirements(disk_bytes=60)) is not None
+    assert capacity.free_disk_bytes == 40
+    assert capacity.reserve("b", Requirements(disk_bytes=50)) is None
+    assert capacity.reserve("c", Requirements()) is not None  # which asks for none
+    there_is = 30
+    assert capacity.free_disk_bytes == 0
+    assert capacity.ask("d", Requirements(disk_bytes=50)) == []
+    capacity.end("c")
+    ((started, share),) = capacity.end("a")  # there is less than it needs, so it gets all
+    assert (started, share.disk_bytes) == ("d", 30)
+    assert capacity.free_disk_bytes == 0
+    capacity.end("d")
+    assert capacity.free_disk_bytes == 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,12 +29,17 @@ def config(memory: int | None = None, control_group: str | None = None) -> NodeC
     )
 
 
-def test_one_command_may_have_what_the_owner_says_and_the_host_has() -> None:
+def test_one_command_may_have_what_the_owner_says_and_the_host_has(tmp_path: Path) -> None:
     found = grants.granted(config())
     grant = found.grant
     assert (found.slots, found.memory_bytes) == (3, GIB // 2)
     assert (grant.memory_bytes, grant.processes) == (GIB // 2, 4096)
-    assert grant.cores == found.capacity().cores_at_most <= 3
+    capacity = found.capacity(tmp_path, 7)
+    assert grant.cores == capacity.cores_at_most <= 3
+    assert capacity.free_disk_bytes == 7
+    free = found.capacity(tmp_path, None).free_disk_bytes
+    assert free is not None
+    assert free % (256 << 20) == 0
     assert grants.granted(config(memory=GIB // 4)).grant.memory_bytes == GIB // 4
     assert grants.granted(config(memory=4 * GIB)).grant.memory_bytes == GIB // 2
     with pytest.raises(RequirementsError, match="memory 1 GB of at most 512 MB"):

@@ -16,7 +16,7 @@ from buildnet.mesh.members.member_list import Rights
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.capacity import Capacity
 from buildnet.node.execute.cancel import CancelToken
-from buildnet.node.sharing.lender import Lender
+from buildnet.node.sharing.lender import Lender, WorkersRoom
 from buildnet.node.workers import Turn, Workers
 from buildnet.pool.leases import CALLED_S, KEPT_S, Amount
 from buildnet.pool.messages.lending import (
@@ -32,6 +32,7 @@ from buildnet.pool.messages.lending import (
     RoomTold,
     WireAmount,
 )
+from buildnet.pool.requirements import Grant
 
 COORDINATOR, DRIVER, WATCHER = b"c" * 32, b"d" * 32, b"w" * 32
 TERM = 3
@@ -239,3 +240,25 @@ def test_lease_periods_are_told(owner: Owner) -> None:
         ("lent", amount),
         ("its owner leaves", amount),
     ]
+
+
+@pytest.mark.parametrize(
+    "amount", [Amount(3, 10, 10), Amount(1, 101, 10), Amount(1, 10, 51), Amount(2, 100, 40)]
+)
+def test_nothing_is_lent_twice_of_slots_memory_and_disk(amount: Amount) -> None:
+    workers = Workers(Capacity(2, None, 100, lambda: 50))
+    room = WorkersRoom(workers)
+    granted = [room.take(bytes([number]) * 16, amount) for number in range(3)]
+    assert granted == ([True, False, False] if amount == Amount(2, 100, 40) else [False] * 3)
+    left = Amount(2, 100, 50) - (amount if granted[0] else Amount())
+    assert room.free == left
+    workers.close()
+
+
+def test_nothing_is_lent_that_one_command_may_not_have() -> None:
+    workers = Workers(Capacity(4, None, 100, lambda: 50), Grant(2, 60, 40))
+    room = WorkersRoom(workers)
+    for amount in (Amount(3), Amount(1, 61), Amount(1, 0, 41)):
+        assert not room.take(b"l" * 16, amount)
+    assert room.take(b"l" * 16, Amount(2, 60, 40))
+    workers.close()
