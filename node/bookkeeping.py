@@ -58,6 +58,7 @@ class Bookkeeping:
             request=build.request.as_dict(),
             started_at=build.started_at,
             triggered_by=build.request.actor,
+            durable=build.durable,
         )
 
     async def end(

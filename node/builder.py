@@ -6,11 +6,11 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from buildnet.ledger.history import History
+from buildnet.ledger.history import Durability, History
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError, StoppingError
 from buildnet.node.bookkeeping import Bookkeeping
@@ -20,7 +20,6 @@ from buildnet.node.execute.control_groups import ControlGroups
 from buildnet.node.execute.isolation import Isolation
 from buildnet.node.execute.levels import Levels
 from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
-from buildnet.node.execute.staging import SOURCE_EPOCH_S
 from buildnet.node.failure import first_cause
 from buildnet.node.hooks import run_hook
 from buildnet.node.installs import KEPT, Installs
@@ -29,18 +28,16 @@ from buildnet.node.own_keys import OwnKeys
 from buildnet.node.perform import Performer
 from buildnet.node.pool_results import PoolResults
 from buildnet.node.recording import Record
-from buildnet.node.resolve import Resolver
-from buildnet.node.runner import Limits, TaskRunner
+from buildnet.node.runner import Limits
 from buildnet.node.running import BuildRequest, RunningBuild
-from buildnet.node.sharing.other_hosts import OtherHosts
-from buildnet.node.sharing.service import Sharing
 from buildnet.node.sources import SourceReader
 from buildnet.node.standing import Complete, Plan
 from buildnet.node.store import Store
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.workers import Turn, Workers, either
+from buildnet.node.workshop import Job, Workshop
 from buildnet.node.workspaces import OpenWorkspace, Workspaces
-from buildnet.pool.build import Build, Status
+from buildnet.pool.build import Status
 from buildnet.pool.requirements import Grant
 from buildnet.pool.workspace import Workspace
 
@@ -51,6 +48,22 @@ _LOOK_FOR_AUDITS_S = 60.0
 _AUDITED_AT_ONCE = 32
 _BETWEEN_AUDITS_S = 0.05
 _log = logging.getLogger("buildnet.builds")
+
+
+class Outliving(Protocol):
+    """Lets builds outlive the node that was asked for them; see
+    :class:`~buildnet.node.durable.service.DurableBuilds`."""
+
+    def expected(self, build: RunningBuild) -> Durability | None:
+        """Return what the record says as long as a build's request is on this node alone; None:
+        nobody expects it to be elsewhere."""
+
+    async def begin(self, build: RunningBuild, plan: Plan, job: Job, performer: Performer) -> None:
+        """See to it that another node has the request of a build that begins; return once that is
+        so, or can't be, if who asked waits for it."""
+
+    def over(self, build: RunningBuild) -> None:
+        """Take note that a build's end is recorded."""
 
 
 class Builder:
@@ -93,15 +106,17 @@ class Builder:
     ) -> None:
         self._keys = keys
         self._store = store
-        self._books = Bookkeeping(history, record, store)
-        self._results = results
-        self.sharing: Sharing | None = None
-        """Through which commands run on other hosts, and theirs here; None: none do."""
         self._toolchain = toolchain
         self._installs = installs
+        self.books = Bookkeeping(history, record, store)
         self.workers = Workers(capacity, grant)
         self.levels = Levels(work, isolation, private, groups)
         self.limits = Limits(timeout_s, output_limit_bytes, action_limits)
+        self.workshop = Workshop(
+            keys, store, toolchain, installs, self.workers, self.levels, self.limits, results
+        )
+        self.outliving: Outliving | None = None
+        """What lets builds outlive this node; None: nothing does."""
         self._workspaces = Workspaces(private / "watch")
         self._builds: dict[str, RunningBuild] = {}
         self._tasks = asyncio.TaskGroup()
@@ -201,12 +216,16 @@ class Builder:
             raise StoppingError("the node is stopping", hint="start it again: buildnet node start")
         node_id = self._keys.current.node_id
         build = RunningBuild(secrets.token_hex(6), definition, request, time.time(), node_id)
+        self.show(build, self._perform(build, opened, plan))
+        return build
+
+    def show(self, build: RunningBuild, performing: Coroutine[None, None, None]) -> None:
+        """Have a build performed, and answer for it; the latest that are over stay for a while."""
         self._builds[build.id] = build
         over = [key for key, each in self._builds.items() if each.outcome is not None]
         for key in over[: max(0, len(over) - FINISHED_KEPT)]:
             del self._builds[key]
-        self._tasks.create_task(self._perform(build, opened, plan))
-        return build
+        self._tasks.create_task(performing)
 
     async def _perform(self, build: RunningBuild, opened: OpenWorkspace, plan: Plan) -> None:
         """Perform a build and record how it ended, whatever happens."""
@@ -218,7 +237,9 @@ class Builder:
                     return
         build.looked.set()
         if not build.request.dry_run:
-            self._books.tell_begin(build, plan)
+            if self.outliving is not None:
+                build.durable = self.outliving.expected(build)
+            self.books.tell_begin(build, plan)
         # Beside the build's first steps; what ends is recorded only after what began.
         recording = asyncio.ensure_future(self._record_begin(build))
         recording.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -235,7 +256,7 @@ class Builder:
                 status = Status.CANCELLED if build.cancelled.is_set() else Status.FAILED
             if not build.request.dry_run:
                 await asyncio.wait([recording])
-                unrecorded = await self._books.end(build, plan, opened, status, duration_ms, error)
+                unrecorded = await self.books.end(build, plan, opened, status, duration_ms, error)
                 if unrecorded is not None:
                     status, error = Status.FAILED, error or unrecorded
             if alone and status is Status.SUCCEEDED:
@@ -244,6 +265,8 @@ class Builder:
             if alone:
                 opened.lock.release()
         build.close(status, duration_ms, error.as_dict() if error else None)
+        if self.outliving is not None:
+            self.outliving.over(build)
         try:
             await self._tidy(build)
         except (OSError, BuildNetError):
@@ -251,7 +274,7 @@ class Builder:
 
     async def _record_begin(self, build: RunningBuild) -> None:
         if not build.request.dry_run:
-            await self._books.begin(build)
+            await self.books.begin(build)
 
     async def _performed(
         self,
@@ -286,7 +309,7 @@ class Builder:
         duration_ms = (time.monotonic() - began) * 1000
         error: BuildNetError | None = None
         try:
-            await self._books.had_nothing_to_do(build, complete, duration_ms)
+            await self.books.had_nothing_to_do(build, complete, duration_ms)
         except Exception as failure:
             error = _told(build, failure)
         count = len(plan.tasks)
@@ -317,7 +340,7 @@ class Builder:
             return
         if opened.definition is not build.definition:  # it was edited meanwhile
             return
-        complete = self._books.complete(plan, opened)
+        complete = self.books.complete(plan, opened)
         if complete is not None:
             opened.standing.complete[plan.key] = complete
 
@@ -353,93 +376,41 @@ class Builder:
                 memory=opened.memory,
                 watch=opened.watch,
             )
-            dependencies = self._installs.of(
-                workspace, opened.id, reader, request.environment, isolation
-            )
-            resolver = Resolver(
+            job = Job(
                 workspace=workspace,
                 workspace_id=opened.id,
                 reader=reader,
-                store=self._store,
-                hold=hold,
-                toolchain=self._toolchain,
-                outputs=build.definition.outputs,
-                inherited=request.environment,
-                isolation=isolation.level,
-                source_epoch_s=SOURCE_EPOCH_S,
-                force=request.force,
-                explain=request.explain,
-                dependencies=dependencies,
-                standing=standing,
-                tools=dict(standing.surroundings.tools),
-                words=dict(standing.surroundings.words),
-            )
-            by_id = {task: known for task, known in plan.tasks.items() if task in tasks}
-            hosts = self._other_hosts(build)
-            performer = Performer(
-                node_id=self._keys.current.node_id,
-                workers=self.workers,
-                tasks=by_id,
-                resolver=resolver,
-                dependencies=dependencies,
-                hold=hold,
-                progress=build.progress,
-                machine=Build(
-                    {
-                        task: tuple(each for each in known.depends_on if each in tasks)
-                        for task, known in by_id.items()
-                    },
-                    slots=request.choice.slots_of(self.workers.slots),
-                    sizes={task: known.requirements.slots for task, known in by_id.items()},
-                    keep_going=request.keep_going,
-                    durations_ms=opened.durations_ms,
-                    standing=tasks.keys() - set(waiting),
-                ),
-                durations_ms=opened.durations_ms,
-                results=None if request.keeps_to_itself else self._results,
-                hosts=hosts,
-                dry_run=request.dry_run,
-                unchanged=build.unchanged,
-            )
-            performer.runner = TaskRunner(
-                key=self._keys.current,
-                store=self._store,
-                limits=self.limits,
-                workspace_id=opened.id,
-                root=workspace.root,
-                executors=await asyncio.to_thread(self.levels.executors, workspace.root),
-                resolver=resolver,
-                dependencies=dependencies,
                 table=table,
-                hold=hold,
-                tell=performer.output_teller,
+                outputs=build.definition.outputs,
+                isolation=isolation,
+                environment=request.environment,
+                standing=standing,
+                tools=standing.surroundings.tools,
+                words=standing.surroundings.words,
+                tasks={task: known for task, known in plan.tasks.items() if task in tasks},
+                waiting=waiting,
+                durations_ms=opened.durations_ms,
             )
+            performer = await self.workshop.performer(build, job, hold)
             build.performer = performer
             if build.cancelled.is_set():
                 performer.cancel()
             build.keep_descriptions = performer.runner.keep_descriptions
             try:
+                if self.outliving is not None:
+                    await self.outliving.begin(build, plan, job, performer)
                 status = await performer.run()
             finally:
-                if hosts is not None:
-                    hosts.close()
+                if performer.hosts is not None:
+                    performer.hosts.close()
                 await asyncio.to_thread(performer.runner.keep_runs)
             if not request.dry_run:
                 await asyncio.to_thread(performer.now_stand)
-                standing.asked_for(resolver.tools, resolver.words)
+                standing.asked_for(performer.resolver.tools, performer.resolver.words)
             if status is Status.SUCCEEDED:
                 await self._hook(build, "post_build", workspace.post_build)
         await asyncio.to_thread(table.flush)
         return status
-
-    def _other_hosts(self, build: RunningBuild) -> OtherHosts | None:
-        request = build.request
-        if self.sharing is None or self._results is None or request.local_only or request.dry_run:
-            return None
-        choice, here = request.choice, self.workers.slots
-        return self.sharing.hosts_for(
-            build.id, request.actor, self._results, choice.priority, choice.elsewhere(here)
-        )
 
     async def _hook(self, build: RunningBuild, name: str, command: str | None) -> None:
         if command is None or build.request.dry_run or build.cancelled.is_set():

@@ -285,7 +285,7 @@ async def running_node(
             trees=installs.trees,
         )
         sharing = Sharing(builder.workers, work, config.scheduling, lambda: service.role)
-        builder.sharing = sharing
+        builder.workshop.sharing = sharing
         mesh.guest_of = together(
             (ledger_messages.KINDS, ledger.guest),
             (RESULT_KINDS, results.guest),

@@ -30,7 +30,7 @@ from buildnet.node.installed_tree import TakenIn
 from buildnet.node.lockfiles import installed_matches
 from buildnet.node.platform import platform_properties
 from buildnet.node.resolve import Prepared, Tier, decode_record
-from buildnet.node.sources import SourceReader
+from buildnet.node.sources import Sources
 from buildnet.node.store import Hold
 from buildnet.node.toolchain import Toolchain
 from buildnet.pool.action import Action, ActionSpec, encode_action
@@ -67,7 +67,7 @@ class InstalledDependencies:
 
     install_spec: Install
     root: Path
-    reader: SourceReader
+    reader: Sources
     toolchain: Toolchain
     trees: UnpackedTrees
     isolation: Isolation

@@ -15,7 +15,7 @@ from buildnet.node.downloads import Downloads
 from buildnet.node.execute.isolation import Isolation
 from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.installed_tree import TakenIn
-from buildnet.node.sources import SourceReader
+from buildnet.node.sources import Sources
 from buildnet.node.toolchain import Toolchain
 from buildnet.pool.workspace import Workspace
 
@@ -38,7 +38,7 @@ class Installs:
         self,
         workspace: Workspace,
         workspace_id: str,
-        reader: SourceReader,
+        reader: Sources,
         inherited: Mapping[str, str],
         isolation: Isolation,
     ) -> InstalledDependencies | None:

@@ -19,7 +19,7 @@ from google.protobuf.message import DecodeError
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.platform import platform_properties
-from buildnet.node.sources import SourceReader, outputs_key, source_key
+from buildnet.node.sources import Sources, outputs_key, source_key
 from buildnet.node.standing import Standing, StandingTask, Visible
 from buildnet.node.store import ActionRecord, Hold, LastRun, MissingBlobError, Store
 from buildnet.node.toolchain import Tool, Toolchain
@@ -111,7 +111,7 @@ class Resolver:
 
     workspace: Workspace
     workspace_id: str
-    reader: SourceReader
+    reader: Sources
     store: Store
     hold: Hold
     toolchain: Toolchain

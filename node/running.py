@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from buildnet.ledger.history import Durability
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.perform import Performer
 from buildnet.node.progress import Progress
@@ -29,7 +30,8 @@ class BuildRequest:
     ``directory`` lies in the workspace; ``packages`` none means all; ``environment`` is the
     submitter's, of which actions see what they declare under ``env_inherit``; ``explain``: also
     look for the nearest cached result of what has to be built; ``local_only``: use nothing of other
-    nodes; ``choice``: what its configuration and profile make of it.
+    nodes; ``durable``: run nothing before another node has the request, or it is clear that none
+    will; ``choice``: what its configuration and profile make of it.
     """
 
     directory: Path
@@ -39,6 +41,7 @@ class BuildRequest:
     dry_run: bool = False
     keep_going: bool = False
     local_only: bool = False
+    durable: bool = False
     explain: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     actor: str = "local"
@@ -58,6 +61,7 @@ class BuildRequest:
             "dry_run": self.dry_run,
             "keep_going": self.keep_going,
             "local_only": self.local_only,
+            "durable": self.durable,
             "choice": self.choice.view(),
         }
 
@@ -68,7 +72,7 @@ class RunningBuild:
 
     ``unchanged`` are the tasks that stand as before and were not looked at one by one;
     ``not_watched`` says why all files had to be looked at. Once somebody has ``looked``,
-    ``had_nothing_to_do`` tells whether that was all.
+    ``had_nothing_to_do`` tells whether that was all. ``durable``: which other node has the request.
     """
 
     id: str
@@ -88,6 +92,7 @@ class RunningBuild:
     over: asyncio.Event = field(default_factory=asyncio.Event)
     looked: asyncio.Event = field(default_factory=asyncio.Event)
     had_nothing_to_do: bool = False
+    durable: Durability | None = None
     _reports: Mapping[TaskId, TaskReport] = field(default_factory=dict)
 
     def cancel(self) -> None:
@@ -164,4 +169,5 @@ class RunningBuild:
             "dry_run": self.request.dry_run,
             "choice": self.request.choice.view(),
             "started_at": self.started_at,
+            "durable": None if self.durable is None else asdict(self.durable),
         }

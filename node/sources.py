@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from buildnet.mesh.digest import Digest
 from buildnet.node.execute.declared import DeclaredOutputs
@@ -45,6 +46,22 @@ class SourceSet:
     def untouched(self) -> SourceSet:
         """Return it as a later build sees it that found nothing of it changed."""
         return replace(self, touched=frozenset(), changed=frozenset()) if self.touched else self
+
+
+class Sources(Protocol):
+    """What a build reads its sources from: a workspace, by a :class:`SourceReader`, or what another
+    node has stored of one."""
+
+    def tree(
+        self,
+        patterns: Sequence[str],
+        default_sources: str | None = None,
+        exclude: Sequence[str] | Patterns = (),
+    ) -> SourceSet:
+        """Return the files that ``patterns`` mean; see :meth:`SourceReader.tree`."""
+
+    def tree_of_outputs(self, outputs: Sequence[str]) -> DirectoryTree | None:
+        """Return what stands at a task's outputs; see :meth:`SourceReader.tree_of_outputs`."""
 
 
 def outputs_excluded(outputs: Sequence[str]) -> Patterns:

@@ -1,0 +1,1 @@
+"""Builds that outlive the node that was asked for them, and are seen from every node."""

@@ -1,0 +1,147 @@
+"""What one node performs builds with, and how a build's parts are put together from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from buildnet.node.dependencies import InstalledDependencies
+from buildnet.node.execute.isolation import Isolation
+from buildnet.node.execute.levels import Levels
+from buildnet.node.execute.staging import SOURCE_EPOCH_S
+from buildnet.node.installs import Installs
+from buildnet.node.own_keys import OwnKeys
+from buildnet.node.perform import Performer
+from buildnet.node.pool_results import PoolResults
+from buildnet.node.resolve import Resolver
+from buildnet.node.runner import Limits, TaskRunner
+from buildnet.node.running import RunningBuild
+from buildnet.node.sharing.other_hosts import OtherHosts
+from buildnet.node.sharing.service import Sharing
+from buildnet.node.sources import Sources
+from buildnet.node.standing import Standing
+from buildnet.node.store import FileTable, Hold, Store
+from buildnet.node.toolchain import Tool, Toolchain
+from buildnet.node.workers import Workers
+from buildnet.pool.build import Build
+from buildnet.pool.glob import Patterns
+from buildnet.pool.workspace import Task, TaskId, Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one build is performed from: a workspace, or what is stored of one on another node.
+
+    ``tasks`` are those to be looked at, ``waiting`` those of them that do not stand; ``runner``:
+    what their commands are run with.
+    """
+
+    workspace: Workspace
+    workspace_id: str
+    reader: Sources
+    table: FileTable
+    outputs: Patterns
+    isolation: Isolation
+    environment: Mapping[str, str]
+    standing: Standing
+    tools: Mapping[str, Tool]
+    words: Mapping[str, Tool | None]
+    tasks: Mapping[TaskId, Task]
+    waiting: Collection[TaskId]
+    durations_ms: dict[TaskId, float]
+    runner: type[TaskRunner] = TaskRunner
+
+
+@dataclass(slots=True)
+class Workshop:
+    """See the module's text. ``results``: those of other members, None: nobody is asked;
+    ``sharing``: through which commands run on other hosts, None: none do."""
+
+    keys: OwnKeys
+    store: Store
+    toolchain: Toolchain
+    installs: Installs
+    workers: Workers
+    levels: Levels
+    limits: Limits
+    results: PoolResults | None
+    sharing: Sharing | None = None
+
+    async def performer(self, build: RunningBuild, job: Job, hold: Hold) -> Performer:
+        """Put together what performs a build."""
+        request, tasks = build.request, job.tasks
+        dependencies = self.installs.of(
+            job.workspace, job.workspace_id, job.reader, job.environment, job.isolation
+        )
+        resolver = self._resolver(build, job, dependencies, hold)
+        performer = Performer(
+            node_id=self.keys.current.node_id,
+            workers=self.workers,
+            tasks=tasks,
+            resolver=resolver,
+            dependencies=dependencies,
+            hold=hold,
+            progress=build.progress,
+            machine=Build(
+                {
+                    task: tuple(each for each in known.depends_on if each in tasks)
+                    for task, known in tasks.items()
+                },
+                slots=request.choice.slots_of(self.workers.slots),
+                sizes={task: known.requirements.slots for task, known in tasks.items()},
+                keep_going=request.keep_going,
+                durations_ms=job.durations_ms,
+                standing=tasks.keys() - set(job.waiting),
+            ),
+            durations_ms=job.durations_ms,
+            results=None if request.keeps_to_itself else self.results,
+            hosts=self._other_hosts(build),
+            dry_run=request.dry_run,
+            unchanged=build.unchanged,
+        )
+        performer.runner = job.runner(
+            key=self.keys.current,
+            store=self.store,
+            limits=self.limits,
+            workspace_id=job.workspace_id,
+            root=job.workspace.root,
+            executors=await asyncio.to_thread(self.levels.executors, job.workspace.root),
+            resolver=resolver,
+            dependencies=dependencies,
+            table=job.table,
+            hold=hold,
+            tell=performer.output_teller,
+        )
+        return performer
+
+    def _resolver(
+        self, build: RunningBuild, job: Job, dependencies: InstalledDependencies | None, hold: Hold
+    ) -> Resolver:
+        return Resolver(
+            workspace=job.workspace,
+            workspace_id=job.workspace_id,
+            reader=job.reader,
+            store=self.store,
+            hold=hold,
+            toolchain=self.toolchain,
+            outputs=job.outputs,
+            inherited=job.environment,
+            isolation=job.isolation.level,
+            source_epoch_s=SOURCE_EPOCH_S,
+            force=build.request.force,
+            explain=build.request.explain,
+            dependencies=dependencies,
+            standing=job.standing,
+            tools=dict(job.tools),
+            words=dict(job.words),
+        )
+
+    def _other_hosts(self, build: RunningBuild) -> OtherHosts | None:
+        request = build.request
+        if self.sharing is None or self.results is None or request.local_only or request.dry_run:
+            return None
+        choice, here = request.choice, self.workers.slots
+        return self.sharing.hosts_for(
+            build.id, request.actor, self.results, choice.priority, choice.elsewhere(here)
+        )

@@ -1,0 +1,115 @@
+"""A plan travels as two blobs and reads the same on the other side."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from buildnet.mesh.digest import Digest
+from buildnet.node.durable.stored_plan import (
+    Given,
+    PlanError,
+    SourcesOfPlan,
+    StoredPlan,
+    StoredSources,
+    Trees,
+    standing_of,
+)
+from buildnet.pool.choice import Choice
+from buildnet.pool.requirements import Requirements
+from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, LinkEntry
+from buildnet.pool.workspace import Install, Task, TaskId
+
+
+def tree(**files: str) -> DirectoryTree:
+    return DirectoryTree.from_paths(
+        {
+            path.replace("_", "/"): FileEntry(Digest.of(text.encode()))
+            for path, text in files.items()
+        }
+    )
+
+
+CORE, APP = TaskId("core", "build"), TaskId("app", "test")
+PLAN = StoredPlan(
+    build_id="b1",
+    driver="00ff",
+    workspace="shop",
+    root="/shop",
+    actor="ann",
+    started_at=1.5,
+    task="test",
+    packages=("app",),
+    keep_going=True,
+    choice=Choice(parallel=3),
+    isolation="strict",
+    outputs=("core/dist",),
+    environment={"CI": "yes"},
+    platform={"ISA": "x86-64"},
+    tools={"node": "22 abc"},
+    words={"cp": "abc", "nothing": None},
+    tasks=(
+        Task(
+            "app",
+            "test",
+            "run \udcff".replace("\udcff", "ÿ"),
+            "app",
+            depends_on=(CORE,),
+            requirements=Requirements(cores=2, timeout_s=1.5),
+            env={"A": "b"},
+            shards="auto",
+        ),
+    ),
+    sources=(StoredSources(("app/**",), "app", ("nope",), 0),),
+    given=(Given(CORE, 1, 2),),
+    durations_ms=((APP, 12.5),),
+    install=Install("npm", "npm ci", ("package.json",), "package-lock.json", ("",)),
+)
+
+
+def test_a_plan_reads_as_it_was_written() -> None:
+    assert StoredPlan.decode(PLAN.encode()) == PLAN
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", json.dumps({"build_id": 1}).encode(), b"\xff"])
+def test_what_is_no_plan_is_refused(data: bytes) -> None:
+    with pytest.raises(PlanError):
+        StoredPlan.decode(data)
+
+
+@pytest.mark.parametrize("path", ["/etc", "a/../../b", ".."])
+def test_a_plan_that_leaves_its_workspace_is_refused(path: str) -> None:
+    for change in ({"path": path}, {"outputs": (path,)}):
+        tasks = (replace(PLAN.tasks[0], **change),)
+        with pytest.raises(PlanError, match="leaves"):
+            StoredPlan.decode(replace(PLAN, tasks=tasks).encode())
+
+
+def test_trees_keep_their_numbers_and_equal_ones_are_one() -> None:
+    trees = Trees()
+    many = [tree(**{f"a{number}_b": "x"}) for number in range(12)]
+    assert [trees.number_of(each) for each in (*many, many[3], EMPTY_TREE)] == [*range(12), 3, 12]
+    linked = DirectoryTree.from_paths({"l": LinkEntry("b")})
+    trees.number_of(linked)
+    read = Trees.decode(trees.encode())
+    assert [each.digest for each in read.trees] == [each.digest for each in trees.trees]
+    assert set(read.files()) == {(f"a{number}/b", Digest.of(b"x")) for number in range(12)}
+    for data in (b"\xff\xff", Trees().encode() + b"\x0a\x02"):
+        with pytest.raises(PlanError):
+            Trees.decode(data)
+    with pytest.raises(PlanError):
+        read.at(99)
+
+
+def test_sources_and_what_stood_are_found_by_what_they_were_asked_by() -> None:
+    trees = Trees([tree(app_x="1"), tree(core_dist="2"), EMPTY_TREE])
+    sources = SourcesOfPlan(PLAN, trees)
+    found = sources.tree(("app/**",), "app", ("ignored",))
+    assert (found.tree, found.unmatched) == (trees.trees[0], ("nope",))
+    assert sources.tree_of_outputs(("app/x",)) is None
+    with pytest.raises(PlanError):
+        sources.tree(("other",), None)
+    standing = standing_of(PLAN, trees)
+    assert standing.tasks[CORE].visible.own is trees.trees[1]
