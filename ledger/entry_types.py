@@ -136,14 +136,17 @@ _NODES = _types(
         "resources.allocated",
         "{actor} allocated resources to {entity}",
         {
-            "allocations": "list of id, build, type, amount (by unit), expires_at (ms since 1970)",
+            "allocations": "list of id, build, holder (node id), type, amount (by unit)",
             "term": "of the coordinator who asked",
         },
     ),
     (
         "resources.released",
         "Resources of {entity} are free again",
-        {"allocations": "list of id, build, type, amount (by unit)", "reason": "why"},
+        {
+            "allocations": "as of resources.allocated; amount: the most; used_ms (of a slot)",
+            "reason": "why",
+        },
     ),
     (
         "benchmark.completed",

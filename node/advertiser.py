@@ -92,6 +92,10 @@ class Advertiser:
             utilization=measured,
             loop_lag_ms=None if lag_s is None else round(lag_s * 1000, 1),
             silence=silence_of(self._service.ledger),
+            draining=self._service.in_flight().draining,
+            lends_nothing=self._service.lends_nothing,
+            lent=self._service.lent,
+            builds=self._service.in_flight().builds,
             age_s=_age_s(measured.measured_at) if measured else 0.0,
         )
 

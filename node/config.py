@@ -167,6 +167,8 @@ DurationS = Annotated[float, BeforeValidator(_duration)]
 SizeBytes = Annotated[int, BeforeValidator(_size)]
 PositiveNumber = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1, max_length=200, strict=True)]
+Hours = Annotated[Text, AfterValidator(_hours)]
+"""Such as 09:00-17:00."""
 
 
 class Settings(BaseModel):
@@ -238,13 +240,15 @@ class NetworkSettings(Settings):
 class TimeRestrictions(Settings):
     """Hours of local time in which only this host's own builds run; may pass midnight."""
 
-    local_only_hours: tuple[Annotated[Text, AfterValidator(_hours)], ...] = ()
+    local_only_hours: tuple[Hours, ...] = ()
 
 
 class SchedulingSettings(Settings):
-    """How this node takes part in the pool's work."""
+    """How this node takes part in the pool's work. ``accept_changes``: the cluster's admins may
+    change its tags and narrow its limits from their nodes."""
 
     accept_remote_builds: StrictBool = True
+    accept_changes: StrictBool = False
     priority_weight: Annotated[PositiveNumber, Field(le=1000)] = 1.0
     time_restrictions: TimeRestrictions = TimeRestrictions()
 

@@ -38,6 +38,7 @@ from buildnet.node.execute.process_tree import become_child_subreaper
 from buildnet.node.failure import first_cause
 from buildnet.node.grants import control_groups, granted
 from buildnet.node.home import Home, HomeError, Runtime
+from buildnet.node.in_force import InForce
 from buildnet.node.installs import KEPT, Installs
 from buildnet.node.joining_at_start import join_at_start
 from buildnet.node.listen import (
@@ -59,7 +60,7 @@ from buildnet.node.store import ActionRecord, Store
 from buildnet.node.store.scrubbing import Scrubber
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.whereabouts import Whereabouts, follow
-from buildnet.pool.messages import RESULT_KINDS, SHARING_KINDS
+from buildnet.pool.messages import HOST_KINDS, RESULT_KINDS, SHARING_KINDS
 from buildnet.pool.result import signed_message
 
 # Below a directory that the owner gives for a purpose: what else lies there is not ours.
@@ -166,6 +167,7 @@ async def running_node(
     options: StartOptions, home: Home, config: NodeConfig
 ) -> AsyncIterator[tuple[NodeService, Runtime]]:
     """Start a node on a locked home and stop it at the end of the context."""
+    in_force = InForce(home.terms, options.config or home.config, config)
     await settle_rotation(home.key, home.directory)
     keys = OwnKeys(home.key, home.former_keys)
     name = options.name or config.node_name or home.kept_name() or socket.gethostname()
@@ -201,7 +203,7 @@ async def running_node(
             recording.put(BuildInterrupted(build.id, build.error or "", build.status == "failed"))
         if interrupted:
             _log.warning("%d builds were interrupted when the node last stopped", len(interrupted))
-        there_is = granted(config)
+        there_is = granted(in_force.config)
         groups = stack.enter_context(control_groups(config))
         toolchain = Toolchain(home.directory / "toolbox", config.tool_overrides)
         installs = Installs(home.directory, toolchain, config.install)
@@ -258,7 +260,7 @@ async def running_node(
             keys=keys,
             name=name,
             address=where.addresses[0],
-            config=config,
+            in_force=in_force,
             store=store,
             history=history,
             builder=builder,
@@ -284,12 +286,21 @@ async def running_node(
             tidy=tidy,
             trees=installs.trees,
         )
-        sharing = Sharing(builder.workers, work, config.scheduling, lambda: service.role)
+        sharing = Sharing(
+            builder.workers,
+            work,
+            settings=lambda: service.config.scheduling,
+            role=lambda: service.role,
+            is_drained=lambda: in_force.terms.draining,
+            record=recording.put,
+        )
+        service.sharing = sharing
         builder.workshop.sharing = sharing
         mesh.guest_of = together(
             (ledger_messages.KINDS, ledger.guest),
             (RESULT_KINDS, results.guest),
             (SHARING_KINDS, sharing.guest),
+            (HOST_KINDS, service.hosts.guest),
         )
         application = create_application(service)
         local = stack.enter_context(_unix_listener(home))

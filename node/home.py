@@ -78,6 +78,7 @@ class Home:
         self.store = directory / "store"
         self.work = directory / "work"
         self.defaults = directory / "defaults.json"
+        self.terms = directory / "terms.json"
         self._name = directory / "name"
         self._runtime = directory / "runtime.json"
         self._lock = directory / "node.lock"

@@ -26,7 +26,10 @@ from buildnet.node.builder import Builder
 from buildnet.node.config import NodeConfig
 from buildnet.node.defaults import Defaults
 from buildnet.node.failure import in_one_line
+from buildnet.node.grants import granted
 from buildnet.node.home import Home
+from buildnet.node.hosts import Hosts, InFlight
+from buildnet.node.in_force import InForce
 from buildnet.node.ledger_tail import LedgerTail
 from buildnet.node.ledger_upkeep_view import abstention_text, damage_text, left_out_text
 from buildnet.node.offer import ResourcesFound
@@ -37,8 +40,11 @@ from buildnet.node.recording import Recording
 from buildnet.node.refusals import Refusals
 from buildnet.node.scan.scanner import Scanner
 from buildnet.node.scan.utilization import UtilizationMeter
+from buildnet.node.sharing.loans import LoansBrokenOff
+from buildnet.node.sharing.service import Sharing
 from buildnet.node.store import Store
 from buildnet.node.whereabouts import answers
+from buildnet.pool.advertisement import Lent
 from buildnet.pool.membership import coordinator_of, is_reachable, node_problem
 from buildnet.pool.resources import NodeResources, Utilization
 from buildnet.pool.view import NodeState
@@ -69,7 +75,7 @@ class NodeService:
     keys: OwnKeys
     name: str
     address: str
-    config: NodeConfig
+    in_force: InForce
     store: Store
     history: History
     builder: Builder
@@ -91,7 +97,10 @@ class NodeService:
     defaults: Defaults = field(init=False)
     refusals: Refusals = field(default_factory=Refusals)
     attempts: Attempts = field(default_factory=Attempts)
+    hosts: Hosts = field(init=False)
+    sharing: Sharing | None = None
     _measuring_fails: bool = False
+    _limits_changed: bool = False
     _told_start: bool = False
     _scanning: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -103,6 +112,44 @@ class NodeService:
         self.ledger.on_opened = self._introduce
         self.tail = LedgerTail(self.ledger)
         self.defaults = Defaults(self.home.defaults)
+        self.hosts = Hosts(self.in_force, self.in_flight, self.recording.put)
+        self.in_force.on_change = self._config_changed
+
+    @property
+    def config(self) -> NodeConfig:
+        """What counts now; not to be kept."""
+        return self.in_force.config
+
+    def _config_changed(self) -> None:
+        """Let commands, other nodes and the next look at this host know what counts now."""
+        there_is = granted(self.config)
+        self.builder.workers.change(
+            there_is.slots, there_is.cores, there_is.memory_bytes, there_is.grant
+        )
+        if self.sharing is not None:
+            self.sharing.look_again()
+        self._limits_changed = True
+        self.advertiser.tell(time.monotonic())
+
+    def in_flight(self) -> InFlight:
+        """Return what goes on here for others, and which builds this node drives."""
+        sharing = self.sharing
+        return InFlight(
+            draining=self.in_force.terms.draining,
+            leases=0 if sharing is None else len(sharing.leases),
+            running=0 if sharing is None else sharing.guests_running,
+            builds=len(self.builder.running()),
+        )
+
+    @property
+    def lent(self) -> tuple[Lent, ...]:
+        """To which builds of others this node lends."""
+        return () if self.sharing is None else self.sharing.lent
+
+    @property
+    def lends_nothing(self) -> str | None:
+        """Why this node lends nothing now, in words; None: it does, or is alone."""
+        return None if self.sharing is None else self.sharing.refusal
 
     @property
     def key(self) -> NodeKey:
@@ -136,6 +183,7 @@ class NodeService:
         """Tell the ledger of the cluster that this node is in now what it is and has."""
         self.recording.put(NodeJoined(self.name, self.role, self.address))
         if not self._told_start:
+            self.recording.put(LoansBrokenOff())
             self.recording.put(NodeStarted(self.name, self.role, self.address))
             self._told_start = True
         if self.resources is not None:
@@ -143,6 +191,8 @@ class NodeService:
 
     def farewell(self) -> NodeStopped:
         """Return what the ledger is told last."""
+        if self.sharing is not None:
+            self.sharing.end_loans("its node stops")
         return NodeStopped(self.name, "it was told to stop")
 
     @property
@@ -257,8 +307,9 @@ class NodeService:
         await self.measure()  # the first one only starts the clock of what follows
         next_scan = time.monotonic()
         while True:
-            if time.monotonic() >= next_scan:
-                wait_s = SCAN_INTERVAL_S
+            self.in_force.look()
+            if self._limits_changed or time.monotonic() >= next_scan:
+                wait_s, self._limits_changed = SCAN_INTERVAL_S, False
                 try:
                     await self.scan()
                 except ScanError:
@@ -316,7 +367,10 @@ class NodeService:
             "role": self.role,
             "rights": self.rights,
             "status": "busy" if running else "online",
-            "problem": "; ".join(filter(None, (node_problem(view), self.ledger_problem))) or None,
+            "problem": "; ".join(
+                filter(None, (node_problem(view), self.ledger_problem, self.in_force.problem))
+            )
+            or None,
             "joining": self.attempts.view(),
             "cluster": {
                 **self.cluster,
@@ -329,6 +383,10 @@ class NodeService:
             "version": __version__,
             "home": str(self.home.directory),
             "slots": self.builder.workers.slots,
+            "draining": self.in_force.terms.draining,
+            "lends_nothing": self.lends_nothing,
+            "lent": [each.model_dump() for each in self.lent],
+            "terms": self.in_force.terms.model_dump(mode="json"),
             "isolation": self._isolation_status(),
             "builds": [build.summary() for build in running],
             "ledger": self._ledger_status(),
@@ -381,6 +439,11 @@ class NodeService:
             cores_in_use=self.builder.workers.slots_in_use,
             tags=self.config.node_tags,
             this_node=True,
+            draining=self.in_force.terms.draining,
+            lends_nothing=self.lends_nothing,
+            lent=self.lent,
+            builds=len(self.builder.running()),
+            priority_weight=self.config.scheduling.priority_weight,
         )
 
 

@@ -142,6 +142,11 @@ def member_state(member: MemberView, words: Words) -> NodeState:
         actions_running=load.actions_running if load else 0,
         cores_in_use=load.cores_in_use if load else 0,
         tags=profile.tags if profile else (),
+        draining=load.draining if load else False,
+        lends_nothing=load.lends_nothing if load else None,
+        lent=load.lent if load else (),
+        builds=load.builds if load else 0,
+        priority_weight=profile.priority_weight if profile else 1.0,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from buildnet.mesh.errors import NotFoundError, UsageError
 from buildnet.mesh.suggest import did_you_mean
+from buildnet.pool.advertisement import Lent
 from buildnet.pool.resources import NodeResources, Program, Utilization
 
 NodeStatus = Literal["online", "busy", "suspect", "offline", "left"]
@@ -61,6 +62,11 @@ class NodeState:
     rights: str = "admin"
     version: str | None = None
     this_node: bool = False
+    draining: bool = False
+    lends_nothing: str | None = None
+    lent: tuple[Lent, ...] = ()
+    builds: int = 0
+    priority_weight: float = 1.0
 
     @property
     def contributes(self) -> bool:
@@ -129,8 +135,30 @@ def pool_status(
         "nodes": [node_view(node, now, coordinator) for node in nodes],
         "aggregate": aggregate(nodes),
         "connections": [_connection_view(one) for one in connections],
+        "leases": leases_view(nodes),
         "view": completeness_view(seen),
     }
+
+
+def leases_view(nodes: Sequence[NodeState]) -> list[Json]:
+    """Return who lends how much to which build of whom, as the lenders tell it, oldest first."""
+    names = {node.id: node.name for node in nodes}
+    found = [
+        {
+            "owner": node.id,
+            "owner_name": node.name,
+            "holder": lent.node_id,
+            "holder_name": names.get(lent.node_id, lent.node_id),
+            "build": lent.build,
+            "slots": lent.slots,
+            "memory_bytes": lent.memory_bytes,
+            "since": _utc(datetime.fromtimestamp(lent.since_ms / 1000, UTC)),
+        }
+        for node in nodes
+        if node.status in _MEMBERS
+        for lent in node.lent
+    ]
+    return sorted(found, key=lambda each: str(each["since"]))
 
 
 def completeness_view(seen: Completeness) -> Json:
@@ -163,6 +191,10 @@ def node_view(node: NodeState, now: datetime, coordinator: Coordinator | None) -
         "latency_estimated": node.latency_estimated,
         "actions_running": node.actions_running,
         "cores_in_use": node.cores_in_use,
+        "draining": node.draining,
+        "lends_nothing": node.lends_nothing,
+        "builds": node.builds,
+        "priority_weight": node.priority_weight,
         "resources": node.resources.model_dump(mode="json") if node.resources else None,
         "utilization": node.utilization.model_dump(mode="json") if node.utilization else None,
     }

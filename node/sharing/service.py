@@ -14,13 +14,16 @@ from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.guest import Guest, GuestEvent
 from buildnet.node.config import SchedulingSettings
 from buildnet.node.pool_results import PoolResults
+from buildnet.node.recording import Record
 from buildnet.node.sharing.allocator import TICK_S, Allocator
 from buildnet.node.sharing.borrower import KEEP_S, Borrower
 from buildnet.node.sharing.errands import ALIVE_S
 from buildnet.node.sharing.guest_work import GuestWork
 from buildnet.node.sharing.lender import Lender
+from buildnet.node.sharing.loans import Loans, LoansWritten
 from buildnet.node.sharing.other_hosts import MAX_ELSEWHERE, OtherHosts
 from buildnet.node.workers import Workers
+from buildnet.pool.advertisement import Lent
 from buildnet.pool.demand import Priority
 from buildnet.pool.leases import Lease
 from buildnet.pool.queue import Waiting
@@ -30,19 +33,26 @@ _TOLD_EVERY_S = 0.02
 
 
 class Sharing:
-    """See the module's text. :meth:`guest` is for the mesh; ``role`` tells what this node does."""
+    """See the module's text. :meth:`guest` is for the mesh; ``settings``, ``role`` and
+    ``is_drained`` tell what its owner wants of this node now; ``record`` takes what the ledger is
+    to tell."""
 
     def __init__(
         self,
         workers: Workers,
         work: GuestWork,
-        settings: SchedulingSettings,
+        settings: Callable[[], SchedulingSettings],
         role: Callable[[], str],
+        is_drained: Callable[[], bool],
+        record: Callable[[Record], None],
     ) -> None:
         self._workers = workers
         self._work = work
         self._settings = settings
         self._role = role
+        self._is_drained = is_drained
+        self._record = record
+        self._loans = Loans()
         self._cluster: Cluster | None = None
         self._lender: Lender | None = None
         self._allocator: Allocator | None = None
@@ -55,7 +65,11 @@ class Sharing:
         clock, local = time.monotonic, cluster.local
         self._cluster = cluster
         self._work.say, self._work.spawn = self._say, cluster.spawn
-        self._lender = Lender(local, self._say, self._workers, self._work, self._refusal, clock)
+        self._lender = Lender(
+            local, self._say, self._workers, self._work, lambda: self.refusal, clock
+        )
+        self._lender.on_lent = lambda lease: self._loans.lent(lease, clock(), time.time())
+        self._lender.on_ended = lambda lease, why: self._loans.ended(lease, why, clock())
         self._allocator = Allocator(local, self._say, clock)
         self._borrower = Borrower(local, self._say)
         self._workers.on_change = self._room_changed
@@ -68,6 +82,7 @@ class Sharing:
             self._allocator.close()
             self._lender.close()
             self._borrower.close()
+            self.end_loans("its node leaves")
             self._cluster = self._lender = self._allocator = self._borrower = None
 
     def take(self, event: GuestEvent) -> None:
@@ -102,7 +117,13 @@ class Sharing:
     @property
     def leases(self) -> tuple[Lease, ...]:
         """What this node lends now."""
-        return () if self._lender is None else self._lender.leases
+        lent = () if self._lender is None else self._lender.leases
+        return tuple(each for each in lent if each.granted)
+
+    @property
+    def guests_running(self) -> int:
+        """How many commands of others run here."""
+        return sum(self._work.is_busy(each.id) for each in self.leases)
 
     def _say(self, to: bytes, message: Message) -> None:
         cluster = self._cluster
@@ -118,15 +139,38 @@ class Sharing:
         if self._cluster is cluster:
             self.take(Received(cluster.local.key, message))
 
-    def _refusal(self) -> str | None:
-        """Say why this node lends nothing now; None: it lends."""
+    @property
+    def refusal(self) -> str | None:
+        """Why this node lends nothing now, in words; None: it lends."""
+        settings = self._settings()
         if self._role() != "worker":
-            return "this node is an observer"
-        if not self._settings.accept_remote_builds:
+            return "it is an observer"
+        if self._is_drained():
+            return "it is drained"
+        if not settings.accept_remote_builds:
             return "its owner accepts no builds of others"
-        if any(map(_is_now, self._settings.time_restrictions.local_only_hours)):
-            return "its owner keeps it for himself at this hour"
+        for hours in settings.time_restrictions.local_only_hours:
+            if _is_now(hours):
+                return f"its owner keeps it for local builds from {hours.replace('-', ' to ')}"
         return None
+
+    @property
+    def lent(self) -> tuple[Lent, ...]:
+        """To which builds this node lends, as it is advertised."""
+        return self._loans.told()
+
+    def end_loans(self, why: str) -> None:
+        """Let the ledger be told that nothing is lent any more."""
+        self._write(self._loans.close(why, time.monotonic()))
+
+    def _write(self, loans: LoansWritten | None) -> None:
+        if loans is not None:
+            self._record(loans)
+
+    def look_again(self) -> None:
+        """Take note that the owner of this node wants something else."""
+        if self._lender is not None:
+            self._lender.room_changed()
 
     def _room_changed(self) -> None:
         if self._telling is None:
@@ -146,6 +190,7 @@ class Sharing:
             if self._allocator is None or self._lender is None or self._borrower is None:
                 return
             self._lender.tick(now)
+            self._write(self._loans.to_write(now))
             self._allocator.tick(now)
             self._borrower.give_back_idle(now)
             self._borrower.errands.tick()

@@ -1,5 +1,6 @@
 """Messages of the pool."""
 
 RESULT_KINDS = range(120, 122)
-SHARING_KINDS = range(122, 140)
+SHARING_KINDS = range(122, 150)
+HOST_KINDS = range(150, 155)
 DURABLE_KINDS = range(160, 170)

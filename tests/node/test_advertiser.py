@@ -13,6 +13,7 @@ from buildnet.ledger.store.errors import LedgerError
 from buildnet.mesh.service.view import MeshView
 from buildnet.node.advertiser import Advertiser
 from buildnet.node.config import NodeConfig
+from buildnet.node.hosts import InFlight
 from buildnet.pool.advertisement import CLOSED, Links, Load, Profile
 from buildnet.pool.resources import (
     CpuResources,
@@ -66,6 +67,9 @@ def service(mesh: ListeningMesh) -> Any:
         resources=None,
         utilization=None,
         builder=SimpleNamespace(workers=SimpleNamespace(running=0, slots_in_use=0)),
+        in_flight=lambda: InFlight(draining=False, leases=0, running=0, builds=0),
+        lends_nothing=None,
+        lent=(),
     )
 
 

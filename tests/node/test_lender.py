@@ -65,15 +65,16 @@ class Owner:
             is_member=rights.__contains__,
         )
         self.office = SimpleNamespace(coordinator=COORDINATOR, counter=TERM)
-        self.local: Any = SimpleNamespace(key=b"o" * 32, members=members, office=self.office)
+        self.local = SimpleNamespace(key=b"o" * 32, members=members, office=self.office)
         self.said: list[tuple[bytes, Message]] = []
         self.workers = Workers(Capacity(2, None, 100))
         self.work = Work()
         self.refusal: str | None = None
         self.now = 100.0
         work: Any = self.work
+        local: Any = self.local
         self.lender = Lender(
-            self.local,
+            local,
             lambda to, message: self.said.append((to, message)),
             self.workers,
             work,

@@ -19,6 +19,7 @@ from buildnet.node import service as module
 from buildnet.node.api.app import create_application
 from buildnet.node.config import NodeConfig
 from buildnet.node.home import Home
+from buildnet.node.in_force import InForce
 from buildnet.node.recording import Recording
 from buildnet.node.scan.scanner import Scanner
 from buildnet.node.scan.utilization import UtilizationMeter
@@ -108,7 +109,7 @@ def service_of(
         keys=cast(Any, SimpleNamespace(current=SimpleNamespace(node_id="id"))),
         name="n",
         address="http://127.0.0.1:1",
-        config=NodeConfig(),
+        in_force=InForce(Path("/nowhere/terms.json"), Path("/nowhere/node.yaml"), NodeConfig()),
         store=cast(Any, None),
         history=cast(Any, None),
         builder=cast(Any, idle),

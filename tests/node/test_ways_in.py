@@ -20,6 +20,7 @@ from buildnet.mesh.service.service import Joined
 from buildnet.mesh.service.view import LinkView, MeshView
 from buildnet.node.config import NodeConfig
 from buildnet.node.home import Home
+from buildnet.node.in_force import InForce
 from buildnet.node.recording import Recording
 from buildnet.node.service import NodeService
 from buildnet.pool.testing import NOON_S, member_view, mesh_view
@@ -60,7 +61,7 @@ def service_of(mesh: ScriptedMesh, address: str = "http://127.0.0.1:1") -> NodeS
         keys=cast(Any, SimpleNamespace(current=SimpleNamespace(node_id="id"))),
         name="me",
         address=address,
-        config=NodeConfig(),
+        in_force=InForce(Path("/nowhere/terms.json"), Path("/nowhere/node.yaml"), NodeConfig()),
         store=cast(Any, None),
         history=cast(Any, None),
         builder=cast(Any, None),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from buildnet.mesh.errors import NotFoundError, UsageError
+from buildnet.pool.advertisement import Lent
 from buildnet.pool.resources import (
     CpuResources,
     Gpu,
@@ -97,9 +98,12 @@ def status(*nodes: NodeState) -> Json:
 
 def test_the_whole_of_pool_status() -> None:
     """The golden document: interfaces.md, "JSON that scripts rely on"."""
-    view = status(node())
+    lent = Lent(build="b1", node_id=BERT, slots=2, since_ms=round(NOW.timestamp() * 1000))
+    bert = replace(node(), id=BERT, name="bert", resources=None, status="offline", lent=(lent,))
+    view = status(replace(node(), lent=(lent,)), bert)
     assert json.loads(json.dumps(view)) == view
     resources = view["nodes"][0].pop("resources")
+    assert view["nodes"].pop()["id"] == BERT
     assert view == {
         "cluster": {"id": "c3", "name": "home"},
         "coordinator": {"node_id": ANNA, "name": "anna", "term": 4, "quorum": True},
@@ -121,6 +125,10 @@ def test_the_whole_of_pool_status() -> None:
                 "latency_estimated": False,
                 "actions_running": 2,
                 "cores_in_use": 3,
+                "draining": False,
+                "lends_nothing": None,
+                "builds": 0,
+                "priority_weight": 1.0,
                 "utilization": {
                     "cpu_percent": 12.5,
                     "memory_percent": 75.0,
@@ -189,6 +197,18 @@ def test_the_whole_of_pool_status() -> None:
                 "status": "poor",
                 "estimated": True,
             },
+        ],
+        "leases": [
+            {
+                "owner": ANNA,
+                "owner_name": "anna",
+                "holder": BERT,
+                "holder_name": "bert",
+                "build": "b1",
+                "slots": 2,
+                "memory_bytes": 0,
+                "since": "2026-11-20T21:00:00.000Z",
+            }
         ],
         "view": {
             "complete": False,
