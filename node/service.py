@@ -18,7 +18,6 @@ from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.dialing import UnreachableError, websocket_urls
 from buildnet.mesh.members.invitation import Token
 from buildnet.mesh.service.service import Joined, MeshService
-from buildnet.mesh.service.view import MemberView
 from buildnet.node.advertiser import Advertiser
 from buildnet.node.attempts import Attempts
 from buildnet.node.blob_exchange import BlobExchange
@@ -165,19 +164,15 @@ class NodeService:
     @property
     def role(self) -> Literal["worker", "observer"]:
         """What this node does, by the cluster's member list."""
-        member = self._member()
-        role = self.config.node_role if member is None else member.role
+        member = self.mesh.member
+        role = self.config.node_role if member is None else member.role.value
         return "observer" if role == "observer" else "worker"
 
     @property
     def rights(self) -> str:
         """What this node's owner may do in the cluster: ``none`` once it was removed."""
-        member = self._member()
-        return "none" if member is None else member.rights
-
-    def _member(self) -> MemberView | None:
-        view = self.mesh.view()
-        return view.member(view.me)
+        member = self.mesh.member
+        return "none" if member is None else member.rights.value
 
     def _introduce(self) -> None:
         """Tell the ledger of the cluster that this node is in now what it is and has."""
@@ -224,7 +219,8 @@ class NodeService:
             BuildNetError: that failed; nothing has changed.
         """
         unreachable: list[UnreachableError] = []
-        me = self._member()
+        view = self.mesh.view()
+        me = view.member(view.me)
         for each in _ways_in(address, token, but=me.addresses if me is not None else ()):
             try:
                 joined = await self._join(each, token, on_pending)

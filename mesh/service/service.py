@@ -20,7 +20,7 @@ from buildnet.mesh.link.discovery import Discovery
 from buildnet.mesh.link.frames import FrameCipher
 from buildnet.mesh.link.links import Standing, close_quietly
 from buildnet.mesh.members.invitation import Token
-from buildnet.mesh.members.member_list import Rights, Role
+from buildnet.mesh.members.member_list import Member, Rights, Role
 from buildnet.mesh.service.administration import Administration, InvitationView
 from buildnet.mesh.service.cluster import Cluster, Watch
 from buildnet.mesh.service.guest import GuestOf
@@ -256,6 +256,13 @@ class MeshService(KeyRotation, Leaving, Administration):
     def key(self) -> bytes:
         """This node's public key."""
         return self._key.public_key
+
+    @property
+    def member(self) -> Member | None:
+        """This node in the member list: cheaper than the whole :meth:`view`; None: it is not there,
+        or was revoked."""
+        local = self.cluster.local
+        return local.members.members[local.key] if local.members.is_member(local.key) else None
 
     # --- connections (the node's routes) -------------------------------------------------------
 

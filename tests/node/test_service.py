@@ -14,6 +14,7 @@ from typing import Any, cast
 import pytest
 
 from buildnet.ledger.service.service import LedgerService
+from buildnet.mesh.members.member_list import Member, Rights, Role
 from buildnet.mesh.service.view import MeshView
 from buildnet.node import service as module
 from buildnet.node.api.app import create_application
@@ -82,6 +83,8 @@ class HeldHome(Home):
 
 class LonelyMesh:
     """A cluster of one."""
+
+    member = Member(b"k" * 32, "n", Role.WORKER, Rights.ADMIN, 1)
 
     def view(self) -> MeshView:
         key = b"k" * 32
