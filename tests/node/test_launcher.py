@@ -152,6 +152,23 @@ def test_supervisors_that_were_ended_while_they_waited_are_not_missed(
     assert run(strict, "echo two", stage=stage)[1] == "two\n"
 
 
+def test_no_sandbox_is_made_beside_a_command_that_runs(strict: Launcher, stage: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        for network in (False, True):  # of two kinds: the second one's is made last of all
+            view = StrictView(stage.resolve(), network)
+            command = strict.launch(LaunchRequest(("/bin/sleep", "1000"), "/tmp", {}, view))
+            stack.callback(command.close)
+        assert len(supervisors(strict)) == 2
+
+
+def test_a_command_that_outlives_the_launcher_starts_none(strict: Launcher, stage: Path) -> None:
+    view = StrictView(stage.resolve(), network=False)
+    command = strict.launch(LaunchRequest(("/bin/sleep", "1000"), "/tmp", {}, view))
+    strict.close()
+    command.close()
+    assert strict.pid is None
+
+
 def test_nobody_waits_for_a_supervisor_that_has_nothing_left(strict: Launcher, stage: Path) -> None:
     view = StrictView(stage.resolve(), network=False)
     for line, left_behind in (("exit 0", 0), ("sleep 1000 >/dev/null 2>&1 &", 1)):
@@ -172,6 +189,9 @@ def test_what_waits_ends_with_the_launcher(
     launcher, place = (plain, None) if level == "plain" else (strict, stage)
     assert run(launcher, "echo one", stage=place)[1] == "one\n"
     waiting = supervisors(launcher)
+    deadline = time.monotonic() + PATIENCE_S
+    while not waiting and time.monotonic() < deadline:
+        waiting = supervisors(launcher)
     assert waiting
     assert launcher.pid is not None
     psutil.Process(launcher.pid).kill()

@@ -166,16 +166,17 @@ class LaunchedCommand:
         self,
         supervisor: _Supervisor,
         output: int,
-        give_back: Callable[[_Supervisor], None],
+        take_back: Callable[[_Supervisor, bool], None],
         *,
         has_mounts: bool,
     ) -> None:
-        """``has_mounts``: something is mounted in its stage until the supervisor has ended."""
+        """``take_back`` gets the supervisor in the end, and whether it may take another command;
+        ``has_mounts``: something is mounted in its stage until the supervisor has ended."""
         self.connection = supervisor.connection
         self.output = output
         """Descriptor to read its stdout and stderr from; it does not block."""
         self._supervisor = supervisor
-        self._give_back = give_back
+        self._take_back = take_back
         self._lasts = False
         self._has_left = True
         self._has_mounts = has_mounts
@@ -214,10 +215,7 @@ class LaunchedCommand:
     def close(self) -> None:
         """Let go of it. If it still runs, its supervisor ends it."""
         os.close(self.output)
-        if self._lasts:
-            self._give_back(self._supervisor)
-        else:
-            self._supervisor.close()
+        self._take_back(self._supervisor, self._lasts)
 
 
 class Launcher:
@@ -280,10 +278,8 @@ class Launcher:
         finally:
             os.close(their_output)
         supervisor.file_bytes = request.file_bytes
-        if strict is not None:
-            self._ask_ahead(kind)
         has_mounts = strict is not None and bool(strict.trees)
-        return LaunchedCommand(supervisor, output, self._give_back, has_mounts=has_mounts)
+        return LaunchedCommand(supervisor, output, self._take_back, has_mounts=has_mounts)
 
     def _take(self, kind: bytes, file_bytes: int | None) -> _Supervisor:
         """Return a supervisor that waits for a command."""
@@ -308,12 +304,20 @@ class Launcher:
         return new
 
     def _ask_ahead(self, kind: bytes) -> None:
-        """Have supervisors made for the next commands while this one runs."""
+        """Have supervisors made for the next commands, unless the launcher was ended."""
         with self._lock, contextlib.suppress(ExecutionError, OSError):
             for _ in range(sum(one.kind == kind for one in self._ready), _AHEAD):
-                self._ready.append(_ask(self._ensure(), kind))
+                if self._control is not None:
+                    self._ready.append(_ask(self._control, kind))
 
-    def _give_back(self, supervisor: _Supervisor) -> None:
+    def _take_back(self, supervisor: _Supervisor, lasts: bool) -> None:
+        """See to what comes after a command. Its supervisor's successor in ``strict`` is made only
+        now: beside a short command it would take the processor from it."""
+        if not lasts:
+            supervisor.close()
+            if supervisor.kind != PLAIN:
+                self._ask_ahead(supervisor.kind)
+            return
         with self._lock:
             room = self._control is not None and len(self._ready) < _READY_MAX
             if room and supervisor.is_as_new():
