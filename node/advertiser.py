@@ -79,6 +79,8 @@ class Advertiser:
             address=service.address,
             tags=service.config.node_tags,
             resources=resources,
+            slots=service.builder.workers.slots,
+            benchmark=service.benchmarks.latest,
             priority_weight=service.config.scheduling.priority_weight,
             age_s=_age_s(resources.scanned_at) if resources else 0.0,
         )

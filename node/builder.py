@@ -401,8 +401,8 @@ class Builder:
                     await self.outliving.begin(build, plan, job, performer)
                 status = await performer.run()
             finally:
-                if performer.hosts is not None:
-                    performer.hosts.close()
+                if performer.places.hosts is not None:
+                    performer.places.hosts.close()
                 await asyncio.to_thread(performer.runner.keep_runs)
             if not request.dry_run:
                 await asyncio.to_thread(performer.now_stand)

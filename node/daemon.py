@@ -295,6 +295,7 @@ async def running_node(
             record=recording.put,
         )
         service.sharing = sharing
+        sharing.known.look = service.pool.hosts
         builder.workshop.sharing = sharing
         mesh.guest_of = together(
             (ledger_messages.KINDS, ledger.guest),
@@ -341,6 +342,7 @@ async def running_node(
         for watching in (
             service.watch_host(),
             service.advertiser.run(),
+            service.benchmarks.run_when_due(),
             follow(where, look, move),
             scrubber.run(),
         ):

@@ -18,7 +18,7 @@ from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier, isolation_of
 from buildnet.node.runner import TaskRunner
 from buildnet.node.sharing.errands import LostHostError, WrongHostError
-from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts
+from buildnet.node.sharing.other_hosts import OtherHost
 from buildnet.node.sharing.remote_executor import OnlyHereError, UnfitHostError
 from buildnet.node.store import Hold
 from buildnet.node.telling import Telling
@@ -38,15 +38,13 @@ class InstallError(BuildNetError):
 
 @dataclass(slots=True)
 class Dispatcher:
-    """One build's way to where commands run. ``hosts``: others that they may run on, None: there
-    are none; ``results``: those of the pool, None: they are not looked at; ``resolving``: held
-    while something is prepared."""
+    """One build's way to where commands run. ``results``: those of the pool, None: they are not
+    looked at; ``resolving``: held while something is prepared."""
 
     workers: Workers
     runner: TaskRunner
     resolver: Resolver
     dependencies: InstalledDependencies | None
-    hosts: OtherHosts | None
     results: PoolResults | None
     hold: Hold
     telling: Telling
@@ -55,9 +53,12 @@ class Dispatcher:
     _installing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
-    async def execute(self, prepared: Prepared, token: CancelToken) -> TaskReport:
-        """Run a task's command to its end, wherever; returns what became of it, never raises but
-        for the caller's own cancellation."""
+    async def execute(
+        self, prepared: Prepared, host: OtherHost | None, token: CancelToken
+    ) -> TaskReport | None:
+        """Run a task's command on another host's slot, or (None) here, to its end; return what
+        became of it, None: it did not run there and needs another place. Never raises but for the
+        caller's own cancellation."""
         task = prepared.task
         report = self.telling.new_report(task.id, Status.FAILED, prepared)
 
@@ -69,45 +70,41 @@ class Dispatcher:
         try:
             if task.dependencies_tree:
                 await self._install_once(token)
-            if not await self._run_elsewhere(report, prepared, token):
+            if host is None:
                 await self._run_here(report, token, work, task.requirements)
+            elif not await self._run_elsewhere(host, report, prepared, token):
+                return None
         except Exception as error:
             self.telling.fail(report, error)
+        finally:
+            if host is not None:
+                host.hosts.end(host)
         if token.is_set() and report.status is Status.FAILED:
             report.status = Status.CANCELLED
         return report
 
     async def _run_elsewhere(
-        self, report: TaskReport, prepared: Prepared, token: CancelToken
+        self, host: OtherHost, report: TaskReport, prepared: Prepared, token: CancelToken
     ) -> bool:
-        """Run a command on another host if none is free here; tell whether that was so."""
-        hosts, task = self.hosts, prepared.task
-        if hosts is None or not hosts.may_take(prepared):
-            return False
-        while self.workers.free[0] < task.requirements.slots and not token.is_set():
-            host = hosts.take()
-            if host is None:
-                return False
-            report.node, report.node_name = host.node_id, host.name
+        """Run a command on another host; tell whether it did, or was cancelled."""
+        hosts, task = host.hosts, prepared.task
+        report.node, report.node_name = host.node_id, host.name
+
+        def work(installed: Digest | None) -> None:
+            assert prepared.action is not None
+            self._loop.call_soon_threadsafe(self.telling.started, task.id)
+            label, again = self.runner.label(task), self.resolver.force
+            executor = host.executor(prepared.action, task, label, installed, again=again)
+            self.runner.run(report, prepared, token, look_again=False, executor=executor)
+
+        try:
             installed = await self._installed(task)
-
-            def work(host: OtherHost = host, installed: Digest | None = installed) -> None:
-                assert prepared.action is not None
-                self._loop.call_soon_threadsafe(self.telling.started, task.id)
-                label, again = self.runner.label(task), self.resolver.force
-                executor = host.executor(prepared.action, task, label, installed, again=again)
-                self.runner.run(report, prepared, token, look_again=False, executor=executor)
-
-            try:
-                await hosts.run(work)
-                return True
-            except (LostHostError, UnfitHostError, WrongHostError, OnlyHereError) as error:
-                _log.info("%s does not run on %s: %s", task.id, host.node_id, error.message)
-                hosts.failed(host, task.id, error)
-                report.node, report.node_name = self.telling.node_id, None
-            finally:
-                hosts.end(host)
-        return False
+            await hosts.run(lambda: work(installed))
+        except (LostHostError, UnfitHostError, WrongHostError, OnlyHereError) as error:
+            _log.info("%s does not run on %s: %s", task.id, host.node_id, error.message)
+            hosts.failed(host, task.id, error)
+            return token.is_set()
+        return True
 
     async def _installed(self, task: Task) -> Digest | None:
         """Return the installed packages that a task sees as what other hosts fetch; None: none."""

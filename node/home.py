@@ -79,6 +79,7 @@ class Home:
         self.work = directory / "work"
         self.defaults = directory / "defaults.json"
         self.terms = directory / "terms.json"
+        self.benchmark = directory / "benchmark.json"
         self._name = directory / "name"
         self._runtime = directory / "runtime.json"
         self._lock = directory / "node.lock"

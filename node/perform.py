@@ -21,12 +21,12 @@ from buildnet.node.dispatch import Dispatcher
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import OnOutput
 from buildnet.node.execute.isolation import STRICT
+from buildnet.node.places import NodePlaces
 from buildnet.node.pool_results import PoolResults, Wanted
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier, isolation_of
 from buildnet.node.runner import TaskRunner
-from buildnet.node.sharing.other_hosts import OtherHosts
 from buildnet.node.standing import StandingTask
 from buildnet.node.store import Hold, MissingBlobError
 from buildnet.node.telling import Telling, UnexpectedError
@@ -50,9 +50,8 @@ _log = logging.getLogger("buildnet.builds")
 class Performer:
     """One build at work; :meth:`run` returns its status, ``reports`` holds what became of it.
 
-    ``results``: those of the pool, None: they are not looked at; ``hosts``: others that commands
-    may run on, None: there are none. ``unchanged`` are the tasks that stand as before; they have no
-    report.
+    ``places``: where commands may run; ``results``: those of the pool, None: they are not looked
+    at. ``unchanged`` are the tasks that stand as before; they have no report.
     """
 
     node_id: str
@@ -62,16 +61,15 @@ class Performer:
     dependencies: InstalledDependencies | None
     hold: Hold
     progress: Progress
+    places: NodePlaces
     machine: core.Build
     durations_ms: dict[TaskId, float]
     results: PoolResults | None = None
-    hosts: OtherHosts | None = None
     dry_run: bool = False
     unchanged: dict[TaskId, StandingTask] = field(default_factory=dict)
     runner: TaskRunner = field(init=False)
     _telling: Telling = field(init=False)
     _events: asyncio.Queue[core.Event] = field(default_factory=asyncio.Queue)
-    _prepared: dict[TaskId, Prepared] = field(default_factory=dict)
     _tokens: dict[TaskId, CancelToken] = field(default_factory=dict)
     _resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
     _pending: set[TaskId] = field(default_factory=set)
@@ -82,12 +80,12 @@ class Performer:
 
     async def run(self) -> Status:
         """Perform the build to its end."""
+        hosts = self.places.hosts
         dispatcher = Dispatcher(
             workers=self.workers,
             runner=self.runner,
             resolver=self.resolver,
             dependencies=self.dependencies,
-            hosts=self.hosts,
             results=self.results,
             hold=self.hold,
             telling=self._telling,
@@ -98,8 +96,8 @@ class Performer:
             for task, known in self.unchanged.items():
                 self.resolver.stands(task, known)
         self._events.put_nowait(core.Began())
-        if self.hosts is not None:
-            self.hosts.on_more = lambda more: self._events.put_nowait(core.SlotsChanged(more))
+        if hosts is not None:
+            hosts.on_change = lambda: self._events.put_nowait(core.PlacesChanged())
         async with asyncio.TaskGroup() as group:
             while True:
                 resolved: list[TaskId] = []  # together: it is done task by task in microseconds
@@ -123,8 +121,8 @@ class Performer:
                                     self._telling.report(self._telling.new_report(task, status))
                             case core.Finish(status):
                                 return status
-                if self.hosts is not None:
-                    self.hosts.want(self.machine.waiting)
+                if hosts is not None:
+                    hosts.want(self.machine.ready, self.places.prepared)
                 if resolved:
                     group.create_task(self._resolve(tuple(resolved)))
 
@@ -152,7 +150,7 @@ class Performer:
             if isinstance(outcome, BuildNetError):
                 self._failed(task, outcome)
                 continue
-            self._prepared[task] = outcome
+            self.places.prepared[task] = outcome
             if outcome.tier is None and self.dry_run:
                 self._would_run(task, outcome)
             elif outcome.tier is None:
@@ -271,7 +269,7 @@ class Performer:
     def now_stand(self) -> None:
         """Note, for the next builds, which tasks were found in place."""
         for task in self.tasks:  # in the order of dependencies
-            report, prepared = self.reports.get(task), self._prepared.get(task)
+            report, prepared = self.reports.get(task), self.places.prepared.get(task)
             if report is None or prepared is None or report.status is not Status.SUCCEEDED:
                 continue
             if prepared.tier is not None and not prepared.undelivered:
@@ -307,7 +305,7 @@ class Performer:
             if isinstance(outcome, BuildNetError):
                 self._failed(task, outcome)
             elif outcome.tier is None:
-                self._prepared[task] = outcome
+                self.places.prepared[task] = outcome
                 self._events.put_nowait(core.MustRun(task))
             else:
                 self._found(task, outcome, duration_ms)
@@ -337,9 +335,16 @@ class Performer:
     # Executing
 
     async def _execute(self, task: TaskId, dispatcher: Dispatcher) -> None:
-        report = await dispatcher.execute(self._prepared[task], self._tokens[task])
+        host = self.places.elsewhere(task)
+        prepared, token = self.places.prepared[task], self._tokens[task]
+        report = await dispatcher.execute(prepared, host, token)
+        if report is None:
+            self._events.put_nowait(core.Displaced(task))
+            return
         if report.tier is Tier.FULL:
             self.durations_ms[task] = report.duration_ms
+            if self.places.hosts is not None:
+                self.places.hosts.ran(host, task, report.duration_ms)
         self._telling.report(report)
         succeeded = report.status is Status.SUCCEEDED
         changed = succeeded and self.resolver.has_changed(task)

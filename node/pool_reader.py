@@ -12,6 +12,7 @@ from buildnet.mesh.service.view import MeshView
 from buildnet.node.ledger_upkeep_view import silence_of, waiting_of
 from buildnet.pool.advertisement import TOPICS
 from buildnet.pool.health import health
+from buildnet.pool.known_host import host_of
 from buildnet.pool.membership import (
     Reader,
     Words,
@@ -20,6 +21,7 @@ from buildnet.pool.membership import (
     coordinator_of,
     member_state,
 )
+from buildnet.pool.placement import Host
 from buildnet.pool.sealing import Sealing, sealing
 from buildnet.pool.view import Completeness, Json, NodeState, pool_status
 
@@ -66,6 +68,24 @@ class PoolReader:
             for member in view.members
         }
         return Picture(view, nodes, words, self.service.scan_state)
+
+    def hosts(self) -> Mapping[bytes, Host]:
+        """Return the members as hosts for commands, by key."""
+        view, words = self._look()
+        told = self.service.advertiser
+        found: dict[bytes, Host] = {}
+        for member in view.members:
+            said, is_here = words[member.key], member.key == view.me
+            found[member.key] = host_of(
+                member.key,
+                member.node_id,
+                member.name,
+                told.profile() if is_here else said.profile,
+                told.load(None) if is_here else said.load,
+                latency_ms=None if member.round_trip_s is None else member.round_trip_s * 1000,
+                is_here=is_here,
+            )
+        return found
 
     def view(self) -> MeshView:
         """Return the mesh's view, each member under the name that it bears now: the member list

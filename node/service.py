@@ -20,6 +20,7 @@ from buildnet.mesh.members.invitation import Token
 from buildnet.mesh.service.service import Joined, MeshService
 from buildnet.node.advertiser import Advertiser
 from buildnet.node.attempts import Attempts
+from buildnet.node.benchmark.keeping import Benchmarks
 from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.builder import Builder
 from buildnet.node.config import NodeConfig
@@ -46,7 +47,7 @@ from buildnet.node.whereabouts import answers
 from buildnet.pool.advertisement import Lent
 from buildnet.pool.membership import coordinator_of, is_reachable, node_problem
 from buildnet.pool.resources import NodeResources, Utilization
-from buildnet.pool.view import NodeState
+from buildnet.pool.view import NodeState, benchmark_view
 
 SCAN_INTERVAL_S = 600.0
 SCAN_RETRY_S = 30.0
@@ -94,6 +95,7 @@ class NodeService:
     pool: PoolReader = field(init=False)
     tail: LedgerTail = field(init=False)
     defaults: Defaults = field(init=False)
+    benchmarks: Benchmarks = field(init=False)
     refusals: Refusals = field(default_factory=Refusals)
     attempts: Attempts = field(default_factory=Attempts)
     hosts: Hosts = field(init=False)
@@ -111,6 +113,9 @@ class NodeService:
         self.ledger.on_opened = self._introduce
         self.tail = LedgerTail(self.ledger)
         self.defaults = Defaults(self.home.defaults)
+        self.benchmarks = Benchmarks(
+            self.home.benchmark, self.home.work, self._cpu_model, self._has_nothing_to_do
+        )
         self.hosts = Hosts(self.in_force, self.in_flight, self.recording.put)
         self.in_force.on_change = self._config_changed
 
@@ -149,6 +154,13 @@ class NodeService:
     def lends_nothing(self) -> str | None:
         """Why this node lends nothing now, in words; None: it does, or is alone."""
         return None if self.sharing is None else self.sharing.refusal
+
+    def _cpu_model(self) -> str | None:
+        return None if self.resources is None else self.resources.cpu.model
+
+    def _has_nothing_to_do(self) -> bool:
+        is_idle = not self.builder.running() and not self.builder.workers.running
+        return is_idle and self.resources is not None
 
     @property
     def key(self) -> NodeKey:
@@ -383,6 +395,7 @@ class NodeService:
             "lends_nothing": self.lends_nothing,
             "lent": [each.model_dump() for each in self.lent],
             "terms": self.in_force.terms.model_dump(mode="json"),
+            "benchmark": benchmark_view(self.benchmarks.latest, datetime.now(UTC)),
             "isolation": self._isolation_status(),
             "builds": [build.summary() for build in running],
             "ledger": self._ledger_status(),
@@ -434,6 +447,8 @@ class NodeService:
             actions_running=running,
             cores_in_use=self.builder.workers.slots_in_use,
             tags=self.config.node_tags,
+            slots=self.builder.workers.slots,
+            benchmark=self.benchmarks.latest,
             this_node=True,
             draining=self.in_force.terms.draining,
             lends_nothing=self.lends_nothing,

@@ -13,6 +13,7 @@ from buildnet.node.execute.staging import SOURCE_EPOCH_S
 from buildnet.node.installs import Installs
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.perform import Performer
+from buildnet.node.places import NodePlaces
 from buildnet.node.pool_results import PoolResults
 from buildnet.node.resolve import Resolver
 from buildnet.node.runner import Limits, TaskRunner
@@ -26,6 +27,7 @@ from buildnet.node.toolchain import Tool, Toolchain
 from buildnet.node.workers import Workers
 from buildnet.pool.build import Build
 from buildnet.pool.glob import Patterns
+from buildnet.pool.places import Slots
 from buildnet.pool.workspace import Task, TaskId, Workspace
 
 
@@ -75,6 +77,9 @@ class Workshop:
             job.workspace, job.workspace_id, job.reader, job.environment, job.isolation
         )
         resolver = self._resolver(build, job, dependencies, hold)
+        sizes = {task: known.requirements.slots for task, known in tasks.items()}
+        home = Slots(request.choice.slots_of(self.workers.slots), sizes)
+        places = NodePlaces(home, self.workers, self._other_hosts(build))
         performer = Performer(
             node_id=self.keys.current.node_id,
             workers=self.workers,
@@ -83,20 +88,19 @@ class Workshop:
             dependencies=dependencies,
             hold=hold,
             progress=build.progress,
+            places=places,
             machine=Build(
                 {
                     task: tuple(each for each in known.depends_on if each in tasks)
                     for task, known in tasks.items()
                 },
-                slots=request.choice.slots_of(self.workers.slots),
-                sizes={task: known.requirements.slots for task, known in tasks.items()},
+                places=places,
                 keep_going=request.keep_going,
                 durations_ms=job.durations_ms,
                 standing=tasks.keys() - set(job.waiting),
             ),
             durations_ms=job.durations_ms,
             results=None if request.keeps_to_itself else self.results,
-            hosts=self._other_hosts(build),
             dry_run=request.dry_run,
             unchanged=build.unchanged,
         )
@@ -143,5 +147,11 @@ class Workshop:
             return None
         choice, here = request.choice, self.workers.slots
         return self.sharing.hosts_for(
-            build.id, request.actor, self.results, choice.priority, choice.elsewhere(here)
+            build.id,
+            request.actor,
+            self.results,
+            build.workspace.name,
+            choice.preferences,
+            choice.priority,
+            choice.elsewhere(here),
         )

@@ -13,6 +13,7 @@ from typing import Literal, Self
 from pydantic import Field, ValidationError
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.pool.benchmark import Benchmark
 from buildnet.pool.resources import (
     MemoryResources,
     NodeResources,
@@ -82,7 +83,8 @@ class Profile(Advertisement):
     """Who a node is and what its host has; told anew after each scan that found something else.
 
     ``age_s`` is how old the scan was when this was said. ``priority_weight``: how much the node is
-    to be preferred for work of others, by its owner.
+    to be preferred for work of others, by its owner. ``slots``: how many commands it runs at once;
+    ``benchmark``: how fast it is, None: it was not measured.
     """
 
     name: str = Field(max_length=128)
@@ -91,6 +93,8 @@ class Profile(Advertisement):
     address: str | None = Field(default=None, max_length=512)
     tags: tuple[str, ...] = ()
     resources: NodeResources | None = None
+    slots: int | None = Field(default=None, ge=1, le=4096)
+    benchmark: Benchmark | None = None
     priority_weight: float = Field(default=1.0, gt=0, le=1000, allow_inf_nan=False)
     age_s: float = Field(default=0.0, ge=0)
 

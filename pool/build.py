@@ -2,21 +2,23 @@
 
 Pure: events go in, effects come out, and whoever performs the effects (the node's builder, a test)
 feeds back what came of them. A task is *resolved* once all it depends on has succeeded: its key is
-computed and looked up. What has no result is *executed* as soon as it has its slots, the task with
-the longest remaining path first. A failure skips what depends on it; without ``keep_going`` nothing
-new is started and the running tasks are cancelled. A task that is known to stand unless something
-it depends on is changed by this build is not even resolved where nothing was.
+computed and looked up. What has no result is *executed* as soon as there is a place for it, the
+task with the longest remaining path first. A failure skips what depends on it; without
+``keep_going`` nothing new is started and the running tasks are cancelled. A task that is known to
+stand unless something it depends on is changed by this build is not even resolved where nothing
+was.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from graphlib import TopologicalSorter
 
+from buildnet.pool.places import Places
 from buildnet.pool.workspace import TaskId
 
 
@@ -60,8 +62,17 @@ class Executed:
 
 
 @dataclass(frozen=True, slots=True)
+class Displaced:
+    """The task's command did not run where it was to: the host is gone, say. It needs another
+    place."""
+
+    task: TaskId
+
+
+@dataclass(frozen=True, slots=True)
 class Broken:
-    """The task could not be resolved: its inputs can't be read, say."""
+    """The task could not be resolved: its inputs can't be read, say. Or it waits for a place, and
+    there will be none."""
 
     task: TaskId
 
@@ -72,13 +83,21 @@ class CancelRequested:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotsChanged:
-    """So many commands more may run at once than before; fewer, if below zero."""
-
-    more: int
+class PlacesChanged:
+    """There may be room for commands that there was none for."""
 
 
-Event = Began | UpToDate | MustRun | Executed | Broken | CancelRequested | SlotsChanged
+Event = Began | UpToDate | MustRun | Executed | Displaced | Broken | CancelRequested | PlacesChanged
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Commands of one sort that could start if there was a place: how many, and the most urgent
+    one with what it and the longest chain after it take."""
+
+    count: int
+    first: TaskId
+    remaining_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +151,7 @@ class Build:
 
     Args:
         dependencies: for each task the tasks it needs; every named task must be a key.
-        slots: how many commands may run at once, at least 1.
-        sizes: how many slots a task's command takes, 1 where nothing is said; at most all.
+        places: where commands may run.
         keep_going: after a failure go on with what does not depend on it.
         durations_ms: measured durations of earlier runs, for the critical path; tasks without one
             count as ``DEFAULT_DURATION_MS``.
@@ -146,26 +164,22 @@ class Build:
         self,
         dependencies: Mapping[TaskId, tuple[TaskId, ...]],
         *,
-        slots: int,
-        sizes: Mapping[TaskId, int] | None = None,
+        places: Places,
         keep_going: bool = False,
         durations_ms: Mapping[TaskId, float] | None = None,
         standing: Iterable[TaskId] = (),
     ) -> None:
-        if slots < 1:
-            raise ValueError("a build needs at least one slot")
         self._dependents: dict[TaskId, list[TaskId]] = {task: [] for task in dependencies}
         for task, needed in dependencies.items():
             for dependency in needed:
                 self._dependents[dependency].append(task)
         self._waiting_for = {task: len(set(needed)) for task, needed in dependencies.items()}
         self._remaining_ms = _remaining_path(dependencies, self._dependents, durations_ms or {})
-        self._free_slots = slots
-        self._sizes = {task: min(size, slots) for task, size in (sizes or {}).items()}
+        self._places = places
         self._keep_going = keep_going
         self._standing = set(standing)
         self._resolving: set[TaskId] = set()
-        self._runnable: list[tuple[float, TaskId]] = []
+        self._runnable: dict[Hashable, list[tuple[float, TaskId]]] = {}
         self._running: set[TaskId] = set()
         self._ended: dict[TaskId, Status] = {}
         self._failed = False
@@ -184,21 +198,27 @@ class Build:
                 self._succeed(task, changed, effects)
             case MustRun(task):
                 self._resolving.discard(task)
-                heapq.heappush(self._runnable, (-self._remaining_ms[task], task))
+                self._wait(task)
             case Executed(task, succeeded, changed):
                 self._running.discard(task)
-                self._free_slots += self._sizes.get(task, 1)
+                self._places.give_back(task)
                 if succeeded:
                     self._succeed(task, changed, effects)
                 elif self._cancelled or (self._failed and not self._keep_going):
                     self._ended[task] = Status.CANCELLED
                 else:
                     self._fail(task, effects)
+            case Displaced(task):
+                self._running.discard(task)
+                self._places.give_back(task)
+                self._wait(task)
             case Broken(task):
                 self._resolving.discard(task)
-                self._fail(task, effects)
-            case SlotsChanged(more):
-                self._free_slots += more
+                self._forget_waiting(task)
+                if task not in self._ended:
+                    self._fail(task, effects)
+            case PlacesChanged():
+                pass
             case CancelRequested():
                 self._cancelled = True
                 self._stop_running(effects)
@@ -207,9 +227,14 @@ class Build:
         return effects
 
     @property
-    def waiting(self) -> int:
-        """How many commands could start if there were more slots."""
-        return 0 if self._stopping else len(self._runnable)
+    def ready(self) -> dict[Hashable, Ready]:
+        """The commands that could start if there were more places, by sort."""
+        if self._stopping:
+            return {}
+        return {
+            sort: Ready(len(alike), alike[0][1], -alike[0][0])
+            for sort, alike in self._runnable.items()
+        }
 
     @property
     def _stopping(self) -> bool:
@@ -270,13 +295,37 @@ class Build:
         if self._running:
             effects.append(Stop(tuple(sorted(self._running))))
 
+    def _wait(self, task: TaskId) -> None:
+        alike = self._runnable.setdefault(self._places.sort(task), [])
+        heapq.heappush(alike, (-self._remaining_ms[task], task))
+
+    def _forget_waiting(self, task: TaskId) -> None:
+        waits = (-self._remaining_ms[task], task)
+        for sort, alike in list(self._runnable.items()):
+            if waits in alike:
+                alike.remove(waits)
+                heapq.heapify(alike)
+                if not alike:
+                    del self._runnable[sort]
+
     def _start(self, effects: list[Effect]) -> None:
-        while self._runnable and not self._stopping:
-            size = self._sizes.get(self._runnable[0][1], 1)
-            if size > self._free_slots:
-                break  # also where a smaller one fits: the large one would never start
-            _, task = heapq.heappop(self._runnable)
-            self._free_slots -= size
+        if self._stopping or not self._runnable:
+            return
+        self._places.begin()
+        offers = [(alike[0], sort) for sort, alike in self._runnable.items()]
+        heapq.heapify(offers)
+        while offers:
+            (_, task), sort = offers[0]
+            if not self._places.take(task):
+                heapq.heappop(offers)  # there is no place for others of its sort either
+                continue
+            alike = self._runnable[sort]
+            heapq.heappop(alike)
+            if alike:
+                heapq.heapreplace(offers, (alike[0], sort))
+            else:
+                heapq.heappop(offers)
+                del self._runnable[sort]
             self._running.add(task)
             effects.append(Execute(task))
 

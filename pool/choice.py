@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from buildnet.pool.configuration import LOCAL, BuildConfiguration, Priority, Strategy
-from buildnet.pool.profile import Profile
+from buildnet.pool.placement import AS_USUAL, Preferences
+from buildnet.pool.profile import Profile, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,18 +15,23 @@ class Choice:
     """``configuration``, ``template``, ``profile``: what was named, by id; ``version``: of the
     configuration. ``parallel``: how many commands run at once, on whatever nodes; ``slots``: how
     many of them on this one; ``isolation``: the level that tasks get which ask for none; None: no
-    bound, and as the node has it."""
+    bound, and as the node has it. ``preferences``: what else is said of where they run."""
 
     configuration: str | None = None
     version: int | None = None
     template: str | None = None
     profile: str | None = None
     priority: Priority = "normal"
-    strategy: Strategy = "smart"
     parallel: int | None = None
     slots: int | None = None
     isolation: str | None = None
     local_only: bool = False
+    preferences: Preferences = AS_USUAL
+
+    @property
+    def strategy(self) -> Strategy:
+        """How nodes are chosen."""
+        return self.preferences.strategy
 
     @property
     def is_named(self) -> bool:
@@ -40,13 +46,23 @@ class Choice:
     def elsewhere(self, slots: int) -> int | None:
         """Return how many commands may run at once on other nodes, where this one has so many
         slots; None: no bound."""
-        if self.local_only:
+        if self.local_only or self.preferences.max_nodes == 1:
             return 0
         return None if self.parallel is None else self.parallel - self.slots_of(slots)
 
     def view(self) -> dict[str, Any] | None:
         """Return it as JSON; None: nothing was named."""
-        return asdict(self) if self.is_named else None
+        if not self.is_named:
+            return None
+        found, said = asdict(self), self.preferences
+        del found["preferences"]
+        return {
+            **found,
+            "strategy": said.strategy,
+            "max_nodes": said.max_nodes,
+            "nodes": dict(said.cores),
+            "labels": sorted(said.labels),
+        }
 
 
 AS_THE_NODE_HAS_IT = Choice()
@@ -77,9 +93,40 @@ def choose(
         template=template,
         profile=preferred.id,
         priority=execution.priority or preferred.priority or cpu.priority,
-        strategy=execution.strategy or preferred.strategy,
         parallel=min(bounds, default=None),
         slots=min((one for one in shares if one), default=None),
         isolation=execution.isolation,
         local_only=execution.local_only or preferred.cpu_strategy == "local_only",
+        preferences=_preferences(used, preferred, here),
     )
+
+
+def _preferences(used: BuildConfiguration, profile: Profile, here: frozenset[str]) -> Preferences:
+    execution, resources = used.execution, used.resources
+    cores = {
+        one.node_id: one.cores or len(one.specific_cores)
+        for one in resources.cpu.node_allocations
+        if one.node_id not in here | {LOCAL}
+    }
+    # What is left over of the cores may come from anywhere.
+    given = sum(one.cores or len(one.specific_cores) for one in resources.cpu.node_allocations)
+    preferred = execution.preferred_node
+    return Preferences(
+        strategy=execution.strategy or profile.strategy,
+        weights=_weights(profile),
+        max_nodes=execution.max_nodes,
+        cores=cores,
+        only_named=bool(cores) and resources.cpu.cores <= given,
+        labels=frozenset(resources.labels),
+        programs=(*resources.tools, *resources.runtimes),
+        preferred_node=None if preferred in here | {LOCAL} else preferred,
+        prefer_local=execution.prefer_local or preferred in here | {LOCAL},
+        max_latency_ms=execution.max_latency_ms,
+        min_class=resources.storage.min_class,
+    )
+
+
+def _weights(profile: Profile) -> Weights:
+    if profile.network_preference != "minimize_transfer":
+        return profile.weights
+    return profile.weights.model_copy(update={"locality": 2 * profile.weights.locality})

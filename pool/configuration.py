@@ -107,6 +107,8 @@ Gibibytes = Annotated[float, BeforeValidator(_gib)]
 SomeGibibytes = Annotated[Gibibytes, AfterValidator(_some_gib)]
 DurationS = Annotated[float, BeforeValidator(_seconds)]
 Word = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^\S+$")]
+Label = Annotated[str, Field(min_length=1, max_length=200)]
+Milliseconds = Annotated[float, Field(gt=0, le=60_000, allow_inf_nan=False)]
 
 
 class NodeCores(Keys):
@@ -212,13 +214,14 @@ Programs = Annotated[
 
 
 class ResourceSelection(Keys):
-    """What of the pool a build uses."""
+    """What of the pool a build uses. ``labels``: nodes that have not all of them are not used."""
 
     cpu: CpuSelection = CpuSelection()
     memory: MemorySelection = MemorySelection()
     storage: StorageSelection = StorageSelection()
     tools: Programs = ()
     runtimes: Programs = ()
+    labels: Annotated[tuple[Label, ...], Field(max_length=_MAX_ITEMS)] = ()
 
 
 class BuildSettings(Keys):
@@ -233,7 +236,9 @@ class BuildSettings(Keys):
 class ExecutionSettings(Keys):
     """How a build runs. ``strategy``, ``priority`` None: what the profile says; ``max_nodes``,
     ``parallel`` None: no bound; ``parallel``: commands at once; ``redundancy``: how many nodes run
-    each action, whose results are compared; ``timeout``: of the whole build, in seconds."""
+    each action, whose results are compared; ``timeout``: of the whole build, in seconds.
+    ``preferred_node``: name or id of the one that is used first; ``prefer_local``: the asked node's
+    slots before faster ones; ``max_latency_ms``: nodes that are farther are not used."""
 
     called_elsewhere: ClassVar[Mapping[str, str]] = {"distribution": "strategy"}
     strategy: Strategy | None = None
@@ -244,6 +249,9 @@ class ExecutionSettings(Keys):
     isolation: Literal["strict", "staged"] | None = None
     redundancy: Annotated[int, Field(strict=True, ge=1, le=5)] = 1
     timeout: DurationS | None = None
+    preferred_node: NodeName | None = None
+    prefer_local: StrictBool = False
+    max_latency_ms: Milliseconds | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> ExecutionSettings:
@@ -282,8 +290,8 @@ class BuildConfiguration(Keys):
     @property
     def nodes(self) -> frozenset[str]:
         """The nodes that it names."""
-        resources = self.resources
-        return frozenset(
+        resources, preferred = self.resources, self.execution.preferred_node
+        named = frozenset(
             one.node_id
             for group in (
                 resources.cpu.node_allocations,
@@ -292,6 +300,7 @@ class BuildConfiguration(Keys):
             )
             for one in group
         )
+        return named if preferred is None else named | {preferred}
 
     def document(self) -> dict[str, Any]:
         """Return what it says beyond the defaults, as it is kept and exported, without the id."""

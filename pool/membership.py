@@ -147,6 +147,8 @@ def member_state(member: MemberView, words: Words) -> NodeState:
         lent=load.lent if load else (),
         builds=load.builds if load else 0,
         priority_weight=profile.priority_weight if profile else 1.0,
+        slots=profile.slots if profile else None,
+        benchmark=profile.benchmark if profile else None,
     )
 
 

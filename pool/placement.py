@@ -18,24 +18,26 @@ from buildnet.pool.profile import Weights
 
 _HALF_LATENCY_MS = 10.0
 """A round trip that long is worth half of none."""
-_UNKNOWN_LATENCY = 0.5
+_UNKNOWN = 0.5
+"""What counts of something that is not known, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
     """A host as it is known now.
 
-    ``slots``: commands at once, ``free`` of them have nothing to do; ``speed``: benchmark units of
-    one slot, None: not measured; ``programs``: versions by name, None: the host was not scanned;
-    ``memory_bytes``, ``storage_classes``: what it has, None: unknown; ``lends``: its owner takes
-    commands of others now; ``is_here``: it is the node that drives the build.
+    ``slots``: commands at once, ``free`` of them have nothing to do, None: unknown; ``speed``:
+    benchmark units of one slot, None: not measured; ``programs``: versions by name, None: the host
+    was not scanned; ``memory_bytes``, ``storage_classes``: what it has, None: unknown; ``lends``:
+    its owner takes commands of others now; ``weight``: how much he would have it preferred for
+    them; ``is_here``: it is the node that drives the build.
     """
 
     key: bytes
     name: str = ""
     node_id: str = ""
-    slots: int = 1
-    free: int = 1
+    slots: int | None = None
+    free: int | None = None
     speed: float | None = None
     latency_ms: float | None = None
     labels: frozenset[str] = frozenset()
@@ -44,6 +46,7 @@ class Host:
     memory_bytes: int | None = None
     storage_classes: frozenset[str] | None = None
     lends: bool = True
+    weight: float = 1.0
     is_here: bool = False
 
     def is_called(self, name: str) -> bool:
@@ -97,12 +100,13 @@ class Preferences:
     max_latency_ms: float | None = None
     min_class: str = "any"
 
-    def most_on(self, host: Host) -> int:
-        """Return how many commands of the build may run at once on a host."""
+    def most_on(self, host: Host) -> int | None:
+        """Return how many commands of the build may run at once on a host; None: no bound but the
+        host's own."""
         for name, cores in self.cores.items():
             if host.is_called(name):
-                return min(cores or host.slots, host.slots)
-        return 0 if self.only_named and not host.is_here else host.slots
+                return cores or None
+        return 0 if self.only_named and not host.is_here else None
 
 
 AS_USUAL = Preferences()
@@ -118,7 +122,7 @@ def objection(
     lacking = sorted((needs.labels | preferences.labels) - host.labels)
     if lacking:
         return f"it has no label {', '.join(lacking)}"
-    if needs.slots > host.slots:
+    if host.slots is not None and needs.slots > host.slots:
         return f"it runs {host.slots} at once, not {needs.slots}"
     if host.memory_bytes is not None and needs.memory_bytes > host.memory_bytes:
         return "it has less memory"
@@ -214,7 +218,8 @@ def _merit(
             + weights.latency * _nearness(host)
             + weights.availability * _availability(host)
         )
-        return found / total * experience.reliability(host.key)
+        weight = 1.0 if host.is_here else host.weight
+        return found / total * weight * experience.reliability(host.key)
 
     return smart
 
@@ -240,9 +245,11 @@ def _nearness(host: Host) -> float:
     if host.is_here:
         return 1.0
     if host.latency_ms is None:
-        return _UNKNOWN_LATENCY
+        return _UNKNOWN
     return 1.0 / (1.0 + host.latency_ms / _HALF_LATENCY_MS)
 
 
 def _availability(host: Host) -> float:
+    if host.slots is None or host.free is None:
+        return _UNKNOWN
     return max(0.0, min(1.0, host.free / max(1, host.slots)))

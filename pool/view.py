@@ -13,6 +13,7 @@ from typing import Any, Literal
 from buildnet.mesh.errors import NotFoundError, UsageError
 from buildnet.mesh.suggest import did_you_mean
 from buildnet.pool.advertisement import Lent
+from buildnet.pool.benchmark import Benchmark
 from buildnet.pool.resources import NodeResources, Program, Utilization
 
 NodeStatus = Literal["online", "busy", "suspect", "offline", "left"]
@@ -58,6 +59,8 @@ class NodeState:
     actions_running: int = 0
     cores_in_use: int = 0
     tags: tuple[str, ...] = ()
+    slots: int | None = None
+    benchmark: Benchmark | None = None
     age_s: float | None = None
     rights: str = "admin"
     version: str | None = None
@@ -185,6 +188,8 @@ def node_view(node: NodeState, now: datetime, coordinator: Coordinator | None) -
         "this_node": node.this_node,
         "address": node.address,
         "tags": list(node.tags),
+        "slots": node.slots,
+        "benchmark": benchmark_view(node.benchmark, now),
         "measured_at": _utc(node.measured_at) if node.measured_at else None,
         "age_s": age_s(node, now),
         "latency_ms": node.latency_ms,
@@ -198,6 +203,14 @@ def node_view(node: NodeState, now: datetime, coordinator: Coordinator | None) -
         "resources": node.resources.model_dump(mode="json") if node.resources else None,
         "utilization": node.utilization.model_dump(mode="json") if node.utilization else None,
     }
+
+
+def benchmark_view(benchmark: Benchmark | None, now: datetime) -> Json | None:
+    """Return a benchmark with its age; None: the host was not measured."""
+    if benchmark is None:
+        return None
+    age_s = max(0.0, (now - benchmark.measured_at).total_seconds())
+    return {**benchmark.model_dump(mode="json"), "age_s": round(age_s, 1)}
 
 
 def aggregate(nodes: Sequence[NodeState]) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from buildnet.mesh.events import LinkDown, LinkUp, OfficeChanged, Received, Status, StatusChanged
@@ -49,13 +49,15 @@ class Borrowed:
 
 @dataclass(slots=True)
 class Borrowing:
-    """What one build borrows. ``on_change`` is called when it has more or fewer leases."""
+    """What one build borrows. ``on_change`` is called when it has more or fewer leases; ``order``
+    returns those of some members that may run its commands, the best first."""
 
     borrower: Borrower
     build: str
     actor: str
     priority: Priority
     on_change: Callable[[], None]
+    order: Callable[[Sequence[bytes]], Sequence[bytes]] = lambda members: members
     unfit: set[bytes] = field(default_factory=set)
     """Owners that could not run an action of this build."""
     leases: dict[bytes, Borrowed] = field(default_factory=dict)
@@ -168,9 +170,9 @@ class Borrower:
             self._say(office.coordinator, borrowing.told)
 
     def _owners(self, borrowing: Borrowing) -> tuple[bytes, ...]:
-        """Return the members that may run a build's commands, linked ones only."""
+        """Return the members that may run a build's commands, the best first, linked ones only."""
         local = self._local
-        return tuple(
+        members = tuple(
             peer
             for peer in sorted(local.links)
             if local.alive(peer)
@@ -178,6 +180,7 @@ class Borrower:
             and local.members.members[peer].role == "worker"
             and peer not in borrowing.unfit
         )
+        return tuple(borrowing.order(members))
 
     def give_back(self, borrowing: Borrowing, lease: Borrowed) -> None:
         """Return a lease that is not needed."""

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import node_id_of
+from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.executor import Execution, ExecutionRequest, Executor, OnOutput
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.pool_results import FetchAll, PoolResults
 from buildnet.node.resolve import Prepared, isolation_of
 from buildnet.node.sharing.borrower import Borrowed, Borrowing
-from buildnet.node.sharing.remote_executor import RemoteExecutor, UnfitHostError
+from buildnet.node.sharing.errands import WrongHostError
+from buildnet.node.sharing.known_hosts import KnownHosts
+from buildnet.node.sharing.remote_executor import OnlyHereError, RemoteExecutor, UnfitHostError
+from buildnet.node.store import Hold
 from buildnet.pool.action import Action
+from buildnet.pool.build import Ready
+from buildnet.pool.holdings import telling
 from buildnet.pool.messages.work import MAX_OUTPUTS, MAX_OUTPUTS_CHARACTERS
+from buildnet.pool.placement import AS_USUAL, Case, Host, Needs, Preferences, objection, ranked
+from buildnet.pool.tree import EMPTY_TREE, DirectoryTree
 from buildnet.pool.workspace import Task, TaskId
 
 MAX_ELSEWHERE = 128
@@ -44,11 +54,11 @@ class OtherHost:
 
     def executor(
         self, action: Action, task: Task, label: str, installed: Digest | None, *, again: bool
-    ) -> RemoteExecutor:
+    ) -> Executor:
         """Return what runs an action there. ``installed``: the ``Tree`` message of the installed
         packages that it sees, None: it sees none; ``again``: even if its result is there."""
         hosts = self.hosts
-        return RemoteExecutor(
+        remote = RemoteExecutor(
             borrower=hosts.borrowing.borrower,
             results=hosts.results,
             fetch_all=hosts.fetch_all,
@@ -62,20 +72,49 @@ class OtherHost:
             keep=True,
             loop=hosts.loop,
         )
+        return _Noting(remote, hosts, self.lease.owner)
+
+
+@dataclass(frozen=True, slots=True)
+class _Noting:
+    """Runs actions on a host, and tells the build which blobs it has from then on."""
+
+    executor: Executor
+    hosts: OtherHosts
+    owner: bytes
+
+    @property
+    def isolation(self) -> str:
+        """See :class:`Executor`."""
+        return self.executor.isolation
+
+    def execute(
+        self, request: ExecutionRequest, hold: Hold, on_output: OnOutput, cancel: CancelToken
+    ) -> Execution:
+        """See :class:`Executor`."""
+        execution = self.executor.execute(request, hold, on_output, cancel)
+        outputs = execution.outputs or EMPTY_TREE
+        hosts = self.hosts
+        hosts.loop.call_soon_threadsafe(hosts.holds, self.owner, request.inputs, outputs)
+        return execution
 
 
 @dataclass(slots=True, eq=False)
 class OtherHosts:
-    """What a build's performer needs of other hosts. ``on_more`` is told how many commands more,
-    or fewer, may run at once; ``most`` bounds them."""
+    """What a build's performer needs of other hosts. ``on_change`` is called when there are more or
+    fewer; ``most`` bounds how many commands run there at once."""
 
     results: PoolResults
     fetch_all: FetchAll
+    known: KnownHosts = field(default_factory=KnownHosts)
+    preferences: Preferences = AS_USUAL
+    workspace: str = ""
+    most: int = MAX_ELSEWHERE
     borrowing: Borrowing = field(init=False)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
-    on_more: Callable[[int], None] = lambda more: None
-    most: int = MAX_ELSEWHERE
-    _slots: int = 0
+    on_change: Callable[[], None] = lambda: None
+    _placed: Counter[bytes] = field(default_factory=Counter)
+    _inputs: dict[TaskId, tuple[Digest, ...]] = field(default_factory=dict)
     _failures: dict[TaskId, int] = field(default_factory=dict)
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(MAX_ELSEWHERE, "elsewhere")
@@ -83,20 +122,16 @@ class OtherHosts:
 
     def changed(self) -> None:
         """Take note that there are more or fewer leases than before."""
-        more = min(self.borrowing.slots, self.most) - self._slots
-        self._slots += more
-        if more:
-            self.on_more(more)
+        self.on_change()
 
-    def want(self, waiting: int) -> None:
-        """Tell how many commands wait."""
-        self.borrowing.want(min(waiting, self.most))
+    # --- who may -------------------------------------------------------------------------------
 
     def may_take(self, prepared: Prepared) -> bool:
         """Whether a command can run elsewhere at all."""
         action = prepared.action
         return (
-            action is not None
+            self.most > 0
+            and action is not None
             and isolation_of(action) == STRICT
             and prepared.task.requirements.slots == 1
             and len(prepared.task.outputs) <= MAX_OUTPUTS
@@ -104,13 +139,100 @@ class OtherHosts:
             and self._failures.get(prepared.task.id, 0) < _ATTEMPTS
         )
 
-    def take(self) -> OtherHost | None:
-        """Return a slot, which is busy from now on; None: none is free."""
-        lease = self.borrowing.idle()
-        if lease is None:
+    def owners(self, needs: Needs, members: Iterable[bytes]) -> list[Host]:
+        """Return those of some members that may take commands that need this, as far as is known;
+        one of which nothing is known may, unless something is asked for that not all have."""
+        here = self.known.here
+        return [
+            host
+            for host in map(self.known.host, members)
+            if host.key not in self.borrowing.unfit
+            and objection(host, needs, self.preferences, here) is None
+        ]
+
+    # --- what is wanted ------------------------------------------------------------------------
+
+    def want(self, ready: Mapping[Hashable, Ready], prepared: Mapping[TaskId, Prepared]) -> None:
+        """Tell which commands wait that could run elsewhere; the sorts are those of
+        :class:`~buildnet.node.places.NodePlaces`."""
+        waiting = sum(each.count for each in ready.values() if self.may_take(prepared[each.first]))
+        self.borrowing.want(min(waiting, self.most))
+
+    def order(self, members: Sequence[bytes]) -> Sequence[bytes]:
+        """Return the members that commands may run on, the best first."""
+        hosts = ranked(
+            self.owners(Needs(), members),
+            Case(placed=self._placed),
+            self.preferences,
+            self.known.experience,
+        )
+        return [host.key for host in self._few(hosts)]
+
+    def _few(self, hosts: Sequence[Host]) -> Sequence[Host]:
+        """Return as many hosts as the build may use besides this one: those that it uses, then the
+        best that have room."""
+        most = self.preferences.max_nodes
+        if most is None:
+            return hosts
+        used = {lease.owner for lease in self.borrowing.leases.values()}
+        by_use = sorted(hosts, key=lambda host: (host.key not in used, not host.free))
+        kept = {host.key for host in by_use[: max(0, most - 1)]}
+        return [host for host in hosts if host.key in kept]
+
+    # --- choosing ------------------------------------------------------------------------------
+
+    def choose(self, prepared: Prepared, needs: Needs, *, here_is_free: bool) -> OtherHost | None:
+        """Return the slot that suits a command best; None: that is one of this node, if
+        ``here_is_free``, or none is free."""
+        leases = self._idle(needs)
+        if not leases:
             return None
-        lease.busy = True
-        return OtherHost(self, lease)
+        hosts = self.owners(needs, leases)
+        if here_is_free:
+            hosts.append(self.known.here)
+        best = ranked(hosts, self._case(prepared, hosts), self.preferences, self.known.experience)
+        if not best or best[0].is_here:
+            return None
+        return OtherHost(self, leases[best[0].key])
+
+    def placed(self, host: OtherHost | None) -> None:
+        """Take note that a command runs on a slot from now on; None: on one of this node."""
+        if host is not None:
+            host.lease.busy = True
+        self._placed[self.known.here.key if host is None else host.lease.owner] += 1
+
+    def _idle(self, needs: Needs) -> dict[bytes, Borrowed]:
+        """Return a lease of each owner that has one on which nothing runs."""
+        leases = self.borrowing.leases.values()
+        busy = Counter(lease.owner for lease in leases if lease.busy)
+        if busy.total() >= self.most:
+            return {}
+        found: dict[bytes, Borrowed] = {}
+        for lease in leases:
+            if lease.busy or lease.wanted_back or lease.owner in found:
+                continue
+            most = self.preferences.most_on(self.known.host(lease.owner))
+            if most is None or busy[lease.owner] < most:
+                found[lease.owner] = lease
+        return found
+
+    def _case(self, prepared: Prepared, hosts: Sequence[Host]) -> Case:
+        task, action = prepared.task.id, prepared.action
+        if task not in self._inputs:
+            self._inputs[task] = () if action is None else telling(action.spec.inputs.files())
+        inputs = self._inputs[task]
+        return Case(
+            kind=self.kind(task),
+            input_bytes=sum(blob.size_bytes for blob in inputs),
+            local_bytes=self.known.holdings.bytes_at((host.key for host in hosts), inputs),
+            placed=self._placed,
+        )
+
+    def kind(self, task: TaskId) -> str:
+        """Return what experience with a task's command is kept under."""
+        return f"{self.workspace}/{task}"
+
+    # --- running -------------------------------------------------------------------------------
 
     async def run(self, work: Callable[[], None]) -> None:
         """Do work that waits for another host, on a thread of its own; waits for its end even if
@@ -122,10 +244,24 @@ class OtherHosts:
             await asyncio.wait([future])
             raise
 
+    def ran(self, host: OtherHost | None, task: TaskId, duration_ms: float) -> None:
+        """Take note that a command ran to its end, on another host or (None) here."""
+        place = self.known.here if host is None else self.known.host(host.lease.owner)
+        self.known.experience.ran(place.key, self.kind(task), duration_ms, place.speed)
+
+    def holds(self, owner: bytes, inputs: DirectoryTree, outputs: DirectoryTree) -> None:
+        """Take note that a host has inputs and outputs of what it ran."""
+        self.known.holdings.has(owner, (*inputs.files(), *outputs.files()))
+
     def failed(self, host: OtherHost, task: TaskId, error: BuildNetError) -> None:
         """Take note that a host did not run a command."""
-        self._failures[task] = self._failures.get(task, 0) + 1
-        if isinstance(error, UnfitHostError):
+        attempts = _ATTEMPTS if isinstance(error, OnlyHereError) else 1
+        self._failures[task] = self._failures.get(task, 0) + attempts
+        if isinstance(error, OnlyHereError):
+            return
+        if not isinstance(error, UnfitHostError):
+            self.known.experience.failed(host.lease.owner)
+        if isinstance(error, UnfitHostError | WrongHostError):
             self.borrowing.unfit.add(host.lease.owner)
             for lease in list(self.borrowing.leases.values()):
                 if lease.owner == host.lease.owner and not lease.busy:

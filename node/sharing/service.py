@@ -19,6 +19,7 @@ from buildnet.node.sharing.allocator import TICK_S, Allocator
 from buildnet.node.sharing.borrower import KEEP_S, Borrower
 from buildnet.node.sharing.errands import ALIVE_S
 from buildnet.node.sharing.guest_work import GuestWork
+from buildnet.node.sharing.known_hosts import KnownHosts
 from buildnet.node.sharing.lender import Lender
 from buildnet.node.sharing.loans import Loans, LoansWritten
 from buildnet.node.sharing.other_hosts import MAX_ELSEWHERE, OtherHosts
@@ -26,6 +27,7 @@ from buildnet.node.workers import Workers
 from buildnet.pool.advertisement import Lent
 from buildnet.pool.demand import Priority
 from buildnet.pool.leases import Lease
+from buildnet.pool.placement import AS_USUAL, Preferences
 from buildnet.pool.queue import Waiting
 
 _TOLD_EVERY_S = 0.02
@@ -53,6 +55,8 @@ class Sharing:
         self._is_drained = is_drained
         self._record = record
         self._loans = Loans()
+        self.known = KnownHosts()
+        """The members as hosts; whoever knows what they told sets where to look."""
         self._cluster: Cluster | None = None
         self._lender: Lender | None = None
         self._allocator: Allocator | None = None
@@ -96,17 +100,27 @@ class Sharing:
         build: str,
         actor: str,
         results: PoolResults,
+        workspace: str,
+        preferences: Preferences = AS_USUAL,
         priority: str = "normal",
         most: int | None = None,
     ) -> OtherHosts | None:
         """Begin to borrow for a build; None: this node is in no cluster now, or the build is to run
-        no command elsewhere. ``most``: so many at once there; None: no bound of its own."""
+        no command elsewhere. ``workspace``: the name of what is built; ``most``: so many at once
+        there; None: no bound of its own."""
         if self._borrower is None or most == 0:
             return None
-        hosts = OtherHosts(results, results.fetch_all)
-        hosts.most = MAX_ELSEWHERE if most is None else min(most, MAX_ELSEWHERE)
+        hosts = OtherHosts(
+            results,
+            results.fetch_all,
+            self.known,
+            preferences,
+            workspace,
+            MAX_ELSEWHERE if most is None else min(most, MAX_ELSEWHERE),
+        )
         level = Priority[priority.upper()]
         hosts.borrowing = self._borrower.begin(build, actor, level, hosts.changed)
+        hosts.borrowing.order = hosts.order
         return hosts
 
     @property

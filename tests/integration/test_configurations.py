@@ -226,7 +226,7 @@ def test_a_build_goes_by_a_configuration(node: Node, workspace: Path) -> None:
     assert report["choice"] == {
         **{"configuration": "one-core", "version": 1, "template": None, "profile": "speed"},
         **{"priority": "normal", "strategy": "fastest", "parallel": 1, "slots": None},
-        **{"isolation": None, "local_only": False},
+        **{"isolation": None, "local_only": False, "max_nodes": None, "nodes": {}, "labels": []},
     }
     recorded = node.get(f"/api/build/{report['build_id']}")
     assert recorded["status"] == "succeeded"

@@ -15,6 +15,7 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.node.capacity import Capacity
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.perform import Performer
+from buildnet.node.places import NodePlaces
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Tier
@@ -22,6 +23,7 @@ from buildnet.node.store import MissingBlobError
 from buildnet.node.workers import Workers
 from buildnet.pool.action import Action, ActionSpec, encode_action
 from buildnet.pool.build import Build, Status
+from buildnet.pool.places import Slots
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry
 from buildnet.pool.workspace import Task, TaskId
 
@@ -114,6 +116,7 @@ def perform(
     async def run() -> tuple[Status, Performer]:
         workers = Workers(Capacity(slots))
         try:
+            places = NodePlaces(Slots(slots), workers, None)
             performer = Performer(
                 node_id="node",
                 workers=workers,
@@ -122,7 +125,8 @@ def perform(
                 dependencies=None,
                 hold=cast(Any, None),
                 progress=Progress(),
-                machine=Build({task: tasks[task].depends_on for task in tasks}, slots=slots),
+                places=places,
+                machine=Build({task: tasks[task].depends_on for task in tasks}, places=places),
                 durations_ms={},
             )
             performer.runner = cast(Any, runner)
@@ -181,15 +185,26 @@ def test_an_unforeseen_error_of_preparing_fails_its_task_alone() -> None:
 
 def test_an_unforeseen_error_of_another_host_fails_its_task_alone() -> None:
     class Elsewhere:
-        on_more: object = None
+        hosts = property(lambda self: self)
+        node_id = name = "other"
 
         def may_take(self, prepared: Prepared) -> bool:
+            return True
+
+        def choose(self, prepared: Prepared, needs: object, *, here_is_free: bool) -> Elsewhere:
+            return self
+
+        async def run(self, work: Callable[[], None]) -> None:
             raise OSError("surprise")
 
-        def want(self, waiting: int) -> None: ...
+        def placed(self, host: object) -> None: ...
+
+        def end(self, host: object) -> None: ...
+
+        def want(self, ready: object, prepared: object) -> None: ...
 
     def have_hosts(performer: Performer) -> None:
-        performer.hosts = cast(Any, Elsewhere())
+        performer.places.hosts = cast(Any, Elsewhere())
 
     status, reports, _ = perform({"bad": ()}, {}, meanwhile=have_hosts)
     assert status is Status.FAILED

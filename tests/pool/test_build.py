@@ -25,6 +25,7 @@ from buildnet.pool.build import (
     Stop,
     UpToDate,
 )
+from buildnet.pool.places import Slots
 from buildnet.pool.workspace import TaskId
 
 
@@ -37,7 +38,7 @@ CHAIN: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: (A,), C: (B,)}
 
 
 def test_tasks_are_resolved_once_their_dependencies_succeeded() -> None:
-    build = Build(CHAIN, slots=2)
+    build = Build(CHAIN, places=Slots(2))
     assert build.handle(Began()) == [Resolve((A,))]
     assert build.handle(UpToDate(A)) == [Resolve((B,))]
     assert build.handle(MustRun(B)) == [Execute(B)]
@@ -47,7 +48,7 @@ def test_tasks_are_resolved_once_their_dependencies_succeeded() -> None:
 
 def test_no_more_commands_run_than_there_are_slots_and_the_longest_path_goes_first() -> None:
     graph: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: (), C: (), D: (C,)}
-    build = Build(graph, slots=1, durations_ms={A: 10, B: 500, C: 100, D: 900})
+    build = Build(graph, places=Slots(1), durations_ms={A: 10, B: 500, C: 100, D: 900})
     assert build.handle(Began()) == [Resolve((A, B, C))]
     assert build.handle(MustRun(A)) == [Execute(A)]
     assert build.handle(MustRun(B)) == []
@@ -59,7 +60,7 @@ def test_no_more_commands_run_than_there_are_slots_and_the_longest_path_goes_fir
 def test_a_command_of_several_cores_takes_as_many_slots_and_is_not_overtaken_for_ever() -> None:
     graph: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: (), C: ()}
     durations = {A: 900, B: 500, C: 10}
-    build = Build(graph, slots=2, sizes={B: 9}, durations_ms=durations)  # 9: all there are
+    build = Build(graph, places=Slots(2, {B: 9}), durations_ms=durations)  # 9: all there are
     build.handle(Began())
     assert build.handle(MustRun(A)) == [Execute(A)]
     assert build.handle(MustRun(B)) == []
@@ -70,7 +71,7 @@ def test_a_command_of_several_cores_takes_as_many_slots_and_is_not_overtaken_for
 
 def test_a_failure_skips_what_depends_on_it_and_stops_the_rest() -> None:
     graph: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: (A,), C: (B,), D: ()}
-    build = Build(graph, slots=2)
+    build = Build(graph, places=Slots(2))
     build.handle(Began())
     build.handle(MustRun(A))
     build.handle(MustRun(D))
@@ -80,7 +81,7 @@ def test_a_failure_skips_what_depends_on_it_and_stops_the_rest() -> None:
 
 def test_keep_going_builds_what_is_independent() -> None:
     graph: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: (A,), C: (), D: (C,)}
-    build = Build(graph, slots=1, keep_going=True)
+    build = Build(graph, places=Slots(1), keep_going=True)
     build.handle(Began())
     build.handle(MustRun(A))
     build.handle(MustRun(C))
@@ -91,7 +92,7 @@ def test_keep_going_builds_what_is_independent() -> None:
 
 def test_without_keep_going_what_never_started_is_cancelled() -> None:
     graph: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: ()}
-    build = Build(graph, slots=1)
+    build = Build(graph, places=Slots(1))
     build.handle(Began())
     build.handle(MustRun(A))
     build.handle(MustRun(B))
@@ -102,13 +103,13 @@ def test_without_keep_going_what_never_started_is_cancelled() -> None:
 
 
 def test_a_task_that_cannot_be_resolved_fails() -> None:
-    build = Build(CHAIN, slots=1)
+    build = Build(CHAIN, places=Slots(1))
     build.handle(Began())
     assert build.handle(Broken(A)) == [Ended((B, C), Status.SKIPPED), Finish(Status.FAILED)]
 
 
 def test_cancelling_stops_what_runs_and_waits_for_it() -> None:
-    build = Build(CHAIN, slots=1)
+    build = Build(CHAIN, places=Slots(1))
     build.handle(Began())
     build.handle(MustRun(A))
     assert build.handle(CancelRequested()) == [Stop((A,))]
@@ -119,7 +120,7 @@ def test_cancelling_stops_what_runs_and_waits_for_it() -> None:
 
 
 def test_an_empty_build_succeeds_at_once() -> None:
-    assert Build({}, slots=1).handle(Began()) == [Finish(Status.SUCCEEDED)]
+    assert Build({}, places=Slots(1)).handle(Began()) == [Finish(Status.SUCCEEDED)]
 
 
 @st.composite
@@ -137,7 +138,7 @@ def test_every_build_ends_with_each_task_ended_once(
 ) -> None:
     standing = [each for each in graph if chance.random() < 0.3]
     sizes = {each: chance.randrange(1, 4) for each in graph if chance.random() < 0.3}
-    build = Build(graph, slots=slots, sizes=sizes, keep_going=keep_going, standing=standing)
+    build = Build(graph, places=Slots(slots, sizes), keep_going=keep_going, standing=standing)
     ended: dict[TaskId, Status] = {}
     running: set[TaskId] = set()
     waiting: list[Event] = [Began()]
@@ -200,13 +201,13 @@ def _perform(
 
 
 def test_what_stands_is_not_resolved_unless_something_it_needs_changed() -> None:
-    build = Build(CHAIN, slots=2, standing=[B, C])
+    build = Build(CHAIN, places=Slots(2), standing=[B, C])
     assert build.handle(Began()) == [Resolve((A,))]
     assert build.handle(UpToDate(A, changed=False)) == [
         Stand((B, C)),
         Finish(Status.SUCCEEDED),
     ]
-    build = Build(CHAIN, slots=2, standing=[B, C])
+    build = Build(CHAIN, places=Slots(2), standing=[B, C])
     build.handle(Began())
     assert build.handle(MustRun(A)) == [Execute(A)]
     assert build.handle(Executed(A, True)) == [Resolve((B,))]
@@ -215,7 +216,7 @@ def test_what_stands_is_not_resolved_unless_something_it_needs_changed() -> None
 
 def test_what_stands_waits_for_all_that_it_needs() -> None:
     graph = {A: (), B: (), C: (A, B)}
-    build = Build(graph, slots=2, standing=[C])
+    build = Build(graph, places=Slots(2), standing=[C])
     build.handle(Began())
     assert build.handle(UpToDate(A, changed=True)) == []
     assert build.handle(UpToDate(B, changed=False)) == [Resolve((C,))]

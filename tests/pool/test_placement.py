@@ -89,6 +89,7 @@ def test_smart_weighs_speed_inputs_distance_and_room() -> None:
     assert names(ranked([A, replace(B, speed=200.0)], case)) == "ba"
     assert names(ranked([A, B], replace(case, local_bytes={b"b": 50}))) == "ba"
     assert names(ranked([A, replace(B, latency_ms=0.1)], case)) == "ba"
+    assert names(ranked([A, replace(B, weight=2.0)], case)) == "ba"
     assert names(ranked([replace(A, free=1), B], case)) == "ba"
     # Half the speed outweighs half of the inputs, unless the profile says otherwise.
     fast, near = replace(A, speed=200.0), replace(case, local_bytes={b"b": 50})
@@ -159,7 +160,7 @@ def test_experience_is_bounded() -> None:
 
 def test_cores_on_named_nodes_bound_what_runs_there() -> None:
     some = Preferences(cores={"a": 2, "b": 0})
-    assert [some.most_on(host) for host in (A, B, HERE)] == [2, 4, 4]
+    assert [some.most_on(host) for host in (A, B, HERE)] == [2, None, None]
     only = replace(some, only_named=True)
     assert only.most_on(replace(A, name="c")) == 0
-    assert only.most_on(HERE) == 4
+    assert only.most_on(HERE) is None

@@ -119,6 +119,8 @@ def test_the_whole_of_pool_status() -> None:
                 "this_node": False,
                 "address": "http://10.0.0.1:80",
                 "tags": [],
+                "slots": None,
+                "benchmark": None,
                 "measured_at": "2026-11-20T20:59:47.660Z",
                 "age_s": 12.3,
                 "latency_ms": 1.5,

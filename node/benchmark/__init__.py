@@ -1,0 +1,1 @@
+"""How fast this host is: measured when it has nothing to do, kept, told the others."""
