@@ -23,6 +23,11 @@ WAITING_MAX_BYTES = 1 << 20
 BATCH_MAX_BYTES = 256 << 10
 """A batch is no larger as JSON, unless it is one event: encoding it must not hold up the loop."""
 
+GATHERED_S = 0.02
+"""So long changes are gathered before they are passed on: a hundred short commands are not worth
+two hundred pieces of a stream. Much output and a build's end wait for nothing."""
+
+_GATHERED_BYTES = 64 << 10
 _PIECE_CHARACTERS = 8 << 10  # 12 bytes each at most as JSON
 _EVENT_BYTES = 128  # of an event besides its texts
 _STATE_EVENT_BYTES = 1 << 10
@@ -108,11 +113,13 @@ class _Reader:
         self._output_bytes = 0
         self._left_out_bytes = 0
         self._news = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._gathering: asyncio.TimerHandle | None = None
 
     def add(self, event: Event) -> None:
         self._tell_left_out()
         self._waiting.append(event)
-        self._news.set()
+        self._gather()
 
     def add_output(self, name: str, task: str, text: str, size_bytes: int) -> None:
         if self._output_bytes + size_bytes > WAITING_MAX_BYTES:
@@ -130,11 +137,19 @@ class _Reader:
         else:
             self._waiting.append(_Output(name, task, [text], size_bytes))
         self._output_bytes += size_bytes
-        self._news.set()
+        if self._output_bytes >= _GATHERED_BYTES:
+            self.wake()
+        else:
+            self._gather()
 
     def leave_out(self, size_bytes: int) -> None:
         self._left_out_bytes += size_bytes
-        self._news.set()
+        self._gather()
+
+    def _gather(self) -> None:
+        """Wake who reads a little later, with what comes until then."""
+        if self._gathering is None:
+            self._gathering = self._loop.call_later(GATHERED_S, self.wake)
 
     def _tell_left_out(self) -> None:
         """Put the mark of a gap where the gap is: before what comes after it."""
@@ -144,6 +159,9 @@ class _Reader:
             self._left_out_bytes = 0
 
     def wake(self) -> None:
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         self._news.set()
 
     def take(self) -> list[Event]:

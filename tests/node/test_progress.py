@@ -73,6 +73,22 @@ def test_events_come_in_the_order_in_which_they_were_told() -> None:
     ]
 
 
+def test_changes_that_follow_each_other_quickly_are_passed_on_together() -> None:
+    async def run() -> list[list[Event]]:
+        progress = Progress()
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(batches(progress))
+            for number in range(1000):
+                await asyncio.sleep(0)  # the reader gets its turn after each
+                progress.tell({"type": "task_started", "name": number})
+            progress.close()
+        return reading.result()
+
+    found = asyncio.run(run())
+    assert [event["name"] for event in flat(found)] == list(range(1000))
+    assert len(found) < 500
+
+
 def test_consecutive_output_of_one_task_becomes_one_event() -> None:
     def act(progress: Progress) -> None:
         for number in range(1000):
