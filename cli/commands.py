@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from buildnet import __version__
-from buildnet.cli import audit, cache, config, ledger, node, pool, profile, rights, template
+from buildnet.cli import audit, cache, config, ledger, node, pool, profile, rights, server, template
 from buildnet.cli.building import BuildOptions
 from buildnet.cli.building import build as run_build
 from buildnet.cli.demo import demo
@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 app.add_typer(node.app, name="node")
 app.add_typer(pool.app, name="pool")
+app.add_typer(server.app, name="server")
 app.add_typer(config.app, name="config")
 app.add_typer(template.app, name="template")
 app.add_typer(profile.app, name="profile")

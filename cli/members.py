@@ -132,7 +132,7 @@ def leave(
     yes: _Yes = False,
 ) -> None:
     """Leave the cluster; the node is a cluster of one afterwards and keeps what it has stored."""
-    _confirm("leave the cluster? only an admin there can let this node in again", yes)
+    confirm("leave the cluster? only an admin there can let this node in again", yes)
     data = Client.of(settings()).post("/api/pool/leave", {"force": force})
     cluster = data["cluster"]
     show(
@@ -283,7 +283,7 @@ def revoke(
     yes: _Yes = False,
 ) -> None:
     """Never accept anything of a node's key again; its links are cut at once."""
-    _confirm(f"revoke the key of {node} for ever?", yes)
+    confirm(f"revoke the key of {node} for ever?", yes)
     change(
         "revoke",
         {"node": node, "reason": reason},
@@ -298,13 +298,13 @@ def remove(node: NodeArgument, yes: _Yes = False) -> None:
 
     Its key stays good: one that was lost is to be revoked instead.
     """
-    _confirm(f"remove {node} from the cluster?", yes)
+    confirm(f"remove {node} from the cluster?", yes)
     change("remove", {"node": node}, "is removed")
 
 
 def rotate_key(yes: _Yes = False) -> None:
     """Give this node a new key, which the old one signs over; it has a new id then."""
-    _confirm("give up this node's key for a new one? its id changes", yes)
+    confirm("give up this node's key for a new one? its id changes", yes)
     data = Client.of(settings()).post("/api/node/rotate-key")
     show(
         settings(),
@@ -330,7 +330,7 @@ def recover(
     voters = [name.strip() for name in new_voters.split(",") if name.strip()]
     if not voters:
         raise UsageError("--new-voters names nobody", hint="--new-voters anna,berta")
-    _confirm(f"is the old majority gone for good, and shall {', '.join(voters)} decide?", yes)
+    confirm(f"is the old majority gone for good, and shall {', '.join(voters)} decide?", yes)
     data = Client.of(settings()).post("/api/node/recover", {"voters": voters})
     show(
         settings(),
@@ -361,7 +361,8 @@ def change(verb: str, body: dict[str, Any], done: str, *, not_final: str = "") -
     )
 
 
-def _confirm(question: str, yes: bool) -> None:
+def confirm(question: str, yes: bool) -> None:
+    """Ask whether something is to be done that can't be undone; it ends the command if not."""
     if yes:
         return
     if not sys.stdin.isatty():

@@ -13,6 +13,7 @@ import typer
 
 from buildnet.cli import members
 from buildnet.cli.client import Client
+from buildnet.cli.draining import Timeout, Wait, drain_node, resume_node, seconds
 from buildnet.cli.members import join_cluster, joined_text
 from buildnet.cli.output import (
     Listing,
@@ -205,6 +206,36 @@ def status() -> None:
     show(settings(), data, lambda console: _status_table(console, data), ids=[data["node_id"]])
 
 
+@app.command()
+def drain(
+    node: Annotated[
+        str | None, typer.Argument(help="A node's name or id; default: the node of this host.")
+    ] = None,
+    wait: Wait = False,
+    timeout: Timeout = "1h",
+) -> None:
+    """Have a node take no new work of others; what runs there, runs to its end.
+
+    It stays so, also over its next start, until it is resumed. Builds that are asked for on it
+    still run. Another node than this one can be drained by admins only.
+    """
+    drain_node(_named(node), wait, seconds(timeout, "--timeout"))
+
+
+@app.command()
+def resume(
+    node: Annotated[
+        str | None, typer.Argument(help="A node's name or id; default: the node of this host.")
+    ] = None,
+) -> None:
+    """Have a node take work of others again."""
+    resume_node(_named(node))
+
+
+def _named(node: str | None) -> str:
+    return str(Client.of(settings()).get("/api/node")["node_id"]) if node is None else node
+
+
 def _cluster_text(data: dict[str, Any]) -> str:
     cluster, coordinator = data["cluster"], data["coordinator"]
     if cluster["members"] == 1:
@@ -222,6 +253,12 @@ def _isolation_text(isolation: dict[str, str | None]) -> str:
     return ": ".join(filter(None, (isolation["level"], isolation["reason"])))
 
 
+def _lends_text(data: dict[str, Any]) -> str:
+    slots = sum(each["slots"] for each in data["lent"])
+    lent = f"{slots} commands at once for {len(data['lent'])} builds" if slots else "none now"
+    return f"{lent}; no new ones: {data['lends_nothing']}" if data["lends_nothing"] else lent
+
+
 def _status_table(console: Console, data: dict[str, Any]) -> None:
     rows = {
         "node": f"{data['name']} ({data['node_id']})",
@@ -235,6 +272,7 @@ def _status_table(console: Console, data: dict[str, Any]) -> None:
         "commands at once": str(data["slots"]),
         "isolation": _isolation_text(data["isolation"]),
         "builds": ", ".join(each["build_id"] for each in data["builds"]) or "none running",
+        "works for others": _lends_text(data),
     }
     if data.get("joining"):
         rows = {"node": rows.pop("node"), **_joining_rows(data["joining"]), **rows}

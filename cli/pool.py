@@ -16,6 +16,7 @@ from buildnet.cli.output import (
     print_fields,
     role_text,
     show,
+    since_text,
     status_text,
 )
 from buildnet.cli.run import settings
@@ -75,6 +76,13 @@ def pool_table(console: Console, data: dict[str, Any]) -> None:
     console.print(f"[bold]pool[/bold] {escaped(data['cluster']['name'])}, {escaped(_leads(data))}")
     _print_problem(console, data["view"])
     _nodes_table(console, data["nodes"])
+    _leases_table(console, data["leases"])
+    for node in data["nodes"]:
+        if node["lends_nothing"] and node["role"] == "worker":
+            console.print(
+                f"{escaped(node['name'])} works for nobody else: {escaped(node['lends_nothing'])}",
+                soft_wrap=True,
+            )
     volumes = aggregate["storage_volumes"]
     free = sum(volume["available_bytes"] or 0 for volume in volumes)
     size = sum(volume["total_bytes"] or 0 for volume in volumes)
@@ -132,12 +140,29 @@ def _nodes_table(console: Console, nodes: list[dict[str, Any]]) -> None:
             escaped(node["name"]),
             escaped(node["id"][:12]),
             role_text(node),
-            status_text(node["status"]),
+            status_text(node["status"])
+            + (", [yellow]drained[/yellow]" if node["draining"] else ""),
             f"{node['cores_in_use']} of {held['cpu']['cores']}" if held else "unknown",
             busy or "unknown",
             memory or "unknown",
             "this node" if node["this_node"] else latency,
             age_text(node["age_s"]),
+        )
+    table.print(console)
+
+
+def _leases_table(console: Console, leases: list[dict[str, Any]]) -> None:
+    """Print who lends how much to which build of whom."""
+    if not leases:
+        return
+    table = Listing("lends", "to build", "of", "commands at once", "since", spare=("since",))
+    for each in leases:
+        table.add_row(
+            escaped(each["owner_name"]),
+            escaped(each["build"]),
+            escaped(each["holder_name"]),
+            str(each["slots"]),
+            since_text(each["since"]),
         )
     table.print(console)
 

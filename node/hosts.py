@@ -26,18 +26,18 @@ ANSWER_S = 5.0
 _TEXT_CHARACTERS = 1024
 
 
-class HostRefusedError(BuildNetError):
+class ServerRefusedError(BuildNetError):
     """Another node does not take the terms that it was asked to take."""
 
-    code = "HOST_REFUSED"
+    code = "SERVER_REFUSED"
     exit_code = 4
     http_status = 403
 
 
-class HostSilentError(BuildNetError):
+class ServerSilentError(BuildNetError):
     """Another node can't be asked, or does not answer."""
 
-    code = "HOST_SILENT"
+    code = "SERVER_SILENT"
     exit_code = 3
     http_status = 504
 
@@ -110,22 +110,22 @@ class Hosts:
         Raises:
             TermsError: they are more than the owner of this host gives.
             TermsWriteError: they can't be kept.
-            HostRefusedError: the other node does not take them.
-            HostSilentError: it can't be asked, or does not answer.
+            ServerRefusedError: the other node does not take them.
+            ServerSilentError: it can't be asked, or does not answer.
         """
         if key is None:
             self._take(change, Actor(actor, actor, ActorKind.USER.value))
             return self._in_flight()
         answer = await self._ask(key, change, actor)
         if answer.refused is not None:
-            raise HostRefusedError(answer.refused, hint=answer.hint or None)
+            raise ServerRefusedError(answer.refused, hint=answer.hint or None)
         return InFlight(answer.draining, answer.leases, answer.running, answer.builds)
 
     async def _ask(self, key: bytes, change: Terms, actor: str) -> HostAnswer:
         cluster = self._cluster
         name = node_id_of(key)[:12] if cluster is None else name_of(cluster.local.members, key)
         if cluster is None or key not in cluster.local.links:
-            raise HostSilentError(
+            raise ServerSilentError(
                 f"this node has no link with {name} now",
                 hint="ask on that host itself, or once buildnet pool nodes shows it online",
             )
@@ -139,7 +139,7 @@ class Hosts:
                 answer: HostAnswer = await future
                 return answer
         except TimeoutError as error:
-            raise HostSilentError(
+            raise ServerSilentError(
                 f"{name} does not answer",
                 cause=f"nothing was heard for {ANSWER_S:.0f} s; whether it did it is not known",
                 hint="ask again: to say it twice changes nothing",
@@ -178,16 +178,16 @@ class Hosts:
         """See that a member may change that.
 
         Raises:
-            HostRefusedError: it may not.
+            ServerRefusedError: it may not.
         """
         member = members.members.get(sender) if members.is_member(sender) else None
         if member is None or member.rights is not Rights.ADMIN:
-            raise HostRefusedError(
+            raise ServerRefusedError(
                 "only admins of the cluster may change another node's terms",
                 hint="ask its owner, or an admin for the rights: buildnet node rights",
             )
         if not change.only_drains and not self._in_force.config.scheduling.accept_changes:
-            raise HostRefusedError(
+            raise ServerRefusedError(
                 "its owner lets nobody else change its tags and limits",
                 hint="on that host: buildnet server update, or scheduling.accept_changes: true in "
                 "its node.yaml",

@@ -20,7 +20,7 @@ _Stamp = tuple[int, int, int] | None
 class TermsWriteError(BuildNetError):
     """Terms of a host can't be kept; nothing changes."""
 
-    code = "HOST_TERMS_KEPT"
+    code = "SERVER_TERMS_KEPT"
 
 
 class InForce:

@@ -6,6 +6,8 @@ it, so that nobody has to look in two places for the most that is given.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import Field, StrictBool, ValidationError
@@ -27,7 +29,7 @@ MAX_TAGS = 32
 class TermsError(UsageError):
     """What is to be said of a host can't be, or is more than its owner gives."""
 
-    code = "HOST_TERMS"
+    code = "SERVER_TERMS"
 
 
 class Terms(Settings):
@@ -56,14 +58,27 @@ class Terms(Settings):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            problems = [
-                f"{'.'.join(map(str, one['loc'])) or 'the text'}: {one['msg']}"
-                for one in error.errors(include_url=False)[:5]
-            ]
-            raise TermsError(
-                f"no terms of a host: {'; '.join(problems)}",
-                hint=f"known: {', '.join(cls.model_fields)}",
-            ) from error
+            raise cls._error(error) from error
+
+    @classmethod
+    def of(cls, document: Mapping[str, object]) -> Self:
+        """Return terms, or a change of them, from plain data of JSON.
+
+        Raises:
+            TermsError: they are none; the message names all that is wrong.
+        """
+        return cls.read(json.dumps(document))
+
+    @classmethod
+    def _error(cls, error: ValidationError) -> TermsError:
+        problems = [
+            f"{'.'.join(map(str, one['loc'])) or 'the text'}: {one['msg']}"
+            for one in error.errors(include_url=False)[:5]
+        ]
+        return TermsError(
+            f"no terms of a host: {'; '.join(problems)}",
+            hint=f"known: {', '.join(cls.model_fields)}",
+        )
 
     def changed(self, change: Terms) -> Terms:
         """Return these with what ``change`` says in their place."""

@@ -155,7 +155,7 @@ def leases_view(nodes: Sequence[NodeState]) -> list[Json]:
             "build": lent.build,
             "slots": lent.slots,
             "memory_bytes": lent.memory_bytes,
-            "since": _utc(datetime.fromtimestamp(lent.since_ms / 1000, UTC)),
+            "since": _since(lent),
         }
         for node in nodes
         if node.status in _MEMBERS
@@ -211,6 +211,24 @@ def benchmark_view(benchmark: Benchmark | None, now: datetime) -> Json | None:
         return None
     age_s = max(0.0, (now - benchmark.measured_at).total_seconds())
     return {**benchmark.model_dump(mode="json"), "age_s": round(age_s, 1)}
+
+
+def server_view(node: NodeState, now: datetime, coordinator: Coordinator | None) -> Json:
+    """Return one host as ``server show`` tells of it: what it is, and for whom it works."""
+    view = node_view(node, now, coordinator)
+    resources = node.resources
+    return {
+        **{name: value for name, value in view.items() if name not in {"resources", "utilization"}},
+        "cores": None if resources is None else resources.cpu.cores,
+        "memory_bytes": None if resources is None else resources.memory.total_bytes,
+        "lent": [
+            {**each.model_dump(exclude={"since_ms"}), "since": _since(each)} for each in node.lent
+        ],
+    }
+
+
+def _since(lent: Lent) -> str:
+    return _utc(datetime.fromtimestamp(lent.since_ms / 1000, UTC))
 
 
 def aggregate(nodes: Sequence[NodeState]) -> Json:

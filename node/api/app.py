@@ -17,6 +17,7 @@ from buildnet.node.api.peer_routes import peer_routes
 from buildnet.node.api.pool_routes import pool_routes
 from buildnet.node.api.problems import add_problem_handlers
 from buildnet.node.api.profile_routes import profile_routes
+from buildnet.node.api.server_routes import server_routes
 from buildnet.node.api.template_routes import template_routes
 from buildnet.node.service import NodeService
 
@@ -35,6 +36,7 @@ def create_application(service: NodeService) -> FastAPI:
     add_problem_handlers(application)
     application.include_router(node_routes(service))
     application.include_router(pool_routes(service))
+    application.include_router(server_routes(service))
     application.include_router(build_routes(service))
     application.include_router(config_routes(service))
     application.include_router(template_routes(service))

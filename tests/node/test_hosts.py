@@ -15,7 +15,7 @@ from buildnet.mesh.members.member_list import Rights
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node import hosts
 from buildnet.node.config import NodeConfig, parse_config
-from buildnet.node.hosts import HostRefusedError, Hosts, HostSilentError, InFlight
+from buildnet.node.hosts import ServerRefusedError, Hosts, ServerSilentError, InFlight
 from buildnet.node.in_force import InForce
 from buildnet.node.terms import Terms, TermsError
 from buildnet.pool.messages.hosts import HostAnswer, HostAsk
@@ -117,7 +117,7 @@ def test_another_node_is_asked_and_answers(node: Callable[..., Node]) -> None:
     found = asyncio.run(here.hosts.say(BUILDER, Terms(draining=True), "ann"))
     assert found.draining
     assert there.in_force.terms == Terms(draining=True)
-    with pytest.raises(HostRefusedError, match="lets nobody else"):
+    with pytest.raises(ServerRefusedError, match="lets nobody else"):
         asyncio.run(here.hosts.say(BUILDER, Terms(max_cores=1), "ann"))
 
 
@@ -125,12 +125,12 @@ def test_who_is_not_there_is_told_of(
     node: Callable[..., Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = node(ADMIN)
-    with pytest.raises(HostSilentError, match="no link"):
+    with pytest.raises(ServerSilentError, match="no link"):
         asyncio.run(here.hosts.say(BUILDER, Terms(), "ann"))
     silent: Any = SimpleNamespace(hosts=SimpleNamespace(take=lambda event: None))
     here.peers[BUILDER] = silent
     monkeypatch.setattr(hosts, "ANSWER_S", 0.01)
-    with pytest.raises(HostSilentError, match="does not answer"):
+    with pytest.raises(ServerSilentError, match="does not answer"):
         asyncio.run(here.hosts.say(BUILDER, Terms(), "ann"))
     # An answer of somebody else counts for nothing.
     answer = HostAnswer(bytes(16), None, "", True, 0, 0, 0)

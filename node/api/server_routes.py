@@ -1,0 +1,148 @@
+"""Servers: the hosts of the pool, by the people's word for them. Add, look at, drain, change and
+remove them while builds run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from shlex import quote
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from buildnet.mesh.errors import BuildNetError, UsageError
+from buildnet.node.api.saved_routes import Document, WhoAsks
+from buildnet.node.hosts import InFlight
+from buildnet.node.pool_reader import Picture
+from buildnet.node.service import NodeService
+from buildnet.node.terms import Terms
+from buildnet.pool.membership import coordinator_of
+from buildnet.pool.view import completeness_view, find_node, server_view
+
+
+class ServerBusyError(BuildNetError):
+    """A server that is to be removed still works."""
+
+    code = "SERVER_BUSY"
+    exit_code = 3
+    http_status = 409
+
+
+class AddBody(BaseModel):
+    """How the new server's node is to be called; None: as its host. ``valid_s``: how long the
+    invitation works, 1 second to 30 days."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    valid_s: float = 3600
+
+
+def server_routes(service: NodeService) -> APIRouter:
+    """Return the routes of servers."""
+    router = APIRouter(prefix="/api/servers", tags=["servers"])
+
+    async def find(wanted: str) -> tuple[Picture, bytes]:
+        picture = await service.pool.picture()
+        node = find_node(list(picture.nodes.values()), wanted)
+        return picture, next(key for key, each in picture.nodes.items() if each is node)
+
+    async def say(wanted: str, change: Terms, actor: str) -> dict[str, Any]:
+        picture, key = await find(wanted)
+        other = None if key == picture.view.me else key
+        found = await service.hosts.say(other, change, actor)
+        node = picture.nodes[key]
+        return {"success": True, "node_id": node.id, "name": node.name, **asdict(found)}
+
+    @router.get("")
+    async def servers() -> dict[str, Any]:
+        """All hosts of the pool: whether they take work of others, why not, and for whom they
+        work."""
+        picture = await service.pool.picture()
+        coordinator = coordinator_of(picture.view)
+        return {
+            "servers": [
+                server_view(node, picture.at, coordinator) for node in picture.nodes.values()
+            ],
+            "view": completeness_view(picture.seen),
+        }
+
+    @router.post("", status_code=201)
+    async def add(body: AddBody) -> dict[str, Any]:
+        """Invite a host: ``command`` starts its node and joins the cluster."""
+        made = await service.mesh.invite(valid_s=body.valid_s, uses=1)
+        peer = service.address.removeprefix("http://")
+        name = f"--name {quote(body.name)} " if body.name is not None else ""
+        return {
+            "id": made.id,
+            "token": made.token,
+            "command": f"buildnet node start --detach {name}--join {peer} --token {made.token}",
+            "expires_at": datetime.fromtimestamp(made.expires, UTC).isoformat(timespec="seconds"),
+            "warning": await service.way_in_problem(),
+        }
+
+    @router.get("/{name}")
+    async def server(name: str) -> dict[str, Any]:
+        """One host by its node's name, id, or the unique beginning of its id."""
+        picture, key = await find(name)
+        return server_view(picture.nodes[key], picture.at, coordinator_of(picture.view))
+
+    @router.post("/{name}/drain")
+    async def drain(name: str, actor: WhoAsks = "local") -> dict[str, Any]:
+        """Have a host take no new work of others; what runs, runs to its end. Answers at once, with
+        what is in flight there: ``leases``, ``running`` commands of others, ``builds`` of its own.
+        To say it again changes nothing."""
+        return await say(name, Terms(draining=True), actor)
+
+    @router.post("/{name}/resume")
+    async def resume(name: str, actor: WhoAsks = "local") -> dict[str, Any]:
+        """Have a host take work of others again."""
+        return await say(name, Terms(draining=False), actor)
+
+    @router.put("/{name}")
+    async def update(name: str, body: Document, actor: WhoAsks = "local") -> dict[str, Any]:
+        """Change a host's tags and narrow its limits, in force at once: ``tags``, ``max_cores``,
+        ``max_commands``, ``max_memory_gb``, ``accept_remote_builds``, ``priority_weight``,
+        ``local_only_hours``; null: as its node.yaml says. Of another node only admins, and only
+        where its owner allows it (``scheduling.accept_changes``)."""
+        change = Terms.of(body)
+        if not change.given:
+            raise UsageError("nothing is to change", hint="name a tag or a limit")
+        return await say(name, change, actor)
+
+    @router.delete("/{name}")
+    async def remove(name: str, force: bool = False) -> dict[str, Any]:
+        """Take a host out of the pool. Without ``force`` it has to be drained, with nothing in
+        flight (``SERVER_BUSY``); with it, commands that run there run elsewhere."""
+        picture, key = await find(name)
+        node = picture.nodes[key]
+        if key == picture.view.me:
+            raise UsageError(
+                "this is the node that you ask: it can't remove itself",
+                hint="buildnet node leave, or ask another node",
+            )
+        if not force:
+            _check_idle(node.name, await service.hosts.say(key, Terms(), "local"))
+        gone = await service.mesh.remove(node.id)
+        return {"success": True, "node_id": gone.node_id, "name": gone.name}
+
+    return router
+
+
+def _check_idle(name: str, found: InFlight) -> None:
+    """See that nothing goes on at a server that is to be removed.
+
+    Raises:
+        ServerBusyError: something does, or may begin at any time.
+    """
+    if not found.draining:
+        raise ServerBusyError(
+            f"{name} is not drained: it may get work at any time",
+            hint=f"buildnet server drain {name}, or remove it with --force",
+        )
+    if found.leases or found.builds:
+        raise ServerBusyError(
+            f"{name} still works: {found.leases} leases, {found.builds} builds of its own",
+            hint="wait until it is idle, or remove it with --force",
+        )
