@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from buildnet.mesh.errors import BuildNetError
@@ -72,6 +72,7 @@ class Performer:
     _events: asyncio.Queue[core.Event] = field(default_factory=asyncio.Queue)
     _tokens: dict[TaskId, CancelToken] = field(default_factory=dict)
     _resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _looking: asyncio.TimerHandle | None = None
     _pending: set[TaskId] = field(default_factory=set)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
@@ -120,9 +121,13 @@ class Performer:
                                 for task in tasks:
                                     self._telling.report(self._telling.new_report(task, status))
                             case core.Finish(status):
+                                if self._looking is not None:
+                                    self._looking.cancel()
                                 return status
+                ready = self.machine.ready.values()
                 if hosts is not None:
-                    hosts.want(self.machine.ready, self.places.prepared)
+                    hosts.want(ready, self.places.prepared)
+                self._give_up_hopeless(ready)
                 if resolved:
                     group.create_task(self._resolve(tuple(resolved)))
 
@@ -131,6 +136,18 @@ class Performer:
         while not self._events.empty():
             events.append(self._events.get_nowait())
         return events
+
+    def _give_up_hopeless(self, ready: Collection[core.Ready]) -> None:
+        """Let tasks fail that wait for a host, where there is none and has been none for long."""
+        for task, error in self.places.hopeless(ready, self._loop.time()):
+            self._failed(task, error)
+        wait_s = self.places.patience_left(self._loop.time())
+        if wait_s is not None and self._looking is None:
+            self._looking = self._loop.call_later(wait_s, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looking = None
+        self._events.put_nowait(core.PlacesChanged())
 
     def cancel(self) -> None:
         """Ask for the build's end; commands that run are ended."""

@@ -2,35 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 
+from buildnet.mesh.errors import BuildNetError
 from buildnet.node.resolve import Prepared
-from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts
+from buildnet.node.sharing.known_hosts import THIS_NODE
+from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts, needs_of
 from buildnet.node.workers import Workers
-from buildnet.pool.placement import Needs
+from buildnet.pool.build import Ready
+from buildnet.pool.placement import Host, Needs
 from buildnet.pool.places import Slots
 from buildnet.pool.workspace import TaskId
+
+PATIENCE_S = 10.0
+"""So long a host that could run a command is waited for."""
+
+
+class NoHostError(BuildNetError):
+    """No host can run a command, for what it asks for."""
+
+    code = "NO_HOST"
+
+    @classmethod
+    def anywhere(cls, labels: frozenset[str]) -> NoHostError:
+        """Of labels that no host has."""
+        return cls(
+            f"no node that can be asked has the labels {', '.join(sorted(labels))}",
+            hint="buildnet pool nodes shows which there are; node_tags in node.yaml gives them",
+        )
+
+    @classmethod
+    def here(cls, labels: frozenset[str]) -> NoHostError:
+        """Of labels that this node lacks, where the command can't run elsewhere."""
+        return cls(
+            f"this node has no label {', '.join(sorted(labels))}, and the command can run on no "
+            "other one",
+            hint="only strict commands run elsewhere, without --local-only; node_tags in node.yaml "
+            "gives a node its labels",
+        )
 
 
 @dataclass(slots=True)
 class NodePlaces:
     """See :class:`~buildnet.pool.places.Places`. ``home``: what the build may use of this node;
-    ``hosts`` None: nothing else; ``prepared``: what is known of tasks, before they are sorted."""
+    ``hosts`` None: nothing else; ``here``: what is known of this node; ``prepared``: what is known
+    of tasks, before they are sorted."""
 
     home: Slots
     workers: Workers
     hosts: OtherHosts | None
+    here: Callable[[], Host] = lambda: THIS_NODE
     prepared: dict[TaskId, Prepared] = field(default_factory=dict)
     _at_home: set[TaskId] = field(default_factory=set)
     _elsewhere: dict[TaskId, OtherHost] = field(default_factory=dict)
+    _hopeless_since: dict[Needs, float] = field(default_factory=dict)
 
     def sort(self, task: TaskId) -> Hashable:
         """See :meth:`~buildnet.pool.places.Places.sort`: by what a command needs, and whether it
         may run elsewhere."""
         prepared, hosts = self.prepared[task], self.hosts
         is_portable = hosts is not None and hosts.may_take(prepared)
-        return self.home.sort(task), is_portable, needs_of(prepared)
+        return self.home.sort(task), is_portable, needs_of(prepared.task)
 
     def begin(self) -> None:
         """See :meth:`~buildnet.pool.places.Places.begin`."""
@@ -39,21 +72,22 @@ class NodePlaces:
     def take(self, task: TaskId) -> bool:
         """See :meth:`~buildnet.pool.places.Places.take`."""
         prepared, hosts = self.prepared[task], self.hosts
-        size = self.home.sort(task)
+        needs, size = needs_of(prepared.task), self.home.sort(task)
+        may_stay = not self._lacking(needs)
         host = None
         if hosts is not None and hosts.may_take(prepared):
             # Another build's commands, or those of others, may have the slots that are free for
             # this build: then they are waited for only if there is nothing else.
             is_free = self.home.has_room_for(task) and self.workers.free[0] >= size
-            host = hosts.choose(prepared, needs_of(prepared), here_is_free=is_free)
-        if host is None and not self.home.take(task):
+            host = hosts.choose(prepared, needs, here_is_free=may_stay and is_free)
+        if host is None and not (may_stay and self.home.take(task)):
             return False
         if host is not None:
             self._elsewhere[task] = host
         else:
             self._at_home.add(task)
         if hosts is not None:
-            hosts.placed(host)
+            hosts.placed(host, needs)
         return True
 
     def give_back(self, task: TaskId) -> None:
@@ -64,16 +98,34 @@ class NodePlaces:
         else:
             self._elsewhere.pop(task, None)
 
+    def _lacking(self, needs: Needs) -> frozenset[str]:
+        return needs.labels - self.here().labels if needs.labels else needs.labels
+
+    def hopeless(self, ready: Iterable[Ready], now: float) -> list[tuple[TaskId, NoHostError]]:
+        """Return the tasks, the most urgent of each sort, that no host can take as far as is known,
+        and has not for :data:`PATIENCE_S`, and why; ``now``: monotonic seconds."""
+        found: list[tuple[TaskId, NoHostError]] = []
+        since = self._hopeless_since
+        self._hopeless_since = {}
+        for each in ready:
+            task, hosts = self.prepared[each.first].task, self.hosts
+            needs = needs_of(task)
+            lacking = self._lacking(needs)
+            if not lacking:
+                continue
+            if hosts is None or not hosts.may_take(self.prepared[each.first]):
+                found.append((each.first, NoHostError.here(lacking)))
+            elif not hosts.owners(needs, hosts.borrowing.members):
+                began = self._hopeless_since[needs] = since.get(needs, now)
+                if now - began >= PATIENCE_S:
+                    found.append((each.first, NoHostError.anywhere(needs.labels)))
+        return found
+
+    def patience_left(self, now: float) -> float | None:
+        """Return after how many seconds something may be hopeless; None: nothing will be."""
+        began = min(self._hopeless_since.values(), default=None)
+        return None if began is None else max(0.1, began + PATIENCE_S - now)
+
     def elsewhere(self, task: TaskId) -> OtherHost | None:
         """Return the slot that a task was given; None: it is one of this node."""
         return self._elsewhere.get(task)
-
-
-def needs_of(prepared: Prepared) -> Needs:
-    """Return what a task's command needs of a host."""
-    task = prepared.task
-    return Needs(
-        slots=task.requirements.slots,
-        memory_bytes=task.requirements.memory_bytes or 0,
-        tools=frozenset(task.tools),
-    )

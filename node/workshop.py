@@ -18,6 +18,7 @@ from buildnet.node.pool_results import PoolResults
 from buildnet.node.resolve import Resolver
 from buildnet.node.runner import Limits, TaskRunner
 from buildnet.node.running import RunningBuild
+from buildnet.node.sharing.known_hosts import THIS_NODE
 from buildnet.node.sharing.other_hosts import OtherHosts
 from buildnet.node.sharing.service import Sharing
 from buildnet.node.sources import Sources
@@ -27,6 +28,7 @@ from buildnet.node.toolchain import Tool, Toolchain
 from buildnet.node.workers import Workers
 from buildnet.pool.build import Build
 from buildnet.pool.glob import Patterns
+from buildnet.pool.placement import Host
 from buildnet.pool.places import Slots
 from buildnet.pool.workspace import Task, TaskId, Workspace
 
@@ -79,7 +81,7 @@ class Workshop:
         resolver = self._resolver(build, job, dependencies, hold)
         sizes = {task: known.requirements.slots for task, known in tasks.items()}
         home = Slots(request.choice.slots_of(self.workers.slots), sizes)
-        places = NodePlaces(home, self.workers, self._other_hosts(build))
+        places = NodePlaces(home, self.workers, self._other_hosts(build), self._here)
         performer = Performer(
             node_id=self.keys.current.node_id,
             workers=self.workers,
@@ -140,6 +142,9 @@ class Workshop:
             tools=dict(job.tools),
             words=dict(job.words),
         )
+
+    def _here(self) -> Host:
+        return THIS_NODE if self.sharing is None else self.sharing.known.here
 
     def _other_hosts(self, build: RunningBuild) -> OtherHosts | None:
         request = build.request

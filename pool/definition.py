@@ -443,7 +443,8 @@ class _TaskReader:
 
 
 def _requirements(keys: Settings) -> Requirements:
-    return Requirements(keys.cores, keys.memory, keys.disk, keys.processes, keys.timeout)
+    labels = None if keys.labels is None else tuple(dict.fromkeys(keys.labels))
+    return Requirements(keys.cores, keys.memory, keys.disk, keys.processes, keys.timeout, labels)
 
 
 def _first(said: _Value | None, inherited: _Value | None, default: _Value) -> _Value:

@@ -157,6 +157,7 @@ def _requirements(needed: Requirements, inherited: Requirements) -> dict[str, An
         "disk": _size(needed.disk_bytes, inherited.disk_bytes),
         "processes": needed.processes if needed.processes != inherited.processes else None,
         "timeout": needed.timeout_s if needed.timeout_s != inherited.timeout_s else None,
+        "labels": list(needed.labels or ()) if needed.labels != inherited.labels else None,
     }
     return {key: value for key, value in values.items() if value is not None}
 

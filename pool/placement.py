@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 
 from buildnet.pool.configuration import STORAGE_CLASSES, ProgramRequirement, Strategy
 from buildnet.pool.experience import NOTHING_KNOWN, Experience
+from buildnet.pool.leases import Amount
 from buildnet.pool.profile import Weights
 
+ONE_SLOT = Amount(slots=1)
 _HALF_LATENCY_MS = 10.0
 """A round trip that long is worth half of none."""
 _UNKNOWN = 0.5
@@ -58,8 +60,7 @@ class Host:
 class Needs:
     """What commands of one sort need of a host. Two with equal needs fit the same hosts."""
 
-    slots: int = 1
-    memory_bytes: int = 0
+    amount: Amount = ONE_SLOT
     labels: frozenset[str] = frozenset()
     tools: frozenset[str] = frozenset()
 
@@ -122,9 +123,10 @@ def objection(
     lacking = sorted((needs.labels | preferences.labels) - host.labels)
     if lacking:
         return f"it has no label {', '.join(lacking)}"
-    if host.slots is not None and needs.slots > host.slots:
-        return f"it runs {host.slots} at once, not {needs.slots}"
-    if host.memory_bytes is not None and needs.memory_bytes > host.memory_bytes:
+    amount = needs.amount
+    if host.slots is not None and amount.slots > host.slots:
+        return f"it runs {host.slots} at once, not {amount.slots}"
+    if host.memory_bytes is not None and amount.memory_bytes > host.memory_bytes:
         return "it has less memory"
     if host.is_here:
         return None

@@ -25,6 +25,7 @@ class Requirements:
     ``cores`` are its own while it runs: it takes as many slots. ``memory_bytes`` is kept free for
     it among commands that say theirs, and ends it beyond; so is and does ``disk_bytes`` (what it
     writes); so do ``processes`` (at once) and ``timeout_s``.
+    ``labels``: it runs only on hosts that have them all.
     """
 
     cores: int | None = None
@@ -32,6 +33,7 @@ class Requirements:
     disk_bytes: int | None = None
     processes: int | None = None
     timeout_s: float | None = None
+    labels: tuple[str, ...] | None = None
 
     @property
     def slots(self) -> int:

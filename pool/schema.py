@@ -140,6 +140,7 @@ class Settings(_Keys):
     disk: SizeBytes = None
     processes: Count = None
     timeout: Annotated[float | None, BeforeValidator(_seconds)] = None
+    labels: list[Name] | None = None
     isolation: Literal["strict", "staged", "workspace"] | None = None
     transitive: bool | None = None
     dependencies_tree: bool | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from buildnet.mesh.events import LinkDown, LinkUp, OfficeChanged, Received, Status, StatusChanged
@@ -27,6 +27,7 @@ from buildnet.pool.messages.lending import (
     WireWant,
 )
 from buildnet.pool.messages.work import WorkAsk, WorkDone
+from buildnet.pool.placement import ONE_SLOT
 
 KEEP_S = 3.0
 """Leases are renewed so often."""
@@ -36,11 +37,12 @@ IDLE_S = 1.0
 
 @dataclass(slots=True, eq=False)
 class Borrowed:
-    """A lease of ``owner``: one command at once."""
+    """A lease of ``owner``: one command at once, which has ``amount`` of it."""
 
     id: bytes
     owner: bytes
     build: str
+    amount: Amount = ONE_SLOT
     busy: bool = False
     wanted_back: bool = False
     is_gone: bool = False
@@ -49,15 +51,13 @@ class Borrowed:
 
 @dataclass(slots=True)
 class Borrowing:
-    """What one build borrows. ``on_change`` is called when it has more or fewer leases; ``order``
-    returns those of some members that may run its commands, the best first."""
+    """What one build borrows. ``on_change`` is called when it has more or fewer leases."""
 
     borrower: Borrower
     build: str
     actor: str
     priority: Priority
     on_change: Callable[[], None]
-    order: Callable[[Sequence[bytes]], Sequence[bytes]] = lambda members: members
     unfit: set[bytes] = field(default_factory=set)
     """Owners that could not run an action of this build."""
     leases: dict[bytes, Borrowed] = field(default_factory=dict)
@@ -70,16 +70,16 @@ class Borrowing:
         """How many commands may run elsewhere at once."""
         return sum(not lease.wanted_back for lease in self.leases.values())
 
-    def want(self, waiting: int) -> None:
-        """Tell how many commands wait that could run elsewhere."""
-        self.waiting = waiting
-        busy = sum(lease.busy for lease in self.leases.values())
-        self.borrower.demand(self, busy + waiting)
+    @property
+    def members(self) -> tuple[bytes, ...]:
+        """The members that may run its commands: workers with a link, but for unfit ones."""
+        return self.borrower.members(self)
 
-    def idle(self) -> Borrowed | None:
-        """Return a lease on which nothing runs; None: there is none."""
-        free = (each for each in self.leases.values() if not each.busy and not each.wanted_back)
-        return next(free, None)
+    def want(self, waiting: int, wants: tuple[Want, ...]) -> None:
+        """Tell how many commands wait that could run elsewhere, and what they and those that run
+        there need."""
+        self.waiting = waiting
+        self.borrower.demand(self, wants)
 
     def close(self) -> None:
         """Give all back; the build is over."""
@@ -119,13 +119,13 @@ class Borrower:
     def _received(self, sender: bytes, message: Message) -> None:
         office = self._local.office
         match message:
-            case LeaseGiven(lease, build):
+            case LeaseGiven(lease, build, amount):
                 borrowing = self._builds.get(build)
                 if borrowing is None:
                     self._say(sender, LeaseReturn(lease))
                 elif lease not in borrowing.leases:
                     borrowing.leases[lease] = Borrowed(
-                        lease, sender, build, idle_since=time.monotonic()
+                        lease, sender, build, amount.amount, idle_since=time.monotonic()
                     )
                     borrowing.on_change()
             case LeaseGone(lease):
@@ -148,16 +148,15 @@ class Borrower:
 
     # --- leases --------------------------------------------------------------------------------
 
-    def demand(self, borrowing: Borrowing, wanted: int) -> None:
-        """Tell the coordinator how many commands a build could run elsewhere, if anywhere."""
-        owners = self._owners(borrowing)
-        if not owners and borrowing.told is None:
+    def demand(self, borrowing: Borrowing, wants: tuple[Want, ...]) -> None:
+        """Tell the coordinator what a build could use elsewhere, if anything."""
+        if not wants and borrowing.told is None:
             return
         told = DemandTold(
             build=borrowing.build,
             actor=borrowing.actor[:128],
             priority=int(borrowing.priority),
-            wants=(WireWant.of(Want(Amount(slots=1), min(wanted, 4096), owners)),),
+            wants=tuple(map(WireWant.of, wants)),
             work_ms=0,
         )
         if told != borrowing.told:
@@ -169,10 +168,10 @@ class Borrower:
         if office is not None and borrowing.told is not None:
             self._say(office.coordinator, borrowing.told)
 
-    def _owners(self, borrowing: Borrowing) -> tuple[bytes, ...]:
-        """Return the members that may run a build's commands, the best first, linked ones only."""
+    def members(self, borrowing: Borrowing) -> tuple[bytes, ...]:
+        """See :attr:`Borrowing.members`."""
         local = self._local
-        members = tuple(
+        return tuple(
             peer
             for peer in sorted(local.links)
             if local.alive(peer)
@@ -180,7 +179,6 @@ class Borrower:
             and local.members.members[peer].role == "worker"
             and peer not in borrowing.unfit
         )
-        return tuple(borrowing.order(members))
 
     def give_back(self, borrowing: Borrowing, lease: Borrowed) -> None:
         """Return a lease that is not needed."""

@@ -11,7 +11,8 @@ from buildnet.pool.holdings import Holdings
 from buildnet.pool.placement import Host
 
 _LOOK_EVERY_S = 1.0
-_ME = Host(b"", is_here=True)
+THIS_NODE = Host(b"", is_here=True)
+"""As long as nothing is known of it."""
 
 
 @dataclass(slots=True)
@@ -24,7 +25,7 @@ class KnownHosts:
     experience: Experience = field(default_factory=Experience)
     holdings: Holdings = field(default_factory=Holdings)
     _hosts: Mapping[bytes, Host] = field(default_factory=dict)
-    _here: Host = _ME
+    _here: Host = THIS_NODE
     _looked_at: float | None = None
 
     @property
@@ -43,4 +44,4 @@ class KnownHosts:
         if self._looked_at is None or now - self._looked_at >= _LOOK_EVERY_S:
             self._looked_at = now
             self._hosts = self.look()
-            self._here = next((host for host in self._hosts.values() if host.is_here), _ME)
+            self._here = next((host for host in self._hosts.values() if host.is_here), THIS_NODE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -23,7 +23,10 @@ from buildnet.node.sharing.remote_executor import OnlyHereError, RemoteExecutor,
 from buildnet.node.store import Hold
 from buildnet.pool.action import Action
 from buildnet.pool.build import Ready
+from buildnet.pool.demand import Want
 from buildnet.pool.holdings import telling
+from buildnet.pool.leases import Amount
+from buildnet.pool.messages.lending import MAX_OWNERS, MAX_WANTS
 from buildnet.pool.messages.work import MAX_OUTPUTS, MAX_OUTPUTS_CHARACTERS
 from buildnet.pool.placement import AS_USUAL, Case, Host, Needs, Preferences, objection, ranked
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree
@@ -114,6 +117,8 @@ class OtherHosts:
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     on_change: Callable[[], None] = lambda: None
     _placed: Counter[bytes] = field(default_factory=Counter)
+    _running: dict[bytes, Needs] = field(default_factory=dict)
+    _asked_for: frozenset[frozenset[str]] = frozenset()
     _inputs: dict[TaskId, tuple[Digest, ...]] = field(default_factory=dict)
     _failures: dict[TaskId, int] = field(default_factory=dict)
     _threads: ThreadPoolExecutor = field(
@@ -152,21 +157,45 @@ class OtherHosts:
 
     # --- what is wanted ------------------------------------------------------------------------
 
-    def want(self, ready: Mapping[Hashable, Ready], prepared: Mapping[TaskId, Prepared]) -> None:
-        """Tell which commands wait that could run elsewhere; the sorts are those of
-        :class:`~buildnet.node.places.NodePlaces`."""
-        waiting = sum(each.count for each in ready.values() if self.may_take(prepared[each.first]))
-        self.borrowing.want(min(waiting, self.most))
+    def want(self, ready: Iterable[Ready], prepared: Mapping[TaskId, Prepared]) -> None:
+        """Tell which commands wait that could run elsewhere, and what for."""
+        counts: Counter[Needs] = Counter()
+        firsts: dict[Needs, Prepared] = {}
+        for each in ready:
+            first = prepared[each.first]
+            if self.may_take(first):
+                needs = needs_of(first.task)
+                counts[needs] += each.count
+                firsts[needs] = first
+        waiting = min(counts.total(), self.most)
+        self._asked_for = frozenset(needs.labels for needs in counts if needs.labels)
+        for needs in self._running.values():
+            counts[needs] += 1
+        self.borrowing.want(waiting, self._wants(counts, firsts))
 
-    def order(self, members: Sequence[bytes]) -> Sequence[bytes]:
-        """Return the members that commands may run on, the best first."""
-        hosts = ranked(
-            self.owners(Needs(), members),
-            Case(placed=self._placed),
-            self.preferences,
-            self.known.experience,
-        )
-        return [host.key for host in self._few(hosts)]
+    def _wants(
+        self, counts: Mapping[Needs, int], firsts: Mapping[Needs, Prepared]
+    ) -> tuple[Want, ...]:
+        members = self.borrowing.members
+        wants: list[Want] = []
+        left = self.most
+        for needs in sorted(counts, key=_choosiness, reverse=True)[:MAX_WANTS]:
+            owners = self.order(needs, members, firsts.get(needs))
+            count = min(counts[needs], left)
+            if owners and count:
+                wants.append(Want(needs.amount, count, owners))
+                left -= count
+        return tuple(wants)
+
+    def order(
+        self, needs: Needs, members: Sequence[bytes], first: Prepared | None = None
+    ) -> tuple[bytes, ...]:
+        """Return the members that commands may run on which need this, the best first; ``first``:
+        the most urgent of the commands."""
+        hosts = self.owners(needs, members)
+        case = Case(placed=self._placed) if first is None else self._case(first, hosts)
+        best = ranked(hosts, case, self.preferences, self.known.experience)
+        return tuple(host.key for host in self._few(best))[:MAX_OWNERS]
 
     def _few(self, hosts: Sequence[Host]) -> Sequence[Host]:
         """Return as many hosts as the build may use besides this one: those that it uses, then the
@@ -195,10 +224,11 @@ class OtherHosts:
             return None
         return OtherHost(self, leases[best[0].key])
 
-    def placed(self, host: OtherHost | None) -> None:
+    def placed(self, host: OtherHost | None, needs: Needs) -> None:
         """Take note that a command runs on a slot from now on; None: on one of this node."""
         if host is not None:
             host.lease.busy = True
+            self._running[host.lease.id] = needs
         self._placed[self.known.here.key if host is None else host.lease.owner] += 1
 
     def _idle(self, needs: Needs) -> dict[bytes, Borrowed]:
@@ -208,13 +238,21 @@ class OtherHosts:
         if busy.total() >= self.most:
             return {}
         found: dict[bytes, Borrowed] = {}
-        for lease in leases:
+        for lease in sorted(leases, key=lambda lease: lease.amount.slots):
             if lease.busy or lease.wanted_back or lease.owner in found:
                 continue
-            most = self.preferences.most_on(self.known.host(lease.owner))
-            if most is None or busy[lease.owner] < most:
+            host = self.known.host(lease.owner)
+            most = self.preferences.most_on(host)
+            has_room = needs.amount.fits(lease.amount) and (most is None or busy[host.key] < most)
+            if has_room and not self._is_kept(host, needs):
                 found[lease.owner] = lease
         return found
+
+    def _is_kept(self, host: Host, needs: Needs) -> bool:
+        """Tell whether commands wait that need what not all hosts have, and this one has."""
+        return any(
+            labels <= host.labels and not labels <= needs.labels for labels in self._asked_for
+        )
 
     def _case(self, prepared: Prepared, hosts: Sequence[Host]) -> Case:
         task, action = prepared.task.id, prepared.action
@@ -269,6 +307,7 @@ class OtherHosts:
 
     def end(self, host: OtherHost) -> None:
         """Take note that nothing runs on a slot any more."""
+        self._running.pop(host.lease.id, None)
         host.lease.wanted_back |= host.lease.owner in self.borrowing.unfit
         self.borrowing.borrower.end_of(self.borrowing, host.lease)
 
@@ -276,3 +315,18 @@ class OtherHosts:
         """Give everything back; the build is over."""
         self.borrowing.close()
         self._threads.shutdown(wait=False)
+
+
+def needs_of(task: Task) -> Needs:
+    """Return what a task's command needs of a host."""
+    needed = task.requirements
+    return Needs(
+        Amount(needed.slots, needed.memory_bytes or 0, needed.disk_bytes or 0),
+        frozenset(needed.labels or ()),
+        frozenset(task.tools),
+    )
+
+
+def _choosiness(needs: Needs) -> tuple[int, int, int, int]:
+    amount = needs.amount
+    return len(needs.labels), amount.slots, amount.memory_bytes, amount.disk_bytes

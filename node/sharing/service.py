@@ -120,7 +120,6 @@ class Sharing:
         )
         level = Priority[priority.upper()]
         hosts.borrowing = self._borrower.begin(build, actor, level, hosts.changed)
-        hosts.borrowing.order = hosts.order
         return hosts
 
     @property

@@ -13,11 +13,12 @@ from buildnet.mesh.messages.kinds import Message
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.sharing.borrower import (
     IDLE_S,
+    Borrowed,
     Borrower,
     Borrowing,
 )
 from buildnet.node.sharing.errands import LostHostError
-from buildnet.pool.demand import Priority
+from buildnet.pool.demand import Priority, Want
 from buildnet.pool.messages.lending import (
     DemandOver,
     DemandTold,
@@ -33,6 +34,7 @@ from buildnet.pool.messages.work import WorkAsk, WorkCancel, WorkDone
 OWNER, CHIEF, ME = b"o" * 32, b"c" * 32, b"m" * 32
 LEASE = b"l" * 16
 ONE = WireAmount(1, 0, 0)
+WANTS = (Want(ONE.amount, 3, (OWNER,)),)
 
 
 class Pool:
@@ -65,6 +67,10 @@ class Pool:
         return [type(message) for _, message in self.said]
 
 
+def idle(borrowing: Borrowing) -> Borrowed | None:
+    return next((each for each in borrowing.leases.values() if not each.busy), None)
+
+
 def ask_of(work: bytes) -> WorkAsk:
     asked: Any = SimpleNamespace(work=work, timeout_ms=0, output_bytes=100)
     return asked  # type: ignore[no-any-return]
@@ -73,8 +79,8 @@ def ask_of(work: bytes) -> WorkAsk:
 def test_what_is_wanted_is_told_once_and_again_to_a_new_coordinator() -> None:
     pool = Pool()
     borrowing = pool.begin()
-    borrowing.want(3)
-    borrowing.want(3)
+    borrowing.want(3, WANTS)
+    borrowing.want(3, WANTS)
     (told,) = pool.said
     assert told[0] == CHIEF
     assert isinstance(told[1], DemandTold)
@@ -89,7 +95,9 @@ def test_what_is_wanted_is_told_once_and_again_to_a_new_coordinator() -> None:
 def test_without_others_nobody_is_bothered() -> None:
     pool = Pool()
     pool.local.links.clear()
-    pool.begin().want(3)
+    borrowing = pool.begin()
+    borrowing.want(3, ())
+    assert borrowing.members == ()
     assert pool.said == []
 
 
@@ -98,10 +106,10 @@ def test_a_lease_is_used_and_given_back_when_it_is_idle() -> None:
     borrowing = pool.begin()
     pool.hear(LeaseGiven(LEASE, "b", ONE))
     assert (borrowing.slots, pool.changes) == (1, 1)
-    lease = borrowing.idle()
+    lease = idle(borrowing)
     assert lease is not None
     lease.busy = True
-    assert borrowing.idle() is None
+    assert idle(borrowing) is None
     pool.borrower.give_back_idle(lease.idle_since + 2 * IDLE_S)
     assert borrowing.slots == 1
     pool.borrower.end_of(borrowing, lease)
@@ -114,7 +122,7 @@ def test_a_lease_that_others_need_goes_back_after_its_command() -> None:
     pool = Pool()
     borrowing = pool.begin()
     pool.hear(LeaseGiven(LEASE, "b", ONE))
-    lease = borrowing.idle()
+    lease = idle(borrowing)
     assert lease is not None
     lease.busy = True
     pool.hear(LeaseWanted(LEASE), b"x" * 32)  # only the coordinator and its owner may
@@ -138,7 +146,7 @@ def test_work_on_a_lost_host_ends_at_once(lost: LinkDown | Received) -> None:
         pool = Pool()
         borrowing = pool.begin()
         pool.hear(LeaseGiven(LEASE, "b", ONE))
-        lease = borrowing.idle()
+        lease = idle(borrowing)
         assert lease is not None
         lease.busy = True
         running = asyncio.ensure_future(
@@ -159,7 +167,7 @@ def test_work_that_begins_after_its_host_was_lost_is_lost() -> None:
         pool = Pool()
         borrowing = pool.begin()
         pool.hear(LeaseGiven(LEASE, "b", ONE))
-        lease = borrowing.idle()
+        lease = idle(borrowing)
         assert lease is not None
         lease.busy = True
         pool.borrower.take(LinkDown(OWNER))
@@ -174,7 +182,7 @@ def test_work_is_asked_for_again_on_a_new_link() -> None:
         pool = Pool()
         borrowing = pool.begin()
         pool.hear(LeaseGiven(LEASE, "b", ONE))
-        lease = borrowing.idle()
+        lease = idle(borrowing)
         assert lease is not None
         running = asyncio.ensure_future(
             pool.borrower.run(lease, ask_of, lambda data: None, CancelToken())
@@ -198,7 +206,7 @@ def test_a_cancelled_command_is_cancelled_there() -> None:
         pool = Pool()
         borrowing = pool.begin()
         pool.hear(LeaseGiven(LEASE, "b", ONE))
-        lease, token = borrowing.idle(), CancelToken()
+        lease, token = idle(borrowing), CancelToken()
         assert lease is not None
         running = asyncio.ensure_future(pool.borrower.run(lease, ask_of, lambda data: None, token))
         while not pool.said:

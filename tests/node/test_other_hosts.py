@@ -11,17 +11,19 @@ from typing import Any, cast
 import pytest
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.places import NodePlaces, needs_of
+from buildnet.node.places import PATIENCE_S, NodePlaces
 from buildnet.node.pool_results import PoolResults
 from buildnet.node.resolve import Prepared
 from buildnet.node.sharing.borrower import Borrowed, Borrowing
 from buildnet.node.sharing.errands import LostHostError
 from buildnet.node.sharing.known_hosts import KnownHosts
-from buildnet.node.sharing.other_hosts import MAX_ELSEWHERE, OtherHost, OtherHosts
+from buildnet.node.sharing.other_hosts import MAX_ELSEWHERE, OtherHost, OtherHosts, needs_of
 from buildnet.node.sharing.remote_executor import UnfitHostError
 from buildnet.pool.build import Ready
-from buildnet.pool.placement import Host, Needs, Preferences
+from buildnet.pool.demand import Want
+from buildnet.pool.placement import ONE_SLOT, Host, Needs, Preferences
 from buildnet.pool.places import Slots
+from buildnet.pool.requirements import Requirements
 from buildnet.pool.tree import DirectoryTree, FileEntry
 from buildnet.pool.workspace import Task, TaskId
 
@@ -42,14 +44,15 @@ class Leases:
             for number, owner in enumerate(owners)
         }
         self.unfit: set[bytes] = set()
-        self.wanted: list[int] = []
+        self.members = (NEAR.key, FAST.key)
+        self.wanted: list[tuple[int, tuple[Want, ...]]] = []
         self.borrower = SimpleNamespace(
             give_back=lambda borrowing, lease: self.leases.pop(lease.id),
             end_of=lambda borrowing, lease: setattr(lease, "busy", False),
         )
 
-    def want(self, waiting: int) -> None:
-        self.wanted.append(waiting)
+    def want(self, waiting: int, wants: tuple[Want, ...]) -> None:
+        self.wanted.append((waiting, wants))
 
 
 def prepared_of(name: str, **said: Any) -> Prepared:
@@ -77,8 +80,9 @@ def on_loop(work: Callable[[OtherHosts, Leases], None], **said: Any) -> None:
 
 def taken(hosts: OtherHosts, *, here: bool = False, prepared: Prepared = PREPARED) -> str | None:
     """Choose and take a slot; return its owner's name."""
-    chosen = hosts.choose(prepared, needs_of(prepared), here_is_free=here)
-    hosts.placed(chosen)
+    needs = needs_of(prepared.task)
+    chosen = hosts.choose(prepared, needs, here_is_free=here)
+    hosts.placed(chosen, needs)
     return None if chosen is None else chosen.lease.owner.decode()
 
 
@@ -137,9 +141,60 @@ def test_what_waits_and_may_run_elsewhere_is_wanted() -> None:
         staged = prepared_of("s")
         cast(Any, staged.action).spec.platform = {"isolation": "staged"}
         known = {TASK: PREPARED, staged.task.id: staged}
-        hosts.want({1: Ready(3, TASK, 1.0), 2: Ready(5, staged.task.id, 1.0)}, known)
-        hosts.want({1: Ready(1000, TASK, 1.0)}, known)
-        assert leases.wanted == [3, MAX_ELSEWHERE]
+        owners = (FAST.key, NEAR.key)
+        hosts.want([Ready(3, TASK, 1.0), Ready(5, staged.task.id, 1.0)], known)
+        assert leases.wanted.pop() == (3, (Want(ONE_SLOT, 3, owners),))
+        hosts.want([Ready(1000, TASK, 1.0)], known)
+        assert leases.wanted.pop() == (MAX_ELSEWHERE, (Want(ONE_SLOT, MAX_ELSEWHERE, owners),))
+        taken(hosts)
+        hosts.want([], known)  # what runs needs its place
+        assert leases.wanted.pop() == (0, (Want(ONE_SLOT, 1, owners),))
+
+    on_loop(work, preferences=Preferences(strategy="fastest"))
+
+
+def test_what_asks_for_a_label_is_wanted_of_those_that_have_it_and_keeps_their_slots() -> None:
+    labelled = prepared_of("g", requirements=Requirements(labels=("gpu",)))
+
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        gpu = {**HOSTS, FAST.key: replace(FAST, labels=frozenset({"gpu"}))}
+        hosts.known.look = lambda: gpu
+        known = {TASK: PREPARED, labelled.task.id: labelled}
+        hosts.want([Ready(3, TASK, 1.0), Ready(2, labelled.task.id, 1.0)], known)
+        assert leases.wanted == [
+            (5, (Want(ONE_SLOT, 2, (FAST.key,)), Want(ONE_SLOT, 3, (FAST.key, NEAR.key))))
+        ]
+        assert [taken(hosts) for _ in range(3)] == ["near", "near", None]
+        assert [taken(hosts, prepared=labelled) for _ in range(3)] == ["fast", "fast", None]
+
+    on_loop(work, preferences=Preferences(strategy="fastest"))
+
+
+def test_what_asks_for_a_label_waits_for_a_host_that_has_it_but_not_for_ever() -> None:
+    labelled = prepared_of("g", requirements=Requirements(labels=("gpu",)))
+    task = labelled.task.id
+    ready = [Ready(1, task, 1.0)]
+
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        workers: Any = SimpleNamespace(free=(2, None))
+        places = NodePlaces(Slots(2), workers, hosts, lambda: hosts.known.here)
+        places.prepared[task] = labelled
+        places.begin()
+        assert not places.take(task)
+        assert places.hopeless(ready, 0.0) == []
+        assert places.hopeless(ready, PATIENCE_S - 1) == []
+        assert places.patience_left(PATIENCE_S - 1) == 1.0
+        ((given_up, error),) = places.hopeless(ready, PATIENCE_S)
+        assert given_up == task
+        assert "gpu" in error.message
+        # Where it can't run elsewhere at all there is nothing to wait for.
+        places.hosts = None
+        assert len(places.hopeless(ready, 0.0)) == 1
+        here = replace(HERE, labels=frozenset({"gpu"}))
+        at_home = NodePlaces(Slots(2), workers, None, lambda: here)
+        at_home.prepared[task] = labelled
+        assert at_home.take(task)
+        assert at_home.hopeless(ready, 0.0) == []
 
     on_loop(work)
 
@@ -148,14 +203,14 @@ def test_owners_come_best_first_and_no_more_than_nodes_may_be_used() -> None:
     members = [NEAR.key, FAST.key]
 
     def work(hosts: OtherHosts, leases: Leases) -> None:
-        assert hosts.order(members) == [FAST.key, NEAR.key]
+        assert hosts.order(Needs(), members) == (FAST.key, NEAR.key)
         hosts.preferences = replace(hosts.preferences, max_nodes=2)
         leases.leases.clear()
-        assert hosts.order(members) == [FAST.key]
+        assert hosts.order(Needs(), members) == (FAST.key,)
         leases.leases[b"x"] = Borrowed(b"x", NEAR.key, "b")
-        assert hosts.order(members) == [NEAR.key]
+        assert hosts.order(Needs(), members) == (NEAR.key,)
         hosts.preferences = replace(hosts.preferences, max_nodes=1)
-        assert hosts.order(members) == []
+        assert hosts.order(Needs(), members) == ()
 
     on_loop(work, preferences=Preferences(strategy="fastest"))
 

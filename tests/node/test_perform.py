@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -24,6 +25,7 @@ from buildnet.node.workers import Workers
 from buildnet.pool.action import Action, ActionSpec, encode_action
 from buildnet.pool.build import Build, Status
 from buildnet.pool.places import Slots
+from buildnet.pool.requirements import Requirements
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry
 from buildnet.pool.workspace import Task, TaskId
 
@@ -197,7 +199,7 @@ def test_an_unforeseen_error_of_another_host_fails_its_task_alone() -> None:
         async def run(self, work: Callable[[], None]) -> None:
             raise OSError("surprise")
 
-        def placed(self, host: object) -> None: ...
+        def placed(self, host: object, needs: object) -> None: ...
 
         def end(self, host: object) -> None: ...
 
@@ -209,6 +211,38 @@ def test_an_unforeseen_error_of_another_host_fails_its_task_alone() -> None:
     status, reports, _ = perform({"bad": ()}, {}, meanwhile=have_hosts)
     assert status is Status.FAILED
     assert "surprise" in str((reports["bad"].error or {})["cause"])
+
+
+def test_a_command_that_no_host_can_take_fails_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("buildnet.node.places.PATIENCE_S", 0.05)
+
+    class Elsewhere:
+        borrowing = SimpleNamespace(members=())
+
+        def may_take(self, prepared: Prepared) -> bool:
+            return True
+
+        def choose(self, *chosen: object, here_is_free: bool) -> None:
+            assert not here_is_free
+
+        def owners(self, needs: object, members: object) -> list[object]:
+            return []
+
+        def want(self, ready: object, prepared: object) -> None: ...
+
+    def have_hosts(performer: Performer) -> None:
+        performer.places.hosts = cast(Any, Elsewhere())
+        labelled = Requirements(labels=("gpu",))
+        (task,) = performer.tasks
+        tasks = {task: replace(performer.tasks[task], requirements=labelled)}
+        performer.tasks = tasks
+
+    status, reports, runner = perform({"bad": ()}, {}, meanwhile=have_hosts)
+    assert status is Status.FAILED
+    assert (reports["bad"].error or {})["code"] == "NO_HOST"
+    assert runner.ran == []
 
 
 def test_a_build_that_was_cancelled_before_it_began_runs_nothing() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from buildnet.pool.configuration import ProgramRequirement
 from buildnet.pool.experience import Experience
+from buildnet.pool.leases import Amount
 from buildnet.pool.placement import Case, Host, Needs, Preferences, objection, ranked
 from buildnet.pool.profile import Weights
 
@@ -30,9 +31,9 @@ def names(hosts: list[Host]) -> str:
         (A, Needs(labels=frozenset({"gpu"})), Preferences(), "no label gpu"),
         (replace(A, labels=frozenset({"gpu"})), Needs(labels=frozenset({"gpu"})), None, None),
         (A, Needs(), Preferences(labels=frozenset({"ssd"})), "no label ssd"),
-        (A, Needs(slots=5), Preferences(), "runs 4 at once"),
-        (replace(A, memory_bytes=10), Needs(memory_bytes=11), Preferences(), "less memory"),
-        (A, Needs(memory_bytes=11), Preferences(), None),
+        (A, Needs(Amount(5)), Preferences(), "runs 4 at once"),
+        (replace(A, memory_bytes=10), Needs(Amount(1, 11)), Preferences(), "less memory"),
+        (A, Needs(Amount(1, 11)), Preferences(), None),
         (A, Needs(), Preferences(cores={"b": 2}, only_named=True), "names others"),
         (B, Needs(), Preferences(cores={"bb": 2}, only_named=True), None),
         (A, Needs(), Preferences(max_latency_ms=0.5), "farther than 0.5 ms"),

@@ -1,0 +1,109 @@
+"""Where the commands of a build run on three nodes: strategies, bounds and labels have their way."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildnet.cli.testing import write_files
+from testbed.nodes import Cluster, Node
+
+PACKAGES = 12
+LABELLED = "labelled"
+
+
+@pytest.fixture(scope="module")
+def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three nodes of two slots each; the second is fast, by its benchmark, the third has a label."""
+    cluster = Cluster(tmp_path_factory.mktemp("placing"), 3)
+    for number, node in enumerate(cluster.members):
+        node.home.directory.mkdir(parents=True)
+        said = {"workers": {"max": 2}, "node_tags": [LABELLED] if number == 2 else []}
+        node.home.config.write_text(json.dumps(said))
+        measured = {
+            "cpu_units": 900.0 if number == 1 else 300.0,
+            "cpu_model": "made up",
+            "measured_at": "2026-01-01T00:00:00Z",
+        }
+        node.home.benchmark.write_text(json.dumps(measured))
+    with cluster:
+        yield cluster
+
+
+def workspace(directory: Path, count: int, seconds: float, more: str = "") -> Path:
+    packages = [
+        f"  - name: p{number}\n    path: p{number}\n    outputs: [p{number}/out.txt]\n"
+        f"    build_cmd: sleep {seconds}; cp in.txt out.txt\n{more}"
+        for number in range(count)
+    ]
+    files = {f"p{number}/in.txt": f"{directory} {number}\n" for number in range(count)}
+    files["buildnet.yaml"] = "workspace: many\npackages:\n" + "".join(packages)
+    write_files(directory, files)
+    return directory
+
+
+def configure(node: Node, name: str, **execution: Any) -> None:
+    settings = [f"--set=execution.{key}={value}" for key, value in execution.items()]
+    answer = node("config", "create", name, *settings)
+    assert answer.code == 0, answer
+
+
+def where(report: dict[str, Any]) -> Counter[str]:
+    return Counter(each["node"] for each in report["packages"])
+
+
+def test_strategies_change_where_commands_run(trio: Cluster, tmp_path: Path) -> None:
+    here, fast, other = trio.members
+    # Two more than the driver has slots for: the strategy says who gets them.
+    configure(here, "fastest", strategy="fastest")
+    report = here.command.build(workspace(tmp_path / "a", 4, 0.7), "--config", "fastest")
+    assert where(report)[fast.identity] >= 2, report
+    assert other.identity not in where(report)
+    configure(here, "other", preferred_node=other.name)
+    report = here.command.build(workspace(tmp_path / "b", 4, 0.7), "--config", "other")
+    assert where(report)[other.identity] >= 2, report
+    assert fast.identity not in where(report)
+    configure(here, "turns", strategy="round_robin")
+    report = here.command.build(workspace(tmp_path / "c", PACKAGES, 0.5), "--config", "turns")
+    assert sorted(where(report).values()) in ([3, 4, 5], [4, 4, 4]), report
+    assert report["choice"]["strategy"] == "round_robin"
+
+
+def test_no_more_nodes_are_used_than_may(trio: Cluster, tmp_path: Path) -> None:
+    here, fast, _ = trio.members
+    configure(here, "two", max_nodes=2, strategy="fastest")
+    report = here.command.build(workspace(tmp_path / "w", PACKAGES, 0.4), "--config", "two")
+    assert where(report).keys() == {here.identity, fast.identity}
+    configure(here, "one", max_nodes=1)
+    report = here.command.build(workspace(tmp_path / "x", 4, 0.2), "--config", "one")
+    assert where(report).keys() == {here.identity}
+
+
+def test_cores_on_named_nodes_bound_what_runs_there(trio: Cluster, tmp_path: Path) -> None:
+    here, fast, _ = trio.members
+    cores = f"resources.cpu.node_allocations=[{{node_id: {fast.name}, cores: 1}}]"
+    assert here("config", "create", "named", "--set", cores).code == 0
+    report = here.command.build(workspace(tmp_path / "w", 9, 0.4), "--config", "named")
+    assert where(report).keys() == {here.identity, fast.identity}
+    assert where(report)[fast.identity] <= 5, report
+
+
+def test_what_asks_for_a_label_runs_where_it_is(trio: Cluster, tmp_path: Path) -> None:
+    here, _, labelled = trio.members
+    asks = f"    labels: [{LABELLED}]\n"
+    report = here.command.build(workspace(tmp_path / "w", 3, 0.1, asks))
+    assert where(report) == {labelled.identity: 3}
+    assert (tmp_path / "w/p0/out.txt").read_text() == f"{tmp_path / 'w'} 0\n"
+    # The same on the node that has it: at home.
+    report = labelled.command.build(workspace(tmp_path / "x", 2, 0.1, asks))
+    assert where(report) == {labelled.identity: 2}
+    root = workspace(tmp_path / "y", 1, 0.1, asks)
+    report = here.command.build(root, "--local-only", code=1)
+    (package,) = report["packages"]
+    assert package["error"]["code"] == "NO_HOST"
+    assert LABELLED in package["error"]["message"]
