@@ -179,8 +179,9 @@ class OtherHosts:
         members = self.borrowing.members
         wants: list[Want] = []
         left = self.most
+        most_owners = MAX_OWNERS // max(1, min(len(counts), MAX_WANTS))  # of all wants together
         for needs in sorted(counts, key=_choosiness, reverse=True)[:MAX_WANTS]:
-            owners = self.order(needs, members, firsts.get(needs))
+            owners = self.order(needs, members, firsts.get(needs))[:most_owners]
             count = min(counts[needs], left)
             if owners and count:
                 wants.append(Want(needs.amount, count, owners))
@@ -195,7 +196,7 @@ class OtherHosts:
         hosts = self.owners(needs, members)
         case = Case(placed=self._placed) if first is None else self._case(first, hosts)
         best = ranked(hosts, case, self.preferences, self.known.experience)
-        return tuple(host.key for host in self._few(best))[:MAX_OWNERS]
+        return tuple(host.key for host in self._few(best))
 
     def _few(self, hosts: Sequence[Host]) -> Sequence[Host]:
         """Return as many hosts as the build may use besides this one: those that it uses, then the

@@ -44,7 +44,7 @@ class Leases:
             for number, owner in enumerate(owners)
         }
         self.unfit: set[bytes] = set()
-        self.members = (NEAR.key, FAST.key)
+        self.members: tuple[bytes, ...] = (NEAR.key, FAST.key)
         self.wanted: list[tuple[int, tuple[Want, ...]]] = []
         self.borrower = SimpleNamespace(
             give_back=lambda borrowing, lease: self.leases.pop(lease.id),
@@ -168,6 +168,25 @@ def test_what_asks_for_a_label_is_wanted_of_those_that_have_it_and_keeps_their_s
         assert [taken(hosts, prepared=labelled) for _ in range(3)] == ["fast", "fast", None]
 
     on_loop(work, preferences=Preferences(strategy="fastest"))
+
+
+def test_a_demand_of_many_classes_names_no_more_owners_than_are_read() -> None:
+    known = {
+        each.task.id: each
+        for each in (
+            prepared_of(f"m{number}", requirements=Requirements(memory_bytes=number))
+            for number in range(30)
+        )
+    }
+
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        leases.members = tuple(number.to_bytes(2, "big") for number in range(400))
+        hosts.want([Ready(1, task, 1.0) for task in known], known)
+        ((_, wants),) = leases.wanted
+        assert len(wants) == 16
+        assert sum(len(want.owners) for want in wants) <= 512
+
+    on_loop(work)
 
 
 def test_what_asks_for_a_label_waits_for_a_host_that_has_it_but_not_for_ever() -> None:
