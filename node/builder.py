@@ -245,8 +245,11 @@ class Builder:
         recording.add_done_callback(lambda done: done.cancelled() or done.exception())
         build.progress.tell({"type": "build_started", **build.summary(), "tasks": len(plan.tasks)})
         if opened.lock.locked():
-            build.progress.tell({"type": "waiting", "for": "another build of this workspace"})
+            build.waits_for = "another build of this workspace"
+            build.progress.tell({"type": "waiting", "for": build.waits_for})
+        self._enter_queue(build)
         alone = await either(opened.lock.acquire(), build.cancelled.wait())
+        build.waits_for = None
         try:
             status, error = Status.CANCELLED, None
             if alone:
@@ -271,6 +274,10 @@ class Builder:
             await self._tidy(build)
         except (OSError, BuildNetError):
             _log.exception("what build %s left could not be put away", build.id)
+
+    def _enter_queue(self, build: RunningBuild) -> None:
+        if self.workshop.sharing is not None and not build.request.dry_run:
+            self.workshop.sharing.demands.enter(build)
 
     async def _record_begin(self, build: RunningBuild) -> None:
         if not build.request.dry_run:
@@ -413,7 +420,10 @@ class Builder:
         return status
 
     async def _hook(self, build: RunningBuild, name: str, command: str | None) -> None:
-        if command is None or build.request.dry_run or build.cancelled.is_set():
+        if command is None or build.request.dry_run:
+            return
+        await build.pausing.over()
+        if build.cancelled.is_set():
             return
         tell = OutputTeller(build.progress, asyncio.get_running_loop(), name, "hook")
         build.hook = cancel = CancelToken()

@@ -13,6 +13,7 @@ from buildnet.mesh.identity import node_id_of
 from buildnet.node.dependencies import INSTALL, InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.isolation import STRICT
+from buildnet.node.pausing import PausedError, Pausing
 from buildnet.node.pool_results import PoolResults, Wanted
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier, isolation_of
@@ -39,7 +40,8 @@ class InstallError(BuildNetError):
 @dataclass(slots=True)
 class Dispatcher:
     """One build's way to where commands run. ``results``: those of the pool, None: they are not
-    looked at; ``resolving``: held while something is prepared."""
+    looked at; ``resolving``: held while something is prepared; ``pausing``: whether commands may
+    start."""
 
     workers: Workers
     runner: TaskRunner
@@ -49,6 +51,7 @@ class Dispatcher:
     hold: Hold
     telling: Telling
     resolving: asyncio.Lock
+    pausing: Pausing
     install_token: CancelToken = field(default_factory=CancelToken)
     _installing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
@@ -63,6 +66,7 @@ class Dispatcher:
         report = self.telling.new_report(task.id, Status.FAILED, prepared)
 
         def work(turn: Turn) -> None:
+            self.pausing.require_off()
             self._loop.call_soon_threadsafe(self.telling.started, task.id)
             again = turn.waited and not self.resolver.force
             self.runner.run(report, prepared, token, look_again=again, cores=turn.share.cores)
@@ -73,7 +77,10 @@ class Dispatcher:
             if host is None:
                 await self._run_here(report, token, work, task.requirements)
             elif not await self._run_elsewhere(host, report, prepared, token):
+                self.telling.running.pop(task.id, None)
                 return None
+        except PausedError:
+            return None
         except Exception as error:
             self.telling.fail(report, error)
         finally:
@@ -92,7 +99,8 @@ class Dispatcher:
 
         def work(installed: Digest | None) -> None:
             assert prepared.action is not None
-            self._loop.call_soon_threadsafe(self.telling.started, task.id)
+            self.pausing.require_off()
+            self._loop.call_soon_threadsafe(self.telling.started, task.id, host.node_id)
             label, again = self.runner.label(task), self.resolver.force
             executor = host.executor(prepared.action, task, label, installed, again=again)
             self.runner.run(report, prepared, token, look_again=False, executor=executor)
@@ -123,6 +131,16 @@ class Dispatcher:
         assert report.action is not None
         await self.workers.run(report.action, token, work, needed)
 
+    async def _run_unless_paused(
+        self, report: TaskReport, token: CancelToken, work: Callable[[Turn], None]
+    ) -> None:
+        while True:
+            await self.pausing.over()
+            try:
+                return await self._run_here(report, token, work)
+            except PausedError:
+                continue
+
     async def _install_once(self, token: CancelToken) -> None:
         """See that the dependency tree is there; the first command that needs it pays for it.
 
@@ -152,6 +170,7 @@ class Dispatcher:
         report = self.telling.new_report(INSTALL, Status.FAILED, prepared)
 
         def work(turn: Turn) -> None:
+            self.pausing.require_off()
             self._loop.call_soon_threadsafe(self.telling.started, INSTALL)
             self.runner.install(report, prepared, token)
 
@@ -160,7 +179,7 @@ class Dispatcher:
             report.log = prepared.log
         else:
             try:
-                await self._run_here(report, token, work)
+                await self._run_unless_paused(report, token, work)
             except Exception as error:
                 self.telling.fail(report, error)
             if token.is_set() and report.status is Status.FAILED:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from buildnet.mesh.errors import BuildNetError
@@ -21,6 +21,7 @@ from buildnet.node.dispatch import Dispatcher
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import OnOutput
 from buildnet.node.execute.isolation import STRICT
+from buildnet.node.how_far import time_left
 from buildnet.node.places import NodePlaces
 from buildnet.node.pool_results import PoolResults, Wanted
 from buildnet.node.progress import Progress
@@ -33,6 +34,7 @@ from buildnet.node.telling import Telling, UnexpectedError
 from buildnet.node.workers import Workers
 from buildnet.pool import build as core
 from buildnet.pool.build import Status
+from buildnet.pool.demand import HowFar
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry
 from buildnet.pool.workspace import Task, TaskId
 
@@ -91,12 +93,14 @@ class Performer:
             hold=self.hold,
             telling=self._telling,
             resolving=self._resolving,
+            pausing=self.places.pausing,
         )
         if self.unchanged:
             self._telling.up_to_date(len(self.unchanged))
             for task, known in self.unchanged.items():
                 self.resolver.stands(task, known)
         self._events.put_nowait(core.Began())
+        self.places.pausing.on_over = lambda: self._events.put_nowait(core.PlacesChanged())
         if hosts is not None:
             hosts.on_change = lambda: self._events.put_nowait(core.PlacesChanged())
         async with asyncio.TaskGroup() as group:
@@ -136,6 +140,11 @@ class Performer:
         while not self._events.empty():
             events.append(self._events.get_nowait())
         return events
+
+    async def quietly(self, work: Callable[[], None]) -> None:
+        """Do something with what the build reads from, on a thread, while it reads nothing."""
+        async with self._resolving:
+            await asyncio.to_thread(work)
 
     def _give_up_hopeless(self, ready: Collection[core.Ready]) -> None:
         """Let tasks fail that wait for a host, where there is none and has been none for long."""
@@ -368,6 +377,18 @@ class Performer:
         self._events.put_nowait(core.Executed(task, succeeded, changed))
 
     # Telling
+
+    def how_far(self) -> HowFar:
+        """Return how far the build is."""
+        running = self._telling.running
+        ended = {*self.reports, *self.unchanged}
+        left_ms, path_ms = time_left(self.tasks, ended, self.durations_ms)
+        return HowFar(
+            running=len(running),
+            hosts=len(set(running.values())),
+            left_ms=left_ms,
+            path_ms=path_ms,
+        )
 
     @property
     def reports(self) -> dict[TaskId, TaskReport]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.pausing import Pausing
 from buildnet.node.resolve import Prepared
 from buildnet.node.sharing.known_hosts import THIS_NODE
 from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts, needs_of
@@ -46,13 +47,14 @@ class NoHostError(BuildNetError):
 @dataclass(slots=True)
 class NodePlaces:
     """See :class:`~buildnet.pool.places.Places`. ``home``: what the build may use of this node;
-    ``hosts`` None: nothing else; ``here``: what is known of this node; ``prepared``: what is known
-    of tasks, before they are sorted."""
+    ``hosts`` None: nothing else; ``here``: what is known of this node; ``pausing``: whether
+    commands may start; ``prepared``: what is known of tasks, before they are sorted."""
 
     home: Slots
     workers: Workers
     hosts: OtherHosts | None
     here: Callable[[], Host] = lambda: THIS_NODE
+    pausing: Pausing = field(default_factory=Pausing)
     prepared: dict[TaskId, Prepared] = field(default_factory=dict)
     _at_home: set[TaskId] = field(default_factory=set)
     _elsewhere: dict[TaskId, OtherHost] = field(default_factory=dict)
@@ -71,6 +73,8 @@ class NodePlaces:
 
     def take(self, task: TaskId) -> bool:
         """See :meth:`~buildnet.pool.places.Places.take`."""
+        if self.pausing.is_on:
+            return False
         prepared, hosts = self.prepared[task], self.hosts
         needs, size = needs_of(prepared.task), self.home.sort(task)
         may_stay = not self._lacking(needs)

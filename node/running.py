@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from buildnet.ledger.history import Durability
 from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.pausing import Pausing
 from buildnet.node.perform import Performer
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
@@ -17,6 +18,7 @@ from buildnet.node.standing import StandingTask
 from buildnet.node.workspaces import Definition
 from buildnet.pool.build import Status
 from buildnet.pool.choice import AS_THE_NODE_HAS_IT, Choice
+from buildnet.pool.demand import HowFar, Orders, Priority
 from buildnet.pool.workspace import BUILD, TaskId, Workspace
 
 BUILD_FINISHED = "build_finished"
@@ -93,15 +95,55 @@ class RunningBuild:
     looked: asyncio.Event = field(default_factory=asyncio.Event)
     had_nothing_to_do: bool = False
     durable: Durability | None = None
+    orders: Orders = field(init=False)
+    """What people said of it."""
+    pausing: Pausing = field(default_factory=Pausing)
+    waits_for: str | None = None
+    """What it waits for besides room, in words."""
+    at_end: list[Callable[[], None]] = field(default_factory=list)
+    """Called once it is over."""
     _reports: Mapping[TaskId, TaskReport] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.orders = Orders(Priority[self.request.choice.priority.upper()])
 
     def cancel(self) -> None:
         """Ask for its end."""
         self.cancelled.set()
+        self.pausing.end()
         if self.hook is not None:
             self.hook.set()
         if self.performer is not None:
             self.performer.cancel()
+
+    @property
+    def actor(self) -> str:
+        """Who asked for it."""
+        return self.request.actor
+
+    def obey(self, orders: Orders) -> None:
+        """Do from now on what people say of it."""
+        self.orders = orders
+        self._pause("resume", orders.paused, f"buildnet queue resume {self.id}")
+
+    def hold(self, held: bool) -> None:
+        """Start no command while the whole queue is paused."""
+        self._pause("queue", held, "the queue, which is paused")
+
+    def _pause(self, reason: str, on: bool, waits_for: str) -> None:
+        if self.pausing.set(reason, on):
+            event = {"type": "waiting", "for": waits_for} if on else {"type": "resumed"}
+            self.progress.tell(event)
+
+    def how_far(self) -> HowFar:
+        """Return how far it is."""
+        far = HowFar() if self.performer is None else self.performer.how_far()
+        return replace(
+            far,
+            workspace=self.workspace.name,
+            asked_ms=int(self.started_at * 1000),
+            waits_for=self.waits_for,
+        )
 
     @property
     def workspace(self) -> Workspace:
@@ -121,6 +163,8 @@ class RunningBuild:
         }
         self._reports = self.reports()
         self.performer = None
+        for call in self.at_end:
+            call()
         self.progress.tell({"type": BUILD_FINISHED})
         self.progress.close()
         self.over.set()

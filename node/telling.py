@@ -40,6 +40,8 @@ class Telling:
     node_id: str
     progress: Progress
     reports: dict[TaskId, TaskReport] = field(default_factory=dict)
+    running: dict[TaskId, str] = field(default_factory=dict)
+    """Commands that run now, and on which node."""
 
     def new_report(
         self, task: TaskId, status: Status, prepared: Prepared | None = None
@@ -58,10 +60,12 @@ class Telling:
     def report(self, report: TaskReport) -> None:
         """Keep a report that is complete, and tell it."""
         self.reports[report.task] = report
+        self.running.pop(report.task, None)
         self.progress.tell({"type": "task_finished", **report.as_dict()})
 
-    def started(self, task: TaskId) -> None:
-        """Tell that a command begins."""
+    def started(self, task: TaskId, node: str | None = None) -> None:
+        """Tell that a command begins, on this node unless another is named."""
+        self.running[task] = node or self.node_id
         self.progress.tell({"type": "task_started", "name": task.package, "task": task.task})
 
     def up_to_date(self, count: int, tasks: Sequence[str] = ()) -> None:

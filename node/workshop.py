@@ -81,7 +81,8 @@ class Workshop:
         resolver = self._resolver(build, job, dependencies, hold)
         sizes = {task: known.requirements.slots for task, known in tasks.items()}
         home = Slots(request.choice.slots_of(self.workers.slots), sizes)
-        places = NodePlaces(home, self.workers, self._other_hosts(build), self._here)
+        hosts = self._other_hosts(build)
+        places = NodePlaces(home, self.workers, hosts, self._here, build.pausing)
         performer = Performer(
             node_id=self.keys.current.node_id,
             workers=self.workers,
@@ -150,13 +151,12 @@ class Workshop:
         request = build.request
         if self.sharing is None or self.results is None or request.local_only or request.dry_run:
             return None
+        self.sharing.demands.enter(build)
         choice, here = request.choice, self.workers.slots
         return self.sharing.hosts_for(
             build.id,
-            request.actor,
             self.results,
             build.workspace.name,
             choice.preferences,
-            choice.priority,
             choice.elsewhere(here),
         )

@@ -1,8 +1,8 @@
-"""What a build would use of other hosts than its driver's."""
+"""What a build would use of other hosts than its driver's, and what the queue knows of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from buildnet.pool.leases import Amount
@@ -33,17 +33,49 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
+class Orders:
+    """What people said of a build. Its driver keeps it, so that it outlives the coordinator.
+
+    ``paused``: it starts no command; ``place``: among those of its actor it is served in this
+    order, before those that have none (0); ``ahead``: among all builds.
+    """
+
+    priority: Priority = Priority.NORMAL
+    paused: bool = False
+    place: int = 0
+    ahead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HowFar:
+    """How far a build is, for people.
+
+    ``asked_ms``: when it was asked for, in milliseconds since 1970 by its driver's clock;
+    ``running``: commands that run, on so many ``hosts``; ``left_ms``: how long the commands that
+    are left take one after the other, by what was measured before; ``path_ms``: the longest chain
+    of them; None: not known; ``waits_for``: what it waits for besides room, in words.
+    """
+
+    workspace: str = ""
+    asked_ms: int = 0
+    running: int = 0
+    hosts: int = 0
+    left_ms: int | None = None
+    path_ms: int | None = None
+    waits_for: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Demand:
     """What a build would use besides its own node.
 
     ``driver``: key of the node that drives it; ``units``: what its commands need, by class; a lease
-    counts for the first class that it fits, so the choosiest come first; ``work_ms``: what is left
-    to do, in milliseconds of one slot, 0: unknown.
+    counts for the first class that it fits, so the choosiest come first.
     """
 
     build: str
     driver: bytes
     actor: str
-    priority: Priority
     units: tuple[Want, ...]
-    work_ms: int = 0
+    orders: Orders = field(default_factory=Orders)
+    how_far: HowFar = field(default_factory=HowFar)

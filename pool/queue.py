@@ -17,10 +17,11 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from buildnet.pool.demand import Demand
+from buildnet.pool.demand import Demand, Orders
 from buildnet.pool.leases import RESERVED_S, Amount
+from buildnet.pool.queue_view import Queued, queue_view
 from buildnet.pool.queued import (
     AGEING_S,
     PENDING,
@@ -80,19 +81,6 @@ class AskBack:
 Effect = AskLease | ConfirmLease | CancelLease | AskBack
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """One build of the queue, for people. ``has``: slots it has; ``starts_in_s``: when it may be
-    expected to get its first one, None: unknown or it has some."""
-
-    demand: Demand
-    waited_s: float
-    has: int
-    paused: bool
-    position: int
-    starts_in_s: float | None
-
-
 class Queue:
     """One coordinator's queue. ``new_id`` makes ids of leases (16 bytes)."""
 
@@ -103,6 +91,8 @@ class Queue:
         self._leases: dict[bytes, HeldLease] = {}
         self._numbers = itertools.count()
         self._effects: list[Effect] = []
+        self.paused = False
+        """Nobody gets anything."""
 
     # --- what is told --------------------------------------------------------------------------
 
@@ -118,6 +108,8 @@ class Queue:
         if entry.demand.units != demand.units or not entry.owners:
             entry.owners = tuple(frozenset(want.owners) for want in demand.units)
         entry.demand = demand
+        if demand.orders.paused:
+            self._cancel(each for each in entry.leases.values() if each.state in PENDING)
         entry.count()
 
     def ended(self, build: str) -> None:
@@ -196,42 +188,39 @@ class Queue:
 
     # --- what people say -----------------------------------------------------------------------
 
-    def pause(self, build: str, paused: bool) -> None:
-        """Give a build nothing new, or again."""
-        entry = self._entries[build]
-        entry.paused = paused
-        if paused:
-            self._cancel(each for each in entry.leases.values() if each.state in PENDING)
+    def placed(
+        self, build: str, place: int, now: float, driver: bytes | None = None
+    ) -> list[tuple[Demand, Orders]]:
+        """Return what has to be said to whose builds so that one comes at a place (from 1) of the
+        queue, or of what ``driver`` has in it: those before it keep theirs."""
+        order = [
+            entry.demand
+            for entry in self._ranked(now)
+            if driver is None or entry.demand.driver == driver
+        ]
+        moved = self._entries[build].demand
+        order.remove(moved)
+        order.insert(max(0, place - 1), moved)
+        last = order.index(moved) + 1
+        return [
+            (demand, replace(demand.orders, place=number, ahead=driver is None))
+            for number, demand in enumerate(order[:last], 1)
+        ]
 
-    def move(self, build: str, position: int) -> None:
-        """Put a build at a place among those of its priority (0: first)."""
-        entry = self._entries[build]
-        others = sorted(
-            (each for each in self._entries.values() if each is not entry),
-            key=lambda each: each.order,
-        )
-        others.insert(position, entry)
-        for order, each in enumerate(others):
-            each.order = order
-        self._numbers = itertools.count(len(others))
+    def find(self, prefix: str) -> list[Demand]:
+        """Return the builds whose id begins so."""
+        return [entry.demand for build, entry in self._entries.items() if build.startswith(prefix)]
 
-    def view(self, now: float) -> list[Waiting]:
+    def view(self, now: float) -> list[Queued]:
         """Return the builds, who comes next first."""
-        actors = self._actors(now)
-        ranked = sorted(self._entries.values(), key=lambda entry: rank(entry, actors, now))
         slots = sum(lease.size for lease in self._leases.values() if lease.state not in PENDING)
         slots += sum(owner.free.slots for owner in self._owners.values())
-        found: list[Waiting] = []
-        before_ms: float | None = 0.0
-        for position, entry in enumerate(ranked):
-            has, demand = entry.has, entry.demand
-            starts: float | None = None
-            if before_ms is not None and slots > 0 and not has and not entry.paused:
-                starts = before_ms / slots / 1000
-            found.append(Waiting(demand, now - entry.since, has, entry.paused, position, starts))
-            if any(entry.lacks) and not entry.paused and before_ms is not None:
-                before_ms = before_ms + demand.work_ms if demand.work_ms else None
-        return found
+        ranked = [(entry.demand, entry.has) for entry in self._ranked(now)]
+        return queue_view(ranked, slots, paused=self.paused)
+
+    def _ranked(self, now: float) -> list[Entry]:
+        actors = self._actors(now)
+        return sorted(self._entries.values(), key=lambda entry: rank(entry, actors, now))
 
     # --- deciding ------------------------------------------------------------------------------
 
@@ -243,7 +232,7 @@ class Queue:
             if entry.has:
                 entry.since = now
         hungry = [entry for entry in self._entries.values() if entry.is_hungry]
-        if hungry:
+        if hungry and not self.paused:
             actors = self._actors(now)
             self._ask(hungry, actors, now)
             self._take_back(hungry, actors, now)
@@ -370,7 +359,11 @@ class Queue:
         for _, _, entry in sorted(turns):
             actor = entry.demand.actor
             above = most - actors[actor].share(entry.size)
-            if max(above, most_of.get(actor, 0.0) - entry.share(now, entry.size)) <= 0:
+            placed = entry.demand.orders.place > 0
+            if (
+                not placed
+                and max(above, most_of.get(actor, 0.0) - entry.share(now, entry.size)) <= 0
+            ):
                 continue  # nobody has more than it would have
             if entry.pending or any(coming & owners for owners in entry.owners):
                 continue

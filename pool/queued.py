@@ -5,6 +5,7 @@ Pure; times are seconds of a monotonic clock.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -62,7 +63,6 @@ class Entry:
     since: float
     """When it last had nothing, or came."""
     order: int
-    paused: bool = False
     leases: dict[bytes, HeldLease] = field(default_factory=dict)
     has: int = 0
     """Slots that it has; what is to be given back does not count."""
@@ -79,7 +79,7 @@ class Entry:
     @property
     def is_hungry(self) -> bool:
         """Tell whether it would take more."""
-        return not self.paused and any(self.lacks)
+        return not self.demand.orders.paused and any(self.lacks)
 
     @property
     def size(self) -> int:
@@ -123,7 +123,7 @@ class Entry:
     def weight(self, now: float) -> float:
         """Return its priority, and more if it waits long."""
         waited = 0.0 if self.has else now - self.since
-        return self.demand.priority * max(1.0, waited / AGEING_S)
+        return self.demand.orders.priority * max(1.0, waited / AGEING_S)
 
 
 @dataclass(slots=True)
@@ -154,22 +154,47 @@ class Owner:
         return self.told - self.asked
 
 
-def rank(entry: Entry, actors: Mapping[str, Actor], now: float) -> tuple[float, float, int]:
+Rank = tuple[bool, int, float, bool, int, float, int]
+
+
+def rank(entry: Entry, actors: Mapping[str, Actor], now: float) -> Rank:
     """Return where a build stands: who is due first has the least."""
-    size = entry.size
-    return actors[entry.demand.actor].share(size), entry.share(now, size), entry.order
+    orders, size = entry.demand.orders, entry.size
+    return (
+        not orders.ahead,
+        orders.place if orders.ahead else 0,
+        actors[entry.demand.actor].share(size),
+        not orders.place,
+        orders.place,
+        entry.share(now, size),
+        entry.order,
+    )
 
 
 def excess(
     giver: Entry, taker: Entry, slots: int, actors: Mapping[str, Actor], now: float
 ) -> float:
     """Tell how much more one has for its weight than the other would have with so many slots
-    more."""
+    more; who was placed before another one may have all of it."""
     if giver is taker:
+        return 0.0
+    if _is_before(taker, giver):
+        return math.inf
+    if _is_before(giver, taker):
         return 0.0
     if giver.demand.actor == taker.demand.actor:
         return giver.share(now) - taker.share(now, slots)
     return actors[giver.demand.actor].share() - actors[taker.demand.actor].share(slots)
+
+
+def _is_before(one: Entry, other: Entry) -> bool:
+    """Tell whether people placed a build before another one."""
+    first, second = one.demand.orders, other.demand.orders
+    if first.ahead or second.ahead:
+        return first.ahead and (not second.ahead or first.place < second.place)
+    if one.demand.actor != other.demand.actor:
+        return False
+    return first.place > 0 and (not second.place or first.place < second.place)
 
 
 def keeps(giver: Entry) -> int:

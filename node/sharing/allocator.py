@@ -11,7 +11,7 @@ from buildnet.mesh.local import Local
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.guest import GuestEvent
 from buildnet.node.pool_results import may_ask
-from buildnet.pool.demand import Demand, Priority
+from buildnet.pool.demand import Demand
 from buildnet.pool.messages.lending import (
     DemandOver,
     DemandTold,
@@ -29,7 +29,6 @@ from buildnet.pool.queue import (
     CancelLease,
     ConfirmLease,
     Queue,
-    Waiting,
 )
 
 TICK_S = 0.5
@@ -52,15 +51,23 @@ class Allocator:
         self._local = local
         self._say = say
         self._clock = clock
-        self._queue: Queue | None = None
+        self.queue: Queue | None = None
+        """None: another node coordinates."""
         self._term = 0
         self._drivers: dict[str, bytes] = {}
         self._deciding: asyncio.TimerHandle | None = None
 
-    @property
-    def waiting(self) -> list[Waiting]:
-        """The builds of the queue, who comes next first; none where another node coordinates."""
-        return [] if self._queue is None else self._queue.view(self._clock())
+    def pause(self, paused: bool) -> None:
+        """Give nobody anything, or give again."""
+        if self.queue is not None:
+            self.queue.paused = paused
+            self._decide_soon()
+
+    def demanded(self, demand: Demand) -> None:
+        """Take note of what a build is to do from now on, before its driver tells it."""
+        if self.queue is not None:
+            self.queue.demanded(demand, self._clock())
+            self._decide_soon()
 
     def take(self, event: GuestEvent) -> None:
         """Take note of what happens, and of what others say."""
@@ -68,13 +75,13 @@ class Allocator:
             case OfficeChanged(office):
                 mine = office is not None and office.coordinator == self._local.key
                 if office is None or not mine:
-                    self._queue = None
-                elif self._queue is None or office.counter != self._term:
-                    self._queue, self._term, self._drivers = Queue(_new_id), office.counter, {}
+                    self.queue = None
+                elif self.queue is None or office.counter != self._term:
+                    self.queue, self._term, self._drivers = Queue(_new_id), office.counter, {}
             case LinkDown(peer) | StatusChanged(peer, Status.DEAD | Status.LEFT):
                 self._gone(peer)
-            case Received(sender, message) if self._queue is not None:
-                self._received(self._queue, sender, message)
+            case Received(sender, message) if self.queue is not None:
+                self._received(self.queue, sender, message)
 
     def _received(self, queue: Queue, sender: bytes, message: Message) -> None:
         now = self._clock()
@@ -110,23 +117,23 @@ class Allocator:
         return known == driver
 
     def _gone(self, peer: bytes) -> None:
-        if self._queue is None:
+        if self.queue is None:
             return
-        self._queue.owner_gone(peer)
+        self.queue.owner_gone(peer)
         for build in [build for build, driver in self._drivers.items() if driver == peer]:
             del self._drivers[build]
-            self._queue.ended(build)
+            self.queue.ended(build)
         self._decide_soon()
 
     def tick(self, now: float) -> None:
         """Look again: questions lapse, and who waits grows older."""
-        if self._queue is not None:
-            self._queue.tick(now)
+        if self.queue is not None:
+            self.queue.tick(now)
             self._decide()
 
     def close(self) -> None:
         """Decide nothing more."""
-        self._queue = None
+        self.queue = None
 
     def _decide_soon(self) -> None:
         if self._deciding is None:
@@ -137,7 +144,7 @@ class Allocator:
         if self._deciding is not None:
             self._deciding.cancel()
             self._deciding = None
-        for effect in [] if self._queue is None else self._queue.decide(self._clock()):
+        for effect in [] if self.queue is None else self.queue.decide(self._clock()):
             match effect:
                 case AskLease(owner, lease, build, driver, amount):
                     wire = WireAmount.of(amount)
@@ -155,7 +162,7 @@ def _demand(driver: bytes, told: DemandTold) -> Demand:
         build=told.build,
         driver=driver,
         actor=told.actor,
-        priority=Priority(told.priority),
         units=tuple(each.want for each in told.wants),
-        work_ms=told.work_ms,
+        orders=told.orders.orders,
+        how_far=told.how_far.how_far,
     )

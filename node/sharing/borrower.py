@@ -6,25 +6,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from buildnet.mesh.events import LinkDown, LinkUp, OfficeChanged, Received, Status, StatusChanged
+from buildnet.mesh.events import LinkDown, LinkUp, Received, Status, StatusChanged
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.guest import GuestEvent
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.pool_results import name_of
+from buildnet.node.sharing.demands import Demands
 from buildnet.node.sharing.errands import Errands, LostHostError
-from buildnet.pool.demand import Priority, Want
+from buildnet.pool.demand import Want
 from buildnet.pool.leases import Amount
 from buildnet.pool.messages.lending import (
-    DemandOver,
-    DemandTold,
     LeaseGiven,
     LeaseGone,
     LeaseKeep,
     LeaseReturn,
     LeaseWanted,
-    WireWant,
 )
 from buildnet.pool.messages.work import WorkAsk, WorkDone
 from buildnet.pool.placement import ONE_SLOT
@@ -55,15 +53,11 @@ class Borrowing:
 
     borrower: Borrower
     build: str
-    actor: str
-    priority: Priority
     on_change: Callable[[], None]
     unfit: set[bytes] = field(default_factory=set)
     """Owners that could not run an action of this build."""
     leases: dict[bytes, Borrowed] = field(default_factory=dict)
     waiting: int = 0
-    told: DemandTold | None = None
-    """What the coordinator knows."""
 
     @property
     def slots(self) -> int:
@@ -89,26 +83,24 @@ class Borrowing:
 class Borrower:
     """One node's borrowing, for all its builds."""
 
-    def __init__(self, local: Local, say: Callable[[bytes, Message], None]) -> None:
+    def __init__(
+        self, local: Local, say: Callable[[bytes, Message], None], demands: Demands
+    ) -> None:
         self._local = local
         self._say = say
+        self._demands = demands
         self._builds: dict[str, Borrowing] = {}
         self.errands = Errands(say)
 
-    def begin(
-        self, build: str, actor: str, priority: Priority, on_change: Callable[[], None]
-    ) -> Borrowing:
-        """Begin to borrow for a build."""
-        borrowing = Borrowing(self, build, actor, priority, on_change)
+    def begin(self, build: str, on_change: Callable[[], None]) -> Borrowing:
+        """Begin to borrow for a build of the queue."""
+        borrowing = Borrowing(self, build, on_change)
         self._builds[build] = borrowing
         return borrowing
 
     def take(self, event: GuestEvent) -> None:
         """Take note of what happens, and of what others say."""
         match event:
-            case OfficeChanged():
-                for borrowing in self._builds.values():
-                    self._tell(borrowing)
             case LinkUp(peer):
                 self.errands.linked(peer)
             case LinkDown(peer) | StatusChanged(peer, Status.DEAD | Status.LEFT):
@@ -150,23 +142,7 @@ class Borrower:
 
     def demand(self, borrowing: Borrowing, wants: tuple[Want, ...]) -> None:
         """Tell the coordinator what a build could use elsewhere, if anything."""
-        if not wants and borrowing.told is None:
-            return
-        told = DemandTold(
-            build=borrowing.build,
-            actor=borrowing.actor[:128],
-            priority=int(borrowing.priority),
-            wants=tuple(map(WireWant.of, wants)),
-            work_ms=0,
-        )
-        if told != borrowing.told:
-            borrowing.told = told
-            self._tell(borrowing)
-
-    def _tell(self, borrowing: Borrowing) -> None:
-        office = self._local.office
-        if office is not None and borrowing.told is not None:
-            self._say(office.coordinator, borrowing.told)
+        self._demands.want(borrowing.build, wants)
 
     def members(self, borrowing: Borrowing) -> tuple[bytes, ...]:
         """See :attr:`Borrowing.members`."""
@@ -188,8 +164,9 @@ class Borrower:
     def give_back_idle(self, now: float) -> None:
         """Return what nothing has run on for a while, and nothing waits for."""
         for borrowing in list(self._builds.values()):
+            waiting = borrowing.waiting and not self._demands.is_held(borrowing.build)
             for lease in list(borrowing.leases.values()):
-                if not lease.busy and not borrowing.waiting and now - lease.idle_since > IDLE_S:
+                if not lease.busy and not waiting and now - lease.idle_since > IDLE_S:
                     self.give_back(borrowing, lease)
 
     def over(self, borrowing: Borrowing) -> None:
@@ -198,9 +175,6 @@ class Borrower:
         borrowing.on_change = lambda: None
         for lease in list(borrowing.leases.values()):
             self.give_back(borrowing, lease)
-        office = self._local.office
-        if office is not None and borrowing.told is not None:
-            self._say(office.coordinator, DemandOver(borrowing.build))
 
     def keep(self) -> None:
         """Renew all leases."""

@@ -17,21 +17,25 @@ from buildnet.node.pool_results import PoolResults
 from buildnet.node.recording import Record
 from buildnet.node.sharing.allocator import TICK_S, Allocator
 from buildnet.node.sharing.borrower import KEEP_S, Borrower
+from buildnet.node.sharing.demands import Demands
 from buildnet.node.sharing.errands import ALIVE_S
 from buildnet.node.sharing.guest_work import GuestWork
 from buildnet.node.sharing.known_hosts import KnownHosts
 from buildnet.node.sharing.lender import Lender
 from buildnet.node.sharing.loans import Loans, LoansWritten
 from buildnet.node.sharing.other_hosts import MAX_ELSEWHERE, OtherHosts
+from buildnet.node.sharing.queue_asking import QueueAsking
+from buildnet.node.sharing.queue_desk import QueueDesk
 from buildnet.node.workers import Workers
 from buildnet.pool.advertisement import Lent
-from buildnet.pool.demand import Priority
 from buildnet.pool.leases import Lease
+from buildnet.pool.messages.queueing import QueueHeld
 from buildnet.pool.placement import AS_USUAL, Preferences
-from buildnet.pool.queue import Waiting
 
 _TOLD_EVERY_S = 0.02
 """What changes faster is told once."""
+NOT_HELD = QueueHeld(False, 0, "")
+"""Nobody ever paused the queue."""
 
 
 class Sharing:
@@ -61,6 +65,10 @@ class Sharing:
         self._lender: Lender | None = None
         self._allocator: Allocator | None = None
         self._borrower: Borrower | None = None
+        self._desk: QueueDesk | None = None
+        self.demands = Demands()
+        self.asking: QueueAsking | None = None
+        """Of the coordinator about the queue; None: this node is in no cluster now."""
         self._telling: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
@@ -75,7 +83,11 @@ class Sharing:
         self._lender.on_lent = lambda lease: self._loans.lent(lease, clock(), time.time())
         self._lender.on_ended = lambda lease, why: self._loans.ended(lease, why, clock())
         self._allocator = Allocator(local, self._say, clock)
-        self._borrower = Borrower(local, self._say)
+        self._borrower = Borrower(local, self._say, self.demands)
+        held = NOT_HELD if self._desk is None else self._desk.held
+        self._desk = QueueDesk(local, self._say, self._allocator, self.demands, held)
+        self.asking = QueueAsking(local, self._say)
+        self.demands.join(local, self._say)
         self._workers.on_change = self._room_changed
         ticking = asyncio.create_task(self._tick())
         try:
@@ -86,23 +98,24 @@ class Sharing:
             self._allocator.close()
             self._lender.close()
             self._borrower.close()
+            self.demands.leave()
+            self.asking = None
             self.end_loans("its node leaves")
             self._cluster = self._lender = self._allocator = self._borrower = None
 
     def take(self, event: GuestEvent) -> None:
-        """Hand an event to the three."""
-        for part in (self._allocator, self._lender, self._borrower):
-            if part is not None:
+        """Hand an event to whom it concerns."""
+        parts = self._allocator, self._desk, self._lender, self._borrower, self.asking
+        for part in (*parts, self.demands):
+            if part is not None and self._cluster is not None:
                 part.take(event)
 
     def hosts_for(
         self,
         build: str,
-        actor: str,
         results: PoolResults,
         workspace: str,
         preferences: Preferences = AS_USUAL,
-        priority: str = "normal",
         most: int | None = None,
     ) -> OtherHosts | None:
         """Begin to borrow for a build; None: this node is in no cluster now, or the build is to run
@@ -118,14 +131,8 @@ class Sharing:
             workspace,
             MAX_ELSEWHERE if most is None else min(most, MAX_ELSEWHERE),
         )
-        level = Priority[priority.upper()]
-        hosts.borrowing = self._borrower.begin(build, actor, level, hosts.changed)
+        hosts.borrowing = self._borrower.begin(build, hosts.changed)
         return hosts
-
-    @property
-    def queue(self) -> list[Waiting]:
-        """The builds that this node, as the coordinator, gives leases to."""
-        return [] if self._allocator is None else self._allocator.waiting
 
     @property
     def leases(self) -> tuple[Lease, ...]:
@@ -205,6 +212,7 @@ class Sharing:
             self._lender.tick(now)
             self._write(self._loans.to_write(now))
             self._allocator.tick(now)
+            self.demands.tick(now)
             self._borrower.give_back_idle(now)
             self._borrower.errands.tick()
             if not self._lender.leases:

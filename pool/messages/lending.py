@@ -70,27 +70,91 @@ class WireWant(Wire):
         return demand.Want(self.amount.amount, self.count, self.owners, self.at_least)
 
 
+@dataclass(frozen=True, slots=True)
+class WireOrders(Wire):
+    """What people said of a build: its weight, whether it is paused, its place (0: none), and
+    whether that is one among all builds."""
+
+    priority: Annotated[int, Limit(1, 100)]
+    paused: bool
+    place: Counter
+    ahead: bool
+
+    def __post_init__(self) -> None:
+        if self.priority not in set(demand.Priority):
+            raise ValueError("no priority")
+
+    @classmethod
+    def of(cls, orders: demand.Orders) -> WireOrders:
+        """Return orders in the form that travels."""
+        return cls(int(orders.priority), orders.paused, orders.place, orders.ahead)
+
+    @property
+    def orders(self) -> demand.Orders:
+        """The orders."""
+        priority = demand.Priority(self.priority)
+        return demand.Orders(priority, self.paused, self.place, self.ahead)
+
+
+@dataclass(frozen=True, slots=True)
+class WireHowFar(Wire):
+    """How far a build is: when it was asked for (milliseconds since 1970), commands that run, on
+    how many hosts, how long the rest takes one after the other, and its longest chain."""
+
+    workspace: Annotated[str, Limit(0, 128)]
+    asked_ms: Counter
+    running: Annotated[int, Limit(0, 65536)]
+    hosts: Annotated[int, Limit(0, 65536)]
+    left_ms: Counter | None
+    path_ms: Counter | None
+    waits_for: Annotated[str, Limit(0, 128)] | None
+
+    @classmethod
+    def of(cls, far: demand.HowFar) -> WireHowFar:
+        """Return it in the form that travels; what is too long is cut off."""
+        return cls(
+            far.workspace[:128],
+            far.asked_ms,
+            min(far.running, 65536),
+            min(far.hosts, 65536),
+            far.left_ms,
+            far.path_ms,
+            None if far.waits_for is None else far.waits_for[:128],
+        )
+
+    @property
+    def how_far(self) -> demand.HowFar:
+        """It, as the queue keeps it."""
+        return demand.HowFar(
+            self.workspace,
+            self.asked_ms,
+            self.running,
+            self.hosts,
+            self.left_ms,
+            self.path_ms,
+            self.waits_for,
+        )
+
+
 @message(
     122,
     priority=Priority.OTHER,
-    sender="a node that drives a build, when it wants more or less",
+    sender="a node that drives a build, when it wants more or less or is further",
     receiver="the coordinator",
     effect="gives it leases as they come free and its turn comes",
 )
 @dataclass(frozen=True, slots=True)
 class DemandTold(Message):
     """A build could use this of other hosts; a lease counts for the first of the wants that it
-    fits. ``priority``: its weight; ``work_ms``: what is left, 0: unknown."""
+    fits."""
 
     build: Name
     actor: Annotated[str, Limit(0, 128)]
-    priority: Annotated[int, Limit(1, 100)]
     wants: Annotated[tuple[WireWant, ...], Limit(0, MAX_WANTS)]
-    work_ms: Counter
+    orders: WireOrders
+    how_far: WireHowFar
 
     def __post_init__(self) -> None:
-        if self.priority not in set(demand.Priority):
-            raise ValueError("no priority")
         if sum(len(want.owners) for want in self.wants) > MAX_OWNERS:
             raise ValueError("too many owners")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from buildnet.mesh.events import LinkDown, LinkUp, OfficeChanged, Received
+from buildnet.mesh.events import LinkDown, LinkUp, Received
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.sharing.borrower import (
@@ -18,16 +18,13 @@ from buildnet.node.sharing.borrower import (
     Borrowing,
 )
 from buildnet.node.sharing.errands import LostHostError
-from buildnet.pool.demand import Priority, Want
+from buildnet.pool.demand import Want
 from buildnet.pool.messages.lending import (
-    DemandOver,
-    DemandTold,
     LeaseGiven,
     LeaseGone,
     LeaseReturn,
     LeaseWanted,
     WireAmount,
-    WireWant,
 )
 from buildnet.pool.messages.work import WorkAsk, WorkCancel, WorkDone
 
@@ -52,13 +49,20 @@ class Pool:
             office=SimpleNamespace(coordinator=CHIEF),
         )
         self.local = local
-        self.borrower = Borrower(local, lambda to, message: self.said.append((to, message)))
+        self.wants: list[tuple[Want, ...]] = []
+        self.held = False
+        demands: Any = SimpleNamespace(
+            want=lambda build, wants: self.wants.append(wants), is_held=lambda build: self.held
+        )
+        self.borrower = Borrower(
+            local, lambda to, message: self.said.append((to, message)), demands
+        )
 
     def changed(self) -> None:
         self.changes += 1
 
     def begin(self) -> Borrowing:
-        return self.borrower.begin("b", "me", Priority.NORMAL, self.changed)
+        return self.borrower.begin("b", self.changed)
 
     def hear(self, message: Message, sender: bytes = OWNER) -> None:
         self.borrower.take(Received(sender, message))
@@ -76,29 +80,29 @@ def ask_of(work: bytes) -> WorkAsk:
     return asked  # type: ignore[no-any-return]
 
 
-def test_what_is_wanted_is_told_once_and_again_to_a_new_coordinator() -> None:
+def test_what_is_wanted_is_told() -> None:
     pool = Pool()
     borrowing = pool.begin()
+    assert borrowing.members == (OWNER,)
     borrowing.want(3, WANTS)
-    borrowing.want(3, WANTS)
-    (told,) = pool.said
-    assert told[0] == CHIEF
-    assert isinstance(told[1], DemandTold)
-    assert told[1].wants == (WireWant(ONE, 3, (OWNER,), 0),)
-    assert DemandTold.decode(told[1].encode()) == told[1]
-    pool.borrower.take(OfficeChanged(pool.local.office))
-    assert pool.kinds() == [DemandTold, DemandTold]
-    borrowing.close()
-    assert pool.kinds()[-1] is DemandOver
-
-
-def test_without_others_nobody_is_bothered() -> None:
-    pool = Pool()
+    assert pool.wants == [WANTS]
     pool.local.links.clear()
+    pool.begin().want(3, ())
+    assert pool.begin().members == ()
+    assert pool.wants[1:] == [()]
+
+
+def test_what_a_paused_build_has_goes_back_though_commands_wait() -> None:
+    pool = Pool()
     borrowing = pool.begin()
-    borrowing.want(3, ())
-    assert borrowing.members == ()
-    assert pool.said == []
+    pool.hear(LeaseGiven(LEASE, "b", ONE))
+    borrowing.want(3, WANTS)
+    after = next(iter(borrowing.leases.values())).idle_since + 2 * IDLE_S
+    pool.borrower.give_back_idle(after)
+    assert borrowing.slots == 1
+    pool.held = True
+    pool.borrower.give_back_idle(after)
+    assert borrowing.slots == 0
 
 
 def test_a_lease_is_used_and_given_back_when_it_is_idle() -> None:
@@ -223,14 +227,3 @@ def test_a_cancelled_command_is_cancelled_there() -> None:
         assert await running == done
 
     asyncio.run(work())
-
-
-def test_a_demand_of_no_priority_is_no_message() -> None:
-    with pytest.raises(ValueError, match="no priority"):
-        DemandTold("b", "me", 7, (), 0)
-
-
-def test_a_demand_names_no_more_owners_than_are_read() -> None:
-    wants = tuple(WireWant(ONE, count, (OWNER,) * 300, 0) for count in (1, 2))
-    with pytest.raises(ValueError, match="too many owners"):
-        DemandTold("b", "me", 10, wants, 0)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from buildnet.pool.demand import Demand, Priority, Want
+from buildnet.pool.demand import Demand, HowFar, Orders, Priority, Want
 from buildnet.pool.leases import RESERVED_S, Amount, Lease, LeaseBook
 from buildnet.pool.queue import (
     AskBack,
@@ -19,6 +20,7 @@ from buildnet.pool.queue import (
     Effect,
     Queue,
 )
+from buildnet.pool.queue_view import QueueState, in_words
 from buildnet.pool.queued import AGEING_S
 
 ME = b"c" * 32
@@ -115,21 +117,23 @@ class Pool:
         unit: Amount = UNIT,
         owners: tuple[bytes, ...] | None = None,
         at_least: int = 0,
-        work_ms: int = 0,
+        **more: Any,
     ) -> None:
         want = Want(unit, wanted, tuple(self.hosts) if owners is None else owners, at_least)
-        self.demands(build, want, actor=actor, priority=priority, work_ms=work_ms)
+        self.demands(build, want, actor=actor, orders=Orders(priority), **more)
 
     def demands(
         self,
         build: str,
         *units: Want,
         actor: str | None = None,
-        priority: Priority = Priority.NORMAL,
-        work_ms: int = 0,
+        orders: Orders | None = None,
+        how_far: HowFar | None = None,
     ) -> None:
         driver = build.encode().ljust(32)
-        demand = Demand(build, driver, actor or build, priority, units, work_ms)
+        demand = Demand(
+            build, driver, actor or build, units, orders or Orders(), how_far or HowFar()
+        )
         self.queue.demanded(demand, self.now)
         self.perform()
 
@@ -243,37 +247,100 @@ def test_who_waits_long_for_much_is_not_overtaken_for_ever() -> None:
 
 def test_a_paused_build_gets_nothing_new() -> None:
     pool = Pool(4)
-    pool.wants("a", 0)
-    pool.queue.pause("a", True)
-    pool.perform()
+    want, paused = Want(UNIT, 2, tuple(pool.hosts)), Orders(paused=True)
+    pool.demands("a", want, orders=paused)
+    assert pool.has() == {}
+    pool.demands("a", want)
+    assert pool.has() == {"a": 2}
+    pool.demands("a", replace(want, count=4), orders=paused)
+    assert pool.has() == {"a": 2}
+
+
+def test_what_is_asked_for_a_build_is_cancelled_when_it_is_paused() -> None:
+    pool = Pool(1)
+    (host,) = pool.hosts
+    (ask,) = asked(pool, host)
+    pool.queue.demanded(
+        Demand("a", b"d" * 32, "a", (Want(UNIT, 1, (host,)),), Orders(paused=True)), 0.0
+    )
+    assert pool.queue.decide(0.0) == [CancelLease(host, ask.lease)]
+
+
+def test_a_paused_queue_gives_nobody_anything() -> None:
+    pool = Pool(4)
+    pool.queue.paused = True
     pool.wants("a", 2)
     assert pool.has() == {}
-    pool.queue.pause("a", False)
+    assert [each.state for each in pool.queue.view(pool.now)] == [QueueState.PAUSED]
+    pool.queue.paused = False
     pool.perform()
     assert pool.has() == {"a": 2}
 
 
+def move(pool: Pool, build: str, place: int, driver: bytes | None = None) -> list[str]:
+    """Move a build as its driver would be told to; return the order of the queue."""
+    for demand, orders in pool.queue.placed(build, place, pool.now, driver):
+        pool.queue.demanded(replace(demand, orders=orders), pool.now)
+    pool.perform()
+    return [each.demand.build for each in pool.queue.view(pool.now)]
+
+
 def test_builds_are_moved() -> None:
     pool = Pool(1)
-    pool.wants("running", 1)
-    pool.wants("a", 1)
-    pool.wants("b", 1)
-    pool.queue.move("b", 0)
-    pool.perform()
-    order = [each.demand.build for each in pool.queue.view(pool.now) if not each.has]
-    assert order == ["b", "a"]
+    for build in ("running", "a", "b", "c"):
+        pool.wants(build, 1)
+    assert move(pool, "c", 1)[0] == "c"
+    pool.settle()
+    assert pool.has() == {"c": 1}
+    assert move(pool, "b", 2)[:2] == ["c", "b"]
+    assert move(pool, "a", 1)[:3] == ["a", "c", "b"]
+    assert move(pool, "a", 99)[-1] == "a"
 
 
-def test_the_start_is_estimated_from_the_work_before() -> None:
+def test_who_moves_his_own_builds_moves_those_alone() -> None:
     pool = Pool(2)
-    pool.wants("running", 2, work_ms=8000)
-    pool.wants("next", 1, work_ms=2000)
-    pool.wants("last", 1)
-    starts = {each.demand.build: each.starts_in_s for each in pool.queue.view(pool.now)}
-    assert starts["running"] is None
-    assert starts["next"] is not None
-    assert starts["last"] is not None
-    assert starts["next"] < starts["last"]
+    pool.wants("other", 1)
+    pool.wants("x1", 1, actor="x")
+    pool.wants("x2", 1, actor="x")
+    driver = b"x2".ljust(32)
+    (moved,) = pool.queue.placed("x2", 1, pool.now, driver)
+    assert (moved[0].build, moved[1].place, moved[1].ahead) == ("x2", 1, False)
+    move(pool, "x2", 1, driver)
+    pool.settle()
+    assert pool.has() == {"other": 1, "x2": 1}
+
+
+def test_start_and_end_are_estimated_from_the_work_before() -> None:
+    pool = Pool(2)
+    pool.wants("running", 2, how_far=HowFar(running=2, hosts=1, left_ms=8000, path_ms=1000))
+    pool.wants("next", 1, how_far=HowFar(left_ms=2000, path_ms=2000))
+    pool.wants("new", 1)
+    pool.wants("last", 1, how_far=HowFar(left_ms=2000, path_ms=2000))
+    seen = {
+        each.demand.build: (each.starts_in_ms, each.ends_in_ms)
+        for each in pool.queue.view(pool.now)
+    }
+    assert seen["running"] == (None, 4000)
+    assert seen["next"][1] is not None
+    assert seen["new"][1] is None
+    assert seen["last"] == (None, None)
+
+
+def test_what_a_build_does_is_said_in_words() -> None:
+    pool = Pool(1)
+    pool.wants("a", 1, how_far=HowFar(running=3, hosts=3))
+    pool.wants("b", 1, how_far=HowFar(waits_for="another build of this workspace"))
+    pool.wants("c", 1)
+    pool.demands("d", orders=Orders(paused=True), how_far=HowFar(running=1, hosts=1))
+    pool.demands("e", orders=Orders(paused=True))
+    words = {each.demand.build: in_words(each) for each in pool.queue.view(pool.now)}
+    assert words == {
+        "a": "running on 3 hosts",
+        "b": "waiting for another build of this workspace",
+        "c": "waiting",
+        "d": "paused; a command ends on one host first",
+        "e": "paused",
+    }
 
 
 def test_a_successor_goes_on_with_what_owners_tell() -> None:
@@ -342,12 +409,12 @@ def test_nobody_tells_of_what_another_owner_granted() -> None:
     (ask,) = asked(pool, one)
     pool.queue.owner_told(other, Amount(1, 100), {ask.lease: ("a", UNIT)}, pool.now)
     (waiting,) = pool.queue.view(pool.now)
-    assert waiting.has == 0
+    assert waiting.leases == 0
 
 
 def asked(pool: Pool, *owners: bytes, wanted: int = 1) -> list[AskLease]:
     """Let a build want something; return the questions, which nobody has seen yet."""
-    demand = Demand("a", b"d" * 32, "a", Priority.NORMAL, (Want(UNIT, wanted, owners),))
+    demand = Demand("a", b"d" * 32, "a", (Want(UNIT, wanted, owners),))
     pool.queue.demanded(demand, pool.now)
     effects = pool.queue.decide(pool.now)
     asks = [each for each in effects if isinstance(each, AskLease)]
@@ -397,9 +464,9 @@ def test_a_reservation_is_not_forgotten_between_answer_and_confirmation() -> Non
     assert pool.queue.decide(0.0) == [ConfirmLease(owner, ask.lease)]
     pool.queue.owner_told(owner, Amount(0, 90), {}, 0.0, {ask.lease})
     assert pool.queue.decide(0.0) == []
-    assert pool.queue.view(0.0)[0].has == 1
+    assert pool.queue.view(0.0)[0].leases == 1
     pool.queue.owner_told(owner, Amount(1, 100), {}, 0.0)  # it lapsed
-    assert pool.queue.view(0.0)[0].has == 0
+    assert pool.queue.view(0.0)[0].leases == 0
 
 
 def test_room_that_was_told_before_a_question_arrived_is_not_asked_for_twice() -> None:

@@ -1,0 +1,238 @@
+"""This node as the coordinator, asked by people: shows the queue, and tells drivers what they want.
+
+Who may change what: a member with the rights of a builder the builds that its own node drives, an
+admin all of them and the queue as a whole; an observer nothing. That the whole queue is paused
+every member keeps, so the next coordinator goes on with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from buildnet.mesh.events import LinkUp, OfficeChanged, Received
+from buildnet.mesh.local import Local
+from buildnet.mesh.members.genesis import Rights
+from buildnet.mesh.messages.kinds import Message
+from buildnet.mesh.service.guest import GuestEvent
+from buildnet.node.pool_results import may_ask
+from buildnet.node.sharing.allocator import Allocator
+from buildnet.node.sharing.demands import Demands
+from buildnet.pool.demand import Demand, Orders, Priority
+from buildnet.pool.messages.lending import WireHowFar, WireOrders
+from buildnet.pool.messages.queueing import (
+    MAX_LISTED,
+    BuildOrdered,
+    QueueAnswer,
+    QueueChange,
+    QueueHeld,
+    QueueLook,
+    QueuePage,
+    WireQueued,
+)
+from buildnet.pool.queue import Queue
+from buildnet.pool.queue_view import Queued, in_words
+
+_MAX_PLACE = 1 << 20
+
+
+class RefusedError(Exception):
+    """What somebody asked for is not done; ``code``, words and hint."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.code, self.message, self.hint = code, message, hint
+
+
+class QueueDesk:
+    """See the module's text. ``held`` is what this node knows of the whole queue."""
+
+    def __init__(
+        self,
+        local: Local,
+        say: Callable[[bytes, Message], None],
+        allocator: Allocator,
+        demands: Demands,
+        held: QueueHeld,
+    ) -> None:
+        self._local = local
+        self._say = say
+        self._allocator = allocator
+        self._demands = demands
+        self.held = held
+
+    def take(self, event: GuestEvent) -> None:
+        """Take note of what happens, and of what others ask."""
+        match event:
+            case OfficeChanged():
+                self._told_of_office()
+            case LinkUp(peer) if self.held.since_ms:
+                if self._coordinates or self._coordinator == peer:
+                    self._say(peer, self.held)
+            case Received(sender, QueueHeld() as held):
+                self._hold(sender, held)
+            case Received(sender, QueueLook(request)) if self._allocator.queue is not None:
+                if may_ask(self._local.members, sender):
+                    self._show(sender, request, self._allocator.queue)
+            case Received(sender, QueueChange() as change):
+                self._say(sender, self._answer(sender, change))
+
+    @property
+    def _coordinator(self) -> bytes | None:
+        office = self._local.office
+        return None if office is None else office.coordinator
+
+    @property
+    def _coordinates(self) -> bool:
+        return self._coordinator == self._local.key
+
+    # --- the whole queue -----------------------------------------------------------------------
+
+    def _told_of_office(self) -> None:
+        if self._allocator.queue is not None:
+            self._allocator.pause(self.held.paused)
+        if not self.held.since_ms or self._coordinator is None:
+            return
+        if self._coordinates:
+            self._tell_all()
+        else:
+            self._say(self._coordinator, self.held)
+
+    def _tell_all(self) -> None:
+        for peer in self._local.links:
+            self._say(peer, self.held)
+
+    def _hold(self, sender: bytes, held: QueueHeld) -> None:
+        """Take note of what the coordinator says; as the coordinator, of what an admin's node knows
+        of before."""
+        newer = held.since_ms > self.held.since_ms
+        if sender == self._coordinator or (
+            self._coordinates and newer and self._rights(sender) is Rights.ADMIN
+        ):
+            self.held = held
+            self._demands.hold(held.paused)
+            if self._coordinates:
+                self._allocator.pause(held.paused)
+                self._tell_all()
+
+    def _hold_all(self, sender: bytes, paused: bool, actor: str) -> None:
+        if self._rights(sender) is not Rights.ADMIN:
+            raise RefusedError(
+                "NOT_ALLOWED",
+                "only an admin of the cluster may pause or resume the whole queue",
+                "name one of your builds, or ask an admin: buildnet node list",
+            )
+        since_ms = max(int(time.time() * 1000), self.held.since_ms + 1)
+        self.held = QueueHeld(paused, since_ms, actor)
+        self._demands.hold(paused)
+        self._allocator.pause(paused)
+        self._tell_all()
+
+    # --- looking -------------------------------------------------------------------------------
+
+    def _show(self, sender: bytes, request: bytes, queue: Queue) -> None:
+        builds = [_wire(each) for each in queue.view(time.monotonic())]
+        paused = self.held.actor if self.held.paused else None
+        parts = [builds[at : at + MAX_LISTED] for at in range(0, len(builds), MAX_LISTED)] or [[]]
+        for number, part in enumerate(parts, 1):
+            last = number == len(parts)
+            self._say(sender, QueuePage(request, tuple(part), paused, last))
+
+    # --- changing ------------------------------------------------------------------------------
+
+    def _answer(self, sender: bytes, change: QueueChange) -> QueueAnswer:
+        try:
+            build, before = self._change(sender, change)
+        except RefusedError as refused:
+            return QueueAnswer(change.request, "", "", refused.code, refused.message, refused.hint)
+        return QueueAnswer(change.request, build, before, "", "", "")
+
+    def _change(self, sender: bytes, change: QueueChange) -> tuple[str, str]:
+        queue = self._allocator.queue
+        if queue is None:
+            raise RefusedError("QUEUE_ELSEWHERE", "another node coordinates now", "ask again")
+        if not may_ask(self._local.members, sender):
+            raise RefusedError("NOT_ALLOWED", "an observer may change nothing in the queue")
+        if not change.build and change.what in ("pause", "resume"):
+            self._hold_all(sender, change.what == "pause", change.actor)
+            return "", ""
+        demand = self._found(queue, sender, change.build)
+        if change.what == "move":
+            return demand.build, self._move(queue, sender, demand, change.value)
+        orders = ordered(demand.orders, change.what, change.value)
+        self._order(demand, orders, cancel=change.what == "cancel")
+        return demand.build, ""
+
+    def _found(self, queue: Queue, sender: bytes, prefix: str) -> Demand:
+        found = queue.find(prefix) if prefix else []
+        if len(found) != 1:
+            many = len(found) > 1
+            raise RefusedError(
+                "NOT_FOUND",
+                f"{len(found)} builds begin with {prefix!r}"
+                if many
+                else f"no build {prefix!r} is in the queue",
+                "give more of its id: buildnet queue list" if many else "buildnet queue list",
+            )
+        if found[0].driver != sender and self._rights(sender) is not Rights.ADMIN:
+            raise RefusedError(
+                "NOT_ALLOWED",
+                f"build {found[0].build} is of another node; only an admin may change it",
+                "ask on the node that it was started on",
+            )
+        return found[0]
+
+    def _move(self, queue: Queue, sender: bytes, demand: Demand, place: int) -> str:
+        """Give a build a place; return the build that it comes before now."""
+        admin = self._rights(sender) is Rights.ADMIN
+        now = time.monotonic()
+        place = min(max(place, 1), _MAX_PLACE)
+        for moved, orders in queue.placed(demand.build, place, now, None if admin else sender):
+            if moved.orders != orders:
+                self._order(moved, orders)
+        order = [each.demand.build for each in queue.view(now)]
+        after = order.index(demand.build) + 1
+        return order[after] if after < len(order) else ""
+
+    def _order(self, demand: Demand, orders: Orders, *, cancel: bool = False) -> None:
+        # Its driver tells the same soon; until then the queue goes by it already.
+        self._allocator.demanded(replace(demand, orders=orders))
+        self._say(demand.driver, BuildOrdered(demand.build, WireOrders.of(orders), cancel))
+
+    def _rights(self, member: bytes) -> Rights | None:
+        members = self._local.members
+        return members.members[member].rights if members.is_member(member) else None
+
+
+def ordered(orders: Orders, what: str, value: int) -> Orders:
+    """Return what a build is to do after it was told so.
+
+    Raises:
+        RefusedError: that is no order.
+    """
+    match what:
+        case "pause" | "resume":
+            return replace(orders, paused=what == "pause")
+        case "priority" if value in set(Priority):
+            return replace(orders, priority=Priority(value))
+        case "cancel":
+            return orders
+    raise RefusedError("USAGE", f"the coordinator does not know how to {what!r:.40} a build")
+
+
+def _wire(entry: Queued) -> WireQueued:
+    demand = entry.demand
+    return WireQueued(
+        build=demand.build,
+        driver=demand.driver,
+        actor=demand.actor,
+        orders=WireOrders.of(demand.orders),
+        how_far=WireHowFar.of(demand.how_far),
+        place=entry.place,
+        leases=entry.leases,
+        state=entry.state.value,
+        words=in_words(entry)[:128],
+        starts_in_ms=entry.starts_in_ms,
+        ends_in_ms=entry.ends_in_ms,
+    )
