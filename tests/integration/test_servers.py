@@ -1,0 +1,162 @@
+"""Hosts of the pool come, go, are drained and changed while builds run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testbed.building import Building, many_commands, where
+from testbed.nodes import Cluster, Node, invite, join
+
+PATIENCE_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("pair"), 2) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def parting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two of which one goes."""
+    with Cluster(tmp_path_factory.mktemp("parting"), 2) as cluster:
+        yield cluster
+
+
+def until(true: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def server(node: Node, of: Node) -> dict[str, Any]:
+    """Return what ``node`` knows of another one."""
+    found: dict[str, Any] = node.get(f"/api/servers/{of.identity}")
+    return found
+
+
+def entries(node: Node, kind: str) -> list[dict[str, Any]]:
+    answer = node("audit", "query", "--type", kind, "--json")
+    found: list[dict[str, Any]] = answer.data["entries"]
+    return found
+
+
+def test_a_drained_node_works_for_nobody_until_it_is_resumed(pair: Cluster, tmp_path: Path) -> None:
+    admin, other = pair.members
+    answer = admin("server", "drain", other.name, "--wait", "--json")
+    assert answer.data["draining"]
+    until(lambda: server(admin, other)["lends_nothing"] == "it is drained", "it is told")
+    report = admin.command.build(many_commands(tmp_path / "a", "a", "sleep 0.1; cp in.txt out.txt"))
+    assert where(report).keys() == {admin.identity}
+    other.stop()
+    other.start()
+    pair.settle()
+    assert other.get("/api/node")["draining"]
+    until(lambda: server(admin, other)["draining"], "it is drained still")
+    assert not other("node", "resume", "--json").data["draining"]
+    until(lambda: not server(admin, other)["draining"], "it is resumed")
+    report = admin.command.build(many_commands(tmp_path / "b", "b"))
+    assert where(report).keys() == {admin.identity, other.identity}
+
+
+def test_what_is_lent_is_seen_everywhere_and_stands_in_the_ledger(
+    pair: Cluster, tmp_path: Path
+) -> None:
+    driver, owner = pair.members
+    building = Building(driver, many_commands(tmp_path / "w", "w", "sleep 1; cp in.txt out.txt"))
+
+    def lent() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = owner.get("/api/pool")["leases"]
+        return found
+
+    until(lent, "the lender tells of it")
+    (lease,) = lent()
+    assert (lease["owner"], lease["holder"]) == (owner.identity, driver.identity)
+    assert lease["slots"] >= 1
+    until(lambda: driver.get("/api/pool")["leases"] == [lease] or not lent(), "all see it")
+    report = building.report()
+    assert lease["build"] == report["build_id"]
+    until(lambda: not lent(), "nothing is lent")
+    until(
+        lambda: [
+            each
+            for each in entries(owner, "resources.released")
+            if each["entity"] == f"build:{report['build_id']}"
+        ],
+        "it stands in the ledger",
+    )
+    build = f"build:{report['build_id']}"
+    (begun,), (over,) = (
+        [each for each in entries(owner, kind) if each["entity"] == build]
+        for kind in ("resources.allocated", "resources.released")
+    )
+    assert begun["data"]["allocations"][0]["build"] == report["build_id"]
+    (allocation,) = over["data"]["allocations"]
+    assert allocation["holder"] == driver.identity
+    assert allocation["used_ms"] >= 900 * where(report)[owner.identity] > 0
+
+
+def test_a_server_comes_and_another_goes_while_a_build_runs(
+    parting: Cluster, tmp_path: Path
+) -> None:
+    driver, leaving = parting.members
+    coming = Node(tmp_path / "third", "third", listen="127.0.0.1:0", bare=True)
+    coming.start()
+    try:
+        root = many_commands(tmp_path / "w", "w", "sleep 1; cp in.txt out.txt", count=16)
+        building = Building(driver, root)
+        until(lambda: server(driver, leaving)["lent"], "it works for the build")
+        join(coming, driver, invite(driver))
+        removed = driver("server", "remove", leaving.name, "--yes", "--json")
+        assert removed.data["node_id"] == leaving.identity
+        report = building.report()
+        assert report["status"] == "succeeded"
+        assert where(report).keys() == {driver.identity, leaving.identity, coming.identity}
+        # What it had begun it ended: nothing was tried twice.
+        assert building.count("task_started") == 16
+        names = {each["name"] for each in driver.get("/api/servers")["servers"]}
+        assert names == {driver.name, coming.name}
+    finally:
+        coming.kill()
+
+
+def test_a_busy_server_is_removed_only_by_force(parting: Cluster, tmp_path: Path) -> None:
+    driver, other = parting.members
+    root = many_commands(tmp_path / "w", "w", "sleep 3; cp in.txt out.txt", count=6)
+    building = Building(driver, root)
+    until(lambda: server(driver, other)["lent"], "it works for the build")
+    answer = driver("server", "remove", other.name, "--yes", "--timeout", "200ms", "--json")
+    assert (answer.code, answer.data["error"]["code"]) == (3, "SERVER_BUSY")
+    assert server(driver, other)["id"] == other.identity
+    assert driver("server", "remove", other.name, "--yes", "--force").code == 0
+    report = building.report()
+    assert report["status"] == "succeeded"
+    assert (tmp_path / "w/p0/out.txt").read_text() == "w 0\n"
+
+
+def test_limits_are_narrowed_at_once_by_whoever_may(pair: Cluster) -> None:
+    admin, other = pair.members
+    refused = admin("server", "update", other.name, "--max-commands", "1", "--json")
+    assert (refused.code, refused.data["error"]["code"]) == (4, "SERVER_REFUSED")
+    not_admin = other("server", "drain", admin.name, "--json")
+    assert (not_admin.code, not_admin.data["error"]["code"]) == (4, "SERVER_REFUSED")
+    assert not admin.get("/api/node")["draining"]
+    told = ("--tag", "fast", "--max-commands", "1", "--weight", "2.5")
+    assert other("server", "update", other.name, *told).code == 0
+    assert other.get("/api/node")["slots"] == 1
+    until(lambda: server(admin, other)["tags"] == ["fast"], "tags are told")
+    assert server(admin, other)["priority_weight"] == 2.5
+    # The owner's file is read again, and an admin may do what it allows.
+    other.home.config.write_text('{"scheduling": {"accept_changes": true}}')
+    change = ("server", "update", other.name, "--reset", "--refuse")
+    until(lambda: admin(*change).code == 0, "the file counts")
+    until(lambda: server(admin, other)["lends_nothing"], "it lends nothing")
+    assert "accepts no builds" in server(admin, other)["lends_nothing"]
+    names = {each["data"]["name"] for each in entries(other, "system.setting")}
+    assert {"tags", "max_commands", "accept_remote_builds"} <= names
