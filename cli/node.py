@@ -18,6 +18,7 @@ from buildnet.cli.members import join_cluster, joined_text
 from buildnet.cli.output import (
     Listing,
     age_text,
+    benchmark_text,
     bytes_text,
     duration_text,
     escaped,
@@ -270,6 +271,7 @@ def _status_table(console: Console, data: dict[str, Any]) -> None:
         "version": data["version"],
         "data": data["home"],
         "commands at once": str(data["slots"]),
+        "speed": benchmark_text(data["benchmark"]),
         "isolation": _isolation_text(data["isolation"]),
         "builds": ", ".join(each["build_id"] for each in data["builds"]) or "none running",
         "works for others": _lends_text(data),
@@ -299,6 +301,28 @@ def scan() -> None:
     resources = Client.of(settings()).post("/api/node/scan")["resources"]
     names = [each["name"] for each in (*resources["tools"], *resources["runtimes"])]
     show(settings(), resources, lambda console: resources_table(console, resources), ids=names)
+
+
+@app.command()
+def benchmark() -> None:
+    """Measure how fast this host is, now, and show it."""
+    found = Client.of(settings()).post("/api/node/benchmark")["benchmark"]
+    show(settings(), found, lambda console: _benchmark_table(console, found))
+
+
+def _benchmark_table(console: Console, found: dict[str, Any]) -> None:
+    def speed(name: str, unit: str) -> str:
+        return "unknown" if found[name] is None else f"{found[name]:.0f} {unit}"
+
+    rows = {
+        "core": f"{found['cpu_units']:.0f} units",
+        "processor": escaped(found["cpu_model"] or "unknown model"),
+        "reads": speed("read_mib_s", "MiB/s"),
+        "writes": speed("write_mib_s", "MiB/s"),
+        "small writes": speed("writes_per_s", "/s"),
+        "measured": age_text(found["age_s"]),
+    }
+    print_fields(console, rows)
 
 
 def resources_table(console: Console, resources: dict[str, Any]) -> None:

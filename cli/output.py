@@ -281,6 +281,13 @@ def age_text(seconds: float | None) -> str:
     return f"{max(0.0, seconds):.0f} s ago" if seconds >= 1 else "just now"
 
 
+def benchmark_text(found: dict[str, Any] | None) -> str:
+    """Return how fast a core of a host is, and how long ago that was measured."""
+    if found is None:
+        return "not measured yet"
+    return f"{found['cpu_units']:.0f} units a core, measured {age_text(found['age_s'])}"
+
+
 def since_text(moment: str) -> str:
     """Return how long ago a moment (ISO 8601) was, in the largest unit alone."""
     from datetime import UTC, datetime

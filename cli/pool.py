@@ -11,6 +11,7 @@ from buildnet.cli.health import health, latency_text
 from buildnet.cli.output import (
     Listing,
     age_text,
+    benchmark_text,
     bytes_text,
     escaped,
     print_fields,
@@ -125,8 +126,9 @@ def _nodes_table(console: Console, nodes: list[dict[str, Any]]) -> None:
         "cpu",
         "memory",
         "latency",
+        "speed",
         "measured",
-        spare=("measured", "latency", "memory", "cpu", "cores in use"),
+        spare=("measured", "speed", "latency", "memory", "cpu", "cores in use"),
     )
     for node in nodes:
         held, used = node["resources"], node["utilization"]
@@ -146,6 +148,7 @@ def _nodes_table(console: Console, nodes: list[dict[str, Any]]) -> None:
             busy or "unknown",
             memory or "unknown",
             "this node" if node["this_node"] else latency,
+            benchmark_text(node["benchmark"]),
             age_text(node["age_s"]),
         )
     table.print(console)

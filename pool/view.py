@@ -387,13 +387,14 @@ def _entries(node: NodeState, resources: NodeResources) -> Iterable[Json]:
 def _entry(
     node: NodeState, kind: ResourceType, name: str, resource: Json, share: float | None
 ) -> Json:
+    measured = node.benchmark
     return {
         "type": kind,
         "name": name,
         **_owner(node),
         "latency_ms": node.latency_ms,
         "availability": share if node.available else 0.0,
-        "performance_score": None,  # known once the node has been benchmarked
+        "performance_score": measured.cpu_units if kind == "cpu" and measured else None,
         "resource": resource,
     }
 

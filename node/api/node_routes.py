@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Response
 
 from buildnet.node.service import NodeService
+from buildnet.pool.view import benchmark_view
 
 
 def node_routes(service: NodeService) -> APIRouter:
@@ -45,6 +48,14 @@ def node_routes(service: NodeService) -> APIRouter:
         """Scan this host again, asking every program anew."""
         resources = await service.scan(fresh=True)
         return {"success": True, "resources": resources.model_dump(mode="json")}
+
+    @router.post("/api/node/benchmark")
+    async def benchmark() -> dict[str, Any]:
+        """Measure how fast this host is, now, and tell the others."""
+        await service.scanned.wait()
+        found = await service.benchmarks.run()
+        service.advertiser.tell(time.monotonic())
+        return {"success": True, "benchmark": benchmark_view(found, datetime.now(UTC))}
 
     @router.post("/api/node/stop", status_code=202)
     async def stop() -> dict[str, Any]:

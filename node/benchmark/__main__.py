@@ -36,7 +36,8 @@ def main() -> None:
 
 def _end_with_node() -> None:
     if not sys.stdin.isatty():
-        sys.stdin.buffer.read()
+        while os.read(sys.stdin.fileno(), 1):
+            pass
         os._exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Where the commands of a build run on three nodes: strategies, bounds and labels have their way."""
+"""Where the commands of a build run on three nodes: strategies, bounds, labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LABELLED = "labelled"
 
 @pytest.fixture(scope="module")
 def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Three nodes of two slots each; the second is fast, by its benchmark, the third has a label."""
+    """Three nodes of two slots each; the second is told to be fast, the third has a label."""
     cluster = Cluster(tmp_path_factory.mktemp("placing"), 3)
     for number, node in enumerate(cluster.members):
         node.home.directory.mkdir(parents=True)
