@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class Workers:
         self._capacity = capacity
         self._grant = grant or Grant(capacity.cores_at_most)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="runner")
-        self._in_flight: dict[Digest, asyncio.Event] = {}
+        self._in_flight: dict[Digest, asyncio.Future[None]] = {}
         self._turns: dict[Digest, asyncio.Future[Share]] = {}
         self._running: set[Digest] = set()
         self._reserved: dict[Digest, Share] = {}
@@ -152,75 +152,81 @@ class Workers:
         needed: Requirements | Callable[[], Share | None],
     ) -> None:
         loop = asyncio.get_running_loop()
-        stopped = asyncio.Event()
-        with token.calling(lambda: loop.call_soon_threadsafe(stopped.set)):
+        stopped = loop.create_future()
+        with token.calling(lambda: loop.call_soon_threadsafe(_settle, stopped)):
             waited = False
             while (other := self._in_flight.get(action)) is not None and not token.is_set():
                 waited = True
-                await either(other.wait(), stopped.wait())
+                await asyncio.wait([other, stopped], return_when=asyncio.FIRST_COMPLETED)
             if token.is_set():
                 return
-            ended = self._in_flight[action] = asyncio.Event()
+            ended = self._in_flight[action] = loop.create_future()
             try:
                 share = await self._share(action, needed, stopped)
                 if share is not None:
-                    started = Turn(waited, share)
-                    await _end_of(
-                        self._threads.submit(self._start, action, token, work, started), token
-                    )
+                    await self._on_thread(action, token, work, Turn(waited, share))
             finally:
                 if self._turns.pop(action, None) is not None:
                     self._give(self._capacity.end(action))
                 del self._in_flight[action]
-                ended.set()
+                _settle(ended)
 
     async def _share(
         self,
         action: Digest,
         needed: Requirements | Callable[[], Share | None],
-        stopped: asyncio.Event,
+        stopped: asyncio.Future[None],
     ) -> Share | None:
         """Wait for a turn; None: it was stopped before it came."""
         if not isinstance(needed, Requirements):
             return needed()
         turn = self._turns[action] = asyncio.get_running_loop().create_future()
         self._give(self._capacity.ask(action, needed))
-        if turn.done() or await either(_done(turn), stopped.wait()):
-            given: Share = turn.result()
-            return given
-        return None
+        if not turn.done():
+            await asyncio.wait([turn, stopped], return_when=asyncio.FIRST_COMPLETED)
+        return turn.result() if turn.done() else None
 
     def _give(self, shares: Iterable[tuple[Digest, Share]]) -> None:
         for action, share in shares:
             self._turns[action].set_result(share)
         self.on_change()
 
-    def _start(
+    async def _on_thread(
         self, action: Digest, token: CancelToken, work: Callable[[Turn], None], turn: Turn
     ) -> None:
-        if token.is_set():
-            return
-        self._running.add(action)
+        """Do the work on a thread and wait for its end, even if the caller is cancelled."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[BaseException | None] = loop.create_future()
+
+        def run() -> None:
+            error: BaseException | None = None
+            self._running.add(action)
+            try:
+                if not token.is_set():
+                    work(turn)
+            except BaseException as caught:
+                error = caught
+            finally:
+                self._running.discard(action)
+            loop.call_soon_threadsafe(ended.set_result, error)
+
+        self._threads.submit(run)
         try:
-            work(turn)
-        finally:
-            self._running.discard(action)
+            await asyncio.wait([ended])
+        except asyncio.CancelledError:
+            # A thread can't be cancelled: end its command and wait for it, so that whatever the
+            # caller holds for it stays held.
+            token.set()
+            await asyncio.wait([ended])
+            raise
+        error = ended.result()
+        if error is not None:
+            raise error
 
 
-async def _done(turn: asyncio.Future[Share]) -> None:
-    await asyncio.wait([turn])
-
-
-async def _end_of(thread: Future[None], token: CancelToken) -> None:
-    future = asyncio.wrap_future(thread)
-    try:
-        await asyncio.shield(future)
-    except asyncio.CancelledError:
-        # The caller is cancelled, but a thread can't be: end its command and wait for it, so that
-        # whatever the caller holds for it stays held.
-        token.set()
-        await asyncio.wait([future])
-        raise
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 async def either(first: Coroutine[Any, Any, Any], second: Coroutine[Any, Any, Any]) -> bool:

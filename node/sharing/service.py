@@ -193,6 +193,9 @@ class Sharing:
             self._lender.room_changed()
 
     def _room_changed(self) -> None:
+        cluster = self._cluster
+        if cluster is None or len(cluster.local.members.members) < 2:
+            return  # nobody is lent to; who comes is told by the next tick
         if self._telling is None:
             loop = asyncio.get_running_loop()
             self._telling = loop.call_later(_TOLD_EVERY_S, self._look_at_room)
