@@ -48,6 +48,8 @@ class BuildProgress:
                 self._dry_run = event["dry_run"]
             case "waiting":
                 self.line(f"waiting for {event['for']}")
+            case "notice":
+                self.line(f"{self._style('cyan', 'note:')} {event['text']}")
             case "task_started":
                 self._running[task_name(event)] = None
             case "task_output":

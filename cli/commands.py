@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from buildnet import __version__
-from buildnet.cli import audit, cache, config, ledger, node, pool, profile, rights, server, template
+from buildnet.cli import (
+    audit,
+    cache,
+    config,
+    ledger,
+    node,
+    pool,
+    profile,
+    queue,
+    rights,
+    server,
+    template,
+)
 from buildnet.cli.building import BuildOptions
 from buildnet.cli.building import build as run_build
 from buildnet.cli.demo import demo
@@ -36,6 +48,7 @@ app.add_typer(server.app, name="server")
 app.add_typer(config.app, name="config")
 app.add_typer(template.app, name="template")
 app.add_typer(profile.app, name="profile")
+app.add_typer(queue.app, name="queue")
 app.add_typer(cache.app, name="cache")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(audit.app, name="audit")

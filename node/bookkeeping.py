@@ -6,6 +6,7 @@ so having nothing to do costs the same to record whatever the number of packages
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from buildnet.ledger.history import History, Unchanged
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.build_record import BuildBegan, BuildEnded, Results, leaf_of
+from buildnet.node.dead_letters import DeadLetters, is_given_up, letter_of
 from buildnet.node.recording import Record
 from buildnet.node.report import AS_BEFORE
 from buildnet.node.running import RunningBuild
@@ -37,6 +39,8 @@ class Bookkeeping:
         self._record = record
         self._store = store
         self._leaves: dict[Digest, bytes] = {}
+        self.letters: DeadLetters | None = None
+        """Takes what was given up; None: nothing does."""
 
     def tell_begin(self, build: RunningBuild, plan: Plan) -> None:
         """Tell the ledger that a build begins."""
@@ -107,6 +111,10 @@ class Bookkeeping:
         rows: list[dict[str, object]],
         same: Recorded | None,
     ) -> BuildNetError | None:
+        reports = build.reports().values()
+        given_up = [letter_of(build, each) for each in reports if is_given_up(each)]
+        if self.letters is not None and given_up:
+            await asyncio.to_thread(self.letters.put, given_up)
         try:
             await self._history.finish(
                 build.id,

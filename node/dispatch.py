@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from buildnet.mesh.digest import Digest
@@ -18,15 +19,16 @@ from buildnet.node.pool_results import PoolResults, Wanted
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier, isolation_of
 from buildnet.node.runner import TaskRunner
-from buildnet.node.sharing.errands import LostHostError, WrongHostError
+from buildnet.node.sharing.errands import LostHostError, SilentHostError, WrongHostError
 from buildnet.node.sharing.other_hosts import OtherHost
 from buildnet.node.sharing.remote_executor import OnlyHereError, UnfitHostError
 from buildnet.node.store import Hold
 from buildnet.node.telling import Telling
 from buildnet.node.workers import Turn, Workers
+from buildnet.pool.attempts import Attempts, may_be_the_hosts_fault
 from buildnet.pool.build import Status
 from buildnet.pool.requirements import Requirements
-from buildnet.pool.workspace import Task
+from buildnet.pool.workspace import Task, TaskId
 
 _log = logging.getLogger("buildnet.builds")
 
@@ -52,6 +54,7 @@ class Dispatcher:
     telling: Telling
     resolving: asyncio.Lock
     pausing: Pausing
+    attempts: Mapping[TaskId, Attempts]
     install_token: CancelToken = field(default_factory=CancelToken)
     _installing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
@@ -60,8 +63,19 @@ class Dispatcher:
         self, prepared: Prepared, host: OtherHost | None, token: CancelToken
     ) -> TaskReport | None:
         """Run a task's command on another host's slot, or (None) here, to its end; return what
-        became of it, None: it did not run there and needs another place. Never raises but for the
-        caller's own cancellation."""
+        became of it, None: it did not run there, needs another place, and some time has passed.
+        Never raises but for the caller's own cancellation."""
+        report = await self._executed(prepared, host, token)
+        attempts = self.attempts.get(prepared.task.id)
+        if report is None and attempts is not None:
+            await self._pause(attempts.pause_s, token)
+        if report is not None and attempts is not None:
+            report.attempts = tuple(attempts.made)
+        return report
+
+    async def _executed(
+        self, prepared: Prepared, host: OtherHost | None, token: CancelToken
+    ) -> TaskReport | None:
         task = prepared.task
         report = self.telling.new_report(task.id, Status.FAILED, prepared)
 
@@ -75,7 +89,9 @@ class Dispatcher:
             if task.dependencies_tree:
                 await self._install_once(token)
             if host is None:
+                report.could_not_run = True
                 await self._run_here(report, token, work, task.requirements)
+                report.could_not_run = False
             elif not await self._run_elsewhere(host, report, prepared, token):
                 self.telling.running.pop(task.id, None)
                 return None
@@ -111,8 +127,26 @@ class Dispatcher:
         except (LostHostError, UnfitHostError, WrongHostError, OnlyHereError) as error:
             _log.info("%s does not run on %s: %s", task.id, host.node_id, error.message)
             hosts.failed(host, task.id, error)
-            return token.is_set()
-        return True
+            if isinstance(error, SilentHostError | WrongHostError):
+                why = ": ".join(filter(None, (error.message, error.cause)))
+                self.telling.notice(f"{host.name} is not used any more in this build: {why}")
+        else:
+            doubtful = _doubtful_error(report)
+            if doubtful is None:
+                return True
+            if hosts.failed_there(host, task.id, doubtful).is_the_builds_fault:
+                return True
+        return token.is_set()
+
+    async def _pause(self, seconds: float, token: CancelToken) -> None:
+        """Wait, but not if the command is not needed any more."""
+        stopped = asyncio.Event()
+        with (
+            token.calling(lambda: self._loop.call_soon_threadsafe(stopped.set)),
+            suppress(TimeoutError),
+        ):
+            async with asyncio.timeout(seconds):
+                await stopped.wait()
 
     async def _installed(self, task: Task) -> Digest | None:
         """Return the installed packages that a task sees as what other hosts fetch; None: none."""
@@ -207,3 +241,11 @@ class Dispatcher:
             node=node_id_of(holder),
             node_name=results.name_of(holder),
         )
+
+
+def _doubtful_error(report: TaskReport) -> Mapping[str, str | None] | None:
+    """Return why a command failed if that may be its host's fault; None: it is not."""
+    error = report.error if report.status is Status.FAILED else None
+    if error is None or error["code"] != "COMMAND_FAILED":
+        return None
+    return error if may_be_the_hosts_fault(report.exit_code) else None

@@ -78,6 +78,7 @@ class Home:
         self.store = directory / "store"
         self.work = directory / "work"
         self.defaults = directory / "defaults.json"
+        self.dead_letters = directory / "dead-letters.json"
         self.terms = directory / "terms.json"
         self.benchmark = directory / "benchmark.json"
         self._name = directory / "name"

@@ -94,6 +94,7 @@ class Performer:
             telling=self._telling,
             resolving=self._resolving,
             pausing=self.places.pausing,
+            attempts={} if hosts is None else hosts.attempts,
         )
         if self.unchanged:
             self._telling.up_to_date(len(self.unchanged))

@@ -31,6 +31,7 @@ _GATHERED_BYTES = 64 << 10
 _PIECE_CHARACTERS = 8 << 10  # 12 bytes each at most as JSON
 _EVENT_BYTES = 128  # of an event besides its texts
 _STATE_EVENT_BYTES = 1 << 10
+_MOST_NOTICES = 100
 
 
 class Progress:
@@ -40,6 +41,14 @@ class Progress:
         self._kept: list[Event] = []
         self._readers: set[_Reader] = set()
         self._over = False
+        self.notices: list[str] = []
+        """What people were told besides, such as a host that is not used any more."""
+
+    def notice(self, text: str) -> None:
+        """Tell people something, once."""
+        if text not in self.notices and len(self.notices) < _MOST_NOTICES:
+            self.notices.append(text)
+            self.tell({"type": "notice", "text": text})
 
     def tell(self, event: Event) -> None:
         """Pass on and keep a change of state."""

@@ -10,6 +10,7 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.node.execute.executor import Execution
 from buildnet.node.resolve import Prepared, Tier, isolation_of
 from buildnet.node.standing import StandingTask
+from buildnet.pool.attempts import Attempt
 from buildnet.pool.build import Status
 from buildnet.pool.explain import Change, Nearest
 from buildnet.pool.workspace import TaskId
@@ -27,6 +28,7 @@ AS_BEFORE: Final = {
     "nearest": None,
     "hints": [],
     "error": None,
+    "attempts": [],
 }
 """What the JSON of a task that stands as before says differently from its last one."""
 _LIMITED = {"memory": "memory", "processes": "of the process table", "disk": "room on the disk"}
@@ -41,6 +43,8 @@ class TaskReport:
     ``node`` is the id of who ran the command or gave its result, ``node_name`` its name if that was
     another node. ``plan`` is what a dry run found: ``nothing``, ``restore`` or ``run``. ``output``
     is the end of a failed command's output; ``log`` names the whole of it in the store.
+    ``attempts`` are those on other hosts that came to nothing; ``could_not_run``: no host, not this
+    one either, ran it.
     """
 
     task: TaskId
@@ -60,6 +64,8 @@ class TaskReport:
     hints: tuple[str, ...] = ()
     error: dict[str, str | None] | None = None
     node_name: str | None = None
+    attempts: tuple[Attempt, ...] = ()
+    could_not_run: bool = False
 
     @classmethod
     def of(
@@ -140,6 +146,7 @@ class TaskReport:
             "nearest": _nearest(self.nearest),
             "hints": list(self.hints),
             "error": self.error,
+            "attempts": [each.as_dict() for each in self.attempts],
         }
 
 

@@ -179,6 +179,7 @@ class RunningBuild:
         return {
             **self.summary(),
             **(self.outcome or {}),
+            "notices": list(self.progress.notices),
             "packages": self.packages(every=every),
             "unchanged": 0 if every else len(self.unchanged),
         }

@@ -24,6 +24,7 @@ from buildnet.node.benchmark.keeping import Benchmarks
 from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.builder import Builder
 from buildnet.node.config import NodeConfig
+from buildnet.node.dead_letters import DeadLetters
 from buildnet.node.defaults import Defaults
 from buildnet.node.failure import in_one_line
 from buildnet.node.grants import granted
@@ -96,6 +97,7 @@ class NodeService:
     tail: LedgerTail = field(init=False)
     defaults: Defaults = field(init=False)
     benchmarks: Benchmarks = field(init=False)
+    dead_letters: DeadLetters = field(init=False)
     refusals: Refusals = field(default_factory=Refusals)
     attempts: Attempts = field(default_factory=Attempts)
     hosts: Hosts = field(init=False)
@@ -116,6 +118,7 @@ class NodeService:
         self.benchmarks = Benchmarks(
             self.home.benchmark, self.home.work, self._cpu_model, self._has_nothing_to_do
         )
+        self.dead_letters = self.builder.books.letters = DeadLetters(self.home.dead_letters)
         self.hosts = Hosts(self.in_force, self.in_flight, self.recording.put)
         self.in_force.on_change = self._config_changed
 

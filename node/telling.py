@@ -68,6 +68,10 @@ class Telling:
         self.running[task] = node or self.node_id
         self.progress.tell({"type": "task_started", "name": task.package, "task": task.task})
 
+    def notice(self, text: str) -> None:
+        """Tell people of something that is no task's result."""
+        self.progress.notice(text)
+
     def up_to_date(self, count: int, tasks: Sequence[str] = ()) -> None:
         """Tell of tasks for which nothing had to be done."""
         self.progress.tell({"type": "tasks_up_to_date", "count": count, "tasks": list(tasks)})

@@ -8,6 +8,7 @@ from buildnet import __version__
 from buildnet.node.api.build_routes import build_routes
 from buildnet.node.api.cache_routes import cache_routes
 from buildnet.node.api.config_routes import config_routes
+from buildnet.node.api.dead_letter_routes import dead_letter_routes
 from buildnet.node.api.ledger_routes import ledger_routes
 from buildnet.node.api.ledger_upkeep_routes import ledger_upkeep_routes
 from buildnet.node.api.member_routes import member_routes
@@ -42,6 +43,7 @@ def create_application(service: NodeService) -> FastAPI:
     application.include_router(template_routes(service))
     application.include_router(profile_routes(service))
     application.include_router(cache_routes(service))
+    application.include_router(dead_letter_routes(service))
     application.include_router(member_routes(service))
     application.include_router(ledger_routes(service))
     application.include_router(ledger_upkeep_routes(service))

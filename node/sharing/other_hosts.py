@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,11 +18,12 @@ from buildnet.node.execute.isolation import STRICT
 from buildnet.node.pool_results import FetchAll, PoolResults
 from buildnet.node.resolve import Prepared, isolation_of
 from buildnet.node.sharing.borrower import Borrowed, Borrowing
-from buildnet.node.sharing.errands import WrongHostError
+from buildnet.node.sharing.errands import SilentHostError, WrongHostError
 from buildnet.node.sharing.known_hosts import KnownHosts
 from buildnet.node.sharing.remote_executor import OnlyHereError, RemoteExecutor, UnfitHostError
 from buildnet.node.store import Hold
 from buildnet.pool.action import Action
+from buildnet.pool.attempts import Attempt, Attempts
 from buildnet.pool.build import Ready
 from buildnet.pool.demand import Want
 from buildnet.pool.holdings import telling
@@ -34,8 +36,6 @@ from buildnet.pool.workspace import Task, TaskId
 
 MAX_ELSEWHERE = 128
 """Commands of one build that run on other hosts at once."""
-_ATTEMPTS = 3
-"""So often a command is tried elsewhere; then it runs here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +116,11 @@ class OtherHosts:
     borrowing: Borrowing = field(init=False)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     on_change: Callable[[], None] = lambda: None
+    attempts: defaultdict[TaskId, Attempts] = field(default_factory=lambda: defaultdict(Attempts))
     _placed: Counter[bytes] = field(default_factory=Counter)
     _running: dict[bytes, Needs] = field(default_factory=dict)
     _asked_for: frozenset[frozenset[str]] = frozenset()
     _inputs: dict[TaskId, tuple[Digest, ...]] = field(default_factory=dict)
-    _failures: dict[TaskId, int] = field(default_factory=dict)
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(MAX_ELSEWHERE, "elsewhere")
     )
@@ -141,7 +141,7 @@ class OtherHosts:
             and prepared.task.requirements.slots == 1
             and len(prepared.task.outputs) <= MAX_OUTPUTS
             and sum(map(len, prepared.task.outputs)) <= MAX_OUTPUTS_CHARACTERS
-            and self._failures.get(prepared.task.id, 0) < _ATTEMPTS
+            and not self.attempts[prepared.task.id].goes_home
         )
 
     def owners(self, needs: Needs, members: Iterable[bytes]) -> list[Host]:
@@ -217,7 +217,8 @@ class OtherHosts:
         leases = self._idle(needs)
         if not leases:
             return None
-        hosts = self.owners(needs, leases)
+        avoided = self.attempts[prepared.task.id].owners
+        hosts = [host for host in self.owners(needs, leases) if host.key not in avoided]
         if here_is_free:
             hosts.append(self.known.here)
         best = ranked(hosts, self._case(prepared, hosts), self.preferences, self.known.experience)
@@ -293,18 +294,28 @@ class OtherHosts:
         self.known.holdings.has(owner, (*inputs.files(), *outputs.files()))
 
     def failed(self, host: OtherHost, task: TaskId, error: BuildNetError) -> None:
-        """Take note that a host did not run a command."""
-        attempts = _ATTEMPTS if isinstance(error, OnlyHereError) else 1
-        self._failures[task] = self._failures.get(task, 0) + attempts
+        """Take note that a host did not run a command; this build asks one no more that can't be
+        relied on."""
         if isinstance(error, OnlyHereError):
+            self.attempts[task].only_at_home = True
             return
+        self.failed_there(host, task, error.as_dict())
         if not isinstance(error, UnfitHostError):
             self.known.experience.failed(host.lease.owner)
-        if isinstance(error, UnfitHostError | WrongHostError):
+        if isinstance(error, UnfitHostError | SilentHostError | WrongHostError):
             self.borrowing.unfit.add(host.lease.owner)
             for lease in list(self.borrowing.leases.values()):
                 if lease.owner == host.lease.owner and not lease.busy:
                     self.borrowing.borrower.give_back(self.borrowing, lease)
+
+    def failed_there(
+        self, host: OtherHost, task: TaskId, error: Mapping[str, str | None]
+    ) -> Attempts:
+        """Take note of an attempt that came to nothing; return all of that command."""
+        why = ": ".join(filter(None, (error["message"], error["cause"])))
+        attempt = Attempt(host.node_id, host.name, time.time(), str(error["code"]), why)
+        self.attempts[task].failed(host.lease.owner, attempt)
+        return self.attempts[task]
 
     def end(self, host: OtherHost) -> None:
         """Take note that nothing runs on a slot any more."""

@@ -151,7 +151,8 @@ def test_shown_commands_exist(where: str, line: str) -> None:
     _, left = split_arguments(given, {})
     if left == ["--help"]:
         return
-    name = next((known for known in (" ".join(left[:2]), left[0]) if known in _COMMANDS), None)
+    begins = (" ".join(left[:count]) for count in (3, 2, 1))
+    name = next((known for known in begins if known in _COMMANDS), None)
     assert name is not None, f"{where}: no command begins so: {line}"
     known = {option for one in _COMMANDS[name].params for option in one.opts} | {"--help"}
     options = {word.partition("=")[0] for word in left if re.match("-+[a-z]", word)}

@@ -47,6 +47,7 @@ class Leases:
         self.members: tuple[bytes, ...] = (NEAR.key, FAST.key)
         self.wanted: list[tuple[int, tuple[Want, ...]]] = []
         self.borrower = SimpleNamespace(
+            name_of=bytes.decode,
             give_back=lambda borrowing, lease: self.leases.pop(lease.id),
             end_of=lambda borrowing, lease: setattr(lease, "busy", False),
         )

@@ -187,6 +187,7 @@ def test_an_unforeseen_error_of_preparing_fails_its_task_alone() -> None:
 
 def test_an_unforeseen_error_of_another_host_fails_its_task_alone() -> None:
     class Elsewhere:
+        attempts: Mapping[TaskId, object] = {}
         hosts = property(lambda self: self)
         node_id = name = "other"
 
@@ -219,6 +220,7 @@ def test_a_command_that_no_host_can_take_fails_after_a_while(
     monkeypatch.setattr("buildnet.node.places.PATIENCE_S", 0.05)
 
     class Elsewhere:
+        attempts: Mapping[TaskId, object] = {}
         borrowing = SimpleNamespace(members=())
 
         def may_take(self, prepared: Prepared) -> bool:

@@ -1,0 +1,38 @@
+"""What was given up: commands that no host could run, or that failed on several."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter
+
+from buildnet.node.service import NodeService
+
+
+def dead_letter_routes(service: NodeService) -> APIRouter:
+    """Return the routes of the dead-letter list."""
+    router = APIRouter(prefix="/api/dead-letters", tags=["builds"])
+
+    @router.get("")
+    async def all_letters() -> dict[str, Any]:
+        """The list, the latest first."""
+        return {"letters": [each.as_dict() for each in service.dead_letters.all()]}
+
+    @router.get("/{letter}")
+    async def show(letter: str) -> dict[str, Any]:
+        """One of them, by its id or the beginning of it."""
+        return service.dead_letters.find(letter).as_dict()
+
+    @router.delete("")
+    async def clear() -> dict[str, Any]:
+        """Forget all."""
+        return {"removed": await asyncio.to_thread(service.dead_letters.remove)}
+
+    @router.delete("/{letter}")
+    async def forget(letter: str) -> dict[str, Any]:
+        """Forget one."""
+        found = service.dead_letters.find(letter)
+        return {"removed": await asyncio.to_thread(service.dead_letters.remove, [found.id])}
+
+    return router
