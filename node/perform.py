@@ -391,6 +391,11 @@ class Performer:
             path_ms=path_ms,
         )
 
+    def notice_unhelpful(self) -> None:
+        """Tell which other hosts took none of the commands, and why."""
+        for text in () if self.places.hosts is None else self.places.hosts.unhelpful():
+            self.progress.notice(text)
+
     @property
     def reports(self) -> dict[TaskId, TaskReport]:
         """What became of the tasks so far, but of those that stand as before."""

@@ -162,6 +162,8 @@ class RunningBuild:
             "not_watched": self.not_watched,
         }
         self._reports = self.reports()
+        if self.performer is not None:
+            self.performer.notice_unhelpful()
         self.performer = None
         for call in self.at_end:
             call()

@@ -40,7 +40,7 @@ def host_of(
         programs=None if resources is None else _programs(resources),
         memory_bytes=None if resources is None else resources.memory.total_bytes,
         storage_classes=_storage_classes(resources),
-        lends=load is None or load.lends_nothing is None,
+        lends_nothing=None if load is None else load.lends_nothing,
         weight=profile.priority_weight,
         is_here=is_here,
     )

@@ -30,9 +30,9 @@ class Host:
 
     ``slots``: commands at once, ``free`` of them have nothing to do, None: unknown; ``speed``:
     benchmark units of one slot, None: not measured; ``programs``: versions by name, None: the host
-    was not scanned; ``memory_bytes``, ``storage_classes``: what it has, None: unknown; ``lends``:
-    its owner takes commands of others now; ``weight``: how much he would have it preferred for
-    them; ``is_here``: it is the node that drives the build.
+    was not scanned; ``memory_bytes``, ``storage_classes``: what it has, None: unknown;
+    ``lends_nothing``: why its owner takes no commands of others now; ``weight``: how much he would
+    have it preferred for them; ``is_here``: it is the node that drives the build.
     """
 
     key: bytes
@@ -47,7 +47,7 @@ class Host:
     programs: Mapping[str, frozenset[str | None]] | None = None
     memory_bytes: int | None = None
     storage_classes: frozenset[str] | None = None
-    lends: bool = True
+    lends_nothing: str | None = None
     weight: float = 1.0
     is_here: bool = False
 
@@ -118,8 +118,8 @@ def objection(
 ) -> str | None:
     """Say why a host can't take a command, as far as is known; None: it may. ``here``: the driver,
     whose platform and tools are those of the command's key."""
-    if not host.is_here and not host.lends:
-        return "its owner lends nothing now"
+    if not host.is_here and host.lends_nothing is not None:
+        return host.lends_nothing
     lacking = sorted((needs.labels | preferences.labels) - host.labels)
     if lacking:
         return f"it has no label {', '.join(lacking)}"

@@ -121,6 +121,8 @@ class OtherHosts:
     _running: dict[bytes, Needs] = field(default_factory=dict)
     _asked_for: frozenset[frozenset[str]] = frozenset()
     _inputs: dict[TaskId, tuple[Digest, ...]] = field(default_factory=dict)
+    _wanted: set[Needs] = field(default_factory=set)
+    """What commands needed that could have run elsewhere."""
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(MAX_ELSEWHERE, "elsewhere")
     )
@@ -167,6 +169,8 @@ class OtherHosts:
                 needs = needs_of(first.task)
                 counts[needs] += each.count
                 firsts[needs] = first
+        if len(self._wanted) < MAX_WANTS:
+            self._wanted.update(counts)
         waiting = min(counts.total(), self.most)
         self._asked_for = frozenset(needs.labels for needs in counts if needs.labels)
         for needs in self._running.values():
@@ -322,6 +326,19 @@ class OtherHosts:
         self._running.pop(host.lease.id, None)
         host.lease.wanted_back |= host.lease.owner in self.borrowing.unfit
         self.borrowing.borrower.end_of(self.borrowing, host.lease)
+
+    def unhelpful(self) -> list[str]:
+        """Return in words which hosts took none of the commands that could have run elsewhere, as
+        far as that was to be foreseen, and why."""
+        found: list[str] = []
+        for key in self.borrowing.members:
+            host = self.known.host(key)
+            why = [
+                objection(host, needs, self.preferences, self.known.here) for needs in self._wanted
+            ]
+            if all(why) and why and key not in self._placed:
+                found.append(f"{self.borrowing.borrower.name_of(key)} ran no commands: {why[0]}")
+        return found
 
     def close(self) -> None:
         """Give everything back; the build is over."""

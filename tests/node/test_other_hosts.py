@@ -259,6 +259,17 @@ def test_an_unfit_host_gets_nothing_more_and_a_lost_one_is_remembered() -> None:
     on_loop(work, preferences=Preferences(strategy="fastest"))
 
 
+def test_who_took_no_command_is_told_with_the_reason() -> None:
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        drained = replace(NEAR, lends_nothing="it is drained")
+        hosts.known = KnownHosts(lambda: HOSTS | {NEAR.key: drained})
+        assert hosts.unhelpful() == []  # nothing was wanted
+        hosts.want([Ready(1, TASK, 0.0)], {TASK: PREPARED})
+        assert hosts.unhelpful() == ["near ran no commands: it is drained"]
+
+    on_loop(work)
+
+
 def test_places_are_given_at_home_and_elsewhere_and_given_back() -> None:
     def work(hosts: OtherHosts, leases: Leases) -> None:
         names = [f"t{number}" for number in range(4)]

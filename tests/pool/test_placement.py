@@ -27,7 +27,7 @@ def names(hosts: list[Host]) -> str:
     ("host", "needs", "preferences", "why"),
     [
         (A, Needs(), Preferences(), None),
-        (replace(A, lends=False), Needs(), Preferences(), "lends nothing"),
+        (replace(A, lends_nothing="it is drained"), Needs(), Preferences(), "it is drained"),
         (A, Needs(labels=frozenset({"gpu"})), Preferences(), "no label gpu"),
         (replace(A, labels=frozenset({"gpu"})), Needs(labels=frozenset({"gpu"})), None, None),
         (A, Needs(), Preferences(labels=frozenset({"ssd"})), "no label ssd"),
