@@ -104,6 +104,7 @@ class Performer:
         self.places.pausing.on_over = lambda: self._events.put_nowait(core.PlacesChanged())
         if hosts is not None:
             hosts.on_change = lambda: self._events.put_nowait(core.PlacesChanged())
+            hosts.on_notice = self._telling.notice
         async with asyncio.TaskGroup() as group:
             while True:
                 resolved: list[TaskId] = []  # together: it is done task by task in microseconds

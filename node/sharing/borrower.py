@@ -54,6 +54,9 @@ class Borrowing:
     borrower: Borrower
     build: str
     on_change: Callable[[], None]
+    on_lost: Callable[[bytes, int], None] = lambda owner, left: None
+    """Told of a worker that is lost, and how many are left, this node included."""
+    on_tick: Callable[[float], None] = lambda now: None
     unfit: set[bytes] = field(default_factory=set)
     """Owners that could not run an action of this build."""
     leases: dict[bytes, Borrowed] = field(default_factory=dict)
@@ -103,8 +106,10 @@ class Borrower:
         match event:
             case LinkUp(peer):
                 self.errands.linked(peer)
-            case LinkDown(peer) | StatusChanged(peer, Status.DEAD | Status.LEFT):
+            case LinkDown(peer):
                 self._lost(peer)
+            case StatusChanged(peer, Status.DEAD | Status.LEFT):
+                self._lost(peer, for_good=True)
             case Received(sender, message):
                 self._received(sender, message)
 
@@ -198,11 +203,27 @@ class Borrower:
         else:
             borrowing.on_change()
 
-    def _lost(self, peer: bytes) -> None:
+    def _lost(self, peer: bytes, *, for_good: bool = False) -> None:
+        """Take note that a peer is gone, or that the link with it is: what it ran is lost. Who was
+        of no use to a build counts for it only if it is gone."""
         for borrowing in list(self._builds.values()):
-            for lease in list(borrowing.leases.values()):
-                if lease.owner == peer:
-                    self._drop(borrowing, lease)
+            lost = [each for each in borrowing.leases.values() if each.owner == peer]
+            for lease in lost:
+                self._drop(borrowing, lease)
+            if lost or (for_good and self._is_worker(peer)):
+                left = sum(each != peer for each in borrowing.members)
+                borrowing.on_lost(peer, left + 1)
+
+    def _is_worker(self, peer: bytes) -> bool:
+        members = self._local.members
+        return members.is_member(peer) and members.members[peer].role == "worker"
+
+    def tick(self, now: float) -> None:
+        """Do what time alone brings about."""
+        self.errands.tick()
+        self.give_back_idle(now)
+        for borrowing in list(self._builds.values()):
+            borrowing.on_tick(now)
 
     def _drop(self, borrowing: Borrowing, lease: Borrowed) -> None:
         del borrowing.leases[lease.id]

@@ -28,6 +28,7 @@ from buildnet.pool.build import Ready
 from buildnet.pool.demand import Want
 from buildnet.pool.holdings import telling
 from buildnet.pool.leases import Amount
+from buildnet.pool.losses import Losses
 from buildnet.pool.messages.lending import MAX_OWNERS, MAX_WANTS
 from buildnet.pool.messages.work import MAX_OUTPUTS, MAX_OUTPUTS_CHARACTERS
 from buildnet.pool.placement import AS_USUAL, Case, Host, Needs, Preferences, objection, ranked
@@ -105,7 +106,8 @@ class _Noting:
 @dataclass(slots=True, eq=False)
 class OtherHosts:
     """What a build's performer needs of other hosts. ``on_change`` is called when there are more or
-    fewer; ``most`` bounds how many commands run there at once."""
+    fewer; ``on_notice`` tells people something; ``most`` bounds how many commands run there at
+    once."""
 
     results: PoolResults
     fetch_all: FetchAll
@@ -116,6 +118,8 @@ class OtherHosts:
     borrowing: Borrowing = field(init=False)
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     on_change: Callable[[], None] = lambda: None
+    on_notice: Callable[[str], None] = lambda text: None
+    losses: Losses = field(default_factory=Losses)
     attempts: defaultdict[TaskId, Attempts] = field(default_factory=lambda: defaultdict(Attempts))
     _placed: Counter[bytes] = field(default_factory=Counter)
     _running: dict[bytes, Needs] = field(default_factory=dict)
@@ -130,6 +134,22 @@ class OtherHosts:
     def changed(self) -> None:
         """Take note that there are more or fewer leases than before."""
         self.on_change()
+
+    def lost(self, owner: bytes, left: int) -> None:
+        """Take note that a worker is lost; so many are left, this node included."""
+        careful = self.losses.lost(owner, left, time.monotonic())
+        if left == 1:
+            self.on_notice("all other nodes are lost: the build goes on here")
+        elif careful:
+            self.on_notice(
+                "half of the nodes or more were lost: fewer commands run on others until it is calm"
+            )
+
+    def tick(self, now: float) -> None:
+        """See whether it is calm again."""
+        if self.losses.calmed(now):
+            self.on_notice("no node was lost for a while: as many commands run on others as before")
+            self.changed()
 
     # --- who may -------------------------------------------------------------------------------
 
@@ -241,7 +261,7 @@ class OtherHosts:
         """Return a lease of each owner that has one on which nothing runs."""
         leases = self.borrowing.leases.values()
         busy = Counter(lease.owner for lease in leases if lease.busy)
-        if busy.total() >= self.most:
+        if busy.total() >= min(self.most, self.losses.slots(len(leases))):
             return {}
         found: dict[bytes, Borrowed] = {}
         for lease in sorted(leases, key=lambda lease: lease.amount.slots):

@@ -132,6 +132,7 @@ class Sharing:
             MAX_ELSEWHERE if most is None else min(most, MAX_ELSEWHERE),
         )
         hosts.borrowing = self._borrower.begin(build, hosts.changed)
+        hosts.borrowing.on_lost, hosts.borrowing.on_tick = hosts.lost, hosts.tick
         return hosts
 
     @property
@@ -216,8 +217,7 @@ class Sharing:
             self._write(self._loans.to_write(now))
             self._allocator.tick(now)
             self.demands.tick(now)
-            self._borrower.give_back_idle(now)
-            self._borrower.errands.tick()
+            self._borrower.tick(now)
             if not self._lender.leases:
                 self._work.put_away()
             if now - told_at >= ALIVE_S:
