@@ -117,10 +117,10 @@ class BlobStore:
         """
         if expected is not None and self._known(expected, hold):
             return expected
-        with open_source(path) as file:
-            size_bytes = os.fstat(file.fileno()).st_size
-            if size_bytes <= CHUNK_BYTES:
-                data = file.readall()
+        with open_source(path) as (file, size_bytes):
+            is_small = size_bytes <= CHUNK_BYTES
+            data = os.read(file, size_bytes + 1) if is_small else b""
+            if is_small and len(data) == size_bytes:  # else it grows or shrinks at this moment
                 _check_unchanged(path, Digest.of(data), expected)
                 return self.put(data, hold=hold)
             limit = None if expected is None else expected.size_bytes
