@@ -25,6 +25,7 @@ class BuildOptions:
     explain: bool = False
     keep_going: bool = False
     local_only: bool = False
+    priority: str | None = None
     config: str | None = None
     template: str | None = None
     values: tuple[str, ...] = ()
@@ -35,6 +36,22 @@ class BuildOptions:
 def build(options: BuildOptions, settings: Settings, client: Client) -> int:
     """Ask for a build, show its progress, print its report; return the exit code."""
     body = {
+        **request_of(options, client),
+        "detail": "all" if _wants_all(options, settings) else "changed",
+    }
+    with client.stream("/api/build", body) as events:
+        return follow(
+            events,
+            settings,
+            lambda: client,
+            explain=options.explain,
+            dry_run=options.dry_run,
+        )
+
+
+def request_of(options: BuildOptions, client: Client) -> dict[str, Any]:
+    """Return the body of a request for a build."""
+    return {
         "root": str(options.directory.absolute()),
         "packages": list(options.packages),
         "task": options.task,
@@ -47,16 +64,8 @@ def build(options: BuildOptions, settings: Settings, client: Client) -> int:
         # It holds secrets, and TCP is clear text: nobody but the node of this host gets it.
         "environment": _text_environment() if client.is_local else {},
         "actor": user_name(),
-        "detail": "all" if _wants_all(options, settings) else "changed",
+        **({} if options.priority is None else {"priority": options.priority}),
     }
-    with client.stream("/api/build", body) as events:
-        return follow(
-            events,
-            settings,
-            lambda: client,
-            explain=options.explain,
-            dry_run=options.dry_run,
-        )
 
 
 def _named(options: BuildOptions) -> dict[str, Any]:

@@ -44,11 +44,11 @@ app = typer.Typer(
 )
 app.add_typer(node.app, name="node")
 app.add_typer(pool.app, name="pool")
+app.add_typer(queue.app, name="queue")
 app.add_typer(server.app, name="server")
 app.add_typer(config.app, name="config")
 app.add_typer(template.app, name="template")
 app.add_typer(profile.app, name="profile")
-app.add_typer(queue.app, name="queue")
 app.add_typer(cache.app, name="cache")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(audit.app, name="audit")
@@ -77,6 +77,10 @@ def build(
     local_only: Annotated[
         bool, typer.Option("--local-only", help="Use nothing of other nodes of the pool.")
     ] = False,
+    priority: Annotated[
+        queue.PriorityName | None,
+        typer.Option(help="How urgent it is; else as its configuration or profile says."),
+    ] = None,
     config: Annotated[
         str | None, typer.Option(metavar="NAME", help="Go by this configuration.")
     ] = None,
@@ -100,6 +104,7 @@ def build(
         explain=explain,
         keep_going=keep_going,
         local_only=local_only,
+        priority=priority,
         config=config,
         template=template,
         values=tuple(values or ()),

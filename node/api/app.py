@@ -18,6 +18,7 @@ from buildnet.node.api.peer_routes import peer_routes
 from buildnet.node.api.pool_routes import pool_routes
 from buildnet.node.api.problems import add_problem_handlers
 from buildnet.node.api.profile_routes import profile_routes
+from buildnet.node.api.queue_routes import queue_routes
 from buildnet.node.api.server_routes import server_routes
 from buildnet.node.api.template_routes import template_routes
 from buildnet.node.service import NodeService
@@ -39,6 +40,7 @@ def create_application(service: NodeService) -> FastAPI:
     application.include_router(pool_routes(service))
     application.include_router(server_routes(service))
     application.include_router(build_routes(service))
+    application.include_router(queue_routes(service))
     application.include_router(config_routes(service))
     application.include_router(template_routes(service))
     application.include_router(profile_routes(service))

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.mesh.events import LinkDown, OfficeChanged, Received
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.kinds import Message
@@ -34,17 +34,11 @@ class QueueUnknownError(BuildNetError):
 
 
 class QueueRefusedError(BuildNetError):
-    """The coordinator does not do what was asked for."""
+    """The coordinator does not do what was asked for, and says why."""
 
     code = "NOT_ALLOWED"
     http_status = 403
     exit_code = 4
-
-    def __init__(self, answer: QueueAnswer) -> None:
-        super().__init__(answer.message, hint=answer.hint or None)
-        self.code = answer.code
-        if answer.code != "NOT_ALLOWED":
-            self.http_status, self.exit_code = 404, 1
 
 
 @dataclass(slots=True)
@@ -99,7 +93,8 @@ class QueueAsking:
 
         Raises:
             QueueUnknownError: nobody tells whether it was done.
-            QueueRefusedError: it is not done.
+            QueueRefusedError: it is not allowed.
+            NotFoundError: there is no such build.
         """
         question = await self._ask(
             lambda request: QueueChange(request, what, build[:128], value, actor[:128])
@@ -107,7 +102,7 @@ class QueueAsking:
         if question.answer is None:
             raise _unknown()
         if question.answer.code:
-            raise QueueRefusedError(question.answer)
+            raise _refusal(question.answer)
         return question.answer
 
     async def _ask(self, message: Callable[[bytes], Message]) -> _Question:
@@ -136,6 +131,15 @@ class QueueAsking:
 def _settle(question: _Question) -> None:
     if not question.answered.done():
         question.answered.set_result(None)
+
+
+def _refusal(answer: QueueAnswer) -> BuildNetError:
+    kind: type[BuildNetError] = QueueRefusedError
+    if answer.code == NotFoundError.code:
+        kind = NotFoundError
+    elif answer.code == QueueUnknownError.code:
+        kind = QueueUnknownError
+    return kind(answer.message, hint=answer.hint or None)
 
 
 def _unknown() -> QueueUnknownError:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from buildnet.mesh.errors import NotFoundError
 from buildnet.mesh.events import LinkUp, OfficeChanged, Received
 from buildnet.mesh.local import Local
 from buildnet.mesh.members.genesis import Rights
@@ -19,6 +20,7 @@ from buildnet.mesh.service.guest import GuestEvent
 from buildnet.node.pool_results import may_ask
 from buildnet.node.sharing.allocator import Allocator
 from buildnet.node.sharing.demands import Demands
+from buildnet.node.sharing.queue_asking import QueueRefusedError, QueueUnknownError
 from buildnet.pool.demand import Demand, Orders, Priority
 from buildnet.pool.messages.lending import WireHowFar, WireOrders
 from buildnet.pool.messages.queueing import (
@@ -38,11 +40,11 @@ _MAX_PLACE = 1 << 20
 
 
 class RefusedError(Exception):
-    """What somebody asked for is not done; ``code``, words and hint."""
+    """What somebody asked for is not done: ``code`` of the error, words, and a hint."""
 
-    def __init__(self, code: str, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", code: str = QueueRefusedError.code) -> None:
         super().__init__(message)
-        self.code, self.message, self.hint = code, message, hint
+        self.message, self.hint, self.code = message, hint, code
 
 
 class QueueDesk:
@@ -119,7 +121,6 @@ class QueueDesk:
     def _hold_all(self, sender: bytes, paused: bool, actor: str) -> None:
         if self._rights(sender) is not Rights.ADMIN:
             raise RefusedError(
-                "NOT_ALLOWED",
                 "only an admin of the cluster may pause or resume the whole queue",
                 "name one of your builds, or ask an admin: buildnet node list",
             )
@@ -132,7 +133,7 @@ class QueueDesk:
     # --- looking -------------------------------------------------------------------------------
 
     def _show(self, sender: bytes, request: bytes, queue: Queue) -> None:
-        builds = [_wire(each) for each in queue.view(time.monotonic())]
+        builds = [wire_queued(each) for each in queue.view(time.monotonic())]
         paused = self.held.actor if self.held.paused else None
         parts = [builds[at : at + MAX_LISTED] for at in range(0, len(builds), MAX_LISTED)] or [[]]
         for number, part in enumerate(parts, 1):
@@ -151,9 +152,9 @@ class QueueDesk:
     def _change(self, sender: bytes, change: QueueChange) -> tuple[str, str]:
         queue = self._allocator.queue
         if queue is None:
-            raise RefusedError("QUEUE_ELSEWHERE", "another node coordinates now", "ask again")
+            raise RefusedError("another node coordinates now", "ask again", QueueUnknownError.code)
         if not may_ask(self._local.members, sender):
-            raise RefusedError("NOT_ALLOWED", "an observer may change nothing in the queue")
+            raise RefusedError("an observer may change nothing in the queue")
         if not change.build and change.what in ("pause", "resume"):
             self._hold_all(sender, change.what == "pause", change.actor)
             return "", ""
@@ -169,15 +170,14 @@ class QueueDesk:
         if len(found) != 1:
             many = len(found) > 1
             raise RefusedError(
-                "NOT_FOUND",
                 f"{len(found)} builds begin with {prefix!r}"
                 if many
                 else f"no build {prefix!r} is in the queue",
                 "give more of its id: buildnet queue list" if many else "buildnet queue list",
+                NotFoundError.code,
             )
         if found[0].driver != sender and self._rights(sender) is not Rights.ADMIN:
             raise RefusedError(
-                "NOT_ALLOWED",
                 f"build {found[0].build} is of another node; only an admin may change it",
                 "ask on the node that it was started on",
             )
@@ -218,10 +218,11 @@ def ordered(orders: Orders, what: str, value: int) -> Orders:
             return replace(orders, priority=Priority(value))
         case "cancel":
             return orders
-    raise RefusedError("USAGE", f"the coordinator does not know how to {what!r:.40} a build")
+    raise RefusedError(f"the coordinator does not know how to {what!r:.40} a build")
 
 
-def _wire(entry: Queued) -> WireQueued:
+def wire_queued(entry: Queued) -> WireQueued:
+    """Return a build of the queue in the form that travels."""
     demand = entry.demand
     return WireQueued(
         build=demand.build,

@@ -1,0 +1,100 @@
+"""The queue: which builds run and wait in the cluster, and what people want of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from buildnet.node.queue_access import QueueAccess
+from buildnet.node.service import NodeService
+from buildnet.pool.demand import Priority
+
+PriorityName = Literal["critical", "high", "normal", "low"]
+
+
+class QueueBody(BaseModel):
+    """Who wants it, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    actor: Annotated[str, Field(max_length=128)] = "local"
+    reason: Annotated[str, Field(max_length=1000)] = ""
+
+
+class PriorityBody(QueueBody):
+    """How urgent a build is from now on."""
+
+    priority: PriorityName
+
+
+class MoveBody(QueueBody):
+    """The place of a build in the queue, from 1."""
+
+    place: Annotated[int, Field(ge=1, le=100_000)]
+
+
+def queue_routes(service: NodeService) -> APIRouter:
+    """Return the routes of the queue."""
+    router = APIRouter(prefix="/api/queue", tags=["queue"])
+
+    @router.get("")
+    async def queue() -> dict[str, Any]:
+        """All builds that run or wait in the cluster, who comes next first. Where ``complete`` is
+        false nobody coordinates now, and only those of this node are there."""
+        return await _access(service).view()
+
+    @router.post("/pause")
+    async def pause_all(body: QueueBody) -> dict[str, Any]:
+        """Let no build of the cluster start commands; what runs ends. For admins."""
+        return await _change("pause", "", body)
+
+    @router.post("/resume")
+    async def resume_all(body: QueueBody) -> dict[str, Any]:
+        """Let builds start commands again. For admins."""
+        return await _change("resume", "", body)
+
+    @router.post("/{build_id}/pause")
+    async def pause(build_id: str, body: QueueBody) -> dict[str, Any]:
+        """Let a build start no commands; what runs ends."""
+        return await _change("pause", build_id, body)
+
+    @router.post("/{build_id}/resume")
+    async def resume(build_id: str, body: QueueBody) -> dict[str, Any]:
+        """Let a build start commands again."""
+        return await _change("resume", build_id, body)
+
+    @router.post("/{build_id}/cancel")
+    async def cancel(build_id: str, body: QueueBody) -> dict[str, Any]:
+        """Ask for the end of a build, whichever node drives it."""
+        return await _change("cancel", build_id, body)
+
+    @router.post("/{build_id}/priority")
+    async def priority(build_id: str, body: PriorityBody) -> dict[str, Any]:
+        """Change how urgent a build is."""
+        return await _change("priority", build_id, body, int(Priority[body.priority.upper()]))
+
+    @router.post("/{build_id}/move")
+    async def move(build_id: str, body: MoveBody) -> dict[str, Any]:
+        """Put a build at a place of the queue: an admin among all, others among those of their
+        node. Those before it keep their places."""
+        return await _change("move", build_id, body, body.place)
+
+    async def _change(what: str, build: str, body: QueueBody, value: int = 0) -> dict[str, Any]:
+        return await _access(service).change(
+            what, build, value, actor=body.actor, reason=body.reason
+        )
+
+    return router
+
+
+def _access(service: NodeService) -> QueueAccess:
+    sharing = service.builder.workshop.sharing
+    assert sharing is not None  # the daemon sets it before the API answers
+    return QueueAccess(
+        sharing,
+        lambda: service.mesh.view().me,
+        lambda: {member.key: member.name for member in service.mesh.view().members},
+        service.recording.put,
+    )

@@ -1,0 +1,127 @@
+"""The queue as a person at this node sees and changes it.
+
+What is driven here is changed here, whoever coordinates; all else is asked of the coordinator.
+Where none is known, the builds of this node alone are shown.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from buildnet.mesh.errors import NotFoundError
+from buildnet.mesh.identity import node_id_of
+from buildnet.node import queue_record
+from buildnet.node.recording import Record
+from buildnet.node.sharing.queue_asking import QueueAsking, QueueUnknownError
+from buildnet.node.sharing.queue_desk import ordered, wire_queued
+from buildnet.node.sharing.service import Sharing
+from buildnet.pool.demand import Demand, Priority
+from buildnet.pool.messages.queueing import WireQueued
+from buildnet.pool.queue_view import QueueState, queue_view
+
+
+@dataclass(frozen=True, slots=True)
+class QueueAccess:
+    """See the module's text. ``me``: this node's key; ``names``: of members, by key; ``record``
+    takes what the ledger is to tell."""
+
+    sharing: Sharing
+    me: Callable[[], bytes]
+    names: Callable[[], Mapping[bytes, str]]
+    record: Callable[[Record], None]
+
+    async def view(self) -> dict[str, Any]:
+        """Return the queue as JSON; ``complete``: the coordinator told it."""
+        names = self.names()
+        try:
+            builds, paused_by = await self._asking().look()
+            complete = True
+        except QueueUnknownError:
+            builds, complete = self._own(), False
+            paused_by = None
+        return {
+            "complete": complete,
+            "paused": paused_by is not None,
+            "paused_by": paused_by,
+            "builds": [self._view(each, names) for each in builds],
+        }
+
+    async def change(
+        self, what: str, build: str, value: int = 0, *, actor: str, reason: str = ""
+    ) -> dict[str, Any]:
+        """Do something with a build, by its id or a beginning of it, or (empty) with all of them;
+        see :class:`~buildnet.pool.messages.queueing.QueueChange`.
+
+        Raises:
+            NotFoundError: there is no such build.
+            QueueUnknownError: it is not of this node, and no coordinator answers.
+            QueueRefusedError: it is not allowed, or does not make sense.
+        """
+        here = [] if not build or what == "move" else self.sharing.demands.find(build)
+        if len(here) == 1:
+            (own,) = here
+            self.sharing.demands.order(own, ordered(own.orders, what, value))
+            if what == "cancel":
+                own.cancel()
+            return {"success": True, "build_id": own.id}
+        if len(here) > 1:
+            raise NotFoundError(
+                f"{len(here)} builds begin with {build!r}",
+                hint="give more of its id: buildnet queue list",
+            )
+        answer = await self._asking().change(what, build, value, actor)
+        if not build:
+            paused = what == "pause"
+            self.record(
+                queue_record.paused(actor, reason) if paused else queue_record.resumed(actor)
+            )
+        elif what == "move":
+            self.record(queue_record.moved(actor, answer.build, answer.before))
+        return {"success": True, "build_id": answer.build or None}
+
+    def _asking(self) -> QueueAsking:
+        if self.sharing.asking is None:
+            raise QueueUnknownError("this node is not in its cluster yet", hint="ask again soon")
+        return self.sharing.asking
+
+    def _own(self) -> list[WireQueued]:
+        me = self.me()
+        ranked = [
+            (Demand(each.id, me, each.actor, (), each.orders, each.how_far()), 0)
+            for each in self.sharing.demands.builds
+        ]
+        return [wire_queued(each) for each in queue_view(ranked, 0, paused=False)]
+
+    def _view(self, entry: WireQueued, names: Mapping[bytes, str]) -> dict[str, Any]:
+        orders, far = entry.orders.orders, entry.how_far
+        running = entry.state == QueueState.RUNNING
+        waited_s = max(0.0, time.time() - far.asked_ms / 1000)
+        node_id = node_id_of(entry.driver)
+        return {
+            "build_id": entry.build,
+            "workspace": far.workspace,
+            "actor": entry.actor,
+            "node": names.get(entry.driver, node_id),
+            "node_id": node_id,
+            "this_node": entry.driver == self.me(),
+            "priority": Priority(orders.priority).name.lower(),
+            "place": entry.place,
+            "state": entry.state,
+            "words": entry.words,
+            "paused": orders.paused,
+            "moved": orders.place > 0,
+            "running": far.running,
+            "hosts": far.hosts,
+            "leases": entry.leases,
+            "asked_at": far.asked_ms / 1000,
+            "waited_s": None if running else round(waited_s, 1),
+            "starts_in_s": _seconds(entry.starts_in_ms),
+            "ends_in_s": _seconds(entry.ends_in_ms),
+        }
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds / 1000, 1)
