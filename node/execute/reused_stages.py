@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from buildnet.node.execute.errors import StageError, full_disk_reported
-from buildnet.node.execute.staging import Stage, give
+from buildnet.node.execute.staging import Stage
 from buildnet.node.store.spreading import spread_below
 
 _PREFIX = "strict-"
@@ -35,7 +35,7 @@ class ReusedStages:
 
     @contextmanager
     def stage(self, fill: Callable[[Path], None]) -> Iterator[Stage]:
-        """Give a stage whose input root was made and filled by ``fill``.
+        """Give a stage, its path a real one, whose input root was made and filled by ``fill``.
 
         Raises:
             StageError: it can't be made; StageFullError: the disk is full.
@@ -47,8 +47,6 @@ class ReusedStages:
                     stage = self._take()
                     os.mkdir(stage.root)
                     fill(stage.root)
-                    if self._owner is not None:
-                        give(str(stage.root), self._owner)
             except OSError as error:
                 raise StageError(
                     f"a stage in {self._work} can't be made",

@@ -102,21 +102,24 @@ def fill(
     mounts: Iterable[Mount],
     outputs: DeclaredOutputs | None,
     working_directory: str,
+    owner: int | None = None,
 ) -> None:
-    """Put into an empty input root what an action needs there.
+    """Put into an empty input root what an action needs there. ``owner``: the user that it is to
+    belong to, mounts aside, if not the node's.
 
     Raises:
         StageError: an input can't be put there.
         OSError: something can't be made.
     """
-    copied = copy_tree(inputs, root, blobs)
+    copied = copy_tree(inputs, root, blobs, owner)
     for number, mount in enumerate(mounts):
         show(mount, root, f"mount{number}")
     wanted = [working_directory]
     if outputs is not None:
         wanted += [path.rpartition("/")[0] for path in outputs.plain]
+    known = set(copied)
     for path in wanted:
-        _directory(root, path)
+        _directory(root, path, known, owner)
     for directory in copied:  # made last: filling a directory changes its time
         os.utime(directory, ns=(SOURCE_EPOCH_NS, SOURCE_EPOCH_NS))
 
@@ -147,58 +150,81 @@ def give(directory: str, owner: int) -> None:
                 os.chown(entry.path, owner, owner, follow_symlinks=False)
 
 
-def copy_tree(tree: DirectoryTree, destination: Path, blobs: BlobAccess) -> list[Path]:
-    """Copy a tree into an empty directory, files and links dated :data:`SOURCE_EPOCH_S`.
+def copy_tree(
+    tree: DirectoryTree, destination: Path, blobs: BlobAccess, owner: int | None = None
+) -> list[str]:
+    """Copy a tree into an empty directory, files and links dated :data:`SOURCE_EPOCH_S`, and give
+    all of it to the user ``owner``.
 
     Returns all its directories, whose dates are up to the caller.
 
     Raises:
         StageError: a link leads out of the tree.
     """
-    copied: list[Path] = []
-    _copy(tree, tree, "", destination, blobs, copied)
-    return copied
+    copying = _Copying(tree, blobs, owner)
+    copying.copy(tree, "", os.fspath(destination))
+    return copying.directories
 
 
-def _copy(
-    whole: DirectoryTree,
-    tree: DirectoryTree,
-    at: str,
-    destination: Path,
-    blobs: BlobAccess,
-    copied: list[Path],
-) -> None:
-    for name, entry in tree.entries.items():
-        there = destination / plain_name(name)
-        if isinstance(entry, FileEntry):
-            blobs.copy_to(entry.digest, there, entry.executable, SOURCE_EPOCH_NS, fresh=True)
-            if entry.mode is not None:
-                there.chmod(entry.mode)
-        elif isinstance(entry, LinkEntry):
-            if not stays_inside(whole, at, entry.target):
-                path = f"{at}/{name}" if at else name
-                raise StageError(
-                    f"{path} is a symbolic link that leads out of the inputs: {entry.target}",
-                    hint="replace the link by what it stands for, or exclude it from the sources",
-                )
-            there.symlink_to(entry.target)
-            os.utime(there, ns=(SOURCE_EPOCH_NS, SOURCE_EPOCH_NS), follow_symlinks=False)
-        else:
-            there.mkdir()
-            _copy(whole, entry, f"{at}/{name}" if at else name, there, blobs, copied)
-    copied.append(destination)
+class _Copying:
+    # Paths are strings here: making Path objects would cost as much as the calls on small files.
+
+    def __init__(self, whole: DirectoryTree, blobs: BlobAccess, owner: int | None) -> None:
+        self.directories: list[str] = []
+        self._whole = whole
+        self._blobs = blobs
+        self._owner = owner
+
+    def copy(self, tree: DirectoryTree, at: str, destination: str) -> None:
+        """Fill the empty ``destination`` with the ``tree`` that is ``at`` a place of the whole."""
+        owner = self._owner
+        for name, entry in tree.entries.items():
+            there = f"{destination}/{plain_name(name)}"
+            if isinstance(entry, FileEntry):
+                executable = entry.executable
+                self._blobs.copy_to(entry.digest, there, executable, SOURCE_EPOCH_NS, fresh=True)
+                if entry.mode is not None:
+                    os.chmod(there, entry.mode)
+            elif isinstance(entry, LinkEntry):
+                if not stays_inside(self._whole, at, entry.target):
+                    raise _leads_out(f"{at}/{name}" if at else name, entry.target)
+                os.symlink(entry.target, there)
+                os.utime(there, ns=(SOURCE_EPOCH_NS, SOURCE_EPOCH_NS), follow_symlinks=False)
+            else:
+                os.mkdir(there)
+                self.copy(entry, f"{at}/{name}" if at else name, there)
+                continue
+            if owner is not None:
+                os.chown(there, owner, owner, follow_symlinks=False)
+        if owner is not None:
+            os.chown(destination, owner, owner)
+        self.directories.append(destination)
 
 
-def _directory(root: Path, path: str) -> None:
-    """Make a directory of the stage and its parents."""
-    here = root
+def _leads_out(path: str, target: str) -> StageError:
+    return StageError(
+        f"{path} is a symbolic link that leads out of the inputs: {target}",
+        hint="replace the link by what it stands for, or exclude it from the sources",
+    )
+
+
+def _directory(root: Path, path: str, known: set[str], owner: int | None) -> None:
+    """Make a directory of the stage and its parents for ``owner``; those that are ``known`` are
+    there."""
+    here = os.fspath(root)
     for name in path.split("/") if path else ():
-        here = here / plain_name(name)
-        if not here.is_dir():
-            try:
-                here.mkdir()
-            except FileExistsError:
-                raise StageError(
-                    f"{path} has to be a directory, but {here.relative_to(root)} is a file",
-                    hint="an output's directory can't be an input file",
-                ) from None
+        here = f"{here}/{plain_name(name)}"
+        if here in known:
+            continue
+        known.add(here)
+        if os.path.isdir(here):
+            continue
+        try:
+            os.mkdir(here)
+        except FileExistsError:
+            raise StageError(
+                f"{path} has to be a directory, but {os.path.relpath(here, root)} is a file",
+                hint="an output's directory can't be an input file",
+            ) from None
+        if owner is not None:
+            os.chown(here, owner, owner)

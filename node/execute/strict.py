@@ -65,7 +65,8 @@ class StrictExecutor:
         declared = DeclaredOutputs(request.outputs)
 
         def fill_root(root: Path) -> None:
-            fill(root, request.inputs, hold, (), declared, request.working_directory)
+            at, owner = request.working_directory, self._launcher.owner
+            fill(root, request.inputs, hold, (), declared, at, owner)
 
         with (
             self._reused.stage(fill_root) as stage,
@@ -132,7 +133,7 @@ class StrictExecutor:
                 ACTION_VARIABLE: request.action.hash,
             },
             strict=StrictView(
-                Path(os.path.realpath(stage.directory)),
+                stage.directory,
                 request.network,
                 binds,
                 tuple(trees),
