@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +17,7 @@ from buildnet import __version__
 from buildnet.ledger.history import BuildSummary
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
+from buildnet.node.api.queue_routes import PriorityName
 from buildnet.node.choosing import Named, chosen
 from buildnet.node.running import BUILD_FINISHED, BuildRequest, RunningBuild
 from buildnet.node.service import NodeService
@@ -34,7 +35,7 @@ class BuildBody(BaseModel):
     ``explain`` it names the nearest cached result of each package that has to be built;
     ``local_only``: nothing of other nodes is used. ``config_id`` names a configuration;
     ``template`` makes one of its ``variables``; ``profile`` says how it is spread. What they say of
-    packages and task counts where the request says nothing."""
+    packages and task counts where the request says nothing; so does their priority."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,6 +46,7 @@ class BuildBody(BaseModel):
     dry_run: bool = False
     keep_going: bool = False
     local_only: bool = False
+    priority: PriorityName | None = None
     config_id: str | None = None
     template: str | None = None
     variables: dict[str, bool | int | float | str] = Field(default_factory=dict)
@@ -80,6 +82,8 @@ def build_routes(service: NodeService) -> APIRouter:
             body.root,
         )
         choice, said = found.choice, found.build
+        if body.priority is not None:
+            choice = replace(choice, priority=body.priority)
         running = await builder.start(
             BuildRequest(
                 directory=body.root,
