@@ -370,9 +370,10 @@ class Performer:
             self._events.put_nowait(core.Displaced(task))
             return
         if report.tier is Tier.FULL:
-            self.durations_ms[task] = report.duration_ms
-            if self.places.hosts is not None:
-                self.places.hosts.ran(host, task, report.duration_ms)
+            hosts = self.places.hosts
+            self.durations_ms[task] = report.duration_ms * (hosts.speed(host) if hosts else 1.0)
+            if hosts is not None:
+                hosts.ran(host, task, report.duration_ms)
         self._telling.report(report)
         succeeded = report.status is Status.SUCCEEDED
         changed = succeeded and self.resolver.has_changed(task)

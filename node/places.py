@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+import time
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from buildnet.mesh.errors import BuildNetError
@@ -12,8 +13,9 @@ from buildnet.node.sharing.known_hosts import THIS_NODE
 from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts, needs_of
 from buildnet.node.workers import Workers
 from buildnet.pool.build import Ready
+from buildnet.pool.outlook import Outlook
 from buildnet.pool.placement import Host, Needs
-from buildnet.pool.places import Slots
+from buildnet.pool.places import Answer, Slots
 from buildnet.pool.workspace import TaskId
 
 PATIENCE_S = 10.0
@@ -48,14 +50,20 @@ class NoHostError(BuildNetError):
 class NodePlaces:
     """See :class:`~buildnet.pool.places.Places`. ``home``: what the build may use of this node;
     ``hosts`` None: nothing else; ``here``: what is known of this node; ``pausing``: whether
-    commands may start; ``prepared``: what is known of tasks, before they are sorted."""
+    commands may start; ``durations_ms``: how long commands took lately, at this node's speed;
+    ``prepared``: what is known of tasks, before they are sorted."""
 
     home: Slots
     workers: Workers
     hosts: OtherHosts | None
     here: Callable[[], Host] = lambda: THIS_NODE
     pausing: Pausing = field(default_factory=Pausing)
+    durations_ms: Mapping[TaskId, float] = field(default_factory=dict)
+    clock: Callable[[], float] = time.monotonic
     prepared: dict[TaskId, Prepared] = field(default_factory=dict)
+    _began: dict[TaskId, tuple[float, float]] = field(default_factory=dict)
+    """When commands that run began, and the speed of their slots."""
+    _outlook: Outlook | None = None
     _at_home: set[TaskId] = field(default_factory=set)
     _elsewhere: dict[TaskId, OtherHost] = field(default_factory=dict)
     _hopeless_since: dict[Needs, float] = field(default_factory=dict)
@@ -70,11 +78,12 @@ class NodePlaces:
     def begin(self) -> None:
         """See :meth:`~buildnet.pool.places.Places.begin`."""
         self.home.begin()
+        self._outlook = None
 
-    def take(self, task: TaskId) -> bool:
+    def take(self, task: TaskId) -> Answer:
         """See :meth:`~buildnet.pool.places.Places.take`."""
         if self.pausing.is_on:
-            return False
+            return Answer.FULL
         prepared, hosts = self.prepared[task], self.hosts
         needs, size = needs_of(prepared.task), self.home.sort(task)
         may_stay = not self._lacking(needs)
@@ -84,18 +93,45 @@ class NodePlaces:
             # this build: then they are waited for only if there is nothing else.
             is_free = self.home.has_room_for(task) and self.workers.free[0] >= size
             host = hosts.choose(prepared, needs, here_is_free=may_stay and is_free)
-        if host is None and not (may_stay and self.home.take(task)):
-            return False
+            is_somewhere = host is not None or (may_stay and self.home.has_room_for(task))
+            if is_somewhere and not needs.labels and self._had_better_wait(hosts, task, host):
+                return Answer.WAITS
+        if host is None and not may_stay:
+            return Answer.FULL
+        if host is None and self.home.take(task) is Answer.FULL:
+            return Answer.FULL
         if host is not None:
             self._elsewhere[task] = host
         else:
             self._at_home.add(task)
         if hosts is not None:
             hosts.placed(host, needs)
-        return True
+            self._began[task] = self.clock(), hosts.speed(host)
+        return Answer.TAKEN
+
+    def _had_better_wait(self, hosts: OtherHosts, task: TaskId, host: OtherHost | None) -> bool:
+        """Tell whether a command ends sooner on a slot that is busy now."""
+        took_ms = self.durations_ms.get(task)
+        if took_ms is None or not hosts.preferences.may_wait:
+            return False
+        if self._outlook is None:
+            self._outlook = Outlook(self._busy())
+        return self._outlook.waits(took_ms, hosts.speed(host))
+
+    def _busy(self) -> Iterator[tuple[float, float]]:
+        """Yield in how many milliseconds slots come free, as far as that can be told, and their
+        speed."""
+        now = self.clock()
+        for task, (began, speed) in self._began.items():
+            if task in self.durations_ms:
+                since_ms = (now - began) * 1000
+                left_ms = self.durations_ms[task] / speed - since_ms
+                # What should be over takes as long again, for all that is known.
+                yield (left_ms if left_ms > 0 else since_ms), speed
 
     def give_back(self, task: TaskId) -> None:
         """See :meth:`~buildnet.pool.places.Places.give_back`."""
+        self._began.pop(task, None)
         if task in self._at_home:
             self._at_home.discard(task)
             self.home.give_back(task)

@@ -15,7 +15,7 @@ from buildnet.node.own_keys import OwnKeys
 from buildnet.node.perform import Performer
 from buildnet.node.places import NodePlaces
 from buildnet.node.pool_results import PoolResults
-from buildnet.node.resolve import Resolver
+from buildnet.node.resolve import Resolver, label_of
 from buildnet.node.runner import Limits, TaskRunner
 from buildnet.node.running import RunningBuild
 from buildnet.node.sharing.known_hosts import THIS_NODE
@@ -82,7 +82,9 @@ class Workshop:
         sizes = {task: known.requirements.slots for task, known in tasks.items()}
         home = Slots(request.choice.slots_of(self.workers.slots), sizes)
         hosts = self._other_hosts(build)
-        places = NodePlaces(home, self.workers, hosts, self._here, build.pausing)
+        if not job.durations_ms:  # for the first time since the start
+            job.durations_ms.update(await asyncio.to_thread(self._took_ms, job))
+        places = NodePlaces(home, self.workers, hosts, self._here, build.pausing, job.durations_ms)
         performer = Performer(
             node_id=self.keys.current.node_id,
             workers=self.workers,
@@ -143,6 +145,12 @@ class Workshop:
             tools=dict(job.tools),
             words=dict(job.words),
         )
+
+    def _took_ms(self, job: Job) -> Mapping[TaskId, float]:
+        """Return how long commands took whose results are in the cache. Blocks."""
+        labels = {label_of(job.workspace, task): task.id for task in job.tasks.values()}
+        found = self.store.durations_ms(tuple(labels))
+        return {labels[label]: took_ms for label, took_ms in found.items()}
 
     def _here(self) -> Host:
         return THIS_NODE if self.sharing is None else self.sharing.known.here

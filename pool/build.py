@@ -18,8 +18,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from graphlib import TopologicalSorter
 
-from buildnet.pool.places import Places
+from buildnet.pool.places import Answer, Places
 from buildnet.pool.workspace import TaskId
+
+_LOOKED_BEYOND = 32
+"""So many commands that had better wait for another place are passed by at once."""
 
 
 class Status(StrEnum):
@@ -314,9 +317,13 @@ class Build:
         self._places.begin()
         offers = [(alike[0], sort) for sort, alike in self._runnable.items()]
         heapq.heapify(offers)
+        later: list[tuple[Hashable, tuple[float, TaskId]]] = []
         while offers:
-            (_, task), sort = offers[0]
-            if not self._places.take(task):
+            waits, sort = offers[0]
+            answer = self._places.take(waits[1])
+            if answer is Answer.WAITS and len(later) == _LOOKED_BEYOND:
+                answer = Answer.FULL
+            if answer is Answer.FULL:
                 heapq.heappop(offers)  # there is no place for others of its sort either
                 continue
             alike = self._runnable[sort]
@@ -326,8 +333,13 @@ class Build:
             else:
                 heapq.heappop(offers)
                 del self._runnable[sort]
-            self._running.add(task)
-            effects.append(Execute(task))
+            if answer is Answer.WAITS:
+                later.append((sort, waits))
+                continue
+            self._running.add(waits[1])
+            effects.append(Execute(waits[1]))
+        for sort, waits in later:
+            heapq.heappush(self._runnable.setdefault(sort, []), waits)
 
     def _finish(self, effects: list[Effect]) -> None:
         if self._finished or self._running or self._resolving:

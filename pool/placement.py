@@ -101,6 +101,12 @@ class Preferences:
     max_latency_ms: float | None = None
     min_class: str = "any"
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether a command may wait for a fast slot that is busy, where only slow ones are free:
+        the other strategies say where each one goes."""
+        return self.strategy in ("smart", "fastest")
+
     def most_on(self, host: Host) -> int | None:
         """Return how many commands of the build may run at once on a host; None: no bound but the
         host's own."""

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from enum import Enum, auto
 from typing import Protocol
 
 from buildnet.pool.workspace import TaskId
+
+
+class Answer(Enum):
+    """What a task is told that asks for a place: it has one from now on; it had better wait for one
+    that is taken, others of its sort may have better luck; there is none for any of its sort."""
+
+    TAKEN = auto()
+    WAITS = auto()
+    FULL = auto()
 
 
 class Places(Protocol):
@@ -18,9 +28,8 @@ class Places(Protocol):
     def begin(self) -> None:
         """Take note that tasks are offered anew, the most urgent first."""
 
-    def take(self, task: TaskId) -> bool:
-        """Find room for a task's command; True: it has it from now on. No other task of its sort is
-        offered after a False before the next :meth:`begin`."""
+    def take(self, task: TaskId) -> Answer:
+        """Find room for a task's command."""
 
     def give_back(self, task: TaskId) -> None:
         """Take back what a task was given: its command has ended."""
@@ -45,17 +54,17 @@ class Slots:
         """See :meth:`Places.begin`."""
         self._is_kept = False
 
-    def take(self, task: TaskId) -> bool:
+    def take(self, task: TaskId) -> Answer:
         """See :meth:`Places.take`. What is small does not overtake what is large and more urgent:
         that would never start."""
         if not self.has_room_for(task):
             self._is_kept = True
-            return False
+            return Answer.FULL
         self.free -= self.sort(task)
-        return True
+        return Answer.TAKEN
 
     def has_room_for(self, task: TaskId) -> bool:
-        """Tell whether :meth:`take` would succeed."""
+        """Tell whether :meth:`take` would find it."""
         return not self._is_kept and self.sort(task) <= self.free
 
     def give_back(self, task: TaskId) -> None:

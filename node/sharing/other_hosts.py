@@ -313,6 +313,13 @@ class OtherHosts:
         place = self.known.here if host is None else self.known.host(host.lease.owner)
         self.known.experience.ran(place.key, self.kind(task), duration_ms, place.speed)
 
+    def speed(self, host: OtherHost | None) -> float:
+        """Return how many times as fast as this node a slot is, as far as that was measured;
+        None: one of this node."""
+        here = self.known.here.speed
+        there = here if host is None else self.known.host(host.lease.owner).speed
+        return there / here if here and there else 1.0
+
     def holds(self, owner: bytes, inputs: DirectoryTree, outputs: DirectoryTree) -> None:
         """Take note that a host has inputs and outputs of what it ran."""
         self.known.holdings.has(owner, (*inputs.files(), *outputs.files()))

@@ -11,7 +11,7 @@ import json
 import sqlite3
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from buildnet.mesh.digest import Digest
@@ -21,6 +21,7 @@ from buildnet.pool.tree import FileEntry, Leaf, LinkEntry
 Made = Mapping[str, Leaf]
 """Files and links by their paths."""
 
+_LABELS_AT_ONCE = 500
 _REFERENCE = struct.Struct("<32sQ")
 _COLUMNS = (
     "hash, size_bytes, isolation, worker, signature, created_at, duration_ms, label,"
@@ -115,6 +116,19 @@ class ActionTable:
             (label, limit),
         )
         return [Digest(hash.hex(), size) for hash, size in rows]
+
+    def durations_ms(self, labels: Sequence[str]) -> dict[str, float]:
+        """Return how long the commands of the newest results of these labels took, by label."""
+        found: dict[str, float] = {}
+        for start in range(0, len(labels), _LABELS_AT_ONCE):
+            some = labels[start : start + _LABELS_AT_ONCE]
+            rows = self._database.rows(
+                "SELECT label, duration_ms FROM actions WHERE id IN (SELECT max(id) FROM actions"
+                f" WHERE label IN ({', '.join('?' * len(some))}) GROUP BY label)",
+                tuple(some),
+            )
+            found |= {label: float(took_ms) for label, took_ms in rows}
+        return found
 
     def referring_to(self, blob: bytes) -> list[Digest]:
         """Return the actions whose results need a blob."""

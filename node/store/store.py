@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -339,6 +339,10 @@ class Store(BlobStore):
         """Return at most ``limit`` actions of exactly that label which have results, newest first.
         It takes the same time however many results there are."""
         return self._actions.latest(label, limit)
+
+    def durations_ms(self, labels: Sequence[str]) -> Mapping[str, float]:
+        """Return how long the commands of the newest results of these labels took, by label."""
+        return self._actions.durations_ms(labels)
 
     def show(self, prefix: str) -> ActionDetails | BlobDetails:
         """Return the result, else the blob, whose hash begins with ``prefix``.

@@ -22,7 +22,7 @@ from buildnet.node.sharing.remote_executor import UnfitHostError
 from buildnet.pool.build import Ready
 from buildnet.pool.demand import Want
 from buildnet.pool.placement import ONE_SLOT, Host, Needs, Preferences
-from buildnet.pool.places import Slots
+from buildnet.pool.places import Answer, Slots
 from buildnet.pool.requirements import Requirements
 from buildnet.pool.tree import DirectoryTree, FileEntry
 from buildnet.pool.workspace import Task, TaskId
@@ -200,7 +200,7 @@ def test_what_asks_for_a_label_waits_for_a_host_that_has_it_but_not_for_ever() -
         places = NodePlaces(Slots(2), workers, hosts, lambda: hosts.known.here)
         places.prepared[task] = labelled
         places.begin()
-        assert not places.take(task)
+        assert places.take(task) is Answer.FULL
         assert places.hopeless(ready, 0.0) == []
         assert places.hopeless(ready, PATIENCE_S - 1) == []
         assert places.patience_left(PATIENCE_S - 1) == 1.0
@@ -213,7 +213,7 @@ def test_what_asks_for_a_label_waits_for_a_host_that_has_it_but_not_for_ever() -
         here = replace(HERE, labels=frozenset({"gpu"}))
         at_home = NodePlaces(Slots(2), workers, None, lambda: here)
         at_home.prepared[task] = labelled
-        assert at_home.take(task)
+        assert at_home.take(task) is Answer.TAKEN
         assert at_home.hopeless(ready, 0.0) == []
 
     on_loop(work)
@@ -279,13 +279,66 @@ def test_places_are_given_at_home_and_elsewhere_and_given_back() -> None:
             places.prepared[TaskId(name, "build")] = prepared_of(name)
         places.begin()
         ids = list(places.prepared)
-        assert [places.take(task) for task in ids] == [True, True, True, False]
+        taken = Answer.TAKEN
+        assert [places.take(task) for task in ids] == [taken, taken, taken, Answer.FULL]
         found = [places.elsewhere(task) for task in ids[:3]]
         assert [each and each.lease.owner for each in found] == [FAST.key, FAST.key, None]
         places.give_back(ids[2])
         workers.free = (0, None)  # taken by others: waited for, where there is nothing else
         places.begin()
-        assert places.take(ids[3])
+        assert places.take(ids[3]) is taken
         assert places.elsewhere(ids[3]) is None
 
     on_loop(work, most=2, preferences=Preferences(strategy="fastest"))
+
+
+def test_a_long_command_waits_for_a_fast_slot_and_a_short_one_does_not() -> None:
+    names = ["f1", "f2", "long", "short", "new"]
+    took = {"f1": 3000.0, "f2": 3000.0, "long": 60_000.0, "short": 600.0}
+
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        now = [0.0]
+        workers: Any = SimpleNamespace(free=(0, None))
+        durations = {TaskId(name, "build"): took_ms for name, took_ms in took.items()}
+        places = NodePlaces(
+            Slots(1),
+            workers,
+            hosts,
+            lambda: hosts.known.here,
+            durations_ms=durations,
+            clock=lambda: now[0],
+        )
+        for name in names:
+            places.prepared[TaskId(name, "build")] = prepared_of(name)
+        first, second, long, short, new = places.prepared
+        places.begin()
+        assert [places.take(task) for task in (first, second)] == [Answer.TAKEN] * 2
+        assert places.take(long) is Answer.WAITS
+        assert places.take(short) is Answer.TAKEN
+        assert places.take(new) is Answer.TAKEN  # of which nobody knows what it takes
+        found = [places.elsewhere(task) for task in (first, second, short, new)]
+        assert [each and each.lease.owner for each in found] == [FAST.key] * 2 + [NEAR.key] * 2
+        # Nothing is waited for that takes longer than it should.
+        assert found[3] is not None
+        hosts.end(found[3])
+        places.give_back(new)
+        now[0] = 1000.0
+        places.begin()
+        assert places.take(long) is Answer.TAKEN
+
+    on_loop(work, preferences=Preferences(strategy="fastest"))
+
+
+def test_without_measured_speeds_nothing_is_waited_for() -> None:
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        unknown = {key: replace(host, speed=None) for key, host in HOSTS.items()}
+        hosts.known.look = lambda: unknown
+        workers: Any = SimpleNamespace(free=(0, None))
+        known = [prepared_of(f"t{number}") for number in range(4)]
+        durations = {each.task.id: 1000.0 for each in known}
+        places = NodePlaces(Slots(1), workers, hosts, durations_ms=durations)
+        places.prepared.update((each.task.id, each) for each in known)
+        places.begin()
+        assert [places.take(each.task.id) for each in known] == [Answer.TAKEN] * 4
+
+    on_loop(work)

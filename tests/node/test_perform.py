@@ -202,6 +202,9 @@ def test_an_unforeseen_error_of_another_host_fails_its_task_alone() -> None:
 
         def placed(self, host: object, needs: object) -> None: ...
 
+        def speed(self, host: object) -> float:
+            return 1.0
+
         def end(self, host: object) -> None: ...
 
         def want(self, ready: object, prepared: object) -> None: ...

@@ -170,6 +170,17 @@ def test_results_are_listed_newest_first_in_pages(store: Store) -> None:
     assert store.list_actions(label="%").items == ()
 
 
+def test_what_commands_took_is_that_of_their_newest_results(store: Store) -> None:
+    log = store.put(b"log")
+    for number, took_ms in enumerate((10, 30, 20)):
+        record = replace(record_of("p", log), action=Digest.of(b"%d" % number))
+        store.put_action(replace(record, duration_ms=took_ms))
+    store.put_action(replace(record_of("q", log), duration_ms=5))
+    labels = ("shop/p build", "shop/q build", *(f"none {number}" for number in range(1000)))
+    assert store.durations_ms(labels) == {"shop/p build": 20.0, "shop/q build": 5.0}
+    assert store.durations_ms(()) == {}
+
+
 def test_the_latest_results_of_a_task_are_found_by_an_index(store: Store) -> None:
     log = store.put(b"log")
     for number in range(3):

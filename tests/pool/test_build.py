@@ -12,6 +12,7 @@ from buildnet.pool.build import (
     Broken,
     Build,
     CancelRequested,
+    Displaced,
     Effect,
     Ended,
     Event,
@@ -19,13 +20,14 @@ from buildnet.pool.build import (
     Executed,
     Finish,
     MustRun,
+    Ready,
     Resolve,
     Stand,
     Status,
     Stop,
     UpToDate,
 )
-from buildnet.pool.places import Slots
+from buildnet.pool.places import Answer, Slots
 from buildnet.pool.workspace import TaskId
 
 
@@ -121,6 +123,45 @@ def test_cancelling_stops_what_runs_and_waits_for_it() -> None:
 
 def test_an_empty_build_succeeds_at_once() -> None:
     assert Build({}, places=Slots(1)).handle(Began()) == [Finish(Status.SUCCEEDED)]
+
+
+def test_a_command_that_had_better_wait_is_passed_by_and_comes_back() -> None:
+    class Picky:
+        """One slot, which A had better not have."""
+
+        def __init__(self) -> None:
+            self.free = True
+            self.refused = {A}
+
+        def sort(self, task: TaskId) -> int:
+            return 0
+
+        def begin(self) -> None: ...
+
+        def take(self, task: TaskId) -> Answer:
+            if not self.free:
+                return Answer.FULL
+            if task in self.refused:
+                return Answer.WAITS
+            self.free = False
+            return Answer.TAKEN
+
+        def give_back(self, task: TaskId) -> None:
+            self.free = True
+
+    places = Picky()
+    graph: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: (), C: ()}
+    build = Build(graph, places=places, durations_ms={A: 900, B: 500, C: 100})
+    build.handle(Began())
+    assert build.handle(MustRun(A)) == []
+    assert build.handle(MustRun(B)) == [Execute(B)]
+    assert build.handle(MustRun(C)) == []
+    assert build.ready == {0: Ready(2, A, 900)}
+    places.refused.clear()
+    assert build.handle(Executed(B, True)) == [Execute(A)]
+    assert build.handle(Displaced(A)) == [Execute(A)]
+    assert build.handle(Broken(C)) == [Stop((A,))]
+    assert build.handle(Displaced(A)) == [Ended((A,), Status.CANCELLED), Finish(Status.FAILED)]
 
 
 @st.composite
