@@ -125,7 +125,8 @@ class Errands:
             del self._errands[work_id]
 
     def take(self, sender: bytes, message: Message) -> None:
-        """Take note of what a member says; only who was asked for an action may speak of it."""
+        """Take note of what a member says; only who was asked for an action may speak of it, and
+        nobody once it has answered."""
         now = self._clock()
         match message:
             case WorkAlive(works):
@@ -137,13 +138,13 @@ class Errands:
                     errand.heard_at = now
                     self._printed(errand, data)
             case WorkDone():
-                errand = self._of(message.work, sender)
-                if errand is not None and not errand.done.done():
+                if (errand := self._of(message.work, sender)) is not None:
                     errand.done.set_result(message)
 
     def _of(self, work: bytes, sender: bytes) -> Errand | None:
         errand = self._errands.get(work)
-        return errand if errand is not None and errand.owner == sender else None
+        is_its = errand is not None and errand.owner == sender and not errand.done.done()
+        return errand if is_its else None
 
     def _printed(self, errand: Errand, data: bytes) -> None:
         errand.output_left -= len(data)

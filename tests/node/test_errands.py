@@ -89,6 +89,8 @@ def test_an_answer_counts_if_who_was_asked_gives_it() -> None:
         sent.hear(WorkOutput(sent.work, b"other"), OTHER)
         sent.hear(WorkOutput(sent.work, b"mine"))
         sent.hear(sent.done())
+        sent.hear(WorkOutput(sent.work, b"at once"))
+        sent.hear(WorkDone(sent.work, "changed my mind", None, None, None, (), (), ()))
         assert (await task).refused == "no"
         assert sent.printed == [b"mine"]
         # What comes after the end concerns nobody.

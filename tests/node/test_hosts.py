@@ -15,7 +15,7 @@ from buildnet.mesh.members.member_list import Rights
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node import hosts
 from buildnet.node.config import NodeConfig, parse_config
-from buildnet.node.hosts import ServerRefusedError, Hosts, ServerSilentError, InFlight
+from buildnet.node.hosts import Hosts, InFlight, ServerRefusedError, ServerSilentError
 from buildnet.node.in_force import InForce
 from buildnet.node.terms import Terms, TermsError
 from buildnet.pool.messages.hosts import HostAnswer, HostAsk
