@@ -106,8 +106,14 @@ class NodePlaces:
             self._at_home.add(task)
         if hosts is not None:
             hosts.placed(host, needs)
-            self._began[task] = self.clock(), hosts.speed(host)
+            self._begins(task, hosts.speed(host))
         return Answer.TAKEN
+
+    def _begins(self, task: TaskId, speed: float) -> None:
+        self._began[task] = self.clock(), speed
+        took_ms = self.durations_ms.get(task)
+        if self._outlook is not None and took_ms is not None:
+            self._outlook.taken(took_ms / speed, speed)
 
     def _had_better_wait(self, hosts: OtherHosts, task: TaskId, host: OtherHost | None) -> bool:
         """Tell whether a command ends sooner on a slot that is busy now."""

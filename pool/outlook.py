@@ -20,6 +20,10 @@ class Outlook:
     def __init__(self, busy: Iterable[tuple[float, float]]) -> None:
         self._busy = [[max(0.0, free_in_ms), speed] for free_in_ms, speed in busy]
 
+    def taken(self, took_ms: float, speed: float) -> None:
+        """Take note that a command begins on a slot of such a speed, and how long it takes there."""
+        self._busy.append([took_ms, speed])
+
     def waits(self, work_ms: float, speed: float) -> bool:
         """Tell whether a command of so much work (milliseconds at speed 1) had better wait, where
         the best free slot has such a speed; if so, it counts as waiting from now on."""

@@ -21,5 +21,11 @@ def test_who_waits_is_counted() -> None:
     assert [outlook.waits(8000.0, 1.0) for _ in range(5)] == [True] * 3 + [False] * 2
 
 
+def test_a_slot_that_was_just_taken_may_be_waited_for() -> None:
+    outlook = Outlook([])
+    outlook.taken(1000.0, 4.0)
+    assert outlook.waits(8000.0, 1.0)
+
+
 def test_a_time_that_is_over_counts_as_now() -> None:
     assert Outlook([(-5000.0, 2.0)]).waits(100.0, 1.0)
