@@ -23,6 +23,7 @@ class BuildProgress:
     def __init__(self, settings: Settings, *, lines: bool) -> None:
         self._lines = lines  # of what ended; with --explain the report tells it
         self.build_id: str | None = None
+        self.durable_at: str | None = None
         self._mode = settings.progress_mode(os.environ)
         # With JSON on standard output a program is reading: no lines unless asked for.
         silent = settings.format != "table" and settings.progress == "auto"
@@ -46,6 +47,12 @@ class BuildProgress:
                 self.build_id = event["build_id"]
                 self._total = event["tasks"]
                 self._dry_run = event["dry_run"]
+            case "durable":
+                self.durable_at = event["node_name"]
+                self.line(f"durable: {self.durable_at} goes on if this node is lost")
+            case "not_durable":
+                self.durable_at = None
+                self.line(f"not durable: {event['why']}")
             case "waiting":
                 self.line(f"waiting for {event['for']}")
             case "notice":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from buildnet.cli.client import Client
+from buildnet.cli.detached import leave
 from buildnet.cli.following import follow
 from buildnet.cli.quick import is_text
 from buildnet.cli.settings import Settings
@@ -25,6 +26,8 @@ class BuildOptions:
     explain: bool = False
     keep_going: bool = False
     local_only: bool = False
+    durable: bool = False
+    detach: bool = False
     priority: str | None = None
     config: str | None = None
     template: str | None = None
@@ -40,6 +43,8 @@ def build(options: BuildOptions, settings: Settings, client: Client) -> int:
         "detail": "all" if _wants_all(options, settings) else "changed",
     }
     with client.stream("/api/build", body) as events:
+        if options.detach:
+            return leave(events, settings)
         return follow(
             events,
             settings,
@@ -59,6 +64,7 @@ def request_of(options: BuildOptions, client: Client) -> dict[str, Any]:
         "dry_run": options.dry_run,
         "keep_going": options.keep_going,
         "local_only": options.local_only,
+        "durable": options.durable or options.detach,
         **_named(options),
         "explain": options.explain,
         # It holds secrets, and TCP is clear text: nobody but the node of this host gets it.

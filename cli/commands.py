@@ -24,6 +24,7 @@ from buildnet.cli import (
 from buildnet.cli.building import BuildOptions
 from buildnet.cli.building import build as run_build
 from buildnet.cli.demo import demo
+from buildnet.cli.detached import attach
 from buildnet.cli.history import history
 from buildnet.cli.init import init
 from buildnet.cli.output import show
@@ -81,6 +82,17 @@ def build(
         queue.PriorityName | None,
         typer.Option(help="How urgent it is; else as its configuration or profile says."),
     ] = None,
+    durable: Annotated[
+        bool,
+        typer.Option("--durable", help="Run nothing before another node could go on with it."),
+    ] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return once it is durable; print the build's id.")
+    ] = False,
+    attach_to: Annotated[
+        str | None,
+        typer.Option("--attach", metavar="ID", help="Show a build that runs, on whichever node."),
+    ] = None,
     config: Annotated[
         str | None, typer.Option(metavar="NAME", help="Go by this configuration.")
     ] = None,
@@ -96,6 +108,8 @@ def build(
     ] = Path(),
 ) -> None:
     """Bring packages of the workspace around the current directory up to date, or all of it."""
+    if attach_to is not None:
+        raise typer.Exit(attach(attach_to, settings(), ensure_node(settings())))
     options = BuildOptions(
         packages=tuple(packages or ()),
         task=task,
@@ -104,6 +118,8 @@ def build(
         explain=explain,
         keep_going=keep_going,
         local_only=local_only,
+        durable=durable,
+        detach=detach,
         priority=priority,
         config=config,
         template=template,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from _signal import (  # type: ignore[import-not-found]  # signal takes longer to load than all this
-    SIGHUP,
     SIGINT,
     SIGTERM,
 )
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from buildnet.cli.client import Client
     from buildnet.cli.settings import Settings
 
-_ENDING = (SIGINT, SIGTERM, SIGHUP)
+_ENDING = (SIGINT, SIGTERM)
 
 
 def follow(
@@ -32,12 +31,14 @@ def follow(
     *,
     explain: bool = False,
     dry_run: bool = False,
+    cancels: bool = True,
 ) -> int:
     """Show a build's progress and print its report; return the exit code. ``client`` gives one that
-    can ask for its end."""
+    can ask for its end; ``cancels``: that is what Ctrl-C means, else the build goes on. It does,
+    too, where the terminal is closed."""
     progress = BuildProgress(settings, lines=not explain)
     report: dict[str, Any] | None = None
-    with _Cancelling(client, progress) as cancelling:
+    with _Cancelling(client, progress, _ENDING if cancels else ()) as cancelling:
         for event in _heard(events):
             progress.show(event)
             if event["type"] == "build_finished":
@@ -46,10 +47,11 @@ def follow(
     if report is None:
         from buildnet.cli.client import NodeUnreachableError
 
-        raise NodeUnreachableError(
-            "the node stopped before the build was over",
-            hint="start it and build again: what was done is in the cache",
-        )
+        hint = "start it and build again: what was done is in the cache"
+        if progress.durable_at is not None:
+            attach = f"buildnet build --attach {progress.build_id}"
+            hint = f"{progress.durable_at} goes on with it; on another node: {attach}"
+        raise NodeUnreachableError("the node stopped before the build was over", hint=hint)
     code = print_report(report, settings, explain=explain, dry_run=dry_run)
     return 128 + cancelling.received[0] if cancelling.received else code
 
@@ -70,14 +72,17 @@ class _Cancelling:
     """While open, Ctrl-C (or what ends a CI job) asks for the build's end; a second one leaves at
     once. ``received`` are the signals that came."""
 
-    def __init__(self, client: Callable[[], Client], progress: BuildProgress) -> None:
+    def __init__(
+        self, client: Callable[[], Client], progress: BuildProgress, ending: tuple[int, ...]
+    ) -> None:
         self.received: list[int] = []
+        self._ending = ending
         self._client = client
         self._progress = progress
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> _Cancelling:
-        self._before = {number: handle(number, self._cancel) for number in _ENDING}
+        self._before = {number: handle(number, self._cancel) for number in self._ending}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from buildnet.ledger.history import History, Unchanged
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
-from buildnet.node.build_record import BuildBegan, BuildEnded, Results, leaf_of
+from buildnet.node.build_record import TERM, BuildBegan, BuildEnded, Results, leaf_of
 from buildnet.node.dead_letters import DeadLetters, is_given_up, letter_of
 from buildnet.node.recording import Record
 from buildnet.node.report import AS_BEFORE
@@ -99,7 +99,9 @@ class Bookkeeping:
         else:
             depth = 0 if same is None else same.depth + 1
             opened.recorded[plan.key] = Recorded(build.id, depth, actions)
-        self._tell_end(build, status, duration_ms, error, Results(used, self._leaf))
+        if not build.ended_elsewhere:  # else its end is told, and this one counts no more
+            results = Results(used, self._leaf)
+            self._tell_end(build, status, duration_ms, error, results, build.term)
         return unrecorded
 
     async def _finish(
@@ -137,6 +139,29 @@ class Bookkeeping:
                 hint="free room on the volume of the data directory and build again",
             )
         return None
+
+    async def end_of_other(
+        self,
+        build: RunningBuild,
+        status: Status,
+        duration_ms: float,
+        error: BuildNetError | None,
+        term: int,
+    ) -> None:
+        """Record how a build ended that this node went on with for another one, under the number
+        ``term``, and tell the ledger.
+
+        Raises:
+            BuildNetError: that can't be written.
+        """
+        reports = build.reports()
+        rows = [report.as_dict() for report in reports.values()]
+        unrecorded = await self._finish(build, status, duration_ms, error, rows, None)
+        if unrecorded is not None:
+            raise unrecorded
+        used = [report.action for report in reports.values() if report.action is not None]
+        results = Results(used, self._leaf)
+        self._tell_end(build, status, duration_ms, error, results, term)
 
     def complete(self, plan: Plan, opened: OpenWorkspace) -> Complete | None:
         """Return what answers the next request for ``plan`` as long as nothing changes; None: some
@@ -194,6 +219,7 @@ class Bookkeeping:
         duration_ms: float,
         error: BuildNetError | None,
         results: Results,
+        term: int = TERM,
     ) -> None:
         self._record(
             BuildEnded(
@@ -205,6 +231,7 @@ class Bookkeeping:
                 tuple(report.as_dict() for report in build.reports().values()),
                 len(build.unchanged),
                 results,
+                term,
             )
         )
 

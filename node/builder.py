@@ -65,6 +65,9 @@ class Outliving(Protocol):
     def over(self, build: RunningBuild) -> None:
         """Take note that a build's end is recorded."""
 
+    def hand_over(self, build: RunningBuild) -> bool:
+        """Let another node go on with a build, for this one stops; False: none can."""
+
 
 class Builder:
     """Accepts and performs builds. An asynchronous context manager: it owns their tasks.
@@ -147,10 +150,13 @@ class Builder:
             await asyncio.to_thread(self._workspaces.close)
 
     async def stop(self) -> None:
-        """Take no more builds, cancel those that run and wait until they are recorded and told."""
+        """Take no more builds, cancel those that run and wait until they are recorded and told;
+        with those that are durable other nodes go on."""
         self._stopping = True
         running = self.running()
         for build in running:
+            if self.outliving is not None:
+                build.handed_over = self.outliving.hand_over(build)
             build.cancel()
         for build in running:
             await build.over.wait()
@@ -257,7 +263,9 @@ class Builder:
             duration_ms = (time.monotonic() - began) * 1000
             if error is not None:
                 status = Status.CANCELLED if build.cancelled.is_set() else Status.FAILED
-            if not build.request.dry_run:
+            if build.handed_over:
+                error = HandedOverError.of(build)
+            elif not build.request.dry_run:
                 await asyncio.wait([recording])
                 unrecorded = await self.books.end(build, plan, opened, status, duration_ms, error)
                 if unrecorded is not None:
@@ -296,7 +304,7 @@ class Builder:
             await recording
             return status, None
         except Exception as failure:
-            return Status.FAILED, _told(build, failure)
+            return Status.FAILED, told(build, failure)
 
     async def _had_nothing_to_do(
         self, build: RunningBuild, opened: OpenWorkspace, plan: Plan, began: float
@@ -318,7 +326,7 @@ class Builder:
         try:
             await self.books.had_nothing_to_do(build, complete, duration_ms)
         except Exception as failure:
-            error = _told(build, failure)
+            error = told(build, failure)
         count = len(plan.tasks)
         build.progress.tell({"type": "build_started", **build.summary(), "tasks": count})
         build.progress.tell({"type": "tasks_up_to_date", "count": count, "tasks": []})
@@ -445,7 +453,21 @@ class Builder:
         await self.workers.run(Digest.of(f"{build.id} {name}".encode()), cancel, work)
 
 
-def _told(build: RunningBuild, failure: Exception) -> BuildNetError:
+class HandedOverError(BuildNetError):
+    """The node stops, and another one goes on with the build."""
+
+    code = "HANDED_OVER"
+
+    @classmethod
+    def of(cls, build: RunningBuild) -> HandedOverError:
+        name = build.durable.node_name if build.durable is not None else None
+        return cls(
+            f"this node stops, and {name or 'another one'} goes on with the build",
+            hint=f"on another node: buildnet build --attach {build.id}",
+        )
+
+
+def told(build: RunningBuild, failure: Exception) -> BuildNetError:
     """Return what to say of a build that broke off."""
     cause = first_cause(failure)
     if isinstance(cause, BuildNetError):

@@ -245,12 +245,14 @@ class TimeRestrictions(Settings):
 
 class SchedulingSettings(Settings):
     """How this node takes part in the pool's work. ``accept_changes``: the cluster's admins may
-    change its tags and narrow its limits from their nodes."""
+    change its tags and narrow its limits from their nodes. ``hold_outputs``: for how many seconds
+    what it made of a build whose own node was lost waits in the store."""
 
     accept_remote_builds: StrictBool = True
     accept_changes: StrictBool = False
     priority_weight: Annotated[PositiveNumber, Field(le=1000)] = 1.0
     time_restrictions: TimeRestrictions = TimeRestrictions()
+    hold_outputs: Annotated[DurationS, AfterValidator(_a_minute)] = 3 * 86400.0
 
 
 class CacheSettings(Settings):

@@ -32,6 +32,7 @@ from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.build_record import BuildInterrupted
 from buildnet.node.builder import Builder
 from buildnet.node.config import LogSettings, NodeConfig, load_config
+from buildnet.node.durable.opening import durable_builds
 from buildnet.node.ending import Ending
 from buildnet.node.execute.limits import ActionLimits
 from buildnet.node.execute.process_tree import become_child_subreaper
@@ -60,7 +61,7 @@ from buildnet.node.store import ActionRecord, Store
 from buildnet.node.store.scrubbing import Scrubber
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.whereabouts import Whereabouts, follow
-from buildnet.pool.messages import HOST_KINDS, RESULT_KINDS, SHARING_KINDS
+from buildnet.pool.messages import DURABLE_KINDS, HOST_KINDS, RESULT_KINDS, SHARING_KINDS
 from buildnet.pool.result import signed_message
 
 # Below a directory that the owner gives for a purpose: what else lies there is not ours.
@@ -297,11 +298,24 @@ async def running_node(
         service.sharing = sharing
         sharing.known.look = service.pool.hosts
         builder.workshop.sharing = sharing
+        durable = await stack.enter_async_context(
+            durable_builds(
+                home,
+                builder,
+                history,
+                results,
+                config.scheduling,
+                recording.put,
+                lambda: sharing.refusal,
+            )
+        )
+        service.watching = durable.watching
         mesh.guest_of = together(
             (ledger_messages.KINDS, ledger.guest),
             (RESULT_KINDS, results.guest),
             (SHARING_KINDS, sharing.guest),
             (HOST_KINDS, service.hosts.guest),
+            (DURABLE_KINDS, durable.guest),
         )
         application = create_application(service)
         local = stack.enter_context(_unix_listener(home))

@@ -75,6 +75,7 @@ class Home:
         self.config = directory / "node.yaml"
         self.log = directory / "node.log"
         self.history = directory / "history.db"
+        self.requests = directory / "requests.db"
         self.store = directory / "store"
         self.work = directory / "work"
         self.defaults = directory / "defaults.json"

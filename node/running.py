@@ -74,7 +74,9 @@ class RunningBuild:
 
     ``unchanged`` are the tasks that stand as before and were not looked at one by one;
     ``not_watched`` says why all files had to be looked at. Once somebody has ``looked``,
-    ``had_nothing_to_do`` tells whether that was all. ``durable``: which other node has the request.
+    ``had_nothing_to_do`` tells whether that was all. ``durable``: which other node has the
+    request; ``term``: the number under which this node drives it; ``ended_elsewhere``: another one
+    brought it to its end meanwhile; ``handed_over``: another one goes on, its end is not told here.
     """
 
     id: str
@@ -95,6 +97,9 @@ class RunningBuild:
     looked: asyncio.Event = field(default_factory=asyncio.Event)
     had_nothing_to_do: bool = False
     durable: Durability | None = None
+    term: int = 0
+    ended_elsewhere: bool = False
+    handed_over: bool = False
     orders: Orders = field(init=False)
     """What people said of it."""
     pausing: Pausing = field(default_factory=Pausing)

@@ -26,6 +26,7 @@ from buildnet.node.builder import Builder
 from buildnet.node.config import NodeConfig
 from buildnet.node.dead_letters import DeadLetters
 from buildnet.node.defaults import Defaults
+from buildnet.node.durable.watching import Watching
 from buildnet.node.failure import in_one_line
 from buildnet.node.grants import granted
 from buildnet.node.home import Home
@@ -102,6 +103,7 @@ class NodeService:
     attempts: Attempts = field(default_factory=Attempts)
     hosts: Hosts = field(init=False)
     sharing: Sharing | None = None
+    watching: Watching | None = None
     _measuring_fails: bool = False
     _limits_changed: bool = False
     _told_start: bool = False

@@ -26,6 +26,8 @@ TAKE_OVER_S = 3.0
 """So long a driver has to be gone before its stand-in goes on."""
 INQUIRE_S = 0.5
 """So long the stand-in waits for a later one to speak up."""
+SILENT_S = 600.0
+"""A request is forgotten whose driver is there and has not said for so long that it drives it."""
 
 Key = bytes
 
@@ -167,13 +169,15 @@ class Phase(StrEnum):
 
 @dataclass(slots=True)
 class Request:
-    """A request that this node keeps for ``driver``. ``missing_since``: since when that is gone."""
+    """A request that this node keeps for ``driver``. ``missing_since``: since when that is gone;
+    ``heard_at``: when it last said that it drives the build."""
 
     driver: Key
     attempt: int
     phase: Phase = Phase.KEPT
     missing_since: float | None = None
     ask_until: float = 0.0
+    heard_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,13 +227,13 @@ class StandIn:
 
     requests: dict[str, Request] = field(default_factory=dict)
 
-    def keep(self, build: str, driver: Key, attempt: int) -> list[StandInEffect] | None:
+    def keep(self, build: str, driver: Key, attempt: int, now: float) -> list[StandInEffect] | None:
         """Begin to stand in for a node that drives; None: a later attempt is known here, or the
         end."""
         known = self.requests.get(build)
         if known is not None and (known.attempt > attempt or known.phase is Phase.ENDED):
             return None
-        self.requests[build] = Request(driver, attempt)
+        self.requests[build] = Request(driver, attempt, heard_at=now)
         return [Stop(build)] if known is not None and known.phase is Phase.DRIVING else []
 
     def gone(self, node: Key, now: float) -> None:
@@ -238,12 +242,12 @@ class StandIn:
             if request.driver == node and request.missing_since is None:
                 request.missing_since = now
 
-    def back(self, node: Key) -> None:
+    def back(self, node: Key, now: float) -> None:
         """Take note that a node is there; a build that was taken over goes on here until the node
         says that it drives it, too."""
         for request in self.requests.values():
             if request.driver == node:
-                request.missing_since = None
+                request.missing_since, request.heard_at = None, now
                 if request.phase is Phase.ASKING:
                     request.phase = Phase.KEPT
 
@@ -253,7 +257,7 @@ class StandIn:
             if request.missing_since is not None:
                 request.missing_since = now
 
-    def driven(self, sender: Key, build: str, attempt: int) -> list[StandInEffect]:
+    def driven(self, sender: Key, build: str, attempt: int, now: float) -> list[StandInEffect]:
         """Take in that a node drives a build."""
         known = self.requests.get(build)
         if known is None:
@@ -262,11 +266,11 @@ class StandIn:
             stops = known.phase is Phase.DRIVING
             tells = known.phase is Phase.ENDED
             if not tells:
-                self.requests[build] = Request(sender, known.attempt)
+                self.requests[build] = Request(sender, known.attempt, heard_at=now)
             return [Stop(build)] if stops else [Tell(sender, build)] if tells else []
         if known.phase in (Phase.DRIVING, Phase.ENDED):
             return [Tell(sender, build)]
-        known.missing_since, known.phase = None, Phase.KEPT
+        known.missing_since, known.phase, known.heard_at = None, Phase.KEPT, now
         return []
 
     def lost(self, sender: Key, build: str) -> list[StandInEffect]:
@@ -305,11 +309,15 @@ class StandIn:
         return [Tell(known.driver, build)]
 
     def tick(self, now: float) -> list[StandInEffect]:
-        """Go on with the builds whose drivers have been gone for long enough."""
+        """Go on with the builds whose drivers have been gone for long enough; forget what nobody
+        drives though he could."""
         effects: list[StandInEffect] = []
-        for build, request in self.requests.items():
+        for build, request in list(self.requests.items()):
             since = request.missing_since
-            if request.phase is Phase.KEPT and since is not None and now - since >= TAKE_OVER_S:
+            if request.phase is Phase.KEPT and since is None and now - request.heard_at > SILENT_S:
+                del self.requests[build]
+                effects.append(Forget(build))
+            elif request.phase is Phase.KEPT and since is not None and now - since >= TAKE_OVER_S:
                 request.phase, request.ask_until = Phase.ASKING, now + INQUIRE_S
                 effects.append(Inquire(build))
             elif request.phase is Phase.ASKING and now >= request.ask_until:

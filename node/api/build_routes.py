@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,7 +18,8 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.api.queue_routes import PriorityName
 from buildnet.node.choosing import Named, chosen
-from buildnet.node.running import BUILD_FINISHED, BuildRequest, RunningBuild
+from buildnet.node.durable.watching import last_line, lines_of
+from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.service import NodeService
 from buildnet.pool.definition_text import write_workspace
 from buildnet.pool.workspace import BUILD, Workspace
@@ -33,7 +33,8 @@ class BuildBody(BaseModel):
     """A request for a build. ``root`` is a directory in the workspace, on this host. With the
     ``detail`` ``changed`` the report only counts the packages that stand as before; with
     ``explain`` it names the nearest cached result of each package that has to be built;
-    ``local_only``: nothing of other nodes is used. ``config_id`` names a configuration;
+    ``local_only``: nothing of other nodes is used; ``durable``: another node has the request before
+    anything runs, and goes on if this one is lost. ``config_id`` names a configuration;
     ``template`` makes one of its ``variables``; ``profile`` says how it is spread. What they say of
     packages and task counts where the request says nothing; so does their priority."""
 
@@ -46,6 +47,7 @@ class BuildBody(BaseModel):
     dry_run: bool = False
     keep_going: bool = False
     local_only: bool = False
+    durable: bool = False
     priority: PriorityName | None = None
     config_id: str | None = None
     template: str | None = None
@@ -93,6 +95,7 @@ def build_routes(service: NodeService) -> APIRouter:
                 dry_run=body.dry_run,
                 keep_going=body.keep_going or said.keep_going,
                 local_only=body.local_only or choice.local_only,
+                durable=body.durable,
                 explain=body.explain,
                 environment=body.environment,
                 actor=body.actor,
@@ -108,7 +111,7 @@ def build_routes(service: NodeService) -> APIRouter:
             every = body.detail == "all"
             version = {"buildnet-version": __version__}
             return StreamingResponse(
-                _lines(running, every=every), media_type=NDJSON, headers=version
+                lines_of(running, every=every), media_type=NDJSON, headers=version
             )
         return {"build_id": running.id, "estimated_duration_ms": None}
 
@@ -122,10 +125,20 @@ def build_routes(service: NodeService) -> APIRouter:
 
     @router.get("/api/build/{build_id}/events", response_model=None)
     async def events(build_id: str) -> StreamingResponse:
-        """The events of a running build from its start on, one JSON a line. Output is not kept:
-        it is there from the request on. Of a build that just finished only the last event is left,
-        with its report."""
-        return StreamingResponse(_lines(_running(build_id)), media_type=NDJSON)
+        """The events of a build of any node from its start on, one JSON a line. Output is not kept:
+        it is there from the request on. Of a build that is over only the last event is left, with
+        its report. Where the node is lost that the events come from, those of the one that goes on
+        follow."""
+        running = builder.find(build_id)
+        if running is not None:
+            return StreamingResponse(lines_of(running), media_type=NDJSON)
+        with suppress(NotFoundError):
+            recorded = await history.build(build_id)
+            if recorded.status != "running":
+                return StreamingResponse(iter([last_line(recorded)]), media_type=NDJSON)
+        if service.watching is None:
+            raise _none_runs(build_id)
+        return StreamingResponse(await service.watching.open(build_id), media_type=NDJSON)
 
     @router.post("/api/build/{build_id}/cancel")
     async def cancel(build_id: str) -> dict[str, Any]:
@@ -168,20 +181,16 @@ def build_routes(service: NodeService) -> APIRouter:
     def _running(build_id: str) -> RunningBuild:
         running = builder.find(build_id)
         if running is None:
-            raise NotFoundError(
-                f"no build {build_id!r} runs here", hint="buildnet history lists earlier builds"
-            )
+            raise _none_runs(build_id)
         return running
 
     return router
 
 
-async def _lines(build: RunningBuild, *, every: bool = True) -> AsyncIterator[bytes]:
-    async with build.progress.follow() as batches:
-        async for batch in batches:
-            if batch[-1]["type"] == BUILD_FINISHED:
-                batch[-1] = {**batch[-1], "report": build.report(every=every)}
-            yield b"".join(json.dumps(event).encode() + b"\n" for event in batch)
+def _none_runs(build_id: str) -> NotFoundError:
+    return NotFoundError(
+        f"no build {build_id!r} runs here", hint="buildnet history lists earlier builds"
+    )
 
 
 def _recorded(build: BuildSummary) -> dict[str, Any]:

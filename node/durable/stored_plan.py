@@ -246,7 +246,7 @@ class Capture:
 
     def give(self, task: TaskId, seen: Visible) -> None:
         """Take in a task that stands."""
-        own, below = self.trees.number_of(seen.own), self.trees.number_of(seen.below)
+        own, below = self._keep(seen.own), self._keep(seen.below)
         self.given.append(Given(task, own, below))
 
     def _read(
@@ -263,10 +263,13 @@ class Capture:
             )
         except BuildNetError:
             return
-        for path, leaf in found.tree.leaves():
-            if isinstance(leaf, FileEntry):
-                self.files[leaf.digest] = path
-        number = self.trees.number_of(found.tree)
+        number = self._keep(found.tree)
         self.sources[patterns, default_path] = StoredSources(
             patterns, default_path, found.unmatched, number
         )
+
+    def _keep(self, tree: DirectoryTree) -> int:
+        for path, leaf in tree.leaves():
+            if isinstance(leaf, FileEntry):
+                self.files[leaf.digest] = path
+        return self.trees.number_of(tree)

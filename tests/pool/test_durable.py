@@ -12,6 +12,7 @@ from buildnet.pool.durable import (
     AGAIN_S,
     ASK_S,
     INQUIRE_S,
+    SILENT_S,
     TAKE_OVER_S,
     AskKeep,
     Driving,
@@ -84,15 +85,15 @@ def test_a_stand_in_that_dies_is_followed_by_another_under_a_higher_attempt() ->
 
 def test_a_driver_that_stays_away_is_followed_one_that_comes_back_at_once_is_not() -> None:
     stand_in = StandIn()
-    assert stand_in.keep(BUILD, A, 1) == []
-    assert stand_in.keep(BUILD, A, 0) is None
+    assert stand_in.keep(BUILD, A, 1, 0.0) == []
+    assert stand_in.keep(BUILD, A, 0, 0.0) is None
     stand_in.gone(A, 10.0)
     assert stand_in.tick(10.0 + TAKE_OVER_S - 0.1) == []
-    stand_in.back(A)
+    stand_in.back(A, 12.0)
     assert stand_in.tick(99.0) == []
     stand_in.gone(A, 100.0)
     assert stand_in.tick(100.0 + TAKE_OVER_S) == [Inquire(BUILD)]
-    stand_in.back(A)
+    stand_in.back(A, 104.0)
     assert stand_in.tick(200.0) == []
     stand_in.gone(A, 300.0)
     stand_in.stalled(310.0)
@@ -104,19 +105,19 @@ def test_a_driver_that_stays_away_is_followed_one_that_comes_back_at_once_is_not
 
 def test_a_driver_that_lives_wins_over_its_stand_in() -> None:
     stand_in = StandIn({BUILD: Request(A, 1, Phase.DRIVING)})
-    assert stand_in.driven(A, BUILD, 0) == [Tell(A, BUILD)]  # it may not know yet
+    assert stand_in.driven(A, BUILD, 0, 0.0) == [Tell(A, BUILD)]  # it may not know yet
     driving = kept_by(B)
     driving.taken_over(1)
     assert driving.attempt == 2
-    assert stand_in.driven(A, BUILD, 2) == [Stop(BUILD)]
+    assert stand_in.driven(A, BUILD, 2, 0.0) == [Stop(BUILD)]
     assert driving.look([B], (), 0.0) == [AskKeep(B, 3)]
-    assert stand_in.keep(BUILD, A, 3) == []
+    assert stand_in.keep(BUILD, A, 3, 0.0) == []
     unaware = StandIn({BUILD: Request(A, 1, Phase.DRIVING)})
-    assert unaware.keep(BUILD, A, 3) == [Stop(BUILD)]
+    assert unaware.keep(BUILD, A, 3, 0.0) == [Stop(BUILD)]
     # But what has ended has ended.
     ended = StandIn({BUILD: Request(A, 1, Phase.ENDED)})
-    assert ended.driven(A, BUILD, 2) == [Tell(A, BUILD)]
-    assert ended.keep(BUILD, A, 3) is None
+    assert ended.driven(A, BUILD, 2, 0.0) == [Tell(A, BUILD)]
+    assert ended.keep(BUILD, A, 3, 0.0) is None
     assert ended.requests[BUILD].phase is Phase.ENDED
 
 
@@ -126,6 +127,15 @@ def test_a_driver_that_began_anew_is_followed_at_once() -> None:
     assert stand_in.lost(A, BUILD) == [TakeOver(BUILD, 1), Tell(A, BUILD)]
     assert stand_in.lost(A, BUILD) == [Tell(A, BUILD)]
     assert stand_in.lost(A, "another") == [Tell(A, "another")]
+
+
+def test_what_its_driver_speaks_of_no_more_is_forgotten() -> None:
+    stand_in = StandIn()
+    stand_in.keep(BUILD, A, 1, 0.0)
+    stand_in.driven(A, BUILD, 0, 100.0)
+    assert stand_in.tick(100.0 + SILENT_S) == []
+    assert stand_in.tick(101.0 + SILENT_S) == [Forget(BUILD)]
+    assert not stand_in.requests
 
 
 def test_only_who_drives_or_a_later_one_releases() -> None:
@@ -192,7 +202,7 @@ class World:
             if self.hears(host.key, other):
                 if other not in host.seen:
                     host.seen.add(other)
-                    host.stand_in.back(other)
+                    host.stand_in.back(other, self.now)
             elif other in host.seen:
                 host.seen.discard(other)
                 host.stand_in.gone(other, self.now)
@@ -206,7 +216,9 @@ class World:
             for other in driving.asked:
                 if self.hears(host.key, other):
                     there = self.hosts[other]
-                    self.perform(there, there.stand_in.driven(host.key, BUILD, driving.attempt))
+                    self.perform(
+                        there, there.stand_in.driven(host.key, BUILD, driving.attempt, self.now)
+                    )
             host.left -= 1
             if host.left <= 0 and host.driving is driving:
                 self.end(host, driving)
@@ -231,7 +243,7 @@ class World:
             match effect:
                 case AskKeep(to, attempt) if self.hears(host.key, to):
                     there = self.hosts[to]
-                    kept = there.stand_in.keep(BUILD, host.key, attempt)
+                    kept = there.stand_in.keep(BUILD, host.key, attempt, self.now)
                     self.perform(there, kept or ())
                     assert host.driving is not None
                     told = host.driving.answered(to, attempt, kept is not None, "later")
@@ -275,7 +287,8 @@ class World:
             if request.phase is Phase.ENDED:
                 host.stand_in.requests[build] = request
             else:  # it waits as for a driver that is gone
-                again = Request(request.driver, request.attempt, missing_since=self.now + 5)
+                away = self.now + 5
+                again = Request(request.driver, request.attempt, missing_since=away)
                 host.stand_in.requests[build] = again
         if host.is_asker:
             for other in self.hosts.values():

@@ -1,0 +1,72 @@
+"""The other members of the cluster that this node is in now, as durable builds see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import ParamSpec
+
+from buildnet.mesh.identity import node_id_of
+from buildnet.mesh.members.genesis import Role
+from buildnet.mesh.messages.kinds import Message
+from buildnet.mesh.service.cluster import Cluster
+from buildnet.node.pool_results import may_ask, name_of
+from buildnet.pool.durable import ranked
+
+P = ParamSpec("P")
+
+
+class Circle:
+    """See the module's text. Without a cluster there is nobody, and what is said is lost."""
+
+    def __init__(self) -> None:
+        self.cluster: Cluster | None = None
+        self.gone: set[bytes] = set()
+        """Members that are believed dead."""
+
+    def candidates(self, build: str) -> list[bytes]:
+        """Return who could stand in for a build, best first."""
+        if self.cluster is None:
+            return []
+        local = self.cluster.local
+        return ranked(
+            build,
+            (
+                peer
+                for peer in local.links
+                if local.alive(peer)
+                and may_ask(local.members, peer)
+                and local.members.members[peer].role is Role.WORKER
+            ),
+        )
+
+    def may_ask(self, sender: bytes) -> bool:
+        """Tell whether a member may ask for anything here."""
+        return self.cluster is not None and may_ask(self.cluster.local.members, sender)
+
+    def name_of(self, node: bytes) -> str:
+        """Return what people call a member."""
+        if self.cluster is None:
+            return node_id_of(node)
+        return name_of(self.cluster.local.members, node)
+
+    def say(self, to: bytes, message: Message) -> None:
+        """Say something to a member."""
+        if self.cluster is not None:
+            self.cluster.say(to, message)
+
+    def say_all(self, message: Message) -> None:
+        """Say something to all that this node is linked with."""
+        if self.cluster is not None:
+            for peer in list(self.cluster.local.links):
+                self.cluster.say(peer, message)
+
+    def spawn(
+        self,
+        work: Callable[P, Coroutine[None, None, None]],
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> None:
+        """Do something as long as this node is in the cluster."""
+        if self.cluster is not None:
+            self.cluster.spawn(partial(work, *arguments, **named))

@@ -1,0 +1,255 @@
+"""The builds that this node drives, each with another node that has its request, if one does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from buildnet.ledger.history import DURABLE, NOT_YET, TAKEN_OVER, Durability, History
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.identity import node_id_of
+from buildnet.node.build_record import BuildTakenOver
+from buildnet.node.durable.circle import Circle
+from buildnet.node.durable.guard import Guard, Parcel, objection, take_in
+from buildnet.node.perform import Performer
+from buildnet.node.recording import Record
+from buildnet.node.running import RunningBuild
+from buildnet.node.standing import Plan
+from buildnet.node.workers import either
+from buildnet.node.workshop import Job
+from buildnet.pool.durable import (
+    AskKeep,
+    Driving,
+    DrivingEffect,
+    Durable,
+    NotDurable,
+    Phase,
+    Release,
+)
+from buildnet.pool.messages.durable import (
+    MAX_BUILDS,
+    MAX_FINISHED,
+    BuildAsk,
+    BuildTold,
+    Driven,
+    DriveTold,
+    Finished,
+    FinishedTold,
+    KeepAnswer,
+    KeepAsk,
+    KeepOver,
+)
+from buildnet.pool.messages.results import WireDigest
+
+AUTOMATIC_AFTER_S = 10.0
+"""A build that takes longer is made durable though nobody asked for it."""
+_log = logging.getLogger("buildnet.pool")
+
+
+class Drives:
+    """See the module's text. Those that this node took over are among them."""
+
+    def __init__(self, circle: Circle, history: History, record: Callable[[Record], None]) -> None:
+        self._circle = circle
+        self._history = history
+        self._record = record
+        self._guards: dict[str, Guard] = {}
+
+    def __contains__(self, build: object) -> bool:
+        return build in self._guards
+
+    def highest(self, build: str) -> int:
+        """Return the highest attempt that a build was given here."""
+        return self._guards[build].driving.highest
+
+    # --- for the builder -----------------------------------------------------------------------
+
+    def expected(self, build: RunningBuild) -> Durability | None:
+        """See :class:`~buildnet.node.builder.Outliving`."""
+        is_shared = not build.request.local_only and bool(self._circle.candidates(build.id))
+        return Durability(NOT_YET) if is_shared else None
+
+    async def begin(self, build: RunningBuild, plan: Plan, job: Job, performer: Performer) -> None:
+        """See :class:`~buildnet.node.builder.Outliving`."""
+        request = build.request
+        if request.dry_run or not (request.durable or build.durable):
+            return
+        why = self._objection(build, job)
+        if why is not None:
+            if request.durable:
+                build.progress.tell({"type": "not_durable", "why": why})
+            return
+        guard = self._guards[build.id] = Guard(build, Driving(build.id))
+        if not request.durable:
+            loop = asyncio.get_running_loop()
+            guard.later = loop.call_later(
+                AUTOMATIC_AFTER_S, self._circle.spawn, self._prepare, guard, plan, job, performer
+            )
+            return
+        await self._prepare(guard, plan, job, performer)
+        await either(guard.settled.wait(), build.cancelled.wait())
+
+    def over(self, build: RunningBuild) -> None:
+        """See :class:`~buildnet.node.builder.Outliving`."""
+        guard = self._guards.pop(build.id, None)
+        if guard is None:
+            return
+        guard.close()
+        if build.handed_over:
+            self._circle.say_all(BuildAsk((build.id,), lost=True))
+        else:
+            self._drive(guard, guard.driving.over())
+
+    def hand_over(self, build: RunningBuild) -> bool:
+        """See :class:`~buildnet.node.builder.Outliving`."""
+        if build.durable is not None and build.durable.state == TAKEN_OVER:
+            return True
+        guard = self._guards.get(build.id)
+        return guard is not None and guard.driving.is_durable
+
+    def _objection(self, build: RunningBuild, job: Job) -> str | None:
+        """Say why a build's request can't be on another node; None: it can."""
+        if build.request.local_only:
+            return "it uses nothing of other nodes"
+        if not self._circle.candidates(build.id):
+            return "there is no other worker that could stand in"
+        if build.request.force:
+            return "with --force even what is finished would run again"
+        return objection(job.tasks.values(), job.isolation.level)
+
+    async def _prepare(self, guard: Guard, plan: Plan, job: Job, performer: Performer) -> None:
+        """Take in a build's request, and look for who stands in."""
+
+        def work() -> None:
+            guard.parcel = take_in(guard.build, plan, job, performer)
+
+        try:
+            await performer.quietly(work)
+            why = None if guard.parcel is not None else "its request is too large"
+        except BuildNetError as error:
+            why = error.message
+        except Exception:
+            _log.exception("the request of build %s could not be taken in", guard.build.id)
+            why = "its request could not be taken in: see the node's log"
+        if why is not None:
+            self._drive(guard, [NotDurable(why)])
+        elif guard.build.id in self._guards:
+            self._look(guard)
+
+    # --- builds of others ----------------------------------------------------------------------
+
+    def add(self, build: RunningBuild, attempt: int, parcel: Parcel) -> None:
+        """Drive a build that another node lost, and see that a third one could."""
+        self._guards[build.id] = Guard(build, Driving(build.id, attempt), parcel=parcel)
+
+    def drop(self, build: str) -> RunningBuild | None:
+        """Drive a build no more: it ended, or another node does; who stood in for it here is told.
+        Return it, if it was driven here."""
+        guard = self._guards.pop(build, None)
+        if guard is None:
+            return None
+        guard.close()
+        self._drive(guard, guard.driving.over())
+        return guard.build
+
+    # --- who stands in -------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """See that each build has somebody who stands in, and that he knows what is finished."""
+        for guard in list(self._guards.values()):
+            self._look(guard)
+            self._tell_finished(guard)
+
+    def answered(self, sender: bytes, answer: KeepAnswer) -> None:
+        """Take in whether a node stands in."""
+        guard = self._guards.get(answer.build)
+        if guard is not None:
+            effects = guard.driving.answered(sender, answer.attempt, answer.kept, answer.why)
+            self._drive(guard, effects)
+            self._look(guard)
+
+    def told(self, sender: bytes, told: BuildTold) -> None:
+        """Take in what a stand-in says of a build that this node drives."""
+        guard = self._guards.get(told.build)
+        if guard is None:
+            return
+        build, driving = guard.build, guard.driving
+        if told.phase == Phase.ENDED:
+            build.ended_elsewhere = True
+        elif told.phase == Phase.DRIVING and told.attempt > driving.attempt:
+            driving.taken_over(told.attempt)
+            build.term = driving.attempt
+            self._record(BuildTakenOver(build.id, build.term))
+            self._circle.say(sender, DriveTold((Driven(build.id, driving.attempt),)))
+
+    def tell(self, only: bytes | None = None) -> None:
+        """Say which builds this node drives, to those that may stand in for them."""
+        builds: dict[bytes, list[Driven]] = {}
+        for guard in self._guards.values():
+            for node in guard.driving.asked:
+                if only is None or node == only:
+                    driven = Driven(guard.build.id, guard.driving.attempt)
+                    builds.setdefault(node, []).append(driven)
+        for node, driven_there in builds.items():
+            self._circle.say(node, DriveTold(tuple(driven_there[:MAX_BUILDS])))
+
+    def _look(self, guard: Guard) -> None:
+        if guard.parcel is not None and not guard.build.ended_elsewhere:
+            circle = self._circle
+            candidates = circle.candidates(guard.build.id)
+            self._drive(guard, guard.driving.look(candidates, circle.gone, time.monotonic()))
+
+    def _drive(self, guard: Guard, effects: Sequence[DrivingEffect]) -> None:
+        build, circle = guard.build, self._circle
+        for effect in effects:
+            match effect:
+                case AskKeep(to, attempt) if guard.parcel is not None:
+                    plan = WireDigest.of(guard.parcel.plan)
+                    sources = WireDigest.of(guard.parcel.sources)
+                    guard.begin_to_tell()
+                    circle.say(to, KeepAsk(build.id, attempt, plan, sources))
+                case Release(to, attempt):
+                    circle.say(to, KeepOver(build.id, attempt))
+                case Durable(node):
+                    circle.spawn(self._now_durable, guard, node)
+                case NotDurable(why):
+                    circle.spawn(self._not_durable, guard, why)
+
+    async def _now_durable(self, guard: Guard, node: bytes) -> None:
+        name = self._circle.name_of(node)
+        where = Durability(DURABLE, node_id_of(node), name, guard.driving.highest)
+        await self._mark(guard.build, where)
+        event = {"type": "durable", "node": where.node, "node_name": name}
+        guard.build.progress.tell(event)
+        guard.settled.set()
+
+    async def _not_durable(self, guard: Guard, why: str) -> None:
+        build = guard.build
+        was = build.durable is not None and build.durable.state == DURABLE
+        await self._mark(build, Durability(NOT_YET))
+        if was or (build.request.durable and why != guard.why):
+            build.progress.tell({"type": "not_durable", "why": why})
+        guard.why = why
+        guard.settled.set()
+
+    async def _mark(self, build: RunningBuild, where: Durability) -> None:
+        """Record where a build's request is; of one of another node it says whose it was."""
+        if build.durable == where or (build.durable and build.durable.state == TAKEN_OVER):
+            return
+        with suppress(BuildNetError):  # then this node's next start does not know
+            await self._history.mark(build.id, where)
+        build.durable = where
+
+    def _tell_finished(self, guard: Guard) -> None:
+        stand_in = guard.driving.stand_in
+        if stand_in is None or not guard.driving.is_durable:
+            return
+        finished = tuple(
+            Finished(task.package, task.task, WireDigest.of(action))
+            for task, action in guard.finished(MAX_FINISHED)
+        )
+        if finished:
+            self._circle.say(stand_in, FinishedTold(guard.build.id, finished))

@@ -1,0 +1,243 @@
+"""What this node keeps for others: takes a request in whole, and holds what belongs to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.durable.shelf import Kept, Shelf
+from buildnet.node.durable.stored_plan import MAX_BYTES, StoredPlan, Trees
+from buildnet.node.execute.isolation import STRICT
+from buildnet.node.execute.levels import Levels
+from buildnet.node.platform import platform_properties
+from buildnet.node.pool_results import PoolResults, Wanted
+from buildnet.node.store import Hold, Store
+from buildnet.node.toolchain import Toolchain
+from buildnet.pool.durable import Phase
+from buildnet.pool.messages.durable import Finished, KeepAsk
+from buildnet.pool.workspace import Task, TaskId
+
+MAX_KEPT = 64
+"""Requests that one node keeps for all others together."""
+MAX_SOURCES_BYTES = 4 * 1024**3
+"""Of the files of one request."""
+MAX_FILES = 1_000_000
+_ATTEMPTS = 5
+"""So often a result that was told is asked for."""
+_log = logging.getLogger("buildnet.pool")
+
+
+class NotKeptError(BuildNetError):
+    """This node can't keep a request of another one."""
+
+    code = "NOT_KEPT"
+    exit_code = 5
+
+
+@dataclass(slots=True)
+class Parcelled:
+    """A request that is kept here: the two blobs, what they say, and what holds its sources."""
+
+    plan: StoredPlan
+    trees: Trees
+    plan_encoded: bytes
+    sources_encoded: bytes
+    hold: Hold
+    report: bytes | None = None
+    since: float = 0.0
+    wanted: dict[Digest, tuple[Task, int]] = field(default_factory=dict)
+    """Results that are to be here too, and how often they were asked for."""
+
+
+@dataclass(slots=True)
+class Keeping:
+    """See the module's text. Nothing that is kept here is collected before :meth:`forget`."""
+
+    store: Store
+    shelf: Shelf
+    results: PoolResults
+    toolchain: Toolchain
+    levels: Levels
+    requests: dict[str, Parcelled] = field(default_factory=dict)
+
+    def restore(self) -> list[Kept]:
+        """Hold again what was kept when the node stopped; return what that is. Blocks."""
+        found = []
+        for kept in self.shelf.all():
+            hold = self.store.hold()
+            try:
+                request = self._read(kept.plan, kept.sources, hold)
+            except BuildNetError as error:
+                _log.warning("a request that was kept can't be read: %s", error.message)
+                hold.close()
+                continue
+            request.report, request.since = kept.report, kept.since
+            if kept.report is not None:
+                self._hold_results(request, kept.report)
+            self.requests[kept.build] = request
+            found.append(kept)
+        return found
+
+    async def take_in(self, driver: bytes, ask: KeepAsk) -> Parcelled:
+        """Fetch a request with all its sources.
+
+        Raises:
+            BuildNetError: it can't be had, or be performed here.
+        """
+        if len(self.requests) >= MAX_KEPT and ask.build not in self.requests:
+            raise NotKeptError(f"it keeps {MAX_KEPT} requests already")
+        blobs = (ask.plan.digest, ask.sources.digest)
+        if any(blob.size_bytes > MAX_BYTES for blob in blobs):
+            raise NotKeptError("the request is too large")
+        hold = self.store.hold()
+        try:
+            await self._fetch(blobs, driver, hold)
+            plan, sources = [await asyncio.to_thread(hold.get, blob) for blob in blobs]
+            request = await asyncio.to_thread(self._read, plan, sources, hold)
+            if request.plan.build_id != ask.build:
+                raise NotKeptError("the plan is of another build")
+            await asyncio.to_thread(self._require_fit, request.plan)
+            files = {digest for _, digest in request.trees.files()}
+            size_bytes = sum(digest.size_bytes for digest in files)
+            if len(files) > MAX_FILES or size_bytes > MAX_SOURCES_BYTES:
+                raise NotKeptError(f"its sources are too large: {size_bytes:,} bytes")
+            await self._fetch(files, driver, hold)
+            lacking = await asyncio.to_thread(hold.missing, files)
+            if lacking:
+                raise NotKeptError(f"{len(lacking)} of its sources could not be fetched")
+        except BaseException:
+            hold.close()
+            raise
+        return request
+
+    async def put(self, build: str, driver: bytes, attempt: int, request: Parcelled) -> None:
+        """Keep a request that was taken in.
+
+        Raises:
+            ShelfError: it can't be written.
+        """
+        former = self.requests.get(build)
+        request.since = time.time()
+        kept = Kept(
+            build,
+            driver,
+            attempt,
+            Phase.KEPT,
+            request.since,
+            request.plan_encoded,
+            request.sources_encoded,
+        )
+        await self.shelf.put(kept)
+        self.requests[build] = request
+        if former is not None:
+            former.hold.close()
+
+    async def forget(self, build: str) -> None:
+        """Keep a request, and what was made of it, no more."""
+        request = self.requests.pop(build, None)
+        if request is not None:
+            request.hold.close()
+            await self.shelf.remove(build)
+
+    def close(self) -> None:
+        """Let go of everything; the node stops. Blocks."""
+        for request in self.requests.values():
+            request.hold.close()
+
+    async def ended(self, build: str, report: bytes) -> None:
+        """Note how this node brought a build to its end; its results stay held."""
+        request = self.requests.get(build)
+        if request is not None:
+            request.report, request.since = report, time.time()
+            await self.shelf.set_ended(build, report, request.since)
+
+    def want(self, build: str, finished: Sequence[Finished]) -> None:
+        """Take note that tasks of a build have results elsewhere, which are to be here too."""
+        request = self.requests.get(build)
+        if request is None:
+            return
+        tasks = {task.id: task for task in request.plan.tasks}
+        for each in finished:
+            task = tasks.get(TaskId(each.package, each.task))
+            if task is not None and len(request.wanted) < len(tasks):
+                request.wanted[each.action.digest] = (task, 0)
+
+    async def fetch_wanted(self) -> None:
+        """Take in the results that were told of, as far as they can be had."""
+        for request in list(self.requests.values()):
+            if not request.wanted:
+                continue
+            wanted, request.wanted = request.wanted, {}
+            try:
+                await self._take_results(request, wanted)
+            except BuildNetError as error:
+                _log.info("results could not be fetched: %s", error.message)
+            finally:
+                request.wanted |= {
+                    action: (task, count + 1)
+                    for action, (task, count) in wanted.items()
+                    if count + 1 < _ATTEMPTS
+                }
+
+    async def _take_results(
+        self, request: Parcelled, wanted: dict[Digest, tuple[Task, int]]
+    ) -> None:
+        """Take in results; those that are here then are no more ``wanted``."""
+        hold = request.hold
+
+        def look() -> set[Digest]:
+            accepted = frozenset({STRICT})
+            return {one for one in wanted if hold.get_action(one, accepted) is not None}
+
+        for action in await asyncio.to_thread(look):
+            del wanted[action]
+        offers = await self.results.find(tuple(wanted))
+        asked = [
+            Wanted(offer, wanted[action][0].path, wanted[action][0].outputs)
+            for action, offer in offers.items()
+        ]
+        for action in await self.results.take_in(asked, hold):
+            del wanted[action]
+
+    def _read(self, plan: bytes, sources: bytes, hold: Hold) -> Parcelled:
+        decoded, trees = StoredPlan.decode(plan), Trees.decode(sources)
+        hold.add({digest for _, digest in trees.files()})
+        return Parcelled(decoded, trees, plan, sources, hold)
+
+    def _hold_results(self, request: Parcelled, report: bytes) -> None:
+        """Hold what a build made until it is forgotten. Blocks."""
+        for each in json.loads(report)["packages"]:
+            if each["action"] is not None:  # its size is not needed to find it
+                request.hold.get_action(Digest(each["action"], 0), frozenset({STRICT}))
+
+    def _require_fit(self, plan: StoredPlan) -> None:
+        """See that the plan's commands have the same keys and results here. Blocks.
+
+        Raises:
+            NotKeptError: they have not.
+        """
+        if plan.isolation != STRICT or self.levels.strict() is None:
+            raise NotKeptError("its host has no strict isolation")
+        for name, value in plan.platform.items():
+            if platform_properties().get(name) != value:
+                raise NotKeptError(f"its host has another {name}")
+        for name, identity in plan.tools.items():
+            if self.toolchain.tool(name).identity != identity:
+                raise NotKeptError(f"its host has another {name}")
+        for word, known in plan.words.items():
+            program = self.toolchain.program(word)
+            if (program.identity if program else None) != known:
+                raise NotKeptError(f"its host has another {word}")
+
+    async def _fetch(self, blobs: Iterable[Digest], peer: bytes, hold: Hold) -> None:
+        wanted = tuple(dict.fromkeys(blobs))
+        await asyncio.to_thread(hold.add, wanted)
+        lacking = await asyncio.to_thread(hold.missing, wanted)
+        if lacking:
+            await self.results.fetch_all(lacking, peer)

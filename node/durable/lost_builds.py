@@ -1,0 +1,130 @@
+"""Builds that this node drove until its process ended: what others made of them is found out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from buildnet.ledger.history import (
+    DURABLE,
+    ELSEWHERE,
+    ENDED_ELSEWHERE,
+    LOST_TOO_SOON,
+    BuildSummary,
+    Durability,
+    History,
+)
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import NotFoundError
+from buildnet.mesh.identity import node_id_of
+from buildnet.node.build_record import BuildInterrupted
+from buildnet.node.durable.circle import Circle
+from buildnet.node.pool_results import FetchAll
+from buildnet.node.recording import Record
+from buildnet.node.store import Store
+from buildnet.pool.durable import Phase
+from buildnet.pool.messages.durable import MAX_BUILDS, BuildAsk, BuildTold
+
+FORGOTTEN_S = 15.0
+"""So long after the stand-in said that it does not know a build, another node may still say so."""
+FORGOTTEN = "the node that drove this build was lost, and the one that stood in for it forgot it"
+MAX_REPORT_BYTES = 64 * 1024 * 1024
+
+
+class LostBuilds:
+    """See the module's text. ``fetch_all`` gets blobs from a member into the store."""
+
+    def __init__(
+        self,
+        circle: Circle,
+        store: Store,
+        history: History,
+        fetch_all: FetchAll,
+        record: Callable[[Record], None],
+    ) -> None:
+        self._circle = circle
+        self._store = store
+        self._history = history
+        self._fetch_all = fetch_all
+        self._record = record
+        self._builds: dict[str, BuildSummary] = {}
+        self._forgotten_at: dict[str, float] = {}
+        self._recording = asyncio.Lock()
+
+    async def restore(self) -> None:
+        """Find out which builds these are."""
+        for build in await self._history.running():
+            if build.durable is not None and build.durable.state in (DURABLE, ELSEWHERE):
+                self._builds[build.id] = build
+
+    def ask(self) -> None:
+        """Ask all others; who stands in for one goes on with it at once."""
+        if self._builds:
+            builds = tuple(self._builds)[:MAX_BUILDS]
+            self._circle.say_all(BuildAsk(builds, lost=True))
+
+    async def told(self, sender: bytes, told: BuildTold) -> None:
+        """Take in how far a build is at another node, and record it."""
+        async with self._recording:  # several may say the same at once
+            await self._told(sender, told)
+
+    async def _told(self, sender: bytes, told: BuildTold) -> None:
+        build = self._builds.get(told.build) or await self._given_up(told.build)
+        if build is None:
+            return
+        node, name = node_id_of(sender), self._circle.name_of(sender)
+        if told.phase == "unknown":
+            await self._unknown(build, node)
+        elif told.phase == Phase.ENDED and told.report is not None:
+            where = Durability(ENDED_ELSEWHERE, node, name, told.attempt)
+            await self._ended(build, sender, told.report.digest, where)
+        elif (where := Durability(ELSEWHERE, node, name, told.attempt)) != build.durable:
+            await self._history.mark(build.id, where)
+            self._builds.update((each.id, each) for each in [await self._history.build(build.id)])
+
+    async def _given_up(self, build_id: str) -> BuildSummary | None:
+        """Return a build that was recorded as lost too soon: the answer of who has it was lost."""
+        with suppress(NotFoundError):
+            found = await self._history.build(build_id)
+            return found if found.error == LOST_TOO_SOON else None
+        return None
+
+    async def _unknown(self, build: BuildSummary, node: str) -> None:
+        if build.durable is None or build.durable.node != node:
+            return
+        since = self._forgotten_at.setdefault(build.id, time.monotonic())
+        if time.monotonic() - since < FORGOTTEN_S:
+            return
+        self._builds.pop(build.id, None)
+        self._record(BuildInterrupted(build.id, FORGOTTEN, failed=True))
+        await self._history.finish(
+            build.id,
+            status="failed",
+            completed_at=time.time(),
+            duration_ms=(time.time() - build.started_at) * 1000,
+            error=FORGOTTEN,
+            packages=(),
+        )
+
+    async def _ended(
+        self, build: BuildSummary, sender: bytes, report: Digest, where: Durability
+    ) -> None:
+        if report.size_bytes > MAX_REPORT_BYTES:
+            return
+        with self._store.hold() as hold:
+            await asyncio.to_thread(hold.add, (report,))
+            await self._fetch_all((report,), sender)
+            said = json.loads(await asyncio.to_thread(hold.get, report))
+        self._builds.pop(build.id, None)
+        await self._history.mark(build.id, where)
+        await self._history.finish(
+            build.id,
+            status=str(said["status"]),
+            completed_at=float(said["completed_at"]),
+            duration_ms=float(said["duration_ms"]),
+            error=said["error"],
+            packages=said["packages"],
+        )

@@ -1,0 +1,188 @@
+"""The requests that this node keeps for others, on its disk: what a restart has to know of them.
+
+SQLite with ``synchronous=FULL``: what was acknowledged as kept is there after a power failure, the
+plan with all directories of its sources. The sources' bytes are blobs of the store, which a power
+failure may tear; who builds from them notices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from buildnet.ledger.sqlite_errors import SqliteErrors
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.service.private_database import make_private
+from buildnet.pool.durable import Phase
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS kept (
+    build TEXT PRIMARY KEY,
+    driver BLOB NOT NULL,
+    attempt INTEGER NOT NULL,
+    phase TEXT NOT NULL,
+    since REAL NOT NULL,
+    plan BLOB NOT NULL,
+    sources BLOB NOT NULL,
+    report BLOB
+) WITHOUT ROWID;
+"""
+_INSERT = "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class ShelfError(BuildNetError):
+    """The requests that are kept for others can't be read or written."""
+
+    code = "SHELF"
+    exit_code = 2
+
+
+class ShelfFullError(ShelfError):
+    """The volume has no room left for another request."""
+
+    code = "SHELF_FULL"
+    exit_code = 5
+    http_status = 507
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A request as it is on the disk. ``plan`` and ``sources``: the two blobs; ``since``: when it
+    came into its phase, seconds since 1970; ``report``: how it ended here, as JSON."""
+
+    build: str
+    driver: bytes
+    attempt: int
+    phase: Phase
+    since: float
+    plan: bytes
+    sources: bytes
+    report: bytes | None = None
+
+
+class Shelf:
+    """The table of kept requests. Methods wait for the disk."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self._path = path
+        self._connection = connection
+        self._writing = asyncio.Lock()
+
+    @classmethod
+    def open(cls, path: Path) -> Shelf:
+        """Open or create the table at ``path``. Blocks.
+
+        Raises:
+            ShelfError: the file is damaged, of a newer version, or can't be read or written.
+        """
+        with _FILE.of(path):
+            make_private(path)
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            with _FILE.of(path):
+                connection.execute("PRAGMA synchronous=FULL")
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+                if version > SCHEMA_VERSION:
+                    raise ShelfError(
+                        f"{path} was written by a newer BuildNet (schema {version})",
+                        hint="update BuildNet, or move the file away",
+                    )
+                if version < SCHEMA_VERSION:
+                    connection.executescript(_SCHEMA)
+                    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        except BaseException:
+            connection.close()
+            raise
+        return cls(path, connection)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    async def put(self, kept: Kept) -> None:
+        """Keep a request, or what has become of it; on the disk when this returns.
+
+        Raises:
+            ShelfError: that can't be done; what was kept before is.
+        """
+        row = (
+            kept.build,
+            kept.driver,
+            kept.attempt,
+            kept.phase.value,
+            kept.since,
+            zlib.compress(kept.plan, 1),
+            zlib.compress(kept.sources, 1),
+            kept.report,
+        )
+        await self._write(_INSERT, row)
+
+    async def set_phase(self, build: str, phase: Phase, since: float) -> None:
+        """Note what this node does for a build now."""
+        await self._write(
+            "UPDATE kept SET phase=?, since=? WHERE build=?", (phase.value, since, build)
+        )
+
+    async def set_ended(self, build: str, report: bytes, since: float) -> None:
+        """Note how this node brought a build to its end."""
+        await self._write(
+            "UPDATE kept SET phase=?, report=?, since=? WHERE build=?",
+            (Phase.ENDED.value, report, since, build),
+        )
+
+    async def remove(self, build: str) -> None:
+        """Keep a request no more."""
+        await self._write("DELETE FROM kept WHERE build=?", (build,))
+
+    def all(self) -> list[Kept]:
+        """Return all requests. Blocks."""
+        with _FILE.of(self._path):
+            rows = self._connection.execute("SELECT * FROM kept").fetchall()
+        try:
+            return [_kept(row) for row in rows]
+        except (zlib.error, ValueError) as error:
+            raise _damaged(self._path, str(error)) from error
+
+    async def _write(self, statement: str, parameters: tuple[object, ...]) -> None:
+        async with self._writing:
+            await asyncio.to_thread(self._execute, statement, parameters)
+
+    def _execute(self, statement: str, parameters: tuple[object, ...]) -> None:
+        with _FILE.of(self._path):
+            self._connection.execute(statement, parameters)
+
+
+def _kept(row: tuple[Any, ...]) -> Kept:
+    build, driver, attempt, phase, since, plan, sources, report = row
+    return Kept(
+        build,
+        driver,
+        attempt,
+        Phase(phase),
+        since,
+        zlib.decompress(plan),
+        zlib.decompress(sources),
+        report,
+    )
+
+
+def _damaged(path: Path, cause: str) -> ShelfError:
+    return ShelfError(
+        f"the requests that are kept for other nodes, {path}, can't be used",
+        cause=cause,
+        hint="move the file away: the next start begins anew, and the other nodes ask again",
+    )
+
+
+_FILE = SqliteErrors(
+    "the requests that are kept for other nodes",
+    ShelfError,
+    ShelfFullError,
+    "what was kept is unharmed, leave it where it is",
+    _damaged,
+)

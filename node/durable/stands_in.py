@@ -1,0 +1,220 @@
+"""The builds of others that this node stands in for: it keeps their requests, and goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.durable.circle import Circle
+from buildnet.node.durable.drives import Drives
+from buildnet.node.durable.guard import put_again
+from buildnet.node.durable.keeping import Keeping, NotKeptError
+from buildnet.node.durable.successor import Inheritance, Successor
+from buildnet.pool.durable import (
+    Forget,
+    Inquire,
+    Phase,
+    Request,
+    StandIn,
+    StandInEffect,
+    Stop,
+    TakeOver,
+    Tell,
+)
+from buildnet.pool.messages.durable import (
+    BuildAsk,
+    BuildTold,
+    DriveTold,
+    FinishedTold,
+    KeepAnswer,
+    KeepAsk,
+    KeepOver,
+)
+from buildnet.pool.messages.results import WireDigest
+
+AFTER_START_S = 5.0
+"""So long a node that starts waits for the others before it holds them for gone."""
+UNKNOWN = "unknown"
+_log = logging.getLogger("buildnet.pool")
+
+
+class StandsIn:
+    """See the module's text. ``refusal`` says why this node does nothing for others; None: it does;
+    ``keep_ended_s``: how long what it made waits for who asked."""
+
+    def __init__(
+        self,
+        circle: Circle,
+        keeping: Keeping,
+        successor: Successor,
+        drives: Drives,
+        refusal: Callable[[], str | None],
+        keep_ended_s: float,
+    ) -> None:
+        self._circle = circle
+        self._keeping = keeping
+        self._successor = successor
+        self._drives = drives
+        self._refusal = refusal
+        self._keep_ended_s = keep_ended_s
+        self._core = StandIn()
+        self._fetching = False
+
+    def __contains__(self, build: object) -> bool:
+        return build in self._core.requests
+
+    async def restore(self) -> None:
+        """Take up again what was kept when the node stopped; a build that it drove then it takes
+        over once more, unless somebody else does meanwhile."""
+        for kept in await asyncio.to_thread(self._keeping.restore):
+            request = Request(kept.driver, kept.attempt, kept.phase)
+            if kept.phase is not Phase.ENDED:
+                away = time.monotonic() + AFTER_START_S
+                request = Request(kept.driver, kept.attempt, missing_since=away)
+            self._core.requests[kept.build] = request
+        await self._successor.close_all_but(self._core.requests)
+
+    # --- what happens --------------------------------------------------------------------------
+
+    def back(self, node: bytes) -> None:
+        """Take note that a node is there."""
+        self._core.back(node, time.monotonic())
+
+    def gone(self, node: bytes) -> None:
+        """Take note that a node is believed dead."""
+        self._core.gone(node, time.monotonic())
+
+    def stalled(self) -> None:
+        """Take note that this node stood still."""
+        self._core.stalled(time.monotonic())
+
+    def tick(self) -> None:
+        """Look whether it is time to go on with something, and fetch what is finished."""
+        self._perform(self._core.tick(time.monotonic()))
+        if not self._fetching:
+            self._fetching = True
+            self._circle.spawn(self._fetch_wanted)
+
+    def put_away(self) -> None:
+        """Forget what was kept for long enough after its end."""
+        before = time.time() - self._keep_ended_s
+        for build, request in list(self._keeping.requests.items()):
+            if request.report is not None and request.since < before:
+                self._core.requests.pop(build, None)
+                self._circle.spawn(self._forget, build)
+
+    def driven(self, sender: bytes, told: DriveTold) -> None:
+        """Take in which builds a node drives."""
+        for each in told.builds:
+            now = time.monotonic()
+            self._perform(self._core.driven(sender, each.build, each.attempt, now))
+
+    def released(self, sender: bytes, over: KeepOver) -> None:
+        """Take in that a build is over."""
+        self._perform(self._core.released(sender, over.build, over.attempt))
+
+    def asked(self, sender: bytes, ask: BuildAsk) -> None:
+        """Say what is known of some builds, and go on with those that the sender lost."""
+        for build in ask.builds:
+            if ask.lost:
+                self._perform(self._core.lost(sender, build))
+            elif build in self or build in self._drives:
+                self._perform([Tell(sender, build)])
+
+    def told(self, told: BuildTold) -> None:
+        """Take in how far a build is at another node."""
+        if told.phase != UNKNOWN:
+            self._perform(self._core.contested(told.build, told.attempt))
+
+    def finished(self, told: FinishedTold) -> None:
+        """Take in which tasks of a build have results that are to be here too."""
+        self._keeping.want(told.build, told.finished)
+
+    async def keep(self, sender: bytes, ask: KeepAsk) -> None:
+        """Take a request in and answer whether it is kept."""
+        why = self._refusal()
+        try:
+            if why is not None:
+                raise NotKeptError(why)
+            request = await self._keeping.take_in(sender, ask)
+            effects = self._core.keep(ask.build, sender, ask.attempt, time.monotonic())
+            if effects is None:
+                request.hold.close()
+                raise NotKeptError("a later request for this build, or its end, is here")
+            self._perform(effects)
+            await self._keeping.put(ask.build, sender, ask.attempt, request)
+        except BuildNetError as error:
+            why = f"{error.message}: {error.cause}" if error.cause else error.message
+        self._circle.say(
+            sender, KeepAnswer(ask.build, ask.attempt, why is None, (why or "")[:1024])
+        )
+
+    # --- what is to be done --------------------------------------------------------------------
+
+    def _perform(self, effects: Sequence[StandInEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case Inquire(build):
+                    self._circle.say_all(BuildAsk((build,), lost=False))
+                case TakeOver(build, attempt):
+                    self._circle.spawn(self._take_over, build, attempt)
+                case Stop(build):
+                    self._stop(build)
+                case Forget(build):
+                    self._circle.spawn(self._forget, build)
+                case Tell(to, build):
+                    self._circle.spawn(self._tell, to, build)
+
+    async def _take_over(self, build_id: str, attempt: int) -> None:
+        request, known = self._keeping.requests.get(build_id), self._core.requests.get(build_id)
+        if request is None or known is None or build_id in self._drives:
+            return
+        _log.warning("build %s goes on here: its node is lost", build_id)
+        await self._keeping.shelf.set_phase(build_id, Phase.DRIVING, time.time())
+
+        async def on_end(report: bytes) -> None:
+            await self._keeping.ended(build_id, report)
+            self._drives.drop(build_id)
+            self._perform(self._core.ended(build_id))
+
+        hold = request.hold
+        plan, sources = request.plan_encoded, request.sources_encoded
+        parcel = await asyncio.to_thread(put_again, hold, plan, sources)
+        driver = self._circle.name_of(known.driver)
+        build = self._successor.take_over(
+            Inheritance(request.plan, request.trees, attempt, driver, hold, on_end)
+        )
+        self._drives.add(build, attempt, parcel)
+
+    def _stop(self, build_id: str) -> None:
+        build = self._drives.drop(build_id)
+        if build is not None:
+            _log.warning("build %s goes on elsewhere", build_id)
+            self._successor.give_up(build)
+            phase = self._keeping.shelf.set_phase
+            self._circle.spawn(phase, build_id, Phase.KEPT, time.time())
+
+    async def _forget(self, build_id: str) -> None:
+        await self._keeping.forget(build_id)
+        if build_id not in self._drives and self._successor.builder.find(build_id) is None:
+            await self._successor.close(build_id)
+
+    async def _tell(self, to: bytes, build_id: str) -> None:
+        known = self._core.requests.get(build_id)
+        phase = UNKNOWN if known is None else known.phase.value
+        attempt = 0 if known is None else known.attempt
+        if build_id in self._drives:
+            phase, attempt = Phase.DRIVING.value, self._drives.highest(build_id)
+        report, request = None, self._keeping.requests.get(build_id)
+        if phase == Phase.ENDED and request is not None and request.report is not None:
+            report = WireDigest.of(await asyncio.to_thread(request.hold.put, request.report))
+        self._circle.say(to, BuildTold(build_id, attempt, phase, report))
+
+    async def _fetch_wanted(self) -> None:
+        try:
+            await self._keeping.fetch_wanted()
+        finally:
+            self._fetching = False

@@ -1,0 +1,221 @@
+"""Builds seen from every node: who drives one sends its events to whoever watches."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from buildnet.ledger.history import BuildSummary, History
+from buildnet.mesh.errors import NotFoundError
+from buildnet.node.builder import Builder
+from buildnet.node.durable.circle import Circle
+from buildnet.node.running import BUILD_FINISHED, RunningBuild
+from buildnet.pool.messages.durable import (
+    MAX_WATCHED_BYTES,
+    WatchAsk,
+    WatchOver,
+    WatchTold,
+)
+
+ANSWER_S = 2.0
+"""So long the others may take to say whether they have a build."""
+SEARCH_S = 60.0
+"""So long the one is looked for that goes on where the sender of a build's events was lost."""
+AGAIN_S = 1.0
+MAX_WATCHED = 64
+"""Builds that others watch here at once."""
+
+
+@dataclass(slots=True, eq=False)
+class _Watch:
+    """One question. ``source``: who sends the events; ``silent``: who has not answered yet."""
+
+    silent: set[bytes]
+    source: bytes | None = None
+    parts: asyncio.Queue[WatchTold | None] = field(default_factory=asyncio.Queue)
+
+    def settle(self) -> None:
+        if not self.silent and self.source is None:
+            self.parts.put_nowait(None)
+
+
+class Watching:
+    """See the module's text; this node as who watches, and as who is watched."""
+
+    def __init__(self, circle: Circle, builder: Builder, history: History) -> None:
+        self._circle = circle
+        self._builder = builder
+        self._history = history
+        self._watches: dict[bytes, _Watch] = {}
+        self._watchers: dict[bytes, asyncio.Event] = {}
+
+    # --- watching ------------------------------------------------------------------------------
+
+    async def open(self, build: str) -> AsyncIterator[bytes]:
+        """Return the events of a build that another node drives, or drove: whole lines of JSON.
+        Where that node is lost meanwhile, those of who goes on follow.
+
+        Raises:
+            NotFoundError: none of the nodes that this one is linked with knows it.
+        """
+        lines = self._lines(build)
+        first = await anext(lines, None)
+        if first is None:
+            raise NotFoundError(
+                f"no build {build!r} runs in the pool", hint="buildnet history lists earlier builds"
+            )
+        return _chained(first, lines)
+
+    async def _lines(self, build: str) -> AsyncIterator[bytes]:
+        found, searched_s = False, 0.0
+        while searched_s < SEARCH_S:
+            async for lines in self._once(build):
+                yield lines
+                found, searched_s = True, 0.0
+                if _is_last(lines):
+                    return
+            if not found:
+                return
+            if not searched_s:
+                yield _line({"type": "waiting", "for": "the node that goes on with the build"})
+            await asyncio.sleep(AGAIN_S)
+            searched_s += AGAIN_S
+
+    async def _once(self, build: str) -> AsyncIterator[bytes]:
+        """Yield what one node tells of a build, up to its end or to the loss of that node."""
+        cluster = self._circle.cluster
+        if cluster is None:
+            return
+        number = os.urandom(16)
+        watch = self._watches[number] = _Watch(set(cluster.local.links))
+        self._circle.say_all(WatchAsk(number, build))
+        rest = b""
+        try:
+            while True:
+                wait_s = ANSWER_S if watch.source is None else None
+                part = await asyncio.wait_for(watch.parts.get(), wait_s)
+                if part is None:
+                    return
+                whole, newline, rest = (rest + part.data).rpartition(b"\n")
+                if newline:
+                    yield whole + newline
+                if part.last:
+                    return
+        except TimeoutError:
+            return
+        finally:
+            del self._watches[number]
+            if watch.source is not None:
+                self._circle.say(watch.source, WatchOver(number))
+
+    def told(self, sender: bytes, part: WatchTold) -> None:
+        """Take in a part of a build's events."""
+        watch = self._watches.get(part.watch)
+        if watch is None:
+            if part.known and not part.last:
+                self._circle.say(sender, WatchOver(part.watch))
+            return
+        watch.silent.discard(sender)
+        if part.known and watch.source is None:
+            watch.source = sender
+        if watch.source == sender:
+            watch.parts.put_nowait(part if part.known else None)
+        elif part.known:
+            self._circle.say(sender, WatchOver(part.watch))
+        else:
+            watch.settle()
+
+    def lost(self, peer: bytes) -> None:
+        """Take note that a node is gone."""
+        for watch in self._watches.values():
+            watch.silent.discard(peer)
+            if watch.source == peer:
+                watch.parts.put_nowait(None)
+            else:
+                watch.settle()
+
+    # --- being watched -------------------------------------------------------------------------
+
+    async def asked(self, sender: bytes, ask: WatchAsk) -> None:
+        """Send a build's events to another node until they end or it has seen enough."""
+        build = self._builder.find(ask.build)
+        if len(self._watchers) >= MAX_WATCHED or ask.watch in self._watchers:
+            build = None
+        elif build is None and (recorded := await self._recorded(ask.build)) is not None:
+            await self._send(sender, ask.watch, recorded, last=True)
+            return
+        if build is None or build.handed_over:
+            self._circle.say(sender, WatchTold(ask.watch, b"", False, True))
+            return
+        enough = self._watchers[ask.watch] = asyncio.Event()
+        try:
+            async for lines in lines_of(build):
+                if enough.is_set() or self._circle.cluster is None:
+                    return
+                if build.handed_over:  # its end is another node's to tell
+                    self._circle.say(sender, WatchTold(ask.watch, b"", False, True))
+                    return
+                await self._send(sender, ask.watch, lines, last=_is_last(lines))
+        finally:
+            del self._watchers[ask.watch]
+
+    def over(self, ask: WatchOver) -> None:
+        """Take in that a node has seen enough."""
+        enough = self._watchers.get(ask.watch)
+        if enough is not None:
+            enough.set()
+
+    async def _recorded(self, prefix: str) -> bytes | None:
+        """Return the last event of a build that was over before somebody wanted to see it."""
+        try:
+            build = await self._history.build(prefix)
+        except NotFoundError:
+            return None
+        return None if build.status == "running" else last_line(build)
+
+    async def _send(self, to: bytes, watch: bytes, data: bytes, *, last: bool) -> None:
+        pieces = [
+            data[start : start + MAX_WATCHED_BYTES]
+            for start in range(0, len(data), MAX_WATCHED_BYTES)
+        ] or [b""]
+        for number, piece in enumerate(pieces, 1):
+            self._circle.say(to, WatchTold(watch, piece, True, last and number == len(pieces)))
+            if self._circle.cluster is not None:
+                await self._circle.cluster.drained(to)
+
+
+async def lines_of(build: RunningBuild, *, every: bool = True) -> AsyncIterator[bytes]:
+    """Yield a build's events as lines of JSON from its beginning on; the last has its report, with
+    ``every`` package or without those that stand as before."""
+    async with build.progress.follow() as batches:
+        async for batch in batches:
+            if batch[-1]["type"] == BUILD_FINISHED:
+                batch[-1] = {**batch[-1], "report": build.report(every=every)}
+            yield b"".join(map(_line, batch))
+
+
+def last_line(build: BuildSummary) -> bytes:
+    """Return the last event of a build that is only in the record any more, as a line of JSON."""
+    why = build.error
+    error = None if why is None else {"code": "FAILED", "message": why, "cause": None, "hint": None}
+    report = {**asdict(build), "build_id": build.id, "unchanged": 0, "error": error}
+    return _line({"type": BUILD_FINISHED, "report": report})
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    return json.dumps(event).encode() + b"\n"
+
+
+def _is_last(lines: bytes) -> bool:
+    last = lines.rstrip(b"\n").rpartition(b"\n")[2]
+    return last.startswith(b'{"type": "' + BUILD_FINISHED.encode())
+
+
+async def _chained(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for each in rest:
+        yield each
