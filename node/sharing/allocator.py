@@ -34,6 +34,8 @@ from buildnet.pool.queue import (
 TICK_S = 0.5
 DECIDES_AFTER_S = 0.005
 """What is told within this is looked at together."""
+SILENT_S = 20.0
+"""A build that its driver has not told of for so long is over: that it was told may be lost."""
 MAX_BUILDS = 256
 """Builds of one driver that the queue takes in; others run on their own node."""
 
@@ -55,6 +57,7 @@ class Allocator:
         """None: another node coordinates."""
         self._term = 0
         self._drivers: dict[str, bytes] = {}
+        self._heard: dict[str, float] = {}
         self._deciding: asyncio.TimerHandle | None = None
 
     def pause(self, paused: bool) -> None:
@@ -77,7 +80,8 @@ class Allocator:
                 if office is None or not mine:
                     self.queue = None
                 elif self.queue is None or office.counter != self._term:
-                    self.queue, self._term, self._drivers = Queue(_new_id), office.counter, {}
+                    self.queue, self._term = Queue(_new_id), office.counter
+                    self._drivers, self._heard = {}, {}
             case LinkDown(peer) | StatusChanged(peer, Status.DEAD | Status.LEFT):
                 self._gone(peer)
             case Received(sender, message) if self.queue is not None:
@@ -89,10 +93,10 @@ class Allocator:
             case DemandTold() if may_ask(self._local.members, sender):
                 if not self._is_of(message.build, sender):
                     return
+                self._heard[message.build] = now
                 queue.demanded(_demand(sender, message), now)
             case DemandOver(build) if self._drivers.get(build) == sender:
-                del self._drivers[build]
-                queue.ended(build)
+                self._ended(queue, build)
             case RoomTold(free, leases):
                 told = {
                     each.lease: (each.build, each.amount.amount) for each in leases if each.granted
@@ -121,15 +125,22 @@ class Allocator:
             return
         self.queue.owner_gone(peer)
         for build in [build for build, driver in self._drivers.items() if driver == peer]:
-            del self._drivers[build]
-            self.queue.ended(build)
+            self._ended(self.queue, build)
         self._decide_soon()
+
+    def _ended(self, queue: Queue, build: str) -> None:
+        del self._drivers[build]
+        self._heard.pop(build, None)
+        queue.ended(build)
 
     def tick(self, now: float) -> None:
         """Look again: questions lapse, and who waits grows older."""
-        if self.queue is not None:
-            self.queue.tick(now)
-            self._decide()
+        if self.queue is None:
+            return
+        for build in [each for each, at in self._heard.items() if now - at >= SILENT_S]:
+            self._ended(self.queue, build)
+        self.queue.tick(now)
+        self._decide()
 
     def close(self) -> None:
         """Decide nothing more."""

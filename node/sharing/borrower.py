@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -27,6 +28,8 @@ from buildnet.pool.messages.lending import (
 from buildnet.pool.messages.work import WorkAsk, WorkDone
 from buildnet.pool.placement import ONE_SLOT
 
+_RETURNED = 1024
+"""Leases that were given back and are remembered: their owner may tell of them again."""
 KEEP_S = 3.0
 """Leases are renewed so often."""
 IDLE_S = 1.0
@@ -93,6 +96,7 @@ class Borrower:
         self._say = say
         self._demands = demands
         self._builds: dict[str, Borrowing] = {}
+        self._returned: deque[bytes] = deque(maxlen=_RETURNED)
         self.errands = Errands(say)
 
     def begin(self, build: str, on_change: Callable[[], None]) -> Borrowing:
@@ -118,7 +122,7 @@ class Borrower:
         match message:
             case LeaseGiven(lease, build, amount):
                 borrowing = self._builds.get(build)
-                if borrowing is None:
+                if borrowing is None or lease in self._returned:  # it was told twice
                     self._say(sender, LeaseReturn(lease))
                 elif lease not in borrowing.leases:
                     borrowing.leases[lease] = Borrowed(
@@ -163,6 +167,7 @@ class Borrower:
 
     def give_back(self, borrowing: Borrowing, lease: Borrowed) -> None:
         """Return a lease that is not needed."""
+        self._returned.append(lease.id)
         self._say(lease.owner, LeaseReturn(lease.id))
         self._drop(borrowing, lease)
 

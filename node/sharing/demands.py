@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from buildnet.mesh.events import OfficeChanged, Received
+from buildnet.mesh.events import LinkUp, OfficeChanged, Received
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.guest import GuestEvent
@@ -26,6 +26,10 @@ from buildnet.pool.messages.queueing import BuildOrdered
 
 _FURTHER_S = 1.0
 """How far builds are is told so often."""
+TOLD_EVERY_S = 5.0
+"""All of a build is told so often even if nothing changed: what was told before may be lost."""
+_NEW_OFFICE_S = 3.0
+"""So long after it changed: who begins to coordinate may take note of that later than others."""
 
 
 class QueuedBuild(Protocol):
@@ -70,6 +74,9 @@ class Demands:
         self._builds: dict[str, _Known] = {}
         self._held = False
         self._further_at = 0.0
+        self._again_at = 0.0
+        self._is_new_office = False
+        self._new_until = 0.0
 
     def join(self, local: Local, say: Callable[[bytes, Message], None]) -> None:
         """Tell the coordinator of that cluster from now on."""
@@ -139,9 +146,10 @@ class Demands:
         """Take note of another coordinator, and of what one orders."""
         match event:
             case OfficeChanged():
-                for known in self._builds.values():
-                    known.told = None
-                    self._tell(known)
+                self._is_new_office = True
+                self._tell_again()
+            case LinkUp(peer) if self._obeys(peer):
+                self._tell_again()
             case Received(sender, BuildOrdered(build, orders, cancel)) if self._obeys(sender):
                 ordered = self._builds.get(build)
                 if ordered is not None:
@@ -154,8 +162,19 @@ class Demands:
         if now - self._further_at < _FURTHER_S:
             return
         self._further_at = now
+        if self._is_new_office:
+            self._is_new_office, self._new_until = False, now + _NEW_OFFICE_S
+        again = now >= self._again_at or now < self._new_until
+        if again:
+            self._again_at = now + TOLD_EVERY_S
         for known in self._builds.values():
             known.how_far = known.build.how_far()
+            known.told = None if again else known.told
+            self._tell(known)
+
+    def _tell_again(self) -> None:
+        for known in self._builds.values():
+            known.told = None
             self._tell(known)
 
     def _obeys(self, sender: bytes) -> bool:

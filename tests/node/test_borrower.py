@@ -92,6 +92,16 @@ def test_what_is_wanted_is_told() -> None:
     assert pool.wants[1:] == [()]
 
 
+def test_a_lease_that_was_given_back_is_not_taken_again() -> None:
+    pool = Pool()
+    borrowing = pool.begin()
+    pool.hear(LeaseGiven(LEASE, "b", ONE))
+    pool.borrower.give_back(borrowing, borrowing.leases[LEASE])
+    pool.hear(LeaseGiven(LEASE, "b", ONE))  # said again before its return was heard
+    assert borrowing.leases == {}
+    assert pool.kinds() == [LeaseReturn, LeaseReturn]
+
+
 def test_what_a_paused_build_has_goes_back_though_commands_wait() -> None:
     pool = Pool()
     borrowing = pool.begin()

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from buildnet.mesh.events import OfficeChanged, Received
+from buildnet.mesh.events import LinkUp, OfficeChanged, Received
 from buildnet.mesh.messages.kinds import Message
-from buildnet.node.sharing.demands import Demands
+from buildnet.node.sharing.demands import TOLD_EVERY_S, Demands
 from buildnet.pool.demand import HowFar, Orders, Priority, Want
 from buildnet.pool.leases import Amount
 from buildnet.pool.messages.lending import (
@@ -144,3 +144,23 @@ def test_a_demand_names_no_more_owners_than_are_read() -> None:
     wants = tuple(WireWant(WireAmount(1, 0, 0), n, (OWNER,) * 300, 0) for n in (1, 2))
     with pytest.raises(ValueError, match="too many owners"):
         DemandTold("b", "me", wants, ORDERS, FAR)
+
+
+def test_builds_are_told_again_to_who_may_have_missed_it() -> None:
+    scene = Scene()
+    scene.demands.tick(100.0)
+
+    def told(event: Any = None, at: float | None = None) -> int:
+        scene.said.clear()
+        if event is not None:
+            scene.demands.take(event)
+        if at is not None:
+            scene.demands.tick(at)
+        return len(scene.said)
+
+    assert told(at=101.0) == 0
+    assert told(at=100.0 + TOLD_EVERY_S) == 1
+    assert told(LinkUp(OWNER, True)) == 0
+    assert told(LinkUp(CHIEF, True)) == 1
+    assert told(OfficeChanged(scene.local.office)) == 1
+    assert [told(at=110.0 + second) for second in (0, 1, 2, 3, 4)] == [1, 1, 1, 0, 0]
