@@ -21,7 +21,7 @@ class Outlook:
         self._busy = [[max(0.0, free_in_ms), speed] for free_in_ms, speed in busy]
 
     def taken(self, took_ms: float, speed: float) -> None:
-        """Take note that a command begins on a slot of such a speed, and how long it takes there."""
+        """Take note that a command begins on a slot of such a speed, and what it takes there."""
         self._busy.append([took_ms, speed])
 
     def waits(self, work_ms: float, speed: float) -> bool:
