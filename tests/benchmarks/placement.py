@@ -5,7 +5,8 @@
 
 Quality is the time that a build takes in the simulator (testbed/plans.py) over the larger of its
 longest chain on the fastest host and all work on all slots, which no placement can get below. Some
-plans have none that gets near it: generated ones, and few equal commands on unequal hosts (fractal).
+plans have none that gets near it: generated ones, and a few equal commands on unequal hosts, as
+fractal's.
 ``--record`` builds a workspace on a node of its own and keeps what it took in tests/pool/plans.
 """
 
