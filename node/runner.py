@@ -127,13 +127,14 @@ class TaskRunner:
         if execution.outputs is not None:
             if in_place:
                 self._require_inputs(action, meanwhile=execution.input_changed)
-            self.resolver.claim(replace(prepared, outputs=execution.outputs))
+            done = replace(prepared, tier=Tier.FULL, outputs=execution.outputs)
+            self.resolver.claim(done)
             if execution.kept:
                 self.performed.append(action)
             else:
                 self._keep(task, action, execution, execution.outputs)
-            self.deliver(replace(prepared, outputs=execution.outputs))
-            self.resolver.settle(replace(prepared, tier=Tier.FULL, outputs=execution.outputs))
+            self.deliver(done)
+            self.resolver.settle(done)
         report.duration_ms = (time.monotonic() - started) * 1000
 
     def install(self, report: TaskReport, prepared: Prepared, token: CancelToken) -> None:
@@ -286,7 +287,7 @@ class TaskRunner:
             if isinstance(leaf, FileEntry)
         }
         for digest in self.hold.missing(files):
-            self.hold.put_file(self.root / files[digest], expected=digest)
+            self.hold.put_file(f"{self.root}/{files[digest]}", expected=digest)
 
     def keep_descriptions(self) -> None:
         """Store what the actions of this build consisted of: what tells changes apart later.

@@ -53,7 +53,8 @@ class Collector:
         is_new: IsNew,
         limits: ActionLimits = DEFAULT_LIMITS,
     ) -> None:
-        self._root = root
+        # A string: making Path objects would cost more than the calls on small outputs.
+        self._root = os.fspath(root)
         self._inputs = inputs
         self._declared = declared
         self._is_new = is_new
@@ -62,7 +63,7 @@ class Collector:
     def missing(self) -> tuple[str, ...]:
         """Return the plain outputs that do not exist."""
         return tuple(
-            path for path in self._declared.plain if not os.path.lexists(self._root / path)
+            path for path in self._declared.plain if not os.path.lexists(f"{self._root}/{path}")
         )
 
     def matching(self) -> Iterator[str]:
@@ -115,7 +116,7 @@ class Collector:
 
     def _in_whole(self) -> Iterator[tuple[None, os.stat_result]]:
         """Yield all that is there of outputs that are taken as a whole."""
-        waiting = [str(self._root / path) for path in self._declared.outermost()]
+        waiting = [f"{self._root}/{path}" for path in self._declared.outermost()]
         while waiting:
             place = waiting.pop()
             try:
@@ -149,16 +150,16 @@ class Collector:
         return tuple(found)
 
     def _whole(self, path: str, blobs: BlobAccess) -> Leaf | DirectoryTree | None:
-        place = self._root
-        for name in path.split("/")[:-1]:
-            place = place / name
-            if place.is_symlink():
+        end = path.find("/")
+        while end > 0:
+            if os.path.islink(f"{self._root}/{path[:end]}"):
                 raise OutputError(
-                    f"output {path}: {place.relative_to(self._root)} is a symbolic link",
+                    f"output {path}: {path[:end]} is a symbolic link",
                     hint="declare the place where the files really are",
                 )
+            end = path.find("/", end + 1)
         try:
-            status = (self._root / path).lstat()
+            status = os.lstat(f"{self._root}/{path}")
         except (FileNotFoundError, NotADirectoryError):
             return None
         if stat.S_ISDIR(status.st_mode):
@@ -178,7 +179,7 @@ class Collector:
         return DirectoryTree(entries)
 
     def _leaf(self, path: str, status: os.stat_result, blobs: BlobAccess) -> Leaf:
-        place = self._root / path
+        place = f"{self._root}/{path}"
         if stat.S_ISREG(status.st_mode):
             return FileEntry.of(blobs.put_file(place), status.st_mode)
         if not stat.S_ISLNK(status.st_mode):
@@ -187,7 +188,7 @@ class Collector:
                 f"output {path} is {kind}",
                 hint="only files, directories and links can be outputs: have the command remove it",
             )
-        target = str(place.readlink())
+        target = os.readlink(place)
         leads_to = lexical_target(path.rpartition("/")[0], target)
         if leads_to is None:
             raise OutputError(
@@ -244,7 +245,7 @@ class Collector:
 
     def _listed(self, path: str, *, strict: bool = True) -> list[os.DirEntry[str]]:
         try:
-            with os.scandir(self._root / path) as entries:
+            with os.scandir(f"{self._root}/{path}") as entries:
                 listed = sorted(entries, key=lambda entry: entry.name)
         except (FileNotFoundError, NotADirectoryError):
             return []

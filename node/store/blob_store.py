@@ -98,13 +98,11 @@ class BlobStore:
         """
         digest = Digest.of(data)
         if not self._known(digest, hold):
-            size = len(data)
-            temporary = self._room_for(lambda: self._files.write(data), size)
-            self._publish(temporary, digest)
+            self._put(data, digest)
         return digest
 
     def put_file(
-        self, path: Path, expected: Digest | None = None, *, hold: Hold | None = None
+        self, path: Path | str, expected: Digest | None = None, *, hold: Hold | None = None
     ) -> Digest:
         """Store a copy of a file; return the digest of what was copied.
 
@@ -121,8 +119,11 @@ class BlobStore:
             is_small = size_bytes <= CHUNK_BYTES
             data = os.read(file, size_bytes + 1) if is_small else b""
             if is_small and len(data) == size_bytes:  # else it grows or shrinks at this moment
-                _check_unchanged(path, Digest.of(data), expected)
-                return self.put(data, hold=hold)
+                digest = Digest.of(data)
+                _check_unchanged(path, digest, expected)
+                if expected is not None or not self._known(digest, hold):
+                    self._put(data, digest)
+                return digest
             limit = None if expected is None else expected.size_bytes
             temporary, digest = self._room_for(lambda: self._files.copy_in(file, limit), size_bytes)
         try:
@@ -227,6 +228,11 @@ class BlobStore:
 
     # Inside
 
+    def _put(self, data: bytes, digest: Digest) -> None:
+        """Store ``data``, of that digest, which is held and not there, or was not a moment ago."""
+        temporary = self._room_for(lambda: self._files.write(data), len(data))
+        self._publish(temporary, digest)
+
     def _known(self, digest: Digest, hold: Hold | None) -> bool:
         """Hold a blob that is about to be put; return whether it is there already."""
         with self._lock:
@@ -290,8 +296,12 @@ class BlobStore:
         """Around the reading of a blob: hold it, note the use, drop it if it turns out damaged."""
         hash = key_of(digest.hash)
         try:
-            with self._keeping((digest,), hold):
+            if hold is not None:
+                self.retain(hold, (digest,))
                 yield
+            else:
+                with self._keeping((digest,), None):
+                    yield
         except DamagedBlobError as error:
             with self._lock:
                 if self._index.size_bytes(hash) not in (None, digest.size_bytes):
@@ -343,7 +353,7 @@ class BlobStore:
             ) from error
 
 
-def _check_unchanged(path: Path, digest: Digest, expected: Digest | None) -> None:
+def _check_unchanged(path: Path | str, digest: Digest, expected: Digest | None) -> None:
     if expected is not None and digest != expected:
         raise SourceChangedError(
             f"{path} changed while it was read",

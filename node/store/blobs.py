@@ -19,6 +19,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 
 from blake3 import blake3
 
@@ -53,6 +54,7 @@ class BlobFiles:
         self.directory = directory
         self._blobs = str(directory / "blobs")
         self._temporary = str(directory / "tmp")
+        self._writing = _Writing(directory)
 
     def prepare(self) -> None:
         """Make the directories.
@@ -60,7 +62,7 @@ class BlobFiles:
         Raises:
             StateError: the directory cannot be written.
         """
-        with self._writable():
+        with self._writing:
             os.makedirs(self._blobs, exist_ok=True)
             os.makedirs(self._temporary, exist_ok=True)
             spread_below(self._temporary)
@@ -74,7 +76,7 @@ class BlobFiles:
 
     def clear_temporary(self) -> None:
         """Remove what an earlier process left unfinished. No other process may use the store."""
-        with self._writable():
+        with self._writing:
             for name in os.listdir(self._temporary):
                 remove(f"{self._temporary}/{name}")
 
@@ -118,7 +120,7 @@ class BlobFiles:
 
     def create(self) -> tuple[str, int]:
         """Make an empty temporary file; return its path and a descriptor to write it."""
-        with self._writable():
+        with self._writing:
             return self._create()
 
     def copy_in(self, source: int, limit: int | None) -> tuple[str, Digest]:
@@ -134,7 +136,7 @@ class BlobFiles:
     def publish(self, temporary: str, digest: Digest) -> None:
         """Give a finished temporary file its name. Whatever stood there is replaced."""
         path = self.path(digest.hash)
-        with self._writable():
+        with self._writing:
             try:
                 os.rename(temporary, path)
             except FileNotFoundError:
@@ -247,7 +249,7 @@ class BlobFiles:
         Return whether something was removed.
         """
         path = self.path(hash)
-        with self._writable():
+        with self._writing:
             try:
                 found = os.lstat(path)
             except (FileNotFoundError, NotADirectoryError):
@@ -298,7 +300,7 @@ class BlobFiles:
     @contextmanager
     def _new_file(self) -> Iterator[tuple[str, int]]:
         """A new temporary file that is removed again if its writing fails."""
-        with self._writable():
+        with self._writing:
             path, descriptor = self._create()
             try:
                 try:
@@ -330,23 +332,33 @@ class BlobFiles:
             raise _damaged(digest, found)
         return descriptor, found
 
-    @contextmanager
-    def _writable(self) -> Iterator[None]:
-        """Say in the store's words that its directory cannot be written."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-                raise
+
+class _Writing:
+    """Says in the store's words that its directory cannot be written."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        refusals = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
+        if isinstance(error, OSError) and error.errno in refusals:
             raise StateError(
-                f"the store cannot be written: {self.directory}",
+                f"the store cannot be written: {self._directory}",
                 cause=str(error),
                 hint="make the directory writable for this user, or set BUILDNET_HOME",
             ) from error
 
 
 @contextmanager
-def open_source(path: Path) -> Iterator[tuple[int, int]]:
+def open_source(path: Path | str) -> Iterator[tuple[int, int]]:
     """Open a file that is to be stored; gives the descriptor and the size in bytes.
 
     Raises:

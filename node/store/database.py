@@ -12,9 +12,9 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar
 
 from buildnet.node.store.errors import StateError
@@ -65,6 +65,7 @@ class Database:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self.lock = threading.RLock()
+        self._errors = _Errors(path)
         self._connection = connection
 
     @classmethod
@@ -75,7 +76,7 @@ class Database:
             StateError: the file is damaged, of a newer BuildNet, of another program, in use, or
                 cannot be written. It is left as it is.
         """
-        with _errors_of(path):
+        with _Errors(path):
             connection = sqlite3.connect(
                 path, timeout=0.2, isolation_level=None, check_same_thread=False
             )
@@ -88,7 +89,7 @@ class Database:
 
     def close(self) -> None:
         """Close the connection; what was not committed is gone. Closing twice is harmless."""
-        with self.lock, _errors_of(self.path):
+        with self.lock, self._errors:
             self._connection.close()
 
     def shrink_log(self) -> None:
@@ -97,12 +98,12 @@ class Database:
 
     def rows(self, statement: str, parameters: Iterable[Any] = ()) -> list[Row]:
         """Return all rows of a query."""
-        with self.lock, _errors_of(self.path):
+        with self.lock, self._errors:
             return self._connection.execute(statement, tuple(parameters)).fetchall()
 
     def row(self, statement: str, parameters: Iterable[Any] = ()) -> Row | None:
         """Return the first row of a query, or None."""
-        with self.lock, _errors_of(self.path):
+        with self.lock, self._errors:
             row: Row | None = self._connection.execute(statement, tuple(parameters)).fetchone()
             return row
 
@@ -113,7 +114,7 @@ class Database:
             OSError: ``ENOSPC``, the volume is full. Nothing was changed; the operation can be
                 tried again.
         """
-        with self.lock, _errors_of(self.path):
+        with self.lock, self._errors:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 result = operation(self._connection)
@@ -166,36 +167,52 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
-@contextmanager
-def _errors_of(path: Path) -> Iterator[None]:
-    """Say SQLite's errors in the store's words."""
-    try:
-        yield
-    except sqlite3.ProgrammingError:
-        raise  # a mistake in this program, such as using a closed store
-    except sqlite3.DatabaseError as error:
-        # The low byte is the primary result code, the rest refines it.
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code == sqlite3.SQLITE_FULL:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise StateError(
-                f"{path} is in use by another process",
-                hint="stop the node that uses this data directory: buildnet node stop",
-            ) from error
-        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-            raise StateError(
-                f"{path} cannot be written",
-                cause=str(error),
-                hint=f"give this user the right to write in {path.parent}, or set BUILDNET_HOME",
-            ) from error
-        if code == sqlite3.SQLITE_IOERR:
-            raise StateError(
-                f"reading or writing {path} failed",
-                cause=str(error),
-                hint="look at the volume's health (system log) and quota; nothing was deleted",
-            ) from error
-        raise _unusable(path, str(error)) from error
+class _Errors:
+    """Says SQLite's errors in the store's words. A class and no generator: it stands around every
+    statement."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # Other errors of SQLite are mistakes in this program, such as using a closed store.
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(
+            error, sqlite3.ProgrammingError
+        ):
+            raise _in_words(error, self._path) from error
+
+
+def _in_words(error: sqlite3.DatabaseError, path: Path) -> OSError | StateError:
+    # The low byte is the primary result code, the rest refines it.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StateError(
+            f"{path} is in use by another process",
+            hint="stop the node that uses this data directory: buildnet node stop",
+        )
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return StateError(
+            f"{path} cannot be written",
+            cause=str(error),
+            hint=f"give this user the right to write in {path.parent}, or set BUILDNET_HOME",
+        )
+    if code == sqlite3.SQLITE_IOERR:
+        return StateError(
+            f"reading or writing {path} failed",
+            cause=str(error),
+            hint="look at the volume's health (system log) and quota; nothing was deleted",
+        )
+    return _unusable(path, str(error))
 
 
 def _unusable(path: Path, cause: str) -> StateError:

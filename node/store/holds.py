@@ -25,7 +25,7 @@ class BlobAccess(Protocol):
 
     def put(self, data: bytes) -> Digest: ...
 
-    def put_file(self, path: Path, expected: Digest | None = None) -> Digest: ...
+    def put_file(self, path: Path | str, expected: Digest | None = None) -> Digest: ...
 
     def get(self, digest: Digest) -> bytes: ...
 
@@ -103,7 +103,7 @@ class Hold:
         """See :meth:`Store.put`."""
         return self._store.put(data, hold=self)
 
-    def put_file(self, path: Path, expected: Digest | None = None) -> Digest:
+    def put_file(self, path: Path | str, expected: Digest | None = None) -> Digest:
         """See :meth:`Store.put_file`."""
         return self._store.put_file(path, expected, hold=self)
 
