@@ -110,7 +110,7 @@ class Queue:
         entry.demand = demand
         if demand.orders.paused:
             self._cancel(each for each in entry.leases.values() if each.state in PENDING)
-        entry.count()
+        entry.is_stale = True
 
     def ended(self, build: str) -> None:
         """Take a build out: it is over, cancelled, or its driver is gone."""
@@ -219,6 +219,7 @@ class Queue:
         return queue_view(ranked, slots, paused=self.paused)
 
     def _ranked(self, now: float) -> list[Entry]:
+        self._count()
         actors = self._actors(now)
         return sorted(self._entries.values(), key=lambda entry: rank(entry, actors, now))
 
@@ -226,6 +227,7 @@ class Queue:
 
     def decide(self, now: float) -> list[Effect]:
         """Return what is to be said to owners and drivers after all that was told."""
+        self._count()
         for entry in self._entries.values():
             if entry.pending:
                 self._confirm(entry, now)
@@ -409,6 +411,11 @@ class Queue:
 
     # --- counting ------------------------------------------------------------------------------
 
+    def _count(self) -> None:
+        for entry in self._entries.values():
+            if entry.is_stale:
+                entry.count()
+
     def _actors(self, now: float) -> dict[str, Actor]:
         """Return what each actor has, and the weight of its most urgent build."""
         found: dict[str, Actor] = {}
@@ -424,7 +431,7 @@ class Queue:
         entry = self._entries.get(lease.build)
         if entry is not None:
             entry.leases[lease.id] = lease
-            entry.count()
+            entry.is_stale = True
 
     def _become(self, lease: HeldLease, state: State) -> None:
         if lease.state is state:
@@ -434,10 +441,11 @@ class Queue:
         lease.state = state
         entry = self._entries.get(lease.build)
         if entry is not None:
-            entry.count()
+            entry.is_stale = True
 
     def _give_up(self, entry: Entry) -> None:
         """Cancel what is pending and worth nothing without what was refused."""
+        entry.count()
         short = entry.short
         if any(short):
             units = entry.demand.units
@@ -459,4 +467,4 @@ class Queue:
         del self._leases[lease.id], owner.leases[lease.id]
         if entry is not None:
             entry.leases.pop(lease.id, None)
-            entry.count()
+            entry.is_stale = True

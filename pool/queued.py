@@ -73,6 +73,8 @@ class Entry:
     """Which class its leases count for."""
     owners: tuple[frozenset[bytes], ...] = ()
     """By class, for looking up."""
+    is_stale: bool = True
+    """Whether it has to be counted anew before it is looked at."""
     promised: bytes | None = None
     """An owner of whom others were asked to give leases back, for this one."""
 
@@ -102,19 +104,25 @@ class Entry:
 
     def count(self) -> None:
         """Count anew what it has and lacks."""
-        kept = [each for each in self.leases.values() if not each.wanted_back]
         lacks = [want.count for want in self.demand.units]
-        self.of = {}
-        for lease in kept:
+        self.of, self.has, self.pending, self.is_stale = {}, 0, 0, False
+        for lease in self.leases.values():
+            if lease.wanted_back:
+                continue
+            if lease.state in PENDING:
+                self.pending += lease.size
+            else:
+                self.has += lease.size
             for index, want in enumerate(self.demand.units):
-                fits = lease.amount == want.amount and lease.owner in self.owners[index]
-                if lacks[index] and fits:
+                if (
+                    lacks[index]
+                    and lease.amount == want.amount
+                    and lease.owner in self.owners[index]
+                ):
                     lacks[index] -= 1
                     self.of[lease.id] = index
                     break
         self.lacks = tuple(lacks)
-        self.has = sum(each.size for each in kept if each.state not in PENDING)
-        self.pending = sum(each.size for each in kept if each.state in PENDING)
 
     def share(self, now: float, more: int = 0) -> float:
         """Return what it has for its weight, or would have with ``more`` slots."""
