@@ -49,6 +49,7 @@ from buildnet.node.listen import (
     parse_address,
 )
 from buildnet.node.log import configure_logging, log_crashes
+from buildnet.node.nearest_holder import NearestHolder
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.pool_results import PoolResults, is_trusted
 from buildnet.node.recording import Recording
@@ -61,7 +62,13 @@ from buildnet.node.store import ActionRecord, Store
 from buildnet.node.store.scrubbing import Scrubber
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.whereabouts import Whereabouts, follow
-from buildnet.pool.messages import DURABLE_KINDS, HOST_KINDS, RESULT_KINDS, SHARING_KINDS
+from buildnet.pool.messages import (
+    DURABLE_KINDS,
+    HOLDER_KINDS,
+    HOST_KINDS,
+    RESULT_KINDS,
+    SHARING_KINDS,
+)
 from buildnet.pool.result import signed_message
 
 # Below a directory that the owner gives for a purpose: what else lies there is not ours.
@@ -276,6 +283,7 @@ async def running_node(
             await asyncio.to_thread(builder.levels.tidy)
             await builder.forget_dependencies(keep=KEPT)
 
+        nearest = NearestHolder(store, exchange.fetch_all, lambda: sharing.known.latency_ms)
         work = GuestWork(
             keys=keys,
             store=store,
@@ -283,7 +291,7 @@ async def running_node(
             toolchain=toolchain,
             limits=builder.limits,
             executor=builder.levels.strict,
-            fetch_all=exchange.fetch_all,
+            fetch_all=nearest.fetch_all,
             tidy=tidy,
             trees=installs.trees,
         )
@@ -315,6 +323,7 @@ async def running_node(
             (RESULT_KINDS, results.guest),
             (SHARING_KINDS, sharing.guest),
             (HOST_KINDS, service.hosts.guest),
+            (HOLDER_KINDS, nearest.guest),
             (DURABLE_KINDS, durable.guest),
         )
         application = create_application(service)

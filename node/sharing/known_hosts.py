@@ -39,6 +39,16 @@ class KnownHosts:
         self._look()
         return self._hosts.get(key) or Host(key)
 
+    @property
+    def latency_ms(self) -> dict[bytes, float]:
+        """Round trips to other members, as far as they are known."""
+        self._look()
+        return {
+            key: host.latency_ms
+            for key, host in self._hosts.items()
+            if host.latency_ms is not None and not host.is_here
+        }
+
     def _look(self) -> None:
         now = self.clock()
         if self._looked_at is None or now - self._looked_at >= _LOOK_EVERY_S:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,10 +77,11 @@ def test_strategies_change_where_commands_run(trio: Cluster, tmp_path: Path) -> 
 
 
 def test_no_more_nodes_are_used_than_may(trio: Cluster, tmp_path: Path) -> None:
-    here, fast, _ = trio.members
+    here, *_ = trio.members
     configure(here, "two", max_nodes=2, strategy="fastest")
     report = here.command.build(workspace(tmp_path / "w", PACKAGES, 0.4), "--config", "two")
-    assert where(report).keys() == {here.identity, fast.identity}
+    assert len(where(report)) == 2
+    assert here.identity in where(report)
     configure(here, "one", max_nodes=1)
     report = here.command.build(workspace(tmp_path / "x", 4, 0.2), "--config", "one")
     assert where(report).keys() == {here.identity}
@@ -91,6 +94,23 @@ def test_cores_on_named_nodes_bound_what_runs_there(trio: Cluster, tmp_path: Pat
     report = here.command.build(workspace(tmp_path / "w", 9, 0.4), "--config", "named")
     assert where(report).keys() == {here.identity, fast.identity}
     assert where(report)[fast.identity] <= 5, report
+
+
+def test_a_large_input_of_many_commands_comes_from_whoever_has_it(
+    trio: Cluster, tmp_path: Path
+) -> None:
+    root = workspace(tmp_path / "w", PACKAGES, 0.3)
+    text = (root / "buildnet.yaml").read_text().replace("cp in.txt", "cat ../large in.txt | md5sum")
+    text = text.replace("md5sum out.txt", "md5sum > out.txt")
+    text = text.replace("    build_cmd", "    extra_sources: [large]\n    build_cmd")
+    (root / "buildnet.yaml").write_text(text)
+    (root / "large").write_bytes(os.urandom(4 << 20))
+    report = trio.members[0].command.build(root)
+    assert len(where(report)) == 3
+    for number in range(PACKAGES):
+        wanted = hashlib.md5((root / "large").read_bytes())
+        wanted.update((root / f"p{number}/in.txt").read_bytes())
+        assert (root / f"p{number}/out.txt").read_text().split()[0] == wanted.hexdigest()
 
 
 def test_what_asks_for_a_label_runs_where_it_is(trio: Cluster, tmp_path: Path) -> None:
