@@ -19,6 +19,7 @@ _TOOK_TIME = {
     "full": "built",
 }
 _UP_TO_DATE = {"instant-skip": "up to date", "hash-skip": "up to date (same content)"}
+_MOST_PATHS = 10
 _UNCHANGED = ("nothing it depends on has changed",)
 
 
@@ -73,6 +74,7 @@ def print_report(
             if report.get("not_watched"):
                 print(f"all files were looked at for changes: {report['not_watched']}")
         _print_failures(report, settings)
+        _print_verification(report, settings)
         print(_summary(report, settings))
         _print_hints(report, settings)
         _print_isolation(report, settings)
@@ -129,6 +131,30 @@ def _print_failures(report: dict[str, Any], settings: Settings) -> None:
         hints = dict.fromkeys([*([error["hint"]] if error.get("hint") else []), *entry["hints"]])
         for hint in hints:
             print(f"{style('cyan', 'hint:')} {hint}", file=sys.stderr)
+
+
+def _print_verification(report: dict[str, Any], settings: Settings) -> None:
+    """Print which commands made something else when they ran again, what, and where."""
+    style = Style(settings, sys.stderr)
+    verified = [entry for entry in report["packages"] if entry.get("verification")]
+    for entry in verified:
+        found = entry["verification"]
+        if found["agrees"]:
+            continue
+        name = task_name(entry)
+        print(f"\n{style('red', '✗ ' + name)} is not deterministic", file=sys.stderr)
+        for path in found["differing"][:_MOST_PATHS]:
+            print(f"  {path}", file=sys.stderr)
+        if found["differing_count"] > _MOST_PATHS:
+            print(f"  … {found['differing_count'] - _MOST_PATHS} more", file=sys.stderr)
+        for run in found["runs"]:
+            made = f"made {(run['outputs'] or '')[:12]}" if run["outputs"] else "failed"
+            kept = f", result {run['result'][:12]}" if run["result"] else ""
+            where = f"on {run['node_name']}" if run["node_name"] else "here"
+            print(f"  {style('dim', f'{where}: {made}{kept}')}", file=sys.stderr)
+    if verified:
+        agree = sum(entry["verification"]["agrees"] for entry in verified)
+        print(f"verified: {agree} of {len(verified)} made the same again")
 
 
 def _print_reasons(report: dict[str, Any], settings: Settings) -> None:

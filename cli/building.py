@@ -28,6 +28,7 @@ class BuildOptions:
     local_only: bool = False
     durable: bool = False
     detach: bool = False
+    verify: int | None = None
     priority: str | None = None
     config: str | None = None
     template: str | None = None
@@ -70,6 +71,7 @@ def request_of(options: BuildOptions, client: Client) -> dict[str, Any]:
         # It holds secrets, and TCP is clear text: nobody but the node of this host gets it.
         "environment": _text_environment() if client.is_local else {},
         "actor": user_name(),
+        **({} if options.verify is None else {"verify": options.verify}),
         **({} if options.priority is None else {"priority": options.priority}),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -141,6 +142,23 @@ def fetch(
             )
 
     show(settings(), data, table, ids=[data["hash"]])
+
+
+@app.command()
+def extract(
+    result: Annotated[str, typer.Argument(help="The result's digest, or its beginning.")],
+    directory: Annotated[Path, typer.Argument(help="A directory that is new or empty.")],
+) -> None:
+    """Write what a stored result made to a directory."""
+    target = str(directory.absolute())
+    body = {"result": result, "directory": target}
+    data = Client.of(settings()).post("/api/cache/extract", body)
+
+    def table(console: Console) -> None:
+        what = "1 file" if data["files"] == 1 else f"{data['files']} files"
+        console.print(f"{what} of {escaped(data['label'])} in {escaped(data['directory'])}")
+
+    show(settings(), data, table)
 
 
 @app.command()

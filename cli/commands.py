@@ -78,6 +78,12 @@ def build(
     local_only: Annotated[
         bool, typer.Option("--local-only", help="Use nothing of other nodes of the pool.")
     ] = False,
+    verify: Annotated[
+        int | None,
+        typer.Option(
+            min=2, max=5, metavar="N", help="Run each command N times and compare what they make."
+        ),
+    ] = None,
     priority: Annotated[
         queue.PriorityName | None,
         typer.Option(help="How urgent it is; else as its configuration or profile says."),
@@ -120,6 +126,7 @@ def build(
         local_only=local_only,
         durable=durable,
         detach=detach,
+        verify=verify,
         priority=priority,
         config=config,
         template=template,

@@ -20,14 +20,16 @@ from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier, isolation_of
 from buildnet.node.runner import TaskRunner
 from buildnet.node.sharing.errands import LostHostError, SilentHostError, WrongHostError
-from buildnet.node.sharing.other_hosts import OtherHost
+from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts
 from buildnet.node.sharing.remote_executor import OnlyHereError, UnfitHostError
 from buildnet.node.store import Hold
 from buildnet.node.telling import Telling
+from buildnet.node.verifier import Verifier
 from buildnet.node.workers import Turn, Workers
 from buildnet.pool.attempts import Attempts, may_be_the_hosts_fault
 from buildnet.pool.build import Status
 from buildnet.pool.requirements import Requirements
+from buildnet.pool.verification import Verification
 from buildnet.pool.workspace import Task, TaskId
 
 _log = logging.getLogger("buildnet.builds")
@@ -43,7 +45,7 @@ class InstallError(BuildNetError):
 class Dispatcher:
     """One build's way to where commands run. ``results``: those of the pool, None: they are not
     looked at; ``resolving``: held while something is prepared; ``pausing``: whether commands may
-    start."""
+    start; ``hosts``: others, None: there are none; ``times``: how often each command runs."""
 
     workers: Workers
     runner: TaskRunner
@@ -55,6 +57,8 @@ class Dispatcher:
     resolving: asyncio.Lock
     pausing: Pausing
     attempts: Mapping[TaskId, Attempts]
+    hosts: OtherHosts | None = None
+    times: int = 1
     install_token: CancelToken = field(default_factory=CancelToken)
     _installing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
@@ -69,9 +73,27 @@ class Dispatcher:
         attempts = self.attempts.get(prepared.task.id)
         if report is None and attempts is not None:
             await self._pause(attempts.pause_s, token)
-        if report is not None and attempts is not None:
+        if report is None:
+            return None
+        if attempts is not None:
             report.attempts = tuple(attempts.made)
+        if report.status is Status.SUCCEEDED and self.times > 1 and not token.is_set():
+            report.verification = await self._verified(prepared, report, host, token)
+        report.outputs = None  # others keep them, as long as somebody needs them
         return report
+
+    async def _verified(
+        self, prepared: Prepared, report: TaskReport, host: OtherHost | None, token: CancelToken
+    ) -> Verification | None:
+        verifier = Verifier(
+            self.times, self.workers, self.runner, self.hosts, self.telling, self._installed
+        )
+        try:
+            return await verifier.verify(prepared, report, host, token)
+        except Exception:
+            _log.exception("%s could not be verified", prepared.task.id)
+            self.telling.notice(f"{prepared.task.id} could not be verified: see the node's log")
+            return None
 
     async def _executed(
         self, prepared: Prepared, host: OtherHost | None, token: CancelToken

@@ -31,6 +31,7 @@ from buildnet.node.runner import TaskRunner
 from buildnet.node.standing import StandingTask
 from buildnet.node.store import Hold, MissingBlobError
 from buildnet.node.telling import Telling, UnexpectedError
+from buildnet.node.verifier import require_agreement
 from buildnet.node.workers import Workers
 from buildnet.pool import build as core
 from buildnet.pool.build import Status
@@ -68,6 +69,7 @@ class Performer:
     durations_ms: dict[TaskId, float]
     results: PoolResults | None = None
     dry_run: bool = False
+    times: int = 1
     unchanged: dict[TaskId, StandingTask] = field(default_factory=dict)
     runner: TaskRunner = field(init=False)
     _telling: Telling = field(init=False)
@@ -82,7 +84,17 @@ class Performer:
         self._telling = Telling(self.node_id, self.progress)
 
     async def run(self) -> Status:
-        """Perform the build to its end."""
+        """Perform the build to its end.
+
+        Raises:
+            NotDeterministicError: a command that ran more than once did not always make the same.
+        """
+        status = await self._run()
+        if status is Status.SUCCEEDED:
+            require_agreement(list(self.reports.values()))
+        return status
+
+    async def _run(self) -> Status:
         hosts = self.places.hosts
         dispatcher = Dispatcher(
             workers=self.workers,
@@ -95,6 +107,8 @@ class Performer:
             resolving=self._resolving,
             pausing=self.places.pausing,
             attempts={} if hosts is None else hosts.attempts,
+            hosts=hosts,
+            times=self.times,
         )
         if self.unchanged:
             self._telling.up_to_date(len(self.unchanged))

@@ -13,6 +13,8 @@ from buildnet.node.standing import StandingTask
 from buildnet.pool.attempts import Attempt
 from buildnet.pool.build import Status
 from buildnet.pool.explain import Change, Nearest
+from buildnet.pool.tree import DirectoryTree
+from buildnet.pool.verification import Verification
 from buildnet.pool.workspace import TaskId
 
 AS_BEFORE: Final = {
@@ -29,6 +31,7 @@ AS_BEFORE: Final = {
     "hints": [],
     "error": None,
     "attempts": [],
+    "verification": None,
 }
 """What the JSON of a task that stands as before says differently from its last one."""
 _LIMITED = {"memory": "memory", "processes": "of the process table", "disk": "room on the disk"}
@@ -44,7 +47,7 @@ class TaskReport:
     another node. ``plan`` is what a dry run found: ``nothing``, ``restore`` or ``run``. ``output``
     is the end of a failed command's output; ``log`` names the whole of it in the store.
     ``attempts`` are those on other hosts that came to nothing; ``could_not_run``: no host, not this
-    one either, ran it.
+    one either, ran it. ``outputs``: what the command made, if it ran.
     """
 
     task: TaskId
@@ -66,6 +69,8 @@ class TaskReport:
     node_name: str | None = None
     attempts: tuple[Attempt, ...] = ()
     could_not_run: bool = False
+    outputs: DirectoryTree | None = None
+    verification: Verification | None = None
 
     @classmethod
     def of(
@@ -118,6 +123,7 @@ class TaskReport:
         self.exit_code = execution.outcome.exit_code
         self.log = execution.log
         self.hints = execution.hints
+        self.outputs = execution.outputs
         if execution.outputs is not None:
             self.status = Status.SUCCEEDED
             return
@@ -147,6 +153,7 @@ class TaskReport:
             "hints": list(self.hints),
             "error": self.error,
             "attempts": [each.as_dict() for each in self.attempts],
+            "verification": self.verification.as_dict() if self.verification else None,
         }
 
 

@@ -100,22 +100,7 @@ class TaskRunner:
         if look_again and self._take_cached(report, prepared):
             report.duration_ms = (time.monotonic() - started) * 1000
             return
-        request = ExecutionRequest(
-            action=action.digest,
-            command=action.spec.command,
-            working_directory=task.path,
-            environment=prepared.environment,
-            path_entries=task.path_entries,
-            path_variables=task.env_paths,
-            inputs=action.spec.inputs,
-            mounts=self._mounts(task),
-            outputs=task.outputs,
-            timeout_s=task.requirements.timeout_s or self.limits.timeout_s,
-            network=task.network,
-            output_limit_bytes=self.limits.output_bytes,
-            limits=limits_of(task.requirements, self.limits.action, cores),
-            workspace=self.root,
-        )
+        request = self._request(prepared, action, cores)
         in_place = isolation_of(action) == WorkspaceExecutor.isolation
         if in_place:
             self._require_inputs(action)
@@ -137,6 +122,36 @@ class TaskRunner:
             self.resolver.settle(done)
         report.duration_ms = (time.monotonic() - started) * 1000
 
+    def repeat(
+        self,
+        prepared: Prepared,
+        token: CancelToken,
+        *,
+        cores: tuple[int, ...] | None = None,
+        executor: Executor | None = None,
+    ) -> Execution:
+        """Run a task's command once more; nothing is kept or delivered of what comes of it, and
+        nobody sees what it prints. See :meth:`run`."""
+        action = prepared.action
+        assert action is not None
+        executor = executor or self.executors.get(isolation_of(action))
+        if executor is None:
+            raise IsolationError.of(isolation_of(action))
+        self._ingest(action)
+        request = self._request(prepared, action, cores)
+        return executor.execute(request, self.hold, lambda data: None, token)
+
+    def keep_repetition(
+        self, prepared: Prepared, name: Digest, execution: Execution, label: str
+    ) -> None:
+        """Put what a repetition made into the cache, under a name that no action has."""
+        task, action = prepared.task, prepared.action
+        assert action is not None
+        assert execution.outputs is not None
+        self._put_result(
+            task, name, isolation_of(action), execution, execution.outputs, f" ({label})"
+        )
+
     def install(self, report: TaskReport, prepared: Prepared, token: CancelToken) -> None:
         """Install the workspace's dependencies; ``report`` takes in what came of it."""
         assert self.dependencies is not None
@@ -153,6 +168,27 @@ class TaskRunner:
             self._keep(prepared.task, prepared.action, execution, execution.outputs)
             self.dependencies.unpack(execution.outputs, self.hold)
         report.duration_ms = (time.monotonic() - started) * 1000
+
+    def _request(
+        self, prepared: Prepared, action: Action, cores: tuple[int, ...] | None
+    ) -> ExecutionRequest:
+        task = prepared.task
+        return ExecutionRequest(
+            action=action.digest,
+            command=action.spec.command,
+            working_directory=task.path,
+            environment=prepared.environment,
+            path_entries=task.path_entries,
+            path_variables=task.env_paths,
+            inputs=action.spec.inputs,
+            mounts=self._mounts(task),
+            outputs=task.outputs,
+            timeout_s=task.requirements.timeout_s or self.limits.timeout_s,
+            network=task.network,
+            output_limit_bytes=self.limits.output_bytes,
+            limits=limits_of(task.requirements, self.limits.action, cores),
+            workspace=self.root,
+        )
 
     def deliver(self, prepared: Prepared) -> None:
         """Put a result's outputs into the workspace and note that they stand there."""
@@ -307,21 +343,31 @@ class TaskRunner:
         self, task: Task, action: Action, execution: Execution, outputs: DirectoryTree
     ) -> None:
         """Put the result into the action cache, signed by this node."""
+        self.performed.append(action)
+        self._put_result(task, action.digest, isolation_of(action), execution, outputs)
+
+    def _put_result(
+        self,
+        task: Task,
+        name: Digest,
+        isolation: str,
+        execution: Execution,
+        outputs: DirectoryTree,
+        label: str = "",
+    ) -> None:
         result = encode_result(outputs, task.path, task.outputs, execution.log)
         for tree in result.trees:
             self.hold.put(tree)
-        isolation = isolation_of(action)
-        self.performed.append(action)
         self.hold.put_action(
             ActionRecord(
-                action=action.digest,
+                action=name,
                 result=result.encoded,
                 isolation=isolation,
                 worker=self.key.public_key,
-                signature=self.key.sign(signed_message(action.digest, isolation, result.encoded)),
+                signature=self.key.sign(signed_message(name, isolation, result.encoded)),
                 created_at=time.time(),
                 duration_ms=execution.outcome.duration_ms,
-                label=label_of(self.resolver.workspace, task),
+                label=f"{label_of(self.resolver.workspace, task)}{label}",
                 references=result.references,
             )
         )

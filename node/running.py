@@ -33,7 +33,8 @@ class BuildRequest:
     submitter's, of which actions see what they declare under ``env_inherit``; ``explain``: also
     look for the nearest cached result of what has to be built; ``local_only``: use nothing of other
     nodes; ``durable``: run nothing before another node has the request, or it is clear that none
-    will; ``choice``: what its configuration and profile make of it.
+    will; ``times``: how often each command runs, whose outputs are compared; ``choice``: what its
+    configuration and profile make of it.
     """
 
     directory: Path
@@ -45,6 +46,7 @@ class BuildRequest:
     local_only: bool = False
     durable: bool = False
     explain: bool = False
+    times: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
     actor: str = "local"
     choice: Choice = AS_THE_NODE_HAS_IT
@@ -64,6 +66,7 @@ class BuildRequest:
             "keep_going": self.keep_going,
             "local_only": self.local_only,
             "durable": self.durable,
+            "times": self.times,
             "choice": self.choice.view(),
         }
 

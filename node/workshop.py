@@ -107,6 +107,7 @@ class Workshop:
             durations_ms=job.durations_ms,
             results=None if request.keeps_to_itself else self.results,
             dry_run=request.dry_run,
+            times=request.times,
             unchanged=build.unchanged,
         )
         performer.runner = job.runner(

@@ -15,7 +15,8 @@ class Choice:
     """``configuration``, ``template``, ``profile``: what was named, by id; ``version``: of the
     configuration. ``parallel``: how many commands run at once, on whatever nodes; ``slots``: how
     many of them on this one; ``isolation``: the level that tasks get which ask for none; None: no
-    bound, and as the node has it. ``preferences``: what else is said of where they run."""
+    bound, and as the node has it. ``redundancy``: how often each command runs; ``preferences``:
+    what else is said of where they run."""
 
     configuration: str | None = None
     version: int | None = None
@@ -26,6 +27,7 @@ class Choice:
     slots: int | None = None
     isolation: str | None = None
     local_only: bool = False
+    redundancy: int = 1
     preferences: Preferences = AS_USUAL
 
     @property
@@ -97,6 +99,7 @@ def choose(
         slots=min((one for one in shares if one), default=None),
         isolation=execution.isolation,
         local_only=execution.local_only or preferred.cpu_strategy == "local_only",
+        redundancy=execution.redundancy,
         preferences=_preferences(used, preferred, here),
     )
 

@@ -19,6 +19,8 @@ from buildnet.pool.version import VersionError, VersionRequirement
 
 LOCAL = "local"
 """In place of a node's name: the node that was asked for the build."""
+MOST_RUNS = 5
+"""Of each command, to compare what they make."""
 STORAGE_CLASSES = ("any", "hdd", "ssd", "nvme", "ramdisk")
 """From what does for everything to the fastest."""
 
@@ -247,7 +249,7 @@ class ExecutionSettings(Keys):
     max_nodes: Annotated[int, Field(strict=True, ge=1, le=10_000)] | None = None
     parallel: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = None
     isolation: Literal["strict", "staged"] | None = None
-    redundancy: Annotated[int, Field(strict=True, ge=1, le=5)] = 1
+    redundancy: Annotated[int, Field(strict=True, ge=1, le=MOST_RUNS)] = 1
     timeout: DurationS | None = None
     preferred_node: NodeName | None = None
     prefer_local: StrictBool = False

@@ -21,6 +21,7 @@ from buildnet.node.choosing import Named, chosen
 from buildnet.node.durable.watching import last_line, lines_of
 from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.service import NodeService
+from buildnet.pool.configuration import MOST_RUNS
 from buildnet.pool.definition_text import write_workspace
 from buildnet.pool.workspace import BUILD, Workspace
 
@@ -36,7 +37,8 @@ class BuildBody(BaseModel):
     ``local_only``: nothing of other nodes is used; ``durable``: another node has the request before
     anything runs, and goes on if this one is lost. ``config_id`` names a configuration;
     ``template`` makes one of its ``variables``; ``profile`` says how it is spread. What they say of
-    packages and task counts where the request says nothing; so does their priority."""
+    packages and task counts where the request says nothing; so does their priority.
+    ``verify``: each command that runs runs so many times, and the outputs are compared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,6 +56,7 @@ class BuildBody(BaseModel):
     variables: dict[str, bool | int | float | str] = Field(default_factory=dict)
     profile: str | None = None
     explain: bool = False
+    verify: int | None = Field(default=None, ge=2, le=MOST_RUNS)
     environment: dict[str, str] = Field(default_factory=dict)
     actor: str = "local"
     detail: Literal["all", "changed"] = "all"
@@ -97,6 +100,7 @@ def build_routes(service: NodeService) -> APIRouter:
                 local_only=body.local_only or choice.local_only,
                 durable=body.durable,
                 explain=body.explain,
+                times=body.verify or choice.redundancy,
                 environment=body.environment,
                 actor=body.actor,
                 choice=choice,

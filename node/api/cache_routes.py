@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.identity import node_id_of
+from buildnet.node.extraction import extract
 from buildnet.node.service import NodeService
 from buildnet.node.store import ActionDetails, BlobDetails
 
@@ -35,6 +37,15 @@ class FetchBody(BaseModel):
 
     digest: str
     node: str = Field(min_length=1, max_length=128)
+
+
+class ExtractBody(BaseModel):
+    """``result``: its digest or a unique prefix; ``directory``: an absolute path."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    result: str
+    directory: Path
 
 
 def cache_routes(service: NodeService) -> APIRouter:
@@ -91,6 +102,11 @@ def cache_routes(service: NodeService) -> APIRouter:
             "already": not needed,
             "duration_ms": round(duration_s * 1000, 1),
         }
+
+    @router.post("/extract")
+    async def extract_result(body: ExtractBody) -> dict[str, Any]:
+        """Write what a stored result made to a directory of this host that is new or empty."""
+        return asdict(await asyncio.to_thread(extract, store, body.result, body.directory))
 
     @router.post("/gc")
     async def collect(body: CollectBody) -> dict[str, Any]:

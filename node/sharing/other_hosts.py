@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from buildnet.mesh.digest import Digest
@@ -57,10 +58,18 @@ class OtherHost:
         return self.hosts.borrowing.borrower.name_of(self.lease.owner)
 
     def executor(
-        self, action: Action, task: Task, label: str, installed: Digest | None, *, again: bool
+        self,
+        action: Action,
+        task: Task,
+        label: str,
+        installed: Digest | None,
+        *,
+        again: bool,
+        keep: bool = True,
     ) -> Executor:
         """Return what runs an action there. ``installed``: the ``Tree`` message of the installed
-        packages that it sees, None: it sees none; ``again``: even if its result is there."""
+        packages that it sees, None: it sees none; ``again``: even if its result is there;
+        ``keep``: the result becomes this node's own."""
         hosts = self.hosts
         remote = RemoteExecutor(
             borrower=hosts.borrowing.borrower,
@@ -73,7 +82,7 @@ class OtherHost:
             requirements=task.requirements,
             label=label,
             again=again,
-            keep=True,
+            keep=keep,
             loop=hosts.loop,
         )
         return _Noting(remote, hosts, self.lease.owner)
@@ -127,6 +136,7 @@ class OtherHosts:
     _inputs: dict[TaskId, tuple[Digest, ...]] = field(default_factory=dict)
     _wanted: set[Needs] = field(default_factory=set)
     """What commands needed that could have run elsewhere."""
+    _besides: Counter[Needs] = field(default_factory=Counter)
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(MAX_ELSEWHERE, "elsewhere")
     )
@@ -179,6 +189,16 @@ class OtherHosts:
 
     # --- what is wanted ------------------------------------------------------------------------
 
+    @contextmanager
+    def wanting(self, needs: Needs) -> Iterator[None]:
+        """Tell that a slot is wanted besides those for commands that wait, while this is open."""
+        self._besides[needs] += 1
+        self.on_change()
+        try:
+            yield
+        finally:
+            self._besides[needs] -= 1
+
     def want(self, ready: Iterable[Ready], prepared: Mapping[TaskId, Prepared]) -> None:
         """Tell which commands wait that could run elsewhere, and what for."""
         counts: Counter[Needs] = Counter()
@@ -191,6 +211,7 @@ class OtherHosts:
                 firsts[needs] = first
         if len(self._wanted) < MAX_WANTS:
             self._wanted.update(counts)
+        counts.update(+self._besides)
         waiting = min(counts.total(), self.most)
         self._asked_for = frozenset(needs.labels for needs in counts if needs.labels)
         for needs in self._running.values():
@@ -235,13 +256,20 @@ class OtherHosts:
 
     # --- choosing ------------------------------------------------------------------------------
 
-    def choose(self, prepared: Prepared, needs: Needs, *, here_is_free: bool) -> OtherHost | None:
-        """Return the slot that suits a command best; None: that is one of this node, if
-        ``here_is_free``, or none is free."""
+    def choose(
+        self,
+        prepared: Prepared,
+        needs: Needs,
+        *,
+        here_is_free: bool,
+        used: Collection[bytes] = (),
+    ) -> OtherHost | None:
+        """Return the slot that suits a command best, of none of the owners ``used``; None: that is
+        one of this node, if ``here_is_free``, or none is free."""
         leases = self._idle(needs)
         if not leases:
             return None
-        avoided = self.attempts[prepared.task.id].owners
+        avoided = self.attempts[prepared.task.id].owners.union(used)
         hosts = [host for host in self.owners(needs, leases) if host.key not in avoided]
         if here_is_free:
             hosts.append(self.known.here)

@@ -1,0 +1,162 @@
+"""Runs actions once more than they have to, on other hosts, and compares what they made."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.executor import Execution, WorkspaceExecutor
+from buildnet.node.report import TaskReport
+from buildnet.node.resolve import Prepared, isolation_of
+from buildnet.node.runner import TaskRunner
+from buildnet.node.sharing.errands import LostHostError, WrongHostError
+from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts, needs_of
+from buildnet.node.sharing.remote_executor import OnlyHereError, UnfitHostError
+from buildnet.node.telling import Telling
+from buildnet.node.workers import Turn, Workers
+from buildnet.pool.verification import Run, Verification, repetition_of
+from buildnet.pool.workspace import Task
+
+WAIT_S = 10.0
+"""So long a slot of a host is waited for that has not run the action yet."""
+_LOOK_EVERY_S = 0.05
+_log = logging.getLogger("buildnet.builds")
+
+
+class NotDeterministicError(BuildNetError):
+    """Commands made something else when they ran again."""
+
+    code = "NOT_DETERMINISTIC"
+
+
+@dataclass(slots=True)
+class Verifier:
+    """For one build: each action runs ``times`` times. ``installed``: gives the installed packages
+    that a task sees, for other hosts."""
+
+    times: int
+    workers: Workers
+    runner: TaskRunner
+    hosts: OtherHosts | None
+    telling: Telling
+    installed: Callable[[Task], Awaitable[Digest | None]]
+
+    async def verify(
+        self, prepared: Prepared, report: TaskReport, ran_on: OtherHost | None, token: CancelToken
+    ) -> Verification | None:
+        """Run an action again that has succeeded; None: that is not possible."""
+        action = prepared.action
+        if action is None or report.outputs is None:
+            return None
+        if isolation_of(action) == WorkspaceExecutor.isolation:
+            self.telling.notice(f"{prepared.task.id} runs in place and can't be verified")
+            return None
+        used = set() if ran_on is None else {ran_on.lease.owner}
+        at_home = ran_on is None
+        runs = [Run(report.node, report.node_name, 0, report.outputs, action.digest)]
+        for number in range(1, self.times):
+            try:
+                again = await self._again(prepared, used, at_home, token)
+            except BuildNetError as error:
+                self.telling.notice(f"{prepared.task.id} could not be verified: {error.message}")
+                break
+            if again is None or token.is_set():
+                return None
+            run, execution = again
+            at_home |= run.node_name is None
+            if run.outputs is not None and run.outputs.digest != report.outputs.digest:
+                name = repetition_of(action.digest, number)
+                where = run.node_name or "here"
+                await asyncio.to_thread(
+                    self.runner.keep_repetition, prepared, name, execution, f"again, {where}"
+                )
+                run = replace(run, result=name)
+            runs.append(run)
+        return Verification(tuple(runs))
+
+    async def _again(
+        self, prepared: Prepared, used: set[bytes], at_home: bool, token: CancelToken
+    ) -> tuple[Run, Execution] | None:
+        """Run it on a host that has not, if there is one; ``used`` takes in who was asked."""
+        hosts, needs = self.hosts, needs_of(prepared.task)
+        give_up_at = time.monotonic() + WAIT_S
+        if hosts is not None and hosts.may_take(prepared):
+            with hosts.wanting(needs):
+                while not token.is_set():
+                    host = hosts.choose(prepared, needs, here_is_free=False, used=used)
+                    if host is not None:
+                        used.add(host.lease.owner)
+                        done = await self._on(host, hosts, prepared, token)
+                        if done is not None:
+                            return done
+                    elif (
+                        not at_home
+                        or time.monotonic() > give_up_at
+                        or used.issuperset(hosts.order(needs, hosts.borrowing.members))
+                    ):
+                        break
+                    else:
+                        await asyncio.sleep(_LOOK_EVERY_S)
+        return await self._here(prepared, token)
+
+    async def _on(
+        self, host: OtherHost, hosts: OtherHosts, prepared: Prepared, token: CancelToken
+    ) -> tuple[Run, Execution] | None:
+        """Run it on another host; None: that did not come to an end."""
+        action, task = prepared.action, prepared.task
+        assert action is not None
+        done: list[Execution] = []
+        hosts.placed(host, needs_of(task))
+        try:
+            installed = await self.installed(task)
+            executor = host.executor(
+                action, task, self.runner.label(task), installed, again=True, keep=False
+            )
+            await hosts.run(
+                lambda: done.append(self.runner.repeat(prepared, token, executor=executor))
+            )
+        except (LostHostError, UnfitHostError, WrongHostError, OnlyHereError) as error:
+            _log.info("%s is not repeated on %s: %s", task.id, host.node_id, error.message)
+            return None
+        finally:
+            hosts.end(host)
+        return _run(host.node_id, host.name, done[0]), done[0]
+
+    async def _here(self, prepared: Prepared, token: CancelToken) -> tuple[Run, Execution] | None:
+        """Run it on this host; None: it was cancelled."""
+        assert prepared.action is not None
+        done: list[Execution] = []
+
+        def work(turn: Turn) -> None:
+            done.append(self.runner.repeat(prepared, token, cores=turn.share.cores))
+
+        requirements = prepared.task.requirements
+        await self.workers.run(prepared.action.digest, token, work, requirements)
+        return (_run(self.telling.node_id, None, done[0]), done[0]) if done else None
+
+
+def _run(node: str, node_name: str | None, execution: Execution) -> Run:
+    return Run(node, node_name, execution.outcome.exit_code, execution.outputs)
+
+
+def require_agreement(reports: list[TaskReport]) -> None:
+    """See that what ran again made the same.
+
+    Raises:
+        NotDeterministicError: something did not.
+    """
+    found = [each for each in reports if each.verification and not each.verification.agrees]
+    if found:
+        names = ", ".join(str(each.task) for each in found[:5])
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        raise NotDeterministicError(
+            f"not deterministic: {names}{more}",
+            cause="their commands made something else when they ran again",
+            hint="buildnet cache extract RESULT DIRECTORY writes what a run made, to compare them",
+        )
