@@ -31,6 +31,7 @@ class Advertiser:
         self._load_at = 0.0
         self._links: Links | None = None
         self._links_at = 0.0
+        self._looked_at = 0.0
 
     async def run(self) -> None:
         """Tell what changed, once a second at most, for as long as the node runs."""
@@ -43,8 +44,7 @@ class Advertiser:
         clusters nobody listens, so that nothing counts as told."""
         if not self._service.mesh.accepts:
             return
-        view = self._service.mesh.view()
-        identity = (view.cluster_id, view.me, view.boot)
+        identity = self._service.mesh.identity
         if identity != self._identity:  # nobody has heard anything of this one yet
             self._identity = identity
             self._profile = self._load = self._links = None
@@ -52,20 +52,22 @@ class Advertiser:
         if not profile.says_the_same(self._profile):
             self._profile = profile
             self._service.mesh.advertise(PROFILE, profile.fitting())
-        load = self.load(view.lag_p99_s)
+        load = self.load(self._service.mesh.lag_p99_s)
         if load.differs(self._load) or now - self._load_at >= LOAD_AT_LEAST_EVERY_S:
             self._load, self._load_at = load, now
             self._service.mesh.advertise(LOAD, load.encode())
-        links = own_links(view)
-        if self._is_news(links, now - self._links_at):
-            self._links, self._links_at = links, now
-            self._service.mesh.advertise(LINKS, links.encode())
+        if self._links is None or now - self._looked_at >= _PEERS_INTERVAL_S:
+            self._looked_at = now  # seldom: it takes a whole view
+            links = own_links(self._service.mesh.view())
+            if self._is_news(links, now - self._links_at):
+                self._links, self._links_at = links, now
+                self._service.mesh.advertise(LINKS, links.encode())
 
     def _is_news(self, links: Links, pause_s: float) -> bool:
         if self._links is None:
             return True
         if links.has_other_peers(self._links):
-            return pause_s >= _PEERS_INTERVAL_S
+            return True
         return pause_s >= _LINKS_INTERVAL_S and links.differs(self._links)
 
     def profile(self) -> Profile:

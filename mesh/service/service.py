@@ -258,6 +258,17 @@ class MeshService(KeyRotation, Leaving, Administration):
         return self._key.public_key
 
     @property
+    def identity(self) -> tuple[bytes, bytes, int]:
+        """The cluster's id, this node's key, and which of its starts this is."""
+        local = self.cluster.local
+        return local.members.cluster_id, local.key, local.boot
+
+    @property
+    def lag_p99_s(self) -> float | None:
+        """How late the event loop was lately, but for the worst hundredth."""
+        return self.cluster.driver.lag.p99_s()
+
+    @property
     def member(self) -> Member | None:
         """This node in the member list: cheaper than the whole :meth:`view`; None: it is not there,
         or was revoked."""

@@ -36,9 +36,19 @@ class ListeningMesh:
         )
         self.told: list[tuple[str, bytes]] = []
         self.accepts = True
+        self.views = 0
 
     def view(self) -> MeshView:
+        self.views += 1
         return self.picture
+
+    @property
+    def identity(self) -> tuple[bytes, bytes, int]:
+        return self.picture.cluster_id, self.picture.me, self.picture.boot
+
+    @property
+    def lag_p99_s(self) -> float | None:
+        return self.picture.lag_p99_s
 
     def advertise(self, topic: str, body: bytes) -> None:
         self.told.append((topic, body))
@@ -94,6 +104,7 @@ def test_everything_is_told_at_first_and_nothing_again(mesh: ListeningMesh, serv
     for second in range(1, 30):
         advertiser.tell(float(second))
     assert mesh.topics() == []
+    assert mesh.views < 10  # making one takes as long as all the rest
 
 
 def test_what_nobody_heard_between_two_clusters_is_told_later(
