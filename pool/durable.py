@@ -48,10 +48,11 @@ class AskKeep:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """Tell a node that it need not stand in any more."""
+    """Tell a node that it need not stand in any more; ``ended``: because the build is over."""
 
     to: Key
     attempt: int
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +140,16 @@ class Driving:
             self._given = self.attempt = max(self._given, attempt) + 1
             self.stand_in, self.is_durable, self._again_at = None, False, None
 
-    def over(self) -> list[DrivingEffect]:
-        """Return whom to tell that the build is over: all who may keep its request."""
-        return [Release(node, attempt) for node, attempt in self._asked.items()]
+    def forgotten(self, sender: Key) -> list[DrivingEffect]:
+        """Take in that a node knows nothing of the build."""
+        if sender != self.stand_in or not self.is_durable:
+            return []
+        return self._without(sender, "the node that stood in for it keeps its request no more")
+
+    def over(self, *, ended: bool) -> list[DrivingEffect]:
+        """Return whom to tell that this node drives the build no more, all who may keep its
+        request; ``ended``: the build is over, else another one drives it."""
+        return [Release(node, attempt, ended) for node, attempt in self._asked.items()]
 
     def _ask(self, node: Key, now: float) -> AskKeep:
         self._given += 1
@@ -217,7 +225,15 @@ class Tell:
     build: str
 
 
-StandInEffect = Inquire | TakeOver | Stop | Forget | Tell
+@dataclass(frozen=True, slots=True)
+class TellAll:
+    """Tell all the same: the node that was asked for it first may be another one than the driver
+    that is known here."""
+
+    build: str
+
+
+StandInEffect = Inquire | TakeOver | Stop | Forget | Tell | TellAll
 
 
 @dataclass(slots=True)
@@ -261,7 +277,7 @@ class StandIn:
         """Take in that a node drives a build."""
         known = self.requests.get(build)
         if known is None:
-            return []
+            return [Tell(sender, build)]  # it may believe that this node stands in
         if attempt > known.attempt:
             stops = known.phase is Phase.DRIVING
             tells = known.phase is Phase.ENDED
@@ -279,8 +295,16 @@ class StandIn:
         waits = known is not None and known.phase in (Phase.KEPT, Phase.ASKING)
         if known is not None and waits and known.driver == sender:
             known.phase = Phase.DRIVING
-            return [TakeOver(build, known.attempt), Tell(sender, build)]
+            return [TakeOver(build, known.attempt), TellAll(build)]
         return [Tell(sender, build)]
+
+    def asked(self, sender: Key, build: str) -> list[StandInEffect]:
+        """Take in that a node asks who stands in for a build; one that drove it does not any more,
+        or it would know."""
+        known = self.requests.get(build)
+        if known is None:
+            return []
+        return self.lost(sender, build) if known.driver == sender else [Tell(sender, build)]
 
     def contested(self, build: str, attempt: int) -> list[StandInEffect]:
         """Take in that another node stands in, drives or has ended a build under ``attempt``."""
@@ -291,10 +315,15 @@ class StandIn:
         stop: list[StandInEffect] = [Stop(build)] if known.phase is Phase.DRIVING else []
         return [*stop, Forget(build)]
 
-    def released(self, sender: Key, build: str, attempt: int) -> list[StandInEffect]:
-        """Take in that who drove a build says it is over."""
+    def released(
+        self, sender: Key, build: str, attempt: int, *, ended: bool
+    ) -> list[StandInEffect]:
+        """Take in that a node drives a build no more for which it gave ``attempt`` here. Where this
+        one went on with it, only the end stops it."""
         known = self.requests.get(build)
-        if known is None or (sender != known.driver and attempt < known.attempt):
+        if known is None or sender != known.driver or attempt < known.attempt:
+            return []
+        if known.phase in (Phase.DRIVING, Phase.ENDED) and not ended:
             return []
         del self.requests[build]
         stop: list[StandInEffect] = [Stop(build)] if known.phase is Phase.DRIVING else []
@@ -306,7 +335,7 @@ class StandIn:
         if known is None or known.phase is not Phase.DRIVING:
             return []
         known.phase = Phase.ENDED
-        return [Tell(known.driver, build)]
+        return [TellAll(build)]
 
     def tick(self, now: float) -> list[StandInEffect]:
         """Go on with the builds whose drivers have been gone for long enough; forget what nobody
@@ -322,5 +351,14 @@ class StandIn:
                 effects.append(Inquire(build))
             elif request.phase is Phase.ASKING and now >= request.ask_until:
                 request.phase = Phase.DRIVING
-                effects.append(TakeOver(build, request.attempt))
+                effects += [TakeOver(build, request.attempt), TellAll(build)]
         return effects
+
+    def met(self, node: Key) -> list[StandInEffect]:
+        """Return what a node is told that is linked anew: who drives a build may not know who else
+        does."""
+        return [
+            Tell(node, build)
+            for build, request in self.requests.items()
+            if request.phase in (Phase.DRIVING, Phase.ENDED)
+        ]

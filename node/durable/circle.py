@@ -40,6 +40,11 @@ class Circle:
             ),
         )
 
+    @property
+    def linked(self) -> tuple[bytes, ...]:
+        """All members that this node is linked with."""
+        return () if self.cluster is None else tuple(self.cluster.local.links)
+
     def may_ask(self, sender: bytes) -> bool:
         """Tell whether a member may ask for anything here."""
         return self.cluster is not None and may_ask(self.cluster.local.members, sender)
@@ -57,9 +62,8 @@ class Circle:
 
     def say_all(self, message: Message) -> None:
         """Say something to all that this node is linked with."""
-        if self.cluster is not None:
-            for peer in list(self.cluster.local.links):
-                self.cluster.say(peer, message)
+        for peer in self.linked:
+            self.say(peer, message)
 
     def spawn(
         self,

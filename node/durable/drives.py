@@ -13,7 +13,7 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import node_id_of
 from buildnet.node.build_record import BuildTakenOver
 from buildnet.node.durable.circle import Circle
-from buildnet.node.durable.guard import Guard, Parcel, objection, take_in
+from buildnet.node.durable.guard import Blobs, Guard, objection, take_in
 from buildnet.node.perform import Performer
 from buildnet.node.recording import Record
 from buildnet.node.running import RunningBuild
@@ -44,6 +44,8 @@ from buildnet.pool.messages.durable import (
 )
 from buildnet.pool.messages.results import WireDigest
 
+UNKNOWN = "unknown"
+"""The phase of a build that a node knows nothing of."""
 AUTOMATIC_AFTER_S = 10.0
 """A build that takes longer is made durable though nobody asked for it."""
 _log = logging.getLogger("buildnet.pool")
@@ -101,7 +103,7 @@ class Drives:
         if build.handed_over:
             self._circle.say_all(BuildAsk((build.id,), lost=True))
         else:
-            self._drive(guard, guard.driving.over())
+            self._drive(guard, guard.driving.over(ended=True))
 
     def hand_over(self, build: RunningBuild) -> bool:
         """See :class:`~buildnet.node.builder.Outliving`."""
@@ -124,11 +126,11 @@ class Drives:
         """Take in a build's request, and look for who stands in."""
 
         def work() -> None:
-            guard.parcel = take_in(guard.build, plan, job, performer)
+            guard.blobs = take_in(guard.build, plan, job, performer)
 
         try:
             await performer.quietly(work)
-            why = None if guard.parcel is not None else "its request is too large"
+            why = None if guard.blobs is not None else "its request is too large"
         except BuildNetError as error:
             why = error.message
         except Exception:
@@ -141,18 +143,18 @@ class Drives:
 
     # --- builds of others ----------------------------------------------------------------------
 
-    def add(self, build: RunningBuild, attempt: int, parcel: Parcel) -> None:
+    def add(self, build: RunningBuild, attempt: int, blobs: Blobs) -> None:
         """Drive a build that another node lost, and see that a third one could."""
-        self._guards[build.id] = Guard(build, Driving(build.id, attempt), parcel=parcel)
+        self._guards[build.id] = Guard(build, Driving(build.id, attempt), blobs=blobs)
 
-    def drop(self, build: str) -> RunningBuild | None:
-        """Drive a build no more: it ended, or another node does; who stood in for it here is told.
+    def drop(self, build: str, *, ended: bool) -> RunningBuild | None:
+        """Drive a build no more: it has ``ended``, or another node does; who stands in is told.
         Return it, if it was driven here."""
         guard = self._guards.pop(build, None)
         if guard is None:
             return None
         guard.close()
-        self._drive(guard, guard.driving.over())
+        self._drive(guard, guard.driving.over(ended=ended))
         return guard.build
 
     # --- who stands in -------------------------------------------------------------------------
@@ -179,6 +181,8 @@ class Drives:
         build, driving = guard.build, guard.driving
         if told.phase == Phase.ENDED:
             build.ended_elsewhere = True
+        elif told.phase == UNKNOWN:
+            self._drive(guard, driving.forgotten(sender))
         elif told.phase == Phase.DRIVING and told.attempt > driving.attempt:
             driving.taken_over(told.attempt)
             build.term = driving.attempt
@@ -197,7 +201,7 @@ class Drives:
             self._circle.say(node, DriveTold(tuple(driven_there[:MAX_BUILDS])))
 
     def _look(self, guard: Guard) -> None:
-        if guard.parcel is not None and not guard.build.ended_elsewhere:
+        if guard.blobs is not None and not guard.build.ended_elsewhere:
             circle = self._circle
             candidates = circle.candidates(guard.build.id)
             self._drive(guard, guard.driving.look(candidates, circle.gone, time.monotonic()))
@@ -206,13 +210,13 @@ class Drives:
         build, circle = guard.build, self._circle
         for effect in effects:
             match effect:
-                case AskKeep(to, attempt) if guard.parcel is not None:
-                    plan = WireDigest.of(guard.parcel.plan)
-                    sources = WireDigest.of(guard.parcel.sources)
+                case AskKeep(to, attempt) if guard.blobs is not None:
+                    plan = WireDigest.of(guard.blobs.plan)
+                    sources = WireDigest.of(guard.blobs.sources)
                     guard.begin_to_tell()
                     circle.say(to, KeepAsk(build.id, attempt, plan, sources))
-                case Release(to, attempt):
-                    circle.say(to, KeepOver(build.id, attempt))
+                case Release(to, attempt, ended):
+                    circle.say(to, KeepOver(build.id, attempt, ended))
                 case Durable(node):
                     circle.spawn(self._now_durable, guard, node)
                 case NotDurable(why):

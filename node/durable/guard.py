@@ -24,7 +24,7 @@ from buildnet.pool.workspace import Task, TaskId
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class Blobs:
     """A plan and its sources, as blobs of this node's store."""
 
     plan: Digest
@@ -33,7 +33,7 @@ class Parcel:
 
 @dataclass(slots=True, eq=False)
 class Guard:
-    """See the module's text. ``parcel`` is there once the request was taken in; ``later``: what
+    """See the module's text. ``blobs`` are there once the request was taken in; ``later``: what
     will see to that. ``why``: the reason for which the
     request is on this node alone. ``settled`` is set once it is durable, or nobody would have
     it."""
@@ -41,7 +41,7 @@ class Guard:
     build: RunningBuild
     driving: Driving
     later: asyncio.TimerHandle | None = None
-    parcel: Parcel | None = None
+    blobs: Blobs | None = None
     why: str | None = None
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     _told: set[TaskId] = field(default_factory=set)
@@ -77,7 +77,7 @@ def objection(tasks: Iterable[Task], isolation: str) -> str | None:
     return None
 
 
-def take_in(build: RunningBuild, plan: Plan, job: Job, performer: Performer) -> Parcel | None:
+def take_in(build: RunningBuild, plan: Plan, job: Job, performer: Performer) -> Blobs | None:
     """Put all that a build is performed from into the store; None: it is too large. Blocks; to be
     called while the build reads nothing."""
     tasks = tuple(job.tasks.values())
@@ -96,12 +96,12 @@ def take_in(build: RunningBuild, plan: Plan, job: Job, performer: Performer) -> 
     encoded, sources = stored.encode(), capture.trees.encode()
     if len(encoded) > MAX_BYTES or len(sources) > MAX_BYTES:
         return None
-    return Parcel(hold.put(encoded), hold.put(sources))
+    return Blobs(hold.put(encoded), hold.put(sources))
 
 
-def put_again(hold: Hold, plan: bytes, sources: bytes) -> Parcel:
+def put_again(hold: Hold, plan: bytes, sources: bytes) -> Blobs:
     """Put a plan that another node made into the store. Blocks."""
-    return Parcel(hold.put(plan), hold.put(sources))
+    return Blobs(hold.put(plan), hold.put(sources))
 
 
 def _stored(

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
-from buildnet.node.durable.shelf import Kept, Shelf
+from buildnet.node.durable.guard import Blobs, put_again
+from buildnet.node.durable.shelf import Shelf, Shelved
 from buildnet.node.durable.stored_plan import MAX_BYTES, StoredPlan, Trees
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.execute.levels import Levels
@@ -28,6 +29,8 @@ MAX_KEPT = 64
 MAX_SOURCES_BYTES = 4 * 1024**3
 """Of the files of one request."""
 MAX_FILES = 1_000_000
+AT_ONCE = 4
+"""Requests that are fetched at once."""
 _ATTEMPTS = 5
 """So often a result that was told is asked for."""
 _log = logging.getLogger("buildnet.pool")
@@ -41,18 +44,25 @@ class NotKeptError(BuildNetError):
 
 
 @dataclass(slots=True)
-class Parcelled:
-    """A request that is kept here: the two blobs, what they say, and what holds its sources."""
+class Kept:
+    """A request that is kept here, and what holds its sources in the store; the rest of it lies on
+    the shelf. ``report``, ``since``: as of :class:`~buildnet.node.durable.shelf.Shelved`."""
 
     plan: StoredPlan
-    trees: Trees
-    plan_encoded: bytes
-    sources_encoded: bytes
     hold: Hold
     report: bytes | None = None
     since: float = 0.0
     wanted: dict[Digest, tuple[Task, int]] = field(default_factory=dict)
     """Results that are to be here too, and how often they were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A request that was fetched, with the bytes of its two blobs."""
+
+    kept: Kept
+    plan: bytes
+    sources: bytes
 
 
 @dataclass(slots=True)
@@ -64,32 +74,38 @@ class Keeping:
     results: PoolResults
     toolchain: Toolchain
     levels: Levels
-    requests: dict[str, Parcelled] = field(default_factory=dict)
+    requests: dict[str, Kept] = field(default_factory=dict)
+    _taking_in: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
-    def restore(self) -> list[Kept]:
+    def restore(self) -> list[Shelved]:
         """Hold again what was kept when the node stopped; return what that is. Blocks."""
         found = []
-        for kept in self.shelf.all():
+        for build in self.shelf.builds():
             hold = self.store.hold()
             try:
-                request = self._read(kept.plan, kept.sources, hold)
+                shelved = self.shelf.get(build)
+                plan = StoredPlan.decode(shelved.plan)
+                hold.add({digest for _, digest in Trees.decode(shelved.sources).files()})
             except BuildNetError as error:
                 _log.warning("a request that was kept can't be read: %s", error.message)
                 hold.close()
                 continue
-            request.report, request.since = kept.report, kept.since
-            if kept.report is not None:
-                self._hold_results(request, kept.report)
-            self.requests[kept.build] = request
-            found.append(kept)
+            self.requests[build] = Kept(plan, hold, shelved.report, shelved.since)
+            if shelved.report is not None:
+                self._hold_results(hold, shelved.report)
+            found.append(shelved)
         return found
 
-    async def take_in(self, driver: bytes, ask: KeepAsk) -> Parcelled:
+    async def take_in(self, driver: bytes, ask: KeepAsk) -> Parcel:
         """Fetch a request with all its sources.
 
         Raises:
             BuildNetError: it can't be had, or be performed here.
         """
+        async with self._taking_in:
+            return await self._take_in(driver, ask)
+
+    async def _take_in(self, driver: bytes, ask: KeepAsk) -> Parcel:
         if len(self.requests) >= MAX_KEPT and ask.build not in self.requests:
             raise NotKeptError(f"it keeps {MAX_KEPT} requests already")
         blobs = (ask.plan.digest, ask.sources.digest)
@@ -98,12 +114,13 @@ class Keeping:
         hold = self.store.hold()
         try:
             await self._fetch(blobs, driver, hold)
-            plan, sources = [await asyncio.to_thread(hold.get, blob) for blob in blobs]
-            request = await asyncio.to_thread(self._read, plan, sources, hold)
-            if request.plan.build_id != ask.build:
+            encoded, sources = [await asyncio.to_thread(hold.get, blob) for blob in blobs]
+            plan = await asyncio.to_thread(StoredPlan.decode, encoded)
+            if plan.build_id != ask.build:
                 raise NotKeptError("the plan is of another build")
-            await asyncio.to_thread(self._require_fit, request.plan)
-            files = {digest for _, digest in request.trees.files()}
+            await asyncio.to_thread(self._require_fit, plan)
+            trees = await asyncio.to_thread(Trees.decode, sources)
+            files = {digest for _, digest in trees.files()}
             size_bytes = sum(digest.size_bytes for digest in files)
             if len(files) > MAX_FILES or size_bytes > MAX_SOURCES_BYTES:
                 raise NotKeptError(f"its sources are too large: {size_bytes:,} bytes")
@@ -114,29 +131,34 @@ class Keeping:
         except BaseException:
             hold.close()
             raise
-        return request
+        return Parcel(Kept(plan, hold, since=time.time()), encoded, sources)
 
-    async def put(self, build: str, driver: bytes, attempt: int, request: Parcelled) -> None:
+    async def put(self, build: str, driver: bytes, attempt: int, parcel: Parcel) -> None:
         """Keep a request that was taken in.
 
         Raises:
             ShelfError: it can't be written.
         """
-        former = self.requests.get(build)
-        request.since = time.time()
-        kept = Kept(
-            build,
-            driver,
-            attempt,
-            Phase.KEPT,
-            request.since,
-            request.plan_encoded,
-            request.sources_encoded,
+        kept = parcel.kept
+        shelved = Shelved(
+            build, driver, attempt, Phase.KEPT, kept.since, parcel.plan, parcel.sources
         )
-        await self.shelf.put(kept)
-        self.requests[build] = request
+        await self.shelf.put(shelved)
+        former = self.requests.get(build)
+        self.requests[build] = kept
         if former is not None:
             former.hold.close()
+
+    async def unpack(self, build: str) -> tuple[Trees, Blobs]:
+        """Return the sources of a request, and its two blobs, which are in the store again.
+
+        Raises:
+            BuildNetError: they can't be read.
+        """
+        shelved = await asyncio.to_thread(self.shelf.get, build)
+        trees = await asyncio.to_thread(Trees.decode, shelved.sources)
+        hold = self.requests[build].hold
+        return trees, await asyncio.to_thread(put_again, hold, shelved.plan, shelved.sources)
 
     async def forget(self, build: str) -> None:
         """Keep a request, and what was made of it, no more."""
@@ -185,9 +207,7 @@ class Keeping:
                     if count + 1 < _ATTEMPTS
                 }
 
-    async def _take_results(
-        self, request: Parcelled, wanted: dict[Digest, tuple[Task, int]]
-    ) -> None:
+    async def _take_results(self, request: Kept, wanted: dict[Digest, tuple[Task, int]]) -> None:
         """Take in results; those that are here then are no more ``wanted``."""
         hold = request.hold
 
@@ -205,16 +225,11 @@ class Keeping:
         for action in await self.results.take_in(asked, hold):
             del wanted[action]
 
-    def _read(self, plan: bytes, sources: bytes, hold: Hold) -> Parcelled:
-        decoded, trees = StoredPlan.decode(plan), Trees.decode(sources)
-        hold.add({digest for _, digest in trees.files()})
-        return Parcelled(decoded, trees, plan, sources, hold)
-
-    def _hold_results(self, request: Parcelled, report: bytes) -> None:
+    def _hold_results(self, hold: Hold, report: bytes) -> None:
         """Hold what a build made until it is forgotten. Blocks."""
         for each in json.loads(report)["packages"]:
             if each["action"] is not None:  # its size is not needed to find it
-                request.hold.get_action(Digest(each["action"], 0), frozenset({STRICT}))
+                hold.get_action(Digest(each["action"], 0), frozenset({STRICT}))
 
     def _require_fit(self, plan: StoredPlan) -> None:
         """See that the plan's commands have the same keys and results here. Blocks.

@@ -78,7 +78,7 @@ class DurableBuilds:
         match event:
             case LinkUp(peer):
                 self._circle.gone.discard(peer)
-                self._stands_in.back(peer)
+                self._stands_in.met(peer)
                 self._drives.tell(peer)
                 self._lost.ask()
             case LinkDown(peer):

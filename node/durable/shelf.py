@@ -51,7 +51,7 @@ class ShelfFullError(ShelfError):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Shelved:
     """A request as it is on the disk. ``plan`` and ``sources``: the two blobs; ``since``: when it
     came into its phase, seconds since 1970; ``report``: how it ended here, as JSON."""
 
@@ -104,21 +104,21 @@ class Shelf:
         """Close the file."""
         self._connection.close()
 
-    async def put(self, kept: Kept) -> None:
+    async def put(self, shelved: Shelved) -> None:
         """Keep a request, or what has become of it; on the disk when this returns.
 
         Raises:
             ShelfError: that can't be done; what was kept before is.
         """
         row = (
-            kept.build,
-            kept.driver,
-            kept.attempt,
-            kept.phase.value,
-            kept.since,
-            zlib.compress(kept.plan, 1),
-            zlib.compress(kept.sources, 1),
-            kept.report,
+            shelved.build,
+            shelved.driver,
+            shelved.attempt,
+            shelved.phase.value,
+            shelved.since,
+            zlib.compress(shelved.plan, 1),
+            zlib.compress(shelved.sources, 1),
+            shelved.report,
         )
         await self._write(_INSERT, row)
 
@@ -139,12 +139,24 @@ class Shelf:
         """Keep a request no more."""
         await self._write("DELETE FROM kept WHERE build=?", (build,))
 
-    def all(self) -> list[Kept]:
-        """Return all requests. Blocks."""
+    def builds(self) -> list[str]:
+        """Return the builds whose requests are kept. Blocks."""
         with _FILE.of(self._path):
-            rows = self._connection.execute("SELECT * FROM kept").fetchall()
+            rows = self._connection.execute("SELECT build FROM kept").fetchall()
+        return [build for (build,) in rows]
+
+    def get(self, build: str) -> Shelved:
+        """Return a request. Blocks.
+
+        Raises:
+            ShelfError: it is not there, or can't be read.
+        """
+        with _FILE.of(self._path):
+            rows = self._connection.execute("SELECT * FROM kept WHERE build=?", (build,)).fetchall()
         try:
-            return [_kept(row) for row in rows]
+            return _shelved(rows[0])
+        except IndexError:
+            raise ShelfError(f"nothing is kept of build {build}") from None
         except (zlib.error, ValueError) as error:
             raise _damaged(self._path, str(error)) from error
 
@@ -157,9 +169,9 @@ class Shelf:
             self._connection.execute(statement, parameters)
 
 
-def _kept(row: tuple[Any, ...]) -> Kept:
+def _shelved(row: tuple[Any, ...]) -> Shelved:
     build, driver, attempt, phase, since, plan, sources, report = row
-    return Kept(
+    return Shelved(
         build,
         driver,
         attempt,

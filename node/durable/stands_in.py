@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.durable.circle import Circle
-from buildnet.node.durable.drives import Drives
-from buildnet.node.durable.guard import put_again
+from buildnet.node.durable.drives import UNKNOWN, Drives
 from buildnet.node.durable.keeping import Keeping, NotKeptError
 from buildnet.node.durable.successor import Inheritance, Successor
 from buildnet.pool.durable import (
@@ -23,6 +22,7 @@ from buildnet.pool.durable import (
     Stop,
     TakeOver,
     Tell,
+    TellAll,
 )
 from buildnet.pool.messages.durable import (
     BuildAsk,
@@ -37,7 +37,6 @@ from buildnet.pool.messages.results import WireDigest
 
 AFTER_START_S = 5.0
 """So long a node that starts waits for the others before it holds them for gone."""
-UNKNOWN = "unknown"
 _log = logging.getLogger("buildnet.pool")
 
 
@@ -79,6 +78,11 @@ class StandsIn:
 
     # --- what happens --------------------------------------------------------------------------
 
+    def met(self, node: bytes) -> None:
+        """Take note that a node is linked anew."""
+        self.back(node)
+        self._perform(self._core.met(node))
+
     def back(self, node: bytes) -> None:
         """Take note that a node is there."""
         self._core.back(node, time.monotonic())
@@ -114,15 +118,14 @@ class StandsIn:
 
     def released(self, sender: bytes, over: KeepOver) -> None:
         """Take in that a build is over."""
-        self._perform(self._core.released(sender, over.build, over.attempt))
+        released = self._core.released(sender, over.build, over.attempt, ended=over.ended)
+        self._perform(released)
 
     def asked(self, sender: bytes, ask: BuildAsk) -> None:
         """Say what is known of some builds, and go on with those that the sender lost."""
         for build in ask.builds:
-            if ask.lost:
-                self._perform(self._core.lost(sender, build))
-            elif build in self or build in self._drives:
-                self._perform([Tell(sender, build)])
+            asked = self._core.lost if ask.lost else self._core.asked
+            self._perform(asked(sender, build))
 
     def told(self, told: BuildTold) -> None:
         """Take in how far a build is at another node."""
@@ -139,13 +142,15 @@ class StandsIn:
         try:
             if why is not None:
                 raise NotKeptError(why)
-            request = await self._keeping.take_in(sender, ask)
+            if await self._successor.has_ended(ask.build):
+                raise NotKeptError("it has come to its end here")
+            parcel = await self._keeping.take_in(sender, ask)
             effects = self._core.keep(ask.build, sender, ask.attempt, time.monotonic())
             if effects is None:
-                request.hold.close()
+                parcel.kept.hold.close()
                 raise NotKeptError("a later request for this build, or its end, is here")
             self._perform(effects)
-            await self._keeping.put(ask.build, sender, ask.attempt, request)
+            await self._keeping.put(ask.build, sender, ask.attempt, parcel)
         except BuildNetError as error:
             why = f"{error.message}: {error.cause}" if error.cause else error.message
         self._circle.say(
@@ -166,31 +171,33 @@ class StandsIn:
                 case Forget(build):
                     self._circle.spawn(self._forget, build)
                 case Tell(to, build):
-                    self._circle.spawn(self._tell, to, build)
+                    self._circle.spawn(self._tell, (to,), build)
+                case TellAll(build):
+                    self._circle.spawn(self._tell, self._circle.linked, build)
 
     async def _take_over(self, build_id: str, attempt: int) -> None:
         request, known = self._keeping.requests.get(build_id), self._core.requests.get(build_id)
-        if request is None or known is None or build_id in self._drives:
+        if request is None or known is None:
             return
-        _log.warning("build %s goes on here: its node is lost", build_id)
         await self._keeping.shelf.set_phase(build_id, Phase.DRIVING, time.time())
+        trees, blobs = await self._keeping.unpack(build_id)
+        if known is not self._core.requests.get(build_id) or build_id in self._drives:
+            return  # its driver came back meanwhile
 
         async def on_end(report: bytes) -> None:
             await self._keeping.ended(build_id, report)
-            self._drives.drop(build_id)
+            self._drives.drop(build_id, ended=True)
             self._perform(self._core.ended(build_id))
 
-        hold = request.hold
-        plan, sources = request.plan_encoded, request.sources_encoded
-        parcel = await asyncio.to_thread(put_again, hold, plan, sources)
+        _log.warning("build %s goes on here: its node is lost", build_id)
         driver = self._circle.name_of(known.driver)
         build = self._successor.take_over(
-            Inheritance(request.plan, request.trees, attempt, driver, hold, on_end)
+            Inheritance(request.plan, trees, attempt, driver, request.hold, on_end)
         )
-        self._drives.add(build, attempt, parcel)
+        self._drives.add(build, attempt, blobs)
 
     def _stop(self, build_id: str) -> None:
-        build = self._drives.drop(build_id)
+        build = self._drives.drop(build_id, ended=False)
         if build is not None:
             _log.warning("build %s goes on elsewhere", build_id)
             self._successor.give_up(build)
@@ -202,7 +209,7 @@ class StandsIn:
         if build_id not in self._drives and self._successor.builder.find(build_id) is None:
             await self._successor.close(build_id)
 
-    async def _tell(self, to: bytes, build_id: str) -> None:
+    async def _tell(self, to: Sequence[bytes], build_id: str) -> None:
         known = self._core.requests.get(build_id)
         phase = UNKNOWN if known is None else known.phase.value
         attempt = 0 if known is None else known.attempt
@@ -211,7 +218,8 @@ class StandsIn:
         report, request = None, self._keeping.requests.get(build_id)
         if phase == Phase.ENDED and request is not None and request.report is not None:
             report = WireDigest.of(await asyncio.to_thread(request.hold.put, request.report))
-        self._circle.say(to, BuildTold(build_id, attempt, phase, report))
+        for node in to:
+            self._circle.say(node, BuildTold(build_id, attempt, phase, report))
 
     async def _fetch_wanted(self) -> None:
         try:

@@ -24,7 +24,7 @@ from buildnet.pool.reapi import remote_execution_pb2 as reapi
 from buildnet.pool.tree import DirectoryTree, FileEntry
 from buildnet.pool.workspace import Install, Package, Task, TaskId, Workspace
 
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 32 * 1024 * 1024
 """Of a plan, and of the directories of its sources."""
 
 

@@ -8,11 +8,12 @@ import logging
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Container
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildnet.ledger.history import TAKEN_OVER, BuildSummary, Durability, History
-from buildnet.mesh.errors import BuildNetError
+from buildnet.ledger.history import LOST_TOO_SOON, TAKEN_OVER, BuildSummary, Durability, History
+from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.node.build_record import BuildTakenOver
 from buildnet.node.builder import Builder, told
 from buildnet.node.definition_files import DefinitionFiles
@@ -88,6 +89,13 @@ class Successor:
         """Drive a build no more: another node does."""
         build.handed_over = True
         build.cancel()
+
+    async def has_ended(self, build_id: str) -> bool:
+        """Tell whether this node knows the end of a build."""
+        with suppress(NotFoundError):
+            found = await self.history.build(build_id)
+            return found.status != "running" and found.error not in (GIVEN_UP, LOST_TOO_SOON)
+        return False
 
     async def close(self, build_id: str) -> None:
         """See that the record does not show a build as running that this node drives no more."""

@@ -58,16 +58,17 @@ class KeepAnswer(Message):
 @message(
     162,
     priority=Priority.OTHER,
-    sender="a node that drove a build, once its end is recorded",
-    receiver="all that were asked to stand in",
-    effect="forgets the request, and stops if it went on with the build",
+    sender="a node that drove a build, once its end is recorded or another one drives it",
+    receiver="all that it asked to stand in",
+    effect="forgets the request; if it went on with the build, it stops where that has ended",
 )
 @dataclass(frozen=True, slots=True)
 class KeepOver(Message):
-    """The build is over."""
+    """The sender drives the build no more: it ``ended``, or another node does."""
 
     build: Name
     attempt: Counter
+    ended: bool
 
 
 @dataclass(frozen=True, slots=True)
