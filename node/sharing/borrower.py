@@ -13,7 +13,7 @@ from buildnet.mesh.local import Local
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.guest import GuestEvent
 from buildnet.node.execute.cancel import CancelToken
-from buildnet.node.pool_results import name_of
+from buildnet.node.pool_results import may_ask, name_of
 from buildnet.node.sharing.demands import Demands
 from buildnet.node.sharing.errands import Errands, LostHostError
 from buildnet.pool.demand import Want
@@ -30,6 +30,8 @@ from buildnet.pool.placement import ONE_SLOT
 
 _RETURNED = 1024
 """Leases that were given back and are remembered: their owner may tell of them again."""
+MAX_BORROWED = 1024
+"""Leases of one build; more are given back."""
 KEEP_S = 3.0
 """Leases are renewed so often."""
 IDLE_S = 1.0
@@ -122,7 +124,12 @@ class Borrower:
         match message:
             case LeaseGiven(lease, build, amount):
                 borrowing = self._builds.get(build)
-                if borrowing is None or lease in self._returned:  # it was told twice
+                if (
+                    borrowing is None
+                    or lease in self._returned  # it was told twice
+                    or not self._may_lend(sender)  # and see what commands see
+                    or len(borrowing.leases) >= MAX_BORROWED
+                ):
                     self._say(sender, LeaseReturn(lease))
                 elif lease not in borrowing.leases:
                     borrowing.leases[lease] = Borrowed(
@@ -159,10 +166,7 @@ class Borrower:
         return tuple(
             peer
             for peer in sorted(local.links)
-            if local.alive(peer)
-            and local.members.is_member(peer)
-            and local.members.members[peer].role == "worker"
-            and peer not in borrowing.unfit
+            if local.alive(peer) and self._may_lend(peer) and peer not in borrowing.unfit
         )
 
     def give_back(self, borrowing: Borrowing, lease: Borrowed) -> None:
@@ -215,13 +219,14 @@ class Borrower:
             lost = [each for each in borrowing.leases.values() if each.owner == peer]
             for lease in lost:
                 self._drop(borrowing, lease)
-            if lost or (for_good and self._is_worker(peer)):
+            if lost or (for_good and self._may_lend(peer)):
                 left = sum(each != peer for each in borrowing.members)
                 borrowing.on_lost(peer, left + 1)
 
-    def _is_worker(self, peer: bytes) -> bool:
+    def _may_lend(self, peer: bytes) -> bool:
+        """Tell whether commands may run there: a worker whose owner may build."""
         members = self._local.members
-        return members.is_member(peer) and members.members[peer].role == "worker"
+        return may_ask(members, peer) and members.members[peer].role == "worker"
 
     def tick(self, now: float) -> None:
         """Do what time alone brings about."""

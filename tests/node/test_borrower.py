@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from buildnet.mesh.events import LinkDown, LinkUp, Received
+from buildnet.mesh.members.genesis import Rights
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.sharing.borrower import (
     IDLE_S,
+    MAX_BORROWED,
     Borrowed,
     Borrower,
     Borrowing,
@@ -40,12 +42,14 @@ class Pool:
     def __init__(self) -> None:
         self.said: list[tuple[bytes, Message]] = []
         self.changes = 0
-        member = SimpleNamespace(role="worker")
+        self.member = SimpleNamespace(role="worker", rights=Rights.BUILDER)
         local: Any = SimpleNamespace(
             key=ME,
             links={OWNER: None},
             alive=lambda peer: True,
-            members=SimpleNamespace(members={OWNER: member}, is_member=lambda key: key == OWNER),
+            members=SimpleNamespace(
+                members={OWNER: self.member}, is_member=lambda key: key == OWNER
+            ),
             office=SimpleNamespace(coordinator=CHIEF),
         )
         self.local = local
@@ -90,6 +94,26 @@ def test_what_is_wanted_is_told() -> None:
     pool.begin().want(3, ())
     assert pool.begin().members == ()
     assert pool.wants[1:] == [()]
+
+
+@pytest.mark.parametrize("change", [{"rights": Rights.OBSERVER}, {"role": "observer"}])
+def test_who_may_not_run_commands_gets_none_by_calling_that_a_lease(
+    change: dict[str, object],
+) -> None:
+    pool = Pool()
+    borrowing = pool.begin()
+    vars(pool.member).update(change)
+    pool.hear(LeaseGiven(LEASE, "b", ONE))
+    assert (borrowing.leases, pool.kinds()) == ({}, [LeaseReturn])
+    assert borrowing.members == ()
+
+
+def test_a_build_takes_so_many_leases_and_no_more() -> None:
+    pool = Pool()
+    borrowing = pool.begin()
+    for number in range(MAX_BORROWED + 1):
+        pool.hear(LeaseGiven(number.to_bytes(16, "big"), "b", ONE))
+    assert (len(borrowing.leases), pool.kinds()) == (MAX_BORROWED, [LeaseReturn])
 
 
 def test_a_lease_that_was_given_back_is_not_taken_again() -> None:

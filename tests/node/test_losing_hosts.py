@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from buildnet.mesh.events import LinkDown, StatusChanged
 from buildnet.mesh.events import Status as Liveness
+from buildnet.mesh.members.genesis import Rights
 from buildnet.node.resolve import Prepared
 from buildnet.node.sharing.borrower import Borrowed, Borrower
 from buildnet.node.sharing.known_hosts import KnownHosts
@@ -23,7 +24,7 @@ class Build:
     """A build with two leases of each of three other workers."""
 
     def __init__(self) -> None:
-        member = SimpleNamespace(role="worker")
+        member = SimpleNamespace(role="worker", rights=Rights.BUILDER)
         self.links = dict.fromkeys((A, B, C))
         local: Any = SimpleNamespace(
             key=ME,
