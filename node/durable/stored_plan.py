@@ -16,12 +16,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.execute.isolation import STRICT
 from buildnet.node.sources import Sources, SourceSet
 from buildnet.node.standing import Standing, StandingTask, Visible
 from buildnet.pool.choice import Choice
 from buildnet.pool.glob import Patterns
 from buildnet.pool.reapi import remote_execution_pb2 as reapi
-from buildnet.pool.tree import DirectoryTree, FileEntry
+from buildnet.pool.tree import DirectoryTree, FileEntry, plain_name
 from buildnet.pool.workspace import Install, Package, Task, TaskId, Workspace
 
 MAX_BYTES = 32 * 1024 * 1024
@@ -93,7 +94,7 @@ class StoredPlan:
         """Read a plan from bytes of any origin.
 
         Raises:
-            PlanError: it is none.
+            PlanError: it is none, or it asks for more than other nodes may.
         """
         try:
             plan = _adapter().validate_json(data)
@@ -102,10 +103,7 @@ class StoredPlan:
             raise PlanError(
                 "the plan of a build can't be read", cause=f"{first['loc']}: {first['msg']}"
             ) from error
-        for task in plan.tasks:
-            for path in (task.path, *task.outputs, *task.path_entries, *task.env_paths.values()):
-                if path.startswith("/") or ".." in path.split("/"):
-                    raise PlanError("the plan of a build leaves its workspace", cause=path)
+        _require_harmless(plan)
         return plan
 
     def workspace_at(self, root: Path) -> Workspace:
@@ -117,6 +115,36 @@ class StoredPlan:
             name: Package(name, next(iter(of.values())).path, (), of) for name, of in tasks.items()
         }
         return Workspace(self.workspace, root, None, packages, self.install)
+
+
+def _require_harmless(plan: StoredPlan) -> None:
+    """See that a plan names nothing outside of its workspace, and runs nothing but in ``strict``.
+
+    Raises:
+        PlanError: it does.
+    """
+    install = plan.install
+    names = [plan.build_id, plan.driver]
+    paths = [path for task in plan.tasks for path in _paths_of(task)]
+    if install is not None:
+        names.append(install.manager)
+        paths += [install.lock_file, *install.roots, *install.inputs]
+    for name in names:  # directories of this host are called so
+        try:
+            plain_name(name)
+        except ValueError as error:
+            raise PlanError("the plan of a build leaves its place", cause=str(error)) from error
+    for path in paths:
+        if path.startswith("/") or ".." in path.split("/"):
+            raise PlanError("the plan of a build leaves its workspace", cause=path)
+    for task in plan.tasks:
+        level = task.isolation or plan.isolation
+        if task.command is not None and level != STRICT:
+            raise PlanError(f"a command of the plan runs in {level}", cause=str(task.id))
+
+
+def _paths_of(task: Task) -> Iterator[str]:
+    yield from (task.path, *task.outputs, *task.path_entries, *task.env_paths.values())
 
 
 @cache

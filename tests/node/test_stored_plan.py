@@ -87,6 +87,34 @@ def test_a_plan_that_leaves_its_workspace_is_refused(path: str) -> None:
             StoredPlan.decode(replace(PLAN, tasks=tasks).encode())
 
 
+@pytest.mark.parametrize("name", ["../store", "a/b", "..", ".", "", "/etc"])
+def test_a_plan_names_no_other_directory_of_the_host(name: str) -> None:
+    assert PLAN.install is not None
+    manager = replace(PLAN.install, manager=name)
+    for change in ({"build_id": name}, {"driver": name}, {"install": manager}):
+        with pytest.raises(PlanError, match="leaves its place"):
+            StoredPlan.decode(replace(PLAN, **change).encode())
+
+
+@pytest.mark.parametrize("path", ["/etc", "../other"])
+def test_an_install_of_a_plan_stays_in_its_workspace(path: str) -> None:
+    assert PLAN.install is not None
+    for change in ({"lock_file": path}, {"roots": ("", path)}, {"inputs": (path,)}):
+        install = replace(PLAN.install, **change)
+        with pytest.raises(PlanError, match="leaves its workspace"):
+            StoredPlan.decode(replace(PLAN, install=install).encode())
+
+
+@pytest.mark.parametrize("level", ["workspace", "staged"])
+def test_a_plan_runs_nothing_with_less_isolation_than_others_get(level: str) -> None:
+    tasks = (replace(PLAN.tasks[0], isolation=level),)
+    for change in ({"tasks": tasks}, {"isolation": level}):
+        with pytest.raises(PlanError, match=level):
+            StoredPlan.decode(replace(PLAN, **change).encode())
+    nothing_runs = (replace(PLAN.tasks[0], isolation=level, command=None),)
+    assert StoredPlan.decode(replace(PLAN, tasks=nothing_runs).encode()).tasks == nothing_runs
+
+
 def test_trees_keep_their_numbers_and_equal_ones_are_one() -> None:
     trees = Trees()
     many = [tree(**{f"a{number}_b": "x"}) for number in range(12)]
