@@ -142,18 +142,23 @@ class Capacity(Generic[Key]):
 
     @property
     def free_slots(self) -> int:
-        """How many slots nobody has or waits for."""
-        return max(0, self._free_slots - sum(each.slots for each in self._waiting.values()))
+        """How many slots can be had at once: none while somebody waits, who comes first."""
+        return 0 if self._waiting else max(0, self._free_slots)
 
     @property
-    def lacking(self) -> tuple[int, int]:
-        """Slots and bytes of memory that those who wait want more than there is now."""
-        waiting = self._waiting.values()
+    def lacking(self) -> tuple[int, int, int]:
+        """Slots, bytes of memory and of disk that those who wait want more than there is now."""
+        waiting = [self._fitted(each) for each in self._waiting.values()]
         slots = sum(each.slots for each in waiting) - self._free_slots
-        if self._memory_bytes is None:
-            return max(0, slots), 0
         memory_bytes = sum(each.memory_bytes or 0 for each in waiting)
-        return max(0, slots), max(0, memory_bytes + self._reserved_bytes - self._memory_bytes)
+        disk_bytes = sum(each.disk_bytes or 0 for each in waiting)
+        free_bytes = self.free_memory_bytes
+        free_disk_bytes = self.free_disk_bytes if disk_bytes else None
+        return (
+            max(0, slots),
+            0 if free_bytes is None else max(0, memory_bytes - free_bytes),
+            0 if free_disk_bytes is None else max(0, disk_bytes - free_disk_bytes),
+        )
 
     @property
     def free_memory_bytes(self) -> int | None:

@@ -108,8 +108,8 @@ class Workers:
         return self._capacity.free_disk_bytes
 
     @property
-    def lacking(self) -> tuple[int, int]:
-        """Slots and bytes of memory that work waits for."""
+    def lacking(self) -> tuple[int, int, int]:
+        """Slots, bytes of memory and of disk that work waits for."""
         return self._capacity.lacking
 
     async def run_reserved(

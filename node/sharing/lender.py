@@ -60,8 +60,7 @@ class WorkersRoom:
     @property
     def lacking(self) -> Amount:
         """What the node's own commands wait for."""
-        slots, memory_bytes = self._workers.lacking
-        return Amount(slots, memory_bytes)
+        return Amount(*self._workers.lacking)
 
     def take(self, key: bytes, amount: Amount) -> bool:
         """See :class:`~buildnet.pool.leases.Room`."""

@@ -171,7 +171,7 @@ class Sharing:
         if not settings.accept_remote_builds:
             return "its owner accepts no builds of others"
         for hours in settings.time_restrictions.local_only_hours:
-            if _is_now(hours):
+            if within(hours, datetime.now()):
                 return f"its owner keeps it for local builds from {hours.replace('-', ' to ')}"
         return None
 
@@ -228,8 +228,10 @@ class Sharing:
                 kept_at = now
 
 
-def _is_now(hours: str) -> bool:
-    """Tell whether it is within ``HH:MM-HH:MM`` of local time, which may pass midnight."""
+def within(hours: str, now: datetime) -> bool:
+    """Tell whether it is within ``HH:MM-HH:MM``, which may pass midnight; the end is not."""
     begin, _, end = hours.partition("-")
-    now = datetime.now().strftime("%H:%M")
-    return begin <= now < end if begin <= end else now >= begin or now < end
+    time_now = now.strftime("%H:%M")
+    if begin <= end:
+        return begin <= time_now < end
+    return time_now >= begin or time_now < end

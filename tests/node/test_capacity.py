@@ -114,12 +114,12 @@ def test_more_room_starts_who_waits_and_less_takes_nothing_away() -> None:
     capacity = Capacity[str](2, [0, 1], 100)
     capacity.ask("a", cores(2))
     assert capacity.ask("b", ONE) == []
-    assert capacity.lacking == (1, 0)
+    assert capacity.lacking == (1, 0, 0)
     assert capacity.change(3, [0, 1, 2], 100) == [("b", Share(1, 0, (2,)))]
     assert capacity.change(1, [0], 100) == []
     assert (capacity.slots, capacity.slots_in_use, capacity.free_slots) == (1, 3, 0)
     assert capacity.ask("c", ONE) == []
-    assert capacity.lacking == (3, 0)  # as many as there are too many, and one more
+    assert capacity.lacking == (3, 0, 0)  # as many as there are too many, and one more
     assert capacity.end("b") == []
     assert capacity.end("a") == [("c", Share(1, 0, (0,)))]
 
@@ -134,9 +134,11 @@ def test_who_waits_for_more_than_there_is_now_gets_what_there_is() -> None:
 
 def test_what_those_who_wait_lack_of_memory() -> None:
     capacity = Capacity[str](4, None, 100)
+    assert capacity.free_slots == 4
     capacity.ask("a", Requirements(memory_bytes=70))
     assert capacity.ask("b", Requirements(memory_bytes=70)) == []
-    assert capacity.lacking == (0, 40)
+    assert capacity.lacking == (0, 40, 0)
+    assert capacity.free_slots == 0  # nobody comes before who waits
 
 
 def test_disk_is_reserved_of_what_there_is_now() -> None:
