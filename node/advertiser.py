@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from buildnet import __version__
 from buildnet.node.ledger_upkeep_view import silence_of
-from buildnet.pool.advertisement import LINKS, LOAD, PROFILE, Links, Load, Profile
+from buildnet.pool.advertisement import LINKS, LOAD, PROFILE, Granted, Links, Load, Profile
 from buildnet.pool.membership import LOAD_AT_LEAST_EVERY_S, own_links
+from buildnet.pool.requirements import Grant
 
 if TYPE_CHECKING:
     from buildnet.node.service import NodeService
@@ -82,6 +83,7 @@ class Advertiser:
             tags=service.config.node_tags,
             resources=resources,
             slots=service.builder.workers.slots,
+            grants=_grants(service.builder.workers.grant),
             benchmark=service.benchmarks.latest,
             priority_weight=service.config.scheduling.priority_weight,
             age_s=_age_s(resources.scanned_at) if resources else 0.0,
@@ -106,3 +108,11 @@ class Advertiser:
 
 def _age_s(moment: datetime) -> float:
     return round(max(0.0, (datetime.now(UTC) - moment).total_seconds()), 1)
+
+
+def _grants(grant: Grant) -> Granted:
+    return Granted(
+        cores=min(grant.cores, 4096),
+        memory_bytes=grant.memory_bytes or 0,
+        disk_bytes=grant.disk_bytes or 0,
+    )

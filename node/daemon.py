@@ -56,6 +56,7 @@ from buildnet.node.recording import Recording
 from buildnet.node.refusals import Refusals
 from buildnet.node.server import serving
 from buildnet.node.service import NodeService
+from buildnet.node.sharing.far_tools import ToolsElsewhere
 from buildnet.node.sharing.guest_work import GuestWork
 from buildnet.node.sharing.service import Sharing
 from buildnet.node.store import ActionRecord, Store
@@ -68,6 +69,7 @@ from buildnet.pool.messages import (
     HOST_KINDS,
     RESULT_KINDS,
     SHARING_KINDS,
+    TOOL_KINDS,
 )
 from buildnet.pool.result import signed_message
 
@@ -306,6 +308,7 @@ async def running_node(
         service.sharing = sharing
         sharing.known.look = service.pool.hosts
         builder.workshop.sharing = sharing
+        builder.workshop.tools = tools = ToolsElsewhere(toolchain, lambda: sharing.refusal)
         durable = await stack.enter_async_context(
             durable_builds(
                 home,
@@ -322,6 +325,7 @@ async def running_node(
             (ledger_messages.KINDS, ledger.guest),
             (RESULT_KINDS, results.guest),
             (SHARING_KINDS, sharing.guest),
+            (TOOL_KINDS, tools.guest),
             (HOST_KINDS, service.hosts.guest),
             (HOLDER_KINDS, nearest.guest),
             (DURABLE_KINDS, durable.guest),

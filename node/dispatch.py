@@ -59,6 +59,8 @@ class Dispatcher:
     attempts: Mapping[TaskId, Attempts]
     hosts: OtherHosts | None = None
     times: int = 1
+    has_other_place: Callable[[Prepared], bool] = lambda prepared: True
+    """Whether a command that failed on a host may be tried elsewhere."""
     install_token: CancelToken = field(default_factory=CancelToken)
     _installing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
@@ -157,6 +159,8 @@ class Dispatcher:
             if doubtful is None:
                 return True
             if hosts.failed_there(host, task.id, doubtful).is_the_builds_fault:
+                return True
+            if not self.has_other_place(prepared):
                 return True
         return token.is_set()
 

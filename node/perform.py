@@ -109,6 +109,7 @@ class Performer:
             attempts={} if hosts is None else hosts.attempts,
             hosts=hosts,
             times=self.times,
+            has_other_place=self.places.has_other_place,
         )
         if self.unchanged:
             self._telling.up_to_date(len(self.unchanged))

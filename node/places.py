@@ -11,11 +11,14 @@ from buildnet.node.pausing import Pausing
 from buildnet.node.resolve import Prepared
 from buildnet.node.sharing.known_hosts import THIS_NODE
 from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts, needs_of
+from buildnet.node.toolchain import ToolMissingError
 from buildnet.node.workers import Workers
 from buildnet.pool.build import Ready
+from buildnet.pool.far_tools import FarTools
 from buildnet.pool.outlook import Outlook
 from buildnet.pool.placement import Host, Needs
 from buildnet.pool.places import Answer, Slots
+from buildnet.pool.requirements import RequirementsError
 from buildnet.pool.workspace import TaskId
 
 PATIENCE_S = 10.0
@@ -73,7 +76,7 @@ class NodePlaces:
         may run elsewhere."""
         prepared, hosts = self.prepared[task], self.hosts
         is_portable = hosts is not None and hosts.may_take(prepared)
-        return self.home.sort(task), is_portable, needs_of(prepared.task)
+        return self.home.sort(task), is_portable, needs_of(prepared), self._may_stay(prepared)
 
     def begin(self) -> None:
         """See :meth:`~buildnet.pool.places.Places.begin`."""
@@ -85,14 +88,16 @@ class NodePlaces:
         if self.pausing.is_on:
             return Answer.FULL
         prepared, hosts = self.prepared[task], self.hosts
-        needs, size = needs_of(prepared.task), self.home.sort(task)
-        may_stay = not self._lacking(needs)
+        needs, size = needs_of(prepared), self.home.sort(task)
+        may_stay = self._may_stay(prepared)
         host = None
         if hosts is not None and hosts.may_take(prepared):
             # Another build's commands, or those of others, may have the slots that are free for
             # this build: then they are waited for only if there is nothing else.
             is_free = self.home.has_room_for(task) and self.workers.free[0] >= size
-            host = hosts.choose(prepared, needs, here_is_free=may_stay and is_free)
+            host = hosts.choose(
+                prepared, needs, here_is_free=may_stay and is_free, never_here=not may_stay
+            )
             is_somewhere = host is not None or (may_stay and self.home.has_room_for(task))
             if is_somewhere and not needs.labels and self._had_better_wait(hosts, task, host):
                 return Answer.WAITS
@@ -144,28 +149,59 @@ class NodePlaces:
         else:
             self._elsewhere.pop(task, None)
 
-    def _lacking(self, needs: Needs) -> frozenset[str]:
-        return needs.labels - self.here().labels if needs.labels else needs.labels
+    def _may_stay(self, prepared: Prepared) -> bool:
+        """Tell whether this node may run a command: it has its tools and labels, and grants what it
+        needs. What is too much and can't run elsewhere either may: who is to run it says so."""
+        if prepared.far is not None or self._lacking(prepared):
+            return False
+        if self.workers.grant.allows(prepared.task.requirements):
+            return True
+        return self.hosts is None or not self.hosts.may_take(prepared)
 
-    def hopeless(self, ready: Iterable[Ready], now: float) -> list[tuple[TaskId, NoHostError]]:
+    def has_other_place(self, prepared: Prepared) -> bool:
+        """Tell whether a command that failed on another host may be tried on one more, or here."""
+        may_stay = prepared.far is None and not self._lacking(prepared)
+        if may_stay and self.workers.grant.allows(prepared.task.requirements):
+            return True
+        return self.hosts is not None and self.hosts.is_left(prepared)
+
+    def _lacking(self, prepared: Prepared) -> frozenset[str]:
+        labels = frozenset(prepared.task.requirements.labels or ())
+        return labels - self.here().labels if labels else labels
+
+    def hopeless(self, ready: Iterable[Ready], now: float) -> list[tuple[TaskId, BuildNetError]]:
         """Return the tasks, the most urgent of each sort, that no host can take as far as is known,
         and has not for :data:`PATIENCE_S`, and why; ``now``: monotonic seconds."""
-        found: list[tuple[TaskId, NoHostError]] = []
+        found: list[tuple[TaskId, BuildNetError]] = []
         since = self._hopeless_since
         self._hopeless_since = {}
         for each in ready:
-            task, hosts = self.prepared[each.first].task, self.hosts
-            needs = needs_of(task)
-            lacking = self._lacking(needs)
-            if not lacking:
+            prepared, hosts = self.prepared[each.first], self.hosts
+            if self._may_stay(prepared):
                 continue
-            if hosts is None or not hosts.may_take(self.prepared[each.first]):
-                found.append((each.first, NoHostError.here(lacking)))
+            needs = needs_of(prepared)
+            if hosts is None or not hosts.may_take(prepared):
+                found.append((each.first, self._why(prepared, NoHostError.here)))
             elif not hosts.owners(needs, hosts.borrowing.members):
                 began = self._hopeless_since[needs] = since.get(needs, now)
                 if now - began >= PATIENCE_S:
-                    found.append((each.first, NoHostError.anywhere(needs.labels)))
+                    found.append((each.first, self._why(prepared, NoHostError.anywhere)))
         return found
+
+    def _why(
+        self, prepared: Prepared, of_labels: Callable[[frozenset[str]], NoHostError]
+    ) -> BuildNetError:
+        """Return why a command runs nowhere."""
+        if prepared.far is not None:
+            return _far_hosts_gone(prepared.far)
+        if self._lacking(prepared):
+            return of_labels(self._lacking(prepared))
+        try:
+            self.workers.grant.check(prepared.task.requirements)
+        except RequirementsError as error:
+            error.cause = "no other node that is linked with this one now gives one command as much"
+            return error
+        return of_labels(frozenset())
 
     def patience_left(self, now: float) -> float | None:
         """Return after how many seconds something may be hopeless; None: nothing will be."""
@@ -175,3 +211,11 @@ class NodePlaces:
     def elsewhere(self, task: TaskId) -> OtherHost | None:
         """Return the slot that a task was given; None: it is one of this node."""
         return self._elsewhere.get(task)
+
+
+def _far_hosts_gone(far: FarTools) -> ToolMissingError:
+    return ToolMissingError(
+        f"tools of this command are not on this host, but on {', '.join(far.names)}",
+        cause="no such node is linked with this one now and lends, or none could run it",
+        hint="build again when one of them is there, or install the tools here",
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
@@ -18,15 +18,17 @@ from google.protobuf.message import DecodeError
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.execute.isolation import STRICT
 from buildnet.node.platform import platform_properties
 from buildnet.node.sources import Sources, outputs_key, source_key
 from buildnet.node.standing import Standing, StandingTask, Visible
 from buildnet.node.store import ActionRecord, Hold, LastRun, MissingBlobError, Store
-from buildnet.node.toolchain import Tool, Toolchain
+from buildnet.node.toolchain import Tool, Toolchain, ToolMissingError
 from buildnet.node.tracked import TrackedFiles
 from buildnet.pool.action import Action, ActionSpec, encode_action
 from buildnet.pool.command_words import FIRST_LINE_BYTES, interpreter_words, program_words
 from buildnet.pool.explain import DEPENDENCIES, Change, Nearest, changes_between, nearest_of
+from buildnet.pool.far_tools import FarTools, ToolsWanted
 from buildnet.pool.glob import Patterns, is_pattern
 from buildnet.pool.result import (
     DecodedResult,
@@ -35,6 +37,7 @@ from buildnet.pool.result import (
     output_directory,
 )
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, merge_trees
+from buildnet.pool.version import VersionRequirement
 from buildnet.pool.workspace import Task, TaskId, Workspace
 
 
@@ -75,7 +78,8 @@ class Prepared:
     ``log`` are those of the result that was found. ``undelivered`` tells that the outputs still
     have to be put into the workspace. ``node``, ``node_name``: id and name of the node that gave
     the result, None: this one. ``changes`` are those since the last run, ``nearest`` is the nearest
-    cached result of one that has to be made, if that was asked for.
+    cached result of one that has to be made, if that was asked for. ``far``: what other hosts have
+    that this one lacks, so it runs on one of them; None: it may run here.
     """
 
     task: Task
@@ -90,6 +94,7 @@ class Prepared:
     nearest: Nearest | None = None
     node: str | None = None
     node_name: str | None = None
+    far: FarTools | None = None
 
 
 class InstalledKey(Protocol):
@@ -106,7 +111,8 @@ class Resolver:
     """See the module's text.
 
     ``inherited`` holds the submitter's environment, ``standing`` the tasks that need not be
-    resolved, ``tools`` and ``words`` the programs that this build has asked for so far.
+    resolved, ``tools`` and ``words`` the programs that this build has asked for so far. ``far``
+    asks other hosts for what this one lacks, and blocks meanwhile; None: nobody is asked.
     """
 
     workspace: Workspace
@@ -126,6 +132,8 @@ class Resolver:
     platform: Mapping[str, str] = field(default_factory=platform_properties)
     tools: dict[str, Tool] = field(default_factory=dict)
     words: dict[str, Tool | None] = field(default_factory=dict)
+    far: Callable[[ToolsWanted], FarTools | None] | None = None
+    _far: dict[tuple[tuple[str, ...], ...], FarTools | None] = field(default_factory=dict)
     _visible: dict[TaskId, Visible] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _sources: dict[TaskId, DirectoryTree] = field(default_factory=dict)
@@ -244,8 +252,11 @@ class Resolver:
         return before is None or now is None or not now.looks_like(before.visible)
 
     def now_stands(self, prepared: Prepared) -> None:
-        """Take note, for the next builds, that a task's result was found in place."""
+        """Take note, for the next builds, that a task's result was found in place. One that needs
+        other hosts is looked at in each build: their tools may have changed."""
         task, action = prepared.task, prepared.action
+        if prepared.far is not None:
+            return
         keys = [source_key(task.sources, task.path if task.default_sources else None)]
         if action is not None:
             keys.append(outputs_key(task.outputs))
@@ -265,11 +276,22 @@ class Resolver:
         )
 
     def _with_action(self, task: Task, inputs: DirectoryTree) -> Prepared:
-        tools = [self._tool(name) for name in task.tools]
+        far: FarTools | None = None
+        words = self._words(task, inputs)
         isolation = task.isolation or self.isolation
-        platform = {**self.platform, "isolation": isolation}
-        programs = self._programs(task, tools, inputs)
-        platform.update({f"tool:{tool.name}": tool.identity for tool in (*programs, *tools)})
+        try:
+            tools = [self._tool(name, task) for name in task.tools]
+        except ToolMissingError as error:
+            if self.far is None or isolation != STRICT:
+                raise
+            far, tools = self._far_tools(self.far, task, words, error), []
+        if far is None:
+            found = (*self._programs(words, tools), *tools)
+            programs = {tool.name: tool.identity for tool in found}
+        else:
+            programs = dict(far.programs)
+        platform = {**(self.platform if far is None else far.platform), "isolation": isolation}
+        platform.update({f"tool:{name}": identity for name, identity in programs.items()})
         if task.network:
             platform["network"] = "allowed"
         platform.update({f"variable:{name}": path for name, path in task.env_paths.items()})
@@ -293,23 +315,60 @@ class Resolver:
             task,
             action,
             {"PATH": self.toolchain.search_path(tools), **environment},
+            far=far,
         )
 
-    def _tool(self, name: str) -> Tool:
-        """Return a tool as it was when this build first asked for it."""
+    def _tool(self, name: str, task: Task) -> Tool:
+        """Return a tool as it was when this build first asked for it, if it is one that does."""
         if name not in self.tools:
             self.tools[name] = self.toolchain.tool(name)
-        return self.tools[name]
+        tool, required = self.tools[name], task.tool_versions.get(name, "")
+        if required and not VersionRequirement.parse(required).accepts(tool.version):
+            raise ToolMissingError(
+                f"the tool {name!r} on this host is {tool.version or 'of unknown version'}, "
+                f"not {required}",
+                hint=f"install such a {name}, or name its path under tool_overrides in node.yaml",
+            )
+        return tool
 
-    def _programs(self, task: Task, tools: list[Tool], inputs: DirectoryTree) -> list[Tool]:
-        """Return the system's programs that a command names, besides its declared tools."""
-        declared = {tool.command for tool in tools}
+    def _far_tools(
+        self,
+        ask: Callable[[ToolsWanted], FarTools | None],
+        task: Task,
+        words: Iterable[str],
+        lacking: ToolMissingError,
+    ) -> FarTools:
+        """Return what other hosts have of what a task needs.
+
+        Raises:
+            ToolMissingError: ``lacking``; nobody else has all of it either.
+        """
+        wanted = ToolsWanted(task.tools, tuple(words), task.tool_versions)
+        key = (wanted.tools, wanted.words, tuple(f"{k} {v}" for k, v in wanted.versions.items()))
+        if key not in self._far:
+            self._far[key] = ask(wanted)
+        found = self._far[key]
+        if found is None or (task.dependencies_tree and found.platform != self.platform):
+            raise ToolMissingError(
+                lacking.message,
+                cause="no node that this one is linked with has it and lends now",
+                hint=lacking.hint,
+            )
+        return found
+
+    def _words(self, task: Task, inputs: DirectoryTree) -> list[str]:
+        """Return what a command names of the system's programs, as far as that is seen."""
         words: dict[str, None] = {}
         for word in program_words(task.command or ""):
             if "/" in word and not word.startswith("/"):
                 words.update(dict.fromkeys(self._interpreters(task, word, inputs)))
             else:
                 words[word] = None
+        return list(words)
+
+    def _programs(self, words: Iterable[str], tools: list[Tool]) -> list[Tool]:
+        """Return the system's programs that a command names, besides its declared tools."""
+        declared = {tool.command for tool in tools}
         found: list[Tool] = []
         for word in words:
             if word in declared:

@@ -84,7 +84,7 @@ class Verifier:
         self, prepared: Prepared, used: set[bytes], at_home: bool, token: CancelToken
     ) -> tuple[Run, Execution] | None:
         """Run it on a host that has not, if there is one; ``used`` takes in who was asked."""
-        hosts, needs = self.hosts, needs_of(prepared.task)
+        hosts, needs = self.hosts, needs_of(prepared)
         give_up_at = time.monotonic() + WAIT_S
         if hosts is not None and hosts.may_take(prepared):
             with hosts.wanting(needs):
@@ -112,7 +112,7 @@ class Verifier:
         action, task = prepared.action, prepared.task
         assert action is not None
         done: list[Execution] = []
-        hosts.placed(host, needs_of(task))
+        hosts.placed(host, needs_of(prepared))
         try:
             installed = await self.installed(task)
             executor = host.executor(

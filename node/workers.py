@@ -14,7 +14,7 @@ from typing import Any
 from buildnet.mesh.digest import Digest
 from buildnet.node.capacity import Capacity, Share
 from buildnet.node.execute.cancel import CancelToken
-from buildnet.pool.requirements import Grant, Requirements, RequirementsError
+from buildnet.pool.requirements import Grant, Requirements
 
 _THREADS = 4096
 """At most; as many are begun as work at once."""
@@ -54,6 +54,11 @@ class Workers:
         """How much may run at once."""
         return self._capacity.slots
 
+    @property
+    def grant(self) -> Grant:
+        """The most that one piece of work may ask for."""
+        return self._grant
+
     def change(
         self, slots: int, cores: Iterable[int] | None, memory_bytes: int | None, grant: Grant
     ) -> None:
@@ -78,11 +83,7 @@ class Workers:
     def reserve(self, key: Digest, needed: Requirements) -> bool:
         """Keep something free for what comes later under ``key``, at once or not at all; nothing
         that is more than is granted."""
-        try:
-            self._grant.check(needed)
-        except RequirementsError:
-            return False
-        share = self._capacity.reserve(key, needed)
+        share = self._capacity.reserve(key, needed) if self._grant.allows(needed) else None
         if share is not None:
             self._reserved[key] = share
         return share is not None

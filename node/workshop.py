@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from buildnet.node.dependencies import InstalledDependencies
@@ -18,6 +18,7 @@ from buildnet.node.pool_results import PoolResults
 from buildnet.node.resolve import Resolver, label_of
 from buildnet.node.runner import Limits, TaskRunner
 from buildnet.node.running import RunningBuild
+from buildnet.node.sharing.far_tools import ToolsElsewhere
 from buildnet.node.sharing.known_hosts import THIS_NODE
 from buildnet.node.sharing.other_hosts import OtherHosts
 from buildnet.node.sharing.service import Sharing
@@ -27,6 +28,7 @@ from buildnet.node.store import FileTable, Hold, Store
 from buildnet.node.toolchain import Tool, Toolchain
 from buildnet.node.workers import Workers
 from buildnet.pool.build import Build
+from buildnet.pool.far_tools import FarTools, ToolsWanted
 from buildnet.pool.glob import Patterns
 from buildnet.pool.placement import Host
 from buildnet.pool.places import Slots
@@ -60,7 +62,8 @@ class Job:
 @dataclass(slots=True)
 class Workshop:
     """See the module's text. ``results``: those of other members, None: nobody is asked;
-    ``sharing``: through which commands run on other hosts, None: none do."""
+    ``sharing``: through which commands run on other hosts, None: none do; ``tools``: who knows what
+    tools those have."""
 
     keys: OwnKeys
     store: Store
@@ -71,6 +74,7 @@ class Workshop:
     limits: Limits
     results: PoolResults | None
     sharing: Sharing | None = None
+    tools: ToolsElsewhere | None = None
 
     async def performer(self, build: RunningBuild, job: Job, hold: Hold) -> Performer:
         """Put together what performs a build."""
@@ -79,6 +83,8 @@ class Workshop:
             job.workspace, job.workspace_id, job.reader, job.environment, job.isolation
         )
         resolver = self._resolver(build, job, dependencies, hold)
+        if self.tools is not None and not request.local_only and self.sharing is not None:
+            resolver.far = _asking(self.tools)
         sizes = {task: known.requirements.slots for task, known in tasks.items()}
         home = Slots(request.choice.slots_of(self.workers.slots), sizes)
         hosts = self._other_hosts(build)
@@ -169,3 +175,13 @@ class Workshop:
             choice.preferences,
             choice.elsewhere(here),
         )
+
+
+def _asking(tools: ToolsElsewhere) -> Callable[[ToolsWanted], FarTools | None]:
+    """Return what asks other hosts for tools, from any thread but the loop's, and waits."""
+    loop = asyncio.get_running_loop()
+
+    def ask(wanted: ToolsWanted) -> FarTools | None:
+        return asyncio.run_coroutine_threadsafe(tools.find(wanted), loop).result()
+
+    return ask

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.pool.benchmark import Benchmark
+from buildnet.pool.leases import Amount
 from buildnet.pool.resources import (
     MemoryResources,
     NodeResources,
@@ -29,6 +30,7 @@ SET_BACK, CLOSED, NOT_WRITTEN = "set back", "closed", "not written"
 
 LENT_TOLD = 32
 """Builds that a node tells of having lent to."""
+_PLENTY = 1 << 60
 BODY_MAX_BYTES = 48 * 1024
 """What gossip carries in one record."""
 _UNPACKED_MAX_BYTES = 2 * 1024 * 1024
@@ -79,12 +81,26 @@ class Advertisement(ResourceModel):
             ) from error
 
 
+class Granted(ResourceModel):
+    """The most that a node gives one command; 0 bytes: no bound of its own."""
+
+    cores: int = Field(ge=1, le=4096)
+    memory_bytes: int = Field(default=0, ge=0)
+    disk_bytes: int = Field(default=0, ge=0)
+
+    @property
+    def amount(self) -> Amount:
+        """The same where amounts are compared."""
+        return Amount(self.cores, self.memory_bytes or _PLENTY, self.disk_bytes or _PLENTY)
+
+
 class Profile(Advertisement):
     """Who a node is and what its host has; told anew after each scan that found something else.
 
     ``age_s`` is how old the scan was when this was said. ``priority_weight``: how much the node is
     to be preferred for work of others, by its owner. ``slots``: how many commands it runs at once;
-    ``benchmark``: how fast it is, None: it was not measured.
+    ``grants``: the most that it gives one; ``benchmark``: how fast it is, None: it was not
+    measured.
     """
 
     name: str = Field(max_length=128)
@@ -94,6 +110,7 @@ class Profile(Advertisement):
     tags: tuple[str, ...] = ()
     resources: NodeResources | None = None
     slots: int | None = Field(default=None, ge=1, le=4096)
+    grants: Granted | None = None
     benchmark: Benchmark | None = None
     priority_weight: float = Field(default=1.0, gt=0, le=1000, allow_inf_nan=False)
     age_s: float = Field(default=0.0, ge=0)

@@ -413,6 +413,7 @@ class _TaskReader:
         exports = keys.exports
         shown = [one for one in exports or () if one != "sources"]
         entries = _first(keys.path_prepend, package.path_prepend, [])
+        tools = _first(keys.tools, package.tools, [])
         tree = _first(keys.dependencies_tree, package.dependencies_tree, self._installs)
         return Task(
             package=package.name,
@@ -425,7 +426,8 @@ class _TaskReader:
             exports=None if exports is None else self._definition.patterns((*at, "exports"), shown),
             exports_sources="sources" in (exports or ()),
             outputs=outputs,
-            tools=tuple(dict.fromkeys(_first(keys.tools, package.tools, []))),
+            tools=tuple(dict.fromkeys(tool.name for tool in tools)),
+            tool_versions={tool.name: tool.version for tool in tools if tool.version is not None},
             env={**package.env, **keys.env},
             env_inherit=tuple(dict.fromkeys((*package.env_inherit, *keys.env_inherit))),
             env_paths={

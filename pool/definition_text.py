@@ -131,8 +131,10 @@ def _settings(task: Task, inherited: Task) -> dict[str, Any]:
     keys.update(_exports(task))
     if task.outputs:
         keys["outputs"] = list(task.outputs)
-    if task.tools != inherited.tools:
-        keys["tools"] = list(task.tools)
+    if (task.tools, task.tool_versions) != (inherited.tools, inherited.tool_versions):
+        keys["tools"] = [
+            f"{tool} {task.tool_versions.get(tool, '')}".strip() for tool in task.tools
+        ]
     env = _added(task.env, inherited.env)
     if env:
         keys["env"] = env

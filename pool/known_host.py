@@ -41,6 +41,7 @@ def host_of(
         memory_bytes=None if resources is None else resources.memory.total_bytes,
         storage_classes=_storage_classes(resources),
         lends_nothing=None if load is None else load.lends_nothing,
+        grants=None if profile.grants is None else profile.grants.amount,
         weight=profile.priority_weight,
         is_here=is_here,
     )

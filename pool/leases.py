@@ -76,6 +76,11 @@ class Amount:
         )
 
     @property
+    def size(self) -> tuple[int, int, int]:
+        """What sorts small ones before large ones."""
+        return self.slots, self.memory_bytes, self.disk_bytes
+
+    @property
     def is_sound(self) -> bool:
         """Tell whether it is something that can be asked for."""
         parts = (self.slots, self.memory_bytes, self.disk_bytes)

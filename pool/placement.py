@@ -31,8 +31,9 @@ class Host:
     ``slots``: commands at once, ``free`` of them have nothing to do, None: unknown; ``speed``:
     benchmark units of one slot, None: not measured; ``programs``: versions by name, None: the host
     was not scanned; ``memory_bytes``, ``storage_classes``: what it has, None: unknown;
-    ``lends_nothing``: why its owner takes no commands of others now; ``weight``: how much he would
-    have it preferred for them; ``is_here``: it is the node that drives the build.
+    ``lends_nothing``: why its owner takes no commands of others now; ``grants``: the most that he
+    gives one command, None: unknown; ``weight``: how much he would have it preferred for them;
+    ``is_here``: it is the node that drives the build.
     """
 
     key: bytes
@@ -48,6 +49,7 @@ class Host:
     memory_bytes: int | None = None
     storage_classes: frozenset[str] | None = None
     lends_nothing: str | None = None
+    grants: Amount | None = None
     weight: float = 1.0
     is_here: bool = False
 
@@ -58,11 +60,13 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What commands of one sort need of a host. Two with equal needs fit the same hosts."""
+    """What commands of one sort need of a host. Two with equal needs fit the same hosts.
+    ``owners``: keys of the only ones that have the tools of its key; None: the driver has them."""
 
     amount: Amount = ONE_SLOT
     labels: frozenset[str] = frozenset()
     tools: frozenset[str] = frozenset()
+    owners: frozenset[bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +138,20 @@ def objection(
         return f"it runs {host.slots} at once, not {amount.slots}"
     if host.memory_bytes is not None and amount.memory_bytes > host.memory_bytes:
         return "it has less memory"
+    if host.grants is not None and not amount.fits(host.grants):
+        return "its owner gives one command less"
     if host.is_here:
         return None
     if preferences.most_on(host) == 0:
         return "the configuration names others"
+    if needs.owners is not None and host.key not in needs.owners:
+        return "its tools are others"
     most_ms = preferences.max_latency_ms
     if most_ms is not None and (host.latency_ms is None or host.latency_ms > most_ms):
         return f"it is farther than {most_ms:g} ms"
     if not _is_fast_enough(host, preferences.min_class):
         return f"it has no storage of the class {preferences.min_class}"
-    return _other_programs(host, needs, preferences, here)
+    return _other_programs(host, needs, preferences, here if needs.owners is None else None)
 
 
 def _is_fast_enough(host: Host, wanted: str) -> bool:

@@ -59,23 +59,17 @@ class Grant:
     disk_bytes: int | None = None
     processes: int | None = None
 
+    def allows(self, needed: Requirements) -> bool:
+        """Tell whether a command may have what it needs."""
+        return not self._too_much(needed)
+
     def check(self, needed: Requirements) -> None:
         """See that a command may have what it needs.
 
         Raises:
             RequirementsError: it may not; the message names all that is too much.
         """
-        too_much = [
-            (name, wanted, most)
-            for name, wanted, most in (
-                ("cores", needed.cores, self.cores),
-                ("memory", needed.memory_bytes, self.memory_bytes),
-                ("disk", needed.disk_bytes, self.disk_bytes),
-                ("processes", needed.processes, self.processes),
-            )
-            if wanted is not None and most is not None and wanted > most
-        ]
-        if too_much:
+        if too_much := self._too_much(needed):
             raise RequirementsError(
                 "it needs more than this node grants: "
                 + ", ".join(
@@ -85,6 +79,18 @@ class Grant:
                 hint=f"lower {' and '.join(name for name, _, _ in too_much)} in buildnet.yaml, or "
                 "raise what the node grants: workers and resource_limits in node.yaml",
             )
+
+    def _too_much(self, needed: Requirements) -> list[tuple[str, int, int]]:
+        return [
+            (name, wanted, most)
+            for name, wanted, most in (
+                ("cores", needed.cores, self.cores),
+                ("memory", needed.memory_bytes, self.memory_bytes),
+                ("disk", needed.disk_bytes, self.disk_bytes),
+                ("processes", needed.processes, self.processes),
+            )
+            if wanted is not None and most is not None and wanted > most
+        ]
 
 
 def _text(name: str, value: int) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.suggest import did_you_mean
 from buildnet.pool.quantity import parse_bytes, parse_duration_s
+from buildnet.pool.version import VersionError, VersionRequirement
 from buildnet.pool.workspace import Problem
 from buildnet.pool.yaml_document import YamlDocument, YamlPath
 
@@ -28,6 +30,27 @@ def _name(value: object) -> object:
     if isinstance(value, str) and not _NAME.fullmatch(value):
         raise _wrong(f"{value!r} cannot be a name", "leave out spaces, '#' and ','")
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class WantedTool:
+    """A tool that a command needs; ``version``: which will do, None: any."""
+
+    name: str
+    version: str | None = None
+
+
+def _tool(value: object) -> WantedTool:
+    """``node >=20`` is a name and which versions will do."""
+    if not isinstance(value, str):
+        raise _wrong("must be a name, or a name and a version such as node >=20")
+    name, _, version = value.strip().partition(" ")
+    _name(name)
+    try:
+        VersionRequirement.parse(version)
+    except VersionError as error:
+        raise _wrong(error.message, error.hint or "") from None
+    return WantedTool(name, version.strip() or None)
 
 
 def _command(value: object) -> object:
@@ -110,6 +133,7 @@ def _task(value: object) -> object:
 
 
 Name = Annotated[str, BeforeValidator(_name)]
+ToolName = Annotated[WantedTool, PlainValidator(_tool)]
 Command = Annotated[str, BeforeValidator(_command)]
 EnvName = Annotated[str, BeforeValidator(_env_name)]
 EnvValue = Annotated[str, BeforeValidator(_env_value)]
@@ -129,7 +153,7 @@ class Settings(_Keys):
     exports: Annotated[list[str] | None, BeforeValidator(_exports)] = None
     output_dir: str | None = None
     outputs: list[str] = []
-    tools: list[Name] | None = None
+    tools: list[ToolName] | None = None
     env: dict[EnvName, EnvValue] = {}
     env_inherit: list[EnvName] = []
     env_paths: dict[EnvName, str] = {}

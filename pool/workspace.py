@@ -92,6 +92,8 @@ class Task:
     """A plain path must exist after the command (file or directory); a pattern (``dist/**`` is the
     directory ``dist``) may match nothing."""
     tools: tuple[str, ...] = ()
+    tool_versions: Mapping[str, str] = field(default_factory=dict)
+    """Which versions of them will do, such as ``>=20``; those that are not named: any."""
     env: Mapping[str, str] = field(default_factory=dict)
     env_inherit: tuple[str, ...] = ()
     env_paths: Mapping[str, str] = field(default_factory=dict)

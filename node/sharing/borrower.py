@@ -65,7 +65,8 @@ class Borrowing:
     unfit: set[bytes] = field(default_factory=set)
     """Owners that could not run an action of this build."""
     leases: dict[bytes, Borrowed] = field(default_factory=dict)
-    waiting: int = 0
+    waiting: tuple[Want, ...] = ()
+    """What waits for a lease."""
 
     @property
     def slots(self) -> int:
@@ -77,11 +78,20 @@ class Borrowing:
         """The members that may run its commands: workers with a link, but for unfit ones."""
         return self.borrower.members(self)
 
-    def want(self, waiting: int, wants: tuple[Want, ...]) -> None:
-        """Tell how many commands wait that could run elsewhere, and what they and those that run
-        there need."""
+    def want(self, waiting: tuple[Want, ...], wants: tuple[Want, ...]) -> None:
+        """Tell what commands need that wait and could run elsewhere, and what they and those that
+        run there need."""
         self.waiting = waiting
         self.borrower.demand(self, wants)
+
+    def is_wanted(self, lease: Borrowed, *, exactly: bool = False) -> bool:
+        """Tell whether a lease would serve something that waits; ``exactly``: of just its
+        amount."""
+        return any(
+            lease.owner in want.owners
+            and (want.amount == lease.amount if exactly else want.amount.fits(lease.amount))
+            for want in self.waiting
+        )
 
     def close(self) -> None:
         """Give all back; the build is over."""
@@ -112,6 +122,7 @@ class Borrower:
         match event:
             case LinkUp(peer):
                 self.errands.linked(peer)
+                self._changed()
             case LinkDown(peer):
                 self._lost(peer)
             case StatusChanged(peer, Status.DEAD | Status.LEFT):
@@ -176,11 +187,13 @@ class Borrower:
         self._drop(borrowing, lease)
 
     def give_back_idle(self, now: float) -> None:
-        """Return what nothing has run on for a while, and nothing waits for."""
+        """Return what nothing has run on for a while, and nothing that waits could use."""
         for borrowing in list(self._builds.values()):
-            waiting = borrowing.waiting and not self._demands.is_held(borrowing.build)
+            is_held = self._demands.is_held(borrowing.build)
             for lease in list(borrowing.leases.values()):
-                if not lease.busy and not waiting and now - lease.idle_since > IDLE_S:
+                if lease.busy or now - lease.idle_since <= IDLE_S:
+                    continue
+                if is_held or not borrowing.is_wanted(lease):
                     self.give_back(borrowing, lease)
 
     def over(self, borrowing: Borrowing) -> None:
@@ -222,6 +235,12 @@ class Borrower:
             if lost or (for_good and self._may_lend(peer)):
                 left = sum(each != peer for each in borrowing.members)
                 borrowing.on_lost(peer, left + 1)
+        self._changed()
+
+    def _changed(self) -> None:
+        """Let builds look again: there are other members than before."""
+        for borrowing in list(self._builds.values()):
+            borrowing.on_change()
 
     def _may_lend(self, peer: bytes) -> bool:
         """Tell whether commands may run there: a worker whose owner may build."""

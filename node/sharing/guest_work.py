@@ -178,6 +178,8 @@ class GuestWork:
         executor = await asyncio.to_thread(self.executor)
         if executor is None:
             raise WorkRefusedError("this host has no strict isolation")
+        if not Amount(1, ask.memory_bytes, ask.disk_bytes).fits(running.amount):
+            raise WorkRefusedError("it needs more than was lent")
         action = ask.action.digest
         await self._fetch((action, ask.command.digest, ask.inputs.digest), running.holder, hold)
         order = await asyncio.to_thread(self._read, ask, hold)

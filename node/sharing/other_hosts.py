@@ -137,6 +137,8 @@ class OtherHosts:
     _wanted: set[Needs] = field(default_factory=set)
     """What commands needed that could have run elsewhere."""
     _besides: Counter[Needs] = field(default_factory=Counter)
+    _unfit: set[tuple[bytes, Needs | None]] = field(default_factory=set)
+    """Owners that could not run commands which need this."""
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(MAX_ELSEWHERE, "elsewhere")
     )
@@ -170,7 +172,6 @@ class OtherHosts:
             self.most > 0
             and action is not None
             and isolation_of(action) == STRICT
-            and prepared.task.requirements.slots == 1
             and len(prepared.task.outputs) <= MAX_OUTPUTS
             and sum(map(len, prepared.task.outputs)) <= MAX_OUTPUTS_CHARACTERS
             and not self.attempts[prepared.task.id].goes_home
@@ -184,6 +185,7 @@ class OtherHosts:
             host
             for host in map(self.known.host, members)
             if host.key not in self.borrowing.unfit
+            and (host.key, needs) not in self._unfit
             and objection(host, needs, self.preferences, here) is None
         ]
 
@@ -206,13 +208,13 @@ class OtherHosts:
         for each in ready:
             first = prepared[each.first]
             if self.may_take(first):
-                needs = needs_of(first.task)
+                needs = needs_of(first)
                 counts[needs] += each.count
                 firsts[needs] = first
         if len(self._wanted) < MAX_WANTS:
             self._wanted.update(counts)
         counts.update(+self._besides)
-        waiting = min(counts.total(), self.most)
+        waiting = self._wants(counts, firsts)
         self._asked_for = frozenset(needs.labels for needs in counts if needs.labels)
         for needs in self._running.values():
             counts[needs] += 1
@@ -256,21 +258,37 @@ class OtherHosts:
 
     # --- choosing ------------------------------------------------------------------------------
 
+    def left_for(
+        self, prepared: Prepared, members: Iterable[bytes], used: Collection[bytes] = ()
+    ) -> list[Host]:
+        """Return those of some members that may take a command and were not tried yet, but for
+        those ``used``."""
+        avoided = self.attempts[prepared.task.id].owners.union(used)
+        hosts = self.owners(needs_of(prepared), members)
+        return [host for host in hosts if host.key not in avoided]
+
+    def is_left(self, prepared: Prepared) -> bool:
+        """Tell whether a command may be tried on another host yet."""
+        return self.may_take(prepared) and bool(self.left_for(prepared, self.borrowing.members))
+
     def choose(
         self,
         prepared: Prepared,
         needs: Needs,
         *,
         here_is_free: bool,
+        never_here: bool = False,
         used: Collection[bytes] = (),
     ) -> OtherHost | None:
         """Return the slot that suits a command best, of none of the owners ``used``; None: that is
-        one of this node, if ``here_is_free``, or none is free."""
+        one of this node, if ``here_is_free``, or none is free. ``never_here``: it can't run on this
+        node, so where no other host is left it is tried once more on one that lost it."""
         leases = self._idle(needs)
         if not leases:
             return None
-        avoided = self.attempts[prepared.task.id].owners.union(used)
-        hosts = [host for host in self.owners(needs, leases) if host.key not in avoided]
+        hosts = self.left_for(prepared, leases, used)
+        if never_here and not hosts and not self.is_left(prepared):
+            hosts = [host for host in self.owners(needs, leases) if host.key not in used]
         if here_is_free:
             hosts.append(self.known.here)
         best = ranked(hosts, self._case(prepared, hosts), self.preferences, self.known.experience)
@@ -288,17 +306,26 @@ class OtherHosts:
     def _idle(self, needs: Needs) -> dict[bytes, Borrowed]:
         """Return a lease of each owner that has one on which nothing runs."""
         leases = self.borrowing.leases.values()
-        busy = Counter(lease.owner for lease in leases if lease.busy)
-        if busy.total() >= min(self.most, self.losses.slots(len(leases))):
+        busy = [lease for lease in leases if lease.busy]
+        if len(busy) >= min(self.most, self.losses.slots(len(leases))):
             return {}
+        slots: Counter[bytes] = Counter()
+        for lease in busy:
+            slots[lease.owner] += lease.amount.slots
         found: dict[bytes, Borrowed] = {}
-        for lease in sorted(leases, key=lambda lease: lease.amount.slots):
+        for lease in sorted(leases, key=lambda lease: lease.amount.size):
             if lease.busy or lease.wanted_back or lease.owner in found:
                 continue
             host = self.known.host(lease.owner)
             most = self.preferences.most_on(host)
-            has_room = needs.amount.fits(lease.amount) and (most is None or busy[host.key] < most)
-            if has_room and not self._is_kept(host, needs):
+            has_room = most is None or slots[host.key] + lease.amount.slots <= most
+            if not needs.amount.fits(lease.amount) or not has_room:
+                continue
+            # One of more than is needed stays for what waits for just that.
+            is_for_others = needs.amount != lease.amount and self.borrowing.is_wanted(
+                lease, exactly=True
+            )
+            if not is_for_others and not self._is_kept(host, needs):
                 found[lease.owner] = lease
         return found
 
@@ -361,10 +388,14 @@ class OtherHosts:
         self.failed_there(host, task, error.as_dict())
         if not isinstance(error, UnfitHostError):
             self.known.experience.failed(host.lease.owner)
+        owner = host.lease.owner
+        if isinstance(error, UnfitHostError):
+            self._unfit.add((owner, self._running.get(host.lease.id, Needs())))
+        if isinstance(error, SilentHostError | WrongHostError):
+            self.borrowing.unfit.add(owner)
         if isinstance(error, UnfitHostError | SilentHostError | WrongHostError):
-            self.borrowing.unfit.add(host.lease.owner)
             for lease in list(self.borrowing.leases.values()):
-                if lease.owner == host.lease.owner and not lease.busy:
+                if lease.owner == owner and not lease.busy:
                     self.borrowing.borrower.give_back(self.borrowing, lease)
 
     def failed_there(
@@ -378,8 +409,8 @@ class OtherHosts:
 
     def end(self, host: OtherHost) -> None:
         """Take note that nothing runs on a slot any more."""
-        self._running.pop(host.lease.id, None)
-        host.lease.wanted_back |= host.lease.owner in self.borrowing.unfit
+        owner, needs = host.lease.owner, self._running.pop(host.lease.id, None)
+        host.lease.wanted_back |= owner in self.borrowing.unfit or (owner, needs) in self._unfit
         self.borrowing.borrower.end_of(self.borrowing, host.lease)
 
     def unhelpful(self) -> list[str]:
@@ -401,16 +432,17 @@ class OtherHosts:
         self._threads.shutdown(wait=False)
 
 
-def needs_of(task: Task) -> Needs:
+def needs_of(prepared: Prepared) -> Needs:
     """Return what a task's command needs of a host."""
+    task, far = prepared.task, prepared.far
     needed = task.requirements
     return Needs(
         Amount(needed.slots, needed.memory_bytes or 0, needed.disk_bytes or 0),
         frozenset(needed.labels or ()),
         frozenset(task.tools),
+        None if far is None else frozenset(far.owners),
     )
 
 
-def _choosiness(needs: Needs) -> tuple[int, int, int, int]:
-    amount = needs.amount
-    return len(needs.labels), amount.slots, amount.memory_bytes, amount.disk_bytes
+def _choosiness(needs: Needs) -> tuple[bool, int, tuple[int, int, int]]:
+    return needs.owners is not None, len(needs.labels), needs.amount.size

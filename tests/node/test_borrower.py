@@ -21,6 +21,7 @@ from buildnet.node.sharing.borrower import (
 )
 from buildnet.node.sharing.errands import LostHostError
 from buildnet.pool.demand import Want
+from buildnet.pool.leases import Amount
 from buildnet.pool.messages.lending import (
     LeaseGiven,
     LeaseGone,
@@ -88,10 +89,10 @@ def test_what_is_wanted_is_told() -> None:
     pool = Pool()
     borrowing = pool.begin()
     assert borrowing.members == (OWNER,)
-    borrowing.want(3, WANTS)
+    borrowing.want(WANTS, WANTS)
     assert pool.wants == [WANTS]
     pool.local.links.clear()
-    pool.begin().want(3, ())
+    pool.begin().want((), ())
     assert pool.begin().members == ()
     assert pool.wants[1:] == [()]
 
@@ -130,7 +131,7 @@ def test_what_a_paused_build_has_goes_back_though_commands_wait() -> None:
     pool = Pool()
     borrowing = pool.begin()
     pool.hear(LeaseGiven(LEASE, "b", ONE))
-    borrowing.want(3, WANTS)
+    borrowing.want(WANTS, WANTS)
     after = next(iter(borrowing.leases.values())).idle_since + 2 * IDLE_S
     pool.borrower.give_back_idle(after)
     assert borrowing.slots == 1
@@ -261,3 +262,32 @@ def test_a_cancelled_command_is_cancelled_there() -> None:
         assert await running == done
 
     asyncio.run(work())
+
+
+def test_what_nothing_that_waits_could_use_goes_back() -> None:
+    pool = Pool()
+    borrowing = pool.begin()
+    large = b"m" * 16
+    pool.hear(LeaseGiven(LEASE, "b", ONE))
+    pool.hear(LeaseGiven(large, "b", WireAmount(4, 7, 0)))
+    small, big = borrowing.leases.values()
+    after = small.idle_since + 2 * IDLE_S
+    borrowing.want((Want(Amount(4, 7), 1, (OWNER,)),), ())
+    assert borrowing.is_wanted(big, exactly=True)
+    pool.borrower.give_back_idle(after)
+    assert list(borrowing.leases) == [large]
+    borrowing.want((Want(Amount(1), 1, (OWNER,)),), ())
+    assert not borrowing.is_wanted(big, exactly=True)
+    pool.borrower.give_back_idle(after)
+    assert list(borrowing.leases) == [large]
+    borrowing.want((Want(Amount(1), 1, (CHIEF,)),), ())  # who lends nothing
+    pool.borrower.give_back_idle(after)
+    assert borrowing.leases == {}
+
+
+def test_a_build_looks_again_when_members_come_and_go() -> None:
+    pool = Pool()
+    pool.begin()
+    pool.borrower.take(LinkUp(OWNER, True))
+    pool.borrower.take(LinkDown(OWNER))
+    assert pool.changes == 2

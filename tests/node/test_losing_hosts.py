@@ -56,8 +56,8 @@ class Build:
 
     def runs_at_once(self) -> int:
         """Return how many commands are given a slot of another host."""
-        needs = needs_of(Task("a", "build", "a", "run"))
         prepared = Prepared(Task("a", "build", "a", "run"), None, {})
+        needs = needs_of(prepared)
         count = 0
         while (host := self.hosts.choose(prepared, needs, here_is_free=False)) is not None:
             host.lease.busy = True

@@ -21,9 +21,11 @@ from buildnet.node.sharing.other_hosts import MAX_ELSEWHERE, OtherHost, OtherHos
 from buildnet.node.sharing.remote_executor import UnfitHostError
 from buildnet.pool.build import Ready
 from buildnet.pool.demand import Want
+from buildnet.pool.far_tools import FarTools
+from buildnet.pool.leases import Amount
 from buildnet.pool.placement import ONE_SLOT, Host, Needs, Preferences
 from buildnet.pool.places import Answer, Slots
-from buildnet.pool.requirements import Requirements
+from buildnet.pool.requirements import Grant, Requirements
 from buildnet.pool.tree import DirectoryTree, FileEntry
 from buildnet.pool.workspace import Task, TaskId
 
@@ -45,6 +47,7 @@ class Leases:
         }
         self.unfit: set[bytes] = set()
         self.members: tuple[bytes, ...] = (NEAR.key, FAST.key)
+        self.waiting: tuple[Want, ...] = ()
         self.wanted: list[tuple[int, tuple[Want, ...]]] = []
         self.borrower = SimpleNamespace(
             name_of=bytes.decode,
@@ -52,8 +55,12 @@ class Leases:
             end_of=lambda borrowing, lease: setattr(lease, "busy", False),
         )
 
-    def want(self, waiting: int, wants: tuple[Want, ...]) -> None:
-        self.wanted.append((waiting, wants))
+    def want(self, waiting: tuple[Want, ...], wants: tuple[Want, ...]) -> None:
+        self.waiting = waiting
+        self.wanted.append((sum(want.count for want in waiting), wants))
+
+    def is_wanted(self, lease: Borrowed, *, exactly: bool) -> bool:
+        return Borrowing.is_wanted(cast(Borrowing, self), lease, exactly=exactly)
 
 
 def prepared_of(name: str, **said: Any) -> Prepared:
@@ -81,7 +88,7 @@ def on_loop(work: Callable[[OtherHosts, Leases], None], **said: Any) -> None:
 
 def taken(hosts: OtherHosts, *, here: bool = False, prepared: Prepared = PREPARED) -> str | None:
     """Choose and take a slot; return its owner's name."""
-    needs = needs_of(prepared.task)
+    needs = needs_of(prepared)
     chosen = hosts.choose(prepared, needs, here_is_free=here)
     hosts.placed(chosen, needs)
     return None if chosen is None else chosen.lease.owner.decode()
@@ -196,7 +203,7 @@ def test_what_asks_for_a_label_waits_for_a_host_that_has_it_but_not_for_ever() -
     ready = [Ready(1, task, 1.0)]
 
     def work(hosts: OtherHosts, leases: Leases) -> None:
-        workers: Any = SimpleNamespace(free=(2, None))
+        workers: Any = SimpleNamespace(free=(2, None), grant=Grant(2))
         places = NodePlaces(Slots(2), workers, hosts, lambda: hosts.known.here)
         places.prepared[task] = labelled
         places.begin()
@@ -273,7 +280,7 @@ def test_who_took_no_command_is_told_with_the_reason() -> None:
 def test_places_are_given_at_home_and_elsewhere_and_given_back() -> None:
     def work(hosts: OtherHosts, leases: Leases) -> None:
         names = [f"t{number}" for number in range(4)]
-        workers: Any = SimpleNamespace(free=(2, None))
+        workers: Any = SimpleNamespace(free=(2, None), grant=Grant(2))
         places = NodePlaces(Slots(1), workers, hosts)
         for name in names:
             places.prepared[TaskId(name, "build")] = prepared_of(name)
@@ -326,6 +333,21 @@ def test_a_long_command_waits_for_a_fast_slot_and_a_short_one_does_not() -> None
         places.begin()
         assert places.take(long) is Answer.TAKEN
 
+
+LARGE = prepared_of("large", requirements=Requirements(cores=4, memory_bytes=100))
+FAR = replace(prepared_of("far"), far=FarTools((NEAR.key,), ("near",), {}, {}))
+
+
+def test_units_of_each_class_are_wanted_of_who_can_give_them() -> None:
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        known = {each.task.id: each for each in (PREPARED, LARGE, FAR)}
+        hosts.want([Ready(2, task, 1.0) for task in known], known)
+        assert leases.waiting == (
+            Want(Amount(1), 2, (NEAR.key,)),
+            Want(Amount(4, 100), 2, (FAST.key, NEAR.key)),
+            Want(Amount(1), 2, (FAST.key, NEAR.key)),
+        )
+
     on_loop(work, preferences=Preferences(strategy="fastest"))
 
 
@@ -340,5 +362,76 @@ def test_without_measured_speeds_nothing_is_waited_for() -> None:
         places.prepared.update((each.task.id, each) for each in known)
         places.begin()
         assert [places.take(each.task.id) for each in known] == [Answer.TAKEN] * 4
+
+
+def test_a_lease_of_more_is_not_used_while_something_waits_for_just_that() -> None:
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        leases.leases = {b"l": Borrowed(b"l", FAST.key, "b", Amount(4, 100))}
+        hosts.want([Ready(1, LARGE.task.id, 1.0)], {LARGE.task.id: LARGE})
+        assert taken(hosts) is None
+        assert taken(hosts, prepared=LARGE) == "fast"
+        leases.leases[b"m"] = Borrowed(b"m", FAST.key, "b", Amount(4, 100))
+        hosts.want([], {})
+        assert taken(hosts) == "fast"
+
+    on_loop(work)
+
+
+def test_a_lease_of_less_is_not_used() -> None:
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        assert taken(hosts, prepared=LARGE) is None
+
+    on_loop(work)
+
+
+def test_only_hosts_with_the_tools_of_the_key_are_used() -> None:
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        assert [taken(hosts, prepared=FAR) for _ in range(3)] == ["near", "near", None]
+
+    on_loop(work, preferences=Preferences(strategy="fastest"))
+
+
+def test_what_a_host_can_not_run_others_of_another_sort_may() -> None:
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        tool = prepared_of("tool", tools=("ffmpeg",))
+        host = hosts.choose(tool, needs_of(tool), here_is_free=False)
+        assert host is not None
+        assert host.lease.owner == FAST.key
+        hosts.placed(host, needs_of(tool))
+        hosts.failed(host, tool.task.id, UnfitHostError("another"))
+        hosts.end(host)
+        assert host.lease.wanted_back
+        leases.leases = Leases().leases  # what had nothing to do went back
+        assert taken(hosts, prepared=tool) == "near"
+        assert taken(hosts) == "fast"
+
+    on_loop(work, preferences=Preferences(strategy="fastest"))
+
+
+@pytest.mark.parametrize(("prepared", "code"), [(FAR, "TOOL_MISSING"), (LARGE, "REQUIREMENTS")])
+def test_what_can_not_run_here_waits_for_a_host_that_can(prepared: Prepared, code: str) -> None:
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        workers: Any = SimpleNamespace(free=(2, None), grant=Grant(2))
+        places = NodePlaces(Slots(2), workers, hosts)
+        task = prepared.task.id
+        ready = [Ready(1, task, 1.0)]
+        places.prepared[task] = prepared
+        leases.leases.clear()
+        places.begin()
+        assert places.take(task) is Answer.FULL
+        assert places.hopeless(ready, 0.0) == []
+        assert places.hopeless(ready, PATIENCE_S) == []
+        leases.leases[b"l"] = Borrowed(b"l", NEAR.key, "b", Amount(4, 100))
+        assert places.take(task) is Answer.TAKEN
+        found = places.elsewhere(task)
+        assert found is not None
+        assert found.lease.owner == NEAR.key
+        places.give_back(task)
+        leases.leases.clear()
+        leases.members = (FAST.key,) if prepared is FAR else ()
+        assert places.take(task) is Answer.FULL
+        assert places.hopeless(ready, 100.0) == []
+        ((given_up, error),) = places.hopeless(ready, 100.0 + PATIENCE_S)
+        assert (given_up, error.code) == (task, code)
 
     on_loop(work)

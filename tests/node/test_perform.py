@@ -194,7 +194,7 @@ def test_an_unforeseen_error_of_another_host_fails_its_task_alone() -> None:
         def may_take(self, prepared: Prepared) -> bool:
             return True
 
-        def choose(self, prepared: Prepared, needs: object, *, here_is_free: bool) -> Elsewhere:
+        def choose(self, *chosen: object, **said: bool) -> Elsewhere:
             return self
 
         async def run(self, work: Callable[[], None]) -> None:
@@ -229,7 +229,8 @@ def test_a_command_that_no_host_can_take_fails_after_a_while(
         def may_take(self, prepared: Prepared) -> bool:
             return True
 
-        def choose(self, *chosen: object, here_is_free: bool) -> None:
+        def choose(self, *chosen: object, here_is_free: bool, never_here: bool) -> None:
+            assert never_here
             assert not here_is_free
 
         def owners(self, needs: object, members: object) -> list[object]:

@@ -1,0 +1,186 @@
+"""Tools that other hosts have and this one lacks: who asks, and who answers.
+
+The key of an action names each tool with its digest. For a tool that this node has itself it knows
+them; for another it asks all linked members, and makes the key from what one of them answers. Such
+an action runs on hosts alone that answered the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from buildnet.mesh.events import LinkDown, Note, Received
+from buildnet.mesh.service.cluster import Cluster
+from buildnet.mesh.service.guest import Guest, GuestEvent
+from buildnet.node.platform import platform_properties
+from buildnet.node.pool_results import may_ask, name_of
+from buildnet.node.toolchain import Toolchain, ToolMissingError
+from buildnet.pool.far_tools import FarTools, ToolsWanted, best_of
+from buildnet.pool.messages.tools import ToolsAnswer, ToolsAsk, ToolTold
+from buildnet.pool.messages.work import Setting
+
+ANSWER_S = 5.0
+"""A host may have to start a program to learn its version."""
+_MORE_S = 0.3
+"""So long others are waited for once somebody has what is needed."""
+_MAX_PEERS_ASKED = 64
+_ASKS_AT_ONCE = 4
+"""Questions of one member that are worked on; more are dropped."""
+
+
+@dataclass(slots=True)
+class _Question:
+    wanted: ToolsWanted
+    peers: set[bytes]
+    found: dict[bytes, FarTools] = field(default_factory=dict)
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class ToolsElsewhere:
+    """See the module's text. :meth:`guest` is for the mesh; ``refusal``: why this node lends
+    nothing now, None: it lends."""
+
+    def __init__(self, toolchain: Toolchain, refusal: Callable[[], str | None]) -> None:
+        self._toolchain = toolchain
+        self._refusal = refusal
+        self._cluster: Cluster | None = None
+        self._questions: dict[bytes, _Question] = {}
+        self._working: dict[bytes, int] = {}
+
+    @asynccontextmanager
+    async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
+        """Take part in a cluster until the context ends."""
+        self._cluster = cluster
+        try:
+            yield self
+        finally:
+            self._cluster = None
+            for question in self._questions.values():
+                question.peers.clear()
+                question.heard.set()
+
+    def take(self, event: GuestEvent) -> None:
+        """Take note of a message, or of a peer that is gone."""
+        match event:
+            case Received(sender, ToolsAsk() as ask):
+                self._asked(sender, ask)
+            case Received(sender, ToolsAnswer() as answer):
+                self._answered(sender, answer)
+            case LinkDown(peer):
+                for question in self._questions.values():
+                    question.peers.discard(peer)
+                    question.heard.set()
+
+    # --- asking --------------------------------------------------------------------------------
+
+    async def find(self, wanted: ToolsWanted) -> FarTools | None:
+        """Return what the most hosts have alike of what is wanted; None: no linked member that
+        lends has all of it."""
+        cluster = self._cluster
+        if cluster is None:
+            return None
+        local = cluster.local
+        peers = [
+            peer
+            for peer in sorted(local.links)
+            if local.alive(peer)
+            and local.members.is_member(peer)
+            and local.members.members[peer].role == "worker"
+        ][:_MAX_PEERS_ASKED]
+        ask = ToolsAsk(os.urandom(16), wanted.tools, wanted.words)
+        question = self._questions[ask.request] = _Question(wanted, set(peers))
+        try:
+            for peer in peers:
+                cluster.say(peer, ask)
+            await self._heard_enough(question)
+        finally:
+            del self._questions[ask.request]
+        return best_of(question.found.values())
+
+    async def _heard_enough(self, question: _Question) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + ANSWER_S
+        while question.peers:
+            question.heard.clear()
+            if question.found:
+                until = min(until, loop.time() + _MORE_S)
+            try:
+                async with asyncio.timeout_at(until):
+                    await question.heard.wait()
+            except TimeoutError:
+                return
+
+    def _answered(self, sender: bytes, answer: ToolsAnswer) -> None:
+        question, cluster = self._questions.get(answer.request), self._cluster
+        if question is None or cluster is None or sender not in question.peers:
+            return
+        question.peers.discard(sender)
+        question.heard.set()
+        told = {each.name: each for each in answer.tools}
+        versions = {name: each.version for name, each in told.items()}
+        if not question.wanted.is_met_by(versions):
+            return
+        tools = {name: told[name].identity for name in question.wanted.tools}
+        commands = {told[name].command for name in question.wanted.tools}
+        words = {
+            each.name: each.value
+            for each in answer.words
+            if each.name in question.wanted.words and each.name not in commands
+        }
+        question.found[sender] = FarTools(
+            owners=(sender,),
+            names=(name_of(cluster.local.members, sender),),
+            platform=_settings(answer.platform),
+            programs={**words, **tools},
+        )
+
+    # --- answering -----------------------------------------------------------------------------
+
+    def _asked(self, sender: bytes, ask: ToolsAsk) -> None:
+        cluster = self._cluster
+        if cluster is None or not may_ask(cluster.local.members, sender):
+            return
+        if self._working.get(sender, 0) >= _ASKS_AT_ONCE:
+            cluster.note(Note("too many questions", sender, "ToolsAsk"))
+            return
+        self._working[sender] = self._working.get(sender, 0) + 1
+        cluster.spawn(lambda: self._answer(cluster, sender, ask))
+
+    async def _answer(self, cluster: Cluster, sender: bytes, ask: ToolsAsk) -> None:
+        answer = ToolsAnswer(ask.request, (), (), ())
+        try:
+            if self._refusal() is None:
+                answer = await asyncio.to_thread(self._look_up, ask)
+        finally:
+            self._working[sender] -= 1
+            if not self._working[sender]:
+                del self._working[sender]
+        cluster.say(sender, answer)
+
+    def _look_up(self, ask: ToolsAsk) -> ToolsAnswer:
+        tools: list[ToolTold] = []
+        for name in ask.tools:
+            try:
+                tool = self._toolchain.tool(name)
+            except ToolMissingError:
+                continue
+            tools.append(ToolTold(name, tool.command, tool.version[:128], tool.identity[:1024]))
+        programs = {word: self._toolchain.program(word) for word in ask.words}
+        return ToolsAnswer(
+            ask.request,
+            tuple(Setting(name, value) for name, value in platform_properties().items()),
+            tuple(tools),
+            tuple(
+                Setting(word, program.identity)
+                for word, program in programs.items()
+                if program is not None
+            ),
+        )
+
+
+def _settings(told: tuple[Setting, ...]) -> Mapping[str, str]:
+    return {each.name: each.value for each in told}
