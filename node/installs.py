@@ -41,8 +41,12 @@ class Installs:
         reader: Sources,
         inherited: Mapping[str, str],
         isolation: Isolation,
+        *,
+        is_own: bool = True,
     ) -> InstalledDependencies | None:
-        """Return the dependencies of one build; None: nothing is installed for this workspace."""
+        """Return the dependencies of one build; None: nothing is installed for this workspace.
+        ``is_own``: else it is a workspace of another node, whose install sees no settings of this
+        node's owner, and whose ``inherited`` variables name no file to be shown to it."""
         if workspace.install is None:
             return None
         return InstalledDependencies(
@@ -52,10 +56,10 @@ class Installs:
             toolchain=self._toolchain,
             trees=self.trees,
             isolation=isolation,
-            inherited=inherited,
+            inherited=inherited if is_own else {},
             downloads=self._downloads,
             workspace_id=workspace_id,
-            settings=self._settings,
+            settings=self._settings if is_own else InstallSettings(),
             taken_in=self._taken_in,
         )
 

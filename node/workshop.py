@@ -40,7 +40,7 @@ class Job:
     """What one build is performed from: a workspace, or what is stored of one on another node.
 
     ``tasks`` are those to be looked at, ``waiting`` those of them that do not stand; ``runner``:
-    what their commands are run with.
+    what their commands are run with; ``is_own``: whether it is a workspace of this node.
     """
 
     workspace: Workspace
@@ -57,6 +57,7 @@ class Job:
     waiting: Collection[TaskId]
     durations_ms: dict[TaskId, float]
     runner: type[TaskRunner] = TaskRunner
+    is_own: bool = True
 
 
 @dataclass(slots=True)
@@ -80,7 +81,12 @@ class Workshop:
         """Put together what performs a build."""
         request, tasks = build.request, job.tasks
         dependencies = self.installs.of(
-            job.workspace, job.workspace_id, job.reader, job.environment, job.isolation
+            job.workspace,
+            job.workspace_id,
+            job.reader,
+            job.environment,
+            job.isolation,
+            is_own=job.is_own,
         )
         resolver = self._resolver(build, job, dependencies, hold)
         if self.tools is not None and not request.local_only and self.sharing is not None:

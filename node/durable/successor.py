@@ -170,6 +170,7 @@ class Successor:
             waiting=tasks,
             durations_ms=dict(plan.durations_ms),
             runner=StoredRunner,
+            is_own=False,
         )
         try:
             await asyncio.to_thread(self._lay_out, plan, trees, root, inherited.hold)
