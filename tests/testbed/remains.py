@@ -1,9 +1,9 @@
-"""What nodes leave behind: processes, mounts and files of commands that are over.
+"""What nodes leave behind: processes, mounts and files of commands that are over, and leases.
 
     with nothing_left(cluster.members):
         ...  # whatever happens to nodes and builds
 
-At the end every node that runs has put away everything, and of one that does not
+At the end every node that runs has given back and put away everything, and of one that does not
 nothing runs or is mounted. What it left on the disk its next start removes.
 """
 
@@ -38,7 +38,7 @@ def remains(nodes: Sequence[Node]) -> list[str]:
     left = _mounts(nodes)
     for node in nodes:
         if node.is_running:
-            left += [*_processes(node), *_files(node)]
+            left += [*_processes(node), *_files(node), *_leases(node)]
     return left
 
 
@@ -83,3 +83,9 @@ def _files(node: Node) -> list[str]:
         elif entry.name != ".trash" and not entry.name.startswith(".sandbox-"):
             files.append(entry)
     return [f"{node.name}: {each.relative_to(node.home.directory)}" for each in files]
+
+
+def _leases(node: Node) -> list[str]:
+    """Return what a node lends."""
+    lent = [each for each in node.get("/api/pool")["leases"] if each["owner"] == node.identity]
+    return [f"{node.name}: lent to {each['holder_name']}: {each['build']}" for each in lent]
