@@ -54,6 +54,8 @@ def test_a_drained_node_works_for_nobody_until_it_is_resumed(pair: Cluster, tmp_
     until(lambda: server(admin, other)["lends_nothing"] == "it is drained", "it is told")
     report = admin.command.build(many_commands(tmp_path / "a", "a", "sleep 0.1; cp in.txt out.txt"))
     assert where(report).keys() == {admin.identity}
+    assert report["notices"] == [f"{other.name} ran no commands: it is drained"]
+    assert f"{other.name} works for nobody else: it is drained" in admin("pool", "status").out
     other.stop()
     other.start()
     pair.settle()
@@ -102,6 +104,21 @@ def test_what_is_lent_is_seen_everywhere_and_stands_in_the_ledger(
     assert allocation["used_ms"] >= 900 * where(report)[owner.identity] > 0
 
 
+def test_own_commands_come_before_those_of_others(pair: Cluster, tmp_path: Path) -> None:
+    driver, owner = pair.members
+    slots = owner.get("/api/node")["slots"]
+    root = many_commands(tmp_path / "w", "w", "sleep 1; cp in.txt out.txt", count=12 * slots)
+    building = Building(driver, root)
+    until(lambda: sum(each["slots"] for each in owner.get("/api/node")["lent"]) == slots, "lent")
+    own = many_commands(tmp_path / "own", "own", "cp in.txt out.txt", count=slots)
+    report = owner.command.build(own, "--local-only")
+    assert where(report) == {owner.identity: slots}
+    assert building.count("build_finished") == 0  # which still wanted all that there is
+    report = building.report()
+    assert report["status"] == "succeeded"
+    assert building.count("task_started") == 12 * slots  # what ran there ran to its end
+
+
 def test_a_server_comes_and_another_goes_while_a_build_runs(
     parting: Cluster, tmp_path: Path
 ) -> None:
@@ -113,6 +130,7 @@ def test_a_server_comes_and_another_goes_while_a_build_runs(
         building = Building(driver, root)
         until(lambda: server(driver, leaving)["lent"], "it works for the build")
         join(coming, driver, invite(driver))
+        assert coming.name in driver("server", "list").out
         removed = driver("server", "remove", leaving.name, "--yes", "--json")
         assert removed.data["node_id"] == leaving.identity
         report = building.report()
@@ -151,7 +169,9 @@ def test_limits_are_narrowed_at_once_by_whoever_may(pair: Cluster) -> None:
     assert other("server", "update", other.name, *told).code == 0
     assert other.get("/api/node")["slots"] == 1
     until(lambda: server(admin, other)["tags"] == ["fast"], "tags are told")
-    assert server(admin, other)["priority_weight"] == 2.5
+    shown = admin("server", "show", other.name).out
+    assert "fast" in shown
+    assert "2.5" in shown
     # The owner's file is read again, and an admin may do what it allows.
     other.home.config.write_text('{"scheduling": {"accept_changes": true}}')
     change = ("server", "update", other.name, "--reset", "--refuse")
