@@ -15,6 +15,11 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.pool.reapi import remote_execution_pb2 as reapi
 
 
+MAX_ENTRIES = 4_000_000
+"""Of a tree that is read. A directory that stands at many places is one in the message, so a few
+bytes can mean more than any memory holds."""
+
+
 class TreeConflictError(BuildNetError):
     """Two trees that are to be one hold different things at the same path."""
 
@@ -223,16 +228,18 @@ class DirectoryTree:
         """Read a ``Tree`` message.
 
         Raises:
-            ValueError: a directory that is referred to is missing or a name is not a plain name.
+            ValueError: a directory that is referred to is missing, a name is not a plain name, or
+                there are more than :data:`MAX_ENTRIES`.
         """
         children = {
             Digest.of(child.SerializeToString(deterministic=True)): child for child in tree.children
         }
-        read: dict[Digest, DirectoryTree] = {}
+        read: dict[Digest, tuple[DirectoryTree, int]] = {}
 
-        def directory(message: reapi.Directory, depth: int) -> DirectoryTree:
+        def directory(message: reapi.Directory, depth: int) -> tuple[DirectoryTree, int]:
             if depth > 256:
                 raise ValueError("directories nest deeper than 256")
+            count = len(message.files) + len(message.symlinks) + len(message.directories)
             entries: dict[str, Leaf | DirectoryTree] = {}
             for file in message.files:
                 entries[plain_name(file.name)] = read_file_entry(file)
@@ -244,10 +251,13 @@ class DirectoryTree:
                     if digest not in children:
                         raise ValueError(f"directory {digest} is missing")
                     read[digest] = directory(children[digest], depth + 1)
-                entries[plain_name(node.name)] = read[digest]
-            return cls(entries)
+                entries[plain_name(node.name)], below = read[digest]
+                count += below
+            if count > MAX_ENTRIES:
+                raise ValueError(f"more than {MAX_ENTRIES:,} files and directories")
+            return cls(entries), count
 
-        return directory(tree.root, 0)
+        return directory(tree.root, 0)[0]
 
 
 EMPTY_TREE = DirectoryTree({})

@@ -83,3 +83,14 @@ def test_a_missing_directory_is_refused() -> None:
     message.root.directories.add(name="gone").digest.hash = "0" * 64
     with pytest.raises(ValueError, match="missing"):
         DirectoryTree.from_tree_message(message)
+
+
+def test_a_few_bytes_that_mean_more_than_any_memory_holds_are_refused() -> None:
+    tree = DirectoryTree.from_paths({"a": FileEntry(Digest.of(b"a"))})
+    message = reapi.Tree()
+    for _ in range(40):
+        message.children.append(tree.message())
+        tree = DirectoryTree({"left": tree, "right": tree})
+    message.root.CopyFrom(tree.message())
+    with pytest.raises(ValueError, match="files and directories"):
+        DirectoryTree.from_tree_message(message)
