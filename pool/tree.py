@@ -14,7 +14,6 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.pool.reapi import remote_execution_pb2 as reapi
 
-
 MAX_ENTRIES = 4_000_000
 """Of a tree that is read. A directory that stands at many places is one in the message, so a few
 bytes can mean more than any memory holds."""
