@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from buildnet.cli.testing import write_files
+from buildnet.node.durable.successor import GIVEN_UP
 from testbed.building import PATIENCE_S, Building
 from testbed.nodes import Cluster, Node, NodeError
 
@@ -234,6 +235,26 @@ def test_both_start_anew_and_the_build_ends(trio: Cluster, tmp_path: Path) -> No
     told = ended_at(asked, build_id)
     assert told["status"] == "succeeded", told
     assert told["durable"]["state"] == "ended elsewhere"
+
+
+def test_a_driver_that_only_slept_goes_on_and_its_stand_in_gives_way(
+    trio: Cluster, tmp_path: Path
+) -> None:
+    asked = trio.members[0]
+    root = chains(tmp_path / "w", "i", "sleep 1; date > ran.txt; cp in.txt out.txt")
+    building, build_id, stand_in = begun(asked, root, 0)
+    keeper = next(node for node in trio.members if node.identity == stand_in)
+    asked.freeze()
+    until(lambda: build_at(keeper, build_id))
+    asked.thaw()
+    report = building.report()
+    assert report["status"] == "succeeded", report
+    assert {each["status"] for each in report["packages"]} == {"succeeded"}
+    assert (root / "p5/out.txt").read_text() == "i 5\n"
+    there = ended_at(keeper, build_id)
+    assert (there["status"], there["error"]["message"]) == ("cancelled", GIVEN_UP), there
+    found = until(lambda: ended_kinds(asked, build_id))
+    assert found == ["build.started", "build.taken_over", "build.taken_over", "build.completed"]
 
 
 def test_alone_a_build_is_not_durable_and_that_is_said(tmp_path: Path) -> None:
