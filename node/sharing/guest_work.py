@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from google.protobuf.message import DecodeError
 
@@ -30,6 +30,7 @@ from buildnet.node.own_keys import OwnKeys
 from buildnet.node.platform import platform_properties
 from buildnet.node.pool_results import shared_result
 from buildnet.node.runner import Limits
+from buildnet.node.sharing.enclosing import enclosed, small_blobs, take_in
 from buildnet.node.sharing.guest_trees import GuestTrees
 from buildnet.node.store import ActionRecord, Hold, Store
 from buildnet.node.toolchain import Tool, Toolchain
@@ -175,19 +176,17 @@ class GuestWork:
         self.say(running.holder, done)
 
     async def _done(self, ask: WorkAsk, running: _Running, room: Digest, hold: Hold) -> WorkDone:
-        executor = await asyncio.to_thread(self.executor)
-        if executor is None:
-            raise WorkRefusedError("this host has no strict isolation")
         if not Amount(1, ask.memory_bytes, ask.disk_bytes).fits(running.amount):
             raise WorkRefusedError("it needs more than was lent")
         action = ask.action.digest
-        await self._fetch((action, ask.command.digest, ask.inputs.digest), running.holder, hold)
-        order = await asyncio.to_thread(self._read, ask, hold)
-        if not ask.again:
-            known = await asyncio.to_thread(hold.get_action, action, frozenset({STRICT}))
-            if known is not None:
-                return await asyncio.to_thread(_found, ask, known, hold)
-        await self._fetch(order.inputs.files(), running.holder, hold)
+        executor, lacking = await asyncio.to_thread(self._begin, ask, hold)
+        if lacking:
+            await self.fetch_all(lacking, running.holder)
+        order, found, lacking = await asyncio.to_thread(self._look_up, ask, hold)
+        if found is not None:
+            return found
+        if lacking:
+            await self.fetch_all(lacking, running.holder)
         done: list[WorkDone] = []
         tell = self._teller(running.holder, ask)
         async with self._installed(ask, running.holder, hold, executor) as mounts:
@@ -220,6 +219,28 @@ class GuestWork:
         lacking = await asyncio.to_thread(hold.missing, wanted)
         if lacking:
             await self.fetch_all(lacking, holder)
+
+    # Each of these is all that is done on a thread before what is missing is fetched: going there
+    # and back takes longer than most of it.
+
+    def _begin(self, ask: WorkAsk, hold: Hold) -> tuple[StrictExecutor, set[Digest]]:
+        """Take in what came with the question; return what tells of the action and is not here.
+        Blocks."""
+        executor = self.executor()
+        if executor is None:
+            raise WorkRefusedError("this host has no strict isolation")
+        take_in(ask.blobs, hold)
+        return executor, hold.missing((ask.action.digest, ask.command.digest, ask.inputs.digest))
+
+    def _look_up(self, ask: WorkAsk, hold: Hold) -> tuple[_Order, WorkDone | None, set[Digest]]:
+        """Read the action; return it with its result, if that is here, else with the inputs that
+        are not. Blocks."""
+        order = self._read(ask, hold)
+        if not ask.again:
+            known = hold.get_action(ask.action.digest, frozenset({STRICT}))
+            if known is not None:
+                return order, _found(ask, known, hold), set()
+        return order, None, hold.missing(order.inputs.files())
 
     def _read(self, ask: WorkAsk, hold: Hold) -> _Order:
         """Read what is to run; see that it is what the key says, and may run here. Blocks.
@@ -313,19 +334,20 @@ class GuestWork:
 
     def _told(self, ask: WorkAsk, order: _Order, execution: Execution, hold: Hold) -> WorkDone:
         """Keep a result, signed, and put how it went into a message. Blocks."""
-        result = None
+        record = None
         if execution.outputs is not None:
-            result = self._keep(ask, order, execution, execution.outputs, hold)
-        return WorkDone(
+            record = self._keep(ask, order, execution, execution.outputs, hold)
+        done = WorkDone(
             work=ask.work,
             refused=None,
             outcome=WireOutcome(**asdict(execution.outcome)),
             log=WireDigest.of(execution.log),
-            result=None if result is None else shared_result(result, hold),
+            result=None if record is None else shared_result(record, hold),
             missing_outputs=texts_that_fit(execution.missing_outputs),
             undeclared=texts_that_fit(execution.undeclared),
             hints=texts_that_fit(execution.hints),
         )
+        return done if record is None else _with_blobs(done, record, hold)
 
     def _keep(
         self,
@@ -373,9 +395,15 @@ def _found(ask: WorkAsk, record: ActionRecord, hold: Hold) -> WorkDone:
     """Return the answer to an action whose result is here already."""
     log = digest_of(reapi.ActionResult.FromString(record.result).stdout_digest)
     outcome = WireOutcome(0, None, False, False, round(record.duration_ms), 0, None, 0, 0, None)
-    return WorkDone(
-        ask.work, None, outcome, WireDigest.of(log), shared_result(record, hold), (), (), ()
-    )
+    result = shared_result(record, hold)
+    done = WorkDone(ask.work, None, outcome, WireDigest.of(log), result, (), (), ())
+    return _with_blobs(done, record, hold)
+
+
+def _with_blobs(done: WorkDone, record: ActionRecord, hold: Hold) -> WorkDone:
+    """Enclose the small blobs of a result. Blocks."""
+    size_bytes = len(done.encode())
+    return replace(done, blobs=enclosed(small_blobs(record.references, hold), size_bytes))
 
 
 def _refusal(ask: WorkAsk, why: str) -> WorkDone:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from buildnet.mesh.bulk.protocol import FetchRefusedError, WrongBytesError
 from buildnet.mesh.digest import Digest
@@ -18,6 +19,7 @@ from buildnet.node.execute.launcher.places import BUILD
 from buildnet.node.execute.outcome import ProcessOutcome
 from buildnet.node.pool_results import Offer, PoolResults, ResultRefusedError, Wanted
 from buildnet.node.sharing.borrower import Borrowed, Borrower
+from buildnet.node.sharing.enclosing import enclosed, small_blobs, take_in
 from buildnet.node.sharing.errands import LostHostError, WrongHostError
 from buildnet.node.store import Hold
 from buildnet.pool.action import Action
@@ -83,23 +85,28 @@ class RemoteExecutor:
             WrongHostError: what came back can't be true.
             OnlyHereError: the question does not fit into a message.
         """
-        tree = self.action.spec.inputs.tree_message().SerializeToString(deterministic=True)
-        command = hold.put(self.action.command_encoded)
-        hold.put(self.action.encoded)
-        inputs = hold.put(tree)
-
-        def ask(work: bytes) -> WorkAsk:
-            return self._ask(work, request, command, inputs)
-
-        running = self._run(request, ask, hold, on_output, cancel)
+        question = self._question(request, hold)
+        running = self._run(request, question, hold, on_output, cancel)
         return asyncio.run_coroutine_threadsafe(running, self.loop).result()
 
-    def _ask(
-        self, work: bytes, request: ExecutionRequest, command: Digest, inputs: Digest
-    ) -> WorkAsk:
+    def _question(self, request: ExecutionRequest, hold: Hold) -> WorkAsk:
+        """Return what the owner is asked, but for the id of the work. Blocks."""
+        action = self.action
+        tree = action.spec.inputs.tree_message().SerializeToString(deterministic=True)
+        own = (action.encoded, action.command_encoded, tree)
+        ask = self._ask(request, Digest.of(action.command_encoded), Digest.of(tree))
+        size_bytes = _checked_size(ask)
+        files = small_blobs(action.spec.inputs.files(), hold)
+        blobs = enclosed(itertools.chain(own, files), size_bytes)
+        for blob in own:
+            if blob not in blobs:
+                hold.put(blob)
+        return replace(ask, blobs=blobs)
+
+    def _ask(self, request: ExecutionRequest, command: Digest, inputs: Digest) -> WorkAsk:
         needed = self.requirements
         return WorkAsk(
-            work=work,
+            work=bytes(16),
             lease=self.lease.id,
             action=WireDigest.of(self.action.digest),
             command=WireDigest.of(command),
@@ -124,16 +131,20 @@ class RemoteExecutor:
     async def _run(
         self,
         request: ExecutionRequest,
-        ask: Callable[[bytes], WorkAsk],
+        question: WorkAsk,
         hold: Hold,
         on_output: OnOutput,
         cancel: CancelToken,
     ) -> Execution:
-        _check_fits(ask(bytes(16)))
+        def ask(work: bytes) -> WorkAsk:
+            return replace(question, work=work)
+
         done = await self.borrower.run(self.lease, ask, on_output, cancel)
         if done.refused is not None or done.outcome is None or done.log is None:
             raise UnfitHostError(done.refused or "it does not say how the command ended")
         log = done.log.digest
+        if done.blobs:
+            await asyncio.to_thread(take_in, done.blobs, hold)
         outputs = None
         if done.result is not None:
             wanted = Wanted(
@@ -144,7 +155,10 @@ class RemoteExecutor:
             if done.outcome.exit_code == 0 and not done.missing_outputs:
                 raise WrongHostError("it tells of a success without a result")
             await self._fetch_log(log, request, hold)
-        hints = dict.fromkeys((*done.hints, *await asyncio.to_thread(_hints, request, done, hold)))
+        own_hints: tuple[str, ...] = ()
+        if done.outcome.exit_code:
+            own_hints = await asyncio.to_thread(_hints, request, done, hold)
+        hints = dict.fromkeys((*done.hints, *own_hints))
         return Execution(
             outcome=_outcome(done.outcome),
             log=log,
@@ -185,7 +199,8 @@ class RemoteExecutor:
             raise LostHostError("its output could not be fetched", cause=error.message) from error
 
 
-def _check_fits(ask: WorkAsk) -> None:
+def _checked_size(ask: WorkAsk) -> int:
+    """Return how many bytes a question has."""
     try:
         encoded = ask.encode()
         WorkAsk.decode(encoded)
@@ -193,6 +208,7 @@ def _check_fits(ask: WorkAsk) -> None:
         raise OnlyHereError("it can't be asked for in one message", cause=str(error)) from error
     if len(encoded) > MAX_MESSAGE_BYTES:
         raise OnlyHereError("it can't be asked for in one message", cause=f"{len(encoded)} bytes")
+    return len(encoded)
 
 
 def _hints(request: ExecutionRequest, done: WorkDone, hold: Hold) -> tuple[str, ...]:

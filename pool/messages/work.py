@@ -24,7 +24,15 @@ MAX_OUTPUTS = 256
 MAX_OUTPUTS_CHARACTERS = 8 * 1024
 """Of all outputs of an action that runs elsewhere: the question is one message."""
 
+MAX_ENCLOSED = 64
+"""Blobs that travel in a message."""
+MAX_ENCLOSED_BYTES = 4 * 1024
+"""Of one of them."""
+
 WorkId = Annotated[bytes, Limit(16, 16)]
+_Blobs = Annotated[
+    tuple[Annotated[bytes, Limit(0, MAX_ENCLOSED_BYTES)], ...], Limit(0, MAX_ENCLOSED)
+]
 _Texts = Annotated[tuple[Text, ...], Limit(0, 64)]
 
 
@@ -54,7 +62,8 @@ class WorkAsk(Message):
     ``outputs``: what it declares, relative to the input root; ``tools``: those declared, first on
     PATH; ``path_entries``, ``path_variables``: below the input root. ``output_bytes``: how much of
     what it prints is wanted. ``timeout_ms``, ``memory_bytes``, ``disk_bytes``, ``processes``, where
-    0: the owner's default. ``again``: run it even if its result is there.
+    0: the owner's default. ``again``: run it even if its result is there. ``blobs``: small ones of
+    all these, which need not be fetched.
     """
 
     work: WorkId
@@ -75,6 +84,7 @@ class WorkAsk(Message):
     memory_bytes: Counter
     disk_bytes: Counter
     processes: Counter
+    blobs: _Blobs = ()
 
 
 @message(
@@ -119,7 +129,8 @@ class WireOutcome(Wire):
 @dataclass(frozen=True, slots=True)
 class WorkDone(Message):
     """How it went. ``refused``: it did not run, and why; else ``outcome`` tells, with ``result`` if
-    it succeeded. ``log``: its output, a blob of the sender."""
+    it succeeded. ``log``: its output, a blob of the sender. ``blobs``: small ones of the result,
+    which need not be fetched."""
 
     work: WorkId
     refused: Text | None
@@ -129,6 +140,7 @@ class WorkDone(Message):
     missing_outputs: _Texts
     undeclared: _Texts
     hints: _Texts
+    blobs: _Blobs = ()
 
 
 @message(
