@@ -39,6 +39,7 @@ _TOLD_EVERY_S = 5.0
 """The coordinator is told so often even if nothing changed: what was told before may be lost."""
 _NEW_OFFICE_S = 3.0
 """So long after it changed: who begins to coordinate may take note of that later than others."""
+_MAY_NOT = "the owner of the node that builds may not build"
 _GIVEN_AGAIN_S = 4.0
 """A lease that its holder has not renewed by then it may never have heard of."""
 
@@ -143,9 +144,11 @@ class Lender:
                 self._book.cancel(lease, sender)
                 self._told = None  # who asks counts what it asked for as taken
             case LeaseKeep(leases):
+                may = may_ask(self._local.members, sender)
                 for lease in leases:
-                    if not self._book.renew(lease, sender, now):
-                        self._say(sender, LeaseGone(lease, "it was not renewed in time"))
+                    if not may or not self._book.renew(lease, sender, now):
+                        why = "it was not renewed in time" if may else _MAY_NOT
+                        self._say(sender, LeaseGone(lease, why))
                 return
             case LeaseReturn(lease):
                 returned = self._book.release(lease, sender)
@@ -184,7 +187,7 @@ class Lender:
         if office is None or (office.coordinator, office.counter) != (sender, ask.term):
             return "this node follows another coordinator"
         if not may_ask(self._local.members, ask.holder):
-            return "the owner of the node that builds may not build"
+            return _MAY_NOT
         if len(self._book.leases) >= MAX_LEASES:
             return "this node can't keep more leases"
         return self._refusal()
@@ -196,8 +199,16 @@ class Lender:
         if self._work.does(sender, ask.work):  # asked again, over a new link
             return
         lease = self._book.held(ask.lease, sender)
-        if lease is None or self._work.is_busy(ask.lease):
-            why = "there is no such lease" if lease is None else "the lease is in use"
+        why: str | None = None
+        if lease is None:
+            why = "there is no such lease"
+        elif not may_ask(self._local.members, sender):
+            why = _MAY_NOT
+        elif self._work.is_busy(ask.lease):
+            why = "the lease is in use"
+        elif not Amount(0, ask.memory_bytes, ask.disk_bytes).fits(lease.amount):
+            why = "it asks for more than its lease has"
+        if lease is None or why is not None:
             self._say(sender, WorkDone(ask.work, why, None, None, None, (), (), ()))
             return
         self._work.start(sender, ask, room_key(ask.lease), lease.amount)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -32,7 +33,9 @@ from buildnet.pool.messages.lending import (
     RoomTold,
     WireAmount,
 )
+from buildnet.pool.messages.work import WorkAsk, WorkDone
 from buildnet.pool.requirements import Grant
+from testbed.lease_hosts import work_ask
 
 COORDINATOR, DRIVER, WATCHER = b"c" * 32, b"d" * 32, b"w" * 32
 TERM = 3
@@ -44,6 +47,13 @@ class Work:
     def __init__(self) -> None:
         self.busy: set[bytes] = set()
         self.ended: list[bytes] = []
+        self.begun: list[bytes] = []
+
+    def does(self, holder: bytes, work: bytes) -> bool:
+        return work in self.begun
+
+    def start(self, holder: bytes, ask: WorkAsk, room: Digest, amount: Amount) -> None:
+        self.begun.append(ask.work)
 
     def is_busy(self, lease: bytes) -> bool:
         return lease in self.busy
@@ -174,6 +184,30 @@ def test_who_may_not_have_heard_of_a_lease_is_told_again(owner: Owner) -> None:
     assert not any(isinstance(said, LeaseGiven) for _, said in owner.wait(1.5))
     assert (DRIVER, LeaseGone(lease, "it was not renewed in time")) in owner.wait(KEPT_S)
     assert owner.work.ended == [lease]
+
+
+def test_a_command_gets_no_more_than_its_lease_has(owner: Owner) -> None:
+    lease = owner.lends(1)
+    asked = work_ask(b"w" * 16, lease)
+    for ask in (replace(asked, memory_bytes=11), replace(asked, disk_bytes=1)):
+        ((_, done),) = owner.hears(ask, DRIVER)
+        assert isinstance(done, WorkDone)
+        assert done.refused == "it asks for more than its lease has"
+    assert owner.hears(replace(asked, memory_bytes=10), DRIVER) == []
+    assert owner.work.begun == [b"w" * 16]
+
+
+def test_who_may_not_build_any_more_has_nothing_of_its_leases(owner: Owner) -> None:
+    lease = owner.lends(1)
+    owner.local.members.members[DRIVER].rights = Rights.OBSERVER
+    ((_, done),) = owner.hears(work_ask(b"w" * 16, lease), DRIVER)
+    assert isinstance(done, WorkDone)
+    assert "may not build" in (done.refused or "")
+    owner.now += KEPT_S - 1
+    ((_, gone),) = owner.hears(LeaseKeep((lease,)), DRIVER)
+    assert isinstance(gone, LeaseGone)
+    owner.wait(1.0)
+    assert (owner.work.begun, owner.work.ended) == ([], [lease])
 
 
 def test_own_commands_come_before_those_of_others(owner: Owner) -> None:
