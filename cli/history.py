@@ -78,6 +78,8 @@ def _one(console: Console, build: dict[str, Any]) -> None:
         f"[bold]build[/bold] {build['build_id']} of {escaped(build['workspace'])}, "
         f"{_colored(build['status'])}, {age_text(time.time() - build['started_at'])}"
     )
+    if (where := _where(build.get("durable"))) is not None:
+        console.print(where)
     if build["error"]:
         message = build["error"]["message"] if isinstance(build["error"], dict) else build["error"]
         console.print(f"[red]{escaped(message)}[/red]")
@@ -101,6 +103,19 @@ def _one(console: Console, build: dict[str, Any]) -> None:
             escaped(error.get("message") or "\n".join(entry["reasons"][:5])),
         )
     table.print(console)
+
+
+def _where(durable: dict[str, Any] | None) -> str | None:
+    """Return words for the other node that a build has to do with; None: there is none."""
+    if durable is None or durable["node"] is None:
+        return None
+    words = {
+        "durable": "{} goes on with it if this node is lost",
+        "elsewhere": "this node lost it, and {} goes on with it",
+        "ended elsewhere": "this node lost it, and {} brought it to its end",
+        "taken over": "asked for on {}, which lost it: this node went on with it",
+    }
+    return words[durable["state"]].format(escaped(durable["node_name"] or durable["node"]))
 
 
 def _colored(status: str) -> str:

@@ -190,6 +190,11 @@ class Keeping:
             if task is not None and len(request.wanted) < len(tasks):
                 request.wanted[each.action.digest] = (task, 0)
 
+    @property
+    def wants(self) -> bool:
+        """Whether there are results that are to be here too."""
+        return any(request.wanted for request in self.requests.values())
+
     async def fetch_wanted(self) -> None:
         """Take in the results that were told of, as far as they can be had."""
         for request in list(self.requests.values()):

@@ -98,7 +98,7 @@ class StandsIn:
     def tick(self) -> None:
         """Look whether it is time to go on with something, and fetch what is finished."""
         self._perform(self._core.tick(time.monotonic()))
-        if not self._fetching:
+        if self._keeping.wants and not self._fetching:
             self._fetching = True
             self._circle.spawn(self._fetch_wanted)
 

@@ -104,7 +104,9 @@ class Successor:
                 await self._close(each)
 
     async def close_all_but(self, builds: Container[str]) -> None:
-        """The same for all builds of others but those."""
+        """The same for all builds of others but those; what a node that was killed left of any is
+        removed."""
+        await asyncio.to_thread(shutil.rmtree, self.scratch, True)
         for each in await self._recorded():
             if each.id not in builds:
                 await self._close(each)

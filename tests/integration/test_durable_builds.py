@@ -125,6 +125,7 @@ def test_a_build_goes_on_where_its_node_is_killed(trio: Cluster, tmp_path: Path)
     assert told["durable"]["state"] == "ended elsewhere"
     assert told["durable"]["node"] == stand_in
     assert actions(told) == actions(report)
+    assert f"{keeper.name} brought it to its end" in asked("history", build_id).out
     trio.settle()
     again = asked.command.build(root)
     assert {each["tier"] for each in again["packages"]} <= {"local-cache", "pool-cache"}
