@@ -176,8 +176,6 @@ class GuestWork:
         self.say(running.holder, done)
 
     async def _done(self, ask: WorkAsk, running: _Running, room: Digest, hold: Hold) -> WorkDone:
-        if not Amount(1, ask.memory_bytes, ask.disk_bytes).fits(running.amount):
-            raise WorkRefusedError("it needs more than was lent")
         action = ask.action.digest
         executor, lacking = await asyncio.to_thread(self._begin, ask, hold)
         if lacking:

@@ -1,4 +1,4 @@
-"""What an admin asks of another node's host: to be drained, to lend again, other tags and limits."""
+"""What an admin asks of another node's host: be drained, lend again, have other tags and limits."""
 
 from __future__ import annotations
 

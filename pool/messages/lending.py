@@ -59,6 +59,10 @@ class WireWant(Wire):
     owners: Annotated[tuple[Key, ...], Limit(0, MAX_OWNERS)]
     at_least: Annotated[int, Limit(0, 4096)]
 
+    def __post_init__(self) -> None:
+        if not self.amount.slots:  # room for any number of them would be everywhere
+            raise ValueError("a unit of no slots")
+
     @classmethod
     def of(cls, want: demand.Want) -> WireWant:
         """Return a want in the form that travels."""

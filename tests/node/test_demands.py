@@ -135,7 +135,9 @@ def test_while_the_whole_queue_is_paused_new_builds_are_too() -> None:
     assert other.held == [True, False]
 
 
-def test_a_demand_of_no_priority_is_no_message() -> None:
+def test_a_demand_of_no_slots_or_no_priority_is_no_message() -> None:
+    with pytest.raises(ValueError, match="no slots"):
+        WireWant(WireAmount(0, 1, 0), 4096, (OWNER,), 4096)
     with pytest.raises(ValueError, match="no priority"):
         WireOrders(7, False, 0, False)
 
