@@ -14,8 +14,9 @@ from buildnet.mesh.identity import node_id_of
 from buildnet.node.dependencies import INSTALL, InstalledDependencies
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.isolation import STRICT
+from buildnet.node.offered_results import Wanted
 from buildnet.node.pausing import PausedError, Pausing
-from buildnet.node.pool_results import PoolResults, Wanted
+from buildnet.node.pool_results import PoolResults
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier, isolation_of
 from buildnet.node.runner import TaskRunner

@@ -15,19 +15,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.identity import node_id_of
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.dispatch import Dispatcher
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import OnOutput
-from buildnet.node.execute.isolation import STRICT
 from buildnet.node.how_far import time_left
 from buildnet.node.places import NodePlaces
-from buildnet.node.pool_results import PoolResults, Wanted
+from buildnet.node.pool_lookup import Outcome, PoolLookup
+from buildnet.node.pool_results import PoolResults
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
-from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier, isolation_of
+from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier
 from buildnet.node.runner import TaskRunner
+from buildnet.node.sharing.other_hosts import OtherHost
 from buildnet.node.standing import StandingTask
 from buildnet.node.store import Hold, MissingBlobError
 from buildnet.node.telling import Telling, UnexpectedError
@@ -39,8 +39,6 @@ from buildnet.pool.demand import HowFar
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry
 from buildnet.pool.workspace import Task, TaskId
 
-_Outcome = tuple[TaskId, Prepared | BuildNetError, float]
-"""A task, what is known of it, and how long that took in milliseconds."""
 _Undelivered = tuple[TaskId, Prepared, float]
 _SMALL_FILES = 64
 _SMALL_BYTES = 1 << 20
@@ -73,6 +71,7 @@ class Performer:
     unchanged: dict[TaskId, StandingTask] = field(default_factory=dict)
     runner: TaskRunner = field(init=False)
     _telling: Telling = field(init=False)
+    _lookup: PoolLookup | None = None
     _events: asyncio.Queue[core.Event] = field(default_factory=asyncio.Queue)
     _tokens: dict[TaskId, CancelToken] = field(default_factory=dict)
     _resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -82,6 +81,8 @@ class Performer:
 
     def __post_init__(self) -> None:
         self._telling = Telling(self.node_id, self.progress)
+        if self.results is not None:
+            self._lookup = PoolLookup(self.results, self.resolver, self.hold, self.durations_ms)
 
     async def run(self) -> Status:
         """Perform the build to its end.
@@ -120,6 +121,16 @@ class Performer:
         if hosts is not None:
             hosts.on_change = lambda: self._events.put_nowait(core.PlacesChanged())
             hosts.on_notice = self._telling.notice
+        try:
+            return await self._perform(dispatcher)
+        finally:
+            if self._looking is not None:
+                self._looking.cancel()
+            if self._lookup is not None:
+                self._lookup.close()
+
+    async def _perform(self, dispatcher: Dispatcher) -> Status:
+        hosts = self.places.hosts
         async with asyncio.TaskGroup() as group:
             while True:
                 resolved: list[TaskId] = []  # together: it is done task by task in microseconds
@@ -142,9 +153,9 @@ class Performer:
                                 for task in tasks:
                                     self._telling.report(self._telling.new_report(task, status))
                             case core.Finish(status):
-                                if self._looking is not None:
-                                    self._looking.cancel()
                                 return status
+                if self._lookup is not None and self.machine.is_stopping:
+                    self._lookup.cancel()
                 ready = self.machine.ready.values()
                 if hosts is not None:
                     hosts.want(ready, self.places.prepared)
@@ -184,8 +195,24 @@ class Performer:
     async def _resolve(self, tasks: tuple[TaskId, ...]) -> None:
         async with self._resolving:
             outcomes = await asyncio.to_thread(self._prepare_all, tasks)
-        if self.results is not None:
-            outcomes = await self._looked_in_pool(self.results, outcomes)
+        if self._lookup is None:
+            await self._go_on(outcomes)
+            return
+        outcomes, awaited = await self._lookup.look(outcomes)
+        await asyncio.gather(
+            self._go_on(outcomes),
+            *(self._resolve_by_other(self._lookup, prepared) for prepared in awaited),
+        )
+
+    async def _resolve_by_other(self, lookup: PoolLookup, prepared: Prepared) -> None:
+        """Go on with a task once another member has run its command, or does not any more."""
+        started = time.monotonic()
+        outcome = await lookup.of_other(prepared)
+        waited_ms = (time.monotonic() - started) * 1000
+        await self._go_on([(prepared.task.id, outcome or prepared, waited_ms)])
+
+    async def _go_on(self, outcomes: list[Outcome]) -> None:
+        """Go on with each task as what is known of it says."""
         small: list[_Undelivered] = []
         large: list[_Undelivered] = []
         skipped: list[str] = []
@@ -212,8 +239,8 @@ class Performer:
             self._deliver_in_turn(batches), *(self._deliver((one,)) for one in large)
         )
 
-    def _prepare_all(self, tasks: tuple[TaskId, ...]) -> list[_Outcome]:
-        outcomes: list[_Outcome] = []
+    def _prepare_all(self, tasks: tuple[TaskId, ...]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
         for task in tasks:
             started = time.monotonic()
             outcome: Prepared | BuildNetError
@@ -236,60 +263,6 @@ class Performer:
                 self._pending.add(task)
             outcomes.append((task, outcome, (time.monotonic() - started) * 1000))
         return outcomes
-
-    async def _looked_in_pool(
-        self, results: PoolResults, outcomes: list[_Outcome]
-    ) -> list[_Outcome]:
-        """Take in what other members have of what would have to be made."""
-        lacking = {
-            outcome.action.digest: outcome
-            for _, outcome, _ in outcomes
-            if isinstance(outcome, Prepared)
-            and outcome.tier is None
-            and outcome.action is not None
-            and isolation_of(outcome.action) == STRICT
-        }
-        offers = await results.find(tuple(lacking))
-        if not offers:
-            return outcomes
-        started = time.monotonic()
-        wanted = [
-            Wanted(offer, lacking[action].task.path, lacking[action].task.outputs)
-            for action, offer in offers.items()
-        ]
-        taken = await results.take_in(wanted, self.hold)
-        each_ms = (time.monotonic() - started) * 1000 / len(offers)
-        found = [
-            replace(
-                lacking[action],
-                tier=Tier.POOL_CACHE,
-                outputs=said.outputs,
-                log=said.log,
-                undelivered=True,
-                node=node_id_of(offers[action].holder),
-                node_name=results.name_of(offers[action].holder),
-            )
-            for action, said in taken.items()
-        ]
-        settled = await asyncio.to_thread(self._settle_all, found)
-        return [
-            (task, settled[task], spent_ms + each_ms)
-            if task in settled
-            else (task, outcome, spent_ms)
-            for task, outcome, spent_ms in outcomes
-        ]
-
-    def _settle_all(self, found: Sequence[Prepared]) -> dict[TaskId, Prepared | BuildNetError]:
-        settled: dict[TaskId, Prepared | BuildNetError] = {}
-        for prepared in found:
-            try:
-                self.resolver.claim(prepared)
-                self.resolver.settle(prepared)
-            except BuildNetError as error:
-                settled[prepared.task.id] = error
-            else:
-                settled[prepared.task.id] = prepared
-        return settled
 
     def _remember(self, prepared: Prepared) -> None:
         in_place = prepared.tier is Tier.LOCAL_CACHE and not prepared.undelivered
@@ -319,6 +292,10 @@ class Performer:
                 self.resolver.now_stands(prepared)
 
     def _found(self, task: TaskId, prepared: Prepared, duration_ms: float) -> None:
+        self._tell_found(task, prepared, duration_ms)
+        self._events.put_nowait(core.UpToDate(task, self.resolver.has_changed(task)))
+
+    def _tell_found(self, task: TaskId, prepared: Prepared, duration_ms: float) -> None:
         report = self._telling.new_report(task, Status.SUCCEEDED, prepared)
         report.tier = prepared.tier
         report.duration_ms = duration_ms
@@ -330,7 +307,6 @@ class Performer:
             self._telling.report(report)
         else:
             self.reports[task] = report  # told together with the others of its batch
-        self._events.put_nowait(core.UpToDate(task, self.resolver.has_changed(task)))
 
     def _would_run(self, task: TaskId, prepared: Prepared) -> None:
         report = self._telling.new_report(task, Status.SKIPPED, prepared)
@@ -353,8 +329,8 @@ class Performer:
             else:
                 self._found(task, outcome, duration_ms)
 
-    def _deliver_all(self, results: Sequence[_Undelivered]) -> list[_Outcome]:
-        outcomes: list[_Outcome] = []
+    def _deliver_all(self, results: Sequence[_Undelivered]) -> list[Outcome]:
+        outcomes: list[Outcome] = []
         for task, prepared, duration_ms in results:
             started = time.monotonic()
             outcome: Prepared | BuildNetError = prepared
@@ -380,6 +356,9 @@ class Performer:
     async def _execute(self, task: TaskId, dispatcher: Dispatcher) -> None:
         host = self.places.elsewhere(task)
         prepared, token = self.places.prepared[task], self._tokens[task]
+        if self._lookup is not None and await self._lookup.is_second(prepared):
+            await self._run_by_other(self._lookup, prepared, host)
+            return
         report = await dispatcher.execute(prepared, host, token)
         if report is None:
             self._events.put_nowait(core.Displaced(task))
@@ -389,10 +368,33 @@ class Performer:
             self.durations_ms[task] = report.duration_ms * (hosts.speed(host) if hosts else 1.0)
             if hosts is not None:
                 hosts.ran(host, task, report.duration_ms)
+        if self._lookup is not None:
+            self._lookup.over(prepared)
         self._telling.report(report)
         succeeded = report.status is Status.SUCCEEDED
         changed = succeeded and self.resolver.has_changed(task)
         self._events.put_nowait(core.Executed(task, succeeded, changed))
+
+    async def _run_by_other(
+        self, lookup: PoolLookup, prepared: Prepared, host: OtherHost | None
+    ) -> None:
+        """Let go of a command's place, for another member runs it; take its result, or find another
+        place."""
+        task, started = prepared.task.id, time.monotonic()
+        if host is not None:
+            host.hosts.end(host)
+        self.places.give_back(task)
+        self._events.put_nowait(core.PlacesChanged())
+        found = await lookup.of_other(prepared)
+        if isinstance(found, Prepared):
+            took_ms = (time.monotonic() - started) * 1000
+            ((_, found, _),) = await asyncio.to_thread(self._deliver_all, [(task, found, took_ms)])
+            if isinstance(found, Prepared) and found.tier is not None:
+                self._tell_found(task, found, took_ms)
+                changed = self.resolver.has_changed(task)
+                self._events.put_nowait(core.Executed(task, True, changed))
+                return
+        self._events.put_nowait(core.Displaced(task))
 
     # Telling
 

@@ -19,14 +19,23 @@ from typing import TypeVar
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.events import LinkDown, Note, Received
-from buildnet.mesh.identity import is_signed_by, node_id_of
+from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.members.genesis import Rights
 from buildnet.mesh.members.member import Ending
 from buildnet.mesh.members.member_list import MemberList
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.guest import Guest, GuestEvent
-from buildnet.node.execute.declared import DeclaredOutputs
 from buildnet.node.execute.isolation import STRICT
+from buildnet.node.offered_results import (
+    Offer,
+    ResultRefusedError,
+    Wanted,
+    decoded,
+    record_of,
+    refused,
+    signed_by_its_maker,
+)
+from buildnet.node.same_actions import Phase, SameActions
 from buildnet.node.store import ActionRecord, Hold, Store
 from buildnet.node.store.holds import BlobAccess
 from buildnet.pool.messages.results import (
@@ -40,14 +49,15 @@ from buildnet.pool.messages.results import (
 )
 from buildnet.pool.result import (
     DecodedResult,
-    MalformedResultError,
-    decode_result,
     references_of,
-    signed_message,
     trees_of,
 )
 
 ANSWER_S = 0.1
+SURE_S = 1.0
+"""Who is known to be about to run the same is waited for so long."""
+AGAIN_S = (0.1, 1.0)
+"""Who runs the same action is asked again after this, and less often the longer it takes."""
 MAX_PEERS_ASKED = 256
 _ASKS_AT_ONCE = 4
 """Questions of one member that are worked on; more are dropped, which it takes for a miss."""
@@ -60,41 +70,6 @@ FetchAll = Callable[[Iterable[Digest], bytes], Awaitable[None]]
 """Gets blobs from the member with this key into the store."""
 
 
-class ResultRefusedError(BuildNetError):
-    """What a member offered as an action's result is none that may be used."""
-
-    code = "RESULT_REFUSED"
-    http_status = 502
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A result that the member ``holder`` says to have."""
-
-    result: SharedResult
-    holder: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """An offer that is to be taken in. ``declared``: the outputs of its action, which runs in
-    ``working_directory``."""
-
-    offer: Offer
-    working_directory: str
-    declared: tuple[str, ...]
-
-    @property
-    def action(self) -> Digest:
-        """Whose result it is."""
-        return self.offer.result.action.digest
-
-    @property
-    def is_long(self) -> bool:
-        """Whether the encoded result is a blob of its holder."""
-        return self.offer.result.result is None
-
-
 @dataclass(slots=True)
 class _Question:
     """One question that is out: what is not found yet, and who has not answered yet."""
@@ -102,6 +77,8 @@ class _Question:
     open: set[Digest]
     peers: set[bytes]
     found: dict[Digest, Offer] = field(default_factory=dict)
+    elsewhere: dict[Digest, bytes] = field(default_factory=dict)
+    """Who runs them, or goes first."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def settle(self) -> None:
@@ -121,6 +98,7 @@ class PoolResults:
         self._questions: dict[bytes, _Question] = {}
         self._working: dict[bytes, int] = {}
         self._note: Callable[[Note], None] | None = None
+        self.same = SameActions()
 
     @asynccontextmanager
     async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
@@ -150,36 +128,72 @@ class PoolResults:
     async def find(self, actions: Sequence[Digest]) -> Mapping[Digest, Offer]:
         """Ask who has results of these actions; what is not in the answer nobody has, or nobody
         said so in time."""
-        cluster = self._cluster
-        if cluster is None or not actions:
-            return {}
-        local = cluster.local
-        peers = [peer for peer in local.links if local.alive(peer)][:MAX_PEERS_ASKED]
-        found: dict[Digest, Offer] = {}
-        for start in range(0, len(actions), MAX_ASKED):
-            found |= await self._ask(cluster, actions[start : start + MAX_ASKED], peers)
+        found, _ = await self.look(actions)
         return found
 
+    async def look(
+        self, actions: Sequence[Digest], *, intends: bool = False, within_s: float = ANSWER_S
+    ) -> tuple[Mapping[Digest, Offer], Mapping[Digest, bytes]]:
+        """Ask who has results of these actions, and who runs those that nobody has, or is about to
+        and goes first. ``intends``: this node is about to run what nobody has or runs;
+        ``within_s``: who has not answered by then has nothing."""
+        cluster = self._cluster
+        found: dict[Digest, Offer] = {}
+        elsewhere: dict[Digest, bytes] = {}
+        if cluster is None:
+            return found, elsewhere
+        local = cluster.local
+        peers = [peer for peer in local.links if local.alive(peer)][:MAX_PEERS_ASKED]
+        for start in range(0, len(actions) if peers else 0, MAX_ASKED):
+            some = actions[start : start + MAX_ASKED]
+            question = await self._ask(cluster, some, peers, within_s, intends=intends)
+            found |= question.found
+            elsewhere |= question.elsewhere
+        return found, {key: who for key, who in elsewhere.items() if key not in found}
+
+    async def result_of_other(self, action: Digest, patience_s: float) -> Offer | None:
+        """Wait for the result of an action that another member runs; None: it does not run it any
+        more, or is gone, and has none, or it takes too long."""
+        loop = asyncio.get_running_loop()
+        until, pause_s = loop.time() + patience_s, AGAIN_S[0]
+        while loop.time() < until:
+            await asyncio.sleep(pause_s)
+            pause_s = min(AGAIN_S[1], pause_s * 1.5)
+            found, elsewhere = await self.look((action,), intends=True, within_s=SURE_S)
+            if action in found:
+                return found[action]
+            if action not in elsewhere:
+                return None
+        return None
+
     async def _ask(
-        self, cluster: Cluster, actions: Sequence[Digest], peers: Sequence[bytes]
-    ) -> Mapping[Digest, Offer]:
-        if not peers:
-            return {}
-        ask = ResultAsk(os.urandom(16), tuple(WireDigest.of(action) for action in actions))
+        self,
+        cluster: Cluster,
+        actions: Sequence[Digest],
+        peers: Sequence[bytes],
+        within_s: float,
+        *,
+        intends: bool,
+    ) -> _Question:
+        wanted = tuple(WireDigest.of(action) for action in actions)
+        ask = ResultAsk(os.urandom(16), wanted, intends)
         question = self._questions[ask.request] = _Question(set(actions), set(peers))
         try:
             for peer in peers:
                 cluster.say(peer, ask)
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(within_s):
                 await question.over.wait()
         except TimeoutError:
             pass
         finally:
             del self._questions[ask.request]
-        return question.found
+        return question
 
     def _answered(self, sender: bytes, answer: ResultAnswer) -> None:
         question = self._questions.get(answer.request)
+        if self._cluster is not None and may_ask(self._cluster.local.members, sender):
+            for told in (*answer.running, *answer.starting, *answer.intended):
+                self.same.heard_of(told.digest, sender)  # also where it answers late
         if question is None or sender not in question.peers:
             return
         for result in answer.results:
@@ -187,6 +201,11 @@ class PoolResults:
             if action in question.open and self._may_count(result):
                 question.open.remove(action)
                 question.found[action] = Offer(result, sender)
+        for told in answer.running:
+            question.elsewhere[told.digest] = sender
+        for told in answer.starting:
+            if self._cluster is not None and sender < self._cluster.local.key:
+                question.elsewhere[told.digest] = sender
         if answer.last:
             question.peers.discard(sender)
         question.settle()
@@ -212,16 +231,16 @@ class PoolResults:
         """
         holder, said = one.offer.holder, one.offer.result
         if not self._may_count(said):
-            raise _refused(one, "no member of the cluster vouches for it")
+            raise refused(one, "no member of the cluster vouches for it")
         try:
             await self._fetch_all((said.result_digest.digest,) if one.is_long else (), holder, hold)
-            encoded = await asyncio.to_thread(_signed, one, hold)
+            encoded = await asyncio.to_thread(signed_by_its_maker, one, hold)
             await self._fetch_all(trees_of(encoded), holder, hold)
-            found = await asyncio.to_thread(_decoded, one, encoded, hold)
+            found = await asyncio.to_thread(decoded, one, encoded, hold)
             needs = references_of(trees_of(encoded), found)
             await self._fetch_all(needs, holder, hold)
             if keep:
-                await asyncio.to_thread(hold.put_action, _record(said, encoded, needs))
+                await asyncio.to_thread(hold.put_action, record_of(said, encoded, needs))
         except ResultRefusedError as error:
             self._tell_refused(one, error)
             raise
@@ -255,12 +274,14 @@ class PoolResults:
     ) -> Mapping[Digest, DecodedResult]:
         long = (one.offer.result.result_digest.digest for one in wanted if one.is_long)
         await self._fetch(tuple(long), holder, hold)
-        signed = await asyncio.to_thread(self._each, wanted, lambda one: _signed(one, hold))
+        signed = await asyncio.to_thread(
+            self._each, wanted, lambda one: signed_by_its_maker(one, hold)
+        )
         trees = [tree for encoded in signed.values() for tree in trees_of(encoded)]
         await self._fetch(trees, holder, hold)
         there = [one for one in wanted if one.action in signed]
         found = await asyncio.to_thread(
-            self._each, there, lambda one: _decoded(one, signed[one.action], hold)
+            self._each, there, lambda one: decoded(one, signed[one.action], hold)
         )
         needs = {
             action: references_of(trees_of(signed[action]), decoded)
@@ -272,7 +293,7 @@ class PoolResults:
             self._each,
             there,
             lambda one: hold.put_action(
-                _record(one.offer.result, signed[one.action], needs[one.action])
+                record_of(one.offer.result, signed[one.action], needs[one.action])
             ),
         )
         return {action: found[action] for action in kept}
@@ -313,6 +334,9 @@ class PoolResults:
             cluster.note(Note("too many questions", sender, "ResultAsk"))
             return
         self._working[sender] = self._working.get(sender, 0) + 1
+        actions = [each.digest for each in ask.actions]
+        if ask.intends:
+            self.same.asked(sender, actions)
         cluster.spawn(lambda: self._answer(cluster, sender, ask))
 
     async def _answer(self, cluster: Cluster, sender: bytes, ask: ResultAsk) -> None:
@@ -322,7 +346,9 @@ class PoolResults:
             self._working[sender] -= 1
             if not self._working[sender]:
                 del self._working[sender]
-        for answer in _answers(ask.request, found):
+        there = {result.action.digest for result in found}
+        lacking = [action for each in ask.actions if (action := each.digest) not in there]
+        for answer in _answers(ask.request, found, self.same.mine(lacking)):
             cluster.say(sender, answer)
 
     def _look_up(self, ask: ResultAsk) -> list[SharedResult]:
@@ -373,74 +399,26 @@ def may_ask(members: MemberList, sender: bytes) -> bool:
     return members.is_member(sender) and members.members[sender].rights is not Rights.OBSERVER
 
 
-def _signed(one: Wanted, hold: Hold) -> bytes:
-    """Return the encoded result, as whom it names has signed it."""
-    said, address = one.offer.result, one.offer.result.result_digest.digest
-    encoded = hold.get(address) if said.result is None else said.result
-    message = signed_message(one.action, said.isolation, encoded)
-    if Digest.of(encoded) != address or not is_signed_by(said.worker, message, said.signature):
-        raise _refused(one, "its executor did not sign it")
-    try:
-        trees_of(encoded)
-    except MalformedResultError as error:
-        raise _refused(one, f"it can't be read: {error}") from error
-    return encoded
-
-
-def _decoded(one: Wanted, encoded: bytes, hold: Hold) -> DecodedResult:
-    """Return what a result says, if it can be one of its action."""
-    try:
-        found = decode_result(encoded, one.working_directory, hold.get)
-    except MalformedResultError as error:
-        raise _refused(one, f"it can't be read: {error}") from error
-    if (why := _objection(found, one.declared)) is not None:
-        raise _refused(one, why)
-    return found
-
-
-def _record(said: SharedResult, encoded: bytes, references: tuple[Digest, ...]) -> ActionRecord:
-    return ActionRecord(
-        action=said.action.digest,
-        result=encoded,
-        isolation=said.isolation,
-        worker=said.worker,
-        signature=said.signature,
-        created_at=said.created_ms / 1000,
-        duration_ms=float(said.duration_ms),
-        label=said.label,
-        references=references,
-    )
-
-
-def _refused(one: Wanted, why: str) -> ResultRefusedError:
-    return ResultRefusedError(
-        f"a member's result of {one.offer.result.label} can't be used",
-        cause=why,
-        hint="buildnet pool nodes shows which member that was",
-    )
-
-
-def _objection(found: DecodedResult, declared: tuple[str, ...]) -> str | None:
-    """Say why outputs are none of an action that declared ``declared``; None: they may be."""
-    kinds = DeclaredOutputs(declared)
-    for path, _ in found.outputs.leaves():
-        if not kinds.covers(path):
-            return f"it holds {path}, which the action does not make"
-    for path in kinds.plain:
-        if found.outputs.find(path) is None:
-            return f"it lacks {path}"
-    return None
-
-
-def _answers(request: bytes, found: Sequence[SharedResult]) -> Iterable[ResultAnswer]:
+def _answers(
+    request: bytes,
+    found: Sequence[SharedResult],
+    mine: Mapping[Phase, Sequence[Digest]],
+) -> Iterable[ResultAnswer]:
     """Split results into messages that fit."""
     some: list[SharedResult] = []
     size = 0
     for result in found:
         bytes_more = len(result.encode())
         if some and size + bytes_more > MAX_ANSWER_BYTES:
-            yield ResultAnswer(request, tuple(some), False)
+            yield ResultAnswer(request, tuple(some), False, (), (), ())
             some, size = [], 0
         some.append(result)
         size += bytes_more
-    yield ResultAnswer(request, tuple(some), True)
+    if some and any(mine.values()):
+        yield ResultAnswer(request, tuple(some), False, (), (), ())
+        some = []
+    running, starting, intended = (
+        tuple(map(WireDigest.of, mine[phase]))
+        for phase in (Phase.RUNNING, Phase.STARTING, Phase.INTENDED)
+    )
+    yield ResultAnswer(request, tuple(some), True, running, starting, intended)

@@ -232,7 +232,7 @@ class Build:
     @property
     def ready(self) -> dict[Hashable, Ready]:
         """The commands that could start if there were more places, by sort."""
-        if self._stopping:
+        if self.is_stopping:
             return {}
         return {
             sort: Ready(len(alike), alike[0][1], -alike[0][0])
@@ -240,11 +240,12 @@ class Build:
         }
 
     @property
-    def _stopping(self) -> bool:
+    def is_stopping(self) -> bool:
+        """Whether it was cancelled, or ends for a failure."""
         return self._cancelled or (self._failed and not self._keep_going)
 
     def _resolve(self, tasks: list[TaskId], effects: list[Effect]) -> None:
-        if tasks and not self._stopping:
+        if tasks and not self.is_stopping:
             self._resolving.update(tasks)
             effects.append(Resolve(tuple(tasks)))
 
@@ -312,7 +313,7 @@ class Build:
                     del self._runnable[sort]
 
     def _start(self, effects: list[Effect]) -> None:
-        if self._stopping or not self._runnable:
+        if self.is_stopping or not self._runnable:
             return
         self._places.begin()
         offers = [(alike[0], sort) for sort, alike in self._runnable.items()]
@@ -344,7 +345,7 @@ class Build:
     def _finish(self, effects: list[Effect]) -> None:
         if self._finished or self._running or self._resolving:
             return
-        if self._stopping:
+        if self.is_stopping:
             left = tuple(task for task in self._waiting_for if task not in self._ended)
             if left:
                 self._ended.update(dict.fromkeys(left, Status.CANCELLED))

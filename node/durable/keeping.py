@@ -16,8 +16,9 @@ from buildnet.node.durable.shelf import Shelf, Shelved
 from buildnet.node.durable.stored_plan import MAX_BYTES, StoredPlan, Trees
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.execute.levels import Levels
+from buildnet.node.offered_results import Wanted
 from buildnet.node.platform import platform_properties
-from buildnet.node.pool_results import PoolResults, Wanted
+from buildnet.node.pool_results import PoolResults
 from buildnet.node.store import Hold, Store
 from buildnet.node.toolchain import Toolchain
 from buildnet.pool.durable import Phase

@@ -17,7 +17,8 @@ from buildnet.node.execute.hints import HINTS_AT_MOST, LOG_TAIL_BYTES, hints_of_
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.execute.launcher.places import BUILD
 from buildnet.node.execute.outcome import ProcessOutcome
-from buildnet.node.pool_results import Offer, PoolResults, ResultRefusedError, Wanted
+from buildnet.node.offered_results import Offer, ResultRefusedError, Wanted
+from buildnet.node.pool_results import PoolResults
 from buildnet.node.sharing.borrower import Borrowed, Borrower
 from buildnet.node.sharing.enclosing import enclosed, small_blobs, take_in
 from buildnet.node.sharing.errands import LostHostError, WrongHostError

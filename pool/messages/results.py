@@ -65,10 +65,11 @@ class SharedResult(Wire):
 )
 @dataclass(frozen=True, slots=True)
 class ResultAsk(Message):
-    """Have you results of these actions?"""
+    """Have you results of these actions? ``intends``: else the sender runs them itself."""
 
     request: _Id
     actions: Annotated[tuple[WireDigest, ...], Limit(1, MAX_ASKED)]
+    intends: bool
 
 
 @message(
@@ -80,8 +81,18 @@ class ResultAsk(Message):
 )
 @dataclass(frozen=True, slots=True)
 class ResultAnswer(Message):
-    """The results that the sender has, in one or more messages; ``last``: no other follows."""
+    """The results that the sender has, in one or more messages; ``last``: no other follows.
+    ``running``: what it has none of, but its own builds run now; ``starting``: or are about to;
+    ``intended``: or will sooner or later."""
 
     request: _Id
     results: Annotated[tuple[SharedResult, ...], Limit(0, MAX_ASKED)]
     last: bool
+    running: Annotated[tuple[WireDigest, ...], Limit(0, MAX_ASKED)]
+    starting: Annotated[tuple[WireDigest, ...], Limit(0, MAX_ASKED)]
+    intended: Annotated[tuple[WireDigest, ...], Limit(0, MAX_ASKED)]
+
+    def __post_init__(self) -> None:
+        told = (self.results, self.running, self.starting, self.intended)
+        if sum(map(len, told)) > MAX_ASKED:
+            raise ValueError("more than was asked for")

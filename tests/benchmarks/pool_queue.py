@@ -286,10 +286,10 @@ class World:
         members = SimpleNamespace(
             members=dict.fromkeys(keys, member), is_member=lambda key: key in self.hosts
         )
-        self.local: Any = SimpleNamespace(key=COORDINATOR, office=office, members=members)
-        self._sealer, self._opener = FrameSealer(_KEY, _MAX_FRAME), FrameOpener(_KEY, _MAX_FRAME)
+        local: Any = SimpleNamespace(key=COORDINATOR, office=office, members=members)
+        self.local = local
         self._others = functools.cache(self._others_of)
-        self.allocator = Timed(self.local, self._from_coordinator, self.now)
+        self.allocator = Timed(local, self._from_coordinator, self.now)
         self.allocator.world = self
         self.allocator.take(OfficeChanged(office))
         self.hosts: Mapping[bytes, Host] = {key: Host(key, self) for key in keys}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +17,8 @@ from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.members.genesis import Rights
 from buildnet.mesh.members.member import Ending
 from buildnet.mesh.messages.kinds import Message, decode_message, kind_of
-from buildnet.node.pool_results import Offer, PoolResults, Wanted, is_trusted
+from buildnet.node.offered_results import Offer, Wanted
+from buildnet.node.pool_results import PoolResults, is_trusted, shared_result
 from buildnet.node.store import ActionRecord, Store
 from buildnet.pool.messages.results import ResultAnswer, ResultAsk, WireDigest
 from buildnet.pool.result import encode_result, signed_message
@@ -292,7 +293,27 @@ def test_a_result_whose_blobs_are_gone_is_no_hit(hosts: Callable[[], Host]) -> N
 
 def test_an_answer_to_no_question_is_ignored(hosts: Callable[[], Host]) -> None:
     one, other = met(hosts)
-    one.results.take(Received(other.key.public_key, ResultAnswer(bytes(16), (), True)))
+    third = hosts()
+    kept = other.keep(DIST)
+    other.silent = True
+
+    async def work() -> None:
+        with other.store.hold() as hold:
+            said = shared_result(kept, hold)
+
+        async def answered(sender: Host, request: bytes | None = None) -> Mapping[Digest, Offer]:
+            asking = asyncio.ensure_future(one.results.find((ACTION,)))
+            await asyncio.sleep(0)
+            (asked,) = one.results._questions
+            answer = ResultAnswer(request or asked, (said,), True, (), (), ())
+            one.results.take(Received(sender.key.public_key, answer))
+            return await asking
+
+        assert await answered(other, bytes(16)) == {}  # to another question
+        assert await answered(third) == {}  # of somebody who was not asked
+        assert (await answered(other)).keys() == {ACTION}
+
+    asyncio.run(within(one, other, work=work))
 
 
 def test_who_asks_too_much_at_once_is_not_answered(hosts: Callable[[], Host]) -> None:
@@ -301,7 +322,7 @@ def test_who_asks_too_much_at_once_is_not_answered(hosts: Callable[[], Host]) ->
 
     async def work() -> None:
         for number in range(5):
-            ask = ResultAsk(bytes([number]) * 16, (WireDigest.of(ACTION),))
+            ask = ResultAsk(bytes([number]) * 16, (WireDigest.of(ACTION),), False)
             other.results.take(Received(one.key.public_key, ask))
         assert len(other.tasks) == 4
         await asyncio.gather(*other.tasks)
