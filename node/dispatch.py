@@ -17,6 +17,7 @@ from buildnet.node.execute.isolation import STRICT
 from buildnet.node.offered_results import Wanted
 from buildnet.node.pausing import PausedError, Pausing
 from buildnet.node.pool_results import PoolResults
+from buildnet.node.racing import FIRST, SECOND, Contests, LostRaceError, Racing
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier, isolation_of
 from buildnet.node.runner import TaskRunner
@@ -63,6 +64,7 @@ class Dispatcher:
     has_other_place: Callable[[Prepared], bool] = lambda prepared: True
     """Whether a command that failed on a host may be tried elsewhere."""
     install_token: CancelToken = field(default_factory=CancelToken)
+    contests: Contests = field(default_factory=Contests)
     _installing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
@@ -73,6 +75,7 @@ class Dispatcher:
         became of it, None: it did not run there, needs another place, and some time has passed.
         Never raises but for the caller's own cancellation."""
         report = await self._executed(prepared, host, token)
+        report = await self.contests.settle(prepared.task.id, report, token)
         attempts = self.attempts.get(prepared.task.id)
         if report is None and attempts is not None:
             await self._pause(attempts.pause_s, token)
@@ -137,6 +140,7 @@ class Dispatcher:
         """Run a command on another host; tell whether it did, or was cancelled."""
         hosts, task = host.hosts, prepared.task
         report.node, report.node_name = host.node_id, host.name
+        contest = self.contests.begin(task.id, host)
 
         def work(installed: Digest | None) -> None:
             assert prepared.action is not None
@@ -144,12 +148,15 @@ class Dispatcher:
             self._loop.call_soon_threadsafe(self.telling.started, task.id, host.node_id)
             label, again = self.runner.label(task), self.resolver.force
             executor = host.executor(prepared.action, task, label, installed, again=again)
-            self.runner.run(report, prepared, token, look_again=False, executor=executor)
+            racing = Racing(executor, contest.race, FIRST)
+            self.runner.run(report, prepared, token, look_again=False, executor=racing)
 
         try:
             installed = await self._installed(task)
             await hosts.run(lambda: work(installed))
         except (LostHostError, UnfitHostError, WrongHostError, OnlyHereError) as error:
+            if contest.is_given_up:
+                return False
             _log.info("%s does not run on %s: %s", task.id, host.node_id, error.message)
             hosts.failed(host, task.id, error)
             if isinstance(error, SilentHostError | WrongHostError):
@@ -174,6 +181,52 @@ class Dispatcher:
         ):
             async with asyncio.timeout(seconds):
                 await stopped.wait()
+
+    async def run_again(self, prepared: Prepared, host: OtherHost | None, *, alone: bool) -> None:
+        """Run a command, which runs on another host, a second time, on a third one or (None) here,
+        until one of the two has a result. ``alone``: the first run is given up at once."""
+        contest = self.contests.second(prepared.task.id, alone=alone)
+        if contest is None or contest.over is None:
+            return
+        task, action = prepared.task, prepared.action
+        assert action is not None
+        report = self.telling.new_report(task.id, Status.FAILED, prepared)
+        token, where = contest.token, self.runner.executors[STRICT]
+        place = "here" if host is None else f"on {host.name}"
+        first = contest.host.name
+        self.telling.notice(
+            f"{task.id} has not begun on {first}: it runs {place}"
+            if alone
+            else f"{task.id} takes long on {first}: it runs {place}, too"
+        )
+
+        def work(turn: Turn | None = None) -> None:
+            racing = Racing(where, contest.race, SECOND)
+            cores = None if turn is None else turn.share.cores
+            self.runner.run(report, prepared, token, look_again=False, cores=cores, executor=racing)
+
+        try:
+            if host is None:
+                await self._run_here(report, token, work, task.requirements)
+            else:
+                report.node, report.node_name = host.node_id, host.name
+                installed, again = await self._installed(task), self.resolver.force
+                label = self.runner.label(task)
+                where = host.executor(action, task, label, installed, again=again)
+                await host.hosts.run(work)
+            if contest.race.second_won:
+                if token.is_set() and report.status is Status.FAILED:
+                    report.status = Status.CANCELLED
+                contest.report = report
+                contest.give_up_first()
+        except (LostRaceError, LostHostError, UnfitHostError, WrongHostError, OnlyHereError) as no:
+            _log.info("the second run of %s does not count: %s", task.id, no.message)
+        except Exception as error:
+            self.telling.fail(report, error)
+            if contest.race.second_won or contest.race.is_alone:
+                contest.report = report
+        finally:
+            contest.over.set()
 
     async def _installed(self, task: Task) -> Digest | None:
         """Return the installed packages that a task sees as what other hosts fetch; None: none."""

@@ -27,6 +27,7 @@ from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier
 from buildnet.node.runner import TaskRunner
+from buildnet.node.second_runs import SecondRuns
 from buildnet.node.sharing.other_hosts import OtherHost
 from buildnet.node.standing import StandingTask
 from buildnet.node.store import Hold, MissingBlobError
@@ -132,6 +133,7 @@ class Performer:
     async def _perform(self, dispatcher: Dispatcher) -> Status:
         hosts = self.places.hosts
         async with asyncio.TaskGroup() as group:
+            watching = group.create_task(self._second_runs(dispatcher).watch())
             while True:
                 resolved: list[TaskId] = []  # together: it is done task by task in microseconds
                 for event in await self._next_events():
@@ -153,6 +155,7 @@ class Performer:
                                 for task in tasks:
                                     self._telling.report(self._telling.new_report(task, status))
                             case core.Finish(status):
+                                watching.cancel()
                                 return status
                 if self._lookup is not None and self.machine.is_stopping:
                     self._lookup.cancel()
@@ -162,6 +165,9 @@ class Performer:
                 self._give_up_hopeless(ready)
                 if resolved:
                     group.create_task(self._resolve(tuple(resolved)))
+
+    def _second_runs(self, dispatcher: Dispatcher) -> SecondRuns:
+        return SecondRuns(self.places, dispatcher, lambda: bool(self.machine.ready))
 
     async def _next_events(self) -> list[core.Event]:
         events = [await self._events.get()]

@@ -19,6 +19,7 @@ from buildnet.pool.outlook import Outlook
 from buildnet.pool.placement import Host, Needs
 from buildnet.pool.places import Answer, Slots
 from buildnet.pool.requirements import RequirementsError
+from buildnet.pool.straggling import NOT_BEGUN_S, is_straggler
 from buildnet.pool.workspace import TaskId
 
 PATIENCE_S = 10.0
@@ -47,6 +48,13 @@ class NoHostError(BuildNetError):
             hint="only strict commands run elsewhere, without --local-only; node_tags in node.yaml "
             "gives a node its labels",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """A slot for a second run: of another host, or (None) of this one."""
+
+    host: OtherHost | None
 
 
 @dataclass(slots=True)
@@ -157,6 +165,59 @@ class NodePlaces:
         if self.workers.grant.allows(prepared.task.requirements):
             return True
         return self.hosts is None or not self.hosts.may_take(prepared)
+
+    # --- a second time -------------------------------------------------------------------------
+
+    def running_elsewhere(self) -> list[TaskId]:
+        """Return the tasks whose commands run on other hosts, or are about to."""
+        return list(self._elsewhere)
+
+    def waits_elsewhere(self, task: TaskId) -> bool:
+        """Tell whether a command waits on another host, and could begin here."""
+        began, hosts, host = self._began.get(task), self.hosts, self._elsewhere.get(task)
+        if began is None or hosts is None or host is None:
+            return False
+        if self.clock() - began[0] < NOT_BEGUN_S or hosts.has_begun(host):
+            return False
+        return self._is_free_here(task)
+
+    def is_overdue(self, task: TaskId) -> bool:
+        """Tell whether a command takes so long that another slot would be done sooner."""
+        took_ms, began = self.durations_ms.get(task), self._began.get(task)
+        if took_ms is None or began is None:
+            return False
+        since, speed = began
+        return is_straggler((self.clock() - since) * 1000, took_ms / speed, took_ms)
+
+    def second(self, task: TaskId, *, only_here: bool) -> Second | None:
+        """Return a slot for a second run of a command, taken from now on; None: there is none."""
+        hosts, host = self.hosts, self._elsewhere.get(task)
+        if hosts is None or host is None:
+            return None
+        if self._is_free_here(task):
+            self.home.take(task)
+            return Second(None)
+        if only_here:
+            return None
+        needs, used = needs_of(self.prepared[task]), (host.lease.owner,)
+        other = hosts.choose(self.prepared[task], needs, here_is_free=False, used=used)
+        if other is None:
+            return None
+        hosts.placed(other, needs)
+        return Second(other)
+
+    def end_second(self, task: TaskId, second: Second) -> None:
+        """Take back what :meth:`second` gave."""
+        if second.host is None:
+            self.home.give_back(task)
+        elif self.hosts is not None:
+            self.hosts.end(second.host)
+
+    def _is_free_here(self, task: TaskId) -> bool:
+        if not self._may_stay(self.prepared[task]):
+            return False
+        self.home.begin()
+        return self.home.has_room_for(task) and self.workers.free[0] >= self.home.sort(task)
 
     def has_other_place(self, prepared: Prepared) -> bool:
         """Tell whether a command that failed on another host may be tried on one more, or here."""

@@ -16,7 +16,14 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.execute.cancel import CancelToken
-from buildnet.pool.messages.work import WorkAlive, WorkAsk, WorkCancel, WorkDone, WorkOutput
+from buildnet.pool.messages.work import (
+    WorkAlive,
+    WorkAsk,
+    WorkBegun,
+    WorkCancel,
+    WorkDone,
+    WorkOutput,
+)
 
 ALIVE_S = 1.0
 """So often who runs something tells that it goes on."""
@@ -61,6 +68,7 @@ class Errand:
     output_left: int
     heard_at: float
     over_at: float
+    has_begun: bool = False
     done: asyncio.Future[WorkDone] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -133,9 +141,12 @@ class Errands:
                 for work in works:
                     if (errand := self._of(work, sender)) is not None:
                         errand.heard_at = now
+            case WorkBegun(work):
+                if (errand := self._of(work, sender)) is not None:
+                    errand.heard_at, errand.has_begun = now, True
             case WorkOutput(work, data):
                 if (errand := self._of(work, sender)) is not None:
-                    errand.heard_at = now
+                    errand.heard_at, errand.has_begun = now, True
                     self._printed(errand, data)
             case WorkDone():
                 if (errand := self._of(message.work, sender)) is not None:
@@ -152,6 +163,11 @@ class Errands:
             self._give_up(errand, WrongHostError("it sends more output than was asked for"))
         else:
             errand.on_output(data)
+
+    def has_begun(self, lease: bytes) -> bool:
+        """Tell whether the command on a lease runs, as far as its host told; also where there is
+        none."""
+        return all(each.has_begun for each in self._errands.values() if each.lease == lease)
 
     def linked(self, peer: bytes) -> None:
         """Ask once more for what a peer works on: where a new link takes the place of another,

@@ -46,6 +46,7 @@ from buildnet.pool.messages.work import (
     WireOutcome,
     WorkAlive,
     WorkAsk,
+    WorkBegun,
     WorkDone,
     WorkOutput,
 )
@@ -187,9 +188,11 @@ class GuestWork:
             await self.fetch_all(lacking, running.holder)
         done: list[WorkDone] = []
         tell = self._teller(running.holder, ask)
+        loop, begun = asyncio.get_running_loop(), WorkBegun(ask.work)
         async with self._installed(ask, running.holder, hold, executor) as mounts:
 
             def work(turn: Turn) -> None:
+                loop.call_soon_threadsafe(self.say, running.holder, begun)
                 request = self._request(ask, order, mounts, running.amount, turn)
                 execution = executor.execute(request, hold, tell, running.token)
                 done.append(self._told(ask, order, execution, hold))

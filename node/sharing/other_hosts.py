@@ -368,6 +368,15 @@ class OtherHosts:
         place = self.known.here if host is None else self.known.host(host.lease.owner)
         self.known.experience.ran(place.key, self.kind(task), duration_ms, place.speed)
 
+    def has_begun(self, host: OtherHost) -> bool:
+        """Tell whether a command has begun on a slot; it has if that is not known."""
+        return self.borrowing.borrower.errands.has_begun(host.lease.id)
+
+    def give_up(self, host: OtherHost) -> None:
+        """Give a slot back whatever runs there: it is not needed any more."""
+        if host.lease.id in self.borrowing.leases:
+            self.borrowing.borrower.give_back(self.borrowing, host.lease)
+
     def speed(self, host: OtherHost | None) -> float:
         """Return how many times as fast as this node a slot is, as far as that was measured;
         None: one of this node."""

@@ -169,3 +169,17 @@ class WorkAlive(Message):
     """These actions go on: their inputs are fetched, or their commands run."""
 
     works: Annotated[tuple[WorkId, ...], Limit(1, MAX_WORKS)]
+
+
+@message(
+    139,
+    priority=Priority.PROBE,
+    sender="who was asked to run an action for another node",
+    receiver="that node",
+    effect="does not take the action back for having to wait",
+)
+@dataclass(frozen=True, slots=True)
+class WorkBegun(Message):
+    """The inputs are there, and the command begins."""
+
+    work: WorkId

@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from buildnet.cli.testing import write_files
+from testbed.building import PATIENCE_S, Building
 from testbed.nodes import Cluster, Node
 
 PACKAGES = 12
@@ -111,6 +115,39 @@ def test_a_large_input_of_many_commands_comes_from_whoever_has_it(
         wanted = hashlib.md5((root / "large").read_bytes())
         wanted.update((root / f"p{number}/in.txt").read_bytes())
         assert (root / f"p{number}/out.txt").read_text().split()[0] == wanted.hexdigest()
+
+
+def sleepers(node: Node) -> list[psutil.Process]:
+    """Return the commands that sleep on a node."""
+    found = []
+    for each in node.process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if each.name() == "sleep":
+                found.append(each)
+    return found
+
+
+def test_a_command_that_hangs_elsewhere_is_run_here_too(trio: Cluster, tmp_path: Path) -> None:
+    here, _, other = trio.members
+    configure(here, "hanging", preferred_node=other.name)
+    root = workspace(tmp_path / "w", 4, 0.5)
+    assert other.identity in where(here.command.build(root, "--config", "hanging"))
+    for number in range(4):
+        (root / f"p{number}/in.txt").write_text(f"again {number}\n")
+    building = Building(here, root, config_id="hanging")
+    deadline = time.monotonic() + PATIENCE_S
+    while len(stopped := sleepers(other)) < 2:
+        assert time.monotonic() < deadline
+    for each in stopped:
+        each.suspend()
+    report = building.report()
+    assert report["status"] == "succeeded"
+    assert where(report) == {here.identity: 4}
+    told = [event["text"] for event in building.events if event["type"] == "notice"]
+    assert len([text for text in told if text.endswith("it runs here, too")]) == 2, told
+    while any(each.is_running() for each in stopped):  # what nobody waits for is ended
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_what_asks_for_a_label_runs_where_it_is(trio: Cluster, tmp_path: Path) -> None:
