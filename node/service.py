@@ -23,7 +23,7 @@ from buildnet.node.attempts import Attempts
 from buildnet.node.benchmark.keeping import Benchmarks
 from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.builder import Builder
-from buildnet.node.config import NodeConfig
+from buildnet.node.config import NodeConfig, ResourceLimits, WorkerSettings
 from buildnet.node.dead_letters import DeadLetters
 from buildnet.node.defaults import Defaults
 from buildnet.node.durable.watching import Watching
@@ -105,6 +105,7 @@ class NodeService:
     sharing: Sharing | None = None
     watching: Watching | None = None
     _measuring_fails: bool = False
+    _limits: tuple[WorkerSettings, ResourceLimits] = field(init=False)
     _limits_changed: bool = False
     _told_start: bool = False
     _scanning: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -123,6 +124,7 @@ class NodeService:
         self.dead_letters = self.builder.books.letters = DeadLetters(self.home.dead_letters)
         self.hosts = Hosts(self.in_force, self.in_flight, self.recording.put)
         self.in_force.on_change = self._config_changed
+        self._limits = (self.config.workers, self.config.resource_limits)
 
     @property
     def config(self) -> NodeConfig:
@@ -131,13 +133,15 @@ class NodeService:
 
     def _config_changed(self) -> None:
         """Let commands, other nodes and the next look at this host know what counts now."""
-        there_is = granted(self.config)
-        self.builder.workers.change(
-            there_is.slots, there_is.cores, there_is.memory_bytes, there_is.grant
-        )
+        limits = (self.config.workers, self.config.resource_limits)
+        if limits != self._limits:
+            self._limits, self._limits_changed = limits, True
+            there_is = granted(self.config)
+            self.builder.workers.change(
+                there_is.slots, there_is.cores, there_is.memory_bytes, there_is.grant
+            )
         if self.sharing is not None:
             self.sharing.look_again()
-        self._limits_changed = True
         self.advertiser.tell(time.monotonic())
 
     def in_flight(self) -> InFlight:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from testbed.building import Building, many_commands, where
-from testbed.nodes import Cluster, Node, invite, join
+from testbed.nodes import Cluster, Node, join
 
 PATIENCE_S = 30.0
 
@@ -129,7 +129,12 @@ def test_a_server_comes_and_another_goes_while_a_build_runs(
         root = many_commands(tmp_path / "w", "w", "sleep 1; cp in.txt out.txt", count=16)
         building = Building(driver, root)
         until(lambda: server(driver, leaving)["lent"], "it works for the build")
-        join(coming, driver, invite(driver))
+        invitation = driver("server", "add", coming.name, "--json").data
+        assert (
+            f"--name {coming.name} --join {driver.address.removeprefix('http://')}"
+            in (invitation["command"])
+        )
+        join(coming, driver, invitation["token"])
         assert coming.name in driver("server", "list").out
         removed = driver("server", "remove", leaving.name, "--yes", "--json")
         assert removed.data["node_id"] == leaving.identity

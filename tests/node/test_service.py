@@ -103,6 +103,7 @@ def service_of(
     ledger = LedgerService(Path("/nowhere"))
     idle = SimpleNamespace(
         running=lambda: [],
+        books=SimpleNamespace(),
         workers=SimpleNamespace(running=0, slots_in_use=0, slots=2),
         isolation=None,
         limits_kept_by="node",

@@ -64,7 +64,7 @@ def service_of(mesh: ScriptedMesh, address: str = "http://127.0.0.1:1") -> NodeS
         in_force=InForce(Path("/nowhere/terms.json"), Path("/nowhere/node.yaml"), NodeConfig()),
         store=cast(Any, None),
         history=cast(Any, None),
-        builder=cast(Any, None),
+        builder=cast(Any, SimpleNamespace(books=SimpleNamespace())),
         mesh=cast(Any, mesh),
         exchange=cast(Any, None),
         ledger=ledger,
