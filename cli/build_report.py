@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from buildnet.cli.settings import Settings
 
 _TIMED_OUT = 124
+_NO_CAPACITY = 5
 _TOOK_TIME = {
     "local-cache": "from the cache",
     "pool-cache": "from the pool's cache",
@@ -86,6 +87,8 @@ def print_report(
         fail(settings, problem)
     if report["status"] == "succeeded":
         return 0
+    if (report["error"] or {}).get("code") == "NO_CAPACITY":
+        return _NO_CAPACITY
     codes = {(entry["error"] or {}).get("code") for entry in report["packages"]}
     return _TIMED_OUT if "TIMED_OUT" in codes else 1
 

@@ -28,6 +28,7 @@ class BuildOptions:
     local_only: bool = False
     durable: bool = False
     detach: bool = False
+    wait: str | None = None
     verify: int | None = None
     priority: str | None = None
     config: str | None = None
@@ -67,6 +68,7 @@ def request_of(options: BuildOptions, client: Client) -> dict[str, Any]:
         "local_only": options.local_only,
         "durable": options.durable or options.detach,
         **_named(options),
+        **({} if options.wait is None else {"wait_s": _seconds(options.wait)}),
         "explain": options.explain,
         # It holds secrets, and TCP is clear text: nobody but the node of this host gets it.
         "environment": _text_environment() if client.is_local else {},
@@ -74,6 +76,17 @@ def request_of(options: BuildOptions, client: Client) -> dict[str, Any]:
         **({} if options.verify is None else {"verify": options.verify}),
         **({} if options.priority is None else {"priority": options.priority}),
     }
+
+
+def _seconds(text: str) -> float:
+    """Return a duration that somebody wrote.
+
+    Raises:
+        QuantityError: it is none.
+    """
+    from buildnet.pool.quantity import parse_duration_s
+
+    return parse_duration_s(text)
 
 
 def _named(options: BuildOptions) -> dict[str, Any]:

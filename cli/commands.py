@@ -102,6 +102,13 @@ def build(
     config: Annotated[
         str | None, typer.Option(metavar="NAME", help="Go by this configuration.")
     ] = None,
+    wait: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help="Wait until all that the configuration asks for is free, and reserve it.",
+        ),
+    ] = None,
     template: Annotated[
         str | None, typer.Option(metavar="NAME", help="Go by what this template makes.")
     ] = None,
@@ -126,6 +133,7 @@ def build(
         local_only=local_only,
         durable=durable,
         detach=detach,
+        wait=wait,
         verify=verify,
         priority=priority,
         config=config,

@@ -28,6 +28,7 @@ from buildnet.node.own_keys import OwnKeys
 from buildnet.node.perform import Performer
 from buildnet.node.pool_results import PoolResults
 from buildnet.node.recording import Record
+from buildnet.node.reserving import Reserving
 from buildnet.node.runner import Limits
 from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.sources import SourceReader
@@ -414,6 +415,7 @@ class Builder:
             try:
                 if self.outliving is not None:
                     await self.outliving.begin(build, plan, job, performer)
+                await Reserving(build, performer.places.hosts, self.workers.slots).wait()
                 status = await performer.run()
             finally:
                 if performer.places.hosts is not None:

@@ -12,7 +12,7 @@ from buildnet.node.saved import CONFIGURATIONS, PROFILES_KEPT, TEMPLATES_KEPT, s
 from buildnet.node.service import NodeService
 from buildnet.pool.choice import AS_THE_NODE_HAS_IT, Choice, choose
 from buildnet.pool.configuration import BuildConfiguration, BuildSettings
-from buildnet.pool.fitting import check_fit
+from buildnet.pool.fitting import NoCapacityError, check_fit
 from buildnet.pool.profile import Profile
 
 _AS_ASKED = BuildSettings()
@@ -21,13 +21,15 @@ _log = logging.getLogger("buildnet.builds")
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a request names, by id. ``variables``: values of the template's, by name."""
+    """What a request names, by id. ``variables``: values of the template's, by name. ``waits``: it
+    waits until it has what it asks for."""
 
     config_id: str | None = None
     template: str | None = None
     variables: Mapping[str, object] | None = None
     profile: str | None = None
     local_only: bool = False
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,11 @@ async def chosen(service: NodeService, named: Named, directory: Path) -> Chosen:
         raise UsageError(
             "variables are those of a template", hint="name it: --template NAME --set NAME=VALUE"
         )
+    if named.waits and (named.local_only or (named.config_id or named.template) is None):
+        raise UsageError(
+            "what a build waits for is what its configuration asks for of the pool",
+            hint="name one (--config or --template), without --local-only",
+        )
     configuration, version = await _configuration(service, named)
     profile = await _profile(service, named, directory)
     if configuration is None and profile is None:
@@ -71,13 +78,17 @@ async def chosen(service: NodeService, named: Named, directory: Path) -> Chosen:
     await service.scanned.wait()
     nodes = list((await service.pool.picture()).nodes.values())
     what = "configuration" if named.template is None else "template"
-    check_fit(
-        configuration,
-        nodes,
-        this_node=service.key.node_id,
-        where=f"the {what} {named.config_id or named.template}",
-        local_only=named.local_only or found.local_only,
-    )
+    try:
+        check_fit(
+            configuration,
+            nodes,
+            this_node=service.key.node_id,
+            where=f"the {what} {named.config_id or named.template}",
+            local_only=named.local_only or found.local_only,
+        )
+    except NoCapacityError:
+        if not named.waits or found.local_only:
+            raise
     return Chosen(found, configuration.build)
 
 

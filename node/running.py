@@ -33,8 +33,9 @@ class BuildRequest:
     submitter's, of which actions see what they declare under ``env_inherit``; ``explain``: also
     look for the nearest cached result of what has to be built; ``local_only``: use nothing of other
     nodes; ``durable``: run nothing before another node has the request, or it is clear that none
-    will; ``times``: how often each command runs, whose outputs are compared; ``choice``: what its
-    configuration and profile make of it.
+    will; ``wait_s``: so long is waited until it has all that its configuration asks for, which it
+    then keeps to its end, None: it takes what is free; ``times``: how often each command runs,
+    whose outputs are compared; ``choice``: what its configuration and profile make of it.
     """
 
     directory: Path
@@ -46,6 +47,7 @@ class BuildRequest:
     local_only: bool = False
     durable: bool = False
     explain: bool = False
+    wait_s: float | None = None
     times: int = 1
     environment: Mapping[str, str] = field(default_factory=dict)
     actor: str = "local"
@@ -66,6 +68,7 @@ class BuildRequest:
             "keep_going": self.keep_going,
             "local_only": self.local_only,
             "durable": self.durable,
+            "wait_s": self.wait_s,
             "times": self.times,
             "choice": self.choice.view(),
         }

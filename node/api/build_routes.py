@@ -26,6 +26,7 @@ from buildnet.pool.definition_text import write_workspace
 from buildnet.pool.workspace import BUILD, Workspace
 
 NDJSON = "application/x-ndjson"
+MOST_WAIT_S = 7 * 24 * 3600
 UP_TO_DATE = "text/x-buildnet-up-to-date"
 _LOG_MAX_BYTES = 64 * 1024 * 1024
 
@@ -35,9 +36,11 @@ class BuildBody(BaseModel):
     ``detail`` ``changed`` the report only counts the packages that stand as before; with
     ``explain`` it names the nearest cached result of each package that has to be built;
     ``local_only``: nothing of other nodes is used; ``durable``: another node has the request before
-    anything runs, and goes on if this one is lost. ``config_id`` names a configuration;
-    ``template`` makes one of its ``variables``; ``profile`` says how it is spread. What they say of
-    packages and task counts where the request says nothing; so does their priority.
+    anything runs, and goes on if this one is lost; ``wait_s``: it waits so long until it has all
+    that its configuration asks for of other nodes, and keeps it to its end. ``config_id`` names a
+    configuration; ``template`` makes one of its ``variables``; ``profile`` says how it is spread.
+    What they say of packages and task counts where the request says nothing; so does their
+    priority.
     ``verify``: each command that runs runs so many times, and the outputs are compared."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +53,7 @@ class BuildBody(BaseModel):
     keep_going: bool = False
     local_only: bool = False
     durable: bool = False
+    wait_s: float | None = Field(default=None, gt=0, le=MOST_WAIT_S)
     priority: PriorityName | None = None
     config_id: str | None = None
     template: str | None = None
@@ -83,7 +87,14 @@ def build_routes(service: NodeService) -> APIRouter:
         and id alone."""
         found = await chosen(
             service,
-            Named(body.config_id, body.template, body.variables, body.profile, body.local_only),
+            Named(
+                body.config_id,
+                body.template,
+                body.variables,
+                body.profile,
+                body.local_only,
+                body.wait_s is not None,
+            ),
             body.root,
         )
         choice, said = found.choice, found.build
@@ -99,6 +110,7 @@ def build_routes(service: NodeService) -> APIRouter:
                 keep_going=body.keep_going or said.keep_going,
                 local_only=body.local_only or choice.local_only,
                 durable=body.durable,
+                wait_s=None if body.dry_run else body.wait_s,
                 explain=body.explain,
                 times=body.verify or choice.redundancy,
                 environment=body.environment,

@@ -67,6 +67,8 @@ class Borrowing:
     leases: dict[bytes, Borrowed] = field(default_factory=dict)
     waiting: tuple[Want, ...] = ()
     """What waits for a lease."""
+    kept: tuple[Want, ...] = ()
+    """What is kept to the build's end, used or not."""
 
     @property
     def slots(self) -> int:
@@ -87,11 +89,11 @@ class Borrowing:
     def is_wanted(self, lease: Borrowed, *, exactly: bool = False) -> bool:
         """Tell whether a lease would serve something that waits; ``exactly``: of just its
         amount."""
-        return any(
-            lease.owner in want.owners
-            and (want.amount == lease.amount if exactly else want.amount.fits(lease.amount))
-            for want in self.waiting
-        )
+        return _serves(lease, self.waiting, exactly=exactly)
+
+    def is_kept(self, lease: Borrowed) -> bool:
+        """Tell whether a lease was reserved for the whole build."""
+        return _serves(lease, self.kept, exactly=True)
 
     def close(self) -> None:
         """Give all back; the build is over."""
@@ -193,7 +195,7 @@ class Borrower:
             for lease in list(borrowing.leases.values()):
                 if lease.busy or now - lease.idle_since <= IDLE_S:
                     continue
-                if is_held or not borrowing.is_wanted(lease):
+                if is_held or not (borrowing.is_wanted(lease) or borrowing.is_kept(lease)):
                     self.give_back(borrowing, lease)
 
     def over(self, borrowing: Borrowing) -> None:
@@ -289,3 +291,11 @@ class Borrower:
 
 def _gone(lease: Borrowed) -> str:
     return f"{node_id_of(lease.owner)} is gone, or does not lend any more"
+
+
+def _serves(lease: Borrowed, wants: tuple[Want, ...], *, exactly: bool) -> bool:
+    return any(
+        lease.owner in want.owners
+        and (want.amount == lease.amount if exactly else want.amount.fits(lease.amount))
+        for want in wants
+    )

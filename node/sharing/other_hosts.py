@@ -130,6 +130,7 @@ class OtherHosts:
     on_notice: Callable[[str], None] = lambda text: None
     losses: Losses = field(default_factory=Losses)
     attempts: defaultdict[TaskId, Attempts] = field(default_factory=lambda: defaultdict(Attempts))
+    _reserved: tuple[Want, ...] = ()
     _placed: Counter[bytes] = field(default_factory=Counter)
     _running: dict[bytes, Needs] = field(default_factory=dict)
     _asked_for: frozenset[frozenset[str]] = frozenset()
@@ -201,6 +202,19 @@ class OtherHosts:
         finally:
             self._besides[needs] -= 1
 
+    def reserve(self, wants: tuple[Want, ...]) -> None:
+        """Ask for all of this, or nothing of it, and keep it to the build's end; nothing more is
+        wanted for commands that it does for."""
+        if wants != self._reserved:
+            self._reserved = self.borrowing.kept = wants
+            self.borrowing.want((), wants)
+
+    @property
+    def had(self) -> list[tuple[bytes, Amount]]:
+        """The leases that the build has: owners and amounts."""
+        leases = self.borrowing.leases.values()
+        return [(each.owner, each.amount) for each in leases if not each.wanted_back]
+
     def want(self, ready: Iterable[Ready], prepared: Mapping[TaskId, Prepared]) -> None:
         """Tell which commands wait that could run elsewhere, and what for."""
         counts: Counter[Needs] = Counter()
@@ -214,11 +228,22 @@ class OtherHosts:
         if len(self._wanted) < MAX_WANTS:
             self._wanted.update(counts)
         counts.update(+self._besides)
+        for needs in [each for each in counts if self._is_reserved(each)]:
+            del counts[needs]
         waiting = self._wants(counts, firsts)
         self._asked_for = frozenset(needs.labels for needs in counts if needs.labels)
         for needs in self._running.values():
-            counts[needs] += 1
-        self.borrowing.want(waiting, self._wants(counts, firsts))
+            counts[needs] += not self._is_reserved(needs)
+        wants = (*self._reserved, *self._wants(+counts, firsts))
+        self.borrowing.want(waiting, wants[:MAX_WANTS])
+
+    def _is_reserved(self, needs: Needs) -> bool:
+        """Tell whether what was reserved does for commands that need this."""
+        return any(
+            needs.amount.fits(want.amount)
+            and (needs.owners is None or not needs.owners.isdisjoint(want.owners))
+            for want in self._reserved
+        )
 
     def _wants(
         self, counts: Mapping[Needs, int], firsts: Mapping[Needs, Prepared]

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from buildnet.cli.testing import write_files
+from testbed.building import Building, where
+from testbed.ledger_calls import until
 from testbed.nodes import Cluster, Node
 
 TOOL = """#!/bin/sh
@@ -129,3 +131,62 @@ def test_a_tool_that_nobody_has_is_missing(trio: Cluster, tmp_path: Path) -> Non
     assert "no node" in error["cause"]
     entry = build(trio.members[1], root, code=1)["made"]
     assert entry["error"]["message"] == "the tool 'frob' on this host is 1.4.0, not >=3"
+
+
+def many(root: Path, count: int, command: str) -> Path:
+    return packages(root, **{f"p{number}": {"build_cmd": command} for number in range(count)})
+
+
+def configured(node: Node, name: str, **cores: int) -> None:
+    allocations = [{"node_id": each, "cores": count} for each, count in cores.items()]
+    node.post("/api/configs", {"id": name, "resources": {"cpu": {"node_allocations": allocations}}})
+    until(lambda: any(each["id"] == name for each in node.get("/api/configs")["configs"]))
+
+
+def test_a_build_that_waits_has_all_that_it_reserves_or_nothing(
+    trio: Cluster, tmp_path: Path
+) -> None:
+    driver, large, small = trio.members
+    configured(driver, "all-or-none", node2=2, node3=1)
+    busy = Building(large, many(tmp_path / "busy", 2, "sleep 3; echo > out.txt"), local_only=True)
+    busy.until_started(2)
+    root = many(tmp_path / "reserving", 8, "sleep 0.2; echo > out.txt")
+    building = Building(driver, root, config_id="all-or-none", wait_s=60)
+    building.until("waiting", 1)
+    until(lambda: "reserves" in queued(driver)["words"])
+    assert queued(driver)["leases"] == 0  # not even the core of node3, which is free
+    assert busy.report()["status"] == "succeeded"
+    report = building.report()
+    assert report["status"] == "succeeded"
+    assert where(report).keys() == {node.identity for node in trio.members}
+    until(lambda: all(not leases(node) for node in (large, small)))
+
+
+def test_a_build_that_waited_in_vain_says_what_is_lacking_and_who_could(
+    trio: Cluster, tmp_path: Path
+) -> None:
+    driver = trio.members[0]
+    configured(driver, "too-much", node3=2)
+    root = many(tmp_path / "vain", 1, "echo > out.txt")
+    words = ("build", "--json", "-C", str(root), "--config", "too-much")
+    answer = driver(*words, "--wait", "1s")
+    assert answer.code == 5
+    report = json.loads(answer.out)
+    assert report["error"]["code"] == "NO_CAPACITY"
+    assert (
+        "2 cores on node3: it runs 1 commands at once (node2 could)" in report["error"]["message"]
+    )
+    refused = driver("build", "--json", "-C", str(root), "--wait", "1s")
+    assert refused.code == 2
+    assert "--config" in json.loads(refused.out)["error"]["hint"]
+
+
+def queued(node: Node) -> dict[str, Any]:
+    """Return what the queue tells of a node's own build."""
+    (mine,) = [each for each in node.get("/api/queue")["builds"] if each["this_node"]]
+    return dict(mine)
+
+
+def leases(node: Node) -> int:
+    me = next(each for each in node.get("/api/pool/nodes")["nodes"] if each["this_node"])
+    return int(me["cores_in_use"])
