@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.durable.circle import Circle
 from buildnet.node.durable.drives import UNKNOWN, Drives
-from buildnet.node.durable.keeping import Keeping, NotKeptError
+from buildnet.node.durable.keeping import MAX_KEPT, Keeping, NotKeptError
 from buildnet.node.durable.successor import Inheritance, Successor
 from buildnet.pool.durable import (
     Forget,
@@ -60,6 +60,8 @@ class StandsIn:
         self._refusal = refusal
         self._keep_ended_s = keep_ended_s
         self._core = StandIn()
+        self._taking_in: dict[tuple[bytes, str], KeepAsk] = {}
+        """What is being fetched, and for whom; who says meanwhile that it is over takes it out."""
         self._fetching = False
 
     def __contains__(self, build: object) -> bool:
@@ -118,6 +120,7 @@ class StandsIn:
 
     def released(self, sender: bytes, over: KeepOver) -> None:
         """Take in that a build is over."""
+        self._taking_in.pop((sender, over.build), None)
         released = self._core.released(sender, over.build, over.attempt, ended=over.ended)
         self._perform(released)
 
@@ -144,18 +147,51 @@ class StandsIn:
                 raise NotKeptError(why)
             if await self._successor.has_ended(ask.build):
                 raise NotKeptError("it has come to its end here")
-            parcel = await self._keeping.take_in(sender, ask)
-            effects = self._core.keep(ask.build, sender, ask.attempt, time.monotonic())
-            if effects is None:
-                parcel.kept.hold.close()
-                raise NotKeptError("a later request for this build, or its end, is here")
-            self._perform(effects)
-            await self._keeping.put(ask.build, sender, ask.attempt, parcel)
+            await self._take_in(sender, ask)
         except BuildNetError as error:
             why = f"{error.message}: {error.cause}" if error.cause else error.message
         self._circle.say(
             sender, KeepAnswer(ask.build, ask.attempt, why is None, (why or "")[:1024])
         )
+
+    async def _take_in(self, sender: bytes, ask: KeepAsk) -> None:
+        """Fetch a request and keep it, unless it is over by then.
+
+        Raises:
+            BuildNetError: it is not kept.
+        """
+        if len(self._taking_in) >= MAX_KEPT:
+            raise NotKeptError("it is asked to keep too many requests at once")
+        self._taking_in[sender, ask.build] = ask
+        try:
+            parcel = await self._keeping.take_in(sender, ask)
+            is_over = self._taking_in.get((sender, ask.build)) is not ask
+        finally:
+            if self._taking_in.get((sender, ask.build)) is ask:
+                del self._taking_in[sender, ask.build]
+        effects = None
+        if not is_over:
+            effects = self._core.keep(ask.build, sender, ask.attempt, time.monotonic())
+        if effects is None:
+            parcel.kept.hold.close()
+            raise NotKeptError("a later request for this build, or its end, is here")
+        self._perform(effects)
+        request = self._core.requests[ask.build]
+        try:
+            await self._keeping.put(ask.build, sender, ask.attempt, parcel)
+        except BuildNetError:
+            parcel.kept.hold.close()
+            await self._give_up(ask.build, request)
+            raise
+        if ask.build not in self:  # it was over before it was written
+            await self._forget(ask.build)
+            raise NotKeptError("it is over")
+
+    async def _give_up(self, build_id: str, request: Request) -> None:
+        """Stand in no more, for this node can't; who asks is told that it knows nothing."""
+        if self._core.requests.get(build_id) is request:
+            del self._core.requests[build_id]
+            await self._forget(build_id)
 
     # --- what is to be done --------------------------------------------------------------------
 
@@ -179,8 +215,13 @@ class StandsIn:
         request, known = self._keeping.requests.get(build_id), self._core.requests.get(build_id)
         if request is None or known is None:
             return
-        await self._keeping.shelf.set_phase(build_id, Phase.DRIVING, time.time())
-        trees, blobs = await self._keeping.unpack(build_id)
+        try:
+            await self._keeping.shelf.set_phase(build_id, Phase.DRIVING, time.time())
+            trees, blobs = await self._keeping.unpack(build_id)
+        except BuildNetError as error:
+            _log.warning("build %s can't go on here: %s", build_id, error.message)
+            await self._give_up(build_id, known)
+            return
         if known is not self._core.requests.get(build_id) or build_id in self._drives:
             return  # its driver came back meanwhile
 

@@ -1,0 +1,165 @@
+"""A stand-in whose driver says that the build is over while its request is fetched or written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from types import SimpleNamespace
+from typing import Any
+
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.messages.kinds import Message
+from buildnet.node.durable.keeping import MAX_KEPT
+from buildnet.node.durable.shelf import ShelfFullError
+from buildnet.node.durable.stands_in import StandsIn
+from buildnet.pool.messages.durable import KeepAnswer, KeepAsk, KeepOver
+from buildnet.pool.messages.results import WireDigest
+
+DRIVER = b"d" * 32
+NOTHING = WireDigest(bytes(32), 0)
+ASK, OVER = KeepAsk("b", 1, NOTHING, NOTHING), KeepOver("b", 1, True)
+
+
+def in_loop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
+    """Let a test be a coroutine."""
+
+    def run() -> None:
+        asyncio.run(test())
+
+    return run
+
+
+async def nothing() -> None:
+    """Nothing happens meanwhile."""
+
+
+class Keeping:
+    """Takes in and writes what it is given; ``fetching`` and ``writing`` happen meanwhile."""
+
+    def __init__(self) -> None:
+        self.fetching: Callable[[], Awaitable[None]] = nothing
+        self.writing: Callable[[], Awaitable[None]] = nothing
+        self.unreadable: BuildNetError | None = None
+        self.requests: dict[str, Any] = {}
+        self.open = 0
+        self.shelf = SimpleNamespace(set_phase=self.set_phase)
+
+    def closed(self) -> None:
+        self.open -= 1
+
+    async def take_in(self, driver: bytes, ask: KeepAsk) -> Any:
+        await self.fetching()
+        self.open += 1
+        return SimpleNamespace(kept=SimpleNamespace(hold=SimpleNamespace(close=self.closed)))
+
+    async def put(self, build: str, driver: bytes, attempt: int, parcel: Any) -> None:
+        await self.writing()
+        self.requests[build] = parcel.kept
+
+    async def set_phase(self, *_: object) -> None:
+        if self.unreadable is not None:
+            raise self.unreadable
+
+    async def forget(self, build: str) -> None:
+        request = self.requests.pop(build, None)
+        if request is not None:
+            request.hold.close()
+
+
+class Node:
+    """A node that may stand in, and what it says."""
+
+    def __init__(self) -> None:
+        self.said: list[Message] = []
+        self.tasks: list[Awaitable[None]] = []
+        self.keeping = Keeping()
+        circle: Any = SimpleNamespace(
+            say=lambda to, message: self.said.append(message),
+            say_all=self.said.append,
+            spawn=lambda work, *arguments: self.tasks.append(work(*arguments)),
+            linked=(),
+        )
+
+        async def no(*_: object) -> bool:
+            return False
+
+        successor: Any = SimpleNamespace(
+            has_ended=no, close=no, builder=SimpleNamespace(find=lambda build: None)
+        )
+        keeping: Any = self.keeping
+        drives: Any = {}
+        self.stands_in = StandsIn(circle, keeping, successor, drives, lambda: None, 60.0)
+
+    async def settle(self) -> None:
+        while self.tasks:
+            await self.tasks.pop(0)
+
+    async def keep(self, ask: KeepAsk = ASK) -> bool:
+        await self.stands_in.keep(DRIVER, ask)
+        await self.settle()
+        answer = self.said.pop()
+        assert isinstance(answer, KeepAnswer)
+        return answer.kept
+
+    async def is_over(self) -> None:
+        self.stands_in.released(DRIVER, OVER)
+        await self.settle()
+
+    @property
+    def has_nothing(self) -> bool:
+        return not self.keeping.requests and not self.keeping.open and "b" not in self.stands_in
+
+
+@in_loop
+async def test_what_is_over_while_it_is_fetched_is_not_kept() -> None:
+    node = Node()
+    node.keeping.fetching = node.is_over
+    assert not await node.keep()
+    assert node.has_nothing
+
+
+@in_loop
+async def test_what_is_over_while_it_is_written_is_not_kept() -> None:
+    node = Node()
+    node.keeping.writing = node.is_over
+    assert not await node.keep()
+    assert node.has_nothing
+
+
+@in_loop
+async def test_what_can_not_be_written_is_not_kept() -> None:
+    async def full() -> None:
+        raise ShelfFullError("the volume is full")
+
+    node = Node()
+    node.keeping.writing = full
+    assert not await node.keep()
+    assert node.has_nothing
+
+
+@in_loop
+async def test_what_can_not_be_read_again_is_not_gone_on_with() -> None:
+    node = Node()
+    assert await node.keep()
+    node.keeping.unreadable = ShelfFullError("the volume is full")
+    await node.stands_in._take_over("b", 1)
+    assert node.has_nothing
+
+
+@in_loop
+async def test_so_many_requests_are_fetched_at_once_and_no_more() -> None:
+    node, go = Node(), asyncio.Event()
+
+    async def wait() -> None:
+        await go.wait()
+
+    node.keeping.fetching = wait
+    async with asyncio.TaskGroup() as group:
+        for number in range(MAX_KEPT):
+            ask = KeepAsk(f"b{number}", 1, NOTHING, NOTHING)
+            group.create_task(node.stands_in.keep(DRIVER, ask))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not await node.keep()
+        go.set()
+    assert len(node.keeping.requests) == MAX_KEPT
