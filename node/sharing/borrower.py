@@ -71,11 +71,6 @@ class Borrowing:
     """What is kept to the build's end, used or not."""
 
     @property
-    def slots(self) -> int:
-        """How many commands may run elsewhere at once."""
-        return sum(not lease.wanted_back for lease in self.leases.values())
-
-    @property
     def members(self) -> tuple[bytes, ...]:
         """The members that may run its commands: workers with a link, but for unfit ones."""
         return self.borrower.members(self)
