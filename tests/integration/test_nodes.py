@@ -18,7 +18,9 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
+from buildnet.cli.client import Client
 from buildnet.cli.testing import CommandLine, statuses, tiers, write_files
+from buildnet.node.home import Home
 from testbed.commands import ForkedCommandLine
 
 
@@ -343,7 +345,7 @@ def test_stopping_cancels_what_runs(buildnet: CommandLine, tmp_path: Path) -> No
     assert buildnet("history", "--json").data["builds"][0]["status"] == "cancelled"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_cancels_the_build(
     node: CommandLine, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -362,6 +364,42 @@ def test_a_signal_cancels_the_build(
     assert process.returncode == 128 + number
     assert "cancelled" in out
     assert node("history", "--json").data["builds"][0]["status"] == "cancelled"
+
+
+def test_a_build_outlives_its_terminal_and_is_come_back_to(
+    node: CommandLine, tmp_path: Path
+) -> None:
+    root = _workspace(tmp_path, "echo begun; sleep 60")
+
+    def begin(*arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "buildnet.cli.main", "build", *arguments],
+            cwd=root,
+            env=node.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    first = begin()
+    _wait_for_output(first, "begun")
+    first.send_signal(signal.SIGHUP)
+    first.communicate(timeout=30)
+    assert first.returncode == -signal.SIGHUP
+    (build,) = node("history", "--json").data["builds"]
+    attached = ("--attach", build["build_id"], "--json", "--progress", "json")
+    left, stays = begin(*attached), begin(*attached)
+    for process in (left, stays):
+        assert process.stderr is not None
+        assert json.loads(process.stderr.readline())["build_id"] == build["build_id"]
+    left.send_signal(signal.SIGINT)  # which does not end the build, as it is not asked for there
+    left.communicate(timeout=30)
+    assert left.returncode == 130
+    assert node("history", "--json").data["builds"][0]["status"] == "running"
+    socket_path = Home(Path(node.environment["BUILDNET_HOME"])).socket_path()
+    Client(socket_path=socket_path).post(f"/api/build/{build['build_id']}/cancel")
+    out, _ = stays.communicate(timeout=30)
+    assert (stays.returncode, json.loads(out)["status"]) == (1, "cancelled")
 
 
 POOL_FIELDS = {"cluster", "coordinator", "nodes", "aggregate", "connections"}
