@@ -28,6 +28,7 @@ from buildnet.mesh.service.opening import settle_rotation
 from buildnet.mesh.service.service import MeshService, MeshSettings
 from buildnet.node.api.app import create_application
 from buildnet.node.api.gate import Origin
+from buildnet.node.artifacts import Artifacts
 from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.build_record import BuildInterrupted
 from buildnet.node.builder import Builder
@@ -67,6 +68,7 @@ from buildnet.pool.messages import (
     DURABLE_KINDS,
     HOLDER_KINDS,
     HOST_KINDS,
+    KEEPING_KINDS,
     RESULT_KINDS,
     SHARING_KINDS,
     TOOL_KINDS,
@@ -321,10 +323,12 @@ async def running_node(
             )
         )
         service.watching = durable.watching
+        artifacts = builder.workshop.artifacts = Artifacts(store, results)
         mesh.guest_of = together(
             (ledger_messages.KINDS, ledger.guest),
             (RESULT_KINDS, results.guest),
             (SHARING_KINDS, sharing.guest),
+            (KEEPING_KINDS, artifacts.guest),
             (TOOL_KINDS, tools.guest),
             (HOST_KINDS, service.hosts.guest),
             (HOLDER_KINDS, nearest.guest),

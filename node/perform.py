@@ -15,17 +15,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.artifacts import PATIENCE_S, Keeper
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.dispatch import Dispatcher
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import OnOutput
+from buildnet.node.execute.isolation import STRICT
 from buildnet.node.how_far import time_left
 from buildnet.node.places import NodePlaces
 from buildnet.node.pool_lookup import Outcome, PoolLookup
 from buildnet.node.pool_results import PoolResults
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
-from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier
+from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier, isolation_of
 from buildnet.node.runner import TaskRunner
 from buildnet.node.second_runs import SecondRuns
 from buildnet.node.sharing.other_hosts import OtherHost
@@ -69,6 +71,7 @@ class Performer:
     results: PoolResults | None = None
     dry_run: bool = False
     times: int = 1
+    keeper: Keeper | None = None
     unchanged: dict[TaskId, StandingTask] = field(default_factory=dict)
     runner: TaskRunner = field(init=False)
     _telling: Telling = field(init=False)
@@ -133,7 +136,12 @@ class Performer:
     async def _perform(self, dispatcher: Dispatcher) -> Status:
         hosts = self.places.hosts
         async with asyncio.TaskGroup() as group:
+<<<<<<< Updated upstream
             watching = group.create_task(self._second_runs(dispatcher).watch())
+=======
+            if self.keeper is not None:
+                group.create_task(self.keeper.run())
+>>>>>>> Stashed changes
             while True:
                 resolved: list[TaskId] = []  # together: it is done task by task in microseconds
                 for event in await self._next_events():
@@ -155,7 +163,13 @@ class Performer:
                                 for task in tasks:
                                     self._telling.report(self._telling.new_report(task, status))
                             case core.Finish(status):
+<<<<<<< Updated upstream
                                 watching.cancel()
+=======
+                                if self.keeper is not None:
+                                    in_vain = status is Status.CANCELLED
+                                    self.keeper.close(0.0 if in_vain else PATIENCE_S)
+>>>>>>> Stashed changes
                                 return status
                 if self._lookup is not None and self.machine.is_stopping:
                     self._lookup.cancel()
@@ -309,10 +323,18 @@ class Performer:
         report.log = prepared.log
         if self.dry_run:
             report.plan = "restore" if prepared.undelivered else "nothing"
+        if not self.dry_run:
+            self._keep(prepared)
         if prepared.undelivered:
             self._telling.report(report)
         else:
             self.reports[task] = report  # told together with the others of its batch
+
+    def _keep(self, prepared: Prepared) -> None:
+        """Have a result kept on the node for artifacts, if there is one."""
+        action = prepared.action
+        if self.keeper is not None and action is not None and isolation_of(action) == STRICT:
+            self.keeper.put(action.digest, prepared.task)
 
     def _would_run(self, task: TaskId, prepared: Prepared) -> None:
         report = self._telling.new_report(task, Status.SKIPPED, prepared)
@@ -378,6 +400,8 @@ class Performer:
             self._lookup.over(prepared)
         self._telling.report(report)
         succeeded = report.status is Status.SUCCEEDED
+        if succeeded:
+            self._keep(prepared)
         changed = succeeded and self.resolver.has_changed(task)
         self._events.put_nowait(core.Executed(task, succeeded, changed))
 

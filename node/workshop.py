@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from buildnet.node.artifacts import Artifacts, Keeper
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.execute.isolation import Isolation
 from buildnet.node.execute.levels import Levels
@@ -75,6 +76,7 @@ class Workshop:
     limits: Limits
     results: PoolResults | None
     sharing: Sharing | None = None
+    artifacts: Artifacts | None = None
     tools: ToolsElsewhere | None = None
 
     async def performer(self, build: RunningBuild, job: Job, hold: Hold) -> Performer:
@@ -120,6 +122,7 @@ class Workshop:
             results=None if request.keeps_to_itself else self.results,
             dry_run=request.dry_run,
             times=request.times,
+            keeper=self._keeper(build),
             unchanged=build.unchanged,
         )
         performer.runner = job.runner(
@@ -164,6 +167,12 @@ class Workshop:
         labels = {label_of(job.workspace, task): task.id for task in job.tasks.values()}
         found = self.store.durations_ms(tuple(labels))
         return {labels[label]: took_ms for label, took_ms in found.items()}
+
+    def _keeper(self, build: RunningBuild) -> Keeper | None:
+        request, node = build.request, build.request.choice.artifacts_on
+        if self.artifacts is None or node is None or request.local_only or request.dry_run:
+            return None
+        return Keeper(self.artifacts, node, build.progress.notice)
 
     def _here(self) -> Host:
         return THIS_NODE if self.sharing is None else self.sharing.known.here

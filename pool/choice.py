@@ -15,8 +15,9 @@ class Choice:
     """``configuration``, ``template``, ``profile``: what was named, by id; ``version``: of the
     configuration. ``parallel``: how many commands run at once, on whatever nodes; ``slots``: how
     many of them on this one; ``isolation``: the level that tasks get which ask for none; None: no
-    bound, and as the node has it. ``redundancy``: how often each command runs; ``preferences``:
-    what else is said of where they run."""
+    bound, and as the node has it. ``redundancy``: how often each command runs;
+    ``artifacts_on``: the node that results are kept on besides; ``preferences``: what else is said
+    of where they run."""
 
     configuration: str | None = None
     version: int | None = None
@@ -28,6 +29,7 @@ class Choice:
     isolation: str | None = None
     local_only: bool = False
     redundancy: int = 1
+    artifacts_on: str | None = None
     preferences: Preferences = AS_USUAL
 
     @property
@@ -100,6 +102,7 @@ def choose(
         isolation=execution.isolation,
         local_only=execution.local_only or preferred.cpu_strategy == "local_only",
         redundancy=execution.redundancy,
+        artifacts_on=None if used.artifacts_on in here else used.artifacts_on,
         preferences=_preferences(used, preferred, here),
     )
 

@@ -290,6 +290,13 @@ class BuildConfiguration(Keys):
         return self
 
     @property
+    def artifacts_on(self) -> str | None:
+        """The node that results are to be kept on besides; None: none is named."""
+        volumes = self.resources.storage.volumes
+        named = (one.node_id for one in volumes if one.purpose != "build")
+        return next((node for node in named if node != LOCAL), None)
+
+    @property
     def nodes(self) -> frozenset[str]:
         """The nodes that it names."""
         resources, preferred = self.resources, self.execution.preferred_node

@@ -1,0 +1,90 @@
+"""A build's results on their way to the node that keeps them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+
+from buildnet.mesh.digest import Digest
+from buildnet.node import artifacts
+from buildnet.node.artifacts import Keeper, NotKeptError
+from buildnet.pool.workspace import Task
+
+KEEPER = b"k" * 32
+
+
+class FakeArtifacts:
+    """Another node that keeps a result once ``refusals`` have been given."""
+
+    def __init__(self, refusals: int = 0, *, is_there: bool = True) -> None:
+        self.refusals = refusals
+        self.is_there = is_there
+        self.kept: list[str] = []
+
+    def find(self, node: str) -> bytes | None:
+        return KEEPER if self.is_there else None
+
+    async def send(self, keeper: bytes, action: Digest, task: Task) -> None:
+        await asyncio.sleep(0)
+        if self.refusals:
+            self.refusals -= 1
+            raise NotKeptError("there is no room")
+        self.kept.append(task.package)
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifacts, "PAUSES_S", (0.0, 0.0))
+
+
+def kept(
+    there: FakeArtifacts, count: int, end: Callable[[Keeper], None] = Keeper.close
+) -> list[str]:
+    """Have results kept; return what people are told."""
+    notices: list[str] = []
+
+    async def go() -> None:
+        keeper = Keeper(cast(Any, there), "store", notices.append)
+        running = asyncio.create_task(keeper.run())
+        for number in range(count):
+            task = Task(f"p{number}", "build", f"p{number}", "make")
+            keeper.put(Digest.of(task.package.encode()), task)
+        end(keeper)
+        await asyncio.wait_for(running, 30)
+
+    asyncio.run(go())
+    return notices
+
+
+def test_all_results_are_kept() -> None:
+    there = FakeArtifacts()
+    assert kept(there, 20) == []
+    assert sorted(there.kept) == sorted(f"p{number}" for number in range(20))
+
+
+def test_what_is_refused_is_sent_again() -> None:
+    there = FakeArtifacts(refusals=2)
+    assert kept(there, 1) == []
+    assert there.kept == ["p0"]
+
+
+def test_what_could_not_be_kept_is_told_once() -> None:
+    there = FakeArtifacts(refusals=1000)
+    (notice,) = kept(there, 5)
+    assert notice.startswith("not kept on store: ")
+    assert notice.endswith(" and 2 more: there is no room")
+
+
+def test_a_node_that_is_not_there_is_told() -> None:
+    (notice,) = kept(FakeArtifacts(is_there=False), 1)
+    assert "there is no such node" in notice
+
+
+def test_a_build_that_was_cancelled_waits_for_nothing() -> None:
+    there = FakeArtifacts()
+    (notice,) = kept(there, 3, lambda keeper: keeper.close(0.0))
+    assert "it took too long" in notice
+    assert there.kept == []
