@@ -143,7 +143,9 @@ class PoolResults:
         if cluster is None:
             return found, elsewhere
         local = cluster.local
-        peers = [peer for peer in local.links if local.alive(peer)][:MAX_PEERS_ASKED]
+        peers = [
+            peer for peer in local.links if local.alive(peer) and may_ask(local.members, peer)
+        ][:MAX_PEERS_ASKED]
         for start in range(0, len(actions) if peers else 0, MAX_ASKED):
             some = actions[start : start + MAX_ASKED]
             question = await self._ask(cluster, some, peers, within_s, intends=intends)
@@ -386,12 +388,12 @@ def name_of(members: MemberList, key: bytes) -> str:
 
 
 def is_trusted(members: MemberList, worker: bytes) -> bool:
-    """Tell whether results that ``worker`` signed count: it is a member, or was one that left or
-    changed its key; who was removed or revoked has lost its word."""
+    """Tell whether results that ``worker`` signed count: it is a member that may build, or was one
+    that left or changed its key; who was removed or revoked has lost its word."""
     if worker in members.revoked:
         return False
     former = members.former.get(worker)
-    return members.is_member(worker) or (former is not None and former.ending in _GONE)
+    return may_ask(members, worker) or (former is not None and former.ending in _GONE)
 
 
 def may_ask(members: MemberList, sender: bytes) -> bool:

@@ -246,6 +246,18 @@ def test_who_may_not_build_is_told_nothing(hosts: Callable[[], Host]) -> None:
     assert found(one, other) == {}
 
 
+def test_who_may_not_build_is_not_asked_and_its_word_does_not_count(
+    hosts: Callable[[], Host],
+) -> None:
+    one, other = met(hosts)
+    other.keep(DIST)
+    other.rights = Rights.OBSERVER
+    assert found(one, other) == {}
+    assert other.asked == 0
+    members: Any = one.members
+    assert not is_trusted(members, other.key.public_key)
+
+
 def test_a_stranger_s_signature_does_not_count(hosts: Callable[[], Host]) -> None:
     one, other = met(hosts)
     other.keep(DIST, signer=NodeKey.generate())
