@@ -21,8 +21,8 @@ from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.guest import Guest, GuestEvent
 from buildnet.node.execute.isolation import STRICT
-from buildnet.node.offered_results import Wanted
-from buildnet.node.pool_results import Offer, PoolResults, may_ask, shared_result
+from buildnet.node.offered_results import Offer, Wanted
+from buildnet.node.pool_results import PoolResults, may_ask, shared_result
 from buildnet.node.store import Store
 from buildnet.pool.messages.keeping import ResultKeep, ResultKept
 from buildnet.pool.messages.work import MAX_MESSAGE_BYTES

@@ -136,12 +136,9 @@ class Performer:
     async def _perform(self, dispatcher: Dispatcher) -> Status:
         hosts = self.places.hosts
         async with asyncio.TaskGroup() as group:
-<<<<<<< Updated upstream
             watching = group.create_task(self._second_runs(dispatcher).watch())
-=======
             if self.keeper is not None:
                 group.create_task(self.keeper.run())
->>>>>>> Stashed changes
             while True:
                 resolved: list[TaskId] = []  # together: it is done task by task in microseconds
                 for event in await self._next_events():
@@ -163,13 +160,10 @@ class Performer:
                                 for task in tasks:
                                     self._telling.report(self._telling.new_report(task, status))
                             case core.Finish(status):
-<<<<<<< Updated upstream
                                 watching.cancel()
-=======
                                 if self.keeper is not None:
                                     in_vain = status is Status.CANCELLED
                                     self.keeper.close(0.0 if in_vain else PATIENCE_S)
->>>>>>> Stashed changes
                                 return status
                 if self._lookup is not None and self.machine.is_stopping:
                     self._lookup.cancel()
