@@ -20,7 +20,7 @@ from buildnet.node.platform import platform_properties
 from buildnet.node.pool_results import may_ask, name_of
 from buildnet.node.toolchain import Toolchain, ToolMissingError
 from buildnet.pool.far_tools import FarTools, ToolsWanted, best_of
-from buildnet.pool.messages.tools import ToolsAnswer, ToolsAsk, ToolTold
+from buildnet.pool.messages.tools import MAX_TOOLS, ToolsAnswer, ToolsAsk, ToolTold
 from buildnet.pool.messages.work import Setting
 
 ANSWER_S = 5.0
@@ -28,6 +28,7 @@ ANSWER_S = 5.0
 _MORE_S = 0.3
 """So long others are waited for once somebody has what is needed."""
 _MAX_PEERS_ASKED = 64
+_MAX_WORD = 128
 _ASKS_AT_ONCE = 4
 """Questions of one member that are worked on; more are dropped."""
 
@@ -91,7 +92,10 @@ class ToolsElsewhere:
             and local.members.is_member(peer)
             and local.members.members[peer].role == "worker"
         ][:_MAX_PEERS_ASKED]
-        ask = ToolsAsk(os.urandom(16), wanted.tools, wanted.words)
+        words = tuple(word for word in wanted.words if len(word) <= _MAX_WORD)[:MAX_TOOLS]
+        if len(wanted.tools) > MAX_TOOLS:
+            return None
+        ask = ToolsAsk(os.urandom(16), wanted.tools, words)
         question = self._questions[ask.request] = _Question(wanted, set(peers))
         try:
             for peer in peers:
