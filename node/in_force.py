@@ -42,7 +42,7 @@ class InForce:
         self.on_change: Callable[[], None] = lambda: None
 
     def say(self, change: Terms) -> Terms:
-        """Take terms from now on; return those before.
+        """Take terms from now on; return those before. They are on the disk when this returns.
 
         Raises:
             TermsError: they are more than the owner gives.
@@ -94,8 +94,12 @@ class InForce:
     def _write(self, terms: Terms) -> None:
         partial = self._file.with_name(f".{self._file.name}.part")
         try:
-            partial.write_text(terms.model_dump_json(exclude_none=True), "utf-8")
+            with partial.open("w", encoding="utf-8") as file:
+                file.write(terms.model_dump_json(exclude_none=True))
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(partial, self._file)
+            _sync(self._file.parent)
         except OSError as error:
             raise TermsWriteError(
                 "what was said of this host can't be kept",
@@ -123,6 +127,14 @@ def _with_what_can_change(written: NodeConfig, read: NodeConfig) -> NodeConfig:
             ),
         }
     )
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _stamp(path: Path) -> _Stamp:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,27 @@ def test_terms_outlive_the_node(tmp_path: Path) -> None:
 def test_what_cannot_be_read_lends_nothing(tmp_path: Path) -> None:
     (tmp_path / "terms.json").write_text("{")
     assert keeper(tmp_path).terms.draining
+
+
+def test_what_was_said_is_on_the_disk_before_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def fsync(descriptor: int) -> None:
+        is_directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        done.append("directory" if is_directory else "file")
+
+    def replace(source: Path, target: Path) -> None:
+        done.append("replaced")
+        Path(source).rename(target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    kept = InForce(tmp_path / "terms.json", tmp_path / "node.yaml", config())
+    kept.on_change = lambda: done.append("counts")
+    kept.say(Terms(draining=True))
+    assert done == ["file", "replaced", "directory", "counts"]
 
 
 def test_what_cannot_be_kept_changes_nothing(tmp_path: Path) -> None:
