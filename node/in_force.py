@@ -61,6 +61,10 @@ class InForce:
         if stamp == self._stamp:
             return
         self._stamp = stamp
+        if stamp is None:  # some editors take a file away before they write it anew
+            self.problem = f"{self._config_file.name} is gone; that counts from the next start"
+            _log.warning("%s", self.problem)
+            return
         try:
             read = load_config(self._config_file)
         except BuildNetError as error:

@@ -158,6 +158,10 @@ def test_node_yaml_counts_again_as_far_as_it_can(tmp_path: Path) -> None:
     assert terms.config.workers.max == 6
     file.unlink()
     terms.look()
+    assert terms.problem == "node.yaml is gone; that counts from the next start"
+    assert terms.config.workers.max == 6
+    file.write_text("{}")
+    terms.look()
     assert terms.problem is None
     assert terms.config.workers.max is None
     assert terms.config.resource_limits.cpu.max_cores == 3
