@@ -31,25 +31,26 @@ class SecondRuns:
         async with asyncio.TaskGroup() as group:
             while True:
                 await asyncio.sleep(LOOK_EVERY_S)
-                for task, takes_home in self._due():
+                for task, takes_home in list(self._due()):
                     self._done.add(task)
                     group.create_task(self._run(task, takes_home))
 
     def _due(self) -> Iterator[tuple[TaskId, bool]]:
         hosts = self.places.hosts
-        if hosts is None or self.something_waits():
-            return
+        if hosts is None or self.dispatcher.times > 1 or self.something_waits():
+            return  # what is compared has to have run where it was said to
         if hosts.losses.is_careful or self.places.pausing.is_on:
             return
+        left = AT_ONCE - self._running
         for task in self.places.running_elsewhere():
-            if self._running >= AT_ONCE or task in self._done:
+            if left <= 0 or task in self._done:
                 continue
             if self.places.prepared[task].task.network:
                 continue  # who knows what it does out there
-            if self.places.waits_elsewhere(task):
-                yield task, True
-            elif self.places.is_overdue(task):
-                yield task, False
+            takes_home = self.places.waits_elsewhere(task)
+            if takes_home or self.places.is_overdue(task):
+                left -= 1
+                yield task, takes_home
 
     async def _run(self, task: TaskId, takes_home: bool) -> None:
         found = self.places.second(task, only_here=takes_home)

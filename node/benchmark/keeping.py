@@ -52,9 +52,11 @@ class Benchmarks:
 
     @property
     def is_due(self) -> bool:
-        """Whether there is none of this version and this processor."""
+        """Whether there is none of this version, or it is of another processor."""
         known = self.latest
-        return known is None or (known.version, known.cpu_model) != (VERSION, self.cpu_model())
+        if known is None or known.version != VERSION:
+            return True
+        return known.cpu_model is not None and known.cpu_model != self.cpu_model()
 
     async def run_when_due(self) -> None:
         """Measure when that is due and the host has nothing to do, as long as the node runs."""

@@ -33,7 +33,6 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         node.home.config.write_text(json.dumps(said))
         measured = {
             "cpu_units": 900.0 if number == 1 else 300.0,
-            "cpu_model": "made up",
             "measured_at": "2026-01-01T00:00:00Z",
         }
         node.home.benchmark.write_text(json.dumps(measured))

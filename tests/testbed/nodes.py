@@ -116,6 +116,7 @@ class Node:
 
     def start(self) -> None:
         """Start it; return once it answers."""
+        self._measure()
         options: dict[str, object] = {field.name: None for field in fields(StartOptions)}
         options |= {
             "home": str(self.home.directory),
@@ -138,6 +139,13 @@ class Node:
             raise NodeError(f"{self.name} did not start: {answer}")
         self.identity = answer["ready"]["node_id"]
         self.address = answer["ready"]["address"]
+
+    def _measure(self) -> None:
+        """Say how fast its host is, as fast as those of all others: it need not find out."""
+        self.home.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.home.benchmark.exists():
+            measured = {"cpu_units": 100.0, "measured_at": "2026-01-01T00:00:00Z"}
+            self.home.benchmark.write_text(json.dumps(measured))
 
     def launch(self, writing: int, options: str, environment: dict[str, str]) -> Process:
         """Return a new process of it, which tells the pipe ``writing`` how its start went."""
