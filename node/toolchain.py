@@ -89,7 +89,8 @@ class Toolchain:
         self._lock = threading.Lock()
 
     def tool(self, name: str) -> Tool:
-        """Return the tool of that name: an executable's, or a row's in the tables.
+        """Return the tool of that name: an executable's, or a row's in the tables. A path is no
+        name: members ask for tools, too, and what is found is run to learn its version.
 
         Raises:
             ToolMissingError: there is none, or it is disabled.
@@ -104,7 +105,7 @@ class Toolchain:
         candidates = row.binaries if row and row.name == name else (name,)
         if override is not None and override.path is not None:
             return self._identify(name, candidates[0], str(override.path), row)
-        for candidate in candidates:
+        for candidate in candidates if "/" not in name else ():
             found = shutil.which(candidate, path=self._search_path)
             if found is None and candidate in _PYTHON:
                 found = sys.executable  # the interpreter that runs this node

@@ -128,6 +128,24 @@ def test_a_member_is_told_what_is_here_and_lent(tmp_path: Path) -> None:
     assert (nothing.tools, nothing.words) == ((), ())
 
 
+def test_what_a_member_names_by_its_path_is_not_run(tmp_path: Path) -> None:
+    script = tmp_path / "deploy"
+    script.write_text(f"#!/bin/sh\ntouch {tmp_path}/deployed\n")
+    script.chmod(0o755)
+    tools, cluster = tools_of(tmp_path / "a"), Cluster()
+
+    async def run() -> None:
+        async with tools.guest(cast(Any, cluster)):
+            tools.take(Received(HAS, ToolsAsk(bytes(16), (str(script),), ())))
+            await asyncio.gather(*cluster.tasks)
+
+    asyncio.run(run())
+    ((_, answer),) = cluster.said
+    assert isinstance(answer, ToolsAnswer)
+    assert answer.tools == ()
+    assert not (tmp_path / "deployed").exists()
+
+
 def test_observers_are_told_nothing_and_nobody_asks_without_end(tmp_path: Path) -> None:
     tools = tools_of(tmp_path)
     assert asyncio.run(answered(tools, WATCHER)).said == []
