@@ -20,6 +20,7 @@ from buildnet.mesh.events import LinkDown, Note, Received
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.guest import Guest, GuestEvent
+from buildnet.mesh.wire import WireError
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.offered_results import Offer, Wanted
 from buildnet.node.pool_results import PoolResults, may_ask, shared_result
@@ -111,6 +112,7 @@ class Artifacts:
             if len(ask.encode()) > MAX_MESSAGE_BYTES and result.result is not None:
                 await asyncio.to_thread(hold.put, result.result)
                 ask = replace(ask, result=replace(result, result=None))
+            _check_fits(ask)
             answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
             self._asked[ask.request] = keeper, answer
             try:
@@ -201,7 +203,7 @@ class Keeper:
         for pause_s in (*PAUSES_S, None):
             try:
                 await self._send(action, task)
-            except NotKeptError as error:
+            except BuildNetError as error:  # a full store, say: the build goes on all the same
                 if pause_s is None or self._left_s() <= pause_s:
                     return error.message
                 await asyncio.sleep(pause_s)
@@ -227,6 +229,21 @@ class Keeper:
 
     def _left_s(self) -> float:
         return float("inf") if self._give_up_at is None else self._give_up_at - time.monotonic()
+
+
+def _check_fits(ask: ResultKeep) -> None:
+    """See that a question can be asked in one message.
+
+    Raises:
+        NotKeptError: it can't.
+    """
+    try:
+        encoded = ask.encode()
+        ResultKeep.decode(encoded)
+    except WireError as error:
+        raise NotKeptError("it has too many outputs for a message") from error
+    if len(encoded) > MAX_MESSAGE_BYTES:
+        raise NotKeptError("it has too many outputs for a message")
 
 
 def _settle(answer: asyncio.Future[str | None], problem: str | None) -> None:

@@ -9,8 +9,13 @@ from typing import Any, cast
 import pytest
 
 from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import BuildNetError
 from buildnet.node import artifacts
 from buildnet.node.artifacts import Keeper, NotKeptError
+from buildnet.node.store import StoreFullError
+from buildnet.pool.messages.keeping import ResultKeep
+from buildnet.pool.messages.results import SharedResult, WireDigest
+from buildnet.pool.messages.work import MAX_OUTPUTS
 from buildnet.pool.workspace import Task
 
 KEEPER = b"k" * 32
@@ -23,6 +28,7 @@ class FakeArtifacts:
         self.refusals = refusals
         self.is_there = is_there
         self.kept: list[str] = []
+        self.refusal: BuildNetError = NotKeptError("there is no room")
 
     def find(self, node: str) -> bytes | None:
         return KEEPER if self.is_there else None
@@ -31,7 +37,7 @@ class FakeArtifacts:
         await asyncio.sleep(0)
         if self.refusals:
             self.refusals -= 1
-            raise NotKeptError("there is no room")
+            raise self.refusal
         self.kept.append(task.package)
 
 
@@ -76,6 +82,21 @@ def test_what_could_not_be_kept_is_told_once() -> None:
     (notice,) = kept(there, 5)
     assert notice.startswith("not kept on store: ")
     assert notice.endswith(" and 2 more: there is no room")
+
+
+def test_a_full_store_of_this_node_does_not_end_the_build() -> None:
+    there = FakeArtifacts(refusals=1000)
+    there.refusal = StoreFullError("the volume is full")
+    (notice,) = kept(there, 1)
+    assert notice == "not kept on store: p0: the volume is full"
+
+
+def test_what_does_not_fit_into_a_message_is_not_sent() -> None:
+    nothing = WireDigest(bytes(32), 0)
+    result = SharedResult(nothing, "strict", KEEPER, bytes(64), 0, 0, "", nothing, None)
+    for outputs in (("a",) * (MAX_OUTPUTS + 1), ("a" * 4000,) * 20):
+        with pytest.raises(NotKeptError, match="too many outputs"):
+            artifacts._check_fits(ResultKeep(bytes(16), result, "", outputs))
 
 
 def test_a_node_that_is_not_there_is_told() -> None:
