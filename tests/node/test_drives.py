@@ -1,0 +1,210 @@
+"""Which builds get a stand-in, when, and what is told of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from buildnet.ledger.history import Durability, History
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.members.genesis import Rights, Role
+from buildnet.mesh.messages.kinds import Message
+from buildnet.node.durable import drives as module
+from buildnet.node.durable.circle import Circle
+from buildnet.node.durable.drives import Drives
+from buildnet.node.durable.guard import Blobs
+from buildnet.node.progress import Progress
+from buildnet.node.report import TaskReport
+from buildnet.pool.build import Status
+from buildnet.pool.messages.durable import (
+    BuildTold,
+    Driven,
+    DriveTold,
+    FinishedTold,
+    KeepAnswer,
+    KeepAsk,
+    KeepOver,
+)
+from buildnet.pool.workspace import Task, TaskId
+
+A, B = b"a" * 32, b"b" * 32
+CORE = TaskId("core", "build")
+BLOBS = Blobs(Digest.of(b"plan"), Digest.of(b"sources"))
+
+
+@dataclass
+class World:
+    """One node's drives, in a cluster with ``others``; ``said`` holds what was told them."""
+
+    others: dict[bytes, Any]
+    said: list[tuple[bytes, Message]] = field(default_factory=list)
+    marks: list[Durability] = field(default_factory=list)
+    records: list[Any] = field(default_factory=list)
+    tasks: list[asyncio.Future[None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        members = SimpleNamespace(
+            members=self.others, is_member=lambda key: key in self.others, former={}, revoked={}
+        )
+        local = SimpleNamespace(links=self.others, alive=lambda peer: True, members=members)
+        self.circle = Circle()
+        self.circle.cluster = cast(
+            Any, SimpleNamespace(local=local, say=self.say, spawn=self.spawn)
+        )
+        history = cast(History, SimpleNamespace(mark=self.mark))
+        self.drives = Drives(self.circle, history, self.records.append)
+
+    def say(self, to: bytes, message: Message) -> None:
+        self.said.append((to, message))
+
+    def spawn(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        self.tasks.append(asyncio.ensure_future(work()))
+
+    async def mark(self, build_id: str, where: Durability) -> None:
+        self.marks.append(where)
+
+    async def settle(self) -> None:
+        for _ in range(5):
+            await asyncio.sleep(0)
+            await asyncio.gather(*self.tasks)
+
+
+def member(rights: Rights = Rights.BUILDER, role: Role = Role.WORKER) -> Any:
+    return SimpleNamespace(rights=rights, role=role, name="mac")
+
+
+def asked_for(**request: Any) -> Any:
+    asked = {"durable": True, "dry_run": False, "local_only": False, "force": False, **request}
+    return SimpleNamespace(
+        id="b1",
+        node_id="me",
+        request=SimpleNamespace(**asked),
+        durable=Durability("not yet"),
+        progress=Progress(),
+        cancelled=asyncio.Event(),
+        ended_elsewhere=False,
+        handed_over=False,
+        term=0,
+        reports=dict,
+    )
+
+
+async def begin(world: World, build: Any, isolation: str = "strict", level: str = "strict") -> None:
+    task = Task("core", "build", "make", "core", isolation=None if level == "strict" else level)
+    job = SimpleNamespace(tasks={CORE: task}, isolation=SimpleNamespace(level=isolation))
+
+    async def quietly(work: Callable[[], None]) -> None:
+        work()
+
+    performer = cast(Any, SimpleNamespace(quietly=quietly))
+    await world.drives.begin(build, cast(Any, None), cast(Any, job), performer)
+
+
+def told(build: Any) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = build.progress._kept
+    return events
+
+
+@pytest.fixture(autouse=True)
+def taken_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "take_in", lambda *_: BLOBS)
+
+
+@pytest.mark.parametrize(
+    ("others", "request_", "levels", "why"),
+    [
+        ({}, {}, (), "no other worker"),
+        ({B: member(rights=Rights.OBSERVER)}, {}, (), "no other worker"),
+        ({B: member(role=Role.OBSERVER)}, {}, (), "no other worker"),
+        ({B: member()}, {"local_only": True}, (), "nothing of other nodes"),
+        ({B: member()}, {"force": True}, (), "--force"),
+        ({B: member()}, {}, ("staged",), "core runs in staged"),
+        ({B: member()}, {}, ("strict", "workspace"), "core runs in workspace"),
+    ],
+)
+def test_what_can_have_no_stand_in_says_why_and_begins(
+    others: dict[bytes, Any], request_: dict[str, Any], levels: tuple[str, ...], why: str
+) -> None:
+    async def run() -> None:
+        world, build = World(others), asked_for(**request_)
+        await begin(world, build, *levels)
+        (event,) = told(build)
+        assert event["type"] == "not_durable"
+        assert why in event["why"]
+        assert not world.said
+        quiet = asked_for(**request_ | {"durable": False})
+        await begin(world, quiet, *levels)
+        assert not told(quiet)
+
+    asyncio.run(run())
+
+
+def test_who_asks_for_it_waits_and_all_that_was_asked_is_told_the_end() -> None:
+    async def run() -> None:
+        world, build = World({B: member()}), asked_for()
+        waiting = asyncio.ensure_future(begin(world, build))
+        await asyncio.sleep(0)
+        ((to, ask),) = world.said
+        assert (to, type(ask)) == (B, KeepAsk)
+        assert not waiting.done()
+        world.drives.answered(B, KeepAnswer("b1", 1, True, ""))
+        await world.settle()
+        await waiting
+        assert [each["type"] for each in told(build)] == ["durable"]
+        assert [each.state for each in world.marks] == ["durable"]
+        assert world.drives.hand_over(build)
+        done = TaskReport(CORE, "me", Status.SUCCEEDED, action=Digest.of(b"x"))
+        there = TaskReport(TaskId("app", "build"), "other", Status.SUCCEEDED, action=done.action)
+        build.reports = lambda: {CORE: done, there.task: there}
+        for _ in range(2):
+            world.drives.look()
+        finished = [message for _, message in world.said if isinstance(message, FinishedTold)]
+        assert [[each.package for each in one.finished] for one in finished] == [["core"]]
+        world.drives.over(build)
+        assert world.said[-1] == (B, KeepOver("b1", 1, True))
+        assert "b1" not in world.drives
+
+    asyncio.run(run())
+
+
+def test_a_build_that_takes_long_gets_a_stand_in_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AUTOMATIC_AFTER_S", 0.0)
+
+    async def run() -> None:
+        world, build = World({B: member()}), asked_for(durable=False)
+        await begin(world, build)
+        assert not world.said
+        await asyncio.sleep(0.001)
+        await world.settle()
+        assert [type(message) for _, message in world.said] == [KeepAsk]
+        ended = asked_for(durable=False)
+        ended.id = "b2"
+        await begin(world, ended)
+        world.drives.over(ended)  # before its time has come
+        await asyncio.sleep(0.001)
+        assert len(world.said) == 1
+
+    asyncio.run(run())
+
+
+def test_a_driver_that_lives_takes_its_build_back_under_a_higher_number() -> None:
+    async def run() -> None:
+        world, build = World({B: member()}), asked_for()
+        waiting = asyncio.ensure_future(begin(world, build))
+        await asyncio.sleep(0)
+        world.drives.answered(B, KeepAnswer("b1", 1, True, ""))
+        await world.settle()
+        await waiting
+        world.drives.told(B, BuildTold("b1", 1, "driving", None))
+        assert world.said[-1] == (B, DriveTold((Driven("b1", 2),)))
+        assert build.term == 2
+        assert [type(each).__name__ for each in world.records] == ["BuildTakenOver"]
+        world.drives.told(B, BuildTold("b1", 1, "ended", None))
+        assert build.ended_elsewhere
+
+    asyncio.run(run())
