@@ -163,7 +163,7 @@ def _leases_table(console: Console, leases: list[dict[str, Any]]) -> None:
         table.add_row(
             escaped(each["owner_name"]),
             escaped(each["build"]),
-            escaped(each["holder_name"]),
+            escaped(f"{each['actor']} on {each['holder_name']}"),
             str(each["slots"]),
             since_text(each["since"]),
         )

@@ -286,6 +286,7 @@ def _server_table(console: Console, server: dict[str, Any]) -> None:
     print_fields(console, rows)
     for each in server["lent"]:
         console.print(
-            f"  build {escaped(each['build'])} of {escaped(each['node_id'][:12])}: "
+            f"  build {escaped(each['build'])} of {escaped(each['actor'])} on "
+            f"{escaped(each['node_id'][:12])}: "
             f"{each['slots']} commands at once, since {since_text(each['since'])}"
         )

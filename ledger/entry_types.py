@@ -136,7 +136,7 @@ _NODES = _types(
         "resources.allocated",
         "{actor} allocated resources to {entity}",
         {
-            "allocations": "list of id, build, holder (node id), type, amount (by unit)",
+            "allocations": "list of id, build, holder (node id), actor, type, amount (by unit)",
             "term": "of the coordinator who asked",
         },
     ),

@@ -130,11 +130,13 @@ class Profile(Advertisement):
 
 
 class Lent(ResourceModel):
-    """What a node has lent to one build: how many ``slots`` to which build (its id) of which node
-    (its id), and since when (milliseconds since 1970, by the lender's clock)."""
+    """What a node has lent to one build: how many ``slots`` to which build (its id) that which node
+    (its id) drives for whom (``actor``), and since when (milliseconds since 1970, by the lender's
+    clock)."""
 
     build: str = Field(max_length=128)
     node_id: str = Field(max_length=64)
+    actor: str = Field(default="", max_length=128)
     slots: int = Field(ge=0)
     memory_bytes: int = Field(default=0, ge=0)
     since_ms: int = Field(ge=0)

@@ -101,7 +101,7 @@ class Lease:
 
     ``holder``: key of the node that drives the build; ``coordinator`` and ``term``: who asked for
     it; ``expires``: when it lapses unless something happens before; ``since``: when it was asked
-    for, or granted.
+    for, or granted; ``actor``: who asked for the build, for people.
     """
 
     id: bytes
@@ -113,6 +113,7 @@ class Lease:
     granted: bool
     expires: float
     since: float
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +186,7 @@ class LeaseBook:
         term: int,
         amount: Amount,
         now: float,
+        actor: str = "",
     ) -> Lease | Refusal:
         """Keep something free for a build until it is confirmed. Asking again for the same lease
         changes nothing.
@@ -203,9 +205,8 @@ class LeaseBook:
             return Refusal("nothing was asked for", self.free)
         if not self._room.take(lease_id, amount):
             return Refusal("there is not that much left", self.free)
-        lease = Lease(
-            lease_id, build, holder, coordinator, term, amount, False, now + RESERVED_S, now
-        )
+        until = now + RESERVED_S
+        lease = Lease(lease_id, build, holder, coordinator, term, amount, False, until, now, actor)
         self._leases[lease_id] = lease
         return lease
 

@@ -45,13 +45,14 @@ _AGAIN_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class AskLease:
-    """Ask an owner to reserve something for a build that ``driver`` drives."""
+    """Ask an owner to reserve something for a build that ``driver`` drives for ``actor``."""
 
     owner: bytes
     lease: bytes
     build: str
     driver: bytes
     amount: Amount
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +303,7 @@ class Queue:
         now: float,
     ) -> None:
         build, driver = entry.demand.build, entry.demand.driver
+        actor = entry.demand.actor
         for owner, amount in chosen:
             until = now + RESERVED_S
             lease = HeldLease(self._new_id(), owner, build, amount, State.ASKED, until)
@@ -310,7 +312,7 @@ class Queue:
             self._owners[owner].asked += amount
             room[owner] -= amount
             actors[entry.demand.actor].has += lease.size
-            self._effects.append(AskLease(owner, lease.id, build, driver, amount))
+            self._effects.append(AskLease(owner, lease.id, build, driver, amount, actor))
         entry.promised = None
         entry.count()
 

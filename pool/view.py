@@ -153,6 +153,7 @@ def leases_view(nodes: Sequence[NodeState]) -> list[Json]:
             "holder": lent.node_id,
             "holder_name": names.get(lent.node_id, lent.node_id),
             "build": lent.build,
+            "actor": lent.actor,
             "slots": lent.slots,
             "memory_bytes": lent.memory_bytes,
             "since": _since(lent),

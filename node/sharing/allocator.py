@@ -157,9 +157,9 @@ class Allocator:
             self._deciding = None
         for effect in [] if self.queue is None else self.queue.decide(self._clock()):
             match effect:
-                case AskLease(owner, lease, build, driver, amount):
+                case AskLease(owner, lease, build, driver, amount, actor):
                     wire = WireAmount.of(amount)
-                    self._say(owner, LeaseAsk(lease, self._term, build, driver, wire))
+                    self._say(owner, LeaseAsk(lease, self._term, build, driver, wire, actor))
                 case ConfirmLease(owner, lease):
                     self._say(owner, LeaseConfirm(lease))
                 case CancelLease(owner, lease):

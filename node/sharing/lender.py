@@ -175,6 +175,7 @@ class Lender:
                 term=ask.term,
                 amount=ask.amount.amount,
                 now=now,
+                actor=ask.actor,
             )
             if isinstance(said, Lease):
                 return LeaseAnswer(ask.lease, True, self._free, "")

@@ -37,6 +37,7 @@ class Loan:
     id: bytes
     build: str
     holder: bytes
+    actor: str
     term: int
     since_ms: int
     counted_at: float
@@ -63,6 +64,7 @@ class Loan:
             "id": self.id.hex(),
             "build": self.build,
             "holder": node_id_of(self.holder),
+            "actor": self.actor,
             "type": "commands",
             "amount": {"slots": self.most.slots, "memory_bytes": self.most.memory_bytes},
         }
@@ -81,7 +83,8 @@ class Loans:
         key = (lease.build, lease.holder)
         loan = self._loans.get(key)
         if loan is None:
-            loan = Loan(lease.id, lease.build, lease.holder, lease.term, round(unix_s * 1000), now)
+            since_ms = round(unix_s * 1000)
+            loan = Loan(lease.id, lease.build, lease.holder, lease.actor, lease.term, since_ms, now)
             self._loans[key] = loan
         loan.count(now)
         loan.leases[lease.id] = lease.amount
@@ -107,6 +110,7 @@ class Loans:
             Lent(
                 build=loan.build,
                 node_id=node_id_of(loan.holder),
+                actor=loan.actor,
                 slots=loan.amount.slots,
                 memory_bytes=loan.amount.memory_bytes,
                 since_ms=loan.since_ms,

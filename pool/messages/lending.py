@@ -209,13 +209,14 @@ class RoomTold(Message):
 )
 @dataclass(frozen=True, slots=True)
 class LeaseAsk(Message):
-    """Reserve something for a build that ``holder`` drives."""
+    """Reserve something for a build that ``holder`` drives; ``actor``: who asked for it."""
 
     lease: LeaseId
     term: Counter
     build: Name
     holder: Key
     amount: WireAmount
+    actor: Annotated[str, Limit(0, 128)]
 
 
 @message(

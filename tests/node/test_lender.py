@@ -101,7 +101,7 @@ class Owner:
     def lends(self, number: int, holder: bytes = DRIVER) -> bytes:
         lease = bytes([number]) * 16
         amount = WireAmount(1, 10, 0)
-        (_, answer), *_ = self.hears(LeaseAsk(lease, TERM, "b", holder, amount))
+        (_, answer), *_ = self.hears(LeaseAsk(lease, TERM, "b", holder, amount, "ann"))
         assert isinstance(answer, LeaseAnswer)
         if answer.reserved:
             self.hears(LeaseConfirm(lease))
@@ -126,7 +126,7 @@ def owner() -> Iterator[Owner]:
 
 def test_what_is_confirmed_is_lent_and_told(owner: Owner) -> None:
     lease = bytes([1]) * 16
-    said = owner.hears(LeaseAsk(lease, TERM, "b", DRIVER, WireAmount(1, 10, 0)))
+    said = owner.hears(LeaseAsk(lease, TERM, "b", DRIVER, WireAmount(1, 10, 0), "ann"))
     assert said[0] == (COORDINATOR, LeaseAnswer(lease, True, WireAmount(1, 90, 1 << 60), ""))
     (told,) = owner.rooms()
     assert [(each.lease, each.granted) for each in told.leases] == [(lease, False)]
@@ -138,7 +138,7 @@ def test_what_is_confirmed_is_lent_and_told(owner: Owner) -> None:
 
 def test_why_nothing_is_lent(owner: Owner) -> None:
     def why(sender: bytes = COORDINATOR, term: int = TERM, holder: bytes = DRIVER) -> str:
-        ask = LeaseAsk(bytes(16), term, "b", holder, WireAmount(1, 0, 0))
+        ask = LeaseAsk(bytes(16), term, "b", holder, WireAmount(1, 0, 0), "")
         answer = owner.hears(ask, sender)[0][1]
         assert isinstance(answer, LeaseAnswer)
         assert not answer.reserved
@@ -265,6 +265,7 @@ def test_lease_periods_are_told(owner: Owner) -> None:
     owner.lender.on_ended = lambda lease, why: told.append((why, lease.amount))
     lease = owner.lends(1)
     owner.hears(LeaseConfirm(lease))  # twice
+    assert [each.actor for each in owner.lender.leases] == ["ann"]
     owner.hears(LeaseReturn(lease), DRIVER)
     owner.lends(2)
     owner.lender.close()

@@ -27,7 +27,7 @@ LEDGER: Any = SimpleNamespace(key=b"o" * 32)
 
 def lease(number: int, build: str = "b") -> Lease:
     key = number.to_bytes(16, "big")
-    return Lease(key, build, HOLDER, b"c" * 32, 7, Amount(1, 10), True, 0.0, 0.0)
+    return Lease(key, build, HOLDER, b"c" * 32, 7, Amount(1, 10), True, 0.0, 0.0, "ann")
 
 
 def drafts(written: LoansWritten | LoansBrokenOff | None, ledger: Any = LEDGER) -> list[EntryDraft]:
@@ -42,6 +42,7 @@ def test_one_pair_a_build_however_often_its_leases_come_and_go() -> None:
     assert begun.type == ALLOCATED
     assert begun.entity == "build:b"
     assert begun.data["term"] == 7
+    assert begun.data["allocations"][0]["actor"] == "ann"
     (told,) = loans.told()
     assert (told.build, told.node_id, told.slots) == ("b", node_id_of(HOLDER), 1)
     assert told.since_ms == 5_000_000

@@ -98,7 +98,9 @@ def status(*nodes: NodeState) -> Json:
 
 def test_the_whole_of_pool_status() -> None:
     """The golden document: interfaces.md, "JSON that scripts rely on"."""
-    lent = Lent(build="b1", node_id=BERT, slots=2, since_ms=round(NOW.timestamp() * 1000))
+    lent = Lent(
+        build="b1", node_id=BERT, actor="ann", slots=2, since_ms=round(NOW.timestamp() * 1000)
+    )
     bert = replace(node(), id=BERT, name="bert", resources=None, status="offline", lent=(lent,))
     view = status(replace(node(), lent=(lent,)), bert)
     assert json.loads(json.dumps(view)) == view
@@ -207,6 +209,7 @@ def test_the_whole_of_pool_status() -> None:
                 "holder": BERT,
                 "holder_name": "bert",
                 "build": "b1",
+                "actor": "ann",
                 "slots": 2,
                 "memory_bytes": 0,
                 "since": "2026-11-20T21:00:00.000Z",

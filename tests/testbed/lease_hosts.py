@@ -364,7 +364,7 @@ class Host:
             match effect:
                 case AskLease(owner, lease, build, driver, amount):
                     wire = WireAmount.of(amount)
-                    self.say(owner, LeaseAsk(lease, self.office[1], build, driver, wire))
+                    self.say(owner, LeaseAsk(lease, self.office[1], build, driver, wire, ""))
                 case ConfirmLease(owner, lease):
                     self.say(owner, LeaseConfirm(lease))
                 case CancelLease(owner, lease):
