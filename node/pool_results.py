@@ -37,6 +37,7 @@ from buildnet.node.offered_results import (
 )
 from buildnet.node.same_actions import Phase, SameActions
 from buildnet.node.store import ActionRecord, Hold, Store
+from buildnet.node.store.errors import missing_blob
 from buildnet.node.store.holds import BlobAccess
 from buildnet.pool.messages.results import (
     MAX_ANSWER_BYTES,
@@ -61,6 +62,8 @@ AGAIN_S = (0.1, 1.0)
 MAX_PEERS_ASKED = 256
 _ASKS_AT_ONCE = 4
 """Questions of one member that are worked on; more are dropped, which it takes for a miss."""
+_STEPS = 3
+"""A result's message, its trees, its files: so often something of it can be missing."""
 _GONE = frozenset({Ending.LEFT, Ending.ROTATED})
 """Members of before whose results still count: nobody found fault with them."""
 _log = logging.getLogger("buildnet.pool")
@@ -203,10 +206,9 @@ class PoolResults:
             if action in question.open and self._may_count(result):
                 question.open.remove(action)
                 question.found[action] = Offer(result, sender)
-        for told in answer.running:
-            question.elsewhere[told.digest] = sender
-        for told in answer.starting:
-            if self._cluster is not None and sender < self._cluster.local.key:
+        goes_first = self._cluster is not None and sender < self._cluster.local.key
+        for told in (*answer.running, *(answer.starting if goes_first else ())):
+            if told.digest in question.open:  # nobody asked for anything else
                 question.elsewhere[told.digest] = sender
         if answer.last:
             question.peers.discard(sender)
@@ -224,8 +226,11 @@ class PoolResults:
         cluster = self._cluster
         return node_id_of(holder) if cluster is None else name_of(cluster.local.members, holder)
 
-    async def take_one(self, one: Wanted, hold: Hold, *, keep: bool = True) -> DecodedResult:
-        """Do the same for one result; ``keep``: as this node's own.
+    async def take_one(
+        self, one: Wanted, hold: Hold, *, keep: bool = True, blobs: Sequence[bytes] = ()
+    ) -> DecodedResult:
+        """Do the same for one result, of which ``blobs`` came with it; ``keep``: as this node's
+        own.
 
         Raises:
             ResultRefusedError: it is none of its action, or nobody who counts has signed it.
@@ -235,18 +240,18 @@ class PoolResults:
         if not self._may_count(said):
             raise refused(one, "no member of the cluster vouches for it")
         try:
-            await self._fetch_all((said.result_digest.digest,) if one.is_long else (), holder, hold)
-            encoded = await asyncio.to_thread(signed_by_its_maker, one, hold)
-            await self._fetch_all(trees_of(encoded), holder, hold)
-            found = await asyncio.to_thread(decoded, one, encoded, hold)
-            needs = references_of(trees_of(encoded), found)
-            await self._fetch_all(needs, holder, hold)
-            if keep:
-                await asyncio.to_thread(hold.put_action, record_of(said, encoded, needs))
+            taken = await asyncio.to_thread(_taken, one, hold, keep, blobs)
+            for _ in range(_STEPS):
+                if isinstance(taken, DecodedResult):
+                    return taken
+                await self.fetch_all(taken, holder)
+                taken = await asyncio.to_thread(_taken, one, hold, keep)
         except ResultRefusedError as error:
             self._tell_refused(one, error)
             raise
-        return found
+        if not isinstance(taken, DecodedResult):
+            raise missing_blob(next(iter(taken)))
+        return taken
 
     async def _fetch_all(self, blobs: Iterable[Digest], holder: bytes, hold: Hold) -> None:
         """Get what is missing.
@@ -361,6 +366,32 @@ class PoolResults:
                 continue
             found.append(shared_result(record, self._store))
         return found
+
+
+def _taken(
+    one: Wanted, hold: Hold, keep: bool, blobs: Sequence[bytes] = ()
+) -> DecodedResult | set[Digest]:
+    """Take a result in, of which ``blobs`` came with it, as far as it is here; return what it says,
+    or what is missing next. Blocks.
+
+    Raises:
+        ResultRefusedError: it is none of its action, or its maker did not sign it.
+    """
+    for blob in blobs:
+        hold.put(blob)
+    said = one.offer.result
+    if one.is_long and (lacking := hold.missing((said.result_digest.digest,))):
+        return lacking
+    encoded = signed_by_its_maker(one, hold)
+    if lacking := hold.missing(trees_of(encoded)):
+        return lacking
+    found = decoded(one, encoded, hold)
+    needs = references_of(trees_of(encoded), found)
+    if lacking := hold.missing(needs):
+        return lacking
+    if keep:
+        hold.put_action(record_of(said, encoded, needs))
+    return found
 
 
 def shared_result(record: ActionRecord, store: BlobAccess) -> SharedResult:

@@ -20,7 +20,7 @@ from buildnet.node.execute.outcome import ProcessOutcome
 from buildnet.node.offered_results import Offer, ResultRefusedError, Wanted
 from buildnet.node.pool_results import PoolResults
 from buildnet.node.sharing.borrower import Borrowed, Borrower
-from buildnet.node.sharing.enclosing import enclosed, small_blobs, take_in
+from buildnet.node.sharing.enclosing import enclosed, small_blobs
 from buildnet.node.sharing.errands import LostHostError, WrongHostError
 from buildnet.node.store import Hold
 from buildnet.pool.action import Action
@@ -144,14 +144,12 @@ class RemoteExecutor:
         if done.refused is not None or done.outcome is None or done.log is None:
             raise UnfitHostError(done.refused or "it does not say how the command ended")
         log = done.log.digest
-        if done.blobs:
-            await asyncio.to_thread(take_in, done.blobs, hold)
         outputs = None
         if done.result is not None:
             wanted = Wanted(
                 Offer(done.result, self.lease.owner), request.working_directory, request.outputs
             )
-            outputs = await self._take(wanted, log, hold)
+            outputs = await self._take(wanted, log, hold, done.blobs)
         else:
             if done.outcome.exit_code == 0 and not done.missing_outputs:
                 raise WrongHostError("it tells of a success without a result")
@@ -170,11 +168,13 @@ class RemoteExecutor:
             kept=True,
         )
 
-    async def _take(self, wanted: Wanted, log: Digest, hold: Hold) -> DirectoryTree:
+    async def _take(
+        self, wanted: Wanted, log: Digest, hold: Hold, blobs: tuple[bytes, ...]
+    ) -> DirectoryTree:
         if wanted.action != self.action.digest:
             raise WrongHostError("it answered with the result of another action")
         try:
-            found = await self.results.take_one(wanted, hold, keep=self.keep)
+            found = await self.results.take_one(wanted, hold, keep=self.keep, blobs=blobs)
         except (ResultRefusedError, WrongBytesError) as error:
             why = error.cause or error.message
             raise WrongHostError("its result can't be used", cause=why) from error

@@ -303,6 +303,29 @@ def test_a_result_whose_blobs_are_gone_is_no_hit(hosts: Callable[[], Host]) -> N
     assert one.store.get_action(ACTION, STRICT) is None
 
 
+def test_what_came_with_a_result_is_not_asked_for(hosts: Callable[[], Host]) -> None:
+    one, other = met(hosts)
+    kept = other.keep(DIST)
+    fetched: list[Digest] = []
+    fetch_all = one.results.fetch_all
+
+    async def noted(blobs: Iterable[Digest], peer: bytes) -> None:
+        wanted = tuple(blobs)
+        fetched.extend(wanted)
+        await fetch_all(wanted, peer)
+
+    async def work() -> Any:
+        offer = (await one.results.find((ACTION,)))[ACTION]
+        one.results.fetch_all = noted
+        *came, left_out = (other.store.get(blob) for blob in dict.fromkeys(kept.references))
+        with one.store.hold() as hold:
+            await one.results.take_one(Wanted(offer, PATH, OUTPUTS), hold, blobs=came)
+        return [Digest.of(left_out)]
+
+    assert asyncio.run(within(one, other, work=work)) == fetched
+    assert one.store.get_action(ACTION, STRICT) is not None
+
+
 def test_an_answer_to_no_question_is_ignored(hosts: Callable[[], Host]) -> None:
     one, other = met(hosts)
     third = hosts()
