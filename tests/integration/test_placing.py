@@ -8,15 +8,13 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from buildnet.cli.testing import write_files
-from testbed.building import PATIENCE_S, Building
+from testbed.building import PATIENCE_S, Building, commands_of
 from testbed.nodes import Cluster, Node
 
 PACKAGES = 12
@@ -116,16 +114,6 @@ def test_a_large_input_of_many_commands_comes_from_whoever_has_it(
         assert (root / f"p{number}/out.txt").read_text().split()[0] == wanted.hexdigest()
 
 
-def sleepers(node: Node) -> list[psutil.Process]:
-    """Return the commands that sleep on a node."""
-    found = []
-    for each in node.process.children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            if each.name() == "sleep":
-                found.append(each)
-    return found
-
-
 def test_a_command_that_hangs_elsewhere_is_run_here_too(trio: Cluster, tmp_path: Path) -> None:
     here, _, other = trio.members
     configure(here, "hanging", preferred_node=other.name)
@@ -135,7 +123,7 @@ def test_a_command_that_hangs_elsewhere_is_run_here_too(trio: Cluster, tmp_path:
         (root / f"p{number}/in.txt").write_text(f"again {number}\n")
     building = Building(here, root, config_id="hanging")
     deadline = time.monotonic() + PATIENCE_S
-    while len(stopped := sleepers(other)) < 2:
+    while len(stopped := commands_of(other, "sleep")) < 2:
         assert time.monotonic() < deadline
     for each in stopped:
         each.suspend()

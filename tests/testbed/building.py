@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from buildnet.cli.client import Client, NodeUnreachableError
 from buildnet.cli.testing import write_files
@@ -39,6 +42,16 @@ def outputs_of(root: Path) -> dict[str, bytes]:
 def where(report: dict[str, Any]) -> Counter[str]:
     """Return how many packages which node has built, by id."""
     return Counter(each["node"] for each in report["packages"])
+
+
+def commands_of(node: Node, program: str) -> list[psutil.Process]:
+    """Return the processes of a program that run on a node."""
+    found = []
+    for each in node.process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if each.name() == program:
+                found.append(each)
+    return found
 
 
 class Building:
