@@ -51,7 +51,10 @@ class Host:
             members={self.key.public_key: self}, former={}, revoked={}, is_member=self.is_member
         )
         self.local = SimpleNamespace(
-            links=self.others, alive=lambda peer: True, members=self.members
+            key=self.key.public_key,
+            links=self.others,
+            alive=lambda peer: True,
+            members=self.members,
         )
 
     def is_member(self, key: bytes) -> bool:

@@ -13,6 +13,7 @@ from buildnet.mesh.members.genesis import Rights
 from buildnet.mesh.messages.kinds import Message, decode_message, kind_of
 from buildnet.node.pool_results import PoolResults
 from buildnet.node.same_actions import Phase, SameActions
+from buildnet.pool.messages.results import ResultAnswer, WireDigest
 
 ACTION, OTHER = Digest.of(b"an action"), Digest.of(b"another")
 LOW, HIGH = b"a" * 32, b"z" * 32
@@ -129,5 +130,19 @@ def test_nobody_waits_for_who_is_gone_or_never_ends() -> None:
         await asyncio.sleep(0.05)
         nodes.cut()
         assert await waiting is None
+
+    asyncio.run(work())
+
+
+def test_what_nobody_asked_for_is_not_waited_for() -> None:
+    async def work() -> None:
+        nodes = Nodes()
+        second = nodes.by_key[LOW]
+        looking = asyncio.ensure_future(second.look((ACTION,), intends=True, within_s=60.0))
+        await asyncio.sleep(0)
+        (asked,) = second._questions
+        running = (WireDigest.of(OTHER), WireDigest.of(ACTION))
+        second.take(Received(HIGH, ResultAnswer(asked, (), True, running, (), ())))
+        assert await looking == ({}, {ACTION: HIGH})
 
     asyncio.run(work())
