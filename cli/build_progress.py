@@ -23,6 +23,7 @@ class BuildProgress:
     def __init__(self, settings: Settings, *, lines: bool) -> None:
         self._lines = lines  # of what ended; with --explain the report tells it
         self.build_id: str | None = None
+        self.asker: int | None = None
         self.durable_at: str | None = None
         self._mode = settings.progress_mode(os.environ)
         # With JSON on standard output a program is reading: no lines unless asked for.
@@ -45,6 +46,7 @@ class BuildProgress:
         match event["type"]:
             case "build_started":
                 self.build_id = event["build_id"]
+                self.asker = event.get("asker")
                 self._total = event["tasks"]
                 self._dry_run = event["dry_run"]
             case "durable":

@@ -101,6 +101,7 @@ class _Cancelling:
 
         self._progress.line("cancelling (Ctrl-C again to leave at once)")
         try:
-            self._client().post(f"/api/build/{path_part(str(self._progress.build_id))}/cancel")
+            build, asker = path_part(str(self._progress.build_id)), self._progress.asker
+            self._client().post(f"/api/build/{build}/cancel", asker=asker)
         except BuildNetError as error:
             self._progress.line(f"it could not be cancelled: {error.message}")

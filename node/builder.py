@@ -30,7 +30,8 @@ from buildnet.node.pool_results import PoolResults
 from buildnet.node.recording import Record
 from buildnet.node.reserving import Reserving
 from buildnet.node.runner import Limits
-from buildnet.node.running import BuildRequest, RunningBuild
+from buildnet.node.running import BUILD_STARTED, BuildRequest, RunningBuild
+from buildnet.node.same_builds import same_build
 from buildnet.node.sources import SourceReader
 from buildnet.node.standing import Complete, Plan
 from buildnet.node.store import Store
@@ -211,7 +212,8 @@ class Builder:
         return opened.definition.workspace
 
     async def start(self, request: BuildRequest) -> RunningBuild:
-        """Accept a request: read the workspace, check the names, and begin.
+        """Accept a request: read the workspace, check the names, and begin; or return the build
+        that does just that already.
 
         Raises:
             BuildNetError: there is no such workspace or package, or its definition is wrong.
@@ -219,8 +221,11 @@ class Builder:
         opened = await asyncio.to_thread(self._workspaces.find, request.directory)
         definition = opened.definition
         plan = opened.plan(definition.workspace, request.packages, request.task)
+        same = await same_build(self.running(), request, opened, definition)
         if self._stopping:  # asked last: from here on nothing is waited for
             raise StoppingError("the node is stopping", hint="start it again: buildnet node start")
+        if same is not None:
+            return same
         node_id = self._keys.current.node_id
         build = RunningBuild(secrets.token_hex(6), definition, request, time.time(), node_id)
         self.show(build, self._perform(build, opened, plan))
@@ -250,7 +255,7 @@ class Builder:
         # Beside the build's first steps; what ends is recorded only after what began.
         recording = asyncio.ensure_future(self._record_begin(build))
         recording.add_done_callback(lambda done: done.cancelled() or done.exception())
-        build.progress.tell({"type": "build_started", **build.summary(), "tasks": len(plan.tasks)})
+        build.progress.tell({"type": BUILD_STARTED, **build.summary(), "tasks": len(plan.tasks)})
         if opened.lock.locked():
             build.waits_for = "another build of this workspace"
             build.progress.tell({"type": "waiting", "for": build.waits_for})
@@ -329,7 +334,7 @@ class Builder:
         except Exception as failure:
             error = told(build, failure)
         count = len(plan.tasks)
-        build.progress.tell({"type": "build_started", **build.summary(), "tasks": count})
+        build.progress.tell({"type": BUILD_STARTED, **build.summary(), "tasks": count})
         build.progress.tell({"type": "tasks_up_to_date", "count": count, "tasks": []})
         status = Status.SUCCEEDED if error is None else Status.FAILED
         build.had_nothing_to_do = error is None
@@ -343,6 +348,7 @@ class Builder:
         return opened.standing.complete.get(plan.key)
 
     def _begin(self, build: RunningBuild, opened: OpenWorkspace) -> Isolation:
+        build.has_read = True
         isolation = self.levels.default().at(build.request.choice.isolation)
         environment = build.request.environment
         opened.begin(build.definition, environment, isolation.level, self._toolchain)

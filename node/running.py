@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from buildnet.ledger.history import Durability
+from buildnet.node.askers import Askers
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.pausing import Pausing
 from buildnet.node.perform import Performer
@@ -21,6 +22,8 @@ from buildnet.pool.choice import AS_THE_NODE_HAS_IT, Choice
 from buildnet.pool.demand import HowFar, Orders, Priority
 from buildnet.pool.workspace import BUILD, TaskId, Workspace
 
+BUILD_STARTED = "build_started"
+"""The type of a build's first event."""
 BUILD_FINISHED = "build_finished"
 """The type of a build's last event; who passes it on adds the report, as its reader wants it."""
 
@@ -52,6 +55,18 @@ class BuildRequest:
     environment: Mapping[str, str] = field(default_factory=dict)
     actor: str = "local"
     choice: Choice = AS_THE_NODE_HAS_IT
+
+    def is_like(self, other: BuildRequest, inherits: Iterable[str] | None) -> bool:
+        """Whether it asks for the same as another one of the same workspace; ``inherits``: names of
+        the variables that count, None: all do."""
+        mine, others = self.environment, other.environment
+        if inherits is not None:
+            same = all(mine.get(name) == others.get(name) for name in inherits)
+        else:
+            same = mine == others
+        return same and self == replace(
+            other, directory=self.directory, environment=mine, actor=self.actor
+        )
 
     @property
     def keeps_to_itself(self) -> bool:
@@ -109,6 +124,9 @@ class RunningBuild:
     orders: Orders = field(init=False)
     """What people said of it."""
     pausing: Pausing = field(default_factory=Pausing)
+    askers: Askers = field(default_factory=Askers)
+    has_read: bool = False
+    """Whether it has begun to look at the workspace."""
     waits_for: str | None = None
     """What it waits for besides room, in words."""
     at_end: list[Callable[[], None]] = field(default_factory=list)

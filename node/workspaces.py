@@ -21,11 +21,12 @@ from buildnet.node.source_ignore import IgnoreRules
 from buildnet.node.source_memory import SourceMemory
 from buildnet.node.sources import outputs_excluded
 from buildnet.node.standing import Plan, Standing, Surroundings
+from buildnet.node.store.blobs import TEMPORARY_PREFIX
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.watch.audit import changed_silently
 from buildnet.node.watch.dirty import EVERYTHING, NOTHING, Dirt
 from buildnet.node.watch.watcher import Watcher
-from buildnet.pool.glob import Patterns
+from buildnet.pool.glob import Patterns, everything, matched
 from buildnet.pool.workspace import TaskId, Workspace, find_root, load_workspace
 
 MOST_WATCHED = 8
@@ -161,6 +162,17 @@ class OpenWorkspace:
                 self._is_told = False
         self.standing.forget(self.memory.begin(root, dirt))
 
+    def is_as_read(self, outputs: Patterns) -> bool:
+        """Whether nothing but outputs has changed since files were looked at last, as far as that
+        is told. Blocks."""
+        with self._telling:
+            watcher = self.watcher
+            if watcher is None:
+                return False
+            self._untold |= watcher.refresh()
+            dirt = self._untold
+        return not dirt.everything and all(_is_output(path, outputs) for path in dirt.paths)
+
     def watch(self, directory: str) -> bool:
         """Watch a directory before it is read; tell whether its changes will be told."""
         watcher = self.watcher
@@ -273,6 +285,17 @@ class Workspaces:
         """End all watching."""
         for opened in self.watched():
             opened.unwatch()
+
+
+def _is_output(path: str, outputs: Patterns) -> bool:
+    state = outputs.start
+    for name in path.split("/"):
+        if name.startswith(TEMPORARY_PREFIX):  # of a delivery
+            return True
+        state = outputs.step(state, name)
+        if everything(state):
+            return True
+    return bool(matched(state))
 
 
 def _read(root: Path) -> Definition:

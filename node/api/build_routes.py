@@ -118,6 +118,7 @@ def build_routes(service: NodeService) -> APIRouter:
                 choice=choice,
             )
         )
+        asker = running.askers.add()
         accepted = request.headers.get("accept", "")
         if UP_TO_DATE in accepted and request.headers.get("buildnet-version") == __version__:
             await running.looked.wait()
@@ -127,7 +128,7 @@ def build_routes(service: NodeService) -> APIRouter:
             every = body.detail == "all"
             version = {"buildnet-version": __version__}
             return StreamingResponse(
-                lines_of(running, every=every), media_type=NDJSON, headers=version
+                lines_of(running, every=every, asker=asker), media_type=NDJSON, headers=version
             )
         return {"build_id": running.id, "estimated_duration_ms": None}
 
@@ -157,10 +158,13 @@ def build_routes(service: NodeService) -> APIRouter:
         return StreamingResponse(await service.watching.open(build_id), media_type=NDJSON)
 
     @router.post("/api/build/{build_id}/cancel")
-    async def cancel(build_id: str) -> dict[str, Any]:
-        """Ask for a build's end; what runs is ended, what is done stays in the cache."""
+    async def cancel(build_id: str, asker: int | None = None) -> dict[str, Any]:
+        """Ask for a build's end; what runs is ended, what is done stays in the cache. ``asker``:
+        the number from its first event, of who wants it no more; it goes on for others that asked
+        for the same."""
         running = _running(build_id)
-        running.cancel()
+        if asker is None or running.askers.withdraw(asker):
+            running.cancel()
         return {"success": True, "build_id": running.id}
 
     @router.get("/api/build/{build_id}/log")

@@ -11,9 +11,12 @@ from typing import Any
 
 from buildnet.ledger.history import BuildSummary, History
 from buildnet.mesh.errors import NotFoundError
+from buildnet.node.askers import Asker
 from buildnet.node.builder import Builder
 from buildnet.node.durable.circle import Circle
-from buildnet.node.running import BUILD_FINISHED, RunningBuild
+from buildnet.node.running import BUILD_FINISHED, BUILD_STARTED, RunningBuild
+from buildnet.node.workers import either
+from buildnet.pool.build import Status
 from buildnet.pool.messages.durable import (
     MAX_WATCHED_BYTES,
     WatchAsk,
@@ -188,14 +191,40 @@ class Watching:
                 await self._circle.cluster.drained(to)
 
 
-async def lines_of(build: RunningBuild, *, every: bool = True) -> AsyncIterator[bytes]:
+async def lines_of(
+    build: RunningBuild, *, every: bool = True, asker: Asker | None = None
+) -> AsyncIterator[bytes]:
     """Yield a build's events as lines of JSON from its beginning on; the last has its report, with
-    ``every`` package or without those that stand as before."""
+    ``every`` package or without those that stand as before. For an ``asker`` it is cancelled once
+    he wants it no more, though it may go on for others."""
     async with build.progress.follow() as batches:
-        async for batch in batches:
+        async for batch in batches if asker is None else _until_left(batches, asker):
+            if asker is not None and batch[0]["type"] == BUILD_STARTED:
+                batch[0] = {**batch[0], "asker": asker.number}
             if batch[-1]["type"] == BUILD_FINISHED:
                 batch[-1] = {**batch[-1], "report": build.report(every=every)}
             yield b"".join(map(_line, batch))
+    if asker is not None and asker.left.is_set():
+        report = {**build.report(every=every), "status": Status.CANCELLED.value}
+        yield _line({"type": BUILD_FINISHED, "report": report})
+
+
+async def _until_left(
+    batches: AsyncIterator[list[dict[str, Any]]], asker: Asker
+) -> AsyncIterator[list[dict[str, Any]]]:
+    while True:
+        following = asyncio.ensure_future(anext(batches, None))
+        if not await either(_wait(following), asker.left.wait()):
+            following.cancel()
+            return
+        batch = following.result()
+        if batch is None:
+            return
+        yield batch
+
+
+async def _wait(future: asyncio.Future[Any]) -> None:
+    await asyncio.wait([future])
 
 
 def last_line(build: BuildSummary) -> bytes:

@@ -1,7 +1,8 @@
-"""The same asked for twice at the same time: on two nodes, each command runs once."""
+"""The same asked for twice at the same time: on one node one build, on two each command once."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from buildnet.cli.client import Client
 from buildnet.cli.testing import write_files
 from testbed.nodes import Cluster, Node
 
@@ -85,3 +87,72 @@ def test_what_another_node_gives_up_is_run(trio: Cluster, tmp_path: Path) -> Non
     one.post(f"/api/build/{first}/cancel")
     assert end_of(one, first)["status"] == "cancelled"
     assert end_of(two, second)["status"] == "succeeded"
+
+
+class Asking:
+    """Somebody who asks for a build and follows it."""
+
+    def __init__(self, node: Node, root: Path) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._client = Client(socket_path=node.home.socket_path())
+        self._body = {"root": str(root), "environment": {}, "actor": "test"}
+        self._thread = threading.Thread(target=self._follow)
+        self._thread.start()
+
+    def _follow(self) -> None:
+        with self._client.stream("/api/build", self._body) as events:
+            for event in events:
+                self.events.append(event)
+
+    def until(self, kind: str) -> dict[str, Any]:
+        deadline = time.monotonic() + PATIENCE_S
+        while not (found := [each for each in list(self.events) if each["type"] == kind]):
+            assert time.monotonic() < deadline, self.events
+            time.sleep(0.02)
+        return found[0]
+
+    def leave(self) -> None:
+        first = self.until("build_started")
+        self._client.post(f"/api/build/{first['build_id']}/cancel", asker=first["asker"])
+
+    @property
+    def report(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.until("build_finished")["report"]
+        self._thread.join(PATIENCE_S)
+        return found
+
+
+def test_who_asks_for_the_same_on_one_node_sees_the_same_build(
+    trio: Cluster, tmp_path: Path
+) -> None:
+    root = workspace(tmp_path / "w", "c")
+    one = Asking(trio.members[0], root)
+    one.until("task_finished")
+    other = Asking(trio.members[0], root)
+    assert other.until("build_started")["build_id"] == one.until("build_started")["build_id"]
+    assert other.until("task_finished") == one.until("task_finished")
+    one.leave()
+    assert one.report["status"] == "cancelled"
+    assert other.report["status"] == "succeeded"
+    assert tiers(other.report) == ["full"] * PACKAGES
+
+
+def test_what_nobody_wants_any_more_ends(trio: Cluster, tmp_path: Path) -> None:
+    root = workspace(tmp_path / "w", "d")
+    askers = [Asking(trio.members[0], root) for _ in range(2)]
+    for asker in askers:
+        asker.leave()
+    assert [asker.report["status"] for asker in askers] == ["cancelled"] * 2
+    build = askers[1].report["build_id"]
+    assert end_of(trio.members[0], build)["status"] == "cancelled"
+
+
+def test_a_change_meanwhile_is_another_build(trio: Cluster, tmp_path: Path) -> None:
+    root = workspace(tmp_path / "w", "e")
+    one = Asking(trio.members[0], root)
+    one.until("task_finished")
+    (root / "p3/in.txt").write_text("changed\n")
+    other = Asking(trio.members[0], root)
+    assert other.until("build_started")["build_id"] != one.until("build_started")["build_id"]
+    assert one.report["status"] == other.report["status"] == "succeeded"
+    assert (root / "p3/out.txt").read_text() == "changed\n"
