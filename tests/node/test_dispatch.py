@@ -86,7 +86,8 @@ class Dispatched:
 
     async def _run(self, ways: dict[str, Way]) -> None:
         def run(report: TaskReport, prepared: Prepared, token: CancelToken, **options: Any) -> None:
-            name = options.get("executor", HOME)
+            racing = options.get("executor")
+            name = HOME if racing is None else racing.executor
             self.ran.append(name)
             ways[name](report)
 
