@@ -36,6 +36,7 @@ from buildnet.node.store import (
     SourceChangedError,
     Store,
 )
+from buildnet.node.toolchain import ToolMissingError
 from buildnet.pool.action import Action
 from buildnet.pool.build import Status
 from buildnet.pool.result import encode_result, signed_message
@@ -96,6 +97,8 @@ class TaskRunner:
         """
         task, action = prepared.task, prepared.action
         assert action is not None
+        if prepared.far is not None and executor is None:
+            raise ToolMissingError(f"{task.id} needs tools of {', '.join(prepared.far.names)}")
         started = time.monotonic()
         if look_again and self._take_cached(report, prepared):
             report.duration_ms = (time.monotonic() - started) * 1000

@@ -8,6 +8,7 @@ from typing import Any
 from buildnet.pool.configuration import LOCAL, BuildConfiguration, Priority, Strategy
 from buildnet.pool.placement import AS_USUAL, Preferences
 from buildnet.pool.profile import Profile, Weights
+from buildnet.pool.quantity import GIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ class Choice:
             "strategy": said.strategy,
             "max_nodes": said.max_nodes,
             "nodes": dict(said.cores),
+            "memory": dict(said.memory),
             "labels": sorted(said.labels),
         }
 
@@ -122,6 +124,11 @@ def _preferences(used: BuildConfiguration, profile: Profile, here: frozenset[str
         weights=_weights(profile),
         max_nodes=execution.max_nodes,
         cores=cores,
+        memory={
+            one.node_id: int(one.gb * GIB)
+            for one in resources.memory.node_allocations
+            if one.node_id not in here | {LOCAL}
+        },
         only_named=bool(cores) and resources.cpu.cores <= given,
         labels=frozenset(resources.labels),
         programs=(*resources.tools, *resources.runtimes),

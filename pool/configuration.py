@@ -296,6 +296,19 @@ class BuildConfiguration(Keys):
         named = (one.node_id for one in volumes if one.purpose != "build")
         return next((node for node in named if node != LOCAL), None)
 
+    @model_validator(mode="after")
+    def _useful(self) -> BuildConfiguration:
+        cpu, memory = self.resources.cpu, self.resources.memory
+        given = sum(one.cores or len(one.specific_cores) for one in cpu.node_allocations)
+        named = {one.node_id for one in cpu.node_allocations}
+        idle = sorted({one.node_id for one in memory.node_allocations} - named - {LOCAL})
+        if named and cpu.cores <= given and idle:
+            raise contradiction(
+                f"resources.memory names {idle[0]}, where the build has no cores",
+                "name cores of it too, or leave it out: memory is what commands there may use",
+            )
+        return self
+
     @property
     def nodes(self) -> frozenset[str]:
         """The nodes that it names."""

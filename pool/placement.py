@@ -88,6 +88,7 @@ class Preferences:
     """What one build's configuration and profile say of where its commands run.
 
     ``cores``: so many commands at once on the nodes of these names, 0: as many as they have;
+    ``memory``: bytes for all of them there, by name;
     ``only_named``: on no others; ``max_nodes``: on so many nodes, the driver's included;
     ``preferred_node``: first wherever it may be; ``prefer_local``: the driver's own slots first;
     ``max_latency_ms``: on none that is farther; ``min_class``: on none with slower storage.
@@ -97,6 +98,7 @@ class Preferences:
     weights: Weights = field(default_factory=Weights)
     max_nodes: int | None = None
     cores: Mapping[str, int] = field(default_factory=dict)
+    memory: Mapping[str, int] = field(default_factory=dict)
     only_named: bool = False
     labels: frozenset[str] = frozenset()
     programs: tuple[ProgramRequirement, ...] = ()
@@ -119,6 +121,19 @@ class Preferences:
                 return cores or None
         return 0 if self.only_named and not host.is_here else None
 
+    def memory_on(self, host: Host) -> int | None:
+        """Return how many bytes all commands of the build may have on a host; None: no bound."""
+        return next((size for name, size in self.memory.items() if host.is_called(name)), None)
+
+    def amount_on(self, host: Host, amount: Amount) -> Amount:
+        """Return what a command gets on a host that needs the amount: what it asks for, but at
+        least its share of the memory that the build has there."""
+        memory_bytes = self.memory_on(host)
+        if memory_bytes is None:
+            return amount
+        share = memory_bytes * amount.slots // max(1, self.most_on(host) or host.slots or 1)
+        return Amount(amount.slots, max(amount.memory_bytes, share), amount.disk_bytes)
+
 
 AS_USUAL = Preferences()
 
@@ -140,6 +155,9 @@ def objection(
         return "it has less memory"
     if host.grants is not None and not amount.fits(host.grants):
         return "its owner gives one command less"
+    most_bytes = preferences.memory_on(host)
+    if most_bytes is not None and amount.memory_bytes > most_bytes:
+        return "the configuration gives the build less memory there"
     if host.is_here:
         return None
     if preferences.most_on(host) == 0:

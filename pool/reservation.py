@@ -53,7 +53,8 @@ def reservation_of(
         if host is not None:
             named.add(host.key)
         if why is None and host is not None:
-            wants.append(Want(ONE_SLOT, count, (host.key,), at_least=count))
+            amount = preferences.amount_on(host, ONE_SLOT)
+            wants.append(Want(amount, count, (host.key,), at_least=count))
         else:
             others = [each for each in hosts if each is not host]
             lacking.append(f"{count} cores on {name}: {why}{_who_could(others, count)}")
@@ -75,7 +76,8 @@ def reservation_of(
 def _why_not(host: Host | None, count: int, preferences: Preferences) -> str | None:
     if host is None:
         return "it has no link with this node now"
-    why = objection(host, Needs(), preferences)
+    needs = Needs(preferences.amount_on(host, ONE_SLOT))
+    why = objection(host, needs, preferences)
     if why is None and host.slots is not None and count > host.slots:
         return f"it runs {host.slots} commands at once"
     return why

@@ -256,9 +256,18 @@ class OtherHosts:
             owners = self.order(needs, members, firsts.get(needs))[:most_owners]
             count = min(counts[needs], left)
             if owners and count:
-                wants.append(Want(needs.amount, count, owners))
+                wants += self._by_amount(needs, count, owners)
                 left -= count
-        return tuple(wants)
+        return tuple(wants[:MAX_WANTS])
+
+    def _by_amount(self, needs: Needs, count: int, owners: Iterable[bytes]) -> Iterator[Want]:
+        """Yield what is wanted of owners, of whom some may give a command more than it needs."""
+        groups: dict[Amount, list[bytes]] = {}
+        for owner in owners:
+            amount = self.preferences.amount_on(self.known.host(owner), needs.amount)
+            groups.setdefault(amount, []).append(owner)
+        for amount, some in groups.items():
+            yield Want(amount, count, tuple(some))
 
     def order(
         self, needs: Needs, members: Sequence[bytes], first: Prepared | None = None
@@ -334,22 +343,24 @@ class OtherHosts:
         busy = [lease for lease in leases if lease.busy]
         if len(busy) >= min(self.most, self.losses.slots(len(leases))):
             return {}
-        slots: Counter[bytes] = Counter()
+        used: defaultdict[bytes, Amount] = defaultdict(Amount)
         for lease in busy:
-            slots[lease.owner] += lease.amount.slots
+            used[lease.owner] += lease.amount
         found: dict[bytes, Borrowed] = {}
         for lease in sorted(leases, key=lambda lease: lease.amount.size):
             if lease.busy or lease.wanted_back or lease.owner in found:
                 continue
             host = self.known.host(lease.owner)
             most = self.preferences.most_on(host)
-            has_room = most is None or slots[host.key] + lease.amount.slots <= most
-            if not needs.amount.fits(lease.amount) or not has_room:
+            most_bytes = self.preferences.memory_on(host)
+            amount = self.preferences.amount_on(host, needs.amount)
+            total = used[host.key] + lease.amount
+            if not amount.fits(lease.amount) or (most is not None and total.slots > most):
+                continue
+            if most_bytes is not None and total.memory_bytes > most_bytes:
                 continue
             # One of more than is needed stays for what waits for just that.
-            is_for_others = needs.amount != lease.amount and self.borrowing.is_wanted(
-                lease, exactly=True
-            )
+            is_for_others = amount != lease.amount and self.borrowing.is_wanted(lease, exactly=True)
             if not is_for_others and not self._is_kept(host, needs):
                 found[lease.owner] = lease
         return found

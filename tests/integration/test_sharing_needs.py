@@ -137,6 +137,26 @@ def many(root: Path, count: int, command: str) -> Path:
     return packages(root, **{f"p{number}": {"build_cmd": command} for number in range(count)})
 
 
+def test_memory_of_a_node_is_what_commands_may_use_there(trio: Cluster, tmp_path: Path) -> None:
+    driver, large, _ = trio.members
+    there = {"node_id": "node2"}
+    resources = {
+        "cpu": {"node_allocations": [{**there, "cores": 2}]},
+        "memory": {"node_allocations": [{**there, "gb": "256 MB"}]},
+    }
+    driver.post("/api/configs", {"id": "little-memory", "resources": resources})
+    root = packages(
+        tmp_path / "memory",
+        much={"build_cmd": "head -c 900m /dev/zero | tail; frob in.txt", "tools": ["frob <2"]},
+        little={"build_cmd": "frob in.txt > out.txt", "tools": ["frob <2"]},
+    )
+    arguments = ("--keep-going", "--config", "little-memory")
+    found = build(driver, root, *arguments, code=1)
+    assert {each["node"] for each in found.values()} == {large.identity}
+    assert found["much"]["error"]["code"] == "LIMIT_EXCEEDED", found["much"]
+    assert found["little"]["status"] == "succeeded"
+
+
 def configured(node: Node, name: str, **cores: int) -> None:
     allocations = [{"node_id": each, "cores": count} for each, count in cores.items()]
     node.post("/api/configs", {"id": name, "resources": {"cpu": {"node_allocations": allocations}}})

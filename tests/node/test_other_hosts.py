@@ -435,3 +435,24 @@ def test_what_can_not_run_here_waits_for_a_host_that_can(prepared: Prepared, cod
         assert (given_up, error.code) == (task, code)
 
     on_loop(work)
+
+
+def test_commands_share_the_memory_that_the_build_has_on_a_host() -> None:
+    large = prepared_of("large", requirements=Requirements(memory_bytes=700))
+
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        known = {TASK: PREPARED, large.task.id: large}
+        hosts.want([Ready(5, TASK, 1.0)], known)
+        share = Amount(1, 400)
+        assert leases.waiting == (Want(share, 5, (FAST.key,)), Want(ONE_SLOT, 5, (NEAR.key,)))
+        leases.leases = {
+            bytes([number]): Borrowed(bytes([number]), FAST.key, "b", amount)
+            for number, amount in enumerate((share, Amount(1, 700), ONE_SLOT))
+        }
+        hosts.want([], known)
+        assert taken(hosts) == "fast"
+        assert leases.leases[b"\0"].busy
+        assert taken(hosts, prepared=large) is None  # together they would have more
+        assert taken(hosts) is None  # one lease has less than its share, one too much
+
+    on_loop(work, preferences=Preferences(cores={"fast": 2}, memory={"fast": 800}))

@@ -215,3 +215,14 @@ def test_of_two_versions_one_requirement_holds(one: list[int], other: list[int])
         if VersionRequirement.parse(operator + wanted).accepts(version)
     }
     assert holds in ({"<", "<=", "!="}, {"=", "<=", ">="}, {">", ">=", "!="})
+
+
+def test_memory_of_a_node_without_cores_would_have_no_effect() -> None:
+    resources = {
+        "cpu": {"node_allocations": [{"node_id": "a", "cores": 2}]},
+        "memory": {"node_allocations": [{"node_id": "b", "gb": 1}, {"node_id": "local", "gb": 1}]},
+    }
+    with pytest.raises(InvalidDocumentError, match="names b, where the build has no cores"):
+        read_configuration({"resources": resources}, "it")
+    resources["cpu"]["cores"] = 4
+    assert read_configuration({"resources": resources}, "it").nodes == {"a", "b", "local"}

@@ -49,3 +49,12 @@ def test_it_is_had_once_all_of_it_is() -> None:
     assert not found.is_had([(b"a", ONE_SLOT), (b"b", ONE_SLOT), (b"b", Amount(2))])
     assert found.is_had([(b"b", ONE_SLOT), (b"a", ONE_SLOT), (b"a", ONE_SLOT)])
     assert Reservation().is_had([])
+
+
+def test_the_memory_of_a_node_is_shared_by_the_cores_there() -> None:
+    preferences = Preferences(cores={"node-a": 3}, memory={"node-a": 3000})
+    found = reservation_of(preferences, 0, 1, [A, B])
+    assert found.wants == (Want(Amount(1, 1000), 3, (b"a",), at_least=3),)
+    small = replace(A, grants=Amount(4, 500, 1 << 60))
+    (lacking,) = reservation_of(preferences, 0, 1, [small, B]).lacking
+    assert "gives one command less" in lacking
