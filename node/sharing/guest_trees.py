@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from google.protobuf.message import DecodeError
 
@@ -41,7 +42,9 @@ class GuestTrees:
     trees: UnpackedTrees
     fetch: Fetch
     limits: ActionLimits
-    _unpacking: dict[Digest, asyncio.Lock] = field(default_factory=dict)
+    _unpacking: WeakValueDictionary[Digest, asyncio.Lock] = field(
+        default_factory=WeakValueDictionary
+    )
 
     @asynccontextmanager
     async def shown(
@@ -55,11 +58,13 @@ class GuestTrees:
             BuildNetError: it can't be fetched or unpacked.
         """
         with self.trees.using(tree):
-            async with self._unpacking.setdefault(tree, asyncio.Lock()):
+            turn = self._unpacking.setdefault(tree, asyncio.Lock())
+            async with turn:
                 place = await asyncio.to_thread(self.trees.find, tree)
                 if place is None:
                     place = await self._unpack(tree, holder, hold, owner)
-            yield tuple(Mount(path, place / path) for path in _modules(place))
+            modules = await asyncio.to_thread(_modules, place)
+            yield tuple(Mount(path, place / path) for path in modules)
 
     async def _unpack(self, tree: Digest, holder: bytes, hold: Hold, owner: int | None) -> Path:
         if tree.size_bytes > _MAX_MESSAGE_BYTES:

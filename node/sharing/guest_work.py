@@ -169,9 +169,9 @@ class GuestWork:
         except BuildNetError as error:
             why = f"{error.message}: {error.cause}" if error.cause else error.message
             done = _refusal(ask, why)
-        except Exception as error:
+        except Exception:  # what it says may name places of this host
             _log.exception("an action of another node could not be run")
-            done = _refusal(ask, f"{type(error).__name__}: {error}")
+            done = _refusal(ask, "it could not be run: see the log of the node that lends")
         finally:
             del self._running[ask.work]
         self.say(running.holder, done)

@@ -93,3 +93,10 @@ def test_what_is_no_tree_is_refused(tmp_path: Path, store: Store) -> None:
     with pytest.raises(TreeRefusedError):
         asyncio.run(shown(peer.trees(), peer.tree, store))
     assert list((tmp_path / "trees").iterdir()) == []
+
+
+def test_nothing_is_remembered_of_trees_that_were_asked_for(store: Store, tmp_path: Path) -> None:
+    peer = Peer(tmp_path)
+    trees = peer.trees()
+    asyncio.run(shown(trees, peer.tree, store))
+    assert not trees._unpacking
