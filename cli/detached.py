@@ -25,6 +25,8 @@ def leave(events: Iterator[dict[str, Any]], settings: Settings) -> int:
         match event["type"]:
             case "build_started":
                 build_id = event["build_id"]
+            case "waiting":
+                print(f"waiting for {event['for']}", file=sys.stderr)
             case "durable" | "not_durable":
                 _tell(build_id, event, settings)
                 return 0

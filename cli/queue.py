@@ -82,6 +82,7 @@ def add(
         priority=priority,
         force=force,
         keep_going=keep_going,
+        durable=True,  # who does not wait for it may leave with this node
         config=config,
         profile=profile,
         directory=directory,

@@ -46,11 +46,13 @@ class NotKeptError(BuildNetError):
 
 @dataclass(slots=True)
 class Kept:
-    """A request that is kept here, and what holds its sources in the store; the rest of it lies on
-    the shelf. ``report``, ``since``: as of :class:`~buildnet.node.durable.shelf.Shelved`."""
+    """A request that is kept here, and what holds its sources in the store, ``size_bytes`` of them;
+    the rest lies on the shelf. ``report``, ``since``: as of
+    :class:`~buildnet.node.durable.shelf.Shelved`."""
 
     plan: StoredPlan
     hold: Hold
+    size_bytes: int
     report: bytes | None = None
     since: float = 0.0
     wanted: dict[Digest, tuple[Task, int]] = field(default_factory=dict)
@@ -68,13 +70,15 @@ class Parcel:
 
 @dataclass(slots=True)
 class Keeping:
-    """See the module's text. Nothing that is kept here is collected before :meth:`forget`."""
+    """See the module's text. Nothing that is kept here is collected before :meth:`forget`;
+    ``most_bytes``: of the sources of all requests together, so that the store has room for more."""
 
     store: Store
     shelf: Shelf
     results: PoolResults
     toolchain: Toolchain
     levels: Levels
+    most_bytes: int
     requests: dict[str, Kept] = field(default_factory=dict)
     _taking_in: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
@@ -86,12 +90,13 @@ class Keeping:
             try:
                 shelved = self.shelf.get(build)
                 plan = StoredPlan.decode(shelved.plan)
-                hold.add({digest for _, digest in Trees.decode(shelved.sources).files()})
+                files = {digest for _, digest in Trees.decode(shelved.sources).files()}
+                hold.add(files)
             except BuildNetError as error:
                 _log.warning("a request that was kept can't be read: %s", error.message)
                 hold.close()
                 continue
-            self.requests[build] = Kept(plan, hold, shelved.report, shelved.since)
+            self.requests[build] = Kept(plan, hold, size_of(files), shelved.report, shelved.since)
             if shelved.report is not None:
                 self._hold_results(hold, shelved.report)
             found.append(shelved)
@@ -122,8 +127,9 @@ class Keeping:
             await asyncio.to_thread(self._require_fit, plan)
             trees = await asyncio.to_thread(Trees.decode, sources)
             files = {digest for _, digest in trees.files()}
-            size_bytes = sum(digest.size_bytes for digest in files)
-            if len(files) > MAX_FILES or size_bytes > MAX_SOURCES_BYTES:
+            size_bytes = size_of(files)
+            room_bytes = self.most_bytes - sum(each.size_bytes for each in self.requests.values())
+            if len(files) > MAX_FILES or size_bytes > min(room_bytes, MAX_SOURCES_BYTES):
                 raise NotKeptError(f"its sources are too large: {size_bytes:,} bytes")
             await self._fetch(files, driver, hold)
             lacking = await asyncio.to_thread(hold.missing, files)
@@ -132,7 +138,7 @@ class Keeping:
         except BaseException:
             hold.close()
             raise
-        return Parcel(Kept(plan, hold, since=time.time()), encoded, sources)
+        return Parcel(Kept(plan, hold, size_bytes, since=time.time()), encoded, sources)
 
     async def put(self, build: str, driver: bytes, attempt: int, parcel: Parcel) -> None:
         """Keep a request that was taken in.
@@ -262,3 +268,8 @@ class Keeping:
         lacking = await asyncio.to_thread(hold.missing, wanted)
         if lacking:
             await self.results.fetch_all(lacking, peer)
+
+
+def size_of(files: Iterable[Digest]) -> int:
+    """Return how many bytes these files have together."""
+    return sum(digest.size_bytes for digest in files)

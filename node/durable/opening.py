@@ -43,7 +43,8 @@ async def durable_builds(
     """
     workshop, store, circle = builder.workshop, builder.workshop.store, Circle()
     shelf = await asyncio.to_thread(Shelf.open, home.requests)
-    keeping = Keeping(store, shelf, results, workshop.toolchain, workshop.levels)
+    most_bytes = store.capacity_bytes // 4
+    keeping = Keeping(store, shelf, results, workshop.toolchain, workshop.levels, most_bytes)
     try:
         scratch = home.directory / "requests"
         successor = Successor(builder, store, history, record, scratch)

@@ -131,6 +131,7 @@ def test_a_build_goes_on_where_its_node_is_killed(trio: Cluster, tmp_path: Path)
     assert {each["tier"] for each in again["packages"]} <= {"local-cache", "pool-cache"}
     for number in range(PACKAGES):
         assert (root / f"p{number}/out.txt").read_text() == f"a {number}\n"
+    assert not list((keeper.home.directory / "requests").glob("*"))
     kinds = until(lambda: ended_kinds(asked, build_id))
     assert kinds == ["build.started", "build.taken_over", "build.completed"]
 
