@@ -200,16 +200,17 @@ class Lender:
         if self._work.does(sender, ask.work):  # asked again, over a new link
             return
         lease = self._book.held(ask.lease, sender)
+        if lease is None:  # it lapsed, or was needed, which says nothing about this host
+            self._say(sender, LeaseGone(ask.lease, "there is no such lease"))
+            return
         why: str | None = None
-        if lease is None:
-            why = "there is no such lease"
-        elif not may_ask(self._local.members, sender):
+        if not may_ask(self._local.members, sender):
             why = _MAY_NOT
         elif self._work.is_busy(ask.lease):
             why = "the lease is in use"
         elif not Amount(0, ask.memory_bytes, ask.disk_bytes).fits(lease.amount):
             why = "it asks for more than its lease has"
-        if lease is None or why is not None:
+        if why is not None:
             self._say(sender, WorkDone(ask.work, why, None, None, None, (), (), ()))
             return
         self._work.start(sender, ask, room_key(ask.lease), lease.amount)

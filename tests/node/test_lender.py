@@ -197,6 +197,14 @@ def test_a_command_gets_no_more_than_its_lease_has(owner: Owner) -> None:
     assert owner.work.begun == [b"w" * 16]
 
 
+def test_a_command_on_a_lease_that_is_over_says_nothing_against_the_host(owner: Owner) -> None:
+    lease = owner.lends(1)
+    owner.hears(LeaseReturn(lease), DRIVER)
+    asked = work_ask(b"w" * 16, lease)
+    assert owner.hears(asked, DRIVER) == [(DRIVER, LeaseGone(lease, "there is no such lease"))]
+    assert owner.work.begun == []
+
+
 def test_who_may_not_build_any_more_has_nothing_of_its_leases(owner: Owner) -> None:
     lease = owner.lends(1)
     owner.local.members.members[DRIVER].rights = Rights.OBSERVER
