@@ -285,7 +285,7 @@ def benchmark_text(found: dict[str, Any] | None) -> str:
     """Return how fast a core of a host is, and how long ago that was measured."""
     if found is None:
         return "not measured yet"
-    return f"{found['cpu_units']:.0f} units a core, measured {age_text(found['age_s'])}"
+    return f"{found['cpu_units']:.0f} units a core, {age_text(found['age_s'])}"
 
 
 def since_text(moment: str) -> str:

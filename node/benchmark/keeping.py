@@ -62,7 +62,7 @@ class Benchmarks:
         """Measure when that is due and the host has nothing to do, as long as the node runs."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            if self.is_due and self.is_idle():
+            if self.is_due and self.is_idle() and not self._running.locked():
                 try:
                     await self.run()
                 except BenchmarkError as error:

@@ -38,6 +38,8 @@ class Host:
         class Faked(Benchmarks):
             async def _measured(self) -> bytes:
                 host.runs += 1
+                for _ in range(5):
+                    await asyncio.sleep(0)
                 return host.answer
 
         return Faked(
@@ -93,6 +95,25 @@ def test_it_is_measured_once_and_only_while_nothing_else_runs(
         async with asyncio.timeout(10):
             while not (tmp_path / "benchmark.json").exists():
                 await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        running.cancel()
+        assert host.runs == 1
+
+    asyncio.run(work())
+
+
+def test_what_is_being_measured_is_not_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("buildnet.node.benchmark.keeping.LOOK_EVERY_S", 0)
+    host = Host(tmp_path)
+
+    async def work() -> None:
+        benchmarks = host.benchmarks()
+        asked = asyncio.create_task(benchmarks.run())
+        running = asyncio.create_task(benchmarks.run_when_due())
+        await asked
         for _ in range(10):
             await asyncio.sleep(0)
         running.cancel()
