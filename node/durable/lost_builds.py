@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from buildnet.ledger.history import (
     DURABLE,
@@ -18,13 +21,13 @@ from buildnet.ledger.history import (
     History,
 )
 from buildnet.mesh.digest import Digest
-from buildnet.mesh.errors import NotFoundError
+from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.mesh.identity import node_id_of
 from buildnet.node.build_record import BuildInterrupted
 from buildnet.node.durable.circle import Circle
 from buildnet.node.pool_results import FetchAll
 from buildnet.node.recording import Record
-from buildnet.node.store import Store
+from buildnet.node.store import Hold, Store
 from buildnet.pool.durable import Phase
 from buildnet.pool.messages.durable import MAX_BUILDS, BuildAsk, BuildTold
 
@@ -32,6 +35,13 @@ FORGOTTEN_S = 15.0
 """So long after the stand-in said that it does not know a build, another node may still say so."""
 FORGOTTEN = "the node that drove this build was lost, and the one that stood in for it forgot it"
 MAX_REPORT_BYTES = 64 * 1024 * 1024
+_log = logging.getLogger("buildnet.pool")
+
+
+class ReportError(BuildNetError):
+    """What another node sent as the report of a build is none."""
+
+    code = "REPORT_UNREADABLE"
 
 
 class LostBuilds:
@@ -88,8 +98,8 @@ class LostBuilds:
     async def _given_up(self, build_id: str) -> BuildSummary | None:
         """Return a build that was recorded as lost too soon: the answer of who has it was lost."""
         with suppress(NotFoundError):
-            found = await self._history.build(build_id)
-            return found if found.error == LOST_TOO_SOON else None
+            found = await self._history.build(build_id)  # takes the beginning of an id, too
+            return found if found.error == LOST_TOO_SOON and found.id == build_id else None
         return None
 
     async def _unknown(self, build: BuildSummary, node: str) -> None:
@@ -116,15 +126,46 @@ class LostBuilds:
             return
         with self._store.hold() as hold:
             await asyncio.to_thread(hold.add, (report,))
-            await self._fetch_all((report,), sender)
-            said = json.loads(await asyncio.to_thread(hold.get, report))
+            try:
+                await self._fetch_all((report,), sender)
+                said = await asyncio.to_thread(_read, hold, report)
+            except BuildNetError as error:  # it is asked again soon, or another one tells
+                _log.warning("how build %s ended is not known: %s", build.id, error.message)
+                return
         self._builds.pop(build.id, None)
         await self._history.mark(build.id, where)
         await self._history.finish(
             build.id,
-            status=str(said["status"]),
-            completed_at=float(said["completed_at"]),
-            duration_ms=float(said["duration_ms"]),
-            error=said["error"],
-            packages=said["packages"],
+            status=said.status,
+            completed_at=said.completed_at,
+            duration_ms=said.duration_ms,
+            error=said.error,
+            packages=said.packages,
         )
+
+
+class _Report(BaseModel):
+    """How a build ended on another node, as that one tells it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal["succeeded", "failed", "cancelled"]
+    completed_at: float
+    duration_ms: float
+    error: str | None
+    packages: list[dict[str, Any]]
+
+
+def _read(hold: Hold, report: Digest) -> _Report:
+    """Read a report of any origin. Blocks.
+
+    Raises:
+        ReportError: it is none.
+    """
+    try:
+        return _Report.model_validate_json(hold.get(report))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ReportError(
+            "the report of a build can't be read", cause=f"{first['loc']}: {first['msg']}"
+        ) from error

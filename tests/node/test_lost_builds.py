@@ -1,0 +1,96 @@
+"""How a build ended that another node went on with, as that one says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from buildnet.ledger.history import LOST_TOO_SOON
+from buildnet.mesh.bulk.protocol import FetchRefusedError
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import NotFoundError
+from buildnet.node.durable.lost_builds import LostBuilds
+from buildnet.node.store import Store
+from buildnet.pool.durable import Phase
+from buildnet.pool.messages.durable import BuildTold
+from buildnet.pool.messages.results import WireDigest
+
+SENDER = b"s" * 32
+REPORT = {
+    "status": "failed",
+    "completed_at": 2.0,
+    "duration_ms": 1000,
+    "error": "core failed",
+    "packages": [{"name": "core"}],
+}
+
+
+class History:
+    """The record of one build that was lost too soon."""
+
+    def __init__(self) -> None:
+        self.found = SimpleNamespace(id="abcdef", error=LOST_TOO_SOON, durable=None)
+        self.ended: list[dict[str, Any]] = []
+
+    async def build(self, prefix: str) -> Any:
+        if not self.found.id.startswith(prefix):
+            raise NotFoundError("no such build")
+        return self.found
+
+    async def mark(self, build: str, where: object) -> None:
+        assert build == self.found.id
+
+    async def finish(self, build: str, **how: Any) -> None:
+        assert build == self.found.id
+        self.ended.append(how)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "store", 1 << 30) as opened:
+        yield opened
+
+
+def ended(store: Store, data: bytes | None, build: str = "abcdef") -> list[dict[str, Any]]:
+    """Tell that a build has ended; return what is recorded. ``data`` None: it can't be fetched."""
+    history = History()
+    report = Digest.of(data or b"gone")
+
+    async def fetch_all(blobs: Iterable[Digest], peer: bytes) -> None:
+        assert (tuple(blobs), peer) == ((report,), SENDER)
+        if data is None:
+            raise FetchRefusedError("the member lacks it")
+        await asyncio.to_thread(store.put, data)
+
+    circle: Any = SimpleNamespace(name_of=lambda node: "berta")
+    recorded: Any = history
+    lost = LostBuilds(circle, store, recorded, fetch_all, lambda record: None)
+    told = BuildTold(build, 1, Phase.ENDED.value, WireDigest.of(report))
+    asyncio.run(lost.told(SENDER, told))
+    return history.ended
+
+
+def test_the_end_is_recorded_as_it_was_told(store: Store) -> None:
+    assert ended(store, json.dumps(REPORT).encode()) == [REPORT]
+
+
+@pytest.mark.parametrize(
+    "change", [{"status": "running"}, {"packages": {}}, {"packages": [1]}, {"duration_ms": "long"}]
+)
+def test_an_end_that_is_none_is_not_recorded(store: Store, change: dict[str, Any]) -> None:
+    assert ended(store, json.dumps(REPORT | change).encode()) == []
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[" * 100_000, b"\xff", None])
+def test_what_can_not_be_read_or_had_is_not_recorded(store: Store, data: bytes | None) -> None:
+    assert ended(store, data) == []
+
+
+def test_the_beginning_of_an_id_names_no_build(store: Store) -> None:
+    assert ended(store, json.dumps(REPORT).encode(), "abc") == []
