@@ -218,7 +218,7 @@ def test_of_two_versions_one_requirement_holds(one: list[int], other: list[int])
 
 
 def test_memory_of_a_node_without_cores_would_have_no_effect() -> None:
-    resources = {
+    resources: dict[str, Any] = {
         "cpu": {"node_allocations": [{"node_id": "a", "cores": 2}]},
         "memory": {"node_allocations": [{"node_id": "b", "gb": 1}, {"node_id": "local", "gb": 1}]},
     }
