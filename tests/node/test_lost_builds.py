@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from buildnet.ledger.history import LOST_TOO_SOON
-from buildnet.mesh.bulk.protocol import FetchRefusedError
 from buildnet.mesh.digest import Digest
-from buildnet.mesh.errors import NotFoundError
+from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.node.durable.lost_builds import LostBuilds
 from buildnet.node.store import Store
 from buildnet.pool.durable import Phase
@@ -65,7 +64,7 @@ def ended(store: Store, data: bytes | None, build: str = "abcdef") -> list[dict[
     async def fetch_all(blobs: Iterable[Digest], peer: bytes) -> None:
         assert (tuple(blobs), peer) == ((report,), SENDER)
         if data is None:
-            raise FetchRefusedError("the member lacks it")
+            raise BuildNetError("the member is gone")
         await asyncio.to_thread(store.put, data)
 
     circle: Any = SimpleNamespace(name_of=lambda node: "berta")
