@@ -67,7 +67,7 @@ def until_idle(client: Client, name: str, timeout_s: float) -> dict[str, Any]:
         if time.monotonic() >= deadline:
             waiting(settings(), None)
             raise StillBusyError(
-                f"{data['name']} still works after {timeout_s:.0f} s: {left}",
+                f"{data['name']} still works after {timeout_s:g} s: {left}",
                 hint="it stays drained; wait longer with --timeout, or have it take work again: "
                 "buildnet server resume",
             )
@@ -81,10 +81,15 @@ def in_flight_text(data: dict[str, Any]) -> str | None:
     """Return in words what is in flight at a node; None: nothing."""
     parts = []
     if data["leases"]:
-        parts.append(f"{data['running']} commands of others run there")
+        parts.append(f"{count_text(data['running'], 'command')} of others there")
     if data["builds"]:
-        parts.append(f"{data['builds']} builds of its own run")
+        parts.append(f"{count_text(data['builds'], 'build')} of its own")
     return ", ".join(parts) or None
+
+
+def count_text(number: int, word: str) -> str:
+    """Return a number of things in words."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def seconds(text: str, option: str) -> float:

@@ -13,7 +13,14 @@ import typer
 
 from buildnet.cli import members
 from buildnet.cli.client import Client
-from buildnet.cli.draining import Timeout, Wait, drain_node, resume_node, seconds
+from buildnet.cli.draining import (
+    Timeout,
+    Wait,
+    count_text,
+    drain_node,
+    resume_node,
+    seconds,
+)
 from buildnet.cli.members import join_cluster, joined_text
 from buildnet.cli.output import (
     Listing,
@@ -256,7 +263,8 @@ def _isolation_text(isolation: dict[str, str | None]) -> str:
 
 def _lends_text(data: dict[str, Any]) -> str:
     slots = sum(each["slots"] for each in data["lent"])
-    lent = f"{slots} commands at once for {len(data['lent'])} builds" if slots else "none now"
+    builds = count_text(len(data["lent"]), "build")
+    lent = f"{count_text(slots, 'command')} at once for {builds}" if slots else "none now"
     return f"{lent}; no new ones: {data['lends_nothing']}" if data["lends_nothing"] else lent
 
 

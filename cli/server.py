@@ -12,6 +12,7 @@ from buildnet.cli.draining import (
     NodeName,
     Timeout,
     Wait,
+    count_text,
     drain_node,
     resume_node,
     seconds,
@@ -264,7 +265,7 @@ def _works_for(server: dict[str, Any]) -> str:
     builds = len(server["lent"])
     if not builds:
         return "nobody else"
-    return f"{builds} {'build' if builds == 1 else 'builds'}, {slots} commands at once"
+    return f"{count_text(builds, 'build')}, {count_text(slots, 'command')} at once"
 
 
 def _server_table(console: Console, server: dict[str, Any]) -> None:
@@ -288,5 +289,5 @@ def _server_table(console: Console, server: dict[str, Any]) -> None:
         console.print(
             f"  build {escaped(each['build'])} of {escaped(each['actor'])} on "
             f"{escaped(each['node_id'][:12])}: "
-            f"{each['slots']} commands at once, since {since_text(each['since'])}"
+            f"{count_text(each['slots'], 'command')} at once, since {since_text(each['since'])}"
         )

@@ -170,6 +170,8 @@ def test_limits_are_narrowed_at_once_by_whoever_may(pair: Cluster) -> None:
     not_admin = other("server", "drain", admin.name, "--json")
     assert (not_admin.code, not_admin.data["error"]["code"]) == (4, "SERVER_REFUSED")
     assert not admin.get("/api/node")["draining"]
+    for wrong in (("update", other.name), ("remove", admin.name, "--yes", "--force")):
+        assert admin("server", *wrong, "--json").data["error"]["code"] == "USAGE"
     told = ("--tag", "fast", "--max-commands", "1", "--weight", "2.5")
     assert other("server", "update", other.name, *told).code == 0
     assert other.get("/api/node")["slots"] == 1
