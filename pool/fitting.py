@@ -20,6 +20,8 @@ from buildnet.pool.quantity import GIB
 from buildnet.pool.resources import Program
 from buildnet.pool.view import NodeState
 
+_NAMED_AT_MOST = 3
+
 
 class NoCapacityError(BuildNetError):
     """The pool does not have what a build asks for."""
@@ -66,7 +68,8 @@ def check_fit(
         place = "this node has" if local_only else "the pool has"
         raise NoCapacityError(
             f"{where} asks for more than {place}: {'; '.join(problems)}",
-            hint="ask for less, or see what there is: buildnet pool resources",
+            hint="ask for less, or see what there is: buildnet pool resources"
+            + ("" if local_only else "; build --wait waits for it"),
         )
 
 
@@ -85,10 +88,11 @@ def _too_much(
     problems = _more("cores", cpu.cores, usable, _cores)
     problems += _more("GiB of memory", memory.gb, usable, _memory_gib)
     for one in cpu.node_allocations:
-        problems += _more("cores", one.cores, _of(named[one.node_id]), _cores, one.node_id)
+        at = _of(named[one.node_id])
+        problems += _more("cores", one.cores, at, _cores, one.node_id, usable)
     for each in memory.node_allocations:
         at = _of(named[each.node_id])
-        problems += _more("GiB of memory", each.gb, at, _memory_gib, each.node_id)
+        problems += _more("GiB of memory", each.gb, at, _memory_gib, each.node_id, usable)
     known = [
         volume.storage_class
         for node in usable
@@ -110,12 +114,16 @@ def _more(
     nodes: Sequence[NodeState],
     amount: Callable[[NodeState], float | None],
     at: str | None = None,
+    others: Sequence[NodeState] = (),
 ) -> list[str]:
+    """Say that there is less than is wanted; ``others``: nodes that may have it instead."""
     found = [amount(node) for node in nodes]
     known = [one for one in found if one is not None]
     if len(known) < len(found) or wanted <= sum(known):
         return []
-    return [f"{wanted:g} {what}{f' on {at}' if at else ''}, of {sum(known):.4g}"]
+    could = sorted(node.name for node in others if (amount(node) or 0) >= wanted)[:_NAMED_AT_MOST]
+    instead = f" ({', '.join(could)} could)" if could else ""
+    return [f"{wanted:g} {what}{f' on {at}' if at else ''}, of {sum(known):.4g}{instead}"]
 
 
 def _cores(node: NodeState) -> float | None:

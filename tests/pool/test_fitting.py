@@ -63,7 +63,7 @@ def test_what_is_there_may_be_asked_for(text: str) -> None:
         ("resources: {memory: {gb: 16.5}}", "16.5 GiB of memory, of 16"),
         (
             "resources: {cpu: {node_allocations: [{node_id: bert, cores: 5}]}}",
-            "5 cores on bert, of 4",
+            "5 cores on bert, of 4 (anna could)",
         ),
         ("resources: {cpu: {cores: 9}}\nexecution: {local_only: true}", "this node has: 9 cores"),
         ("resources: {tools: [ffmpeg]}", "the tool ffmpeg is nowhere"),
