@@ -49,11 +49,15 @@ class NotKeptError(BuildNetError):
 
 
 class Artifacts:
-    """One node's side of it, as who asks and as who keeps. :meth:`guest` is for the mesh."""
+    """One node's side of it, as who asks and as who keeps. :meth:`guest` is for the mesh;
+    ``refusal``: why this node keeps nothing for others, None: it does."""
 
-    def __init__(self, store: Store, results: PoolResults) -> None:
+    def __init__(
+        self, store: Store, results: PoolResults, refusal: Callable[[], str | None]
+    ) -> None:
         self._store = store
         self._results = results
+        self._refusal = refusal
         self._cluster: Cluster | None = None
         self._asked: dict[bytes, tuple[bytes, asyncio.Future[str | None]]] = {}
         self._fetching: dict[bytes, int] = {}
@@ -131,6 +135,9 @@ class Artifacts:
     def _keep(self, sender: bytes, ask: ResultKeep) -> None:
         cluster = self._cluster
         if cluster is None or not may_ask(cluster.local.members, sender):
+            return
+        if (why := self._refusal()) is not None:
+            cluster.say(sender, ResultKept(ask.request, why))
             return
         if self._fetching.get(sender, 0) >= _MOST_OF_ONE:
             cluster.note(Note("too many questions", sender, "ResultKeep"))

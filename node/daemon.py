@@ -323,7 +323,7 @@ async def running_node(
             )
         )
         service.watching = durable.watching
-        artifacts = builder.workshop.artifacts = Artifacts(store, results)
+        artifacts = builder.workshop.artifacts = Artifacts(store, results, lambda: sharing.closed)
         mesh.guest_of = together(
             (ledger_messages.KINDS, ledger.guest),
             (RESULT_KINDS, results.guest),

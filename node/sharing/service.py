@@ -163,16 +163,22 @@ class Sharing:
     @property
     def refusal(self) -> str | None:
         """Why this node lends nothing now, in words; None: it lends."""
-        settings = self._settings()
-        if self._role() != "worker":
-            return "it is an observer"
+        if self.closed is not None:
+            return self.closed
         if self._is_drained():
             return "it is drained"
-        if not settings.accept_remote_builds:
-            return "its owner accepts no builds of others"
-        for hours in settings.time_restrictions.local_only_hours:
+        for hours in self._settings().time_restrictions.local_only_hours:
             if within(hours, datetime.now()):
                 return f"its owner keeps it for local builds from {hours.replace('-', ' to ')}"
+        return None
+
+    @property
+    def closed(self) -> str | None:
+        """Why this node never does anything for others, in words; None: it does at times."""
+        if self._role() != "worker":
+            return "it is an observer"
+        if not self._settings().accept_remote_builds:
+            return "its owner accepts no builds of others"
         return None
 
     @property

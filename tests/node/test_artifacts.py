@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.events import Received
+from buildnet.mesh.members.genesis import Rights
 from buildnet.node import artifacts
-from buildnet.node.artifacts import Keeper, NotKeptError
+from buildnet.node.artifacts import Artifacts, Keeper, NotKeptError
 from buildnet.node.store import StoreFullError
-from buildnet.pool.messages.keeping import ResultKeep
+from buildnet.pool.messages.keeping import ResultKeep, ResultKept
 from buildnet.pool.messages.results import SharedResult, WireDigest
 from buildnet.pool.messages.work import MAX_OUTPUTS
 from buildnet.pool.workspace import Task
@@ -97,6 +100,27 @@ def test_what_does_not_fit_into_a_message_is_not_sent() -> None:
     for outputs in (("a",) * (MAX_OUTPUTS + 1), ("a" * 4000,) * 20):
         with pytest.raises(NotKeptError, match="too many outputs"):
             artifacts._check_fits(ResultKeep(bytes(16), result, "", outputs))
+
+
+def test_a_node_whose_owner_accepts_nothing_of_others_keeps_nothing_for_them() -> None:
+    nobody: Any = None
+    said: list[tuple[bytes, object]] = []
+    member = SimpleNamespace(rights=Rights.BUILDER)
+    members = SimpleNamespace(members={KEEPER: member}, is_member=lambda key: key == KEEPER)
+    cluster: Any = SimpleNamespace(
+        local=SimpleNamespace(members=members),
+        say=lambda to, message: said.append((to, message)),
+    )
+    node = Artifacts(nobody, nobody, lambda: "its owner accepts no builds of others")
+    nothing = WireDigest(bytes(32), 0)
+    result = SharedResult(nothing, "strict", KEEPER, bytes(64), 0, 0, "", nothing, None)
+
+    async def ask() -> None:
+        async with node.guest(cluster):
+            node.take(Received(KEEPER, ResultKeep(bytes(16), result, "", ())))
+
+    asyncio.run(ask())
+    assert said == [(KEEPER, ResultKept(bytes(16), "its owner accepts no builds of others"))]
 
 
 def test_a_node_that_is_not_there_is_told() -> None:
