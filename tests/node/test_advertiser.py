@@ -15,6 +15,7 @@ from buildnet.node.advertiser import Advertiser
 from buildnet.node.config import NodeConfig
 from buildnet.node.hosts import InFlight
 from buildnet.pool.advertisement import CLOSED, Links, Load, Profile
+from buildnet.pool.requirements import Grant
 from buildnet.pool.resources import (
     CpuResources,
     MemoryResources,
@@ -77,7 +78,9 @@ def service(mesh: ListeningMesh) -> Any:
         resources=None,
         utilization=None,
         benchmarks=SimpleNamespace(latest=None),
-        builder=SimpleNamespace(workers=SimpleNamespace(running=0, slots_in_use=0, slots=2)),
+        builder=SimpleNamespace(
+            workers=SimpleNamespace(running=0, slots_in_use=0, slots=2, grant=Grant(2))
+        ),
         in_flight=lambda: InFlight(draining=False, leases=0, running=0, builds=0),
         lends_nothing=None,
         lent=(),
