@@ -55,7 +55,7 @@ class PoolLookup:
         new = lacking.keys() - self._intended
         self._intended |= new
         self.results.same.intend(new)
-        offers, elsewhere = await self.results.look(tuple(lacking), intends=True)
+        offers, elsewhere = await self.results.look(tuple(lacking), Phase.INTENDED)
         awaited = [lacking[action] for action in elsewhere]
         tasks = {prepared.task.id for prepared in awaited}
         there = [each for each in outcomes if each[0] not in tasks]
@@ -80,7 +80,7 @@ class PoolLookup:
         same, key = self.results.same, action.digest
         if same.is_shared(key):
             same.become(key, Phase.STARTING)
-            offers, elsewhere = await self.results.look((key,), intends=True, within_s=SURE_S)
+            offers, elsewhere = await self.results.look((key,), Phase.STARTING, SURE_S)
             if key in offers or key in elsewhere:
                 same.become(key, Phase.INTENDED)
                 return True

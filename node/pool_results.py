@@ -135,11 +135,11 @@ class PoolResults:
         return found
 
     async def look(
-        self, actions: Sequence[Digest], *, intends: bool = False, within_s: float = ANSWER_S
+        self, actions: Sequence[Digest], phase: Phase | None = None, within_s: float = ANSWER_S
     ) -> tuple[Mapping[Digest, Offer], Mapping[Digest, bytes]]:
         """Ask who has results of these actions, and who runs those that nobody has, or is about to
-        and goes first. ``intends``: this node is about to run what nobody has or runs;
-        ``within_s``: who has not answered by then has nothing."""
+        and goes first. ``phase``: how far this node is with what nobody has or runs, None:
+        it does not run it; ``within_s``: who has not answered by then has nothing."""
         cluster = self._cluster
         found: dict[Digest, Offer] = {}
         elsewhere: dict[Digest, bytes] = {}
@@ -151,7 +151,7 @@ class PoolResults:
         ][:MAX_PEERS_ASKED]
         for start in range(0, len(actions) if peers else 0, MAX_ASKED):
             some = actions[start : start + MAX_ASKED]
-            question = await self._ask(cluster, some, peers, within_s, intends=intends)
+            question = await self._ask(cluster, some, peers, phase, within_s)
             found |= question.found
             elsewhere |= question.elsewhere
         return found, {key: who for key, who in elsewhere.items() if key not in found}
@@ -164,7 +164,7 @@ class PoolResults:
         while loop.time() < until:
             await asyncio.sleep(pause_s)
             pause_s = min(AGAIN_S[1], pause_s * 1.5)
-            found, elsewhere = await self.look((action,), intends=True, within_s=SURE_S)
+            found, elsewhere = await self.look((action,), Phase.INTENDED, SURE_S)
             if action in found:
                 return found[action]
             if action not in elsewhere:
@@ -176,12 +176,11 @@ class PoolResults:
         cluster: Cluster,
         actions: Sequence[Digest],
         peers: Sequence[bytes],
+        phase: Phase | None,
         within_s: float,
-        *,
-        intends: bool,
     ) -> _Question:
         wanted = tuple(WireDigest.of(action) for action in actions)
-        ask = ResultAsk(os.urandom(16), wanted, intends)
+        ask = ResultAsk(os.urandom(16), wanted, 0 if phase is None else phase + 1)
         question = self._questions[ask.request] = _Question(set(actions), set(peers))
         try:
             for peer in peers:
@@ -206,10 +205,13 @@ class PoolResults:
             if action in question.open and self._may_count(result):
                 question.open.remove(action)
                 question.found[action] = Offer(result, sender)
-        goes_first = self._cluster is not None and sender < self._cluster.local.key
-        for told in (*answer.running, *(answer.starting if goes_first else ())):
-            if told.digest in question.open:  # nobody asked for anything else
-                question.elsewhere[told.digest] = sender
+        me = b"" if self._cluster is None else self._cluster.local.key
+        running = [told.digest for told in answer.running]
+        starting = [told.digest for told in answer.starting]
+        running += [each for each in starting if self.same.goes_first(each, sender, me)]
+        for action in running:
+            if action in question.open:  # nobody asked for anything else
+                question.elsewhere[action] = sender
         if answer.last:
             question.peers.discard(sender)
         question.settle()
@@ -342,8 +344,8 @@ class PoolResults:
             return
         self._working[sender] = self._working.get(sender, 0) + 1
         actions = [each.digest for each in ask.actions]
-        if ask.intends:
-            self.same.asked(sender, actions)
+        if ask.phase:
+            self.same.asked(sender, actions, Phase(ask.phase - 1))
         cluster.spawn(lambda: self._answer(cluster, sender, ask))
 
     async def _answer(self, cluster: Cluster, sender: bytes, ask: ResultAsk) -> None:

@@ -2,8 +2,8 @@
 
 A node says with its questions for results that it would run what nobody has. Who is asked answers
 with what it runs itself now, and remembers that there is somebody else. Who has heard of somebody
-else asks once more before it starts a command; of two that start at the same moment the one with
-the lower key goes on.
+else asks once more before it starts a command. Of two that start, who asked the other before that
+one did goes first; where the questions cross, the one with the lower key.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class _Mine:
     builds: int = 0
     phase: Phase = Phase.INTENDED
     others: set[bytes] = field(default_factory=set)
+    first: bytes | None = None
+    """Who began to start it before this node did."""
 
 
 class SameActions:
@@ -56,16 +58,27 @@ class SameActions:
         mine = self._mine.get(action)
         if mine is not None:
             mine.phase = phase
+            if phase is Phase.RUNNING:
+                mine.first = None
 
     def is_shared(self, action: Digest) -> bool:
         """Tell whether somebody else intends it, as far as it was told."""
         mine = self._mine.get(action)
         return mine is not None and bool(mine.others)
 
-    def asked(self, sender: bytes, actions: Iterable[Digest]) -> None:
-        """Take note of who else intends actions."""
+    def asked(self, sender: bytes, actions: Iterable[Digest], phase: Phase) -> None:
+        """Take note of who else is so far with actions."""
         for action in actions:
             self.heard_of(action, sender)
+            mine = self._mine.get(action)
+            if mine is not None and phase is Phase.STARTING and mine.phase is Phase.INTENDED:
+                mine.first = sender
+
+    def goes_first(self, action: Digest, other: bytes, me: bytes) -> bool:
+        """Tell whether another member that starts an action goes before this node."""
+        mine = self._mine.get(action)
+        first = None if mine is None else mine.first
+        return other == first or (first is None and other < me)
 
     def mine(self, actions: Iterable[Digest]) -> dict[Phase, list[Digest]]:
         """Return which of these actions are this node's, by how far they are."""

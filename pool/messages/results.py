@@ -65,11 +65,12 @@ class SharedResult(Wire):
 )
 @dataclass(frozen=True, slots=True)
 class ResultAsk(Message):
-    """Have you results of these actions? ``intends``: else the sender runs them itself."""
+    """Have you results of these actions? ``phase``: else the sender runs them itself, sooner or
+    later (1) or at once (2); 0: it does not."""
 
     request: _Id
     actions: Annotated[tuple[WireDigest, ...], Limit(1, MAX_ASKED)]
-    intends: bool
+    phase: Annotated[int, Limit(0, 2)]
 
 
 @message(

@@ -360,7 +360,7 @@ def test_who_asks_too_much_at_once_is_not_answered(hosts: Callable[[], Host]) ->
 
     async def work() -> None:
         for number in range(5):
-            ask = ResultAsk(bytes([number]) * 16, (WireDigest.of(ACTION),), False)
+            ask = ResultAsk(bytes([number]) * 16, (WireDigest.of(ACTION),), 0)
             other.results.take(Received(one.key.public_key, ask))
         assert len(other.tasks) == 4
         await asyncio.gather(*other.tasks)

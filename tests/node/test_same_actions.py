@@ -67,7 +67,7 @@ def test_who_runs_it_is_told_and_the_others_are_known() -> None:
     same.intend([ACTION])
     assert same.mine([ACTION, OTHER])[Phase.INTENDED] == [ACTION]
     assert not same.is_shared(ACTION)
-    same.asked(LOW, [ACTION, OTHER])
+    same.asked(LOW, [ACTION, OTHER], Phase.INTENDED)
     assert same.is_shared(ACTION)
     same.become(ACTION, Phase.RUNNING)
     assert same.mine([ACTION])[Phase.RUNNING] == [ACTION]
@@ -82,7 +82,7 @@ def test_who_asks_learns_of_those_who_will_run_it_too() -> None:
         first, second = nodes.by_key[HIGH], nodes.by_key[LOW]
         for results in (first, second):
             results.same.intend([ACTION])
-        assert await first.look((ACTION,), intends=True) == ({}, {})
+        assert await first.look((ACTION,), Phase.INTENDED) == ({}, {})
         assert first.same.is_shared(ACTION)
         assert second.same.is_shared(ACTION)
 
@@ -96,7 +96,7 @@ def test_what_another_runs_is_waited_for_until_it_does_not() -> None:
         for results in (first, second):
             results.same.intend([ACTION])
         first.same.become(ACTION, Phase.RUNNING)
-        _, elsewhere = await second.look((ACTION,), intends=True)
+        _, elsewhere = await second.look((ACTION,), Phase.INTENDED)
         assert elsewhere == {ACTION: HIGH}
         waiting = asyncio.ensure_future(second.result_of_other(ACTION, 60.0))
         await asyncio.sleep(0.3)
@@ -107,14 +107,28 @@ def test_what_another_runs_is_waited_for_until_it_does_not() -> None:
     asyncio.run(work())
 
 
-def test_of_two_that_start_at_once_the_lower_key_goes_first() -> None:
+def test_of_two_whose_questions_cross_the_lower_key_goes_first() -> None:
     async def work() -> None:
         nodes = Nodes()
         for results in nodes.by_key.values():
             results.same.intend([ACTION])
             results.same.become(ACTION, Phase.STARTING)
-        seen = [await nodes.by_key[key].look((ACTION,), intends=True) for key in (LOW, HIGH)]
+        seen = [await nodes.by_key[key].look((ACTION,), Phase.STARTING) for key in (LOW, HIGH)]
         assert [elsewhere for _, elsewhere in seen] == [{}, {ACTION: LOW}]
+
+    asyncio.run(work())
+
+
+def test_who_asked_before_the_other_began_goes_first() -> None:
+    async def work() -> None:
+        nodes = Nodes()
+        first, second = nodes.by_key[HIGH], nodes.by_key[LOW]
+        for results in (first, second):
+            results.same.intend([ACTION])
+        first.same.become(ACTION, Phase.STARTING)
+        assert await first.look((ACTION,), Phase.STARTING) == ({}, {})
+        second.same.become(ACTION, Phase.STARTING)
+        assert await second.look((ACTION,), Phase.STARTING) == ({}, {ACTION: HIGH})
 
     asyncio.run(work())
 
@@ -138,7 +152,7 @@ def test_what_nobody_asked_for_is_not_waited_for() -> None:
     async def work() -> None:
         nodes = Nodes()
         second = nodes.by_key[LOW]
-        looking = asyncio.ensure_future(second.look((ACTION,), intends=True, within_s=60.0))
+        looking = asyncio.ensure_future(second.look((ACTION,), Phase.INTENDED, within_s=60.0))
         await asyncio.sleep(0)
         (asked,) = second._questions
         running = (WireDigest.of(OTHER), WireDigest.of(ACTION))

@@ -403,6 +403,42 @@ def test_nothing_is_left_over_and_nothing_is_given_twice(
             assert all(pool.hosts[owner].free.slots < slots for owner in owners)
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    hosts=st.lists(st.integers(0, 5), min_size=1, max_size=5),
+    wishes=st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from(list(Priority))), min_size=1, max_size=8
+    ),
+    one_after_another=st.booleans(),
+)
+def test_nobody_has_more_for_his_weight_than_another_would_with_one_slot_more(
+    hosts: list[int], wishes: list[tuple[int, Priority]], one_after_another: bool
+) -> None:
+    pool = Pool(*hosts)
+    weights: dict[str, int] = {}
+    builds: dict[str, tuple[str, Priority]] = {}
+    for number, (who, priority) in enumerate(wishes):
+        actor, build = f"actor{who}", f"b{number}"
+        builds[build] = (actor, priority)
+        weights[actor] = max(weights.get(actor, 0), priority)
+        pool.wants(build, actor=actor, priority=priority)
+        if one_after_another:
+            pool.settle()
+    pool.settle()
+    has = pool.has()
+    assert sum(has.values()) == sum(hosts)
+    of = {
+        actor: sum(has[build] for build, (whose, _) in builds.items() if whose == actor)
+        for actor in weights
+    }
+    for one, other in itertools.permutations(weights, 2):
+        assert of[one] / weights[one] <= (of[other] + 1) / weights[other]
+    for one, other in itertools.permutations(builds, 2):
+        (actor, weight), (whose, another) = builds[one], builds[other]
+        if actor == whose:
+            assert has[one] / weight <= (has[other] + 1) / another
+
+
 def test_nobody_tells_of_what_another_owner_granted() -> None:
     pool = Pool(1, 1)
     one, other = pool.hosts
