@@ -91,6 +91,7 @@ class Advertiser:
 
     def load(self, lag_s: float | None) -> Load:
         """Return how busy this node is now."""
+        now = self._service.in_flight()
         measured = self._service.utilization
         return Load(
             actions_running=self._service.builder.workers.running,
@@ -98,10 +99,10 @@ class Advertiser:
             utilization=measured,
             loop_lag_ms=None if lag_s is None else round(lag_s * 1000, 1),
             silence=silence_of(self._service.ledger),
-            draining=self._service.in_flight().draining,
+            draining=now.draining,
             lends_nothing=self._service.lends_nothing,
             lent=self._service.lent,
-            builds=self._service.in_flight().builds,
+            builds=now.builds,
             age_s=_age_s(measured.measured_at) if measured else 0.0,
         )
 
