@@ -1,0 +1,176 @@
+"""The coordinator asked by people: who may change what, and how the whole queue is held."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from buildnet.mesh.events import LinkUp, OfficeChanged, Received
+from buildnet.mesh.members.genesis import Rights
+from buildnet.mesh.messages.kinds import Message
+from buildnet.node.sharing.allocator import Allocator
+from buildnet.node.sharing.queue_desk import QueueDesk
+from buildnet.pool.demand import HowFar, Orders, Priority
+from buildnet.pool.messages.lending import DemandTold, WireHowFar, WireOrders
+from buildnet.pool.messages.queueing import (
+    BuildOrdered,
+    QueueAnswer,
+    QueueChange,
+    QueueHeld,
+    QueueLook,
+    QueuePage,
+)
+
+ME, ADMIN, BUILDER, OTHER, OBSERVER = (letter * 32 for letter in (b"m", b"a", b"b", b"c", b"o"))
+RIGHTS = {ADMIN: Rights.ADMIN, BUILDER: Rights.BUILDER, OTHER: Rights.BUILDER}
+ASK = bytes(16)
+
+
+class Scene:
+    """A coordinator with builds of two members."""
+
+    def __init__(self, held: QueueHeld | None = None) -> None:
+        self.said: list[tuple[bytes, Message]] = []
+        self.held: list[bool] = []
+        rights = {ME: Rights.BUILDER, OBSERVER: Rights.OBSERVER, **RIGHTS}
+        members = {key: SimpleNamespace(rights=each) for key, each in rights.items()}
+        office: Any = SimpleNamespace(coordinator=ME, counter=1)
+        local: Any = SimpleNamespace(
+            key=ME,
+            office=office,
+            links=dict.fromkeys(RIGHTS),
+            members=SimpleNamespace(members=members, is_member=lambda key: key in members),
+        )
+        self.local = local
+        demands: Any = SimpleNamespace(hold=self.held.append)
+        self.allocator = Allocator(local, self.say, lambda: 0.0)
+        self.desk = QueueDesk(
+            local, self.say, self.allocator, demands, held or QueueHeld(False, 0, "")
+        )
+        self.take(OfficeChanged(office))
+        for build, driver in (("b1", BUILDER), ("b2", BUILDER), ("c1", OTHER)):
+            orders, far = WireOrders.of(Orders()), WireHowFar.of(HowFar("w"))
+            self.take(Received(driver, DemandTold(build, "me", (), orders, far)))
+
+    def say(self, to: bytes, message: Message) -> None:
+        self.said.append((to, message))
+
+    def take(self, event: Any) -> None:
+        self.allocator.take(event)
+        self.desk.take(event)
+
+    def change(self, sender: bytes, what: str, build: str, value: int = 0) -> QueueAnswer:
+        self.said.clear()
+        self.take(Received(sender, QueueChange(ASK, what, build, value, "somebody")))
+        to, answer = self.said[-1]
+        assert to == sender
+        assert isinstance(answer, QueueAnswer)
+        return answer
+
+    @property
+    def ordered(self) -> dict[str, tuple[bytes, Orders]]:
+        return {
+            message.build: (to, message.orders.orders)
+            for to, message in self.said
+            if isinstance(message, BuildOrdered)
+        }
+
+
+@pytest.fixture
+def scene() -> Any:
+    async def made() -> Scene:
+        return Scene()
+
+    with asyncio.Runner() as runner:
+        yield runner.run(made()), runner
+
+
+def within(scene: Any, work: Any) -> None:
+    found, runner = scene
+
+    async def run() -> None:
+        work(found)
+
+    runner.run(run())
+
+
+def test_who_may_change_a_build(scene: Any) -> None:
+    def work(scene: Scene) -> None:
+        assert scene.change(BUILDER, "pause", "b1").code == ""
+        assert scene.ordered == {"b1": (BUILDER, Orders(paused=True))}
+        assert scene.change(BUILDER, "pause", "c1").code == "NOT_ALLOWED"
+        assert scene.ordered == {}
+        assert scene.change(OBSERVER, "cancel", "b1").code == "NOT_ALLOWED"
+        assert scene.change(ADMIN, "priority", "c1", 50).build == "c1"
+        assert scene.ordered == {"c1": (OTHER, Orders(Priority.HIGH))}
+        assert scene.change(ADMIN, "priority", "c1", 7).code == "NOT_ALLOWED"
+        assert scene.change(ADMIN, "explode", "c1").code == "NOT_ALLOWED"
+        assert scene.change(ADMIN, "pause", "b").code == "NOT_FOUND"
+        assert scene.change(ADMIN, "pause", "x").code == "NOT_FOUND"
+
+    within(scene, work)
+
+
+def test_moves_of_an_admin_count_among_all_builds_those_of_others_among_their_own(
+    scene: Any,
+) -> None:
+    def work(scene: Scene) -> None:
+        answer = scene.change(BUILDER, "move", "b2", 1)
+        assert scene.ordered == {"b2": (BUILDER, Orders(place=1))}
+        assert answer.before == "b1"
+        scene.change(ADMIN, "move", "c1", 2)
+        assert {build: orders.ahead for build, (_, orders) in scene.ordered.items()} == {
+            "b2": True,
+            "c1": True,
+        }
+
+    within(scene, work)
+
+
+def test_the_whole_queue_is_an_admins(scene: Any) -> None:
+    def work(scene: Scene) -> None:
+        assert scene.change(BUILDER, "pause", "").code == "NOT_ALLOWED"
+        assert scene.held == []
+        assert scene.change(ADMIN, "pause", "").code == ""
+        assert scene.held == [True]
+        told = {to for to, message in scene.said if isinstance(message, QueueHeld)}
+        assert told == set(RIGHTS)
+        assert scene.allocator.queue is not None
+        assert scene.allocator.queue.paused
+        scene.said.clear()
+        scene.take(LinkUp(OTHER, True))
+        assert [to for to, message in scene.said if isinstance(message, QueueHeld)] == [OTHER]
+        scene.take(Received(BUILDER, QueueHeld(False, 1 << 60, "b")))
+        assert scene.held == [True]  # a builder's node is not believed
+        scene.take(Received(ADMIN, QueueHeld(False, 1 << 60, "a")))
+        assert scene.held == [True, False]
+
+    within(scene, work)
+
+
+def test_a_new_coordinator_goes_on_with_a_queue_that_is_paused() -> None:
+    async def work() -> None:
+        scene = Scene(QueueHeld(True, 5, "somebody"))
+        assert scene.allocator.queue is not None
+        assert scene.allocator.queue.paused
+        assert {to for to, message in scene.said if isinstance(message, QueueHeld)} == set(RIGHTS)
+
+    asyncio.run(work())
+
+
+def test_observers_are_shown_nothing(scene: Any) -> None:
+    def work(scene: Scene) -> None:
+        scene.said.clear()
+        scene.take(Received(OBSERVER, QueueLook(ASK)))
+        assert scene.said == []
+        scene.take(Received(OTHER, QueueLook(ASK)))
+        ((to, page),) = scene.said
+        assert (to, type(page)) == (OTHER, QueuePage)
+        assert isinstance(page, QueuePage)
+        assert [each.build for each in page.builds] == ["b1", "b2", "c1"]
+        assert QueuePage.decode(page.encode()) == page
+
+    within(scene, work)
