@@ -53,14 +53,16 @@ def test_a_worker_that_lies_is_set_aside(way: str, why: str, tmp_path: Path) -> 
         with nothing_left([honest]):
             report = Building(honest, root).report()
         assert report["status"] == "succeeded", report
-        assert report["notices"], report
-        (notice,) = report["notices"]
-        assert notice.startswith("node2 is not used any more in this build: "), notice
-        assert why in notice
-        tried = [each for each in report["packages"] if each["attempts"]]
-        assert {attempt["node"] for each in tried for attempt in each["attempts"]} == {
-            rogue.identity
-        }
+        # An idle slot may have taken a command home before it is clear that nothing is to come.
+        told = [each for each in report["notices"] if "is not used any more" in each]
+        tried = {each["node"] for package in report["packages"] for each in package["attempts"]}
+        if way == "silent" and not told:
+            assert "has not begun on node2" in report["notices"][0]
+        else:
+            (notice,) = told
+            assert notice.startswith("node2 is not used any more in this build: ")
+            assert why in notice
+            assert tried == {rogue.identity}
         # What it told first may have been true: that alone may count.
         assert where(report)[rogue.identity] <= (way in ("another_action", "relabelled"))
         expected = {f"p{number}": f"{way} {number}\n".encode() for number in range(_COUNT)}

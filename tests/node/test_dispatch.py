@@ -153,7 +153,7 @@ def test_a_command_is_tried_on_three_hosts_and_then_at_home() -> None:
 def test_what_two_hosts_refuse_alike_is_tried_on_no_third() -> None:
     done = Dispatched(**{name: raising(UnfitHostError("it is too deep")) for name in "abc"})
     assert done.ran == ["a", "b", HOME]
-    assert done.aside == ["a", "b"]
+    assert done.aside == []  # it may do for other commands
     assert done.progress.notices == []
 
 
