@@ -72,7 +72,7 @@ def _step(text: str) -> None:
 
 def _show(workspace: Path, homes: list[Path]) -> int:
     _step("1. three nodes start, each with a data directory and a port of its own, and one core")
-    first, second, third = nodes = [_start(home) for home in homes]
+    _, second, third = nodes = [_start(home) for home in homes]
     _step("2. the first one invites, the others join: one pool")
     _join(nodes)
     _wait_for_votes(nodes)
@@ -89,16 +89,16 @@ def _show(workspace: Path, homes: list[Path]) -> int:
     _step("4. again, with nothing to do")
     if code := _build(workspace, second):
         return code
-    _step(f"5. {first.name} builds a copy of it: everything comes from the pool's cache")
-    copy = homes[0].with_name("copy")
-    shutil.copytree(workspace, copy, ignore=_IGNORED)
-    if code := _build(copy, first):
-        return code
     if loss.happened_after_s is not None:
-        _step(f"6. {third.name} starts again, and is a member as before")
+        _step(f"5. {third.name} starts again, and is a member as before")
         third = nodes[2] = _start(homes[2])
         agree(nodes, lambda pools: all(len(there(pool)) == len(nodes) for pool in pools))
         _wait_for_votes(nodes)
+    _step(f"6. {third.name} builds a copy of it: what it did not run comes from the pool's cache")
+    copy = homes[0].with_name("copy")
+    shutil.copytree(workspace, copy, ignore=_IGNORED)
+    if code := _build(copy, third):
+        return code
     left = _lose_the_coordinator(nodes)
     return _verify_ledger(left)
 
