@@ -218,7 +218,7 @@ async def running_node(
         there_is = granted(in_force.config)
         groups = stack.enter_context(control_groups(config))
         toolchain = Toolchain(home.directory / "toolbox", config.tool_overrides)
-        installs = Installs(home.directory, toolchain, config.install)
+        installs = Installs(home.directory, toolchain, config.install, config.cache.max_bytes)
         results = PoolResults(store)
         builder = await stack.enter_async_context(
             Builder(

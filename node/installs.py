@@ -25,9 +25,16 @@ KEPT = 8
 
 class Installs:
     """The installs of one node, in its data directory; ``settings`` are its owner's; ``trees``
-    are those that are unpacked, also for commands of other nodes."""
+    are those that are unpacked, also for commands of other nodes; ``max_bytes`` bounds them."""
 
-    def __init__(self, directory: Path, toolchain: Toolchain, settings: InstallSettings) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        toolchain: Toolchain,
+        settings: InstallSettings,
+        max_bytes: int | None = None,
+    ) -> None:
+        self._max_bytes = max_bytes
         self._toolchain = toolchain
         self._settings = settings
         self.trees = UnpackedTrees(directory / "trees")
@@ -67,4 +74,4 @@ class Installs:
         """Remove all but the ``keep`` trees and caches that were used last; return how many trees
         went. Only for times when no action runs. Blocks."""
         self._downloads.prune(keep)
-        return self.trees.prune(keep)
+        return self.trees.prune(keep, self._max_bytes)

@@ -1,7 +1,7 @@
 """Dependency trees unpacked once and shown to many actions.
 
 store/trees/<hash of the install action>/              as the install left it: node_modules/ …
-store/trees/<hash of the install action>.fingerprint   what ``stat`` said of it then
+store/trees/<hash of the install action>.fingerprint   what ``stat`` said of it then, and its size
 """
 
 from __future__ import annotations
@@ -124,15 +124,19 @@ class UnpackedTrees:
             with self._lock:
                 self._in_use[key.hash] -= 1
 
-    def prune(self, keep: int) -> int:
-        """Remove all but the ``keep`` trees that were asked for last; returns how many went.
+    def prune(self, keep: int, max_bytes: int | None = None) -> int:
+        """Remove all but the ``keep`` trees that were asked for last, or fewer if those are larger
+        than ``max_bytes`` together; returns how many went.
 
         Only for times when no action runs with a tree that nobody is :meth:`using`.
         """
         files = self._directory.glob(f"*{_FINGERPRINT}")
         by_use = sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True)
-        removed = 0
-        for file in by_use[keep:]:
+        removed = total_bytes = 0
+        for number, file in enumerate(by_use):
+            total_bytes += _size_in(file)
+            if number < keep and (max_bytes is None or total_bytes <= max_bytes):
+                continue
             name = file.name.removesuffix(_FINGERPRINT)
             with self._only(name):
                 if self._in_use[name]:
@@ -166,7 +170,8 @@ class UnpackedTrees:
                 place.rename(old)
                 discard(old)
             partial.rename(place)
-            _fingerprint_file(place).write_text(_fingerprint(place))
+            described = f"{_fingerprint(place)} {_size_bytes(place)}"
+            _fingerprint_file(place).write_text(described)
             _note_use(place)
             self._checked_at[place.name] = self._clock()
         finally:
@@ -174,7 +179,7 @@ class UnpackedTrees:
 
     def _is_intact(self, place: Path) -> bool:
         try:
-            expected = _fingerprint_file(place).read_text()
+            expected = _fingerprint_file(place).read_text().partition(" ")[0]
         except FileNotFoundError:
             return False
         if not place.is_dir():
@@ -191,6 +196,15 @@ class UnpackedTrees:
 
 def _fingerprint_file(place: Path) -> Path:
     return place.with_name(place.name + _FINGERPRINT)
+
+
+def _size_in(fingerprint: Path) -> int:
+    """Return how large a tree is, as its fingerprint says; 0: an earlier version noted none."""
+    return int(fingerprint.read_text().partition(" ")[2] or 0)
+
+
+def _size_bytes(place: Path) -> int:
+    return sum(entry.stat(follow_symlinks=False).st_size for _, entry in _walk(str(place)))
 
 
 def _note_use(place: Path) -> None:

@@ -229,3 +229,20 @@ def test_a_tree_in_use_is_not_removed(tmp_path: Path, store: Store, tree: Direct
     assert trees.prune(0) == 1
     assert trees.find(KEY) is None
     assert not place.exists()
+
+
+def test_trees_stay_within_a_size(tmp_path: Path, store: Store, tree: DirectoryTree) -> None:
+    trees = UnpackedTrees(tmp_path / "trees")
+    keys = [Digest.of(bytes([number])) for number in range(3)]
+    for key in keys:
+        trees.ensure(key, tree, store)
+    size = sum(each.stat().st_size for each in (tmp_path / "trees" / keys[0].hash).rglob("*.js"))
+    assert size == len("lodash") + len("tsc")
+    least = size + 1_000_000  # directories and links count, too
+    assert UnpackedTrees(tmp_path / "trees").prune(3, least) == 0
+    assert trees.prune(3, size) == 3
+    for key in keys:
+        trees.ensure(key, tree, store)
+    noted = (tmp_path / "trees" / f"{keys[0].hash}.fingerprint").read_text().split()
+    assert trees.prune(3, 2 * int(noted[1])) == 1
+    assert [trees.find(key) is not None for key in keys] == [False, True, True]
