@@ -177,7 +177,7 @@ class NodePlaces:
         began, hosts, host = self._began.get(task), self.hosts, self._elsewhere.get(task)
         if began is None or hosts is None or host is None:
             return False
-        if self.clock() - began[0] < NOT_BEGUN_S or hosts.has_begun(host):
+        if self.clock() - began[0] < NOT_BEGUN_S or not hosts.waits(host):
             return False
         return self._is_free_here(task)
 

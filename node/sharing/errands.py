@@ -69,6 +69,7 @@ class Errand:
     heard_at: float
     over_at: float
     has_begun: bool = False
+    was_heard: bool = False
     done: asyncio.Future[WorkDone] = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
@@ -140,7 +141,7 @@ class Errands:
             case WorkAlive(works):
                 for work in works:
                     if (errand := self._of(work, sender)) is not None:
-                        errand.heard_at = now
+                        errand.heard_at, errand.was_heard = now, True
             case WorkBegun(work):
                 if (errand := self._of(work, sender)) is not None:
                     errand.heard_at, errand.has_begun = now, True
@@ -164,10 +165,15 @@ class Errands:
         else:
             errand.on_output(data)
 
-    def has_begun(self, lease: bytes) -> bool:
-        """Tell whether the command on a lease runs, as far as its host told; also where there is
-        none."""
-        return all(each.has_begun for each in self._errands.values() if each.lease == lease)
+    def waits(self, lease: bytes) -> bool:
+        """Tell whether the command on a lease has not begun, as its host told a moment ago; who is
+        silent is given up for that."""
+        lately = self._clock() - 2 * ALIVE_S
+        return any(
+            each.was_heard and each.heard_at >= lately and not each.has_begun
+            for each in self._errands.values()
+            if each.lease == lease
+        )
 
     def linked(self, peer: bytes) -> None:
         """Ask once more for what a peer works on: where a new link takes the place of another,

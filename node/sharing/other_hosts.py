@@ -36,6 +36,7 @@ from buildnet.pool.placement import AS_USUAL, Case, Host, Needs, Preferences, ob
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree
 from buildnet.pool.workspace import Task, TaskId
 
+_ORDER_KEPT_S = 0.2
 MAX_ELSEWHERE = 128
 """Commands of one build that run on other hosts at once."""
 
@@ -112,6 +113,15 @@ class _Noting:
         return execution
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Which of some members came first ``at`` a time of the event loop's clock."""
+
+    at: float
+    members: Sequence[bytes]
+    best: Sequence[Host]
+
+
 @dataclass(slots=True, eq=False)
 class OtherHosts:
     """What a build's performer needs of other hosts. ``on_change`` is called when there are more or
@@ -133,6 +143,7 @@ class OtherHosts:
     _reserved: tuple[Want, ...] = ()
     _placed: Counter[bytes] = field(default_factory=Counter)
     _running: dict[bytes, Needs] = field(default_factory=dict)
+    _orders: dict[Needs, _Order] = field(default_factory=dict)
     _asked_for: frozenset[frozenset[str]] = frozenset()
     _inputs: dict[TaskId, tuple[Digest, ...]] = field(default_factory=dict)
     _wanted: set[Needs] = field(default_factory=set)
@@ -273,11 +284,14 @@ class OtherHosts:
         self, needs: Needs, members: Sequence[bytes], first: Prepared | None = None
     ) -> tuple[bytes, ...]:
         """Return the members that commands may run on which need this, the best first; ``first``:
-        the most urgent of the commands."""
-        hosts = self.owners(needs, members)
-        case = Case(placed=self._placed) if first is None else self._case(first, hosts)
-        best = ranked(hosts, case, self.preferences, self.known.experience)
-        return tuple(host.key for host in self._few(best))
+        the most urgent of the commands. An order that is some moments old will do."""
+        now, known = self.loop.time(), self._orders.get(needs)
+        if known is None or known.members != members or now - known.at >= _ORDER_KEPT_S:
+            hosts = self.owners(needs, members)
+            case = Case(placed=self._placed) if first is None else self._case(first, hosts)
+            best = ranked(hosts, case, self.preferences, self.known.experience)
+            known = self._orders[needs] = _Order(now, members, best)
+        return tuple(host.key for host in self._few(known.best))
 
     def _few(self, hosts: Sequence[Host]) -> Sequence[Host]:
         """Return as many hosts as the build may use besides this one: those that it uses, then the
@@ -404,9 +418,9 @@ class OtherHosts:
         place = self.known.here if host is None else self.known.host(host.lease.owner)
         self.known.experience.ran(place.key, self.kind(task), duration_ms, place.speed)
 
-    def has_begun(self, host: OtherHost) -> bool:
-        """Tell whether a command has begun on a slot; it has if that is not known."""
-        return self.borrowing.borrower.errands.has_begun(host.lease.id)
+    def waits(self, host: OtherHost) -> bool:
+        """Tell whether a command has not begun on a slot, as its host says."""
+        return self.borrowing.borrower.errands.waits(host.lease.id)
 
     def give_up(self, host: OtherHost) -> None:
         """Give a slot back whatever runs there: it is not needed any more."""

@@ -25,6 +25,7 @@ from buildnet.pool.messages.work import (
     MAX_MESSAGE_BYTES,
     WireOutcome,
     WorkAlive,
+    WorkBegun,
     WorkCancel,
     WorkDone,
     WorkOutput,
@@ -115,6 +116,27 @@ def test_who_falls_silent_is_given_up_and_told_so() -> None:
         assert sent.said[-1] == (OWNER, WorkCancel(sent.work))
 
     asyncio.run(go())
+
+
+def test_what_has_not_begun_waits_if_its_host_says_that_it_goes_on() -> None:
+    async def work() -> None:
+        sent = Sent()
+        running = await sent.begin()
+        assert not sent.errands.waits(LEASE)  # nothing was heard of it
+        sent.hear(WorkAlive((sent.work,)))
+        assert sent.errands.waits(LEASE)
+        assert not sent.errands.waits(b"x" * 16)
+        sent.now += 3.0
+        assert not sent.errands.waits(LEASE)  # it is silent
+        sent.hear(WorkAlive((sent.work,)))
+        sent.hear(WorkBegun(sent.work), OTHER)
+        assert sent.errands.waits(LEASE)
+        sent.hear(WorkBegun(sent.work))
+        assert not sent.errands.waits(LEASE)
+        sent.hear(sent.done())
+        await running
+
+    asyncio.run(work())
 
 
 def test_another_node_cannot_keep_an_action_alive() -> None:

@@ -242,6 +242,35 @@ def test_owners_come_best_first_and_no_more_than_nodes_may_be_used() -> None:
     on_loop(work, preferences=Preferences(strategy="fastest"))
 
 
+def test_the_order_of_many_hosts_is_not_worked_out_for_each_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = 0
+
+    def owners(self: OtherHosts, needs: Needs, members: object) -> list[Host]:
+        nonlocal asked
+        asked += 1
+        return [FAST, NEAR]
+
+    monkeypatch.setattr(OtherHosts, "owners", owners)
+
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        now = 5.0
+        hosts.loop = cast(Any, SimpleNamespace(time=lambda: now))
+        members = (FAST.key, NEAR.key)
+        for _ in range(9):
+            assert hosts.order(Needs(), members) == members
+        assert asked == 1
+        hosts.order(Needs(), members[:1])
+        assert asked == 2
+        hosts.order(Needs(), members[:1])
+        now += 1
+        hosts.order(Needs(), members[:1])
+        assert asked == 3
+
+    on_loop(work, preferences=Preferences(strategy="fastest"))
+
+
 def test_a_member_of_which_nothing_is_known_may_be_asked_but_for_what_not_all_have() -> None:
     def work(hosts: OtherHosts, leases: Leases) -> None:
         assert [host.key for host in hosts.owners(Needs(), [b"new"])] == [b"new"]

@@ -144,8 +144,8 @@ class Elsewhere:
     def speed(self, host: object) -> float:
         return 1.0
 
-    def has_begun(self, host: object) -> bool:
-        return self.begun
+    def waits(self, host: object) -> bool:
+        return not self.begun
 
     def end(self, host: OtherHost) -> None:
         self.ended.append(host)
