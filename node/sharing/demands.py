@@ -132,6 +132,7 @@ class Demands:
         build.obey(orders)
         known = self._builds.get(build.id)
         if known is not None:
+            known.how_far = build.how_far()  # what still runs is waited for
             self._tell(known)
 
     def hold(self, held: bool) -> None:

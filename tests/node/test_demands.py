@@ -109,11 +109,13 @@ def test_the_coordinator_alone_orders_and_a_new_one_learns_of_it() -> None:
     scene = Scene()
     orders = Orders(Priority.HIGH, paused=True, place=2)
     ordered = BuildOrdered("b", WireOrders.of(orders), False)
+    scene.build.far = HowFar("w", running=2)
     scene.demands.take(Received(OWNER, ordered))
     assert scene.build.orders == Orders()
     scene.demands.take(Received(CHIEF, ordered))
     assert scene.build.orders == orders
     assert scene.demands.is_held("b")
+    assert scene.told.how_far.running == 2
     scene.local.office = SimpleNamespace(coordinator=OWNER)
     scene.demands.take(OfficeChanged(scene.local.office))
     to, told = scene.said[-1]
