@@ -57,6 +57,13 @@ class Kept:
     since: float = 0.0
     wanted: dict[Digest, tuple[Task, int]] = field(default_factory=dict)
     """Results that are to be here too, and how often they were asked for."""
+    using: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Had by whoever works with the hold: it is closed only when nobody does."""
+
+    async def close(self) -> None:
+        """Hold nothing any more."""
+        async with self.using:
+            self.hold.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,24 +161,38 @@ class Keeping:
         former = self.requests.get(build)
         self.requests[build] = kept
         if former is not None:
-            former.hold.close()
+            await former.close()
 
-    async def unpack(self, build: str) -> tuple[Trees, Blobs]:
-        """Return the sources of a request, and its two blobs, which are in the store again.
+    async def unpack(self, build: str, request: Kept) -> tuple[Trees, Blobs] | None:
+        """Return the sources of a request, and its two blobs, which are in the store again; None:
+        it is forgotten.
 
         Raises:
             BuildNetError: they can't be read.
         """
-        shelved = await asyncio.to_thread(self.shelf.get, build)
-        trees = await asyncio.to_thread(Trees.decode, shelved.sources)
-        hold = self.requests[build].hold
-        return trees, await asyncio.to_thread(put_again, hold, shelved.plan, shelved.sources)
+        async with request.using:
+            if request.hold.closed:
+                return None
+            shelved = await asyncio.to_thread(self.shelf.get, build)
+            trees = await asyncio.to_thread(Trees.decode, shelved.sources)
+            plan, sources = shelved.plan, shelved.sources
+            return trees, await asyncio.to_thread(put_again, request.hold, plan, sources)
+
+    async def report_of(self, build: str) -> Digest | None:
+        """Return how this node brought a build to its end, as a blob; None: it has not."""
+        request = self.requests.get(build)
+        if request is None or request.report is None:
+            return None
+        async with request.using:
+            if request.hold.closed:
+                return None
+            return await asyncio.to_thread(request.hold.put, request.report)
 
     async def forget(self, build: str) -> None:
         """Keep a request, and what was made of it, no more."""
         request = self.requests.pop(build, None)
         if request is not None:
-            request.hold.close()
+            await request.close()
             await self.shelf.remove(build)
 
     def close(self) -> None:
@@ -209,7 +230,9 @@ class Keeping:
                 continue
             wanted, request.wanted = request.wanted, {}
             try:
-                await self._take_results(request, wanted)
+                async with request.using:
+                    if not request.hold.closed:
+                        await self._take_results(request, wanted)
             except BuildNetError as error:
                 _log.info("results could not be fetched: %s", error.message)
             finally:

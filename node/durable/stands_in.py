@@ -217,13 +217,15 @@ class StandsIn:
             return
         try:
             await self._keeping.shelf.set_phase(build_id, Phase.DRIVING, time.time())
-            trees, blobs = await self._keeping.unpack(build_id)
+            unpacked = await self._keeping.unpack(build_id, request)
         except BuildNetError as error:
             _log.warning("build %s can't go on here: %s", build_id, error.message)
             await self._give_up(build_id, known)
             return
-        if known is not self._core.requests.get(build_id) or build_id in self._drives:
+        is_same = known is self._core.requests.get(build_id)
+        if unpacked is None or not is_same or build_id in self._drives:
             return  # its driver came back meanwhile
+        trees, blobs = unpacked
 
         async def on_end(report: bytes) -> None:
             await self._keeping.ended(build_id, report)
@@ -256,9 +258,8 @@ class StandsIn:
         attempt = 0 if known is None else known.attempt
         if build_id in self._drives:
             phase, attempt = Phase.DRIVING.value, self._drives.highest(build_id)
-        report, request = None, self._keeping.requests.get(build_id)
-        if phase == Phase.ENDED and request is not None and request.report is not None:
-            report = WireDigest.of(await asyncio.to_thread(request.hold.put, request.report))
+        blob = await self._keeping.report_of(build_id) if phase == Phase.ENDED else None
+        report = None if blob is None else WireDigest.of(blob)
         for node in to:
             self._circle.say(node, BuildTold(build_id, attempt, phase, report))
 
