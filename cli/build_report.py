@@ -89,7 +89,7 @@ def print_report(
         return 0
     if (report["error"] or {}).get("code") == "NO_CAPACITY":
         return _NO_CAPACITY
-    codes = {(entry["error"] or {}).get("code") for entry in report["packages"]}
+    codes = {(entry["error"] or {}).get("code") for entry in (*report["packages"], report)}
     return _TIMED_OUT if "TIMED_OUT" in codes else 1
 
 

@@ -71,6 +71,20 @@ class Outliving(Protocol):
         """Let another node go on with a build, for this one stops; False: none can."""
 
 
+class BuildTimeoutError(BuildNetError):
+    """A build took longer than its configuration allows."""
+
+    code = "TIMED_OUT"
+
+    @classmethod
+    def after(cls, seconds: float) -> BuildTimeoutError:
+        """Of so many seconds."""
+        return cls(
+            f"the build was ended after {seconds:g} s, which its configuration allows",
+            hint="raise execution.timeout, or build less at once",
+        )
+
+
 class Builder:
     """Accepts and performs builds. An asynchronous context manager: it owns their tasks.
 
@@ -305,12 +319,23 @@ class Builder:
         recording: asyncio.Future[None],
     ) -> tuple[Status, BuildNetError | None]:
         """Perform a build in a workspace that is its own meanwhile; never raises."""
+        timeout_s = build.request.choice.timeout_s
+        late: list[BuildNetError] = []
+
+        def end(seconds: float) -> None:
+            late.append(BuildTimeoutError.after(seconds))
+            build.cancel()
+
+        timer = timeout_s and asyncio.get_running_loop().call_later(timeout_s, end, timeout_s)
         try:
             status = await self._perform_alone(build, opened, plan)
             await recording
-            return status, None
+            return status, late[0] if late and status is Status.CANCELLED else None
         except Exception as failure:
             return Status.FAILED, told(build, failure)
+        finally:
+            if timer:
+                timer.cancel()
 
     async def _had_nothing_to_do(
         self, build: RunningBuild, opened: OpenWorkspace, plan: Plan, began: float

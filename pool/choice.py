@@ -16,7 +16,8 @@ class Choice:
     """``configuration``, ``template``, ``profile``: what was named, by id; ``version``: of the
     configuration. ``parallel``: how many commands run at once, on whatever nodes; ``slots``: how
     many of them on this one; ``isolation``: the level that tasks get which ask for none; None: no
-    bound, and as the node has it. ``redundancy``: how often each command runs;
+    bound, and as the node has it. ``redundancy``: how often each command runs; ``timeout_s``: of
+    the whole build;
     ``artifacts_on``: the node that results are kept on besides; ``preferences``: what else is said
     of where they run."""
 
@@ -30,6 +31,7 @@ class Choice:
     isolation: str | None = None
     local_only: bool = False
     redundancy: int = 1
+    timeout_s: float | None = None
     artifacts_on: str | None = None
     preferences: Preferences = AS_USUAL
 
@@ -105,6 +107,7 @@ def choose(
         local_only=execution.local_only or preferred.cpu_strategy == "local_only",
         redundancy=execution.redundancy,
         artifacts_on=None if used.artifacts_on in here else used.artifacts_on,
+        timeout_s=execution.timeout,
         preferences=_preferences(used, preferred, here),
     )
 

@@ -210,3 +210,14 @@ def queued(node: Node) -> dict[str, Any]:
 def leases(node: Node) -> int:
     me = next(each for each in node.get("/api/pool/nodes")["nodes"] if each["this_node"])
     return int(me["cores_in_use"])
+
+
+def test_a_build_that_takes_too_long_is_ended(trio: Cluster, tmp_path: Path) -> None:
+    driver = trio.members[0]
+    driver.post("/api/configs", {"id": "short", "execution": {"timeout": "1s"}})
+    root = many(tmp_path / "long", 2, "sleep 60")
+    answer = driver("build", "--json", "-C", str(root), "--config", "short")
+    report = json.loads(answer.out)
+    assert report["error"]["code"] == "TIMED_OUT"
+    assert answer.code == 124
+    assert report["duration_ms"] < 30_000
