@@ -148,7 +148,7 @@ def test_a_build_is_cancelled_from_elsewhere(trio: Cluster, tmp_path: Path) -> N
     until(lambda: queue(one).get(build), "it is not seen")
     change(one, "cancel", build)
     assert until_over(two, build)["status"] == "cancelled"
-    change(one, "cancel", build, code=1)  # it is over
+    change(one, "cancel", build, code=6)  # it is over
 
 
 def test_builds_are_moved(trio: Cluster, tmp_path: Path) -> None:
