@@ -97,7 +97,7 @@ class Keeping:
             try:
                 shelved = self.shelf.get(build)
                 plan = StoredPlan.decode(shelved.plan)
-                files = {digest for _, digest in Trees.decode(shelved.sources).files()}
+                files = _files_in(shelved.sources)
                 hold.add(files)
             except BuildNetError as error:
                 _log.warning("a request that was kept can't be read: %s", error.message)
@@ -132,8 +132,7 @@ class Keeping:
             if plan.build_id != ask.build:
                 raise NotKeptError("the plan is of another build")
             await asyncio.to_thread(self._require_fit, plan)
-            trees = await asyncio.to_thread(Trees.decode, sources)
-            files = {digest for _, digest in trees.files()}
+            files = await asyncio.to_thread(_files_in, sources)  # which may be a million
             size_bytes = size_of(files)
             room_bytes = self.most_bytes - sum(each.size_bytes for each in self.requests.values())
             if len(files) > MAX_FILES or size_bytes > min(room_bytes, MAX_SOURCES_BYTES):
@@ -291,6 +290,15 @@ class Keeping:
         lacking = await asyncio.to_thread(hold.missing, wanted)
         if lacking:
             await self.results.fetch_all(lacking, peer)
+
+
+def _files_in(sources: bytes) -> set[Digest]:
+    """Return the files that sources consist of. Blocks.
+
+    Raises:
+        PlanError: they are none.
+    """
+    return {digest for _, digest in Trees.decode(sources).files()}
 
 
 def size_of(files: Iterable[Digest]) -> int:
