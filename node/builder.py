@@ -30,7 +30,7 @@ from buildnet.node.pool_results import PoolResults
 from buildnet.node.recording import Record
 from buildnet.node.reserving import Reserving
 from buildnet.node.runner import Limits
-from buildnet.node.running import BUILD_STARTED, BuildRequest, RunningBuild
+from buildnet.node.running import BUILD_STARTED, BuildRequest, BuildTimeoutError, RunningBuild
 from buildnet.node.same_builds import same_build
 from buildnet.node.sources import SourceReader
 from buildnet.node.standing import Complete, Plan
@@ -69,20 +69,6 @@ class Outliving(Protocol):
 
     def hand_over(self, build: RunningBuild) -> bool:
         """Let another node go on with a build, for this one stops; False: none can."""
-
-
-class BuildTimeoutError(BuildNetError):
-    """A build took longer than its configuration allows."""
-
-    code = "TIMED_OUT"
-
-    @classmethod
-    def after(cls, seconds: float) -> BuildTimeoutError:
-        """Of so many seconds."""
-        return cls(
-            f"the build was ended after {seconds:g} s, which its configuration allows",
-            hint="raise execution.timeout, or build less at once",
-        )
 
 
 class Builder:

@@ -17,9 +17,8 @@ class Choice:
     configuration. ``parallel``: how many commands run at once, on whatever nodes; ``slots``: how
     many of them on this one; ``isolation``: the level that tasks get which ask for none; None: no
     bound, and as the node has it. ``redundancy``: how often each command runs; ``timeout_s``: of
-    the whole build;
-    ``artifacts_on``: the node that results are kept on besides; ``preferences``: what else is said
-    of where they run."""
+    the whole build; ``artifacts_on``: the node that results are kept on besides; ``preferences``:
+    what else is said of where they run."""
 
     configuration: str | None = None
     version: int | None = None

@@ -225,7 +225,8 @@ def errors(read: Read, text: str) -> list[tuple[int | None, str, str | None]]:
         ),
         ("link_escape: x", "core.link_escape: unknown key", "known"),
         ("sources: [link/x]", "'link/x' leads out of the workspace through a symbolic", "copy"),
-        ("tools: [a b]", "core.tools[0]: 'a b' cannot be a name", ""),
+        ("tools: [a b]", "core.tools[0]: 'b' is no version requirement", "write >=20"),
+        ("tools: ['a#']", "core.tools[0]: 'a#' cannot be a name", ""),
     ],
 )
 def test_errors_of_a_package(
@@ -456,3 +457,11 @@ def test_two_packages_in_one_directory_by_a_link_are_told(tmp_path: Path) -> Non
         load_workspace(tmp_path)
     (tmp_path / "buildnet.yaml").write_text(text.replace("path: b", "path: a"))
     assert set(load_workspace(tmp_path).packages) == {"a", "b"}
+
+
+def test_a_tool_may_be_asked_for_in_certain_versions(read: Read) -> None:
+    tools = 'tools: ["node >=20 <23", git, "gcc 13"]'
+    text = f"workspace: w\npackages: [{{name: core, path: packages/core, build_cmd: x, {tools}}}]\n"
+    task = read(text).packages["core"].tasks["build"]
+    assert task.tools == ("node", "git", "gcc")
+    assert task.tool_versions == {"node": ">=20 <23", "gcc": "13"}
