@@ -10,7 +10,8 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.node.pausing import Pausing
 from buildnet.node.resolve import Prepared
 from buildnet.node.sharing.known_hosts import THIS_NODE
-from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts, needs_of
+from buildnet.node.sharing.needs import needs_of
+from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts
 from buildnet.node.toolchain import ToolMissingError
 from buildnet.node.workers import Workers
 from buildnet.pool.build import Ready

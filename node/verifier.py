@@ -16,7 +16,8 @@ from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, isolation_of
 from buildnet.node.runner import TaskRunner
 from buildnet.node.sharing.errands import LostHostError, WrongHostError
-from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts, needs_of
+from buildnet.node.sharing.needs import needs_of
+from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts
 from buildnet.node.sharing.remote_executor import OnlyHereError, UnfitHostError
 from buildnet.node.telling import Telling
 from buildnet.node.workers import Turn, Workers

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import node_id_of
-from buildnet.node.execute.cancel import CancelToken
-from buildnet.node.execute.executor import Execution, ExecutionRequest, Executor, OnOutput
+from buildnet.node.execute.executor import Executor
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.pool_results import FetchAll, PoolResults
 from buildnet.node.resolve import Prepared, isolation_of
 from buildnet.node.sharing.borrower import Borrowed, Borrowing
 from buildnet.node.sharing.errands import SilentHostError, WrongHostError
 from buildnet.node.sharing.known_hosts import KnownHosts
+from buildnet.node.sharing.needs import choosiness, needs_of
+from buildnet.node.sharing.noting import Noting
 from buildnet.node.sharing.remote_executor import OnlyHereError, RemoteExecutor, UnfitHostError
-from buildnet.node.store import Hold
 from buildnet.pool.action import Action
 from buildnet.pool.attempts import Attempt, Attempts
 from buildnet.pool.build import Ready
@@ -33,7 +33,7 @@ from buildnet.pool.losses import Losses
 from buildnet.pool.messages.lending import MAX_OWNERS, MAX_WANTS
 from buildnet.pool.messages.work import MAX_OUTPUTS, MAX_OUTPUTS_CHARACTERS
 from buildnet.pool.placement import AS_USUAL, Case, Host, Needs, Preferences, objection, ranked
-from buildnet.pool.tree import EMPTY_TREE, DirectoryTree
+from buildnet.pool.tree import DirectoryTree
 from buildnet.pool.workspace import Task, TaskId
 
 _ORDER_KEPT_S = 0.2
@@ -86,31 +86,8 @@ class OtherHost:
             keep=keep,
             loop=hosts.loop,
         )
-        return _Noting(remote, hosts, self.lease.owner)
-
-
-@dataclass(frozen=True, slots=True)
-class _Noting:
-    """Runs actions on a host, and tells the build which blobs it has from then on."""
-
-    executor: Executor
-    hosts: OtherHosts
-    owner: bytes
-
-    @property
-    def isolation(self) -> str:
-        """See :class:`Executor`."""
-        return self.executor.isolation
-
-    def execute(
-        self, request: ExecutionRequest, hold: Hold, on_output: OnOutput, cancel: CancelToken
-    ) -> Execution:
-        """See :class:`Executor`."""
-        execution = self.executor.execute(request, hold, on_output, cancel)
-        outputs = execution.outputs or EMPTY_TREE
-        hosts = self.hosts
-        hosts.loop.call_soon_threadsafe(hosts.holds, self.owner, request.inputs, outputs)
-        return execution
+        owner = self.lease.owner
+        return Noting(remote, hosts.loop, lambda *trees: hosts.holds(owner, *trees))
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +240,7 @@ class OtherHosts:
         wants: list[Want] = []
         left = self.most
         most_owners = MAX_OWNERS // max(1, min(len(counts), MAX_WANTS))  # of all wants together
-        for needs in sorted(counts, key=_choosiness, reverse=True)[:MAX_WANTS]:
+        for needs in sorted(counts, key=choosiness, reverse=True)[:MAX_WANTS]:
             owners = self.order(needs, members, firsts.get(needs))[:most_owners]
             count = min(counts[needs], left)
             if owners and count:
@@ -489,19 +466,3 @@ class OtherHosts:
         """Give everything back; the build is over."""
         self.borrowing.close()
         self._threads.shutdown(wait=False)
-
-
-def needs_of(prepared: Prepared) -> Needs:
-    """Return what a task's command needs of a host."""
-    task, far = prepared.task, prepared.far
-    needed = task.requirements
-    return Needs(
-        Amount(needed.slots, needed.memory_bytes or 0, needed.disk_bytes or 0),
-        frozenset(needed.labels or ()),
-        frozenset(task.tools),
-        None if far is None else frozenset(far.owners),
-    )
-
-
-def _choosiness(needs: Needs) -> tuple[bool, int, tuple[int, int, int]]:
-    return needs.owners is not None, len(needs.labels), needs.amount.size

@@ -12,7 +12,8 @@ from buildnet.mesh.members.genesis import Rights
 from buildnet.node.resolve import Prepared
 from buildnet.node.sharing.borrower import Borrowed, Borrower
 from buildnet.node.sharing.known_hosts import KnownHosts
-from buildnet.node.sharing.other_hosts import OtherHosts, needs_of
+from buildnet.node.sharing.needs import needs_of
+from buildnet.node.sharing.other_hosts import OtherHosts
 from buildnet.pool.losses import CALM_S
 from buildnet.pool.placement import Host
 from buildnet.pool.workspace import Task

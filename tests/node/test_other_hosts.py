@@ -17,7 +17,8 @@ from buildnet.node.resolve import Prepared
 from buildnet.node.sharing.borrower import Borrowed, Borrowing
 from buildnet.node.sharing.errands import LostHostError
 from buildnet.node.sharing.known_hosts import KnownHosts
-from buildnet.node.sharing.other_hosts import MAX_ELSEWHERE, OtherHost, OtherHosts, needs_of
+from buildnet.node.sharing.needs import needs_of
+from buildnet.node.sharing.other_hosts import MAX_ELSEWHERE, OtherHost, OtherHosts
 from buildnet.node.sharing.remote_executor import UnfitHostError
 from buildnet.pool.build import Ready
 from buildnet.pool.demand import Want
