@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
@@ -29,17 +30,34 @@ ANSWER_S = 2.0
 SEARCH_S = 60.0
 """So long the one is looked for that goes on where the sender of a build's events was lost."""
 AGAIN_S = 1.0
+MAX_WAITING_BYTES = 64 * 1024 * 1024
+"""Of a build's events that wait for their reader here; who is slower sees no more of them."""
 MAX_WATCHED = 64
 """Builds that others watch here at once."""
+_log = logging.getLogger("buildnet.pool")
+
+
+class _SlowReaderError(Exception):
+    """Who watches reads less than is sent, or what is sent never makes a line."""
 
 
 @dataclass(slots=True, eq=False)
 class _Watch:
-    """One question. ``source``: who sends the events; ``silent``: who has not answered yet."""
+    """One question. ``source``: who sends the events; ``silent``: who has not answered yet;
+    ``waiting_bytes``: of events that nobody has read yet, ``is_slow``: they were too many."""
 
     silent: set[bytes]
     source: bytes | None = None
+    waiting_bytes: int = 0
+    is_slow: bool = False
     parts: asyncio.Queue[WatchTold | None] = field(default_factory=asyncio.Queue)
+
+    def take(self, part: WatchTold) -> None:
+        if self.is_slow:
+            return
+        self.waiting_bytes += len(part.data)
+        self.is_slow = self.waiting_bytes > MAX_WAITING_BYTES
+        self.parts.put_nowait(part if part.known else None)
 
     def settle(self) -> None:
         if not self.silent and self.source is None:
@@ -76,11 +94,15 @@ class Watching:
     async def _lines(self, build: str) -> AsyncIterator[bytes]:
         found, searched_s = False, 0.0
         while searched_s < SEARCH_S:
-            async for lines in self._once(build):
-                yield lines
-                found, searched_s = True, 0.0
-                if _is_last(lines):
-                    return
+            try:
+                async for lines in self._once(build):
+                    yield lines
+                    found, searched_s = True, 0.0
+                    if _is_last(lines):
+                        return
+            except _SlowReaderError:
+                _log.warning("the events of build %s are not read as fast as they come", build)
+                return
             if not found:
                 return
             if not searched_s:
@@ -101,11 +123,14 @@ class Watching:
             while True:
                 wait_s = ANSWER_S if watch.source is None else None
                 part = await asyncio.wait_for(watch.parts.get(), wait_s)
+                if watch.is_slow:
+                    raise _SlowReaderError
                 if part is None:
                     return
                 whole, newline, rest = (rest + part.data).rpartition(b"\n")
                 if newline:
                     yield whole + newline
+                    watch.waiting_bytes -= len(whole) + 1
                 if part.last:
                     return
         except TimeoutError:
@@ -126,7 +151,7 @@ class Watching:
         if part.known and watch.source is None:
             watch.source = sender
         if watch.source == sender:
-            watch.parts.put_nowait(part if part.known else None)
+            watch.take(part)
         elif part.known:
             self._circle.say(sender, WatchOver(part.watch))
         else:
