@@ -227,6 +227,7 @@ def test_a_build_goes_by_a_configuration(node: Node, workspace: Path) -> None:
         **{"configuration": "one-core", "version": 1, "template": None, "profile": "speed"},
         **{"priority": "normal", "strategy": "fastest", "parallel": 1, "slots": None},
         **{"isolation": None, "local_only": False, "max_nodes": None, "nodes": {}, "labels": []},
+        **{"artifacts_on": None, "memory": {}, "redundancy": 1, "timeout_s": None},
     }
     recorded = node.get(f"/api/build/{report['build_id']}")
     assert recorded["status"] == "succeeded"
