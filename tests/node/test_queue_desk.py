@@ -23,6 +23,7 @@ from buildnet.pool.messages.queueing import (
     QueueLook,
     QueuePage,
 )
+from buildnet.pool.messages.work import MAX_MESSAGE_BYTES
 
 ME, ADMIN, BUILDER, OTHER, OBSERVER = (letter * 32 for letter in (b"m", b"a", b"b", b"c", b"o"))
 RIGHTS = {ADMIN: Rights.ADMIN, BUILDER: Rights.BUILDER, OTHER: Rights.BUILDER}
@@ -172,5 +173,22 @@ def test_observers_are_shown_nothing(scene: Any) -> None:
         assert isinstance(page, QueuePage)
         assert [each.build for each in page.builds] == ["b1", "b2", "c1"]
         assert QueuePage.decode(page.encode()) == page
+
+    within(scene, work)
+
+
+def test_builds_of_long_names_are_shown_in_messages_that_fit(scene: Any) -> None:
+    def work(scene: Scene) -> None:
+        orders, long = WireOrders.of(Orders()), "\U0001f600" * 128
+        far = WireHowFar.of(HowFar(long, waits_for=long))
+        for number in range(100):
+            build = f"d{number}"
+            scene.take(Received(OTHER, DemandTold(build, long, (), orders, far)))
+        scene.said.clear()
+        scene.take(Received(BUILDER, QueueLook(ASK)))
+        pages = [message for _, message in scene.said if isinstance(message, QueuePage)]
+        assert sum(len(page.builds) for page in pages) == 103
+        assert max(len(page.encode()) for page in pages) <= MAX_MESSAGE_BYTES
+        assert [page.last for page in pages] == [False] * (len(pages) - 1) + [True]
 
     within(scene, work)
