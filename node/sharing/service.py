@@ -66,6 +66,7 @@ class Sharing:
         self._allocator: Allocator | None = None
         self._borrower: Borrower | None = None
         self._desk: QueueDesk | None = None
+        self._desk_of = b""
         self.demands = Demands()
         self.asking: QueueAsking | None = None
         """Of the coordinator about the queue; None: this node is in no cluster now."""
@@ -84,7 +85,11 @@ class Sharing:
         self._lender.on_ended = lambda lease, why: self._loans.ended(lease, why, clock())
         self._allocator = Allocator(local, self._say, clock)
         self._borrower = Borrower(local, self._say, self.demands)
-        held = NOT_HELD if self._desk is None else self._desk.held
+        held = NOT_HELD
+        if self._desk is not None and self._desk_of == local.members.cluster_id:
+            held = self._desk.held  # else that was said of another cluster's queue
+        self._desk_of = local.members.cluster_id
+        self.demands.hold(held.paused)
         self._desk = QueueDesk(local, self._say, self._allocator, self.demands, held)
         self.asking = QueueAsking(local, self._say)
         self.demands.join(local, self._say)

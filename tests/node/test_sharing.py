@@ -1,0 +1,48 @@
+"""What a node takes along from one cluster to the next."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from buildnet.mesh.events import Received
+from buildnet.node.config import SchedulingSettings
+from buildnet.node.sharing.service import Sharing
+from buildnet.pool.messages.queueing import QueueHeld
+
+ME, COORDINATOR = b"m" * 32, b"c" * 32
+HELD = QueueHeld(True, 5, "ann")
+
+
+def cluster(cluster_id: bytes) -> Any:
+    members = SimpleNamespace(members={}, is_member=lambda key: False, cluster_id=cluster_id)
+    local = SimpleNamespace(
+        key=ME,
+        members=members,
+        links={},
+        office=SimpleNamespace(coordinator=COORDINATOR, counter=1),
+    )
+    return SimpleNamespace(local=local, say=lambda to, message: None, spawn=lambda work: None)
+
+
+def test_that_the_queue_is_paused_is_kept_in_its_own_cluster_alone() -> None:
+    work: Any = SimpleNamespace(end_all=lambda: None)
+    workers: Any = SimpleNamespace()
+    sharing = Sharing(
+        workers, work, SchedulingSettings, lambda: "worker", lambda: False, lambda record: None
+    )
+    held: list[bool] = []
+    demands: Any = sharing.demands
+    demands.hold = held.append
+
+    async def run() -> None:
+        async with sharing.guest(cluster(b"one")):
+            sharing.take(Received(COORDINATOR, HELD))
+        async with sharing.guest(cluster(b"one")):
+            pass
+        async with sharing.guest(cluster(b"other")):
+            pass
+
+    asyncio.run(run())
+    assert held == [False, True, True, False]
