@@ -184,7 +184,7 @@ class Hosts:
         if member is None or member.rights is not Rights.ADMIN:
             raise ServerRefusedError(
                 "only admins of the cluster may change another node's terms",
-                hint="ask its owner, or an admin for the rights: buildnet node rights",
+                hint="ask its owner, or an admin for the rights: buildnet rights list",
             )
         if not change.only_drains and not self._in_force.config.scheduling.accept_changes:
             raise ServerRefusedError(
