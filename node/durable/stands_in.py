@@ -147,6 +147,8 @@ class StandsIn:
                 raise NotKeptError(why)
             if await self._successor.has_ended(ask.build):
                 raise NotKeptError("it has come to its end here")
+            if self._successor.drives_itself(ask.build) and ask.build not in self:
+                raise NotKeptError("this node drives it itself")
             await self._take_in(sender, ask)
         except BuildNetError as error:
             why = f"{error.message}: {error.cause}" if error.cause else error.message

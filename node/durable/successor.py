@@ -90,6 +90,12 @@ class Successor:
         build.handed_over = True
         build.cancel()
 
+    def drives_itself(self, build_id: str) -> bool:
+        """Tell whether a build runs on this node: one that was asked for here, or taken over."""
+        return any(
+            build.id == build_id and not build.handed_over for build in self.builder.running()
+        )
+
     async def has_ended(self, build_id: str) -> bool:
         """Tell whether this node knows the end of a build."""
         with suppress(NotFoundError):

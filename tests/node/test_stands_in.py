@@ -83,8 +83,12 @@ class Node:
         async def no(*_: object) -> bool:
             return False
 
+        self.own: set[str] = set()
         successor: Any = SimpleNamespace(
-            has_ended=no, close=no, builder=SimpleNamespace(find=lambda build: None)
+            has_ended=no,
+            close=no,
+            drives_itself=self.own.__contains__,
+            builder=SimpleNamespace(find=lambda build: None),
         )
         keeping: Any = self.keeping
         drives: Any = {}
@@ -163,3 +167,11 @@ async def test_so_many_requests_are_fetched_at_once_and_no_more() -> None:
         assert not await node.keep()
         go.set()
     assert len(node.keeping.requests) == MAX_KEPT
+
+
+@in_loop
+async def test_a_node_keeps_no_request_for_a_build_that_it_drives_itself() -> None:
+    node = Node()
+    node.own.add("b")
+    assert not await node.keep()
+    assert node.has_nothing
