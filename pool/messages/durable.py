@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Counter, Limit, Name, Text, Wire
+from buildnet.mesh.wire import Limit, Name, Text, Wire
 from buildnet.pool.messages.results import WireDigest
 
 MAX_BUILDS = 256
@@ -16,6 +16,8 @@ MAX_FINISHED = 256
 MAX_WATCHED_BYTES = 32 * 1024
 """Of a build's events in one message."""
 
+Attempt = Annotated[int, Limit(0, 1 << 32)]
+"""A build is given a few; one more than what was heard has to be a number that can be kept."""
 WatchId = Annotated[bytes, Limit(16, 16)]
 
 
@@ -33,7 +35,7 @@ class KeepAsk(Message):
     number the receiver would drive the build."""
 
     build: Name
-    attempt: Counter
+    attempt: Attempt
     plan: WireDigest
     sources: WireDigest
 
@@ -50,7 +52,7 @@ class KeepAnswer(Message):
     """The request and all its sources are here, on the disk; or not, and ``why``."""
 
     build: Name
-    attempt: Counter
+    attempt: Attempt
     kept: bool
     why: Text
 
@@ -67,7 +69,7 @@ class KeepOver(Message):
     """The sender drives the build no more: it ``ended``, or another node does."""
 
     build: Name
-    attempt: Counter
+    attempt: Attempt
     ended: bool
 
 
@@ -76,7 +78,7 @@ class Driven(Wire):
     """A build and the number under which the sender drives it."""
 
     build: Name
-    attempt: Counter
+    attempt: Attempt
 
 
 @message(
@@ -122,7 +124,7 @@ class BuildTold(Message):
     of the sender."""
 
     build: Name
-    attempt: Counter
+    attempt: Attempt
     phase: Annotated[str, Limit(1, 16)]
     report: WireDigest | None
 
