@@ -89,7 +89,7 @@ class ToolsElsewhere:
             peer
             for peer in sorted(local.links)
             if local.alive(peer)
-            and local.members.is_member(peer)
+            and may_ask(local.members, peer)  # the others may lend nothing to anybody
             and local.members.members[peer].role == "worker"
         ][:_MAX_PEERS_ASKED]
         words = tuple(word for word in wanted.words if len(word) <= _MAX_WORD)[:MAX_TOOLS]

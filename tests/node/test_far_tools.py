@@ -86,6 +86,21 @@ def test_who_has_it_is_found_and_who_has_another_is_not(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_a_worker_whose_owner_may_not_build_is_not_asked(tmp_path: Path) -> None:
+    async def run() -> None:
+        cluster, tools = Cluster(), tools_of(tmp_path)
+        cluster.local.members.members[LACKS].rights = Rights.OBSERVER
+        async with tools.guest(cast(Any, cluster)):
+            finding = asyncio.ensure_future(tools.find(WANTED))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert dict(cluster.said).keys() == {HAS}
+            tools.take(LinkDown(HAS, "gone"))
+            assert await finding is None
+
+    asyncio.run(run())
+
+
 def test_nobody_is_waited_for_who_is_gone(tmp_path: Path) -> None:
     async def run() -> None:
         cluster, tools = Cluster(), tools_of(tmp_path)
