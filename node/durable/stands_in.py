@@ -70,6 +70,7 @@ class StandsIn:
     async def restore(self) -> None:
         """Take up again what was kept when the node stopped; a build that it drove then it takes
         over once more, unless somebody else does meanwhile."""
+        await self._successor.tidy()
         for kept in await asyncio.to_thread(self._keeping.restore):
             request = Request(kept.driver, kept.attempt, kept.phase)
             if kept.phase is not Phase.ENDED:

@@ -21,7 +21,7 @@ from buildnet.node.durable.stored_plan import SourcesOfPlan, StoredPlan, Trees, 
 from buildnet.node.durable.stored_runner import StoredRunner
 from buildnet.node.execute.isolation import Isolation
 from buildnet.node.recording import Record
-from buildnet.node.running import BuildRequest, RunningBuild
+from buildnet.node.running import BUILD_STARTED, BuildRequest, RunningBuild
 from buildnet.node.sources import outputs_excluded
 from buildnet.node.store import Hold, Store
 from buildnet.node.workshop import Job
@@ -85,6 +85,10 @@ class Successor:
         self.builder.show(build, self._perform(build, inherited))
         return build
 
+    async def tidy(self) -> None:
+        """Remove what a process that was killed left behind; nothing is driven yet."""
+        await asyncio.to_thread(shutil.rmtree, self.scratch, True)
+
     def give_up(self, build: RunningBuild) -> None:
         """Drive a build no more: another node does."""
         build.handed_over = True
@@ -135,7 +139,7 @@ class Successor:
         """Perform a build to its end and record that, whatever happens."""
         began = time.monotonic()
         tasks = len(inherited.plan.tasks)
-        build.progress.tell({"type": "build_started", **build.summary(), "tasks": tasks})
+        build.progress.tell({"type": BUILD_STARTED, **build.summary(), "tasks": tasks})
         status, error = Status.FAILED, None
         try:
             self.record(BuildTakenOver(build.id, inherited.attempt))

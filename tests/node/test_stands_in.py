@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,7 @@ from buildnet.mesh.messages.kinds import Message
 from buildnet.node.durable.keeping import MAX_KEPT
 from buildnet.node.durable.shelf import ShelfFullError
 from buildnet.node.durable.stands_in import StandsIn
+from buildnet.node.durable.successor import Successor
 from buildnet.pool.messages.durable import KeepAnswer, KeepAsk, KeepOver
 from buildnet.pool.messages.results import WireDigest
 
@@ -175,3 +177,23 @@ async def test_a_node_keeps_no_request_for_a_build_that_it_drives_itself() -> No
     node.own.add("b")
     assert not await node.keep()
     assert node.has_nothing
+
+
+def test_what_a_killed_process_left_of_a_build_is_removed_at_the_start(tmp_path: Path) -> None:
+    nobody: Any = None
+    scratch = tmp_path / "requests"
+    (scratch / "b").mkdir(parents=True)
+    (scratch / "b/package.json").touch()
+    keeping: Any = SimpleNamespace(restore=list)
+    circle: Any = SimpleNamespace()
+    history: Any = SimpleNamespace(running=running)
+    successor = Successor(nobody, nobody, history, nobody, scratch)
+    stands_in = StandsIn(circle, keeping, successor, nobody, lambda: None, 60.0)
+    asyncio.run(stands_in.restore())
+    assert not scratch.exists()
+    asyncio.run(stands_in.restore())  # there is nothing to remove
+
+
+async def running() -> list[object]:
+    """No build runs."""
+    return []
