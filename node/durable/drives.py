@@ -42,6 +42,7 @@ from buildnet.pool.messages.durable import (
     KeepAsk,
     KeepOver,
 )
+from buildnet.pool.messages.lending import WireOrders
 from buildnet.pool.messages.results import WireDigest
 
 UNKNOWN = "unknown"
@@ -187,7 +188,7 @@ class Drives:
             driving.taken_over(told.attempt)
             build.term = driving.attempt
             self._record(BuildTakenOver(build.id, build.term))
-            self._circle.say(sender, DriveTold((Driven(build.id, driving.attempt),)))
+            self._circle.say(sender, DriveTold((_driven(guard),)))
 
     def tell(self, only: bytes | None = None) -> None:
         """Say which builds this node drives, to those that may stand in for them."""
@@ -195,8 +196,7 @@ class Drives:
         for guard in self._guards.values():
             for node in guard.driving.asked:
                 if only is None or node == only:
-                    driven = Driven(guard.build.id, guard.driving.attempt)
-                    builds.setdefault(node, []).append(driven)
+                    builds.setdefault(node, []).append(_driven(guard))
         for node, driven_there in builds.items():
             self._circle.say(node, DriveTold(tuple(driven_there[:MAX_BUILDS])))
 
@@ -257,3 +257,8 @@ class Drives:
         )
         if finished:
             self._circle.say(stand_in, FinishedTold(guard.build.id, finished))
+
+
+def _driven(guard: Guard) -> Driven:
+    build = guard.build
+    return Driven(build.id, guard.driving.attempt, WireOrders.of(build.orders))

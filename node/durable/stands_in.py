@@ -12,6 +12,7 @@ from buildnet.node.durable.circle import Circle
 from buildnet.node.durable.drives import UNKNOWN, Drives
 from buildnet.node.durable.keeping import MAX_KEPT, Keeping, NotKeptError
 from buildnet.node.durable.successor import Inheritance, Successor
+from buildnet.pool.demand import Orders
 from buildnet.pool.durable import (
     Forget,
     Inquire,
@@ -63,6 +64,8 @@ class StandsIn:
         self._taking_in: dict[tuple[bytes, str], KeepAsk] = {}
         """What is being fetched, and for whom; who says meanwhile that it is over takes it out."""
         self._fetching = False
+        self._orders: dict[str, Orders] = {}
+        """What their drivers told last that people said of kept builds."""
 
     def __contains__(self, build: object) -> bool:
         return build in self._core.requests
@@ -116,6 +119,9 @@ class StandsIn:
     def driven(self, sender: bytes, told: DriveTold) -> None:
         """Take in which builds a node drives."""
         for each in told.builds:
+            known = self._core.requests.get(each.build)
+            if known is not None and known.driver == sender:
+                self._orders[each.build] = each.orders.orders
             now = time.monotonic()
             self._perform(self._core.driven(sender, each.build, each.attempt, now))
 
@@ -240,6 +246,8 @@ class StandsIn:
         build = self._successor.take_over(
             Inheritance(request.plan, trees, attempt, driver, request.hold, on_end)
         )
+        if build_id in self._orders:
+            build.obey(self._orders[build_id])
         self._drives.add(build, attempt, blobs)
 
     def _stop(self, build_id: str) -> None:
@@ -251,6 +259,7 @@ class StandsIn:
             self._circle.spawn(phase, build_id, Phase.KEPT, time.time())
 
     async def _forget(self, build_id: str) -> None:
+        self._orders.pop(build_id, None)
         await self._keeping.forget(build_id)
         if build_id not in self._drives and self._successor.builder.find(build_id) is None:
             await self._successor.close(build_id)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
 from buildnet.mesh.wire import Limit, Name, Text, Wire
+from buildnet.pool.messages.lending import WireOrders
 from buildnet.pool.messages.results import WireDigest
 
 MAX_BUILDS = 256
@@ -75,10 +76,12 @@ class KeepOver(Message):
 
 @dataclass(frozen=True, slots=True)
 class Driven(Wire):
-    """A build and the number under which the sender drives it."""
+    """A build, the number under which the sender drives it, and what people said of it, which
+    holds whoever drives it."""
 
     build: Name
     attempt: Attempt
+    orders: WireOrders
 
 
 @message(

@@ -21,6 +21,7 @@ from buildnet.node.durable.guard import Blobs
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.pool.build import Status
+from buildnet.pool.demand import Orders
 from buildnet.pool.messages.durable import (
     BuildTold,
     Driven,
@@ -30,6 +31,7 @@ from buildnet.pool.messages.durable import (
     KeepAsk,
     KeepOver,
 )
+from buildnet.pool.messages.lending import WireOrders
 from buildnet.pool.workspace import Task, TaskId
 
 A, B = b"a" * 32, b"b" * 32
@@ -90,6 +92,7 @@ def asked_for(**request: Any) -> Any:
         ended_elsewhere=False,
         handed_over=False,
         term=0,
+        orders=Orders(),
         reports=dict,
     )
 
@@ -201,7 +204,7 @@ def test_a_driver_that_lives_takes_its_build_back_under_a_higher_number() -> Non
         await world.settle()
         await waiting
         world.drives.told(B, BuildTold("b1", 1, "driving", None))
-        assert world.said[-1] == (B, DriveTold((Driven("b1", 2),)))
+        assert world.said[-1] == (B, DriveTold((Driven("b1", 2, WireOrders.of(build.orders)),)))
         assert build.term == 2
         assert [type(each).__name__ for each in world.records] == ["BuildTakenOver"]
         world.drives.told(B, BuildTold("b1", 1, "ended", None))

@@ -14,7 +14,9 @@ from buildnet.node.durable.keeping import MAX_KEPT
 from buildnet.node.durable.shelf import ShelfFullError
 from buildnet.node.durable.stands_in import StandsIn
 from buildnet.node.durable.successor import Successor
-from buildnet.pool.messages.durable import KeepAnswer, KeepAsk, KeepOver
+from buildnet.pool.demand import Orders, Priority
+from buildnet.pool.messages.durable import Driven, DriveTold, KeepAnswer, KeepAsk, KeepOver
+from buildnet.pool.messages.lending import WireOrders
 from buildnet.pool.messages.results import WireDigest
 
 DRIVER = b"d" * 32
@@ -52,7 +54,8 @@ class Keeping:
     async def take_in(self, driver: bytes, ask: KeepAsk) -> Any:
         await self.fetching()
         self.open += 1
-        return SimpleNamespace(kept=SimpleNamespace(hold=SimpleNamespace(close=self.closed)))
+        hold = SimpleNamespace(close=self.closed)
+        return SimpleNamespace(kept=SimpleNamespace(hold=hold, plan=None))
 
     async def put(self, build: str, driver: bytes, attempt: int, parcel: Any) -> None:
         await self.writing()
@@ -62,10 +65,20 @@ class Keeping:
         if self.unreadable is not None:
             raise self.unreadable
 
+    async def unpack(self, build: str, request: object) -> tuple[None, None]:
+        return None, None
+
     async def forget(self, build: str) -> None:
         request = self.requests.pop(build, None)
         if request is not None:
             request.hold.close()
+
+
+class Drives(dict[str, Any]):
+    """The builds that the node drives."""
+
+    def add(self, build: Any, attempt: int, blobs: object) -> None:
+        self["b"] = build
 
 
 class Node:
@@ -80,20 +93,23 @@ class Node:
             say_all=self.said.append,
             spawn=lambda work, *arguments: self.tasks.append(work(*arguments)),
             linked=(),
+            name_of=lambda node: "driver",
         )
 
         async def no(*_: object) -> bool:
             return False
 
         self.own: set[str] = set()
+        self.obeyed: list[Orders] = []
         successor: Any = SimpleNamespace(
             has_ended=no,
             close=no,
             drives_itself=self.own.__contains__,
             builder=SimpleNamespace(find=lambda build: None),
+            take_over=lambda inherited: SimpleNamespace(obey=self.obeyed.append),
         )
         keeping: Any = self.keeping
-        drives: Any = {}
+        drives: Any = Drives()
         self.stands_in = StandsIn(circle, keeping, successor, drives, lambda: None, 60.0)
 
     async def settle(self) -> None:
@@ -197,3 +213,17 @@ def test_what_a_killed_process_left_of_a_build_is_removed_at_the_start(tmp_path:
 async def running() -> list[object]:
     """No build runs."""
     return []
+
+
+@in_loop
+async def test_what_people_said_of_a_build_holds_for_who_goes_on_with_it() -> None:
+    node = Node()
+    assert await node.keep()
+    paused = Orders(Priority.HIGH, paused=True)
+    told = DriveTold((Driven("b", 1, WireOrders.of(paused)),))
+    node.stands_in.driven(b"x" * 32, DriveTold((Driven("b", 1, WireOrders.of(Orders())),)))
+    node.stands_in.driven(DRIVER, told)
+    node.stands_in.driven(b"x" * 32, DriveTold((Driven("b", 1, WireOrders.of(Orders())),)))
+    await node.settle()
+    await node.stands_in._take_over("b", 2)
+    assert node.obeyed == [paused]
