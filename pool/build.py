@@ -96,11 +96,10 @@ Event = Began | UpToDate | MustRun | Executed | Displaced | Broken | CancelReque
 @dataclass(frozen=True, slots=True)
 class Ready:
     """Commands of one sort that could start if there was a place: how many, and the most urgent
-    one with what it and the longest chain after it take."""
+    one."""
 
     count: int
     first: TaskId
-    remaining_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,10 +233,7 @@ class Build:
         """The commands that could start if there were more places, by sort."""
         if self.is_stopping:
             return {}
-        return {
-            sort: Ready(len(alike), alike[0][1], -alike[0][0])
-            for sort, alike in self._runnable.items()
-        }
+        return {sort: Ready(len(alike), alike[0][1]) for sort, alike in self._runnable.items()}
 
     @property
     def is_stopping(self) -> bool:

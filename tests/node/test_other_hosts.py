@@ -151,9 +151,9 @@ def test_what_waits_and_may_run_elsewhere_is_wanted() -> None:
         cast(Any, staged.action).spec.platform = {"isolation": "staged"}
         known = {TASK: PREPARED, staged.task.id: staged}
         owners = (FAST.key, NEAR.key)
-        hosts.want([Ready(3, TASK, 1.0), Ready(5, staged.task.id, 1.0)], known)
+        hosts.want([Ready(3, TASK), Ready(5, staged.task.id)], known)
         assert leases.wanted.pop() == (3, (Want(ONE_SLOT, 3, owners),))
-        hosts.want([Ready(1000, TASK, 1.0)], known)
+        hosts.want([Ready(1000, TASK)], known)
         assert leases.wanted.pop() == (MAX_ELSEWHERE, (Want(ONE_SLOT, MAX_ELSEWHERE, owners),))
         taken(hosts)
         hosts.want([], known)  # what runs needs its place
@@ -169,7 +169,7 @@ def test_what_asks_for_a_label_is_wanted_of_those_that_have_it_and_keeps_their_s
         gpu = {**HOSTS, FAST.key: replace(FAST, labels=frozenset({"gpu"}))}
         hosts.known.look = lambda: gpu
         known = {TASK: PREPARED, labelled.task.id: labelled}
-        hosts.want([Ready(3, TASK, 1.0), Ready(2, labelled.task.id, 1.0)], known)
+        hosts.want([Ready(3, TASK), Ready(2, labelled.task.id)], known)
         assert leases.wanted == [
             (5, (Want(ONE_SLOT, 2, (FAST.key,)), Want(ONE_SLOT, 3, (FAST.key, NEAR.key))))
         ]
@@ -190,7 +190,7 @@ def test_a_demand_of_many_classes_names_no_more_owners_than_are_read() -> None:
 
     def work(hosts: OtherHosts, leases: Leases) -> None:
         leases.members = tuple(number.to_bytes(2, "big") for number in range(400))
-        hosts.want([Ready(1, task, 1.0) for task in known], known)
+        hosts.want([Ready(1, task) for task in known], known)
         ((_, wants),) = leases.wanted
         assert len(wants) == 16
         assert sum(len(want.owners) for want in wants) <= 512
@@ -201,7 +201,7 @@ def test_a_demand_of_many_classes_names_no_more_owners_than_are_read() -> None:
 def test_what_asks_for_a_label_waits_for_a_host_that_has_it_but_not_for_ever() -> None:
     labelled = prepared_of("g", requirements=Requirements(labels=("gpu",)))
     task = labelled.task.id
-    ready = [Ready(1, task, 1.0)]
+    ready = [Ready(1, task)]
 
     def work(hosts: OtherHosts, leases: Leases) -> None:
         workers: Any = SimpleNamespace(free=(2, None), grant=Grant(2))
@@ -301,7 +301,7 @@ def test_who_took_no_command_is_told_with_the_reason() -> None:
         drained = replace(NEAR, lends_nothing="it is drained")
         hosts.known = KnownHosts(lambda: HOSTS | {NEAR.key: drained})
         assert hosts.unhelpful() == []  # nothing was wanted
-        hosts.want([Ready(1, TASK, 0.0)], {TASK: PREPARED})
+        hosts.want([Ready(1, TASK)], {TASK: PREPARED})
         assert hosts.unhelpful() == ["near ran no commands: it is drained"]
 
     on_loop(work)
@@ -371,7 +371,7 @@ FAR = replace(prepared_of("far"), far=FarTools((NEAR.key,), ("near",), {}, {}))
 def test_units_of_each_class_are_wanted_of_who_can_give_them() -> None:
     def work(hosts: OtherHosts, leases: Leases) -> None:
         known = {each.task.id: each for each in (PREPARED, LARGE, FAR)}
-        hosts.want([Ready(2, task, 1.0) for task in known], known)
+        hosts.want([Ready(2, task) for task in known], known)
         assert leases.waiting == (
             Want(Amount(1), 2, (NEAR.key,)),
             Want(Amount(4, 100), 2, (FAST.key, NEAR.key)),
@@ -397,7 +397,7 @@ def test_without_measured_speeds_nothing_is_waited_for() -> None:
 def test_a_lease_of_more_is_not_used_while_something_waits_for_just_that() -> None:
     def work(hosts: OtherHosts, leases: Leases) -> None:
         leases.leases = {b"l": Borrowed(b"l", FAST.key, "b", Amount(4, 100))}
-        hosts.want([Ready(1, LARGE.task.id, 1.0)], {LARGE.task.id: LARGE})
+        hosts.want([Ready(1, LARGE.task.id)], {LARGE.task.id: LARGE})
         assert taken(hosts) is None
         assert taken(hosts, prepared=LARGE) == "fast"
         leases.leases[b"m"] = Borrowed(b"m", FAST.key, "b", Amount(4, 100))
@@ -444,7 +444,7 @@ def test_what_can_not_run_here_waits_for_a_host_that_can(prepared: Prepared, cod
         workers: Any = SimpleNamespace(free=(2, None), grant=Grant(2))
         places = NodePlaces(Slots(2), workers, hosts)
         task = prepared.task.id
-        ready = [Ready(1, task, 1.0)]
+        ready = [Ready(1, task)]
         places.prepared[task] = prepared
         leases.leases.clear()
         places.begin()
@@ -472,7 +472,7 @@ def test_commands_share_the_memory_that_the_build_has_on_a_host() -> None:
 
     def work(hosts: OtherHosts, leases: Leases) -> None:
         known = {TASK: PREPARED, large.task.id: large}
-        hosts.want([Ready(5, TASK, 1.0)], known)
+        hosts.want([Ready(5, TASK)], known)
         share = Amount(1, 400)
         assert leases.waiting == (Want(share, 5, (FAST.key,)), Want(ONE_SLOT, 5, (NEAR.key,)))
         leases.leases = {

@@ -156,7 +156,7 @@ def test_a_command_that_had_better_wait_is_passed_by_and_comes_back() -> None:
     assert build.handle(MustRun(A)) == []
     assert build.handle(MustRun(B)) == [Execute(B)]
     assert build.handle(MustRun(C)) == []
-    assert build.ready == {0: Ready(2, A, 900)}
+    assert build.ready == {0: Ready(2, A)}
     places.refused.clear()
     assert build.handle(Executed(B, True)) == [Execute(A)]
     assert build.handle(Displaced(A)) == [Execute(A)]
