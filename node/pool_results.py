@@ -102,6 +102,7 @@ class PoolResults:
         self._working: dict[bytes, int] = {}
         self._note: Callable[[Note], None] | None = None
         self.same = SameActions()
+        self._asking_again = asyncio.Semaphore(_ASKS_AT_ONCE // 2)
 
     @asynccontextmanager
     async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
@@ -164,7 +165,8 @@ class PoolResults:
         while loop.time() < until:
             await asyncio.sleep(pause_s)
             pause_s = min(AGAIN_S[1], pause_s * 1.5)
-            found, elsewhere = await self.look((action,), Phase.INTENDED, SURE_S)
+            async with self._asking_again:
+                found, elsewhere = await self.look((action,), Phase.INTENDED, SURE_S)
             if action in found:
                 return found[action]
             if action not in elsewhere:

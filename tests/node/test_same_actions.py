@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from buildnet.mesh.digest import Digest
-from buildnet.mesh.events import LinkDown, Received
+from buildnet.mesh.events import LinkDown, Note, Received
 from buildnet.mesh.members.genesis import Rights
 from buildnet.mesh.messages.kinds import Message, decode_message, kind_of
 from buildnet.node.pool_results import PoolResults
@@ -24,6 +24,7 @@ class Nodes:
 
     def __init__(self) -> None:
         self.tasks: list[asyncio.Future[None]] = []
+        self.notes: list[Note] = []
         self.by_key = {key: PoolResults(_empty()) for key in (LOW, HIGH)}
         for key, results in self.by_key.items():
             results._cluster = self.cluster(key)
@@ -40,7 +41,7 @@ class Nodes:
             local=local,
             say=lambda to, message: self.say(key, to, message),
             spawn=self.spawn,
-            note=lambda note: None,
+            note=self.notes.append,
         )
 
     def say(self, sender: bytes, to: bytes, message: Message) -> None:
@@ -158,5 +159,25 @@ def test_what_nobody_asked_for_is_not_waited_for() -> None:
         running = (WireDigest.of(OTHER), WireDigest.of(ACTION))
         second.take(Received(HIGH, ResultAnswer(asked, (), True, running, (), ())))
         assert await looking == ({}, {ACTION: HIGH})
+
+    asyncio.run(work())
+
+
+def test_of_many_that_are_waited_for_none_is_asked_for_too_often() -> None:
+    many = [Digest.of(bytes([number])) for number in range(40)]
+
+    async def work() -> None:
+        nodes = Nodes()
+        first, second = nodes.by_key[HIGH], nodes.by_key[LOW]
+        first.same.intend(many)
+        for action in many:
+            first.same.become(action, Phase.RUNNING)
+        waiting = [asyncio.ensure_future(second.result_of_other(each, 60.0)) for each in many]
+        while len(nodes.tasks) < 2 * len(many) and not nodes.notes:
+            await asyncio.sleep(0.01)
+        assert nodes.notes == []
+        assert not any(each.done() for each in waiting)
+        for each in waiting:
+            each.cancel()
 
     asyncio.run(work())
