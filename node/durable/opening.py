@@ -52,7 +52,7 @@ async def durable_builds(
         keep_s = settings.hold_outputs
         stands_in = StandsIn(circle, keeping, successor, drives, refusal, keep_s)
         lost = LostBuilds(circle, store, history, results.fetch_all, record)
-        watching = Watching(circle, builder, history)
+        watching = Watching(circle, builder, history, stands_in.keeps)
         durable = DurableBuilds(circle, drives, stands_in, lost, watching)
         await durable.restore()
         builder.outliving = drives

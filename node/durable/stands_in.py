@@ -70,6 +70,13 @@ class StandsIn:
     def __contains__(self, build: object) -> bool:
         return build in self._core.requests
 
+    def keeps(self, build: str) -> bool:
+        """Tell whether this node could go on with a build whose id is this or begins with it."""
+        return build != "" and any(
+            each.startswith(build) and request.phase is not Phase.ENDED
+            for each, request in self._core.requests.items()
+        )
+
     async def restore(self) -> None:
         """Take up again what was kept when the node stopped; a build that it drove then it takes
         over once more, unless somebody else does meanwhile."""

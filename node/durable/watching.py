@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from buildnet.node.running import BUILD_FINISHED, BUILD_STARTED, RunningBuild
 from buildnet.node.workers import either
 from buildnet.pool.build import Status
 from buildnet.pool.messages.durable import (
+    KEPT,
     MAX_WATCHED_BYTES,
     WatchAsk,
     WatchOver,
@@ -44,10 +45,12 @@ class _SlowReaderError(Exception):
 @dataclass(slots=True, eq=False)
 class _Watch:
     """One question. ``source``: who sends the events; ``silent``: who has not answered yet;
+    ``is_kept``: somebody could go on with the build should the one who drives it be lost;
     ``waiting_bytes``: of events that nobody has read yet, ``is_slow``: they were too many."""
 
     silent: set[bytes]
     source: bytes | None = None
+    is_kept: bool = False
     waiting_bytes: int = 0
     is_slow: bool = False
     parts: asyncio.Queue[WatchTold | None] = field(default_factory=asyncio.Queue)
@@ -65,10 +68,14 @@ class _Watch:
 
 
 class Watching:
-    """See the module's text; this node as who watches, and as who is watched."""
+    """See the module's text; this node as who watches, and as who is watched. ``keeps`` tells
+    whether this node stands in for a build with that id, or one that begins so."""
 
-    def __init__(self, circle: Circle, builder: Builder, history: History) -> None:
+    def __init__(
+        self, circle: Circle, builder: Builder, history: History, keeps: Callable[[str], bool]
+    ) -> None:
         self._circle = circle
+        self._keeps = keeps
         self._builder = builder
         self._history = history
         self._watches: dict[bytes, _Watch] = {}
@@ -78,10 +85,10 @@ class Watching:
 
     async def open(self, build: str) -> AsyncIterator[bytes]:
         """Return the events of a build that another node drives, or drove: whole lines of JSON.
-        Where that node is lost meanwhile, those of who goes on follow.
+        Where that node is lost, before or meanwhile, those of who goes on follow.
 
         Raises:
-            NotFoundError: none of the nodes that this one is linked with knows it.
+            NotFoundError: neither this node nor any that it is linked with knows it.
         """
         lines = self._lines(build)
         first = await anext(lines, None)
@@ -94,8 +101,10 @@ class Watching:
     async def _lines(self, build: str) -> AsyncIterator[bytes]:
         found, searched_s = False, 0.0
         while searched_s < SEARCH_S:
+            links = () if self._circle.cluster is None else self._circle.cluster.local.links
+            watch = _Watch(set(links), is_kept=self._keeps(build))
             try:
-                async for lines in self._once(build):
+                async for lines in self._once(build, watch):
                     yield lines
                     found, searched_s = True, 0.0
                     if _is_last(lines):
@@ -103,20 +112,19 @@ class Watching:
             except _SlowReaderError:
                 _log.warning("the events of build %s are not read as fast as they come", build)
                 return
-            if not found:
+            if not (found or watch.is_kept):
                 return
             if not searched_s:
                 yield _line({"type": "waiting", "for": "the node that goes on with the build"})
             await asyncio.sleep(AGAIN_S)
             searched_s += AGAIN_S
 
-    async def _once(self, build: str) -> AsyncIterator[bytes]:
+    async def _once(self, build: str, watch: _Watch) -> AsyncIterator[bytes]:
         """Yield what one node tells of a build, up to its end or to the loss of that node."""
-        cluster = self._circle.cluster
-        if cluster is None:
+        if self._circle.cluster is None:
             return
         number = os.urandom(16)
-        watch = self._watches[number] = _Watch(set(cluster.local.links))
+        self._watches[number] = watch
         self._circle.say_all(WatchAsk(number, build))
         rest = b""
         try:
@@ -148,6 +156,8 @@ class Watching:
                 self._circle.say(sender, WatchOver(part.watch))
             return
         watch.silent.discard(sender)
+        if not part.known and part.data == KEPT:
+            watch.is_kept = True
         if part.known and watch.source is None:
             watch.source = sender
         if watch.source == sender:
@@ -177,7 +187,8 @@ class Watching:
             await self._send(sender, ask.watch, recorded, last=True)
             return
         if build is None or build.handed_over:
-            self._circle.say(sender, WatchTold(ask.watch, b"", False, True))
+            data = KEPT if self._keeps(ask.build) else b""
+            self._circle.say(sender, WatchTold(ask.watch, data, False, True))
             return
         enough = self._watchers[ask.watch] = asyncio.Event()
         try:

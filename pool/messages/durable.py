@@ -16,6 +16,8 @@ MAX_FINISHED = 256
 """Results in one message."""
 MAX_WATCHED_BYTES = 32 * 1024
 """Of a build's events in one message."""
+KEPT = b"kept"
+"""In place of events: see :class:`WatchTold`."""
 
 Attempt = Annotated[int, Limit(0, 1 << 32)]
 """A build is given a few; one more than what was heard has to be a number that can be kept."""
@@ -182,7 +184,8 @@ class WatchAsk(Message):
 @dataclass(frozen=True, slots=True)
 class WatchTold(Message):
     """A part of a build's events, one JSON object a line; a line may go on in the next part.
-    ``known``: the sender has that build; ``last``: no part follows."""
+    ``known``: the sender has that build; ``last``: no part follows. Who has it not sends nothing,
+    or :data:`KEPT` where it stands in for that build and may go on with it."""
 
     watch: WatchId
     data: Annotated[bytes, Limit(0, MAX_WATCHED_BYTES)]

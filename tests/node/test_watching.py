@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from buildnet.mesh.errors import NotFoundError
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.durable import watching
 from buildnet.node.durable.watching import Watching
-from buildnet.pool.messages.durable import WatchAsk, WatchOver, WatchTold
+from buildnet.pool.messages.durable import KEPT, WatchAsk, WatchOver, WatchTold
 
 DRIVER = b"d" * 32
 STARTED = b'{"type": "build_started"}\n'
@@ -22,7 +23,7 @@ FINISHED = b'{"type": "build_finished"}\n'
 class Node:
     """A node that watches, and what it says."""
 
-    def __init__(self) -> None:
+    def __init__(self, keeps: str | None = None) -> None:
         self.said: list[Message] = []
         circle: Any = SimpleNamespace(
             cluster=SimpleNamespace(local=SimpleNamespace(links={DRIVER: None})),
@@ -30,22 +31,60 @@ class Node:
             say_all=self.said.append,
         )
         nobody: Any = None
-        self.watching = Watching(circle, nobody, nobody)
+        self.watching = Watching(circle, nobody, nobody, lambda build: build == keeps)
 
     async def open(self) -> AsyncIterator[bytes]:
         opening = asyncio.ensure_future(self.watching.open("b"))
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await self.asks(1)
         self.tell(STARTED)
         return await opening
 
-    def tell(self, data: bytes, *, last: bool = False) -> None:
-        asked = next(each for each in self.said if isinstance(each, WatchAsk))
-        self.watching.told(DRIVER, WatchTold(asked.watch, data, True, last))
+    async def asks(self, times: int) -> None:
+        """Wait until it has asked the others so often."""
+        while sum(isinstance(each, WatchAsk) for each in self.said) < times:
+            await asyncio.sleep(0)
+
+    def tell(self, data: bytes, *, known: bool = True, last: bool = False) -> None:
+        asked = next(each for each in reversed(self.said) if isinstance(each, WatchAsk))
+        self.watching.told(DRIVER, WatchTold(asked.watch, data, known, last))
 
 
 async def read(lines: AsyncIterator[bytes]) -> bytes:
     return b"".join([each async for each in lines])
+
+
+@pytest.mark.parametrize("keeps", ["b", None])
+def test_a_build_that_nobody_drives_yet_is_waited_for_where_somebody_may_go_on(
+    monkeypatch: pytest.MonkeyPatch, keeps: str | None
+) -> None:
+    monkeypatch.setattr(watching, "AGAIN_S", 0.001)
+
+    async def run() -> None:
+        node = Node(keeps)
+        opening = asyncio.ensure_future(node.watching.open("b"))
+        await node.asks(1)
+        node.tell(b"" if keeps else KEPT, known=False, last=True)
+        lines = await opening
+        reading = asyncio.ensure_future(read(lines))
+        await node.asks(2)
+        node.tell(STARTED + FINISHED, last=True)
+        waiting, rest = (await reading).split(b"\n", 1)
+        assert b'"waiting"' in waiting
+        assert rest == STARTED + FINISHED
+
+    asyncio.run(run())
+
+
+def test_a_build_that_nobody_knows_is_not_found() -> None:
+    async def run() -> None:
+        node = Node("another")
+        opening = asyncio.ensure_future(node.watching.open("b"))
+        await node.asks(1)
+        node.tell(b"", known=False, last=True)
+        with pytest.raises(NotFoundError, match="no build 'b' runs in the pool"):
+            await opening
+
+    asyncio.run(run())
 
 
 def test_events_come_in_whole_lines() -> None:
