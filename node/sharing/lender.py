@@ -130,6 +130,7 @@ class Lender:
 
     def _received(self, sender: bytes, message: Message) -> None:
         now = self._clock()
+        self._lapse(now)  # the book would do so too, and end nothing
         match message:
             case LeaseAsk():
                 self._say(sender, self._answer(sender, message, now))
@@ -217,8 +218,7 @@ class Lender:
 
     def tick(self, now: float) -> None:
         """Let leases lapse, and say again what may not have been heard."""
-        for lease in self._book.lapse(now):
-            self._end(lease, "it was not renewed in time", tell=True)
+        self._lapse(now)
         for lease in self._book.leases:
             unheard = lease.granted and lease.expires == lease.since + KEPT_S
             if unheard and now - lease.since >= _GIVEN_AGAIN_S:
@@ -226,6 +226,10 @@ class Lender:
         if now - self._told_at >= _TOLD_EVERY_S or now - self._office_at < _NEW_OFFICE_S:
             self._told = None
         self.room_changed()
+
+    def _lapse(self, now: float) -> None:
+        for lease in self._book.lapse(now):
+            self._end(lease, "it was not renewed in time", tell=True)
 
     def room_changed(self) -> None:
         """Take note that the node's own commands want more or less than before, or that its owner

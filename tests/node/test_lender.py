@@ -267,6 +267,27 @@ def test_who_lends_nothing_any_more_gets_everything_back(owner: Owner) -> None:
     assert owner.workers.free == (2, 100)
 
 
+@pytest.mark.parametrize(
+    ("message", "sender"),
+    [
+        (LeaseKeep((bytes([1]) * 16,)), DRIVER),
+        (LeaseConfirm(bytes([1]) * 16), COORDINATOR),
+        (LeaseAsk(bytes([2]) * 16, TERM, "b", DRIVER, WireAmount(1, 10, 0), "ann"), COORDINATOR),
+    ],
+)
+def test_what_lapsed_while_the_owner_stood_still_ends_whatever_is_heard_first(
+    owner: Owner, message: Message, sender: bytes
+) -> None:
+    ended: list[str] = []
+    owner.lender.on_ended = lambda lease, why: ended.append(why)
+    lease = owner.lends(1)
+    owner.now += KEPT_S
+    said = owner.hears(message, sender)
+    assert owner.work.ended == [lease]
+    assert ended == ["it was not renewed in time"]
+    assert (DRIVER, LeaseGone(lease, "it was not renewed in time")) in said
+
+
 def test_lease_periods_are_told(owner: Owner) -> None:
     told: list[tuple[str, Amount]] = []
     owner.lender.on_lent = lambda lease: told.append(("lent", lease.amount))
