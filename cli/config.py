@@ -27,7 +27,13 @@ def _parse(text: str, where: str) -> object:
     return parse_configuration(text, where)
 
 
-CONFIGURATION = Kind("configuration", "/api/configs", "configs", _parse)
+def _warnings(found: Any) -> tuple[str, ...]:
+    from buildnet.pool.without_effect import warnings_of_configuration
+
+    return warnings_of_configuration(found)
+
+
+CONFIGURATION = Kind("configuration", "/api/configs", "configs", _parse, _warnings)
 
 
 @app.command("list")
@@ -109,9 +115,10 @@ def create(
         given = {key: value for key, value in given.items() if key not in variables}
         document = client.post(f"{template}/use", {"variables": variables})
     document = {**merged(document, patch_of(given)), "id": name}
-    read_configuration(document, f"the configuration {name}")
+    made = read_configuration(document, f"the configuration {name}")
     if dry_run:
         print(saved.yaml_text(document), end="")
+        saved.warn(_warnings(made))
         return
     saved.show_kept("configuration", "created", CONFIGURATION.create(document))
 
@@ -178,6 +185,7 @@ def validate(
         console.print(f"{escaped(file)} is valid")
 
     show(settings(), answer, table)
+    saved.warn(answer["warnings"])
     if answer["capacity"] is not None:
         note(settings(), answer["capacity"])
         raise typer.Exit(5)

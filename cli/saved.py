@@ -42,7 +42,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Tell what would be done; do nothing.")]
 
 _ABOUT = (
-    *("problem", "system", "version", "sealed", "entry", "success"),
+    *("problem", "warnings", "system", "version", "sealed", "entry", "success"),
     *("created_at", "created_by", "changed_at", "changed_by"),
 )
 """What the ledger says of it, beside what it says itself."""
@@ -52,12 +52,13 @@ _MAX_BYTES = 1 << 20
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind. ``path``: of its routes; ``key``: of the list in their answer; ``parse``: reads a
-    text, or says what is wrong with it."""
+    text, or says what is wrong with it; ``warnings``: what of one that was read has no effect."""
 
     word: str
     path: str
     key: str
     parse: Callable[[str, str], Any]
+    warnings: Callable[[Any], tuple[str, ...]] = lambda found: ()
 
     def at(self, name: str) -> str:
         """Return the path of one of them."""
@@ -110,6 +111,13 @@ def show_one(view: Document) -> None:
         print_fields(console, rows)
 
     show(settings(), view, table, ids=[view["id"]])
+    warn(view["warnings"])
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """Tell a person what has no effect."""
+    for one in warnings:
+        note(settings(), f"warning: {one}")
 
 
 def show_kept(word: str, what: str, view: Document) -> None:
@@ -119,6 +127,7 @@ def show_kept(word: str, what: str, view: Document) -> None:
         console.print(f"{what} the {word} {escaped(view['id'])}, version {view['version']}")
 
     show(settings(), view, table, ids=[view["id"]])
+    warn(view["warnings"])
 
 
 def origin_text(view: Document) -> str:
@@ -243,8 +252,15 @@ def import_file(kind: Kind, file: Path, name: str | None, replace: bool) -> None
 def validate_file(kind: Kind, file: Path) -> None:
     """Say whether a file is good; needs no node."""
     document = read_file(kind, file)
-    answer = {"valid": True, "file": str(file), "id": document.get("id")}
+    warnings = kind.warnings(kind.parse(yaml_text(document), str(file)))
+    answer = {
+        "valid": True,
+        "file": str(file),
+        "id": document.get("id"),
+        "warnings": list(warnings),
+    }
     show(settings(), answer, lambda console: console.print(f"{escaped(file)} is valid"))
+    warn(warnings)
 
 
 def edit(kind: Kind, name: str, values: Sequence[str], file: Path | None) -> None:

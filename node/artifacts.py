@@ -27,6 +27,7 @@ from buildnet.node.pool_results import PoolResults, may_ask, shared_result
 from buildnet.node.store import Store
 from buildnet.pool.messages.keeping import ResultKeep, ResultKept
 from buildnet.pool.messages.work import MAX_MESSAGE_BYTES
+from buildnet.pool.quantity import GIB
 from buildnet.pool.workspace import Task
 
 PATIENCE_S = 30.0
@@ -96,6 +97,12 @@ class Artifacts:
             if node in (member.name, node_id_of(key)):
                 return key
         return None
+
+    async def size_of(self, action: Digest) -> int:
+        """Return how many bytes the blobs of a result in this node's cache have; 0: it has none."""
+        with self._store.hold() as hold:
+            record = await asyncio.to_thread(hold.get_action, action, frozenset({STRICT}))
+            return 0 if record is None else sum(one.size_bytes for one in set(record.references))
 
     async def send(self, keeper: bytes, action: Digest, task: Task) -> None:
         """Have a result of this node's cache kept by another node.
@@ -168,12 +175,15 @@ class Artifacts:
 
 @dataclass(slots=True)
 class Keeper:
-    """One build's results on their way to the node ``name``. ``on_notice`` tells people what could
-    not be kept there. :meth:`run` is to be a task of the build."""
+    """One build's results on their way to the node ``name``, of ``most_bytes`` together at most (0:
+    no bound). ``on_notice`` tells people what could not be kept there. :meth:`run` is to be a task
+    of the build."""
 
     artifacts: Artifacts
     name: str
     on_notice: Callable[[str], None] = lambda text: None
+    most_bytes: int = 0
+    _sent_bytes: int = 0
     _waiting: asyncio.Queue[tuple[Digest, Task] | None] = field(default_factory=asyncio.Queue)
     _failed: dict[str, list[str]] = field(default_factory=dict)
     _give_up_at: float | None = None
@@ -207,6 +217,19 @@ class Keeper:
 
     async def _send_again(self, action: Digest, task: Task) -> str | None:
         """Send a result, several times if need be; return why it is not kept, None: it is."""
+        try:
+            size = await self.artifacts.size_of(action) if self.most_bytes else 0
+        except BuildNetError as error:
+            return error.message
+        if self._sent_bytes + size > self.most_bytes:
+            return f"the configuration gives {self.most_bytes / GIB:.4g} GiB there (size_gb)"
+        self._sent_bytes += size  # before it is on its way: others are sent meanwhile
+        why = await self._tried(action, task)
+        if why is not None:
+            self._sent_bytes -= size
+        return why
+
+    async def _tried(self, action: Digest, task: Task) -> str | None:
         for pause_s in (*PAUSES_S, None):
             try:
                 await self._send(action, task)

@@ -11,7 +11,7 @@ one slot and runs on all cores that were not reserved when it started, idle ones
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -49,9 +49,12 @@ class CoreAssigner:
         """The cores that nobody has taken."""
         return tuple(core for core in self._uses if core not in self._taken)
 
-    def take(self, count: int) -> tuple[int, ...]:
-        """Take ``count`` of the free cores; there have to be as many."""
-        chosen = sorted(self.free, key=lambda core: (self._uses[core], core))[:count]
+    def take(self, count: int, wished: Collection[int] = ()) -> tuple[int, ...]:
+        """Take ``count`` of the free cores, first those that are ``wished``; there have to be as
+        many."""
+        chosen = sorted(self.free, key=lambda core: (core not in wished, self._uses[core], core))[
+            :count
+        ]
         if len(chosen) < count:
             raise ValueError(f"{count} cores were asked for, {len(chosen)} are free")
         self._uses.update(chosen)
@@ -93,6 +96,7 @@ class Capacity(Generic[Key]):
         self._reserved_disk_bytes = 0
         self._shares: dict[Key, Share] = {}
         self._waiting: dict[Key, Requirements] = {}
+        self._wished: dict[Key, Collection[int]] = {}
 
     @property
     def cores(self) -> tuple[int, ...] | None:
@@ -125,12 +129,17 @@ class Capacity(Generic[Key]):
         """How many slots are taken."""
         return self.slots - self._free_slots
 
-    def ask(self, key: Key, needed: Requirements) -> list[tuple[Key, Share]]:
-        """Let a command start when its turn comes. Returns who starts now, with what.
+    def ask(
+        self, key: Key, needed: Requirements, wished: Collection[int] = ()
+    ) -> list[tuple[Key, Share]]:
+        """Let a command start when its turn comes. Returns who starts now, with what. ``wished``:
+        CPU ids that it is to run on, as far as they can be had; none: any.
 
         What it needs must not be more than the host has: it would wait for ever.
         """
         self._waiting[key] = needed
+        if wished:
+            self._wished[key] = wished
         return self._admit()
 
     def reserve(self, key: Key, needed: Requirements) -> Share | None:
@@ -175,6 +184,7 @@ class Capacity(Generic[Key]):
     def end(self, key: Key) -> list[tuple[Key, Share]]:
         """Take back what a command has, or its wish; returns who starts now, with what."""
         self._waiting.pop(key, None)
+        self._wished.pop(key, None)
         share = self._shares.pop(key, None)
         if share is not None:
             self._free_slots += share.slots
@@ -192,7 +202,7 @@ class Capacity(Generic[Key]):
             if not self._has_room(needed):
                 break  # what is small does not overtake what is large, or that would never start
             del self._waiting[key]
-            self._shares[key] = share = self._take(needed)
+            self._shares[key] = share = self._take(needed, self._wished.pop(key, ()))
             started.append((key, share))
         return started
 
@@ -219,13 +229,14 @@ class Capacity(Generic[Key]):
             free_disk_bytes = self.free_disk_bytes
         return free_disk_bytes is None or (needed.disk_bytes or 0) <= free_disk_bytes
 
-    def _take(self, needed: Requirements) -> Share:
+    def _take(self, needed: Requirements, wished: Collection[int] = ()) -> Share:
         cores: tuple[int, ...] | None = None
         if self._assigner is not None:
             if needed.cores is not None:
-                cores = self._assigner.take(needed.cores)
+                cores = self._assigner.take(needed.cores, wished)
             else:
                 cores = self._assigner.free or self._assigner.all
+                cores = tuple(core for core in cores if core in wished) or cores
         memory_bytes = (needed.memory_bytes or 0) if self._memory_bytes is not None else 0
         disk_bytes = (needed.disk_bytes or 0) if self._disk_bytes is not None else 0
         self._free_slots -= needed.slots

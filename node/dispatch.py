@@ -243,7 +243,7 @@ class Dispatcher:
         needed: Requirements | None = None,
     ) -> None:
         assert report.action is not None
-        await self.workers.run(report.action, token, work, needed)
+        await self.workers.run(report.action, token, work, needed, self.runner.cpus)
 
     async def _run_unless_paused(
         self, report: TaskReport, token: CancelToken, work: Callable[[Turn], None]

@@ -17,8 +17,9 @@ from buildnet.node.workers import Workers
 from buildnet.pool.build import Ready
 from buildnet.pool.far_tools import FarTools
 from buildnet.pool.outlook import Outlook
-from buildnet.pool.placement import Host, Needs
+from buildnet.pool.placement import AS_USUAL, Host, Needs, Preferences
 from buildnet.pool.places import Answer, Slots
+from buildnet.pool.quantity import GIB
 from buildnet.pool.requirements import RequirementsError
 from buildnet.pool.straggling import NOT_BEGUN_S, is_straggler
 from buildnet.pool.workspace import TaskId
@@ -38,6 +39,15 @@ class NoHostError(BuildNetError):
         return cls(
             f"no node that can be asked has the labels {', '.join(sorted(labels))}",
             hint="buildnet pool nodes shows which there are; node_tags in node.yaml gives them",
+        )
+
+    @classmethod
+    def of_storage(cls, preferences: Preferences) -> NoHostError:
+        """Of free storage that no host has."""
+        return cls(
+            f"no node that can be asked has {preferences.min_free_bytes / GIB:g} GiB of free "
+            "storage, as the configuration asks for (resources.storage.min_free_gb)",
+            hint="buildnet pool nodes shows which there are; make room, or ask for less",
         )
 
     @classmethod
@@ -159,11 +169,12 @@ class NodePlaces:
             self._elsewhere.pop(task, None)
 
     def _may_stay(self, prepared: Prepared) -> bool:
-        """Tell whether this node may run a command: it has its tools and labels, and grants what it
-        needs. What is too much and can't run elsewhere either may: who is to run it says so."""
+        """Tell whether this node may run a command: it has its tools and labels, grants what it
+        needs, and has the free storage that is asked for. What is too much and can't run elsewhere
+        either may: who is to run it says so."""
         if prepared.far is not None or self._lacking(prepared):
             return False
-        if self.workers.grant.allows(prepared.task.requirements):
+        if self.workers.grant.allows(prepared.task.requirements) and self._has_storage():
             return True
         return self.hosts is None or not self.hosts.may_take(prepared)
 
@@ -231,6 +242,14 @@ class NodePlaces:
         labels = frozenset(prepared.task.requirements.labels or ())
         return labels - self.here().labels if labels else labels
 
+    @property
+    def _preferences(self) -> Preferences:
+        return AS_USUAL if self.hosts is None else self.hosts.preferences
+
+    def _has_storage(self) -> bool:
+        preferences = self._preferences
+        return not preferences.min_free_bytes or preferences.has_storage(self.here())
+
     def hopeless(self, ready: Iterable[Ready], now: float) -> list[tuple[TaskId, BuildNetError]]:
         """Return the tasks, the most urgent of each sort, that no host can take as far as is known,
         and has not for :data:`PATIENCE_S`, and why; ``now``: monotonic seconds."""
@@ -263,6 +282,8 @@ class NodePlaces:
         except RequirementsError as error:
             error.cause = "no other node that is linked with this one now gives one command as much"
             return error
+        if not self._has_storage():
+            return NoHostError.of_storage(self._preferences)
         return of_labels(frozenset())
 
     def patience_left(self, now: float) -> float | None:

@@ -59,7 +59,8 @@ class Limits:
 class TaskRunner:
     """Runs the tasks of one build. Methods block: call them on runner threads.
 
-    ``tell`` gives, for a task, what takes its output while it runs.
+    ``tell`` gives, for a task, what takes its output while it runs; ``cpus``: on which commands are
+    to run, as far as they can be had; none: any.
     """
 
     key: NodeKey
@@ -73,6 +74,7 @@ class TaskRunner:
     table: FileTable
     hold: Hold
     tell: Callable[[TaskId], OnOutput]
+    cpus: tuple[int, ...] = ()
     performed: list[Action] = field(default_factory=list)
     runs: dict[str, LastRun] = field(default_factory=dict)
 

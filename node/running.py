@@ -150,6 +150,8 @@ class RunningBuild:
 
     def __post_init__(self) -> None:
         self.orders = Orders(Priority[self.request.choice.priority.upper()])
+        for warning in self.request.choice.warnings:
+            self.progress.notice(f"warning: {warning}")
 
     def cancel(self) -> None:
         """Ask for its end."""
@@ -259,6 +261,7 @@ class RunningBuild:
             "root": str(self.workspace.root),
             "dry_run": self.request.dry_run,
             "choice": self.request.choice.view(),
+            "warnings": list(self.request.choice.warnings),
             "started_at": self.started_at,
             "durable": None if self.durable is None else asdict(self.durable),
         }

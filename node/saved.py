@@ -31,6 +31,7 @@ from buildnet.pool.configuration import BuildConfiguration, read_configuration
 from buildnet.pool.profile import PROFILES, Profile, read_profile
 from buildnet.pool.strict_model import InvalidDocumentError
 from buildnet.pool.template import Template, read_template
+from buildnet.pool.without_effect import warnings_of_configuration, warnings_of_profile
 
 _SEEN_S = 10.0
 _LOOK_S = 0.02
@@ -55,24 +56,31 @@ Kept = TypeVar("Kept", bound=Document)
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[Kept]):
     """One kind. ``name``: what its entities and entry types begin with; ``word``: for people;
-    ``read``: makes one of plain data, ``where`` naming it in errors; ``built_in``: by id."""
+    ``read``: makes one of plain data, ``where`` naming it in errors; ``built_in``: by id;
+    ``warnings``: what of one has no effect."""
 
     name: str
     word: str
     read: Callable[[object, str], Kept]
     built_in: Mapping[str, Kept]
+    warnings: Callable[[Kept], tuple[str, ...]] = lambda kept: ()
 
 
-CONFIGURATIONS: Kind[BuildConfiguration] = Kind("config", "configuration", read_configuration, {})
+CONFIGURATIONS: Kind[BuildConfiguration] = Kind(
+    "config", "configuration", read_configuration, {}, warnings_of_configuration
+)
 TEMPLATES_KEPT: Kind[Template] = Kind("template", "template", read_template, TEMPLATES)
-PROFILES_KEPT: Kind[Profile] = Kind("profile", "profile", read_profile, PROFILES)
+PROFILES_KEPT: Kind[Profile] = Kind(
+    "profile", "profile", read_profile, PROFILES, warnings_of_profile
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """One as it is sealed, or built in. ``version`` 0: it is built in; ``height``: of the seal that
     it is under; times in milliseconds since 1970 UTC; None: nobody knows any more. ``unreadable``:
-    what is sealed, where that is none that this version of BuildNet can read; ``problem``: why."""
+    what is sealed, where that is none that this version of BuildNet can read; ``problem``: why;
+    ``warnings``: what of it has no effect in this version."""
 
     id: str
     document: Mapping[str, Any]
@@ -85,6 +93,7 @@ class Sealed:
     created_by: str | None = None
     changed_ms: int | None = None
     changed_by: str | None = None
+    warnings: tuple[str, ...] = ()
 
     def view(self) -> dict[str, Any]:
         """Return it as JSON: what it says, and beside it what the ledger says of it."""
@@ -93,6 +102,7 @@ class Sealed:
             **self.document,
             **({} if self.unreadable is None else {"unreadable": self.unreadable}),
             "problem": self.problem,
+            "warnings": list(self.warnings),
             "system": self.version == 0,
             "version": self.version,
             "sealed": self.height,
@@ -120,7 +130,7 @@ class SavedDocuments(Generic[Kept]):
 
     async def all(self) -> list[Sealed]:
         """Return all of them: those that are built in, then the others by id."""
-        built_in = [Sealed(name, one.document()) for name, one in self.kind.built_in.items()]
+        built_in = [self._built_in(name) for name in self.kind.built_in]
         store = (await self._ledger()).store
         kept = map(self._sealed, await store.facts(self.kind.name))
         return built_in + [one for one in kept if one.id not in self.kind.built_in]
@@ -145,9 +155,8 @@ class SavedDocuments(Generic[Kept]):
         Raises:
             NotFoundError: there is none.
         """
-        built_in = self.kind.built_in.get(name)
-        if built_in is not None:
-            return Sealed(name, built_in.document())
+        if name in self.kind.built_in:
+            return self._built_in(name)
         store = (await self._ledger()).store
         found = await store.facts(self.kind.name, name)
         if not found:
@@ -270,15 +279,21 @@ class SavedDocuments(Generic[Kept]):
                 hint="it is shown here once it has come: do not change it again",
             ) from error
 
+    def _built_in(self, name: str) -> Sealed:
+        found = self.kind.built_in[name]
+        return Sealed(name, found.document(), warnings=self.kind.warnings(found))
+
     def _sealed(self, record: FactRecord) -> Sealed:
         fact = record.fact
         name, sealed = fact.entity.partition(":")[2], fact.data or {}
         document: Mapping[str, Any] = {}
         unreadable: Mapping[str, Any] | None = None
         problem: str | None = None
+        warnings: tuple[str, ...] = ()
         try:
             # The ledger sorts keys; people read them in the order of the reference.
-            document = self.kind.read({**sealed, "id": name}, name).document()
+            found = self.kind.read({**sealed, "id": name}, name)
+            document, warnings = found.document(), self.kind.warnings(found)
         except InvalidDocumentError as error:
             unreadable, problem = sealed, error.message
         return Sealed(
@@ -293,6 +308,7 @@ class SavedDocuments(Generic[Kept]):
             record.created_by,
             record.changed_ms,
             record.changed_by,
+            warnings,
         )
 
     def _entity(self, name: str) -> str:

@@ -138,7 +138,8 @@ class Verifier:
             done.append(self.runner.repeat(prepared, token, cores=turn.share.cores))
 
         requirements = prepared.task.requirements
-        await self.workers.run(prepared.action.digest, token, work, requirements)
+        cpus = self.runner.cpus
+        await self.workers.run(prepared.action.digest, token, work, requirements, cpus)
         return (_run(self.telling.node_id, None, done[0]), done[0]) if done else None
 
 

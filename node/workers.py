@@ -6,7 +6,7 @@ Who may start when, and on which cores, is decided by :mod:`buildnet.node.capaci
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -132,18 +132,20 @@ class Workers:
         token: CancelToken,
         work: Callable[[Turn], None],
         needed: Requirements | None = None,
+        wished: Collection[int] = (),
     ) -> None:
         """Run ``work`` on a thread and wait for its end, even if the caller is cancelled.
 
         It starts after any other work of the same action, and once the host has what it needs. If
         the token is set before it starts, it does not; what runs has to look at the token itself.
+        ``wished``: the CPUs that it is to run on, as far as they can be had.
 
         Raises:
             RequirementsError: it needs more than is granted.
         """
         needed = needed or Requirements()
         self._grant.check(needed)
-        await self._run(action, token, work, needed)
+        await self._run(action, token, work, needed, wished)
 
     async def _run(
         self,
@@ -151,6 +153,7 @@ class Workers:
         token: CancelToken,
         work: Callable[[Turn], None],
         needed: Requirements | Callable[[], Share | None],
+        wished: Collection[int] = (),
     ) -> None:
         loop = asyncio.get_running_loop()
         stopped = loop.create_future()
@@ -163,7 +166,7 @@ class Workers:
                 return
             ended = self._in_flight[action] = loop.create_future()
             try:
-                share = await self._share(action, needed, stopped)
+                share = await self._share(action, needed, wished, stopped)
                 if share is not None:
                     await self._on_thread(action, token, work, Turn(waited, share))
             finally:
@@ -176,13 +179,14 @@ class Workers:
         self,
         action: Digest,
         needed: Requirements | Callable[[], Share | None],
+        wished: Collection[int],
         stopped: asyncio.Future[None],
     ) -> Share | None:
         """Wait for a turn; None: it was stopped before it came."""
         if not isinstance(needed, Requirements):
             return needed()
         turn = self._turns[action] = asyncio.get_running_loop().create_future()
-        self._give(self._capacity.ask(action, needed))
+        self._give(self._capacity.ask(action, needed, wished))
         if not turn.done():
             await asyncio.wait([turn, stopped], return_when=asyncio.FIRST_COMPLETED)
         return turn.result() if turn.done() else None

@@ -137,6 +137,7 @@ class Workshop:
             table=job.table,
             hold=hold,
             tell=performer.output_teller,
+            cpus=request.choice.cpus,
         )
         return performer
 
@@ -172,7 +173,8 @@ class Workshop:
         request, node = build.request, build.request.choice.artifacts_on
         if self.artifacts is None or node is None or request.local_only or request.dry_run:
             return None
-        return Keeper(self.artifacts, node, build.progress.notice)
+        most_bytes = request.choice.artifacts_bytes
+        return Keeper(self.artifacts, node, build.progress.notice, most_bytes)
 
     def _here(self) -> Host:
         return THIS_NODE if self.sharing is None else self.sharing.known.here

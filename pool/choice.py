@@ -9,6 +9,7 @@ from buildnet.pool.configuration import LOCAL, BuildConfiguration, Priority, Str
 from buildnet.pool.placement import AS_USUAL, Preferences
 from buildnet.pool.profile import Profile, Weights
 from buildnet.pool.quantity import GIB
+from buildnet.pool.without_effect import warnings_of_configuration, warnings_of_profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +17,11 @@ class Choice:
     """``configuration``, ``template``, ``profile``: what was named, by id; ``version``: of the
     configuration. ``parallel``: how many commands run at once, on whatever nodes; ``slots``: how
     many of them on this one; ``isolation``: the level that tasks get which ask for none; None: no
-    bound, and as the node has it. ``redundancy``: how often each command runs; ``timeout_s``: of
-    the whole build; ``artifacts_on``: the node that results are kept on besides; ``preferences``:
-    what else is said of where they run."""
+    bound, and as the node has it. ``cpus``: the CPUs of this node that they run on; none: any.
+    ``redundancy``: how often each command runs; ``timeout_s``: of the whole build;
+    ``artifacts_on``: the node that results are kept on besides, at most ``artifacts_bytes`` (0: no
+    bound); ``warnings``: what of it has no effect; ``preferences``: what else is said of where they
+    run."""
 
     configuration: str | None = None
     version: int | None = None
@@ -27,11 +30,14 @@ class Choice:
     priority: Priority = "normal"
     parallel: int | None = None
     slots: int | None = None
+    cpus: tuple[int, ...] = ()
     isolation: str | None = None
     local_only: bool = False
     redundancy: int = 1
     timeout_s: float | None = None
     artifacts_on: str | None = None
+    artifacts_bytes: int = 0
+    warnings: tuple[str, ...] = ()
     preferences: Preferences = AS_USUAL
 
     @property
@@ -61,7 +67,7 @@ class Choice:
         if not self.is_named:
             return None
         found, said = asdict(self), self.preferences
-        del found["preferences"]
+        del found["preferences"], found["warnings"]
         return {
             **found,
             "strategy": said.strategy,
@@ -89,11 +95,12 @@ def choose(
     used, preferred = configuration or BuildConfiguration(), profile or Profile()
     execution, cpu = used.execution, used.resources.cpu
     bounds = [one for one in (execution.parallel, cpu.cores) if one]
-    shares = [
-        one.cores or len(one.specific_cores)
-        for one in cpu.node_allocations
-        if one.node_id in here | {LOCAL}
-    ]
+    mine = [one for one in cpu.node_allocations if one.node_id in here | {LOCAL}]
+    shares = [one.cores or len(one.specific_cores) for one in mine]
+    volume = used.artifacts_volume
+    if volume is not None and volume.node_id in here:
+        volume = None
+    what = f"the configuration {used.id}" if template is None else f"the template {template}"
     return Choice(
         configuration=used.id,
         version=version,
@@ -102,10 +109,16 @@ def choose(
         priority=execution.priority or preferred.priority or cpu.priority,
         parallel=min(bounds, default=None),
         slots=min((one for one in shares if one), default=None),
+        cpus=tuple(sorted({core for one in mine for core in one.specific_cores})),
         isolation=execution.isolation,
         local_only=execution.local_only or preferred.cpu_strategy == "local_only",
         redundancy=execution.redundancy,
-        artifacts_on=None if used.artifacts_on in here else used.artifacts_on,
+        artifacts_on=None if volume is None else volume.node_id,
+        artifacts_bytes=0 if volume is None else int(volume.size_gb * GIB),
+        warnings=(
+            *(f"{what}: {one}" for one in warnings_of_configuration(used, here)),
+            *(f"the profile {preferred.id}: {one}" for one in warnings_of_profile(preferred)),
+        ),
         timeout_s=execution.timeout,
         preferences=_preferences(used, preferred, here),
     )
@@ -138,6 +151,7 @@ def _preferences(used: BuildConfiguration, profile: Profile, here: frozenset[str
         prefer_local=execution.prefer_local or preferred in here | {LOCAL},
         max_latency_ms=execution.max_latency_ms,
         min_class=resources.storage.min_class,
+        min_free_bytes=int(resources.storage.min_free_gb * GIB),
     )
 
 

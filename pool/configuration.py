@@ -172,19 +172,21 @@ class MemorySelection(Keys):
 
 
 class StorageVolumeSelection(Keys):
-    """A directory of a node, and what for. ``size_gb``: how much of it; 0: as much as there is."""
+    """Room on a node, and what for. ``size_gb``: how much one build puts there; 0: no bound."""
 
     node_id: NodeName = LOCAL
-    path: Annotated[str, Field(max_length=4096), AfterValidator(_absolute)]
+    path: Annotated[str, Field(max_length=4096), AfterValidator(_absolute)] | None = None
     purpose: Literal["cache", "build", "output"]
     size_gb: Gibibytes = 0.0
 
 
 class StorageSelection(Keys):
-    """Where files go, and how fast that has to be at least."""
+    """Where files go, how fast that has to be at least, and how much has to be free there."""
 
+    called_elsewhere: ClassVar[Mapping[str, str]] = {"min_storage_gb": "min_free_gb"}
     volumes: Annotated[tuple[StorageVolumeSelection, ...], Field(max_length=_MAX_ITEMS)] = ()
     min_class: MinStorageClass = "any"
+    min_free_gb: Gibibytes = 0.0
 
     @model_validator(mode="after")
     def _apart(self) -> StorageSelection:
@@ -290,11 +292,11 @@ class BuildConfiguration(Keys):
         return self
 
     @property
-    def artifacts_on(self) -> str | None:
-        """The node that results are to be kept on besides; None: none is named."""
+    def artifacts_volume(self) -> StorageVolumeSelection | None:
+        """Where results are to be kept besides; None: nowhere."""
         volumes = self.resources.storage.volumes
-        named = (one.node_id for one in volumes if one.purpose != "build")
-        return next((node for node in named if node != LOCAL), None)
+        named = (one for one in volumes if one.purpose != "build")
+        return next((one for one in named if one.node_id != LOCAL), None)
 
     @model_validator(mode="after")
     def _useful(self) -> BuildConfiguration:

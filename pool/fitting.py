@@ -101,7 +101,19 @@ def _too_much(
     ]
     if known and storage.min_class != "any" and not any(_does(storage.min_class, x) for x in known):
         problems.append(f"storage of the class {storage.min_class} is nowhere")
-    return problems
+    return problems + _too_full(storage.min_free_gb, usable)
+
+
+def _too_full(wanted_gb: float, nodes: Sequence[NodeState]) -> list[str]:
+    """Say that no node has so much free storage."""
+    known = [
+        None if node.resources is None else node.resources.free_storage_bytes(node.utilization)
+        for node in nodes
+    ]
+    most = max((one for one in known if one is not None), default=0) / GIB
+    if None in known or most >= wanted_gb:
+        return []
+    return [f"{wanted_gb:g} GiB of free storage on one node, of {most:.4g}"]
 
 
 def _of(node: NodeState | None) -> list[NodeState]:

@@ -40,6 +40,9 @@ def host_of(
         programs=None if resources is None else _programs(resources),
         memory_bytes=None if resources is None else resources.memory.total_bytes,
         storage_classes=_storage_classes(resources),
+        free_storage_bytes=None
+        if resources is None
+        else resources.free_storage_bytes(None if load is None else load.utilization),
         lends_nothing=None if load is None else load.lends_nothing,
         grants=None if profile.grants is None else profile.grants.amount,
         weight=profile.priority_weight,

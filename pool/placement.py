@@ -16,6 +16,7 @@ from buildnet.pool.configuration import STORAGE_CLASSES, ProgramRequirement, Str
 from buildnet.pool.experience import NOTHING_KNOWN, Experience
 from buildnet.pool.leases import Amount
 from buildnet.pool.profile import Weights
+from buildnet.pool.quantity import GIB
 
 ONE_SLOT = Amount(slots=1)
 _HALF_LATENCY_MS = 10.0
@@ -30,7 +31,8 @@ class Host:
 
     ``slots``: commands at once, ``free`` of them have nothing to do, None: unknown; ``speed``:
     benchmark units of one slot, None: not measured; ``programs``: versions by name, None: the host
-    was not scanned; ``memory_bytes``, ``storage_classes``: what it has, None: unknown;
+    was not scanned; ``memory_bytes``, ``storage_classes``, ``free_storage_bytes``: what it has,
+    None: unknown;
     ``lends_nothing``: why its owner takes no commands of others now; ``grants``: the most that he
     gives one command, None: unknown; ``weight``: how much he would have it preferred for them;
     ``is_here``: it is the node that drives the build.
@@ -48,6 +50,7 @@ class Host:
     programs: Mapping[str, frozenset[str | None]] | None = None
     memory_bytes: int | None = None
     storage_classes: frozenset[str] | None = None
+    free_storage_bytes: int | None = None
     lends_nothing: str | None = None
     grants: Amount | None = None
     weight: float = 1.0
@@ -91,7 +94,8 @@ class Preferences:
     ``memory``: bytes for all of them there, by name;
     ``only_named``: on no others; ``max_nodes``: on so many nodes, the driver's included;
     ``preferred_node``: first wherever it may be; ``prefer_local``: the driver's own slots first;
-    ``max_latency_ms``: on none that is farther; ``min_class``: on none with slower storage.
+    ``max_latency_ms``: on none that is farther; ``min_class``: on none with slower storage;
+    ``min_free_bytes``: on none with less free storage, on this one only what can't run elsewhere.
     """
 
     strategy: Strategy = "smart"
@@ -106,6 +110,7 @@ class Preferences:
     prefer_local: bool = False
     max_latency_ms: float | None = None
     min_class: str = "any"
+    min_free_bytes: int = 0
 
     @property
     def may_wait(self) -> bool:
@@ -120,6 +125,10 @@ class Preferences:
             if host.is_called(name):
                 return cores or None
         return 0 if self.only_named and not host.is_here else None
+
+    def has_storage(self, host: Host) -> bool:
+        """Tell whether a host has as much free storage as is asked for, as far as is known."""
+        return host.free_storage_bytes is None or host.free_storage_bytes >= self.min_free_bytes
 
     def memory_on(self, host: Host) -> int | None:
         """Return how many bytes all commands of the build may have on a host; None: no bound."""
@@ -158,6 +167,8 @@ def objection(
     most_bytes = preferences.memory_on(host)
     if most_bytes is not None and amount.memory_bytes > most_bytes:
         return "the configuration gives the build less memory there"
+    if not preferences.has_storage(host):
+        return f"it has less than {preferences.min_free_bytes / GIB:g} GiB of free storage"
     if host.is_here:
         return None
     if preferences.most_on(host) == 0:

@@ -136,6 +136,19 @@ class NodeResources(ResourceModel):
     scanned_at: datetime
     scan_duration_ms: int | None = None
 
+    def free_storage_bytes(self, now: Utilization | None) -> int | None:
+        """Return what is free where commands run: on the directory that the owner gave for builds,
+        else on the emptiest volume; None: unknown. ``now``: a later measurement."""
+        later = {} if now is None else {one.path: one.available_bytes for one in now.disks}
+        disks = [one for one in self.storage if one.storage_class != "ramdisk"]
+        disks = [one for one in self.storage if one.purpose == "builds"] or disks
+        free = [
+            min(one.available_bytes, later.get(one.path, one.available_bytes))
+            for one in disks
+            if one.available_bytes is not None
+        ]
+        return max(free, default=None)
+
 
 class VolumeUse(ResourceModel):
     """How full one volume is."""

@@ -122,7 +122,7 @@ def build_routes(service: NodeService) -> APIRouter:
         accepted = request.headers.get("accept", "")
         if UP_TO_DATE in accepted and request.headers.get("buildnet-version") == __version__:
             await running.looked.wait()
-            if running.had_nothing_to_do:
+            if running.had_nothing_to_do and not choice.warnings:
                 return Response(running.in_short(), media_type=UP_TO_DATE)
         if NDJSON in accepted:
             every = body.detail == "all"

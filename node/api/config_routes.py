@@ -19,6 +19,7 @@ from buildnet.node.service import NodeService
 from buildnet.pool.configuration import read_configuration
 from buildnet.pool.fitting import check_fit
 from buildnet.pool.strict_model import InvalidDocumentError, dotted
+from buildnet.pool.without_effect import warnings_of_configuration
 
 
 def config_routes(service: NodeService) -> APIRouter:
@@ -34,8 +35,9 @@ def config_routes(service: NodeService) -> APIRouter:
 
     @router.post("/validate")
     async def validate(body: Document) -> dict[str, Any]:
-        """Tell what is wrong with a configuration, without keeping it: ``problems`` in itself, and
-        ``capacity``: what it asks for that the pool does not have now; null: nothing."""
+        """Tell what is wrong with a configuration, without keeping it: ``problems`` in itself,
+        ``warnings``: what of it has no effect, and ``capacity``: what it asks for that the pool
+        does not have now; null: nothing."""
         try:
             configuration = read_configuration(body, "the configuration")
         except InvalidDocumentError as error:
@@ -43,7 +45,7 @@ def config_routes(service: NodeService) -> APIRouter:
                 {"path": dotted(one.path), "message": one.message, "hint": one.hint}
                 for one in error.problems
             ]
-            return {"valid": False, "problems": problems, "capacity": None}
+            return {"valid": False, "problems": problems, "warnings": [], "capacity": None}
         capacity: str | None = None
         await service.scanned.wait()
         nodes = list((await service.pool.picture()).nodes.values())
@@ -53,7 +55,8 @@ def config_routes(service: NodeService) -> APIRouter:
             )
         except BuildNetError as error:
             capacity = error.message
-        return {"valid": True, "problems": [], "capacity": capacity}
+        warnings = warnings_of_configuration(configuration)
+        return {"valid": True, "problems": [], "warnings": warnings, "capacity": capacity}
 
     add_changing_routes(router, saved)
     return router

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable, Container
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from buildnet.ledger.history import LOST_TOO_SOON, TAKEN_OVER, BuildSummary, Durability, History
@@ -73,7 +73,7 @@ class Successor:
             durable=True,
             environment=plan.environment,
             actor=plan.actor,
-            choice=plan.choice,
+            choice=replace(plan.choice, cpus=()),  # those were the driver's
         )
         me = self.builder.workshop.keys.current.node_id
         build = RunningBuild(plan.build_id, definition, request, plan.started_at, me)

@@ -17,7 +17,7 @@ execution: {max_nodes: 1}
 resources:
   storage:
     volumes:
-      - {node_id: node3, path: /srv/artifacts, purpose: cache}
+      - {node_id: node3, purpose: cache, size_gb: 1}
 """
 
 

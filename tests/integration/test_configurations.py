@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -227,7 +228,8 @@ def test_a_build_goes_by_a_configuration(node: Node, workspace: Path) -> None:
         **{"configuration": "one-core", "version": 1, "template": None, "profile": "speed"},
         **{"priority": "normal", "strategy": "fastest", "parallel": 1, "slots": None},
         **{"isolation": None, "local_only": False, "max_nodes": None, "nodes": {}, "labels": []},
-        **{"artifacts_on": None, "memory": {}, "redundancy": 1, "timeout_s": None},
+        **{"artifacts_on": None, "artifacts_bytes": 0, "memory": {}, "redundancy": 1},
+        **{"timeout_s": None, "cpus": []},
     }
     recorded = node.get(f"/api/build/{report['build_id']}")
     assert recorded["status"] == "succeeded"
@@ -236,6 +238,37 @@ def test_a_build_goes_by_a_configuration(node: Node, workspace: Path) -> None:
     about = f"/api/ledger?build={report['build_id']}&type=build.started"
     until(lambda: node.get(about)["entries"])
     assert node.get(about)["entries"][0]["data"]["config_id"] == "one-core"
+
+
+def test_what_has_no_effect_is_told_wherever_it_is_said(
+    node: Node, workspace: Path, tmp_path: Path
+) -> None:
+    said = "resources.memory.priority has no effect in this version"
+    file = tmp_path / "idle.yaml"
+    file.write_text("resources: {memory: {priority: high}}\n")
+    for words in (("validate", str(file)), ("validate", str(file), "--pool")):
+        assert data(node, "config", *words)["warnings"] == [said]
+        assert f"warning: {said}\n" in node("config", *words).err
+    assert data(node, "config", "create", "idle", "--file", str(file))["warnings"] == [said]
+    told = node("config", "create", "idle-too", "--file", str(file)).err
+    assert f"warning: {said}\n" in told
+    asked = ("build", "-C", str(workspace), "--config", "idle", "c")
+    assert data(node, *asked)["warnings"] == [f"the configuration idle: {said}"]
+    assert f"warning: the configuration idle: {said}\n" in node(*asked).err
+    assert data(node, "build", "-C", str(workspace), "c")["warnings"] == []
+
+
+def test_cpus_that_are_named_are_those_that_commands_run_on(node: Node, workspace: Path) -> None:
+    cpu = min(os.sched_getaffinity(0))
+    share = f"[{{node_id: local, specific_cores: [{cpu}]}}]"
+    data(node, "config", "create", "one-cpu", "--set", f"resources.cpu.node_allocations={share}")
+    (workspace / "buildnet.yaml").write_text(
+        "workspace: cpus\npackages:\n"
+        "  - {name: c, path: c, build_cmd: grep Cpus_allowed_list /proc/self/status && false}\n"
+    )
+    words = ("build", "-C", str(workspace), "--force")
+    (package,) = data(node, *words, "--config", "one-cpu", code=1)["packages"]
+    assert package["output"].split() == ["Cpus_allowed_list:", str(cpu)]
 
 
 def test_a_configuration_says_what_the_request_does_not(node: Node, workspace: Path) -> None:

@@ -31,10 +31,14 @@ class FakeArtifacts:
         self.refusals = refusals
         self.is_there = is_there
         self.kept: list[str] = []
+        self.size = 10
         self.refusal: BuildNetError = NotKeptError("there is no room")
 
     def find(self, node: str) -> bytes | None:
         return KEEPER if self.is_there else None
+
+    async def size_of(self, action: Digest) -> int:
+        return self.size
 
     async def send(self, keeper: bytes, action: Digest, task: Task) -> None:
         await asyncio.sleep(0)
@@ -50,13 +54,16 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def kept(
-    there: FakeArtifacts, count: int, end: Callable[[Keeper], None] = Keeper.close
+    there: FakeArtifacts,
+    count: int,
+    end: Callable[[Keeper], None] = Keeper.close,
+    most_bytes: int = 0,
 ) -> list[str]:
     """Have results kept; return what people are told."""
     notices: list[str] = []
 
     async def go() -> None:
-        keeper = Keeper(cast(Any, there), "store", notices.append)
+        keeper = Keeper(cast(Any, there), "store", notices.append, most_bytes)
         running = asyncio.create_task(keeper.run())
         for number in range(count):
             task = Task(f"p{number}", "build", f"p{number}", "make")
@@ -72,6 +79,20 @@ def test_all_results_are_kept() -> None:
     there = FakeArtifacts()
     assert kept(there, 20) == []
     assert sorted(there.kept) == sorted(f"p{number}" for number in range(20))
+
+
+def test_no_more_is_sent_than_the_configuration_gives() -> None:
+    there = FakeArtifacts()
+    (notice,) = kept(there, 5, most_bytes=25)
+    assert len(there.kept) == 2
+    assert notice.startswith("not kept on store: p2, p3, p4: the configuration gives")
+    assert notice.endswith("GiB there (size_gb)")
+
+
+def test_what_was_refused_counts_no_bytes() -> None:
+    there = FakeArtifacts(refusals=3)  # p0 is given up
+    assert len(kept(there, 1, most_bytes=10)) == 1
+    assert there.kept == []
 
 
 def test_what_is_refused_is_sent_again() -> None:

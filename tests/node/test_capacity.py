@@ -23,6 +23,21 @@ def test_cores_go_round() -> None:
     assert assigner.free == (0,)
 
 
+def test_cpus_that_are_wished_come_before_others() -> None:
+    capacity = Capacity[str](4, range(4))
+    assert capacity.ask("a", ONE, [3, 2, 9]) == [("a", Share(1, 0, (2, 3)))]
+    assert capacity.ask("b", cores(1), [2]) == [("b", Share(1, 0, (2,), own=True))]
+    assert capacity.ask("c", ONE, [2, 3]) == [("c", Share(1, 0, (3,)))]  # 2 is b's own
+    assert capacity.ask("d", ONE, [2]) == [("d", Share(1, 0, (0, 1, 3)))]
+
+
+def test_a_wish_that_waited_is_kept() -> None:
+    capacity = Capacity[str](1, range(2))
+    capacity.ask("a", ONE)
+    assert capacity.ask("b", ONE, [1]) == []
+    assert capacity.end("a") == [("b", Share(1, 0, (1,)))]
+
+
 def test_who_asks_nothing_may_use_what_is_idle() -> None:
     capacity = Capacity[str](2, [0, 1])
     assert capacity.ask("a", ONE) == [("a", Share(1, 0, (0, 1)))]

@@ -97,7 +97,7 @@ class Dispatched:
         workers = Workers(Capacity(1))
         dispatcher = Dispatcher(
             workers=workers,
-            runner=cast(Any, SimpleNamespace(run=run, label=lambda task: "core")),
+            runner=cast(Any, SimpleNamespace(run=run, label=lambda task: "core", cpus=())),
             resolver=cast(Any, SimpleNamespace(force=False)),
             dependencies=None,
             results=None,

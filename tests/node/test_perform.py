@@ -20,11 +20,14 @@ from buildnet.node.places import NodePlaces
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Tier
+from buildnet.node.sharing.known_hosts import THIS_NODE
 from buildnet.node.store import MissingBlobError
 from buildnet.node.workers import Workers
 from buildnet.pool.action import Action, ActionSpec, encode_action
 from buildnet.pool.build import Build, Status
+from buildnet.pool.placement import AS_USUAL, Preferences
 from buildnet.pool.places import Slots
+from buildnet.pool.quantity import GIB
 from buildnet.pool.requirements import Requirements
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry
 from buildnet.pool.workspace import Task, TaskId
@@ -66,6 +69,7 @@ class FakeRunner:
     undeliverable: Mapping[str, Exception] = field(default_factory=dict)
     at_once: threading.Barrier | None = None
     ran: list[str] = field(default_factory=list)
+    cpus: tuple[int, ...] = ()
 
     def deliver(self, prepared: Prepared) -> None:
         if self.at_once is not None:
@@ -190,6 +194,7 @@ def test_an_unforeseen_error_of_another_host_fails_its_task_alone() -> None:
         attempts: Mapping[TaskId, object] = {}
         hosts = property(lambda self: self)
         node_id = name = "other"
+        preferences = AS_USUAL
 
         def may_take(self, prepared: Prepared) -> bool:
             return True
@@ -217,14 +222,24 @@ def test_an_unforeseen_error_of_another_host_fails_its_task_alone() -> None:
     assert "surprise" in str((reports["bad"].error or {})["cause"])
 
 
+@pytest.mark.parametrize(
+    ("labels", "preferences", "why"),
+    [
+        (("gpu",), AS_USUAL, "no node that can be asked has the labels gpu"),
+        ((), Preferences(min_free_bytes=GIB), "no node that can be asked has 1 GiB of free"),
+    ],
+)
 def test_a_command_that_no_host_can_take_fails_after_a_while(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, labels: tuple[str, ...], preferences: Preferences, why: str
 ) -> None:
     monkeypatch.setattr("buildnet.node.places.PATIENCE_S", 0.05)
 
     class Elsewhere:
         attempts: Mapping[TaskId, object] = {}
         borrowing = SimpleNamespace(members=())
+
+        def __init__(self) -> None:
+            self.preferences = preferences
 
         def may_take(self, prepared: Prepared) -> bool:
             return True
@@ -240,7 +255,8 @@ def test_a_command_that_no_host_can_take_fails_after_a_while(
 
     def have_hosts(performer: Performer) -> None:
         performer.places.hosts = cast(Any, Elsewhere())
-        labelled = Requirements(labels=("gpu",))
+        performer.places.here = lambda: replace(THIS_NODE, free_storage_bytes=GIB - 1)
+        labelled = Requirements(labels=labels)
         (task,) = performer.tasks
         tasks = {task: replace(performer.tasks[task], requirements=labelled)}
         performer.tasks = tasks
@@ -248,6 +264,7 @@ def test_a_command_that_no_host_can_take_fails_after_a_while(
     status, reports, runner = perform({"bad": ()}, {}, meanwhile=have_hosts)
     assert status is Status.FAILED
     assert (reports["bad"].error or {})["code"] == "NO_HOST"
+    assert why in str((reports["bad"].error or {})["message"])
     assert runner.ran == []
 
 

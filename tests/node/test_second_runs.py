@@ -13,6 +13,7 @@ from buildnet.node.places import NodePlaces, Second
 from buildnet.node.racing import FIRST, SECOND, Contests, LostRaceError, Race, Racing
 from buildnet.node.second_runs import SecondRuns
 from buildnet.node.sharing.other_hosts import OtherHost
+from buildnet.pool.placement import Preferences
 from buildnet.pool.places import Answer, Slots
 from buildnet.pool.requirements import Grant, Requirements
 from buildnet.pool.straggling import AT_ONCE, is_straggler
@@ -127,7 +128,7 @@ class Elsewhere:
     def __init__(self) -> None:
         self.begun = False
         self.losses = SimpleNamespace(is_careful=False)
-        self.preferences = SimpleNamespace(may_wait=False)
+        self.preferences = Preferences(strategy="round_robin")
         self.slots: list[str] = ["first", "third"]
         self.ended: list[OtherHost] = []
 

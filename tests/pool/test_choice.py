@@ -70,6 +70,39 @@ def test_a_profile_can_keep_a_build_on_its_node() -> None:
     assert choose(parse_configuration("execution: {local_only: true}", "x"), None, here=HERE)
 
 
+def test_cpus_are_those_of_this_node() -> None:
+    shares = "{node_id: local, specific_cores: [3, 1]}, {node_id: bert, specific_cores: [0]}"
+    found = choose(
+        parse_configuration(f"id: x\nresources: {{cpu: {{node_allocations: [{shares}]}}}}", "x"),
+        None,
+        here=HERE,
+    )
+    assert (found.cpus, found.slots) == ((1, 3), 2)
+
+
+def test_a_volume_elsewhere_bounds_what_is_kept_there() -> None:
+    def bound(node: str) -> tuple[str | None, int]:
+        volume = f"{{node_id: {node}, purpose: output, size_gb: 512 MB}}"
+        text = f"resources: {{storage: {{volumes: [{volume}]}}}}"
+        found = choose(parse_configuration(text, "x"), None, here=HERE)
+        return found.artifacts_on, found.artifacts_bytes
+
+    assert bound("bert") == ("bert", 512 << 20)
+    assert bound("anna") == (None, 0)
+
+
+def test_what_has_no_effect_is_told_with_its_key() -> None:
+    text = "id: dev\nresources: {memory: {priority: high}}"
+    found = choose(parse_configuration(text, "x"), PROFILES["cost_optimized"], here=HERE)
+    assert found.warnings[0] == (
+        "the configuration dev: resources.memory.priority has no effect in this version"
+    )
+    assert [one.partition(": ")[0] for one in found.warnings[1:]] == (
+        ["the profile cost_optimized"] * 4
+    )
+    assert "warnings" not in (found.view() or {})
+
+
 def test_who_names_nothing_gets_what_the_node_has() -> None:
     assert choose(None, None, here=HERE) == AS_THE_NODE_HAS_IT
     assert AS_THE_NODE_HAS_IT.view() is None

@@ -11,7 +11,13 @@ from buildnet.mesh.errors import NotFoundError
 from buildnet.pool.configuration import parse_configuration
 from buildnet.pool.fitting import NoCapacityError, check_fit
 from buildnet.pool.quantity import GIB
-from buildnet.pool.resources import MemoryResources, Program, StorageVolume
+from buildnet.pool.resources import (
+    MemoryResources,
+    Program,
+    StorageVolume,
+    Utilization,
+    VolumeUse,
+)
 from buildnet.pool.view import NodeState
 
 
@@ -79,6 +85,38 @@ def test_what_is_not_there_is_named(text: str, part: str) -> None:
         check(text)
     assert part in raised.value.message
     assert raised.value.exit_code == 5
+
+
+def with_free(one: NodeState, free_gib: int) -> NodeState:
+    assert one.resources is not None
+    disk, other = (
+        StorageVolume(path=path, mount_point=path, available_bytes=size * GIB, file_system="x")
+        for path, size in (("/", free_gib), ("/full", 1))
+    )
+    resources = one.resources.model_copy(update={"storage": (disk, other)})
+    return replace(one, resources=resources)
+
+
+def test_one_node_has_to_have_the_free_storage() -> None:
+    text = "resources: {storage: {min_free_gb: 30}}"
+    check(text, [with_free(POOL[0], 20), with_free(POOL[1], 40)])
+    check(text, [with_free(POOL[0], 20), POOL[1]])  # nobody knows what bert has
+    with pytest.raises(NoCapacityError, match="30 GiB of free storage on one node, of 20"):
+        check(text, [with_free(POOL[0], 20), with_free(POOL[1], 20)])
+
+
+def test_what_was_measured_later_and_what_the_owner_gave_for_builds_count() -> None:
+    resources = with_free(POOL[0], 20).resources
+    assert resources is not None
+    now = Utilization(
+        disks=(VolumeUse(path="/", used_percent=99, available_bytes=3 * GIB),),
+        measured_at=resources.scanned_at,
+    )
+    assert resources.free_storage_bytes(None) == 20 * GIB
+    assert resources.free_storage_bytes(now) == 3 * GIB
+    given = resources.storage[1].model_copy(update={"purpose": "builds"})
+    builds = resources.model_copy(update={"storage": (resources.storage[0], given)})
+    assert builds.free_storage_bytes(None) == GIB
 
 
 def test_nodes_that_are_away_give_nothing() -> None:

@@ -12,6 +12,7 @@ from buildnet.pool.experience import Experience
 from buildnet.pool.leases import Amount
 from buildnet.pool.placement import Case, Host, Needs, Preferences, objection, ranked
 from buildnet.pool.profile import Weights
+from buildnet.pool.quantity import GIB
 
 HERE = Host(b"h", "here", slots=4, free=4, speed=100.0, is_here=True, platform=("linux", "x86_64"))
 A = Host(b"a", "a", slots=4, free=4, speed=100.0, latency_ms=1.0)
@@ -51,6 +52,20 @@ def names(hosts: list[Host]) -> str:
             None,
         ),
         (A, Needs(), Preferences(min_class="ssd"), None),
+        (
+            replace(A, free_storage_bytes=GIB),
+            Needs(),
+            Preferences(min_free_bytes=2 * GIB),
+            "less than 2 GiB of free storage",
+        ),
+        (replace(A, free_storage_bytes=GIB), Needs(), Preferences(min_free_bytes=GIB), None),
+        (A, Needs(), Preferences(min_free_bytes=GIB), None),
+        (
+            replace(HERE, free_storage_bytes=1),
+            Needs(),
+            Preferences(min_free_bytes=GIB),
+            "less than 1 GiB of free storage",
+        ),
     ],
 )
 def test_hosts_that_lack_something_are_left_out(
