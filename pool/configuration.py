@@ -220,6 +220,7 @@ Programs = Annotated[
 class ResourceSelection(Keys):
     """What of the pool a build uses. ``labels``: nodes that have not all of them are not used."""
 
+    called_elsewhere: ClassVar[Mapping[str, str]] = {"min_storage_gb": "storage.min_free_gb"}
     cpu: CpuSelection = CpuSelection()
     memory: MemorySelection = MemorySelection()
     storage: StorageSelection = StorageSelection()

@@ -9,6 +9,7 @@ import pytest
 
 from buildnet.pool.configuration import parse_configuration
 from buildnet.pool.profile import PROFILES, parse_profile
+from buildnet.pool.strict_model import InvalidDocumentError
 from buildnet.pool.without_effect import warnings_of_configuration, warnings_of_profile
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "configurations.md"
@@ -61,6 +62,14 @@ def test_each_key_of_a_profile_that_has_no_effect_is_named() -> None:
         "network_preference: batch_transfers",
         "cache_policy: minimal",
     ]
+
+
+@pytest.mark.parametrize("place", ["resources", "storage"])
+def test_who_asks_for_free_storage_by_another_name_is_told_ours(place: str) -> None:
+    said = "{min_storage_gb: 5}" if place == "resources" else "{storage: {min_storage_gb: 5}}"
+    with pytest.raises(InvalidDocumentError) as raised:
+        parse_configuration(f"resources: {said}", "x")
+    assert "min_free_gb" in (raised.value.hint or "")
 
 
 def test_the_reference_lists_exactly_these() -> None:
