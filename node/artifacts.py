@@ -163,7 +163,8 @@ class Artifacts:
                 if known is None:
                     offer = Offer(ask.result, sender)
                     wanted = Wanted(offer, ask.working_directory, ask.declared)
-                    await self._results.take_one(wanted, hold)
+                    taken = await self._results.take_one(wanted, hold)
+                    await asyncio.to_thread(hold.put_action, taken.record)
         except BuildNetError as error:
             problem = ": ".join(filter(None, (error.message, error.cause)))[:500]
         finally:

@@ -89,6 +89,14 @@ class _Question:
             self.over.set()
 
 
+@dataclass(frozen=True, slots=True)
+class TakenResult:
+    """What a result of another member says, and the record of it that can be kept here."""
+
+    said: DecodedResult
+    record: ActionRecord
+
+
 class PoolResults:
     """One node's side of it, as who asks and as who answers. :meth:`guest` is for the mesh;
     ``fetch_all`` has to be set before."""
@@ -231,10 +239,10 @@ class PoolResults:
         return node_id_of(holder) if cluster is None else name_of(cluster.local.members, holder)
 
     async def take_one(
-        self, one: Wanted, hold: Hold, *, keep: bool = True, blobs: Sequence[bytes] = ()
-    ) -> DecodedResult:
-        """Do the same for one result, of which ``blobs`` came with it; ``keep``: as this node's
-        own.
+        self, one: Wanted, hold: Hold, *, blobs: Sequence[bytes] = ()
+    ) -> TakenResult:
+        """Fetch all that one result needs, of which ``blobs`` came with it. Who asks keeps its
+        record, once it counts.
 
         Raises:
             ResultRefusedError: it is none of its action, or nobody who counts has signed it.
@@ -244,16 +252,16 @@ class PoolResults:
         if not self._may_count(said):
             raise refused(one, "no member of the cluster vouches for it")
         try:
-            taken = await asyncio.to_thread(_taken, one, hold, keep, blobs)
+            taken = await asyncio.to_thread(_taken, one, hold, blobs)
             for _ in range(_STEPS):
-                if isinstance(taken, DecodedResult):
+                if isinstance(taken, TakenResult):
                     return taken
                 await self.fetch_all(taken, holder)
-                taken = await asyncio.to_thread(_taken, one, hold, keep)
+                taken = await asyncio.to_thread(_taken, one, hold)
         except ResultRefusedError as error:
             self._tell_refused(one, error)
             raise
-        if not isinstance(taken, DecodedResult):
+        if not isinstance(taken, TakenResult):
             raise missing_blob(next(iter(taken)))
         return taken
 
@@ -372,9 +380,7 @@ class PoolResults:
         return found
 
 
-def _taken(
-    one: Wanted, hold: Hold, keep: bool, blobs: Sequence[bytes] = ()
-) -> DecodedResult | set[Digest]:
+def _taken(one: Wanted, hold: Hold, blobs: Sequence[bytes] = ()) -> TakenResult | set[Digest]:
     """Take a result in, of which ``blobs`` came with it, as far as it is here; return what it says,
     or what is missing next. Blocks.
 
@@ -393,9 +399,7 @@ def _taken(
     needs = references_of(trees_of(encoded), found)
     if lacking := hold.missing(needs):
         return lacking
-    if keep:
-        hold.put_action(record_of(said, encoded, needs))
-    return found
+    return TakenResult(found, record_of(said, encoded, needs))
 
 
 def shared_result(record: ActionRecord, store: BlobAccess) -> SharedResult:

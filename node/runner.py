@@ -119,7 +119,8 @@ class TaskRunner:
                 self._require_inputs(action, meanwhile=execution.input_changed)
             done = replace(prepared, tier=Tier.FULL, outputs=execution.outputs)
             self.resolver.claim(done)
-            if execution.kept:
+            if execution.record is not None:
+                self.hold.put_action(execution.record)
                 self.performed.append(action)
             else:
                 self._keep(task, action, execution, execution.outputs)

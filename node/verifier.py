@@ -116,9 +116,7 @@ class Verifier:
         hosts.placed(host, needs_of(prepared))
         try:
             installed = await self.installed(task)
-            executor = host.executor(
-                action, task, self.runner.label(task), installed, again=True, keep=False
-            )
+            executor = host.executor(action, task, self.runner.label(task), installed, again=True)
             await hosts.run(
                 lambda: done.append(self.runner.repeat(prepared, token, executor=executor))
             )

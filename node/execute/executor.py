@@ -32,6 +32,7 @@ from buildnet.node.execute.process_tree import ACTION_VARIABLE
 from buildnet.node.execute.removal import discard, remove_tree
 from buildnet.node.execute.staging import SOURCE_EPOCH_NS, fill_home, staged
 from buildnet.node.execute.trash import Trash
+from buildnet.node.store.actions import ActionRecord
 from buildnet.node.store.files import RACY_NS
 from buildnet.node.store.holds import BlobAccess, Hold
 from buildnet.node.store.spreading import spread_below
@@ -90,7 +91,8 @@ class Execution:
     ``log`` is the merged stdout and stderr. ``outputs`` is rooted like the inputs and holds only
     declared outputs; None if the command failed or ``missing_outputs`` names some. ``undeclared``
     are files written besides the outputs. ``input_changed``: a source changed while the command ran
-    (only without a stage). ``kept``: the result is in the action cache already.
+    (only without a stage). ``record``: of the result that another node signed, to be kept once it
+    counts; None: this node makes its own.
     """
 
     outcome: ProcessOutcome
@@ -100,7 +102,7 @@ class Execution:
     undeclared: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
     input_changed: bool = False
-    kept: bool = False
+    record: ActionRecord | None = None
 
 
 class Executor(Protocol):

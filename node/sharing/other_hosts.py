@@ -66,11 +66,9 @@ class OtherHost:
         installed: Digest | None,
         *,
         again: bool,
-        keep: bool = True,
     ) -> Executor:
         """Return what runs an action there. ``installed``: the ``Tree`` message of the installed
-        packages that it sees, None: it sees none; ``again``: even if its result is there;
-        ``keep``: the result becomes this node's own."""
+        packages that it sees, None: it sees none; ``again``: even if its result is there."""
         hosts = self.hosts
         remote = RemoteExecutor(
             borrower=hosts.borrowing.borrower,
@@ -83,7 +81,6 @@ class OtherHost:
             requirements=task.requirements,
             label=label,
             again=again,
-            keep=keep,
             loop=hosts.loop,
         )
         owner = self.lease.owner

@@ -18,7 +18,7 @@ from buildnet.node.execute.isolation import STRICT
 from buildnet.node.execute.launcher.places import BUILD
 from buildnet.node.execute.outcome import ProcessOutcome
 from buildnet.node.offered_results import Offer, ResultRefusedError, Wanted
-from buildnet.node.pool_results import PoolResults
+from buildnet.node.pool_results import PoolResults, TakenResult
 from buildnet.node.sharing.borrower import Borrowed, Borrower
 from buildnet.node.sharing.enclosing import enclosed, small_blobs
 from buildnet.node.sharing.errands import LostHostError, WrongHostError
@@ -33,7 +33,6 @@ from buildnet.pool.messages.work import (
     WorkDone,
 )
 from buildnet.pool.requirements import Requirements
-from buildnet.pool.tree import DirectoryTree
 
 _LEFT_OUT_BYTES = 256
 """Of a log, beside what it keeps: the line that says how much it left out."""
@@ -55,7 +54,7 @@ class UnfitHostError(BuildNetError):
 class RemoteExecutor:
     """Runs one action on the lease ``lease``. ``installed`` is the ``Tree`` message of the packages
     that it sees, None: it sees none; ``tools`` are those that it declares; ``again``: it runs even
-    if its result is there; ``keep``: the result becomes this node's own."""
+    if its result is there."""
 
     borrower: Borrower
     results: PoolResults
@@ -67,7 +66,6 @@ class RemoteExecutor:
     requirements: Requirements
     label: str
     again: bool
-    keep: bool
     loop: asyncio.AbstractEventLoop
 
     @property
@@ -78,7 +76,8 @@ class RemoteExecutor:
     def execute(
         self, request: ExecutionRequest, hold: Hold, on_output: OnOutput, cancel: CancelToken
     ) -> Execution:
-        """See :meth:`Executor.execute`; what is kept is in this node's action cache already.
+        """See :meth:`Executor.execute`. Nothing is in this node's action cache yet: another run of
+        the command may count instead.
 
         Raises:
             LostHostError: nobody knows how it went.
@@ -144,12 +143,12 @@ class RemoteExecutor:
         if done.refused is not None or done.outcome is None or done.log is None:
             raise UnfitHostError(done.refused or "it does not say how the command ended")
         log = done.log.digest
-        outputs = None
+        taken: TakenResult | None = None
         if done.result is not None:
             wanted = Wanted(
                 Offer(done.result, self.lease.owner), request.working_directory, request.outputs
             )
-            outputs = await self._take(wanted, log, hold, done.blobs)
+            taken = await self._take(wanted, log, hold, done.blobs)
         else:
             if done.outcome.exit_code == 0 and not done.missing_outputs:
                 raise WrongHostError("it tells of a success without a result")
@@ -161,20 +160,20 @@ class RemoteExecutor:
         return Execution(
             outcome=_outcome(done.outcome),
             log=log,
-            outputs=outputs,
+            outputs=None if taken is None else taken.said.outputs,
             missing_outputs=done.missing_outputs,
             undeclared=done.undeclared,
             hints=tuple(hints)[:HINTS_AT_MOST],
-            kept=True,
+            record=None if taken is None else taken.record,
         )
 
     async def _take(
         self, wanted: Wanted, log: Digest, hold: Hold, blobs: tuple[bytes, ...]
-    ) -> DirectoryTree:
+    ) -> TakenResult:
         if wanted.action != self.action.digest:
             raise WrongHostError("it answered with the result of another action")
         try:
-            found = await self.results.take_one(wanted, hold, keep=self.keep, blobs=blobs)
+            taken = await self.results.take_one(wanted, hold, blobs=blobs)
         except (ResultRefusedError, WrongBytesError) as error:
             why = error.cause or error.message
             raise WrongHostError("its result can't be used", cause=why) from error
@@ -183,9 +182,9 @@ class RemoteExecutor:
             raise WrongHostError(why, cause=error.message) from error
         except BuildNetError as error:
             raise LostHostError("its result can't be fetched", cause=error.message) from error
-        if found.log != log:
+        if taken.said.log != log:
             raise WrongHostError("its result has another output than it tells")
-        return found.outputs
+        return taken
 
     async def _fetch_log(self, log: Digest, request: ExecutionRequest, hold: Hold) -> None:
         if log.size_bytes > request.output_limit_bytes + _LEFT_OUT_BYTES:

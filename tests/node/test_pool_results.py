@@ -322,7 +322,9 @@ def test_what_came_with_a_result_is_not_asked_for(hosts: Callable[[], Host]) -> 
         one.results.fetch_all = noted
         *came, left_out = (other.store.get(blob) for blob in dict.fromkeys(kept.references))
         with one.store.hold() as hold:
-            await one.results.take_one(Wanted(offer, PATH, OUTPUTS), hold, blobs=came)
+            taken = await one.results.take_one(Wanted(offer, PATH, OUTPUTS), hold, blobs=came)
+            assert hold.get_action(ACTION, STRICT) is None  # until it counts
+            hold.put_action(taken.record)
         return [Digest.of(left_out)]
 
     assert asyncio.run(within(one, other, work=work)) == fetched

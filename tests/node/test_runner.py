@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,10 +13,15 @@ import pytest
 
 from buildnet.mesh.digest import Digest
 from buildnet.node import runner as module
+from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.execute.executor import Execution
+from buildnet.node.execute.isolation import STRICT
+from buildnet.node.execute.outcome import ProcessOutcome
+from buildnet.node.racing import FIRST, SECOND, LostRaceError, Race, Racing
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import OutputConflictError, Prepared
 from buildnet.node.runner import Limits, TaskRunner
-from buildnet.node.store import SourceChangedError, Store
+from buildnet.node.store import ActionRecord, SourceChangedError, Store
 from buildnet.node.store.files import FileTable
 from buildnet.pool.action import Action, ActionSpec, encode_action
 from buildnet.pool.build import Status
@@ -96,3 +102,33 @@ def test_files_of_a_delivery_that_the_node_did_not_survive_do_not_stay(
         runner.deliver(replace(prepared, outputs=files("a.js")))
         runner.deliver(replace(prepared, outputs=files("b.js")))
     assert removed == [[], ["dies.js"], ["a.js"]]
+
+
+def test_another_node_s_result_is_kept_only_once_its_run_has_won(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def execute(*_: object) -> Execution:
+        race.wins(meanwhile)
+        return Execution(ended, Digest.of(b""), EMPTY_TREE, record=record)
+
+    ended = ProcessOutcome(0, None, False, False, 1, 0, None, 0, 0)
+    record = ActionRecord(Digest.of(b"a"), b"", STRICT, b"", b"", 0.0, 1.0, "", ())
+    prepared = Prepared(Task("a", "build", "true", ""), action_of(EMPTY_TREE), {})
+    kept: list[ActionRecord] = []
+    resolver = SimpleNamespace(claim=lambda _: None, settle=lambda _: None)
+    hold = SimpleNamespace(put_action=kept.append, missing=lambda _: (), get=lambda _: b"")
+    runner = replace(runner_in(tmp_path, resolver), hold=cast(Any, hold))
+    monkeypatch.setattr(TaskRunner, "deliver", lambda *_: None)
+    for meanwhile in (SECOND, FIRST):
+        race = Race()
+        remote = cast(Any, SimpleNamespace(isolation=STRICT, execute=execute))
+        report = TaskReport.of(prepared.task.id, "node", Status.FAILED, prepared)
+        with nullcontext() if meanwhile == FIRST else pytest.raises(LostRaceError):
+            runner.run(
+                report,
+                prepared,
+                CancelToken(),
+                look_again=False,
+                executor=Racing(remote, race, FIRST),
+            )
+        assert kept == ([record] if meanwhile == FIRST else [])
