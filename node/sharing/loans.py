@@ -119,24 +119,33 @@ class Loans:
             if loan.leases
         )[:LENT_TOLD]
 
-    def close(self, why: str, now: float) -> LoansWritten | None:
-        """End all loans: the node leaves the cluster, or stops. Return what is to be written."""
+    def close(self, why: str, now: float) -> list[LoansWritten]:
+        """End all loans: the node leaves the cluster, or stops. Return all that is to be
+        written."""
         for loan in self._loans.values():
             if loan.leases:
                 loan.count(now)
                 loan.leases.clear()
                 loan.why = why
             loan.ended_at = now - ENDED_S
-        self._written_at = now - WRITE_S
-        return self.to_write(now)
+        self._put_over(now)
+        parts: list[LoansWritten] = []
+        while (part := self._part(now)) is not None:
+            parts.append(part)
+        return parts
 
     def to_write(self, now: float) -> LoansWritten | None:
         """Return what the ledger is to be told; None: nothing yet."""
+        self._put_over(now)
+        return None if now - self._written_at < WRITE_S else self._part(now)
+
+    def _put_over(self, now: float) -> None:
         for key, loan in tuple(self._loans.items()):
             if loan.ended_at is not None and now - loan.ended_at >= ENDED_S:
                 self._over.append(self._loans.pop(key))
-        if now - self._written_at < WRITE_S:
-            return None
+
+    def _part(self, now: float) -> LoansWritten | None:
+        """Return as much as is written at once; None: nothing is left."""
         begun = [loan for loan in (*self._over, *self._loans.values()) if not loan.is_written]
         begun = begun[:MAX_DRAFTS]
         for loan in begun:
@@ -200,7 +209,7 @@ class LoansBrokenOff:
         released: set[str] = set()
         async for stored in ledger.store.find(query, backwards=True):
             entry = stored.entry
-            if entry.body.type == "node.started" or len(over) >= MAX_DRAFTS:
+            if entry.body.type == "node.started":
                 break
             for allocation in entry.data.get("allocations", ()):
                 if entry.body.type == RELEASED:

@@ -22,7 +22,7 @@ from buildnet.node.sharing.errands import ALIVE_S
 from buildnet.node.sharing.guest_work import GuestWork
 from buildnet.node.sharing.known_hosts import KnownHosts
 from buildnet.node.sharing.lender import Lender
-from buildnet.node.sharing.loans import Loans, LoansWritten
+from buildnet.node.sharing.loans import Loans
 from buildnet.node.sharing.other_hosts import MAX_ELSEWHERE, OtherHosts
 from buildnet.node.sharing.queue_asking import QueueAsking
 from buildnet.node.sharing.queue_desk import QueueDesk
@@ -193,11 +193,8 @@ class Sharing:
 
     def end_loans(self, why: str) -> None:
         """Let the ledger be told that nothing is lent any more."""
-        self._write(self._loans.close(why, time.monotonic()))
-
-    def _write(self, loans: LoansWritten | None) -> None:
-        if loans is not None:
-            self._record(loans)
+        for part in self._loans.close(why, time.monotonic()):
+            self._record(part)
 
     def look_again(self) -> None:
         """Take note that the owner of this node wants something else."""
@@ -225,7 +222,8 @@ class Sharing:
             if self._allocator is None or self._lender is None or self._borrower is None:
                 return
             self._lender.tick(now)
-            self._write(self._loans.to_write(now))
+            if (loans := self._loans.to_write(now)) is not None:
+                self._record(loans)
             self._allocator.tick(now)
             self.demands.tick(now)
             self._borrower.tick(now)

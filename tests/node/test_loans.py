@@ -70,7 +70,8 @@ def test_what_began_and_ended_between_two_writings_is_a_pair_all_the_same() -> N
     loans = Loans()
     loans.lent(lease(1), 100.0, 0.0)
     loans.ended(lease(1), "it was given back", 100.1)
-    assert [each.type for each in drafts(loans.close("its node stops", 100.2))] == [
+    (written,) = loans.close("its node stops", 100.2)
+    assert [each.type for each in drafts(written)] == [
         ALLOCATED,
         RELEASED,
     ]
@@ -80,9 +81,10 @@ def test_what_is_lent_when_the_node_leaves_is_over() -> None:
     loans = Loans()
     loans.lent(lease(1), 100.0, 0.0)
     loans.to_write(100.0)
-    (over,) = drafts(loans.close("its node stops", 100.5))
+    (written,) = loans.close("its node stops", 100.5)
+    (over,) = drafts(written)
     assert over.data["reason"] == "its node stops"
-    assert loans.close("again", 101.0) is None
+    assert loans.close("again", 101.0) == []
 
 
 def test_many_loans_are_written_in_parts() -> None:
@@ -92,6 +94,17 @@ def test_many_loans_are_written_in_parts() -> None:
     assert len(drafts(loans.to_write(100.0))) == MAX_DRAFTS
     assert loans.to_write(100.0 + WRITE_S / 2) is None
     assert len(drafts(loans.to_write(100.0 + WRITE_S))) == 5
+
+
+def test_however_many_loans_a_node_had_all_are_over_when_it_stops() -> None:
+    loans = Loans()
+    for number in range(3 * MAX_DRAFTS):
+        loans.lent(lease(number, f"b{number}"), 100.0, 0.0)
+    parts = [drafts(each) for each in loans.close("its node stops", 100.5)]
+    assert max(map(len, parts)) == MAX_DRAFTS
+    for kind in (ALLOCATED, RELEASED):
+        said = [each.entity for part in parts for each in part if each.type == kind]
+        assert sorted(said) == sorted(f"build:b{number}" for number in range(3 * MAX_DRAFTS))
 
 
 class Chain:
@@ -122,3 +135,12 @@ def test_what_a_killed_node_had_lent_is_over_at_its_next_start() -> None:
     assert found.type == RELEASED
     assert found.data["allocations"] == open_.data["allocations"]
     assert drafts(LoansBrokenOff(), Chain(old, started)) == []
+
+
+def test_however_many_loans_a_killed_node_had_all_are_over() -> None:
+    loans, begun = Loans(), list[EntryDraft]()
+    for number in range(MAX_DRAFTS + 5):
+        loans.lent(lease(number, f"b{number}"), 100.0, 0.0)
+    for now in (100.0, 100.0 + WRITE_S):
+        begun += drafts(loans.to_write(now))
+    assert len(drafts(LoansBrokenOff(), Chain(*begun))) == MAX_DRAFTS + 5
