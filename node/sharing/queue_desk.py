@@ -38,6 +38,8 @@ from buildnet.pool.queue import Queue
 from buildnet.pool.queue_view import Queued, in_words
 
 _MAX_PLACE = 1 << 20
+_MAX_AHEAD_MS = 60 * 60 * 1000
+"""So far the clocks of two nodes may differ for one to believe when the other held the queue."""
 
 
 class RefusedError(Exception):
@@ -108,9 +110,11 @@ class QueueDesk:
 
     def _hold(self, sender: bytes, held: QueueHeld) -> None:
         """Take note of what the coordinator says; as the coordinator, of what an admin's node knows
-        of before."""
-        newer = held.since_ms > self.held.since_ms
-        if sender == self._coordinator or (
+        of before. What is said of a time far ahead, after which nothing could be said, is not
+        believed."""
+        latest_ms = int(time.time() * 1000) + _MAX_AHEAD_MS
+        newer = self.held.since_ms < held.since_ms <= latest_ms
+        if (sender == self._coordinator and held.since_ms <= latest_ms) or (
             self._coordinates and newer and self._rights(sender) is Rights.ADMIN
         ):
             self.held = held

@@ -136,7 +136,8 @@ class BuildOrdered(Message):
 @dataclass(frozen=True, slots=True)
 class QueueHeld(Message):
     """The whole queue is paused, or goes on. ``since_ms``: when that was said, milliseconds since
-    1970; what was said later counts."""
+    1970; what was said later counts, unless that is more than an hour ahead of the receiver's
+    clock."""
 
     paused: bool
     since_ms: Counter

@@ -144,9 +144,29 @@ def test_the_whole_queue_is_an_admins(scene: Any) -> None:
         scene.said.clear()
         scene.take(LinkUp(OTHER, True))
         assert [to for to, message in scene.said if isinstance(message, QueueHeld)] == [OTHER]
-        scene.take(Received(BUILDER, QueueHeld(False, 1 << 60, "b")))
+        later_ms = scene.desk.held.since_ms + 1
+        scene.take(Received(BUILDER, QueueHeld(False, later_ms, "b")))
         assert scene.held == [True]  # a builder's node is not believed
-        scene.take(Received(ADMIN, QueueHeld(False, 1 << 60, "a")))
+        scene.take(Received(ADMIN, QueueHeld(False, later_ms, "a")))
+        assert scene.held == [True, False]
+
+    within(scene, work)
+
+
+@pytest.mark.parametrize("coordinator", [ME, OTHER])
+def test_who_pauses_the_queue_at_the_end_of_time_is_not_believed(
+    scene: Any, coordinator: bytes
+) -> None:
+    def work(scene: Scene) -> None:
+        scene.local.office.coordinator = coordinator
+        end_ms = (1 << 63) - 1
+        scene.take(Received(ADMIN, QueueHeld(True, end_ms, "a")))
+        scene.take(Received(coordinator, QueueHeld(True, end_ms, "c")))
+        assert scene.held == []
+        scene.local.office.coordinator = ME
+        assert scene.change(ADMIN, "pause", "").code == ""
+        assert scene.change(ADMIN, "resume", "").code == ""
+        assert QueueHeld.decode(scene.desk.held.encode()) == scene.desk.held
         assert scene.held == [True, False]
 
     within(scene, work)
