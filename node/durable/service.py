@@ -7,6 +7,7 @@ here.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +21,7 @@ from buildnet.node.durable.drives import Drives
 from buildnet.node.durable.lost_builds import LostBuilds
 from buildnet.node.durable.stands_in import StandsIn
 from buildnet.node.durable.watching import Watching
+from buildnet.node.unstopped import Unstopped
 from buildnet.pool.messages.durable import (
     BuildAsk,
     BuildTold,
@@ -36,6 +38,7 @@ from buildnet.pool.messages.durable import (
 TICK_S = 0.25
 TELL_S = 3.0
 """Who drives builds says so to those that stand in, and who lost some asks, so often."""
+_log = logging.getLogger("buildnet.pool")
 
 
 class DurableBuilds:
@@ -121,14 +124,14 @@ class DurableBuilds:
                 self.watching.over(message)
 
     async def _tick(self) -> None:
-        told_at = 0.0
+        told_at, do = 0.0, Unstopped(_log).do
         while True:
             await asyncio.sleep(TICK_S)
-            self._stands_in.tick()
-            self._drives.look()
+            do(self._stands_in.tick)
+            do(self._drives.look)
             now = time.monotonic()
             if now - told_at >= TELL_S:
                 told_at = now
-                self._drives.tell()
-                self._stands_in.put_away()
-                self._lost.ask()
+                do(self._drives.tell)
+                do(self._stands_in.put_away)
+                do(self._lost.ask)

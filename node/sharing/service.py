@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -26,6 +27,7 @@ from buildnet.node.sharing.loans import Loans
 from buildnet.node.sharing.other_hosts import MAX_ELSEWHERE, OtherHosts
 from buildnet.node.sharing.queue_asking import QueueAsking
 from buildnet.node.sharing.queue_desk import QueueDesk
+from buildnet.node.unstopped import Unstopped
 from buildnet.node.workers import Workers
 from buildnet.pool.advertisement import Lent
 from buildnet.pool.leases import Lease
@@ -36,6 +38,7 @@ _TOLD_EVERY_S = 0.02
 """What changes faster is told once."""
 NOT_HELD = QueueHeld(False, 0, "")
 """Nobody ever paused the queue."""
+_log = logging.getLogger("buildnet.pool")
 
 
 class Sharing:
@@ -196,6 +199,10 @@ class Sharing:
         for part in self._loans.close(why, time.monotonic()):
             self._record(part)
 
+    def _write_loans(self, now: float) -> None:
+        if (loans := self._loans.to_write(now)) is not None:
+            self._record(loans)
+
     def look_again(self) -> None:
         """Take note that the owner of this node wants something else."""
         if self._lender is not None:
@@ -216,25 +223,25 @@ class Sharing:
 
     async def _tick(self) -> None:
         kept_at = told_at = 0.0
+        do = Unstopped(_log).do
         while True:
             await asyncio.sleep(TICK_S)
             now = time.monotonic()
             if self._allocator is None or self._lender is None or self._borrower is None:
                 return
-            self._lender.tick(now)
-            if (loans := self._loans.to_write(now)) is not None:
-                self._record(loans)
-            self._allocator.tick(now)
-            self.demands.tick(now)
-            self._borrower.tick(now)
+            do(self._lender.tick, now)
+            do(self._write_loans, now)
+            do(self._allocator.tick, now)
+            do(self.demands.tick, now)
+            do(self._borrower.tick, now)
             if not self._lender.leases:
-                self._work.put_away()
+                do(self._work.put_away)
             if now - told_at >= ALIVE_S:
-                self._work.tell_alive()
                 told_at = now
+                do(self._work.tell_alive)
             if now - kept_at >= KEEP_S:
-                self._borrower.keep()
                 kept_at = now
+                do(self._borrower.keep)
 
 
 def within(hours: str, now: datetime) -> bool:
