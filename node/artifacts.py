@@ -25,6 +25,7 @@ from buildnet.node.execute.isolation import STRICT
 from buildnet.node.offered_results import Offer, Wanted
 from buildnet.node.pool_results import PoolResults, may_ask, shared_result
 from buildnet.node.store import Store
+from buildnet.node.told_to_others import told_to_others
 from buildnet.pool.messages.keeping import ResultKeep, ResultKept
 from buildnet.pool.messages.work import MAX_MESSAGE_BYTES
 from buildnet.pool.quantity import GIB
@@ -166,7 +167,7 @@ class Artifacts:
                     taken = await self._results.take_one(wanted, hold)
                     await asyncio.to_thread(hold.put_action, taken.record)
         except BuildNetError as error:
-            problem = ": ".join(filter(None, (error.message, error.cause)))[:500]
+            problem = told_to_others(error)[:500]
         finally:
             self._fetching[sender] -= 1
             if not self._fetching[sender]:

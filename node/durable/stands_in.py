@@ -11,7 +11,9 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.node.durable.circle import Circle
 from buildnet.node.durable.drives import UNKNOWN, Drives
 from buildnet.node.durable.keeping import MAX_KEPT, Keeping, NotKeptError
+from buildnet.node.durable.stored_plan import PlanError
 from buildnet.node.durable.successor import Inheritance, Successor
+from buildnet.node.told_to_others import told_to_others
 from buildnet.pool.demand import Orders
 from buildnet.pool.durable import (
     Forget,
@@ -165,7 +167,7 @@ class StandsIn:
                 raise NotKeptError("this node drives it itself")
             await self._take_in(sender, ask)
         except BuildNetError as error:
-            why = f"{error.message}: {error.cause}" if error.cause else error.message
+            why = told_to_others(error, NotKeptError, PlanError)
         self._circle.say(
             sender, KeepAnswer(ask.build, ask.attempt, why is None, (why or "")[:1024])
         )
