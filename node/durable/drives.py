@@ -44,6 +44,7 @@ from buildnet.pool.messages.durable import (
 )
 from buildnet.pool.messages.lending import WireOrders
 from buildnet.pool.messages.results import WireDigest
+from buildnet.pool.pages import pages
 
 UNKNOWN = "unknown"
 """The phase of a build that a node knows nothing of."""
@@ -251,12 +252,12 @@ class Drives:
         stand_in = guard.driving.stand_in
         if stand_in is None or not guard.driving.is_durable:
             return
-        finished = tuple(
+        finished = (
             Finished(task.package, task.task, WireDigest.of(action))
             for task, action in guard.finished(MAX_FINISHED)
         )
-        if finished:
-            self._circle.say(stand_in, FinishedTold(guard.build.id, finished))
+        for page in pages(finished, MAX_FINISHED):
+            self._circle.say(stand_in, FinishedTold(guard.build.id, page))
 
 
 def _driven(guard: Guard) -> Driven:

@@ -29,7 +29,7 @@ from buildnet.pool.messages.lending import (
     RoomTold,
     WireAmount,
 )
-from buildnet.pool.messages.work import WorkAsk, WorkCancel, WorkDone
+from buildnet.pool.messages.work import MAX_MESSAGE_BYTES, WorkAsk, WorkCancel, WorkDone
 from buildnet.pool.requirements import Requirements
 
 _PLENTY_BYTES = 1 << 60
@@ -40,6 +40,10 @@ _TOLD_EVERY_S = 5.0
 _NEW_OFFICE_S = 3.0
 """So long after it changed: who begins to coordinate may take note of that later than others."""
 _MAY_NOT = "the owner of the node that builds may not build"
+_LEASE_BYTES = 48
+"""Of a lease as it is told, beside the name of its build."""
+_TOLD_BYTES = MAX_MESSAGE_BYTES - 1024
+"""Of all leases: a lease that is not told of is over for the coordinator, so no more are kept."""
 _GIVEN_AGAIN_S = 4.0
 """A lease that its holder has not renewed by then it may never have heard of."""
 
@@ -190,7 +194,9 @@ class Lender:
             return "this node follows another coordinator"
         if not may_ask(self._local.members, ask.holder):
             return _MAY_NOT
-        if len(self._book.leases) >= MAX_LEASES:
+        leases = self._book.leases
+        told_bytes = sum(_LEASE_BYTES + len(each.build.encode()) for each in leases)
+        if len(leases) >= MAX_LEASES or told_bytes > _TOLD_BYTES:
             return "this node can't keep more leases"
         return self._refusal()
 

@@ -8,7 +8,7 @@ every member keeps, so the next coordinator goes on with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 from buildnet.mesh.errors import NotFoundError
@@ -25,7 +25,6 @@ from buildnet.pool.demand import Demand, Orders, Priority
 from buildnet.pool.messages.lending import WireHowFar, WireOrders
 from buildnet.pool.messages.queueing import (
     MAX_LISTED,
-    MAX_PAGE_BYTES,
     BuildOrdered,
     QueueAnswer,
     QueueChange,
@@ -34,6 +33,7 @@ from buildnet.pool.messages.queueing import (
     QueuePage,
     WireQueued,
 )
+from buildnet.pool.pages import pages
 from buildnet.pool.queue import Queue
 from buildnet.pool.queue_view import Queued, in_words
 
@@ -140,10 +140,10 @@ class QueueDesk:
     def _show(self, sender: bytes, request: bytes, queue: Queue) -> None:
         builds = [wire_queued(each) for each in queue.view(time.monotonic())]
         paused = self.held.actor if self.held.paused else None
-        parts = list(_pages(builds))
+        parts = list(pages(builds, MAX_LISTED)) or [()]
         for number, part in enumerate(parts, 1):
             last = number == len(parts)
-            self._say(sender, QueuePage(request, tuple(part), paused, last))
+            self._say(sender, QueuePage(request, part, paused, last))
 
     # --- changing ------------------------------------------------------------------------------
 
@@ -224,20 +224,6 @@ def ordered(orders: Orders, what: str, value: int) -> Orders:
         case "cancel":
             return orders
     raise RefusedError(f"the coordinator does not know how to {what!r:.40} a build")
-
-
-def _pages(builds: Iterable[WireQueued]) -> Iterator[list[WireQueued]]:
-    """Yield builds in parts that fit into messages; at least one part."""
-    page: list[WireQueued] = []
-    size_bytes = 0
-    for build in builds:
-        more_bytes = len(build.encode())  # its texts are of other members
-        if page and (len(page) == MAX_LISTED or size_bytes + more_bytes > MAX_PAGE_BYTES):
-            yield page
-            page, size_bytes = [], 0
-        page.append(build)
-        size_bytes += more_bytes
-    yield page
 
 
 def wire_queued(entry: Queued) -> WireQueued:

@@ -11,8 +11,6 @@ from buildnet.pool.messages.lending import WireHowFar, WireOrders
 
 MAX_LISTED = 64
 """Builds in one message."""
-MAX_PAGE_BYTES = 48 * 1024
-"""Of all builds in one message."""
 
 _Request = Annotated[bytes, Limit(16, 16)]
 _Id = Annotated[str, Limit(0, 128)]

@@ -32,6 +32,7 @@ from buildnet.pool.messages.durable import (
     KeepOver,
 )
 from buildnet.pool.messages.lending import WireOrders
+from buildnet.pool.messages.work import MAX_MESSAGE_BYTES
 from buildnet.pool.workspace import Task, TaskId
 
 A, B = b"a" * 32, b"b" * 32
@@ -171,6 +172,26 @@ def test_who_asks_for_it_waits_and_all_that_was_asked_is_told_the_end() -> None:
         world.drives.over(build)
         assert world.said[-1] == (B, KeepOver("b1", 1, True))
         assert "b1" not in world.drives
+
+    asyncio.run(run())
+
+
+def test_finished_tasks_of_long_names_are_told_in_messages_that_fit() -> None:
+    async def run() -> None:
+        world, build = World({B: member()}), asked_for()
+        waiting = asyncio.ensure_future(begin(world, build))
+        await asyncio.sleep(0)
+        world.drives.answered(B, KeepAnswer("b1", 1, True, ""))
+        await world.settle()
+        await waiting
+        tasks = [TaskId("\U0001f600" * 1000 + str(number), "build") for number in range(50)]
+        done = [TaskReport(task, "me", Status.SUCCEEDED, action=Digest.of(b"x")) for task in tasks]
+        build.reports = lambda: dict(zip(tasks, done, strict=True))
+        world.drives.look()
+        finished = [message for _, message in world.said if isinstance(message, FinishedTold)]
+        assert max(len(each.encode()) for each in finished) <= MAX_MESSAGE_BYTES
+        said = [each.package for one in finished for each in one.finished]
+        assert said == [task.package for task in tasks]
 
     asyncio.run(run())
 

@@ -21,6 +21,7 @@ from buildnet.node.sharing.lender import Lender, WorkersRoom
 from buildnet.node.workers import Turn, Workers
 from buildnet.pool.leases import CALLED_S, KEPT_S, Amount
 from buildnet.pool.messages.lending import (
+    MAX_LEASES,
     LeaseAnswer,
     LeaseAsk,
     LeaseCancel,
@@ -33,7 +34,7 @@ from buildnet.pool.messages.lending import (
     RoomTold,
     WireAmount,
 )
-from buildnet.pool.messages.work import WorkAsk, WorkDone
+from buildnet.pool.messages.work import MAX_MESSAGE_BYTES, WorkAsk, WorkDone
 from buildnet.pool.requirements import Grant
 from testbed.lease_hosts import work_ask
 
@@ -149,6 +150,29 @@ def test_why_nothing_is_lent(owner: Owner) -> None:
     assert "may not build" in why(holder=WATCHER)
     owner.refusal = "it is drained"
     assert why() == "it is drained"
+
+
+@pytest.mark.parametrize(("build", "at_least"), [("b" * 12, MAX_LEASES), ("\U0001f600" * 128, 100)])
+def test_no_more_is_lent_than_can_be_told_in_a_message(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch, build: str, at_least: int
+) -> None:
+    reserved, why = 0, ""
+    with monkeypatch.context() as patch:
+        patch.setattr(WorkersRoom, "free", Amount(4096, 1 << 60, 1 << 60))
+        patch.setattr(WorkersRoom, "take", lambda *_: True)
+        patch.setattr(Lender, "tell_room", lambda _: None)  # which takes long after each
+        for number in range(MAX_LEASES + 1):
+            lease, amount = number.to_bytes(16, "big"), WireAmount(1, 1 << 40, 1 << 40)
+            (_, answer), *_ = owner.hears(LeaseAsk(lease, TERM, build, DRIVER, amount, "ann"))
+            assert isinstance(answer, LeaseAnswer)
+            reserved, why = reserved + answer.reserved, answer.why
+    assert "more leases" in why
+    assert at_least <= reserved <= MAX_LEASES
+    owner.said.clear()
+    owner.lender.tell_room()
+    (told,) = owner.rooms()
+    assert len(told.leases) == reserved
+    assert len(told.encode()) <= MAX_MESSAGE_BYTES
 
 
 def test_room_is_told_again_to_who_may_believe_something_else(owner: Owner) -> None:
