@@ -48,6 +48,7 @@ from buildnet.pool.pages import pages
 
 UNKNOWN = "unknown"
 """The phase of a build that a node knows nothing of."""
+ALONE = "its node left the cluster before another one had its request"
 AUTOMATIC_AFTER_S = 10.0
 """A build that takes longer is made durable though nobody asked for it."""
 _log = logging.getLogger("buildnet.pool")
@@ -167,6 +168,12 @@ class Drives:
             self._look(guard)
             self._tell_finished(guard)
 
+    def alone(self) -> None:
+        """Take note that this node is in no cluster any more: nobody will answer."""
+        for guard in self._guards.values():
+            if not guard.settled.is_set():
+                _say_why(guard, ALONE, was_durable=False)
+
     def answered(self, sender: bytes, answer: KeepAnswer) -> None:
         """Take in whether a node stands in."""
         guard = self._guards.get(answer.build)
@@ -220,6 +227,8 @@ class Drives:
                     circle.say(to, KeepOver(build.id, attempt, ended))
                 case Durable(node):
                     circle.spawn(self._now_durable, guard, node)
+                case NotDurable(why) if circle.cluster is None:
+                    _say_why(guard, why, was_durable=False)
                 case NotDurable(why):
                     circle.spawn(self._not_durable, guard, why)
 
@@ -235,10 +244,7 @@ class Drives:
         build = guard.build
         was = build.durable is not None and build.durable.state == DURABLE
         await self._mark(build, Durability(NOT_YET))
-        if was or (build.request.durable and why != guard.why):
-            build.progress.tell({"type": "not_durable", "why": why})
-        guard.why = why
-        guard.settled.set()
+        _say_why(guard, why, was_durable=was)
 
     async def _mark(self, build: RunningBuild, where: Durability) -> None:
         """Record where a build's request is; of one of another node it says whose it was."""
@@ -258,6 +264,15 @@ class Drives:
         )
         for page in pages(finished, MAX_FINISHED):
             self._circle.say(stand_in, FinishedTold(guard.build.id, page))
+
+
+def _say_why(guard: Guard, why: str, *, was_durable: bool) -> None:
+    """Tell who asked why a build's request is on this node alone; he waits no more."""
+    build = guard.build
+    if was_durable or (build.request.durable and why != guard.why):
+        build.progress.tell({"type": "not_durable", "why": why})
+    guard.why = why
+    guard.settled.set()
 
 
 def _driven(guard: Guard) -> Driven:

@@ -75,6 +75,7 @@ class DurableBuilds:
             ticking.cancel()
             self._circle.cluster = None
             self._circle.gone.clear()
+            self._drives.alone()
 
     def take(self, event: GuestEvent) -> None:
         """Take note of what happens, and of what others say."""

@@ -18,6 +18,7 @@ from buildnet.node.durable import drives as module
 from buildnet.node.durable.circle import Circle
 from buildnet.node.durable.drives import Drives
 from buildnet.node.durable.guard import Blobs
+from buildnet.node.durable.service import DurableBuilds
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.pool.build import Status
@@ -98,12 +99,21 @@ def asked_for(**request: Any) -> Any:
     )
 
 
-async def begin(world: World, build: Any, isolation: str = "strict", level: str = "strict") -> None:
+async def begin(
+    world: World,
+    build: Any,
+    isolation: str = "strict",
+    level: str = "strict",
+    *,
+    leaves_meanwhile: bool = False,
+) -> None:
     task = Task("core", "build", "make", "core", isolation=None if level == "strict" else level)
     job = SimpleNamespace(tasks={CORE: task}, isolation=SimpleNamespace(level=isolation))
 
     async def quietly(work: Callable[[], None]) -> None:
         work()
+        if leaves_meanwhile:
+            world.circle.cluster = None
 
     performer = cast(Any, SimpleNamespace(quietly=quietly))
     await world.drives.begin(build, cast(Any, None), cast(Any, job), performer)
@@ -230,5 +240,25 @@ def test_a_driver_that_lives_takes_its_build_back_under_a_higher_number() -> Non
         assert [type(each).__name__ for each in world.records] == ["BuildTakenOver"]
         world.drives.told(B, BuildTold("b1", 1, "ended", None))
         assert build.ended_elsewhere
+
+    asyncio.run(run())
+
+
+def test_a_build_waits_for_nobody_once_its_node_has_left_the_cluster() -> None:
+    async def run() -> None:
+        nothing: Any = SimpleNamespace()
+        world, build = World({B: member()}), asked_for()
+        service = DurableBuilds(world.circle, world.drives, nothing, nothing, nothing)
+        cluster: Any = world.circle.cluster
+        async with asyncio.timeout(10):
+            async with service.guest(cluster):
+                waiting = asyncio.ensure_future(begin(world, build))
+                await asyncio.sleep(0)
+                assert [type(message) for _, message in world.said] == [KeepAsk]
+            await waiting
+            assert [each["type"] for each in told(build)] == ["not_durable"]
+            world, build = World({B: member()}), asked_for()
+            await begin(world, build, leaves_meanwhile=True)
+            assert [each["type"] for each in told(build)] == ["not_durable"]
 
     asyncio.run(run())
