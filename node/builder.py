@@ -30,11 +30,12 @@ from buildnet.node.pool_results import PoolResults
 from buildnet.node.recording import Record
 from buildnet.node.reserving import Reserving
 from buildnet.node.runner import Limits
-from buildnet.node.running import BUILD_STARTED, BuildRequest, BuildTimeoutError, RunningBuild
+from buildnet.node.running import BUILD_STARTED, BuildRequest, RunningBuild
 from buildnet.node.same_builds import same_build
 from buildnet.node.sources import SourceReader
 from buildnet.node.standing import Complete, Plan
 from buildnet.node.store import Store
+from buildnet.node.time_limit import TimeLimit
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.workers import Turn, Workers, either
 from buildnet.node.workshop import Job, Workshop
@@ -305,23 +306,13 @@ class Builder:
         recording: asyncio.Future[None],
     ) -> tuple[Status, BuildNetError | None]:
         """Perform a build in a workspace that is its own meanwhile; never raises."""
-        timeout_s = build.request.choice.timeout_s
-        late: list[BuildNetError] = []
-
-        def end(seconds: float) -> None:
-            late.append(BuildTimeoutError.after(seconds))
-            build.cancel()
-
-        timer = timeout_s and asyncio.get_running_loop().call_later(timeout_s, end, timeout_s)
         try:
-            status = await self._perform_alone(build, opened, plan)
-            await recording
-            return status, late[0] if late and status is Status.CANCELLED else None
+            with TimeLimit(build) as limit:
+                status = await self._perform_alone(build, opened, plan)
+                await recording
+            return status, limit.error if status is Status.CANCELLED else None
         except Exception as failure:
             return Status.FAILED, told(build, failure)
-        finally:
-            if timer:
-                timer.cancel()
 
     async def _had_nothing_to_do(
         self, build: RunningBuild, opened: OpenWorkspace, plan: Plan, began: float

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from buildnet.ledger.history import Durability
-from buildnet.mesh.errors import BuildNetError
 from buildnet.node.askers import Askers
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.pausing import Pausing
@@ -27,20 +26,6 @@ BUILD_STARTED = "build_started"
 """The type of a build's first event."""
 BUILD_FINISHED = "build_finished"
 """The type of a build's last event; who passes it on adds the report, as its reader wants it."""
-
-
-class BuildTimeoutError(BuildNetError):
-    """A build took longer than its configuration allows."""
-
-    code = "TIMED_OUT"
-
-    @classmethod
-    def after(cls, seconds: float) -> BuildTimeoutError:
-        """Of so many seconds."""
-        return cls(
-            f"the build was ended after {seconds:g} s, which its configuration allows",
-            hint="raise execution.timeout, or build less at once",
-        )
 
 
 @dataclass(frozen=True, slots=True)

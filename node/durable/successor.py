@@ -24,6 +24,7 @@ from buildnet.node.recording import Record
 from buildnet.node.running import BUILD_STARTED, BuildRequest, RunningBuild
 from buildnet.node.sources import outputs_excluded
 from buildnet.node.store import Hold, Store
+from buildnet.node.time_limit import TimeLimit
 from buildnet.node.workshop import Job
 from buildnet.node.workspaces import Definition
 from buildnet.pool.build import Status
@@ -144,7 +145,9 @@ class Successor:
         try:
             self.record(BuildTakenOver(build.id, inherited.attempt))
             await self.builder.books.begin(build)
-            status = await self._performed(build, inherited)
+            with TimeLimit(build) as limit:
+                status = await self._performed(build, inherited)
+            error = limit.error if status is Status.CANCELLED else None
         except Exception as failure:
             error = told(build, failure)
             status = Status.CANCELLED if build.cancelled.is_set() else Status.FAILED

@@ -1,0 +1,80 @@
+"""A build that another node began is ended here as it would have been there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from buildnet.node.durable.stored_plan import StoredPlan
+from buildnet.node.durable.successor import Inheritance, Successor
+from buildnet.node.running import RunningBuild
+from buildnet.pool.build import Status
+from buildnet.pool.choice import AS_THE_NODE_HAS_IT
+
+PLAN = StoredPlan(
+    build_id="b1",
+    driver="d" * 16,
+    workspace="w",
+    root="/w",
+    actor="ann",
+    started_at=0.0,
+    task="build",
+    packages=(),
+    keep_going=False,
+    choice=replace(AS_THE_NODE_HAS_IT, timeout_s=0.01),
+    isolation="strict",
+    outputs=(),
+    environment={},
+    platform={},
+    tools={},
+    words={},
+    tasks=(),
+    sources=(),
+    given=(),
+    durations_ms=(),
+    install=None,
+)
+
+
+async def until_cancelled(_: Successor, build: RunningBuild, inherited: Inheritance) -> Status:
+    """Perform a build as if its command never ended."""
+    async with asyncio.timeout(10):
+        await build.cancelled.wait()
+    return Status.CANCELLED
+
+
+async def nothing(*_: object) -> None:
+    """Record nothing."""
+
+
+def test_a_build_that_takes_too_long_is_ended_where_it_goes_on_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Successor, "_performed", until_cancelled)
+    nobody: Any = SimpleNamespace()
+    reports: list[dict[str, Any]] = []
+    performing: list[Coroutine[None, None, None]] = []
+    builder: Any = SimpleNamespace(
+        workshop=SimpleNamespace(keys=SimpleNamespace(current=SimpleNamespace(node_id="me"))),
+        books=SimpleNamespace(begin=nothing, end_of_other=nothing),
+        show=lambda build, coroutine: performing.append(coroutine),
+    )
+    successor = Successor(builder, nobody, nobody, lambda record: None, tmp_path)
+
+    async def on_end(report: bytes) -> None:
+        reports.append(json.loads(report))
+
+    async def run() -> None:
+        successor.take_over(Inheritance(PLAN, nobody, 1, "driver", nobody, on_end))
+        await performing.pop()
+
+    asyncio.run(run())
+    assert [each["status"] for each in reports] == ["cancelled"]
+    assert "ended after 0.01 s" in reports[0]["error"]
