@@ -114,7 +114,6 @@ class StandsIn:
         """Look whether it is time to go on with something, and fetch what is finished."""
         self._perform(self._core.tick(time.monotonic()))
         if self._keeping.wants and not self._fetching:
-            self._fetching = True
             self._circle.spawn(self._fetch_wanted)
 
     def put_away(self) -> None:
@@ -285,6 +284,9 @@ class StandsIn:
             self._circle.say(node, BuildTold(build_id, attempt, phase, report))
 
     async def _fetch_wanted(self) -> None:
+        if self._fetching:
+            return
+        self._fetching = True  # not before it runs: it may never, if the cluster ends
         try:
             await self._keeping.fetch_wanted()
         finally:

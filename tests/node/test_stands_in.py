@@ -227,3 +227,24 @@ async def test_what_people_said_of_a_build_holds_for_who_goes_on_with_it() -> No
     await node.settle()
     await node.stands_in._take_over("b", 2)
     assert node.obeyed == [paused]
+
+
+@in_loop
+async def test_results_are_fetched_after_a_cluster_that_ended_before_it_began() -> None:
+    node = Node()
+    spawned: list[Callable[[], Coroutine[None, None, None]]] = []
+    fetched: list[bool] = []
+    keeping: Any = node.keeping
+
+    async def fetch() -> None:
+        fetched.append(True)
+
+    keeping.wants, keeping.fetch_wanted = True, fetch
+    circle: Any = node.stands_in._circle
+    circle.spawn = spawned.append
+    node.stands_in.tick()
+    del spawned[:]  # as without a cluster
+    node.stands_in.tick()
+    node.stands_in.tick()
+    await asyncio.gather(*(work() for work in spawned))
+    assert fetched
