@@ -63,6 +63,8 @@ class Dispatcher:
     times: int = 1
     has_other_place: Callable[[Prepared], bool] = lambda prepared: True
     """Whether a command that failed on a host may be tried elsewhere."""
+    may_stay: Callable[[Prepared], bool] = lambda prepared: True
+    """Whether this node may run a command."""
     install_token: CancelToken = field(default_factory=CancelToken)
     contests: Contests = field(default_factory=Contests)
     _installing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -92,7 +94,13 @@ class Dispatcher:
         self, prepared: Prepared, report: TaskReport, host: OtherHost | None, token: CancelToken
     ) -> Verification | None:
         verifier = Verifier(
-            self.times, self.workers, self.runner, self.hosts, self.telling, self._installed
+            self.times,
+            self.workers,
+            self.runner,
+            self.hosts,
+            self.telling,
+            self._installed,
+            self.may_stay,
         )
         try:
             return await verifier.verify(prepared, report, host, token)

@@ -115,6 +115,7 @@ class Performer:
             hosts=hosts,
             times=self.times,
             has_other_place=self.places.has_other_place,
+            may_stay=self.places.may_stay,
         )
         if self.unchanged:
             self._telling.up_to_date(len(self.unchanged))

@@ -95,7 +95,7 @@ class NodePlaces:
         may run elsewhere."""
         prepared, hosts = self.prepared[task], self.hosts
         is_portable = hosts is not None and hosts.may_take(prepared)
-        return self.home.sort(task), is_portable, needs_of(prepared), self._may_stay(prepared)
+        return self.home.sort(task), is_portable, needs_of(prepared), self.may_stay(prepared)
 
     def begin(self) -> None:
         """See :meth:`~buildnet.pool.places.Places.begin`."""
@@ -108,7 +108,7 @@ class NodePlaces:
             return Answer.FULL
         prepared, hosts = self.prepared[task], self.hosts
         needs, size = needs_of(prepared), self.home.sort(task)
-        may_stay = self._may_stay(prepared)
+        may_stay = self.may_stay(prepared)
         host = None
         if hosts is not None and hosts.may_take(prepared):
             # Another build's commands, or those of others, may have the slots that are free for
@@ -168,7 +168,7 @@ class NodePlaces:
         else:
             self._elsewhere.pop(task, None)
 
-    def _may_stay(self, prepared: Prepared) -> bool:
+    def may_stay(self, prepared: Prepared) -> bool:
         """Tell whether this node may run a command: it has its tools and labels, grants what it
         needs, and has the free storage that is asked for. What is too much and can't run elsewhere
         either may: who is to run it says so."""
@@ -226,7 +226,7 @@ class NodePlaces:
             self.hosts.end(second.host)
 
     def _is_free_here(self, task: TaskId) -> bool:
-        if not self._may_stay(self.prepared[task]):
+        if not self.may_stay(self.prepared[task]):
             return False
         self.home.begin()
         return self.home.has_room_for(task) and self.workers.free[0] >= self.home.sort(task)
@@ -258,7 +258,7 @@ class NodePlaces:
         self._hopeless_since = {}
         for each in ready:
             prepared, hosts = self.prepared[each.first], self.hosts
-            if self._may_stay(prepared):
+            if self.may_stay(prepared):
                 continue
             needs = needs_of(prepared)
             if hosts is None or not hosts.may_take(prepared):

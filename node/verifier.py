@@ -39,7 +39,7 @@ class NotDeterministicError(BuildNetError):
 @dataclass(slots=True)
 class Verifier:
     """For one build: each action runs ``times`` times. ``installed``: gives the installed packages
-    that a task sees, for other hosts."""
+    that a task sees, for other hosts; ``may_stay``: whether this host may run an action."""
 
     times: int
     workers: Workers
@@ -47,6 +47,7 @@ class Verifier:
     hosts: OtherHosts | None
     telling: Telling
     installed: Callable[[Task], Awaitable[Digest | None]]
+    may_stay: Callable[[Prepared], bool] = lambda prepared: True
 
     async def verify(
         self, prepared: Prepared, report: TaskReport, ran_on: OtherHost | None, token: CancelToken
@@ -85,7 +86,7 @@ class Verifier:
         self, prepared: Prepared, used: set[bytes], at_home: bool, token: CancelToken
     ) -> tuple[Run, Execution] | None:
         """Run it on a host that has not, if there is one; ``used`` takes in who was asked."""
-        hosts, needs = self.hosts, needs_of(prepared)
+        hosts, needs, may_stay = self.hosts, needs_of(prepared), self.may_stay(prepared)
         give_up_at = time.monotonic() + WAIT_S
         if hosts is not None and hosts.may_take(prepared):
             with hosts.wanting(needs):
@@ -96,14 +97,17 @@ class Verifier:
                         done = await self._on(host, hosts, prepared, token)
                         if done is not None:
                             return done
-                    elif (
-                        not at_home
-                        or time.monotonic() > give_up_at
-                        or used.issuperset(hosts.order(needs, hosts.borrowing.members))
-                    ):
+                    elif (may_stay and not at_home) or time.monotonic() > give_up_at:
                         break
-                    else:
+                    elif not used.issuperset(hosts.order(needs, hosts.borrowing.members)):
                         await asyncio.sleep(_LOOK_EVERY_S)
+                    elif may_stay:
+                        break
+                    else:  # those that may run it do so once more
+                        used.clear()
+                        await asyncio.sleep(_LOOK_EVERY_S)
+        if not may_stay and not token.is_set():
+            raise LostHostError("no host that may run it was free for that")
         return await self._here(prepared, token)
 
     async def _on(

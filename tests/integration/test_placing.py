@@ -143,6 +143,9 @@ def test_what_asks_for_a_label_runs_where_it_is(trio: Cluster, tmp_path: Path) -
     report = here.command.build(workspace(tmp_path / "w", 3, 0.1, asks))
     assert where(report) == {labelled.identity: 3}
     assert (tmp_path / "w/p0/out.txt").read_text() == f"{tmp_path / 'w'} 0\n"
+    report = here.command.build(tmp_path / "w", "--force", "--verify", "2")
+    runs = [run["node"] for each in report["packages"] for run in each["verification"]["runs"]]
+    assert runs == [labelled.identity] * 6  # no other one may run it, the asked one neither
     # The same on the node that has it: at home.
     report = labelled.command.build(workspace(tmp_path / "x", 2, 0.1, asks))
     assert where(report) == {labelled.identity: 2}
