@@ -25,8 +25,8 @@ class Circle:
         """Members that are believed dead."""
 
     def candidates(self, build: str) -> list[bytes]:
-        """Return who could stand in for a build, best first."""
-        if self.cluster is None:
+        """Return who could stand in for a build, best first; nobody does for an observer."""
+        if self.cluster is None or not self.may_ask(self.cluster.local.key):
             return []
         local = self.cluster.local
         return ranked(

@@ -119,6 +119,9 @@ class Drives:
         """Say why a build's request can't be on another node; None: it can."""
         if build.request.local_only:
             return "it uses nothing of other nodes"
+        cluster = self._circle.cluster
+        if cluster is not None and not self._circle.may_ask(cluster.local.key):
+            return "the owner of this node may only look, so no other one stands in"
         if not self._circle.candidates(build.id):
             return "there is no other worker that could stand in"
         if build.request.force:

@@ -36,7 +36,7 @@ from buildnet.pool.messages.lending import WireOrders
 from buildnet.pool.messages.work import MAX_MESSAGE_BYTES
 from buildnet.pool.workspace import Task, TaskId
 
-A, B = b"a" * 32, b"b" * 32
+A, B, ME = b"a" * 32, b"b" * 32, b"m" * 32
 CORE = TaskId("core", "build")
 BLOBS = Blobs(Digest.of(b"plan"), Digest.of(b"sources"))
 
@@ -46,16 +46,18 @@ class World:
     """One node's drives, in a cluster with ``others``; ``said`` holds what was told them."""
 
     others: dict[bytes, Any]
+    rights: Rights = Rights.BUILDER
     said: list[tuple[bytes, Message]] = field(default_factory=list)
     marks: list[Durability] = field(default_factory=list)
     records: list[Any] = field(default_factory=list)
     tasks: list[asyncio.Future[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        known = {**self.others, ME: member(self.rights)}
         members = SimpleNamespace(
-            members=self.others, is_member=lambda key: key in self.others, former={}, revoked={}
+            members=known, is_member=known.__contains__, former={}, revoked={}
         )
-        local = SimpleNamespace(links=self.others, alive=lambda peer: True, members=members)
+        local = SimpleNamespace(key=ME, links=self.others, alive=lambda peer: True, members=members)
         self.circle = Circle()
         self.circle.cluster = cast(
             Any, SimpleNamespace(local=local, say=self.say, spawn=self.spawn)
@@ -154,6 +156,19 @@ def test_what_can_have_no_stand_in_says_why_and_begins(
         quiet = asked_for(**request_ | {"durable": False})
         await begin(world, quiet, *levels)
         assert not told(quiet)
+
+    asyncio.run(run())
+
+
+def test_a_build_of_an_observer_has_no_stand_in_and_begins() -> None:
+    async def run() -> None:
+        world, build = World({B: member()}, Rights.OBSERVER), asked_for()
+        await asyncio.wait_for(begin(world, build), 10)
+        (event,) = told(build)
+        assert event["type"] == "not_durable"
+        assert "may only look" in event["why"]
+        assert world.drives.expected(build) is None
+        assert world.said == []
 
     asyncio.run(run())
 
