@@ -298,6 +298,7 @@ async def running_node(
             fetch_all=nearest.fetch_all,
             tidy=tidy,
             trees=installs.trees,
+            trees_max_bytes=config.cache.max_bytes,
         )
         sharing = Sharing(
             builder.workers,

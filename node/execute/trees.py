@@ -13,8 +13,8 @@ import stat
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from xxhash import xxh3_128
@@ -113,6 +113,10 @@ class UnpackedTrees:
             _note_use(place)
             return place
 
+    def has(self, key: Digest) -> bool:
+        """Tell whether a tree is unpacked, be it altered or not."""
+        return (self._directory / key.hash).is_dir()
+
     @contextmanager
     def using(self, key: Digest) -> Iterator[None]:
         """Keep :meth:`prune` off a tree, be it there already or not, until the context ends."""
@@ -124,24 +128,32 @@ class UnpackedTrees:
             with self._lock:
                 self._in_use[key.hash] -= 1
 
-    def prune(self, keep: int, max_bytes: int | None = None) -> int:
+    def prune(
+        self, keep: int, max_bytes: int | None = None, among: Collection[Digest] | None = None
+    ) -> int:
         """Remove all but the ``keep`` trees that were asked for last, or fewer if those are larger
-        than ``max_bytes`` together; returns how many went.
+        than ``max_bytes`` together; returns how many went. ``among``: the others are as if they
+        were not there.
 
         Only for times when no action runs with a tree that nobody is :meth:`using`.
         """
-        files = self._directory.glob(f"*{_FINGERPRINT}")
-        by_use = sorted(files, key=lambda file: file.stat().st_mtime_ns, reverse=True)
+        found: list[tuple[int, int, Path]] = []
+        names = None if among is None else {key.hash for key in among}
+        for file in self._directory.glob(f"*{_FINGERPRINT}"):
+            if names is None or file.name.removesuffix(_FINGERPRINT) in names:
+                with suppress(FileNotFoundError):  # it is unpacked again, or removed
+                    found.append((file.stat().st_mtime_ns, _size_in(file), file))
+        found.sort(reverse=True)
         removed = total_bytes = 0
-        for number, file in enumerate(by_use):
-            total_bytes += _size_in(file)
+        for number, (_, size_bytes, file) in enumerate(found):
+            total_bytes += size_bytes
             if number < keep and (max_bytes is None or total_bytes <= max_bytes):
                 continue
             name = file.name.removesuffix(_FINGERPRINT)
             with self._only(name):
                 if self._in_use[name]:
                     continue
-                file.unlink()
+                file.unlink(missing_ok=True)
                 discard(file.with_name(name))
                 removed += 1
         return removed

@@ -23,6 +23,8 @@ from buildnet.pool.tree import DirectoryTree
 
 _MODULES = "node_modules"
 _MAX_MESSAGE_BYTES = 128 << 20
+KEPT = 8
+"""Trees that stay for the next commands; each is as large as a node_modules."""
 
 Fetch = Callable[[Iterable[Digest], bytes, Hold], Awaitable[None]]
 """Gets blobs that are missing from the member with this key, and holds them."""
@@ -37,11 +39,16 @@ class TreeRefusedError(BuildNetError):
 @dataclass(frozen=True, slots=True)
 class GuestTrees:
     """See the module's text. A tree is known by the digest of its ``Tree`` message, so what one
-    node says is installed never serves another that says otherwise. ``limits`` bound one tree."""
+    node says is installed never serves another that says otherwise. ``limits`` bound one tree,
+    ``max_bytes`` all that nobody uses, of which :data:`KEPT` stay at most."""
 
     trees: UnpackedTrees
     fetch: Fetch
     limits: ActionLimits
+    max_bytes: int | None = None
+    _unpacked: set[Digest] = field(default_factory=set)
+    """By this, since the node started. Those of its own builds are in the same place, and have to
+    stay while these run."""
     _unpacking: WeakValueDictionary[Digest, asyncio.Lock] = field(
         default_factory=WeakValueDictionary
     )
@@ -72,7 +79,13 @@ class GuestTrees:
         await self.fetch((tree,), holder, hold)
         found = await asyncio.to_thread(self._read, tree, hold)
         await self.fetch(found.files(), holder, hold)
-        return await asyncio.to_thread(self.trees.ensure, tree, found, hold, owner)
+        place = await asyncio.to_thread(self.trees.ensure, tree, found, hold, owner)
+        self._unpacked.add(tree)
+        await asyncio.to_thread(self.trees.prune, KEPT, self.max_bytes, tuple(self._unpacked))
+        self._unpacked.intersection_update(
+            [each for each in self._unpacked if self.trees.has(each)]
+        )
+        return place
 
     def _read(self, tree: Digest, hold: Hold) -> DirectoryTree:
         try:

@@ -91,8 +91,8 @@ class _Running:
 class GuestWork:
     """Runs actions for others. ``executor`` gives the one for ``strict``, None: this host has none;
     ``tidy`` removes the stages of what has ended, and trees that are too many; ``trees`` are what
-    is installed; ``say`` and ``spawn`` are of the cluster that
-    this node is in now."""
+    is installed, ``trees_max_bytes`` bounds those that stay; ``say`` and ``spawn`` are of the
+    cluster that this node is in now."""
 
     keys: OwnKeys
     store: Store
@@ -103,6 +103,7 @@ class GuestWork:
     fetch_all: FetchAll
     tidy: Callable[[], Coroutine[None, None, None]]
     trees: UnpackedTrees
+    trees_max_bytes: int | None
     say: Say = field(init=False)
     spawn: Callable[[Callable[[], Coroutine[None, None, None]]], None] = field(init=False)
     _guest_trees: GuestTrees = field(init=False)
@@ -110,7 +111,9 @@ class GuestWork:
     _untidy: bool = False
 
     def __post_init__(self) -> None:
-        self._guest_trees = GuestTrees(self.trees, self._fetch, self.limits.action)
+        self._guest_trees = GuestTrees(
+            self.trees, self._fetch, self.limits.action, self.trees_max_bytes
+        )
 
     def start(self, holder: bytes, ask: WorkAsk, room: Digest, amount: Amount) -> None:
         """Begin an action on a lease of ``holder``, with the ``amount`` that was reserved under

@@ -12,7 +12,7 @@ from buildnet.mesh.digest import Digest
 from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
 from buildnet.node.execute.mounts import Mount
 from buildnet.node.execute.trees import UnpackedTrees
-from buildnet.node.sharing.guest_trees import GuestTrees, TreeRefusedError
+from buildnet.node.sharing.guest_trees import KEPT, GuestTrees, TreeRefusedError
 from buildnet.node.store import Hold, Store
 from buildnet.pool.tree import DirectoryTree, FileEntry, LinkEntry
 
@@ -73,6 +73,39 @@ def test_a_tree_is_fetched_once_and_known_after_a_restart(tmp_path: Path, store:
         store.collect(0)
         assert await shown(peer.trees(), peer.tree, store) == found[0]
         assert len(peer.asked) == 3
+
+    asyncio.run(run())
+
+
+def test_trees_that_nobody_uses_do_not_add_up_while_others_are_used(
+    tmp_path: Path, store: Store
+) -> None:
+    async def run() -> None:
+        unpacked = UnpackedTrees(tmp_path / "trees")
+        own, own_tree = Digest.of(b"own"), DirectoryTree.from_paths({})
+        with store.hold() as hold:
+            place = unpacked.ensure(own, own_tree, hold)
+        peers = [
+            Peer(tmp_path, {"node_modules/x.js": bytes([number])}) for number in range(KEPT + 4)
+        ]
+
+        async def fetch(blobs: Iterable[Digest], holder: bytes, hold: Hold) -> None:
+            for blob in blobs:
+                all_of_it = (
+                    each for peer in peers for each in (peer.message, *peer.files.values())
+                )
+                hold.put(next(each for each in all_of_it if Digest.of(each) == blob))
+
+        trees = GuestTrees(unpacked, fetch, DEFAULT_LIMITS)
+        with store.hold() as hold:
+            async with trees.shown(peers[0].tree, HOLDER, hold, None) as (used,):
+                for peer in peers[1:]:
+                    async with trees.shown(peer.tree, HOLDER, hold, None):
+                        pass
+                assert used.source.is_dir()
+        there = [peer for peer in peers if unpacked.find(peer.tree)]
+        assert there == [peers[0], *peers[-KEPT:]]
+        assert place.is_dir()  # a build of this node may run with it
 
     asyncio.run(run())
 

@@ -30,7 +30,16 @@ def test_a_place_of_this_host_is_not_told(tmp_path: Path, caplog: pytest.LogCapt
     store: Any = Store()
     limits = Limits(60.0, 1000, DEFAULT_LIMITS)
     work = GuestWork(
-        nothing, store, nothing, nothing, limits, nothing, nothing, nothing, trees=nothing
+        nothing,
+        store,
+        nothing,
+        nothing,
+        limits,
+        nothing,
+        nothing,
+        nothing,
+        trees=nothing,
+        trees_max_bytes=None,
     )
     said: list[tuple[bytes, Message]] = []
 
