@@ -8,6 +8,7 @@ from buildnet.mesh.bulk.fetch import BlobUnavailableError
 from buildnet.mesh.bulk.protocol import FetchRefusedError, WrongBytesError
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.durable.shelf import ShelfFullError
+from buildnet.node.execute.errors import OutputError, StageFullError
 from buildnet.node.offered_results import ResultRefusedError
 from buildnet.node.store import MissingBlobError, StoreFullError
 from buildnet.node.toolchain import ToolMissingError
@@ -20,7 +21,7 @@ _OF_THE_OTHERS = (
     MissingBlobError,
 )
 """What they say is about what was sent, so also why."""
-_WITHOUT_CAUSE = (StoreFullError, ShelfFullError, ToolMissingError)
+_WITHOUT_CAUSE = (OutputError, StageFullError, StoreFullError, ShelfFullError, ToolMissingError)
 _log = logging.getLogger("buildnet.pool")
 
 

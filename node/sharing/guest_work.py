@@ -31,8 +31,9 @@ from buildnet.node.platform import platform_properties
 from buildnet.node.pool_results import shared_result
 from buildnet.node.runner import Limits
 from buildnet.node.sharing.enclosing import enclosed, small_blobs, take_in
-from buildnet.node.sharing.guest_trees import GuestTrees
+from buildnet.node.sharing.guest_trees import GuestTrees, TreeRefusedError
 from buildnet.node.store import ActionRecord, Hold, Store
+from buildnet.node.told_to_others import told_to_others
 from buildnet.node.toolchain import Tool, Toolchain
 from buildnet.node.workers import Turn, Workers
 from buildnet.pool.action import digest_of
@@ -170,8 +171,7 @@ class GuestWork:
             with self.store.hold() as hold:
                 done = await self._done(ask, running, room, hold)
         except BuildNetError as error:
-            why = f"{error.message}: {error.cause}" if error.cause else error.message
-            done = _refusal(ask, why)
+            done = _refusal(ask, told_to_others(error, WorkRefusedError, TreeRefusedError))
         except Exception:  # what it says may name places of this host
             _log.exception("an action of another node could not be run")
             done = _refusal(ask, "it could not be run: see the log of the node that lends")

@@ -11,6 +11,7 @@ import pytest
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.messages.kinds import Message
+from buildnet.node.execute.errors import OutputError, StageError
 from buildnet.node.execute.limits import DEFAULT_LIMITS
 from buildnet.node.runner import Limits
 from buildnet.node.sharing.guest_work import GuestWork
@@ -21,10 +22,20 @@ from testbed.lease_hosts import work_ask
 HOLDER = b"h" * 32
 
 
-def test_a_place_of_this_host_is_not_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        lambda place: OSError(5, "Input/output error", place),
+        lambda place: StageError(f"the stage {place} can't be made"),
+        lambda place: OutputError("output dist can't be read", cause=place),
+    ],
+)
+def test_a_place_of_this_host_is_not_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, error: Callable[[str], Exception]
+) -> None:
     class Store:
         def hold(self) -> None:
-            raise OSError(5, "Input/output error", str(tmp_path))
+            raise error(str(tmp_path))
 
     nothing: Any = None
     store: Any = Store()
