@@ -104,7 +104,9 @@ class Watching:
             links = () if self._circle.cluster is None else self._circle.cluster.local.links
             watch = _Watch(set(links), is_kept=self._keeps(build))
             try:
-                async for lines in self._once(build, watch):
+                here = self._builder.find(build)  # this node may have gone on with it
+                told = self._once(build, watch) if here is None or here.handed_over else _own(here)
+                async for lines in told:
                     yield lines
                     found, searched_s = True, 0.0
                     if _is_last(lines):
@@ -243,6 +245,14 @@ async def lines_of(
     if asker is not None and asker.left.is_set():
         report = {**build.report(every=every), "status": Status.CANCELLED.value}
         yield _line({"type": BUILD_FINISHED, "report": report})
+
+
+async def _own(build: RunningBuild) -> AsyncIterator[bytes]:
+    """Yield the events of a build that this node drives, as long as it does."""
+    async for lines in lines_of(build):
+        if build.handed_over:  # its end is another node's to tell
+            return
+        yield lines
 
 
 async def _until_left(

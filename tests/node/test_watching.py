@@ -13,6 +13,7 @@ from buildnet.mesh.errors import NotFoundError
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.durable import watching
 from buildnet.node.durable.watching import Watching
+from buildnet.node.progress import Progress
 from buildnet.pool.messages.durable import KEPT, WatchAsk, WatchOver, WatchTold
 
 DRIVER = b"d" * 32
@@ -31,7 +32,9 @@ class Node:
             say_all=self.said.append,
         )
         nobody: Any = None
-        self.watching = Watching(circle, nobody, nobody, lambda build: build == keeps)
+        self.driven: Any = None
+        builder: Any = SimpleNamespace(find=lambda build: self.driven)
+        self.watching = Watching(circle, builder, nobody, lambda build: build == keeps)
 
     async def open(self) -> AsyncIterator[bytes]:
         opening = asyncio.ensure_future(self.watching.open("b"))
@@ -71,6 +74,28 @@ def test_a_build_that_nobody_drives_yet_is_waited_for_where_somebody_may_go_on(
         waiting, rest = (await reading).split(b"\n", 1)
         assert b'"waiting"' in waiting
         assert rest == STARTED + FINISHED
+
+    asyncio.run(run())
+
+
+def test_a_build_that_this_node_goes_on_with_is_shown_from_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watching, "AGAIN_S", 0.001)
+
+    async def run() -> None:
+        node, progress = Node("b"), Progress()
+        opening = asyncio.ensure_future(node.watching.open("b"))
+        await node.asks(1)
+        progress.tell({"type": "x"})
+        progress.tell({"type": "build_finished"})
+        node.driven = SimpleNamespace(
+            progress=progress, handed_over=False, report=lambda every: {"status": "succeeded"}
+        )
+        node.tell(b"", known=False, last=True)
+        seen = await asyncio.wait_for(read(await opening), 10)
+        assert b'"waiting"' in seen
+        assert b'"succeeded"' in seen
 
     asyncio.run(run())
 
