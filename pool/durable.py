@@ -20,6 +20,8 @@ from blake3 import blake3
 
 ASK_S = 120.0
 """So long a stand-in may take to fetch what it lacks."""
+ANSWER_S = 10.0
+"""So long who was asked may say nothing at all: an earlier version may not know the question."""
 AGAIN_S = 5.0
 """So long after nobody would, all are asked once more."""
 TAKE_OVER_S = 3.0
@@ -114,6 +116,11 @@ class Driving:
         why = next(iter(self._refused.values()), "there is no other worker that could stand in")
         return [*effects, NotDurable(why)]
 
+    def fetching(self, sender: Key, now: float) -> None:
+        """Take in that a node has begun to fetch the request: that takes its time."""
+        if sender == self.stand_in and not self.is_durable:
+            self._until = now + ASK_S
+
     def answered(self, sender: Key, attempt: int, kept: bool, why: str) -> list[DrivingEffect]:
         """Take in whether a node keeps the request; it may change its mind."""
         if sender != self.stand_in or attempt != self._asked[sender]:
@@ -153,7 +160,7 @@ class Driving:
 
     def _ask(self, node: Key, now: float) -> AskKeep:
         self._given += 1
-        self.stand_in, self._asked[node], self._until = node, self._given, now + ASK_S
+        self.stand_in, self._asked[node], self._until = node, self._given, now + ANSWER_S
         return AskKeep(node, self._given)
 
     def _without(self, node: Key, why: str) -> list[DrivingEffect]:

@@ -48,6 +48,8 @@ from buildnet.pool.pages import pages
 
 UNKNOWN = "unknown"
 """The phase of a build that a node knows nothing of."""
+FETCHING = "fetching"
+"""The phase of one whose request it was asked to keep and takes in now."""
 ALONE = "its node left the cluster before another one had its request"
 AUTOMATIC_AFTER_S = 10.0
 """A build that takes longer is made durable though nobody asked for it."""
@@ -191,7 +193,9 @@ class Drives:
         if guard is None:
             return
         build, driving = guard.build, guard.driving
-        if told.phase == Phase.ENDED:
+        if told.phase == FETCHING:
+            driving.fetching(sender, time.monotonic())
+        elif told.phase == Phase.ENDED:
             build.ended_elsewhere = True
         elif told.phase == UNKNOWN:
             self._drive(guard, driving.forgotten(sender))

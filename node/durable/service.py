@@ -17,7 +17,7 @@ from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.guest import Guest, GuestEvent
 from buildnet.node.durable.circle import Circle
-from buildnet.node.durable.drives import Drives
+from buildnet.node.durable.drives import FETCHING, Drives
 from buildnet.node.durable.lost_builds import LostBuilds
 from buildnet.node.durable.stands_in import StandsIn
 from buildnet.node.durable.watching import Watching
@@ -111,6 +111,8 @@ class DurableBuilds:
                 self._stands_in.driven(sender, message)
             case BuildAsk():
                 self._stands_in.asked(sender, message)
+            case BuildTold() if message.phase == FETCHING:
+                self._drives.told(sender, message)
             case BuildTold():
                 self._stands_in.told(message)
                 self._drives.told(sender, message)

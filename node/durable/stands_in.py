@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.durable.circle import Circle
-from buildnet.node.durable.drives import UNKNOWN, Drives
+from buildnet.node.durable.drives import FETCHING, UNKNOWN, Drives
 from buildnet.node.durable.keeping import MAX_KEPT, Keeping, NotKeptError
 from buildnet.node.durable.stored_plan import PlanError
 from buildnet.node.durable.successor import Inheritance, Successor
@@ -164,6 +164,8 @@ class StandsIn:
                 raise NotKeptError("it has come to its end here")
             if self._successor.drives_itself(ask.build) and ask.build not in self:
                 raise NotKeptError("this node drives it itself")
+            # No number: nobody gives way to who only begins.
+            self._circle.say(sender, BuildTold(ask.build, 0, FETCHING, None))
             await self._take_in(sender, ask)
         except BuildNetError as error:
             why = told_to_others(error, NotKeptError, PlanError)

@@ -30,7 +30,7 @@ WatchId = Annotated[bytes, Limit(16, 16)]
     sender="a node that drives a build",
     receiver="the worker that is to stand in for it",
     effect="fetches the request and the sources that it lacks from the sender, keeps them, and "
-    "answers with KeepAnswer",
+    "answers with KeepAnswer, and before it fetches with BuildTold",
 )
 @dataclass(frozen=True, slots=True)
 class KeepAsk(Message):
@@ -118,15 +118,16 @@ class BuildAsk(Message):
 @message(
     165,
     priority=Priority.OTHER,
-    sender="who stands in for another node, or did",
-    receiver="the node that was asked for the build first, and who asks by BuildAsk",
-    effect="records how the build ended, or gives way to the higher number",
+    sender="who stands in for another node, did, or is about to",
+    receiver="the node that was asked for the build first, and who asks by BuildAsk or KeepAsk",
+    effect="records how the build ended, gives way to the higher number, or waits longer for "
+    "KeepAnswer",
 )
 @dataclass(frozen=True, slots=True)
 class BuildTold(Message):
-    """How far a build is at the sender: ``phase`` is kept, asking, driving, ended or unknown;
-    ``attempt``: the highest that it knows of. ``report``: once it has ended, how, as JSON, a blob
-    of the sender."""
+    """How far a build is at the sender: ``phase`` is fetching, kept, asking, driving, ended or
+    unknown; ``attempt``: the highest that it knows of. ``report``: once it has ended, how, as
+    JSON, a blob of the sender."""
 
     build: Name
     attempt: Attempt

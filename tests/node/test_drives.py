@@ -12,17 +12,19 @@ import pytest
 
 from buildnet.ledger.history import Durability, History
 from buildnet.mesh.digest import Digest
+from buildnet.mesh.events import Received
 from buildnet.mesh.members.genesis import Rights, Role
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.durable import drives as module
 from buildnet.node.durable.circle import Circle
-from buildnet.node.durable.drives import Drives
+from buildnet.node.durable.drives import FETCHING, Drives
 from buildnet.node.durable.guard import Blobs
 from buildnet.node.durable.service import DurableBuilds
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.pool.build import Status
 from buildnet.pool.demand import Orders
+from buildnet.pool.durable import ANSWER_S
 from buildnet.pool.messages.durable import (
     BuildTold,
     Driven,
@@ -277,3 +279,27 @@ def test_a_build_waits_for_nobody_once_its_node_has_left_the_cluster() -> None:
             assert [each["type"] for each in told(build)] == ["not_durable"]
 
     asyncio.run(run())
+
+
+def test_who_fetches_a_request_is_waited_for_longer_than_who_says_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, nobody = [0.0], cast(Any, SimpleNamespace())
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    async def run(says: bool) -> list[Any]:
+        now[0] = 0.0
+        world, build = World({B: member()}), asked_for()
+        waiting = asyncio.ensure_future(begin(world, build))
+        await asyncio.sleep(0)
+        if says:
+            service = DurableBuilds(world.circle, world.drives, nobody, nobody, nobody)
+            service.take(Received(B, BuildTold("b1", 0, FETCHING, None)))
+        now[0] = ANSWER_S + 1
+        world.drives.look()
+        await world.settle()
+        waiting.cancel()
+        return [each["type"] for each in told(build)]
+
+    assert asyncio.run(run(says=False)) == ["not_durable"]
+    assert asyncio.run(run(says=True)) == []

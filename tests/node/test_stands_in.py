@@ -10,12 +10,20 @@ from typing import Any
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.messages.kinds import Message
+from buildnet.node.durable.drives import FETCHING
 from buildnet.node.durable.keeping import MAX_KEPT
 from buildnet.node.durable.shelf import ShelfFullError
 from buildnet.node.durable.stands_in import StandsIn
 from buildnet.node.durable.successor import Successor
 from buildnet.pool.demand import Orders, Priority
-from buildnet.pool.messages.durable import Driven, DriveTold, KeepAnswer, KeepAsk, KeepOver
+from buildnet.pool.messages.durable import (
+    BuildTold,
+    Driven,
+    DriveTold,
+    KeepAnswer,
+    KeepAsk,
+    KeepOver,
+)
 from buildnet.pool.messages.lending import WireOrders
 from buildnet.pool.messages.results import WireDigest
 
@@ -185,6 +193,19 @@ async def test_so_many_requests_are_fetched_at_once_and_no_more() -> None:
         assert not await node.keep()
         go.set()
     assert len(node.keeping.requests) == MAX_KEPT
+
+
+@in_loop
+async def test_who_asks_is_told_before_a_request_is_fetched() -> None:
+    node = Node()
+    said: list[Message] = []
+
+    async def look() -> None:
+        said.extend(node.said)
+
+    node.keeping.fetching = look
+    assert await node.keep()
+    assert said == [BuildTold("b", 0, FETCHING, None)]
 
 
 @in_loop

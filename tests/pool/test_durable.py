@@ -10,6 +10,7 @@ import pytest
 
 from buildnet.pool.durable import (
     AGAIN_S,
+    ANSWER_S,
     ASK_S,
     INQUIRE_S,
     SILENT_S,
@@ -54,11 +55,20 @@ def test_who_refuses_is_followed_by_the_next_and_in_the_end_it_is_said() -> None
     assert driving.answered(B, 1, False, "no room") == []
     assert driving.look([B, C], (), 0.0) == [AskKeep(C, 2)]
     assert driving.look([B, C], (), 1.0) == []
-    assert driving.look([B, C], (), ASK_S) == [NotDurable("no room")]  # silence is a refusal
-    assert driving.look([B, C], (), ASK_S + AGAIN_S) == [AskKeep(B, 3)]
+    assert driving.look([B, C], (), ANSWER_S) == [NotDurable("no room")]  # silence is a refusal
+    assert driving.look([B, C], (), ANSWER_S + AGAIN_S) == [AskKeep(B, 3)]
     assert driving.answered(B, 1, True, "") == []  # of the first time
     assert driving.answered(B, 3, True, "") == [Durable(B)]
     assert driving.over(ended=True) == [Release(B, 3, True), Release(C, 2, True)]
+
+
+def test_who_says_that_it_fetches_the_request_gets_the_time_for_that() -> None:
+    driving = Driving(BUILD)
+    assert driving.look([B, C], (), 0.0) == [AskKeep(B, 1)]
+    driving.fetching(C, 1.0)
+    driving.fetching(B, 2.0)
+    assert driving.look([B, C], (), 1.0 + ASK_S) == []
+    assert driving.look([B, C], (), 2.0 + ASK_S) == [AskKeep(C, 2)]
 
 
 def test_alone_it_is_not_durable_until_somebody_comes() -> None:
