@@ -280,10 +280,13 @@ class StandIn:
             if request.missing_since is not None:
                 request.missing_since = now
 
-    def driven(self, sender: Key, build: str, attempt: int, now: float) -> list[StandInEffect]:
-        """Take in that a node drives a build."""
+    def driven(
+        self, sender: Key, build: str, attempt: int, now: float, *, is_driver: bool
+    ) -> list[StandInEffect]:
+        """Take in that a node drives a build. ``is_driver``: it gave the request, or was asked for
+        the build first; what anybody else says changes nothing."""
         known = self.requests.get(build)
-        if known is None:
+        if known is None or not is_driver:
             return [Tell(sender, build)]  # it may believe that this node stands in
         if attempt > known.attempt:
             stops = known.phase is Phase.DRIVING

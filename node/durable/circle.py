@@ -49,6 +49,18 @@ class Circle:
         """Tell whether a member may ask for anything here."""
         return self.cluster is not None and may_ask(self.cluster.local.members, sender)
 
+    def is_now(self, member: bytes, node: str) -> bool:
+        """Tell whether a member is the node with this id, or is what that one became when it
+        changed its key."""
+        if node_id_of(member) == node:
+            return True
+        if self.cluster is None:
+            return False
+        members = self.cluster.local.members
+        return any(
+            node_id_of(key) == node and members.current(key) == member for key in members.former
+        )
+
     def name_of(self, node: bytes) -> str:
         """Return what people call a member."""
         if self.cluster is None:

@@ -196,7 +196,8 @@ class Drives:
         if told.phase == FETCHING:
             driving.fetching(sender, time.monotonic())
         elif told.phase == Phase.ENDED:
-            build.ended_elsewhere = True
+            # Of nobody else: at worst, a build that has ended elsewhere ends here, too.
+            build.ended_elsewhere |= sender in driving.asked
         elif told.phase == UNKNOWN:
             self._drive(guard, driving.forgotten(sender))
         elif told.phase == Phase.DRIVING and told.attempt > driving.attempt:

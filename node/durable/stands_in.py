@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.identity import node_id_of
 from buildnet.node.durable.circle import Circle
 from buildnet.node.durable.drives import FETCHING, UNKNOWN, Drives
 from buildnet.node.durable.keeping import MAX_KEPT, Keeping, NotKeptError
@@ -130,8 +131,20 @@ class StandsIn:
             known = self._core.requests.get(each.build)
             if known is not None and known.driver == sender:
                 self._orders[each.build] = each.orders.orders
-            now = time.monotonic()
-            self._perform(self._core.driven(sender, each.build, each.attempt, now))
+            driven = self._core.driven(
+                sender,
+                each.build,
+                each.attempt,
+                time.monotonic(),
+                is_driver=known is not None and self._is_driver(sender, each.build, known),
+            )
+            self._perform(driven)
+
+    def _is_driver(self, sender: bytes, build: str, known: Request) -> bool:
+        """Tell whether a node gave this one a request, or was asked for the build first."""
+        kept = self._keeping.requests.get(build)
+        nodes = [node_id_of(known.driver), *([] if kept is None else [kept.plan.driver])]
+        return any(self._circle.is_now(sender, node) for node in nodes)
 
     def released(self, sender: bytes, over: KeepOver) -> None:
         """Take in that a build is over."""

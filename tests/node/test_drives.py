@@ -13,6 +13,7 @@ import pytest
 from buildnet.ledger.history import Durability, History
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.events import Received
+from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.members.genesis import Rights, Role
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.durable import drives as module
@@ -255,6 +256,8 @@ def test_a_driver_that_lives_takes_its_build_back_under_a_higher_number() -> Non
         assert world.said[-1] == (B, DriveTold((Driven("b1", 2, WireOrders.of(build.orders)),)))
         assert build.term == 2
         assert [type(each).__name__ for each in world.records] == ["BuildTakenOver"]
+        world.drives.told(A, BuildTold("b1", 9, "ended", None))  # it was never asked
+        assert not build.ended_elsewhere
         world.drives.told(B, BuildTold("b1", 1, "ended", None))
         assert build.ended_elsewhere
 
@@ -303,3 +306,13 @@ def test_who_fetches_a_request_is_waited_for_longer_than_who_says_nothing(
 
     assert asyncio.run(run(says=False)) == ["not_durable"]
     assert asyncio.run(run(says=True)) == []
+
+
+def test_a_node_that_changed_its_key_is_still_the_same() -> None:
+    circle = World({}).circle
+    members = SimpleNamespace(former={A: None}, current=lambda key: B)
+    assert not circle.is_now(B, node_id_of(A))
+    circle.cluster = cast(Any, SimpleNamespace(local=SimpleNamespace(members=members)))
+    assert circle.is_now(A, node_id_of(A))
+    assert circle.is_now(B, node_id_of(A))
+    assert not circle.is_now(b"x" * 32, node_id_of(A))

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.durable.drives import FETCHING
 from buildnet.node.durable.keeping import MAX_KEPT
@@ -27,7 +28,7 @@ from buildnet.pool.messages.durable import (
 from buildnet.pool.messages.lending import WireOrders
 from buildnet.pool.messages.results import WireDigest
 
-DRIVER = b"d" * 32
+DRIVER, ASKED_FIRST, STRANGER = b"d" * 32, b"a" * 32, b"x" * 32
 NOTHING = WireDigest(bytes(32), 0)
 ASK, OVER = KeepAsk("b", 1, NOTHING, NOTHING), KeepOver("b", 1, True)
 
@@ -54,6 +55,7 @@ class Keeping:
         self.unreadable: BuildNetError | None = None
         self.requests: dict[str, Any] = {}
         self.open = 0
+        self.plan = SimpleNamespace(driver=node_id_of(ASKED_FIRST))
         self.shelf = SimpleNamespace(set_phase=self.set_phase)
 
     def closed(self) -> None:
@@ -63,7 +65,7 @@ class Keeping:
         await self.fetching()
         self.open += 1
         hold = SimpleNamespace(close=self.closed)
-        return SimpleNamespace(kept=SimpleNamespace(hold=hold, plan=None))
+        return SimpleNamespace(kept=SimpleNamespace(hold=hold, plan=self.plan))
 
     async def put(self, build: str, driver: bytes, attempt: int, parcel: Any) -> None:
         await self.writing()
@@ -102,6 +104,7 @@ class Node:
             spawn=lambda work, *arguments: self.tasks.append(work(*arguments)),
             linked=(),
             name_of=lambda node: "driver",
+            is_now=lambda member, node: node_id_of(member) == node,
         )
 
         async def no(*_: object) -> bool:
@@ -248,6 +251,19 @@ async def test_what_people_said_of_a_build_holds_for_who_goes_on_with_it() -> No
     await node.settle()
     await node.stands_in._take_over("b", 2)
     assert node.obeyed == [paused]
+
+
+@in_loop
+async def test_only_its_driver_or_who_was_asked_first_takes_a_build_back() -> None:
+    node = Node()
+    assert await node.keep()
+    requests = node.stands_in._core.requests
+    told = DriveTold((Driven("b", 9, WireOrders.of(Orders())),))
+    node.stands_in.driven(STRANGER, told)
+    assert requests["b"].driver == DRIVER
+    node.stands_in.driven(ASKED_FIRST, told)
+    assert requests["b"].driver == ASKED_FIRST
+    await node.settle()
 
 
 @in_loop

@@ -119,20 +119,30 @@ def test_a_driver_that_stays_away_is_followed_one_that_comes_back_at_once_is_not
 
 def test_a_driver_that_lives_wins_over_its_stand_in() -> None:
     stand_in = StandIn({BUILD: Request(A, 1, Phase.DRIVING)})
-    assert stand_in.driven(A, BUILD, 0, 0.0) == [Tell(A, BUILD)]  # it may not know yet
+    assert stand_in.driven(A, BUILD, 0, 0.0, is_driver=True) == [
+        Tell(A, BUILD)
+    ]  # it may not know yet
     driving = kept_by(B)
     driving.taken_over(1)
     assert driving.attempt == 2
-    assert stand_in.driven(A, BUILD, 2, 0.0) == [Stop(BUILD)]
+    assert stand_in.driven(A, BUILD, 2, 0.0, is_driver=True) == [Stop(BUILD)]
     assert driving.look([B], (), 0.0) == [AskKeep(B, 3)]
     assert stand_in.keep(BUILD, A, 3, 0.0) == []
     unaware = StandIn({BUILD: Request(A, 1, Phase.DRIVING)})
     assert unaware.keep(BUILD, A, 3, 0.0) == [Stop(BUILD)]
     # But what has ended has ended.
     ended = StandIn({BUILD: Request(A, 1, Phase.ENDED)})
-    assert ended.driven(A, BUILD, 2, 0.0) == [Tell(A, BUILD)]
+    assert ended.driven(A, BUILD, 2, 0.0, is_driver=True) == [Tell(A, BUILD)]
     assert ended.keep(BUILD, A, 3, 0.0) is None
     assert ended.requests[BUILD].phase is Phase.ENDED
+
+
+def test_who_never_drove_a_build_can_not_take_it() -> None:
+    for phase in (Phase.KEPT, Phase.DRIVING, Phase.ENDED):
+        stand_in = StandIn({BUILD: Request(A, 1, phase)})
+        stand_in.gone(A, 0.0)
+        assert stand_in.driven(C, BUILD, 9, 1.0, is_driver=False) == [Tell(C, BUILD)]
+        assert stand_in.requests[BUILD] == Request(A, 1, phase, missing_since=0.0)
 
 
 def test_a_driver_that_began_anew_is_followed_at_once() -> None:
@@ -153,7 +163,7 @@ def test_who_asks_for_the_build_that_it_drove_has_lost_it() -> None:
 def test_what_its_driver_speaks_of_no_more_is_forgotten() -> None:
     stand_in = StandIn()
     stand_in.keep(BUILD, A, 1, 0.0)
-    stand_in.driven(A, BUILD, 0, 100.0)
+    stand_in.driven(A, BUILD, 0, 100.0, is_driver=True)
     assert stand_in.tick(100.0 + SILENT_S) == []
     assert stand_in.tick(101.0 + SILENT_S) == [Forget(BUILD)]
     assert not stand_in.requests
@@ -171,7 +181,7 @@ def test_only_who_drives_releases() -> None:
 
 
 def test_a_stand_in_that_has_forgotten_is_followed_by_another() -> None:
-    assert StandIn().driven(A, BUILD, 0, 0.0) == [Tell(A, BUILD)]
+    assert StandIn().driven(A, BUILD, 0, 0.0, is_driver=True) == [Tell(A, BUILD)]
     driving = kept_by(B)
     assert driving.forgotten(C) == []
     (told,) = driving.forgotten(B)
@@ -250,10 +260,7 @@ class World:
             self.perform(host, driving.look(candidates, gone, self.now))
             for other in driving.asked:
                 if self.hears(host.key, other):
-                    there = self.hosts[other]
-                    self.perform(
-                        there, there.stand_in.driven(host.key, BUILD, driving.attempt, self.now)
-                    )
+                    self.say_driven(host.key, driving.attempt, self.hosts[other])
             host.left -= 1
             if host.left <= 0 and host.driving is driving:
                 self.end(host, driving)
@@ -262,6 +269,12 @@ class World:
             build: Request(each.driver, each.attempt, each.phase)
             for build, each in host.stand_in.requests.items()
         }
+
+    def say_driven(self, driver: bytes, attempt: int, there: Host) -> None:
+        known = there.stand_in.requests.get(BUILD)
+        is_driver = driver == A or (known is not None and known.driver == driver)
+        effects = there.stand_in.driven(driver, BUILD, attempt, self.now, is_driver=is_driver)
+        self.perform(there, effects)
 
     def end(self, host: Host, driving: Driving) -> None:
         self.ends.append((host.key, driving.attempt))
@@ -317,8 +330,7 @@ class World:
         highest = host.driving.highest if host.driving else known.attempt
         if there.driving is not None and there.is_asker and known.phase is Phase.DRIVING:
             there.driving.taken_over(highest)
-            effects = host.stand_in.driven(there.key, BUILD, there.driving.attempt, self.now)
-            self.perform(host, effects)
+            self.say_driven(there.key, there.driving.attempt, host)
             return
         self.perform(there, there.stand_in.contested(BUILD, highest))
 
