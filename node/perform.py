@@ -192,7 +192,7 @@ class Performer:
     def _give_up_hopeless(self, ready: Collection[core.Ready]) -> None:
         """Let tasks fail that wait for a host, where there is none and has been none for long."""
         for task, error in self.places.hopeless(ready, self._loop.time()):
-            self._failed(task, error)
+            self._failed(task, error, could_not_run=True)
         wait_s = self.places.patience_left(self._loop.time())
         if wait_s is not None and self._looking is None:
             self._looking = self._loop.call_later(wait_s, self._look_again)
@@ -449,9 +449,10 @@ class Performer:
         """Return what takes the output of ``task`` on any thread and passes it on."""
         return self._telling.output(task, self._loop)
 
-    def _failed(self, task: TaskId, error: BuildNetError) -> None:
+    def _failed(self, task: TaskId, error: BuildNetError, *, could_not_run: bool = False) -> None:
         report = self._telling.new_report(task, Status.FAILED)
         report.fail(error)
+        report.could_not_run = could_not_run
         self._telling.report(report)
         self._events.put_nowait(core.Broken(task))
 

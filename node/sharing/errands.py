@@ -29,6 +29,8 @@ ALIVE_S = 1.0
 """So often who runs something tells that it goes on."""
 SILENT_S = 5.0
 """Who says nothing for so long is not waited for any more."""
+_STOOD_STILL_S = 2.0
+"""Who looks so long after it looked last stood still itself, and could hear nobody."""
 TRANSFER_S = 600.0
 """So much longer than the command may run an answer is waited for: inputs have to get there."""
 _CANCELLED_S = 5.0
@@ -91,6 +93,7 @@ class Errands:
         self._say = say
         self._clock = clock
         self._errands: dict[bytes, Errand] = {}
+        self._looked_at = clock()
 
     async def run(
         self,
@@ -189,9 +192,14 @@ class Errands:
                 errand.fail(LostHostError(why))
 
     def tick(self) -> None:
-        """Give up what is not heard of any more."""
+        """Give up what is not heard of any more; call it twice a second. What nobody could say
+        while this node stood still is waited for anew."""
         now = self._clock()
+        stood_still = now - self._looked_at > _STOOD_STILL_S
+        self._looked_at = now
         for errand in list(self._errands.values()):
+            if stood_still:
+                errand.heard_at = now
             silent_s = now - errand.heard_at
             if silent_s > SILENT_S:
                 why = f"{node_id_of(errand.owner)} has not told how it goes for {silent_s:.0f} s"

@@ -12,6 +12,7 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.sharing.errands import (
+    ALIVE_S,
     SILENT_S,
     TRANSFER_S,
     Errands,
@@ -71,8 +72,15 @@ class Sent:
         """Let time pass in which the owner tells now and then that it goes on."""
         until = self.now + seconds
         while self.now < until:
-            self.now += SILENT_S / 2
+            self.now += ALIVE_S
             self.hear(WorkAlive((self.work,)))
+            self.errands.tick()
+
+    def silent(self, seconds: float) -> None:
+        """Let time pass in which the owner says nothing."""
+        until = self.now + seconds
+        while self.now < until:
+            self.now += ALIVE_S / 2
             self.errands.tick()
 
 
@@ -109,11 +117,26 @@ def test_who_falls_silent_is_given_up_and_told_so() -> None:
         task = await sent.begin()
         sent.alive(3 * SILENT_S)
         assert not task.done()
-        sent.now += SILENT_S + 0.1
-        sent.errands.tick()
+        sent.silent(SILENT_S + 0.1)
         error = await error_of(task)
         assert isinstance(error, SilentHostError)
         assert sent.said[-1] == (OWNER, WorkCancel(sent.work))
+
+    asyncio.run(go())
+
+
+def test_who_stood_still_itself_blames_nobody() -> None:
+    async def go() -> None:
+        sent = Sent()
+        task = await sent.begin()
+        sent.alive(ALIVE_S)
+        sent.now += 2 * SILENT_S  # what was said meanwhile is read after the clock is looked at
+        sent.errands.tick()
+        sent.alive(ALIVE_S)
+        await asyncio.sleep(0.001)
+        assert not task.done()
+        sent.silent(SILENT_S + 0.1)
+        assert isinstance(await error_of(task), SilentHostError)
 
     asyncio.run(go())
 
@@ -143,9 +166,9 @@ def test_another_node_cannot_keep_an_action_alive() -> None:
     async def go() -> None:
         sent = Sent()
         task = await sent.begin()
-        sent.now += SILENT_S + 0.1
+        sent.silent(SILENT_S - 0.1)
         sent.hear(WorkAlive((sent.work,)), OTHER)
-        sent.errands.tick()
+        sent.silent(1.0)
         assert isinstance(await error_of(task), SilentHostError)
 
     asyncio.run(go())

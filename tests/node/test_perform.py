@@ -264,6 +264,7 @@ def test_a_command_that_no_host_can_take_fails_after_a_while(
     status, reports, runner = perform({"bad": ()}, {}, meanwhile=have_hosts)
     assert status is Status.FAILED
     assert (reports["bad"].error or {})["code"] == "NO_HOST"
+    assert reports["bad"].could_not_run  # so that it is listed with what no host could run
     assert why in str((reports["bad"].error or {})["message"])
     assert runner.ran == []
 
