@@ -194,8 +194,9 @@ def test_what_waits_ends_with_the_launcher(
         waiting = supervisors(launcher)
     assert waiting
     assert launcher.pid is not None
-    psutil.Process(launcher.pid).kill()
-    wait_for_end(waiting)
+    process = psutil.Process(launcher.pid)
+    process.kill()
+    wait_for_end([process, *waiting])  # what waits may be less than what is about to
     assert run(launcher, "echo two", stage=place)[1] == "two\n"
 
 
