@@ -132,7 +132,7 @@ def test_an_entry_that_comes_late_is_told_though_its_clock_is_earlier(tmp_path: 
         opening = scene.open[0]
         scene.open = []
         scene.add(ANN)
-        follower = stage.follow()
+        follower = stage.follow(cursor=Cursor())
         await stage.grow()
         seen = await follower.until(2)
         scene.open = [opening, late, *scene.open]
@@ -161,7 +161,7 @@ def test_what_was_sealed_before_anybody_looked_is_told_as_sealed(tmp_path: Path)
 def test_only_what_is_sealed_comes_in_sealed_order(tmp_path: Path) -> None:
     async def work(stage: Stage) -> None:
         scene = stage.scene
-        follower = stage.follow(Query(sealed=True))
+        follower = stage.follow(Query(sealed=True), cursor=Cursor())
         scene.add(BOB)
         scene.add(ANN)
         await stage.grow()
@@ -177,7 +177,7 @@ def test_who_goes_on_from_any_cursor_misses_nothing(tmp_path: Path, sealed: bool
     async def work(stage: Stage) -> None:
         scene = stage.scene
         query = Query(sealed=sealed)
-        follower = stage.follow(query)
+        follower = stage.follow(query, cursor=Cursor())
         for _ in range(3):
             scene.add(ANN)
             scene.add(BOB)
@@ -201,7 +201,7 @@ def test_who_goes_on_from_any_cursor_misses_nothing(tmp_path: Path, sealed: bool
 def test_filters_hold(tmp_path: Path) -> None:
     async def work(stage: Stage) -> None:
         scene = stage.scene
-        follower = stage.follow(Query(types=("build.failed",)))
+        follower = stage.follow(Query(types=("build.failed",)), cursor=Cursor())
         scene.add(ANN)
         wanted = scene.add(ANN, type="build.failed")
         scene.add(ANN)
