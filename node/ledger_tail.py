@@ -23,6 +23,8 @@ _LOOK_BACK_S = 5.0
 _REST = 4.0
 """Looking again waits so many times as long as it took: what is not sealed is looked through each
 time, and without a majority that may be much."""
+_REST_AT_MOST_S = 5.0
+"""Also where looking took long because the host stood still, or who reads is slow."""
 
 
 class OpenLedger(Protocol):
@@ -97,7 +99,7 @@ class LedgerTail:
                     if at.at is None:  # all that is sealed was told up to here
                         cursor = page.sealed_to if page.next is None else Cursor(page.next.place)
                     at = page.next
-                rest_s = _REST * (time.monotonic() - began)
+                rest_s = min(_REST * (time.monotonic() - began), _REST_AT_MOST_S)
                 await _either(news, ended)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(rest_s):
