@@ -80,7 +80,7 @@ class Verifier:
                 )
                 run = replace(run, result=name)
             runs.append(run)
-        return Verification(tuple(runs))
+        return Verification(tuple(runs)) if len(runs) > 1 else None
 
     async def _again(
         self, prepared: Prepared, used: set[bytes], at_home: bool, token: CancelToken
