@@ -19,6 +19,7 @@ def test_what_no_host_could_repeat_is_not_verified_and_that_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(verifier, "isolation_of", lambda action: "strict")
+    monkeypatch.setattr(verifier, "needs_of", lambda prepared: None)
     notices: list[str] = []
     nobody: Any = None
     telling: Any = SimpleNamespace(notice=notices.append)
