@@ -100,22 +100,23 @@ def _default(parameter: Any) -> str:
 
 def api_page() -> str:
     """Return the reference of the HTTP API."""
-    from buildnet.node.api.gate import PUBLIC, PUBLIC_SOCKETS
-
     described = _openapi()
     paths = described["paths"]
-    sockets = " and ".join(f"`{path}`" for path in sorted(PUBLIC_SOCKETS))
-    public = sorted(f"`{method} {path}`" for method, path in PUBLIC)
     lines = [
         "# HTTP API",
         "",
         _made_by("api"),
         "",
         "The node answers on its unix socket (`node.sock` in the data directory, mode 0600) and on",
-        f"its TCP port. **Over TCP it answers {', '.join(public)} only**, and other nodes at the",
-        f"WebSockets {sockets} ([protocol](protocol.md)); everything else gives status 403, code",
-        "`NOT_ALLOWED`, whether it exists or not. The whole description, OpenAPI",
-        f"{described['openapi']}, is at `/api/openapi.json` on the socket.",
+        "its TCP port; other nodes come in at the WebSockets `/mesh` and `/bulk`",
+        "([protocol](protocol.md)). The whole description,",
+        f"OpenAPI {described['openapi']}, is at `/api/openapi.json`.",
+        "",
+        "Each route is an **action**, and takes the rights that allow it: see",
+        "[who may do what](../how-to/give-access.md). Who uses the socket is the owner of the",
+        "node and may do everything there; over TCP a key or a login is needed, except for what",
+        "is `open`. Without one the answer is status 401, code `NOT_AUTHENTICATED`, whether the",
+        "route exists or not; with too few rights it is 403, `NOT_ALLOWED`.",
         "",
         "Errors are RFC 9457 problem details (`application/problem+json`) with `code`, `cause`,",
         "`hint` and the command line's `exit_code` beside the usual fields; the codes are in",
@@ -125,7 +126,7 @@ def api_page() -> str:
         "$ curl -s --unix-socket ~/.local/share/buildnet/node.sock http://localhost/api/node",
         "```",
         "",
-        "| method | path | over TCP | what it does |",
+        "| method | path | action | what it does |",
         "| --- | --- | --- | --- |",
     ]
     routes = [
@@ -134,8 +135,7 @@ def api_page() -> str:
         for method, route in one.items()
     ]
     lines += [
-        f"| {method} | `{path}` | {'yes' if (method, path) in PUBLIC else 'no'} | "
-        f"{_cell(route['description'])} |"
+        f"| {method} | `{path}` | {route['x-buildnet-action']} | {_cell(route['description'])} |"
         for method, path, route in routes
     ]
     lines.append("")

@@ -27,8 +27,10 @@ from buildnet.mesh.service.guest import together
 from buildnet.mesh.service.opening import settle_rotation
 from buildnet.mesh.service.service import MeshService, MeshSettings
 from buildnet.node.api.app import create_application
-from buildnet.node.api.gate import Origin
+from buildnet.node.api.gate import Gate
 from buildnet.node.artifacts import Artifacts
+from buildnet.node.auth.authenticator import Authenticator
+from buildnet.node.auth.caller import NOBODY, OWNER, Caller
 from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.build_record import BuildInterrupted
 from buildnet.node.builder import Builder
@@ -336,11 +338,14 @@ async def running_node(
             (DURABLE_KINDS, durable.guest),
         )
         application = create_application(service)
+        authenticator = Authenticator()
+
+        def gate(otherwise: Caller) -> Gate:
+            return Gate(application, application.declared, authenticator, otherwise)
+
         local = stack.enter_context(_unix_listener(home))
-        await stack.enter_async_context(serving(application, local, Origin.SOCKET))
-        await stack.enter_async_context(
-            serving(application, listener, Origin.NETWORK, refusals.stranger)
-        )
+        await stack.enter_async_context(serving(gate(OWNER), local))
+        await stack.enter_async_context(serving(gate(NOBODY), listener, refusals.stranger))
         await stack.enter_async_context(mesh.running())
         await stack.enter_async_context(recording.running(service.farewell))
         runtime = Runtime(

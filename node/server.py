@@ -1,4 +1,4 @@
-"""Serving the application: everything on the unix socket, little on the TCP port."""
+"""Serving the application: on the unix socket and on the TCP port."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from buildnet.node.api.gate import Gate, Origin
 from buildnet.node.api.peer_routes import BULK_MAX_BYTES
 from buildnet.node.http_guard import GuardedHttp, Refused, Visitors
 from buildnet.node.websocket_guard import GuardedWebSocket
@@ -39,22 +39,22 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(
-    application: Any, listener: socket.socket, origin: Origin, refused: Refused = lambda *_: None
+    application: ASGIApp, listener: socket.socket, strangers: Refused | None = None
 ) -> AsyncIterator[None]:
     """Serve ``application`` on ``listener`` while the context is open.
 
-    Requests that come in are marked with ``origin``, which decides what they may ask for.
-    ``refused`` is told the reason and the address of strangers' connections that are ended.
+    ``strangers`` is told the reason and the address of connections that are ended; with it they
+    are bounded in number, time and room. None: who comes here may take what they like.
     """
     server = _Server(
         uvicorn.Config(
-            Gate(application, origin),
+            application,
             log_config=None,
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=_GRACE_S,
             server_header=False,
-            http=_protocol(origin, refused),
+            http=_protocol(strangers),
             ws=GuardedWebSocket,
             ws_max_size=BULK_MAX_BYTES,
             ws_per_message_deflate=False,  # what comes is encrypted; and a bomb can't be hidden
@@ -72,8 +72,8 @@ async def serving(
             server.should_exit = True
 
 
-def _protocol(origin: Origin, refused: Refused) -> Any:
+def _protocol(strangers: Refused | None) -> Any:
     """Strangers are bounded; who has the socket may take time, as builds do."""
-    if origin is Origin.SOCKET:
+    if strangers is None:
         return HttpToolsProtocol
-    return partial(GuardedHttp, visitors=Visitors(refused))
+    return partial(GuardedHttp, visitors=Visitors(strangers))

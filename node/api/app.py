@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from fastapi import Depends, FastAPI
+from typing import Any
+
+from fastapi import APIRouter, Depends, FastAPI
+from starlette.routing import BaseRoute
 
 from buildnet import __version__
 from buildnet.node.api.build_routes import build_routes
 from buildnet.node.api.cache_routes import cache_routes
 from buildnet.node.api.config_routes import config_routes
 from buildnet.node.api.dead_letter_routes import dead_letter_routes
+from buildnet.node.api.declared import require_declared
+from buildnet.node.api.description_routes import description_routes
 from buildnet.node.api.ledger_routes import ledger_routes
 from buildnet.node.api.ledger_upkeep_routes import ledger_upkeep_routes
 from buildnet.node.api.member_routes import member_routes
@@ -17,37 +22,57 @@ from buildnet.node.api.parameters import known_parameters
 from buildnet.node.api.peer_routes import peer_routes
 from buildnet.node.api.pool_routes import pool_routes
 from buildnet.node.api.problems import add_problem_handlers
-from buildnet.node.api.profile_routes import profile_routes
+from buildnet.node.api.profile_routes import default_routes, profile_routes
 from buildnet.node.api.queue_routes import queue_routes
 from buildnet.node.api.server_routes import server_routes
 from buildnet.node.api.template_routes import template_routes
 from buildnet.node.service import NodeService
 
 
-def create_application(service: NodeService) -> FastAPI:
+class Application(FastAPI):
+    """Routes of which each declares its action: ``declared``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.declared: list[BaseRoute] = []
+
+    def offer(self, router: APIRouter) -> None:
+        """Take in the routes of a router.
+
+        Raises:
+            TypeError: one declares no action.
+        """
+        require_declared(router.routes)
+        self.declared += router.routes
+        self.include_router(router)
+
+
+def create_application(service: NodeService) -> Application:
     """Return the application that answers for ``service``."""
-    application = FastAPI(
+    application = Application(
         title="BuildNet",
         version=__version__,
-        openapi_url="/api/openapi.json",
+        openapi_url=None,  # it is a route like the others
         docs_url=None,  # its page loads scripts from elsewhere; ours comes with the web UI
         redoc_url=None,
         dependencies=[Depends(known_parameters)],
         responses={"4XX": {"description": "Problem details (RFC 9457), with `code` and `hint`"}},
     )
     add_problem_handlers(application)
-    application.include_router(node_routes(service))
-    application.include_router(pool_routes(service))
-    application.include_router(server_routes(service))
-    application.include_router(build_routes(service))
-    application.include_router(queue_routes(service))
-    application.include_router(config_routes(service))
-    application.include_router(template_routes(service))
-    application.include_router(profile_routes(service))
-    application.include_router(cache_routes(service))
-    application.include_router(dead_letter_routes(service))
-    application.include_router(member_routes(service))
-    application.include_router(ledger_routes(service))
-    application.include_router(ledger_upkeep_routes(service))
-    application.include_router(peer_routes(service))
+    application.offer(node_routes(service))
+    application.offer(pool_routes(service))
+    application.offer(server_routes(service))
+    application.offer(build_routes(service))
+    application.offer(queue_routes(service))
+    application.offer(config_routes(service))
+    application.offer(template_routes(service))
+    application.offer(profile_routes(service))
+    application.offer(default_routes(service))
+    application.offer(cache_routes(service))
+    application.offer(dead_letter_routes(service))
+    application.offer(member_routes(service))
+    application.offer(ledger_routes(service))
+    application.offer(ledger_upkeep_routes(service))
+    application.offer(peer_routes(service))
+    application.offer(description_routes(application))
     return application

@@ -16,7 +16,9 @@ from buildnet import __version__
 from buildnet.ledger.history import BuildSummary
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
+from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.queue_routes import PriorityName
+from buildnet.node.auth.actions import Action
 from buildnet.node.choosing import Named, chosen
 from buildnet.node.durable.watching import last_line, lines_of
 from buildnet.node.running import BuildRequest, RunningBuild
@@ -76,11 +78,12 @@ class WorkspaceBody(BaseModel):
 
 def build_routes(service: NodeService) -> APIRouter:
     """Return the routes of builds and workspaces."""
-    router = APIRouter(tags=["builds"])
+    router = declared_router(tags=["builds"])
     builder, history = service.builder, service.history
 
     @router.post("/api/build", status_code=202, response_model=None)
-    async def build(body: BuildBody, request: Request) -> Response | dict[str, Any]:
+    @does(Action.TRIGGER_BUILD)
+    async def build(body: BuildBody, request: Request, asking: Asking) -> Response | dict[str, Any]:
         """Begin a build. With ``Accept: application/x-ndjson`` the answer is its events, as they
         happen, and the build's report in the last of them; where the short form is accepted
         besides, a build with nothing to do is answered with its number of packages, milliseconds
@@ -114,7 +117,7 @@ def build_routes(service: NodeService) -> APIRouter:
                 explain=body.explain,
                 times=body.verify or choice.redundancy,
                 environment=body.environment,
-                actor=body.actor,
+                actor=asking.name(body.actor),
                 choice=choice,
             )
         )
@@ -133,6 +136,7 @@ def build_routes(service: NodeService) -> APIRouter:
         return {"build_id": running.id, "estimated_duration_ms": None}
 
     @router.get("/api/build/{build_id}")
+    @does(Action.VIEW_BUILDS)
     async def status(build_id: str) -> dict[str, Any]:
         """A build by its id or a unique prefix: its report, or how far it is."""
         running = builder.find(build_id)
@@ -141,6 +145,7 @@ def build_routes(service: NodeService) -> APIRouter:
         return running.report()
 
     @router.get("/api/build/{build_id}/events", response_model=None)
+    @does(Action.VIEW_BUILDS)
     async def events(build_id: str) -> StreamingResponse:
         """The events of a build of any node from its start on, one JSON a line. Output is not kept:
         it is there from the request on. Of a build that is over only the last event is left, with
@@ -158,16 +163,19 @@ def build_routes(service: NodeService) -> APIRouter:
         return StreamingResponse(await service.watching.open(build_id), media_type=NDJSON)
 
     @router.post("/api/build/{build_id}/cancel")
-    async def cancel(build_id: str, asker: int | None = None) -> dict[str, Any]:
+    @does(Action.CANCEL_BUILD)
+    async def cancel(build_id: str, asking: Asking, asker: int | None = None) -> dict[str, Any]:
         """Ask for a build's end; what runs is ended, what is done stays in the cache. ``asker``:
         the number from its first event, of who wants it no more; it goes on for others that asked
         for the same."""
         running = _running(build_id)
+        asking.require_touch(running.request.actor, "this build")
         if asker is None or running.askers.withdraw(asker):
             running.cancel()
         return {"success": True, "build_id": running.id}
 
     @router.get("/api/build/{build_id}/log")
+    @does(Action.VIEW_BUILDS)
     async def log(build_id: str, package: str, task: str = BUILD) -> Response:
         """The output of one task of a build, as the command printed it."""
         running = builder.find(build_id)
@@ -184,6 +192,7 @@ def build_routes(service: NodeService) -> APIRouter:
         )
 
     @router.get("/api/builds")
+    @does(Action.VIEW_BUILDS)
     async def builds(
         limit: Annotated[int, Query(ge=1, le=500)] = 20,
         cursor: str | None = None,
@@ -194,6 +203,7 @@ def build_routes(service: NodeService) -> APIRouter:
         return {"builds": [_recorded(each) for each in page], "next": following}
 
     @router.post("/api/workspace")
+    @does(Action.TRIGGER_BUILD)
     async def workspace(body: WorkspaceBody) -> dict[str, Any]:
         """What the workspace at a directory is: packages, how it was found, and as a file."""
         return await asyncio.to_thread(_described, await builder.workspace(body.root))

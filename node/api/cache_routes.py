@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.identity import node_id_of
+from buildnet.node.api.declared import declared_router, does
+from buildnet.node.auth.actions import Action
 from buildnet.node.extraction import extract
 from buildnet.node.service import NodeService
 from buildnet.node.store import ActionDetails, BlobDetails
@@ -50,15 +52,17 @@ class ExtractBody(BaseModel):
 
 def cache_routes(service: NodeService) -> APIRouter:
     """Return the routes of the cache."""
-    router = APIRouter(prefix="/api/cache", tags=["cache"])
+    router = declared_router(prefix="/api/cache", tags=["cache"])
     store = service.store
 
     @router.get("/stats")
+    @does(Action.VIEW_RESOURCES)
     async def stats() -> dict[str, Any]:
         """Counts and sizes, measured now."""
         return asdict(await asyncio.to_thread(store.stats))
 
     @router.get("/actions")
+    @does(Action.VIEW_BUILDS)
     async def actions(
         limit: Annotated[int, Query(ge=1, le=1000)] = 50,
         cursor: int | None = None,
@@ -72,22 +76,26 @@ def cache_routes(service: NodeService) -> APIRouter:
         }
 
     @router.get("/show/{prefix}")
+    @does(Action.VIEW_BUILDS)
     async def show(prefix: str) -> dict[str, Any]:
         """One stored result or blob by its digest or a unique prefix of it."""
         return _details(await asyncio.to_thread(store.show, prefix))
 
     @router.post("/clear")
+    @does(Action.MODIFY_RESOURCES)
     async def clear() -> dict[str, Any]:
         """Remove everything but what running builds need, installed dependencies too."""
         removed = asdict(await asyncio.to_thread(store.clear))
         return {**removed, "trees": await service.builder.forget_dependencies()}
 
     @router.post("/verify")
+    @does(Action.MODIFY_RESOURCES)
     async def verify() -> dict[str, Any]:
         """Read every blob, compare it with its name and drop what is damaged."""
         return asdict(await asyncio.to_thread(store.verify))
 
     @router.post("/fetch")
+    @does(Action.TRIGGER_BUILD)
     async def fetch(body: FetchBody) -> dict[str, Any]:
         """Get a blob from another member, checked while it comes, unless it is here already."""
         digest = _digest(body.digest)
@@ -104,11 +112,13 @@ def cache_routes(service: NodeService) -> APIRouter:
         }
 
     @router.post("/extract")
+    @does(Action.OWN_NODE)
     async def extract_result(body: ExtractBody) -> dict[str, Any]:
         """Write what a stored result made to a directory of this host that is new or empty."""
         return asdict(await asyncio.to_thread(extract, store, body.result, body.directory))
 
     @router.post("/gc")
+    @does(Action.MODIFY_RESOURCES)
     async def collect(body: CollectBody) -> dict[str, Any]:
         """Remove what was used longest ago."""
         target = body.target_bytes

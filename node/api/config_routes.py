@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.saved_routes import (
     Document,
     WhoAsks,
@@ -14,6 +15,7 @@ from buildnet.node.api.saved_routes import (
     add_reading_routes,
     keep,
 )
+from buildnet.node.auth.actions import Action
 from buildnet.node.saved import CONFIGURATIONS, saved_in
 from buildnet.node.service import NodeService
 from buildnet.pool.configuration import read_configuration
@@ -24,16 +26,18 @@ from buildnet.pool.without_effect import warnings_of_configuration
 
 def config_routes(service: NodeService) -> APIRouter:
     """Return the routes of configurations."""
-    router = APIRouter(prefix="/api/configs", tags=["configurations"])
+    router = declared_router(prefix="/api/configs", tags=["configurations"])
     saved = saved_in(service, CONFIGURATIONS)
     add_reading_routes(router, saved, "configs")
 
     @router.post("", status_code=201)
-    async def create(body: Document, actor: WhoAsks = "local") -> dict[str, Any]:
+    @does(Action.MODIFY_CONFIG)
+    async def create(body: Document, asking: Asking, actor: WhoAsks = "local") -> dict[str, Any]:
         """Keep a new configuration. Without an ``id`` it gets one made of its ``name``."""
-        return await keep(saved, body, actor)
+        return await keep(saved, body, asking.name(actor))
 
     @router.post("/validate")
+    @does(Action.VIEW_RESOURCES)
     async def validate(body: Document) -> dict[str, Any]:
         """Tell what is wrong with a configuration, without keeping it: ``problems`` in itself,
         ``warnings``: what of it has no effect, and ``capacity``: what it asks for that the pool

@@ -7,29 +7,35 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from buildnet.node.api.declared import declared_router, does
+from buildnet.node.auth.actions import Action
 from buildnet.node.service import NodeService
 
 
 def dead_letter_routes(service: NodeService) -> APIRouter:
     """Return the routes of the dead-letter list."""
-    router = APIRouter(prefix="/api/dead-letters", tags=["builds"])
+    router = declared_router(prefix="/api/dead-letters", tags=["builds"])
 
     @router.get("")
+    @does(Action.VIEW_BUILDS)
     async def all_letters() -> dict[str, Any]:
         """The list, the latest first."""
         return {"letters": [each.as_dict() for each in service.dead_letters.all()]}
 
     @router.get("/{letter}")
+    @does(Action.VIEW_BUILDS)
     async def show(letter: str) -> dict[str, Any]:
         """One of them, by its id or the beginning of it."""
         return service.dead_letters.find(letter).as_dict()
 
     @router.delete("")
+    @does(Action.MANAGE_NODES)
     async def clear() -> dict[str, Any]:
         """Forget all."""
         return {"removed": await asyncio.to_thread(service.dead_letters.remove)}
 
     @router.delete("/{letter}")
+    @does(Action.MANAGE_NODES)
     async def forget(letter: str) -> dict[str, Any]:
         """Forget one."""
         found = service.dead_letters.find(letter)

@@ -26,7 +26,9 @@ from buildnet.ledger.service.cluster_ledger import ClusterLedger
 from buildnet.ledger.service.errors import NotSealedError
 from buildnet.ledger.store.verifying import Progress, Report
 from buildnet.mesh.errors import UsageError
+from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.work_response import Tell, WorkResponse
+from buildnet.node.auth.actions import Action
 from buildnet.node.ledger_names import Filters, Names
 from buildnet.node.ledger_note import MAX_CHARACTERS, note_draft, require_same
 from buildnet.node.ledger_upkeep_view import pruned_view
@@ -97,13 +99,14 @@ Wanted = Annotated[Filters, Depends(_wanted)]
 
 def ledger_routes(service: NodeService) -> APIRouter:
     """Return the routes of the ledger."""
-    router = APIRouter(prefix="/api/ledger", tags=["ledger"])
+    router = declared_router(prefix="/api/ledger", tags=["ledger"])
     checking = asyncio.Lock()
 
     def names(ledger: ClusterLedger) -> Names:
         return Names(service.pool.view(), ledger)
 
     @router.get("")
+    @does(Action.VIEW_LEDGER)
     async def entries(
         wanted: Wanted,
         limit: Annotated[int, Query(ge=1, le=1000)] = 50,
@@ -133,7 +136,8 @@ def ledger_routes(service: NodeService) -> APIRouter:
         }
 
     @router.post("/entries", status_code=201)
-    async def note(body: NoteBody) -> dict[str, Any]:
+    @does(Action.WRITE_NOTE)
+    async def note(body: NoteBody, asking: Asking) -> dict[str, Any]:
         """Put a note on record, as type ``system.note``. With ``ack=sealed`` the answer comes once
         a majority of the voters has it on disk; where that takes longer than 30 s, the code is
         ``NOT_SEALED`` and the note stays on this node's disk, to be sealed later: to ask again with
@@ -143,7 +147,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
         ledger = await service.ledger.current()
         request = bytes.fromhex(body.request) if body.request else os.urandom(16)
         entity = await names(ledger).noted(body.entity) if body.entity else ""
-        draft = note_draft(body.text, actor=body.actor, entity=entity, request=request)
+        draft = note_draft(body.text, actor=asking.name(body.actor), entity=entity, request=request)
         (entry,) = await ledger.append([draft])
         require_same(entry, draft)
         if body.ack == "sealed":
@@ -160,11 +164,13 @@ def ledger_routes(service: NodeService) -> APIRouter:
         return entry_view(await ledger.store.entry(entry.id))
 
     @router.get("/entries/{entry_id}")
+    @does(Action.VIEW_LEDGER)
     async def entry(entry_id: str) -> dict[str, Any]:
         """One entry, by its id or the beginning of it."""
         return entry_view(await (await service.ledger.current()).store.entry(entry_id))
 
     @router.get("/entries/{entry_id}/proof")
+    @does(Action.VIEW_LEDGER)
     async def proof(entry_id: str) -> dict[str, Any]:
         """The proof that an entry is sealed, as the file that ``ledger check-proof`` reads, in
         base64."""
@@ -177,6 +183,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
         }
 
     @router.get("/tail", response_model=None)
+    @does(Action.VIEW_LEDGER)
     async def tail(
         wanted: Wanted,
         cursor: str | None = None,
@@ -198,6 +205,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
         return StreamingResponse(lines(), media_type=NDJSON)
 
     @router.get("/seals")
+    @does(Action.VIEW_LEDGER)
     async def seals(
         height: Annotated[int | None, Query(alias="from", ge=1)] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 20,
@@ -216,6 +224,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
         }
 
     @router.get("/state")
+    @does(Action.VIEW_LEDGER)
     async def state(entity: str, at: str | None = None) -> dict[str, Any]:
         """What the sealed entries up to a height, or a time, say of an entity such as
         ``config:NAME``, and the seal of that height; without ``at``, all of them."""
@@ -232,17 +241,20 @@ def ledger_routes(service: NodeService) -> APIRouter:
         return state_view(found, sealed[0] if sealed else None)
 
     @router.get("/sealing")
+    @does(Action.VIEW_LEDGER)
     async def sealing() -> dict[str, Any]:
         """Whether the cluster seals, as this node sees it; else since when not, why, which voters
         are away or take no part, and what helps."""
         return service.pool.sealing().view()
 
     @router.get("/sync")
+    @does(Action.VIEW_LEDGER)
     async def sync() -> dict[str, Any]:
         """How far each chain reaches here and is sealed, and what the peers told of theirs."""
         return sync_view(service, await service.ledger.current())
 
     @router.post("/verify", response_model=None)
+    @does(Action.MODIFY_RESOURCES)
     async def verify(request: Request, body: VerifyBody) -> Response | dict[str, Any]:
         """Check everything that this node holds: chains, signatures, seals. With ``Accept:
         application/x-ndjson`` the answer is how far the check is, again and again, and in the last
@@ -261,6 +273,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
         return found
 
     @router.get("/export", response_model=None)
+    @does(Action.VIEW_LEDGER)
     async def exported(
         wanted: Wanted, format: Literal["json", "ndjson", "csv", "checkable"] = "json"
     ) -> StreamingResponse:

@@ -16,7 +16,9 @@ from buildnet.ledger.service.upkeep import Upkeep
 from buildnet.ledger.store import pruning
 from buildnet.ledger.store.backup import Step
 from buildnet.mesh.errors import UsageError
+from buildnet.node.api.declared import declared_router, does
 from buildnet.node.api.work_response import Tell, WorkResponse
+from buildnet.node.auth.actions import Action
 from buildnet.node.ledger_upkeep_view import milliseconds_text, store_view
 from buildnet.node.moments import moment_ms
 from buildnet.node.service import NodeService
@@ -45,10 +47,11 @@ class PruneBody(BaseModel):
 
 def ledger_upkeep_routes(service: NodeService) -> APIRouter:
     """Return the routes of the ledger's file."""
-    router = APIRouter(prefix="/api/ledger", tags=["ledger"])
+    router = declared_router(prefix="/api/ledger", tags=["ledger"])
     copying, pruning_now = asyncio.Lock(), asyncio.Lock()
 
     @router.get("/store")
+    @does(Action.VIEW_LEDGER)
     async def store() -> dict[str, Any]:
         """The file of this node's ledger: its size, what was pruned, what the last reading of
         everything found, the last ``damage`` that any check found and whether it is mended, and
@@ -56,6 +59,7 @@ def ledger_upkeep_routes(service: NodeService) -> APIRouter:
         return await store_view(await service.ledger.current(), service.pool.sealing())
 
     @router.post("/backups", response_model=None)
+    @does(Action.OWN_NODE)
     async def back_up(request: Request, body: BackupBody) -> Response | dict[str, Any]:
         """Write a consistent copy of the ledger while it is in use, and read it again. With
         ``Accept: application/x-ndjson`` the answer is how far that is, again and again, and in the
@@ -84,6 +88,7 @@ def ledger_upkeep_routes(service: NodeService) -> APIRouter:
         return made
 
     @router.post("/prune")
+    @does(Action.OWN_NODE)
     async def prune(body: PruneBody) -> dict[str, Any]:
         """Forget what old entries say; their hashes and all seals stay, so what is left still
         verifies. To ask again forgets nothing more."""

@@ -8,22 +8,26 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
+from buildnet.node.api.declared import declared_router, does
+from buildnet.node.auth.actions import Action
 from buildnet.node.service import NodeService
 from buildnet.pool.view import benchmark_view
 
 
 def node_routes(service: NodeService) -> APIRouter:
     """Return the routes of one node."""
-    router = APIRouter(tags=["node"])
+    router = declared_router(tags=["node"])
 
     @router.head("/health", include_in_schema=False)
     @router.get("/health")
+    @does(Action.OPEN)
     async def health() -> dict[str, str]:
         """The process is alive."""
         return {"status": "ok"}
 
     @router.head("/ready", include_in_schema=False)
     @router.get("/ready")
+    @does(Action.OPEN)
     async def ready(response: Response) -> dict[str, str]:
         """The node answers everything: its stores are open and the host was scanned."""
         if service.stopping.is_set():
@@ -39,17 +43,20 @@ def node_routes(service: NodeService) -> APIRouter:
 
     @router.get("/status")
     @router.get("/api/node")
+    @does(Action.VIEW_RESOURCES)
     async def node() -> dict[str, Any]:
         """What this node is and does."""
         return service.node_status()
 
     @router.post("/api/node/scan")
+    @does(Action.MODIFY_RESOURCES)
     async def scan() -> dict[str, Any]:
         """Scan this host again, asking every program anew."""
         resources = await service.scan(fresh=True)
         return {"success": True, "resources": resources.model_dump(mode="json")}
 
     @router.post("/api/node/benchmark")
+    @does(Action.MODIFY_RESOURCES)
     async def benchmark() -> dict[str, Any]:
         """Measure how fast this host is, now, and tell the others."""
         await service.scanned.wait()
@@ -58,6 +65,7 @@ def node_routes(service: NodeService) -> APIRouter:
         return {"success": True, "benchmark": benchmark_view(found, datetime.now(UTC))}
 
     @router.post("/api/node/stop", status_code=202)
+    @does(Action.OWN_NODE)
     async def stop() -> dict[str, Any]:
         """End this node; running builds are cancelled and recorded as that."""
         service.stopping.set()

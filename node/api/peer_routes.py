@@ -11,6 +11,8 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from buildnet.mesh.bulk.protocol import MAX_FRAME_BYTES
 from buildnet.mesh.link.connection import OVERSIZED, TEXT, ConnectionClosed
 from buildnet.mesh.link.frames import MAX_CONTROL_FRAME_BYTES
+from buildnet.node.api.declared import declared_router, does
+from buildnet.node.auth.actions import Action
 from buildnet.node.listen import Address
 from buildnet.node.service import NodeService
 from buildnet.node.websocket_guard import ENDED_HERE
@@ -90,15 +92,17 @@ class WebSocketConnection:
 
 def peer_routes(service: NodeService) -> APIRouter:
     """Return the routes of other nodes."""
-    router = APIRouter()
+    router = declared_router()
 
     @router.websocket("/mesh")
+    @does(Action.OPEN)
     async def mesh(socket: WebSocket) -> None:
         """Links: handshake, then messages in sealed frames."""
         await socket.accept()
         await service.mesh.accept(WebSocketConnection(socket, MESH_MAX_BYTES))
 
     @router.websocket("/bulk")
+    @does(Action.OPEN)
     async def bulk(socket: WebSocket) -> None:
         """Blobs: handshake, then their bytes in sealed frames."""
         await socket.accept()

@@ -6,6 +6,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from buildnet.node.api.declared import declared_router, does
+from buildnet.node.auth.actions import Action
 from buildnet.node.service import NodeService
 from buildnet.pool.membership import coordinator_of
 from buildnet.pool.view import completeness_view, node_view, pooled_resources
@@ -13,14 +15,16 @@ from buildnet.pool.view import completeness_view, node_view, pooled_resources
 
 def pool_routes(service: NodeService) -> APIRouter:
     """Return the routes of the pooled view."""
-    router = APIRouter(prefix="/api/pool", tags=["pool"])
+    router = declared_router(prefix="/api/pool", tags=["pool"])
 
     @router.get("")
+    @does(Action.VIEW_RESOURCES)
     async def pool() -> dict[str, Any]:
         """Cluster, coordinator, nodes, what they have together, and the links between them."""
         return await service.pool.status()
 
     @router.get("/nodes")
+    @does(Action.VIEW_RESOURCES)
     async def nodes() -> dict[str, Any]:
         """The nodes alone."""
         await service.scanned.wait()
@@ -32,6 +36,7 @@ def pool_routes(service: NodeService) -> APIRouter:
         }
 
     @router.get("/resources")
+    @does(Action.VIEW_RESOURCES)
     async def resources(type: str | None = None, node: str | None = None) -> dict[str, Any]:
         """Every resource with its owner; ``type`` and ``node`` choose among them."""
         await service.scanned.wait()
@@ -40,6 +45,7 @@ def pool_routes(service: NodeService) -> APIRouter:
         return {"resources": entries, "view": completeness_view(picture.seen)}
 
     @router.get("/health")
+    @does(Action.VIEW_RESOURCES)
     async def health() -> dict[str, Any]:
         """Each node's status and link, the quorum in words, and what was refused, as seen here."""
         return await service.pool.health()

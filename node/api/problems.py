@@ -46,19 +46,27 @@ def problem_response(
     )
 
 
+def problem_of(error: BuildNetError) -> JSONResponse:
+    """Return the problem document of an error; a 401 names how to authenticate (RFC 6750)."""
+    answer = problem_response(
+        status=error.http_status,
+        code=error.code,
+        message=error.message,
+        cause=error.cause,
+        hint=error.hint,
+        exit_code=error.exit_code,
+    )
+    if error.http_status == HTTPStatus.UNAUTHORIZED:
+        answer.headers["www-authenticate"] = "Bearer"
+    return answer
+
+
 def add_problem_handlers(application: FastAPI) -> None:
     """Answer every error of ``application`` as a problem document."""
 
     @application.exception_handler(BuildNetError)
     async def known(request: Request, error: BuildNetError) -> JSONResponse:
-        return problem_response(
-            status=error.http_status,
-            code=error.code,
-            message=error.message,
-            cause=error.cause,
-            hint=error.hint,
-            exit_code=error.exit_code,
-        )
+        return problem_of(error)
 
     @application.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.saved_routes import (
     Document,
     WhoAsks,
@@ -15,6 +16,7 @@ from buildnet.node.api.saved_routes import (
     add_reading_routes,
     keep,
 )
+from buildnet.node.auth.actions import Action
 from buildnet.node.saved import PROFILES_KEPT, saved_in
 from buildnet.node.service import NodeService
 
@@ -31,24 +33,33 @@ class DefaultsBody(BaseModel):
 
 def profile_routes(service: NodeService) -> APIRouter:
     """Return the routes of profiles."""
-    router = APIRouter(tags=["configurations"])
-    profiles = APIRouter(prefix="/api/profiles")
+    router = declared_router(prefix="/api/profiles", tags=["configurations"])
     saved = saved_in(service, PROFILES_KEPT)
-    add_reading_routes(profiles, saved, "profiles")
+    add_reading_routes(router, saved, "profiles")
 
-    @profiles.post("", status_code=201)
-    async def create(body: Document, actor: WhoAsks = "local") -> dict[str, Any]:
+    @router.post("", status_code=201)
+    @does(Action.MODIFY_CONFIG)
+    async def create(body: Document, asking: Asking, actor: WhoAsks = "local") -> dict[str, Any]:
         """Keep a new profile. Without an ``id`` it gets one made of its ``name``."""
-        return await keep(saved, body, actor)
+        return await keep(saved, body, asking.name(actor))
 
-    add_changing_routes(profiles, saved)
+    add_changing_routes(router, saved)
+    return router
 
-    @router.get("/api/defaults")
+
+def default_routes(service: NodeService) -> APIRouter:
+    """Return the routes of what builds use that name no profile."""
+    router = declared_router(prefix="/api/defaults", tags=["configurations"])
+    saved = saved_in(service, PROFILES_KEPT)
+
+    @router.get("")
+    @does(Action.VIEW_RESOURCES)
     async def defaults() -> dict[str, Any]:
         """Which profile builds use that name none: in all, and by the root of a workspace."""
         return service.defaults.view()
 
-    @router.put("/api/defaults")
+    @router.put("")
+    @does(Action.OWN_NODE)
     async def change_defaults(body: DefaultsBody) -> dict[str, Any]:
         """Choose it; kept in this node's data directory, for builds that are asked of it."""
         if body.profile is not None:
@@ -57,5 +68,4 @@ def profile_routes(service: NodeService) -> APIRouter:
         service.defaults.use_profile(body.profile, root)
         return service.defaults.view()
 
-    router.include_router(profiles)
     return router

@@ -7,6 +7,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from buildnet.node.api.declared import Asking, declared_router, does
+from buildnet.node.auth.actions import Action
+from buildnet.node.auth.caller import Caller
 from buildnet.node.queue_access import QueueAccess
 from buildnet.node.service import NodeService
 from buildnet.pool.demand import Priority
@@ -37,53 +40,65 @@ class MoveBody(QueueBody):
 
 def queue_routes(service: NodeService) -> APIRouter:
     """Return the routes of the queue."""
-    router = APIRouter(prefix="/api/queue", tags=["queue"])
+    router = declared_router(prefix="/api/queue", tags=["queue"])
 
     @router.get("")
+    @does(Action.VIEW_BUILDS)
     async def queue() -> dict[str, Any]:
         """All builds that run or wait in the cluster, who comes next first. Where ``complete`` is
         false nobody coordinates now, and only those of this node are there."""
         return await _access(service).view()
 
     @router.post("/pause")
-    async def pause_all(body: QueueBody) -> dict[str, Any]:
+    @does(Action.MANAGE_NODES)
+    async def pause_all(body: QueueBody, asking: Asking) -> dict[str, Any]:
         """Let no build of the cluster start commands; what runs ends. For admins."""
-        return await _change("pause", "", body)
+        return await _change("pause", "", body, asking)
 
     @router.post("/resume")
-    async def resume_all(body: QueueBody) -> dict[str, Any]:
+    @does(Action.MANAGE_NODES)
+    async def resume_all(body: QueueBody, asking: Asking) -> dict[str, Any]:
         """Let builds start commands again. For admins."""
-        return await _change("resume", "", body)
+        return await _change("resume", "", body, asking)
 
     @router.post("/{build_id}/pause")
-    async def pause(build_id: str, body: QueueBody) -> dict[str, Any]:
+    @does(Action.CANCEL_BUILD)
+    async def pause(build_id: str, body: QueueBody, asking: Asking) -> dict[str, Any]:
         """Let a build start no commands; what runs ends."""
-        return await _change("pause", build_id, body)
+        return await _change("pause", build_id, body, asking)
 
     @router.post("/{build_id}/resume")
-    async def resume(build_id: str, body: QueueBody) -> dict[str, Any]:
+    @does(Action.CANCEL_BUILD)
+    async def resume(build_id: str, body: QueueBody, asking: Asking) -> dict[str, Any]:
         """Let a build start commands again."""
-        return await _change("resume", build_id, body)
+        return await _change("resume", build_id, body, asking)
 
     @router.post("/{build_id}/cancel")
-    async def cancel(build_id: str, body: QueueBody) -> dict[str, Any]:
+    @does(Action.CANCEL_BUILD)
+    async def cancel(build_id: str, body: QueueBody, asking: Asking) -> dict[str, Any]:
         """Ask for the end of a build, whichever node drives it."""
-        return await _change("cancel", build_id, body)
+        return await _change("cancel", build_id, body, asking)
 
     @router.post("/{build_id}/priority")
-    async def priority(build_id: str, body: PriorityBody) -> dict[str, Any]:
+    @does(Action.CANCEL_BUILD)
+    async def priority(build_id: str, body: PriorityBody, asking: Asking) -> dict[str, Any]:
         """Change how urgent a build is."""
-        return await _change("priority", build_id, body, int(Priority[body.priority.upper()]))
+        return await _change(
+            "priority", build_id, body, asking, int(Priority[body.priority.upper()])
+        )
 
     @router.post("/{build_id}/move")
-    async def move(build_id: str, body: MoveBody) -> dict[str, Any]:
+    @does(Action.CANCEL_BUILD)
+    async def move(build_id: str, body: MoveBody, asking: Asking) -> dict[str, Any]:
         """Put a build at a place of the queue: an admin among all, others among those of their
         node. Those before it keep their places."""
-        return await _change("move", build_id, body, body.place)
+        return await _change("move", build_id, body, asking, body.place)
 
-    async def _change(what: str, build: str, body: QueueBody, value: int = 0) -> dict[str, Any]:
+    async def _change(
+        what: str, build: str, body: QueueBody, asking: Caller, value: int = 0
+    ) -> dict[str, Any]:
         return await _access(service).change(
-            what, build, value, actor=body.actor, reason=body.reason
+            what, build, value, actor=asking.name(body.actor), reason=body.reason
         )
 
     return router

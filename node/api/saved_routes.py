@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query
 
 from buildnet.mesh.errors import UsageError
+from buildnet.node.api.declared import Asking, does
+from buildnet.node.auth.actions import Action
 from buildnet.node.saved import Kept, SavedDocuments
 from buildnet.pool.configuration import identifier_of
 from buildnet.pool.keyed_values import merged
@@ -21,6 +23,7 @@ def add_reading_routes(router: APIRouter, saved: SavedDocuments[Kept], key: str)
     word = saved.kind.word
 
     @router.get("", name=f"list_{key}", description=_listing(word))
+    @does(Action.VIEW_RESOURCES)
     async def listed() -> dict[str, Any]:
         return {key: [one.view() for one in await saved.all()], "drafts": await saved.drafts()}
 
@@ -29,6 +32,7 @@ def add_reading_routes(router: APIRouter, saved: SavedDocuments[Kept], key: str)
         name=f"show_{saved.kind.name}",
         description=f"One {word} by its id, with the version that is sealed on this node.",
     )
+    @does(Action.VIEW_RESOURCES)
     async def shown(name: str) -> dict[str, Any]:
         return (await saved.one(name)).view()
 
@@ -38,9 +42,11 @@ def add_changing_routes(router: APIRouter, saved: SavedDocuments[Kept]) -> None:
     word = saved.kind.word
 
     @router.put("/{name}", name=f"change_{saved.kind.name}", description=_changing(word))
+    @does(Action.MODIFY_CONFIG)
     async def changed(
         name: str,
         body: Document,
+        asking: Asking,
         replace: bool = False,
         expects: Expected = None,
         actor: WhoAsks = "local",
@@ -57,7 +63,7 @@ def add_changing_routes(router: APIRouter, saved: SavedDocuments[Kept]) -> None:
         said = body if replace else merged(found.document, body)
         document = saved.kind.read({**said, "id": name}, f"the {word} {name}")
         version = found.version if expects is None else expects
-        made = await saved.replace(name, document, expects=version, actor=actor)
+        made = await saved.replace(name, document, expects=version, actor=asking.name(actor))
         return {"success": True, **made.view()}
 
     @router.delete(
@@ -65,10 +71,11 @@ def add_changing_routes(router: APIRouter, saved: SavedDocuments[Kept]) -> None:
         name=f"delete_{saved.kind.name}",
         description=f"Delete a {word}. ``expects``: only if it is in this version.",
     )
+    @does(Action.DELETE_CONFIG)
     async def deleted(
-        name: str, expects: Expected = None, actor: WhoAsks = "local"
+        name: str, asking: Asking, expects: Expected = None, actor: WhoAsks = "local"
     ) -> dict[str, Any]:
-        gone = await saved.delete(name, expects=expects, actor=actor)
+        gone = await saved.delete(name, expects=expects, actor=asking.name(actor))
         return {"success": True, "id": gone.id, "version": gone.version}
 
 

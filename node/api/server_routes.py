@@ -12,7 +12,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.errors import BuildNetError, UsageError
+from buildnet.node.api.declared import declared_router, does
 from buildnet.node.api.saved_routes import Document, WhoAsks
+from buildnet.node.auth.actions import Action
 from buildnet.node.hosts import InFlight
 from buildnet.node.pool_reader import Picture
 from buildnet.node.service import NodeService
@@ -41,7 +43,7 @@ class AddBody(BaseModel):
 
 def server_routes(service: NodeService) -> APIRouter:
     """Return the routes of servers."""
-    router = APIRouter(prefix="/api/servers", tags=["servers"])
+    router = declared_router(prefix="/api/servers", tags=["servers"])
 
     async def find(wanted: str) -> tuple[Picture, bytes]:
         picture = await service.pool.picture()
@@ -56,6 +58,7 @@ def server_routes(service: NodeService) -> APIRouter:
         return {"success": True, "node_id": node.id, "name": node.name, **asdict(found)}
 
     @router.get("")
+    @does(Action.VIEW_RESOURCES)
     async def servers() -> dict[str, Any]:
         """All hosts of the pool: whether they take work of others, why not, and for whom they
         work."""
@@ -69,6 +72,7 @@ def server_routes(service: NodeService) -> APIRouter:
         }
 
     @router.post("", status_code=201)
+    @does(Action.MANAGE_NODES)
     async def add(body: AddBody) -> dict[str, Any]:
         """Invite a host: ``command`` starts its node and joins the cluster."""
         made = await service.mesh.invite(valid_s=body.valid_s, uses=1)
@@ -83,12 +87,14 @@ def server_routes(service: NodeService) -> APIRouter:
         }
 
     @router.get("/{name}")
+    @does(Action.VIEW_RESOURCES)
     async def server(name: str) -> dict[str, Any]:
         """One host by its node's name, id, or the unique beginning of its id."""
         picture, key = await find(name)
         return server_view(picture.nodes[key], picture.at, coordinator_of(picture.view))
 
     @router.post("/{name}/drain")
+    @does(Action.MODIFY_RESOURCES)
     async def drain(name: str, actor: WhoAsks = "local") -> dict[str, Any]:
         """Have a host take no new work of others; what runs, runs to its end. Answers at once, with
         what is in flight there: ``leases``, ``running`` commands of others, ``builds`` of its own.
@@ -96,11 +102,13 @@ def server_routes(service: NodeService) -> APIRouter:
         return await say(name, Terms(draining=True), actor)
 
     @router.post("/{name}/resume")
+    @does(Action.MODIFY_RESOURCES)
     async def resume(name: str, actor: WhoAsks = "local") -> dict[str, Any]:
         """Have a host take work of others again."""
         return await say(name, Terms(draining=False), actor)
 
     @router.put("/{name}")
+    @does(Action.MODIFY_RESOURCES)
     async def update(name: str, body: Document, actor: WhoAsks = "local") -> dict[str, Any]:
         """Change a host's tags and narrow its limits, in force at once: ``tags``, ``max_cores``,
         ``max_commands``, ``max_memory_gb``, ``accept_remote_builds``, ``priority_weight``,
@@ -112,6 +120,7 @@ def server_routes(service: NodeService) -> APIRouter:
         return await say(name, change, actor)
 
     @router.delete("/{name}")
+    @does(Action.MANAGE_NODES)
     async def remove(name: str, force: bool = False) -> dict[str, Any]:
         """Take a host out of the pool. Without ``force`` it has to be drained, with nothing in
         flight (``SERVER_BUSY``); with it, commands that run there run elsewhere."""

@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.errors import UsageError
+from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.saved_routes import (
     Document,
     Expected,
@@ -16,6 +17,7 @@ from buildnet.node.api.saved_routes import (
     add_reading_routes,
     keep,
 )
+from buildnet.node.auth.actions import Action
 from buildnet.node.saved import CONFIGURATIONS, TEMPLATES_KEPT, saved_in
 from buildnet.node.service import NodeService
 from buildnet.pool.configuration import read_configuration
@@ -44,13 +46,14 @@ class ApplyBody(BaseModel):
 
 def template_routes(service: NodeService) -> APIRouter:
     """Return the routes of templates."""
-    router = APIRouter(prefix="/api/templates", tags=["configurations"])
+    router = declared_router(prefix="/api/templates", tags=["configurations"])
     saved = saved_in(service, TEMPLATES_KEPT)
     configurations = saved_in(service, CONFIGURATIONS)
     add_reading_routes(router, saved, "templates")
 
     @router.post("", status_code=201)
-    async def create(body: Document, actor: WhoAsks = "local") -> dict[str, Any]:
+    @does(Action.MODIFY_CONFIG)
+    async def create(body: Document, asking: Asking, actor: WhoAsks = "local") -> dict[str, Any]:
         """Keep a new template: whole, or with ``config_id`` in place of ``config``, which takes the
         configuration that is kept under it."""
         if "config_id" in body:
@@ -61,22 +64,32 @@ def template_routes(service: NodeService) -> APIRouter:
             config = {key: one for key, one in found.document().items() if key != "name"}
             rest = {key: one for key, one in body.items() if key != "config_id"}
             body = {**rest, "config": config}
-        return await keep(saved, body, actor)
+        return await keep(saved, body, asking.name(actor))
 
     @router.post("/{name}/use")
-    async def use(name: str, body: UseBody, actor: WhoAsks = "local") -> dict[str, Any]:
-        """Make a configuration of a template; with ``save_as`` it is kept, too."""
+    @does(Action.VIEW_RESOURCES)
+    async def use(
+        name: str, body: UseBody, asking: Asking, actor: WhoAsks = "local"
+    ) -> dict[str, Any]:
+        """Make a configuration of a template; with ``save_as`` it is kept, too, which takes the
+        rights to change configurations."""
         if body.save_as is not None:
+            asking.require(Action.MODIFY_CONFIG)
             configurations.require_rights()
         template, _ = await saved.read(name)
         made = template.fill(body.variables, f"the template {name}").document()
         if body.save_as is None:
             return made
-        return await keep(configurations, {**made, "id": body.save_as}, actor)
+        return await keep(configurations, {**made, "id": body.save_as}, asking.name(actor))
 
     @router.post("/{name}/apply")
+    @does(Action.MODIFY_CONFIG)
     async def apply(
-        name: str, body: ApplyBody, expects: Expected = None, actor: WhoAsks = "local"
+        name: str,
+        body: ApplyBody,
+        asking: Asking,
+        expects: Expected = None,
+        actor: WhoAsks = "local",
     ) -> dict[str, Any]:
         """Change a configuration that is kept: what the template says takes the place of what is
         there, the rest stays. ``expects``: only if it is in this version."""
@@ -92,7 +105,7 @@ def template_routes(service: NodeService) -> APIRouter:
             body.config_id,
             after,
             expects=version if expects is None else expects,
-            actor=actor,
+            actor=asking.name(actor),
             reason=f"template {name}",
         )
         return {"success": True, **changed.view()}

@@ -134,20 +134,20 @@ def test_a_crash_of_native_code_leaves_its_stacks_in_the_log(true_buildnet: Comm
     assert "Fatal Python error: Segmentation fault" in (true_buildnet.home / "node.log").read_text()
 
 
-def test_over_tcp_only_health_and_ready_answer(buildnet: CommandLine) -> None:
+def test_over_tcp_nobody_gets_more_than_health_and_ready(buildnet: CommandLine) -> None:
     address = buildnet.start()["address"]
     assert ask(address, "/health") == (200, {"status": "ok"})
     buildnet("pool", "status")  # waits for the first scan
     assert ask(address, "/ready") == (200, {"status": "ready"})
     for path in ("/status", "/api/node", "/api/pool", "/api/builds", "/api/openapi.json", "/none"):
         status, problem = ask(address, path)
-        assert status == 403, path
-        assert problem["code"] == "NOT_ALLOWED"
-    assert ask(address, "/api/node/stop", "POST")[0] == 403
-    assert ask(address, "/health", "POST")[0] == 403
+        assert status == 401, path
+        assert problem["code"] == "NOT_AUTHENTICATED"
+    assert ask(address, "/api/node/stop", "POST")[0] == 401
+    assert ask(address, "/health", "POST")[0] == 401
     refused = buildnet("pool", "status", "--node", address)
     assert refused.code == 4
-    assert "error[NOT_ALLOWED]" in refused.err
+    assert "error[NOT_AUTHENTICATED]" in refused.err
 
 
 def test_a_taken_port_is_an_error_with_a_remedy(true_buildnet: CommandLine) -> None:

@@ -12,7 +12,6 @@ import pytest
 from fastapi import FastAPI
 
 from buildnet.node import http_guard
-from buildnet.node.api.gate import Origin
 from buildnet.node.server import serving
 
 Visit = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -33,9 +32,7 @@ async def node() -> AsyncIterator[int]:
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        async with serving(
-            application, listener, Origin.NETWORK, lambda *each: refusals.append(each)
-        ):
+        async with serving(application, listener, lambda *each: refusals.append(each)):
             yield listener.getsockname()[1]
 
 

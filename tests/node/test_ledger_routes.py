@@ -14,6 +14,7 @@ from buildnet.ledger.draft import EntryDraft
 from buildnet.ledger.service.errors import NotSealedError
 from buildnet.node.api.ledger_routes import ledger_routes
 from buildnet.node.api.problems import add_problem_handlers
+from buildnet.node.auth.caller import OWNER
 from buildnet.node.service import NodeService
 from buildnet.pool.testing import member_view, mesh_view
 
@@ -68,6 +69,7 @@ def post(ledger: LonelyLedger, body: dict[str, str]) -> dict[str, Any]:
         sent.append(message)
 
     scope = {
+        "state": {"caller": OWNER},
         "type": "http",
         "method": "POST",
         "path": "/api/ledger/entries",

@@ -17,7 +17,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, ConnectionClosedOK, InvalidStatus
 
 from buildnet.mesh.link.connection import Connection, ConnectionClosed
-from buildnet.node.api.gate import Origin
 from buildnet.node.api.peer_routes import BULK_MAX_BYTES, MESH_MAX_BYTES, peer_routes
 from buildnet.node.log import configure_logging
 from buildnet.node.server import serving
@@ -46,7 +45,7 @@ async def node(serve: Serve) -> AsyncIterator[tuple[str, list[ConnectionClosed]]
     application.include_router(peer_routes(cast(Any, SimpleNamespace(mesh=mesh))))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
-        async with serving(application, listener, Origin.NETWORK):
+        async with serving(application, listener, lambda *each: None):
             yield f"ws://127.0.0.1:{listener.getsockname()[1]}", ended
 
 

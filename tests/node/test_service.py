@@ -18,6 +18,7 @@ from buildnet.mesh.members.member_list import Member, Rights, Role
 from buildnet.mesh.service.view import MeshView
 from buildnet.node import service as module
 from buildnet.node.api.app import create_application
+from buildnet.node.auth.caller import OWNER
 from buildnet.node.config import NodeConfig
 from buildnet.node.home import Home
 from buildnet.node.in_force import InForce
@@ -136,7 +137,8 @@ async def get(service: NodeService, path: str) -> tuple[int, dict[str, Any]]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": path, "query_string": b""}
+    scope |= {"headers": [], "state": {"caller": OWNER}}
     await create_application(service)(scope, receive, send)
     body = b"".join(message.get("body", b"") for message in sent)
     return sent[0]["status"], json.loads(body)

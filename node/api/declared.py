@@ -1,0 +1,93 @@
+"""Each route declares the action that it is; one that does not can't be made.
+
+The caller is checked before the body is read, and before anything is looked up: rights come before
+existence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends
+from fastapi.routing import APIRoute
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from buildnet.node.auth.actions import Action
+from buildnet.node.auth.caller import NOBODY, Caller
+
+_DECLARED = "__buildnet_action__"
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+def does(action: Action) -> Callable[[Endpoint], Endpoint]:
+    """Declare the action of a route; below its ``@router.…``."""
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, _DECLARED, action)
+        return endpoint
+
+    return declare
+
+
+def action_of(route: BaseRoute) -> Action:
+    """Return the action that a route declares.
+
+    Raises:
+        TypeError: none.
+    """
+    action = getattr(getattr(route, "endpoint", None), _DECLARED, None)
+    if not isinstance(action, Action):
+        raise TypeError(f"the route {getattr(route, 'path', route)} declares no action")
+    return action
+
+
+class DeclaredRoute(APIRoute):
+    """A route that only those get to who may do what it does."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        self.endpoint = endpoint
+        self.path = path
+        action = action_of(self)
+        extra = {"x-buildnet-action": action.value, **(options.pop("openapi_extra", None) or {})}
+        if action is Action.OPEN:
+            extra["security"] = []
+        super().__init__(path, endpoint, openapi_extra=extra, **options)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request, after a look at who asks."""
+        action, handle = action_of(self), super().get_route_handler()
+
+        async def checked(request: Request) -> Response:
+            caller_of(request).require(action)
+            return await handle(request)
+
+        return checked
+
+
+def declared_router(**options: Any) -> APIRouter:
+    """Return a router for routes that declare their actions."""
+    return APIRouter(route_class=DeclaredRoute, **options)
+
+
+def caller_of(connection: HTTPConnection) -> Caller:
+    """Return who asks, as the gate found out."""
+    found = connection.scope.get("state", {}).get("caller", NOBODY)
+    assert isinstance(found, Caller)
+    return found
+
+
+Asking = Annotated[Caller, Depends(caller_of)]
+"""The caller, as a parameter of a route."""
+
+
+def require_declared(routes: Iterable[BaseRoute]) -> None:
+    """See that every route declares its action.
+
+    Raises:
+        TypeError: one does not.
+    """
+    for route in routes:
+        action_of(route)

@@ -1,0 +1,39 @@
+"""Finds out who asks, by what a request brings along."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from starlette.requests import HTTPConnection
+
+from buildnet.node.auth.caller import NOBODY, Caller
+
+
+class Credentials(Protocol):
+    """One kind of credential, such as keys or sessions."""
+
+    async def caller(self, connection: HTTPConnection) -> Caller | None:
+        """Return who asks; None: the request brings no credential of this kind.
+
+        Raises:
+            NotAuthenticatedError: it brings one that does not count.
+        """
+
+
+class Authenticator:
+    """Asks each kind of credential in turn; the first that is there counts, good or not."""
+
+    def __init__(self, kinds: tuple[Credentials, ...] = ()) -> None:
+        self._kinds = kinds
+
+    async def caller(self, connection: HTTPConnection, otherwise: Caller = NOBODY) -> Caller:
+        """Return who asks; ``otherwise``: who asks without any credential.
+
+        Raises:
+            NotAuthenticatedError: a credential does not count.
+        """
+        for kind in self._kinds:
+            found = await kind.caller(connection)
+            if found is not None:
+                return found
+        return otherwise

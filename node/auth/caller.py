@@ -1,0 +1,95 @@
+"""Who asks a node for something, and what they may do there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from buildnet.mesh.members.member_list import Rights
+from buildnet.node.auth.actions import GRANTED, Action, least_rights
+from buildnet.node.auth.refusal import NotAllowedError, NotAuthenticatedError
+
+
+class CallerKind(StrEnum):
+    """By what somebody is known."""
+
+    NOBODY = "nobody"
+    OWNER = "owner"
+    """Who may use the node's socket."""
+    KEY = "key"
+    SESSION = "session"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """``actor``: the name under which the queue, the ledger and the history know them; ``rights``:
+    in the cluster, None of nobody; ``actions``: the only ones that their credential is for, None:
+    all that their rights allow; ``is_owner``: of this host; ``credential``: the id of their key or
+    session, "" without one; ``address``: where they ask from, "" on the socket."""
+
+    kind: CallerKind
+    actor: str
+    rights: Rights | None = None
+    actions: frozenset[Action] | None = None
+    is_owner: bool = False
+    credential: str = ""
+    address: str = ""
+
+    def may(self, action: Action) -> bool:
+        """Tell whether this caller may do something; of builds: at least their own ones."""
+        if action is Action.OPEN:
+            return True
+        if self.actions is not None and action not in self.actions:
+            return False
+        return self.is_owner or (self.rights is not None and action in GRANTED[self.rights])
+
+    def require(self, action: Action) -> None:
+        """See that this caller may do something.
+
+        Raises:
+            NotAuthenticatedError: nobody is known to ask.
+            NotAllowedError: their rights, or what their credential is for, do not allow it.
+        """
+        if self.may(action):
+            return
+        if self.kind is CallerKind.NOBODY:
+            raise NotAuthenticatedError(
+                "this needs a key or a login",
+                hint="send `Authorization: Bearer KEY` (buildnet key create), log in with the link "
+                "of `buildnet login`, or ask on the node's own host",
+            )
+        if self.actions is not None and action not in self.actions:
+            raise NotAllowedError(
+                f"{self.actor}'s key is not for {action}", hint="ask an admin for a wider one"
+            )
+        least = least_rights(action)
+        if least is None:
+            raise NotAllowedError(
+                f"{action} is for the owner of this node alone", hint="ask on the node's own host"
+            )
+        raise NotAllowedError(
+            f"{self.actor} has the rights {self.rights}, and {action} takes those of {least}",
+            hint="ask an admin of the cluster: buildnet rights list",
+        )
+
+    def require_touch(self, actor: str, what: str) -> None:
+        """See that this caller may change ``what``, such as a build that ``actor`` asked for.
+
+        Raises:
+            NotAllowedError: it is another's, and they are no admin.
+        """
+        if not (self.is_owner or self.rights is Rights.ADMIN or actor == self.actor):
+            raise NotAllowedError(
+                f"{what} is {actor}'s, and {self.actor} is no admin",
+                hint=f"ask {actor}, or an admin of the cluster",
+            )
+
+    def name(self, said: str) -> str:
+        """Return the actor to go by: who uses the node's socket may say one, nobody else."""
+        return said if self.kind is CallerKind.OWNER else self.actor
+
+
+NOBODY = Caller(CallerKind.NOBODY, "nobody")
+OWNER = Caller(CallerKind.OWNER, "local", is_owner=True)
+"""Who uses the socket (mode 0600): everything on this node. What that means for others is decided
+by the rights of this node in the cluster, where it is done."""

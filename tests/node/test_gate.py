@@ -1,0 +1,147 @@
+"""Who gets to which route: the gate, and the action that each route declares."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import product
+from typing import Any
+
+import pytest
+from fastapi import APIRouter
+from starlette.requests import HTTPConnection
+
+from buildnet.mesh.members.member_list import Rights
+from buildnet.node.api.app import Application
+from buildnet.node.api.declared import Asking, declared_router, does
+from buildnet.node.api.gate import Gate
+from buildnet.node.api.problems import add_problem_handlers
+from buildnet.node.auth.actions import GRANTED, Action
+from buildnet.node.auth.authenticator import Authenticator
+from buildnet.node.auth.caller import NOBODY, OWNER, Caller, CallerKind
+from buildnet.node.auth.refusal import NotAllowedError, NotAuthenticatedError
+
+CALLERS = {
+    name: Caller(CallerKind.KEY, name, rights=Rights(name))
+    for name in ("admin", "builder", "observer")
+}
+NARROW = Caller(CallerKind.KEY, "narrow", Rights.ADMIN, frozenset({Action.VIEW_LEDGER}))
+
+
+class Names:
+    """A credential that says who one is; ``bad`` does not count."""
+
+    async def caller(self, connection: HTTPConnection) -> Caller | None:
+        name = connection.headers.get("authorization")
+        if name == "bad":
+            raise NotAuthenticatedError("bad")
+        return None if name is None else {**CALLERS, "narrow": NARROW}[name]
+
+
+def application() -> Application:
+    made = Application()
+    router = declared_router()
+    for action in Action:
+
+        @router.get(f"/{action}")
+        @does(action)
+        async def answer(asking: Asking) -> str:
+            return asking.actor
+
+    @router.post("/typed")
+    @does(Action.MODIFY_CONFIG)
+    async def typed(body: dict[str, int]) -> None: ...
+
+    made.offer(router)
+    add_problem_handlers(made)
+    return made
+
+
+def ask(
+    path: str, credential: str | None = None, *, otherwise: Caller = NOBODY, method: str = "GET"
+) -> int:
+    """Return the status of the answer."""
+    sent: list[Any] = []
+    headers = [] if credential is None else [(b"authorization", credential.encode())]
+    scope: dict[str, Any] = {"type": "http", "method": method, "path": path, "query_string": b""}
+    scope["headers"] = headers
+    made = application()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"no json", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    gate = Gate(made, made.declared, Authenticator((Names(),)), otherwise)
+    asyncio.run(gate(scope, receive, send))
+    return int(sent[0]["status"])
+
+
+def test_a_route_without_a_declaration_can_not_be_made() -> None:
+    router = declared_router()
+    with pytest.raises(TypeError, match="/plain declares no action"):
+        router.get("/plain")(lambda: None)
+    undeclared = APIRouter()
+    undeclared.get("/other")(lambda: None)
+    with pytest.raises(TypeError, match="/other declares no action"):
+        Application().offer(undeclared)
+
+
+@pytest.mark.parametrize(("name", "action"), list(product(CALLERS, Action)))
+def test_rights_allow_the_actions_of_the_matrix(name: str, action: Action) -> None:
+    allowed = action is Action.OPEN or action in GRANTED[Rights(name)]
+    assert ask(f"/{action}", name) == (200 if allowed else 403)
+
+
+def test_the_matrix_is_that_of_the_source_document() -> None:
+    may = {rights: {action for action in Action if action in GRANTED[rights]} for rights in Rights}
+    view = {Action.VIEW_RESOURCES, Action.VIEW_LEDGER, Action.VIEW_BUILDS}
+    assert may[Rights.OBSERVER] == view
+    assert may[Rights.BUILDER] - view == {
+        Action.TRIGGER_BUILD,
+        Action.CANCEL_BUILD,
+        Action.WRITE_NOTE,
+    }
+    assert set(Action) - may[Rights.ADMIN] == {Action.OPEN, Action.OWN_NODE}
+
+
+def test_nobody_gets_to_open_routes_only_and_learns_of_no_other() -> None:
+    assert ask("/open") == 200
+    for path in ("/view-resources", "/own-node", "/none"):
+        assert ask(path) == 401
+    assert ask("/open", method="POST") == 401
+
+
+def test_the_owner_does_everything_and_a_credential_counts_in_their_place() -> None:
+    for action in Action:
+        assert ask(f"/{action}", otherwise=OWNER) == 200
+    assert ask("/own-node", "admin", otherwise=OWNER) == 403
+    assert ask("/view-builds", "bad", otherwise=OWNER) == 401
+
+
+def test_a_credential_that_does_not_count_is_refused_though_others_need_none() -> None:
+    assert ask("/view-builds", "bad") == 401
+    assert ask("/open", "bad") == 200
+
+
+def test_a_credential_for_one_action_is_for_no_other() -> None:
+    assert ask("/view-ledger", "narrow") == 200
+    assert ask("/view-builds", "narrow") == 403
+
+
+def test_rights_come_before_existence_and_before_the_body() -> None:
+    assert ask("/typed", "builder", method="POST") == 403
+    assert ask("/typed", "admin", method="POST") == 400
+
+
+def test_a_builder_changes_its_own_builds_only() -> None:
+    CALLERS["builder"].require_touch("builder", "this build")
+    CALLERS["admin"].require_touch("builder", "this build")
+    OWNER.require_touch("builder", "this build")
+    with pytest.raises(NotAllowedError, match="this build is ci's"):
+        CALLERS["builder"].require_touch("ci", "this build")
+
+
+def test_only_who_has_the_socket_says_a_name() -> None:
+    assert OWNER.name("anna") == "anna"
+    assert CALLERS["admin"].name("anna") == "admin"
