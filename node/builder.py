@@ -42,6 +42,7 @@ from buildnet.node.workshop import Job, Workshop
 from buildnet.node.workspaces import OpenWorkspace, Workspaces
 from buildnet.pool.build import Status
 from buildnet.pool.requirements import Grant
+from buildnet.pool.warrant import SALT_BYTES, Warrant
 from buildnet.pool.workspace import Workspace
 
 # Builds that are over are answered from memory this long; after that from the record of builds.
@@ -227,8 +228,9 @@ class Builder:
             raise StoppingError("the node is stopping", hint="start it again: buildnet node start")
         if same is not None:
             return same
-        node_id = self._keys.current.node_id
-        build = RunningBuild(secrets.token_hex(6), definition, request, time.time(), node_id)
+        key, now = self._keys.current, time.time()
+        warrant = Warrant(key.public_key, secrets.token_bytes(SALT_BYTES))
+        build = RunningBuild(warrant.build, definition, request, now, key.node_id, warrant)
         self.show(build, self._perform(build, opened, plan))
         return build
 

@@ -20,6 +20,7 @@ from buildnet.node.workspaces import Definition
 from buildnet.pool.build import Status
 from buildnet.pool.choice import AS_THE_NODE_HAS_IT, Choice
 from buildnet.pool.demand import HowFar, Orders, Priority
+from buildnet.pool.warrant import Warrant
 from buildnet.pool.workspace import BUILD, TaskId, Workspace
 
 BUILD_STARTED = "build_started"
@@ -95,9 +96,10 @@ class RunningBuild:
 
     ``unchanged`` are the tasks that stand as before and were not looked at one by one;
     ``not_watched`` says why all files had to be looked at. Once somebody has ``looked``,
-    ``had_nothing_to_do`` tells whether that was all. ``durable``: which other node has the
-    request; ``term``: the number under which this node drives it; ``ended_elsewhere``: another one
-    brought it to its end meanwhile; ``handed_over``: another one goes on, its end is not told here.
+    ``had_nothing_to_do`` tells whether that was all. ``warrant``: that this node may drive it;
+    ``durable``: which other node has the request; ``term``: the number under which this node drives
+    it; ``ended_elsewhere``: another one brought it to its end meanwhile; ``handed_over``: another
+    one goes on, its end is not told here.
     """
 
     id: str
@@ -105,6 +107,7 @@ class RunningBuild:
     request: BuildRequest
     started_at: float
     node_id: str
+    warrant: Warrant
     progress: Progress = field(default_factory=Progress)
     performer: Performer | None = None
     hook: CancelToken | None = None

@@ -12,6 +12,7 @@ from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.node.pool_results import may_ask, name_of
 from buildnet.pool.durable import ranked
+from buildnet.pool.warrant import Warrant
 
 P = ParamSpec("P")
 
@@ -60,6 +61,42 @@ class Circle:
         return any(
             node_id_of(key) == node and members.current(key) == member for key in members.former
         )
+
+    def grant(self, held: Warrant, holder: bytes, attempt: int) -> Warrant:
+        """Return the warrant by which another node may drive a build of which this one holds
+        ``held``; there is a cluster."""
+        assert self.cluster is not None
+        local = self.cluster.local
+        return held.granted(local.key, holder, attempt, local.signatures.sign)
+
+    def is_granted(self, warrant: Warrant, build: str, attempt: int, granter: bytes) -> bool:
+        """Tell whether a warrant lets this node drive a build, by the word of ``granter``."""
+        if self.cluster is None:
+            return False
+        me = self.cluster.local.key
+        return warrant.is_to(me, granter, self._is_same) and self.is_proven(
+            warrant, build, attempt, me
+        )
+
+    def is_proven(self, warrant: Warrant | None, build: str, attempt: int, claimant: bytes) -> bool:
+        """Tell whether a member may say that a build goes on under ``attempt``."""
+        if warrant is None or self.cluster is None:
+            return False
+        return warrant.proves(build, claimant, attempt, self._is_signed, self._is_same)
+
+    def _is_signed(self, key: bytes, message: bytes, signature: bytes) -> bool:
+        """Tell whether one who is or was a member, and is not revoked, signed something."""
+        assert self.cluster is not None
+        members = self.cluster.local.members
+        if key in members.revoked or not (key in members.members or key in members.former):
+            return False
+        return self.cluster.local.signatures.verify(key, message, signature)
+
+    def _is_same(self, one: bytes, other: bytes) -> bool:
+        """Tell whether two keys are one node's, which may have changed its key."""
+        assert self.cluster is not None
+        members = self.cluster.local.members
+        return members.current(one) == members.current(other)
 
     def name_of(self, node: bytes) -> str:
         """Return what people call a member."""

@@ -45,6 +45,7 @@ from buildnet.pool.messages.durable import (
 from buildnet.pool.messages.lending import WireOrders
 from buildnet.pool.messages.results import WireDigest
 from buildnet.pool.pages import pages
+from buildnet.pool.warrant import Warrant
 
 UNKNOWN = "unknown"
 """The phase of a build that a node knows nothing of."""
@@ -68,9 +69,10 @@ class Drives:
     def __contains__(self, build: object) -> bool:
         return build in self._guards
 
-    def highest(self, build: str) -> int:
-        """Return the highest attempt that a build was given here."""
-        return self._guards[build].driving.highest
+    def highest(self, build: str) -> tuple[int, Warrant]:
+        """Return the highest attempt that a build was given here, and the warrant of it."""
+        guard = self._guards[build]
+        return guard.driving.highest, guard.highest
 
     # --- for the builder -----------------------------------------------------------------------
 
@@ -195,11 +197,12 @@ class Drives:
         build, driving = guard.build, guard.driving
         if told.phase == FETCHING:
             driving.fetching(sender, time.monotonic())
-        elif told.phase == Phase.ENDED:
-            # Of nobody else: at worst, a build that has ended elsewhere ends here, too.
-            build.ended_elsewhere |= sender in driving.asked
         elif told.phase == UNKNOWN:
             self._drive(guard, driving.forgotten(sender))
+        elif not self._circle.is_proven(told.warrant, build.id, told.attempt, sender):
+            return
+        elif told.phase == Phase.ENDED:
+            build.ended_elsewhere = True
         elif told.phase == Phase.DRIVING and told.attempt > driving.attempt:
             driving.taken_over(told.attempt)
             build.term = driving.attempt
@@ -218,8 +221,8 @@ class Drives:
 
     def _look(self, guard: Guard) -> None:
         if guard.blobs is not None and not guard.build.ended_elsewhere:
-            circle = self._circle
-            candidates = circle.candidates(guard.build.id)
+            circle, may_grant = self._circle, not guard.build.warrant.is_full
+            candidates = circle.candidates(guard.build.id) if may_grant else []
             self._drive(guard, guard.driving.look(candidates, circle.gone, time.monotonic()))
 
     def _drive(self, guard: Guard, effects: Sequence[DrivingEffect]) -> None:
@@ -229,8 +232,9 @@ class Drives:
                 case AskKeep(to, attempt) if guard.blobs is not None:
                     plan = WireDigest.of(guard.blobs.plan)
                     sources = WireDigest.of(guard.blobs.sources)
+                    guard.highest = circle.grant(build.warrant, to, attempt)
                     guard.begin_to_tell()
-                    circle.say(to, KeepAsk(build.id, attempt, plan, sources))
+                    circle.say(to, KeepAsk(build.id, attempt, plan, sources, guard.highest))
                 case Release(to, attempt, ended):
                     circle.say(to, KeepOver(build.id, attempt, ended))
                 case Durable(node):

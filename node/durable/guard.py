@@ -20,6 +20,7 @@ from buildnet.node.workshop import Job
 from buildnet.pool.build import Status
 from buildnet.pool.command_words import program_words
 from buildnet.pool.durable import Driving
+from buildnet.pool.warrant import Warrant
 from buildnet.pool.workspace import Task, TaskId
 
 
@@ -33,7 +34,8 @@ class Blobs:
 
 @dataclass(slots=True, eq=False)
 class Guard:
-    """See the module's text. ``blobs`` are there once the request was taken in; ``later``: what
+    """See the module's text. ``highest``: the warrant of the highest attempt that was given, of
+    this node's own before that. ``blobs`` are there once the request was taken in; ``later``: what
     will see to that. ``why``: the reason for which the
     request is on this node alone. ``settled`` is set once it is durable, or nobody would have
     it."""
@@ -44,7 +46,11 @@ class Guard:
     blobs: Blobs | None = None
     why: str | None = None
     settled: asyncio.Event = field(default_factory=asyncio.Event)
+    highest: Warrant = field(init=False)
     _told: set[TaskId] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.highest = self.build.warrant
 
     def close(self) -> None:
         """Take note that the build is over."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.identity import node_id_of
 from buildnet.node.durable.guard import Blobs, put_again
 from buildnet.node.durable.shelf import Shelf, Shelved
 from buildnet.node.durable.stored_plan import MAX_BYTES, StoredPlan, Trees
@@ -23,6 +24,7 @@ from buildnet.node.store import Hold, Store
 from buildnet.node.toolchain import Toolchain
 from buildnet.pool.durable import Phase
 from buildnet.pool.messages.durable import Finished, KeepAsk
+from buildnet.pool.warrant import Warrant
 from buildnet.pool.workspace import Task, TaskId
 
 MAX_KEPT = 64
@@ -47,12 +49,13 @@ class NotKeptError(BuildNetError):
 @dataclass(slots=True)
 class Kept:
     """A request that is kept here, and what holds its sources in the store, ``size_bytes`` of them;
-    the rest lies on the shelf. ``report``, ``since``: as of
+    the rest lies on the shelf. ``warrant``, ``report``, ``since``: as of
     :class:`~buildnet.node.durable.shelf.Shelved`."""
 
     plan: StoredPlan
     hold: Hold
     size_bytes: int
+    warrant: Warrant
     report: bytes | None = None
     since: float = 0.0
     wanted: dict[Digest, tuple[Task, int]] = field(default_factory=dict)
@@ -103,7 +106,9 @@ class Keeping:
                 _log.warning("a request that was kept can't be read: %s", error.message)
                 hold.close()
                 continue
-            self.requests[build] = Kept(plan, hold, size_of(files), shelved.report, shelved.since)
+            size_bytes, warrant = size_of(files), shelved.warrant
+            kept = Kept(plan, hold, size_bytes, warrant, shelved.report, shelved.since)
+            self.requests[build] = kept
             if shelved.report is not None:
                 self._hold_results(hold, shelved.report)
             found.append(shelved)
@@ -129,7 +134,7 @@ class Keeping:
             await self._fetch(blobs, driver, hold)
             encoded, sources = [await asyncio.to_thread(hold.get, blob) for blob in blobs]
             plan = await asyncio.to_thread(StoredPlan.decode, encoded)
-            if plan.build_id != ask.build:
+            if plan.build_id != ask.build or plan.driver != node_id_of(ask.warrant.origin):
                 raise NotKeptError("the plan is of another build")
             await asyncio.to_thread(self._require_fit, plan)
             files = await asyncio.to_thread(_files_in, sources)  # which may be a million
@@ -144,7 +149,8 @@ class Keeping:
         except BaseException:
             hold.close()
             raise
-        return Parcel(Kept(plan, hold, size_bytes, since=time.time()), encoded, sources)
+        kept = Kept(plan, hold, size_bytes, ask.warrant, since=time.time())
+        return Parcel(kept, encoded, sources)
 
     async def put(self, build: str, driver: bytes, attempt: int, parcel: Parcel) -> None:
         """Keep a request that was taken in.
@@ -154,7 +160,14 @@ class Keeping:
         """
         kept = parcel.kept
         shelved = Shelved(
-            build, driver, attempt, Phase.KEPT, kept.since, parcel.plan, parcel.sources
+            build,
+            driver,
+            attempt,
+            Phase.KEPT,
+            kept.since,
+            parcel.plan,
+            parcel.sources,
+            kept.warrant,
         )
         await self.shelf.put(shelved)
         former = self.requests.get(build)

@@ -88,6 +88,8 @@ class LostBuilds:
         node, name = node_id_of(sender), self._circle.name_of(sender)
         if told.phase == "unknown":
             await self._unknown(build, node)
+        elif not self._circle.is_proven(told.warrant, build.id, told.attempt, sender):
+            return
         elif told.phase == Phase.ENDED and told.report is not None:
             where = Durability(ENDED_ELSEWHERE, node, name, told.attempt)
             await self._ended(build, sender, told.report.digest, where)

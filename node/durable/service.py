@@ -114,11 +114,11 @@ class DurableBuilds:
             case BuildTold() if message.phase == FETCHING:
                 self._drives.told(sender, message)
             case BuildTold():
-                self._stands_in.told(message)
+                self._stands_in.told(sender, message)
                 self._drives.told(sender, message)
                 self._circle.spawn(self._lost.told, sender, message)
             case FinishedTold():
-                self._stands_in.finished(message)
+                self._stands_in.finished(sender, message)
             case WatchAsk():
                 self._circle.spawn(self.watching.asked, sender, message)
             case WatchTold():

@@ -17,9 +17,11 @@ from typing import Any
 from buildnet.ledger.sqlite_errors import SqliteErrors
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.service.private_database import make_private
+from buildnet.mesh.wire import WireError
 from buildnet.pool.durable import Phase
+from buildnet.pool.warrant import Warrant
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS kept (
     build TEXT PRIMARY KEY,
@@ -29,10 +31,11 @@ CREATE TABLE IF NOT EXISTS kept (
     since REAL NOT NULL,
     plan BLOB NOT NULL,
     sources BLOB NOT NULL,
-    report BLOB
+    report BLOB,
+    warrant BLOB NOT NULL
 ) WITHOUT ROWID;
 """
-_INSERT = "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class ShelfError(BuildNetError):
@@ -53,7 +56,8 @@ class ShelfFullError(ShelfError):
 @dataclass(frozen=True, slots=True)
 class Shelved:
     """A request as it is on the disk. ``plan`` and ``sources``: the two blobs; ``since``: when it
-    came into its phase, seconds since 1970; ``report``: how it ended here, as JSON."""
+    came into its phase, seconds since 1970; ``warrant``: that this node may drive it; ``report``:
+    how it ended here, as JSON."""
 
     build: str
     driver: bytes
@@ -62,6 +66,7 @@ class Shelved:
     since: float
     plan: bytes
     sources: bytes
+    warrant: Warrant
     report: bytes | None = None
 
 
@@ -93,7 +98,8 @@ class Shelf:
                         hint="update BuildNet, or move the file away",
                     )
                 if version < SCHEMA_VERSION:
-                    connection.executescript(_SCHEMA)
+                    # Of what an earlier version kept nobody could prove that it may drive it.
+                    connection.executescript("DROP TABLE IF EXISTS kept;" + _SCHEMA)
                     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         except BaseException:
             connection.close()
@@ -119,6 +125,7 @@ class Shelf:
             zlib.compress(shelved.plan, 1),
             zlib.compress(shelved.sources, 1),
             shelved.report,
+            shelved.warrant.encode(),
         )
         await self._write(_INSERT, row)
 
@@ -157,7 +164,7 @@ class Shelf:
             return _shelved(rows[0])
         except IndexError:
             raise ShelfError(f"nothing is kept of build {build}") from None
-        except (zlib.error, ValueError) as error:
+        except (zlib.error, ValueError, WireError) as error:
             raise _damaged(self._path, str(error)) from error
 
     async def _write(self, statement: str, parameters: tuple[object, ...]) -> None:
@@ -170,7 +177,7 @@ class Shelf:
 
 
 def _shelved(row: tuple[Any, ...]) -> Shelved:
-    build, driver, attempt, phase, since, plan, sources, report = row
+    build, driver, attempt, phase, since, plan, sources, report, warrant = row
     return Shelved(
         build,
         driver,
@@ -179,6 +186,7 @@ def _shelved(row: tuple[Any, ...]) -> Shelved:
         since,
         zlib.decompress(plan),
         zlib.decompress(sources),
+        Warrant.decode(warrant),
         report,
     )
 

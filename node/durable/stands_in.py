@@ -158,14 +158,19 @@ class StandsIn:
             asked = self._core.lost if ask.lost else self._core.asked
             self._perform(asked(sender, build))
 
-    def told(self, told: BuildTold) -> None:
+    def told(self, sender: bytes, told: BuildTold) -> None:
         """Take in how far a build is at another node."""
-        if told.phase != UNKNOWN:
+        known = self._core.requests.get(told.build)
+        if known is None or told.phase == UNKNOWN or told.attempt <= known.attempt:
+            return
+        if self._circle.is_proven(told.warrant, told.build, told.attempt, sender):
             self._perform(self._core.contested(told.build, told.attempt))
 
-    def finished(self, told: FinishedTold) -> None:
+    def finished(self, sender: bytes, told: FinishedTold) -> None:
         """Take in which tasks of a build have results that are to be here too."""
-        self._keeping.want(told.build, told.finished)
+        known = self._core.requests.get(told.build)
+        if known is not None and known.driver == sender:
+            self._keeping.want(told.build, told.finished)
 
     async def keep(self, sender: bytes, ask: KeepAsk) -> None:
         """Take a request in and answer whether it is kept."""
@@ -173,6 +178,8 @@ class StandsIn:
         try:
             if why is not None:
                 raise NotKeptError(why)
+            if not self._circle.is_granted(ask.warrant, ask.build, ask.attempt, sender):
+                raise NotKeptError("who asks may not say who drives the build")
             if await self._successor.has_ended(ask.build):
                 raise NotKeptError("it has come to its end here")
             if self._successor.drives_itself(ask.build) and ask.build not in self:
@@ -267,7 +274,7 @@ class StandsIn:
         _log.warning("build %s goes on here: its node is lost", build_id)
         driver = self._circle.name_of(known.driver)
         build = self._successor.take_over(
-            Inheritance(request.plan, trees, attempt, driver, request.hold, on_end)
+            Inheritance(request.plan, trees, attempt, request.warrant, driver, request.hold, on_end)
         )
         if build_id in self._orders:
             build.obey(self._orders[build_id])
@@ -288,15 +295,17 @@ class StandsIn:
             await self._successor.close(build_id)
 
     async def _tell(self, to: Sequence[bytes], build_id: str) -> None:
-        known = self._core.requests.get(build_id)
+        known, kept = self._core.requests.get(build_id), self._keeping.requests.get(build_id)
         phase = UNKNOWN if known is None else known.phase.value
         attempt = 0 if known is None else known.attempt
+        warrant = None if kept is None else kept.warrant
         if build_id in self._drives:
-            phase, attempt = Phase.DRIVING.value, self._drives.highest(build_id)
+            phase = Phase.DRIVING.value
+            attempt, warrant = self._drives.highest(build_id)
         blob = await self._keeping.report_of(build_id) if phase == Phase.ENDED else None
         report = None if blob is None else WireDigest.of(blob)
         for node in to:
-            self._circle.say(node, BuildTold(build_id, attempt, phase, report))
+            self._circle.say(node, BuildTold(build_id, attempt, phase, report, warrant))
 
     async def _fetch_wanted(self) -> None:
         if self._fetching:

@@ -29,6 +29,7 @@ from buildnet.node.workshop import Job
 from buildnet.node.workspaces import Definition
 from buildnet.pool.build import Status
 from buildnet.pool.tree import FileEntry
+from buildnet.pool.warrant import Warrant
 
 GIVEN_UP = "the node that was asked came back and goes on with it, or another one does"
 _TABLE = "requests of others"
@@ -37,12 +38,14 @@ _log = logging.getLogger("buildnet.builds")
 
 @dataclass(frozen=True, slots=True)
 class Inheritance:
-    """A build that this node goes on with. ``driver_name``: what people call the node that was
-    asked; ``hold``: keeps its sources; ``on_end`` is given how it ended, as JSON."""
+    """A build that this node goes on with, as ``warrant`` proves that it may. ``driver_name``: what
+    people call the node that was asked; ``hold``: keeps its sources; ``on_end`` is given how it
+    ended, as JSON."""
 
     plan: StoredPlan
     trees: Trees
     attempt: int
+    warrant: Warrant
     driver_name: str
     hold: Hold
     on_end: Callable[[bytes], Awaitable[None]]
@@ -77,7 +80,8 @@ class Successor:
             choice=replace(plan.choice, cpus=()),  # those were the driver's
         )
         me = self.builder.workshop.keys.current.node_id
-        build = RunningBuild(plan.build_id, definition, request, plan.started_at, me)
+        began, warrant = plan.started_at, inherited.warrant
+        build = RunningBuild(plan.build_id, definition, request, began, me, warrant)
         build.term = inherited.attempt
         build.durable = Durability(
             TAKEN_OVER, plan.driver, inherited.driver_name, inherited.attempt

@@ -9,6 +9,7 @@ from buildnet.mesh.messages.kinds import Message, Priority, message
 from buildnet.mesh.wire import Limit, Name, Text, Wire
 from buildnet.pool.messages.lending import WireOrders
 from buildnet.pool.messages.results import WireDigest
+from buildnet.pool.warrant import Attempt, Warrant
 
 MAX_BUILDS = 256
 """Builds in one message."""
@@ -19,8 +20,6 @@ MAX_WATCHED_BYTES = 32 * 1024
 KEPT = b"kept"
 """In place of events: see :class:`WatchTold`."""
 
-Attempt = Annotated[int, Limit(0, 1 << 32)]
-"""A build is given a few; one more than what was heard has to be a number that can be kept."""
 WatchId = Annotated[bytes, Limit(16, 16)]
 
 
@@ -35,12 +34,14 @@ WatchId = Annotated[bytes, Limit(16, 16)]
 @dataclass(frozen=True, slots=True)
 class KeepAsk(Message):
     """Stand in for me. ``plan`` and ``sources`` are blobs of the sender; ``attempt``: under which
-    number the receiver would drive the build."""
+    number the receiver would drive the build; ``warrant``: that it may, signed by the sender and,
+    before it, by all through whom it came from the node that was asked for the build."""
 
     build: Name
     attempt: Attempt
     plan: WireDigest
     sources: WireDigest
+    warrant: Warrant
 
 
 @message(
@@ -127,12 +128,14 @@ class BuildAsk(Message):
 class BuildTold(Message):
     """How far a build is at the sender: ``phase`` is fetching, kept, asking, driving, ended or
     unknown; ``attempt``: the highest that it knows of. ``report``: once it has ended, how, as
-    JSON, a blob of the sender."""
+    JSON, a blob of the sender. Without a ``warrant`` of that attempt nothing but that it fetches
+    the request or knows nothing of the build counts."""
 
     build: Name
     attempt: Attempt
     phase: Annotated[str, Limit(1, 16)]
     report: WireDigest | None
+    warrant: Warrant | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from buildnet.mesh.events import Received
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.members.genesis import Rights, Role
 from buildnet.mesh.messages.kinds import Message
+from buildnet.mesh.testing import CheapSignatures
 from buildnet.node.durable import drives as module
 from buildnet.node.durable.circle import Circle
 from buildnet.node.durable.drives import FETCHING, Drives
@@ -37,10 +38,13 @@ from buildnet.pool.messages.durable import (
 )
 from buildnet.pool.messages.lending import WireOrders
 from buildnet.pool.messages.work import MAX_MESSAGE_BYTES
+from buildnet.pool.warrant import Warrant
 from buildnet.pool.workspace import Task, TaskId
 
 A, B, ME = b"a" * 32, b"b" * 32, b"m" * 32
 CORE = TaskId("core", "build")
+ASKED = Warrant(ME, bytes(16))
+BUILD = ASKED.build
 BLOBS = Blobs(Digest.of(b"plan"), Digest.of(b"sources"))
 
 
@@ -51,6 +55,7 @@ class World:
     others: dict[bytes, Any]
     rights: Rights = Rights.BUILDER
     said: list[tuple[bytes, Message]] = field(default_factory=list)
+    revoked: dict[bytes, None] = field(default_factory=dict)
     marks: list[Durability] = field(default_factory=list)
     records: list[Any] = field(default_factory=list)
     tasks: list[asyncio.Future[None]] = field(default_factory=list)
@@ -58,9 +63,19 @@ class World:
     def __post_init__(self) -> None:
         known = {**self.others, ME: member(self.rights)}
         members = SimpleNamespace(
-            members=known, is_member=known.__contains__, former={}, revoked={}
+            members=known,
+            is_member=known.__contains__,
+            former={},
+            revoked=self.revoked,
+            current=lambda key: key,
         )
-        local = SimpleNamespace(key=ME, links=self.others, alive=lambda peer: True, members=members)
+        local = SimpleNamespace(
+            key=ME,
+            links=self.others,
+            alive=lambda peer: True,
+            members=members,
+            signatures=CheapSignatures(ME),
+        )
         self.circle = Circle()
         self.circle.cluster = cast(
             Any, SimpleNamespace(local=local, say=self.say, spawn=self.spawn)
@@ -90,8 +105,9 @@ def member(rights: Rights = Rights.BUILDER, role: Role = Role.WORKER) -> Any:
 def asked_for(**request: Any) -> Any:
     asked = {"durable": True, "dry_run": False, "local_only": False, "force": False, **request}
     return SimpleNamespace(
-        id="b1",
+        id=ASKED.build,
         node_id="me",
+        warrant=ASKED,
         request=SimpleNamespace(**asked),
         durable=Durability("not yet"),
         progress=Progress(),
@@ -184,7 +200,7 @@ def test_who_asks_for_it_waits_and_all_that_was_asked_is_told_the_end() -> None:
         ((to, ask),) = world.said
         assert (to, type(ask)) == (B, KeepAsk)
         assert not waiting.done()
-        world.drives.answered(B, KeepAnswer("b1", 1, True, ""))
+        world.drives.answered(B, KeepAnswer(BUILD, 1, True, ""))
         await world.settle()
         await waiting
         assert [each["type"] for each in told(build)] == ["durable"]
@@ -198,8 +214,8 @@ def test_who_asks_for_it_waits_and_all_that_was_asked_is_told_the_end() -> None:
         finished = [message for _, message in world.said if isinstance(message, FinishedTold)]
         assert [[each.package for each in one.finished] for one in finished] == [["core"]]
         world.drives.over(build)
-        assert world.said[-1] == (B, KeepOver("b1", 1, True))
-        assert "b1" not in world.drives
+        assert world.said[-1] == (B, KeepOver(BUILD, 1, True))
+        assert BUILD not in world.drives
 
     asyncio.run(run())
 
@@ -209,7 +225,7 @@ def test_finished_tasks_of_long_names_are_told_in_messages_that_fit() -> None:
         world, build = World({B: member()}), asked_for()
         waiting = asyncio.ensure_future(begin(world, build))
         await asyncio.sleep(0)
-        world.drives.answered(B, KeepAnswer("b1", 1, True, ""))
+        world.drives.answered(B, KeepAnswer(BUILD, 1, True, ""))
         await world.settle()
         await waiting
         tasks = [TaskId("\U0001f600" * 1000 + str(number), "build") for number in range(50)]
@@ -249,16 +265,32 @@ def test_a_driver_that_lives_takes_its_build_back_under_a_higher_number() -> Non
         world, build = World({B: member()}), asked_for()
         waiting = asyncio.ensure_future(begin(world, build))
         await asyncio.sleep(0)
-        world.drives.answered(B, KeepAnswer("b1", 1, True, ""))
+        world.drives.answered(B, KeepAnswer(BUILD, 1, True, ""))
         await world.settle()
         await waiting
-        world.drives.told(B, BuildTold("b1", 1, "driving", None))
-        assert world.said[-1] == (B, DriveTold((Driven("b1", 2, WireOrders.of(build.orders)),)))
+        ask = world.said[0][1]
+        assert isinstance(ask, KeepAsk)
+        to_b = ask.warrant
+        to_itself = to_b.granted(A, A, 9, CheapSignatures(A).sign)
+        for sender, attempt, shown in (
+            (B, 1, None),
+            (A, 9, None),
+            (A, 1, to_b),
+            (A, 9, to_itself),
+            (A, 9, Warrant(A, bytes(16))),
+        ):
+            for phase in ("driving", "ended"):
+                world.drives.told(sender, BuildTold(BUILD, attempt, phase, None, shown))
+        assert (build.term, build.ended_elsewhere) == (0, False)
+        world.revoked[ME] = None  # what a revoked key signed counts no more
+        world.drives.told(B, BuildTold(BUILD, 1, "driving", None, to_b))
+        assert build.term == 0
+        world.revoked.clear()
+        world.drives.told(B, BuildTold(BUILD, 1, "driving", None, to_b))
+        assert world.said[-1] == (B, DriveTold((Driven(BUILD, 2, WireOrders.of(build.orders)),)))
         assert build.term == 2
         assert [type(each).__name__ for each in world.records] == ["BuildTakenOver"]
-        world.drives.told(A, BuildTold("b1", 9, "ended", None))  # it was never asked
-        assert not build.ended_elsewhere
-        world.drives.told(B, BuildTold("b1", 1, "ended", None))
+        world.drives.told(B, BuildTold(BUILD, 1, "ended", None, to_b))
         assert build.ended_elsewhere
 
     asyncio.run(run())
@@ -297,7 +329,7 @@ def test_who_fetches_a_request_is_waited_for_longer_than_who_says_nothing(
         await asyncio.sleep(0)
         if says:
             service = DurableBuilds(world.circle, world.drives, nobody, nobody, nobody)
-            service.take(Received(B, BuildTold("b1", 0, FETCHING, None)))
+            service.take(Received(B, BuildTold(BUILD, 0, FETCHING, None)))
         now[0] = ANSWER_S + 1
         world.drives.look()
         await world.settle()

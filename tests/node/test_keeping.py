@@ -14,6 +14,7 @@ from tests.node.test_stored_plan import CORE, PLAN, tree
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.identity import node_id_of
 from buildnet.node.durable.keeping import Keeping, NotKeptError
 from buildnet.node.durable.shelf import Shelf
 from buildnet.node.durable.stored_plan import Trees
@@ -22,8 +23,10 @@ from buildnet.node.store import Store
 from buildnet.pool.messages.durable import Finished, KeepAsk
 from buildnet.pool.messages.results import WireDigest
 from buildnet.pool.tree import EMPTY_TREE
+from buildnet.pool.warrant import Warrant
 
 DRIVER = b"d" * 32
+WARRANT = Warrant(DRIVER, bytes(16))
 PROGRAM = "known"
 
 
@@ -61,9 +64,9 @@ class Place:
         for text in (b"1", b"22"):
             there.put(text)
         plan = replace(PLAN, tools={}, words={}, platform=dict(platform_properties()))
-        plan = replace(plan, **changes)
+        plan = replace(plan, **{"driver": node_id_of(DRIVER), **changes})
         blobs = [WireDigest.of(there.put(each)) for each in (plan.encode(), trees.encode())]
-        return KeepAsk("b1", 1, *blobs)
+        return KeepAsk("b1", 1, blobs[0], blobs[1], WARRANT)
 
 
 @pytest.fixture
@@ -116,6 +119,7 @@ def test_a_request_is_there_whole_and_nothing_of_it_is_collected(place: Place) -
     ("changes", "why"),
     [
         ({"build_id": "b2"}, "another build"),
+        ({"driver": node_id_of(b"x" * 32)}, "another build"),
         ({"isolation": "staged"}, "runs in staged"),
         ({"platform": {"ISA": "none"}}, "another ISA"),
         ({"tools": {PROGRAM: "2"}}, "another known"),

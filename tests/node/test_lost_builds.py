@@ -56,7 +56,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield opened
 
 
-def ended(store: Store, data: bytes | None, build: str = "abcdef") -> list[dict[str, Any]]:
+def ended(
+    store: Store, data: bytes | None, build: str = "abcdef", *, proven: bool = True
+) -> list[dict[str, Any]]:
     """Tell that a build has ended; return what is recorded. ``data`` None: it can't be fetched."""
     history = History()
     report = Digest.of(data or b"gone")
@@ -67,7 +69,7 @@ def ended(store: Store, data: bytes | None, build: str = "abcdef") -> list[dict[
             raise BuildNetError("the member is gone")
         await asyncio.to_thread(store.put, data)
 
-    circle: Any = SimpleNamespace(name_of=lambda node: "berta")
+    circle: Any = SimpleNamespace(name_of=lambda node: "berta", is_proven=lambda *_: proven)
     recorded: Any = history
     lost = LostBuilds(circle, store, recorded, fetch_all, lambda record: None)
     told = BuildTold(build, 1, Phase.ENDED.value, WireDigest.of(report))
@@ -77,6 +79,10 @@ def ended(store: Store, data: bytes | None, build: str = "abcdef") -> list[dict[
 
 def test_the_end_is_recorded_as_it_was_told(store: Store) -> None:
     assert ended(store, json.dumps(REPORT).encode()) == [REPORT]
+
+
+def test_an_end_that_anybody_tells_is_not_recorded(store: Store) -> None:
+    assert ended(store, json.dumps(REPORT).encode(), proven=False) == []
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from buildnet.node.durable.shelf import Shelf, ShelfError, Shelved
 from buildnet.pool.durable import Phase
+from buildnet.pool.warrant import Grant, Warrant
 
-KEPT = Shelved("b1", b"d" * 32, 2, Phase.KEPT, 1.5, b"plan" * 100, b"sources")
+WARRANT = Warrant(b"d" * 32, b"s" * 16, (Grant(b"d" * 32, b"m" * 32, 2, b"n" * 64),))
+KEPT = Shelved("b1", b"d" * 32, 2, Phase.KEPT, 1.5, b"plan" * 100, b"sources", WARRANT)
 
 
 def opened(path: Path) -> Shelf:
@@ -21,7 +24,7 @@ def opened(path: Path) -> Shelf:
 def test_what_was_kept_is_there_after_a_restart(tmp_path: Path) -> None:
     async def work(shelf: Shelf) -> None:
         await shelf.put(KEPT)
-        await shelf.put(Shelved("b2", b"e" * 32, 1, Phase.KEPT, 1.0, b"", b""))
+        await shelf.put(Shelved("b2", b"e" * 32, 1, Phase.KEPT, 1.0, b"", b"", WARRANT))
         await shelf.set_phase("b1", Phase.DRIVING, 2.5)
         await shelf.set_ended("b2", b"{}", 3.5)
 
@@ -31,7 +34,7 @@ def test_what_was_kept_is_there_after_a_restart(tmp_path: Path) -> None:
     again = opened(tmp_path)
     assert again.builds() == ["b1", "b2"]
     driven, ended = map(again.get, again.builds())
-    assert driven == Shelved("b1", b"d" * 32, 2, Phase.DRIVING, 2.5, b"plan" * 100, b"sources")
+    assert driven == replace(KEPT, phase=Phase.DRIVING, since=2.5)
     assert (ended.phase, ended.since, ended.report) == (Phase.ENDED, 3.5, b"{}")
     asyncio.run(again.remove("b1"))
     assert again.builds() == ["b2"]

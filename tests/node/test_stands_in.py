@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,26 +12,31 @@ from typing import Any
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.messages.kinds import Message
-from buildnet.node.durable.drives import FETCHING
+from buildnet.node.durable.drives import FETCHING, UNKNOWN
 from buildnet.node.durable.keeping import MAX_KEPT
 from buildnet.node.durable.shelf import ShelfFullError
 from buildnet.node.durable.stands_in import StandsIn
 from buildnet.node.durable.successor import Successor
 from buildnet.pool.demand import Orders, Priority
+from buildnet.pool.durable import Phase
 from buildnet.pool.messages.durable import (
     BuildTold,
     Driven,
     DriveTold,
+    Finished,
+    FinishedTold,
     KeepAnswer,
     KeepAsk,
     KeepOver,
 )
 from buildnet.pool.messages.lending import WireOrders
 from buildnet.pool.messages.results import WireDigest
+from buildnet.pool.warrant import Warrant
 
 DRIVER, ASKED_FIRST, STRANGER = b"d" * 32, b"a" * 32, b"x" * 32
 NOTHING = WireDigest(bytes(32), 0)
-ASK, OVER = KeepAsk("b", 1, NOTHING, NOTHING), KeepOver("b", 1, True)
+WARRANT = Warrant(ASKED_FIRST, bytes(16))
+ASK, OVER = KeepAsk("b", 1, NOTHING, NOTHING, WARRANT), KeepOver("b", 1, True)
 
 
 def in_loop(test: Callable[[], Coroutine[None, None, None]]) -> Callable[[], None]:
@@ -54,6 +60,7 @@ class Keeping:
         self.writing: Callable[[], Awaitable[None]] = nothing
         self.unreadable: BuildNetError | None = None
         self.requests: dict[str, Any] = {}
+        self.wanted: list[str] = []
         self.open = 0
         self.plan = SimpleNamespace(driver=node_id_of(ASKED_FIRST))
         self.shelf = SimpleNamespace(set_phase=self.set_phase)
@@ -65,7 +72,8 @@ class Keeping:
         await self.fetching()
         self.open += 1
         hold = SimpleNamespace(close=self.closed)
-        return SimpleNamespace(kept=SimpleNamespace(hold=hold, plan=self.plan))
+        kept = SimpleNamespace(hold=hold, plan=self.plan, warrant=ask.warrant)
+        return SimpleNamespace(kept=kept)
 
     async def put(self, build: str, driver: bytes, attempt: int, parcel: Any) -> None:
         await self.writing()
@@ -77,6 +85,9 @@ class Keeping:
 
     async def unpack(self, build: str, request: object) -> tuple[None, None]:
         return None, None
+
+    def want(self, build: str, finished: object) -> None:
+        self.wanted.append(build)
 
     async def forget(self, build: str) -> None:
         request = self.requests.pop(build, None)
@@ -96,6 +107,8 @@ class Node:
 
     def __init__(self) -> None:
         self.said: list[Message] = []
+        self.proves = True
+        """Whether the warrants that are shown count."""
         self.tasks: list[Awaitable[None]] = []
         self.keeping = Keeping()
         circle: Any = SimpleNamespace(
@@ -105,6 +118,8 @@ class Node:
             linked=(),
             name_of=lambda node: "driver",
             is_now=lambda member, node: node_id_of(member) == node,
+            is_granted=lambda *asked: self.proves,
+            is_proven=lambda *claimed: self.proves,
         )
 
         async def no(*_: object) -> bool:
@@ -189,7 +204,7 @@ async def test_so_many_requests_are_fetched_at_once_and_no_more() -> None:
     node.keeping.fetching = wait
     async with asyncio.TaskGroup() as group:
         for number in range(MAX_KEPT):
-            ask = KeepAsk(f"b{number}", 1, NOTHING, NOTHING)
+            ask = KeepAsk(f"b{number}", 1, NOTHING, NOTHING, WARRANT)
             group.create_task(node.stands_in.keep(DRIVER, ask))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -264,6 +279,37 @@ async def test_only_its_driver_or_who_was_asked_first_takes_a_build_back() -> No
     node.stands_in.driven(ASKED_FIRST, told)
     assert requests["b"].driver == ASKED_FIRST
     await node.settle()
+
+
+@in_loop
+async def test_without_a_warrant_nobody_is_stood_in_for_and_nobody_is_given_way_to() -> None:
+    node = Node()
+    node.proves = False
+    assert not await node.keep()
+    assert node.has_nothing
+    node.proves = True
+    assert await node.keep()
+    node.proves = False
+    later = BuildTold("b", 9, Phase.DRIVING.value, None, WARRANT)
+    node.stands_in.told(STRANGER, later)
+    assert not await node.keep(replace(ASK, attempt=9))
+    assert "b" in node.stands_in
+    node.proves = True
+    node.stands_in.told(STRANGER, replace(later, attempt=1))
+    node.stands_in.told(STRANGER, replace(later, phase=UNKNOWN))
+    assert "b" in node.stands_in
+    node.stands_in.told(STRANGER, later)
+    assert "b" not in node.stands_in
+    await node.settle()
+
+
+@in_loop
+async def test_only_who_drives_says_what_is_finished() -> None:
+    node = Node()
+    assert await node.keep()
+    for sender in (STRANGER, ASKED_FIRST, DRIVER):
+        node.stands_in.finished(sender, FinishedTold("b", (Finished("p", "build", NOTHING),)))
+    assert node.keeping.wanted == ["b"]
 
 
 @in_loop

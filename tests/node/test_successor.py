@@ -17,7 +17,9 @@ from buildnet.node.durable.successor import Inheritance, Successor
 from buildnet.node.running import RunningBuild
 from buildnet.pool.build import Status
 from buildnet.pool.choice import AS_THE_NODE_HAS_IT
+from buildnet.pool.warrant import Warrant
 
+WARRANT = Warrant(b"d" * 32, bytes(16))
 PLAN = StoredPlan(
     build_id="b1",
     driver="d" * 16,
@@ -72,7 +74,7 @@ def test_a_build_that_takes_too_long_is_ended_where_it_goes_on_too(
         reports.append(json.loads(report))
 
     async def run() -> None:
-        successor.take_over(Inheritance(PLAN, nobody, 1, "driver", nobody, on_end))
+        successor.take_over(Inheritance(PLAN, nobody, 1, WARRANT, "driver", nobody, on_end))
         await performing.pop()
 
     asyncio.run(run())

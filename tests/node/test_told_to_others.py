@@ -25,9 +25,11 @@ from buildnet.node.told_to_others import told_to_others
 from buildnet.pool.messages.durable import KeepAnswer, KeepAsk
 from buildnet.pool.messages.keeping import ResultKeep, ResultKept
 from buildnet.pool.messages.results import SharedResult, WireDigest
+from buildnet.pool.warrant import Warrant
 
 OTHER = b"o" * 32
 NOTHING = WireDigest(bytes(32), 0)
+WARRANT = Warrant(OTHER, bytes(16))
 PLACE = "/home/ann/.buildnet"
 ERRORS = [
     ShelfError(f"{PLACE}/shelf can't be used", cause=PLACE),
@@ -48,11 +50,16 @@ def test_who_asks_for_a_request_to_be_kept_learns_no_place(error: BuildNetError)
         raise error
 
     said: list[Any] = []
-    circle = cast(Circle, SimpleNamespace(say=lambda to, message: said.append(message)))
+    circle = cast(
+        Circle,
+        SimpleNamespace(
+            say=lambda to, message: said.append(message), is_granted=lambda *asked: True
+        ),
+    )
     successor: Any = SimpleNamespace(has_ended=has_ended)
     nothing: Any = None
     stands_in = StandsIn(circle, nothing, successor, nothing, lambda: None, 60.0)
-    asyncio.run(stands_in.keep(OTHER, KeepAsk("b", 1, NOTHING, NOTHING)))
+    asyncio.run(stands_in.keep(OTHER, KeepAsk("b", 1, NOTHING, NOTHING, WARRANT)))
     (answer,) = said
     assert isinstance(answer, KeepAnswer)
     assert not answer.kept

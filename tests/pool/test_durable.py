@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from buildnet.mesh.testing import CheapSignatures
 from buildnet.pool.durable import (
     AGAIN_S,
     ANSWER_S,
@@ -31,9 +33,11 @@ from buildnet.pool.durable import (
     TellAll,
     ranked,
 )
+from buildnet.pool.warrant import Grant, Warrant
 
-A, B, C, D = (name.encode() * 32 for name in "abcd")
-BUILD = "build-1"
+A, B, C, D, ROGUE = (name.encode() * 32 for name in "abcdr")
+ASKED = Warrant(A, bytes(16))
+BUILD = ASKED.build
 
 
 def kept_by(node: bytes, now: float = 0.0) -> Driving:
@@ -194,16 +198,41 @@ def test_a_stand_in_that_has_forgotten_is_followed_by_another() -> None:
 
 @dataclass
 class Host:
-    """One node: what it drives, what it keeps, and what is on its disk."""
+    """One node: what it drives, what it keeps, and what is on its disk. ``held``: the warrant by
+    which it keeps the build; ``own``: by which it drives it; ``given``: of the last that it gave.
+    """
 
     key: bytes
     driving: Driving | None = None
     is_asker: bool = False
     stand_in: StandIn = field(default_factory=StandIn)
     disk: dict[str, Request] = field(default_factory=dict)
+    held: Warrant | None = None
+    on_disk: Warrant | None = None
+    own: Warrant = ASKED
+    given: Warrant = ASKED
     alive: bool = True
     seen: set[bytes] = field(default_factory=set)
     left: int = 0
+
+
+def is_same(one: bytes, other: bytes) -> bool:
+    return one == other
+
+
+def is_proven(warrant: Warrant, claimant: bytes, attempt: int) -> bool:
+    return warrant.proves(BUILD, claimant, attempt, CheapSignatures(A).verify, is_same)
+
+
+def granted(warrant: Warrant, granter: bytes, holder: bytes, attempt: int) -> Warrant:
+    return warrant.granted(granter, holder, attempt, CheapSignatures(granter).sign)
+
+
+def unsigned(warrant: Warrant, holder: bytes, attempt: int) -> Warrant:
+    """Return a warrant with a grant more that is signed by nobody."""
+    granter = warrant.grants[-1].holder if warrant.grants else warrant.origin
+    grant = Grant(granter, holder, attempt, bytes(64))
+    return replace(warrant, grants=(*warrant.grants, grant))
 
 
 class World:
@@ -269,6 +298,7 @@ class World:
             build: Request(each.driver, each.attempt, each.phase)
             for build, each in host.stand_in.requests.items()
         }
+        host.on_disk = host.held
 
     def say_driven(self, driver: bytes, attempt: int, there: Host) -> None:
         known = there.stand_in.requests.get(BUILD)
@@ -290,13 +320,10 @@ class World:
             self.log.append(f"{self.now} {host.key[:1].decode()} {effect}")
             match effect:
                 case AskKeep(to, attempt) if self.hears(host.key, to):
-                    there = self.hosts[to]
-                    kept = None  # one that brought it to its end does not begin again
-                    if to not in {ended for ended, _ in self.ends}:
-                        kept = there.stand_in.keep(BUILD, host.key, attempt, self.now)
-                    self.perform(there, kept or ())
+                    host.given = granted(host.own, host.key, to, attempt)
+                    kept = self.keep(host.key, self.hosts[to], attempt, host.given)
                     assert host.driving is not None
-                    told = host.driving.answered(to, attempt, kept is not None, "later")
+                    told = host.driving.answered(to, attempt, kept, "later")
                     self.was_durable |= bool(told)
                     self.perform(host, told)
                 case Release(to, attempt, ended) if self.hears(host.key, to):
@@ -309,17 +336,33 @@ class World:
                             self.perform(other, other.stand_in.asked(host.key, BUILD))
                 case TakeOver(_, attempt):
                     host.driving, host.left = Driving(BUILD, attempt), self.WORK
+                    assert host.held is not None
+                    host.own = host.given = host.held
                 case Stop():
                     assert host.driving is not None
                     over = host.driving.over(ended=False)
                     host.driving = None
                     self.perform(host, over)
-                case Tell(to, _) if self.hears(host.key, to):
+                case Tell(to, _) if to != ROGUE and self.hears(host.key, to):
                     self.tell(host, self.hosts[to])
                 case TellAll():
                     for other in self.hosts.values():
                         if other is not host and self.hears(host.key, other.key):
                             self.tell(host, other)
+
+    def keep(self, sender: bytes, there: Host, attempt: int, warrant: Warrant) -> bool:
+        """Ask a node to keep the build; tell whether it does."""
+        is_granted = warrant.is_to(there.key, sender, is_same)
+        if not is_granted or not is_proven(warrant, there.key, attempt):
+            return False
+        if there.key in {ended for ended, _ in self.ends}:
+            return False  # one that brought it to its end does not begin again
+        kept = there.stand_in.keep(BUILD, sender, attempt, self.now)
+        if kept is None:
+            return False
+        there.held = warrant
+        self.perform(there, kept)
+        return True
 
     def tell(self, host: Host, there: Host) -> None:
         known = host.stand_in.requests.get(BUILD)
@@ -327,12 +370,57 @@ class World:
             if there.driving is not None and host.driving is None:
                 self.perform(there, there.driving.forgotten(host.key))
             return
-        highest = host.driving.highest if host.driving else known.attempt
-        if there.driving is not None and there.is_asker and known.phase is Phase.DRIVING:
-            there.driving.taken_over(highest)
+        if host.driving:
+            self.claim(host, there, known.phase, host.driving.highest, host.given)
+        elif host.held is not None:
+            self.claim(host, there, known.phase, known.attempt, host.held)
+
+    def claim(
+        self, host: Host, there: Host, phase: Phase, attempt: int, warrant: Warrant | None
+    ) -> None:
+        """Say to a node how far the build is at another one."""
+        if warrant is None or not is_proven(warrant, host.key, attempt):
+            return
+        if there.driving is not None and there.is_asker and phase is Phase.DRIVING:
+            there.driving.taken_over(attempt)
             self.say_driven(there.key, there.driving.attempt, host)
             return
-        self.perform(there, there.stand_in.contested(BUILD, highest))
+        self.perform(there, there.stand_in.contested(BUILD, attempt))
+
+    def meddle(self) -> None:
+        """Let a member that was never asked say what it likes, to whom it likes; by what it
+        overheard and by what it can sign itself."""
+        there = self.random.choice([host for host in self.hosts.values() if host.alive])
+        heard = [ASKED, *(host.given for host in self.hosts.values())]
+        heard += [host.held for host in self.hosts.values() if host.held is not None]
+        warrant, attempt = self.random.choice(heard), self.random.choice((1, 2, 3, 5, 1 << 20))
+        last = warrant.grants[-1:]
+        forged: tuple[Warrant | None, ...] = (
+            None,
+            warrant,
+            granted(warrant, ROGUE, ROGUE, attempt),
+            granted(warrant, ROGUE, there.key, attempt),
+            granted(Warrant(ROGUE, ASKED.salt), ROGUE, there.key, attempt),
+            unsigned(warrant, ROGUE, attempt),
+            unsigned(unsigned(warrant, ROGUE, attempt), there.key, attempt + 1),
+            replace(warrant, grants=tuple(replace(one, attempt=attempt) for one in last)),
+            replace(warrant, grants=tuple(replace(one, holder=there.key) for one in last)),
+        )
+        before = deepcopy((there.stand_in.requests, there.is_asker, there.left, there.held))
+        driven = there.driving, there.driving and there.driving.attempt
+        rogue = Host(ROGUE)
+        for warrant_shown in forged:
+            for number in (attempt, attempt + 1):
+                for phase in (Phase.KEPT, Phase.DRIVING, Phase.ENDED):
+                    self.claim(rogue, there, phase, number, warrant_shown)
+                if warrant_shown is not None:
+                    assert not self.keep(ROGUE, there, number, warrant_shown)
+        self.say_driven(ROGUE, attempt, there)
+        self.perform(there, there.stand_in.released(ROGUE, BUILD, attempt, ended=True))
+        self.perform(there, there.stand_in.lost(ROGUE, BUILD))
+        after = (there.stand_in.requests, there.is_asker, there.left, there.held)
+        assert after == before, "\n".join(self.log)
+        assert (there.driving, there.driving and there.driving.attempt) == driven
 
     def kill(self, key: bytes) -> None:
         host = self.hosts[key]
@@ -341,7 +429,7 @@ class World:
     def revive(self, key: bytes) -> None:
         host = self.hosts[key]
         host.alive = True
-        host.stand_in = StandIn()
+        host.stand_in, host.held = StandIn(), host.on_disk
         for build, request in host.disk.items():
             if request.phase is Phase.ENDED:
                 host.stand_in.requests[build] = request
@@ -382,6 +470,8 @@ def test_a_durable_build_ends_whoever_dies_as_long_as_one_that_keeps_it_comes_ba
                 world.cut.clear()
         for _ in range(chance.randrange(1, 12)):
             world.step()
+            if seed % 2:
+                world.meddle()
     world.cut.clear()
     for host in world.hosts.values():
         if not host.alive:
