@@ -137,12 +137,13 @@ def _print_failures(report: dict[str, Any], settings: Settings) -> None:
 
 
 def _print_verification(report: dict[str, Any], settings: Settings) -> None:
-    """Print which commands made something else when they ran again, what, and where."""
+    """Print which commands made something else when they ran again, what, and where; why some did
+    not run again stands among the notices."""
     style = Style(settings, sys.stderr)
     verified = [entry for entry in report["packages"] if entry.get("verification")]
     for entry in verified:
         found = entry["verification"]
-        if found["agrees"]:
+        if found["agrees"] is not False:
             continue
         name = task_name(entry)
         print(f"\n{style('red', '✗ ' + name)} is not deterministic", file=sys.stderr)
@@ -156,7 +157,10 @@ def _print_verification(report: dict[str, Any], settings: Settings) -> None:
             where = f"on {run['node_name']}" if run["node_name"] else "here"
             print(f"  {style('dim', f'{where}: {made}{kept}')}", file=sys.stderr)
     if verified:
-        agree = sum(entry["verification"]["agrees"] for entry in verified)
+        agree = sum(
+            entry["verification"]["agrees"] is True and not entry["verification"]["problem"]
+            for entry in verified
+        )
         print(f"verified: {agree} of {len(verified)} made the same again")
 
 

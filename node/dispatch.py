@@ -102,12 +102,7 @@ class Dispatcher:
             self._installed,
             self.may_stay,
         )
-        try:
-            return await verifier.verify(prepared, report, host, token)
-        except Exception:
-            _log.exception("%s could not be verified", prepared.task.id)
-            self.telling.notice(f"{prepared.task.id} could not be verified: see the node's log")
-            return None
+        return await verifier.verify(prepared, report, host, token)
 
     async def _executed(
         self, prepared: Prepared, host: OtherHost | None, token: CancelToken

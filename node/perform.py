@@ -93,6 +93,7 @@ class Performer:
 
         Raises:
             NotDeterministicError: a command that ran more than once did not always make the same.
+            NotVerifiedError: a command that was to run again did not.
         """
         status = await self._run()
         if status is Status.SUCCEEDED:

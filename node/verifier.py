@@ -36,6 +36,12 @@ class NotDeterministicError(BuildNetError):
     code = "NOT_DETERMINISTIC"
 
 
+class NotVerifiedError(BuildNetError):
+    """Commands did not run as often as they were to."""
+
+    code = "NOT_VERIFIED"
+
+
 @dataclass(slots=True)
 class Verifier:
     """For one build: each action runs ``times`` times. ``installed``: gives the installed packages
@@ -52,35 +58,57 @@ class Verifier:
     async def verify(
         self, prepared: Prepared, report: TaskReport, ran_on: OtherHost | None, token: CancelToken
     ) -> Verification | None:
-        """Run an action again that has succeeded; None: that is not possible."""
+        """Run an action again that has succeeded; None: it was cancelled."""
         action = prepared.action
         if action is None or report.outputs is None:
             return None
+        runs = [Run(report.node, report.node_name, 0, report.outputs, action.digest)]
         if isolation_of(action) == WorkspaceExecutor.isolation:
             self.telling.notice(f"{prepared.task.id} runs in place and can't be verified")
-            return None
+            return Verification(tuple(runs), "it runs in place", can_not_be=True)
         used = set() if ran_on is None else {ran_on.lease.owner}
         at_home = ran_on is None
-        runs = [Run(report.node, report.node_name, 0, report.outputs, action.digest)]
         for number in range(1, self.times):
             try:
-                again = await self._again(prepared, used, at_home, token)
+                run = await self._repeated(prepared, report, number, used, at_home, token)
             except BuildNetError as error:
-                self.telling.notice(f"{prepared.task.id} could not be verified: {error.message}")
-                break
-            if again is None or token.is_set():
+                return self._broken_off(prepared, runs, error.message)
+            except Exception:
+                _log.exception("%s could not be verified", prepared.task.id)
+                return self._broken_off(prepared, runs, "see the node's log")
+            if run is None or token.is_set():
                 return None
-            run, execution = again
             at_home |= run.node_name is None
-            if run.outputs is not None and run.outputs.digest != report.outputs.digest:
-                name = repetition_of(action.digest, number)
-                where = run.node_name or "here"
-                await asyncio.to_thread(
-                    self.runner.keep_repetition, prepared, name, execution, f"again, {where}"
-                )
-                run = replace(run, result=name)
             runs.append(run)
-        return Verification(tuple(runs)) if len(runs) > 1 else None
+        return Verification(tuple(runs))
+
+    async def _repeated(
+        self,
+        prepared: Prepared,
+        report: TaskReport,
+        number: int,
+        used: set[bytes],
+        at_home: bool,
+        token: CancelToken,
+    ) -> Run | None:
+        """Run an action once more, and keep what it made if that is something else; None: it was
+        cancelled."""
+        again = await self._again(prepared, used, at_home, token)
+        if again is None:
+            return None
+        run, execution = again
+        assert prepared.action is not None
+        assert report.outputs is not None
+        if run.outputs is None or run.outputs.digest == report.outputs.digest:
+            return run
+        name = repetition_of(prepared.action.digest, number)
+        label = f"again, {run.node_name or 'here'}"
+        await asyncio.to_thread(self.runner.keep_repetition, prepared, name, execution, label)
+        return replace(run, result=name)
+
+    def _broken_off(self, prepared: Prepared, runs: list[Run], why: str) -> Verification:
+        self.telling.notice(f"{prepared.task.id} could not be verified: {why}")
+        return Verification(tuple(runs), why)
 
     async def _again(
         self, prepared: Prepared, used: set[bytes], at_home: bool, token: CancelToken
@@ -150,17 +178,30 @@ def _run(node: str, node_name: str | None, execution: Execution) -> Run:
 
 
 def require_agreement(reports: list[TaskReport]) -> None:
-    """See that what ran again made the same.
+    """See that what was to run again did, and made the same.
 
     Raises:
-        NotDeterministicError: something did not.
+        NotDeterministicError: something made something else.
+        NotVerifiedError: something did not run as often as it was to, though it could have.
     """
-    found = [each for each in reports if each.verification and not each.verification.agrees]
-    if found:
-        names = ", ".join(str(each.task) for each in found[:5])
-        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    compared = [(each, each.verification) for each in reports if each.verification is not None]
+    differ = [each for each, found in compared if found.agrees is False]
+    if differ:
         raise NotDeterministicError(
-            f"not deterministic: {names}{more}",
+            f"not deterministic: {_names(differ)}",
             cause="their commands made something else when they ran again",
             hint="buildnet cache extract RESULT DIRECTORY writes what a run made, to compare them",
         )
+    missing = [(each, found) for each, found in compared if found.problem and not found.can_not_be]
+    if missing:
+        raise NotVerifiedError(
+            f"not verified: {_names([each for each, _ in missing])}",
+            cause=missing[0][1].problem,
+            hint="what they made is kept; verify them once it is mended: buildnet build --force "
+            "--verify 2",
+        )
+
+
+def _names(reports: list[TaskReport]) -> str:
+    names = ", ".join(str(each.task) for each in reports[:5])
+    return f"{names} and {len(reports) - 5} more" if len(reports) > 5 else names

@@ -39,25 +39,33 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """All runs of one action, the one that counts first."""
+    """All runs of one action, the one that counts first. ``problem``: why it did not run as often
+    as it was to; ``can_not_be``: it never could."""
 
     runs: tuple[Run, ...]
+    problem: str | None = None
+    can_not_be: bool = False
 
     @property
-    def agrees(self) -> bool:
-        """Whether all made the same."""
-        return len({None if run.outputs is None else run.outputs.digest for run in self.runs}) <= 1
+    def agrees(self) -> bool | None:
+        """Whether all made the same; None: there is nothing to compare."""
+        if len(self.runs) < 2:
+            return None
+        return len({None if run.outputs is None else run.outputs.digest for run in self.runs}) == 1
 
     @property
     def differing(self) -> tuple[str, ...]:
         """The paths, relative to the workspace, of which not all runs made the same."""
-        return () if self.agrees else differing_paths([run.outputs for run in self.runs])
+        if self.agrees is not False:
+            return ()
+        return differing_paths([run.outputs for run in self.runs])
 
     def as_dict(self) -> dict[str, Any]:
         """Return the JSON form; field names are stable."""
         differing = self.differing
         return {
             "agrees": self.agrees,
+            "problem": self.problem,
             "runs": [run.as_dict() for run in self.runs],
             "differing": list(differing[:MOST_PATHS]),
             "differing_count": len(differing),
