@@ -1,7 +1,7 @@
 """The reference pages that are generated: ``python -m buildnet.cli.reference PAGE``.
 
 Prints Markdown: all commands with their options from the Typer application, all routes of the HTTP
-API from its OpenAPI description, all messages, or all types of the ledger's entries.
+API from its OpenAPI description, all messages, all types of the ledger's entries, or all metrics.
 ``docs/reference/PAGE.md`` holds what it prints.
 """
 
@@ -258,11 +258,42 @@ def entry_types_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def metrics_page() -> str:
+    """Return the reference of the metrics."""
+    from buildnet.node.metrics.state import ROWS
+    from buildnet.node.metrics.tally import Tally
+
+    told: list[tuple[str, str, tuple[str, ...], str]]
+    told = [(row.name, row.kind, row.labels, row.help) for row in ROWS]
+    for family in Tally().registry.collect():
+        labels = tuple(name for name in family.samples[0].labels if name != "le")
+        told.append((family.name, family.type, labels, family.documentation))
+    lines = [
+        "# Metrics",
+        "",
+        _made_by("metrics"),
+        "",
+        "`GET /metrics` on any node, in Prometheus' text format or OpenMetrics; it takes the",
+        "rights of an observer ([watch the pool](../how-to/monitor.md)). What is not known has no",
+        "value; nothing is estimated. Counters begin at zero when the node starts, except for those",
+        "of the cache. Besides, there are `process_*` of the node's own process (Linux).",
+        "",
+        "| name | type | labels | meaning |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name, kind, labels, meaning in sorted(told):
+        whole = f"{name}_total" if kind == "counter" else name
+        named = ", ".join(f"`{label}`" for label in labels)
+        lines.append(f"| `{whole}` | {kind} | {named} | {_cell(meaning)} |")
+    return "\n".join(lines) + "\n"
+
+
 PAGES = {
     "cli": cli_page,
     "api": api_page,
     "protocol-messages": messages_page,
     "entry-types": entry_types_page,
+    "metrics": metrics_page,
 }
 
 

@@ -16,6 +16,7 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.build_record import TERM, BuildBegan, BuildEnded, Results, leaf_of
 from buildnet.node.dead_letters import DeadLetters, is_given_up, letter_of
+from buildnet.node.metrics.tally import Tally
 from buildnet.node.recording import Record
 from buildnet.node.report import AS_BEFORE
 from buildnet.node.running import RunningBuild
@@ -41,6 +42,8 @@ class Bookkeeping:
         self._leaves: dict[Digest, bytes] = {}
         self.letters: DeadLetters | None = None
         """Takes what was given up; None: nothing does."""
+        self.tally = Tally()
+        """Counts what ended."""
 
     def tell_begin(self, build: RunningBuild, plan: Plan) -> None:
         """Tell the ledger that a build begins."""
@@ -221,6 +224,8 @@ class Bookkeeping:
         results: Results,
         term: int = TERM,
     ) -> None:
+        reports = build.reports().values()
+        self.tally.build_ended(status, duration_ms, reports, len(build.unchanged))
         self._record(
             BuildEnded(
                 build.id,

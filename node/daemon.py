@@ -301,6 +301,7 @@ async def running_node(
             tidy=tidy,
             trees=installs.trees,
             trees_max_bytes=config.cache.max_bytes,
+            ended=builder.books.tally.guest_ended,
         )
         sharing = Sharing(
             builder.workers,

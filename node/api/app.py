@@ -17,6 +17,7 @@ from buildnet.node.api.description_routes import description_routes
 from buildnet.node.api.ledger_routes import ledger_routes
 from buildnet.node.api.ledger_upkeep_routes import ledger_upkeep_routes
 from buildnet.node.api.member_routes import member_routes
+from buildnet.node.api.metrics_routes import metrics_routes
 from buildnet.node.api.node_routes import node_routes
 from buildnet.node.api.parameters import known_parameters
 from buildnet.node.api.peer_routes import peer_routes
@@ -60,6 +61,7 @@ def create_application(service: NodeService) -> Application:
     )
     add_problem_handlers(application)
     application.offer(node_routes(service))
+    application.offer(metrics_routes(service))
     application.offer(pool_routes(service))
     application.offer(server_routes(service))
     application.offer(build_routes(service))

@@ -105,6 +105,8 @@ class GuestWork:
     tidy: Callable[[], Coroutine[None, None, None]]
     trees: UnpackedTrees
     trees_max_bytes: int | None
+    ended: Callable[[str], None] = lambda outcome: None
+    """Called with how each one ended: succeeded, failed or refused."""
     say: Say = field(init=False)
     spawn: Callable[[Callable[[], Coroutine[None, None, None]]], None] = field(init=False)
     _guest_trees: GuestTrees = field(init=False)
@@ -177,6 +179,7 @@ class GuestWork:
             done = _refusal(ask, "it could not be run: see the log of the node that lends")
         finally:
             del self._running[ask.work]
+        self.ended(_outcome(done))
         self.say(running.holder, done)
 
     async def _done(self, ask: WorkAsk, running: _Running, room: Digest, hold: Hold) -> WorkDone:
@@ -408,6 +411,12 @@ def _with_blobs(done: WorkDone, record: ActionRecord, hold: Hold) -> WorkDone:
     """Enclose the small blobs of a result. Blocks."""
     size_bytes = len(done.encode())
     return replace(done, blobs=enclosed(small_blobs(record.references, hold), size_bytes))
+
+
+def _outcome(done: WorkDone) -> str:
+    if done.refused is not None:
+        return "refused"
+    return "failed" if done.result is None else "succeeded"
 
 
 def _refusal(ask: WorkAsk, why: str) -> WorkDone:

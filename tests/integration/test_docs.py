@@ -123,7 +123,8 @@ def test_examples_of_what_is_kept_for_all_are_good(kind: str) -> None:
 
 def test_yaml_is_marked_with_what_it_is() -> None:
     kinds = {match["info"] for page in DOCUMENTS for match in _FENCE.finditer(page.read_text())}
-    known = {"console", "json", "yaml buildnet.yaml", "yaml node.yaml"}
+    known = {"console", "json", "python", "yaml buildnet.yaml", "yaml node.yaml"}
+    known.add("yaml prometheus.yml")
     assert kinds <= known | {f"yaml {kind}" for kind in SAVED}
     assert len(YAML_BLOCKS) >= 5
     assert NODE_BLOCKS

@@ -1,0 +1,2 @@
+"""What Prometheus reads at ``/metrics``: counts kept while things happen, and the node's state when
+it is asked."""
