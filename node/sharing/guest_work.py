@@ -82,10 +82,29 @@ class _Order:
 
 @dataclass(slots=True)
 class _Running:
+    """An action of ``holder`` at work. ``is_told``: the holder was told that it goes on."""
+
     holder: bytes
     lease: bytes
     amount: Amount
     token: CancelToken
+    has_begun: bool = False
+    is_told: bool = False
+
+    # Each sets its own mark before it looks at the other's, for they are called on two threads: at
+    # least one of them then finds that the holder has to hear of it.
+
+    def begin(self) -> bool:
+        """Take note that the command begins; return whether the holder is to hear of it now, since
+        it may think that it waits."""
+        self.has_begun = True
+        return self.is_told
+
+    def tell(self) -> bool:
+        """Take note that the holder is told that it goes on; return whether it is to hear first
+        that the command has begun."""
+        is_first, self.is_told = not self.is_told, True
+        return is_first and self.has_begun
 
 
 @dataclass(slots=True)
@@ -154,10 +173,13 @@ class GuestWork:
         return any(running.lease == lease for running in self._running.values())
 
     def tell_alive(self) -> None:
-        """Tell all for whom something runs that it does."""
+        """Tell all for whom something runs that it does; and that it has begun, of which nobody is
+        told where a command ends before that."""
         works: dict[bytes, list[bytes]] = {}
         for work, running in self._running.items():
             works.setdefault(running.holder, []).append(work)
+            if running.tell():
+                self.say(running.holder, WorkBegun(work))
         for holder, some in works.items():
             for start in range(0, len(some), MAX_WORKS):
                 self.say(holder, WorkAlive(tuple(some[start : start + MAX_WORKS])))
@@ -198,7 +220,8 @@ class GuestWork:
         async with self._installed(ask, running.holder, hold, executor) as mounts:
 
             def work(turn: Turn) -> None:
-                loop.call_soon_threadsafe(self.say, running.holder, begun)
+                if running.begin():
+                    loop.call_soon_threadsafe(self.say, running.holder, begun)
                 request = self._request(ask, order, mounts, running.amount, turn)
                 execution = executor.execute(request, hold, tell, running.token)
                 done.append(self._told(ask, order, execution, hold))

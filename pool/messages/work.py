@@ -180,6 +180,7 @@ class WorkAlive(Message):
 )
 @dataclass(frozen=True, slots=True)
 class WorkBegun(Message):
-    """The inputs are there, and the command begins."""
+    """The inputs are there, and the command has begun; said of those that were or are told of by
+    :class:`WorkAlive`: others end before anybody asks."""
 
     work: WorkId

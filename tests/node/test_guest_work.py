@@ -1,9 +1,12 @@
-"""What another node is told of an action that could not be run here."""
+"""What another node is told of an action of its that runs here, or could not."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +14,196 @@ import pytest
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.messages.kinds import Message
+from buildnet.node.capacity import Capacity
+from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.errors import OutputError, StageError
+from buildnet.node.execute.executor import Execution, ExecutionRequest
 from buildnet.node.execute.limits import DEFAULT_LIMITS
+from buildnet.node.execute.outcome import ProcessOutcome
+from buildnet.node.own_keys import OwnKeys
+from buildnet.node.platform import platform_properties
 from buildnet.node.runner import Limits
 from buildnet.node.sharing.guest_work import GuestWork
+from buildnet.node.store import Hold
+from buildnet.node.store.store import Store
+from buildnet.node.toolchain import Toolchain
+from buildnet.node.workers import Workers
+from buildnet.pool.action import Action, ActionSpec, encode_action
 from buildnet.pool.leases import Amount
-from buildnet.pool.messages.work import WorkDone
+from buildnet.pool.messages.results import WireDigest
+from buildnet.pool.messages.work import WorkAlive, WorkAsk, WorkBegun, WorkDone
+from buildnet.pool.requirements import Requirements
+from buildnet.pool.tree import DirectoryTree, FileEntry
 from testbed.lease_hosts import work_ask
 
 HOLDER = b"h" * 32
+ROOM = Digest.of(b"room")
+WORK = b"w" * 16
+SOURCE = b"a source"
+MADE = b"what was made"
+
+
+class Commands:
+    """An executor whose commands go on until they may end."""
+
+    owner = None
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.may_end = threading.Event()
+        self.ran: list[ExecutionRequest] = []
+        self._loop = asyncio.get_running_loop()
+
+    def execute(
+        self,
+        request: ExecutionRequest,
+        hold: Hold,
+        on_output: Callable[[bytes], None],
+        cancel: CancelToken,
+    ) -> Execution:
+        for digest in request.inputs.files():
+            assert hold.get(digest) == SOURCE
+        self.ran.append(request)
+        self._loop.call_soon_threadsafe(self.began.set)
+        assert self.may_end.wait(30)
+        outputs = DirectoryTree.from_paths({"out.txt": FileEntry(hold.put(MADE))})
+        outcome = ProcessOutcome(0, None, False, False, 1, 1, None, 0, 0)
+        return Execution(outcome, hold.put(b""), outputs)
+
+
+class Owner:
+    """A node that runs actions of others."""
+
+    def __init__(self, directory: Path, group: asyncio.TaskGroup) -> None:
+        self.store = Store.open(directory / "store", 1 << 30)
+        self.workers = Workers(Capacity(1))
+        self.commands = Commands()
+        self.said: list[Message] = []
+        self.fetched: list[Digest] = []
+        self.elsewhere: dict[Digest, bytes] = {}
+        nothing: Any = None
+        executor: Any = self.commands
+        self.work = GuestWork(
+            OwnKeys(directory / "key", directory / "former"),
+            self.store,
+            self.workers,
+            Toolchain(directory / "links", {}),
+            Limits(60.0, 1000, DEFAULT_LIMITS),
+            lambda: executor,
+            self._fetch,
+            nothing,
+            trees=nothing,
+            trees_max_bytes=None,
+        )
+
+        def spawn(begin: Callable[[], Coroutine[None, None, None]]) -> None:
+            group.create_task(begin())
+
+        self.work.spawn = spawn
+        self.work.say = lambda to, message: self.said.append(message)
+        assert self.workers.reserve(ROOM, Requirements())
+
+    async def _fetch(self, blobs: Iterable[Digest], holder: bytes) -> None:
+        assert holder == HOLDER
+        for digest in blobs:
+            self.fetched.append(digest)
+            self.store.put(self.elsewhere[digest])
+
+    @classmethod
+    @asynccontextmanager
+    async def at_work(cls, directory: Path) -> AsyncIterator[Owner]:
+        """Give one; what it was asked for has ended after that."""
+        async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+            owner = cls(directory, group)
+            try:
+                yield owner
+            finally:
+                owner.commands.may_end.set()
+        owner.workers.close()
+        owner.store.close()
+
+    def start(self, ask: WorkAsk) -> None:
+        """Be asked for an action."""
+        self.work.start(HOLDER, ask, ROOM, Amount(1))
+
+    @property
+    def done(self) -> WorkDone:
+        """What it answered."""
+        (done,) = (each for each in self.said if isinstance(each, WorkDone))
+        return done
+
+
+def action_of() -> Action:
+    """Return an action that makes one file of another."""
+    tree = DirectoryTree.from_paths({"in.txt": FileEntry(Digest.of(SOURCE))})
+    platform = {**platform_properties(), "isolation": "strict"}
+    return encode_action(ActionSpec("true", "", {}, ("out.txt",), platform, tree))
+
+
+def question(action: Action, *enclosed: bytes) -> WorkAsk:
+    """Return what is asked, with some of the blobs that belong to it."""
+    tree = tree_of(action)
+    return replace(
+        work_ask(WORK, b"l" * 16),
+        action=WireDigest.of(action.digest),
+        command=WireDigest.of(Digest.of(action.command_encoded)),
+        inputs=WireDigest.of(Digest.of(tree)),
+        dependencies=None,
+        outputs=action.spec.outputs,
+        network=False,
+        again=False,
+        blobs=enclosed,
+    )
+
+
+def tree_of(action: Action) -> bytes:
+    """Return the message that lists an action's inputs."""
+    return action.spec.inputs.tree_message().SerializeToString(deterministic=True)
+
+
+def all_of(action: Action) -> tuple[bytes, ...]:
+    """Return all blobs that belong to an action."""
+    return action.encoded, action.command_encoded, tree_of(action), SOURCE
+
+
+def test_a_command_that_ends_at_once_is_answered_in_one_message(tmp_path: Path) -> None:
+    async def run() -> list[Message]:
+        action = action_of()
+        async with Owner.at_work(tmp_path) as owner:
+            owner.commands.may_end.set()
+            owner.start(question(action, *all_of(action)))
+        assert owner.done.refused is None
+        return owner.said
+
+    assert [type(each) for each in asyncio.run(run())] == [WorkDone]
+
+
+def test_who_asked_hears_once_that_a_longer_command_has_begun(tmp_path: Path) -> None:
+    async def run() -> list[Message]:
+        action = action_of()
+        async with Owner.at_work(tmp_path) as owner:
+            owner.start(question(action, *all_of(action)))
+            await owner.commands.began.wait()
+            owner.work.tell_alive()
+            owner.work.tell_alive()
+        return owner.said
+
+    told = [WorkBegun, WorkAlive, WorkAlive, WorkDone]
+    assert [type(each) for each in asyncio.run(run())] == told
+
+
+def test_who_thinks_that_a_command_waits_hears_when_it_begins(tmp_path: Path) -> None:
+    async def run() -> list[Message]:
+        action = action_of()
+        async with Owner.at_work(tmp_path) as owner:
+            owner.start(question(action, *all_of(action)))
+            owner.work.tell_alive()  # before anything of it was done
+            await owner.commands.began.wait()
+            owner.work.tell_alive()
+        return owner.said
+
+    told = [WorkAlive, WorkBegun, WorkAlive, WorkDone]
+    assert [type(each) for each in asyncio.run(run())] == told
 
 
 @pytest.mark.parametrize(
