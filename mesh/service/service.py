@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from buildnet.mesh.bulk.links import BulkHandler, BulkLinks
 from buildnet.mesh.errors import BuildNetError, StoppingError
-from buildnet.mesh.events import Note
+from buildnet.mesh.events import Note, OfficeChanged
 from buildnet.mesh.gossip.records import AddressFact
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.connection import Connection
@@ -216,6 +216,8 @@ class MeshService(KeyRotation, Leaving, Administration):
             return
         async with self.guest_of(cluster) as guest:
             cluster.guest = guest
+            if cluster.local.office is not None:  # decided while the room above still opened
+                guest.take(OfficeChanged(cluster.local.office))
             try:
                 yield
             finally:

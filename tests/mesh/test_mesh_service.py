@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from buildnet.mesh.errors import BuildNetError, NotFoundError, StoppingError, UsageError
-from buildnet.mesh.events import Persist, Status
+from buildnet.mesh.events import OfficeChanged, Persist, Status
 from buildnet.mesh.identity import NodeKey, load_or_create, save
 from buildnet.mesh.link.dialing import UnreachableError, dial
 from buildnet.mesh.members.changes import ChangeBody, rotate
@@ -22,6 +22,7 @@ from buildnet.mesh.service import opening
 from buildnet.mesh.service.administration import NotAdminError
 from buildnet.mesh.service.admission import AdmissionDesk
 from buildnet.mesh.service.cluster import ChangeTimeoutError, Cluster
+from buildnet.mesh.service.guest import GuestEvent
 from buildnet.mesh.service.joining import Applicant, JoinError
 from buildnet.mesh.service.opening import SeedFact, now_ms, settle_rotation, upcoming_key_path
 from buildnet.mesh.service.service import Joined, MembershipError, MeshService, MeshSettings
@@ -123,6 +124,29 @@ def test_a_fresh_node_is_a_cluster_of_one(tmp_path: Path) -> None:
             assert again.office.term > view.office.term
 
     run(work())
+
+
+def test_a_guest_that_opens_late_is_told_who_coordinates(tmp_path: Path) -> None:
+    told: list[OfficeChanged] = []
+
+    class Listener:
+        def take(self, event: GuestEvent) -> None:
+            if isinstance(event, OfficeChanged):
+                told.append(event)
+
+    @asynccontextmanager
+    async def late(cluster: Cluster) -> AsyncIterator[Listener]:
+        while cluster.local.office is None or not cluster.local.office.quorum:
+            await asyncio.sleep(0)
+        yield Listener()
+
+    async def go() -> None:
+        async with listening_node(tmp_path, "one", guest_of=late) as node:
+            office = told[-1].office
+            assert office is not None
+            assert office.coordinator == node.service.key
+
+    run(go())
 
 
 def test_join_with_a_token(tmp_path: Path) -> None:
