@@ -75,16 +75,13 @@ def show_letter(letter: Letter) -> None:
 
 @app.command()
 def retry(letter: Letter) -> None:
-    """Build it again, with what it depends on; it leaves the list once that succeeds."""
+    """Build it again, with what it depends on; it leaves the list once it has run."""
     node = ensure_node(settings())
     found = node.get(f"/api/dead-letters/{path_part(letter)}")
     options = BuildOptions(
         packages=(found["package"],), task=found["task"], directory=Path(found["root"])
     )
-    code = build(options, settings(), node)
-    if code == 0:
-        node.delete(f"/api/dead-letters/{path_part(found['id'])}")
-    raise typer.Exit(code)
+    raise typer.Exit(build(options, settings(), node))
 
 
 @app.command()

@@ -120,6 +120,7 @@ class Bookkeeping:
         given_up = [letter_of(build, each) for each in reports if is_given_up(each)]
         if self.letters is not None and given_up:
             await asyncio.to_thread(self.letters.put, given_up)
+        await self._settle_letters(build)
         try:
             await self._history.finish(
                 build.id,
@@ -214,6 +215,16 @@ class Bookkeeping:
         used = request.choice.configuration
         self._record(BuildBegan(build.id, request.actor, name, request.task, (), count, used))
         self._tell_end(build, Status.SUCCEEDED, duration_ms, None, complete.results)
+        await self._settle_letters(build)
+
+    async def _settle_letters(self, build: RunningBuild) -> None:
+        """Let commands that were given up before, and have run now, be told of no more."""
+        if self.letters is None or build.request.dry_run or not self.letters.all():
+            return
+        reports = build.reports().items()
+        ran = {task for task, report in reports if report.status is Status.SUCCEEDED}
+        done = ran | build.unchanged.keys()
+        await asyncio.to_thread(self.letters.settle, str(build.workspace.root), done)
 
     def _tell_end(
         self,

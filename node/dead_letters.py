@@ -1,7 +1,7 @@
 """Commands that were given up: tried on other hosts and at home, and run nowhere.
 
 Kept in a file of the data directory, the latest :data:`MOST`. A command that is given up again
-takes the place of what was told of it before.
+takes the place of what was told of it before; once it has run, nothing is told of it any more.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from buildnet.node.report import TaskReport
 from buildnet.node.running import RunningBuild
 from buildnet.pool.attempts import Attempt
 from buildnet.pool.build import Status
+from buildnet.pool.workspace import TaskId
 
 MOST = 200
 _log = logging.getLogger("buildnet.builds")
@@ -71,6 +72,18 @@ class DeadLetters:
                 kept[letter.root, letter.package, letter.task] = letter
             self._letters = list(kept.values())[-MOST:]
             self._write()
+
+    def settle(self, root: str, tasks: Collection[TaskId]) -> None:
+        """Forget commands of a workspace that have run since, or stand as they are."""
+        with self._lock:
+            left = [
+                each
+                for each in self._letters
+                if each.root != root or TaskId(each.package, each.task) not in tasks
+            ]
+            if len(left) < len(self._letters):
+                self._letters = left
+                self._write()
 
     def all(self) -> list[DeadLetter]:
         """Return them, the latest first."""

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
 
-from buildnet.node.api.declared import declared_router, does
+from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.auth.actions import Action
+from buildnet.node.running import BuildRequest
 from buildnet.node.service import NodeService
+
+
+class RetryBody(BaseModel):
+    """Who asks, and the values of the variables that commands inherit by ``env_inherit``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    environment: dict[str, str] = Field(default_factory=dict)
+    actor: str = "local"
 
 
 def dead_letter_routes(service: NodeService) -> APIRouter:
@@ -27,6 +39,23 @@ def dead_letter_routes(service: NodeService) -> APIRouter:
     async def show(letter: str) -> dict[str, Any]:
         """One of them, by its id or the beginning of it."""
         return service.dead_letters.find(letter).as_dict()
+
+    @router.post("/{letter}/retry", status_code=202)
+    @does(Action.TRIGGER_BUILD)
+    async def retry(letter: str, body: RetryBody, asking: Asking) -> dict[str, Any]:
+        """Begin a build of what was given up, with what it depends on; it leaves the list once it
+        has run."""
+        found = service.dead_letters.find(letter)
+        request = BuildRequest(
+            directory=Path(found.root),
+            packages=(found.package,),
+            task=found.task,
+            environment=body.environment,
+            actor=asking.name(body.actor),
+        )
+        running = await service.builder.start(request)
+        running.askers.add()
+        return {"build_id": running.id}
 
     @router.delete("")
     @does(Action.MANAGE_NODES)

@@ -9,6 +9,7 @@ import pytest
 from buildnet.mesh.errors import NotFoundError, UsageError
 from buildnet.node.dead_letters import MOST, DeadLetter, DeadLetters
 from buildnet.pool.attempts import Attempt
+from buildnet.pool.workspace import TaskId
 
 
 def letter(number: int, package: str | None = None) -> DeadLetter:
@@ -58,6 +59,14 @@ def test_letters_are_removed(tmp_path: Path) -> None:
     assert letters.remove([letter(1).id, "unknown"]) == 1
     assert letters.remove() == 2
     assert DeadLetters(file).all() == []
+
+
+def test_what_has_run_since_is_told_of_no_more(tmp_path: Path) -> None:
+    letters = DeadLetters(file := tmp_path / "letters.json")
+    letters.put([letter(1), letter(2), letter(3)])
+    letters.settle("/w", {TaskId("p1", "build"), TaskId("p2", "test"), TaskId("p9", "build")})
+    letters.settle("/x", {TaskId("p2", "build")})
+    assert [each.package for each in DeadLetters(file).all()] == ["p3", "p2"]
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"letters": [{}]}', '{"letters": 3}', "\x00"])
