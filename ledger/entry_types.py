@@ -221,8 +221,23 @@ _BUILDS = _types(
         "{entity} goes on in term {term}",
         {"term": "of the new coordinator", "before": "term of the one before"},
     ),
-    ("queue.paused", "{actor} paused the queue: {reason}", {"reason": "why"}),
-    ("queue.resumed", "{actor} resumed the queue", {}),
+    (
+        "queue.paused",
+        "{actor} paused the queue: {reason}",
+        {"reason": "why", "since_ms": "from when on, by the coordinator's clock"},
+    ),
+    (
+        "queue.resumed",
+        "{actor} resumed the queue",
+        {"since_ms": "from when on, by the coordinator's clock"},
+    ),
+    ("queue.build_paused", "{actor} paused {entity}: {reason}", {"reason": "why"}),
+    ("queue.build_resumed", "{actor} resumed {entity}", {}),
+    (
+        "queue.build_prioritized",
+        "{actor} gave {entity} the priority {priority}",
+        {"priority": "critical, high, normal or low"},
+    ),
     (
         "queue.reordered",
         "{actor} moved {entity} in the queue",

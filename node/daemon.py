@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from buildnet import __version__
@@ -26,6 +27,7 @@ from buildnet.mesh.members.member_list import Role
 from buildnet.mesh.service.guest import together
 from buildnet.mesh.service.opening import settle_rotation
 from buildnet.mesh.service.service import MeshService, MeshSettings
+from buildnet.node import queue_record
 from buildnet.node.api.app import create_application
 from buildnet.node.api.gate import Gate
 from buildnet.node.artifacts import Artifacts
@@ -310,6 +312,7 @@ async def running_node(
             role=lambda: service.role,
             is_drained=lambda: in_force.terms.draining,
             record=recording.put,
+            recalled=partial(queue_record.recalled, ledger),
         )
         service.sharing = sharing
         sharing.known.look = service.pool.hosts

@@ -66,6 +66,7 @@ class QueueAccess:
             self.sharing.demands.order(own, ordered(own.orders, what, value))
             if what == "cancel":
                 own.cancel()
+            self._record_of(own.id, what, value, actor, reason)
             return {"success": True, "build_id": own.id}
         if len(here) > 1:
             raise NotFoundError(
@@ -74,13 +75,18 @@ class QueueAccess:
             )
         answer = await self._asking().change(what, build, value, actor)
         if not build:
-            paused = what == "pause"
-            self.record(
-                queue_record.paused(actor, reason) if paused else queue_record.resumed(actor)
-            )
+            self.record(queue_record.held(actor, what == "pause", answer.since_ms, reason))
         elif what == "move":
             self.record(queue_record.moved(actor, answer.build, answer.before))
+        else:
+            self._record_of(answer.build, what, value, actor, reason)
         return {"success": True, "build_id": answer.build or None}
+
+    def _record_of(self, build: str, what: str, value: int, actor: str, reason: str) -> None:
+        priority = Priority(value) if what == "priority" else Priority.NORMAL
+        record = queue_record.of_build(actor, build, what, priority, reason)
+        if record is not None:
+            self.record(record)
 
     def _asking(self) -> QueueAsking:
         if self.sharing.asking is None:

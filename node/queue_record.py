@@ -1,4 +1,5 @@
-"""What the ledger is told of the queue: that somebody paused it, let it go on, or moved a build."""
+"""What the ledger is told of the queue, and tells of it after all nodes were stopped: that somebody
+paused it or let it go on. And what somebody wants of one build: paused, moved, more urgent."""
 
 from __future__ import annotations
 
@@ -9,16 +10,23 @@ from typing import Any
 
 from buildnet.ledger.draft import EntryDraft
 from buildnet.ledger.entry import Actor, ActorKind
-from buildnet.node.recording import OpenLedger
+from buildnet.ledger.query import Query
+from buildnet.mesh.wire import MAX_COUNTER
+from buildnet.node.recording import Ledger, OpenLedger
+from buildnet.pool.demand import Priority
+from buildnet.pool.messages.queueing import QueueHeld
 
 QUEUE = "queue:all"
+PAUSED, RESUMED = "queue.paused", "queue.resumed"
+_RECALLED = 8
+"""What was said last is among so many: who writes it may be a moment later than another one."""
 _MAX_REASON = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class QueueChanged:
     """A person at this node changed the queue. ``type``: of the entry; ``entity``: the queue, or
-    the build that was moved."""
+    the build that it is about."""
 
     type: str
     actor: str
@@ -35,14 +43,48 @@ class QueueChanged:
         )
 
 
-def paused(actor: str, reason: str) -> QueueChanged:
-    """Return the record of a queue that was paused."""
-    return QueueChanged("queue.paused", actor, data={"reason": reason[:_MAX_REASON]})
+def held(actor: str, paused: bool, since_ms: int, reason: str) -> QueueChanged:
+    """Return the record of a queue that was paused, or goes on, since a time of the coordinator."""
+    since = {"since_ms": since_ms}
+    if paused:
+        return QueueChanged(PAUSED, actor, data={"reason": reason[:_MAX_REASON], **since})
+    return QueueChanged(RESUMED, actor, data=since)
 
 
-def resumed(actor: str) -> QueueChanged:
-    """Return the record of a queue that goes on."""
-    return QueueChanged("queue.resumed", actor)
+def of_build(
+    actor: str, build: str, what: str, priority: Priority, reason: str
+) -> QueueChanged | None:
+    """Return the record of what somebody wants of a build; None: its own end tells of it."""
+    entity = f"build:{build}"
+    match what:
+        case "pause":
+            data = {"reason": reason[:_MAX_REASON]}
+            return QueueChanged("queue.build_paused", actor, entity, data)
+        case "resume":
+            return QueueChanged("queue.build_resumed", actor, entity)
+        case "priority":
+            named = {"priority": priority.name.lower()}
+            return QueueChanged("queue.build_prioritized", actor, entity, named)
+    return None
+
+
+async def recalled(ledger: Ledger) -> list[tuple[bytes, QueueHeld]]:
+    """Return what was said last of the whole queue, each with the key of the node that wrote it.
+
+    Raises:
+        BuildNetError: the ledger can't be read.
+    """
+    opened, found = await ledger.current(), list[tuple[bytes, QueueHeld]]()
+    wanted = Query(types=(PAUSED, RESUMED), entity=QUEUE)
+    async for stored in opened.store.find(wanted, backwards=True):
+        entry = stored.entry
+        since_ms = entry.data.get("since_ms")
+        if isinstance(since_ms, int) and 0 < since_ms <= MAX_COUNTER:
+            paused = entry.body.type == PAUSED
+            found.append((entry.body.origin, QueueHeld(paused, since_ms, entry.body.actor.name)))
+        if len(found) == _RECALLED:
+            break
+    return found
 
 
 def moved(actor: str, build: str, before: str) -> QueueChanged:

@@ -2,13 +2,14 @@
 
 Who may change what: a member with the rights of a builder the builds that its own node drives, an
 admin all of them and the queue as a whole; an observer nothing. That the whole queue is paused
-every member keeps, so the next coordinator goes on with it.
+every member keeps, so the next coordinator goes on with it; where all were stopped, the ledger
+tells it.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from buildnet.mesh.errors import NotFoundError
@@ -73,7 +74,7 @@ class QueueDesk:
             case OfficeChanged():
                 self._told_of_office()
             case LinkUp(peer) if self.held.since_ms:
-                if self._coordinates or self._coordinator == peer:
+                if self.coordinates or self._coordinator == peer:
                     self._say(peer, self.held)
             case Received(sender, QueueHeld() as held):
                 self._hold(sender, held)
@@ -89,7 +90,8 @@ class QueueDesk:
         return None if office is None else office.coordinator
 
     @property
-    def _coordinates(self) -> bool:
+    def coordinates(self) -> bool:
+        """Whether this node coordinates now."""
         return self._coordinator == self._local.key
 
     # --- the whole queue -----------------------------------------------------------------------
@@ -99,7 +101,7 @@ class QueueDesk:
             self._allocator.pause(self.held.paused)
         if not self.held.since_ms or self._coordinator is None:
             return
-        if self._coordinates:
+        if self.coordinates:
             self._tell_all()
         else:
             self._say(self._coordinator, self.held)
@@ -108,20 +110,33 @@ class QueueDesk:
         for peer in self._local.links:
             self._say(peer, self.held)
 
+    def recall(self, facts: Sequence[tuple[bytes, QueueHeld]]) -> None:
+        """Take note of what the ledger tells of the whole queue, each with the node that wrote it:
+        what admins said last counts, as if one of them said it now."""
+        is_admin = self._local.members.is_admin
+        said = [held for origin, held in facts if is_admin(self._local.members.current(origin))]
+        last = max(said, key=lambda held: held.since_ms, default=self.held)
+        if self._is_newer(last):
+            self._keep(last)
+
+    def _is_newer(self, held: QueueHeld) -> bool:
+        return self.held.since_ms < held.since_ms <= _latest_ms()
+
+    def _keep(self, held: QueueHeld) -> None:
+        self.held = held
+        self._demands.hold(held.paused)
+        if self.coordinates:
+            self._allocator.pause(held.paused)
+            self._tell_all()
+
     def _hold(self, sender: bytes, held: QueueHeld) -> None:
         """Take note of what the coordinator says; as the coordinator, of what an admin's node knows
         of before. What is said of a time far ahead, after which nothing could be said, is not
         believed."""
-        latest_ms = int(time.time() * 1000) + _MAX_AHEAD_MS
-        newer = self.held.since_ms < held.since_ms <= latest_ms
-        if (sender == self._coordinator and held.since_ms <= latest_ms) or (
-            self._coordinates and newer and self._rights(sender) is Rights.ADMIN
+        if (sender == self._coordinator and held.since_ms <= _latest_ms()) or (
+            self.coordinates and self._is_newer(held) and self._rights(sender) is Rights.ADMIN
         ):
-            self.held = held
-            self._demands.hold(held.paused)
-            if self._coordinates:
-                self._allocator.pause(held.paused)
-                self._tell_all()
+            self._keep(held)
 
     def _hold_all(self, sender: bytes, paused: bool, actor: str) -> None:
         if self._rights(sender) is not Rights.ADMIN:
@@ -130,10 +145,7 @@ class QueueDesk:
                 "name one of your builds, or ask an admin: buildnet node list",
             )
         since_ms = max(int(time.time() * 1000), self.held.since_ms + 1)
-        self.held = QueueHeld(paused, since_ms, actor)
-        self._demands.hold(paused)
-        self._allocator.pause(paused)
-        self._tell_all()
+        self._keep(QueueHeld(paused, since_ms, actor))
 
     # --- looking -------------------------------------------------------------------------------
 
@@ -152,7 +164,8 @@ class QueueDesk:
             build, before = self._change(sender, change)
         except RefusedError as refused:
             return QueueAnswer(change.request, "", "", refused.code, refused.message, refused.hint)
-        return QueueAnswer(change.request, build, before, "", "", "")
+        since_ms = 0 if change.build else self.held.since_ms
+        return QueueAnswer(change.request, build, before, "", "", "", since_ms)
 
     def _change(self, sender: bytes, change: QueueChange) -> tuple[str, str]:
         queue = self._allocator.queue
@@ -208,6 +221,10 @@ class QueueDesk:
     def _rights(self, member: bytes) -> Rights | None:
         members = self._local.members
         return members.members[member].rights if members.is_member(member) else None
+
+
+def _latest_ms() -> int:
+    return int(time.time() * 1000) + _MAX_AHEAD_MS
 
 
 def ordered(orders: Orders, what: str, value: int) -> Orders:

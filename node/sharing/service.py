@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.events import Received
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.cluster import Cluster
@@ -36,6 +37,8 @@ from buildnet.pool.placement import AS_USUAL, Preferences
 
 _TOLD_EVERY_S = 0.02
 """What changes faster is told once."""
+_RECALLED_EVERY_S = 5.0
+"""What the ledger tells of the queue may come to this node so much later than its start."""
 NOT_HELD = QueueHeld(False, 0, "")
 """Nobody ever paused the queue."""
 _log = logging.getLogger("buildnet.pool")
@@ -44,7 +47,7 @@ _log = logging.getLogger("buildnet.pool")
 class Sharing:
     """See the module's text. :meth:`guest` is for the mesh; ``settings``, ``role`` and
     ``is_drained`` tell what its owner wants of this node now; ``record`` takes what the ledger is
-    to tell."""
+    to tell; ``recalled`` gives what it tells of the whole queue, by the nodes that wrote it."""
 
     def __init__(
         self,
@@ -54,7 +57,9 @@ class Sharing:
         role: Callable[[], str],
         is_drained: Callable[[], bool],
         record: Callable[[Record], None],
+        recalled: Callable[[], Awaitable[Sequence[tuple[bytes, QueueHeld]]]],
     ) -> None:
+        self._recalled = recalled
         self._workers = workers
         self._work = work
         self._settings = settings
@@ -98,10 +103,12 @@ class Sharing:
         self.demands.join(local, self._say)
         self._workers.on_change = self._room_changed
         ticking = asyncio.create_task(self._tick())
+        recalling = asyncio.create_task(self._recall(self._desk))
         try:
             yield self
         finally:
             ticking.cancel()
+            recalling.cancel()
             self._workers.on_change = lambda: None
             self._allocator.close()
             self._lender.close()
@@ -220,6 +227,19 @@ class Sharing:
         self._telling = None
         if self._lender is not None:
             self._lender.room_changed()
+
+    async def _recall(self, desk: QueueDesk) -> None:
+        """Look what the ledger tells of the whole queue, at the start and while this node
+        coordinates: of what was said before all nodes were stopped nobody else may know."""
+        is_known = False
+        while True:
+            if desk.coordinates or not is_known:
+                try:
+                    desk.recall(await self._recalled())
+                    is_known = True
+                except BuildNetError as error:
+                    _log.info("the ledger does not tell of the queue: %s", error.message)
+            await asyncio.sleep(_RECALLED_EVERY_S)
 
     async def _tick(self) -> None:
         kept_at = told_at = 0.0

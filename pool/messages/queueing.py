@@ -96,8 +96,9 @@ class QueueChange(Message):
 )
 @dataclass(frozen=True, slots=True)
 class QueueAnswer(Message):
-    """It was done, to ``build``, which comes now before ``before``; or not, and why: ``code`` and
-    ``message`` of an error, and a hint."""
+    """It was done, to ``build``, which comes now before ``before``, or to the whole queue since
+    ``since_ms`` (as of QueueHeld); or not, and why: ``code`` and ``message`` of an error, and a
+    hint."""
 
     request: _Request
     build: _Id
@@ -105,6 +106,7 @@ class QueueAnswer(Message):
     code: _Word
     message: Text
     hint: Text
+    since_ms: Counter = 0
 
 
 @message(

@@ -110,6 +110,8 @@ def test_a_build_is_paused_and_resumed_from_another_node(trio: Cluster, tmp_path
     assert queue(two)[build]["leases"] == 0
     change(one, "resume", build)
     assert until_over(one, build)["status"] == "succeeded"
+    for kind in ("queue.build_paused", "queue.build_resumed"):
+        assert entries(one, kind)[0]["entity"] == f"build:{build}"
 
 
 def test_an_admin_changes_the_builds_of_other_nodes_and_the_whole_queue(
@@ -129,6 +131,8 @@ def test_an_admin_changes_the_builds_of_other_nodes_and_the_whole_queue(
     assert until_over(two, build)["status"] == "succeeded"
     recorded = entries(one, "queue.paused")
     assert recorded[0]["data"]["reason"] == "a test"
+    (given,) = entries(one, "queue.build_prioritized")
+    assert (given["entity"], given["data"]) == (f"build:{build}", {"priority": "low"})
 
 
 def test_what_is_urgent_overtakes(trio: Cluster, tmp_path: Path) -> None:
@@ -192,3 +196,18 @@ def test_what_is_paused_stays_so_when_the_coordinator_is_killed(
         assert len(others[0].get(f"/api/build/{paused}")["packages"]) == done
         change(others[0], "resume", paused)
         assert until_over(others[0], paused)["status"] == "succeeded"
+        # That the queue as a whole is paused outlives all nodes.
+        cluster.coordinator(office).start()
+        cluster.settle()
+        admin = cluster.members[0]
+        change(admin, "pause")
+        until(lambda: entries(others[1], "queue.paused"), "it is not recorded everywhere")
+        for node in cluster.members:
+            node.stop()
+        for node in cluster.members:
+            node.start()
+        cluster.settle()
+        held = until(lambda: others[0].get("/api/queue")["paused"], "it is forgotten")
+        assert held
+        change(admin, "resume")
+        until(lambda: not others[0].get("/api/queue")["paused"], "it stays paused")

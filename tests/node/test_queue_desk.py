@@ -43,7 +43,12 @@ class Scene:
             key=ME,
             office=office,
             links=dict.fromkeys(RIGHTS),
-            members=SimpleNamespace(members=members, is_member=lambda key: key in members),
+            members=SimpleNamespace(
+                members=members,
+                is_member=lambda key: key in members,
+                is_admin=lambda key: rights.get(key) is Rights.ADMIN,
+                current=lambda key: key,
+            ),
         )
         self.local = local
         demands: Any = SimpleNamespace(hold=self.held.append)
@@ -180,6 +185,33 @@ def test_a_new_coordinator_goes_on_with_a_queue_that_is_paused() -> None:
         assert {to for to, message in scene.said if isinstance(message, QueueHeld)} == set(RIGHTS)
 
     asyncio.run(work())
+
+
+def test_what_an_admin_said_before_all_nodes_were_stopped_holds(scene: Any) -> None:
+    def work(scene: Scene) -> None:
+        paused, resumed = QueueHeld(True, 5, "ann"), QueueHeld(False, 6, "ann")
+        scene.desk.recall([(BUILDER, QueueHeld(True, 9, "ben")), (b"x" * 32, paused)])
+        scene.desk.recall([(ADMIN, QueueHeld(True, (1 << 63) - 1, "ann"))])
+        scene.desk.recall([])
+        assert scene.held == []
+        scene.desk.recall([(ADMIN, paused), (BUILDER, QueueHeld(False, 9, "ben"))])
+        assert (scene.held, scene.desk.held) == ([True], paused)
+        assert scene.allocator.queue is not None
+        assert scene.allocator.queue.paused
+        scene.desk.recall([(ADMIN, paused), (ADMIN, resumed)])
+        scene.desk.recall([(ADMIN, paused)])
+        assert (scene.held, scene.desk.held) == ([True, False], resumed)
+
+    within(scene, work)
+
+
+def test_what_the_ledger_is_told_is_what_holds(scene: Any) -> None:
+    def work(scene: Scene) -> None:
+        answer = scene.change(ADMIN, "pause", "")
+        assert answer.since_ms == scene.desk.held.since_ms > 0
+        assert scene.change(ADMIN, "pause", "b1").since_ms == 0
+
+    within(scene, work)
 
 
 def test_observers_are_shown_nothing(scene: Any) -> None:

@@ -15,6 +15,11 @@ ME, COORDINATOR = b"m" * 32, b"c" * 32
 HELD = QueueHeld(True, 5, "ann")
 
 
+async def nothing_recalled() -> list[tuple[bytes, QueueHeld]]:
+    """The ledger tells nothing of the queue."""
+    return []
+
+
 def cluster(cluster_id: bytes) -> Any:
     members = SimpleNamespace(members={}, is_member=lambda key: False, cluster_id=cluster_id)
     local = SimpleNamespace(
@@ -30,7 +35,13 @@ def test_that_the_queue_is_paused_is_kept_in_its_own_cluster_alone() -> None:
     work: Any = SimpleNamespace(end_all=lambda: None)
     workers: Any = SimpleNamespace()
     sharing = Sharing(
-        workers, work, SchedulingSettings, lambda: "worker", lambda: False, lambda record: None
+        workers,
+        work,
+        SchedulingSettings,
+        lambda: "worker",
+        lambda: False,
+        lambda record: None,
+        nothing_recalled,
     )
     held: list[bool] = []
     demands: Any = sharing.demands

@@ -77,7 +77,13 @@ def test_a_bug_ends_no_lease_and_no_renewal(monkeypatch: pytest.MonkeyPatch) -> 
         nobody: Any = SimpleNamespace()
         work: Any = SimpleNamespace(put_away=parts.part("put_away"), tell_alive=parts.part("alive"))
         shared = Sharing(
-            nobody, work, SchedulingSettings, lambda: "worker", lambda: False, lambda record: None
+            nobody,
+            work,
+            SchedulingSettings,
+            lambda: "worker",
+            lambda: False,
+            lambda record: None,
+            nobody,
         )
         shared._lender = nobody_but(tick=parts.part("lender"), leases=())
         shared._allocator = nobody_but(tick=parts.part("allocator"))
