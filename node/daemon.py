@@ -29,6 +29,7 @@ from buildnet.mesh.service.opening import settle_rotation
 from buildnet.mesh.service.service import MeshService, MeshSettings
 from buildnet.node import queue_record
 from buildnet.node.api.app import create_application
+from buildnet.node.api.entrance import Entrance, names_of
 from buildnet.node.api.gate import Gate
 from buildnet.node.artifacts import Artifacts
 from buildnet.node.auth.authenticator import Authenticator
@@ -347,9 +348,13 @@ async def running_node(
         def gate(otherwise: Caller) -> Gate:
             return Gate(application, application.declared, authenticator, otherwise)
 
+        def names() -> frozenset[str]:
+            return names_of((service.address,))
+
         local = stack.enter_context(_unix_listener(home))
-        await stack.enter_async_context(serving(gate(OWNER), local))
-        await stack.enter_async_context(serving(gate(NOBODY), listener, refusals.stranger))
+        public = Entrance(gate(NOBODY), names)
+        await stack.enter_async_context(serving(Entrance(gate(OWNER)), local))
+        await stack.enter_async_context(serving(public, listener, refusals.stranger))
         await stack.enter_async_context(mesh.running())
         await stack.enter_async_context(recording.running(service.farewell))
         runtime = Runtime(
