@@ -41,13 +41,3 @@ def small_blobs(digests: Iterable[Digest], hold: Hold) -> Iterator[bytes]:
     for digest in dict.fromkeys(digests):
         if digest.size_bytes <= MAX_ENCLOSED_BYTES:
             yield hold.get(digest)
-
-
-def take_in(blobs: Iterable[bytes], hold: Hold) -> None:
-    """Keep blobs that came so; they are named by what they are, whatever the sender says. Blocks.
-
-    Raises:
-        StoreFullError: there is no room for them.
-    """
-    for blob in blobs:
-        hold.put(blob)

@@ -10,11 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import asdict, dataclass, field, replace
-
-from google.protobuf.message import DecodeError
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
@@ -27,17 +24,17 @@ from buildnet.node.execute.mounts import Mount
 from buildnet.node.execute.strict import StrictExecutor
 from buildnet.node.execute.trees import UnpackedTrees
 from buildnet.node.own_keys import OwnKeys
-from buildnet.node.platform import platform_properties
 from buildnet.node.pool_results import shared_result
 from buildnet.node.runner import Limits
-from buildnet.node.sharing.enclosing import enclosed, small_blobs, take_in
+from buildnet.node.sharing.enclosing import enclosed, small_blobs
 from buildnet.node.sharing.guest_trees import GuestTrees, TreeRefusedError
+from buildnet.node.sharing.orders import Order, Parts, WorkRefusedError, order_of
 from buildnet.node.store import ActionRecord, Hold, Store
+from buildnet.node.store.errors import missing_blob
 from buildnet.node.told_to_others import told_to_others
-from buildnet.node.toolchain import Tool, Toolchain
+from buildnet.node.toolchain import Toolchain
 from buildnet.node.workers import Turn, Workers
 from buildnet.pool.action import digest_of
-from buildnet.pool.explain import DEPENDENCIES
 from buildnet.pool.leases import Amount
 from buildnet.pool.messages.results import WireDigest
 from buildnet.pool.messages.work import (
@@ -57,27 +54,13 @@ from buildnet.pool.result import encode_result, signed_message
 from buildnet.pool.tree import DirectoryTree
 
 _MAX_TEXTS = 64
+_STEPS = 3
+"""What tells of an action may have to be fetched, then its inputs; then it runs."""
 _TEXT_BYTES = 1024
 _log = logging.getLogger("buildnet.pool")
 
 FetchAll = Callable[[Iterable[Digest], bytes], Awaitable[None]]
 Say = Callable[[bytes, Message], None]
-
-
-class WorkRefusedError(BuildNetError):
-    """An action of another node can't run here."""
-
-    code = "WORK_REFUSED"
-
-
-@dataclass(frozen=True, slots=True)
-class _Order:
-    """An action that was read and may run here."""
-
-    command: str
-    working_directory: str
-    environment: Mapping[str, str]
-    inputs: DirectoryTree
 
 
 @dataclass(slots=True)
@@ -205,43 +188,29 @@ class GuestWork:
         self.say(running.holder, done)
 
     async def _done(self, ask: WorkAsk, running: _Running, room: Digest, hold: Hold) -> WorkDone:
-        action = ask.action.digest
-        executor, lacking = await asyncio.to_thread(self._begin, ask, hold)
-        if lacking:
-            await self.fetch_all(lacking, running.holder)
-        order, found, lacking = await asyncio.to_thread(self._look_up, ask, hold)
-        if found is not None:
-            return found
-        if lacking:
-            await self.fetch_all(lacking, running.holder)
-        done: list[WorkDone] = []
-        tell = self._teller(running.holder, ask)
-        loop, begun = asyncio.get_running_loop(), WorkBegun(ask.work)
-        async with self._installed(ask, running.holder, hold, executor) as mounts:
+        lacking: set[Digest] = set()
+        for _ in range(_STEPS):
+            if lacking:
+                await self.fetch_all(lacking, running.holder)
+            found = await self._tried(ask, running, room, hold)
+            if isinstance(found, WorkDone):
+                return found
+            lacking = found
+        raise missing_blob(next(iter(lacking)))
 
-            def work(turn: Turn) -> None:
-                if running.begin():
-                    loop.call_soon_threadsafe(self.say, running.holder, begun)
-                request = self._request(ask, order, mounts, running.amount, turn)
-                execution = executor.execute(request, hold, tell, running.token)
-                done.append(self._told(ask, order, execution, hold))
-
-            await self.workers.run_reserved(room, action, running.token, work)
-        if not done:
-            raise WorkRefusedError("it was cancelled before it began")
-        return done[0]
-
-    @asynccontextmanager
-    async def _installed(
-        self, ask: WorkAsk, holder: bytes, hold: Hold, executor: StrictExecutor
-    ) -> AsyncIterator[tuple[Mount, ...]]:
-        """Give the installed packages that an action sees."""
+    async def _tried(
+        self, ask: WorkAsk, running: _Running, room: Digest, hold: Hold
+    ) -> WorkDone | set[Digest]:
+        """Run an action as far as all of it is here; return what is missing next, if anything."""
         if ask.dependencies is None:
-            yield ()
-            return
+            return await self._on_thread(ask, running, room, hold)
+        found = await asyncio.to_thread(self._look_up, ask, hold)
+        if not isinstance(found, Order):
+            return found
+        executor = await asyncio.to_thread(self._strict)
         tree, owner = ask.dependencies.digest, executor.owner
-        async with self._guest_trees.shown(tree, holder, hold, owner) as mounts:
-            yield mounts
+        async with self._guest_trees.shown(tree, running.holder, hold, owner) as mounts:
+            return await self._on_thread(ask, running, room, hold, mounts)
 
     async def _fetch(self, blobs: Iterable[Digest], holder: bytes, hold: Hold) -> None:
         wanted = tuple(dict.fromkeys(blobs))
@@ -250,92 +219,59 @@ class GuestWork:
         if lacking:
             await self.fetch_all(lacking, holder)
 
-    # Each of these is all that is done on a thread before what is missing is fetched: going there
-    # and back takes longer than most of it.
+    async def _on_thread(
+        self,
+        ask: WorkAsk,
+        running: _Running,
+        room: Digest,
+        hold: Hold,
+        mounts: tuple[Mount, ...] = (),
+    ) -> WorkDone | set[Digest]:
+        """Look an action up and run it, all on one thread: going there and back takes longer than
+        most of that."""
+        done: list[WorkDone | set[Digest]] = []
+        tell = self._teller(running.holder, ask)
+        loop, begun = asyncio.get_running_loop(), WorkBegun(ask.work)
 
-    def _begin(self, ask: WorkAsk, hold: Hold) -> tuple[StrictExecutor, set[Digest]]:
-        """Take in what came with the question; return what tells of the action and is not here.
-        Blocks."""
+        def work(turn: Turn) -> None:
+            executor, order = self._strict(), self._look_up(ask, hold)
+            if not isinstance(order, Order):
+                done.append(order)
+                return
+            if running.begin():
+                loop.call_soon_threadsafe(self.say, running.holder, begun)
+            request = self._request(ask, order, mounts, running.amount, turn)
+            execution = executor.execute(request, hold, tell, running.token)
+            done.append(self._told(ask, order, execution, hold))
+
+        await self.workers.run_reserved(room, ask.action.digest, running.token, work)
+        if not done:
+            raise WorkRefusedError("it was cancelled before it began")
+        return done[0]
+
+    def _strict(self) -> StrictExecutor:
         executor = self.executor()
         if executor is None:
             raise WorkRefusedError("this host has no strict isolation")
-        take_in(ask.blobs, hold)
-        return executor, hold.missing((ask.action.digest, ask.command.digest, ask.inputs.digest))
+        return executor
 
-    def _look_up(self, ask: WorkAsk, hold: Hold) -> tuple[_Order, WorkDone | None, set[Digest]]:
-        """Read the action; return it with its result, if that is here, else with the inputs that
-        are not. Blocks."""
-        order = self._read(ask, hold)
+    def _look_up(self, ask: WorkAsk, hold: Hold) -> Order | WorkDone | set[Digest]:
+        """Take in what came with the question. Return what is to run, with all its inputs; or its
+        result, if that is here; or what is missing next. Blocks."""
+        parts = Parts.of(ask, hold)
+        order = order_of(ask, parts, self.toolchain)
+        if not isinstance(order, Order):
+            return order
         if not ask.again:
             known = hold.get_action(ask.action.digest, frozenset({STRICT}))
             if known is not None:
-                return order, _found(ask, known, hold), set()
-        return order, None, hold.missing(order.inputs.files())
-
-    def _read(self, ask: WorkAsk, hold: Hold) -> _Order:
-        """Read what is to run; see that it is what the key says, and may run here. Blocks.
-
-        Raises:
-            WorkRefusedError: it is not.
-        """
-        try:
-            action = reapi.Action.FromString(hold.get(ask.action.digest))
-            command = reapi.Command.FromString(hold.get(ask.command.digest))
-            tree = reapi.Tree.FromString(hold.get(ask.inputs.digest))
-            inputs = DirectoryTree.from_tree_message(tree)
-        except (DecodeError, ValueError) as error:
-            raise WorkRefusedError("the action can't be read", cause=str(error)) from error
-        same = digest_of(action.command_digest) == ask.command.digest
-        if not same or digest_of(action.input_root_digest) != inputs.digest:
-            raise WorkRefusedError("command or inputs are not those of the action")
-        if list(command.arguments[:2]) != ["/bin/sh", "-c"] or len(command.arguments) != 3:
-            raise WorkRefusedError("the command is none of BuildNet's")
-        platform = {each.name: each.value for each in action.platform.properties}
-        tools = self._check_platform(ask, platform)
-        environment = {each.name: each.value for each in command.environment_variables}
-        return _Order(
-            command.arguments[2],
-            command.working_directory,
-            {"PATH": self.toolchain.search_path(tools), **environment},
-            inputs,
-        )
-
-    def _check_platform(self, ask: WorkAsk, platform: Mapping[str, str]) -> list[Tool]:
-        """See that programs and platform are those of the key; return the declared tools."""
-        wanted = dict(platform)
-        if wanted.pop("isolation", None) != STRICT:
-            raise WorkRefusedError("only strict actions run for other nodes")
-        if (wanted.pop(DEPENDENCIES, None) is None) != (ask.dependencies is None):
-            raise WorkRefusedError("the key names installed packages, or they are there; not both")
-        declared = [self.toolchain.tool(name) for name in ask.tools]
-        here = {f"tool:{tool.name}": tool.identity for tool in declared} | dict(
-            platform_properties()
-        )
-        here |= {f"variable:{each.name}": each.value for each in ask.path_variables}
-        if ask.network:
-            here["network"] = "allowed"
-        if ask.path_entries:
-            here["path"] = ":".join(ask.path_entries)
-        for name in wanted.keys() - here.keys():
-            kind, _, word = name.partition(":")
-            program = self.toolchain.program(word) if kind == "tool" else None
-            if program is not None:
-                here[name] = program.identity
-        for name, value in sorted(wanted.items()):
-            if here.get(name) != value:
-                what = name.removeprefix("tool:")
-                raise WorkRefusedError(
-                    f"{what} is another one here",
-                    cause=f"{here.get(name, 'missing')}, not {value}"[:200],
-                )
-        if here.keys() - wanted.keys():
-            raise WorkRefusedError("the action's key does not say all that was asked for")
-        return declared
+                return _found(ask, known, hold)
+        return parts.keep(order.inputs.files()) or order
 
     def _request(
         self,
         ask: WorkAsk,
-        order: _Order,
+        order: Order,
         mounts: tuple[Mount, ...],
         amount: Amount,
         turn: Turn,
@@ -362,7 +298,7 @@ class GuestWork:
             limits=limits_of(needed, self.limits.action, cores),
         )
 
-    def _told(self, ask: WorkAsk, order: _Order, execution: Execution, hold: Hold) -> WorkDone:
+    def _told(self, ask: WorkAsk, order: Order, execution: Execution, hold: Hold) -> WorkDone:
         """Keep a result, signed, and put how it went into a message. Blocks."""
         record = None
         if execution.outputs is not None:
@@ -382,7 +318,7 @@ class GuestWork:
     def _keep(
         self,
         ask: WorkAsk,
-        order: _Order,
+        order: Order,
         execution: Execution,
         outputs: DirectoryTree,
         hold: Hold,

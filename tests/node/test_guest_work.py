@@ -126,6 +126,11 @@ class Owner:
         """Be asked for an action."""
         self.work.start(HOLDER, ask, ROOM, Amount(1))
 
+    def has(self, *blobs: bytes) -> list[bool]:
+        """Tell of each blob whether it is in the store."""
+        missing = self.store.missing(map(Digest.of, blobs))
+        return [Digest.of(blob) not in missing for blob in blobs]
+
     @property
     def done(self) -> WorkDone:
         """What it answered."""
@@ -176,6 +181,63 @@ def test_a_command_that_ends_at_once_is_answered_in_one_message(tmp_path: Path) 
         return owner.said
 
     assert [type(each) for each in asyncio.run(run())] == [WorkDone]
+
+
+def test_of_what_came_with_the_question_only_inputs_are_kept(tmp_path: Path) -> None:
+    async def run() -> None:
+        action = action_of()
+        async with Owner.at_work(tmp_path) as owner:
+            owner.start(question(action, *all_of(action), b"something else"))
+            await owner.commands.began.wait()
+            assert owner.has(SOURCE, *all_of(action)[:3], b"something else") == [True] + [False] * 4
+        assert owner.done.refused is None
+        assert owner.fetched == []
+
+    asyncio.run(run())
+
+
+def test_what_did_not_come_with_the_question_is_fetched(tmp_path: Path) -> None:
+    async def run() -> list[Digest]:
+        action = action_of()
+        async with Owner.at_work(tmp_path) as owner:
+            owner.elsewhere = {Digest.of(blob): blob for blob in all_of(action)}
+            owner.start(question(action, action.encoded))
+            await owner.commands.began.wait()
+        assert owner.done.refused is None
+        return owner.fetched
+
+    _, command, tree, source = map(Digest.of, all_of(action_of()))
+    first, second, third = asyncio.run(run())
+    assert {first, second} == {command, tree}
+    assert third == source
+
+
+def test_what_ran_here_before_does_not_run_again(tmp_path: Path) -> None:
+    async def run() -> list[WorkDone]:
+        action = action_of()
+        async with Owner.at_work(tmp_path) as owner:
+            owner.commands.may_end.set()
+            for _ in range(2):
+                owner.start(question(action, *all_of(action)))
+                while owner.work.is_busy(b"l" * 16):
+                    await asyncio.sleep(0.001)
+            assert len(owner.commands.ran) == 1
+        return [each for each in owner.said if isinstance(each, WorkDone)]
+
+    one, other = asyncio.run(run())
+    assert one.result == other.result
+
+
+def test_an_action_that_is_not_what_its_key_says_does_not_run(tmp_path: Path) -> None:
+    async def run() -> WorkDone:
+        action = action_of()
+        ask = question(action, *all_of(action), b"")
+        async with Owner.at_work(tmp_path) as owner:
+            owner.start(replace(ask, command=WireDigest.of(Digest.of(b""))))
+        assert owner.commands.ran == []
+        return owner.done
+
+    assert "command or inputs" in (asyncio.run(run()).refused or "")
 
 
 def test_who_asked_hears_once_that_a_longer_command_has_begun(tmp_path: Path) -> None:
