@@ -354,6 +354,12 @@ class NodeConfig(Settings):
     ledger: LedgerSettings = LedgerSettings()
     log: LogSettings = LogSettings()
 
+    @property
+    def cache_bytes(self) -> int:
+        """How large the store may grow: as the directory given for it says, else in general."""
+        volume = self.storage_for("cache")
+        return (volume and volume.max_bytes) or self.cache.max_bytes
+
     def storage_for(self, purpose: str) -> StorageLimitSettings | None:
         """Return the directory that the owner gave for ``purpose`` (``cache``, ``builds``)."""
         volumes = self.resource_limits.storage

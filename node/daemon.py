@@ -184,7 +184,14 @@ async def running_node(
     options: StartOptions, home: Home, config: NodeConfig
 ) -> AsyncIterator[tuple[NodeService, Runtime]]:
     """Start a node on a locked home and stop it at the end of the context."""
-    in_force = InForce(home.terms, options.config or home.config, config)
+    given = {
+        "node_name": options.name,
+        "node_role": options.role,
+        "network.listen_address": options.listen,
+        "log.format": options.log_format,
+    }
+    said = {key: value for key, value in given.items() if value is not None}
+    in_force = InForce(home.terms, options.config or home.config, config, said)
     await settle_rotation(home.key, home.directory)
     keys = OwnKeys(home.key, home.former_keys)
     name = options.name or config.node_name or home.kept_name() or socket.gethostname()
@@ -207,7 +214,7 @@ async def running_node(
         store = await asyncio.to_thread(
             Store.open,
             cache.path / STORE_FOLDER if cache else home.store,
-            cache.max_bytes or config.cache.max_bytes if cache else config.cache.max_bytes,
+            config.cache_bytes,
             verify=is_good,
         )
         stack.callback(store.close)

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+
+from pydantic import BaseModel
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.config import NodeConfig, load_config
@@ -15,6 +19,19 @@ from buildnet.node.terms import Terms, TermsError, check_within, in_force
 _log = logging.getLogger("buildnet.node")
 
 _Stamp = tuple[int, int, int] | None
+Section = TypeVar("Section", bound=BaseModel)
+LIVE = (
+    "node_tags",
+    "scheduling",
+    "resource_limits.cpu",
+    "resource_limits.memory",
+    "workers.min",
+    "workers.max",
+    "workers.redundancy_factor",
+    "cache.max_gb",
+    "log.level",
+)
+"""The settings, or whole sections, of which a change counts at once."""
 
 
 class TermsWriteError(BuildNetError):
@@ -26,13 +43,21 @@ class TermsWriteError(BuildNetError):
 class InForce:
     """Keeps terms in one small file of the data directory; ``file`` need not be there.
 
-    ``config_file`` is where ``written``, the configuration that the node started with, was read.
+    ``config_file`` is where ``written``, the configuration that the node started with, was read;
+    ``options``: by key, what counts in place of it since the start.
     Whoever depends on :attr:`config` reads it anew each time, or is told by ``on_change``.
     """
 
-    def __init__(self, file: Path, config_file: Path, written: NodeConfig) -> None:
+    def __init__(
+        self,
+        file: Path,
+        config_file: Path,
+        written: NodeConfig,
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._file = file
-        self._config_file = config_file
+        self.config_file = config_file
+        self.options = options
         self._written = written
         self._stamp = _stamp(config_file)
         self.terms = self._load()
@@ -55,29 +80,34 @@ class InForce:
             self._take(self._written, terms)
         return before
 
+    @property
+    def written(self) -> NodeConfig:
+        """What ``node.yaml`` said at the start, with what changed since and counts already."""
+        return self._written
+
     def look(self) -> None:
         """Read ``node.yaml`` again if it has changed. Blocks for a moment."""
-        stamp = _stamp(self._config_file)
+        stamp = _stamp(self.config_file)
         if stamp == self._stamp:
             return
         self._stamp = stamp
         if stamp is None:  # some editors take a file away before they write it anew
-            self.problem = f"{self._config_file.name} is gone; that counts from the next start"
+            self.problem = f"{self.config_file.name} is gone; that counts from the next start"
             _log.warning("%s", self.problem)
             return
         try:
-            read = load_config(self._config_file)
+            read = load_config(self.config_file)
         except BuildNetError as error:
-            self.problem = f"{self._config_file.name} has changed and can't be used: "
+            self.problem = f"{self.config_file.name} has changed and can't be used: "
             self.problem += "; ".join(error.message.splitlines())
             _log.warning("%s; what counted before still does", self.problem)
             return
         self.problem = None
         written = _with_what_can_change(self._written, read)
         if written != read:
-            _log.info("%s has changed; some of it counts from the next start", self._config_file)
+            _log.info("%s has changed; some of it counts from the next start", self.config_file)
         else:
-            _log.info("%s has changed, and counts now", self._config_file)
+            _log.info("%s has changed, and counts now", self.config_file)
         self._take(written, self.terms)
 
     def _take(self, written: NodeConfig, terms: Terms) -> None:
@@ -112,25 +142,26 @@ class InForce:
             ) from error
 
 
+def is_live(key: str) -> bool:
+    """Tell whether a change of a setting, dotted, counts without a new start."""
+    return any(key == live or key.startswith(f"{live}.") for live in LIVE)
+
+
 def _with_what_can_change(written: NodeConfig, read: NodeConfig) -> NodeConfig:
     """Return a configuration with what of another one can count without a new start."""
-    workers, limits = read.workers, read.resource_limits
-    return written.model_copy(
-        update={
-            "node_tags": read.node_tags,
-            "scheduling": read.scheduling,
-            "workers": written.workers.model_copy(
-                update={
-                    "min": workers.min,
-                    "max": workers.max,
-                    "redundancy_factor": workers.redundancy_factor,
-                }
-            ),
-            "resource_limits": written.resource_limits.model_copy(
-                update={"cpu": limits.cpu, "memory": limits.memory}
-            ),
-        }
-    )
+    changed = written
+    for key in LIVE:
+        changed = _with(changed, read, key.split("."))
+    return changed
+
+
+def _with(section: Section, other: Section, steps: list[str]) -> Section:
+    """Return a section with what stands at ``steps`` of another one."""
+    name, *below = steps
+    value = getattr(other, name)
+    if below:
+        value = _with(getattr(section, name), value, below)
+    return section.model_copy(update={name: value})
 
 
 def _sync(directory: Path) -> None:

@@ -72,12 +72,17 @@ def configure_logging(*, level: str, form: str, file: Path | None) -> None:
     root.handlers[:] = [handler]
     for each in before:
         each.close()
-    root.setLevel(level.upper())
+    set_level(level)
     # uvicorn tells of every start and stop in its own words, where ours say the same once; and it
     # warns of every malformed request, so that anybody on the network could fill the disk.
     server = logging.getLogger("uvicorn.error")
     server.setLevel("ERROR")
     server.addFilter(_from_strangers)
+
+
+def set_level(level: str) -> None:
+    """Log what is as important as ``level``, or more, from now on."""
+    logging.getLogger().setLevel(level.upper())
 
 
 def log_crashes(file: Path | None) -> None:

@@ -34,6 +34,7 @@ from buildnet.node.hosts import Hosts, InFlight
 from buildnet.node.in_force import InForce
 from buildnet.node.ledger_tail import LedgerTail
 from buildnet.node.ledger_upkeep_view import abstention_text, damage_text, left_out_text
+from buildnet.node.log import set_level
 from buildnet.node.offer import ResourcesFound
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.pool_reader import PoolReader
@@ -140,6 +141,8 @@ class NodeService:
             self.builder.workers.change(
                 there_is.slots, there_is.cores, there_is.memory_bytes, there_is.grant
             )
+        self.store.capacity_bytes = self.config.cache_bytes
+        set_level(self.config.log.level)
         if self.sharing is not None:
             self.sharing.look_again()
         self.advertiser.tell(time.monotonic())

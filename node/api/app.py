@@ -26,6 +26,7 @@ from buildnet.node.api.problems import add_problem_handlers
 from buildnet.node.api.profile_routes import default_routes, profile_routes
 from buildnet.node.api.queue_routes import queue_routes
 from buildnet.node.api.server_routes import server_routes
+from buildnet.node.api.settings_routes import settings_routes
 from buildnet.node.api.template_routes import template_routes
 from buildnet.node.service import NodeService
 
@@ -61,6 +62,7 @@ def create_application(service: NodeService) -> Application:
     )
     add_problem_handlers(application)
     application.offer(node_routes(service))
+    application.offer(settings_routes(service))
     application.offer(metrics_routes(service))
     application.offer(pool_routes(service))
     application.offer(server_routes(service))

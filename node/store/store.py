@@ -326,8 +326,14 @@ class Store(BlobStore):
 
     @property
     def capacity_bytes(self) -> int:
-        """The bound on the sum of the blobs' sizes."""
+        """The bound on the sum of the blobs' sizes; what is above another one goes as builds end
+        and blobs come."""
         return self._collector.capacity_bytes
+
+    @capacity_bytes.setter
+    def capacity_bytes(self, bound: int) -> None:
+        with self._lock:
+            self._collector.capacity_bytes = bound
 
     def list_actions(
         self, limit: int = 100, cursor: int | None = None, label: str | None = None

@@ -1,0 +1,108 @@
+"""``buildnet node config``: the settings of this host's node."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from buildnet.cli.client import Client
+from buildnet.cli.output import Listing, escaped, note, show
+from buildnet.cli.run import settings
+from buildnet.mesh.errors import NotFoundError
+from buildnet.mesh.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(help="Look at and change the settings of this node.", no_args_is_help=True)
+Key = Annotated[str, typer.Argument(help="A setting, such as workers.max.")]
+
+
+@app.command("show")
+def show_config(
+    key: Annotated[
+        str | None, typer.Argument(help="Only this setting, or this section; default: all.")
+    ] = None,
+    origin: Annotated[
+        bool, typer.Option("--origin", help="Tell where each value comes from.")
+    ] = False,
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Only what is not the default.")
+    ] = False,
+) -> None:
+    """Show the settings that count now."""
+    data = Client.of(settings()).get("/api/node/config")
+    found = [one for one in data["settings"] if _is_within(one["key"], key)]
+    if not found:
+        known = [one["key"] for one in data["settings"]]
+        raise NotFoundError(
+            f"there is no setting {key!r}",
+            hint=did_you_mean(str(key), known) or "buildnet node config show lists all",
+        )
+    if changed:
+        found = [one for one in found if one["origin"] != "default"]
+
+    def table(console: Console) -> None:
+        rows = Listing("setting", "value", *(["origin", "a change counts"] if origin else []))
+        for one in found:
+            cells = [escaped(one["key"]), escaped(_shown(one))]
+            if origin:
+                cells += [escaped(one["origin"]), "at once" if one["live"] else "at the next start"]
+            rows.add_row(*cells)
+        rows.print(console)
+
+    show(settings(), {**data, "settings": found}, table, ids=[one["key"] for one in found])
+    if data["problem"] is not None:
+        note(settings(), f"warning: {data['problem']}")
+
+
+@app.command("set")
+def set_config(
+    key: Key,
+    value: Annotated[
+        str, typer.Argument(help="Its value, as in YAML: 4, 2.5, true, text, [a, b].")
+    ],
+) -> None:
+    """Change a setting in node.yaml; comments stay as they are."""
+    from buildnet.pool.yaml_document import load_yaml
+
+    _change(key, load_yaml(value, "the value").data)
+
+
+@app.command("unset")
+def unset_config(key: Key) -> None:
+    """Take a setting out of node.yaml, so that its default counts."""
+    _change(key, None)
+
+
+def _change(key: str, value: Any) -> None:
+    data = Client.of(settings()).put("/api/node/config", {"key": key, "value": value})
+
+    def table(console: Console) -> None:
+        what = "has its default again" if value is None else f"is {json.dumps(value)}"
+        console.print(escaped(f"{key} {what}; that counts {_when(data['counts'])}"))
+
+    show(settings(), data, table, ids=[key])
+
+
+def _when(counts: str) -> str:
+    return "now" if counts == "now" else "from the next start: buildnet node stop, then start"
+
+
+def _is_within(key: str, section: str | None) -> bool:
+    return section is None or key == section or key.startswith(f"{section}.")
+
+
+def _shown(one: dict[str, Any]) -> str:
+    text = _plain(one["value"])
+    if "next_start" not in one:
+        return text
+    return f"{text} (from the next start: {_plain(one['next_start'])})"
+
+
+def _plain(value: object) -> str:
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,132 @@
+"""Changing ``node.yaml`` a key at a time: what people wrote around it stays, and nothing is written
+that the node could not start with."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from buildnet.mesh.errors import BuildNetError, UsageError
+from buildnet.node.config import ConfigError, NodeConfig, load_config, parse_config
+
+_LINE_WIDTH = 4096  # lines stay as they were written
+
+
+class ConfigWriteError(BuildNetError):
+    """The configuration can't be written; it is as it was."""
+
+    code = "CONFIG_KEPT"
+
+
+def change(path: Path, key: str, value: Any) -> NodeConfig:
+    """Give ``key``, dotted, such as ``workers.max``, another value in the file at ``path``; None
+    takes it out. Return what the file says now; it is on the disk when this returns.
+
+    Raises:
+        UsageError: ``key`` is none.
+        ConfigError, YamlError: with it, or already before, the file could not be used; nothing was
+            written.
+        ConfigWriteError: it can't be written.
+    """
+    steps = key.split(".")
+    if not all(steps):
+        raise UsageError(f"{key!r} is no key", hint="write it with dots, such as workers.max")
+    load_config(path)  # what is wrong already is told as that
+    target = path.resolve()
+    before = target.read_text("utf-8-sig") if target.exists() else ""
+    after = _changed(before, steps, value)
+    try:
+        config = parse_config(after, str(path))
+    except ConfigError as error:
+        problem = error.problems[0]
+        raise ConfigError(
+            f"{problem.message}; nothing was changed", error.problems, hint=problem.hint
+        ) from error
+    if after != before:
+        _write(target, after)
+    return config
+
+
+def _changed(text: str, steps: list[str], value: Any) -> str:
+    if text.lstrip().startswith("{"):
+        data = json.loads(text)
+        _put(data, steps, value, dict)
+        return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = _LINE_WIDTH
+    try:
+        loaded = yaml.load(text)
+    except YAMLError as error:
+        raise ConfigError(
+            "node.yaml can't be changed by a program", hint="change it in an editor"
+        ) from error
+    data = yaml.map() if loaded is None else loaded
+    _put(data, steps, value, yaml.map)
+    if not data:
+        return text if loaded is None else ""
+    written = io.StringIO()
+    yaml.dump(data, written)
+    # Of a file that holds comments alone, these are no part of what was loaded.
+    return text + written.getvalue() if loaded is None and text else written.getvalue()
+
+
+def _put(data: MutableMapping[str, Any], steps: list[str], value: Any, new: Any) -> None:
+    *above, last = steps
+    here, passed = data, [data]
+    for step in above:
+        below = here.get(step)
+        if below is None:
+            if value is None:
+                return
+            below = here[step] = new()
+        if not isinstance(below, MutableMapping):
+            raise UsageError(
+                f"{step} in {'.'.join(steps)} has no keys in it",
+                hint="buildnet node config show lists all keys",
+            )
+        here = below
+        passed.append(here)
+    if value is not None:
+        here[last] = value
+        return
+    here.pop(last, None)
+    for inside, step in zip(reversed(passed[1:]), reversed(above), strict=True):
+        if inside:
+            return
+        passed.pop()
+        passed[-1].pop(step)
+
+
+def _write(target: Path, text: str) -> None:
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        mode = target.stat().st_mode & 0o777 if target.exists() else 0o600
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, target)
+        directory = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise ConfigWriteError(
+            f"{target.name} can't be written",
+            cause=error.strerror or str(error),
+            hint="check the room and the permissions of its directory",
+        ) from error

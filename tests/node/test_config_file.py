@@ -1,0 +1,174 @@
+"""Changing node.yaml a key at a time, and telling where each setting comes from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from buildnet.mesh.errors import UsageError
+from buildnet.node.config import ConfigError, NodeConfig, load_config, parse_config
+from buildnet.node.config_file import ConfigWriteError, change
+from buildnet.node.config_view import SettingView, settings_view
+from buildnet.node.in_force import LIVE, InForce
+from buildnet.node.terms import Terms
+from buildnet.pool.yaml_document import YamlError
+
+WRITTEN = """\
+# what this host gives
+node_name: studio   # under the desk
+
+workers:
+  max: 4            # two are kept
+  timeout: "10m"
+"""
+
+
+def test_a_value_changes_and_all_else_stays(tmp_path: Path) -> None:
+    file = tmp_path / "node.yaml"
+    file.write_text(WRITTEN)
+    assert change(file, "workers.max", 6).workers.max == 6
+    assert file.read_text() == WRITTEN.replace("max: 4", "max: 6")
+    change(file, "resource_limits.memory.max_gb", 2.5)
+    assert file.read_text().startswith(WRITTEN.replace("max: 4", "max: 6"))
+    assert load_config(file).resource_limits.memory.max_gb == 2.5
+
+
+def test_a_section_goes_with_its_last_key(tmp_path: Path) -> None:
+    file = tmp_path / "node.yaml"
+    change(file, "resource_limits.memory.max_gb", 2.5)
+    change(file, "node_tags", ["a", "b"])
+    assert change(file, "resource_limits.memory.max_gb", None) == NodeConfig(node_tags=("a", "b"))
+    assert "resource_limits" not in file.read_text()
+    change(file, "node_tags", None)
+    assert change(file, "node_tags", None) == NodeConfig()
+
+
+def test_a_new_file_is_private_and_an_old_one_keeps_its_mode_and_its_link(tmp_path: Path) -> None:
+    file, link = tmp_path / "real.yaml", tmp_path / "node.yaml"
+    link.symlink_to(file)
+    change(link, "node_name", "one")
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.chmod(0o640)
+    change(link, "node_name", "two")
+    assert link.is_symlink()
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert load_config(link).node_name == "two"
+
+
+def test_json_stays_json(tmp_path: Path) -> None:
+    file = tmp_path / "node.yaml"
+    file.write_text('{\n\t"node_name": "studio"\n}\n')
+    change(file, "workers.max", 3)
+    assert json.loads(file.read_text()) == {"node_name": "studio", "workers": {"max": 3}}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("workers.mx", 4, "unknown key 'mx' in workers"),
+        ("workers.max", 0, "wrong value '0' for workers.max"),
+        ("workers.max", "four", "wrong value 'four' for workers.max"),
+        ("node_name.first", "x", "node_name in node_name.first has no keys"),
+        ("nodename", "x", "unknown key 'nodename'"),
+        ("workers..max", 1, "is no key"),
+        ("", 1, "is no key"),
+    ],
+)
+def test_what_the_node_could_not_start_with_is_refused(
+    tmp_path: Path, key: str, value: Any, told: str
+) -> None:
+    file = tmp_path / "node.yaml"
+    file.write_text(WRITTEN)
+    with pytest.raises(UsageError) as error:
+        change(file, key, value)
+    assert told in error.value.message
+    assert file.read_text() == WRITTEN
+
+
+@pytest.mark.parametrize(("text", "kind"), [("workers: [", YamlError), ("no: 1", ConfigError)])
+def test_a_file_that_is_wrong_already_is_not_touched(
+    tmp_path: Path, text: str, kind: type[Exception]
+) -> None:
+    file = tmp_path / "node.yaml"
+    file.write_text(text)
+    with pytest.raises(kind):
+        change(file, "workers.max", 2)
+    assert file.read_text() == text
+
+
+def test_comments_alone_stay(tmp_path: Path) -> None:
+    file = tmp_path / "node.yaml"
+    file.write_text("# nothing yet\n")
+    change(file, "node_name", "studio")
+    assert file.read_text() == "# nothing yet\nnode_name: studio\n"
+
+
+def test_a_disk_that_takes_nothing_leaves_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "node.yaml"
+    file.write_text(WRITTEN)
+    (tmp_path / ".node.yaml.part").mkdir()
+    with pytest.raises(ConfigWriteError, match="can't be written"):
+        change(file, "workers.max", 2)
+    assert file.read_text() == WRITTEN
+
+
+_texts = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S", "Zs")), min_size=1)
+
+
+@settings(max_examples=30)
+@given(_texts.map(lambda text: text[:40]), st.lists(_texts.map(lambda text: text[:40]), max_size=3))
+def test_any_text_is_read_again_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, name: str, tags: list[str]
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "any.yaml"
+    file.write_text(WRITTEN)
+    change(file, "node_tags", tags)
+    assert change(file, "node_name", name) == parse_config(file.read_text(), "any")
+    read = load_config(file)
+    assert (read.node_name, list(read.node_tags)) == (name, tags)
+
+
+def views(in_force: InForce) -> dict[str, SettingView]:
+    return {one.key: one for one in settings_view(in_force)}
+
+
+def test_each_setting_tells_where_it_comes_from(tmp_path: Path) -> None:
+    file = tmp_path / "node.yaml"
+    file.write_text(WRITTEN)
+    in_force = InForce(
+        tmp_path / "terms", file, load_config(file), {"network.listen_address": "[::1]:80"}
+    )
+    in_force.say(Terms(max_commands=2))
+    found = views(in_force)
+    assert found["node_name"] == SettingView("node_name", "studio", "node.yaml:2", False)
+    assert found["workers.max"] == SettingView("workers.max", 2, "server update", True)
+    assert found["workers.timeout"].origin == "node.yaml:6"
+    assert found["cache.max_gb"] == SettingView("cache.max_gb", 20.0, "default", True)
+    assert found["network.listen_address"].origin == "start option"
+
+
+def test_what_counts_from_the_next_start_is_told_beside_what_counts_now(tmp_path: Path) -> None:
+    file = tmp_path / "node.yaml"
+    file.write_text(WRITTEN)
+    in_force = InForce(tmp_path / "terms", file, load_config(file))
+    change(file, "workers.timeout", "1h")
+    change(file, "cache.max_gb", 5)
+    in_force.look()
+    found = views(in_force)
+    assert (found["workers.timeout"].value, found["workers.timeout"].next_start) == (600, (3600,))
+    assert (found["cache.max_gb"].value, found["cache.max_gb"].next_start) == (5, ())
+    file.write_text("workers: [")
+    in_force.look()
+    assert views(in_force)["workers.timeout"].value == 600
+
+
+def test_what_is_live_is_in_the_reference() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/node-yaml.md").read_text()
+    _, _, section = page.partition("## What counts without a new start")
+    missing = [key for key in LIVE if f"`{key}`" not in section.partition("\n## ")[0]]
+    assert not missing
