@@ -32,7 +32,7 @@ from buildnet.node.api.app import create_application
 from buildnet.node.api.entrance import Entrance, names_of
 from buildnet.node.api.gate import Gate
 from buildnet.node.artifacts import Artifacts
-from buildnet.node.auth.authenticator import Authenticator
+from buildnet.node.auth.access import Access
 from buildnet.node.auth.caller import NOBODY, OWNER, Caller
 from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.build_record import BuildInterrupted
@@ -279,6 +279,7 @@ async def running_node(
             BlobExchange.running(mesh, store, refusals.take, config.network.bulk_limit)
         )
         results.fetch_all = exchange.fetch_all
+        access = Access.of(lambda: mesh.cluster.local.members, lambda: keys.current.public_key)
         service = NodeService(
             home=home,
             keys=keys,
@@ -292,6 +293,7 @@ async def running_node(
             exchange=exchange,
             ledger=ledger,
             recording=recording,
+            access=access,
             refusals=refusals,
         )
 
@@ -350,15 +352,21 @@ async def running_node(
             (DURABLE_KINDS, durable.guest),
         )
         application = create_application(service)
-        authenticator = Authenticator()
 
         def gate(otherwise: Caller) -> Gate:
-            return Gate(application, application.declared, authenticator, otherwise)
+            return Gate(
+                application,
+                application.declared,
+                access.authenticator,
+                otherwise,
+                access.connections,
+            )
 
         def names() -> frozenset[str]:
             return names_of((service.address,))
 
         local = stack.enter_context(_unix_listener(home))
+        await stack.enter_async_context(access.running())
         public = Entrance(gate(NOBODY), names)
         await stack.enter_async_context(serving(Entrance(gate(OWNER)), local))
         await stack.enter_async_context(serving(public, listener, refusals.stranger))

@@ -20,6 +20,7 @@ from buildnet.mesh.members.invitation import Token
 from buildnet.mesh.service.service import Joined, MeshService
 from buildnet.node.advertiser import Advertiser
 from buildnet.node.attempts import Attempts
+from buildnet.node.auth.access import Access
 from buildnet.node.benchmark.keeping import Benchmarks
 from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.builder import Builder
@@ -86,6 +87,7 @@ class NodeService:
     exchange: BlobExchange
     ledger: LedgerService
     recording: Recording
+    access: Access
     scanner: Scanner = field(default_factory=Scanner)
     meter: UtilizationMeter = field(default_factory=UtilizationMeter)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute
 
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.caller import NOBODY, Caller
+from buildnet.node.auth.proof import require_body
 
 _DECLARED = "__buildnet_action__"
 _WITHOUT_BODY = ("GET", "HEAD")
@@ -62,9 +63,12 @@ class DeclaredRoute(APIRoute):
         action, handle = action_of(self), super().get_route_handler()
 
         async def checked(request: Request) -> Response:
-            caller_of(request).require(action)
-            if request.method not in _WITHOUT_BODY:
-                await request.body()  # kept; too long a one is refused by name
+            caller = caller_of(request)
+            caller.require(action)
+            if request.method not in _WITHOUT_BODY or caller.body_sha256 is not None:
+                body = await request.body()  # kept; too long a one is refused by name
+                if caller.body_sha256 is not None:
+                    require_body(caller.body_sha256, body)
             return await handle(request)
 
         return checked

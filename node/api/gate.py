@@ -3,10 +3,12 @@
 The unix socket (mode 0600) gives its user full rights over this node; a credential that is brought
 along counts in their place. Over the network a request without one gets to open routes only, and
 does not learn which others there are. What a caller may do each route declares (``declared.py``).
+An answer that goes on for long is cut off once the credential counts no more.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from starlette.requests import HTTPConnection
@@ -14,18 +16,19 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.api.cut_off import POLICY_VIOLATION, Answer
 from buildnet.node.api.declared import action_of
 from buildnet.node.api.problems import problem_of
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.authenticator import Authenticator
 from buildnet.node.auth.caller import NOBODY, Caller
-
-_POLICY_VIOLATION = 1008
+from buildnet.node.auth.connections import Connections
 
 
 class Gate:
     """ASGI middleware that tells the application who asks, or refuses; ``routes``: all that the
-    application has; ``otherwise``: who asks without a credential."""
+    application has; ``otherwise``: who asks without a credential; ``connections``: keeps those that
+    are open."""
 
     def __init__(
         self,
@@ -33,11 +36,13 @@ class Gate:
         routes: Sequence[BaseRoute],
         authenticator: Authenticator,
         otherwise: Caller,
+        connections: Connections,
     ) -> None:
         self._application = application
         self._open = [route for route in routes if action_of(route) is Action.OPEN]
         self._otherwise = otherwise
         self._authenticator = authenticator
+        self._connections = connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -52,7 +57,28 @@ class Gate:
                 await _refuse(refusal, scope, receive, send)
                 return
         scope.setdefault("state", {})["caller"] = caller
-        await self._application(scope, receive, send)
+        if caller is NOBODY:
+            await self._application(scope, receive, send)
+        else:
+            await self._answer(caller, scope, receive, send)
+
+    async def _answer(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer for as long as the caller's credential counts."""
+        task, answer = asyncio.current_task(), Answer(scope, receive, send)
+        assert task is not None
+        what = f"{scope.get('method', 'WebSocket')} {scope['path']}"
+
+        def end(why: str) -> None:
+            task.cancel(why)
+
+        with self._connections.track(caller, end, what) as connection:
+            try:
+                await self._application(scope, receive, answer.send)
+            except asyncio.CancelledError:
+                if connection.ended is None or task.uncancel() > 0:
+                    raise
+        if connection.ended is not None:
+            await answer.cut_off(connection.ended)
 
     def _is_open(self, scope: Scope) -> bool:
         return any(route.matches(scope)[0] is Match.FULL for route in self._open)
@@ -62,4 +88,4 @@ async def _refuse(refusal: BuildNetError, scope: Scope, receive: Receive, send: 
     if scope["type"] == "http":
         await problem_of(refusal)(scope, receive, send)
     else:
-        await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -14,6 +15,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.auth.refusal import TooManyRequestsError
 from buildnet.pool.wording import expectation
 
 _SHOWN = 60
@@ -58,6 +60,8 @@ def problem_of(error: BuildNetError) -> JSONResponse:
     )
     if error.http_status == HTTPStatus.UNAUTHORIZED:
         answer.headers["www-authenticate"] = "Bearer"
+    if isinstance(error, TooManyRequestsError):
+        answer.headers["retry-after"] = str(max(1, math.ceil(error.retry_after_s)))
     return answer
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.members.member_list import Rights
 from buildnet.node.auth.actions import GRANTED, Action, least_rights
 from buildnet.node.auth.refusal import NotAllowedError, NotAuthenticatedError
@@ -25,7 +27,10 @@ class Caller:
     """``actor``: the name under which the queue, the ledger and the history know them; ``rights``:
     in the cluster, None of nobody; ``actions``: the only ones that their credential is for, None:
     all that their rights allow; ``is_owner``: of this host; ``credential``: the id of their key or
-    session, "" without one; ``address``: where they ask from, "" on the socket."""
+    session, "" without one; ``address``: where they ask from, "" on the socket; ``workspaces``: the
+    only ones that their credential is for, None: all; ``body_sha256``: of the body that they
+    signed, None: any; ``problem``: tells why their credential counts no more, asked again and again
+    for as long as they are connected; None: it does."""
 
     kind: CallerKind
     actor: str
@@ -34,6 +39,11 @@ class Caller:
     is_owner: bool = False
     credential: str = ""
     address: str = ""
+    workspaces: frozenset[str] | None = None
+    body_sha256: bytes | None = None
+    problem: Callable[[], BuildNetError | None] = field(
+        default=lambda: None, repr=False, compare=False
+    )
 
     def may(self, action: Action) -> bool:
         """Tell whether this caller may do something; of builds: at least their own ones."""
@@ -82,6 +92,22 @@ class Caller:
             raise NotAllowedError(
                 f"{what} is {actor}'s, and {self.actor} is no admin",
                 hint=f"ask {actor}, or an admin of the cluster",
+            )
+
+    def reaches(self, workspace: str) -> bool:
+        """Tell whether their credential is for a workspace, and so for its builds."""
+        return self.workspaces is None or workspace in self.workspaces
+
+    def require_reach(self, workspace: str) -> None:
+        """See that their credential is for a workspace.
+
+        Raises:
+            NotAllowedError: it is for others.
+        """
+        if not self.reaches(workspace):
+            raise NotAllowedError(
+                f"{self.actor}'s key is for other workspaces than this one",
+                hint="ask an admin for a wider one",
             )
 
     def name(self, said: str) -> str:

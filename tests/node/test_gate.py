@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from itertools import product
 from typing import Any
 
 import pytest
 from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
 from starlette.requests import HTTPConnection
 
 from buildnet.mesh.members.member_list import Rights
 from buildnet.node.api.app import Application
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.gate import Gate
-from buildnet.node.api.problems import add_problem_handlers
+from buildnet.node.api.problems import add_problem_handlers, problem_of
 from buildnet.node.auth.actions import GRANTED, Action
 from buildnet.node.auth.authenticator import Authenticator
 from buildnet.node.auth.caller import NOBODY, OWNER, Caller, CallerKind
-from buildnet.node.auth.refusal import NotAllowedError, NotAuthenticatedError
+from buildnet.node.auth.connections import Connections
+from buildnet.node.auth.refusal import (
+    KeyRevokedError,
+    NotAllowedError,
+    NotAuthenticatedError,
+    TooManyRequestsError,
+)
 
 CALLERS = {
     name: Caller(CallerKind.KEY, name, rights=Rights(name))
@@ -34,6 +42,8 @@ class Names:
         name = connection.headers.get("authorization")
         if name == "bad":
             raise NotAuthenticatedError("bad")
+        if name == "busy":
+            raise TooManyRequestsError("too often", 1.2)
         return None if name is None else {**CALLERS, "narrow": NARROW}[name]
 
 
@@ -72,7 +82,7 @@ def ask(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    gate = Gate(made, made.declared, Authenticator((Names(),)), otherwise)
+    gate = Gate(made, made.declared, Authenticator((Names(),)), otherwise, Connections())
     asyncio.run(gate(scope, receive, send))
     return int(sent[0]["status"])
 
@@ -145,3 +155,111 @@ def test_a_builder_changes_its_own_builds_only() -> None:
 def test_only_who_has_the_socket_says_a_name() -> None:
     assert OWNER.name("anna") == "anna"
     assert CALLERS["admin"].name("anna") == "admin"
+
+
+@pytest.mark.parametrize(
+    ("media_type", "before", "expected"),
+    [
+        ("application/x-ndjson", b"{}\n", b'{}\n{"type": "error", "code": "KEY_REVOKED"'),
+        ("application/x-ndjson", b"{", b'{\n{"type": "error", "code": "KEY_REVOKED"'),
+        ("text/event-stream; charset=utf-8", b":\n\n", b':\n\nevent: error\ndata: {"type"'),
+        ("text/plain", b"text", b"text"),
+        (None, b"", b'{"type":"about:blank"'),
+    ],
+)
+def test_an_answer_ends_with_its_credential_and_says_why(
+    media_type: str | None, before: bytes, expected: bytes
+) -> None:
+    made, connections = Application(), Connections()
+    router, begun = declared_router(), asyncio.Event()
+
+    async def for_ever() -> AsyncIterator[bytes]:
+        yield before
+        begun.set()
+        await asyncio.Event().wait()
+
+    @router.get("/stream", response_model=None)
+    @does(Action.VIEW_BUILDS)
+    async def stream() -> StreamingResponse:
+        if media_type is None:
+            begun.set()
+            await asyncio.Event().wait()
+        return StreamingResponse(for_ever(), media_type=media_type)
+
+    made.offer(router)
+    gate = Gate(made, made.declared, Authenticator((Names(),)), NOBODY, connections)
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def ends() -> None:
+        scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/stream"}
+        scope |= {"query_string": b"", "headers": [(b"authorization", b"builder")]}
+        asking = asyncio.create_task(gate(scope, receive, send))
+        await begun.wait()
+        assert [one.what for one in connections.live()] == ["GET /stream"]
+        assert connections.end("", KeyRevokedError("it was revoked")) == 1
+        await asking
+
+    asyncio.run(ends())
+    assert sent[0]["status"] == (401 if media_type is None else 200)
+    body = b"".join(message.get("body", b"") for message in sent[1:])
+    assert body.startswith(expected)
+    # What has no room for the reason breaks off, and is not taken for whole.
+    assert sent[-1].get("more_body", False) is (media_type == "text/plain")
+    assert connections.live() == ()
+
+
+def test_a_websocket_is_closed_with_its_credential() -> None:
+    connections, begun = Connections(), asyncio.Event()
+    sent: list[Any] = []
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def ends() -> None:
+        gate = Gate(application, [], Authenticator((Names(),)), NOBODY, connections)
+        scope = {"type": "websocket", "path": "/ws", "headers": [(b"authorization", b"builder")]}
+        asking = asyncio.create_task(gate(scope, asyncio.Event().wait, send))  # type: ignore[arg-type]
+        await begun.wait()
+        connections.end("", KeyRevokedError("revoked " * 50))
+        await asking
+
+    asyncio.run(ends())
+    assert sent[-1]["code"] == 1008
+    assert len(sent[-1]["reason"].encode()) <= 123
+
+
+def test_an_end_of_the_server_is_no_end_of_a_credential() -> None:
+    async def ends() -> None:
+        begun = asyncio.Event()
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+        gate = Gate(application, [], Authenticator(), OWNER, Connections())
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        asking = asyncio.create_task(gate(scope, asyncio.Event().wait, asyncio.sleep))  # type: ignore[arg-type]
+        await begun.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    asyncio.run(ends())
+
+
+def test_who_asks_too_often_is_told_when_to_come_back() -> None:
+    error = TooManyRequestsError("too often", 1.2)
+    assert problem_of(error).headers["retry-after"] == "2"
+    assert ask("/view-builds", "busy") == 429

@@ -122,6 +122,7 @@ def service_of(
         exchange=cast(Any, None),
         ledger=ledger,
         recording=Recording(ledger),
+        access=cast(Any, None),
         scanner=cast(Scanner, scanner),
         meter=cast(UtilizationMeter, meter or CountingMeter()),
     )

@@ -69,6 +69,7 @@ def service_of(mesh: ScriptedMesh, address: str = "http://127.0.0.1:1") -> NodeS
         exchange=cast(Any, None),
         ledger=ledger,
         recording=Recording(ledger),
+        access=cast(Any, None),
     )
     service.advertiser = cast(Any, SimpleNamespace(tell=lambda now: None))
     return service

@@ -1,0 +1,94 @@
+"""Keys as requests bring them: ``Authorization: Bearer KEY``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from starlette.requests import HTTPConnection
+
+from buildnet.node.auth.caller import Caller, CallerKind
+from buildnet.node.auth.keys import Key, Keys
+from buildnet.node.auth.proof import HEADER, Proof, Proofs, Request
+from buildnet.node.auth.rates import Rates
+from buildnet.node.auth.refusal import KeyInvalidError, ProofError
+
+_SCHEME = "bearer"
+
+
+class KeyCredentials:
+    """Says who asks with a key; ``used`` is told of each request that counts."""
+
+    def __init__(
+        self,
+        keys: Keys,
+        used: Callable[[Key], None] = lambda key: None,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._keys = keys
+        self._used = used
+        self._clock = clock
+        self._monotonic = monotonic
+        self._rates = Rates()
+        self._proofs = Proofs(clock())
+
+    async def caller(self, connection: HTTPConnection) -> Caller | None:
+        """Return who asks; None: the request brings no key.
+
+        Raises:
+            NotAuthenticatedError: it brings one that does not count.
+            KeyElsewhereError: it brings one for other nodes.
+            TooManyRequestsError: its agent asks too often.
+        """
+        said = connection.headers.getlist("authorization")
+        if not said:
+            return None
+        scheme, _, token = said[0].partition(" ")
+        if len(said) > 1 or scheme.lower() != _SCHEME:
+            raise KeyInvalidError(
+                "this is no key", hint="send one header: `Authorization: Bearer KEY`"
+            )
+        key = self._keys.key(token.strip())
+        claims = key.claims
+        body = None if claims.bound is None else self._proved(connection, claims.id, claims.bound)
+        self._rates.take(claims.id, claims.rate, self._monotonic())
+        self._used(key)
+        return Caller(
+            CallerKind.KEY,
+            actor_of(claims.name),
+            claims.rights,
+            key.actions,
+            credential=claims.id,
+            address=connection.client.host if connection.client is not None else "",
+            workspaces=key.scope.workspaces or None,
+            body_sha256=body,
+            problem=lambda: self._keys.problem(key),
+        )
+
+    def _proved(self, connection: HTTPConnection, key: str, agent: str) -> bytes:
+        """Return the SHA-256 that the request's body must have."""
+        said = connection.headers.getlist(HEADER)
+        if len(said) != 1:
+            raise ProofError(
+                "this key is bound to its agent, and needs its proof",
+                hint="sign the request as docs/how-to/keys-for-agents.md tells",
+            )
+        proof, scope = Proof.read(said[0]), connection.scope
+        request = Request(scope.get("method", "GET"), _target(scope), key)
+        self._proofs.check(proof, request, bytes.fromhex(agent), self._clock())
+        return proof.body_sha256
+
+
+def actor_of(name: str) -> str:
+    """Return under which name the agent of a key is known: never that of a person."""
+    return f"agent:{name}"
+
+
+def _target(scope: object) -> str:
+    """Return path and query as they were sent."""
+    assert isinstance(scope, dict)
+    path: bytes = scope.get("raw_path") or str(scope["path"]).encode()
+    query: bytes = scope.get("query_string", b"")
+    return (path + b"?" + query if query else path).decode("latin-1")

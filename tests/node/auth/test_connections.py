@@ -1,0 +1,40 @@
+"""Who is connected, and how they are cut off."""
+
+from __future__ import annotations
+
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.auth.caller import OWNER, Caller, CallerKind
+from buildnet.node.auth.connections import Connections
+from buildnet.node.auth.refusal import KeyRevokedError
+
+WHY = KeyRevokedError("it was revoked")
+
+
+def test_a_connection_is_known_while_it_is_open() -> None:
+    connections = Connections(lambda: 5.0)
+    with connections.track(OWNER, lambda why: None, "GET /x") as one:
+        assert [(each.what, each.since) for each in connections.live()] == [("GET /x", 5.0)]
+        assert one.ended is None
+    assert connections.live() == ()
+
+
+def test_those_whose_credential_counts_no_more_are_cut_off_once() -> None:
+    connections, told = Connections(), list[str]()
+    problems: list[BuildNetError | None] = [None]
+    doubtful = Caller(CallerKind.KEY, "a", problem=lambda: problems[0])
+    with connections.track(doubtful, told.append) as one, connections.track(OWNER, told.append):
+        assert connections.look() == 0
+        problems[0] = WHY
+        assert connections.look() == 1
+        assert connections.look() == 0
+        assert one.ended is WHY
+        assert told == ["it was revoked"]
+        assert [each.caller for each in connections.live()] == [OWNER]
+
+
+def test_those_of_one_credential_are_cut_off() -> None:
+    connections, told = Connections(), list[str]()
+    key, other = (Caller(CallerKind.KEY, "a", credential=name) for name in "ab")
+    with connections.track(key, told.append), connections.track(other, told.append):
+        assert connections.end("a", WHY) == 1
+        assert [each.caller for each in connections.live()] == [other]

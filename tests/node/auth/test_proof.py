@@ -1,0 +1,101 @@
+"""Proof of possession: one request, by its agent, once, now."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+
+import pytest
+from tests.node.auth.pool_keys import AGENT, NOW, SPARE, Pool, asking, claims, token
+
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.identity import NodeKey
+from buildnet.node.auth.caller import Caller
+from buildnet.node.auth.key_credentials import KeyCredentials
+from buildnet.node.auth.proof import MOST_NONCES, WINDOW_S, Proof, Proofs, Request, require_body
+from buildnet.node.auth.refusal import ProofError
+
+BOUND = token(bound=AGENT.public_key.hex())
+BODY = b'{"root": "/w"}'
+TIME = int(NOW.timestamp())
+NONCE = "n" * 16
+REQUEST = Request("POST", "/api/build?x=1", claims().id)
+
+
+def proof(
+    request: Request = REQUEST, *, by: NodeKey = AGENT, time: int = TIME, nonce: str = NONCE
+) -> Proof:
+    digest = hashlib.sha256(BODY).digest()
+    return Proof.make(request, by.sign, time=time, nonce=nonce, body_sha256=digest)
+
+
+def ask(kind: KeyCredentials, header: str | None) -> Caller | None:
+    headers = {"authorization": f"Bearer {BOUND}"}
+    if header is not None:
+        headers["buildnet-proof"] = header
+    path, _, query = REQUEST.target.partition("?")
+    return asyncio.run(kind.caller(asking(headers, method="POST", path=path, query=query)))
+
+
+def kind_of(pool: Pool) -> KeyCredentials:
+    return KeyCredentials(pool.keys, clock=pool.clock, monotonic=pool.clock)
+
+
+def test_a_proof_is_of_one_request_and_its_body() -> None:
+    caller = ask(kind_of(Pool()), str(proof()))
+    assert caller is not None
+    assert caller.body_sha256 == hashlib.sha256(BODY).digest()
+    require_body(caller.body_sha256, BODY)
+    with pytest.raises(ProofError, match="does not count"):
+        require_body(caller.body_sha256, BODY + b" ")
+
+
+def test_a_proof_counts_once() -> None:
+    kind = kind_of(Pool())
+    ask(kind, str(proof()))
+    with pytest.raises(ProofError) as caught:
+        ask(kind, str(proof()))
+    assert caught.value.cause == "it was used before"
+    ask(kind, str(proof(nonce="m" * 16)))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "v1",
+        "v2" + str(proof())[2:],
+        str(proof()) + " ",
+        str(proof())[:-1],
+        str(proof(by=SPARE)),
+        str(proof(Request("GET", REQUEST.target, REQUEST.key))),
+        str(proof(Request("POST", "/api/build", REQUEST.key))),
+        str(proof(Request("POST", REQUEST.target, "f" * 16))),
+        str(proof(time=TIME + int(WINDOW_S) + 1)),
+        str(proof(time=TIME - 1)),  # before this node began
+        str(proof()).replace(f" {TIME} ", f" {TIME + 1} "),
+        str(proof()).replace(NONCE, "m" * 16),
+        str(proof()).replace(hashlib.sha256(BODY).hexdigest(), "0" * 64),
+    ],
+)
+def test_without_the_agent_s_proof_a_bound_key_does_not_count(header: str | None) -> None:
+    with pytest.raises(BuildNetError) as caught:
+        ask(kind_of(Pool()), header)
+    assert caught.value.code == "KEY_PROOF"
+
+
+def test_proofs_are_remembered_for_as_long_as_they_count_and_no_more_than_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    proofs, agent = Proofs(TIME), AGENT.public_key
+    late = proof(time=TIME + 59)
+    proofs.check(late, REQUEST, agent, TIME)
+    with pytest.raises(ProofError):
+        proofs.check(late, REQUEST, agent, TIME + 59 + WINDOW_S)
+    monkeypatch.setattr("buildnet.node.auth.proof.MOST_NONCES", 1)
+    other = proof(time=TIME + 60, nonce="o" * 16)
+    with pytest.raises(ProofError):
+        proofs.check(other, REQUEST, agent, TIME + 60)
+    proofs.check(proof(time=TIME + 200, nonce="p" * 16), REQUEST, agent, TIME + 200)
+    assert MOST_NONCES > 1000
