@@ -17,6 +17,7 @@ from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.control_groups import MEMORY, PIDS
 from buildnet.node.execute.errors import ExecutionError
 from buildnet.node.execute.launcher.client import LaunchedCommand, Launcher, LaunchRequest
+from buildnet.node.execute.masking import masked
 from buildnet.node.execute.outcome import (
     NOT_EXECUTABLE,
     NOT_FOUND,
@@ -48,7 +49,8 @@ def run_launched(
     """Run a command in the calling thread until it and all that it started have ended.
 
     stdout and stderr are one pipe, so their order is kept. Each chunk goes to ``on_output``, which
-    must not block, and into ``log``, at most ``output_limit_bytes`` of it. ``exceeded`` is asked
+    must not block, and into ``log``, at most ``output_limit_bytes`` of it, with the secrets of its
+    environment masked. ``exceeded`` is asked
     every second.
 
     A working directory that does not exist gives exit code 127 with the reason in the log.
@@ -58,9 +60,11 @@ def run_launched(
     """
     bounded = BoundedLog(log, output_limit_bytes)
 
-    def output(chunk: bytes) -> None:
+    def pass_on(chunk: bytes) -> None:
         bounded.write(chunk)
         on_output(chunk)
+
+    output, output_over = masked(request.environment, pass_on)
 
     if cancel.is_set():
         return never_started(128 + signal.SIGTERM, signal.SIGTERM.name, cancelled=True)
@@ -78,8 +82,10 @@ def run_launched(
     if "failed" in report:
         exit_code, reason = _start_failure(report, request)
         output(f"buildnet: {reason}\n".encode())
+        output_over()
         bounded.finish()
         return never_started(exit_code, None, cancelled=False)
+    output_over()
     bounded.finish()
     stopped = running.timed_out or running.cancelled or running.exceeded is not None
     peak_kib = report["peak_kib"]

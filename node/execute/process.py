@@ -20,6 +20,7 @@ from typing import BinaryIO
 from buildnet.node.execute.bounded_log import BoundedLog
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.errors import ExecutionError
+from buildnet.node.execute.masking import masked
 from buildnet.node.execute.outcome import (
     NOT_EXECUTABLE,
     NOT_FOUND,
@@ -54,7 +55,8 @@ def run_process(
     """Run a command in the calling thread until its main process has ended.
 
     stdout and stderr are one pipe, so their order is kept. Each chunk goes to ``on_output``, which
-    must not block, and into ``log``, at most ``output_limit_bytes`` of it. When the time is over or
+    must not block, and into ``log``, at most ``output_limit_bytes`` of it, with the secrets of
+    ``env`` masked. When the time is over or
     ``cancel`` is set, the process group gets SIGTERM and :data:`GRACE_S` later SIGKILL. Processes
     that outlive the main process are killed. ``env`` is the complete environment; its
     ``BUILDNET_ACTION`` helps to find processes that left the group.
@@ -67,9 +69,11 @@ def run_process(
     """
     bounded = BoundedLog(log, output_limit_bytes)
 
-    def output(chunk: bytes) -> None:
+    def pass_on(chunk: bytes) -> None:
         bounded.write(chunk)
         on_output(chunk)
+
+    output, output_over = masked(env, pass_on)
 
     started = time.monotonic()
     own_peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -91,6 +95,7 @@ def run_process(
     except (OSError, ValueError) as error:
         exit_code, reason = _start_failure(error, argv, cwd)
         output(f"buildnet: {reason}\n".encode())
+        output_over()
         bounded.finish()
         return never_started(exit_code, None, cancelled=False)
 
@@ -102,6 +107,7 @@ def run_process(
         running.abandon()
         raise
     left_behind, status, usage = running.finish()
+    output_over()
     bounded.finish()
     peak_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return outcome_of(

@@ -85,6 +85,14 @@ def test_standard_input_is_empty_and_environment_is_only_what_is_given(tmp_path:
     assert names - {"PWD", "OLDPWD", "SHLVL", "_"} == {"PATH", "BUILDNET_ACTION", "COLOUR"}
 
 
+def test_the_value_of_a_secret_is_neither_told_nor_kept(tmp_path: Path) -> None:
+    run = Run(
+        'echo "$NPM_TOKEN"; printf "${NPM_TOKEN%%-*}"', tmp_path, env={"NPM_TOKEN": "abcd-efgh"}
+    )
+    assert run.log == b"***\nabcd"
+    assert b"".join(run.chunks) == run.log
+
+
 def test_files_are_made_with_the_same_mask_everywhere(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:

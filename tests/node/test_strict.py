@@ -187,6 +187,11 @@ def test_tools_of_a_home_directory_are_shown_with_what_came_with_them(
     assert "secret" not in host.said(f"ls {installed.parent}", environment=path)
 
 
+def test_the_value_of_a_secret_is_not_in_the_log(host: StrictHost) -> None:
+    token = {"NPM_TOKEN": "abcd-efgh", "PATH": "/usr/bin:/bin"}
+    assert host.said('echo "$NPM_TOKEN"; printf abcd', environment=token) == "***\nabcd"
+
+
 # Limits
 
 
