@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -92,7 +93,7 @@ def test_where_the_stream_is_cut_makes_no_difference(
     secrets: set[bytes], stream: bytes, cuts: list[int]
 ) -> None:
     at = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    chunks = [stream[begin:end] for begin, end in zip(at, at[1:], strict=False)]
+    chunks = [stream[begin:end] for begin, end in pairwise(at)]
     ordered = sorted(secrets, key=len, reverse=True)
     whole = re.sub(b"|".join(map(re.escape, ordered)), MASK, stream)
     assert through(secrets, chunks) == whole
