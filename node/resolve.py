@@ -253,9 +253,10 @@ class Resolver:
 
     def now_stands(self, prepared: Prepared) -> None:
         """Take note, for the next builds, that a task's result was found in place. One that needs
-        other hosts is looked at in each build: their tools may have changed."""
+        other hosts is looked at in each build: their tools may have changed. So is one above what
+        does not stand itself: later builds could not tell what it was made from."""
         task, action = prepared.task, prepared.action
-        if prepared.far is not None:
+        if prepared.far is not None or not all(map(self._stands_as_seen, task.depends_on)):
             return
         keys = [source_key(task.sources, task.path if task.default_sources else None)]
         if action is not None:
@@ -274,6 +275,10 @@ class Resolver:
                 tuple(keys),
             ),
         )
+
+    def _stands_as_seen(self, task: TaskId) -> bool:
+        standing = self.standing.tasks.get(task)
+        return standing is not None and self._seen(task).looks_like(standing.visible)
 
     def _with_action(self, task: Task, inputs: DirectoryTree) -> Prepared:
         far: FarTools | None = None

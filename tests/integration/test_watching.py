@@ -173,3 +173,17 @@ def test_changes_while_no_node_runs_are_noticed(buildnet: CommandLine, tmp_path:
     psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=30)
     (root / "low/a.txt").write_text("meanwhile\n")
     assert tiers(buildnet.build(root)) == SAME | {"low": "full", "high": "full"}
+
+
+def test_what_was_put_back_twice_is_not_taken_for_what_it_was_in_between(
+    running: CommandLine, chain: Path
+) -> None:
+    (chain / "low/a.txt").write_text("other\n")
+    for _ in range(2):
+        running.build(chain, "low")
+    (chain / "low/a.txt").write_text("a\n")
+    running.build(chain)
+    assert output(chain, "high").startswith("a\n")
+    (chain / "low/a.txt").write_text("other\n")
+    running.build(chain)
+    assert output(chain, "high").startswith("other\n")
