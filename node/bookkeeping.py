@@ -97,7 +97,7 @@ class Bookkeeping:
         unrecorded = await self._finish(build, status, duration_ms, error, rows, same)
         if unrecorded is not None:
             status, error = Status.FAILED, error or unrecorded
-        elif opened.definition is not build.definition or not _lists(build, plan):
+        elif opened.definition.workspace is not build.workspace or not _lists(build, plan):
             opened.recorded.pop(plan.key, None)
         else:
             depth = 0 if same is None else same.depth + 1

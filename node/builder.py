@@ -1,4 +1,7 @@
-"""The node's builds: takes requests, performs them one a workspace, keeps the record."""
+"""The node's builds: takes requests, performs them, keeps the record.
+
+Builds of one workspace are at work at the same time as far as they touch different packages.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,10 @@ from typing import Any, Protocol
 from buildnet.ledger.history import Durability, History
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError, StoppingError
+from buildnet.node.auditing import Auditing
 from buildnet.node.bookkeeping import Bookkeeping
 from buildnet.node.capacity import Capacity
+from buildnet.node.claiming import Claimed
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.control_groups import ControlGroups
 from buildnet.node.execute.isolation import Isolation
@@ -37,9 +42,9 @@ from buildnet.node.standing import Complete, Plan
 from buildnet.node.store import Store
 from buildnet.node.time_limit import TimeLimit
 from buildnet.node.toolchain import Toolchain
-from buildnet.node.workers import Turn, Workers, either
+from buildnet.node.workers import Turn, Workers
 from buildnet.node.workshop import Job, Workshop
-from buildnet.node.workspaces import OpenWorkspace, Workspaces
+from buildnet.node.workspaces import OpenWorkspace, View, Workspaces
 from buildnet.pool.build import Status
 from buildnet.pool.requirements import Grant
 from buildnet.pool.warrant import SALT_BYTES, Warrant
@@ -47,10 +52,6 @@ from buildnet.pool.workspace import Workspace
 
 # Builds that are over are answered from memory this long; after that from the record of builds.
 FINISHED_KEPT = 8
-_LOOK_FOR_AUDITS_S = 60.0
-# Directories; some milliseconds, in which a build would wait.
-_AUDITED_AT_ONCE = 32
-_BETWEEN_AUDITS_S = 0.05
 _log = logging.getLogger("buildnet.builds")
 
 
@@ -125,6 +126,7 @@ class Builder:
         self.outliving: Outliving | None = None
         """What lets builds outlive this node; None: nothing does."""
         self._workspaces = Workspaces(private / "watch")
+        self.auditing = Auditing(self._workspaces, store, lambda: bool(self.running()))
         self._builds: dict[str, RunningBuild] = {}
         self._tasks = asyncio.TaskGroup()
         self._tidying = asyncio.Lock()
@@ -133,7 +135,7 @@ class Builder:
 
     async def __aenter__(self) -> Builder:
         await self._tasks.__aenter__()
-        self._auditing = self._tasks.create_task(self._audit_when_idle())
+        self._auditing = self._tasks.create_task(self.auditing.run())
         self._tasks.create_task(self._try_isolation())
         return self
 
@@ -164,32 +166,6 @@ class Builder:
             build.cancel()
         for build in running:
             await build.over.wait()
-
-    async def _audit_when_idle(self) -> None:
-        """See now and then, while nothing is built, that watching told of all changes."""
-        while True:
-            await asyncio.sleep(_LOOK_FOR_AUDITS_S)
-            await asyncio.to_thread(self._workspaces.unwatch_unused, time.monotonic())
-            for opened in self._workspaces.watched():
-                if opened.needs_audit(time.monotonic()):
-                    try:
-                        await self.audit(opened)
-                    except Exception:
-                        _log.exception("%s could not be audited", opened.definition.workspace.root)
-
-    async def audit(self, opened: OpenWorkspace) -> None:
-        """Compare what is known of a workspace with what is there, bit by bit; a build comes first,
-        then the rest is left for later."""
-        table = await asyncio.to_thread(self._store.file_table, opened.id)
-        directories = sorted(opened.memory.listings)
-        for start in range(0, len(directories), _AUDITED_AT_ONCE):
-            if self.running() or opened.watcher is None:
-                return
-            async with opened.lock:
-                part = directories[start : start + _AUDITED_AT_ONCE]
-                await asyncio.to_thread(opened.audit, table, part)
-            await asyncio.sleep(_BETWEEN_AUDITS_S)
-        opened.audited_at = time.monotonic()
 
     async def forget_dependencies(self, keep: int = 0) -> int:
         """Remove installed dependency trees but the ``keep`` that were used last, and as many
@@ -245,11 +221,12 @@ class Builder:
     async def _perform(self, build: RunningBuild, opened: OpenWorkspace, plan: Plan) -> None:
         """Perform a build and record how it ended, whatever happens."""
         began = time.monotonic()
-        if not opened.lock.locked():
-            async with opened.lock:
-                if await self._had_nothing_to_do(build, opened, plan, began):
-                    build.looked.set()
-                    return
+        claimed = opened.claims.take_at_once(plan.claim)
+        if claimed is not None and await self._had_nothing_to_do(build, opened, plan, began):
+            claimed.leave()
+            build.looked.set()
+            return
+        build.has_read = False  # it looks again
         build.looked.set()
         if not build.request.dry_run:
             if self.outliving is not None:
@@ -259,16 +236,17 @@ class Builder:
         recording = asyncio.ensure_future(self._record_begin(build))
         recording.add_done_callback(lambda done: done.cancelled() or done.exception())
         build.progress.tell({"type": BUILD_STARTED, **build.summary(), "tasks": len(plan.tasks)})
-        if opened.lock.locked():
+        if claimed is None:
             build.waits_for = "another build of this workspace"
             build.progress.tell({"type": "waiting", "for": build.waits_for})
         self._enter_queue(build)
-        alone = await either(opened.lock.acquire(), build.cancelled.wait())
+        if claimed is None:
+            claimed = await opened.claims.take(plan.claim, build.cancelled)
         build.waits_for = None
         try:
             status, error = Status.CANCELLED, None
-            if alone:
-                status, error = await self._performed(build, opened, plan, recording)
+            if claimed is not None:
+                status, error = await self._performed(build, opened, plan, claimed, recording)
             duration_ms = (time.monotonic() - began) * 1000
             if error is not None:
                 status = Status.CANCELLED if build.cancelled.is_set() else Status.FAILED
@@ -279,11 +257,11 @@ class Builder:
                 unrecorded = await self.books.end(build, plan, opened, status, duration_ms, error)
                 if unrecorded is not None:
                     status, error = Status.FAILED, error or unrecorded
-            if alone and status is Status.SUCCEEDED:
-                self._remember(build, opened, plan)
+            if claimed is not None:
+                await asyncio.to_thread(self._leave, build, opened, plan, status)
         finally:
-            if alone:
-                opened.lock.release()
+            if claimed is not None:
+                await claimed.close()
         build.close(status, duration_ms, error.as_dict() if error else None)
         if self.outliving is not None:
             self.outliving.over(build)
@@ -305,12 +283,13 @@ class Builder:
         build: RunningBuild,
         opened: OpenWorkspace,
         plan: Plan,
+        claimed: Claimed,
         recording: asyncio.Future[None],
     ) -> tuple[Status, BuildNetError | None]:
-        """Perform a build in a workspace that is its own meanwhile; never raises."""
+        """Perform a build in packages that are its own meanwhile; never raises."""
         try:
             with TimeLimit(build) as limit:
-                status = await self._perform_alone(build, opened, plan)
+                status = await self._perform_alone(build, opened, plan, claimed)
                 await recording
             return status, limit.error if status is Status.CANCELLED else None
         except Exception as failure:
@@ -348,8 +327,16 @@ class Builder:
     def _complete(self, build: RunningBuild, opened: OpenWorkspace, plan: Plan) -> Complete | None:
         if opened.standing.surroundings is None:
             return None
-        self._begin(build, opened)
-        return opened.standing.complete.get(plan.key)
+        with opened.memory.lock:
+            self._begin(build, opened)
+            return opened.standing.complete.get(plan.key)
+
+    def _begin_work(self, build: RunningBuild, opened: OpenWorkspace) -> Isolation:
+        with opened.memory.lock:
+            isolation = self._begin(build, opened)
+            build.view = opened.view()
+        self._workspaces.unwatch_unused(time.monotonic())
+        return isolation
 
     def _begin(self, build: RunningBuild, opened: OpenWorkspace) -> Isolation:
         build.has_read = True
@@ -358,17 +345,31 @@ class Builder:
         opened.begin(build.definition, environment, isolation.level, self._toolchain)
         build.isolation_reason = isolation.reason
         build.not_watched = opened.not_watched
-        self._workspaces.unwatch_unused(time.monotonic())
         return isolation
 
-    def _remember(self, build: RunningBuild, opened: OpenWorkspace, plan: Plan) -> None:
-        if build.request.dry_run or opened.not_watched is not None:
-            return
-        if opened.definition is not build.definition:  # it was edited meanwhile
-            return
-        complete = self.books.complete(plan, opened)
-        if complete is not None:
-            opened.standing.complete[plan.key] = complete
+    def _look_again(self, build: RunningBuild, opened: OpenWorkspace) -> None:
+        """Take in what a hook changed before the build looked at anything."""
+        with opened.memory.lock:
+            opened.look()
+            if build.view is not None:
+                opened.close(build.view)
+            build.view = opened.view()
+
+    def _leave(
+        self, build: RunningBuild, opened: OpenWorkspace, plan: Plan, status: Status
+    ) -> None:
+        """End a build's work; if all of it stands, the next one of the same is told at once."""
+        with opened.memory.lock:
+            if build.view is not None:
+                opened.close(build.view)
+                build.view = None
+            if status is not Status.SUCCEEDED or build.request.dry_run:
+                return
+            if opened.not_watched or opened.definition.workspace is not build.workspace:
+                return
+            complete = self.books.complete(plan, opened)
+            if complete is not None:
+                opened.standing.complete[plan.key] = complete
 
     async def _tidy(self, build: RunningBuild) -> None:
         if build.keep_descriptions is not None:
@@ -380,17 +381,18 @@ class Builder:
             await self.forget_dependencies(keep=KEPT)
 
     async def _perform_alone(
-        self, build: RunningBuild, opened: OpenWorkspace, plan: Plan
+        self, build: RunningBuild, opened: OpenWorkspace, plan: Plan, claimed: Claimed
     ) -> Status:
         workspace, request = build.workspace, build.request
         async with self._tidying:  # trees that are about to be removed must not be found
             table = await asyncio.to_thread(self._store.file_table, opened.id)
-        isolation = await asyncio.to_thread(self._begin, build, opened)
+        isolation = await asyncio.to_thread(self._begin_work, build, opened)
         await self._hook(build, "pre_build", workspace.pre_build)
         if workspace.pre_build is not None:
-            await asyncio.to_thread(opened.look)
-        standing = opened.standing
-        assert standing.surroundings is not None
+            await asyncio.to_thread(self._look_again, build, opened)
+        view = build.view
+        assert view is not None
+        standing = view.standing
         waiting = [task for task in plan.tasks if request.force or task not in standing.tasks]
         tasks = plan.reached_from(waiting)
         build.unchanged = {task: standing.tasks[task] for task in plan.tasks if task not in tasks}
@@ -411,14 +413,17 @@ class Builder:
                 isolation=isolation,
                 environment=request.environment,
                 standing=standing,
-                tools=standing.surroundings.tools,
-                words=standing.surroundings.words,
+                tools=view.surroundings.tools,
+                words=view.surroundings.words,
                 tasks={task: known for task, known in plan.tasks.items() if task in tasks},
                 waiting=waiting,
                 durations_ms=opened.durations_ms,
             )
             performer = await self.workshop.performer(build, job, hold)
             build.performer = performer
+            claimed.before_others = performer.runner.keep_runs
+            performer.on_package = lambda package: claimed.finish((package,))
+            claimed.finish(set(plan.packages).difference(task.package for task in tasks))
             if build.cancelled.is_set():
                 performer.cancel()
             build.keep_descriptions = performer.runner.keep_descriptions
@@ -432,8 +437,7 @@ class Builder:
                     performer.places.hosts.close()
                 await asyncio.to_thread(performer.runner.keep_runs)
             if not request.dry_run:
-                await asyncio.to_thread(performer.now_stand)
-                standing.asked_for(performer.resolver.tools, performer.resolver.words)
+                await asyncio.to_thread(_keep_known, opened, view, performer)
             if status is Status.SUCCEEDED:
                 await self._hook(build, "post_build", workspace.post_build)
         await asyncio.to_thread(table.flush)
@@ -463,6 +467,11 @@ class Builder:
             )
 
         await self.workers.run(Digest.of(f"{build.id} {name}".encode()), cancel, work)
+
+
+def _keep_known(opened: OpenWorkspace, view: View, performer: Performer) -> None:
+    resolver = performer.resolver
+    opened.keep(view, performer.found_in_place(), resolver.tools, resolver.words)
 
 
 class HandedOverError(BuildNetError):

@@ -8,6 +8,7 @@ serves instead.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Mapping
@@ -76,6 +77,9 @@ class InstalledDependencies:
     workspace_id: str
     settings: InstallSettings
     taken_in: TakenIn
+    installing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the workspace's packages are looked for and installed: two installs never use one
+    cache at once."""
     _action: Action | None = field(default=None)
     _made: Mapping[Digest, bytes] = field(default_factory=dict)
     _mounts: tuple[Mount, ...] = field(default=())

@@ -27,7 +27,7 @@ from buildnet.node.sharing.remote_executor import OnlyHereError, UnfitHostError
 from buildnet.node.store import Hold
 from buildnet.node.telling import Telling
 from buildnet.node.verifier import Verifier
-from buildnet.node.workers import Turn, Workers
+from buildnet.node.workers import Turn, Workers, either
 from buildnet.pool.attempts import Attempts, may_be_the_hosts_fault
 from buildnet.pool.build import Status
 from buildnet.pool.requirements import Requirements
@@ -279,6 +279,18 @@ class Dispatcher:
             )
 
     async def _install(self, dependencies: InstalledDependencies) -> None:
+        stopped = asyncio.Event()
+        with self.install_token.calling(lambda: self._loop.call_soon_threadsafe(stopped.set)):
+            alone = await either(dependencies.installing.acquire(), stopped.wait())
+        if not alone:
+            self.telling.report(self.telling.new_report(INSTALL, Status.CANCELLED))
+            return
+        try:
+            await self._install_alone(dependencies)
+        finally:
+            dependencies.installing.release()
+
+    async def _install_alone(self, dependencies: InstalledDependencies) -> None:
         token = self.install_token
         async with self.resolving:
             prepared = await asyncio.to_thread(dependencies.prepare, self.hold)

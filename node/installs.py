@@ -6,8 +6,10 @@ downloads/   caches of package managers, see :mod:`buildnet.node.downloads`
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from buildnet.node.config import InstallSettings
 from buildnet.node.dependencies import InstalledDependencies
@@ -40,6 +42,7 @@ class Installs:
         self.trees = UnpackedTrees(directory / "trees")
         self._taken_in = TakenIn()
         self._downloads = Downloads(directory / "downloads")
+        self._installing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def of(
         self,
@@ -56,6 +59,7 @@ class Installs:
         node's owner, and whose ``inherited`` variables name no file to be shown to it."""
         if workspace.install is None:
             return None
+        installing = self._installing.setdefault(workspace_id, asyncio.Lock())
         return InstalledDependencies(
             install_spec=workspace.install,
             root=workspace.root,
@@ -68,6 +72,7 @@ class Installs:
             workspace_id=workspace_id,
             settings=self._settings if is_own else InstallSettings(),
             taken_in=self._taken_in,
+            installing=installing,
         )
 
     def prune(self, keep: int) -> int:

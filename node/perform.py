@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from buildnet.mesh.errors import BuildNetError
@@ -31,7 +31,7 @@ from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier, isolation_of
 from buildnet.node.runner import TaskRunner
 from buildnet.node.second_runs import SecondRuns
 from buildnet.node.sharing.other_hosts import OtherHost
-from buildnet.node.standing import StandingTask
+from buildnet.node.standing import Found, StandingTask
 from buildnet.node.store import Hold, MissingBlobError
 from buildnet.node.telling import Telling, UnexpectedError
 from buildnet.node.verifier import require_agreement
@@ -73,6 +73,8 @@ class Performer:
     times: int = 1
     keeper: Keeper | None = None
     unchanged: dict[TaskId, StandingTask] = field(default_factory=dict)
+    on_package: Callable[[str], None] = lambda package: None
+    """Called with each package once all its tasks have ended."""
     runner: TaskRunner = field(init=False)
     _telling: Telling = field(init=False)
     _lookup: PoolLookup | None = None
@@ -81,10 +83,13 @@ class Performer:
     _resolving: asyncio.Lock = field(default_factory=asyncio.Lock)
     _looking: asyncio.TimerHandle | None = None
     _pending: set[TaskId] = field(default_factory=set)
+    _left: dict[str, set[TaskId]] = field(default_factory=dict)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def __post_init__(self) -> None:
         self._telling = Telling(self.node_id, self.progress)
+        for task in self.tasks:
+            self._left.setdefault(task.package, set()).add(task)
         if self.results is not None:
             self._lookup = PoolLookup(self.results, self.resolver, self.hold, self.durations_ms)
 
@@ -144,12 +149,16 @@ class Performer:
             while True:
                 resolved: list[TaskId] = []  # together: it is done task by task in microseconds
                 for event in await self._next_events():
-                    for effect in self.machine.handle(event):
+                    effects = self.machine.handle(event)
+                    if isinstance(event, core.UpToDate | core.Executed | core.Broken):
+                        self._ended((event.task,))
+                    for effect in effects:
                         match effect:
                             case core.Resolve(tasks):
                                 resolved += tasks
                             case core.Stand(tasks):
                                 self._stand(tasks)
+                                self._ended(tasks)
                             case core.Execute(task):
                                 # Before anything else can happen: a Stop may follow at once.
                                 self._tokens[task] = CancelToken()
@@ -161,6 +170,7 @@ class Performer:
                             case core.Ended(tasks, status):
                                 for task in tasks:
                                     self._telling.report(self._telling.new_report(task, status))
+                                self._ended(tasks)
                             case core.Finish(status):
                                 watching.cancel()
                                 if self.keeper is not None:
@@ -184,6 +194,13 @@ class Performer:
         while not self._events.empty():
             events.append(self._events.get_nowait())
         return events
+
+    def _ended(self, tasks: Iterable[TaskId]) -> None:
+        for task in tasks:
+            left = self._left.get(task.package, set())
+            left.discard(task)
+            if not left and self._left.pop(task.package, None) is not None:
+                self.on_package(task.package)
 
     async def quietly(self, work: Callable[[], None]) -> None:
         """Do something with what the build reads from, on a thread, while it reads nothing."""
@@ -298,14 +315,19 @@ class Performer:
                 )
         self._telling.up_to_date(len(tasks))
 
-    def now_stand(self) -> None:
-        """Note, for the next builds, which tasks were found in place."""
-        for task in self.tasks:  # in the order of dependencies
+    def found_in_place(self) -> dict[TaskId, Found]:
+        """Return, for the next builds, which tasks were found in place, in the order of
+        dependencies."""
+        all_found: dict[TaskId, Found] = {}
+        for task in self.tasks:
             report, prepared = self.reports.get(task), self.places.prepared.get(task)
             if report is None or prepared is None or report.status is not Status.SUCCEEDED:
                 continue
             if prepared.tier is not None and not prepared.undelivered:
-                self.resolver.now_stands(prepared)
+                found = self.resolver.found_in_place(prepared)
+                if found is not None:
+                    all_found[task] = found
+        return all_found
 
     def _found(self, task: TaskId, prepared: Prepared, duration_ms: float) -> None:
         self._tell_found(task, prepared, duration_ms)

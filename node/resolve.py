@@ -21,7 +21,7 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.platform import platform_properties
 from buildnet.node.sources import Sources, outputs_key, source_key
-from buildnet.node.standing import Standing, StandingTask, Visible
+from buildnet.node.standing import Found, Standing, StandingTask, Visible
 from buildnet.node.store import ActionRecord, Hold, LastRun, MissingBlobError, Store
 from buildnet.node.toolchain import Tool, Toolchain, ToolMissingError
 from buildnet.node.tracked import TrackedFiles
@@ -251,13 +251,12 @@ class Resolver:
         before, now = self.standing.former.get(task), self._visible.get(task)
         return before is None or now is None or not now.looks_like(before.visible)
 
-    def now_stands(self, prepared: Prepared) -> None:
-        """Take note, for the next builds, that a task's result was found in place. One that needs
-        other hosts is looked at in each build: their tools may have changed. So is one above what
-        does not stand itself: later builds could not tell what it was made from."""
+    def found_in_place(self, prepared: Prepared) -> Found | None:
+        """Return, for the next builds, a task whose result was found in place. One that needs other
+        hosts (None) is looked at in each build: their tools may have changed."""
         task, action = prepared.task, prepared.action
-        if prepared.far is not None or not all(map(self._stands_as_seen, task.depends_on)):
-            return
+        if prepared.far is not None:
+            return None
         keys = [source_key(task.sources, task.path if task.default_sources else None)]
         if action is not None:
             keys.append(outputs_key(task.outputs))
@@ -265,20 +264,14 @@ class Resolver:
             keys.append(source_key(task.exports))
         if task.dependencies_tree and self.workspace.install is not None:
             keys.append(source_key(self.workspace.install.inputs))
-        self.standing.add(
-            task.id,
-            StandingTask(
-                replace(self._visible[task.id], skipped=True),
-                prepared.outputs,
-                action.digest if action else None,
-                isolation_of(action) if action else None,
-                tuple(keys),
-            ),
+        standing = StandingTask(
+            replace(self._visible[task.id], skipped=True),
+            prepared.outputs,
+            action.digest if action else None,
+            isolation_of(action) if action else None,
+            tuple(keys),
         )
-
-    def _stands_as_seen(self, task: TaskId) -> bool:
-        standing = self.standing.tasks.get(task)
-        return standing is not None and self._seen(task).looks_like(standing.visible)
+        return Found(standing, {each: self._seen(each) for each in task.depends_on})
 
     def _with_action(self, task: Task, inputs: DirectoryTree) -> Prepared:
         far: FarTools | None = None

@@ -246,9 +246,13 @@ class TaskRunner:
 
     def keep_runs(self) -> None:
         """Commit what was noted of the build's tasks. Without it their results are found in the
-        cache next time, not in place."""
-        self.store.record_runs(self.workspace_id, self.runs)
-        self.runs.clear()
+        cache next time, not in place. From any thread, while tasks run."""
+        noted = {task: self.runs.pop(task) for task in tuple(self.runs)}
+        try:
+            self.store.record_runs(self.workspace_id, noted)
+        except BaseException:
+            self.runs.update(noted)
+            raise
 
     def _take_cached(self, report: TaskReport, prepared: Prepared) -> bool:
         assert prepared.action is not None

@@ -16,7 +16,7 @@ from buildnet.node.perform import Performer
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.standing import StandingTask
-from buildnet.node.workspaces import Definition
+from buildnet.node.workspaces import Definition, View
 from buildnet.pool.build import Status
 from buildnet.pool.choice import AS_THE_NODE_HAS_IT, Choice
 from buildnet.pool.demand import HowFar, Orders, Priority
@@ -130,6 +130,8 @@ class RunningBuild:
     askers: Askers = field(default_factory=Askers)
     has_read: bool = False
     """Whether it has begun to look at the workspace."""
+    view: View | None = None
+    """What it goes by of its workspace while it is at work there."""
     waits_for: str | None = None
     """What it waits for besides room, in words."""
     at_end: list[Callable[[], None]] = field(default_factory=list)

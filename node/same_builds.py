@@ -27,7 +27,12 @@ async def same_build(
     ]
     if not alike:
         return None
-    is_as_read = await asyncio.to_thread(opened.is_as_read, definition.outputs)
-    fresh = (build for build in alike if is_as_read or not build.has_read)
-    wanted = (build for build in fresh if not build.cancelled.is_set() and build.outcome is None)
-    return next(wanted, None)
+    for build in alike:
+        view = build.view
+        is_as_read = view is not None and await asyncio.to_thread(
+            opened.is_as_read, view, definition.outputs
+        )
+        is_wanted = not build.cancelled.is_set() and build.outcome is None
+        if is_wanted and (is_as_read or not build.has_read):
+            return build
+    return None

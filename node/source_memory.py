@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -50,7 +51,8 @@ class Answer:
 
 @dataclass(slots=True)
 class SourceMemory:
-    """See the module's text. For one thread at a time.
+    """See the module's text. For one thread at a time: whoever holds ``lock``. What is read has to
+    be kept before the lock is let go of, or a change could be told, and forgotten, in between.
 
     ``former`` are the trees of answers that were forgotten: a new one that is equal in parts takes
     these over, so that they need not be encoded and digested again.
@@ -67,6 +69,7 @@ class SourceMemory:
     looked_at: dict[str, tuple[bool, Fingerprint | None]] = field(default_factory=dict)
     """Files that can change without an event in their directory, to be looked at each time: whether
     to follow a link, and what ``stat`` said."""
+    lock: threading.RLock = field(default_factory=threading.RLock)
     _inodes: dict[tuple[int, int], str] = field(default_factory=dict)
     _users: dict[str, dict[str, set[Key]]] = field(default_factory=dict)
     """By the directory that a use is about, and by the use."""
@@ -109,14 +112,14 @@ class SourceMemory:
         self._drop(set(self.answers))
         self.former.clear()
 
-    def keep(self, key: Key, value: object, about: object, uses: Iterable[str]) -> None:
-        """Keep an answer that was made from ``uses``: paths of entries, and ``directory/`` for all
-        that a directory holds. ``about`` is for the asker, to tell whether it is the same question.
-        """
+    def keep(self, key: Key, value: object, about: object, uses: Iterable[str], build: int) -> None:
+        """Keep an answer that a build made from ``uses``: paths of entries, and ``directory/`` for
+        all that a directory holds. ``about`` is for the asker, to tell whether it is the same
+        question."""
         old = self.answers.get(key)
         if old is not None:
             self._drop({key})
-        answer = self.answers[key] = Answer(value, about, self.build, frozenset(uses))
+        answer = self.answers[key] = Answer(value, about, build, frozenset(uses))
         for use in answer.uses:
             users = self._users.setdefault(_directory_of(use), {})
             users.setdefault(use, set()).add(key)

@@ -70,7 +70,8 @@ def outputs_excluded(outputs: Sequence[str]) -> Patterns:
 
 
 class SourceReader:
-    """Reads sources of one workspace during one build. For one thread at a time.
+    """Reads sources of one workspace during one build. For one thread at a time; other builds may
+    read beside it, with the same memory.
 
     Args:
         table: holds the digests between builds, also over restarts.
@@ -97,6 +98,7 @@ class SourceReader:
         self._rules = rules or IgnoreRules()
         self._clock = clock
         self._memory = memory or SourceMemory()
+        self._build = self._memory.build
         self._watch = watch
         self._keeps_modes = False  # of outputs all permissions count, of sources the executable bit
         self.touched: set[str] = set()
@@ -123,18 +125,27 @@ class SourceReader:
             SourceError: a file that cannot be a source: a device, a name that is not UTF-8, a
                 link to a directory outside, one that cannot be read or keeps changing.
         """
+        with self._memory.lock:
+            return self._tree(patterns, default_sources, exclude)
+
+    def _tree(
+        self,
+        patterns: Sequence[str],
+        default_sources: str | None,
+        exclude: Sequence[str] | Patterns,
+    ) -> SourceSet:
         key = source_key(patterns, default_sources)
         memory = self._memory
         known = memory.answers.get(key)
         if known is not None and known.about is exclude:
             assert isinstance(known.value, SourceSet)
-            if known.build != memory.build:
-                known.value, known.build = known.value.untouched(), memory.build
+            if known.build != self._build:
+                known.value, known.build = known.value.untouched(), self._build
             return known.value
         self._uses = set()
         found = self._read(tuple(patterns), default_sources, self._exclusion(exclude))
         found = replace(found, tree=found.tree.reusing(memory.former.pop(key, None)))
-        memory.keep(key, found, exclude, self._uses)
+        memory.keep(key, found, exclude, self._uses, self._build)
         return found
 
     def _exclusion(self, exclude: Sequence[str] | Patterns) -> Patterns:
@@ -153,6 +164,10 @@ class SourceReader:
         None: a plain path is missing, or something is there that no result can hold. A directory
         is listed once in a build, so ask before the task runs.
         """
+        with self._memory.lock:
+            return self._tree_of_outputs(outputs)
+
+    def _tree_of_outputs(self, outputs: Sequence[str]) -> DirectoryTree | None:
         key = outputs_key(outputs)
         memory = self._memory
         known = memory.answers.get(key)
@@ -169,7 +184,7 @@ class SourceReader:
             self._keeps_modes = False
         if found is not None:
             found = found.reusing(memory.former.pop(key, None))
-        memory.keep(key, found, None, self._uses)
+        memory.keep(key, found, None, self._uses, self._build)
         return found
 
     def _outputs(self, declared: DeclaredOutputs) -> DirectoryTree | None:

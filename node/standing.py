@@ -4,20 +4,27 @@ A task stands while nothing that its key is made of and none of its outputs has 
 reads (by the answers of :mod:`buildnet.node.source_memory` that it was worked out from), the tools,
 the inherited variables, the definition. A build looks only at tasks that do not stand, and at what
 depends on those if they turn out to be changed.
+
+Several builds of a workspace may be at work at once, in different packages. Each goes by what stood
+when it began (:class:`Standing`), and what it found in place counts for later ones only if nothing
+of it was forgotten meanwhile (:class:`KnownStanding`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.build_record import Results
+from buildnet.node.execute.isolation import WORKSPACE
 from buildnet.node.source_memory import Key
 from buildnet.node.toolchain import Tool, Toolchain
+from buildnet.pool.claims import Claim
 from buildnet.pool.graph import closure
+from buildnet.pool.territory import sharing_files
 from buildnet.pool.tree import DirectoryTree
 from buildnet.pool.workspace import Task, TaskId, Workspace
 
@@ -84,6 +91,18 @@ class Plan:
         """The names of the packages."""
         return tuple(dict.fromkeys(task.package for task in self.tasks))
 
+    @cached_property
+    def claim(self) -> Claim:
+        """What of the workspace a build of it needs for itself: the packages, with those that may
+        make the same files; all of it where commands or hooks run in the workspace itself."""
+        workspace = self.workspace
+        in_place = any(task.isolation == WORKSPACE for task in self.tasks.values())
+        if in_place or workspace.pre_build is not None or workspace.post_build is not None:
+            return Claim(workspace, None)
+        names = frozenset(self.packages)
+        sharing = sharing_files(workspace.packages)
+        return Claim(workspace, names.union(*(sharing.get(name, ()) for name in names)))
+
     def reached_from(self, tasks: Iterable[TaskId]) -> dict[TaskId, None]:
         """Return ``tasks`` and all that depends on them."""
         reached = dict.fromkeys(tasks)
@@ -117,9 +136,42 @@ class Complete:
 
 @dataclass(slots=True)
 class Standing:
-    """See the module's text. ``former`` are tasks that stood until something of theirs changed."""
+    """What stands as one build sees it: as it was when the build began, but for what the build
+    itself looks at. ``former`` are tasks that stood until something of theirs changed;
+    ``on_remove`` is told of each that is looked at."""
+
+    tasks: dict[TaskId, StandingTask] = field(default_factory=dict)
+    former: dict[TaskId, StandingTask] = field(default_factory=dict)
+    on_remove: Callable[[TaskId], None] = lambda task: None
+
+    def remove(self, task: TaskId) -> None:
+        """Forget a task: it is looked at again."""
+        found = self.tasks.pop(task, None)
+        if found is not None:
+            self.former[task] = found
+        self.on_remove(task)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A task that a build found in place, and how it saw what the task depends on."""
+
+    standing: StandingTask
+    needed: Mapping[TaskId, Visible]
+
+
+@dataclass(slots=True)
+class KnownStanding:
+    """What stands, between builds and for all of them; see the module's text. For one thread at a
+    time.
+
+    Of each task that stands holds: what it was made from is what is known of the tasks that it
+    depends on, as they stand or (``former``) stood last. ``epoch`` counts how often all was
+    forgotten.
+    """
 
     surroundings: Surroundings | None = None
+    epoch: int = 0
     tasks: dict[TaskId, StandingTask] = field(default_factory=dict)
     former: dict[TaskId, StandingTask] = field(default_factory=dict)
     complete: dict[object, Complete] = field(default_factory=dict)
@@ -140,18 +192,34 @@ class Standing:
             self.surroundings = now
             self._dependents = dependents_of(now.workspace.tasks())
 
-    def asked_for(self, tools: Mapping[str, Tool], words: Mapping[str, Tool | None]) -> None:
-        """Take note of the programs that a build asked for."""
+    def asked_for(self, tools: Mapping[str, Tool], words: Mapping[str, Tool | None]) -> bool:
+        """Take note of the programs that a build asked for. Where another build saw one of them
+        otherwise, nothing stands any more; tell whether that is not so."""
         assert self.surroundings is not None
-        self.surroundings = replace(self.surroundings, tools=dict(tools), words=dict(words))
+        known = self.surroundings
+        if _differ(known.tools, tools) or _differ(known.words, words):
+            self.clear()
+            self.surroundings = replace(known, tools={}, words={})
+            return False
+        self.surroundings = replace(
+            known, tools={**known.tools, **tools}, words={**known.words, **words}
+        )
+        return True
 
-    def add(self, task: TaskId, standing: StandingTask) -> None:
-        """Take note that a task stands. To be called in the order of dependencies: what depends on
-        a task and stood while that was not known, or was another, has to be looked at again."""
-        former = self.former.pop(task, None)
+    def add(self, task: TaskId, found: Found) -> None:
+        """Take note that a task stands, if what it depends on does, as the build saw it. To be
+        called in the order of dependencies: what depends on a task and stood while that was not
+        known, or was another, has to be looked at again."""
+        for needed, seen in found.needed.items():
+            other = self.tasks.get(needed)
+            if other is None or not seen.looks_like(other.visible):
+                return
+        standing = found.standing
+        former = self.tasks.get(task) or self.former.get(task)
         if former is None or not standing.visible.looks_like(former.visible):
             for dependent in self._dependents.get(task, ()):
                 self.remove(dependent)
+        self.former.pop(task, None)
         self.tasks[task] = standing
         for key in standing.keys:
             self._tasks_of.setdefault(key, set()).add(task)
@@ -171,10 +239,15 @@ class Standing:
 
     def clear(self) -> None:
         """Forget all tasks."""
+        self.epoch += 1
         for task in tuple(self.tasks):
             self.remove(task)
         self.complete.clear()
         self._tasks_of.clear()
+
+
+def _differ(known: Mapping[str, Tool | None], other: Mapping[str, Tool | None]) -> bool:
+    return any(name in known and known[name] != tool for name, tool in other.items())
 
 
 def _are_same(known: Surroundings, toolchain: Toolchain) -> bool:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from blake3 import blake3
 
 from buildnet.mesh.errors import NotFoundError
+from buildnet.node.claiming import WorkspaceClaims
 from buildnet.node.definition_files import DefinitionFiles
 from buildnet.node.platform import platform_properties
 from buildnet.node.source_file import FileTable
 from buildnet.node.source_ignore import IgnoreRules
-from buildnet.node.source_memory import SourceMemory
+from buildnet.node.source_memory import Key, SourceMemory
 from buildnet.node.sources import outputs_excluded
-from buildnet.node.standing import Plan, Standing, Surroundings
+from buildnet.node.standing import Found, KnownStanding, Plan, Standing, Surroundings
 from buildnet.node.store.blobs import TEMPORARY_PREFIX
-from buildnet.node.toolchain import Toolchain
+from buildnet.node.toolchain import Tool, Toolchain
 from buildnet.node.watch.audit import changed_silently
 from buildnet.node.watch.dirty import EVERYTHING, NOTHING, Dirt
 from buildnet.node.watch.watcher import Watcher
@@ -68,9 +68,24 @@ class Recorded:
     actions: Mapping[TaskId, str | None]
 
 
+@dataclass(slots=True, eq=False)
+class View:
+    """What one build at work knows of its workspace, and what came to be known since it began:
+    ``forgotten`` are answers about files that are not so any more, ``dirt`` is where something may
+    have changed."""
+
+    standing: Standing
+    surroundings: Surroundings
+    epoch: int
+    forgotten: set[Key] = field(default_factory=set)
+    dirt: Dirt = NOTHING
+
+
 @dataclass(slots=True)
 class OpenWorkspace:
-    """A workspace between builds; ``lock`` lets one build at a time work in it.
+    """A workspace between builds and for those that are at work in it; ``claims`` sees to it that
+    these touch different packages. What is known of its files and tasks is read and changed with
+    ``memory.lock`` held.
 
     ``used_at`` is in monotonic seconds; ``audited_at`` says when its files were last compared with
     what is known of them.
@@ -79,17 +94,18 @@ class OpenWorkspace:
     id: str
     definition: Definition
     cookies: Path
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    claims: WorkspaceClaims = field(default_factory=WorkspaceClaims)
     ignore_rules: IgnoreRules = field(default_factory=IgnoreRules)
     durations_ms: dict[TaskId, float] = field(default_factory=dict)
     memory: SourceMemory = field(default_factory=SourceMemory)
-    standing: Standing = field(default_factory=Standing)
+    standing: KnownStanding = field(default_factory=KnownStanding)
     recorded: dict[object, Recorded] = field(default_factory=dict)
     watcher: Watcher | None = None
     distrusted: str | None = None
     used_at: float = field(default_factory=time.monotonic)
     audited_at: float = field(default_factory=time.monotonic)
     _plans: dict[object, Plan] = field(default_factory=dict)
+    _views: set[View] = field(default_factory=set)
     _gave_up_at: float = 0.0
     _telling: threading.Lock = field(default_factory=threading.Lock)
     _untold: Dirt = NOTHING
@@ -128,9 +144,17 @@ class OpenWorkspace:
         return plan
 
     def describe(self, definition: Definition) -> None:
-        """Take in another definition."""
+        """Take in what was read anew of the definition."""
+        known, self._is_told = self.definition, False
+        if definition.workspace == known.workspace:  # it says what it said
+            self.definition = replace(
+                definition,
+                workspace=known.workspace,
+                outputs=known.outputs,
+                inherits=known.inherits,
+            )
+            return
         self.definition = definition
-        self._is_told = False
         self._plans.clear()
         self.recorded.clear()
 
@@ -141,7 +165,8 @@ class OpenWorkspace:
         isolation: str,
         toolchain: Toolchain,
     ) -> None:
-        """Begin a build: forget of files and tasks what may not be so any more. Blocks."""
+        """Begin a build: forget of files and tasks what may not be so any more. Blocks; to be
+        called with ``memory.lock`` held until :meth:`view` or the answer was taken."""
         self.used_at = time.monotonic()
         self.look()
         known = self.standing.surroundings
@@ -151,26 +176,63 @@ class OpenWorkspace:
         now = Surroundings(definition.workspace, isolation, values, platform_properties())
         self.standing.enter(now, toolchain)
 
+    def view(self) -> View:
+        """Return what a build that begins goes by, until :meth:`close`; see :meth:`begin`."""
+        with self.memory.lock:
+            known = self.standing
+            assert known.surroundings is not None
+            standing = Standing(dict(known.tasks), dict(known.former), self._looks_at)
+            view = View(standing, known.surroundings, known.epoch)
+            self._views.add(view)
+            return view
+
+    def close(self, view: View) -> None:
+        """Take note that a build has ended. Blocks."""
+        with self.memory.lock:
+            self._views.discard(view)
+
+    def keep(
+        self,
+        view: View,
+        found: Mapping[TaskId, Found],
+        tools: Mapping[str, Tool],
+        words: Mapping[str, Tool | None],
+    ) -> None:
+        """Take note of what a build found in place (in the order of dependencies) and of the
+        programs that it asked for, as far as that is so still. Blocks."""
+        with self.memory.lock:
+            if view.epoch != self.standing.epoch or not self.standing.asked_for(tools, words):
+                return
+            for task, each in found.items():
+                if view.forgotten.isdisjoint(each.standing.keys):
+                    self.standing.add(task, each)
+
     def look(self) -> None:
         """Forget of files what may not be so any more. Blocks."""
         root = os.path.realpath(self.definition.workspace.root)
-        watcher = self._trying_to_watch(root)
-        with self._telling:
-            dirt = EVERYTHING if watcher is None else self._untold | watcher.refresh()
-            self._untold = NOTHING
-            if self.definition.files.are_touched(dirt):
-                self._is_told = False
-        self.standing.forget(self.memory.begin(root, dirt))
+        with self.memory.lock:
+            watcher = self._trying_to_watch(root)
+            with self._telling:
+                dirt = EVERYTHING if watcher is None else self._untold | watcher.refresh()
+                self._untold = NOTHING
+                if self.definition.files.are_touched(dirt):
+                    self._is_told = False
+                for view in self._views:
+                    view.dirt |= dirt
+            gone = self.memory.begin(root, dirt)
+            self.standing.forget(gone)
+            for view in self._views:
+                view.forgotten |= gone
 
-    def is_as_read(self, outputs: Patterns) -> bool:
-        """Whether nothing but outputs has changed since files were looked at last, as far as that
-        is told. Blocks."""
+    def is_as_read(self, view: View, outputs: Patterns) -> bool:
+        """Whether nothing but outputs has changed since a build began to read, as far as that is
+        told. Blocks."""
         with self._telling:
             watcher = self.watcher
             if watcher is None:
                 return False
             self._untold |= watcher.refresh()
-            dirt = self._untold
+            dirt = self._untold | view.dirt
         return not dirt.everything and all(_is_output(path, outputs) for path in dirt.paths)
 
     def watch(self, directory: str) -> bool:
@@ -211,16 +273,21 @@ class OpenWorkspace:
         """Compare what is known of some directories with what is there; where a change was not
         told, watch no more. Blocks."""
         root = os.path.realpath(self.definition.workspace.root)
-        self.look()
-        path = changed_silently(root, self.memory, table, directories)
-        if path is None:
-            return
-        self.look()  # it may have been changed just now, and be told
-        path = changed_silently(root, self.memory, table, directories)
-        if path is not None:
-            _log.warning("%s in %s changed and nothing told of it", path, root)
-            self.distrust(f"{path} changed and was not told: see the node's log")
+        with self.memory.lock:
             self.look()
+            path = changed_silently(root, self.memory, table, directories)
+            if path is None:
+                return
+            self.look()  # it may have been changed just now, and be told
+            path = changed_silently(root, self.memory, table, directories)
+            if path is not None:
+                _log.warning("%s in %s changed and nothing told of it", path, root)
+                self.distrust(f"{path} changed and was not told: see the node's log")
+                self.look()
+
+    def _looks_at(self, task: TaskId) -> None:
+        with self.memory.lock:
+            self.standing.remove(task)
 
     def _trying_to_watch(self, root: str) -> Watcher | None:
         if self.distrusted is not None:
@@ -278,7 +345,7 @@ class Workspaces:
         """Watch no more what was not built for long, or is too many. Blocks."""
         for place, opened in enumerate(self.watched()):
             too_old = now - opened.used_at > WATCHED_S
-            if (too_old or place >= MOST_WATCHED) and not opened.lock.locked():
+            if (too_old or place >= MOST_WATCHED) and not opened.claims.in_use:
                 opened.unwatch()
 
     def close(self) -> None:

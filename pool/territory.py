@@ -139,6 +139,27 @@ def overlaps(packages: Mapping[str, Package]) -> list[Overlap]:
     return found
 
 
+def sharing_files(packages: Mapping[str, Package]) -> dict[str, frozenset[str]]:
+    """Return for packages whose outputs only their files tell apart from those of others which
+    others that are: where one has a pattern such as ``*.js``, whoever makes something below it."""
+    below: dict[str, set[str]] = {}
+    wild: list[tuple[str, str]] = []
+    for package in packages.values():
+        for task in package.tasks.values():
+            for one in (plain for output in task.outputs for plain in expand(output)):
+                region = _region(one)
+                if region is None:
+                    region = literal_prefix(one)
+                    wild.append((package.name, region))
+                for directory in (region, *_ancestors(region), ""):
+                    below.setdefault(directory, set()).add(package.name)
+    found: dict[str, set[str]] = {}
+    for name, region in wild:
+        if len(below[region]) > 1:
+            found.setdefault(name, set()).update(below[region])
+    return {name: frozenset(others - {name}) for name, others in found.items()}
+
+
 def _region(output: str) -> str | None:
     """Return the file or directory that an output stands for, or None for other patterns."""
     body = "" if output == "**" else output.removesuffix("/**")

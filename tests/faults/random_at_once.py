@@ -2,9 +2,11 @@
 
     uv run python tests/faults/random_at_once.py [--rounds 50] [--seed N]
 
-In each round files of four workspaces are edited and ten builds asked for; while they run the node
-is killed by SIGKILL, stopped, or left alone. Afterwards a build of each workspace must succeed, and
-each output be made from the source that lies beside it.
+In each round files of four workspaces are edited and ten builds asked for, of everything or of some
+packages; while they run files are edited again, and the node is killed by SIGKILL, stopped, or left
+alone. Afterwards a build of each workspace must succeed, and each output be made from the source
+that lies beside it. In two of the workspaces some commands run in place, so their builds wait for
+each other; those of the others do where they need the same packages.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from testbed.forked_nodes import ForkedNode, ForkServer
 
 WORKSPACES, PACKAGES, AT_ONCE = 4, 8, 10
 STOPS_WITHIN_S = 20.0
-COMMAND = "mkdir -p dist/o && cat src/a > dist/o/a && sleep 0.0{tens} && cat src/a > a.gen"
+COMMAND = "mkdir -p dist/o && cat src/a > dist/o/a && sleep 0.0{tens} && cat {seen} > a.gen"
 
 
 def main() -> int:
@@ -54,7 +56,7 @@ def main() -> int:
 
 
 def write(root: Path, numbers: random.Random) -> None:
-    """Write a workspace with packages of all levels of isolation."""
+    """Write a workspace with packages of several levels of isolation."""
     packages = []
     for number in range(PACKAGES):
         path = f"packages/p{number}"
@@ -65,12 +67,18 @@ def write(root: Path, numbers: random.Random) -> None:
             "path": path,
             "dependencies": [f"p{number - 1}"] if number % 3 else [],
             "sources": [f"{path}/src/**"],
-            "build_cmd": COMMAND.format(tens=numbers.randrange(9)),
+            "build_cmd": COMMAND.format(tens=numbers.randrange(9), seen=seen_by(number)),
             "outputs": [f"{path}/dist/**", f"{path}/*.gen"],
         }
-        level = (None, "strict", "staged", "workspace")[number % 4]
+        in_place = "workspace" if root.name in ("w0", "w1") else "staged"
+        level = (None, "strict", "staged", in_place)[number % 4]
         packages.append(package | ({} if level is None else {"isolation": level}))
     (root / "buildnet.yaml").write_text(json.dumps({"workspace": root.name, "packages": packages}))
+
+
+def seen_by(number: int) -> str:
+    """Return what a package's file is made from: its source, and what it depends on."""
+    return f"../p{number - 1}/a.gen src/a" if number % 3 else "src/a"
 
 
 def play(node: ForkedNode, roots: list[Path], numbers: random.Random, counts: Counter[str]) -> None:
@@ -80,13 +88,19 @@ def play(node: ForkedNode, roots: list[Path], numbers: random.Random, counts: Co
         AssertionError: something was wrong.
     """
     for root in roots:
-        for number in numbers.sample(range(PACKAGES), numbers.randrange(4)):
-            source = root / f"packages/p{number}/src/a"
-            source.write_text(f"{numbers.randrange(10**6):06}\n")
-    end = numbers.choice(("kill", "kill", "stop", "none"))
+        edit(root, numbers, numbers.randrange(4))
+    end = numbers.choice(("kill", "kill", "stop", "none", "edited"))
     with ThreadPoolExecutor(AT_ONCE) as threads:
-        asked = [threads.submit(build, node, numbers.choice(roots)) for _ in range(AT_ONCE)]
-        if end != "none":
+        asked = [
+            threads.submit(build, node, numbers.choice(roots), some(numbers))
+            for _ in range(AT_ONCE)
+        ]
+        if end == "edited":
+            for _ in range(10):
+                time.sleep(numbers.random() * 0.1)
+                edit(root := numbers.choice(roots), numbers, 1)
+                asked.append(threads.submit(build, node, root, some(numbers)))
+        if end in ("kill", "stop"):
             time.sleep(numbers.random() * 0.6)
             began = time.monotonic()
             node.kill() if end == "kill" else node.stop()
@@ -94,7 +108,7 @@ def play(node: ForkedNode, roots: list[Path], numbers: random.Random, counts: Co
         statuses = [each.result() for each in asked]
     if end == "none":
         assert set(statuses) == {"succeeded"}, statuses
-    else:
+    elif end != "edited":
         node.start()
     counts.update(f"{status} ({end})" for status in statuses)
     for root in roots:
@@ -103,14 +117,29 @@ def play(node: ForkedNode, roots: list[Path], numbers: random.Random, counts: Co
         for number in range(PACKAGES):
             package = root / f"packages/p{number}"
             wanted = (package / "src/a").read_text()
-            for made in ("dist/o/a", "a.gen"):
-                assert (package / made).read_text() == wanted, (root.name, number, made)
+            assert (package / "dist/o/a").read_text() == wanted, (root.name, number)
+            if number % 3:
+                wanted = (package.parent / f"p{number - 1}/a.gen").read_text() + wanted
+            assert (package / "a.gen").read_text() == wanted, (root.name, number)
     counts["rounds"] += 1
 
 
-def build(node: ForkedNode, root: Path) -> str:
+def edit(root: Path, numbers: random.Random, count: int) -> None:
+    """Edit the sources of some packages; some are put back to what they were once."""
+    for number in numbers.sample(range(PACKAGES), count):
+        text = numbers.randrange(4 if numbers.random() < 0.5 else 10**6)
+        (root / f"packages/p{number}/src/a").write_text(f"{text:06}\n")
+
+
+def some(numbers: random.Random) -> tuple[str, ...]:
+    """Return packages to be built; none: all."""
+    count = numbers.choice((0, 1, 1, 2))
+    return tuple(f"p{number}" for number in numbers.sample(range(PACKAGES), count))
+
+
+def build(node: ForkedNode, root: Path, packages: tuple[str, ...] = ()) -> str:
     """Build a workspace; return the build's status, or why there is none."""
-    body = {"root": str(root), "keep_going": True}
+    body = {"root": str(root), "packages": packages, "keep_going": True}
     try:
         client = Client(socket_path=node.home.socket_path())
         with client.stream("/api/build", body) as events:

@@ -1,4 +1,4 @@
-"""Whose settings an install sees."""
+"""Whose settings an install sees, and which installs wait for each other."""
 
 from __future__ import annotations
 
@@ -37,3 +37,12 @@ def test_an_install_of_another_node_sees_no_settings_and_no_files_of_the_owner(
     assert bool(found._home()) is is_own
     assert bool(found._certificates()) is is_own
     assert (found.inherited, bool(found.settings.env)) == (named if is_own else {}, is_own)
+
+
+def test_installs_of_one_workspace_wait_for_each_other(installs: Installs) -> None:
+    reader: Any = None
+    found = [
+        installs.of(WORKSPACE, name, reader, {}, Isolation("strict")) for name in ("a", "a", "b")
+    ]
+    locks = [one.installing for one in found if one is not None]
+    assert locks[0] is locks[1] is not locks[2]
