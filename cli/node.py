@@ -287,8 +287,9 @@ def _status_table(console: Console, data: dict[str, Any]) -> None:
     }
     if data.get("joining"):
         rows = {"node": rows.pop("node"), **_joining_rows(data["joining"]), **rows}
-    if data.get("problem"):
-        rows = {"node": rows.pop("node"), "problem": data["problem"], **rows}
+    for told in ("warning", "problem"):
+        if data.get(told):
+            rows = {"node": rows.pop("node"), told: data[told], **rows}
     print_fields(console, {name: escaped(value) for name, value in rows.items()})
 
 

@@ -219,13 +219,22 @@ class ToolOverride(Settings):
     enabled: StrictBool = True
 
 
+class TlsSettings(Settings):
+    """What the node's port answers TLS with: PEM files; the certificate's with those that lead to
+    its authority, the key's without a password."""
+
+    certificate: AbsolutePath
+    key: AbsolutePath
+
+
 class NetworkSettings(Settings):
     """Where the node listens, what it tells others, and whom it meets first.
 
     ``peers`` are dialled again for ever, also where nobody else tells of them. ``discovery``:
     announce this node on the local network and list others that do. ``proxies``: dial through the
     proxies that the environment names (``HTTP_PROXY``, ``NO_PROXY``). ``bulk_limit``: bytes per
-    second of blobs that it sends to all others together; None: as fast as it goes.
+    second of blobs that it sends to all others together; None: as fast as it goes. ``tls`` None:
+    the port answers no TLS.
     """
 
     listen_address: Annotated[Text, AfterValidator(_host)] = "0.0.0.0"
@@ -235,6 +244,7 @@ class NetworkSettings(Settings):
     discovery: StrictBool = True
     proxies: StrictBool = False
     bulk_limit: Annotated[SizeBytes, AfterValidator(_bulk_limit)] | None = None
+    tls: TlsSettings | None = None
 
 
 class TimeRestrictions(Settings):
@@ -484,6 +494,7 @@ _SECTIONS: Mapping[tuple[type[BaseModel], str], type[BaseModel]] = {
     (NodeConfig, "log"): LogSettings,
     (NodeConfig, "tool_overrides"): ToolOverride,
     (LedgerSettings, "encryption"): LedgerEncryptionSettings,
+    (NetworkSettings, "tls"): TlsSettings,
     (ResourceLimits, "cpu"): CpuLimitSettings,
     (ResourceLimits, "memory"): MemoryLimitSettings,
     (ResourceLimits, "storage"): StorageLimitSettings,

@@ -8,12 +8,15 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+
+from starlette.types import ASGIApp
 
 from buildnet import __version__
 from buildnet.ledger import messages as ledger_messages
@@ -29,6 +32,7 @@ from buildnet.mesh.service.opening import settle_rotation
 from buildnet.mesh.service.service import MeshService, MeshSettings
 from buildnet.node import queue_record
 from buildnet.node.api.app import create_application
+from buildnet.node.api.encrypted_only import EncryptedOnly
 from buildnet.node.api.entrance import Entrance, names_of
 from buildnet.node.api.gate import Gate
 from buildnet.node.artifacts import Artifacts
@@ -37,6 +41,7 @@ from buildnet.node.auth.caller import NOBODY, OWNER, Caller
 from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.build_record import BuildInterrupted
 from buildnet.node.builder import Builder
+from buildnet.node.certificate import Certificate
 from buildnet.node.config import LogSettings, NodeConfig, load_config
 from buildnet.node.durable.opening import durable_builds
 from buildnet.node.ending import Ending
@@ -68,6 +73,7 @@ from buildnet.node.sharing.service import Sharing
 from buildnet.node.store import ActionRecord, Store
 from buildnet.node.store.scrubbing import Scrubber
 from buildnet.node.toolchain import Toolchain
+from buildnet.node.way_in import WayIn
 from buildnet.node.whereabouts import Whereabouts, follow
 from buildnet.pool.messages import (
     DURABLE_KINDS,
@@ -210,6 +216,11 @@ async def running_node(
         stack.callback(listener.close)
         for why in passed_over:
             _log.warning("%s; listening on another port", why)
+        tls = config.network.tls
+        certificate = None if tls is None else Certificate(tls, time.monotonic())
+        way_in = WayIn.of(listener, has_tls=certificate is not None)
+        if way_in.warning is not None:
+            _log.warning("%s", way_in.warning)
         cache, builds = config.storage_for("cache"), config.storage_for("builds")
         store = await asyncio.to_thread(
             Store.open,
@@ -285,6 +296,7 @@ async def running_node(
             keys=keys,
             name=name,
             address=where.addresses[0],
+            way_in=way_in,
             in_force=in_force,
             store=store,
             history=history,
@@ -366,10 +378,10 @@ async def running_node(
             return names_of((service.address,))
 
         local = stack.enter_context(_unix_listener(home))
-        await stack.enter_async_context(access.running())
-        public = Entrance(gate(NOBODY), names)
+        inner: ASGIApp = gate(NOBODY)
+        public = Entrance(inner if certificate is None else EncryptedOnly(inner), names)
         await stack.enter_async_context(serving(Entrance(gate(OWNER)), local))
-        await stack.enter_async_context(serving(public, listener, refusals.stranger))
+        await stack.enter_async_context(serving(public, listener, refusals.stranger, certificate))
         await stack.enter_async_context(mesh.running())
         await stack.enter_async_context(recording.running(service.farewell))
         runtime = Runtime(

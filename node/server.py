@@ -14,7 +14,9 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from buildnet.node.api.peer_routes import BULK_MAX_BYTES
+from buildnet.node.certificate import Certificate
 from buildnet.node.http_guard import GuardedHttp, Refused, Visitors
+from buildnet.node.mixed_listener import MixedListener
 from buildnet.node.websocket_guard import GuardedWebSocket
 
 _START_TIMEOUT_S = 10.0
@@ -32,6 +34,13 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self.up.set()
 
+    def protocol(self) -> asyncio.Protocol:
+        """Return what serves a connection that somebody else accepted."""
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -39,12 +48,16 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def serving(
-    application: ASGIApp, listener: socket.socket, strangers: Refused | None = None
+    application: ASGIApp,
+    listener: socket.socket,
+    strangers: Refused | None = None,
+    certificate: Certificate | None = None,
 ) -> AsyncIterator[None]:
     """Serve ``application`` on ``listener`` while the context is open.
 
     ``strangers`` is told the reason and the address of connections that are ended; with it they
-    are bounded in number, time and room. None: who comes here may take what they like.
+    are bounded in number, time and room. None: who comes here may take what they like. With a
+    ``certificate`` TLS is answered too.
     """
     server = _Server(
         uvicorn.Config(
@@ -63,12 +76,19 @@ async def serving(
         )
     )
     async with asyncio.TaskGroup() as group:
-        group.create_task(server.serve(sockets=[listener]))
+        group.create_task(server.serve(sockets=[listener] if certificate is None else []))
+        mixed: asyncio.Task[None] | None = None
         try:
             async with asyncio.timeout(_START_TIMEOUT_S):
                 await server.up.wait()
+            if certificate is not None:
+                refused = strangers or (lambda reason, address: None)
+                accepting = MixedListener(listener, server.protocol, certificate.context, refused)
+                mixed = group.create_task(accepting.run())
             yield
         finally:
+            if mixed is not None:
+                mixed.cancel()
             server.should_exit = True
 
 

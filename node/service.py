@@ -47,6 +47,7 @@ from buildnet.node.scan.utilization import UtilizationMeter
 from buildnet.node.sharing.loans import LoansBrokenOff
 from buildnet.node.sharing.service import Sharing
 from buildnet.node.store import Store
+from buildnet.node.way_in import WayIn
 from buildnet.node.whereabouts import answers
 from buildnet.pool.advertisement import Lent
 from buildnet.pool.membership import coordinator_of, is_reachable, node_problem
@@ -79,6 +80,7 @@ class NodeService:
     keys: OwnKeys
     name: str
     address: str
+    way_in: WayIn
     in_force: InForce
     store: Store
     history: History
@@ -393,6 +395,8 @@ class NodeService:
                 filter(None, (node_problem(view), self.ledger_problem, self.in_force.problem))
             )
             or None,
+            "tls": self.way_in.has_tls,
+            "warning": self.way_in.warning,
             "joining": self.attempts.view(),
             "cluster": {
                 **self.cluster,

@@ -124,7 +124,7 @@ def check_host(scope: Scope, names: Callable[[], Collection[str]]) -> None:
     """
     client = scope.get("client")
     said = Headers(scope=scope).get("host", "")
-    if client is None or not _is_loopback(client[0]) or not said:
+    if client is None or not is_loopback(client[0]) or not said:
         return
     host = host_of(said)
     if host is None or not (
@@ -160,7 +160,8 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether an address is this host's own."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

@@ -54,7 +54,7 @@ class Gate:
                 if caller is NOBODY:
                     NOBODY.require(Action.VIEW_RESOURCES)
             except BuildNetError as refusal:
-                await _refuse(refusal, scope, receive, send)
+                await refuse(refusal, scope, receive, send)
                 return
         scope.setdefault("state", {})["caller"] = caller
         if caller is NOBODY:
@@ -84,7 +84,8 @@ class Gate:
         return any(route.matches(scope)[0] is Match.FULL for route in self._open)
 
 
-async def _refuse(refusal: BuildNetError, scope: Scope, receive: Receive, send: Send) -> None:
+async def refuse(refusal: BuildNetError, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request, or close a WebSocket, with why it is turned away."""
     if scope["type"] == "http":
         await problem_of(refusal)(scope, receive, send)
     else:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import UnionType
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -268,10 +270,12 @@ def test_every_section_is_known_to_the_suggestions() -> None:
     while pending:
         section = pending.pop()
         for name, field in section.model_fields.items():
-            if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-                assert _SECTIONS[section, name] is field.annotation
-                pending.append(field.annotation)
-                known.discard((section, name))
+            said = field.annotation
+            for kind in get_args(said) if isinstance(said, UnionType) else (said,):
+                if isinstance(kind, type) and issubclass(kind, BaseModel):
+                    assert _SECTIONS[section, name] is kind
+                    pending.append(kind)
+                    known.discard((section, name))
     assert {name for _, name in known} == {"storage", "tool_overrides"}
 
 

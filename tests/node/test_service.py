@@ -26,6 +26,7 @@ from buildnet.node.recording import Recording
 from buildnet.node.scan.scanner import Scanner
 from buildnet.node.scan.utilization import UtilizationMeter
 from buildnet.node.service import NodeService, ScanError
+from buildnet.node.way_in import WayIn
 from buildnet.pool.resources import (
     CpuResources,
     MemoryResources,
@@ -114,6 +115,7 @@ def service_of(
         keys=cast(Any, SimpleNamespace(current=SimpleNamespace(node_id="id"))),
         name="n",
         address="http://127.0.0.1:1",
+        way_in=WayIn("127.0.0.1", 1),
         in_force=InForce(Path("/nowhere/terms.json"), Path("/nowhere/node.yaml"), NodeConfig()),
         store=cast(Any, None),
         history=cast(Any, None),

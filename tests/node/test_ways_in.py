@@ -23,6 +23,7 @@ from buildnet.node.home import Home
 from buildnet.node.in_force import InForce
 from buildnet.node.recording import Recording
 from buildnet.node.service import NodeService
+from buildnet.node.way_in import WayIn
 from buildnet.pool.testing import NOON_S, member_view, mesh_view
 
 ME, OTHER = b"m" * 32, b"o" * 32
@@ -61,6 +62,7 @@ def service_of(mesh: ScriptedMesh, address: str = "http://127.0.0.1:1") -> NodeS
         keys=cast(Any, SimpleNamespace(current=SimpleNamespace(node_id="id"))),
         name="me",
         address=address,
+        way_in=WayIn("127.0.0.1", 1),
         in_force=InForce(Path("/nowhere/terms.json"), Path("/nowhere/node.yaml"), NodeConfig()),
         store=cast(Any, None),
         history=cast(Any, None),
