@@ -378,6 +378,7 @@ async def running_node(
             return names_of((service.address,))
 
         local = stack.enter_context(_unix_listener(home))
+        await stack.enter_async_context(access.running())
         inner: ASGIApp = gate(NOBODY)
         public = Entrance(inner if certificate is None else EncryptedOnly(inner), names)
         await stack.enter_async_context(serving(Entrance(gate(OWNER)), local))
