@@ -16,12 +16,12 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.build_record import TERM, BuildBegan, BuildEnded, Results, leaf_of
 from buildnet.node.dead_letters import DeadLetters, is_given_up, letter_of
-from buildnet.node.metrics.tally import Tally
 from buildnet.node.recording import Record
 from buildnet.node.report import AS_BEFORE
 from buildnet.node.running import RunningBuild
 from buildnet.node.standing import Complete, Plan, StandingTask
 from buildnet.node.store import Store
+from buildnet.node.tracing.spans import BuildRan
 from buildnet.node.workspaces import OpenWorkspace, Recorded
 from buildnet.pool.build import Status
 from buildnet.pool.result import signed_message
@@ -42,8 +42,8 @@ class Bookkeeping:
         self._leaves: dict[Digest, bytes] = {}
         self.letters: DeadLetters | None = None
         """Takes what was given up; None: nothing does."""
-        self.tally = Tally()
-        """Counts what ended."""
+        self.ended: Callable[[BuildRan], None] = lambda build: None
+        """Called with each build that ended."""
 
     def tell_begin(self, build: RunningBuild, plan: Plan) -> None:
         """Tell the ledger that a build begins."""
@@ -235,8 +235,7 @@ class Bookkeeping:
         results: Results,
         term: int = TERM,
     ) -> None:
-        reports = build.reports().values()
-        self.tally.build_ended(status, duration_ms, reports, len(build.unchanged))
+        self.ended(_ran(build, status, duration_ms, error))
         self._record(
             BuildEnded(
                 build.id,
@@ -268,3 +267,24 @@ class Bookkeeping:
 def _lists(build: RunningBuild, plan: Plan) -> bool:
     """Whether a build tells of the tasks of its plan, all of them and nothing else."""
     return build.reports().keys() | build.unchanged.keys() == plan.tasks.keys()
+
+
+def _ran(
+    build: RunningBuild, status: Status, duration_ms: float, error: BuildNetError | None
+) -> BuildRan:
+    began_ns, workspace = int(build.started_at * 1e9), build.workspace
+    return BuildRan(
+        build.id,
+        build.request.actor,
+        workspace.name,
+        build.request.task,
+        began_ns,
+        began_ns + int(duration_ms * 1e6),
+        status,
+        error.message if error else None,
+        [
+            (f"{workspace.name}/{task.package} {task.task}", report)
+            for task, report in build.reports().items()
+        ],
+        len(build.unchanged),
+    )

@@ -10,32 +10,40 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
     ValidationError,
     model_validator,
 )
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import ErrorDetails
 
 from buildnet.mesh.errors import UsageError
-from buildnet.mesh.suggest import did_you_mean, suggest
+from buildnet.mesh.suggest import did_you_mean
+from buildnet.node.config_values import (
+    AbsolutePath,
+    Advertised,
+    BulkLimit,
+    ControlGroup,
+    Days,
+    DurationS,
+    Host,
+    Hours,
+    Minutes,
+    PositiveNumber,
+    ProgramName,
+    SizeBytes,
+    Text,
+    Url,
+    expected,
+)
 from buildnet.node.execute.limits import DISK_MAX_BYTES, PROCESSES_MAX
-from buildnet.node.scan.runtimes import RUNTIMES
-from buildnet.node.scan.tools import TOOLS
-from buildnet.pool.quantity import GIB, QuantityError, parse_bytes, parse_duration_s
+from buildnet.pool.quantity import GIB
 from buildnet.pool.wording import expectation
 from buildnet.pool.yaml_document import YamlDocument, YamlPath, YamlProblem, load_yaml
-
-_HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)", re.ASCII)
-_HOST = re.compile(r"\[[0-9a-fA-F:.]+\]|[0-9A-Za-z_.-]+|[0-9a-fA-F:.]+", re.ASCII)
-_URL_MAX = 256
 
 
 class ConfigError(UsageError):
@@ -51,124 +59,6 @@ class ConfigError(UsageError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.problems = tuple(problems)
-
-
-def _expected(what: str) -> PydanticCustomError:
-    return PydanticCustomError("expected", "expected {what}", {"what": what})
-
-
-def _absolute_path(value: object) -> Path:
-    if isinstance(value, Path):
-        value = str(value)
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise _expected("a path")
-    try:
-        path = Path(value).expanduser()
-    except RuntimeError:
-        raise _expected("a path; the home directory of '~' is not known") from None
-    if not path.is_absolute():
-        raise _expected("an absolute path")
-    return path
-
-
-def _duration(value: object) -> float:
-    if isinstance(value, str | int | float):
-        try:
-            seconds = parse_duration_s(value)
-        except QuantityError:
-            seconds = 0.0
-        if seconds > 0:
-            return seconds
-    raise _expected("a duration such as 30s, 10m or 1.5h")
-
-
-def _a_day(value: float) -> float:
-    if value < 24 * 3600:
-        raise _expected("24h or more")  # peers that are away for a day still find what they lack
-    return value
-
-
-def _a_minute(value: float) -> float:
-    if value < 60:
-        raise _expected("1m or more")
-    return value
-
-
-def _size(value: object) -> int:
-    if isinstance(value, str | int | float):
-        try:
-            count = parse_bytes(value)
-        except QuantityError:
-            count = 0
-        if count > 0:
-            return count
-    raise _expected("a size such as 512 MB or 2 GB")
-
-
-def _bulk_limit(value: int) -> int:
-    if value < 1024**2:
-        raise _expected("1 MB or more")  # with less, waiting for one's turn looks like a stall
-    return value
-
-
-def _host(value: str) -> str:
-    host, colon, port = value.rpartition(":")
-    with_port = colon and port.isascii() and port.isdigit() and (":" not in host or host[-1] == "]")
-    if not _HOST.fullmatch(host if with_port else value) or (with_port and int(port) > 65535):
-        raise _expected("a host name or address, with or without a port")
-    return value
-
-
-def _peer(value: str) -> str:
-    expected = "an address such as http://192.168.1.101:80 or https://build.example.org"
-    try:
-        parts = urlsplit(value)
-        good = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or any(character.isspace() for character in value):
-        raise _expected(expected)
-    return value.rstrip("/")
-
-
-def _advertised(value: str) -> str:
-    if "://" not in value:
-        return _host(value)
-    parts = urlsplit(_peer(value))
-    if parts.query or parts.fragment or parts.username is not None or len(value) > _URL_MAX:
-        raise _expected("a URL such as https://build.example.org:8443, at most 256 characters")
-    return value.rstrip("/")
-
-
-def _control_group(value: str) -> str:
-    parts = value.split("/")
-    if any(part in ("", ".", "..") or "\0" in part for part in parts):
-        raise _expected("the name of a control group such as buildnet, without a / before it")
-    return value
-
-
-def _hours(value: str) -> str:
-    if not _HOURS.fullmatch(value):
-        raise _expected("hours such as 09:00-17:00")
-    return value
-
-
-def _known_program(name: str) -> str:
-    known = [row.name for row in (*TOOLS, *RUNTIMES)]
-    if name not in known:
-        raise PydanticCustomError(
-            "unknown_program", "unknown tool {name}", {"name": name, "hint": suggest(name, known)}
-        )
-    return name
-
-
-AbsolutePath = Annotated[Path, BeforeValidator(_absolute_path)]
-DurationS = Annotated[float, BeforeValidator(_duration)]
-SizeBytes = Annotated[int, BeforeValidator(_size)]
-PositiveNumber = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
-Text = Annotated[str, Field(min_length=1, max_length=200, strict=True)]
-Hours = Annotated[Text, AfterValidator(_hours)]
-"""Such as 09:00-17:00."""
 
 
 class Settings(BaseModel):
@@ -237,13 +127,13 @@ class NetworkSettings(Settings):
     the port answers no TLS.
     """
 
-    listen_address: Annotated[Text, AfterValidator(_host)] = "0.0.0.0"
+    listen_address: Host = "0.0.0.0"
     listen_port: Annotated[int, Field(ge=0, le=65535, strict=True)] = 80
-    advertise_address: Annotated[Text, AfterValidator(_advertised)] | None = None
-    peers: tuple[Annotated[Text, AfterValidator(_peer)], ...] = ()
+    advertise_address: Advertised | None = None
+    peers: tuple[Url, ...] = ()
     discovery: StrictBool = True
     proxies: StrictBool = False
-    bulk_limit: Annotated[SizeBytes, AfterValidator(_bulk_limit)] | None = None
+    bulk_limit: BulkLimit | None = None
     tls: TlsSettings | None = None
 
 
@@ -262,7 +152,7 @@ class SchedulingSettings(Settings):
     accept_changes: StrictBool = False
     priority_weight: Annotated[PositiveNumber, Field(le=1000)] = 1.0
     time_restrictions: TimeRestrictions = TimeRestrictions()
-    hold_outputs: Annotated[DurationS, AfterValidator(_a_minute)] = 3 * 86400.0
+    hold_outputs: Minutes = 3 * 86400.0
 
 
 class CacheSettings(Settings):
@@ -270,7 +160,7 @@ class CacheSettings(Settings):
     slow readings of all that it holds, in seconds."""
 
     max_gb: PositiveNumber = 20.0
-    scrub_interval: Annotated[DurationS, AfterValidator(_a_minute)] = 7 * 86400.0
+    scrub_interval: Minutes = 7 * 86400.0
 
     @property
     def max_bytes(self) -> int:
@@ -301,13 +191,13 @@ class WorkerSettings(Settings):
     """Of one action at once."""
     disk: SizeBytes = DISK_MAX_BYTES
     """What one action may write, in bytes."""
-    control_group: Annotated[Text, AfterValidator(_control_group)] | None = None
+    control_group: ControlGroup | None = None
     """Below which actions get groups of their own; None: below the node's, if it was delegated."""
 
     @model_validator(mode="after")
     def _least_below_most(self) -> WorkerSettings:
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise _expected("min to be no more than max")
+            raise expected("min to be no more than max")
         return self
 
 
@@ -332,8 +222,8 @@ class LedgerSettings(Settings):
     say (their hashes stay); None: never. ``scrub_interval``: the pause between two readings of
     everything, in seconds."""
 
-    retention: Annotated[DurationS, AfterValidator(_a_day)] | None = None
-    scrub_interval: Annotated[DurationS, AfterValidator(_a_minute)] = 6 * 3600.0
+    retention: Days | None = None
+    scrub_interval: Minutes = 6 * 3600.0
     encryption: LedgerEncryptionSettings = LedgerEncryptionSettings()
 
 
@@ -342,6 +232,13 @@ class LogSettings(Settings):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "human", "json"] = "auto"
+
+
+class TelemetrySettings(Settings):
+    """``endpoint``: the URL of a collector that takes OpenTelemetry's traces by OTLP over HTTP;
+    None: nothing is told."""
+
+    endpoint: Url | None = None
 
 
 class NodeConfig(Settings):
@@ -355,7 +252,7 @@ class NodeConfig(Settings):
     node_role: Literal["worker", "observer"] | None = None
     """Of a cluster that this node founds, and what it asks for where it joins one."""
     resource_limits: ResourceLimits = ResourceLimits()
-    tool_overrides: Mapping[Annotated[str, AfterValidator(_known_program)], ToolOverride] = {}
+    tool_overrides: Mapping[ProgramName, ToolOverride] = {}
     network: NetworkSettings = NetworkSettings()
     scheduling: SchedulingSettings = SchedulingSettings()
     cache: CacheSettings = CacheSettings()
@@ -363,6 +260,7 @@ class NodeConfig(Settings):
     install: InstallSettings = InstallSettings()
     ledger: LedgerSettings = LedgerSettings()
     log: LogSettings = LogSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @property
     def cache_bytes(self) -> int:
@@ -492,6 +390,7 @@ _SECTIONS: Mapping[tuple[type[BaseModel], str], type[BaseModel]] = {
     (NodeConfig, "install"): InstallSettings,
     (NodeConfig, "ledger"): LedgerSettings,
     (NodeConfig, "log"): LogSettings,
+    (NodeConfig, "telemetry"): TelemetrySettings,
     (NodeConfig, "tool_overrides"): ToolOverride,
     (LedgerSettings, "encryption"): LedgerEncryptionSettings,
     (NetworkSettings, "tls"): TlsSettings,

@@ -309,6 +309,10 @@ async def running_node(
             refusals=refusals,
         )
 
+        builder.books.ended = service.telemetry.build_ended
+        endpoint = config.telemetry.endpoint
+        stack.enter_context(service.telemetry.tracing(endpoint, name, keys.current.node_id))
+
         async def tidy() -> None:
             await asyncio.to_thread(builder.levels.tidy)
             await builder.forget_dependencies(keep=KEPT)
@@ -325,7 +329,7 @@ async def running_node(
             tidy=tidy,
             trees=installs.trees,
             trees_max_bytes=config.cache.max_bytes,
-            ended=builder.books.tally.guest_ended,
+            ended=service.telemetry.guest_ended,
         )
         sharing = Sharing(
             builder.workers,

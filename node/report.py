@@ -71,6 +71,8 @@ class TaskReport:
     could_not_run: bool = False
     outputs: DirectoryTree | None = None
     verification: Verification | None = None
+    ended_ns: int = 0
+    """Unix time, when it was told; 0: not yet."""
 
     @classmethod
     def of(

@@ -47,6 +47,7 @@ from buildnet.node.scan.utilization import UtilizationMeter
 from buildnet.node.sharing.loans import LoansBrokenOff
 from buildnet.node.sharing.service import Sharing
 from buildnet.node.store import Store
+from buildnet.node.telemetry import Telemetry
 from buildnet.node.way_in import WayIn
 from buildnet.node.whereabouts import answers
 from buildnet.pool.advertisement import Lent
@@ -106,6 +107,7 @@ class NodeService:
     dead_letters: DeadLetters = field(init=False)
     refusals: Refusals = field(default_factory=Refusals)
     attempts: Attempts = field(default_factory=Attempts)
+    telemetry: Telemetry = field(default_factory=Telemetry)
     hosts: Hosts = field(init=False)
     sharing: Sharing | None = None
     watching: Watching | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -59,6 +60,7 @@ class Telling:
 
     def report(self, report: TaskReport) -> None:
         """Keep a report that is complete, and tell it."""
+        report.ended_ns = time.time_ns()
         self.reports[report.task] = report
         self.running.pop(report.task, None)
         self.progress.tell({"type": "task_finished", **report.as_dict()})

@@ -26,7 +26,7 @@ def metrics_routes(service: NodeService) -> APIRouter:
         state = CollectorRegistry()
         state.register(StateCollector(await picture_of(service)))
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
-        parts = [encode(each) for each in (service.builder.books.tally.registry, state, process)]
+        parts = [encode(each) for each in (service.telemetry.tally.registry, state, process)]
         end = b"# EOF\n"  # of OpenMetrics: once, at the end of all
         ends = [part.endswith(end) for part in parts]
         text = b"".join(part.removesuffix(end) for part in parts) + (end if any(ends) else b"")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
-from buildnet.node.report import TaskReport
-from buildnet.pool.build import Status
+from buildnet.node.resolve import Tier
+from buildnet.node.tracing.spans import BuildRan
 
 _SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600)
 GUEST_OUTCOMES = ("succeeded", "failed", "refused")
@@ -61,21 +59,19 @@ class Tally:
             self._guests.labels(outcome)
         self._tasks.labels("succeeded", "instant-skip")
 
-    def build_ended(
-        self, status: Status, duration_ms: float, reports: Iterable[TaskReport], unchanged: int
-    ) -> None:
-        """Count a build and its tasks; ``unchanged``: how many stood as before, without report."""
-        self._builds.labels(status.value).inc()
-        self._build_seconds.observe(duration_ms / 1000)
-        for report in reports:
+    def build_ended(self, ran: BuildRan) -> None:
+        """Count a build and its tasks."""
+        self._builds.labels(ran.status.value).inc()
+        self._build_seconds.observe((ran.ended_ns - ran.began_ns) / 1e9)
+        for _, report in ran.tasks:
             tier = "none" if report.tier is None else report.tier.value
             self._tasks.labels(report.status.value, tier).inc()
-            if report.exit_code is not None:
+            if report.tier is Tier.FULL:
                 place = "here" if report.node_name is None else "elsewhere"
                 isolation = report.isolation or "none"
                 self._commands.labels(place, isolation).observe(report.duration_ms / 1000)
-        if unchanged:
-            self._tasks.labels("succeeded", "instant-skip").inc(unchanged)
+        if ran.unchanged:
+            self._tasks.labels("succeeded", "instant-skip").inc(ran.unchanged)
 
     def guest_ended(self, outcome: str) -> None:
         """Count a command of another node; ``outcome``: one of :data:`GUEST_OUTCOMES`."""

@@ -33,6 +33,7 @@ from buildnet.node.store import ActionRecord, Hold, Store
 from buildnet.node.store.errors import missing_blob
 from buildnet.node.told_to_others import told_to_others
 from buildnet.node.toolchain import Toolchain
+from buildnet.node.tracing.spans import GuestRan
 from buildnet.node.workers import Turn, Workers
 from buildnet.pool.action import digest_of
 from buildnet.pool.leases import Amount
@@ -71,6 +72,7 @@ class _Running:
     lease: bytes
     amount: Amount
     token: CancelToken
+    build: str = ""
     has_begun: bool = False
     is_told: bool = False
 
@@ -107,8 +109,8 @@ class GuestWork:
     tidy: Callable[[], Coroutine[None, None, None]]
     trees: UnpackedTrees
     trees_max_bytes: int | None
-    ended: Callable[[str], None] = lambda outcome: None
-    """Called with how each one ended: succeeded, failed or refused."""
+    ended: Callable[[GuestRan], None] = lambda ran: None
+    """Called with each one that ended."""
     say: Say = field(init=False)
     spawn: Callable[[Callable[[], Coroutine[None, None, None]]], None] = field(init=False)
     _guest_trees: GuestTrees = field(init=False)
@@ -120,12 +122,16 @@ class GuestWork:
             self.trees, self._fetch, self.limits.action, self.trees_max_bytes
         )
 
-    def start(self, holder: bytes, ask: WorkAsk, room: Digest, amount: Amount) -> None:
-        """Begin an action on a lease of ``holder``, with the ``amount`` that was reserved under
-        ``room``."""
+    def start(
+        self, holder: bytes, ask: WorkAsk, room: Digest, amount: Amount, build: str = ""
+    ) -> None:
+        """Begin an action of a ``build`` on a lease of ``holder``, with the ``amount`` that was
+        reserved under ``room``."""
         if ask.work in self._running:
             return
-        running = self._running[ask.work] = _Running(holder, ask.lease, amount, CancelToken())
+        running = self._running[ask.work] = _Running(
+            holder, ask.lease, amount, CancelToken(), build
+        )
         self._untidy = True
         self.spawn(lambda: self._perform(ask, running, room))
 
@@ -174,6 +180,7 @@ class GuestWork:
             self.spawn(self.tidy)
 
     async def _perform(self, ask: WorkAsk, running: _Running, room: Digest) -> None:
+        began_ns = time.time_ns()
         try:
             with self.store.hold() as hold:
                 done = await self._done(ask, running, room, hold)
@@ -184,7 +191,7 @@ class GuestWork:
             done = _refusal(ask, "it could not be run: see the log of the node that lends")
         finally:
             del self._running[ask.work]
-        self.ended(_outcome(done))
+        self.ended(GuestRan(running.build, ask.label, began_ns, time.time_ns(), _outcome(done)))
         self.say(running.holder, done)
 
     async def _done(self, ask: WorkAsk, running: _Running, room: Digest, hold: Hold) -> WorkDone:

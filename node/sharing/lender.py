@@ -220,7 +220,7 @@ class Lender:
         if why is not None:
             self._say(sender, WorkDone(ask.work, why, None, None, None, (), (), ()))
             return
-        self._work.start(sender, ask, room_key(ask.lease), lease.amount)
+        self._work.start(sender, ask, room_key(ask.lease), lease.amount, lease.build)
 
     def tick(self, now: float) -> None:
         """Let leases lapse, and say again what may not have been heard."""

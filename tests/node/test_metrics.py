@@ -21,6 +21,7 @@ from buildnet.node.metrics.tally import Tally
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Tier
 from buildnet.node.store.store import StoreStats
+from buildnet.node.tracing.spans import BuildRan
 from buildnet.pool.build import Status
 from buildnet.pool.workspace import TaskId
 
@@ -102,9 +103,11 @@ def test_builds_and_their_tasks_are_counted() -> None:
         report(Status.SUCCEEDED, Tier.FULL, exit_code=0, duration_ms=300.0, isolation="strict"),
         report(Status.FAILED, Tier.FULL, exit_code=1, duration_ms=40.0, node_name="ci"),
         report(Status.SKIPPED, None),
-        report(Status.SUCCEEDED, Tier.POOL_CACHE, action=Digest.of(b"")),
+        report(Status.SUCCEEDED, Tier.POOL_CACHE, exit_code=0, action=Digest.of(b"")),
     ]
-    tally.build_ended(Status.FAILED, 1500.0, reports, unchanged=12)
+    tasks = [("home/core build", each) for each in reports]
+    ran = BuildRan("b", "anna", "home", "build", 0, 1_500_000_000, Status.FAILED, None, tasks, 12)
+    tally.build_ended(ran)
     tally.guest_ended("refused")
     found = values(tally.registry)
     assert found["buildnet_builds_total", ("failed",)] == 1
