@@ -13,15 +13,8 @@ from typing import Annotated, Self
 from pydantic import Field, StrictBool, ValidationError
 
 from buildnet.mesh.errors import UsageError
-from buildnet.node.config import (
-    SLOTS_MAX,
-    Hours,
-    NodeConfig,
-    PositiveNumber,
-    Settings,
-    Text,
-    WorkerSettings,
-)
+from buildnet.node.config import SLOTS_MAX, NodeConfig, Settings, WorkerSettings
+from buildnet.node.config_values import Hours, PositiveNumber, Text
 
 MAX_TAGS = 32
 
