@@ -227,10 +227,10 @@ class PoolResults:
         question.settle()
 
     def _may_count(self, result: SharedResult) -> bool:
+        cluster = self._cluster  # on a thread it may be gone after the next word
+        is_strict = result.isolation == STRICT
         return (
-            result.isolation == STRICT
-            and self._cluster is not None
-            and is_trusted(self._cluster.local.members, result.worker)
+            is_strict and cluster is not None and is_trusted(cluster.local.members, result.worker)
         )
 
     def name_of(self, holder: bytes) -> str:
@@ -238,29 +238,36 @@ class PoolResults:
         cluster = self._cluster
         return node_id_of(holder) if cluster is None else name_of(cluster.local.members, holder)
 
-    async def take_one(
-        self, one: Wanted, hold: Hold, *, blobs: Sequence[bytes] = ()
-    ) -> TakenResult:
-        """Fetch all that one result needs, of which ``blobs`` came with it. Who asks keeps its
-        record, once it counts.
+    def take_here(
+        self, one: Wanted, hold: Hold, blobs: Sequence[bytes] = ()
+    ) -> TakenResult | set[Digest]:
+        """Take one result in, of which ``blobs`` came with it, as far as it is here; return it, or
+        what is missing next. Who asks keeps its record, once it counts. Blocks.
+
+        Raises:
+            ResultRefusedError: it is none of its action, or nobody who counts has signed it.
+        """
+        if not self._may_count(one.offer.result):
+            raise refused(one, "no member of the cluster vouches for it")
+        try:
+            return _taken(one, hold, blobs)
+        except ResultRefusedError as error:
+            self._tell_refused(one, error)
+            raise
+
+    async def take_one(self, one: Wanted, hold: Hold) -> TakenResult:
+        """Fetch all that one result needs; see :meth:`take_here`.
 
         Raises:
             ResultRefusedError: it is none of its action, or nobody who counts has signed it.
             BuildNetError: something of it can't be had.
         """
-        holder, said = one.offer.holder, one.offer.result
-        if not self._may_count(said):
-            raise refused(one, "no member of the cluster vouches for it")
-        try:
-            taken = await asyncio.to_thread(_taken, one, hold, blobs)
-            for _ in range(_STEPS):
-                if isinstance(taken, TakenResult):
-                    return taken
-                await self.fetch_all(taken, holder)
-                taken = await asyncio.to_thread(_taken, one, hold)
-        except ResultRefusedError as error:
-            self._tell_refused(one, error)
-            raise
+        taken = await asyncio.to_thread(self.take_here, one, hold)
+        for _ in range(_STEPS):
+            if isinstance(taken, TakenResult):
+                return taken
+            await self.fetch_all(taken, one.offer.holder)
+            taken = await asyncio.to_thread(self.take_here, one, hold)
         if not isinstance(taken, TakenResult):
             raise missing_blob(next(iter(taken)))
         return taken

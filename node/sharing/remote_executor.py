@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from buildnet.mesh.bulk.protocol import FetchRefusedError, WrongBytesError
 from buildnet.mesh.digest import Digest
@@ -34,6 +35,7 @@ from buildnet.pool.messages.work import (
 )
 from buildnet.pool.requirements import Requirements
 
+_Found = TypeVar("_Found")
 _LEFT_OUT_BYTES = 256
 """Of a log, beside what it keeps: the line that says how much it left out."""
 
@@ -86,8 +88,16 @@ class RemoteExecutor:
             OnlyHereError: the question does not fit into a message.
         """
         question = self._question(request, hold)
-        running = self._run(request, question, hold, on_output, cancel)
-        return asyncio.run_coroutine_threadsafe(running, self.loop).result()
+
+        def ask(work: bytes) -> WorkAsk:
+            return replace(question, work=work)
+
+        done = self._on_loop(self.borrower.run(self.lease, ask, on_output, cancel))
+        return self._execution(request, done, hold)
+
+    def _on_loop(self, work: Coroutine[Any, Any, _Found]) -> _Found:
+        """Have something done on the event loop; wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result()
 
     def _question(self, request: ExecutionRequest, hold: Hold) -> WorkAsk:
         """Return what the owner is asked, but for the id of the work. Blocks."""
@@ -128,18 +138,10 @@ class RemoteExecutor:
             processes=needed.processes or 0,
         )
 
-    async def _run(
-        self,
-        request: ExecutionRequest,
-        question: WorkAsk,
-        hold: Hold,
-        on_output: OnOutput,
-        cancel: CancelToken,
-    ) -> Execution:
-        def ask(work: bytes) -> WorkAsk:
-            return replace(question, work=work)
+    # What came back is taken in by this thread, which has nothing else to do.
 
-        done = await self.borrower.run(self.lease, ask, on_output, cancel)
+    def _execution(self, request: ExecutionRequest, done: WorkDone, hold: Hold) -> Execution:
+        """Take in what came of an action. Blocks."""
         if done.refused is not None or done.outcome is None or done.log is None:
             raise UnfitHostError(done.refused or "it does not say how the command ended")
         log = done.log.digest
@@ -148,15 +150,12 @@ class RemoteExecutor:
             wanted = Wanted(
                 Offer(done.result, self.lease.owner), request.working_directory, request.outputs
             )
-            taken = await self._take(wanted, log, hold, done.blobs)
+            taken = self._take(wanted, log, hold, done.blobs)
         else:
             if done.outcome.exit_code == 0 and not done.missing_outputs:
                 raise WrongHostError("it tells of a success without a result")
-            await self._fetch_log(log, request, hold)
-        own_hints: tuple[str, ...] = ()
-        if done.outcome.exit_code:
-            own_hints = await asyncio.to_thread(_hints, request, done, hold)
-        hints = dict.fromkeys((*done.hints, *own_hints))
+            self._fetch_log(log, request, hold)
+        hints = dict.fromkeys((*done.hints, *_hints(request, done, hold)))
         return Execution(
             outcome=_outcome(done.outcome),
             log=log,
@@ -167,13 +166,15 @@ class RemoteExecutor:
             record=None if taken is None else taken.record,
         )
 
-    async def _take(
+    def _take(
         self, wanted: Wanted, log: Digest, hold: Hold, blobs: tuple[bytes, ...]
     ) -> TakenResult:
         if wanted.action != self.action.digest:
             raise WrongHostError("it answered with the result of another action")
         try:
-            taken = await self.results.take_one(wanted, hold, blobs=blobs)
+            taken = self.results.take_here(wanted, hold, blobs)
+            if not isinstance(taken, TakenResult):
+                taken = self._on_loop(self.results.take_one(wanted, hold))
         except (ResultRefusedError, WrongBytesError) as error:
             why = error.cause or error.message
             raise WrongHostError("its result can't be used", cause=why) from error
@@ -186,17 +187,19 @@ class RemoteExecutor:
             raise WrongHostError("its result has another output than it tells")
         return taken
 
-    async def _fetch_log(self, log: Digest, request: ExecutionRequest, hold: Hold) -> None:
+    def _fetch_log(self, log: Digest, request: ExecutionRequest, hold: Hold) -> None:
         if log.size_bytes > request.output_limit_bytes + _LEFT_OUT_BYTES:
             raise WrongHostError("it kept more output than was asked for")
         try:
-            await asyncio.to_thread(hold.add, (log,))
-            if await asyncio.to_thread(hold.missing, (log,)):
-                await self.fetch_all((log,), self.lease.owner)
+            if hold.missing((log,)):
+                self._on_loop(self._fetch((log,)))
         except (FetchRefusedError, WrongBytesError) as error:
             raise WrongHostError("it lacks the output of the command") from error
         except BuildNetError as error:
             raise LostHostError("its output could not be fetched", cause=error.message) from error
+
+    async def _fetch(self, blobs: Iterable[Digest]) -> None:
+        await self.fetch_all(blobs, self.lease.owner)
 
 
 def _checked_size(ask: WorkAsk) -> int:

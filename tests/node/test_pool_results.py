@@ -322,7 +322,9 @@ def test_what_came_with_a_result_is_not_asked_for(hosts: Callable[[], Host]) -> 
         one.results.fetch_all = noted
         *came, left_out = (other.store.get(blob) for blob in dict.fromkeys(kept.references))
         with one.store.hold() as hold:
-            taken = await one.results.take_one(Wanted(offer, PATH, OUTPUTS), hold, blobs=came)
+            wanted = Wanted(offer, PATH, OUTPUTS)
+            assert one.results.take_here(wanted, hold, came) == {Digest.of(left_out)}
+            taken = await one.results.take_one(wanted, hold)
             assert hold.get_action(ACTION, STRICT) is None  # until it counts
             hold.put_action(taken.record)
         return [Digest.of(left_out)]
