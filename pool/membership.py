@@ -297,16 +297,19 @@ def connections(
     """
     found: list[Connection] = []
     there = [member for member in view.members if member.linked or is_reachable(member, view)]
+    measured = {member.key: _measured(view, words, member) for member in there}
     for one, two in combinations(sorted(there, key=lambda member: member.node_id), 2):
-        both = (_measured(view, words, one, two), _measured(view, words, two, one))
-        measured = [value for value in both if value is not None]
-        latency_ms = (
-            round(sum(measured) / len(measured), 3)
-            if measured
-            else _milliseconds(estimate(one.key, two.key))
-        )
+        there_ms = measured[one.key].get(two.node_id)
+        back_ms = measured[two.key].get(one.node_id)
+        latency_ms = there_ms if back_ms is None else back_ms
+        if there_ms is not None and back_ms is not None:
+            latency_ms = (there_ms + back_ms) / 2
+        estimated = latency_ms is None
+        if latency_ms is None:
+            latency_ms = _milliseconds(estimate(one.key, two.key))
         if latency_ms is not None:
-            found.append(Connection(one.node_id, two.node_id, latency_ms, estimated=not measured))
+            latency_ms = round(latency_ms, 3)
+            found.append(Connection(one.node_id, two.node_id, latency_ms, estimated=estimated))
     return found
 
 
@@ -324,13 +327,17 @@ def own_links(view: MeshView) -> Links:
     )
 
 
-def _measured(
-    view: MeshView, words: Mapping[bytes, Words], by: MemberView, of: MemberView
-) -> float | None:
+def _measured(view: MeshView, words: Mapping[bytes, Words], by: MemberView) -> Mapping[str, float]:
+    """Return the round trips that a member measured, in milliseconds, by the other's id."""
     if by.key == view.me:
-        return _milliseconds(of.round_trip_s) if of.round_trip_measured else None
+        return {
+            of.node_id: milliseconds
+            for of in view.members
+            if of.round_trip_measured
+            and (milliseconds := _milliseconds(of.round_trip_s)) is not None
+        }
     links = words[by.key].links if by.key in words else None
-    return links.round_trip_ms.get(of.node_id) if links else None
+    return {} if links is None else links.round_trip_ms
 
 
 def _status(status: Status, load: Load | None) -> NodeStatus:

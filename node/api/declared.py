@@ -15,6 +15,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from buildnet.node.api.entity_tag import tagged
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.caller import NOBODY, Caller
 from buildnet.node.auth.proof import require_body
@@ -69,7 +70,7 @@ class DeclaredRoute(APIRoute):
                 body = await request.body()  # kept; too long a one is refused by name
                 if caller.body_sha256 is not None:
                     require_body(caller.body_sha256, body)
-            return await handle(request)
+            return tagged(request, await handle(request))
 
         return checked
 
@@ -86,7 +87,11 @@ def caller_of(connection: HTTPConnection) -> Caller:
     return found
 
 
-Asking = Annotated[Caller, Depends(caller_of)]
+async def _asking(connection: HTTPConnection) -> Caller:
+    return caller_of(connection)  # FastAPI runs what is no coroutine in a thread
+
+
+Asking = Annotated[Caller, Depends(_asking)]
 """The caller, as a parameter of a route."""
 
 

@@ -67,7 +67,7 @@ class NoteBody(BaseModel):
     request: str | None = Field(default=None, pattern="^([0-9a-f]{2}){16,32}$")
 
 
-def _wanted(
+async def _wanted(
     type: Annotated[list[str] | None, Query()] = None,
     origin: str | None = None,
     actor: str | None = None,

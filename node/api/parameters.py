@@ -21,8 +21,9 @@ class UnknownParameterError(BuildNetError):
     http_status = 400
 
 
-def known_parameters(request: HTTPConnection) -> None:
-    """Refuse unknown parameters; a dependency of every route.
+async def known_parameters(request: HTTPConnection) -> None:
+    """Refuse unknown parameters; a dependency of every route, and so no plain function: FastAPI
+    runs those in threads.
 
     Raises:
         UnknownParameterError: the request has one.

@@ -4,24 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 
 from buildnet.node.api.declared import declared_router, does
+from buildnet.node.api.pool_text import PoolTexts
 from buildnet.node.auth.actions import Action
 from buildnet.node.service import NodeService
 from buildnet.pool.membership import coordinator_of
 from buildnet.pool.view import completeness_view, node_view, pooled_resources
 
+_JSON = "application/json"
+
 
 def pool_routes(service: NodeService) -> APIRouter:
     """Return the routes of the pooled view."""
     router = declared_router(prefix="/api/pool", tags=["pool"])
+    texts = PoolTexts(service)
 
-    @router.get("")
+    @router.get("", response_model=dict[str, Any])
     @does(Action.VIEW_RESOURCES)
-    async def pool() -> dict[str, Any]:
-        """Cluster, coordinator, nodes, what they have together, and the links between them."""
-        return await service.pool.status()
+    async def pool(request: Request) -> Response:
+        """Cluster, coordinator, nodes, what they have together, and the links between them. What
+        other nodes tell is up to a quarter of a second older than it says."""
+        text = await texts.now()
+        headers = {"etag": text.plain_tag, "vary": "accept-encoding"}
+        if text.packed is None or "gzip" not in request.headers.get("accept-encoding", ""):
+            return Response(text.plain, media_type=_JSON, headers=headers)
+        headers |= {"etag": text.packed_tag, "content-encoding": "gzip"}
+        return Response(text.packed, media_type=_JSON, headers=headers)
 
     @router.get("/nodes")
     @does(Action.VIEW_RESOURCES)

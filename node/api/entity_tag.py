@@ -1,0 +1,36 @@
+"""Entity tags (RFC 9110): who has an answer already is told so in place of getting it again."""
+
+from __future__ import annotations
+
+from blake3 import blake3
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+_BYTES = 16
+
+
+def tag_of(body: bytes) -> str:
+    """Return the strong entity tag of a body."""
+    return f'"{blake3(body).hexdigest(_BYTES)}"'
+
+
+def tagged(request: Request, response: Response) -> Response:
+    """Return the answer to a GET with its tag, or, to who names that one (``If-None-Match``),
+    status 304. A stream has none."""
+    if request.method not in ("GET", "HEAD") or response.status_code != 200:
+        return response
+    if isinstance(response, StreamingResponse) or not response.body:
+        return response
+    tag = response.headers.get("etag")
+    if tag is None:
+        tag = response.headers["etag"] = tag_of(bytes(response.body))
+    known = request.headers.get("if-none-match", "")
+    if not _names(known, tag):
+        return response
+    kept = {name: response.headers[name] for name in ("etag", "vary") if name in response.headers}
+    return Response(status_code=304, headers=kept)
+
+
+def _names(known: str, tag: str) -> bool:
+    """Tell whether a list of tags has this one; a weak one of the same words counts (13.1.2)."""
+    return any(one.strip().removeprefix("W/") in (tag, "*") for one in known.split(","))

@@ -1,0 +1,172 @@
+"""The HTTP API under load: the pool's view at a hundred nodes, and one caller who asks too much.
+
+    uv run python tests/benchmarks/api.py [--seconds 10] [--short] [--json FILE]
+
+One real node in a process of its own, which hears of 99 members that do not run; whoever asks comes
+over the loopback. ``--rate``: how many ask for the pool's view in a second, at even distances. The
+processor time is that of the node for one answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+import uvloop
+
+from testbed.api_node import asked_node
+from testbed.crowd import Crowd
+from testbed.figures import Figure, report
+
+_MEMBERS = 100
+_CONNECTIONS = 16
+_HEAD = "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\n{more}\r\n"
+
+
+def serve(home: Path) -> None:
+    """Be the node: say the port, and live until standard input ends."""
+    os.environ["PATH"] = "/nonexistent"  # to ask every tool for its version takes seconds
+
+    async def live() -> None:
+        async with asked_node(home) as node:
+            crowd = Crowd(node.service, _MEMBERS)
+            node.service.mesh.view = crowd.view  # type: ignore[method-assign]
+            node.service.mesh.records = crowd.records  # type: ignore[method-assign]
+            print(node.port, flush=True)
+            await asyncio.to_thread(sys.stdin.read)
+
+    uvloop.run(live())
+
+
+class Asker:
+    """One connection; asks again and again for one path."""
+
+    def __init__(self, port: int, path: str, key: str = "observer", more: str = "") -> None:
+        self._port = port
+        self._request = _HEAD.format(path=path, key=key, more=more).encode()
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self) -> tuple[int, str, int]:
+        """Return status, entity tag and length of the answer."""
+        if self._streams is None:
+            self._streams = await asyncio.open_connection("127.0.0.1", self._port, limit=1 << 22)
+        reader, writer = self._streams
+        writer.write(self._request)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
+        status, length, tag = int(head[9:12]), 0, ""
+        for line in head.lower().splitlines():
+            if line.startswith("content-length: "):
+                length = int(line[16:])
+            if line.startswith("etag: "):
+                tag = line[6:]
+        await reader.readexactly(length)
+        return status, tag, length
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._streams is not None:
+            self._streams[1].close()
+
+
+async def at_rate(askers: Sequence[Asker], rate: float, seconds: float) -> list[float]:
+    """Ask ``rate`` times a second, whoever is free; return how long each took in milliseconds,
+    counted from when it was due: who had to wait for an earlier one waited, too."""
+    free: asyncio.Queue[Asker] = asyncio.Queue()
+    for asker in askers:
+        free.put_nowait(asker)
+    took: list[float] = []
+
+    async def one(due: float) -> None:
+        asker = await free.get()
+        status, _, _ = await asker.ask()
+        if status not in (200, 304):
+            raise RuntimeError(f"the answer was {status}")
+        took.append((time.perf_counter() - due) * 1000)
+        free.put_nowait(asker)
+
+    begin = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(rate * seconds)):
+            due = begin + number / rate
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            group.create_task(one(due))
+    return took
+
+
+async def as_fast_as_can_be(askers: Sequence[Asker], seconds: float) -> float:
+    """Return how many answers there are in a second."""
+    end, count = time.perf_counter() + seconds, 0
+
+    async def go(asker: Asker) -> None:
+        nonlocal count
+        while time.perf_counter() < end:
+            await asker.ask()
+            count += 1
+
+    begin = time.perf_counter()
+    async with asyncio.TaskGroup() as group:
+        for asker in askers:
+            group.create_task(go(asker))
+    return count / (time.perf_counter() - begin)
+
+
+async def measure(port: int, process: psutil.Process, rate: float, seconds: float) -> list[Figure]:
+    """Return the figures of one node."""
+    found = []
+    for name, more in (
+        ("whole", ""),
+        ("compressed", "accept-encoding: gzip\r\n"),
+        ("known already (If-None-Match: *)", "if-none-match: *\r\n"),
+    ):
+        askers = [Asker(port, "/api/pool", more=more) for _ in range(_CONNECTIONS)]
+        _, _, length = await askers[0].ask()
+        before = sum(process.cpu_times()[:2])
+        took = await at_rate(askers, rate, seconds)
+        each_ms = (sum(process.cpu_times()[:2]) - before) * 1000 / len(took)
+        title = f"GET /api/pool of {_MEMBERS} nodes, {rate:.0f}/s, {name}, {length} bytes"
+        found.append(Figure(title, tuple(took), "ms", goal_p99=20.0, processor_ms=each_ms))
+        most = await as_fast_as_can_be(askers, seconds / 2)
+        found.append(Figure(f"  as fast as can be, {name}", (most,), "1/s"))
+        for asker in askers:
+            asker.close()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--rate", type=float, default=1000.0)
+    parser.add_argument("--short", action="store_true", help="a second each, for CI")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.serve:
+        serve(arguments.serve)
+        return
+    seconds, rate = arguments.seconds, arguments.rate
+    if arguments.short:
+        seconds, rate = 1.0, 100.0
+    with tempfile.TemporaryDirectory(prefix="buildnet-api-") as name:
+        command = [sys.executable, __file__, "--serve", f"{name}/home"]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as served:
+            assert served.stdout is not None
+            port = int(served.stdout.readline())
+            try:
+                figures = asyncio.run(measure(port, psutil.Process(served.pid), rate, seconds))
+            finally:
+                assert served.stdin is not None
+                served.stdin.close()
+    report("The HTTP API under load", figures, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
