@@ -23,6 +23,8 @@ from buildnet.node.auth.actions import Action
 from buildnet.node.auth.authenticator import Authenticator
 from buildnet.node.auth.caller import NOBODY, Caller
 from buildnet.node.auth.connections import Connections
+from buildnet.node.auth.refusal import TooManyConnectionsError
+from buildnet.node.http_guard import WELCOME
 
 
 class Gate:
@@ -53,6 +55,7 @@ class Gate:
                 caller = await self._authenticator.caller(HTTPConnection(scope), caller)
                 if caller is NOBODY:
                     NOBODY.require(Action.VIEW_RESOURCES)
+                _introduce(caller, scope)
             except BuildNetError as refusal:
                 await refuse(refusal, scope, receive, send)
                 return
@@ -82,6 +85,19 @@ class Gate:
 
     def _is_open(self, scope: Scope) -> bool:
         return any(route.matches(scope)[0] is Match.FULL for route in self._open)
+
+
+def _introduce(caller: Caller, scope: Scope) -> None:
+    """Tell the guard of the connection who this is.
+
+    Raises:
+        TooManyConnectionsError: they have too many.
+    """
+    guard = scope.get("extensions", {}).get(WELCOME)
+    if guard is not None and caller.credential and not guard["know"](caller.credential):
+        raise TooManyConnectionsError(
+            f"{caller.actor} has too many connections open", hint="close some, or use them again"
+        )
 
 
 async def refuse(refusal: BuildNetError, scope: Scope, receive: Receive, send: Send) -> None:

@@ -62,3 +62,11 @@ class TooManyRequestsError(BuildNetError):
     def __init__(self, message: str, retry_after_s: float, *, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after_s = retry_after_s
+
+
+class TooManyConnectionsError(BuildNetError):
+    """Who asks has as many connections open as one key or session may have."""
+
+    code = "TOO_MANY_CONNECTIONS"
+    exit_code = 3
+    http_status = 429

@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from buildnet.mesh.members.member_list import Rights
 from buildnet.node.api.app import Application
 from buildnet.node.api.declared import Asking, declared_router, does
-from buildnet.node.api.gate import Gate
+from buildnet.node.api.gate import Gate, _introduce
 from buildnet.node.api.problems import add_problem_handlers, problem_of
 from buildnet.node.auth.actions import GRANTED, Action
 from buildnet.node.auth.authenticator import Authenticator
@@ -25,8 +25,10 @@ from buildnet.node.auth.refusal import (
     KeyRevokedError,
     NotAllowedError,
     NotAuthenticatedError,
+    TooManyConnectionsError,
     TooManyRequestsError,
 )
+from buildnet.node.http_guard import WELCOME
 
 CALLERS = {
     name: Caller(CallerKind.KEY, name, rights=Rights(name))
@@ -263,3 +265,20 @@ def test_who_asks_too_often_is_told_when_to_come_back() -> None:
     error = TooManyRequestsError("too often", 1.2)
     assert problem_of(error).headers["retry-after"] == "2"
     assert ask("/view-builds", "busy") == 429
+
+
+def test_the_guard_of_a_connection_is_told_who_asks_and_may_say_no() -> None:
+    told: list[str] = []
+
+    def know(who: str) -> bool:
+        told.append(who)
+        return len(told) < 2
+
+    caller = Caller(CallerKind.KEY, "ci", Rights.BUILDER, credential="k1")
+    scope: dict[str, Any] = {"extensions": {WELCOME: {"know": know}}}
+    _introduce(OWNER, scope)
+    _introduce(caller, scope)
+    with pytest.raises(TooManyConnectionsError, match="ci has too many"):
+        _introduce(caller, scope)
+    _introduce(caller, {})
+    assert told == ["k1", "k1"]
