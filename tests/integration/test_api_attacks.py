@@ -1,0 +1,78 @@
+"""The HTTP API of a node under attack, by whoever reaches its port and by whoever has a key.
+
+One node serves all tests here; see ``docs/security.md`` for what is tried, and why.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildnet.node.scan import detect
+from testbed.api_fuzz import Fuzzing, fuzz
+from testbed.api_node import ApiNode, api_node
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiNode]:
+    home = tmp_path_factory.mktemp("attacked") / "home"
+    with pytest.MonkeyPatch.context() as patch:  # no tool is asked for its version
+        patch.setenv("PATH", "/nonexistent")
+        patch.setattr(detect, "_USUAL_DIRECTORIES", ())
+        with api_node(home) as node:
+            yield node
+
+
+class Said:
+    """An answer: status, headers and body."""
+
+    def __init__(self, answer: HTTPResponse) -> None:
+        self.status = answer.status
+        self.headers = answer.headers
+        self.body = answer.read()
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+def ask(
+    node: ApiNode, method: str, path: str, body: Any = None, key: str | None = "admin", **more: str
+) -> Said:
+    """Ask once; ``more``: headers, with ``_`` for ``-``."""
+    headers = {name.replace("_", "-"): value for name, value in more.items()}
+    if key is not None:
+        headers["authorization"] = f"Bearer {key}"
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    if body is not None:
+        headers.setdefault("content-type", "application/json")
+    connection = HTTPConnection("127.0.0.1", node.port, timeout=30)
+    try:
+        connection.request(method, path, body, headers)
+        return Said(connection.getresponse())
+    finally:
+        connection.close()
+
+
+def test_who_has_an_answer_is_not_told_again(node: ApiNode) -> None:
+    for path in ("/api/pool", "/api/configs"):
+        first = ask(node, "GET", path)
+        tag = str(first.headers["etag"])
+        assert ask(node, "GET", path, if_none_match='"other"').status == 200
+    again = ask(node, "GET", "/api/configs", if_none_match=f'W/"x", {tag}')
+    assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
+    assert ask(node, "GET", "/api/configs", if_none_match=tag, key=None).status == 401
+
+
+def test_requests_made_of_the_description_are_never_an_error_of_the_server(
+    node: ApiNode, tmp_path: Path
+) -> None:
+    """For long, and with the bounds of every field: tests/faults/api_fuzz.py."""
+    assert fuzz(node.url, "admin", Fuzzing(2, 1, "fuzzing", 30), tmp_path) is None
