@@ -99,7 +99,8 @@ class RunningBuild:
     ``had_nothing_to_do`` tells whether that was all. ``warrant``: that this node may drive it;
     ``durable``: which other node has the request; ``term``: the number under which this node drives
     it; ``ended_elsewhere``: another one brought it to its end meanwhile; ``handed_over``: another
-    one goes on, its end is not told here.
+    one goes on, its end is not told here; ``limited_since``: when its time limit began to count,
+    on whichever node, by the monotonic clock of this one.
     """
 
     id: str
@@ -124,6 +125,7 @@ class RunningBuild:
     term: int = 0
     ended_elsewhere: bool = False
     handed_over: bool = False
+    limited_since: float | None = None
     orders: Orders = field(init=False)
     """What people said of it."""
     pausing: Pausing = field(default_factory=Pausing)

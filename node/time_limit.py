@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from types import TracebackType
 
 from buildnet.mesh.errors import BuildNetError
@@ -24,8 +25,8 @@ class BuildTimeoutError(BuildNetError):
 
 
 class TimeLimit:
-    """See the module's text. The time counts within the context; ``error``: what to say of the
-    build once it is ended."""
+    """See the module's text. The time counts from the context's beginning, or from that on the
+    node that had the build before; ``error``: what to say of the build once it is ended."""
 
     def __init__(self, build: RunningBuild) -> None:
         self._build = build
@@ -33,9 +34,13 @@ class TimeLimit:
         self.error: BuildNetError | None = None
 
     def __enter__(self) -> TimeLimit:
-        seconds = self._build.request.choice.timeout_s
+        build, now = self._build, time.monotonic()
+        if build.limited_since is None:
+            build.limited_since = now
+        seconds = build.request.choice.timeout_s
         if seconds:
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._end, seconds)
+            left_s = max(0.0, build.limited_since + seconds - now)
+            self._timer = asyncio.get_running_loop().call_later(left_s, self._end, seconds)
         return self
 
     def __exit__(

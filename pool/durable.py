@@ -142,8 +142,9 @@ class Driving:
 
     def taken_over(self, attempt: int) -> None:
         """Take in that a stand-in believed this node dead and drives, or gave, ``attempt``: this
-        node goes on above it, and needs somebody to stand in anew."""
-        if attempt > self.attempt:
+        node goes on above it, and needs somebody to stand in anew. Two that could not hear each
+        other may have come to the same one."""
+        if attempt >= self.attempt:
             self._given = self.attempt = max(self._given, attempt) + 1
             self.stand_in, self.is_durable, self._again_at = None, False, None
 
@@ -197,9 +198,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Inquire:
-    """Ask all members whether they stand in for a build under a higher attempt."""
+    """Ask members whether they stand in for a build under a higher attempt, drive it, or know its
+    end: ``of`` one, or all of them."""
 
     build: str
+    of: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,22 +319,25 @@ class StandIn:
             return []
         return self.lost(sender, build) if known.driver == sender else [Tell(sender, build)]
 
-    def contested(self, build: str, attempt: int) -> list[StandInEffect]:
-        """Take in that another node stands in, drives or has ended a build under ``attempt``."""
+    def contested(self, build: str, attempt: int, phase: str) -> list[StandInEffect]:
+        """Take in that a build is in a :class:`Phase` at another node under ``attempt``. Who drives
+        does not give way to who only stands in, maybe for himself."""
         known = self.requests.get(build)
         if known is None or attempt <= known.attempt or known.phase is Phase.ENDED:
+            return []
+        if known.phase is Phase.DRIVING and phase not in (Phase.DRIVING, Phase.ENDED):
             return []
         del self.requests[build]
         stop: list[StandInEffect] = [Stop(build)] if known.phase is Phase.DRIVING else []
         return [*stop, Forget(build)]
 
     def released(
-        self, sender: Key, build: str, attempt: int, *, ended: bool
+        self, build: str, attempt: int, *, ended: bool, is_driver: bool
     ) -> list[StandInEffect]:
-        """Take in that a node drives a build no more for which it gave ``attempt`` here. Where this
-        one went on with it, only the end stops it."""
+        """Take in that a node drives a build no more for which ``attempt`` was given here. Where
+        this one went on with it, only the end stops it. ``is_driver``: as of :meth:`driven`."""
         known = self.requests.get(build)
-        if known is None or sender != known.driver or attempt < known.attempt:
+        if known is None or not is_driver or attempt < known.attempt:
             return []
         if known.phase in (Phase.DRIVING, Phase.ENDED) and not ended:
             return []
@@ -366,9 +372,11 @@ class StandIn:
 
     def met(self, node: Key) -> list[StandInEffect]:
         """Return what a node is told that is linked anew: who drives a build may not know who else
-        does."""
-        return [
-            Tell(node, build)
-            for build, request in self.requests.items()
-            if request.phase in (Phase.DRIVING, Phase.ENDED)
-        ]
+        does; and asked: that a build was over before may not have been heard here."""
+        effects: list[StandInEffect] = []
+        for build, request in self.requests.items():
+            if request.phase in (Phase.DRIVING, Phase.ENDED):
+                effects.append(Tell(node, build))
+            elif request.driver == node:
+                effects.append(Inquire(build, of=node))
+        return effects

@@ -23,7 +23,8 @@ _ID_BYTES = 6
 _ID_CONTEXT = "buildnet 2026 build id"
 _GRANT_CONTEXT = b"buildnet grant of a build 1\0"
 
-Attempt = Annotated[int, Limit(0, 1 << 32)]
+MAX_ATTEMPT = 1 << 32
+Attempt = Annotated[int, Limit(0, MAX_ATTEMPT)]
 """A build is given a few; one more than what was heard has to be a number that can be kept."""
 Verify = Callable[[bytes, bytes, bytes], bool]
 """Tells whether a key, if it counts at all, has signed a message: key, message, signature."""

@@ -20,6 +20,7 @@ from buildnet.node.running import RunningBuild
 from buildnet.node.standing import Plan
 from buildnet.node.workers import either
 from buildnet.node.workshop import Job
+from buildnet.pool.demand import Orders
 from buildnet.pool.durable import (
     AskKeep,
     Driving,
@@ -174,6 +175,7 @@ class Drives:
         for guard in list(self._guards.values()):
             self._look(guard)
             self._tell_finished(guard)
+            self._tell_orders(guard)
 
     def alone(self) -> None:
         """Take note that this node is in no cluster any more: nobody will answer."""
@@ -203,7 +205,7 @@ class Drives:
             return
         elif told.phase == Phase.ENDED:
             build.ended_elsewhere = True
-        elif told.phase == Phase.DRIVING and told.attempt > driving.attempt:
+        elif told.phase == Phase.DRIVING and told.attempt >= driving.attempt:
             driving.taken_over(told.attempt)
             build.term = driving.attempt
             self._record(BuildTakenOver(build.id, build.term))
@@ -218,6 +220,11 @@ class Drives:
                     builds.setdefault(node, []).append(_driven(guard))
         for node, driven_there in builds.items():
             self._circle.say(node, DriveTold(tuple(driven_there[:MAX_BUILDS])))
+
+    def said_of(self, build: str) -> tuple[Orders, float]:
+        """Return what people want of a build, and for how many seconds its time limit counts."""
+        driven = self._guards[build].build
+        return driven.orders, _ran_s(driven)
 
     def _look(self, guard: Guard) -> None:
         if guard.blobs is not None and not guard.build.ended_elsewhere:
@@ -238,6 +245,7 @@ class Drives:
                 case Release(to, attempt, ended):
                     circle.say(to, KeepOver(build.id, attempt, ended))
                 case Durable(node):
+                    guard.told = None
                     circle.spawn(self._now_durable, guard, node)
                 case NotDurable(why) if circle.cluster is None:
                     _say_why(guard, why, was_durable=False)
@@ -266,6 +274,13 @@ class Drives:
             await self._history.mark(build.id, where)
         build.durable = where
 
+    def _tell_orders(self, guard: Guard) -> None:
+        """Tell who stands in what people say of a build as soon as they do."""
+        stand_in, orders = guard.driving.stand_in, guard.build.orders
+        if stand_in is not None and guard.driving.is_durable and guard.told != orders:
+            guard.told = orders
+            self._circle.say(stand_in, DriveTold((_driven(guard),)))
+
     def _tell_finished(self, guard: Guard) -> None:
         stand_in = guard.driving.stand_in
         if stand_in is None or not guard.driving.is_durable:
@@ -289,4 +304,11 @@ def _say_why(guard: Guard, why: str, *, was_durable: bool) -> None:
 
 def _driven(guard: Guard) -> Driven:
     build = guard.build
-    return Driven(build.id, guard.driving.attempt, WireOrders.of(build.orders))
+    orders, ran_ms = WireOrders.of(build.orders), int(_ran_s(build) * 1000)
+    return Driven(build.id, guard.driving.attempt, orders, ran_ms)
+
+
+def _ran_s(build: RunningBuild) -> float:
+    """Return for how long a build's time limit has counted."""
+    since = build.limited_since
+    return 0.0 if since is None else max(0.0, time.monotonic() - since)

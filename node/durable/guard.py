@@ -19,6 +19,7 @@ from buildnet.node.toolchain import Toolchain, ToolMissingError
 from buildnet.node.workshop import Job
 from buildnet.pool.build import Status
 from buildnet.pool.command_words import program_words
+from buildnet.pool.demand import Orders
 from buildnet.pool.durable import Driving
 from buildnet.pool.warrant import Warrant
 from buildnet.pool.workspace import Task, TaskId
@@ -35,10 +36,10 @@ class Blobs:
 @dataclass(slots=True, eq=False)
 class Guard:
     """See the module's text. ``highest``: the warrant of the highest attempt that was given, of
-    this node's own before that. ``blobs`` are there once the request was taken in; ``later``: what
-    will see to that. ``why``: the reason for which the
-    request is on this node alone. ``settled`` is set once it is durable, or nobody would have
-    it."""
+    this node's own before that; ``told``: what who stands in knows that people want of the build.
+    ``blobs`` are there once the request was taken in; ``later``: what will see to that. ``why``:
+    the reason for which the request is on this node alone. ``settled`` is set once it is durable,
+    or nobody would have it."""
 
     build: RunningBuild
     driving: Driving
@@ -47,6 +48,7 @@ class Guard:
     why: str | None = None
     settled: asyncio.Event = field(default_factory=asyncio.Event)
     highest: Warrant = field(init=False)
+    told: Orders | None = None
     _told: set[TaskId] = field(default_factory=set)
 
     def __post_init__(self) -> None:

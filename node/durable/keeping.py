@@ -13,7 +13,7 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import node_id_of
 from buildnet.node.durable.guard import Blobs, put_again
-from buildnet.node.durable.shelf import Shelf, Shelved
+from buildnet.node.durable.shelf import NOTHING_SAID, Said, Shelf, Shelved
 from buildnet.node.durable.stored_plan import MAX_BYTES, StoredPlan, Trees
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.execute.levels import Levels
@@ -49,7 +49,7 @@ class NotKeptError(BuildNetError):
 @dataclass(slots=True)
 class Kept:
     """A request that is kept here, and what holds its sources in the store, ``size_bytes`` of them;
-    the rest lies on the shelf. ``warrant``, ``report``, ``since``: as of
+    the rest lies on the shelf. ``warrant``, ``report``, ``since``, ``said``: as of
     :class:`~buildnet.node.durable.shelf.Shelved`."""
 
     plan: StoredPlan
@@ -58,6 +58,7 @@ class Kept:
     warrant: Warrant
     report: bytes | None = None
     since: float = 0.0
+    said: Said = NOTHING_SAID
     wanted: dict[Digest, tuple[Task, int]] = field(default_factory=dict)
     """Results that are to be here too, and how often they were asked for."""
     using: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -108,6 +109,7 @@ class Keeping:
                 continue
             size_bytes, warrant = size_of(files), shelved.warrant
             kept = Kept(plan, hold, size_bytes, warrant, shelved.report, shelved.since)
+            kept.said = shelved.said
             self.requests[build] = kept
             if shelved.report is not None:
                 self._hold_results(hold, shelved.report)
@@ -158,7 +160,9 @@ class Keeping:
         Raises:
             ShelfError: it can't be written.
         """
-        kept = parcel.kept
+        kept, former = parcel.kept, self.requests.get(build)
+        if former is not None:
+            kept.said = former.said
         shelved = Shelved(
             build,
             driver,
@@ -168,9 +172,9 @@ class Keeping:
             parcel.plan,
             parcel.sources,
             kept.warrant,
+            said=kept.said,
         )
         await self.shelf.put(shelved)
-        former = self.requests.get(build)
         self.requests[build] = kept
         if former is not None:
             await former.close()

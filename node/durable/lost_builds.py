@@ -25,15 +25,19 @@ from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.mesh.identity import node_id_of
 from buildnet.node.build_record import BuildInterrupted
 from buildnet.node.durable.circle import Circle
+from buildnet.node.durable.successor import GIVEN_UP
 from buildnet.node.pool_results import FetchAll
 from buildnet.node.recording import Record
 from buildnet.node.store import Hold, Store
 from buildnet.pool.durable import Phase
-from buildnet.pool.messages.durable import MAX_BUILDS, BuildAsk, BuildTold
+from buildnet.pool.messages.durable import MAX_BUILDS, BuildAsk, BuildTold, KeepOver
+from buildnet.pool.warrant import MAX_ATTEMPT
 
 FORGOTTEN_S = 15.0
 """So long after the stand-in said that it does not know a build, another node may still say so."""
 FORGOTTEN = "the node that drove this build was lost, and the one that stood in for it forgot it"
+_NOT_OVER = (GIVEN_UP, LOST_TOO_SOON)
+"""Errors of builds that may have ended elsewhere all the same."""
 MAX_REPORT_BYTES = 64 * 1024 * 1024
 _log = logging.getLogger("buildnet.pool")
 
@@ -84,6 +88,8 @@ class LostBuilds:
     async def _told(self, sender: bytes, told: BuildTold) -> None:
         build = self._builds.get(told.build) or await self._given_up(told.build)
         if build is None:
+            if told.phase == Phase.DRIVING:
+                await self._say_if_over(sender, told.build)
             return
         node, name = node_id_of(sender), self._circle.name_of(sender)
         if told.phase == "unknown":
@@ -96,6 +102,20 @@ class LostBuilds:
         elif (where := Durability(ELSEWHERE, node, name, told.attempt)) != build.durable:
             await self._history.mark(build.id, where)
             self._builds.update((each.id, each) for each in [await self._history.build(build.id)])
+
+    async def asked(self, sender: bytes, ask: BuildAsk) -> None:
+        """Tell who keeps builds of which he heard nothing which of them have ended."""
+        for build in ask.builds:
+            await self._say_if_over(sender, build)
+
+    async def _say_if_over(self, sender: bytes, build: str) -> None:
+        """Tell that a build has ended, if the record here says so: when it ended, that may have
+        been told in vain. It holds for whatever number it was given under."""
+        with suppress(NotFoundError):
+            found = await self._history.build(build)  # takes the beginning of an id, too
+            is_over = found.status != "running" and found.error not in _NOT_OVER
+            if is_over and found.id == build:
+                self._circle.say(sender, KeepOver(build, MAX_ATTEMPT, ended=True))
 
     async def _given_up(self, build_id: str) -> BuildSummary | None:
         """Return a build that was recorded as lost too soon: the answer of who has it was lost."""

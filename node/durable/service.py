@@ -111,6 +111,7 @@ class DurableBuilds:
                 self._stands_in.driven(sender, message)
             case BuildAsk():
                 self._stands_in.asked(sender, message)
+                self._circle.spawn(self._lost.asked, sender, message)
             case BuildTold() if message.phase == FETCHING:
                 self._drives.told(sender, message)
             case BuildTold():

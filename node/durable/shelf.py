@@ -18,10 +18,12 @@ from buildnet.ledger.sqlite_errors import SqliteErrors
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.service.private_database import make_private
 from buildnet.mesh.wire import WireError
+from buildnet.pool.demand import Orders
 from buildnet.pool.durable import Phase
+from buildnet.pool.messages.lending import WireOrders
 from buildnet.pool.warrant import Warrant
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS kept (
     build TEXT PRIMARY KEY,
@@ -32,10 +34,14 @@ CREATE TABLE IF NOT EXISTS kept (
     plan BLOB NOT NULL,
     sources BLOB NOT NULL,
     report BLOB,
-    warrant BLOB NOT NULL
+    warrant BLOB NOT NULL,
+    orders BLOB,
+    began REAL
 ) WITHOUT ROWID;
 """
-_INSERT = "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_CLOCKS_DIFFER_S = 5.0
+"""What is told anew of a beginning differs by less, for messages take their time."""
+_INSERT = "INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class ShelfError(BuildNetError):
@@ -54,10 +60,31 @@ class ShelfFullError(ShelfError):
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What the driver of a build tells of it besides. ``orders``: what people want of it; None: it
+    has not told yet; ``began``: since when its time limit counts, seconds since 1970 by the clock
+    of this host."""
+
+    orders: Orders | None = None
+    began: float | None = None
+
+    def told(self, orders: Orders, ran_s: float, now: float) -> Said:
+        """Return what holds once a driver has told that its time limit has counted for ``ran_s``;
+        0: not yet. ``now``: seconds since 1970."""
+        began = self.began
+        if ran_s and (began is None or abs(now - ran_s - began) > _CLOCKS_DIFFER_S):
+            began = now - ran_s
+        return Said(orders, began)
+
+
+NOTHING_SAID = Said()
+
+
+@dataclass(frozen=True, slots=True)
 class Shelved:
     """A request as it is on the disk. ``plan`` and ``sources``: the two blobs; ``since``: when it
     came into its phase, seconds since 1970; ``warrant``: that this node may drive it; ``report``:
-    how it ended here, as JSON."""
+    how it ended here, as JSON; ``said``: what its driver told last."""
 
     build: str
     driver: bytes
@@ -68,6 +95,7 @@ class Shelved:
     sources: bytes
     warrant: Warrant
     report: bytes | None = None
+    said: Said = NOTHING_SAID
 
 
 class Shelf:
@@ -126,6 +154,7 @@ class Shelf:
             zlib.compress(shelved.sources, 1),
             shelved.report,
             shelved.warrant.encode(),
+            *_row_of(shelved.said),
         )
         await self._write(_INSERT, row)
 
@@ -140,6 +169,12 @@ class Shelf:
         await self._write(
             "UPDATE kept SET phase=?, report=?, since=? WHERE build=?",
             (Phase.ENDED.value, report, since, build),
+        )
+
+    async def set_said(self, build: str, said: Said) -> None:
+        """Note what the driver of a build told last."""
+        await self._write(
+            "UPDATE kept SET orders=?, began=? WHERE build=?", (*_row_of(said), build)
         )
 
     async def remove(self, build: str) -> None:
@@ -177,7 +212,7 @@ class Shelf:
 
 
 def _shelved(row: tuple[Any, ...]) -> Shelved:
-    build, driver, attempt, phase, since, plan, sources, report, warrant = row
+    build, driver, attempt, phase, since, plan, sources, report, warrant, orders, began = row
     return Shelved(
         build,
         driver,
@@ -188,7 +223,13 @@ def _shelved(row: tuple[Any, ...]) -> Shelved:
         zlib.decompress(sources),
         Warrant.decode(warrant),
         report,
+        Said(None if orders is None else WireOrders.decode(orders).orders, began),
     )
+
+
+def _row_of(said: Said) -> tuple[bytes | None, float | None]:
+    orders = None if said.orders is None else WireOrders.of(said.orders).encode()
+    return orders, said.began
 
 
 def _damaged(path: Path, cause: str) -> ShelfError:

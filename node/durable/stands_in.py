@@ -11,7 +11,8 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import node_id_of
 from buildnet.node.durable.circle import Circle
 from buildnet.node.durable.drives import FETCHING, UNKNOWN, Drives
-from buildnet.node.durable.keeping import MAX_KEPT, Keeping, NotKeptError
+from buildnet.node.durable.keeping import MAX_KEPT, Keeping, Kept, NotKeptError
+from buildnet.node.durable.shelf import Said
 from buildnet.node.durable.stored_plan import PlanError
 from buildnet.node.durable.successor import Inheritance, Successor
 from buildnet.node.told_to_others import told_to_others
@@ -67,8 +68,6 @@ class StandsIn:
         self._taking_in: dict[tuple[bytes, str], KeepAsk] = {}
         """What is being fetched, and for whom; who says meanwhile that it is over takes it out."""
         self._fetching = False
-        self._orders: dict[str, Orders] = {}
-        """What their drivers told last that people said of kept builds."""
 
     def __contains__(self, build: object) -> bool:
         return build in self._core.requests
@@ -114,6 +113,9 @@ class StandsIn:
     def tick(self) -> None:
         """Look whether it is time to go on with something, and fetch what is finished."""
         self._perform(self._core.tick(time.monotonic()))
+        for build, kept in self._keeping.requests.items():
+            if build in self._drives:  # people may want something else of it since
+                self._note(build, kept, *self._drives.said_of(build))
         if self._keeping.wants and not self._fetching:
             self._circle.spawn(self._fetch_wanted)
 
@@ -128,28 +130,46 @@ class StandsIn:
     def driven(self, sender: bytes, told: DriveTold) -> None:
         """Take in which builds a node drives."""
         for each in told.builds:
-            known = self._core.requests.get(each.build)
-            if known is not None and known.driver == sender:
-                self._orders[each.build] = each.orders.orders
+            known, kept = (
+                self._core.requests.get(each.build),
+                self._keeping.requests.get(each.build),
+            )
+            if known is not None and kept is not None and known.driver == sender:
+                self._note(each.build, kept, each.orders.orders, each.ran_ms / 1000)
+            is_driver = self._is_driver(sender, each.build)
             driven = self._core.driven(
-                sender,
-                each.build,
-                each.attempt,
-                time.monotonic(),
-                is_driver=known is not None and self._is_driver(sender, each.build, known),
+                sender, each.build, each.attempt, time.monotonic(), is_driver=is_driver
             )
             self._perform(driven)
 
-    def _is_driver(self, sender: bytes, build: str, known: Request) -> bool:
+    def _note(self, build: str, kept: Kept, orders: Orders, ran_s: float) -> None:
+        """Take note of what holds of a build whoever drives it."""
+        said = kept.said.told(orders, ran_s, time.time())
+        if said != kept.said:
+            kept.said = said
+            self._circle.spawn(self._write_down, build, said)
+
+    async def _write_down(self, build: str, said: Said) -> None:
+        try:
+            await self._keeping.shelf.set_said(build, said)
+        except BuildNetError as error:
+            _log.warning("what is wanted of build %s is not kept: %s", build, error.message)
+
+    def _is_driver(self, sender: bytes, build: str) -> bool:
         """Tell whether a node gave this one a request, or was asked for the build first."""
-        kept = self._keeping.requests.get(build)
+        known, kept = self._core.requests.get(build), self._keeping.requests.get(build)
+        if known is None:
+            return False
         nodes = [node_id_of(known.driver), *([] if kept is None else [kept.plan.driver])]
         return any(self._circle.is_now(sender, node) for node in nodes)
 
     def released(self, sender: bytes, over: KeepOver) -> None:
         """Take in that a build is over."""
         self._taking_in.pop((sender, over.build), None)
-        released = self._core.released(sender, over.build, over.attempt, ended=over.ended)
+        is_driver = self._is_driver(sender, over.build)
+        released = self._core.released(
+            over.build, over.attempt, ended=over.ended, is_driver=is_driver
+        )
         self._perform(released)
 
     def asked(self, sender: bytes, ask: BuildAsk) -> None:
@@ -164,7 +184,7 @@ class StandsIn:
         if known is None or told.phase == UNKNOWN or told.attempt <= known.attempt:
             return
         if self._circle.is_proven(told.warrant, told.build, told.attempt, sender):
-            self._perform(self._core.contested(told.build, told.attempt))
+            self._perform(self._core.contested(told.build, told.attempt, told.phase))
 
     def finished(self, sender: bytes, told: FinishedTold) -> None:
         """Take in which tasks of a build have results that are to be here too."""
@@ -237,8 +257,10 @@ class StandsIn:
     def _perform(self, effects: Sequence[StandInEffect]) -> None:
         for effect in effects:
             match effect:
-                case Inquire(build):
+                case Inquire(build, None):
                     self._circle.say_all(BuildAsk((build,), lost=False))
+                case Inquire(build, bytes(node)):
+                    self._circle.say(node, BuildAsk((build,), lost=False))
                 case TakeOver(build, attempt):
                     self._circle.spawn(self._take_over, build, attempt)
                 case Stop(build):
@@ -276,8 +298,11 @@ class StandsIn:
         build = self._successor.take_over(
             Inheritance(request.plan, trees, attempt, request.warrant, driver, request.hold, on_end)
         )
-        if build_id in self._orders:
-            build.obey(self._orders[build_id])
+        if request.said.orders is not None:
+            build.obey(request.said.orders)
+        if request.said.began is not None:
+            ran_s = max(0.0, time.time() - request.said.began)
+            build.limited_since = time.monotonic() - ran_s
         self._drives.add(build, attempt, blobs)
 
     def _stop(self, build_id: str) -> None:
@@ -289,7 +314,6 @@ class StandsIn:
             self._circle.spawn(phase, build_id, Phase.KEPT, time.time())
 
     async def _forget(self, build_id: str) -> None:
-        self._orders.pop(build_id, None)
         await self._keeping.forget(build_id)
         if build_id not in self._drives and self._successor.builder.find(build_id) is None:
             await self._successor.close(build_id)

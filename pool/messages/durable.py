@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from buildnet.mesh.messages.kinds import Message, Priority, message
-from buildnet.mesh.wire import Limit, Name, Text, Wire
+from buildnet.mesh.wire import Counter, Limit, Name, Text, Wire
 from buildnet.pool.messages.lending import WireOrders
 from buildnet.pool.messages.results import WireDigest
 from buildnet.pool.warrant import Attempt, Warrant
@@ -65,7 +65,7 @@ class KeepAnswer(Message):
     162,
     priority=Priority.OTHER,
     sender="a node that drove a build, once its end is recorded or another one drives it",
-    receiver="all that it asked to stand in",
+    receiver="all that it asked to stand in, and who tells later that it still does",
     effect="forgets the request; if it went on with the build, it stops where that has ended",
 )
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,13 @@ class KeepOver(Message):
 
 @dataclass(frozen=True, slots=True)
 class Driven(Wire):
-    """A build, the number under which the sender drives it, and what people said of it, which
-    holds whoever drives it."""
+    """A build, the number under which the sender drives it, what people said of it, which holds
+    whoever drives it, and for how long its time limit has counted."""
 
     build: Name
     attempt: Attempt
     orders: WireOrders
+    ran_ms: Counter
 
 
 @message(
@@ -104,9 +105,11 @@ class DriveTold(Message):
 @message(
     164,
     priority=Priority.OTHER,
-    sender="a node that began anew, of builds that it drove; a stand-in, before it goes on",
-    receiver="all linked members",
-    effect="answers with BuildTold; a stand-in goes on at once with what is ``lost``",
+    sender="a node that began anew, of builds that it drove; a stand-in, before it goes on; one "
+    "that is linked anew with a driver",
+    receiver="all linked members; that driver",
+    effect="answers with BuildTold, or KeepOver of what has ended by its record; a stand-in goes "
+    "on at once with what is ``lost``",
 )
 @dataclass(frozen=True, slots=True)
 class BuildAsk(Message):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -115,6 +116,7 @@ def asked_for(**request: Any) -> Any:
         ended_elsewhere=False,
         handed_over=False,
         term=0,
+        limited_since=None,
         orders=Orders(),
         reports=dict,
     )
@@ -220,6 +222,27 @@ def test_who_asks_for_it_waits_and_all_that_was_asked_is_told_the_end() -> None:
     asyncio.run(run())
 
 
+def test_what_people_say_of_a_build_is_told_to_who_stands_in_at_once() -> None:
+    async def run() -> None:
+        world, build = World({B: member()}), asked_for()
+        waiting = asyncio.ensure_future(begin(world, build))
+        await asyncio.sleep(0)
+        world.drives.look()
+        world.drives.answered(B, KeepAnswer(BUILD, 1, True, ""))
+        await world.settle()
+        await waiting
+        world.drives.look()
+        world.drives.look()
+        build.orders = Orders(paused=True)
+        build.limited_since = time.monotonic() - 60
+        world.drives.look()
+        told = [message for _, message in world.said if isinstance(message, DriveTold)]
+        assert [each.builds[0].orders.paused for each in told] == [False, True]
+        assert [each.builds[0].ran_ms // 60_000 for each in told] == [0, 1]
+
+    asyncio.run(run())
+
+
 def test_finished_tasks_of_long_names_are_told_in_messages_that_fit() -> None:
     async def run() -> None:
         world, build = World({B: member()}), asked_for()
@@ -287,7 +310,7 @@ def test_a_driver_that_lives_takes_its_build_back_under_a_higher_number() -> Non
         assert build.term == 0
         world.revoked.clear()
         world.drives.told(B, BuildTold(BUILD, 1, "driving", None, to_b))
-        assert world.said[-1] == (B, DriveTold((Driven(BUILD, 2, WireOrders.of(build.orders)),)))
+        assert world.said[-1] == (B, DriveTold((Driven(BUILD, 2, WireOrders.of(build.orders), 0),)))
         assert build.term == 2
         assert [type(each).__name__ for each in world.records] == ["BuildTakenOver"]
         world.drives.told(B, BuildTold(BUILD, 1, "ended", None, to_b))

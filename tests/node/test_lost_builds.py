@@ -17,8 +17,9 @@ from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.node.durable.lost_builds import LostBuilds
 from buildnet.node.store import Store
 from buildnet.pool.durable import Phase
-from buildnet.pool.messages.durable import BuildTold
+from buildnet.pool.messages.durable import BuildAsk, BuildTold, KeepOver
 from buildnet.pool.messages.results import WireDigest
+from buildnet.pool.warrant import MAX_ATTEMPT
 
 SENDER = b"s" * 32
 REPORT = {
@@ -79,6 +80,27 @@ def ended(
 
 def test_the_end_is_recorded_as_it_was_told(store: Store) -> None:
     assert ended(store, json.dumps(REPORT).encode()) == [REPORT]
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_who_keeps_a_build_that_is_over_is_told_so(store: Store, phase: Phase) -> None:
+    history, said = History(), list[Any]()
+    history.found = SimpleNamespace(id="abcdef", error=None, durable=None, status="cancelled")
+    circle: Any = SimpleNamespace(say=lambda to, message: said.append((to, message)))
+    nobody: Any = None
+    recorded: Any = history
+    lost = LostBuilds(circle, store, recorded, nobody, nobody)
+    told = BuildTold("abcdef", 3, phase.value, None)
+    over = (SENDER, KeepOver("abcdef", MAX_ATTEMPT, ended=True))
+    asyncio.run(lost.told(SENDER, told))
+    assert said == ([over] if phase is Phase.DRIVING else [])
+    said.clear()
+    asyncio.run(lost.asked(SENDER, BuildAsk(("abc", "xyz", "abcdef"), lost=False)))
+    assert said == [over]
+    history.found.status = "running"
+    asyncio.run(lost.told(SENDER, told))
+    asyncio.run(lost.asked(SENDER, BuildAsk(("abcdef",), lost=False)))
+    assert said == [over]
 
 
 def test_an_end_that_anybody_tells_is_not_recorded(store: Store) -> None:

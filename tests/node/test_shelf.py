@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from buildnet.node.durable.shelf import Shelf, ShelfError, Shelved
+from buildnet.node.durable.shelf import NOTHING_SAID, Said, Shelf, ShelfError, Shelved
+from buildnet.pool.demand import Orders, Priority
 from buildnet.pool.durable import Phase
 from buildnet.pool.warrant import Grant, Warrant
 
 WARRANT = Warrant(b"d" * 32, b"s" * 16, (Grant(b"d" * 32, b"m" * 32, 2, b"n" * 64),))
 KEPT = Shelved("b1", b"d" * 32, 2, Phase.KEPT, 1.5, b"plan" * 100, b"sources", WARRANT)
+
+SAID = Said(Orders(Priority.HIGH, paused=True), 7.5)
 
 
 def opened(path: Path) -> Shelf:
@@ -27,6 +30,7 @@ def test_what_was_kept_is_there_after_a_restart(tmp_path: Path) -> None:
         await shelf.put(Shelved("b2", b"e" * 32, 1, Phase.KEPT, 1.0, b"", b"", WARRANT))
         await shelf.set_phase("b1", Phase.DRIVING, 2.5)
         await shelf.set_ended("b2", b"{}", 3.5)
+        await shelf.set_said("b1", SAID)
 
     shelf = opened(tmp_path)
     asyncio.run(work(shelf))
@@ -34,7 +38,8 @@ def test_what_was_kept_is_there_after_a_restart(tmp_path: Path) -> None:
     again = opened(tmp_path)
     assert again.builds() == ["b1", "b2"]
     driven, ended = map(again.get, again.builds())
-    assert driven == replace(KEPT, phase=Phase.DRIVING, since=2.5)
+    assert driven == replace(KEPT, phase=Phase.DRIVING, since=2.5, said=SAID)
+    assert ended.said == NOTHING_SAID
     assert (ended.phase, ended.since, ended.report) == (Phase.ENDED, 3.5, b"{}")
     asyncio.run(again.remove("b1"))
     assert again.builds() == ["b2"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.durable.drives import FETCHING, UNKNOWN
 from buildnet.node.durable.keeping import MAX_KEPT
-from buildnet.node.durable.shelf import ShelfFullError
+from buildnet.node.durable.shelf import NOTHING_SAID, Said, ShelfFullError
 from buildnet.node.durable.stands_in import StandsIn
 from buildnet.node.durable.successor import Successor
 from buildnet.pool.demand import Orders, Priority
@@ -60,10 +61,12 @@ class Keeping:
         self.writing: Callable[[], Awaitable[None]] = nothing
         self.unreadable: BuildNetError | None = None
         self.requests: dict[str, Any] = {}
+        self.wants = False
         self.wanted: list[str] = []
         self.open = 0
         self.plan = SimpleNamespace(driver=node_id_of(ASKED_FIRST))
-        self.shelf = SimpleNamespace(set_phase=self.set_phase)
+        self.shelf = SimpleNamespace(set_phase=self.set_phase, set_said=self.set_said)
+        self.on_disk: dict[str, Said] = {}
 
     def closed(self) -> None:
         self.open -= 1
@@ -72,7 +75,7 @@ class Keeping:
         await self.fetching()
         self.open += 1
         hold = SimpleNamespace(close=self.closed)
-        kept = SimpleNamespace(hold=hold, plan=self.plan, warrant=ask.warrant)
+        kept = SimpleNamespace(hold=hold, plan=self.plan, warrant=ask.warrant, said=NOTHING_SAID)
         return SimpleNamespace(kept=kept)
 
     async def put(self, build: str, driver: bytes, attempt: int, parcel: Any) -> None:
@@ -82,6 +85,9 @@ class Keeping:
     async def set_phase(self, *_: object) -> None:
         if self.unreadable is not None:
             raise self.unreadable
+
+    async def set_said(self, build: str, said: Said) -> None:
+        self.on_disk[build] = said
 
     async def unpack(self, build: str, request: object) -> tuple[None, None]:
         return None, None
@@ -100,6 +106,9 @@ class Drives(dict[str, Any]):
 
     def add(self, build: Any, attempt: int, blobs: object) -> None:
         self["b"] = build
+
+    def said_of(self, build: str) -> tuple[Orders, float]:
+        return self[build].orders, 0.0
 
 
 class Node:
@@ -132,7 +141,10 @@ class Node:
             close=no,
             drives_itself=self.own.__contains__,
             builder=SimpleNamespace(find=lambda build: None),
-            take_over=lambda inherited: SimpleNamespace(obey=self.obeyed.append),
+            take_over=lambda inherited: self.build,
+        )
+        self.build: Any = SimpleNamespace(
+            obey=self.obeyed.append, limited_since=None, orders=Orders()
         )
         keeping: Any = self.keeping
         drives: Any = Drives()
@@ -259,13 +271,33 @@ async def test_what_people_said_of_a_build_holds_for_who_goes_on_with_it() -> No
     node = Node()
     assert await node.keep()
     paused = Orders(Priority.HIGH, paused=True)
-    told = DriveTold((Driven("b", 1, WireOrders.of(paused)),))
-    node.stands_in.driven(b"x" * 32, DriveTold((Driven("b", 1, WireOrders.of(Orders())),)))
+    told = DriveTold((Driven("b", 1, WireOrders.of(paused), 0),))
+    node.stands_in.driven(b"x" * 32, DriveTold((Driven("b", 1, WireOrders.of(Orders()), 0),)))
     node.stands_in.driven(DRIVER, told)
-    node.stands_in.driven(b"x" * 32, DriveTold((Driven("b", 1, WireOrders.of(Orders())),)))
+    node.stands_in.driven(b"x" * 32, DriveTold((Driven("b", 1, WireOrders.of(Orders()), 0),)))
     await node.settle()
+    assert node.keeping.on_disk["b"].orders == paused
     await node.stands_in._take_over("b", 2)
     assert node.obeyed == [paused]
+    # What they say of it from now on holds for the next one, and after a restart.
+    node.build.orders = Orders(Priority.LOW)
+    node.stands_in.tick()
+    await node.settle()
+    assert node.keeping.on_disk["b"].orders == Orders(Priority.LOW)
+
+
+@in_loop
+async def test_the_time_limit_of_a_build_goes_on_where_the_build_does() -> None:
+    node = Node()
+    assert await node.keep()
+    told = DriveTold((Driven("b", 1, WireOrders.of(Orders()), 3_600_000),))
+    node.stands_in.driven(DRIVER, told)
+    first = node.keeping.requests["b"].said
+    node.stands_in.driven(DRIVER, told)
+    assert node.keeping.requests["b"].said == first  # it is not written each time
+    await node.settle()
+    await node.stands_in._take_over("b", 2)
+    assert 3600 <= time.monotonic() - node.build.limited_since < 3700
 
 
 @in_loop
@@ -273,7 +305,7 @@ async def test_only_its_driver_or_who_was_asked_first_takes_a_build_back() -> No
     node = Node()
     assert await node.keep()
     requests = node.stands_in._core.requests
-    told = DriveTold((Driven("b", 9, WireOrders.of(Orders())),))
+    told = DriveTold((Driven("b", 9, WireOrders.of(Orders()), 0),))
     node.stands_in.driven(STRANGER, told)
     assert requests["b"].driver == DRIVER
     node.stands_in.driven(ASKED_FIRST, told)

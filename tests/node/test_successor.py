@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
@@ -56,8 +57,9 @@ async def nothing(*_: object) -> None:
     """Record nothing."""
 
 
+@pytest.mark.parametrize(("timeout_s", "ran_s"), [(0.01, None), (3600.0, 3600.0)])
 def test_a_build_that_takes_too_long_is_ended_where_it_goes_on_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timeout_s: float, ran_s: float | None
 ) -> None:
     monkeypatch.setattr(Successor, "_performed", until_cancelled)
     nobody: Any = SimpleNamespace()
@@ -74,9 +76,13 @@ def test_a_build_that_takes_too_long_is_ended_where_it_goes_on_too(
         reports.append(json.loads(report))
 
     async def run() -> None:
-        successor.take_over(Inheritance(PLAN, nobody, 1, WARRANT, "driver", nobody, on_end))
+        choice = replace(PLAN.choice, timeout_s=timeout_s)
+        plan = replace(PLAN, choice=choice)
+        build = successor.take_over(Inheritance(plan, nobody, 1, WARRANT, "driver", nobody, on_end))
+        if ran_s is not None:
+            build.limited_since = time.monotonic() - ran_s
         await performing.pop()
 
     asyncio.run(run())
     assert [each["status"] for each in reports] == ["cancelled"]
-    assert "ended after 0.01 s" in reports[0]["error"]
+    assert f"ended after {timeout_s:g} s" in reports[0]["error"]

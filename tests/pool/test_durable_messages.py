@@ -12,7 +12,7 @@ from buildnet.pool.messages.lending import WireOrders
 
 @pytest.mark.parametrize("attempt", [(1 << 32) + 1, MAX_COUNTER])
 def test_a_number_that_nobody_could_go_above_is_not_read(attempt: int) -> None:
-    driven = Driven("b", attempt, WireOrders.of(Orders()))
+    driven = Driven("b", attempt, WireOrders.of(Orders()), 0)
     for message in (BuildTold("b", attempt, "driving", None), driven):
         with pytest.raises(WireError, match="attempt"):
             type(message).decode(message.encode())
