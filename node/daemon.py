@@ -42,14 +42,14 @@ from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.build_record import BuildInterrupted
 from buildnet.node.builder import Builder
 from buildnet.node.certificate import Certificate
-from buildnet.node.config import LogSettings, NodeConfig, load_config
+from buildnet.node.config import LogSettings, NodeConfig, StorageLimitSettings, load_config
 from buildnet.node.durable.opening import durable_builds
 from buildnet.node.ending import Ending
 from buildnet.node.execute.limits import ActionLimits
 from buildnet.node.execute.process_tree import become_child_subreaper
 from buildnet.node.failure import first_cause
 from buildnet.node.grants import control_groups, granted
-from buildnet.node.home import Home, HomeError, Runtime
+from buildnet.node.home import Home, HomeError, Runtime, make_private
 from buildnet.node.in_force import InForce
 from buildnet.node.installs import KEPT, Installs
 from buildnet.node.joining_at_start import join_at_start
@@ -224,7 +224,7 @@ async def running_node(
         cache, builds = config.storage_for("cache"), config.storage_for("builds")
         store = await asyncio.to_thread(
             Store.open,
-            cache.path / STORE_FOLDER if cache else home.store,
+            _given(cache, STORE_FOLDER) or home.store,
             config.cache_bytes,
             verify=is_good,
         )
@@ -250,7 +250,7 @@ async def running_node(
                 results=results,
                 history=history,
                 toolchain=toolchain,
-                work=builds.path / WORK_FOLDER if builds else home.work,
+                work=_given(builds, WORK_FOLDER) or home.work,
                 installs=installs,
                 capacity=there_is.capacity(
                     builds.path if builds else home.directory, builds.max_bytes if builds else None
@@ -437,6 +437,21 @@ def _ledger_settings(config: NodeConfig) -> LedgerSettings:
         key_file=said.encryption.key_file,
         former_key_file=said.encryption.former_key_file,
     )
+
+
+def _given(volume: StorageLimitSettings | None, folder: str) -> Path | None:
+    """Return our directory on a volume that the owner gave; what is in it is for nobody else."""
+    if volume is None:
+        return None
+    directory = volume.path / folder
+    try:
+        return make_private(directory)
+    except OSError as error:
+        raise HomeError(
+            f"{directory} can't be used",
+            cause=error.strerror or str(error),
+            hint="make its directory writable for this user, or change resource_limits.storage",
+        ) from error
 
 
 def _addresses(options: StartOptions, config: NodeConfig) -> Sequence[Address]:

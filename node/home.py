@@ -26,6 +26,17 @@ _LOCK_ATTEMPTS = 10
 _LOCK_RETRY_S = 0.02
 
 
+def make_private(directory: Path) -> Path:
+    """Make a directory that nobody else looks into, also where one is there already; return it.
+
+    Raises:
+        OSError: that can't be.
+    """
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    directory.chmod(0o700)
+    return directory
+
+
 class HomeError(BuildNetError):
     """The data directory can't be used."""
 
@@ -96,7 +107,7 @@ class Home:
         try:
             self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             for private in (self.work, self.store):
-                private.mkdir(exist_ok=True, mode=0o700)
+                make_private(private)
             with tempfile.TemporaryFile(dir=self.directory):
                 pass
         except OSError as error:

@@ -9,8 +9,10 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,6 +46,17 @@ def is_alive(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     return False
+
+
+def open_to_others(directory: Path) -> Iterator[Path]:
+    """Return what others who may use the host can get to and read, if ``directory`` is open."""
+    directory.chmod(0o755)
+    for path in directory.iterdir():
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode) and mode & stat.S_IXOTH:
+            yield from open_to_others(path)
+        elif not stat.S_ISLNK(mode) and mode & (stat.S_IROTH | stat.S_IWOTH):
+            yield path
 
 
 def test_start_status_stop(true_buildnet: CommandLine) -> None:
@@ -641,6 +654,9 @@ def test_the_owner_says_where_cache_and_builds_go(buildnet: CommandLine, tmp_pat
     stats = buildnet("cache", "stats", "--json").data
     assert (stats["capacity_bytes"], stats["actions"]) == (1024**3, 1)
     assert (tmp_path / "cache/buildnet-store/index.db").is_file()
+    places = (buildnet.home, tmp_path / "cache", tmp_path / "builds")
+    open_files = [path.name for place in places for path in open_to_others(place)]
+    assert open_files == ["node.yaml", "mine.txt", "mine.txt"]  # what the test wrote itself
     assert (tmp_path / "builds/mine.txt").read_text() == "stays"
     status = buildnet("node", "status", "--json").data
     assert status["slots"] == 1
