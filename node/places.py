@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.pausing import Pausing
+from buildnet.node.platform import platform_properties
 from buildnet.node.resolve import Prepared
 from buildnet.node.sharing.known_hosts import THIS_NODE
 from buildnet.node.sharing.needs import needs_of
 from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts
-from buildnet.node.toolchain import ToolMissingError
+from buildnet.node.toolchain import PlatformMissingError, ToolMissingError
 from buildnet.node.workers import Workers
 from buildnet.pool.build import Ready
 from buildnet.pool.far_tools import FarTools
@@ -296,9 +297,11 @@ class NodePlaces:
         return self._elsewhere.get(task)
 
 
-def _far_hosts_gone(far: FarTools) -> ToolMissingError:
-    return ToolMissingError(
-        f"tools of this command are not on this host, but on {', '.join(far.names)}",
+def _far_hosts_gone(far: FarTools) -> BuildNetError:
+    error = ToolMissingError if far.platform == platform_properties() else PlatformMissingError
+    return error(
+        f"what this command needs is not on this host, but on {', '.join(far.names)}",
         cause="no such node is linked with this one now and lends, or none could run it",
-        hint="build again when one of them is there, or install the tools here",
+        hint="build again when one of them is there; one that lends nothing, or has no strict "
+        "isolation, says so in its buildnet node status",
     )

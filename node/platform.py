@@ -12,6 +12,7 @@ from pathlib import Path
 
 from buildnet.node.scan.detect import default_search_path
 from buildnet.node.scan.probe import Prober
+from buildnet.pool.wanted_platform import ARCHITECTURES
 
 _RELEASE_FILES = ("/etc/os-release", "/usr/lib/os-release")
 _LIBC_FILE = re.compile(r"\s(/\S*/(?:libc\.so\.6|libc-[\d.]+\.so|ld-musl-\S+\.so\.1))")
@@ -34,7 +35,7 @@ def _properties(stamps: tuple[Stamp, ...]) -> Mapping[str, str]:
     machine = platform.machine().lower()
     properties = {
         "OSFamily": "macos" if sys.platform == "darwin" else "linux",
-        "ISA": {"x86_64": "x86-64", "amd64": "x86-64", "arm64": "aarch64"}.get(machine, machine),
+        "ISA": ARCHITECTURES.get(machine, machine),
     }
     if sys.platform == "darwin":
         properties["release"] = f"macos {platform.mac_ver()[0]}"

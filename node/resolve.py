@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
@@ -23,7 +23,7 @@ from buildnet.node.platform import platform_properties
 from buildnet.node.sources import Sources, outputs_key, source_key
 from buildnet.node.standing import Found, Standing, StandingTask, Visible
 from buildnet.node.store import ActionRecord, Hold, LastRun, MissingBlobError, Store
-from buildnet.node.toolchain import Tool, Toolchain, ToolMissingError
+from buildnet.node.toolchain import PlatformMissingError, Tool, Toolchain, ToolMissingError
 from buildnet.node.tracked import TrackedFiles
 from buildnet.pool.action import Action, ActionSpec, encode_action
 from buildnet.pool.command_words import FIRST_LINE_BYTES, interpreter_words, program_words
@@ -38,6 +38,7 @@ from buildnet.pool.result import (
 )
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, merge_trees
 from buildnet.pool.version import VersionRequirement
+from buildnet.pool.wanted_platform import platform_text
 from buildnet.pool.workspace import Task, TaskId, Workspace
 
 
@@ -133,7 +134,7 @@ class Resolver:
     tools: dict[str, Tool] = field(default_factory=dict)
     words: dict[str, Tool | None] = field(default_factory=dict)
     far: Callable[[ToolsWanted], FarTools | None] | None = None
-    _far: dict[tuple[tuple[str, ...], ...], FarTools | None] = field(default_factory=dict)
+    _far: dict[Hashable, FarTools | None] = field(default_factory=dict)
     _visible: dict[TaskId, Visible] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _sources: dict[TaskId, DirectoryTree] = field(default_factory=dict)
@@ -278,8 +279,9 @@ class Resolver:
         words = self._words(task, inputs)
         isolation = task.isolation or self.isolation
         try:
+            self._require_platform(task)
             tools = [self._tool(name, task) for name in task.tools]
-        except ToolMissingError as error:
+        except (ToolMissingError, PlatformMissingError) as error:
             if self.far is None or isolation != STRICT:
                 raise
             far, tools = self._far_tools(self.far, task, words, error), []
@@ -316,6 +318,15 @@ class Resolver:
             far=far,
         )
 
+    def _require_platform(self, task: Task) -> None:
+        wanted = task.requirements.platform
+        if wanted is not None and not wanted.accepts(self.platform):
+            raise PlatformMissingError(
+                f"{task.id} is for {wanted}, and this host is {platform_text(self.platform)}",
+                hint="have a node of that platform join, or see what the others are: "
+                "buildnet pool nodes",
+            )
+
     def _tool(self, name: str, task: Task) -> Tool:
         """Return a tool as it was when this build first asked for it, if it is one that does."""
         if name not in self.tools:
@@ -334,20 +345,22 @@ class Resolver:
         ask: Callable[[ToolsWanted], FarTools | None],
         task: Task,
         words: Iterable[str],
-        lacking: ToolMissingError,
+        lacking: ToolMissingError | PlatformMissingError,
     ) -> FarTools:
         """Return what other hosts have of what a task needs.
 
         Raises:
-            ToolMissingError: ``lacking``; nobody else has all of it either.
+            BuildNetError: ``lacking``; nobody else has all of it either.
         """
-        wanted = ToolsWanted(task.tools, tuple(words), task.tool_versions)
-        key = (wanted.tools, wanted.words, tuple(f"{k} {v}" for k, v in wanted.versions.items()))
+        platform = task.requirements.platform
+        wanted = ToolsWanted(task.tools, tuple(words), task.tool_versions, platform)
+        versions = tuple(f"{k} {v}" for k, v in wanted.versions.items())
+        key = (wanted.tools, wanted.words, versions, platform)
         if key not in self._far:
             self._far[key] = ask(wanted)
         found = self._far[key]
         if found is None or (task.dependencies_tree and found.platform != self.platform):
-            raise ToolMissingError(
+            raise type(lacking)(
                 lacking.message,
                 cause="no node that this one is linked with has it and lends now",
                 hint=lacking.hint,

@@ -100,7 +100,7 @@ class TaskRunner:
         task, action = prepared.task, prepared.action
         assert action is not None
         if prepared.far is not None and executor is None:
-            raise ToolMissingError(f"{task.id} needs tools of {', '.join(prepared.far.names)}")
+            raise ToolMissingError(f"{task.id} runs only on {', '.join(prepared.far.names)}")
         started = time.monotonic()
         if look_again and self._take_cached(report, prepared):
             report.duration_ms = (time.monotonic() - started) * 1000

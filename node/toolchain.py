@@ -50,6 +50,13 @@ class ToolMissingError(BuildNetError):
     exit_code = 5
 
 
+class PlatformMissingError(BuildNetError):
+    """A command is for a platform that this host is not of, nor any other that could run it."""
+
+    code = "PLATFORM_MISSING"
+    exit_code = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Tool:
     """An executable: the name it is asked for by, that it is called by, its real path, version and

@@ -15,6 +15,7 @@ from buildnet.pool.graph import CycleError, sort
 from buildnet.pool.requirements import Requirements
 from buildnet.pool.schema import FileKeys, PackageKeys, Settings, TaskKeys, validate
 from buildnet.pool.territory import Territory, overlaps
+from buildnet.pool.wanted_platform import WantedPlatform
 from buildnet.pool.workspace import (
     BUILD,
     WORKSPACE_FILE,
@@ -446,7 +447,10 @@ class _TaskReader:
 
 def _requirements(keys: Settings) -> Requirements:
     labels = None if keys.labels is None else tuple(dict.fromkeys(keys.labels))
-    return Requirements(keys.cores, keys.memory, keys.disk, keys.processes, keys.timeout, labels)
+    platform = None if keys.platform is None else WantedPlatform(**keys.platform.model_dump())
+    return Requirements(
+        keys.cores, keys.memory, keys.disk, keys.processes, keys.timeout, labels, platform
+    )
 
 
 def _first(said: _Value | None, inherited: _Value | None, default: _Value) -> _Value:

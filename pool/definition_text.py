@@ -160,6 +160,9 @@ def _requirements(needed: Requirements, inherited: Requirements) -> dict[str, An
         "processes": needed.processes if needed.processes != inherited.processes else None,
         "timeout": needed.timeout_s if needed.timeout_s != inherited.timeout_s else None,
         "labels": list(needed.labels or ()) if needed.labels != inherited.labels else None,
+        "platform": needed.platform.as_dict()
+        if needed.platform is not None and needed.platform != inherited.platform
+        else None,
     }
     return {key: value for key, value in values.items() if value is not None}
 

@@ -1,4 +1,6 @@
-"""Tools that a command needs and its driver lacks, as other hosts have them. Pure."""
+"""Tools, or a platform, that a command needs and its driver lacks, as other hosts have them.
+
+Pure."""
 
 from __future__ import annotations
 
@@ -6,19 +8,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from buildnet.pool.version import VersionRequirement
+from buildnet.pool.wanted_platform import WantedPlatform
 
 
 @dataclass(frozen=True, slots=True)
 class ToolsWanted:
     """What one command needs: its declared ``tools``, with requirements of their ``versions``, and
-    what else it names, ``words``."""
+    what else it names, ``words``; on which ``platform``, None: any."""
 
     tools: tuple[str, ...]
     words: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    platform: WantedPlatform | None = None
 
-    def is_met_by(self, versions: Mapping[str, str]) -> bool:
-        """Tell whether these tools, versions by name, do."""
+    def is_met_by(self, versions: Mapping[str, str], platform: Mapping[str, str]) -> bool:
+        """Tell whether these tools, versions by name, do, on a host of this platform."""
+        if self.platform is not None and not self.platform.accepts(platform):
+            return False
         return all(
             tool in versions
             and VersionRequirement.parse(self.versions.get(tool, "")).accepts(versions[tool])

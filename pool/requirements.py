@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.pool.quantity import bytes_text
+from buildnet.pool.wanted_platform import WantedPlatform
 
 
 class RequirementsError(BuildNetError):
@@ -25,7 +26,7 @@ class Requirements:
     ``cores`` are its own while it runs: it takes as many slots. ``memory_bytes`` is kept free for
     it among commands that say theirs, and ends it beyond; so is and does ``disk_bytes`` (what it
     writes); so do ``processes`` (at once) and ``timeout_s``.
-    ``labels``: it runs only on hosts that have them all.
+    ``labels``: it runs only on hosts that have them all; ``platform``: only on such hosts.
     """
 
     cores: int | None = None
@@ -34,6 +35,7 @@ class Requirements:
     processes: int | None = None
     timeout_s: float | None = None
     labels: tuple[str, ...] | None = None
+    platform: WantedPlatform | None = None
 
     @property
     def slots(self) -> int:

@@ -14,6 +14,7 @@ from buildnet.mesh.errors import UsageError
 from buildnet.mesh.suggest import did_you_mean
 from buildnet.pool.quantity import parse_bytes, parse_duration_s
 from buildnet.pool.version import VersionError, VersionRequirement
+from buildnet.pool.wanted_platform import ARCHITECTURES
 from buildnet.pool.workspace import Problem
 from buildnet.pool.yaml_document import YamlDocument, YamlPath
 
@@ -118,6 +119,16 @@ def _exports(value: object) -> object:
     return value
 
 
+def _platform_text(value: object) -> object:
+    if not isinstance(value, str) or not value.strip():
+        raise _wrong("must be a name, with or without a version", "such as musl, or glibc 2.36")
+    return " ".join(value.split())
+
+
+def _arch(value: object) -> object:
+    return ARCHITECTURES.get(value, value) if isinstance(value, str) else value
+
+
 def _shards(value: object) -> object:
     if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
         return value
@@ -138,11 +149,21 @@ Command = Annotated[str, BeforeValidator(_command)]
 EnvName = Annotated[str, BeforeValidator(_env_name)]
 EnvValue = Annotated[str, BeforeValidator(_env_value)]
 Count = Annotated[int | None, BeforeValidator(_count)]
+PlatformText = Annotated[str | None, BeforeValidator(_platform_text)]
 SizeBytes = Annotated[int | None, BeforeValidator(_size)]
 
 
 class _Keys(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class PlatformKeys(_Keys):
+    """``platform``: what a command asks of its host's."""
+
+    os: Literal["linux", "macos"] | None = None
+    arch: Annotated[Name | None, BeforeValidator(_arch)] = None
+    libc: PlatformText = None
+    release: PlatformText = None
 
 
 class Settings(_Keys):
@@ -165,6 +186,7 @@ class Settings(_Keys):
     processes: Count = None
     timeout: Annotated[float | None, BeforeValidator(_seconds)] = None
     labels: list[Name] | None = None
+    platform: PlatformKeys | None = None
     isolation: Literal["strict", "staged", "workspace"] | None = None
     transitive: bool | None = None
     dependencies_tree: bool | None = None

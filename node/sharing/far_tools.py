@@ -1,8 +1,9 @@
 """Tools that other hosts have and this one lacks: who asks, and who answers.
 
-The key of an action names each tool with its digest. For a tool that this node has itself it knows
-them; for another it asks all linked members, and makes the key from what one of them answers. Such
-an action runs on hosts alone that answered the same.
+The key of an action names the platform, and each tool with its digest. For a tool that this node
+has itself it knows them; for another, or where a command is for another platform, it asks all
+linked members, and makes the key from what one of them answers. Such an action runs on hosts alone
+that answered the same.
 """
 
 from __future__ import annotations
@@ -126,8 +127,9 @@ class ToolsElsewhere:
         question.heard.set()
         told = {each.name: each for each in answer.tools}
         versions = {name: each.version for name, each in told.items()}
-        if not question.wanted.is_met_by(versions):
-            return
+        platform = _settings(answer.platform)
+        if not platform or not question.wanted.is_met_by(versions, platform):
+            return  # who lends nothing says nothing
         tools = {name: told[name].identity for name in question.wanted.tools}
         commands = {told[name].command for name in question.wanted.tools}
         words = {
@@ -138,7 +140,7 @@ class ToolsElsewhere:
         question.found[sender] = FarTools(
             owners=(sender,),
             names=(name_of(cluster.local.members, sender),),
-            platform=_settings(answer.platform),
+            platform=platform,
             programs={**words, **tools},
         )
 

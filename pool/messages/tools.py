@@ -1,4 +1,5 @@
-"""Which tools hosts have: asked for what the driver of a build lacks itself."""
+"""Which tools hosts have, and of what platform they are: asked for what the driver of a build lacks
+itself."""
 
 from __future__ import annotations
 
@@ -29,16 +30,17 @@ class ToolTold(Wire):
 @message(
     175,
     priority=Priority.OTHER,
-    sender="a node that builds, of tools that it lacks",
+    sender="a node that builds, of tools or a platform that it lacks",
     receiver="linked members",
     effect="answers with ToolsAnswer: what it has of them and lends",
 )
 @dataclass(frozen=True, slots=True)
 class ToolsAsk(Message):
-    """Have you these tools? ``words``: other programs that a command of theirs names."""
+    """Have you these tools? None: of what platform are you? ``words``: other programs that a
+    command names."""
 
     request: _Id
-    tools: Annotated[tuple[Name, ...], Limit(1, MAX_TOOLS)]
+    tools: Annotated[tuple[Name, ...], Limit(0, MAX_TOOLS)]
     words: Annotated[tuple[Name, ...], Limit(0, MAX_TOOLS)]
 
 

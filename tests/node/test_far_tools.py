@@ -16,6 +16,7 @@ from buildnet.node.toolchain import Toolchain
 from buildnet.pool.far_tools import FarTools, ToolsWanted
 from buildnet.pool.messages.tools import ToolsAnswer, ToolsAsk, ToolTold
 from buildnet.pool.messages.work import Setting
+from buildnet.pool.wanted_platform import WantedPlatform
 
 ME, HAS, LACKS, WATCHER = (each * 32 for each in (b"m", b"h", b"l", b"w"))
 WANTED = ToolsWanted(("frob",), ("cp", "frob", "/x" * 99), {"frob": ">=2"})
@@ -84,6 +85,26 @@ def test_who_has_it_is_found_and_who_has_another_is_not(tmp_path: Path) -> None:
             )
 
     asyncio.run(run())
+
+
+def test_a_platform_alone_is_found_and_who_says_none_lends_nothing(tmp_path: Path) -> None:
+    async def run(said: str) -> FarTools | None:
+        cluster, tools = Cluster(), tools_of(tmp_path / said)
+        async with tools.guest(cast(Any, cluster)):
+            wanted = ToolsWanted((), ("cp",), platform=WantedPlatform("macos"))
+            finding = asyncio.ensure_future(tools.find(wanted))
+            while len(cluster.said) < 2:
+                await asyncio.sleep(0)
+            ask = cluster.said[0][1]
+            assert isinstance(ask, ToolsAsk)
+            assert ToolsAsk.decode(ask.encode()) == ask
+            tools.take(Received(LACKS, ToolsAnswer(ask.request, (), (), ())))
+            platform = (Setting("OSFamily", said),)
+            tools.take(Received(HAS, ToolsAnswer(ask.request, platform, (), ())))
+            return await finding
+
+    assert asyncio.run(run("macos")) == FarTools((HAS,), ("h",), {"OSFamily": "macos"}, {})
+    assert asyncio.run(run("linux")) is None
 
 
 def test_a_worker_whose_owner_may_not_build_is_not_asked(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ def has(owner: str, digest: str, platform: str = "linux") -> FarTools:
 
 def test_all_tools_have_to_be_there_in_versions_that_do() -> None:
     wanted = ToolsWanted(("gcc", "make"), versions={"gcc": ">=12"})
-    assert wanted.is_met_by({"gcc": "13.2", "make": ""})
-    assert not wanted.is_met_by({"gcc": "11.4", "make": "4"})
-    assert not wanted.is_met_by({"gcc": "13.2"})
-    assert not wanted.is_met_by({"gcc": "unknown", "make": "4"})
+    assert wanted.is_met_by({"gcc": "13.2", "make": ""}, {})
+    assert not wanted.is_met_by({"gcc": "11.4", "make": "4"}, {})
+    assert not wanted.is_met_by({"gcc": "13.2"}, {})
+    assert not wanted.is_met_by({"gcc": "unknown", "make": "4"}, {})
 
 
 def test_the_most_hosts_that_have_the_same_are_taken() -> None:
