@@ -87,6 +87,9 @@ class LonelyMesh:
     """A cluster of one."""
 
     member = Member(b"k" * 32, "n", Role.WORKER, Rights.ADMIN, 1)
+    cluster = SimpleNamespace(
+        local=SimpleNamespace(members=SimpleNamespace(version=0), office=None, links={})
+    )
 
     def view(self) -> MeshView:
         key = b"k" * 32
