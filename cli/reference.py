@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -154,7 +154,8 @@ def _openapi() -> Mapping[str, Any]:
     from buildnet.node.service import NodeService
 
     # Routes only keep what they answer from; nothing of it is asked while they are described.
-    service = cast(NodeService, SimpleNamespace(builder=None, history=None, store=None))
+    home = SimpleNamespace(directory=Path("/"))
+    service = cast(NodeService, SimpleNamespace(builder=None, history=None, store=None, home=home))
     with warnings.catch_warnings():
         # GET and HEAD of one function share an operation id, of which FastAPI warns.
         warnings.filterwarnings("ignore", message="Duplicate Operation ID", category=UserWarning)

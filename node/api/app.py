@@ -14,6 +14,7 @@ from buildnet.node.api.config_routes import config_routes
 from buildnet.node.api.dead_letter_routes import dead_letter_routes
 from buildnet.node.api.declared import require_declared
 from buildnet.node.api.description_routes import description_routes
+from buildnet.node.api.discretion import PLACES, private_places
 from buildnet.node.api.ledger_routes import ledger_routes
 from buildnet.node.api.ledger_upkeep_routes import ledger_upkeep_routes
 from buildnet.node.api.member_routes import member_routes
@@ -61,6 +62,7 @@ def create_application(service: NodeService) -> Application:
         responses={"4XX": {"description": "Problem details (RFC 9457), with `code` and `hint`"}},
     )
     add_problem_handlers(application)
+    setattr(application.state, PLACES, private_places(service.home.directory))
     application.offer(node_routes(service))
     application.offer(settings_routes(service))
     application.offer(metrics_routes(service))

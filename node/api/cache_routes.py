@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.identity import node_id_of
-from buildnet.node.api.declared import declared_router, does
+from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.auth.actions import Action
 from buildnet.node.extraction import extract
 from buildnet.node.service import NodeService
@@ -77,9 +77,11 @@ def cache_routes(service: NodeService) -> APIRouter:
 
     @router.get("/show/{prefix}")
     @does(Action.VIEW_BUILDS)
-    async def show(prefix: str) -> dict[str, Any]:
-        """One stored result or blob by its digest or a unique prefix of it."""
-        return _details(await asyncio.to_thread(store.show, prefix))
+    async def show(prefix: str, asking: Asking) -> dict[str, Any]:
+        """One stored result or blob by its digest or a unique prefix of it; its ``path`` is for the
+        owner of the host alone."""
+        found = _details(await asyncio.to_thread(store.show, prefix))
+        return found if asking.is_owner or "path" not in found else {**found, "path": None}
 
     @router.post("/clear")
     @does(Action.MODIFY_RESOURCES)

@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from buildnet.node.api.declared import declared_router, does
+from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.auth.actions import Action
 from buildnet.node.service import NodeService
 from buildnet.pool.view import benchmark_view
@@ -44,9 +44,10 @@ def node_routes(service: NodeService) -> APIRouter:
     @router.get("/status")
     @router.get("/api/node")
     @does(Action.VIEW_RESOURCES)
-    async def node() -> dict[str, Any]:
-        """What this node is and does."""
-        return service.node_status()
+    async def node(asking: Asking) -> dict[str, Any]:
+        """What this node is and does. ``home`` is for its owner alone."""
+        status = service.node_status()
+        return status if asking.is_owner else {**status, "home": None}
 
     @router.post("/api/node/scan")
     @does(Action.MODIFY_RESOURCES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import secrets
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -15,6 +16,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.api.discretion import discreet, is_told_all
 from buildnet.node.auth.refusal import TooManyRequestsError
 from buildnet.pool.wording import expectation
 
@@ -70,7 +72,7 @@ def add_problem_handlers(application: FastAPI) -> None:
 
     @application.exception_handler(BuildNetError)
     async def known(request: Request, error: BuildNetError) -> JSONResponse:
-        return problem_of(error)
+        return problem_of(discreet(request, error))
 
     @application.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -96,13 +98,16 @@ def add_problem_handlers(application: FastAPI) -> None:
 
     @application.exception_handler(Exception)
     async def unknown(request: Request, error: Exception) -> JSONResponse:
-        _log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
+        number = secrets.token_hex(4)
+        _log.exception(
+            "%s %s failed (%s)", request.method, request.url.path, number, exc_info=error
+        )
         return problem_response(
             status=500,
             code="INTERNAL",
             message="the node met an error that it does not know",
-            cause=f"{type(error).__name__}: {error}",
-            hint="the node's log has the details; please report it",
+            cause=f"{type(error).__name__}: {error}" if is_told_all(request) else None,
+            hint=f"the node's log has the details under {number}; please report it",
         )
 
 

@@ -8,10 +8,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.api.discretion import discreet, is_told_all
 
 Event = dict[str, Any]
 Tell = Callable[[Event], None]
@@ -33,21 +35,23 @@ class WorkResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async with asyncio.TaskGroup() as group:
-            working = group.create_task(self._do())
+            working = group.create_task(self._do(HTTPConnection(scope)))
             watching = group.create_task(_hung_up(receive))
             telling = group.create_task(self._tell(send))
             await asyncio.wait({watching, telling}, return_when=asyncio.FIRST_COMPLETED)
             for task in (working, watching, telling):
                 task.cancel()
 
-    async def _do(self) -> None:
+    async def _do(self, connection: HTTPConnection) -> None:
         try:
             event = await self._work(self._events.put_nowait)
         except BuildNetError as error:
-            event = {"type": "error", **error.as_dict(), "exit_code": error.exit_code}
+            told = discreet(connection, error)
+            event = {"type": "error", **told.as_dict(), "exit_code": told.exit_code}
         except Exception as error:
             _log.exception("what was asked for failed")
-            unknown = BuildNetError("the node met an error that it does not know", cause=str(error))
+            cause = str(error) if is_told_all(connection) else None
+            unknown = BuildNetError("the node met an error that it does not know", cause=cause)
             event = {"type": "error", **unknown.as_dict(), "exit_code": unknown.exit_code}
         self._events.put_nowait(event)
         self._events.put_nowait(None)

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from buildnet.mesh.errors import UsageError
 from buildnet.node.scan import detect
+from buildnet.node.service import NodeService
 from testbed.api_fuzz import Fuzzing, fuzz
 from testbed.api_node import ApiNode, api_node
 
@@ -69,6 +71,32 @@ def test_who_has_an_answer_is_not_told_again(node: ApiNode) -> None:
     again = ask(node, "GET", "/api/configs", if_none_match=f'W/"x", {tag}')
     assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
     assert ask(node, "GET", "/api/configs", if_none_match=tag, key=None).status == 401
+
+
+def test_errors_tell_nobody_but_the_owner_where_files_lie_or_what_went_wrong(
+    node: ApiNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = str(node.service.home.directory)
+
+    def fail() -> dict[str, Any]:
+        raise ValueError(f"secret of {home}")
+
+    def tell() -> dict[str, Any]:
+        raise UsageError(f"{home}/x is bad", cause=f"in {home}", hint=f"see {home}/log")
+
+    monkeypatch.setattr(NodeService, "node_status", lambda self: fail())
+    said = ask(node, "GET", "/api/node")
+    assert (said.status, said.json["cause"]) == (500, None)
+    monkeypatch.setattr(NodeService, "node_status", lambda self: tell())
+    told = ask(node, "GET", "/api/node")
+    assert told.json["detail"] == "DATA/x is bad"
+    assert told.json["cause"] == "in DATA"
+    for answer in (said, told):
+        assert home not in answer.body.decode()
+    assert "DATA/x is bad" not in ask(node, "GET", "/api/node", key="owner").body.decode()
+    monkeypatch.undo()
+    assert ask(node, "GET", "/api/node").json["home"] is None
+    assert ask(node, "GET", "/api/node", key="owner").json["home"] == home
 
 
 def test_requests_made_of_the_description_are_never_an_error_of_the_server(

@@ -1,7 +1,7 @@
 """A node in this process whose API is asked over TCP by whomever a test makes up.
 
 Who asks is said by a bearer token: ``admin``, ``builder``, ``observer``,
-or what else a test knows. All behind the gate is what every node has.
+``owner`` (of the host), or what else a test knows. All behind the gate is what every node has.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from buildnet.node.service import NodeService
 ROLES = {
     rights.value: Caller(CallerKind.KEY, rights.value, rights=rights, credential=rights.value)
     for rights in Rights
-}
+} | {"owner": Caller(CallerKind.SESSION, "owner", Rights.ADMIN, is_owner=True, credential="owner")}
 _START_TIMEOUT_S = 60.0
 
 
