@@ -80,6 +80,14 @@ def start(
         NodeRole | None,
         typer.Option(help="What it does: work, or only watch and serve views; default: worker."),
     ] = None,
+    said: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="First put a setting into its node.yaml, such as workers.max=4; repeatable.",
+        ),
+    ] = None,
     join: Annotated[
         str | None, typer.Option(help="Then join the cluster of the node at this address.")
     ] = None,
@@ -99,6 +107,7 @@ def start(
         )
     home = default_home()
     running = Home(home).read_runtime()
+    node_config.put_all(said or (), running, config or Home(home).config)
     if running is not None:
         _runs_already(running)
         _join_after_start(running, join, token)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,8 +12,9 @@ import typer
 from buildnet.cli.client import Client
 from buildnet.cli.output import Listing, escaped, note, show
 from buildnet.cli.run import settings
-from buildnet.mesh.errors import NotFoundError
+from buildnet.mesh.errors import NotFoundError, UsageError
 from buildnet.mesh.suggest import did_you_mean
+from buildnet.node.home import Runtime
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,15 +69,49 @@ def set_config(
     ],
 ) -> None:
     """Change a setting in node.yaml; comments stay as they are."""
-    from buildnet.pool.yaml_document import load_yaml
-
-    _change(key, load_yaml(value, "the value").data)
+    _change(key, _value(value))
 
 
 @app.command("unset")
 def unset_config(key: Key) -> None:
     """Take a setting out of node.yaml, so that its default counts."""
     _change(key, None)
+
+
+def put_all(said: Iterable[str], running: Runtime | None, file: Path) -> None:
+    """Put settings (``KEY=VALUE``) into the file of a node that is about to start, or runs.
+
+    Raises:
+        UsageError: one is none.
+        BuildNetError: it could not be used, or not be written.
+    """
+    settings_said = [_pair(text) for text in said]
+    if not settings_said:
+        return
+    if running is not None:
+        for key, value in settings_said:
+            body = {"key": key, "value": value}
+            data = Client(socket_path=Path(running.socket)).put("/api/node/config", body)
+            note(settings(), f"{key} is {json.dumps(value)}; that counts {_when(data['counts'])}")
+        return
+    from buildnet.node.config_file import change
+
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for key, value in settings_said:
+        change(file, key, value)
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not key or not equals or not value:
+        raise UsageError(f"--set {text!r} is no setting", hint="such as --set workers.max=4")
+    return key, _value(value)
+
+
+def _value(text: str) -> Any:
+    from buildnet.pool.yaml_document import load_yaml
+
+    return load_yaml(text, "the value").data
 
 
 def _change(key: str, value: Any) -> None:

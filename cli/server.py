@@ -42,6 +42,30 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The hosts of the pool.", no_args_is_help=True)
 _LOOK_S = 0.5
 
+Tags = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tag", "--label", help="Its tags from now on, which commands name as labels; repeatable."
+    ),
+]
+MaxCores = Annotated[int | None, typer.Option(min=1, help="Use at most so many cores.")]
+MaxCommands = Annotated[
+    int | None, typer.Option(min=1, help="Run at most so many commands at once.")
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Give commands at most so much memory, such as 8 GB."),
+]
+Weight = Annotated[
+    float | None,
+    typer.Option(help="How much to prefer it for work of others; usual: 1, twice as much: 2."),
+]
+Refuse = Annotated[bool, typer.Option("--refuse", help="Run none of others.")]
+LocalOnly = Annotated[
+    list[str] | None,
+    typer.Option(metavar="HH:MM-HH:MM", help="Hours in which it runs none of others."),
+]
+
 
 class NotJoinedError(BuildNetError):
     """A server that was invited has not joined in time; it still may."""
@@ -59,15 +83,28 @@ def add(
         str,
         typer.Option(metavar="DURATION", help="How long the command works: 30m, 24h, 7d."),
     ] = "1h",
+    tag: Tags = None,
+    max_cores: MaxCores = None,
+    max_commands: MaxCommands = None,
+    memory: Memory = None,
+    weight: Weight = None,
+    refuse: Refuse = False,
+    local_only: LocalOnly = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has joined.")] = False,
     timeout: Timeout = "1h",
 ) -> None:
-    """Print the command that makes another host a server of this pool; builds that run use it."""
+    """Print the command that makes another host a server of this pool; builds that run use it.
+
+    Tags and limits are part of that command: who runs it puts them into the new node's node.yaml.
+    """
     if wait and name is None:
         raise UsageError("--wait needs a name", hint="buildnet server add NAME --wait")
     client = ensure_node(settings())
     before = {each["id"] for each in _servers(client)} if wait else set()
-    data = client.post("/api/servers", {"name": name, "valid_s": seconds(expires, "--expires")})
+    accepts = False if refuse else None
+    terms = _terms(tag, max_cores, max_commands, memory, accepts, weight, local_only)
+    body = {"name": name, "valid_s": seconds(expires, "--expires"), "terms": _given(terms)}
+    data = client.post("/api/servers", body)
     note(settings(), "run this on the other host, where BuildNet is installed:")
     if not wait:
         show(settings(), data, lambda console: _print_command(console, data), ids=[data["token"]])
@@ -160,27 +197,14 @@ def resume(name: NodeName) -> None:
 @app.command()
 def update(
     name: NodeName,
-    tag: Annotated[
-        list[str] | None, typer.Option(help="Its tags from now on; may be given several times.")
-    ] = None,
-    max_cores: Annotated[int | None, typer.Option(min=1, help="Use at most so many cores.")] = None,
-    max_commands: Annotated[
-        int | None, typer.Option(min=1, help="Run at most so many commands at once.")
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(metavar="SIZE", help="Give commands at most so much memory, such as 8 GB."),
-    ] = None,
-    weight: Annotated[
-        float | None,
-        typer.Option(help="How much to prefer it for work of others; usual: 1, twice as much: 2."),
-    ] = None,
+    tag: Tags = None,
+    max_cores: MaxCores = None,
+    max_commands: MaxCommands = None,
+    memory: Memory = None,
+    weight: Weight = None,
     accept: Annotated[bool, typer.Option("--accept", help="Run commands of others.")] = False,
-    refuse: Annotated[bool, typer.Option("--refuse", help="Run none of others.")] = False,
-    local_only: Annotated[
-        list[str] | None,
-        typer.Option(metavar="HH:MM-HH:MM", help="Hours in which it runs none of others."),
-    ] = None,
+    refuse: Refuse = False,
+    local_only: LocalOnly = None,
     reset: Annotated[
         bool, typer.Option("--reset", help="First forget all that was said before.")
     ] = False,
@@ -191,16 +215,9 @@ def update(
     """
     if accept and refuse:
         raise UsageError("--accept and --refuse are two things", hint="give one of them")
-    said: dict[str, Any] = {
-        "tags": tag,
-        "max_cores": max_cores,
-        "max_commands": max_commands,
-        "max_memory_gb": None if memory is None else _gibibytes(memory),
-        "accept_remote_builds": accept if accept or refuse else None,
-        "priority_weight": weight,
-        "local_only_hours": local_only,
-    }
-    change = said if reset else {key: value for key, value in said.items() if value is not None}
+    accepts = accept if accept or refuse else None
+    said = _terms(tag, max_cores, max_commands, memory, accepts, weight, local_only)
+    change = said if reset else _given(said)
     if not change:
         raise UsageError("nothing is to change", hint="buildnet server update --help")
     data = Client.of(settings()).put(_path(name), change, actor=user_name())
@@ -232,6 +249,31 @@ def remove(
         lambda console: console.print(f"{escaped(data['name'])} is removed"),
         ids=[data["node_id"]],
     )
+
+
+def _terms(
+    tags: list[str] | None,
+    max_cores: int | None,
+    max_commands: int | None,
+    memory: str | None,
+    accepts: bool | None,
+    weight: float | None,
+    local_only: list[str] | None,
+) -> dict[str, Any]:
+    """Return terms of a host as the API has them; None: not said."""
+    return {
+        "tags": tags,
+        "max_cores": max_cores,
+        "max_commands": max_commands,
+        "max_memory_gb": None if memory is None else _gibibytes(memory),
+        "accept_remote_builds": accepts,
+        "priority_weight": weight,
+        "local_only_hours": local_only,
+    }
+
+
+def _given(terms: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in terms.items() if value is not None}
 
 
 def _gibibytes(text: str) -> float:

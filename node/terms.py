@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, StrictBool, ValidationError
 
@@ -17,6 +17,15 @@ from buildnet.node.config import SLOTS_MAX, NodeConfig, Settings, WorkerSettings
 from buildnet.node.config_values import Hours, PositiveNumber, Text
 
 MAX_TAGS = 32
+_SETTINGS = {
+    "tags": "node_tags",
+    "max_cores": "resource_limits.cpu.max_cores",
+    "max_commands": "workers.max",
+    "max_memory_gb": "resource_limits.memory.max_gb",
+    "accept_remote_builds": "scheduling.accept_remote_builds",
+    "priority_weight": "scheduling.priority_weight",
+    "local_only_hours": "scheduling.time_restrictions.local_only_hours",
+}
 
 
 class TermsError(UsageError):
@@ -81,6 +90,17 @@ class Terms(Settings):
     def given(self) -> tuple[str, ...]:
         """Which fields were said, in their order."""
         return tuple(name for name in Terms.model_fields if name in self.model_fields_set)
+
+    def as_settings(self) -> dict[str, Any]:
+        """Return what they say as keys of ``node.yaml``, for a host that has none yet.
+
+        Raises:
+            TermsError: they say something that does not stand there.
+        """
+        plain = self.model_dump(mode="json", include=set(self.given))
+        if "draining" in plain:
+            raise TermsError("a host is drained once it is there", hint="buildnet server drain")
+        return {_SETTINGS[name]: value for name, value in plain.items() if value is not None}
 
     @property
     def only_drains(self) -> bool:

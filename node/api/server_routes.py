@@ -3,9 +3,10 @@ remove them while builds run."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from datetime import UTC, datetime
-from shlex import quote
+from shlex import join
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -33,12 +34,14 @@ class ServerBusyError(BuildNetError):
 
 class AddBody(BaseModel):
     """How the new server's node is to be called; None: as its host. ``valid_s``: how long the
-    invitation works, 1 second to 30 days."""
+    invitation works, 1 second to 30 days; ``terms``: the tags and limits that it comes up with, as
+    PUT of a server has them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     valid_s: float = 3600
+    terms: dict[str, Any] = {}
 
 
 def server_routes(service: NodeService) -> APIRouter:
@@ -74,14 +77,19 @@ def server_routes(service: NodeService) -> APIRouter:
     @router.post("", status_code=201)
     @does(Action.MANAGE_NODES)
     async def add(body: AddBody) -> dict[str, Any]:
-        """Invite a host: ``command`` starts its node and joins the cluster."""
+        """Invite a host: ``command`` starts its node, with the ``terms`` in its node.yaml, and
+        joins the cluster."""
+        said = Terms.of(body.terms).as_settings()
         made = await service.mesh.invite(valid_s=body.valid_s, uses=1)
         peer = service.address.removeprefix("http://")
-        name = f"--name {quote(body.name)} " if body.name is not None else ""
+        words = ["--name", body.name] if body.name is not None else []
+        for key, value in said.items():
+            words += ["--set", f"{key}={json.dumps(value, ensure_ascii=False)}"]
+        words += ["--join", peer, "--token", made.token]
         return {
             "id": made.id,
             "token": made.token,
-            "command": f"buildnet node start --detach {name}--join {peer} --token {made.token}",
+            "command": f"buildnet node start --detach {join(words)}",
             "expires_at": datetime.fromtimestamp(made.expires, UTC).isoformat(timespec="seconds"),
             "warning": await service.way_in_problem(),
         }

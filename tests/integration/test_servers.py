@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from testbed.building import Building, many_commands, where
+from testbed.commands import ForkedCommandLine
 from testbed.nodes import Cluster, Node, join
 
 PATIENCE_S = 30.0
@@ -147,6 +149,36 @@ def test_a_server_comes_and_another_goes_while_a_build_runs(
         assert names == {driver.name, coming.name}
     finally:
         coming.kill()
+
+
+def test_a_server_comes_up_with_the_tags_and_limits_of_its_command(
+    pair: Cluster, tmp_path: Path
+) -> None:
+    admin = pair.members[0]
+    said = ("--label", "gpu", "--tag", "big disk", "--max-cores", "1", "--weight", "2", "--refuse")
+    answer = admin("server", "add", "the lab", *said, "--memory", "1 GB", "--json")
+    program, *words = shlex.split(answer.data["command"])
+    assert program == "buildnet"
+    lab = ForkedCommandLine(tmp_path / "lab", bare=True)
+    try:
+        assert lab(*words, "--listen", "127.0.0.1:0").code == 0
+        path = f"/api/servers/{lab('node', 'status', '--json').data['node_id']}"
+        until(lambda: admin.get(path)["tags"], "it tells of itself")
+        found = admin.get(path)
+        assert (found["name"], found["tags"]) == ("the lab", ["gpu", "big disk"])
+        assert found["priority_weight"] == 2
+        assert found["lends_nothing"] is not None
+        shown = lab("node", "config", "show", "resource_limits", "--changed", "--json").data
+        values = {each["key"]: each["value"] for each in shown["settings"]}
+        assert values["resource_limits.cpu.max_cores"] == 1
+        assert values["resource_limits.memory.max_gb"] == 1
+        again = lab("node", "start", "--set", "node_tags=[cpu]", "--set", "workers.max=0")
+        assert again.code == 2
+        assert "workers.max" in again.err
+        assert lab("node", "start", "--set", "workers.max").code == 2
+    finally:
+        lab("node", "stop")
+        admin("server", "remove", "the lab", "--yes", "--force")
 
 
 def test_a_busy_server_is_removed_only_by_force(parting: Cluster, tmp_path: Path) -> None:

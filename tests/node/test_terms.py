@@ -165,3 +165,18 @@ def test_node_yaml_counts_again_as_far_as_it_can(tmp_path: Path) -> None:
     assert terms.problem is None
     assert terms.config.workers.max is None
     assert terms.config.resource_limits.cpu.max_cores == 3
+
+
+def test_a_new_host_gets_terms_as_settings() -> None:
+    said = {"tags": ["gpu"], "max_cores": 4, "max_memory_gb": 8, "local_only_hours": ["09:00-17:00"]}
+    assert Terms.of(
+        {**said, "max_commands": None, "accept_remote_builds": False}
+    ).as_settings() == {
+        "node_tags": ["gpu"],
+        "resource_limits.cpu.max_cores": 4,
+        "resource_limits.memory.max_gb": 8,
+        "scheduling.accept_remote_builds": False,
+        "scheduling.time_restrictions.local_only_hours": ["09:00-17:00"],
+    }
+    with pytest.raises(TermsError, match="once it is there"):
+        Terms(draining=True).as_settings()
