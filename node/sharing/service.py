@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.events import Received
+from buildnet.mesh.events import OfficeChanged, Received
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.guest import Guest, GuestEvent
@@ -102,6 +102,8 @@ class Sharing:
         self.asking = QueueAsking(local, self._say)
         self.demands.join(local, self._say)
         self._workers.on_change = self._room_changed
+        for part in (self._allocator, self._desk):
+            part.take(OfficeChanged(local.office))  # it may have been taken before this began
         ticking = asyncio.create_task(self._tick())
         recalling = asyncio.create_task(self._recall(self._desk))
         try:

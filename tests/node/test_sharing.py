@@ -20,21 +20,21 @@ async def nothing_recalled() -> list[tuple[bytes, QueueHeld]]:
     return []
 
 
-def cluster(cluster_id: bytes) -> Any:
+def cluster(cluster_id: bytes, coordinator: bytes = COORDINATOR) -> Any:
     members = SimpleNamespace(members={}, is_member=lambda key: False, cluster_id=cluster_id)
     local = SimpleNamespace(
         key=ME,
         members=members,
         links={},
-        office=SimpleNamespace(coordinator=COORDINATOR, counter=1),
+        office=SimpleNamespace(coordinator=coordinator, counter=1),
     )
     return SimpleNamespace(local=local, say=lambda to, message: None, spawn=lambda work: None)
 
 
-def test_that_the_queue_is_paused_is_kept_in_its_own_cluster_alone() -> None:
+def sharing_of() -> Sharing:
     work: Any = SimpleNamespace(end_all=lambda: None)
     workers: Any = SimpleNamespace()
-    sharing = Sharing(
+    return Sharing(
         workers,
         work,
         SchedulingSettings,
@@ -43,6 +43,20 @@ def test_that_the_queue_is_paused_is_kept_in_its_own_cluster_alone() -> None:
         lambda record: None,
         nothing_recalled,
     )
+
+
+def test_who_coordinated_before_its_guests_came_has_a_queue() -> None:
+    async def run() -> None:
+        sharing = sharing_of()
+        async with sharing.guest(cluster(b"one", coordinator=ME)):
+            assert sharing._allocator is not None
+            assert sharing._allocator.queue is not None
+
+    asyncio.run(run())
+
+
+def test_that_the_queue_is_paused_is_kept_in_its_own_cluster_alone() -> None:
+    sharing = sharing_of()
     held: list[bool] = []
     demands: Any = sharing.demands
     demands.hold = held.append
