@@ -18,6 +18,7 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError, StoppingError
 from buildnet.node.auditing import Auditing
 from buildnet.node.bookkeeping import Bookkeeping
+from buildnet.node.broken_off import HandedOverError, told
 from buildnet.node.capacity import Capacity
 from buildnet.node.claiming import Claimed
 from buildnet.node.execute.cancel import CancelToken
@@ -25,7 +26,6 @@ from buildnet.node.execute.control_groups import ControlGroups
 from buildnet.node.execute.isolation import Isolation
 from buildnet.node.execute.levels import Levels
 from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
-from buildnet.node.failure import first_cause
 from buildnet.node.hooks import run_hook
 from buildnet.node.installs import KEPT, Installs
 from buildnet.node.output_teller import OutputTeller
@@ -472,30 +472,3 @@ class Builder:
 def _keep_known(opened: OpenWorkspace, view: View, performer: Performer) -> None:
     resolver = performer.resolver
     opened.keep(view, performer.found_in_place(), resolver.tools, resolver.words)
-
-
-class HandedOverError(BuildNetError):
-    """The node stops, and another one goes on with the build."""
-
-    code = "HANDED_OVER"
-
-    @classmethod
-    def of(cls, build: RunningBuild) -> HandedOverError:
-        name = build.durable.node_name if build.durable is not None else None
-        return cls(
-            f"this node stops, and {name or 'another one'} goes on with the build",
-            hint=f"on another node: buildnet build --attach {build.id}",
-        )
-
-
-def told(build: RunningBuild, failure: Exception) -> BuildNetError:
-    """Return what to say of a build that broke off."""
-    cause = first_cause(failure)
-    if isinstance(cause, BuildNetError):
-        return cause
-    _log.error("build %s broke off", build.id, exc_info=failure)
-    return BuildNetError(
-        "the build broke off",
-        cause=f"{type(cause).__name__}: {cause}",
-        hint="the node's log has the details; please report it",
-    )

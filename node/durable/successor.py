@@ -14,8 +14,9 @@ from pathlib import Path
 
 from buildnet.ledger.history import LOST_TOO_SOON, TAKEN_OVER, BuildSummary, Durability, History
 from buildnet.mesh.errors import BuildNetError, NotFoundError
+from buildnet.node.broken_off import told
 from buildnet.node.build_record import BuildTakenOver
-from buildnet.node.builder import Builder, told
+from buildnet.node.builder import Builder
 from buildnet.node.definition_files import DefinitionFiles
 from buildnet.node.durable.stored_plan import SourcesOfPlan, StoredPlan, Trees, standing_of
 from buildnet.node.durable.stored_runner import StoredRunner
