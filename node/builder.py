@@ -123,6 +123,8 @@ class Builder:
         self.workshop = Workshop(
             keys, store, toolchain, installs, self.workers, self.levels, self.limits, results
         )
+        self.on_build: Callable[[RunningBuild], None] | None = None
+        """Told of each build that begins here, by who tells others of it."""
         self.outliving: Outliving | None = None
         """What lets builds outlive this node; None: nothing does."""
         self._workspaces = Workspaces(private / "watch")
@@ -213,6 +215,8 @@ class Builder:
     def show(self, build: RunningBuild, performing: Coroutine[None, None, None]) -> None:
         """Have a build performed, and answer for it; the latest that are over stay for a while."""
         self._builds[build.id] = build
+        if self.on_build is not None:
+            self.on_build(build)
         over = [key for key, each in self._builds.items() if each.outcome is not None]
         for key in over[: max(0, len(over) - FINISHED_KEPT)]:
             del self._builds[key]

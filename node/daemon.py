@@ -45,6 +45,7 @@ from buildnet.node.certificate import Certificate
 from buildnet.node.config import LogSettings, NodeConfig, StorageLimitSettings, load_config
 from buildnet.node.durable.opening import durable_builds
 from buildnet.node.ending import Ending
+from buildnet.node.events.sources import sources_of
 from buildnet.node.execute.limits import ActionLimits
 from buildnet.node.execute.process_tree import become_child_subreaper
 from buildnet.node.failure import first_cause
@@ -389,6 +390,7 @@ async def running_node(
         await stack.enter_async_context(serving(public, listener, refusals.stranger, certificate))
         await stack.enter_async_context(mesh.running())
         await stack.enter_async_context(recording.running(service.farewell))
+        await stack.enter_async_context(service.events.running(sources_of(service)))
         runtime = Runtime(
             node_id=keys.current.node_id,
             name=name,

@@ -59,7 +59,13 @@ class LedgerTail:
             news.set()
 
     async def follow(
-        self, query: Query, *, cursor: Cursor | None, last: int, ended: asyncio.Event
+        self,
+        query: Query,
+        *,
+        cursor: Cursor | None,
+        last: int,
+        ended: asyncio.Event,
+        on_begun: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[tuple[StoredEntry, Cursor]]:
         """Iterate over the entries that fit, each once, as soon as it is on this node's disk; with
         ``query.sealed`` once it is sealed, in sealed order. Each comes with the cursor after it.
@@ -86,6 +92,7 @@ class LedgerTail:
                     for stored in await _before(store, query, cursor, told, last):
                         yield stored, cursor
                 looked_at = store
+                on_begun()
                 at: Cursor | None = cursor
                 while at is not None:
                     page = await store.query(query, cursor=at, limit=_PAGE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from buildnet.mesh.errors import NotFoundError
 from buildnet.mesh.identity import node_id_of
@@ -21,6 +21,9 @@ from buildnet.node.sharing.service import Sharing
 from buildnet.pool.demand import Demand, Priority
 from buildnet.pool.messages.queueing import WireQueued
 from buildnet.pool.queue_view import QueueState, queue_view
+
+if TYPE_CHECKING:
+    from buildnet.node.service import NodeService
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,18 @@ class QueueAccess:
             "starts_in_s": _seconds(entry.starts_in_ms),
             "ends_in_s": _seconds(entry.ends_in_ms),
         }
+
+
+def queue_of(service: NodeService) -> QueueAccess:
+    """Return the queue as it is seen at a node."""
+    sharing = service.builder.workshop.sharing
+    assert sharing is not None  # the daemon sets it before the API answers
+    return QueueAccess(
+        sharing,
+        lambda: service.mesh.key,
+        lambda: {member.key: member.name for member in service.mesh.view().members},
+        service.recording.put,
+    )
 
 
 def _seconds(milliseconds: int | None) -> float | None:

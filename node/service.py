@@ -28,6 +28,7 @@ from buildnet.node.config import NodeConfig, ResourceLimits, WorkerSettings
 from buildnet.node.dead_letters import DeadLetters
 from buildnet.node.defaults import Defaults
 from buildnet.node.durable.watching import Watching
+from buildnet.node.events.service import Events
 from buildnet.node.failure import in_one_line
 from buildnet.node.grants import granted
 from buildnet.node.home import Home
@@ -108,6 +109,7 @@ class NodeService:
     refusals: Refusals = field(default_factory=Refusals)
     attempts: Attempts = field(default_factory=Attempts)
     telemetry: Telemetry = field(default_factory=Telemetry)
+    events: Events = field(default_factory=Events)
     hosts: Hosts = field(init=False)
     sharing: Sharing | None = None
     watching: Watching | None = None

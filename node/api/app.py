@@ -15,6 +15,7 @@ from buildnet.node.api.dead_letter_routes import dead_letter_routes
 from buildnet.node.api.declared import require_declared
 from buildnet.node.api.description_routes import description_routes
 from buildnet.node.api.discretion import PLACES, private_places
+from buildnet.node.api.event_routes import event_routes
 from buildnet.node.api.ledger_routes import ledger_routes
 from buildnet.node.api.ledger_upkeep_routes import ledger_upkeep_routes
 from buildnet.node.api.member_routes import member_routes
@@ -79,6 +80,7 @@ def create_application(service: NodeService) -> Application:
     application.offer(member_routes(service))
     application.offer(ledger_routes(service))
     application.offer(ledger_upkeep_routes(service))
+    application.offer(event_routes(service))
     application.offer(peer_routes(service))
     application.offer(description_routes(application))
     return application

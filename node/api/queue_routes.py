@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.caller import Caller
-from buildnet.node.queue_access import QueueAccess
+from buildnet.node.queue_access import queue_of
 from buildnet.node.service import NodeService
 from buildnet.pool.demand import Priority
 
@@ -47,7 +47,7 @@ def queue_routes(service: NodeService) -> APIRouter:
     async def queue() -> dict[str, Any]:
         """All builds that run or wait in the cluster, who comes next first. Where ``complete`` is
         false nobody coordinates now, and only those of this node are there."""
-        return await _access(service).view()
+        return await queue_of(service).view()
 
     @router.post("/pause")
     @does(Action.MANAGE_NODES)
@@ -97,19 +97,8 @@ def queue_routes(service: NodeService) -> APIRouter:
     async def _change(
         what: str, build: str, body: QueueBody, asking: Caller, value: int = 0
     ) -> dict[str, Any]:
-        return await _access(service).change(
+        return await queue_of(service).change(
             what, build, value, actor=asking.name(body.actor), reason=body.reason
         )
 
     return router
-
-
-def _access(service: NodeService) -> QueueAccess:
-    sharing = service.builder.workshop.sharing
-    assert sharing is not None  # the daemon sets it before the API answers
-    return QueueAccess(
-        sharing,
-        lambda: service.mesh.view().me,
-        lambda: {member.key: member.name for member in service.mesh.view().members},
-        service.recording.put,
-    )

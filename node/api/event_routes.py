@@ -1,0 +1,68 @@
+"""Events: what happens in the pool, as it happens, over a WebSocket or as server-sent events."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Header, Query, WebSocket
+
+from buildnet.node.api.declared import Asking, caller_of, declared_router, does
+from buildnet.node.auth.actions import Action
+from buildnet.node.auth.refusal import NotAllowedError
+from buildnet.node.events.channel import Channel, Wanted, require_channels
+from buildnet.node.events.socket import POLICY, EventSocket
+from buildnet.node.events.stream import EventStream
+from buildnet.node.service import NodeService
+
+
+def event_routes(service: NodeService) -> APIRouter:
+    """Return the routes of events."""
+    router = declared_router(tags=["events"])
+
+    @router.get("/events", response_model=None)
+    @does(Action.VIEW_BUILDS)
+    async def stream(
+        asking: Asking,
+        channels: Annotated[list[Channel] | None, Query()] = None,
+        build: Annotated[str, Query(max_length=64)] = "",
+        cursor: Annotated[str | None, Query(max_length=64)] = None,
+        last_event_id: Annotated[str | None, Header(max_length=64)] = None,
+    ) -> EventStream:
+        """What happens in the pool, as server-sent events; it does not end by itself. ``channels``
+        may be given several times; without it, all. ``build``: of builds, queue and logs only what
+        concerns the one with this id. The first event is a ``snapshot`` of the state, or, after
+        ``Last-Event-ID`` (or ``cursor``), ``resumed``, if what came since is still known. Before
+        the node hangs up an event ``over`` says why."""
+        wanted = Wanted(frozenset(channels or Channel), build)
+        require_channels(asking, wanted.channels)
+
+        return EventStream(wanted, last_event_id or cursor, service.events)
+
+    @router.websocket("/ws")
+    @does(Action.VIEW_BUILDS)
+    async def socket(socket: WebSocket) -> None:
+        """The same over a WebSocket: see docs/reference/events.md."""
+        caller = caller_of(socket)
+        try:
+            caller.require(Action.VIEW_BUILDS)
+            require_same_origin(socket)
+        except NotAllowedError as error:
+            await socket.close(POLICY, error.message)
+            return
+        await EventSocket(socket, caller, service.events).serve()
+
+    return router
+
+
+def require_same_origin(socket: WebSocket) -> None:
+    """See that a page that opens a WebSocket is this node's own: browsers let any page do so.
+
+    Raises:
+        NotAllowedError: it is another's.
+    """
+    origin = socket.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != socket.headers.get("host"):
+        raise NotAllowedError(
+            "a page of another site may not listen here", hint="open the page of the node itself"
+        )

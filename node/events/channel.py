@@ -1,0 +1,80 @@
+"""What can be subscribed to, and which rights that takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from buildnet.mesh.errors import UsageError
+from buildnet.mesh.suggest import did_you_mean
+from buildnet.node.auth.actions import Action
+from buildnet.node.auth.caller import Caller
+
+
+class Channel(StrEnum):
+    """A kind of events. ``ledger`` and ``logs`` are streams of what happens; of all others there is
+    a state, which events change."""
+
+    RESOURCES = "resources"
+    NODES = "nodes"
+    BUILDS = "builds"
+    QUEUE = "queue"
+    LEDGER = "ledger"
+    LOGS = "logs"
+
+
+ALL = frozenset(Channel)
+STREAMS = frozenset({Channel.LEDGER, Channel.LOGS})
+NEEDS: Mapping[Channel, Action] = MappingProxyType(
+    {
+        Channel.RESOURCES: Action.VIEW_RESOURCES,
+        Channel.NODES: Action.VIEW_RESOURCES,
+        Channel.BUILDS: Action.VIEW_BUILDS,
+        Channel.QUEUE: Action.VIEW_BUILDS,
+        Channel.LEDGER: Action.VIEW_LEDGER,
+        Channel.LOGS: Action.VIEW_BUILDS,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What somebody subscribes to. ``build``: of ``builds``, ``queue`` and ``logs`` only what
+    concerns the one with this id; "": all."""
+
+    channels: frozenset[Channel]
+    build: str = ""
+
+    def takes(self, channel: Channel, build: str) -> bool:
+        """Tell whether an event of ``channel`` is wanted; ``build``: the one that it concerns."""
+        return channel in self.channels and not (self.build and build and build != self.build)
+
+
+def channels_of(names: list[str]) -> frozenset[Channel]:
+    """Return the channels of these names.
+
+    Raises:
+        UsageError: there is none, or one is not known.
+    """
+    known = [channel.value for channel in Channel]
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"there is no channel {name!r:.60}",
+                hint=did_you_mean(name, known) or f"channels: {', '.join(known)}",
+            )
+    if not names:
+        raise UsageError("no channel is named", hint=f"channels: {', '.join(known)}")
+    return frozenset(map(Channel, names))
+
+
+def require_channels(caller: Caller, channels: Iterable[Channel]) -> None:
+    """See that somebody may be told of all these channels.
+
+    Raises:
+        NotAllowedError: of one they may not.
+    """
+    for channel in channels:
+        caller.require(NEEDS[channel])

@@ -1,0 +1,21 @@
+"""Everything that this node tells events of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from buildnet.node.events.build_source import BuildSource
+from buildnet.node.events.ledger_source import LedgerSource
+from buildnet.node.events.pool_source import PoolSource
+from buildnet.node.events.service import Source
+
+if TYPE_CHECKING:
+    from buildnet.node.service import NodeService
+
+
+def sources_of(service: NodeService) -> tuple[Source, ...]:
+    """Return the sources of a node's events."""
+    hub = service.events.hub
+    pool = PoolSource(service, hub)
+    builds = BuildSource(service, hub, pool.look_again)
+    return pool, builds, LedgerSource(service.tail, hub)

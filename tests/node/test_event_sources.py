@@ -1,0 +1,181 @@
+"""What feeds events: how builds and nodes are shown, and when sources run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from buildnet.mesh.errors import StoppingError
+from buildnet.node.events import service as events_module
+from buildnet.node.events.build_state import RECENT, BuildState
+from buildnet.node.events.channel import Channel, Wanted
+from buildnet.node.events.hub import Hub
+from buildnet.node.events.pool_source import ALLOCATIONS, PoolSource
+from buildnet.node.events.service import Events, Ready, TooManyReadersError
+from buildnet.pool.view import Coordinator, NodeState
+
+LEDGER = Wanted(frozenset({Channel.LEDGER}))
+
+
+def finished(name: str, status: str = "succeeded") -> dict[str, Any]:
+    more = {"tier": "full", "node": "n", "duration_ms": 1.0, "output": "long"}
+    return {"type": "task_finished", "name": name, "task": "build", "status": status, **more}
+
+
+def test_a_build_is_followed_by_its_events() -> None:
+    state = BuildState("one", "1", True, actor="ann")
+    started = {"type": "build_started", "workspace": "w", "started_at": 5.0, "tasks": 12}
+    up_to_date = {"type": "tasks_up_to_date", "count": 3, "tasks": []}
+    for event in (started, up_to_date, {"type": "waiting", "for": "room"}):
+        state.take(event)
+    assert (state.item()["done"], state.item()["waits_for"]) == (3, "room")
+    for name in "abcdefg":
+        state.take({"type": "task_started", "name": name, "task": "build"})
+    assert state.item()["running"][0] == "a#build"
+    for name in "abcdef":
+        state.take(finished(name))
+    state.take(finished("g", "failed"))
+    state.take({"type": "notice", "text": "of no concern"})
+    item = state.item()
+    assert (item["done"], item["failed"], item["running"], item["tasks"]) == (10, 1, [], 12)
+    assert [each["name"] for each in item["recent"]] == list("cdefg")[-RECENT:]
+    assert "output" not in item["recent"][0]
+    assert not state.is_over
+    state.take({"type": "build_finished", "report": {"status": "failed", "duration_ms": 9.0}})
+    assert (state.is_over, state.item()["duration_ms"]) == (True, 9.0)
+
+
+def node(name: str, **more: Any) -> NodeState:
+    return NodeState(f"id-{name}", name, "online", "worker", "http://x", None, **more)
+
+
+def test_nodes_come_change_and_go() -> None:
+    hub = Hub("e")
+    told: list[tuple[str, str]] = []
+    reader, _ = hub.subscribe(
+        Wanted(frozenset({Channel.NODES, Channel.RESOURCES})), None, lambda: None, 0.0
+    )
+    service: Any = None
+    source = PoolSource(service, hub)
+    office = Coordinator("id-a", "a", 1, True)
+    source.show([node("a"), node("b", latency_ms=1.0)], office, 10.0)
+    source.show([node("a"), node("b", latency_ms=2.0)], office, 11.0)  # no news
+    source.show([node("a", cores_in_use=2)], None, 12.0)
+    for event in reader.take(1 << 20):
+        data = json.loads(event.text)["data"]
+        told.append((event.type, data["id"]))
+    assert told == [
+        ("node_joined", "id-a"),
+        ("resource_update", "id-a"),
+        ("node_joined", "id-b"),
+        ("resource_update", "id-b"),
+        ("allocation_changed", ALLOCATIONS),
+        ("node_status", "id-a"),  # coordinates no more
+        ("resource_update", "id-a"),
+        ("node_left", "id-b"),
+        ("resource_update", "id-b"),
+    ]
+
+
+class Clicks:
+    """A source of ledger entries; ``broken`` makes it fail."""
+
+    channels = frozenset({Channel.LEDGER})
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.runs = 0
+        self.is_running = False
+        self.broken = asyncio.Event()
+
+    async def run(self, ready: Ready) -> None:
+        self.runs += 1
+        self.is_running = True
+        try:
+            ready(Channel.LEDGER)
+            await self.broken.wait()
+            self.broken.clear()
+            raise ValueError("broken")
+        finally:
+            self.is_running = False
+
+    def click(self) -> None:
+        self.hub.tell(Channel.LEDGER, "click", {}, 0.0)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not is_so():
+            await asyncio.sleep(0.005)
+
+
+def test_a_source_runs_only_for_those_who_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_module, "LINGER_S", 0.1)
+    monkeypatch.setattr(events_module, "AGAIN_S", 0.01)
+
+    async def run() -> None:
+        events = Events()
+        source = Clicks(events.hub)
+        async with events.running([source]):
+            assert source.runs == 0
+            async with events.open(LEDGER, None) as one, events.open(LEDGER, None) as other:
+                source.click()
+                for subscription in (one, other):
+                    assert [event.type for event in await subscription.next(10)] == ["click"]
+                assert await one.next(0.01) == []
+            cursor = events.hub.cursor
+            async with events.open(LEDGER, cursor) as again:
+                assert again.opening.resumed
+            await until(lambda: not source.is_running)
+            async with events.open(LEDGER, cursor) as late:
+                assert source.runs == 2
+                assert not late.opening.resumed  # who knows what happened meanwhile
+        assert not source.is_running
+
+    asyncio.run(run())
+
+
+def test_a_source_that_fails_ends_its_readers_and_begins_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(events_module, "AGAIN_S", 0.01)
+
+    async def run() -> None:
+        events = Events()
+        source = Clicks(events.hub)
+        async with events.running([source]):
+            async with events.open(LEDGER, None) as one:
+                source.broken.set()
+                assert await one.next(10) == []
+                assert one.over == "the events broke off: subscribe again"
+            await until(lambda: source.runs == 2)
+            async with events.open(LEDGER, None) as other:
+                source.click()
+                assert len(await other.next(10)) == 1
+
+    asyncio.run(run())
+
+
+def test_who_listens_as_the_node_stops_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events_module, "MOST_READERS", 1)
+
+    async def run() -> None:
+        events = Events()
+        with pytest.raises(StoppingError):
+            async with events.open(LEDGER, None):
+                pass
+        async with events.running([Clicks(events.hub)]):
+            context = events.open(LEDGER, None)
+            one = await context.__aenter__()
+            with pytest.raises(TooManyReadersError):
+                async with events.open(LEDGER, None):
+                    pass
+        assert one.over == "the node stops"
+        assert await one.next(10) == []
+        await context.__aexit__(None, None, None)
+
+    asyncio.run(run())
