@@ -148,7 +148,9 @@ class PoolReader:
         picture = await self.picture()
         counters = (*picture.view.counters, *self.service.refusals.view())
         view = replace(picture.view, counters=counters)
-        problem = self.service.ledger_problem
+        problems = [self.service.ledger_problem]
+        if len(view.members) > 1:  # nobody has to reach a node alone
+            problems.append(await self.service.way_in_problem())
         return health(
             view,
             picture.nodes,
@@ -157,7 +159,7 @@ class PoolReader:
             coordinator=coordinator_of(view),
             seen=picture.seen,
             sealing=self.sealing(),
-            problems=() if problem is None else (problem,),
+            problems=tuple(problem for problem in problems if problem is not None),
         )
 
 

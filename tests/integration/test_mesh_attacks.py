@@ -680,6 +680,8 @@ def test_an_address_that_nobody_answers_at(door: Door, tmp_path: Path) -> None:
         until(lambda: all(alive(node) == 4 for node in (*door.honest, liar)))
         # Its links, and others' word, may come before the record that holds its address.
         until(lambda: "127.0.0.1:1" in str(addresses(door.target, liar)))
+        told = liar.get("/api/pool/health")["problems"]
+        assert any("nobody answers at http://127.0.0.1:1" in problem for problem in told)
         liar.kill()  # only its address is left to reach it
         until_counted(door, before, "no answer at an address")
     finally:
