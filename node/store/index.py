@@ -10,7 +10,7 @@ Every method runs while the database's lock is held.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -29,6 +29,7 @@ USE_STEP_MS = 60_000
 """A use is noted if the last noted one is older: the order of collection needs no more."""
 
 _ASKED_AT_ONCE = 500  # SQLite takes 999 parameters at least
+_REMEMBERED_MAX = 20_000  # rows: some 3 MB
 
 
 @dataclass(slots=True)
@@ -63,6 +64,7 @@ class Index:
         self._used: dict[bytes, int] = {}
         self._used_actions: dict[bytes, int] = {}
         self._gone: set[bytes] = set()
+        self._remembered: dict[bytes, int] = {}  # uses of rows that are in the database
         totals = database.row("SELECT blobs, bytes, hits, misses FROM totals")
         self.is_new = totals is None
         """Blobs on disk were not adopted yet (or not all of them); see :meth:`adopted`."""
@@ -74,18 +76,42 @@ class Index:
         return self.uses_ms((hash,)).get(hash)
 
     def uses_ms(self, hashes: Sequence[bytes]) -> dict[bytes, int]:
-        """Return when blobs were last used, of those that have a row: one query for all."""
-        found = {hash: added[1] for hash in hashes if (added := self._added.get(hash)) is not None}
-        asked = [hash for hash in hashes if hash not in found]
+        """Return when blobs were last used, of those that have a row: one query for all that were
+        not asked for lately."""
+        found: dict[bytes, int] = {}
+        asked: list[bytes] = []
+        for hash in hashes:
+            if (added := self._added.get(hash)) is not None:
+                found[hash] = added[1]
+            elif (used_ms := self._remembered.get(hash)) is not None:
+                found[hash] = used_ms
+            else:
+                asked.append(hash)
         for at in range(0, len(asked), _ASKED_AT_ONCE):
             part = asked[at : at + _ASKED_AT_ONCE]
             marks = ",".join("?" * len(part))
-            found.update(
+            rows: dict[bytes, int] = dict(
                 self.database.rows(
                     f"SELECT hash, used_at_ms FROM blobs WHERE hash IN ({marks})", part
                 )
             )
+            self._remember(rows)
+            found.update(rows)
         return {hash: max(used, self._used.get(hash, 0)) for hash, used in found.items()}
+
+    def _remember(self, uses_ms: Mapping[bytes, int]) -> None:
+        """Take note of rows, which are there until they are dropped."""
+        if len(self._remembered) + len(uses_ms) > _REMEMBERED_MAX:
+            self._remembered.clear()
+        self._remembered.update(uses_ms)
+
+    def _remember_written(self) -> None:
+        self._remember({hash: used_ms for hash, (_, used_ms) in self._added.items()})
+        for hash, used_ms in self._used.items():
+            if hash in self._remembered:
+                self._remembered[hash] = used_ms
+        for hash in self._gone:
+            self._remembered.pop(hash, None)
 
     def journal(self, digests: Sequence[Digest]) -> None:
         """Note that blobs are about to get their names on disk; :meth:`add` must follow."""
@@ -181,6 +207,7 @@ class Index:
             self.totals = before
             raise
         self._written_totals = replace(self.totals)
+        self._remember_written()
         self._added.clear()
         self._used.clear()
         self._used_actions.clear()

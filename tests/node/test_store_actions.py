@@ -288,19 +288,38 @@ def test_a_result_of_many_blobs_is_looked_up_in_as_many_queries_as_one_of_few(
     many = record_of("many", *(store.put(b"%d" % number) for number in range(1200)))
     for record in (few, many):
         store.put_action(record)
-    queries: list[str] = []
-    rows = store._database.rows
+    store.close()
+    with Store.open(store.directory, 1 << 30) as opened:
+        queries: list[str] = []
+        rows = opened._database.rows
 
-    def counted(statement: str, parameters: Iterable[Any] = ()) -> Any:
-        queries.append(statement)
-        return rows(statement, parameters)
+        def counted(statement: str, parameters: Iterable[Any] = ()) -> Any:
+            queries.append(statement)
+            return rows(statement, parameters)
 
-    monkeypatch.setattr(store._database, "rows", counted)
-    assert store.get_action(few.action, STAGED) == few
-    assert len(queries) == 1
-    queries.clear()
-    assert store.get_action(many.action, STAGED) == many
-    assert len(queries) == 3  # of 500 blobs each at most
-    path_of(store, many.references[700]).unlink()
-    assert store.missing(many.references) == {many.references[700]}
-    assert store.get_action(many.action, STAGED) is None
+        monkeypatch.setattr(opened._database, "rows", counted)
+        assert opened.get_action(few.action, STAGED) == few
+        assert len(queries) == 1
+        queries.clear()
+        assert opened.get_action(many.action, STAGED) == many
+        assert len(queries) == 3  # of 500 blobs each at most
+        queries.clear()
+        assert opened.get_action(many.action, STAGED) == many
+        assert queries == []  # their rows were seen lately
+        path_of(opened, many.references[700]).unlink()
+        assert opened.missing(many.references) == {many.references[700]}
+
+
+@pytest.mark.parametrize("step", ["put", "flushed", "looked up"])
+def test_a_row_that_is_gone_is_not_remembered(store: Store, step: str) -> None:
+    blob = store.put(b"one")
+    if step != "put":
+        store.stats()  # writes what was gathered
+    if step == "looked up":
+        assert store.missing([blob]) == set()
+    store.clear()
+    assert store.missing([blob]) == {blob}
+    assert store.put(b"one") == blob
+    stats = store.stats()
+    assert (stats.blobs, stats.bytes) == (1, 3)
+    assert store.verify().repaired == 0
