@@ -8,6 +8,7 @@ absolute paths nor host names nor times are part of it.
 
 from __future__ import annotations
 
+import functools
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ def encode_action(spec: ActionSpec) -> Action:
         arguments=["/bin/sh", "-c", spec.command],
         working_directory=spec.working_directory,
         output_paths=sorted(
-            posixpath.relpath(output, spec.working_directory or ".") for output in spec.outputs
+            relative_path(output, spec.working_directory) for output in spec.outputs
         ),
     )
     for name, value in sorted(spec.environment.items()):
@@ -68,6 +69,12 @@ def encode_action(spec: ActionSpec) -> Action:
     _fill(action.input_root_digest, spec.inputs.digest)
     encoded = action.SerializeToString(deterministic=True)
     return Action(Digest.of(encoded), encoded, command_encoded, spec)
+
+
+@functools.lru_cache(maxsize=4096)
+def relative_path(path: str, directory: str) -> str:
+    """Return a path as it is seen from a directory, both relative to the input root."""
+    return posixpath.relpath(path, directory or ".")
 
 
 def _fill(message: reapi.Digest, digest: Digest) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from google.protobuf.message import DecodeError
 
 from buildnet.mesh.digest import EMPTY, Digest
-from buildnet.pool.action import digest_of
+from buildnet.pool.action import digest_of, relative_path
 from buildnet.pool.reapi import remote_execution_pb2 as reapi
 from buildnet.pool.tree import (
     DirectoryTree,
@@ -57,7 +57,7 @@ def encode_result(
     directories = {output_directory(output) or output for output in declared}
 
     def relative(path: str) -> str:
-        return posixpath.relpath(path, working_directory or ".")
+        return relative_path(path, working_directory)
 
     def add(path: str, tree: DirectoryTree) -> None:
         for name, entry in sorted(tree.entries.items()):

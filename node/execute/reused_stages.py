@@ -63,7 +63,7 @@ class ReusedStages:
             return self._free.pop()
         except IndexError:
             pass
-        stage = Stage(self._work / f"{_PREFIX}{next(self._numbers)}")
+        stage = Stage.at(self._work / f"{_PREFIX}{next(self._numbers)}")
         for directory in (stage.directory, stage.home, stage.temporary):
             os.mkdir(directory)
             if self._owner is not None:
@@ -73,7 +73,7 @@ class ReusedStages:
         return stage
 
     def _give_back(self, stage: Stage) -> None:
-        if stage.root.exists():
+        if os.path.lexists(stage.root):
             self._remove(stage.root)
         try:
             left = sorted(os.listdir(stage.directory))
@@ -88,5 +88,5 @@ class ReusedStages:
 
 def _is_fresh(directory: Path) -> bool:
     """Whether a directory is as it was made."""
-    unchanged = stat.S_IMODE(directory.stat().st_mode) == _MODE
+    unchanged = stat.S_IMODE(os.stat(directory).st_mode) == _MODE
     return unchanged and not os.listdir(directory) and not os.listxattr(directory)

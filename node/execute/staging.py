@@ -39,22 +39,16 @@ class Stage:
     """A stage that stands."""
 
     directory: Path
+    root: Path
+    home: Path
+    temporary: Path
+    log: Path
 
-    @property
-    def root(self) -> Path:
-        return self.directory / "root"
-
-    @property
-    def home(self) -> Path:
-        return self.directory / "home"
-
-    @property
-    def temporary(self) -> Path:
-        return self.directory / "tmp"
-
-    @property
-    def log(self) -> Path:
-        return self.directory / "log"
+    @classmethod
+    def at(cls, directory: Path) -> Stage:
+        """Return the stage in a directory."""
+        names = ("root", "home", "tmp", "log")
+        return cls(directory, *(directory / name for name in names))
 
 
 @contextmanager
@@ -76,7 +70,7 @@ def staged(
     Raises:
         StageError: an input can't be put there; StageFullError: the disk is full.
     """
-    stage = Stage(work / action.hash[:16])
+    stage = Stage.at(work / action.hash[:16])
     try:
         try:
             with full_disk_reported(f"staging action {action.hash[:12]}"):

@@ -7,6 +7,7 @@ while others are being removed. So stages are moved aside at once and removed af
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -27,7 +28,7 @@ class Trash:
         """Use ``directory``, on the file system of what will be thrown away."""
         self._directory = directory
         self._numbers = itertools.count()
-        self._held: list[Path] = []
+        self._held: list[str] = []
         self._lock = threading.Lock()
         directory.mkdir(parents=True, exist_ok=True)
 
@@ -36,9 +37,9 @@ class Trash:
         if len(self._held) >= HELD_MAX or shutil.disk_usage(self._directory).free < FREE_MIN_BYTES:
             discard(path)
             return
-        place = self._directory / str(next(self._numbers))
+        place = f"{self._directory}/{next(self._numbers)}"
         try:
-            path.rename(place)
+            os.rename(path, place)
         except FileNotFoundError:
             return
         except OSError:  # a command took our right to move it
@@ -54,4 +55,4 @@ class Trash:
                 if not self._held:
                     return
                 path = self._held.pop()
-            discard(path)
+            discard(Path(path))
