@@ -6,6 +6,8 @@ import contextlib
 import errno
 import io
 import os
+import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,11 +17,14 @@ import psutil
 import pytest
 from tests.node.strict_host import running_launcher, ways
 
+import buildnet
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.errors import ExecutionError
 from buildnet.node.execute.launched import run_launched
 from buildnet.node.execute.launcher import kernel, sandbox
 from buildnet.node.execute.launcher.client import Launcher, LaunchRequest, StrictView
+from buildnet.node.execute.launcher.messages import send_report
+from buildnet.node.execute.launcher.reports import receive_report
 from buildnet.node.execute.outcome import ProcessOutcome
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the launcher is Linux's")
@@ -233,3 +238,30 @@ def test_two_sandboxes_that_show_the_same_file_at_once(
     monkeypatch.setattr(kernel, "restrict_mount", lambda target, attributes: None)
     sandbox._bind(str(tool), str(place), kernel.ATTR_RDONLY)
     assert mounted == [str(place)]
+
+
+def test_the_launcher_holds_little_of_the_library_for_each_fork_pays_for_it() -> None:
+    path = str(Path(buildnet.__file__).parents[1])
+    code = (
+        "import sys; sys.path.append(sys.argv[1]);"
+        "from buildnet.node.execute.launcher.server import main; print(*sys.modules)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, path], capture_output=True, text=True, check=True
+    )
+    large = {"collections", "enum", "functools", "json", "re", "signal", "socket", "typing"}
+    assert large.isdisjoint(found.stdout.split())
+
+
+def test_a_report_is_what_was_sent() -> None:
+    report = {
+        "status": -9,
+        "peak_kib": None,
+        "lasts": True,
+        "left": False,
+        "why": 'no "such" thing:\n\tä\U0001f642 \udc80\\',
+    }
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        send_report(theirs, report)
+        assert receive_report(ours) == report

@@ -17,7 +17,7 @@ from tests.node.strict_host import StrictHost
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.errors import ExecutionError
 from buildnet.node.execute.launcher.client import Launcher, LaunchRequest, StrictView
-from buildnet.node.execute.launcher.messages import receive_message
+from buildnet.node.execute.launcher.reports import receive_report
 from buildnet.node.execute.limits import ActionLimits
 from buildnet.node.execute.mounts import Mount
 
@@ -250,7 +250,7 @@ def test_a_command_that_is_stopped_as_soon_as_it_was_asked_for_is_told_as_ended(
             try:
                 command.stop()
                 command.connection.settimeout(20)
-                report = receive_message(command.connection)
+                report = receive_report(command.connection)
                 assert report is not None, "its supervisor was ended instead"
                 assert report["status"] == signal.SIGTERM
             finally:

@@ -22,10 +22,11 @@ from buildnet.node.execute.control_groups import ControlGroups
 from buildnet.node.execute.errors import ExecutionError
 from buildnet.node.execute.launcher.messages import (
     receive_descriptor,
-    receive_message,
-    send_message,
+    send_descriptor,
+    send_request,
 )
 from buildnet.node.execute.launcher.places import USER_ID
+from buildnet.node.execute.launcher.reports import receive_report
 from buildnet.node.execute.launcher.server import PLAIN, STRICT, STRICT_WITH_NETWORK
 from buildnet.node.execute.launcher.supervisor import KILL, STOP
 
@@ -132,7 +133,7 @@ class _Supervisor:
             raise _broken("no process could be started" if data else "the launcher ended")
         self._process = process
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: int) -> None:
         """Send it a signal, if it was not closed. From any thread."""
         with self._lock, contextlib.suppress(ProcessLookupError):
             if self._process >= 0:
@@ -184,7 +185,7 @@ class LaunchedCommand:
 
     def report(self) -> dict[str, Any] | None:
         """Receive what came of it; None: its supervisor was ended."""
-        report = receive_message(self.connection)
+        report = receive_report(self.connection)
         if report is not None and "failed" not in report:
             self._lasts, self._has_left = report["lasts"], report["left"] or self._has_mounts
         return report
@@ -268,7 +269,7 @@ class Launcher:
             raise _broken(str(error)) from error
         try:
             os.set_blocking(output, False)
-            send_message(supervisor.connection, request.message(), [their_output])
+            send_request(supervisor.connection, request.message(), their_output)
         except BaseException as error:
             os.close(output)
             supervisor.close()
@@ -356,8 +357,8 @@ class Launcher:
         self._control = control
         control.settimeout(_START_TIMEOUT_S)
         try:
-            send_message(control, {"way": self.way, "root": str(self._root.resolve())})
-            answer = receive_message(control)
+            send_request(control, {"way": self.way, "root": str(self._root.resolve())})
+            answer = receive_report(control)
         except OSError as error:
             answer = {"why": f"the launcher does not answer: {error}"}
         if answer is None or "ready" not in answer:
@@ -388,7 +389,7 @@ def _ask(control: socket.socket, kind: bytes) -> _Supervisor:
         raise _broken(str(error)) from error
     with theirs:
         try:
-            socket.send_fds(control, [kind], [theirs.fileno()])
+            send_descriptor(control, kind, theirs.fileno())
         except OSError as error:
             ours.close()
             raise _broken(str(error)) from error

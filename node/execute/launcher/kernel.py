@@ -6,11 +6,10 @@ on as if nothing had happened, which is sound in a process of one thread.
 
 from __future__ import annotations
 
+import _socket
 import ctypes
 import fcntl
 import os
-import platform
-import socket
 import struct
 
 CLONE_NEWNS = 0x0002_0000
@@ -61,7 +60,7 @@ _NUMBERS = {
     "aarch64": (220, 41, 91, 30, 442),
 }
 _clone, _pivot_root, _capset, _ioprio_set, _mount_setattr = _NUMBERS.get(
-    platform.machine(), (-1, -1, -1, -1, -1)
+    os.uname().machine, (-1, -1, -1, -1, -1)
 )
 _libc = ctypes.PyDLL(None, use_errno=True)
 
@@ -188,10 +187,11 @@ def set_disk_priority_idle() -> None:
 
 def raise_loopback() -> None:
     """Bring up ``lo`` of this network namespace."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        asked = fcntl.ioctl(any_socket, _SIOCGIFFLAGS, struct.pack("16sh14x", b"lo", 0))
-        (flags,) = struct.unpack_from("h", asked, 16)
-        fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | _IFF_UP))
+    any_socket = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+    asked = fcntl.ioctl(any_socket, _SIOCGIFFLAGS, struct.pack("16sh14x", b"lo", 0))
+    (flags,) = struct.unpack_from("h", asked, 16)
+    fcntl.ioctl(any_socket, _SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | _IFF_UP))
+    any_socket.close()
 
 
 def _prctl(option: int, value: int) -> None:

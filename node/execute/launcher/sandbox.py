@@ -14,8 +14,8 @@ gives up its rights. The places are the same on every host:
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
 import os
-import signal
 import stat
 
 from buildnet.node.execute.launcher import kernel
@@ -241,5 +241,5 @@ def give_up_rights(user: int | None, filter_program: bytes) -> None:
     kernel.drop_capabilities()
     kernel.forbid_new_privileges()
     kernel.hide_memory()
-    kernel.die_with_parent(signal.SIGKILL)  # again: a change of user forgets it
+    kernel.die_with_parent(_signal.SIGKILL)  # again: a change of user forgets it
     kernel.set_seccomp(filter_program)

@@ -9,22 +9,26 @@ supervisor with its command.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
+import _socket
 import gc
 import os
-import signal
-import socket
 import sys
-from typing import Any
 
 from buildnet.node.execute.launcher import kernel, sandbox
 from buildnet.node.execute.launcher.messages import (
     receive_descriptor,
-    receive_message,
-    send_message,
+    receive_request,
+    send_descriptor,
+    send_report,
 )
 from buildnet.node.execute.launcher.places import USER_ID
 from buildnet.node.execute.launcher.supervisor import KILL, STOP, Supervisor
 from buildnet.node.execute.launcher.syscalls import filter_program
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PLAIN = b"p"
 STRICT = b"s"
@@ -41,23 +45,23 @@ _NAMESPACES = {
 
 def main() -> None:
     """Serve the node on descriptor 0 until it closes it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the node's to decide
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)  # the node's to decide
     # What a supervisor is asked before it can listen waits until it can.
-    signal.pthread_sigmask(signal.SIG_BLOCK, (STOP, KILL))
-    control = socket.socket(fileno=0)
-    settings = receive_message(control)
+    _signal.pthread_sigmask(_signal.SIG_BLOCK, (STOP, KILL))
+    control = _socket.socket(fileno=0)
+    settings = receive_request(control)
     if settings is None:
         return
     kernel.set_name("buildnet-launch")
     try:
         user = _prepare(settings)
     except OSError as error:
-        send_message(control, {"failed": error.errno, "why": str(error)})
+        send_report(control, {"failed": error.errno, "why": str(error)})
         return
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for supervisors here
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # nobody waits for supervisors here
     gc.collect()
     gc.freeze()  # a fork shares what is not written to
-    send_message(control, {"ready": True})
+    send_report(control, {"ready": True})
     _serve(control, user, filter_program())
 
 
@@ -75,24 +79,24 @@ def _prepare(settings: dict[str, Any]) -> int | None:
     return USER_ID if way == "root" else None
 
 
-def _serve(control: socket.socket, user: int | None, filter_: bytes) -> None:
+def _serve(control: _socket.socket, user: int | None, filter_: bytes) -> None:
     life, held = os.pipe()  # never written: its end of file is this process's end
     while True:
         kind, descriptor = receive_descriptor(control, 1)
         if descriptor is None:
             return
-        connection = socket.socket(fileno=descriptor)
+        connection = _socket.socket(fileno=descriptor)
         try:
             pid, process = kernel.clone(_NAMESPACES[kind])
         except OSError as error:
-            send_message(connection, {"failed": "process", "errno": error.errno, "why": str(error)})
+            send_report(connection, {"failed": "process", "errno": error.errno, "why": str(error)})
         else:
             if pid == 0:
                 os.close(held)
                 control.close()
                 network = None if kind == PLAIN else kind == STRICT_WITH_NETWORK
                 _supervise(Supervisor(connection, network, life, user, filter_))
-            socket.send_fds(connection, [PLAIN], [process])
+            send_descriptor(connection, PLAIN, process)
             os.close(process)
         connection.close()
 

@@ -9,28 +9,31 @@ message a command.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]
+import _socket
 import os
 import resource
 import select
-import signal
-import socket
 import time
-from typing import Any
 
 from buildnet.node.execute.launcher import kernel, sandbox
-from buildnet.node.execute.launcher.messages import receive_with_descriptor, send_message
+from buildnet.node.execute.launcher.messages import receive_with_descriptor, send_report
 
-STOP = signal.SIGTERM
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+STOP = _signal.SIGTERM
 """Asks a supervisor to end its command: all that it started get SIGTERM, and SIGKILL later."""
 
-KILL = signal.SIGUSR1
+KILL = _signal.SIGUSR1
 """Asks a supervisor to end its command at once."""
 
-_PARENT_ENDED = signal.SIGHUP
+_PARENT_ENDED = _signal.SIGHUP
 _NICENESS = 10
 _LOOK_EVERY_S = 0.1
 _FLOOD = 4
-_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+_IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
 
 
 class Supervisor:
@@ -38,7 +41,7 @@ class Supervisor:
 
     def __init__(
         self,
-        connection: socket.socket,
+        connection: _socket.socket,
         network: bool | None,
         launcher: int,
         user: int | None,
@@ -74,12 +77,12 @@ class Supervisor:
     def run(self) -> None:
         """Prepare, then take a request, run the command, report; outside of ``strict`` again and
         again, for what has no children left is as good as new."""
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         failure = self._prepared()
         while (taken := receive_with_descriptor(self._connection)) is not None:
             failure = failure or self._started(*taken)
             if failure is not None:
-                send_message(self._connection, failure)
+                send_report(self._connection, failure)
                 return
             report = self._watch()
             lasts = not (self._strict or self._stopping or self._joined or self._launcher_ended)
@@ -87,7 +90,7 @@ class Supervisor:
                 self._begin_again()
             # The node then waits for this process's end, with which a namespace's others end too.
             left = self._joined or (self._strict and (self._stopping or report["left_behind"] > 0))
-            send_message(self._connection, {**report, "lasts": lasts, "left": left})
+            send_report(self._connection, {**report, "lasts": lasts, "left": left})
             if not lasts:
                 return
 
@@ -98,11 +101,11 @@ class Supervisor:
         step = "supervisor"
         try:
             if self._strict:
-                kernel.die_with_parent(signal.SIGKILL)
+                kernel.die_with_parent(_signal.SIGKILL)
             else:
                 kernel.become_subreaper()
                 kernel.die_with_parent(_PARENT_ENDED)
-                signal.signal(_PARENT_ENDED, lambda *_: self._end_with_launcher())
+                _signal.signal(_PARENT_ENDED, lambda *_: self._end_with_launcher())
             if select.select([self._launcher], [], [], 0)[0]:
                 os._exit(1)  # it ended before it could be told of
             os.umask(0o022)
@@ -162,8 +165,8 @@ class Supervisor:
         sandbox.give_up_rights(self._user, self._filter_program)
 
     def _start(self, request: dict[str, Any], output: int) -> None:
-        signal.signal(STOP, lambda *_: self._stop())
-        signal.signal(KILL, lambda *_: self._kill())
+        _signal.signal(STOP, lambda *_: self._stop())
+        _signal.signal(KILL, lambda *_: self._kill())
         words = [os.fsencode(word) for word in request["argv"]]
         variables = {os.fsencode(k): os.fsencode(v) for k, v in request["environment"].items()}
         self._main = os.posix_spawn(
@@ -180,15 +183,15 @@ class Supervisor:
             setsigdef=_IGNORED_BY_PYTHON,
         )
         os.close(output)  # its reader is to see the end when the command's own ends close
-        signal.signal(signal.SIGALRM, lambda *_: self._look())
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (STOP, KILL))
+        _signal.signal(_signal.SIGALRM, lambda *_: self._look())
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, (STOP, KILL))
         if self._memory_bytes is not None or self._processes is not None:
-            signal.setitimer(signal.ITIMER_REAL, _LOOK_EVERY_S, _LOOK_EVERY_S)
+            _signal.setitimer(_signal.ITIMER_REAL, _LOOK_EVERY_S, _LOOK_EVERY_S)
 
     def _begin_again(self) -> None:
         """Forget a command that has ended with all it started."""
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.pthread_sigmask(signal.SIG_BLOCK, (STOP, KILL))
+        _signal.setitimer(_signal.ITIMER_REAL, 0)
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, (STOP, KILL))
         os.sched_setaffinity(0, self._all_cores)
         os.chdir("/")
         self._begin()
@@ -220,7 +223,7 @@ class Supervisor:
                     break  # all else in the namespace ends with this process
             if self._killing:
                 # Each end may have brought forth orphans that nobody has seen yet.
-                self._signal_all(signal.SIGKILL)
+                self._signal_all(_signal.SIGKILL)
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         self._cpu_ms = (used.ru_utime + used.ru_stime) * 1000
         own_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -236,21 +239,21 @@ class Supervisor:
     def _stop(self) -> None:
         self._stopping = True
         self._kill_at = time.monotonic() + self._kill_after_s
-        signal.setitimer(signal.ITIMER_REAL, _LOOK_EVERY_S, _LOOK_EVERY_S)
-        self._signal_all(signal.SIGTERM)
+        _signal.setitimer(_signal.ITIMER_REAL, _LOOK_EVERY_S, _LOOK_EVERY_S)
+        self._signal_all(_signal.SIGTERM)
 
     def _kill(self) -> None:
         self._stopping = self._killing = True
-        self._signal_all(signal.SIGKILL)
+        self._signal_all(_signal.SIGKILL)
 
-    def _signal_all(self, number: signal.Signals) -> None:
+    def _signal_all(self, number: int) -> None:
         if self._strict:
-            _signal(-1, number)
+            _send_signal(-1, number)
             return
         if not self._main_ended:
-            _signal(-self._main, number)
+            _send_signal(-self._main, number)
         for pid in self._descendants():
-            _signal(pid, number)
+            _send_signal(pid, number)
 
     def _count_living(self) -> int:
         while True:
@@ -306,7 +309,7 @@ def _limit(which: int, value: int | None) -> None:
     resource.setrlimit(which, (value, value))
 
 
-def _signal(pid: int, number: signal.Signals) -> None:
+def _send_signal(pid: int, number: int) -> None:
     try:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):

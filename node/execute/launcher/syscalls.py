@@ -9,7 +9,7 @@ Everything else works as usual. Calls of another architecture (32 bits on x86-64
 from __future__ import annotations
 
 import errno
-import platform
+import os
 import struct
 
 _ARCHITECTURES = {"x86_64": 0xC000_003E, "aarch64": 0xC000_00B7}
@@ -72,7 +72,7 @@ def filter_program() -> bytes:
     Raises:
         KeyError: the architecture's numbers are not known.
     """
-    machine = platform.machine()
+    machine = os.uname().machine
     column = ("x86_64", "aarch64").index(machine) if machine in _ARCHITECTURES else -1
     code = [
         _statement(_LOAD, _AT_ARCHITECTURE),
