@@ -154,11 +154,16 @@ class NodePlaces:
         speed."""
         now = self.clock()
         for task, (began, speed) in self._began.items():
-            if task in self.durations_ms:
+            if task in self.durations_ms and self._has_slot(task):
                 since_ms = (now - began) * 1000
                 left_ms = self.durations_ms[task] / speed - since_ms
                 # What should be over takes as long again, for all that is known.
                 yield (left_ms if left_ms > 0 else since_ms), speed
+
+    def _has_slot(self, task: TaskId) -> bool:
+        """Tell whether a task's command still has the slot that it was given."""
+        host = self._elsewhere.get(task)
+        return host is None or not host.is_over
 
     def give_back(self, task: TaskId) -> None:
         """See :meth:`~buildnet.pool.places.Places.give_back`."""
@@ -183,7 +188,7 @@ class NodePlaces:
 
     def running_elsewhere(self) -> list[TaskId]:
         """Return the tasks whose commands run on other hosts, or are about to."""
-        return list(self._elsewhere)
+        return [task for task, host in self._elsewhere.items() if not host.is_over]
 
     def waits_elsewhere(self, task: TaskId) -> bool:
         """Tell whether a command waits on another host, and could begin here."""
@@ -205,7 +210,7 @@ class NodePlaces:
     def second(self, task: TaskId, *, only_here: bool) -> Second | None:
         """Return a slot for a second run of a command, taken from now on; None: there is none."""
         hosts, host = self.hosts, self._elsewhere.get(task)
-        if hosts is None or host is None:
+        if hosts is None or host is None or host.is_over:
             return None
         if self._is_free_here(task):
             self.home.take(task)

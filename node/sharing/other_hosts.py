@@ -41,12 +41,15 @@ MAX_ELSEWHERE = 128
 """Commands of one build that run on other hosts at once."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class OtherHost:
-    """One slot of another host."""
+    """One slot of another host, for one command that needs ``needs``. ``is_over``: the slot has
+    nothing to do with it any more, even if what it made is still to be taken in."""
 
     hosts: OtherHosts
     lease: Borrowed
+    needs: Needs = field(default_factory=Needs)
+    is_over: bool = False
 
     @property
     def node_id(self) -> str:
@@ -82,6 +85,7 @@ class OtherHost:
             label=label,
             again=again,
             loop=hosts.loop,
+            on_result=lambda: hosts.answered(self),
         )
         owner = self.lease.owner
         return Noting(remote, hosts.loop, lambda *trees: hosts.holds(owner, *trees))
@@ -116,7 +120,7 @@ class OtherHosts:
     attempts: defaultdict[TaskId, Attempts] = field(default_factory=lambda: defaultdict(Attempts))
     _reserved: tuple[Want, ...] = ()
     _placed: Counter[bytes] = field(default_factory=Counter)
-    _running: dict[bytes, Needs] = field(default_factory=dict)
+    _running: set[OtherHost] = field(default_factory=set)
     _orders: dict[Needs, _Order] = field(default_factory=dict)
     _asked_for: frozenset[frozenset[str]] = frozenset()
     _inputs: dict[TaskId, tuple[Digest, ...]] = field(default_factory=dict)
@@ -217,8 +221,8 @@ class OtherHosts:
             del counts[needs]
         waiting = self._wants(counts, firsts)
         self._asked_for = frozenset(needs.labels for needs in counts if needs.labels)
-        for needs in self._running.values():
-            counts[needs] += not self._is_reserved(needs)
+        for host in self._running:
+            counts[host.needs] += not self._is_reserved(host.needs)
         wants = (*self._reserved, *self._wants(+counts, firsts))
         self.borrowing.want(waiting, wants[:MAX_WANTS])
 
@@ -321,8 +325,8 @@ class OtherHosts:
     def placed(self, host: OtherHost | None, needs: Needs) -> None:
         """Take note that a command runs on a slot from now on; None: on one of this node."""
         if host is not None:
-            host.lease.busy = True
-            self._running[host.lease.id] = needs
+            host.lease.busy, host.needs = True, needs
+            self._running.add(host)
         self._placed[self.known.here.key if host is None else host.lease.owner] += 1
 
     def _idle(self, needs: Needs) -> dict[bytes, Borrowed]:
@@ -398,7 +402,7 @@ class OtherHosts:
 
     def give_up(self, host: OtherHost) -> None:
         """Give a slot back whatever runs there: it is not needed any more."""
-        if host.lease.id in self.borrowing.leases:
+        if not host.is_over and host.lease.id in self.borrowing.leases:
             self.borrowing.borrower.give_back(self.borrowing, host.lease)
 
     def speed(self, host: OtherHost | None) -> float:
@@ -423,7 +427,7 @@ class OtherHosts:
             self.known.experience.failed(host.lease.owner)
         owner = host.lease.owner
         if isinstance(error, UnfitHostError):
-            self._unfit.add((owner, self._running.get(host.lease.id, Needs())))
+            self._unfit.add((owner, host.needs))
         if isinstance(error, SilentHostError | WrongHostError):
             self.borrowing.unfit.add(owner)
         if isinstance(error, UnfitHostError | SilentHostError | WrongHostError):
@@ -440,10 +444,23 @@ class OtherHosts:
         self.attempts[task].failed(host.lease.owner, attempt)
         return self.attempts[task]
 
+    def answered(self, host: OtherHost) -> None:
+        """Take note that the result of what ran on a slot is told: the next command may begin there
+        while this node takes that in."""
+        self.end(host)
+        self.on_change()
+
     def end(self, host: OtherHost) -> None:
-        """Take note that nothing runs on a slot any more."""
-        owner, needs = host.lease.owner, self._running.pop(host.lease.id, None)
-        host.lease.wanted_back |= owner in self.borrowing.unfit or (owner, needs) in self._unfit
+        """Take note that nothing of a command runs on its slot any more; only the first time
+        counts."""
+        if host.is_over:
+            return
+        host.is_over = True
+        self._running.discard(host)
+        owner = host.lease.owner
+        host.lease.wanted_back |= (
+            owner in self.borrowing.unfit or (owner, host.needs) in self._unfit
+        )
         self.borrowing.borrower.end_of(self.borrowing, host.lease)
 
     def unhelpful(self) -> list[str]:

@@ -56,7 +56,7 @@ class UnfitHostError(BuildNetError):
 class RemoteExecutor:
     """Runs one action on the lease ``lease``. ``installed`` is the ``Tree`` message of the packages
     that it sees, None: it sees none; ``tools`` are those that it declares; ``again``: it runs even
-    if its result is there."""
+    if its result is there; ``on_result`` is called on ``loop`` once its owner has told one."""
 
     borrower: Borrower
     results: PoolResults
@@ -69,6 +69,7 @@ class RemoteExecutor:
     label: str
     again: bool
     loop: asyncio.AbstractEventLoop
+    on_result: Callable[[], None] = lambda: None
 
     @property
     def isolation(self) -> str:
@@ -89,11 +90,17 @@ class RemoteExecutor:
         """
         question = self._question(request, hold)
 
+        done = self._on_loop(self._asked(question, on_output, cancel))
+        return self._execution(request, done, hold)
+
+    async def _asked(self, question: WorkAsk, on_output: OnOutput, cancel: CancelToken) -> WorkDone:
         def ask(work: bytes) -> WorkAsk:
             return replace(question, work=work)
 
-        done = self._on_loop(self.borrower.run(self.lease, ask, on_output, cancel))
-        return self._execution(request, done, hold)
+        done = await self.borrower.run(self.lease, ask, on_output, cancel)
+        if done.result is not None:  # else the host is judged first
+            self.on_result()
+        return done
 
     def _on_loop(self, work: Coroutine[Any, Any, _Found]) -> _Found:
         """Have something done on the event loop; wait for it."""

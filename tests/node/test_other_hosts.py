@@ -15,7 +15,7 @@ from buildnet.node.places import PATIENCE_S, NodePlaces
 from buildnet.node.pool_results import PoolResults
 from buildnet.node.resolve import Prepared
 from buildnet.node.sharing.borrower import Borrowed, Borrowing
-from buildnet.node.sharing.errands import LostHostError
+from buildnet.node.sharing.errands import LostHostError, WrongHostError
 from buildnet.node.sharing.known_hosts import KnownHosts
 from buildnet.node.sharing.needs import needs_of
 from buildnet.node.sharing.other_hosts import MAX_ELSEWHERE, OtherHost, OtherHosts
@@ -405,6 +405,46 @@ def test_a_lease_of_more_is_not_used_while_something_waits_for_just_that() -> No
         assert taken(hosts) == "fast"
 
     on_loop(work)
+
+
+def test_a_slot_whose_result_is_told_takes_the_next_command_at_once() -> None:
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        changes: list[None] = []
+        hosts.on_change = lambda: changes.append(None)
+        first = hosts.choose(PREPARED, needs_of(PREPARED), here_is_free=False)
+        assert first is not None
+        hosts.placed(first, needs_of(PREPARED))
+        hosts.answered(first)
+        assert changes == [None]
+        second = hosts.choose(PREPARED, needs_of(PREPARED), here_is_free=False)
+        assert second is not None
+        assert second.lease is first.lease
+        hosts.placed(second, needs_of(PREPARED))
+        hosts.end(first)  # once what it made is taken in
+        hosts.give_up(first)
+        assert second.lease.busy
+        assert second.lease.id in leases.leases
+        hosts.end(second)
+        assert not second.lease.busy
+
+    on_loop(work, preferences=Preferences(strategy="fastest"))
+
+
+def test_a_host_that_told_a_wrong_result_is_left_after_the_command_that_runs_there_now() -> None:
+    def work(hosts: OtherHosts, leases: Leases) -> None:
+        first = hosts.choose(PREPARED, needs_of(PREPARED), here_is_free=False)
+        assert first is not None
+        hosts.placed(first, needs_of(PREPARED))
+        hosts.answered(first)
+        second = hosts.choose(PREPARED, needs_of(PREPARED), here_is_free=False)
+        assert second is not None
+        hosts.placed(second, needs_of(PREPARED))
+        hosts.failed(first, TASK, WrongHostError("it has another digest"))
+        assert not second.lease.wanted_back
+        hosts.end(second)
+        assert second.lease.wanted_back
+
+    on_loop(work, preferences=Preferences(strategy="fastest"))
 
 
 def test_a_lease_of_less_is_not_used() -> None:

@@ -137,7 +137,7 @@ class Elsewhere:
 
     def choose(self, *_: object, used: tuple[str, ...] = (), **said: bool) -> Any:
         owner = next((each for each in self.slots if each not in used), None)
-        return owner and SimpleNamespace(lease=SimpleNamespace(owner=owner))
+        return owner and SimpleNamespace(lease=SimpleNamespace(owner=owner), is_over=False)
 
     def placed(self, host: Any, needs: object) -> None:
         self.slots.remove(host.lease.owner)
@@ -207,6 +207,11 @@ def test_what_takes_far_too_long_runs_a_second_time() -> None:
     world.waits = True  # something else needs the slots
     assert world.due() == []
     world.waits = False
+    first: Any = world.places.elsewhere(TASK)
+    first.is_over = True  # its result is told, and being taken in
+    assert world.due() == []
+    assert world.places.second(TASK, only_here=False) is None
+    first.is_over = False
     world.hosts.losses.is_careful = True
     assert world.due() == []
     world.hosts.losses.is_careful = False
