@@ -168,7 +168,12 @@ def test_node_yaml_counts_again_as_far_as_it_can(tmp_path: Path) -> None:
 
 
 def test_a_new_host_gets_terms_as_settings() -> None:
-    said = {"tags": ["gpu"], "max_cores": 4, "max_memory_gb": 8, "local_only_hours": ["09:00-17:00"]}
+    said = {
+        "tags": ["gpu"],
+        "max_cores": 4,
+        "max_memory_gb": 8,
+        "local_only_hours": ["09:00-17:00"],
+    }
     assert Terms.of(
         {**said, "max_commands": None, "accept_remote_builds": False}
     ).as_settings() == {
