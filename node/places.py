@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.pausing import Pausing
-from buildnet.node.platform import platform_properties
 from buildnet.node.resolve import Prepared
 from buildnet.node.sharing.known_hosts import THIS_NODE
 from buildnet.node.sharing.needs import needs_of
@@ -21,7 +20,7 @@ from buildnet.pool.outlook import Outlook
 from buildnet.pool.placement import AS_USUAL, Host, Needs, Preferences
 from buildnet.pool.places import Answer, Slots
 from buildnet.pool.quantity import GIB
-from buildnet.pool.requirements import RequirementsError
+from buildnet.pool.requirements import Requirements, RequirementsError
 from buildnet.pool.straggling import NOT_BEGUN_S, is_straggler
 from buildnet.pool.workspace import TaskId
 
@@ -280,7 +279,7 @@ class NodePlaces:
     ) -> BuildNetError:
         """Return why a command runs nowhere."""
         if prepared.far is not None:
-            return _far_hosts_gone(prepared.far)
+            return _far_hosts_gone(prepared.far, prepared.task.requirements)
         if self._lacking(prepared):
             return of_labels(self._lacking(prepared))
         try:
@@ -302,8 +301,8 @@ class NodePlaces:
         return self._elsewhere.get(task)
 
 
-def _far_hosts_gone(far: FarTools) -> BuildNetError:
-    error = ToolMissingError if far.platform == platform_properties() else PlatformMissingError
+def _far_hosts_gone(far: FarTools, needed: Requirements) -> BuildNetError:
+    error = ToolMissingError if needed.platform is None else PlatformMissingError
     return error(
         f"what this command needs is not on this host, but on {', '.join(far.names)}",
         cause="no such node is linked with this one now and lends, or none could run it",
