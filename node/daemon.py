@@ -78,6 +78,7 @@ from buildnet.node.way_in import WayIn
 from buildnet.node.whereabouts import Whereabouts, follow
 from buildnet.pool.messages import (
     DURABLE_KINDS,
+    FORWARD_KINDS,
     HOLDER_KINDS,
     HOST_KINDS,
     KEEPING_KINDS,
@@ -367,6 +368,7 @@ async def running_node(
             (HOST_KINDS, service.hosts.guest),
             (HOLDER_KINDS, nearest.guest),
             (DURABLE_KINDS, durable.guest),
+            (FORWARD_KINDS, access.forwarding.guest),
         )
         application = create_application(service)
 
@@ -385,6 +387,7 @@ async def running_node(
         local = stack.enter_context(_unix_listener(home))
         await stack.enter_async_context(access.running())
         inner: ASGIApp = gate(NOBODY)
+        access.forwarding.application = inner
         public = Entrance(inner if certificate is None else EncryptedOnly(inner), names)
         await stack.enter_async_context(serving(Entrance(gate(OWNER)), local))
         await stack.enter_async_context(serving(public, listener, refusals.stranger, certificate))

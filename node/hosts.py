@@ -186,6 +186,14 @@ class Hosts:
                 "only admins of the cluster may change another node's terms",
                 hint="ask its owner, or an admin for the rights: buildnet rights list",
             )
+        self.require_consent(change)
+
+    def require_consent(self, change: Terms) -> None:
+        """See that the owner of this host lets others change that.
+
+        Raises:
+            ServerRefusedError: it does not.
+        """
         if not change.only_drains and not self._in_force.config.scheduling.accept_changes:
             raise ServerRefusedError(
                 "its owner lets nobody else change its tags and limits",

@@ -15,15 +15,24 @@ from buildnet.mesh.errors import NotFoundError
 from buildnet.mesh.identity import node_id_of
 from buildnet.node import queue_record
 from buildnet.node.recording import Record
-from buildnet.node.sharing.queue_asking import QueueAsking, QueueUnknownError
-from buildnet.node.sharing.queue_desk import ordered, wire_queued
+from buildnet.node.sharing.queue_asking import (
+    QueueAsking,
+    QueueRefusedError,
+    QueueUnknownError,
+    refusal,
+)
+from buildnet.node.sharing.queue_desk import RefusedError, Wisher, ordered, wire_queued
 from buildnet.node.sharing.service import Sharing
 from buildnet.pool.demand import Demand, Priority
-from buildnet.pool.messages.queueing import WireQueued
+from buildnet.pool.messages.queueing import QueueAnswer, QueueChange, WireQueued
 from buildnet.pool.queue_view import QueueState, queue_view
 
 if TYPE_CHECKING:
     from buildnet.node.service import NodeService
+
+
+class AnsweredElsewhereError(QueueUnknownError):
+    """The coordinator has to be asked; this node is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +62,21 @@ class QueueAccess:
         }
 
     async def change(
-        self, what: str, build: str, value: int = 0, *, actor: str, reason: str = ""
+        self,
+        what: str,
+        build: str,
+        value: int = 0,
+        *,
+        actor: str,
+        reason: str = "",
+        wisher: Wisher | None = None,
     ) -> dict[str, Any]:
         """Do something with a build, by its id or a beginning of it, or (empty) with all of them;
-        see :class:`~buildnet.pool.messages.queueing.QueueChange`.
+        see :class:`~buildnet.pool.messages.queueing.QueueChange`. ``wisher``: who wants it by
+        rights of their own; None: the owner of this node, whose rights in the cluster count.
 
         Raises:
+            AnsweredElsewhereError: the coordinator has to be asked, by who wants it.
             NotFoundError: there is no such build.
             QueueUnknownError: it is not of this node, and no coordinator answers.
             QueueRefusedError: it is not allowed, or does not make sense.
@@ -66,6 +84,11 @@ class QueueAccess:
         here = [] if not build or what == "move" else self.sharing.demands.find(build)
         if len(here) == 1:
             (own,) = here
+            if wisher is not None and not (wisher.is_admin or own.actor == wisher.actor):
+                raise QueueRefusedError(
+                    f"build {own.id} is {own.actor}'s, and {wisher.actor} is no admin",
+                    hint=f"ask {own.actor}, or an admin of the cluster",
+                )
             self.sharing.demands.order(own, ordered(own.orders, what, value))
             if what == "cancel":
                 own.cancel()
@@ -76,7 +99,10 @@ class QueueAccess:
                 f"{len(here)} builds begin with {build!r}",
                 hint="give more of its id: buildnet queue list",
             )
-        answer = await self._asking().change(what, build, value, actor)
+        if wisher is None:
+            answer = await self._asking().change(what, build, value, actor)
+        else:
+            answer = self._decided(what, build, value, actor, wisher)
         if not build:
             self.record(queue_record.held(actor, what == "pause", answer.since_ms, reason))
         elif what == "move":
@@ -84,6 +110,21 @@ class QueueAccess:
         else:
             self._record_of(answer.build, what, value, actor, reason)
         return {"success": True, "build_id": answer.build or None}
+
+    def _decided(
+        self, what: str, build: str, value: int, actor: str, wisher: Wisher
+    ) -> QueueAnswer:
+        """Have the coordinator decide, if that is this node."""
+        desk, request = self.sharing.desk, bytes(16)
+        if desk is None or not desk.coordinates:
+            raise AnsweredElsewhereError("only the coordinator can do that")
+        change = QueueChange(request, what, build[:128], value, actor[:128])
+        try:
+            found, before = desk.change(change, wisher)
+        except RefusedError as refused:
+            told = QueueAnswer(request, "", "", refused.code, refused.message, refused.hint)
+            raise refusal(told) from refused
+        return QueueAnswer(request, found, before, "", "", "", desk.held.since_ms)
 
     def _record_of(self, build: str, what: str, value: int, actor: str, reason: str) -> None:
         priority = Priority(value) if what == "priority" else Priority.NORMAL

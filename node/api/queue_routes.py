@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from buildnet.node.api.declared import Asking, declared_router, does
+from buildnet.mesh.members.member_list import Rights
+from buildnet.node.api.declared import caller_of, declared_router, does
+from buildnet.node.api.sending_on import send_on
 from buildnet.node.auth.actions import Action
-from buildnet.node.auth.caller import Caller
-from buildnet.node.queue_access import queue_of
+from buildnet.node.queue_access import AnsweredElsewhereError, queue_of
 from buildnet.node.service import NodeService
+from buildnet.node.sharing.queue_asking import QueueUnknownError
+from buildnet.node.sharing.queue_desk import Wisher
 from buildnet.pool.demand import Priority
 
 PriorityName = Literal["critical", "high", "normal", "low"]
@@ -51,54 +54,73 @@ def queue_routes(service: NodeService) -> APIRouter:
 
     @router.post("/pause")
     @does(Action.MANAGE_NODES)
-    async def pause_all(body: QueueBody, asking: Asking) -> dict[str, Any]:
+    async def pause_all(body: QueueBody, request: Request) -> Any:
         """Let no build of the cluster start commands; what runs ends. For admins."""
-        return await _change("pause", "", body, asking)
+        return await _change("pause", "", body, request)
 
     @router.post("/resume")
     @does(Action.MANAGE_NODES)
-    async def resume_all(body: QueueBody, asking: Asking) -> dict[str, Any]:
+    async def resume_all(body: QueueBody, request: Request) -> Any:
         """Let builds start commands again. For admins."""
-        return await _change("resume", "", body, asking)
+        return await _change("resume", "", body, request)
 
     @router.post("/{build_id}/pause")
     @does(Action.CANCEL_BUILD)
-    async def pause(build_id: str, body: QueueBody, asking: Asking) -> dict[str, Any]:
+    async def pause(build_id: str, body: QueueBody, request: Request) -> Any:
         """Let a build start no commands; what runs ends."""
-        return await _change("pause", build_id, body, asking)
+        return await _change("pause", build_id, body, request)
 
     @router.post("/{build_id}/resume")
     @does(Action.CANCEL_BUILD)
-    async def resume(build_id: str, body: QueueBody, asking: Asking) -> dict[str, Any]:
+    async def resume(build_id: str, body: QueueBody, request: Request) -> Any:
         """Let a build start commands again."""
-        return await _change("resume", build_id, body, asking)
+        return await _change("resume", build_id, body, request)
 
     @router.post("/{build_id}/cancel")
     @does(Action.CANCEL_BUILD)
-    async def cancel(build_id: str, body: QueueBody, asking: Asking) -> dict[str, Any]:
+    async def cancel(build_id: str, body: QueueBody, request: Request) -> Any:
         """Ask for the end of a build, whichever node drives it."""
-        return await _change("cancel", build_id, body, asking)
+        return await _change("cancel", build_id, body, request)
 
     @router.post("/{build_id}/priority")
     @does(Action.CANCEL_BUILD)
-    async def priority(build_id: str, body: PriorityBody, asking: Asking) -> dict[str, Any]:
+    async def priority(build_id: str, body: PriorityBody, request: Request) -> Any:
         """Change how urgent a build is."""
         return await _change(
-            "priority", build_id, body, asking, int(Priority[body.priority.upper()])
+            "priority", build_id, body, request, int(Priority[body.priority.upper()])
         )
 
     @router.post("/{build_id}/move")
     @does(Action.CANCEL_BUILD)
-    async def move(build_id: str, body: MoveBody, asking: Asking) -> dict[str, Any]:
+    async def move(build_id: str, body: MoveBody, request: Request) -> Any:
         """Put a build at a place of the queue: an admin among all, others among those of their
         node. Those before it keep their places."""
-        return await _change("move", build_id, body, asking, body.place)
+        return await _change("move", build_id, body, request, body.place)
 
     async def _change(
-        what: str, build: str, body: QueueBody, asking: Caller, value: int = 0
-    ) -> dict[str, Any]:
-        return await queue_of(service).change(
-            what, build, value, actor=asking.name(body.actor), reason=body.reason
-        )
+        what: str, build: str, body: QueueBody, request: Request, value: int = 0
+    ) -> dict[str, Any] | Response:
+        asking = caller_of(request)
+        wisher = None
+        if not asking.is_owner:
+            wisher = Wisher(asking.rights is Rights.ADMIN, actor=asking.actor)
+        try:
+            return await queue_of(service).change(
+                what,
+                build,
+                value,
+                actor=asking.name(body.actor),
+                reason=body.reason,
+                wisher=wisher,
+            )
+        except AnsweredElsewhereError:
+            view = service.pool.view()
+            member = None if view.office is None else view.member(view.office.coordinator)
+            if member is None:
+                raise QueueUnknownError(
+                    "nobody coordinates now", hint="ask again in some seconds"
+                ) from None
+            forwarding = service.access.forwarding
+            return await send_on(forwarding, request, member.key, member.name)
 
     return router

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from shlex import join
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.errors import BuildNetError, UsageError
-from buildnet.node.api.declared import declared_router, does
+from buildnet.node.api.declared import caller_of, declared_router, does
 from buildnet.node.api.saved_routes import Document, WhoAsks
+from buildnet.node.api.sending_on import send_on
 from buildnet.node.auth.actions import Action
 from buildnet.node.hosts import InFlight
 from buildnet.node.pool_reader import Picture
@@ -53,11 +54,20 @@ def server_routes(service: NodeService) -> APIRouter:
         node = find_node(list(picture.nodes.values()), wanted)
         return picture, next(key for key, each in picture.nodes.items() if each is node)
 
-    async def say(wanted: str, change: Terms, actor: str) -> dict[str, Any]:
+    async def say(
+        wanted: str, change: Terms, actor: str, request: Request
+    ) -> dict[str, Any] | Response:
+        asking = caller_of(request)
         picture, key = await find(wanted)
-        other = None if key == picture.view.me else key
-        found = await service.hosts.say(other, change, actor)
         node = picture.nodes[key]
+        if key == picture.view.me:
+            if not asking.is_owner:
+                service.hosts.require_consent(change)
+            found = await service.hosts.say(None, change, asking.name(actor))
+        elif asking.is_owner:
+            found = await service.hosts.say(key, change, asking.name(actor))
+        else:
+            return await send_on(service.access.forwarding, request, key, node.name)
         return {"success": True, "node_id": node.id, "name": node.name, **asdict(found)}
 
     @router.get("")
@@ -103,21 +113,21 @@ def server_routes(service: NodeService) -> APIRouter:
 
     @router.post("/{name}/drain")
     @does(Action.MODIFY_RESOURCES)
-    async def drain(name: str, actor: WhoAsks = "local") -> dict[str, Any]:
+    async def drain(name: str, request: Request, actor: WhoAsks = "local") -> Any:
         """Have a host take no new work of others; what runs, runs to its end. Answers at once, with
         what is in flight there: ``leases``, ``running`` commands of others, ``builds`` of its own.
         To say it again changes nothing."""
-        return await say(name, Terms(draining=True), actor)
+        return await say(name, Terms(draining=True), actor, request)
 
     @router.post("/{name}/resume")
     @does(Action.MODIFY_RESOURCES)
-    async def resume(name: str, actor: WhoAsks = "local") -> dict[str, Any]:
+    async def resume(name: str, request: Request, actor: WhoAsks = "local") -> Any:
         """Have a host take work of others again."""
-        return await say(name, Terms(draining=False), actor)
+        return await say(name, Terms(draining=False), actor, request)
 
     @router.put("/{name}")
     @does(Action.MODIFY_RESOURCES)
-    async def update(name: str, body: Document, actor: WhoAsks = "local") -> dict[str, Any]:
+    async def update(name: str, body: Document, request: Request, actor: WhoAsks = "local") -> Any:
         """Change a host's tags and narrow its limits, in force at once: ``tags``, ``max_cores``,
         ``max_commands``, ``max_memory_gb``, ``accept_remote_builds``, ``priority_weight``,
         ``local_only_hours``; null: as its node.yaml says. Of another node only admins, and only
@@ -125,7 +135,7 @@ def server_routes(service: NodeService) -> APIRouter:
         change = Terms.of(body)
         if not change.given:
             raise UsageError("nothing is to change", hint="name a tag or a limit")
-        return await say(name, change, actor)
+        return await say(name, change, actor, request)
 
     @router.delete("/{name}")
     @does(Action.MANAGE_NODES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from buildnet.mesh.members.member_list import MemberList
 from buildnet.node.auth.authenticator import Authenticator
@@ -13,6 +13,7 @@ from buildnet.node.auth.connections import Connections
 from buildnet.node.auth.key_credentials import KeyCredentials
 from buildnet.node.auth.keys import Keys
 from buildnet.node.auth.revocations import Revocations
+from buildnet.node.forwarding import Forwarding
 
 LOOK_S = 0.5
 """How soon a connection ends whose credential expires, or whose issuer is no admin any more."""
@@ -20,12 +21,14 @@ LOOK_S = 0.5
 
 @dataclass(slots=True)
 class Access:
-    """``authenticator`` asks each kind of credential; ``connections`` are all that are open."""
+    """``authenticator`` asks each kind of credential; ``connections`` are all that are open;
+    ``forwarding`` has other nodes answer what this one can't."""
 
     keys: Keys
     revocations: Revocations
     connections: Connections
     authenticator: Authenticator
+    forwarding: Forwarding = field(default_factory=Forwarding)
 
     @classmethod
     def of(cls, members: Callable[[], MemberList], me: Callable[[], bytes]) -> Access:

@@ -102,7 +102,7 @@ class QueueAsking:
         if question.answer is None:
             raise _unknown()
         if question.answer.code:
-            raise _refusal(question.answer)
+            raise refusal(question.answer)
         return question.answer
 
     async def _ask(self, message: Callable[[bytes], Message]) -> _Question:
@@ -133,7 +133,8 @@ def _settle(question: _Question) -> None:
         question.answered.set_result(None)
 
 
-def _refusal(answer: QueueAnswer) -> BuildNetError:
+def refusal(answer: QueueAnswer) -> BuildNetError:
+    """Return the error that an answer tells."""
     kind: type[BuildNetError] = QueueRefusedError
     if answer.code == NotFoundError.code:
         kind = NotFoundError

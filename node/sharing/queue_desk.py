@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from buildnet.mesh.errors import NotFoundError
 from buildnet.mesh.events import LinkUp, OfficeChanged, Received
@@ -49,6 +49,34 @@ class RefusedError(Exception):
     def __init__(self, message: str, hint: str = "", code: str = QueueRefusedError.code) -> None:
         super().__init__(message)
         self.message, self.hint, self.code = message, hint, code
+
+
+@dataclass(frozen=True, slots=True)
+class Wisher:
+    """Who wants something of the queue. An admin may touch all builds; else who drives one
+    (``driver``: a node, for its owner), or asked for it (``actor``: somebody with a key)."""
+
+    is_admin: bool
+    driver: bytes | None = None
+    actor: str | None = None
+
+    def may_touch(self, demand: Demand) -> bool:
+        """Tell whether they may change what is to become of a build."""
+        if self.driver is not None:
+            return self.is_admin or demand.driver == self.driver
+        return self.is_admin or demand.actor == self.actor
+
+    def why_not(self, demand: Demand) -> tuple[str, str]:
+        """Return why they may not, and what helps."""
+        if self.driver is None:
+            return (
+                f"build {demand.build} is {demand.actor}'s, and {self.actor} is no admin",
+                f"ask {demand.actor}, or an admin of the cluster",
+            )
+        return (
+            f"build {demand.build} is of another node; only an admin may change it",
+            "ask on the node that it was started on",
+        )
 
 
 class QueueDesk:
@@ -138,8 +166,8 @@ class QueueDesk:
         ):
             self._keep(held)
 
-    def _hold_all(self, sender: bytes, paused: bool, actor: str) -> None:
-        if self._rights(sender) is not Rights.ADMIN:
+    def _hold_all(self, wisher: Wisher, paused: bool, actor: str) -> None:
+        if not wisher.is_admin:
             raise RefusedError(
                 "only an admin of the cluster may pause or resume the whole queue",
                 "name one of your builds, or ask an admin: buildnet node list",
@@ -168,22 +196,32 @@ class QueueDesk:
         return QueueAnswer(change.request, build, before, "", "", "", since_ms)
 
     def _change(self, sender: bytes, change: QueueChange) -> tuple[str, str]:
+        if not may_ask(self._local.members, sender):
+            raise RefusedError("an observer may change nothing in the queue")
+        is_admin = self._rights(sender) is Rights.ADMIN
+        return self.change(change, Wisher(is_admin, driver=sender))
+
+    def change(self, change: QueueChange, wisher: Wisher) -> tuple[str, str]:
+        """Do what somebody wants; return the build, and before which one it comes now if it was
+        moved.
+
+        Raises:
+            RefusedError: they may not, there is no such build, or another node coordinates.
+        """
         queue = self._allocator.queue
         if queue is None:
             raise RefusedError("another node coordinates now", "ask again", QueueUnknownError.code)
-        if not may_ask(self._local.members, sender):
-            raise RefusedError("an observer may change nothing in the queue")
         if not change.build and change.what in ("pause", "resume"):
-            self._hold_all(sender, change.what == "pause", change.actor)
+            self._hold_all(wisher, change.what == "pause", change.actor)
             return "", ""
-        demand = self._found(queue, sender, change.build)
+        demand = self._found(queue, wisher, change.build)
         if change.what == "move":
-            return demand.build, self._move(queue, sender, demand, change.value)
+            return demand.build, self._move(queue, wisher, demand, change.value)
         orders = ordered(demand.orders, change.what, change.value)
         self._order(demand, orders, cancel=change.what == "cancel")
         return demand.build, ""
 
-    def _found(self, queue: Queue, sender: bytes, prefix: str) -> Demand:
+    def _found(self, queue: Queue, wisher: Wisher, prefix: str) -> Demand:
         found = queue.find(prefix) if prefix else []
         if len(found) != 1:
             many = len(found) > 1
@@ -194,19 +232,16 @@ class QueueDesk:
                 "give more of its id: buildnet queue list" if many else "buildnet queue list",
                 NotFoundError.code,
             )
-        if found[0].driver != sender and self._rights(sender) is not Rights.ADMIN:
-            raise RefusedError(
-                f"build {found[0].build} is of another node; only an admin may change it",
-                "ask on the node that it was started on",
-            )
+        if not wisher.may_touch(found[0]):
+            raise RefusedError(*wisher.why_not(found[0]))
         return found[0]
 
-    def _move(self, queue: Queue, sender: bytes, demand: Demand, place: int) -> str:
+    def _move(self, queue: Queue, wisher: Wisher, demand: Demand, place: int) -> str:
         """Give a build a place; return the build that it comes before now."""
-        admin = self._rights(sender) is Rights.ADMIN
         now = time.monotonic()
         place = min(max(place, 1), _MAX_PLACE)
-        for moved, orders in queue.placed(demand.build, place, now, None if admin else sender):
+        among = None if wisher.is_admin else demand.driver
+        for moved, orders in queue.placed(demand.build, place, now, among):
             if moved.orders != orders:
                 self._order(moved, orders)
         order = [each.demand.build for each in queue.view(now)]

@@ -73,7 +73,7 @@ class Sharing:
         self._lender: Lender | None = None
         self._allocator: Allocator | None = None
         self._borrower: Borrower | None = None
-        self._desk: QueueDesk | None = None
+        self.desk: QueueDesk | None = None
         self._desk_of = b""
         self.demands = Demands()
         self.asking: QueueAsking | None = None
@@ -94,18 +94,18 @@ class Sharing:
         self._allocator = Allocator(local, self._say, clock)
         self._borrower = Borrower(local, self._say, self.demands)
         held = NOT_HELD
-        if self._desk is not None and self._desk_of == local.members.cluster_id:
-            held = self._desk.held  # else that was said of another cluster's queue
+        if self.desk is not None and self._desk_of == local.members.cluster_id:
+            held = self.desk.held  # else that was said of another cluster's queue
         self._desk_of = local.members.cluster_id
         self.demands.hold(held.paused)
-        self._desk = QueueDesk(local, self._say, self._allocator, self.demands, held)
+        self.desk = QueueDesk(local, self._say, self._allocator, self.demands, held)
         self.asking = QueueAsking(local, self._say)
         self.demands.join(local, self._say)
         self._workers.on_change = self._room_changed
-        for part in (self._allocator, self._desk):
+        for part in (self._allocator, self.desk):
             part.take(OfficeChanged(local.office))  # it may have been taken before this began
         ticking = asyncio.create_task(self._tick())
-        recalling = asyncio.create_task(self._recall(self._desk))
+        recalling = asyncio.create_task(self._recall(self.desk))
         try:
             yield self
         finally:
@@ -122,7 +122,7 @@ class Sharing:
 
     def take(self, event: GuestEvent) -> None:
         """Hand an event to whom it concerns."""
-        parts = self._allocator, self._desk, self._lender, self._borrower, self.asking
+        parts = self._allocator, self.desk, self._lender, self._borrower, self.asking
         for part in (*parts, self.demands):
             if part is not None and self._cluster is not None:
                 part.take(event)

@@ -12,7 +12,7 @@ from buildnet.mesh.events import LinkUp, OfficeChanged, Received
 from buildnet.mesh.members.genesis import Rights
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.sharing.allocator import Allocator
-from buildnet.node.sharing.queue_desk import QueueDesk
+from buildnet.node.sharing.queue_desk import QueueDesk, RefusedError, Wisher
 from buildnet.pool.demand import HowFar, Orders, Priority
 from buildnet.pool.messages.lending import DemandTold, WireHowFar, WireOrders
 from buildnet.pool.messages.queueing import (
@@ -116,6 +116,34 @@ def test_who_may_change_a_build(scene: Any) -> None:
         assert scene.change(ADMIN, "explode", "c1").code == "NOT_ALLOWED"
         assert scene.change(ADMIN, "pause", "b").code == "NOT_FOUND"
         assert scene.change(ADMIN, "pause", "x").code == "NOT_FOUND"
+
+    within(scene, work)
+
+
+@pytest.mark.parametrize(
+    ("wisher", "what", "build", "code"),
+    [
+        (Wisher(False, actor="me"), "cancel", "b1", ""),
+        (Wisher(False, actor="me"), "move", "b1", ""),
+        (Wisher(False, actor="agent:me"), "cancel", "b1", "NOT_ALLOWED"),
+        (Wisher(False, actor="other"), "priority", "c1", "NOT_ALLOWED"),
+        (Wisher(False, actor="other"), "move", "c1", "NOT_ALLOWED"),
+        (Wisher(False, actor="me"), "pause", "", "NOT_ALLOWED"),
+        (Wisher(True, actor="other"), "cancel", "c1", ""),
+        (Wisher(True, actor="other"), "pause", "", ""),
+    ],
+)
+def test_who_comes_with_a_key_goes_by_its_rights_and_not_by_those_of_a_node(
+    scene: Any, wisher: Wisher, what: str, build: str, code: str
+) -> None:
+    def work(scene: Scene) -> None:
+        change = QueueChange(ASK, what, build, 50, "somebody")
+        if not code:
+            assert scene.desk.change(change, wisher)[0] == build
+            return
+        with pytest.raises(RefusedError) as refused:
+            scene.desk.change(change, wisher)
+        assert refused.value.code == code
 
     within(scene, work)
 

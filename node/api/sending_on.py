@@ -1,0 +1,36 @@
+"""A request that another node has to answer, as a route hands it on."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from buildnet.node.api.declared import caller_of
+from buildnet.node.auth.caller import CallerKind
+from buildnet.node.auth.refusal import NotAllowedError
+from buildnet.node.forwarding import FORWARDED, ForwardError, Forwarding
+
+
+async def send_on(forwarding: Forwarding, request: Request, key: bytes, name: str) -> Response:
+    """Return the answer of the member with ``key``, called ``name``, to the same request.
+
+    Raises:
+        NotAllowedError: who asks brings nothing that counts there.
+        ForwardError: the request was sent on already, or can't be.
+    """
+    if request.scope.get("state", {}).get(FORWARDED) is not None:
+        raise ForwardError(
+            "another node than this one has to answer that now", hint="ask again in some seconds"
+        )
+    if caller_of(request).kind is not CallerKind.KEY:
+        raise NotAllowedError(
+            f"only {name} can do that, and a login counts on the node alone where it was made",
+            hint=f"log in on {name}, or ask with a key, which counts on each node",
+        )
+    target = request.scope["raw_path"].decode("latin-1")
+    if query := request.scope["query_string"].decode("latin-1"):
+        target = f"{target}?{query}"
+    found = await forwarding.ask(
+        key, request.method, target, dict(request.headers), await request.body()
+    )
+    return Response(found.body, found.status, dict(found.headers))

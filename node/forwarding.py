@@ -1,0 +1,266 @@
+"""Requests that another node answers: sent there over the mesh with the credential of who asks.
+
+No node lends its rights: what somebody may do there is decided there, by the same gate that they
+would come to over the network. A request is sent on once, never twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.types import ASGIApp, Message
+
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.events import LinkDown, Received
+from buildnet.mesh.identity import node_id_of
+from buildnet.mesh.service.cluster import Cluster
+from buildnet.mesh.service.guest import Guest, GuestEvent
+from buildnet.node.pool_results import name_of
+from buildnet.pool.messages.forwarding import (
+    MAX_ANSWER_BYTES,
+    MAX_BODY_BYTES,
+    MAX_HEADERS,
+    ForwardAnswer,
+    ForwardAsk,
+    WireHeader,
+)
+
+ANSWER_S = 20.0
+MOST_AT_ONCE = 32
+"""Requests of one member that are answered at the same time."""
+FORWARDED = "forwarded_by"
+"""In the state of a request that came from another node: that one's key."""
+_TAKEN = ("authorization", "buildnet-proof", "content-type", "accept", "idempotency-key")
+_GIVEN = ("content-type", "www-authenticate", "retry-after")
+_log = logging.getLogger("buildnet.api")
+
+
+class ForwardError(BuildNetError):
+    """The node that has to answer a request can't be asked, or gives no answer."""
+
+    code = "NOT_FORWARDED"
+    exit_code = 3
+    http_status = 503
+
+
+class ForwardTooLongError(BuildNetError):
+    """A request, or its answer, is longer than what is sent on."""
+
+    code = "BODY_TOO_LARGE"
+    exit_code = 2
+    http_status = 413
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """The answer of another node."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(slots=True)
+class _Question:
+    asked: bytes
+    answered: asyncio.Future[Forwarded]
+    parts: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+
+class Forwarding:
+    """See the module's text. ``application`` is what answers requests of other nodes: a gate at
+    which nobody is known without a credential; None: not yet."""
+
+    def __init__(self) -> None:
+        self.application: ASGIApp | None = None
+        self._cluster: Cluster | None = None
+        self._questions: dict[bytes, _Question] = {}
+        self._answering: Counter[bytes] = Counter()
+
+    @asynccontextmanager
+    async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
+        """Take part in a cluster until the context ends."""
+        self._cluster = cluster
+        try:
+            yield self
+        finally:
+            self._cluster = None
+
+    # --- asking --------------------------------------------------------------------------------
+
+    async def ask(
+        self, key: bytes, method: str, target: str, headers: Mapping[str, str], body: bytes
+    ) -> Forwarded:
+        """Have a member answer a request; only those of its headers go along that it needs.
+
+        Raises:
+            ForwardTooLongError: it is too long for that.
+            ForwardError: the member can't be asked, or does not answer.
+        """
+        cluster = self._cluster
+        if cluster is None or key not in cluster.local.links:
+            name = node_id_of(key)[:12] if cluster is None else name_of(cluster.local.members, key)
+            raise ForwardError(
+                f"this node has no link with {name} now, which has to answer that",
+                hint="ask again, or ask that node",
+            )
+        if len(body) > MAX_BODY_BYTES:
+            raise ForwardTooLongError(
+                f"more than {MAX_BODY_BYTES} bytes are not sent on to another node",
+                hint=f"ask {name_of(cluster.local.members, key)}",
+            )
+        taken = tuple(WireHeader(name, headers[name]) for name in _TAKEN if name in headers)
+        request = os.urandom(16)
+        question = _Question(key, asyncio.get_running_loop().create_future())
+        self._questions[request] = question
+        try:
+            cluster.say(key, ForwardAsk(request, method, target, taken, body))
+            async with asyncio.timeout(ANSWER_S):
+                return await question.answered
+        except TimeoutError as error:
+            raise ForwardError(
+                f"{name_of(cluster.local.members, key)} does not answer",
+                cause=f"nothing was heard for {ANSWER_S:.0f} s; whether it did it is not known",
+                hint="look whether it did; then ask again",
+            ) from error
+        finally:
+            del self._questions[request]
+
+    def take(self, event: GuestEvent) -> None:
+        """Take note of what others ask and answer."""
+        match event:
+            case Received(sender, ForwardAsk() as ask):
+                self._asked(sender, ask)
+            case Received(sender, ForwardAnswer() as answer):
+                question = self._questions.get(answer.request)
+                if question is not None and question.asked == sender:
+                    _answered(question, answer)
+            case LinkDown(peer):
+                for question in self._questions.values():
+                    if question.asked == peer and not question.answered.done():
+                        lost = ForwardError(
+                            "the link with the node that has to answer was lost",
+                            hint="look whether it did what was asked; then ask again",
+                        )
+                        question.answered.set_exception(lost)
+
+    # --- answering -----------------------------------------------------------------------------
+
+    def _asked(self, sender: bytes, ask: ForwardAsk) -> None:
+        cluster, application = self._cluster, self.application
+        if cluster is None or application is None or not cluster.local.members.is_member(sender):
+            return
+        if self._answering[sender] >= MOST_AT_ONCE:
+            busy = ForwardAnswer(ask.request, 429, (WireHeader("retry-after", "1"),), b"", True)
+            cluster.say(sender, busy)
+            return
+        self._answering[sender] += 1
+
+        async def answer() -> None:
+            try:
+                for part in await _answers(application, sender, ask):
+                    cluster.say(sender, part)
+            finally:
+                self._answering[sender] -= 1
+                if not self._answering[sender]:
+                    del self._answering[sender]
+
+        cluster.spawn(answer)
+
+
+def _answered(question: _Question, answer: ForwardAnswer) -> None:
+    question.parts.append(answer.part)
+    question.size += len(answer.part)
+    if question.answered.done() or not (answer.last or question.size > MAX_ANSWER_BYTES):
+        return
+    if question.size > MAX_ANSWER_BYTES:
+        too_long = ForwardTooLongError("the answer of the other node is too long to be sent on")
+        question.answered.set_exception(too_long)
+        return
+    headers = {each.name: each.value for each in answer.headers if each.name in _GIVEN}
+    question.answered.set_result(Forwarded(answer.status, headers, b"".join(question.parts)))
+
+
+async def _answers(application: ASGIApp, sender: bytes, ask: ForwardAsk) -> list[ForwardAnswer]:
+    """Let the application answer a request; return the messages that say what it did."""
+    path, _, query = ask.target.partition("?")
+    scope = _scope(sender, ask, path, query)
+    sent: list[Message] = []
+    size, came = 0, False
+
+    async def receive() -> Message:
+        nonlocal came
+        if came:
+            return {"type": "http.disconnect"}
+        came = True
+        return {"type": "http.request", "body": ask.body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        nonlocal size
+        sent.append(message)
+        size += len(message.get("body", b""))
+        if size > MAX_ANSWER_BYTES:  # who asks learns that from what there is of it
+            raise ForwardTooLongError("the answer is too long to be sent on")
+
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            await application(scope, receive, send)
+    except (ForwardTooLongError, TimeoutError) as ended:
+        _log.info("an answer for %s was broken off: %s", node_id_of(sender), ended)
+    except Exception:
+        _log.exception("a request of %s failed", node_id_of(sender))
+    return _messages(ask.request, sent)
+
+
+def _scope(sender: bytes, ask: ForwardAsk, path: str, query: str) -> dict[str, Any]:
+    named = {each.name.lower(): each.value for each in ask.headers if each.name.lower() in _TAKEN}
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": ask.method.upper(),
+        "scheme": "http",
+        "path": unquote(path),
+        "raw_path": path.encode("latin-1", "replace"),
+        "query_string": query.encode("latin-1", "replace"),
+        "root_path": "",
+        "headers": [
+            (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+            for name, value in named.items()
+        ],
+        "client": (f"node {node_id_of(sender)}", 0),
+        "server": None,
+        "state": {FORWARDED: sender},
+    }
+
+
+def _messages(request: bytes, sent: list[Message]) -> list[ForwardAnswer]:
+    if not sent or sent[0]["type"] != "http.response.start":
+        return [ForwardAnswer(request, 500, (), b"", True)]
+    status = int(sent[0]["status"])
+    headers = [
+        WireHeader(name.decode("latin-1").lower(), value.decode("latin-1")[:8192])
+        for name, value in sent[0].get("headers", ())
+        if name.decode("latin-1").lower() in _GIVEN
+    ][:MAX_HEADERS]
+    body = b"".join(each.get("body", b"") for each in sent[1:])[: MAX_ANSWER_BYTES + 1]
+    cuts = range(0, max(len(body), 1), MAX_BODY_BYTES)
+    return [
+        ForwardAnswer(
+            request,
+            status,
+            tuple(headers),
+            body[at : at + MAX_BODY_BYTES],
+            at + MAX_BODY_BYTES >= len(body),
+        )
+        for at in cuts
+    ]

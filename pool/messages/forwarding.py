@@ -1,0 +1,60 @@
+"""Requests to the API that another node answers, with the credential of who asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from buildnet.mesh.messages.kinds import Message, Priority, message
+from buildnet.mesh.wire import Limit, Wire
+
+MAX_BODY_BYTES = 32 * 1024
+"""Of a request; and of one part of an answer."""
+MAX_ANSWER_BYTES = 1 << 20
+MAX_HEADERS = 16
+
+_Id = Annotated[bytes, Limit(16, 16)]
+
+
+@dataclass(frozen=True, slots=True)
+class WireHeader(Wire):
+    """A header of HTTP."""
+
+    name: Annotated[str, Limit(1, 64)]
+    value: Annotated[str, Limit(0, 8192)]
+
+
+@message(
+    178,
+    priority=Priority.OTHER,
+    sender="a node that somebody with a key asked for what it can't do itself",
+    receiver="the coordinator, or the node that it is about",
+    effect="lets the request through its own gate, or not, and answers with ForwardAnswers",
+)
+@dataclass(frozen=True, slots=True)
+class ForwardAsk(Message):
+    """A request, whole. ``target``: path and query; among the headers is the credential."""
+
+    request: _Id
+    method: Annotated[str, Limit(1, 16)]
+    target: Annotated[str, Limit(1, 4096)]
+    headers: Annotated[tuple[WireHeader, ...], Limit(1, MAX_HEADERS)]
+    body: Annotated[bytes, Limit(0, MAX_BODY_BYTES)]
+
+
+@message(
+    179,
+    priority=Priority.OTHER,
+    sender="who was asked by ForwardAsk",
+    receiver="who asked",
+    effect="hands it to who asked there",
+)
+@dataclass(frozen=True, slots=True)
+class ForwardAnswer(Message):
+    """A part of the answer; ``status`` and headers stand in each."""
+
+    request: _Id
+    status: Annotated[int, Limit(100, 599)]
+    headers: Annotated[tuple[WireHeader, ...], Limit(0, MAX_HEADERS)]
+    part: Annotated[bytes, Limit(0, MAX_BODY_BYTES)]
+    last: bool
