@@ -60,7 +60,12 @@ class Choice:
         slots; None: no bound."""
         if self.local_only or self.preferences.max_nodes == 1:
             return 0
-        return None if self.parallel is None else self.parallel - self.slots_of(slots)
+        if self.parallel is None:
+            return None
+        # Where memory is named and no cores, what runs there comes on top.
+        said = self.preferences
+        memory_alone = said.memory.keys() - said.cores.keys() if said.only_named else ()
+        return max(self.parallel - self.slots_of(slots), len(memory_alone))
 
     def view(self) -> dict[str, Any] | None:
         """Return it as JSON; None: nothing was named."""
@@ -131,8 +136,6 @@ def _preferences(used: BuildConfiguration, profile: Profile, here: frozenset[str
         for one in resources.cpu.node_allocations
         if one.node_id not in here | {LOCAL}
     }
-    # What is left over of the cores may come from anywhere.
-    given = sum(one.cores or len(one.specific_cores) for one in resources.cpu.node_allocations)
     preferred = execution.preferred_node
     return Preferences(
         strategy=execution.strategy or profile.strategy,
@@ -144,7 +147,8 @@ def _preferences(used: BuildConfiguration, profile: Profile, here: frozenset[str
             for one in resources.memory.node_allocations
             if one.node_id not in here | {LOCAL}
         },
-        only_named=bool(cores) and resources.cpu.cores <= given,
+        # What is left over of the cores may come from anywhere.
+        only_named=used.only_named and bool(cores or used.nodes_of_memory_alone - here),
         labels=frozenset(resources.labels),
         programs=(*resources.tools, *resources.runtimes),
         preferred_node=None if preferred in here | {LOCAL} else preferred,

@@ -299,18 +299,25 @@ class BuildConfiguration(Keys):
         named = (one for one in volumes if one.purpose != "build")
         return next((one for one in named if one.node_id != LOCAL), None)
 
-    @model_validator(mode="after")
-    def _useful(self) -> BuildConfiguration:
-        cpu, memory = self.resources.cpu, self.resources.memory
+    @property
+    def only_named(self) -> bool:
+        """Whether no other nodes are to be used than those whose cores or memory it names."""
+        cpu = self.resources.cpu
         given = sum(one.cores or len(one.specific_cores) for one in cpu.node_allocations)
-        named = {one.node_id for one in cpu.node_allocations}
-        idle = sorted({one.node_id for one in memory.node_allocations} - named - {LOCAL})
-        if named and cpu.cores <= given and idle:
-            raise contradiction(
-                f"resources.memory names {idle[0]}, where the build has no cores",
-                "name cores of it too, or leave it out: memory is what commands there may use",
-            )
-        return self
+        return bool(self.nodes_of_cores) and cpu.cores <= given
+
+    @property
+    def nodes_of_cores(self) -> frozenset[str]:
+        """The nodes whose cores it names."""
+        return frozenset(one.node_id for one in self.resources.cpu.node_allocations)
+
+    @property
+    def nodes_of_memory_alone(self) -> frozenset[str]:
+        """The other nodes of which it names memory and no cores, where it names those of others."""
+        if not self.only_named:
+            return frozenset()
+        named = {one.node_id for one in self.resources.memory.node_allocations}
+        return frozenset(named - self.nodes_of_cores - {LOCAL})
 
     @property
     def nodes(self) -> frozenset[str]:

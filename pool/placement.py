@@ -92,7 +92,8 @@ class Preferences:
 
     ``cores``: so many commands at once on the nodes of these names, 0: as many as they have;
     ``memory``: bytes for all of them there, by name;
-    ``only_named``: on no others; ``max_nodes``: on so many nodes, the driver's included;
+    ``only_named``: on no others (where ``memory`` alone names one, only commands that ask for some
+    run there); ``max_nodes``: on so many nodes, the driver's included;
     ``preferred_node``: first wherever it may be; ``prefer_local``: the driver's own slots first;
     ``max_latency_ms``: on none that is farther; ``min_class``: on none with slower storage;
     ``min_free_bytes``: on none with less free storage, on this one only what can't run elsewhere.
@@ -124,7 +125,15 @@ class Preferences:
         for name, cores in self.cores.items():
             if host.is_called(name):
                 return cores or None
-        return 0 if self.only_named and not host.is_here else None
+        closed = self.only_named and not host.is_here and self.memory_on(host) is None
+        return 0 if closed else None
+
+    def lends_memory_only(self, host: Host) -> bool:
+        """Tell whether the build has memory on a host and no cores: it is for commands that ask for
+        memory."""
+        if not self.only_named or host.is_here or self.memory_on(host) is None:
+            return False
+        return not any(map(host.is_called, self.cores))
 
     def has_storage(self, host: Host) -> bool:
         """Tell whether a host has as much free storage as is asked for, as far as is known."""
@@ -138,7 +147,7 @@ class Preferences:
         """Return what a command gets on a host that needs the amount: what it asks for, but at
         least its share of the memory that the build has there."""
         memory_bytes = self.memory_on(host)
-        if memory_bytes is None:
+        if memory_bytes is None or self.lends_memory_only(host):
             return amount
         share = memory_bytes * amount.slots // max(1, self.most_on(host) or host.slots or 1)
         return Amount(amount.slots, max(amount.memory_bytes, share), amount.disk_bytes)
@@ -173,6 +182,8 @@ def objection(
         return None
     if preferences.most_on(host) == 0:
         return "the configuration names others"
+    if not amount.memory_bytes and preferences.lends_memory_only(host):
+        return "the configuration names it for memory, which the command does not ask for"
     if needs.owners is not None and host.key not in needs.owners:
         return "its tools are others"
     most_ms = preferences.max_latency_ms

@@ -1,7 +1,8 @@
 """What a build takes of other nodes before it begins: all that its configuration asks for, or none.
 
 Pure. A configuration's cores are so many commands at once: those of named nodes on these, what is
-left over on any others.
+left over on any others. Memory of a node whose cores it does not name is for one command at a time,
+which may ask for all of it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from buildnet.pool.demand import Want
 from buildnet.pool.leases import Amount
 from buildnet.pool.placement import ONE_SLOT, Host, Needs, Preferences, objection
+from buildnet.pool.quantity import bytes_text
 
 _NAMED_AT_MOST = 3
 
@@ -49,15 +51,25 @@ def reservation_of(
         host = next((each for each in hosts if each.is_called(name)), None)
         count = wanted or (host.slots if host is not None else None) or 1
         given += count
-        why = _why_not(host, count, preferences)
+        amount = ONE_SLOT if host is None else preferences.amount_on(host, ONE_SLOT)
+        why = _why_not(host, count, amount, preferences)
         if host is not None:
             named.add(host.key)
         if why is None and host is not None:
-            amount = preferences.amount_on(host, ONE_SLOT)
             wants.append(Want(amount, count, (host.key,), at_least=count))
         else:
             others = [each for each in hosts if each is not host]
             lacking.append(f"{count} cores on {name}: {why}{_who_could(others, count)}")
+    for name, memory_bytes in preferences.memory.items():
+        host = next((each for each in hosts if each.is_called(name)), None)
+        if name in preferences.cores or not (host is None or preferences.lends_memory_only(host)):
+            continue
+        amount = Amount(1, memory_bytes)
+        why = _why_not(host, 1, amount, preferences)
+        if why is None and host is not None:
+            wants.append(Want(amount, 1, (host.key,), at_least=1))
+        elif preferences.only_named:
+            lacking.append(f"{bytes_text(memory_bytes)} of memory on {name}: {why}")
     if (rest := cores - given) > 0:
         fit = [
             each
@@ -73,11 +85,10 @@ def reservation_of(
     return Reservation(tuple(wants), tuple(lacking))
 
 
-def _why_not(host: Host | None, count: int, preferences: Preferences) -> str | None:
+def _why_not(host: Host | None, count: int, amount: Amount, preferences: Preferences) -> str | None:
     if host is None:
         return "it has no link with this node now"
-    needs = Needs(preferences.amount_on(host, ONE_SLOT))
-    why = objection(host, needs, preferences)
+    why = objection(host, Needs(amount), preferences)
     if why is None and host.slots is not None and count > host.slots:
         return f"it runs {host.slots} commands at once"
     return why

@@ -253,7 +253,13 @@ class OtherHosts:
         """Yield what is wanted of owners, of whom some may give a command more than it needs."""
         groups: dict[Amount, list[bytes]] = {}
         for owner in owners:
-            amount = self.preferences.amount_on(self.known.host(owner), needs.amount)
+            host = self.known.host(owner)
+            amount = self.preferences.amount_on(host, needs.amount)
+            if self.preferences.lends_memory_only(host):
+                memory_bytes = self.preferences.memory_on(host) or 0
+                fitting = memory_bytes // max(1, amount.memory_bytes)
+                yield Want(amount, min(count, fitting), (owner,))
+                continue
             groups.setdefault(amount, []).append(owner)
         for amount, some in groups.items():
             yield Want(amount, count, tuple(some))

@@ -157,6 +157,30 @@ def test_memory_of_a_node_is_what_commands_may_use_there(trio: Cluster, tmp_path
     assert found["little"]["status"] == "succeeded"
 
 
+def test_memory_of_a_node_without_cores_is_for_what_asks_for_it(
+    trio: Cluster, tmp_path: Path
+) -> None:
+    driver, large, small = trio.members
+    resources = {
+        "cpu": {"node_allocations": [{"node_id": "node3", "cores": 1}]},
+        "memory": {"node_allocations": [{"node_id": "node2", "gb": "600 MB"}]},
+    }
+    driver.post("/api/configs", {"id": "memory-there", "resources": resources})
+    quick = {f"p{number}": {"build_cmd": "sleep 0.2; echo > out.txt"} for number in range(6)}
+    heavy = {
+        f"heavy{number}": {"build_cmd": "sleep 0.2; echo > out.txt", "memory": "400 MB"}
+        for number in range(2)
+    }
+    for name, arguments in (("taken", ()), ("reserved", ("--wait", "30s"))):
+        root = packages(tmp_path / name, **quick, **heavy)
+        found = build(driver, root, "--config", "memory-there", *arguments)
+        nodes = {package: each["node"] for package, each in found.items()}
+        assert {nodes[package] for package in heavy} <= {large.identity, small.identity}
+        assert large.identity in {nodes[package] for package in heavy}
+        assert large.identity not in {nodes[package] for package in quick}
+    until(lambda: all(not leases(node) for node in (large, small)))
+
+
 def configured(node: Node, name: str, **cores: int) -> None:
     allocations = [{"node_id": each, "cores": count} for each, count in cores.items()]
     node.post("/api/configs", {"id": name, "resources": {"cpu": {"node_allocations": allocations}}})

@@ -42,6 +42,11 @@ def test_what_this_node_does_not_run_may_run_elsewhere() -> None:
     shared = "{cores: 10, node_allocations: [{node_id: local, cores: 1}, {node_id: bert}]}"
     assert elsewhere(f"resources: {{cpu: {shared}}}", 4) == 9
     assert elsewhere("resources: {cpu: {cores: 10}}\nexecution: {local_only: true}", 4) == 0
+    mine, memory = "cpu: {cores: 4, node_allocations: [{node_id: local, cores: 4}]}", "b, gb: 1"
+    assert elsewhere(f"resources: {{{mine}}}", 4) == 0
+    there = f"resources: {{{mine}, memory: {{node_allocations: [{{node_id: {memory}}}]}}}}"
+    assert elsewhere(there, 4) == 1, "what needs the memory runs there besides"
+    assert choose(parse_configuration(there, "x"), None, here=HERE).preferences.only_named
 
 
 @given(cores=st.integers(0, 99), parallel=st.none() | st.integers(1, 99), has=st.integers(1, 64))

@@ -217,12 +217,13 @@ def test_of_two_versions_one_requirement_holds(one: list[int], other: list[int])
     assert holds in ({"<", "<=", "!="}, {"=", "<=", ">="}, {">", ">=", "!="})
 
 
-def test_memory_of_a_node_without_cores_would_have_no_effect() -> None:
+def test_memory_may_come_from_a_node_without_cores() -> None:
     resources: dict[str, Any] = {
         "cpu": {"node_allocations": [{"node_id": "a", "cores": 2}]},
         "memory": {"node_allocations": [{"node_id": "b", "gb": 1}, {"node_id": "local", "gb": 1}]},
     }
-    with pytest.raises(InvalidDocumentError, match="names b, where the build has no cores"):
-        read_configuration({"resources": resources}, "it")
-    resources["cpu"]["cores"] = 4
-    assert read_configuration({"resources": resources}, "it").nodes == {"a", "b", "local"}
+    read = read_configuration({"resources": resources}, "it")
+    assert read.nodes == {"a", "b", "local"}
+    assert read.nodes_of_memory_alone == {"b"}
+    resources["cpu"]["cores"] = 4  # of which two may be b's
+    assert read_configuration({"resources": resources}, "it").nodes_of_memory_alone == frozenset()

@@ -180,3 +180,14 @@ def test_cores_on_named_nodes_bound_what_runs_there() -> None:
     only = replace(some, only_named=True)
     assert only.most_on(replace(A, name="c")) == 0
     assert only.most_on(HERE) is None
+
+
+def test_where_memory_alone_is_named_only_what_asks_for_some_runs() -> None:
+    said = Preferences(cores={"a": 2}, memory={"b": 800}, only_named=True)
+    assert [said.most_on(host) for host in (A, B)] == [2, None]
+    needs = Needs(Amount(1, 500))
+    assert objection(B, needs, said) is None
+    assert said.amount_on(B, needs.amount) == needs.amount, "no more: it is not shared by cores"
+    assert "which the command does not ask for" in str(objection(B, Needs(), said))
+    assert "less memory" in str(objection(B, Needs(Amount(1, 900)), said))
+    assert objection(B, Needs(), replace(said, only_named=False)) is None

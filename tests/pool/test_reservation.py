@@ -58,3 +58,14 @@ def test_the_memory_of_a_node_is_shared_by_the_cores_there() -> None:
     small = replace(A, grants=Amount(4, 500, 1 << 60))
     (lacking,) = reservation_of(preferences, 0, 1, [small, B]).lacking
     assert "gives one command less" in lacking
+
+
+def test_memory_of_a_node_without_cores_is_reserved_for_one_command() -> None:
+    preferences = Preferences(cores={"node-a": 1}, memory={"node-b": 1 << 30}, only_named=True)
+    found = reservation_of(preferences, 1, 0, [A, B])
+    there = Want(Amount(1, 1 << 30), 1, (b"b",), at_least=1)
+    assert found.wants == (Want(ONE_SLOT, 1, (b"a",), at_least=1), there)
+    small = replace(B, memory_bytes=1 << 29)
+    lacking = reservation_of(preferences, 1, 0, [A, small]).lacking
+    assert lacking == ("1 GB of memory on node-b: it has less memory",)
+    assert reservation_of(preferences, 1, 0, [A]).lacking[0].startswith("1 GB of memory on node-b")
