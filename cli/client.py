@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from buildnet.cli.credential import Credential
 from buildnet.cli.output import note
 from buildnet.cli.quick import Begun
 from buildnet.cli.run import settings
@@ -93,8 +94,15 @@ class _Answered(io.RawIOBase):
 class Client:
     """Asks one node; a connection a request."""
 
-    def __init__(self, *, socket_path: Path | None = None, url: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        socket_path: Path | None = None,
+        url: str | None = None,
+        credential: Credential | None = None,
+    ) -> None:
         self._socket_path = socket_path
+        self._credential = credential
         self._url = urlsplit(url if url and "://" in url else f"http://{url or ''}")
         if url is not None and (
             self._url.scheme not in ("http", "https") or not self._url.hostname
@@ -104,9 +112,11 @@ class Client:
     @classmethod
     def of(cls, settings: Settings, home: Path | None = None) -> Client:
         """Return the client of the node that the options, or else the data directory, name."""
+        credential = None if settings.key is None else Credential.read(settings.key)
         if settings.node is not None:
-            return cls(url=settings.node)
-        return cls(socket_path=Home(home or default_home()).socket_path())
+            return cls(url=settings.node, credential=credential)
+        path = Home(home or default_home()).socket_path()
+        return cls(socket_path=path, credential=credential)
 
     @property
     def is_local(self) -> bool:
@@ -187,6 +197,8 @@ class Client:
             if body is not None:
                 content = json.dumps(body)
                 headers["content-type"] = "application/json"
+            if self._credential is not None:
+                headers |= self._credential.headers(method, path, (content or "").encode())
             with _stopped_answering():
                 # It may have answered, and hung up, before it had read all.
                 with suppress(BrokenPipeError, ConnectionResetError):

@@ -12,6 +12,7 @@ from buildnet.cli import (
     audit,
     cache,
     config,
+    key,
     ledger,
     node,
     pool,
@@ -54,6 +55,7 @@ app.add_typer(cache.app, name="cache")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(audit.app, name="audit")
 app.add_typer(rights.app, name="rights")
+app.add_typer(key.app, name="key")
 app.command()(init)
 app.command()(history)
 app.command()(demo)

@@ -232,7 +232,7 @@ def messages_page() -> str:
     from buildnet.mesh.reference import SECTIONS, Section, page
 
     ledger = Section("Ledger", 100, 119, "buildnet.ledger.messages")
-    pool = Section("Pool", 120, 179, "buildnet.pool.messages")
+    pool = Section("Pool", 120, 199, "buildnet.pool.messages")
     return page((*SECTIONS, ledger, pool), _made_by("protocol-messages"))
 
 

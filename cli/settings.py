@@ -18,18 +18,18 @@ _CHOICES = {
     "--progress": ("auto", "tty", "plain", "json"),
     "--color": ("auto", "always", "never"),
 }
-_VALUED = ("--node", *_CHOICES)
+_VALUED = ("--node", "--key", *_CHOICES)
 
-HELP = """Options of every command: --node URL (another node than this directory's), --format
-table|json|yaml (--json for short), --quiet (ids only), --progress auto|tty|plain|json,
---color auto|always|never."""
+HELP = """Options of every command: --node URL (another node than this directory's), --key FILE (the
+key to ask it with), --format table|json|yaml (--json for short), --quiet (ids only),
+--progress auto|tty|plain|json, --color auto|always|never."""
 
 
 class Settings:
     """What the general options, or the environment in their place, say. No dataclass: that module
     takes longer to load than most builds of one package."""
 
-    __slots__ = ("color", "format", "node", "progress", "quiet")
+    __slots__ = ("color", "format", "key", "node", "progress", "quiet")
 
     def __init__(
         self,
@@ -38,8 +38,10 @@ class Settings:
         quiet: bool = False,
         progress: str = "auto",
         color: str = "auto",
+        key: str | None = None,
     ) -> None:
         self.node = node
+        self.key = key
         self.format = format
         self.quiet = quiet
         self.progress = progress
@@ -81,6 +83,7 @@ def split_arguments(
     """
     values = {
         "--node": environment.get("BUILDNET_NODE"),
+        "--key": None,
         "--format": environment.get("BUILDNET_FORMAT", "table"),
         "--progress": environment.get("BUILDNET_PROGRESS", "auto"),
         "--color": environment.get("BUILDNET_COLOR", "auto"),
@@ -121,5 +124,7 @@ def split_arguments(
         quiet,
         str(values["--progress"]),
         str(values["--color"]),
+        # Who has the socket of a node needs none there.
+        values["--key"] or (environment.get("BUILDNET_KEY") if values["--node"] else None),
     )
     return settings, left

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildnet.ledger.entry import Entry
-from buildnet.ledger.facts import FACT_KINDS
+from buildnet.ledger.facts import is_fact
 
 _MAX_SHOWN = 80
 _FACT = {
@@ -40,7 +40,7 @@ class EntryType:
     @property
     def is_fact(self) -> bool:
         """Tell whether it changes a shared fact by compare-and-set."""
-        return self.name.partition(".")[0] in FACT_KINDS
+        return is_fact(self.name)
 
 
 def _types(*rows: tuple[str, str, Mapping[str, str]]) -> dict[str, EntryType]:
@@ -257,6 +257,18 @@ _FACTS = _types(
     ("key.created", "{actor} made the key {entity}", _FACT),
     ("key.modified", "{actor} changed the key {entity}", _FACT),
     ("key.revoked", "{actor} revoked the key {entity}", _FACT),
+    (
+        "key.used",
+        "{name} used its key {count} times",
+        {
+            "name": "of the key",
+            "count": "requests since it was recorded last",
+            "limited": "requests refused since they were too many",
+            "first_ms": "of them, since 1970",
+            "last_ms": "of them, since 1970",
+            "addresses": "from where, 8 at most",
+        },
+    ),
     ("rights.granted", "{actor} granted rights to {entity}", _FACT),
     ("rights.modified", "{actor} changed the rights of {entity}", _FACT),
     ("rights.withdrawn", "{actor} withdrew the rights of {entity}", _FACT),

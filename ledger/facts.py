@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any
 
 from buildnet.ledger.draft import EntryDraft
@@ -26,6 +27,8 @@ from buildnet.ledger.postings import changed
 from buildnet.mesh.wire import MAX_COUNTER, Limit, Wire
 
 FACT_KINDS = frozenset({"config", "template", "profile", "key", "rights"})
+NO_FACTS = frozenset({"key.used"})
+"""Types of entries about facts that change none."""
 REVOKED = "key.revoked"
 """The type that holds whatever it expects, and after which nothing holds."""
 
@@ -97,6 +100,12 @@ class Void:
 CONFLICT = "conflict"
 
 
+@lru_cache(maxsize=1024)
+def is_fact(type_name: str) -> bool:
+    """Tell whether entries of a type change a shared fact, in sealed order."""
+    return type_name.partition(".")[0] in FACT_KINDS and type_name not in NO_FACTS
+
+
 def judge(current: Fact | None, entry: Entry, *, by_voter: bool = True) -> Fact | Void | None:
     """Return what a sealed entry makes of the fact that it is about; None: it is about none.
 
@@ -105,7 +114,7 @@ def judge(current: Fact | None, entry: Entry, *, by_voter: bool = True) -> Fact 
     """
     body = entry.body
     kind = body.type.partition(".")[0]
-    if kind not in FACT_KINDS:
+    if not is_fact(body.type):
         return None
     version = 0 if current is None else current.version
     data = entry.data

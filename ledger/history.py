@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -303,11 +303,16 @@ class History:
                     raise
 
     async def page(
-        self, *, limit: int, before: str | None = None, status: str | None = None
+        self,
+        *,
+        limit: int,
+        before: str | None = None,
+        status: str | None = None,
+        workspaces: Collection[str] | None = None,
     ) -> tuple[list[BuildSummary], str | None]:
         """Return up to ``limit`` builds, newest first, without packages, and the next cursor.
 
-        ``before`` is a cursor that an earlier call returned.
+        ``before`` is a cursor that an earlier call returned; ``workspaces``: only those of these.
         """
         where, arguments = ["1=1"], list[object]()
         if before is not None:
@@ -322,6 +327,9 @@ class History:
         if status is not None:
             where.append("status = ?")
             arguments.append(status)
+        if workspaces is not None:
+            where.append(f"workspace IN ({', '.join('?' * len(workspaces))})")
+            arguments += workspaces
         rows = await self._rows(
             f"SELECT {_SELECTED} FROM builds WHERE {' AND '.join(where)} "
             "ORDER BY started_at DESC, id DESC LIMIT ?",

@@ -38,6 +38,7 @@ from buildnet.node.config_values import (
     SizeBytes,
     Text,
     Url,
+    VariableName,
     expected,
 )
 from buildnet.node.execute.limits import DISK_MAX_BYTES, PROCESSES_MAX
@@ -206,7 +207,7 @@ class InstallSettings(Settings):
     that they find as ``~/.npmrc``; ``env``, variables of who asks for the build."""
 
     npmrc: AbsolutePath | None = None
-    env: tuple[Annotated[Text, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...] = ()
+    env: tuple[VariableName, ...] = ()
 
 
 class LedgerEncryptionSettings(Settings):
@@ -241,6 +242,15 @@ class TelemetrySettings(Settings):
     endpoint: Url | None = None
 
 
+class AccessSettings(Settings):
+    """What keys for agents open of this host. ``workspaces``: directories whose workspaces they may
+    build, besides those that were built here before; ``environment``: names of the variables that
+    they may set for a build."""
+
+    workspaces: tuple[AbsolutePath, ...] = ()
+    environment: tuple[VariableName, ...] = ()
+
+
 class NodeConfig(Settings):
     """A node's whole configuration."""
 
@@ -261,6 +271,7 @@ class NodeConfig(Settings):
     ledger: LedgerSettings = LedgerSettings()
     log: LogSettings = LogSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    access: AccessSettings = AccessSettings()
 
     @property
     def cache_bytes(self) -> int:
@@ -391,6 +402,7 @@ _SECTIONS: Mapping[tuple[type[BaseModel], str], type[BaseModel]] = {
     (NodeConfig, "ledger"): LedgerSettings,
     (NodeConfig, "log"): LogSettings,
     (NodeConfig, "telemetry"): TelemetrySettings,
+    (NodeConfig, "access"): AccessSettings,
     (NodeConfig, "tool_overrides"): ToolOverride,
     (LedgerSettings, "encryption"): LedgerEncryptionSettings,
     (NetworkSettings, "tls"): TlsSettings,

@@ -36,7 +36,7 @@ from buildnet.node.api.encrypted_only import EncryptedOnly
 from buildnet.node.api.entrance import Entrance, names_of
 from buildnet.node.api.gate import Gate
 from buildnet.node.artifacts import Artifacts
-from buildnet.node.auth.access import Access
+from buildnet.node.auth.access import Access, Surroundings
 from buildnet.node.auth.caller import NOBODY, OWNER, Caller
 from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.build_record import BuildInterrupted
@@ -82,6 +82,7 @@ from buildnet.pool.messages import (
     HOLDER_KINDS,
     HOST_KINDS,
     KEEPING_KINDS,
+    KEY_KINDS,
     RESULT_KINDS,
     SHARING_KINDS,
     TOOL_KINDS,
@@ -292,7 +293,15 @@ async def running_node(
             BlobExchange.running(mesh, store, refusals.take, config.network.bulk_limit)
         )
         results.fetch_all = exchange.fetch_all
-        access = Access.of(lambda: mesh.cluster.local.members, lambda: keys.current.public_key)
+        access = Access(
+            Surroundings(
+                directory=home.directory,
+                members=lambda: mesh.cluster.local.members,
+                key=lambda: keys.current,
+                ledger=ledger.current,
+                record=recording.put,
+            )
+        )
         service = NodeService(
             home=home,
             keys=keys,
@@ -369,6 +378,7 @@ async def running_node(
             (HOLDER_KINDS, nearest.guest),
             (DURABLE_KINDS, durable.guest),
             (FORWARD_KINDS, access.forwarding.guest),
+            (KEY_KINDS, access.spreading.guest),
         )
         application = create_application(service)
 

@@ -90,6 +90,7 @@ class Home:
         self.store = directory / "store"
         self.work = directory / "work"
         self.defaults = directory / "defaults.json"
+        self.opened = directory / "opened.json"
         self.dead_letters = directory / "dead-letters.json"
         self.terms = directory / "terms.json"
         self.benchmark = directory / "benchmark.json"

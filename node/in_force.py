@@ -23,6 +23,7 @@ Section = TypeVar("Section", bound=BaseModel)
 LIVE = (
     "node_tags",
     "scheduling",
+    "access",
     "resource_limits.cpu",
     "resource_limits.memory",
     "workers.min",

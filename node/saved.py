@@ -234,10 +234,10 @@ class SavedDocuments(Generic[Kept]):
         Raises:
             FactRefusedError: they may not.
         """
-        if self._rights() not in ("admin", "builder"):
+        if self._rights() != "admin":
             raise FactRefusedError(
-                f"the owner of this node may only look, so it changes no {self.kind.word}",
-                hint="ask on the node of a builder or admin: buildnet rights list",
+                f"the owner of this node is no admin, so it changes no {self.kind.word}",
+                hint="ask on the node of an admin: buildnet rights list",
             )
 
     async def _change(

@@ -38,6 +38,7 @@ from buildnet.node.ledger_tail import LedgerTail
 from buildnet.node.ledger_upkeep_view import abstention_text, damage_text, left_out_text
 from buildnet.node.log import set_level
 from buildnet.node.offer import ResourcesFound
+from buildnet.node.opened import OpenedWorkspaces
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.pool_reader import PoolReader
 from buildnet.node.presence import NodeJoined, NodeStarted, NodeStopped
@@ -104,6 +105,7 @@ class NodeService:
     pool: PoolReader = field(init=False)
     tail: LedgerTail = field(init=False)
     defaults: Defaults = field(init=False)
+    opened: OpenedWorkspaces = field(init=False)
     benchmarks: Benchmarks = field(init=False)
     dead_letters: DeadLetters = field(init=False)
     refusals: Refusals = field(default_factory=Refusals)
@@ -127,6 +129,7 @@ class NodeService:
         self.ledger.on_opened = self._introduce
         self.tail = LedgerTail(self.ledger)
         self.defaults = Defaults(self.home.defaults)
+        self.opened = OpenedWorkspaces(self.home.opened, lambda: self.config.access.workspaces)
         self.benchmarks = Benchmarks(
             self.home.benchmark, self.home.work, self._cpu_model, self._has_nothing_to_do
         )
@@ -220,6 +223,7 @@ class NodeService:
         """Return what the ledger is told last."""
         if self.sharing is not None:
             self.sharing.end_loans("its node stops")
+        self.access.record_uses()
         return NodeStopped(self.name, "it was told to stop")
 
     @property

@@ -17,7 +17,7 @@ from typing import Any
 
 from buildnet.ledger.draft import EntryDraft
 from buildnet.ledger.entry import Actor, Entry, as_data
-from buildnet.ledger.facts import FactDraft
+from buildnet.ledger.facts import REVOKED, FactDraft
 from buildnet.ledger.messages import FactAnswer, FactAsk
 from buildnet.ledger.service.errors import (
     FactConflictError,
@@ -37,7 +37,6 @@ ANSWER_S = 20.0
 """How long the coordinator's answer is waited for."""
 MAX_ASKED = 64
 """Changes of other nodes that this one works on at once."""
-_ADMINS_ONLY = ("key", "rights")
 _DONE, _CONFLICT, _REFUSED, _NO_QUORUM = "done", "conflict", "refused", "no quorum"
 _log = logging.getLogger("buildnet.ledger")
 
@@ -222,7 +221,7 @@ class SharedFacts:
         if office is None or office.coordinator != me or not office.quorum:
             return FactAnswer(ask.request, _NO_QUORUM, 0, b"", "")
         version = await self._version(ask.entity)
-        if version[0] != ask.expects:
+        if version[0] != ask.expects and draft.type != REVOKED:
             known = await self._known(ask)
             if known is not None:
                 return known
@@ -256,9 +255,6 @@ class SharedFacts:
             return "the type does not fit the entity"
         if not members.is_member(sender):
             return "no member"
-        rights = members.members[sender].rights
-        if rights is Rights.OBSERVER:
-            return "an observer changes nothing"
-        if kind in _ADMINS_ONLY and rights is not Rights.ADMIN:
+        if members.members[sender].rights is not Rights.ADMIN:
             return "only an admin changes that"
         return None

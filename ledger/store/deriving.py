@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from buildnet.ledger.entry import Entry
-from buildnet.ledger.facts import FACT_KINDS, Fact
+from buildnet.ledger.facts import Fact, is_fact
 from buildnet.ledger.membership import MEMBER_TYPES, member_entry_of
 from buildnet.mesh.clock import milliseconds_of
 from buildnet.mesh.identity import node_id_of
@@ -58,12 +58,6 @@ class Put(NamedTuple):
     values: Mapping[str, object] = MappingProxyType({})
     gone: bool | None = None
     stamp: str = ""
-
-
-@lru_cache(maxsize=1024)
-def is_fact(type_name: str) -> bool:
-    """Tell whether entries of this type change a shared fact, in sealed order."""
-    return type_name.partition(".")[0] in FACT_KINDS
 
 
 @lru_cache(maxsize=1024)

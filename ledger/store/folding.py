@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 
 from buildnet.ledger.accounts import Account, post
 from buildnet.ledger.entry import Entry
-from buildnet.ledger.facts import REVOKED, Fact, Void, judge
+from buildnet.ledger.facts import REVOKED, Fact, Void, is_fact, judge
 from buildnet.ledger.postings import SHARED_KINDS, kind_of
 from buildnet.ledger.store.deriving import (
     Put,
     changes_of,
     fact_changes,
     fact_stamp,
-    is_fact,
     is_shared,
     stamp_of,
 )

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from buildnet.ledger.entry import NO_ENTRY, Body, Chain, Entry, previous_of
 from buildnet.ledger.events import Stub
+from buildnet.ledger.facts import is_fact
 from buildnet.ledger.frontier import Head
-from buildnet.ledger.store.deriving import is_fact, is_shared
+from buildnet.ledger.store.deriving import is_shared
 from buildnet.ledger.store.errors import LedgerDamagedError, LedgerError, PrunedError, damaged
 from buildnet.ledger.store.folding import Fold
 from buildnet.ledger.store.rows import (

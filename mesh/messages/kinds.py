@@ -2,7 +2,7 @@
 
 Numbers are for ever: 1-19 election, 20-29 membership, 30-39 gossip, 40-49 member list,
 50-59 admission, 60-69 relay, 70-79 bulk; 100 and up belong to the rooms above: 100-119 ledger,
-120-179 pool.
+120-199 pool.
 """
 
 from __future__ import annotations

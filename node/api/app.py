@@ -16,6 +16,7 @@ from buildnet.node.api.declared import require_declared
 from buildnet.node.api.description_routes import description_routes
 from buildnet.node.api.discretion import PLACES, private_places
 from buildnet.node.api.event_routes import event_routes
+from buildnet.node.api.key_routes import key_routes
 from buildnet.node.api.ledger_routes import ledger_routes
 from buildnet.node.api.ledger_upkeep_routes import ledger_upkeep_routes
 from buildnet.node.api.member_routes import member_routes
@@ -78,6 +79,7 @@ def create_application(service: NodeService) -> Application:
     application.offer(cache_routes(service))
     application.offer(dead_letter_routes(service))
     application.offer(member_routes(service))
+    application.offer(key_routes(service))
     application.offer(ledger_routes(service))
     application.offer(ledger_upkeep_routes(service))
     application.offer(event_routes(service))

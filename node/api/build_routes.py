@@ -18,6 +18,7 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.queue_routes import PriorityName
+from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
 from buildnet.node.choosing import Named, chosen
 from buildnet.node.durable.watching import last_line, lines_of
@@ -79,15 +80,19 @@ class WorkspaceBody(BaseModel):
 def build_routes(service: NodeService) -> APIRouter:
     """Return the routes of builds and workspaces."""
     router = declared_router(tags=["builds"])
-    builder, history = service.builder, service.history
+    builder, history, reach = service.builder, service.history, Reach(service)
 
     @router.post("/api/build", status_code=202, response_model=None)
-    @does(Action.TRIGGER_BUILD)
+    @does(Action.TRIGGER_BUILD, within=True)
     async def build(body: BuildBody, request: Request, asking: Asking) -> Response | dict[str, Any]:
         """Begin a build. With ``Accept: application/x-ndjson`` the answer is its events, as they
         happen, and the build's report in the last of them; where the short form is accepted
         besides, a build with nothing to do is answered with its number of packages, milliseconds
-        and id alone."""
+        and id alone. Over the network only workspaces are built that the owner of the host built
+        there before, or named in `access.workspaces` of node.yaml; the variables that may be given
+        are those of `access.environment`."""
+        directory = await reach.directory(asking, body.root)
+        reach.environment(asking, body.environment)
         found = await chosen(
             service,
             Named(
@@ -98,14 +103,14 @@ def build_routes(service: NodeService) -> APIRouter:
                 body.local_only,
                 body.wait_s is not None,
             ),
-            body.root,
+            directory,
         )
         choice, said = found.choice, found.build
         if body.priority is not None:
             choice = replace(choice, priority=body.priority)
         running = await builder.start(
             BuildRequest(
-                directory=body.root,
+                directory=directory,
                 packages=body.packages or said.packages,
                 task=(said.task or BUILD) if body.task == BUILD else body.task,
                 force=body.force or said.force,
@@ -121,6 +126,8 @@ def build_routes(service: NodeService) -> APIRouter:
                 choice=choice,
             )
         )
+        if asking.is_owner:
+            service.opened.opened(running.workspace.root)
         asker = running.askers.add()
         accepted = request.headers.get("accept", "")
         if UP_TO_DATE in accepted and request.headers.get("buildnet-version") == __version__:
@@ -136,21 +143,23 @@ def build_routes(service: NodeService) -> APIRouter:
         return {"build_id": running.id, "estimated_duration_ms": None}
 
     @router.get("/api/build/{build_id}")
-    @does(Action.VIEW_BUILDS)
-    async def status(build_id: str) -> dict[str, Any]:
+    @does(Action.VIEW_BUILDS, within=True)
+    async def status(build_id: str, asking: Asking) -> dict[str, Any]:
         """A build by its id or a unique prefix: its report, or how far it is."""
+        await reach.build(asking, build_id)
         running = builder.find(build_id)
         if running is None:
             return _recorded(await history.build(build_id))
         return running.report()
 
     @router.get("/api/build/{build_id}/events", response_model=None)
-    @does(Action.VIEW_BUILDS)
-    async def events(build_id: str) -> StreamingResponse:
+    @does(Action.VIEW_BUILDS, within=True)
+    async def events(build_id: str, asking: Asking) -> StreamingResponse:
         """The events of a build of any node from its start on, one JSON a line. Output is not kept:
         it is there from the request on. Of a build that is over only the last event is left, with
         its report. Where the node is lost that the events come from, those of the one that goes on
         follow."""
+        await reach.build(asking, build_id)
         running = builder.find(build_id)
         if running is not None:
             return StreamingResponse(lines_of(running), media_type=NDJSON)
@@ -163,11 +172,12 @@ def build_routes(service: NodeService) -> APIRouter:
         return StreamingResponse(await service.watching.open(build_id), media_type=NDJSON)
 
     @router.post("/api/build/{build_id}/cancel")
-    @does(Action.CANCEL_BUILD)
+    @does(Action.CANCEL_BUILD, within=True)
     async def cancel(build_id: str, asking: Asking, asker: int | None = None) -> dict[str, Any]:
         """Ask for a build's end; what runs is ended, what is done stays in the cache. ``asker``:
         the number from its first event, of who wants it no more; it goes on for others that asked
         for the same."""
+        await reach.build(asking, build_id)
         running = _running(build_id)
         asking.require_touch(running.request.actor, "this build")
         if asker is None or running.askers.withdraw(asker):
@@ -175,9 +185,10 @@ def build_routes(service: NodeService) -> APIRouter:
         return {"success": True, "build_id": running.id}
 
     @router.get("/api/build/{build_id}/log")
-    @does(Action.VIEW_BUILDS)
-    async def log(build_id: str, package: str, task: str = BUILD) -> Response:
+    @does(Action.VIEW_BUILDS, within=True)
+    async def log(build_id: str, package: str, asking: Asking, task: str = BUILD) -> Response:
         """The output of one task of a build, as the command printed it."""
+        await reach.build(asking, build_id)
         running = builder.find(build_id)
         packages = running.packages() if running else (await history.build(build_id)).packages
         for entry in packages:
@@ -192,21 +203,26 @@ def build_routes(service: NodeService) -> APIRouter:
         )
 
     @router.get("/api/builds")
-    @does(Action.VIEW_BUILDS)
+    @does(Action.VIEW_BUILDS, within=True)
     async def builds(
+        asking: Asking,
         limit: Annotated[int, Query(ge=1, le=500)] = 20,
         cursor: str | None = None,
         status: Literal["running", "succeeded", "failed", "cancelled"] | None = None,
     ) -> dict[str, Any]:
         """The record of builds, newest first; ``next`` is the cursor of the following page."""
-        page, following = await history.page(limit=limit, before=cursor, status=status)
+        page, following = await history.page(
+            limit=limit, before=cursor, status=status, workspaces=asking.workspaces
+        )
         return {"builds": [_recorded(each) for each in page], "next": following}
 
     @router.post("/api/workspace")
-    @does(Action.TRIGGER_BUILD)
-    async def workspace(body: WorkspaceBody) -> dict[str, Any]:
-        """What the workspace at a directory is: packages, how it was found, and as a file."""
-        return await asyncio.to_thread(_described, await builder.workspace(body.root))
+    @does(Action.TRIGGER_BUILD, within=True)
+    async def workspace(body: WorkspaceBody, asking: Asking) -> dict[str, Any]:
+        """What the workspace at a directory is: packages, how it was found, and as a file. Over the
+        network of those that can be built there."""
+        directory = await reach.directory(asking, body.root)
+        return await asyncio.to_thread(_described, await builder.workspace(directory))
 
     def _running(build_id: str) -> RunningBuild:
         running = builder.find(build_id)

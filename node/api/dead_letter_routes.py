@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.node.api.declared import Asking, declared_router, does
+from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
 from buildnet.node.running import BuildRequest
 from buildnet.node.service import NodeService
@@ -45,9 +46,10 @@ def dead_letter_routes(service: NodeService) -> APIRouter:
     async def retry(letter: str, body: RetryBody, asking: Asking) -> dict[str, Any]:
         """Begin a build of what was given up, with what it depends on; it leaves the list once it
         has run."""
-        found = service.dead_letters.find(letter)
+        found, reach = service.dead_letters.find(letter), Reach(service)
+        reach.environment(asking, body.environment)
         request = BuildRequest(
-            directory=Path(found.root),
+            directory=await reach.directory(asking, Path(found.root)),
             packages=(found.package,),
             task=found.task,
             environment=body.environment,

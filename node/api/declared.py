@@ -21,15 +21,20 @@ from buildnet.node.auth.caller import NOBODY, Caller
 from buildnet.node.auth.proof import require_body
 
 _DECLARED = "__buildnet_action__"
+_WITHIN = "__buildnet_within__"
+_OF_NO_WORKSPACE = (Action.OPEN, Action.VIEW_RESOURCES)
 _WITHOUT_BODY = ("GET", "HEAD")
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
-def does(action: Action) -> Callable[[Endpoint], Endpoint]:
-    """Declare the action of a route; below its ``@router.…``."""
+def does(action: Action, *, within: bool = False) -> Callable[[Endpoint], Endpoint]:
+    """Declare the action of a route; below its ``@router.…``. ``within``: it sees itself to it that
+    who asks with a key for some workspaces gets to no others; else such a key does not get there.
+    """
 
     def declare(endpoint: Endpoint) -> Endpoint:
         setattr(endpoint, _DECLARED, action)
+        setattr(endpoint, _WITHIN, within or action in _OF_NO_WORKSPACE)
         return endpoint
 
     return declare
@@ -62,10 +67,13 @@ class DeclaredRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request, after a look at who asks."""
         action, handle = action_of(self), super().get_route_handler()
+        is_within = bool(getattr(self.endpoint, _WITHIN))
 
         async def checked(request: Request) -> Response:
             caller = caller_of(request)
             caller.require(action)
+            if not is_within:
+                caller.require_everything()
             if request.method not in _WITHOUT_BODY or caller.body_sha256 is not None:
                 body = await request.body()  # kept; too long a one is refused by name
                 if caller.body_sha256 is not None:

@@ -3,51 +3,98 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
+from buildnet.ledger.service.cluster_ledger import ClusterLedger
+from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.members.member_list import MemberList
 from buildnet.node.auth.authenticator import Authenticator
 from buildnet.node.auth.connections import Connections
+from buildnet.node.auth.desk import KeyDesk
 from buildnet.node.auth.key_credentials import KeyCredentials
+from buildnet.node.auth.key_facts import KeyFacts
 from buildnet.node.auth.keys import Keys
-from buildnet.node.auth.revocations import Revocations
+from buildnet.node.auth.register_file import RegisterFile
+from buildnet.node.auth.spreading import KeySpreading
+from buildnet.node.auth.uses import RECORD_S, Uses
 from buildnet.node.forwarding import Forwarding
+from buildnet.node.recording import Record
 
 LOOK_S = 0.5
-"""How soon a connection ends whose credential expires, or whose issuer is no admin any more."""
+"""How soon a connection ends whose credential expires."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What access needs of the node. ``members`` and ``key``: as they are now; ``ledger``: the one
+    of the cluster that it is in; ``record``: puts something on record there."""
+
+    directory: Path
+    members: Callable[[], MemberList]
+    key: Callable[[], NodeKey]
+    ledger: Callable[[], Awaitable[ClusterLedger]]
+    record: Callable[[Record], None]
+
+
 class Access:
     """``authenticator`` asks each kind of credential; ``connections`` are all that are open;
-    ``forwarding`` has other nodes answer what this one can't."""
+    ``desk`` makes and revokes keys; ``spreading`` takes part in the mesh; ``forwarding`` has
+    other nodes answer what this one can't."""
 
-    keys: Keys
-    revocations: Revocations
-    connections: Connections
-    authenticator: Authenticator
-    forwarding: Forwarding = field(default_factory=Forwarding)
-
-    @classmethod
-    def of(cls, members: Callable[[], MemberList], me: Callable[[], bytes]) -> Access:
-        """``members``: the list as it is now; ``me``: this node's public key as it is now."""
-        revocations = Revocations()
-        keys = Keys(members, me, revocations)
-        return cls(keys, revocations, Connections(), Authenticator((KeyCredentials(keys),)))
+    def __init__(self, around: Surroundings) -> None:
+        file = RegisterFile(around.directory)
+        self._around = around
+        self._facts = KeyFacts(around.ledger)
+        self._uses = Uses()
+        self.connections = Connections()
+        self.forwarding = Forwarding()
+        self.keys = Keys(
+            around.members,
+            lambda: around.key().public_key,
+            lambda: file.of(around.members().cluster_id),
+        )
+        self.spreading = KeySpreading(file, around.key, self._look_again)
+        self.desk = KeyDesk(
+            around.members,
+            around.key,
+            file,
+            self.spreading,
+            self.keys,
+            self._uses,
+            self._facts,
+        )
+        self.authenticator = Authenticator((KeyCredentials(self.keys, self._uses.count),))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Cut off whose credential counts no more, while the context is open."""
+        """Cut off whose credential counts no more, and record what keys do, while the context is
+        open."""
         async with asyncio.TaskGroup() as group:
-            looking = group.create_task(self._look())
+            working = [group.create_task(self._look()), group.create_task(self._facts.run())]
             try:
                 yield
             finally:
-                looking.cancel()
+                for task in working:
+                    task.cancel()
+
+    def record_uses(self) -> None:
+        """Put on record how often keys were used since that was done last."""
+        sums = self._uses.sums()
+        if sums is not None:
+            self._around.record(sums)
+
+    def _look_again(self) -> None:
+        self.connections.look()
 
     async def _look(self) -> None:
+        recorded = time.monotonic()
         while True:
             self.connections.look()
+            if time.monotonic() - recorded >= RECORD_S:
+                recorded = time.monotonic()
+                self.record_uses()
             await asyncio.sleep(LOOK_S)

@@ -110,6 +110,18 @@ class Caller:
                 hint="ask an admin for a wider one",
             )
 
+    def require_everything(self) -> None:
+        """See that their credential is not for single workspaces only.
+
+        Raises:
+            NotAllowedError: it is.
+        """
+        if self.workspaces is not None:
+            raise NotAllowedError(
+                f"{self.actor}'s key is for single workspaces, and this concerns others too",
+                hint="ask an admin for a wider one",
+            )
+
     def name(self, said: str) -> str:
         """Return the actor to go by: who uses the node's socket may say one, nobody else."""
         return said if self.kind is CallerKind.OWNER else self.actor

@@ -8,21 +8,24 @@ from collections.abc import Callable
 from starlette.requests import HTTPConnection
 
 from buildnet.node.auth.caller import Caller, CallerKind
-from buildnet.node.auth.keys import Key, Keys
+from buildnet.node.auth.keys import Keys
 from buildnet.node.auth.proof import HEADER, Proof, Proofs, Request
 from buildnet.node.auth.rates import Rates
-from buildnet.node.auth.refusal import KeyInvalidError, ProofError
+from buildnet.node.auth.refusal import KeyInvalidError, ProofError, TooManyRequestsError
 
 _SCHEME = "bearer"
 
+Count = Callable[[str, str, str, float, bool], object]
+"""Told a key's id and name, from where it was used, when, and whether that was once too often."""
+
 
 class KeyCredentials:
-    """Says who asks with a key; ``used`` is told of each request that counts."""
+    """Says who asks with a key; ``used`` counts each request."""
 
     def __init__(
         self,
         keys: Keys,
-        used: Callable[[Key], None] = lambda key: None,
+        used: Count = lambda key, name, address, now, limited: None,
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -53,15 +56,20 @@ class KeyCredentials:
         key = self._keys.key(token.strip())
         claims = key.claims
         body = None if claims.bound is None else self._proved(connection, claims.id, claims.bound)
-        self._rates.take(claims.id, claims.rate, self._monotonic())
-        self._used(key)
+        address = connection.client.host if connection.client is not None else ""
+        try:
+            self._rates.take(claims.id, claims.rate, self._monotonic())
+        except TooManyRequestsError:
+            self._used(claims.id, claims.name, address, self._clock(), True)
+            raise
+        self._used(claims.id, claims.name, address, self._clock(), False)
         return Caller(
             CallerKind.KEY,
             actor_of(claims.name),
             claims.rights,
             key.actions,
             credential=claims.id,
-            address=connection.client.host if connection.client is not None else "",
+            address=address,
             workspaces=key.scope.workspaces or None,
             body_sha256=body,
             problem=lambda: self._keys.problem(key),

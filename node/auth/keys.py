@@ -18,13 +18,14 @@ from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.members.member_list import MemberList, Rights
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.claims import Claims
+from buildnet.node.auth.moment import milliseconds, shown
 from buildnet.node.auth.refusal import (
     KeyElsewhereError,
     KeyExpiredError,
     KeyInvalidError,
     KeyRevokedError,
 )
-from buildnet.node.auth.revocations import Revocations
+from buildnet.node.auth.register import Register
 from buildnet.node.auth.scope import Scope
 from buildnet.node.auth.token import SignedToken, TokenError, signed_token
 
@@ -64,19 +65,19 @@ class Key:
 
 
 class Keys:
-    """``members``: the list as it is now; ``me``: this node's public key as it is now; ``clock``:
-    seconds since 1970."""
+    """``members``: the list as it is now; ``me``: this node's public key as it is now;
+    ``register``: that of the cluster as it is now; ``clock``: seconds since 1970."""
 
     def __init__(
         self,
         members: Callable[[], MemberList],
         me: Callable[[], bytes],
-        revocations: Revocations,
+        register: Callable[[], Register],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._members = members
         self._me = me
-        self._revocations = revocations
+        self._register = register
         self._clock = clock
         self._known: OrderedDict[bytes, Key] = OrderedDict()
 
@@ -101,17 +102,28 @@ class Keys:
 
     def problem(self, key: Key) -> BuildNetError | None:
         """Tell why a key does not count now; None: it does."""
-        claims, members, now = key.claims, self._members(), self._clock()
+        claims, members, register, now = (
+            key.claims,
+            self._members(),
+            self._register(),
+            self._clock(),
+        )
         if claims.cluster != members.cluster_id.hex():
             return _of_another_cluster()
-        if self._revocations.cover(key.stands_on, key.issued_ms):
+        if register.problem is not None:
+            return KeyRevokedError(
+                "no key counts on this node now",
+                cause=f"which ones were revoked is not known: {register.problem}",
+                hint="its owner restores the file from a backup, or moves it away and starts anew",
+            )
+        if register.revocations.cover(key.stands_on, key.issued_ms):
             return KeyRevokedError(
                 f"the key {claims.name} ({claims.id}) was revoked",
                 hint="ask an admin for another one: buildnet key create",
             )
         if key.expires_s <= now:
             return KeyExpiredError(
-                f"the key {claims.name} ({claims.id}) expired at {claims.expires.isoformat()}",
+                f"the key {claims.name} ({claims.id}) expired at {shown(claims.expires)}",
                 hint="ask an admin for another one: buildnet key rotate",
             )
         if key.issued_ms > milliseconds(now + MOST_AHEAD_S):
@@ -119,17 +131,27 @@ class Keys:
                 f"the key {claims.name} ({claims.id}) is from the future",
                 hint="check the clocks of this host and of the one where it was made",
             )
-        if key.issuer in members.revoked or not members.is_admin(members.current(key.issuer)):
+        if not self._is_admins(key, members, register):
             return KeyRevokedError(
                 f"the key {claims.name} ({claims.id}) was made by a node that is no admin's",
                 hint="ask an admin for another one: buildnet key create",
             )
-        if key.scope.nodes and not key.scope.nodes.intersection(_names(members, self._me())):
+        if key.scope.nodes and not key.scope.nodes.intersection(_ids(members, self._me())):
             return KeyElsewhereError(
                 f"the key {claims.name} ({claims.id}) is not for this node",
                 hint="ask a node that it is for: buildnet key show",
             )
         return None
+
+    def _is_admins(self, key: Key, members: MemberList, register: Register) -> bool:
+        """Tell whether the node that made a key is an admin's. Of a key that it has no more it
+        counts what is known to have been made with it: a thief of it makes no others."""
+        if members.is_admin(key.issuer):
+            return True
+        is_successor = key.issuer not in members.revoked and members.is_admin(
+            members.current(key.issuer)
+        )
+        return is_successor and register.knows(key.claims, key.issued_ms)
 
     def _checked(self, token: str) -> Key:
         """Return a key of which this cluster's id and the signature are right."""
@@ -163,23 +185,16 @@ def implicit_of(cluster_id: bytes) -> bytes:
     return _PURPOSE + cluster_id
 
 
-def milliseconds(seconds: float) -> int:
-    """Return whole milliseconds."""
-    return round(seconds * 1000)
-
-
 def is_within(rights: Rights, most: Rights) -> bool:
     """Tell whether ``rights`` allow no more than ``most``."""
     order = (Rights.OBSERVER, Rights.BUILDER, Rights.ADMIN)
     return order.index(rights) <= order.index(most)
 
 
-def _names(members: MemberList, me: bytes) -> frozenset[str]:
-    """Return by what a scope may name this node: its name, and its id, also before a rotation."""
-    member = members.members.get(me)
+def _ids(members: MemberList, me: bytes) -> frozenset[str]:
+    """Return the ids of this node: that of its key, and of those that it rotated before."""
     before = [key for key in members.former if members.current(key) == me]
-    ids = frozenset(node_id_of(key) for key in (me, *before))
-    return ids if member is None else ids | {member.name}
+    return frozenset(node_id_of(key) for key in (me, *before))
 
 
 def _of_another_cluster() -> KeyInvalidError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 FOR_EVER_MS = 2**53
@@ -27,6 +27,6 @@ class Revocations:
         """Tell whether a token that stands on these keys, issued then, is void."""
         return any(issued_ms <= self.until_ms.get(one, -1) for one in key_ids)
 
-    def view(self) -> Mapping[str, int]:
-        """Return all of them."""
-        return self.until_ms
+    def forget(self, key_id: str) -> None:
+        """Forget a key of which no token would count any more anyway."""
+        self.until_ms.pop(key_id, None)

@@ -24,7 +24,7 @@ _KINDS = ("node", "workspace", "action")
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """``nodes``: ids or names; empty sets: all."""
+    """``nodes``: their ids, as a key says them; empty sets: all."""
 
     nodes: frozenset[str] = frozenset()
     workspaces: frozenset[str] = frozenset()

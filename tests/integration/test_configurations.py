@@ -17,8 +17,11 @@ from testbed.nodes import Cluster, Node, NodeError
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Two nodes of one cluster, shared by all tests here: each uses names of its own."""
+    """Two admins' nodes of one cluster, shared by all tests here: each uses names of its own."""
     with Cluster(tmp_path_factory.mktemp("configurations"), 2) as cluster:
+        one, other = cluster.members
+        data(one, "rights", "set", other.name, "admin")
+        until(lambda: other.get("/api/node")["rights"] == "admin")
         yield cluster
 
 
@@ -306,12 +309,13 @@ def test_a_default_profile_is_used_until_it_is_gone(node: Node, workspace: Path)
     data(node, "profile", "use", "--none", "--workspace", str(workspace))
 
 
-def test_an_observer_looks_and_changes_nothing(pair: Cluster) -> None:
+@pytest.mark.parametrize("rights", ["builder", "observer"])
+def test_who_is_no_admin_looks_and_changes_nothing(pair: Cluster, rights: str) -> None:
     one, other = pair.members
-    data(one, "config", "create", "kept")
+    version = data(one, "config", "create", "kept")["version"]
     until(lambda: other("config", "show", "kept").code == 0)
-    data(one, "rights", "set", other.name, "observer")
-    until(lambda: other.get("/api/node")["rights"] == "observer")
+    data(one, "rights", "set", other.name, rights)
+    until(lambda: other.get("/api/node")["rights"] == rights)
     try:
         for words in (
             ("config", "create", "kept"),
@@ -323,10 +327,11 @@ def test_an_observer_looks_and_changes_nothing(pair: Cluster) -> None:
             ("profile", "create", "p"),
         ):
             assert data(other, *words, code=4)["error"]["code"] == "REFUSED"
-        assert data(other, "config", "show", "kept")["version"] == 1
+        assert data(other, "config", "show", "kept")["version"] == version
     finally:
-        data(one, "rights", "set", other.name, "builder")
-        until(lambda: other.get("/api/node")["rights"] == "builder")
+        data(one, "rights", "set", other.name, "admin")
+        until(lambda: other.get("/api/node")["rights"] == "admin")
+        data(one, "config", "delete", "kept", "--yes")
 
 
 def test_without_a_majority_a_change_is_kept_and_made_later(pair: Cluster) -> None:

@@ -21,7 +21,7 @@ from buildnet.pool.configuration import BuildConfiguration
 from buildnet.pool.strict_model import InvalidDocumentError
 
 
-def saved(store: LedgerStore, kind: Kind[Kept], rights: str = "builder") -> SavedDocuments[Kept]:
+def saved(store: LedgerStore, kind: Kind[Kept], rights: str = "admin") -> SavedDocuments[Kept]:
     async def ledger() -> ClusterLedger:
         return cast(ClusterLedger, SimpleNamespace(store=store))
 
@@ -92,8 +92,8 @@ def test_what_can_not_be_read_is_shown_and_breaks_nothing(tmp_path: Path) -> Non
     using(tmp_path / "l.db", work)
 
 
-@pytest.mark.parametrize("rights", ["observer", "none"])
-def test_who_only_looks_is_refused_before_anything_is_looked_up(rights: str) -> None:
+@pytest.mark.parametrize("rights", ["builder", "observer", "none"])
+def test_who_is_no_admin_is_refused_before_anything_is_looked_up(rights: str) -> None:
     nothing = cast(LedgerStore, None)
     configurations = saved(nothing, CONFIGURATIONS, rights)
     document = BuildConfiguration(id="a")
@@ -128,7 +128,7 @@ def test_who_changes_something_sees_it_at_once_where_he_asked(tmp_path: Path) ->
         async def ledger() -> ClusterLedger:
             return cast(ClusterLedger, SimpleNamespace(store=store, facts=facts))
 
-        configurations = SavedDocuments(CONFIGURATIONS, ledger, lambda: "builder")
+        configurations = SavedDocuments(CONFIGURATIONS, ledger, lambda: "admin")
         made = await configurations.create(BuildConfiguration(id="a", name="A"), actor="ann")
         assert (made.version, made.document) == (1, {"name": "A"})
         await asyncio.gather(*arriving)

@@ -13,7 +13,9 @@ from buildnet.mesh.members.member_list import Member, MemberList, Rights, Role
 from buildnet.mesh.testing import key_number
 from buildnet.node.auth.claims import Claims
 from buildnet.node.auth.keys import Keys, make_token
-from buildnet.node.auth.revocations import Revocations
+from buildnet.node.auth.register import Register
+from buildnet.node.auth.token import SignedToken
+from buildnet.pool.messages.keys import KeyMade
 
 CLUSTER, ADMIN, BUILDER, SPARE, AGENT = (key_number(number) for number in range(5))
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -62,11 +64,19 @@ class Pool:
 
     def __init__(self) -> None:
         self.members = MEMBERS
-        self.revocations = Revocations()
         self.clock = Clock()
+        self.register = Register(MEMBERS.cluster_id)
+        self.revocations = self.register.revocations
         self.keys = Keys(
-            lambda: self.members, lambda: BUILDER.public_key, self.revocations, self.clock
+            lambda: self.members, lambda: BUILDER.public_key, lambda: self.register, self.clock
         )
+
+    def knows(self, text: str) -> None:
+        """Let the node know that a key was made, as its issuer told it."""
+        said = Claims.decode(SignedToken.read(text).message)
+        record = KeyMade.unsigned(claims=said.encode().decode(), by="anna", digest=bytes(32))
+        signed = record.signed(MEMBERS.cluster_id, ADMIN.public_key, ADMIN.sign)
+        assert self.register.take(signed, MEMBERS)
 
 
 def asking(

@@ -28,11 +28,12 @@ from buildnet.mesh.members.member_list import Ending, Former, Revocation, Rights
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.claims import Claims
 from buildnet.node.auth.key_credentials import KeyCredentials
-from buildnet.node.auth.keys import Key, is_within, make_token
+from buildnet.node.auth.keys import is_within, make_token
 from buildnet.node.auth.refusal import TooManyRequestsError
 from buildnet.node.auth.revocations import FOR_EVER_MS
 from buildnet.node.auth.scope import MAX_SCOPES, Scope
 from buildnet.node.auth.token import TokenError, signed_token
+from buildnet.pool.messages.keys import KeyMade
 
 ID = claims().id
 ISSUED_MS = round(claims().issued.timestamp() * 1000)
@@ -83,6 +84,10 @@ def _rotated(pool: Pool) -> None:
     )
 
 
+def _unreadable(pool: Pool) -> None:
+    pool.register.problem = "it can't be read"
+
+
 def _later(pool: Pool) -> None:
     pool.clock.now = (NOW + timedelta(days=31)).timestamp()
 
@@ -109,7 +114,8 @@ def _elsewhere(pool: Pool) -> None:
         (_gone, "KEY_REVOKED"),
         (_demoted, "KEY_REVOKED"),
         (_stolen, "KEY_REVOKED"),
-        (_rotated, ""),
+        (_rotated, "KEY_REVOKED"),
+        (_unreadable, "KEY_REVOKED"),
         (_later, "KEY_EXPIRED"),
         (_revoked, "KEY_REVOKED"),
         (_replaced, "KEY_REVOKED"),
@@ -142,13 +148,28 @@ def test_what_happens_counts_at_once_whether_the_key_was_seen_before_or_not(
         ("secret", "KEY_INVALID"),
         (token(issued=NOW + timedelta(hours=1)), "KEY_EXPIRED"),
         (token(issued=NOW + timedelta(minutes=4)), ""),
-        (token(scope=("node:first",)), "KEY_ELSEWHERE"),
-        (token(scope=("node:first", "node:second")), ""),
+        (token(scope=(f"node:{ADMIN.node_id}",)), "KEY_ELSEWHERE"),
+        (token(scope=("node:second",)), "KEY_ELSEWHERE"),  # anybody may take that name
+        (token(scope=(f"node:{ADMIN.node_id}", f"node:{BUILDER.node_id}")), ""),
         (token(scope=(f"node:{BUILDER.node_id}",)), ""),
     ],
 )
 def test_forged_cut_foreign_and_other_keys(text: str, expected: str) -> None:
     assert code(Pool(), text) == expected
+
+
+def test_of_a_key_that_was_rotated_only_what_is_known_to_be_made_with_it_counts() -> None:
+    pool, text = Pool(), token()
+    pool.knows(text)
+    _rotated(pool)
+    assert code(pool, text) == ""
+    assert code(pool, token(rights=Rights.ADMIN)) == "KEY_REVOKED"
+    assert code(pool, token(id="f" * 16)) == "KEY_REVOKED"
+    # A thief of the old key tells of what it made with it: nobody takes that.
+    told = claims(id="f" * 16).encode().decode()
+    record = KeyMade.unsigned(claims=told, by="eve", digest=bytes(32))
+    signed = record.signed(MEMBERS.cluster_id, ADMIN.public_key, ADMIN.sign)
+    assert not pool.register.take(signed, pool.members)
 
 
 def test_a_key_for_a_node_goes_with_it_through_its_rotations() -> None:
@@ -224,8 +245,12 @@ def test_rights_are_ordered() -> None:
 
 
 def test_a_request_with_a_key_is_its_agent_s() -> None:
-    pool, used = Pool(), list[Key]()
-    kind = KeyCredentials(pool.keys, used.append, clock=pool.clock, monotonic=pool.clock)
+    pool, used = Pool(), list[object]()
+
+    def count(*use: object) -> None:
+        used.append(use)
+
+    kind = KeyCredentials(pool.keys, count, clock=pool.clock, monotonic=pool.clock)
     text = token(scope=("workspace:shop",))
     caller = asyncio.run(kind.caller(asking({"authorization": f"Bearer {text}"})))
     assert caller is not None
@@ -233,7 +258,7 @@ def test_a_request_with_a_key_is_its_agent_s() -> None:
     assert caller.reaches("shop")
     assert not caller.reaches("other")
     assert text not in repr(caller)
-    assert len(used) == 1
+    assert used == [(ID, "ci", "192.0.2.1", pool.clock.now, False)]
     assert caller.problem() is None
     pool.revocations.take(ID, FOR_EVER_MS)
     problem = caller.problem()

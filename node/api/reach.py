@@ -1,0 +1,69 @@
+"""What of this host and of its builds a caller with a key gets to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from buildnet.mesh.errors import NotFoundError
+from buildnet.node.auth.caller import Caller
+from buildnet.node.auth.refusal import NotAllowedError
+from buildnet.node.service import NodeService
+
+
+class Reach:
+    """Answers for ``service``; the owner of the host gets everywhere."""
+
+    def __init__(self, service: NodeService) -> None:
+        self._service = service
+
+    async def directory(self, asking: Caller, directory: Path) -> Path:
+        """Return a directory in which a caller may build.
+
+        Raises:
+            WorkspaceClosedError: its workspace is not open to others.
+            NotAllowedError: the caller's key is for other workspaces.
+        """
+        if asking.is_owner:
+            return directory
+        service = self._service
+        found = await asyncio.to_thread(service.opened.require, directory)
+        if asking.workspaces is not None:
+            asking.require_reach((await service.builder.workspace(found)).name)
+        return found
+
+    def environment(self, asking: Caller, variables: Mapping[str, str]) -> None:
+        """See that a caller may set variables: they can change what runs, outside of any sandbox.
+
+        Raises:
+            NotAllowedError: not all of them.
+        """
+        if asking.is_owner:
+            return
+        others = sorted(set(variables) - set(self._service.config.access.environment))
+        if others:
+            raise NotAllowedError(
+                f"variables that only the owner of this host sets: {', '.join(others)[:200]}",
+                hint="leave them away; or its owner names them in access.environment of node.yaml",
+            )
+
+    async def build(self, asking: Caller, build: str) -> None:
+        """See that a caller's key is for the workspace of a build, by its id or the beginning of
+        one; where that is not known here, it is not.
+
+        Raises:
+            NotAllowedError: it is for others.
+        """
+        if asking.workspaces is None:
+            return
+        running = self._service.builder.find(build)
+        try:
+            name = (
+                running.workspace.name
+                if running is not None
+                else (await self._service.history.build(build)).workspace
+            )
+        except NotFoundError:
+            name = ""
+        asking.require_reach(name)
