@@ -116,7 +116,7 @@ class Works:
     def does(self, holder: bytes, work: bytes) -> bool:
         return work in self.busy.values() and self.holders.get(work) == holder
 
-    def start(self, holder: bytes, ask: WorkAsk, room: Digest, amount: Amount) -> None:
+    def start(self, holder: bytes, ask: WorkAsk, room: Digest, amount: Amount, build: str) -> None:
         if room not in self.reserved:
             raise ViolationError("a command runs on a lease that has no room")
         self.busy[ask.lease] = ask.work
