@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -13,6 +14,7 @@ from buildnet.node.api.cache_routes import cache_routes
 from buildnet.node.api.config_routes import config_routes
 from buildnet.node.api.dead_letter_routes import dead_letter_routes
 from buildnet.node.api.declared import require_declared
+from buildnet.node.api.description import description, operation_id
 from buildnet.node.api.description_routes import description_routes
 from buildnet.node.api.discretion import PLACES, private_places
 from buildnet.node.api.event_routes import event_routes
@@ -28,6 +30,7 @@ from buildnet.node.api.pool_routes import pool_routes
 from buildnet.node.api.problems import add_problem_handlers
 from buildnet.node.api.profile_routes import default_routes, profile_routes
 from buildnet.node.api.queue_routes import queue_routes
+from buildnet.node.api.repeats import Repeats
 from buildnet.node.api.server_routes import server_routes
 from buildnet.node.api.settings_routes import settings_routes
 from buildnet.node.api.template_routes import template_routes
@@ -51,6 +54,12 @@ class Application(FastAPI):
         self.declared += router.routes
         self.include_router(router)
 
+    def openapi(self) -> dict[str, Any]:
+        """Return the description of all routes, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = description(self.title, self.version, self.routes)
+        return self.openapi_schema
+
 
 def create_application(service: NodeService) -> Application:
     """Return the application that answers for ``service``."""
@@ -58,12 +67,13 @@ def create_application(service: NodeService) -> Application:
         title="BuildNet",
         version=__version__,
         openapi_url=None,  # it is a route like the others
-        docs_url=None,  # its page loads scripts from elsewhere; ours comes with the web UI
+        docs_url=None,  # its page loads scripts from elsewhere
         redoc_url=None,
         dependencies=[Depends(known_parameters)],
-        responses={"4XX": {"description": "Problem details (RFC 9457), with `code` and `hint`"}},
+        generate_unique_id_function=operation_id,
     )
     add_problem_handlers(application)
+    application.state.repeats = Repeats(time.monotonic)
     setattr(application.state, PLACES, private_places(service.home.directory))
     application.offer(node_routes(service))
     application.offer(settings_routes(service))
@@ -84,5 +94,5 @@ def create_application(service: NodeService) -> Application:
     application.offer(ledger_upkeep_routes(service))
     application.offer(event_routes(service))
     application.offer(peer_routes(service))
-    application.offer(description_routes(application))
+    application.offer(description_routes(application.openapi))
     return application

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from buildnet.node.api.entity_tag import tagged
+from buildnet.node.api.repeats import HEADER, answered_once
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.caller import NOBODY, Caller
 from buildnet.node.auth.proof import require_body
@@ -78,6 +79,9 @@ class DeclaredRoute(APIRoute):
                 body = await request.body()  # kept; too long a one is refused by name
                 if caller.body_sha256 is not None:
                     require_body(caller.body_sha256, body)
+            if request.method == "POST" and HEADER in request.headers and caller is not NOBODY:
+                who = caller.credential or caller.actor
+                return await answered_once(request.app.state.repeats, who, request, handle)
             return tagged(request, await handle(request))
 
         return checked

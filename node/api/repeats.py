@@ -1,0 +1,153 @@
+"""Requests that are sent again because nobody heard the answer: done once, answered the same.
+
+Who chooses an ``Idempotency-Key`` gets the first answer again, for a day, from the node that was
+asked; it is kept in memory. An error is not kept, nor is an answer of more than 64 KiB: to ask
+again asks anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from blake3 import blake3
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from buildnet.mesh.errors import BuildNetError
+
+HEADER = "idempotency-key"
+REPEATED = "idempotency-replayed"
+KEPT_S = 24 * 3600.0
+MOST = 4096
+MOST_EACH = 512
+"""Of one key, session or owner."""
+MAX_ANSWER_BYTES = 64 * 1024
+_STREAM = "application/x-ndjson"
+_FORM = re.compile(r"[\x21-\x7e]{1,128}")
+
+
+class IdempotencyError(BuildNetError):
+    """An idempotency key that can't be one, or that is of another request."""
+
+    code = "IDEMPOTENCY"
+    exit_code = 2
+    http_status = 422
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was answered."""
+
+    status: int
+    media_type: str
+    body: bytes
+
+    def again(self) -> Response:
+        """Return it as a response."""
+        headers = {"content-type": self.media_type, REPEATED: "true"}
+        return Response(self.body, self.status, headers)
+
+
+@dataclass(slots=True)
+class _Kept:
+    request: bytes
+    until: float
+    done: asyncio.Future[Answer | None] = field(repr=False)
+
+
+class Repeats:
+    """What was answered to whom, under which key. ``clock``: monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float], most: int = MOST, most_each: int = MOST_EACH):
+        self._clock = clock
+        self._most = most
+        self._most_each = most_each
+        self._kept: dict[str, OrderedDict[str, _Kept]] = {}
+
+    async def once(
+        self, who: str, key: str, request: bytes, do: Callable[[], Awaitable[Answer]]
+    ) -> tuple[Answer, bool]:
+        """Return the answer to a request, and whether it was given before; ``request``: what tells
+        it from another one. Who asks while it is still being done waits for that.
+
+        Raises:
+            IdempotencyError: the key was of another request.
+        """
+        while (kept := self._find(who, key)) is not None:
+            if kept.request != request:
+                raise IdempotencyError(
+                    f"the idempotency key {key!r} was that of another request",
+                    hint="choose another key for each request, and the same to repeat one",
+                )
+            found = await asyncio.shield(kept.done)
+            if found is not None:
+                return found, True
+        kept = self._begin(who, key, request)
+        answer = None
+        try:
+            answer = await do()
+        finally:
+            is_kept = answer is not None and len(answer.body) <= MAX_ANSWER_BYTES
+            if not is_kept and self._find(who, key) is kept:
+                del self._kept[who][key]
+            kept.done.set_result(answer)
+        return answer, False
+
+    def _find(self, who: str, key: str) -> _Kept | None:
+        kept = self._kept.get(who, OrderedDict[str, _Kept]()).get(key)
+        if kept is not None and kept.done.done() and kept.until <= self._clock():
+            return None
+        return kept
+
+    def _begin(self, who: str, key: str, request: bytes) -> _Kept:
+        theirs = self._kept.setdefault(who, OrderedDict())
+        theirs.pop(key, None)
+        done: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        kept = theirs[key] = _Kept(request, self._clock() + KEPT_S, done)
+        if len(theirs) > self._most_each:
+            theirs.popitem(last=False)
+        if sum(map(len, self._kept.values())) > self._most:
+            most = max(self._kept, key=lambda each: len(self._kept[each]))
+            self._kept[most].popitem(last=False)
+        for each in [each for each, entries in self._kept.items() if not entries]:
+            del self._kept[each]
+        return kept
+
+
+async def answered_once(
+    repeats: Repeats, who: str, request: Request, handle: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    """Answer a request that bears an idempotency key.
+
+    Raises:
+        IdempotencyError: it can't be one, or is of another request, or the answer would be a
+            stream, which is not kept.
+    """
+    key = request.headers[HEADER]
+    if not _FORM.fullmatch(key):
+        raise IdempotencyError(
+            "an idempotency key has 1 to 128 visible characters", hint="such as a UUID"
+        )
+    if _STREAM in request.headers.get("accept", ""):
+        raise IdempotencyError(
+            "an answer that goes on for long is not kept, and can't be repeated",
+            hint="leave `Accept: application/x-ndjson` away, and ask for the events besides",
+        )
+
+    async def do() -> Answer:
+        response = await handle(request)
+        assert not isinstance(response, StreamingResponse)
+        media_type = response.headers.get("content-type", "application/json")
+        return Answer(response.status_code, media_type, bytes(response.body))
+
+    scope = request.scope
+    parts = (request.method.encode(), scope["raw_path"], scope["query_string"])
+    said = blake3(b"\0".join(parts) + b"\0" + await request.body()).digest()
+    answer, before = await repeats.once(who, key, said, do)
+    if before:
+        return answer.again()
+    return Response(answer.body, answer.status, {"content-type": answer.media_type})
