@@ -19,6 +19,21 @@ from buildnet.mesh.errors import UsageError
 
 GENERAL_OPTIONS = ("--node", "--format", "--progress", "--color")
 
+_MANNERS = """\
+- **Again:** a POST with an `Idempotency-Key` of 1 to 128 visible characters is done once; who
+  sends it again within a day, to the same node, gets the first answer, with the header
+  `Idempotency-Replayed`. Errors, streams and answers of more than 64 KiB are not kept.
+- **Unchanged:** each answer to a GET but a stream has an `ETag`; with `If-None-Match` it is status
+  304 while nothing changed. The pool's view comes compressed to who takes `gzip`.
+- **Pages:** where a list goes on, its `next` is the `cursor` of the following page.
+- **Elsewhere:** what only another node can do is
+  [sent on](../how-to/give-access.md#what-another-node-has-to-do) with the key of who asks.
+- **Bounds:** 1 MiB for a body (16 KiB without a credential), uncompressed, within 30 s; 32 KiB and
+  100 headers within 10 s; 256 connections of one key or session.
+- `/build`, `/builds`, `/cache/stats`, `/cache/clear` and `/config` are other paths of `/api/build`,
+  `/api/builds`, `/api/cache/stats`, `/api/cache/clear` and `/api/node/config`.
+- Not there yet: estimates of a build's time, and tests of disks and of the network."""
+
 
 def cli_page() -> str:
     """Return the reference of the command line."""
@@ -110,7 +125,7 @@ def api_page() -> str:
         "The node answers on its unix socket (`node.sock` in the data directory, mode 0600) and on",
         "its TCP port; other nodes come in at the WebSockets `/mesh` and `/bulk`",
         "([protocol](protocol.md)). The whole description,",
-        f"OpenAPI {described['openapi']}, is at `/api/openapi.json`.",
+        f"OpenAPI {described['openapi']}, is at `/api/openapi.json`, and as a page at `/api/docs`.",
         "",
         "Each route is an **action**, and takes the rights that allow it: see",
         "[who may do what](../how-to/give-access.md). Who uses the socket is the owner of the",
@@ -121,6 +136,8 @@ def api_page() -> str:
         "Errors are RFC 9457 problem details (`application/problem+json`) with `code`, `cause`,",
         "`hint` and the command line's `exit_code` beside the usual fields; the codes are in",
         "[errors](errors.md). Answers that scripts rely on are in [JSON](json.md).",
+        "",
+        *_MANNERS.splitlines(),
         "",
         "```console",
         "$ curl -s --unix-socket ~/.local/share/buildnet/node.sock http://localhost/api/node",
@@ -164,6 +181,8 @@ def _openapi() -> Mapping[str, Any]:
 
 def _query(route: Mapping[str, Any]) -> Iterator[str]:
     for one in route.get("parameters", ()):
+        if one["in"] == "header":
+            continue  # told of above, for all
         schema = one["schema"]
         default = "needed" if one["required"] else _literal(schema.get("default"))
         yield f"| {one['in']} | `{one['name']}` | {_type(schema)} | {default} |"

@@ -17,6 +17,7 @@ from buildnet.ledger.history import BuildSummary
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.api.declared import Asking, declared_router, does
+from buildnet.node.api.media import answers_as
 from buildnet.node.api.queue_routes import PriorityName
 from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
@@ -82,7 +83,17 @@ def build_routes(service: NodeService) -> APIRouter:
     router = declared_router(tags=["builds"])
     builder, history, reach = service.builder, service.history, Reach(service)
 
-    @router.post("/api/build", status_code=202, response_model=None)
+    @router.post(
+        "/api/build",
+        status_code=202,
+        response_model=None,
+        responses={
+            202: {"description": "It has begun"},
+            **answers_as(
+                NDJSON, UP_TO_DATE, description="Its events, or that it has nothing to do"
+            ),
+        },
+    )
     @does(Action.TRIGGER_BUILD, within=True)
     async def build(body: BuildBody, request: Request, asking: Asking) -> Response | dict[str, Any]:
         """Begin a build. With ``Accept: application/x-ndjson`` the answer is its events, as they
@@ -152,7 +163,7 @@ def build_routes(service: NodeService) -> APIRouter:
             return _recorded(await history.build(build_id))
         return running.report()
 
-    @router.get("/api/build/{build_id}/events", response_model=None)
+    @router.get("/api/build/{build_id}/events", response_model=None, responses=answers_as(NDJSON))
     @does(Action.VIEW_BUILDS, within=True)
     async def events(build_id: str, asking: Asking) -> StreamingResponse:
         """The events of a build of any node from its start on, one JSON a line. Output is not kept:
@@ -184,7 +195,9 @@ def build_routes(service: NodeService) -> APIRouter:
             running.cancel()
         return {"success": True, "build_id": running.id}
 
-    @router.get("/api/build/{build_id}/log")
+    @router.get(
+        "/api/build/{build_id}/log", response_model=None, responses=answers_as("text/plain")
+    )
     @does(Action.VIEW_BUILDS, within=True)
     async def log(build_id: str, package: str, asking: Asking, task: str = BUILD) -> Response:
         """The output of one task of a build, as the command printed it."""

@@ -69,6 +69,16 @@ class BodyTooLargeError(BuildNetError):
     http_status = 413
 
 
+ALIASES = {
+    "/build": "/api/build",
+    "/builds": "/api/builds",
+    "/cache/stats": "/api/cache/stats",
+    "/cache/clear": "/api/cache/clear",
+    "/config": "/api/node/config",
+}
+"""Short paths of what monitors and scripts ask for most, as of the daemon before this one."""
+
+
 class Entrance:
     """ASGI middleware in front of the gate. ``names``: of hosts that this one answers for besides
     addresses; None: the socket, which no page on the web gets to."""
@@ -89,6 +99,7 @@ class Entrance:
             except BuildNetError as refusal:
                 await problem_of(refusal)(scope, receive, send)
                 return
+            scope["path"] = ALIASES.get(scope["path"], scope["path"])
             receive = _bounded(scope, receive)
         await self._application(scope, receive, send)
 

@@ -27,6 +27,7 @@ from buildnet.ledger.service.errors import NotSealedError
 from buildnet.ledger.store.verifying import Progress, Report
 from buildnet.mesh.errors import UsageError
 from buildnet.node.api.declared import Asking, declared_router, does
+from buildnet.node.api.media import answers_as
 from buildnet.node.api.work_response import Tell, WorkResponse
 from buildnet.node.auth.actions import Action
 from buildnet.node.ledger_names import Filters, Names
@@ -40,6 +41,7 @@ NDJSON = "application/x-ndjson"
 _TELL_S = 0.25
 _CHUNK = 1 << 18
 _HEIGHT = re.compile(r"\d{1,10}")
+_CHECKABLE = "application/octet-stream"
 _MEDIA = {"json": "application/json", "ndjson": NDJSON, "csv": "text/csv; charset=utf-8"}
 
 
@@ -182,7 +184,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
             "proof": base64.b64encode(made.to_bytes()).decode(),
         }
 
-    @router.get("/tail", response_model=None)
+    @router.get("/tail", response_model=None, responses=answers_as(NDJSON))
     @does(Action.VIEW_LEDGER)
     async def tail(
         wanted: Wanted,
@@ -253,7 +255,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
         """How far each chain reaches here and is sealed, and what the peers told of theirs."""
         return sync_view(service, await service.ledger.current())
 
-    @router.post("/verify", response_model=None)
+    @router.post("/verify", response_model=None, responses=answers_as("application/json", NDJSON))
     @does(Action.MODIFY_RESOURCES)
     async def verify(request: Request, body: VerifyBody) -> Response | dict[str, Any]:
         """Check everything that this node holds: chains, signatures, seals. With ``Accept:
@@ -272,7 +274,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
         del found["type"]
         return found
 
-    @router.get("/export", response_model=None)
+    @router.get("/export", response_model=None, responses=answers_as(*_MEDIA.values(), _CHECKABLE))
     @does(Action.VIEW_LEDGER)
     async def exported(
         wanted: Wanted, format: Literal["json", "ndjson", "csv", "checkable"] = "json"
@@ -286,9 +288,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
                     "a checkable export holds everything that is sealed",
                     hint="leave the filters away, or prove single entries: buildnet ledger prove",
                 )
-            return StreamingResponse(
-                await _checkable(service, ledger), media_type="application/octet-stream"
-            )
+            return StreamingResponse(await _checkable(service, ledger), media_type=_CHECKABLE)
         named = await names(ledger).query(wanted)
         parts = export.export(ledger.store, named, format)
         return StreamingResponse(_joined(parts), media_type=_MEDIA[format])

@@ -17,6 +17,7 @@ from buildnet.ledger.store import pruning
 from buildnet.ledger.store.backup import Step
 from buildnet.mesh.errors import UsageError
 from buildnet.node.api.declared import declared_router, does
+from buildnet.node.api.media import answers_as
 from buildnet.node.api.work_response import Tell, WorkResponse
 from buildnet.node.auth.actions import Action
 from buildnet.node.ledger_upkeep_view import milliseconds_text, store_view
@@ -58,7 +59,7 @@ def ledger_upkeep_routes(service: NodeService) -> APIRouter:
         whether this node votes; and how sealing goes in the cluster."""
         return await store_view(await service.ledger.current(), service.pool.sealing())
 
-    @router.post("/backups", response_model=None)
+    @router.post("/backups", response_model=None, responses=answers_as("application/json", NDJSON))
     @does(Action.OWN_NODE)
     async def back_up(request: Request, body: BackupBody) -> Response | dict[str, Any]:
         """Write a consistent copy of the ledger while it is in use, and read it again. With

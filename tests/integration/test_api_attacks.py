@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from buildnet.mesh.errors import UsageError
+from buildnet.node.api.description import operations
+from buildnet.node.auth.actions import Action
 from buildnet.node.scan import detect
 from buildnet.node.service import NodeService
 from testbed.api_fuzz import Fuzzing, fuzz
@@ -71,6 +73,42 @@ def test_who_has_an_answer_is_not_told_again(node: ApiNode) -> None:
     again = ask(node, "GET", "/api/configs", if_none_match=f'W/"x", {tag}')
     assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
     assert ask(node, "GET", "/api/configs", if_none_match=tag, key=None).status == 401
+
+
+def test_the_description_tells_how_to_come_in_and_names_each_operation_once(node: ApiNode) -> None:
+    described = ask(node, "GET", "/api/openapi.json").json
+    found = [one for _, _, one in operations(described)]
+    assert described["openapi"].startswith("3.1")
+    assert set(described["components"]["securitySchemes"]) == {"key", "session"}
+    assert len({one["operationId"] for one in found}) == len(found)
+    assert all(Action(one["x-buildnet-action"]) for one in found)
+    assert all((one.get("security") == []) == (one["x-buildnet-action"] == "open") for one in found)
+    page = ask(node, "GET", "/api/docs")
+    shown = page.body.decode()
+    assert "POST /api/build" in shown
+    assert all(word not in shown for word in ("<script", "src=", "http://", "https://"))
+    assert "script-src" not in page.headers["content-security-policy"]
+    assert ask(node, "GET", "/api/docs", key=None).status == 401
+
+
+@pytest.mark.parametrize("path", ["/builds", "/cache/stats"])
+def test_the_short_paths_of_before_lead_to_the_same_routes(node: ApiNode, path: str) -> None:
+    assert ask(node, "GET", path).json.keys() == ask(node, "GET", f"/api{path}").json.keys()
+    assert ask(node, "GET", path, key=None).status == 401
+
+
+def test_what_is_sent_again_is_done_once(node: ApiNode) -> None:
+    body = {"text": "once", "actor": "x"}
+    note = ask(node, "POST", "/api/ledger/entries", body, idempotency_key="n1")
+    again = ask(node, "POST", "/api/ledger/entries", body, idempotency_key="n1")
+    assert (again.status, again.body) == (201, note.body)
+    assert again.headers["idempotency-replayed"] == "true"
+    others = ask(node, "POST", "/api/ledger/entries", body, "builder", idempotency_key="n1")
+    assert others.json["id"] != note.json["id"]
+    for key, accept in (("n1", "*/*"), ("with blank", "*/*"), ("n2", "application/x-ndjson")):
+        bad = {"text": "other"}
+        said = ask(node, "POST", "/api/ledger/entries", bad, idempotency_key=key, accept=accept)
+        assert (said.status, said.json["code"]) == (422, "IDEMPOTENCY")
 
 
 def test_errors_tell_nobody_but_the_owner_where_files_lie_or_what_went_wrong(

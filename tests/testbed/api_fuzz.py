@@ -1,7 +1,7 @@
 """Requests by the thousand, made of the API's own description; no answer may be a server's error.
 
-What is left out: the ledger's tail, which does not end by itself, and the benchmark, which keeps
-the host busy.
+What is left out: streams that do not end by themselves, and the benchmark, which keeps the host
+busy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKS = ("not_a_server_error", "content_type_conformance", "response_schema_conformance")
-_LEFT_OUT = ("/api/ledger/tail", "/api/node/benchmark")
+_LEFT_OUT = ("/api/ledger/tail", "/events", "/api/node/benchmark")
 _ANSWER_S = 30
 
 
