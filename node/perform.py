@@ -148,35 +148,36 @@ class Performer:
                 group.create_task(self.keeper.run())
             while True:
                 resolved: list[TaskId] = []  # together: it is done task by task in microseconds
-                for event in await self._next_events():
-                    effects = self.machine.handle(event)
+                events = await self._next_events()
+                effects = self.machine.handle(*events)
+                for event in events:
                     if isinstance(event, core.UpToDate | core.Executed | core.Broken):
                         self._ended((event.task,))
-                    for effect in effects:
-                        match effect:
-                            case core.Resolve(tasks):
-                                resolved += tasks
-                            case core.Stand(tasks):
-                                self._stand(tasks)
-                                self._ended(tasks)
-                            case core.Execute(task):
-                                # Before anything else can happen: a Stop may follow at once.
-                                self._tokens[task] = CancelToken()
-                                group.create_task(self._execute(task, dispatcher))
-                            case core.Stop(tasks):
-                                for task in tasks:
-                                    self._tokens[task].set()
-                                dispatcher.install_token.set()
-                            case core.Ended(tasks, status):
-                                for task in tasks:
-                                    self._telling.report(self._telling.new_report(task, status))
-                                self._ended(tasks)
-                            case core.Finish(status):
-                                watching.cancel()
-                                if self.keeper is not None:
-                                    in_vain = status is Status.CANCELLED
-                                    self.keeper.close(0.0 if in_vain else PATIENCE_S)
-                                return status
+                for effect in effects:
+                    match effect:
+                        case core.Resolve(tasks):
+                            resolved += tasks
+                        case core.Stand(tasks):
+                            self._stand(tasks)
+                            self._ended(tasks)
+                        case core.Execute(task):
+                            # Before anything else can happen: a Stop may follow at once.
+                            self._tokens[task] = CancelToken()
+                            group.create_task(self._execute(task, dispatcher))
+                        case core.Stop(tasks):
+                            for task in tasks:
+                                self._tokens[task].set()
+                            dispatcher.install_token.set()
+                        case core.Ended(tasks, status):
+                            for task in tasks:
+                                self._telling.report(self._telling.new_report(task, status))
+                            self._ended(tasks)
+                        case core.Finish(status):
+                            watching.cancel()
+                            if self.keeper is not None:
+                                in_vain = status is Status.CANCELLED
+                                self.keeper.close(0.0 if in_vain else PATIENCE_S)
+                            return status
                 if self._lookup is not None and self.machine.is_stopping:
                     self._lookup.cancel()
                 ready = self.machine.ready.values()

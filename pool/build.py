@@ -188,9 +188,17 @@ class Build:
         self._cancelled = False
         self._finished = False
 
-    def handle(self, event: Event) -> list[Effect]:
-        """Take in ``event`` and return what is to be done, in this order."""
+    def handle(self, *events: Event) -> list[Effect]:
+        """Take in what happened and return what is to be done, in this order. What happens at the
+        same time is to be told together: places go to the most urgent of all tasks then."""
         effects: list[Effect] = []
+        for event in events:
+            self._take(event, effects)
+        self._start(effects)
+        self._finish(effects)
+        return effects
+
+    def _take(self, event: Event, effects: list[Effect]) -> None:
         match event:
             case Began():
                 ready = [task for task, count in self._waiting_for.items() if count == 0]
@@ -224,9 +232,6 @@ class Build:
             case CancelRequested():
                 self._cancelled = True
                 self._stop_running(effects)
-        self._start(effects)
-        self._finish(effects)
-        return effects
 
     @property
     def ready(self) -> dict[Hashable, Ready]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-_MARGIN = 0.1
+_MARGIN = 0.05
 """It has to end earlier by this part of what it takes here: times are guesses."""
 
 

@@ -48,6 +48,16 @@ def test_tasks_are_resolved_once_their_dependencies_succeeded() -> None:
     assert build.handle(UpToDate(C)) == [Finish(Status.SUCCEEDED)]
 
 
+def test_of_what_is_told_together_the_most_urgent_gets_the_place() -> None:
+    build = Build({A: (), B: (), C: ()}, places=Slots(1), durations_ms={A: 10, B: 500, C: 100})
+    build.handle(Began())
+    assert build.handle(MustRun(A), MustRun(B), MustRun(C)) == [Execute(B)]
+    assert build.handle(Executed(B, True), CancelRequested()) == [
+        Ended((A, C), Status.CANCELLED),
+        Finish(Status.CANCELLED),
+    ]
+
+
 def test_no_more_commands_run_than_there_are_slots_and_the_longest_path_goes_first() -> None:
     graph: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: (), C: (), D: (C,)}
     build = Build(graph, places=Slots(1), durations_ms={A: 10, B: 500, C: 100, D: 900})

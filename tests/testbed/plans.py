@@ -167,8 +167,7 @@ def makespan_ms(plan: Plan, hosts: Sequence[Host], preferences: Preferences = AS
         for effect in effects:
             match effect:
                 case Resolve(tasks):
-                    for task in tasks:
-                        more += build.handle(MustRun(task))
+                    more += build.handle(*map(MustRun, tasks))
                 case Finish():
                     return places.now_ms
         effects = more
