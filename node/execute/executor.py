@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import NamedTemporaryFile, SpooledTemporaryFile
 from typing import IO, Protocol
 
 from buildnet.mesh.digest import Digest
@@ -39,6 +39,8 @@ from buildnet.node.store.spreading import spread_below
 from buildnet.pool.tree import DirectoryTree, FileEntry
 
 _LOG_PIECE_BYTES = 1 << 20
+LOG_IN_MEMORY_BYTES = 256 << 10
+"""More than this of what a command prints is kept in a file meanwhile."""
 logger = logging.getLogger(__name__)
 
 TRASH_FOLDER = ".trash"
@@ -180,14 +182,13 @@ class StagedExecutor:
                 working_directory=request.working_directory,
                 remove=self._trash.throw,
             ) as stage,
+            SpooledTemporaryFile(LOG_IN_MEMORY_BYTES, dir=str(stage.directory)) as log,
         ):
             fill_home(stage.home, request.home, owner=None)
             private = {"HOME": str(stage.home), "TMPDIR": str(stage.temporary)}
             if "TZ" not in request.environment:
                 private["TZ"] = "UTC"
-            outcome = _run(
-                request, stage.root, private, stage.log, on_output, cancel, self.launcher
-            )
+            outcome = _run(request, stage.root, private, log, on_output, cancel, self.launcher)
             collector = Collector(
                 stage.root,
                 request.inputs,
@@ -195,8 +196,7 @@ class StagedExecutor:
                 written_in_stage(request.inputs),
                 request.limits,
             )
-            with stage.log.open("rb") as printed:
-                return conclude(request, outcome, stage.root, printed, collector, hold)
+            return conclude(request, outcome, stage.root, log, collector, hold)
 
     @contextmanager
     def alone(self, action: Digest) -> Iterator[None]:
@@ -244,16 +244,15 @@ class WorkspaceExecutor:
                 return matched[path] != _version(status, times_of_links=True)
             return path not in before or status.st_mtime_ns >= started_ns
 
-        with self._private() as private:
-            home, log = private / "home", private / "log"
-            variables = {"HOME": str(home), "TMPDIR": str(private)}
+        with (
+            self._private() as private,
+            SpooledTemporaryFile(LOG_IN_MEMORY_BYTES, dir=str(private)) as log,
+        ):
+            variables = {"HOME": str(private / "home"), "TMPDIR": str(private)}
             outcome = _run(request, self._root, variables, log, on_output, cancel, self._launcher)
             changed = self._stats(before) != before
             collector = Collector(self._root, request.inputs, declared, is_new, request.limits)
-            with log.open("rb") as printed:
-                execution = conclude(
-                    request, outcome, self._root, printed, collector, hold, in_place=True
-                )
+            execution = conclude(request, outcome, self._root, log, collector, hold, in_place=True)
         return replace(execution, input_changed=changed)
 
     def _make_directory(self, path: str) -> None:
@@ -308,7 +307,7 @@ def _run(
     request: ExecutionRequest,
     root: Path,
     private: Mapping[str, str],
-    log: Path,
+    log: IO[bytes],
     on_output: OnOutput,
     cancel: CancelToken,
     launcher: Launcher | None,
@@ -320,7 +319,7 @@ def _run(
         environment["PATH"] = os.pathsep.join([*first, environment["PATH"]])
     argv = ["/bin/sh", "-c", request.command]
     directory = root / request.working_directory
-    with full_disk_reported("keeping the command's output"), log.open("wb") as file:
+    with full_disk_reported("keeping the command's output"):
         if launcher is not None:
             return run_launched(
                 launcher,
@@ -336,7 +335,7 @@ def _run(
                 timeout_s=request.timeout_s,
                 on_output=on_output,
                 cancel=cancel,
-                log=file,
+                log=log,
                 output_limit_bytes=request.output_limit_bytes,
             )
         return run_process(
@@ -346,7 +345,7 @@ def _run(
             timeout_s=request.timeout_s,
             on_output=on_output,
             cancel=cancel,
-            log=file,
+            log=log,
             output_limit_bytes=request.output_limit_bytes,
         )
 

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from buildnet.node.execute.bounded_log import BoundedLog
 from buildnet.node.execute.cancel import CancelToken
@@ -49,7 +49,7 @@ def run_process(
     timeout_s: float | None,
     on_output: Callable[[bytes], None],
     cancel: CancelToken,
-    log: BinaryIO,
+    log: IO[bytes],
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES,
 ) -> ProcessOutcome:
     """Run a command in the calling thread until its main process has ended.

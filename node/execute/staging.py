@@ -4,7 +4,6 @@
         root/   the input root; the command's working directory is in it
         home/   HOME
         tmp/    TMPDIR
-        log     what the command prints
         mount0  leads to an unpacked tree that is shown in root
 
 The same action always gets the same path, so that paths which a command embeds repeat. Files are
@@ -42,12 +41,11 @@ class Stage:
     root: Path
     home: Path
     temporary: Path
-    log: Path
 
     @classmethod
     def at(cls, directory: Path) -> Stage:
         """Return the stage in a directory."""
-        names = ("root", "home", "tmp", "log")
+        names = ("root", "home", "tmp")
         return cls(directory, *(directory / name for name in names))
 
 
@@ -75,8 +73,9 @@ def staged(
         try:
             with full_disk_reported(f"staging action {action.hash[:12]}"):
                 remove_tree(stage.directory)
+                os.makedirs(stage.directory)
                 for directory in (stage.root, stage.home, stage.temporary):
-                    directory.mkdir(parents=True)
+                    os.mkdir(directory)
                 fill(stage.root, inputs, blobs, mounts, outputs, working_directory)
         except OSError as error:
             raise StageError(

@@ -11,6 +11,7 @@ from buildnet.node.execute.collection import Collector
 from buildnet.node.execute.declared import DeclaredOutputs
 from buildnet.node.execute.errors import full_disk_reported
 from buildnet.node.execute.executor import (
+    LOG_IN_MEMORY_BYTES,
     Execution,
     ExecutionRequest,
     OnOutput,
@@ -30,7 +31,6 @@ from buildnet.node.execute.staging import Stage, fill, fill_home
 from buildnet.node.execute.tool_view import tool_view
 from buildnet.node.store.holds import BlobAccess
 
-_LOG_IN_MEMORY_BYTES = 256 << 10
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts")
 
 
@@ -70,7 +70,7 @@ class StrictExecutor:
 
         with (
             self._reused.stage(fill_root) as stage,
-            SpooledTemporaryFile(_LOG_IN_MEMORY_BYTES, dir=str(stage.directory)) as log,
+            SpooledTemporaryFile(LOG_IN_MEMORY_BYTES, dir=str(stage.directory)) as log,
         ):
             fill_home(stage.home, request.home, self._launcher.owner)
             launched = self._launch_request(request, stage)

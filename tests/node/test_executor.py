@@ -125,6 +125,11 @@ def test_an_action_reads_its_inputs_and_leaves_its_outputs(host: Host) -> None:
     assert [path.name for path in host.work.iterdir()] == [TRASH_FOLDER]
 
 
+def test_what_a_command_prints_lies_in_no_file_of_its_stage(host: Host) -> None:
+    execution = host.run(host.request("echo $(ls ../../..)"))
+    assert host.store.get(execution.log) == b"home root tmp\n"
+
+
 def test_the_environment_is_the_declared_one_and_a_private_home(host: Host) -> None:
     execution = host.run(host.request("touch $HOME/x $TMPDIR/y; env | sort"))
     variables = dict(
