@@ -46,6 +46,7 @@ def event_routes(service: NodeService) -> APIRouter:
         caller = caller_of(socket)
         try:
             caller.require(Action.VIEW_BUILDS)
+            caller.require_everything()
             require_same_origin(socket)
         except NotAllowedError as error:
             await socket.close(POLICY, error.message)

@@ -1,0 +1,47 @@
+"""Which workspaces are open to others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from buildnet.cli.testing import write_files
+from buildnet.node.opened import OpenedWorkspaces, WorkspaceClosedError
+
+
+def workspace(root: Path) -> Path:
+    write_files(root, {"buildnet.yaml": "workspace: w\n", "a/in.txt": ""})
+    return root.resolve()
+
+
+def test_open_is_what_was_built_here_or_is_named(tmp_path: Path) -> None:
+    built, named, other = (workspace(tmp_path / name) for name in ("built", "named/in", "other"))
+    file = tmp_path / "opened.json"
+    opened = OpenedWorkspaces(file, lambda: [tmp_path / "named"])
+    opened.opened(built)
+    (tmp_path / "link").symlink_to(other)
+    (built / "out").symlink_to(other)
+    for place in (opened, OpenedWorkspaces(file, lambda: [tmp_path / "named"])):
+        assert place.require(built / "a") == built / "a"
+        assert place.require(named) == named
+        for closed in (
+            other,
+            tmp_path / "link",
+            built / "out",
+            built / ".." / "other",
+            built / ".." / "none",
+            Path("/"),
+            Path("/proc/self/root"),
+            Path("relative"),
+            Path("\0"),
+        ):
+            with pytest.raises(WorkspaceClosedError):
+                place.require(closed)
+
+
+def test_where_the_list_can_not_be_read_nothing_is_open(tmp_path: Path) -> None:
+    root, file = workspace(tmp_path / "w"), tmp_path / "opened.json"
+    file.write_text("{")
+    with pytest.raises(WorkspaceClosedError):
+        OpenedWorkspaces(file, tuple).require(root)
