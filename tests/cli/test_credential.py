@@ -6,13 +6,13 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from tests.node.auth.pool_keys import AGENT, claims, token
 
 from buildnet.cli.credential import Credential, KeyFileError
 from buildnet.cli.key import _bound
 from buildnet.cli.settings import split_arguments
 from buildnet.mesh.errors import UsageError
 from buildnet.node.auth.proof import Proof, Proofs, Request
+from testbed.pool_keys import AGENT, claims, token
 
 KEY = token()
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import pytest
-from tests.node.auth.pool_keys import ADMIN, AGENT, BUILDER, MEMBERS, NOW, Clock
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import NodeKey
@@ -21,6 +20,7 @@ from buildnet.node.auth.key_facts import KeyFact
 from buildnet.node.auth.keys import Keys
 from buildnet.node.auth.register_file import RegisterFile
 from buildnet.node.auth.uses import Uses
+from testbed.pool_keys import ADMIN, AGENT, BUILDER, MEMBERS, NOW, Clock
 
 Answer = TypeVar("Answer")
 

@@ -8,19 +8,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.node.auth.pool_keys import (
-    ADMIN,
-    AGENT,
-    BUILDER,
-    MEMBERS,
-    NOW,
-    SPARE,
-    Pool,
-    asking,
-    claims,
-    members,
-    token,
-)
 
 from buildnet.mesh.errors import BuildNetError, UsageError
 from buildnet.mesh.identity import node_id_of
@@ -34,6 +21,19 @@ from buildnet.node.auth.revocations import FOR_EVER_MS
 from buildnet.node.auth.scope import MAX_SCOPES, Scope
 from buildnet.node.auth.token import TokenError, signed_token
 from buildnet.pool.messages.keys import KeyMade
+from testbed.pool_keys import (
+    ADMIN,
+    AGENT,
+    BUILDER,
+    MEMBERS,
+    NOW,
+    SPARE,
+    Pool,
+    asking,
+    claims,
+    members,
+    token,
+)
 
 ID = claims().id
 ISSUED_MS = round(claims().issued.timestamp() * 1000)

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 
 import pytest
-from tests.node.auth.pool_keys import AGENT, NOW, SPARE, Pool, asking, claims, token
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import NodeKey
@@ -14,6 +13,7 @@ from buildnet.node.auth.caller import Caller
 from buildnet.node.auth.key_credentials import KeyCredentials
 from buildnet.node.auth.proof import MOST_NONCES, WINDOW_S, Proof, Proofs, Request, require_body
 from buildnet.node.auth.refusal import ProofError
+from testbed.pool_keys import AGENT, NOW, SPARE, Pool, asking, claims, token
 
 BOUND = token(bound=AGENT.public_key.hex())
 BODY = b'{"root": "/w"}'

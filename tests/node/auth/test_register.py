@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.node.auth.pool_keys import ADMIN, BUILDER, MEMBERS, NOW, SPARE, claims
 
 from buildnet.mesh.events import LinkUp, MembersChanged, Received
 from buildnet.mesh.identity import NodeKey
@@ -22,6 +21,7 @@ from buildnet.node.auth.register_file import RegisterFile
 from buildnet.node.auth.revocations import FOR_EVER_MS
 from buildnet.node.auth.spreading import KeySpreading
 from buildnet.pool.messages.keys import KeyEnded, KeyMade, KeysHeld, KeysTold
+from testbed.pool_keys import ADMIN, BUILDER, MEMBERS, NOW, SPARE, claims
 
 CLUSTER = MEMBERS.cluster_id
 ID = claims().id
