@@ -46,6 +46,8 @@ class BoundedLog:
         """Write the kept end of the stream. Nothing may be written afterwards."""
         if self.truncated_bytes:
             self._file.write(b"\n[... %d bytes left out ...]\n" % self.truncated_bytes)
+        if not self._ring:
+            return
         with memoryview(self._ring) as kept:  # slices of it are no copies
             self._file.write(kept[self._at :])
             self._file.write(kept[: self._at])

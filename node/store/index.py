@@ -142,6 +142,9 @@ class Index:
     def use(self, hash: bytes, last_ms: int = 0) -> None:
         """Note that a blob is used now; ``last_ms`` is its row's use, if that is known."""
         now_ms = self.now_ms()
+        if not last_ms:
+            added = self._added.get(hash)
+            last_ms = self._remembered.get(hash, 0) if added is None else added[1]
         if now_ms - last_ms >= USE_STEP_MS:
             self._used[hash] = now_ms
 

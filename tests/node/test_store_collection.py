@@ -91,6 +91,18 @@ def test_use_survives_a_restart(tmp_path: Path, clock: Clock) -> None:
         assert store.missing([a, b]) == {b}
 
 
+def test_a_use_is_noted_once_a_minute(store: Store, clock: Clock) -> None:
+    blob = store.put(b"one")
+    store.get(blob)
+    store.stats()  # writes what was gathered
+    store.get(blob)
+    assert store._index.gathered == 0
+    clock.now += MINUTE_S
+    store.get(blob)
+    assert store._index.gathered == 1
+    assert store.stats().oldest_used_at == clock.now
+
+
 def test_a_hit_uses_the_result_and_its_blobs(store: Store, clock: Clock) -> None:
     a, b, c = put_in_order(store, clock, 3)
     store.put_action(record_of("first", a))
