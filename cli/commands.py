@@ -9,6 +9,7 @@ import typer
 
 from buildnet import __version__
 from buildnet.cli import (
+    account,
     audit,
     cache,
     config,
@@ -20,6 +21,7 @@ from buildnet.cli import (
     queue,
     rights,
     server,
+    session,
     template,
 )
 from buildnet.cli.building import BuildOptions
@@ -28,6 +30,7 @@ from buildnet.cli.demo import demo
 from buildnet.cli.detached import attach
 from buildnet.cli.history import history
 from buildnet.cli.init import init
+from buildnet.cli.login import login
 from buildnet.cli.output import show
 from buildnet.cli.run import settings
 from buildnet.cli.saved import SetVariable
@@ -56,7 +59,10 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(audit.app, name="audit")
 app.add_typer(rights.app, name="rights")
 app.add_typer(key.app, name="key")
+app.add_typer(account.app, name="account")
+app.add_typer(session.app, name="session")
 app.command()(init)
+app.command()(login)
 app.command()(history)
 app.command()(demo)
 

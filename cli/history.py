@@ -26,13 +26,16 @@ def history(
     status: Annotated[
         str | None, typer.Option(help="Only running, succeeded, failed or cancelled builds.")
     ] = None,
+    actor: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only builds of this account, agent or user.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=500, help="How many builds at most.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Go on where the last list ended.")] = None,
 ) -> None:
     """List earlier builds, or show one of them."""
     client = Client.of(settings())
     if build_id is None:
-        data = client.get("/api/builds", limit=limit, cursor=cursor, status=status)
+        data = client.get("/api/builds", limit=limit, cursor=cursor, status=status, actor=actor)
         ids = [build["build_id"] for build in data["builds"]]
         show(settings(), data, lambda console: _list(console, data), ids=ids)
     elif log is not None:

@@ -217,6 +217,11 @@ _BUILDS = _types(
         },
     ),
     (
+        "build.handed_over",
+        "{actor} handed {entity} of {from} to {to}",
+        {"from": "whose it was", "to": "whose it is from now on"},
+    ),
+    (
         "build.taken_over",
         "{entity} goes on in term {term}",
         {"term": "of the new coordinator", "before": "term of the one before"},
@@ -274,9 +279,23 @@ _FACTS = _types(
     ("rights.withdrawn", "{actor} withdrew the rights of {entity}", _FACT),
 )
 _SERVICES = _types(
-    ("session.opened", "{actor} signed in", {"kind": "user or agent", "address": "from where"}),
+    (
+        "session.opened",
+        "{actor} signed in",
+        {
+            "kind": "user or agent",
+            "address": "from where",
+            "how": "link or key",
+            "rights": "owner, admin, builder or observer",
+        },
+    ),
     ("session.closed", "{actor} signed out", {"reason": "why"}),
-    ("session.expired", "The session of {actor} expired", {}),
+    ("session.expired", "The session of {actor} expired", {"reason": "why"}),
+    (
+        "session.kicked",
+        "{actor} ended the session of {whose}",
+        {"whose": "actor", "reason": "why"},
+    ),
     (
         "cache.cleared",
         "{actor} cleared the cache: {bytes} bytes",

@@ -207,6 +207,13 @@ class History:
                 "UPDATE builds SET durable=? WHERE id=?", (json.dumps(asdict(durable)), build_id)
             )
 
+    async def hand_over(self, build_id: str, actor: str) -> None:
+        """Record that a build is somebody else's from now on."""
+        async with self._transaction():
+            await self._connection.execute(
+                "UPDATE builds SET triggered_by=? WHERE id=?", (actor, build_id)
+            )
+
     async def begin(
         self,
         build_id: str,
@@ -309,10 +316,12 @@ class History:
         before: str | None = None,
         status: str | None = None,
         workspaces: Collection[str] | None = None,
+        actor: str | None = None,
     ) -> tuple[list[BuildSummary], str | None]:
         """Return up to ``limit`` builds, newest first, without packages, and the next cursor.
 
-        ``before`` is a cursor that an earlier call returned; ``workspaces``: only those of these.
+        ``before`` is a cursor that an earlier call returned; ``workspaces``: only those of these;
+        ``actor``: only those that this one asked for.
         """
         where, arguments = ["1=1"], list[object]()
         if before is not None:
@@ -330,6 +339,9 @@ class History:
         if workspaces is not None:
             where.append(f"workspace IN ({', '.join('?' * len(workspaces))})")
             arguments += workspaces
+        if actor is not None:
+            where.append("triggered_by = ?")
+            arguments.append(actor)
         rows = await self._rows(
             f"SELECT {_SELECTED} FROM builds WHERE {' AND '.join(where)} "
             "ORDER BY started_at DESC, id DESC LIMIT ?",

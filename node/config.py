@@ -228,6 +228,15 @@ class LedgerSettings(Settings):
     encryption: LedgerEncryptionSettings = LedgerEncryptionSettings()
 
 
+class SessionSettings(Settings):
+    """Of people who log in. ``idle``: the longest pause between two requests, ``lifetime``: of a
+    session at all, in seconds; ``per_person``: how many sessions one may have at once."""
+
+    idle: Minutes = 12 * 3600.0
+    lifetime: Minutes = 7 * 86400.0
+    per_person: Annotated[int, Field(ge=1, le=1000, strict=True)] = 16
+
+
 class LogSettings(Settings):
     """What is logged and how; ``auto`` is for people on a terminal and JSON elsewhere."""
 
@@ -269,6 +278,7 @@ class NodeConfig(Settings):
     workers: WorkerSettings = WorkerSettings()
     install: InstallSettings = InstallSettings()
     ledger: LedgerSettings = LedgerSettings()
+    sessions: SessionSettings = SessionSettings()
     log: LogSettings = LogSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     access: AccessSettings = AccessSettings()
@@ -400,6 +410,7 @@ _SECTIONS: Mapping[tuple[type[BaseModel], str], type[BaseModel]] = {
     (NodeConfig, "workers"): WorkerSettings,
     (NodeConfig, "install"): InstallSettings,
     (NodeConfig, "ledger"): LedgerSettings,
+    (NodeConfig, "sessions"): SessionSettings,
     (NodeConfig, "log"): LogSettings,
     (NodeConfig, "telemetry"): TelemetrySettings,
     (NodeConfig, "access"): AccessSettings,

@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import socket
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -36,12 +35,11 @@ from buildnet.node.api.encrypted_only import EncryptedOnly
 from buildnet.node.api.entrance import Entrance, names_of
 from buildnet.node.api.gate import Gate
 from buildnet.node.artifacts import Artifacts
-from buildnet.node.auth.access import Access, Surroundings
 from buildnet.node.auth.caller import NOBODY, OWNER, Caller
+from buildnet.node.auth.opening import access_of
 from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.build_record import BuildInterrupted
 from buildnet.node.builder import Builder
-from buildnet.node.certificate import Certificate
 from buildnet.node.config import LogSettings, NodeConfig, StorageLimitSettings, load_config
 from buildnet.node.durable.opening import durable_builds
 from buildnet.node.ending import Ending
@@ -74,7 +72,7 @@ from buildnet.node.sharing.service import Sharing
 from buildnet.node.store import ActionRecord, Store
 from buildnet.node.store.scrubbing import Scrubber
 from buildnet.node.toolchain import Toolchain
-from buildnet.node.way_in import WayIn
+from buildnet.node.way_in import way_in_of
 from buildnet.node.whereabouts import Whereabouts, follow
 from buildnet.pool.messages import (
     DURABLE_KINDS,
@@ -83,6 +81,7 @@ from buildnet.pool.messages import (
     HOST_KINDS,
     KEEPING_KINDS,
     KEY_KINDS,
+    PEOPLE_KINDS,
     RESULT_KINDS,
     SHARING_KINDS,
     TOOL_KINDS,
@@ -219,11 +218,7 @@ async def running_node(
         stack.callback(listener.close)
         for why in passed_over:
             _log.warning("%s; listening on another port", why)
-        tls = config.network.tls
-        certificate = None if tls is None else Certificate(tls, time.monotonic())
-        way_in = WayIn.of(listener, has_tls=certificate is not None)
-        if way_in.warning is not None:
-            _log.warning("%s", way_in.warning)
+        way_in, certificate = way_in_of(listener, config.network)
         cache, builds = config.storage_for("cache"), config.storage_for("builds")
         store = await asyncio.to_thread(
             Store.open,
@@ -293,13 +288,16 @@ async def running_node(
             BlobExchange.running(mesh, store, refusals.take, config.network.bulk_limit)
         )
         results.fetch_all = exchange.fetch_all
-        access = Access(
-            Surroundings(
-                directory=home.directory,
-                members=lambda: mesh.cluster.local.members,
-                key=lambda: keys.current,
-                ledger=ledger.current,
-                record=recording.put,
+        access = await stack.enter_async_context(
+            access_of(
+                home,
+                lambda: in_force.config,
+                mesh,
+                lambda: keys.current,
+                ledger,
+                recording,
+                history,
+                builder.running,
             )
         )
         service = NodeService(
@@ -374,6 +372,7 @@ async def running_node(
             (SHARING_KINDS, sharing.guest),
             (KEEPING_KINDS, artifacts.guest),
             (TOOL_KINDS, tools.guest),
+            (PEOPLE_KINDS, access.board.guest),
             (HOST_KINDS, service.hosts.guest),
             (HOLDER_KINDS, nearest.guest),
             (DURABLE_KINDS, durable.guest),

@@ -87,6 +87,7 @@ class Home:
         self.log = directory / "node.log"
         self.history = directory / "history.db"
         self.requests = directory / "requests.db"
+        self.access = directory / "access.db"
         self.store = directory / "store"
         self.work = directory / "work"
         self.defaults = directory / "defaults.json"

@@ -22,6 +22,7 @@ _Stamp = tuple[int, int, int] | None
 Section = TypeVar("Section", bound=BaseModel)
 LIVE = (
     "node_tags",
+    "sessions",
     "scheduling",
     "access",
     "resource_limits.cpu",

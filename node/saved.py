@@ -57,13 +57,21 @@ Kept = TypeVar("Kept", bound=Document)
 class Kind(Generic[Kept]):
     """One kind. ``name``: what its entities and entry types begin with; ``word``: for people;
     ``read``: makes one of plain data, ``where`` naming it in errors; ``built_in``: by id;
-    ``warnings``: what of one has no effect."""
+    ``warnings``: what of one has no effect; ``noun``: of its commands, where that is not its name;
+    ``verbs``: what the types of its entries call making, changing and deleting one."""
 
     name: str
     word: str
     read: Callable[[object, str], Kept]
     built_in: Mapping[str, Kept]
     warnings: Callable[[Kept], tuple[str, ...]] = lambda kept: ()
+    noun: str = ""
+    verbs: tuple[str, str, str] = ("created", "modified", "deleted")
+
+    @property
+    def command(self) -> str:
+        """How commands about it begin."""
+        return f"buildnet {self.noun or self.name}"
 
 
 CONFIGURATIONS: Kind[BuildConfiguration] = Kind(
@@ -163,7 +171,7 @@ class SavedDocuments(Generic[Kept]):
             known = [one.id for one in await self.all()]
             raise NotFoundError(
                 f"there is no {self.kind.word} {name!r:.80}",
-                hint=did_you_mean(name, known) or f"buildnet {self.kind.name} list shows them",
+                hint=did_you_mean(name, known) or f"{self.kind.command} list shows them",
             )
         return self._sealed(found[0])
 
@@ -193,10 +201,10 @@ class SavedDocuments(Generic[Kept]):
         if before is not None and before.value is not None:
             raise FactConflictError(
                 f"there is a {self.kind.word} {name} already",
-                hint=f"buildnet {self.kind.name} show {name}; or choose another name",
+                hint=f"{self.kind.command} list shows it; or choose another name",
             )
         expects = 0 if before is None else before.version
-        return await self._change(name, "created", document, expects, actor, reason)
+        return await self._change(name, self.kind.verbs[0], document, expects, actor, reason)
 
     async def replace(
         self, name: str, document: Kept, *, expects: int, actor: str, reason: str = ""
@@ -209,7 +217,7 @@ class SavedDocuments(Generic[Kept]):
         """
         self.require_rights()
         self._own(name)
-        return await self._change(name, "modified", document, expects, actor, reason)
+        return await self._change(name, self.kind.verbs[1], document, expects, actor, reason)
 
     async def delete(
         self, name: str, *, expects: int | None = None, actor: str, reason: str = ""
@@ -225,7 +233,7 @@ class SavedDocuments(Generic[Kept]):
         self._own(name)
         found = await self.one(name)
         version = found.version if expects is None else expects
-        await self._ask(name, "deleted", version, None, actor, reason)
+        await self._ask(name, self.kind.verbs[2], version, None, actor, reason)
         return found
 
     def require_rights(self) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
+import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from buildnet.node.certificate import Certificate
+from buildnet.node.config import NetworkSettings
 from buildnet.node.listen import Address, is_on_network
+
+_log = logging.getLogger("buildnet.node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +63,19 @@ class WayIn:
         if not self.has_tls or parts.scheme == "https":
             return advertised
         return f"https://{parts.netloc}"
+
+
+def way_in_of(
+    listener: socket.socket, settings: NetworkSettings
+) -> tuple[WayIn, Certificate | None]:
+    """Return the way in by a socket that listens, and what it answers TLS with; None: nothing.
+
+    Raises:
+        CertificateError: it can't be used.
+    """
+    tls = settings.tls
+    certificate = None if tls is None else Certificate(tls, time.monotonic())
+    found = WayIn.of(listener, has_tls=certificate is not None)
+    if found.warning is not None:
+        _log.warning("%s", found.warning)
+    return found, certificate

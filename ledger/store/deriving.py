@@ -351,7 +351,7 @@ def _session(entry: Entry, data: Mapping[str, Any], what: str) -> Iterator[Put]:
         row = {"kind": _text(data.get("kind")) or actor.kind, "actor": actor.id, "opened_at": at}
         yield Put("sessions", (identity,), "opened", row, gone=False)
         yield Put("sessions", (identity,), "status", {"status": "open"})
-    elif what in ("closed", "expired"):
+    elif what in ("closed", "expired", "kicked"):
         yield Put("sessions", (identity,), "closed", {"closed_at": at}, gone=False)
         yield Put("sessions", (identity,), "status", {"status": what})
 

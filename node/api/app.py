@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from starlette.routing import BaseRoute
 
 from buildnet import __version__
+from buildnet.node.api.account_routes import account_routes
 from buildnet.node.api.build_routes import build_routes
 from buildnet.node.api.cache_routes import cache_routes
 from buildnet.node.api.config_routes import config_routes
@@ -21,9 +22,11 @@ from buildnet.node.api.event_routes import event_routes
 from buildnet.node.api.key_routes import key_routes
 from buildnet.node.api.ledger_routes import ledger_routes
 from buildnet.node.api.ledger_upkeep_routes import ledger_upkeep_routes
+from buildnet.node.api.login_routes import login_routes
 from buildnet.node.api.member_routes import member_routes
 from buildnet.node.api.metrics_routes import metrics_routes
 from buildnet.node.api.node_routes import node_routes
+from buildnet.node.api.page_routes import page_routes
 from buildnet.node.api.parameters import known_parameters
 from buildnet.node.api.peer_routes import peer_routes
 from buildnet.node.api.pool_routes import pool_routes
@@ -32,6 +35,7 @@ from buildnet.node.api.profile_routes import default_routes, profile_routes
 from buildnet.node.api.queue_routes import queue_routes
 from buildnet.node.api.repeats import Repeats
 from buildnet.node.api.server_routes import server_routes
+from buildnet.node.api.session_routes import session_routes
 from buildnet.node.api.settings_routes import settings_routes
 from buildnet.node.api.template_routes import template_routes
 from buildnet.node.service import NodeService
@@ -94,5 +98,9 @@ def create_application(service: NodeService) -> Application:
     application.offer(ledger_upkeep_routes(service))
     application.offer(event_routes(service))
     application.offer(peer_routes(service))
+    application.offer(page_routes())
+    application.offer(login_routes(service))
+    application.offer(account_routes(service))
+    application.offer(session_routes(service))
     application.offer(description_routes(application.openapi))
     return application

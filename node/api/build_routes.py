@@ -222,10 +222,12 @@ def build_routes(service: NodeService) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=500)] = 20,
         cursor: str | None = None,
         status: Literal["running", "succeeded", "failed", "cancelled"] | None = None,
+        actor: Annotated[str | None, Query(max_length=128)] = None,
     ) -> dict[str, Any]:
-        """The record of builds, newest first; ``next`` is the cursor of the following page."""
+        """The record of builds, newest first; ``next`` is the cursor of the following page;
+        ``actor``: only those of this one."""
         page, following = await history.page(
-            limit=limit, before=cursor, status=status, workspaces=asking.workspaces
+            limit=limit, before=cursor, status=status, workspaces=asking.workspaces, actor=actor
         )
         return {"builds": [_recorded(each) for each in page], "next": following}
 

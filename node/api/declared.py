@@ -99,6 +99,11 @@ def caller_of(connection: HTTPConnection) -> Caller:
     return found
 
 
+def connection_of(connection: HTTPConnection) -> int:
+    """Return the number under which the gate tracks a connection; 0: it does not."""
+    return int(connection.scope.get("state", {}).get("connection", 0))
+
+
 async def _asking(connection: HTTPConnection) -> Caller:
     return caller_of(connection)  # FastAPI runs what is no coroutine in a thread
 

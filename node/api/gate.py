@@ -75,6 +75,7 @@ class Gate:
             task.cancel(why)
 
         with self._connections.track(caller, end, what) as connection:
+            scope["state"]["connection"] = connection.number
             try:
                 await self._application(scope, receive, answer.send)
             except asyncio.CancelledError:

@@ -18,11 +18,13 @@ from buildnet.node.auth.desk import KeyDesk
 from buildnet.node.auth.key_credentials import KeyCredentials
 from buildnet.node.auth.key_facts import KeyFacts
 from buildnet.node.auth.keys import Keys
+from buildnet.node.auth.people import People
 from buildnet.node.auth.register_file import RegisterFile
 from buildnet.node.auth.spreading import KeySpreading
 from buildnet.node.auth.uses import RECORD_S, Uses
 from buildnet.node.forwarding import Forwarding
 from buildnet.node.recording import Record
+from buildnet.node.session_board import SessionBoard
 
 LOOK_S = 0.5
 """How soon a connection ends whose credential expires."""
@@ -42,15 +44,20 @@ class Surroundings:
 
 class Access:
     """``authenticator`` asks each kind of credential; ``connections`` are all that are open;
+    ``people``: those who logged in; ``board``: who uses which node;
     ``desk`` makes and revokes keys; ``spreading`` takes part in the mesh; ``forwarding`` has
     other nodes answer what this one can't."""
 
-    def __init__(self, around: Surroundings) -> None:
+    def __init__(
+        self, around: Surroundings, connections: Connections, people: People, board: SessionBoard
+    ) -> None:
         file = RegisterFile(around.directory)
         self._around = around
         self._facts = KeyFacts(around.ledger)
         self._uses = Uses()
-        self.connections = Connections()
+        self.connections = connections
+        self.people = people
+        self.board = board
         self.forwarding = Forwarding()
         self.keys = Keys(
             around.members,
@@ -67,7 +74,7 @@ class Access:
             self._uses,
             self._facts,
         )
-        self.authenticator = Authenticator((KeyCredentials(self.keys, self._uses.count),))
+        self.authenticator = Authenticator((KeyCredentials(self.keys, self._uses.count), people))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -76,7 +83,8 @@ class Access:
         async with asyncio.TaskGroup() as group:
             working = [group.create_task(self._look()), group.create_task(self._facts.run())]
             try:
-                yield
+                async with self.people.running():
+                    yield
             finally:
                 for task in working:
                     task.cancel()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.auth.activity import Activity, presence_of
 from buildnet.node.auth.caller import Caller
 
 
@@ -30,6 +31,7 @@ class Connections:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
+        self.activity = Activity(lambda name: any(self.of(name)))
         self._numbers = itertools.count(1)
         self._live: dict[int, Connection] = {}
 
@@ -39,6 +41,7 @@ class Connections:
     ) -> Iterator[Connection]:
         """Know of a connection while the context is open. ``end`` is called once at most, with the
         reason in words, and has to see that the connection ends."""
+        self.activity.note(caller, self._clock())
         connection = Connection(next(self._numbers), caller, what, self._clock(), end)
         self._live[connection.number] = connection
         try:
@@ -50,15 +53,26 @@ class Connections:
         """Return those that are open and were not cut off, the oldest first."""
         return tuple(one for one in self._live.values() if one.ended is None)
 
+    def of(self, name: str) -> Iterator[Connection]:
+        """Return those of somebody; ``name``: as :func:`presence_of` tells it."""
+        return (one for one in self.live() if presence_of(one.caller) == name)
+
     def look(self) -> int:
         """Cut off those whose credential counts no more; return how many."""
         found = [(one, one.caller.problem()) for one in self.live()]
         return sum(self._end(one, why) for one, why in found if why is not None)
 
-    def end(self, credential: str, why: BuildNetError) -> int:
-        """Cut off those of one key or session; return how many."""
+    def end(self, credential: str, why: BuildNetError, but: int = 0) -> int:
+        """Cut off those of one key or session, ``but`` for the one of this number; return how
+        many."""
         found = [one for one in self.live() if one.caller.credential == credential]
+        found = [one for one in found if one.number != but]
         return sum(self._end(one, why) for one in found)
+
+    def hang_up(self, name: str, why: BuildNetError) -> int:
+        """Cut off those of somebody, whatever credential they have; return how many."""
+        self.activity.forget(name)
+        return sum(self._end(one, why) for one in list(self.of(name)))
 
     def _end(self, connection: Connection, why: BuildNetError) -> bool:
         connection.ended = why

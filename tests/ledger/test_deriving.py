@@ -172,6 +172,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
     "session.opened": ({"kind": "user", "address": "::1"}, "session:s", ("sessions",)),
     "session.closed": ({"reason": "asked"}, "session:s", ("sessions",)),
     "session.expired": ({}, "session:s", ("sessions",)),
+    "session.kicked": ({"whose": "anna", "reason": "asked"}, "session:s", ("sessions",)),
 }
 
 

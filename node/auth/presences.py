@@ -1,0 +1,110 @@
+"""What each of those who use a node does there: their connections, and how far their builds are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from buildnet.node.auth.activity import Seen, Way, presence_of
+from buildnet.node.auth.connections import Connections
+from buildnet.node.auth.sessions import Session, Sessions
+from buildnet.node.running import RunningBuild
+
+_MOST_CONNECTIONS = 8
+_MOST_BUILDS = 16
+
+
+class Presences:
+    """Those of one node. ``builds`` returns the builds that run there."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        sessions: Callable[[], Sessions],
+        builds: Callable[[], Iterable[RunningBuild]],
+    ) -> None:
+        self._connections = connections
+        self._sessions = sessions
+        self._builds = builds
+
+    def view(self, now: float) -> list[dict[str, Any]]:
+        """Return everybody who is here, who came first before the others: who logged in, or asked
+        for something lately, or has a connection open. ``now``: seconds since 1970 UTC."""
+        sessions = {each.id: each for each in self._sessions().all()}
+        seen = {each.id: each for each in self._connections.activity.now(now)}
+        actors = {each.caller.actor for each in seen.values() if each.way is not Way.CLI}
+        actors |= {each.grant.actor for each in sessions.values()}
+        found = [_seen(each, sessions.get(each.id)) for each in seen.values()]
+        found += [_silent(each) for name, each in sessions.items() if name not in seen]
+        for each in found:
+            each["connections"] = self._connections_of(each["id"])
+            each["builds"] = self._builds_of(each, actors)
+        return sorted(found, key=lambda each: (each["since"], each["id"]))
+
+    def _connections_of(self, name: str) -> list[dict[str, Any]]:
+        mine = [one for one in self._connections.live() if presence_of(one.caller) == name]
+        return [
+            {"what": one.what, "since": _moment(one.since)} for one in mine[-_MOST_CONNECTIONS:]
+        ]
+
+    def _builds_of(self, each: dict[str, Any], actors: set[str]) -> list[dict[str, Any]]:
+        """Return the builds of somebody: those of their name; on the socket whoever it is says a
+        name, so those of all names that are nobody else's."""
+        if each["way"] == Way.CLI:
+            mine = [one for one in self._builds() if one.actor not in actors]
+        else:
+            mine = [one for one in self._builds() if one.actor == each["actor"]]
+        return [build_view(one) for one in mine[:_MOST_BUILDS]]
+
+
+def build_view(build: RunningBuild) -> dict[str, Any]:
+    """Return how far a build is, in short."""
+    far = build.how_far()
+    return {
+        "build_id": build.id,
+        "workspace": build.workspace.name,
+        "actor": build.actor,
+        "since": _moment(build.started_at),
+        "running": far.running,
+        "left_ms": far.left_ms,
+        "waits_for": far.waits_for,
+    }
+
+
+def _seen(seen: Seen, session: Session | None) -> dict[str, Any]:
+    caller = seen.caller
+    return {
+        "id": seen.id,
+        "way": seen.way.value,
+        "actor": caller.actor,
+        "rights": None if caller.rights is None else caller.rights.value,
+        "is_owner": caller.is_owner,
+        "address": caller.address,
+        "agent": "" if session is None else session.agent,
+        "since": _moment(seen.first if session is None else session.opened),
+        "last": _moment(seen.last),
+        "ends": None if session is None else _moment(session.ends),
+        "requests": seen.requests,
+    }
+
+
+def _silent(session: Session) -> dict[str, Any]:
+    rights = session.grant.rights
+    return {
+        "id": session.id,
+        "way": Way.WEB.value,
+        "actor": session.grant.actor,
+        "rights": None if rights is None else rights.value,
+        "is_owner": session.grant.is_owner,
+        "address": session.address,
+        "agent": session.agent,
+        "since": _moment(session.opened),
+        "last": _moment(session.seen),
+        "ends": _moment(session.ends),
+        "requests": 0,
+    }
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

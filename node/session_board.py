@@ -1,0 +1,213 @@
+"""Who uses the nodes of the cluster, seen from one of them: it asks the others.
+
+Another node tells an admin's node only. So what is seen, and who is sent away, does not depend on
+what a node says of who asks it, but on the rights that its owner has in the cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from buildnet.mesh.errors import BuildNetError, UsageError
+from buildnet.mesh.events import Received
+from buildnet.mesh.identity import node_id_of
+from buildnet.mesh.members.member_list import MemberList, Rights
+from buildnet.mesh.service.cluster import Cluster
+from buildnet.mesh.service.guest import Guest, GuestEvent
+from buildnet.node.auth.session_desk import SessionDesk
+from buildnet.node.pool_results import name_of
+from buildnet.node.told_to_others import told_to_others
+from buildnet.pool.messages.people import (
+    END,
+    HAND_OVER,
+    LIST,
+    MAX_FOUND_CHARACTERS,
+    SessionsAnswer,
+    SessionsAsk,
+)
+
+ANSWER_S = 3.0
+MOST_ASKED = 16
+"""What other nodes ask at once; of more there is no answer."""
+_TEXT_CHARACTERS = 1024
+_log = logging.getLogger("buildnet.access")
+
+
+class SessionsRefusedError(BuildNetError):
+    """Another node does not let this one see or change who uses it."""
+
+    code = "SESSIONS_REFUSED"
+    exit_code = 4
+    http_status = 403
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the nodes of the cluster told. ``silent``: those that did not, with the reason;
+    ``left_out``: how many are missing for want of room."""
+
+    found: list[dict[str, Any]]
+    silent: list[dict[str, str]]
+    left_out: int = 0
+
+
+class SessionBoard:
+    """See the module's text. ``desk``: of this node."""
+
+    def __init__(self, desk: SessionDesk) -> None:
+        self.desk = desk
+        self._working = 0
+        self._tasks: asyncio.TaskGroup
+        self._cluster: Cluster | None = None
+        self._asked: dict[bytes, tuple[bytes, asyncio.Future[SessionsAnswer]]] = {}
+
+    @asynccontextmanager
+    async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
+        """Take part in a cluster until the context ends."""
+        async with asyncio.TaskGroup() as self._tasks:
+            self._cluster = cluster
+            try:
+                yield self
+            finally:
+                self._cluster = None
+
+    async def here(
+        self, what: str, whose: str, to: str, actor: str, reason: str
+    ) -> list[dict[str, Any]]:
+        """Do something on this node; return what it was done to."""
+        if what == LIST:
+            return self.desk.everybody()
+        if what == END:
+            return await self.desk.end(whose, actor, reason)
+        return await self.desk.hand_over(whose, to, actor)
+
+    async def everywhere(
+        self, what: str, *, whose: str = "", to: str = "", actor: str = "", reason: str = ""
+    ) -> Told:
+        """Do something on this node and on those that it has a link with."""
+        cluster = self._cluster
+        if cluster is None:
+            return Told(await self.here(what, whose, to, actor, reason), [])
+        local = cluster.local
+        told = Told(await self.here(what, whose, to, actor, reason), [])
+        _name(told.found, local.members, local.key)
+        asks = {
+            key: asyncio.ensure_future(
+                self._ask(cluster, key, what, whose[:128], to[:128], actor[:128], reason[:1000])
+            )
+            for key in local.links
+            if local.members.is_member(key)
+        }
+        left_out = 0
+        for key, asking in asks.items():
+            name = name_of(local.members, key)
+            try:
+                answer = await asking
+            except TimeoutError:
+                told.silent.append({"node": name, "why": "it does not answer"})
+                continue
+            if answer.refused is not None:
+                told.silent.append({"node": name, "why": answer.refused})
+                continue
+            found = _read(answer.found)
+            _name(found, local.members, key)
+            told.found.extend(found)
+            left_out += answer.left_out
+        silent = [key for key in local.members.members if key not in asks and key != local.key]
+        for key in silent:
+            if local.members.is_member(key):
+                name = name_of(local.members, key)
+                told.silent.append({"node": name, "why": "this node has no link with it now"})
+        return Told(told.found, told.silent, left_out)
+
+    async def _ask(self, cluster: Cluster, key: bytes, *said: str) -> SessionsAnswer:
+        request = os.urandom(16)
+        future: asyncio.Future[SessionsAnswer] = asyncio.get_running_loop().create_future()
+        self._asked[request] = key, future
+        try:
+            cluster.say(key, SessionsAsk(request, *said))
+            async with asyncio.timeout(ANSWER_S):
+                return await future
+        finally:
+            del self._asked[request]
+
+    def take(self, event: GuestEvent) -> None:
+        """Take note of what others say."""
+        match event:
+            case Received(sender, SessionsAsk() as ask):
+                if self._cluster is not None and self._working < MOST_ASKED:
+                    self._tasks.create_task(self._answer(self._cluster, sender, ask))
+            case Received(sender, SessionsAnswer() as answer):
+                asked = self._asked.get(answer.request)
+                if asked is not None and asked[0] == sender and not asked[1].done():
+                    asked[1].set_result(answer)
+
+    async def _answer(self, cluster: Cluster, sender: bytes, ask: SessionsAsk) -> None:
+        self._working += 1
+        try:
+            cluster.say(sender, await self._done(cluster.local.members, sender, ask))
+        finally:
+            self._working -= 1
+
+    async def _done(self, members: MemberList, sender: bytes, ask: SessionsAsk) -> SessionsAnswer:
+        try:
+            _check_may(members, sender, ask)
+            actor = f"{ask.actor}@{name_of(members, sender)}"[:128]
+            found = await self.here(ask.what, ask.whose, ask.to, actor, ask.reason)
+        except Exception as error:
+            refused = told_to_others(_in_words(error), SessionsRefusedError, UsageError)
+            return SessionsAnswer(ask.request, refused[:_TEXT_CHARACTERS], "", "[]", 0)
+        text, left_out = as_much_as_fits(found)
+        return SessionsAnswer(ask.request, None, "", text, left_out)
+
+
+def as_much_as_fits(found: list[dict[str, Any]]) -> tuple[str, int]:
+    """Return as JSON what there is room for in a message, the latest first to go, and how many are
+    left out."""
+    parts, size = [], 2
+    for each in found:
+        part = json.dumps(each)
+        if size + len(part) + 1 > MAX_FOUND_CHARACTERS:
+            break
+        parts.append(part)
+        size += len(part) + 1
+    return f"[{','.join(parts)}]", len(found) - len(parts)
+
+
+def _check_may(members: MemberList, sender: bytes, ask: SessionsAsk) -> None:
+    member = members.members.get(sender) if members.is_member(sender) else None
+    if member is None or member.rights is not Rights.ADMIN:
+        raise SessionsRefusedError(
+            "only admins of the cluster see who uses another node",
+            hint="ask on that host itself, or an admin: buildnet rights list",
+        )
+    if ask.what not in (LIST, END, HAND_OVER):
+        raise SessionsRefusedError(f"{ask.what!r:.20} is nothing that this version can do")
+
+
+def _in_words(error: Exception) -> BuildNetError:
+    if isinstance(error, BuildNetError):
+        return error
+    _log.exception("a bug while another node asked who uses this one", exc_info=error)
+    return BuildNetError("a bug")
+
+
+def _read(text: str) -> list[dict[str, Any]]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return []
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
+def _name(found: list[dict[str, Any]], members: MemberList, key: bytes) -> None:
+    """Say of each on which node it is."""
+    for each in found:
+        each["node"], each["node_id"] = name_of(members, key), node_id_of(key)
