@@ -28,6 +28,7 @@ from buildnet.cli.building import BuildOptions
 from buildnet.cli.building import build as run_build
 from buildnet.cli.demo import demo
 from buildnet.cli.detached import attach
+from buildnet.cli.events import events
 from buildnet.cli.history import history
 from buildnet.cli.init import init
 from buildnet.cli.login import login
@@ -64,6 +65,7 @@ app.add_typer(session.app, name="session")
 app.command()(init)
 app.command()(login)
 app.command()(history)
+app.command()(events)
 app.command()(demo)
 
 

@@ -142,21 +142,19 @@ def test_trouble_of_who_reads_the_events_is_not_the_nodes(tmp_path: Path, troubl
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (("_LOOK_AFTER_S", 0.1), ("_ALIVE_WITHIN_S", 0.1), ("_SILENT_S", 0.5)):
-        monkeypatch.setattr(f"buildnet.cli.client.{name}", seconds)
+        monkeypatch.setattr(f"buildnet.cli.client.connection.{name}", seconds)
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_node_that_is_stopped_is_told_and_given_up(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "node.sock"
+def test_a_node_that_is_stopped_is_told_and_given_up(tmp_path: Path) -> None:
+    path, told = tmp_path / "node.sock", list[str]()
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         listener.bind(str(path))
         listener.listen()
         with pytest.raises(NodeUnreachableError, match="has not answered for") as error:
-            Client(socket_path=path).get("/api/node")
+            Client(socket_path=path, tell=told.append).get("/api/node")
     assert error.value.exit_code == 3
-    assert capsys.readouterr().err.count("the node has not answered for") == 1
+    assert [text.count("the node has not answered for") for text in told] == [1]
 
 
 @pytest.mark.usefixtures("impatient")

@@ -8,16 +8,15 @@ import json
 import select
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from buildnet.cli.credential import Credential
-from buildnet.cli.output import note
 from buildnet.cli.quick import Begun
-from buildnet.cli.run import settings
 from buildnet.cli.settings import Settings
 from buildnet.mesh.errors import BuildNetError, UsageError
 from buildnet.node.home import Home, default_home
@@ -27,7 +26,13 @@ _ANSWER_TIMEOUT_S = 600.0
 _LOOK_AFTER_S = 2.0
 _ALIVE_WITHIN_S = 1.0
 _SILENT_S = 30.0
+_STREAM_SILENT_S = 60.0
 _PART_BYTES = 1 << 16
+_AGAIN_FIRST_S, _AGAIN_LONGEST_S = 0.2, 5.0
+_TOO_MANY, _UNAVAILABLE = 429, 503
+NDJSON, EVENT_STREAM = "application/x-ndjson", "text/event-stream"
+_TIMEOUTS_S = {NDJSON: None, EVENT_STREAM: _STREAM_SILENT_S}
+"""Of answers that come bit by bit: how long none may come."""
 _STRANGER = "is this the address of a BuildNet node?"
 
 
@@ -39,15 +44,18 @@ class NodeUnreachableError(BuildNetError):
 
 
 class AnswerError(BuildNetError):
-    """A node answered with an error; ``code`` and ``exit_code`` are the node's."""
+    """A node answered with an error; ``code`` and ``exit_code`` are the node's, ``retry_after_s``:
+    how long it wants to be left alone, None: it does not say."""
 
-    def __init__(self, problem: dict[str, Any]) -> None:
+    def __init__(self, problem: dict[str, Any], retry_after_s: float | None = None) -> None:
         super().__init__(
             str(problem.get("detail") or "the node refused"),
             cause=problem.get("cause"),
             hint=problem.get("hint"),
         )
         self.code = str(problem.get("code", "FAILED"))
+        self.http_status = int(problem.get("status") or 0)
+        self.retry_after_s = retry_after_s
         self.exit_code = int(problem.get("exit_code", 1))
 
 
@@ -92,7 +100,9 @@ class _Answered(io.RawIOBase):
 
 
 class Client:
-    """Asks one node; a connection a request."""
+    """Asks one node; a connection a request. ``retry_s``: so long what only looks (GET) is asked
+    again where the node does not answer or has no time; ``tell``: told what people want to know
+    while they wait."""
 
     def __init__(
         self,
@@ -100,9 +110,13 @@ class Client:
         socket_path: Path | None = None,
         url: str | None = None,
         credential: Credential | None = None,
+        retry_s: float = 0.0,
+        tell: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._socket_path = socket_path
         self._credential = credential
+        self._retry_s = retry_s
+        self._tell = tell
         self._url = urlsplit(url if url and "://" in url else f"http://{url or ''}")
         if url is not None and (
             self._url.scheme not in ("http", "https") or not self._url.hostname
@@ -112,11 +126,16 @@ class Client:
     @classmethod
     def of(cls, settings: Settings, home: Path | None = None) -> Client:
         """Return the client of the node that the options, or else the data directory, name."""
+        from buildnet.cli.output import note
+
+        def tell(text: str) -> None:
+            note(settings, text)
+
         credential = None if settings.key is None else Credential.read(settings.key)
         if settings.node is not None:
-            return cls(url=settings.node, credential=credential)
+            return cls(url=settings.node, credential=credential, tell=tell)
         path = Home(home or default_home()).socket_path()
-        return cls(socket_path=path, credential=credential)
+        return cls(socket_path=path, credential=credential, tell=tell)
 
     @property
     def is_local(self) -> bool:
@@ -125,7 +144,7 @@ class Client:
 
     def get(self, path: str, **query: object) -> Any:
         """GET ``path``; return the parsed JSON, or the text of another type."""
-        return self._ask("GET", _with_query(path, query), None)
+        return self._again(lambda: self._ask("GET", _with_query(path, query), None))
 
     def post(self, path: str, body: dict[str, Any] | None = None, **query: object) -> Any:
         """POST ``body``; return the parsed JSON."""
@@ -138,6 +157,24 @@ class Client:
     def delete(self, path: str, **query: object) -> Any:
         """DELETE ``path``; return the parsed JSON."""
         return self._ask("DELETE", _with_query(path, query), None)
+
+    def _again(self, ask: Callable[[], Any]) -> Any:
+        """Ask until there is an answer, or it takes too long."""
+        until, wait_s = time.monotonic() + self._retry_s, _AGAIN_FIRST_S
+        while True:
+            try:
+                return ask()
+            except NodeUnreachableError:
+                rest_s = wait_s
+                if time.monotonic() + rest_s > until:
+                    raise
+            except AnswerError as error:
+                rest_s = error.retry_after_s or wait_s
+                has_no_time = error.http_status in (_TOO_MANY, _UNAVAILABLE)
+                if not has_no_time or time.monotonic() + rest_s > until:
+                    raise
+            time.sleep(rest_s)
+            wait_s = min(2 * wait_s, _AGAIN_LONGEST_S)
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
         with self._answer(method, path, body, "application/json") as answer, _stopped_answering():
@@ -154,7 +191,7 @@ class Client:
     @contextmanager
     def stream(self, path: str, body: dict[str, Any]) -> Iterator[Iterator[dict[str, Any]]]:
         """POST ``body`` and yield the events of the answer, one JSON object a line."""
-        with self._answer("POST", path, body, "application/x-ndjson") as answer:
+        with self._answer("POST", path, body, NDJSON) as answer:
             yield _events(answer)
 
     @contextmanager
@@ -171,8 +208,18 @@ class Client:
     @contextmanager
     def follow(self, path: str, **query: object) -> Iterator[Iterator[dict[str, Any]]]:
         """GET ``path`` and yield the lines of the answer, JSON objects, as they come."""
-        with self._answer("GET", _with_query(path, query), None, "application/x-ndjson") as answer:
+        with self._answer("GET", _with_query(path, query), None, NDJSON) as answer:
             yield _events(answer)
+
+    @contextmanager
+    def lines(
+        self, path: str, headers: Mapping[str, str], **query: object
+    ) -> Iterator[Iterator[str]]:
+        """GET server-sent events and yield the lines of the answer as they come. A node that is
+        silent for a minute counts as gone: it says every 25 s that it is there."""
+        target = _with_query(path, query)
+        with self._answer("GET", target, None, EVENT_STREAM, headers) as answer:
+            yield _lines(answer)
 
     @contextmanager
     def download(self, path: str, **query: object) -> Iterator[Iterator[bytes]]:
@@ -182,7 +229,12 @@ class Client:
 
     @contextmanager
     def _answer(
-        self, method: str, path: str, body: dict[str, Any] | None, accept: str
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        accept: str,
+        more: Mapping[str, str] = MappingProxyType({}),
     ) -> Iterator[http.client.HTTPResponse]:
         connection = self._connection()
         try:
@@ -191,8 +243,8 @@ class Client:
             except OSError as error:
                 raise self._unreachable(error) from error
             assert connection.sock is not None
-            connection.sock.settimeout(_ANSWER_TIMEOUT_S if "ndjson" not in accept else None)
-            headers = {"accept": accept, "connection": "close"}
+            connection.sock.settimeout(_TIMEOUTS_S.get(accept, _ANSWER_TIMEOUT_S))
+            headers = {"accept": accept, "connection": "close", **more}
             content = None
             if body is not None:
                 content = json.dumps(body)
@@ -203,12 +255,13 @@ class Client:
                 # It may have answered, and hung up, before it had read all.
                 with suppress(BrokenPipeError, ConnectionResetError):
                     connection.request(method, path, content, headers)
-                if "ndjson" not in accept:
+                if accept not in _TIMEOUTS_S:
                     self._watch(connection.sock)
                 answer = connection.getresponse()
                 if answer.status >= 400:
-                    raise AnswerError(_problem(answer))
-            yield answer
+                    raise AnswerError(_problem(answer), _retry_after_s(answer))
+            with answer:  # it holds the socket that the connection gave away
+                yield answer
         finally:
             connection.close()
 
@@ -233,8 +286,7 @@ class Client:
                 )
             if not told:
                 told = True
-                note(
-                    settings(),
+                self._tell(
                     f"the node has not answered for {silent_s:.0f} s; waiting up to "
                     f"{_SILENT_S:.0f} s",
                 )
@@ -296,6 +348,15 @@ def _events(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
+def _lines(answer: http.client.HTTPResponse) -> Iterator[str]:
+    while True:
+        with _stopped_answering():
+            line = answer.readline()
+        if not line.endswith(b"\n"):
+            return
+        yield line.decode(errors="replace").rstrip("\n")
+
+
 def _parts(answer: http.client.HTTPResponse) -> Iterator[bytes]:
     while True:
         with _stopped_answering():
@@ -328,6 +389,12 @@ def _problem(answer: http.client.HTTPResponse) -> dict[str, Any]:
         "detail": f"the answer was HTTP {answer.status} {answer.reason}",
         "hint": _STRANGER,
     }
+
+
+def _retry_after_s(answer: http.client.HTTPResponse) -> float | None:
+    """Return what a ``Retry-After`` says in seconds; as a date it is not understood."""
+    said = answer.getheader("retry-after") or ""
+    return float(said) if said.isdigit() else None
 
 
 def path_part(text: str) -> str:

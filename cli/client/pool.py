@@ -1,0 +1,178 @@
+"""The pool as a script uses it: builds, queue, configurations, nodes, events.
+
+from buildnet.cli.client import Pool
+
+pool = Pool("http://build.example:8080", key="ci.key")
+report = pool.build("/srv/shop").wait()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from buildnet.cli.client.build import Build
+from buildnet.cli.client.connection import Client, path_part
+from buildnet.cli.client.events import follow
+from buildnet.cli.client.shapes import ChannelName, Event, Priority, Queue
+from buildnet.cli.credential import Credential
+from buildnet.node.home import Home, default_home
+
+Json = dict[str, Any]
+PATIENCE_S = 60.0
+
+
+class Pool:
+    """All methods raise :class:`~buildnet.cli.client.AnswerError` where the node refuses, with its
+    ``code``, ``message``, ``cause`` and ``hint``, and
+    :class:`~buildnet.cli.client.NodeUnreachableError` where none answers. What only looks is asked
+    again for ``retry_s`` before that.
+
+    Args:
+        url: of any node of the pool; None: this host's own, through its socket.
+        key: as ``buildnet key create`` wrote it, or the file that it stands in, with the secret of
+            a key that is bound: each request is signed then.
+        home: data directory of this host's node; None: the usual one.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        key: str | Path | None = None,
+        home: Path | None = None,
+        retry_s: float = 10.0,
+    ) -> None:
+        credential = None if key is None else Credential.read(str(key))
+        socket_path = Home(home or default_home()).socket_path() if url is None else None
+        self.client = Client(
+            socket_path=socket_path, url=url, credential=credential, retry_s=retry_s
+        )
+
+    # --- builds --------------------------------------------------------------------------------
+
+    def build(
+        self,
+        root: str | Path,
+        packages: Sequence[str] = (),
+        *,
+        task: str = "build",
+        priority: Priority | None = None,
+        config: str | None = None,
+        profile: str | None = None,
+        force: bool = False,
+        keep_going: bool = False,
+        durable: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> Build:
+        """Ask for a build and return it at once.
+
+        Args:
+            root: a directory in the workspace, on the host of the asked node.
+            packages: only these and what they depend on; none: all.
+            config, profile: names of what it goes by.
+            durable: run nothing before another node could go on with it.
+            environment: what commands may inherit of it, by ``env_inherit``; it is sent as it is.
+        """
+        body = {
+            "root": str(root),
+            "packages": list(packages),
+            "task": task,
+            "priority": priority,
+            "config_id": config,
+            "profile": profile,
+            "force": force,
+            "keep_going": keep_going,
+            "durable": durable,
+            "environment": dict(environment or {}),
+        }
+        return Build(self.client, self.client.post("/api/build", body)["build_id"])
+
+    def attach(self, build_id: str) -> Build:
+        """Return a build of any node by its id."""
+        return Build(self.client, build_id)
+
+    def builds(self, limit: int = 20, status: str | None = None) -> list[Json]:
+        """Return the latest builds of the asked node, newest first."""
+        found = self.client.get("/api/builds", limit=limit, status=status)
+        return cast("list[Json]", found["builds"])
+
+    # --- the queue -----------------------------------------------------------------------------
+
+    def queue(self) -> Queue:
+        """Return what runs and waits in the cluster."""
+        return cast(Queue, self.client.get("/api/queue"))
+
+    def change_queue(self, change: str, build_id: str | None = None, **said: object) -> Json:
+        """Do something with a build in the queue, or with all of it.
+
+        Args:
+            change: ``pause``, ``resume``, ``cancel``, ``priority`` (with ``priority=``) or ``move``
+                (with ``place=``).
+            build_id: the build; None: the queue as a whole, which can be paused and resumed.
+            said: what else belongs to the change, and ``actor`` and ``reason``.
+        """
+        which = "" if build_id is None else f"/{path_part(build_id)}"
+        return cast(Json, self.client.post(f"/api/queue{which}/{path_part(change)}", said))
+
+    # --- configurations ------------------------------------------------------------------------
+
+    def configs(self) -> list[Json]:
+        """Return all configurations."""
+        return cast("list[Json]", self.client.get("/api/configs")["configs"])
+
+    def config(self, name: str) -> Json:
+        """Return one configuration by its id."""
+        return cast(Json, self.client.get(f"/api/configs/{path_part(name)}"))
+
+    def create_config(self, config: Mapping[str, Any]) -> Json:
+        """Keep a new configuration."""
+        return cast(Json, self.client.post("/api/configs", dict(config)))
+
+    def change_config(self, name: str, changes: Mapping[str, Any], **query: object) -> Json:
+        """Merge changes into a configuration (RFC 7396); ``expects``: only if it is in this
+        version; ``replace``: put it in its place."""
+        path = f"/api/configs/{path_part(name)}"
+        return cast(Json, self.client.put(path, dict(changes), **query))
+
+    def delete_config(self, name: str, **query: object) -> Json:
+        """Delete a configuration; ``expects``: only if it is in this version."""
+        return cast(Json, self.client.delete(f"/api/configs/{path_part(name)}", **query))
+
+    # --- the pool ------------------------------------------------------------------------------
+
+    def status(self) -> Json:
+        """Return cluster, coordinator, nodes and what they have, as ``buildnet pool status``."""
+        return cast(Json, self.client.get("/api/pool"))
+
+    def node(self) -> Json:
+        """Return the asked node's own status."""
+        return cast(Json, self.client.get("/api/node"))
+
+    def ledger(self, limit: int = 50, cursor: str | None = None, **filters: object) -> Json:
+        """Return ``entries`` of the ledger, newest first, and the cursor of the ``next`` page."""
+        found = self.client.get("/api/ledger", limit=limit, cursor=cursor, **filters)
+        return cast(Json, found)
+
+    def events(
+        self,
+        *channels: ChannelName,
+        build: str = "",
+        cursor: str | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> Iterator[Event]:
+        """Yield what happens in the pool, for ever: a ``snapshot`` first, then each event. Where
+        the connection breaks it goes on after the last one, and tells nothing twice; if that can't
+        be, another ``snapshot`` with ``gap`` comes.
+
+        Args:
+            channels: none: all.
+            build: of builds, queue and logs only what concerns the one with this id.
+            cursor: of the last event that is known; what came since is told, if the node knows it.
+            patience_s: so long a node is waited for that does not answer.
+
+        Raises:
+            EventsEndedError: the credential does not count any more.
+        """
+        return follow(self.client, channels, build, cursor, patience_s)
