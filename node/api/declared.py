@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from buildnet.node.api.entity_tag import tagged
+from buildnet.node.api.json_text import require_json
 from buildnet.node.api.repeats import HEADER, answered_once
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.caller import NOBODY, Caller
@@ -77,6 +78,7 @@ class DeclaredRoute(APIRoute):
                 caller.require_everything()
             if request.method not in _WITHOUT_BODY or caller.body_sha256 is not None:
                 body = await request.body()  # kept; too long a one is refused by name
+                require_json(body)
                 if caller.body_sha256 is not None:
                     require_body(caller.body_sha256, body)
             if request.method == "POST" and HEADER in request.headers and caller is not NOBODY:
