@@ -5,21 +5,33 @@ One node serves all tests here; see ``docs/security.md`` for what is tried, and 
 
 from __future__ import annotations
 
+import gzip
 import json
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from buildnet.mesh.errors import UsageError
+from buildnet.mesh.identity import NodeKey
+from buildnet.mesh.members.member_list import Rights
+from buildnet.node.api.app import create_application
 from buildnet.node.api.description import operations
-from buildnet.node.auth.actions import Action
+from buildnet.node.auth.actions import GRANTED, Action
 from buildnet.node.scan import detect
 from buildnet.node.service import NodeService
 from testbed.api_fuzz import Fuzzing, fuzz
+from testbed.api_keys import key_of
 from testbed.api_node import ApiNode, api_node
+
+PAGES = ("/", "/login", "/login.js", "/login.css")
+"""What browsers load, of the ways in of people."""
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +147,247 @@ def test_errors_tell_nobody_but_the_owner_where_files_lie_or_what_went_wrong(
     monkeypatch.undo()
     assert ask(node, "GET", "/api/node").json["home"] is None
     assert ask(node, "GET", "/api/node", key="owner").json["home"] == home
+
+
+# --- rights × route × state of the key ---------------------------------------------------------
+
+STATES: dict[str, tuple[Callable[[ApiNode], str | None], int]] = {
+    "absent": (lambda node: None, 401),
+    "no key": (lambda node: "v4.public.AAAA", 401),
+    "truncated": (lambda node: key_of(node, "x", Rights.ADMIN)[:-3], 401),
+    "altered": (lambda node: altered(key_of(node, "x", Rights.OBSERVER)), 401),
+    "signed by another": (
+        lambda node: key_of(node, "x", Rights.ADMIN, signed_by=NodeKey.generate()),
+        401,
+    ),
+    "of an issuer that is no member": (lambda node: of_a_stranger(node), 401),
+    "of another cluster": (lambda node: key_of(node, "x", Rights.ADMIN, cluster="ab" * 32), 401),
+    "expired": (
+        lambda node: key_of(node, "x", Rights.ADMIN, expires=datetime.now(UTC)),
+        401,
+    ),
+    "from the future": (
+        lambda node: key_of(node, "x", Rights.ADMIN, issued=datetime(2090, 1, 1, tzinfo=UTC)),
+        401,
+    ),
+    "revoked": (lambda node: revoked(node), 401),
+    "bound, without a proof": (lambda node: key_of(node, "x", Rights.ADMIN, bound="cd" * 32), 401),
+    "for another node": (lambda node: key_of(node, "x", Rights.ADMIN, scope=("node:far",)), 403),
+}
+
+
+def altered(key: str) -> str:
+    """Return a key of which one character says something else."""
+    return key[:40] + ("A" if key[40] != "A" else "B") + key[41:]
+
+
+def of_a_stranger(node: ApiNode) -> str:
+    """Return a key that is signed as it says, by a node that is no member."""
+    stranger = NodeKey.generate()
+    return key_of(node, "x", Rights.ADMIN, signed_by=stranger, issuer=stranger.public_key.hex())
+
+
+def revoked(node: ApiNode) -> str:
+    """Return a key that was revoked after it was made."""
+    made = ask(node, "POST", "/api/keys", {"name": "gone", "rights": "admin"}, "owner").json
+    assert ask(node, "POST", f"/api/keys/{made['id']}/revoke", {}, "owner").status == 200
+    return str(made["key"])
+
+
+def walk(node: ApiNode, key: str | None) -> dict[tuple[str, str], tuple[int, str, Action]]:
+    """Ask for every operation over the port that is open to all; return status, code and action.
+    What gets through fails at a parameter that no route has, before anything is done."""
+    parts = urlsplit(node.service.address)
+    connection = HTTPConnection(str(parts.hostname), parts.port, timeout=30)
+    headers = {"content-type": "application/json"}
+    if key is not None:
+        headers["authorization"] = f"Bearer {key}"
+    found = {}
+    try:
+        described = ask(node, "GET", "/api/openapi.json").json
+        for path, method, operation in operations(described):
+            connection.request(
+                method, f"{path.replace('{', '').replace('}', '')}?none=1", "{}", headers
+            )
+            answer = connection.getresponse()
+            told = json.loads(answer.read() or b"{}")
+            action = Action(operation["x-buildnet-action"])
+            found[method, path] = answer.status, str(told.get("code")), action
+    finally:
+        connection.close()
+    return found
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_no_route_takes_a_key_that_does_not_count(node: ApiNode, state: str) -> None:
+    key, status = STATES[state]
+    for route, (got, code, action) in walk(node, key(node)).items():
+        if action is not Action.OPEN:
+            assert got == status, (route, code)
+
+
+@pytest.mark.parametrize("rights", list(Rights))
+def test_each_route_lets_those_through_whose_rights_allow_its_action(
+    node: ApiNode, rights: Rights
+) -> None:
+    for route, (got, code, action) in walk(node, key_of(node, "x", rights)).items():
+        if action is Action.OPEN:
+            continue
+        allowed = (400, "INVALID_REQUEST") if action in GRANTED[rights] else (403, "NOT_ALLOWED")
+        assert (got, code) == allowed, route
+
+
+def test_a_key_for_one_action_gets_to_no_other(node: ApiNode) -> None:
+    key = key_of(node, "x", Rights.ADMIN, scope=(f"action:{Action.VIEW_LEDGER}",))
+    for route, (got, code, action) in walk(node, key).items():
+        if action is not Action.OPEN:
+            assert got == (400 if action is Action.VIEW_LEDGER else 403), (route, code)
+
+
+# --- what is no honest request -------------------------------------------------------------------
+
+HEAD = b"POST /api/configs/validate HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer admin\r\n"
+HIDDEN = b"GET /api/node HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer admin\r\n\r\n"
+SMUGGLED = {
+    "two lengths": b"content-length: 0\r\ncontent-length: %d\r\n\r\n",
+    "a length and parts": b"content-length: %d\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "parts and a length": b"transfer-encoding: chunked\r\ncontent-length: %d\r\n\r\n0\r\n\r\n",
+    "parts by another name": b"transfer-encoding: xchunked\r\nx: %d\r\n\r\n0\r\n\r\n",
+    "parts and none": b"transfer-encoding: chunked, identity\r\nx: %d\r\n\r\n0\r\n\r\n",
+    "a blank before the colon": b"content-length : %d\r\n\r\n",
+    "a folded line": b"x: y\r\n content-length: %d\r\n\r\n",
+    "a length with a sign": b"content-length: +%d\r\n\r\n",
+    "a length in hexadecimal": b"content-length: 0x%x\r\n\r\n",
+    "a carriage return within": b"x: a\rcontent-length: %d\r\n\r\n",
+    "a null byte": b"x: a\0b\r\ncontent-length: %d\r\n\r\n",
+    "a part with a sign": b"transfer-encoding: chunked\r\nx: %d\r\n\r\n-1\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("shape", SMUGGLED)
+def test_no_request_hides_in_another(node: ApiNode, shape: str) -> None:
+    head = SMUGGLED[shape] % len(HIDDEN)
+    with socket.create_connection(("127.0.0.1", node.port), timeout=30) as connection:
+        connection.sendall(HEAD + head + HIDDEN)
+        connection.shutdown(socket.SHUT_WR)
+        said = b""
+        while part := connection.recv(65536):
+            said += part
+    assert said.startswith(b"HTTP/1.1 400")
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert b"node_id" not in said
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b"[" * 200_000, {}, 400),
+        (b'{"a":' * 100_000, {}, 400),
+        (b'{"variables": {"a": ' + b"9" * 5000 + b"}}", {}, 400),
+        (gzip.compress(bytes(1 << 24)), {"content_encoding": "gzip"}, 415),
+        (b"\xff\xfe{}", {}, 400),
+        (b'{"variables": {"a": NaN}}', {}, 400),
+        (b'{"variables": {"a": -Infinity}}', {}, 400),
+        (b'{"save_as": "\\uD800"}', {}, 400),
+        (b'{"save_as": "\\uD83D\\ude00"}', {}, 404),
+        (b'{"save_as": "a\\u0000b"}', {}, 404),
+        (b"{}" + b" " * (1 << 20), {}, 413),
+        (b"--x\r\n" * 1000, {"content_type": "multipart/form-data; boundary=x"}, 400),
+    ],
+)
+def test_bodies_that_unfold_are_refused(
+    node: ApiNode, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    said = ask(node, "POST", "/api/templates/none/use", body, **headers)
+    assert said.status == status, said.body
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/cache/show/..%2f..%2f..%2fetc%2fpasswd",
+        "/api/cache/show/../../../../etc/passwd",
+        "/api/configs/%2e%2e%2f%2e%2e%2fnode.key",
+        "/api/build/..%5c..%5cnode.key/log?package=..%2f..%2fnode.key",
+        "/api/build/..%2fnode.key/events",
+        "/api/ledger/entries/%252e%252e%252fnode.key",
+        "/api/configs/a%00b",
+        "/api/configs/a%0d%0aset-cookie:%20x=y",
+        "/api/configs/a%1b%5b2J",
+        "/api/servers/%ff%fe",
+        "/api/configs/" + "a" * 20_000,
+        "//api/node",
+        "/api//node",
+        "/api/node/",
+        "/api/node;x=y",
+        "/api/./node",
+    ],
+)
+def test_paths_lead_to_what_a_route_names_and_nowhere_else(node: ApiNode, path: str) -> None:
+    said = ask(node, "GET", path)
+    assert said.status in (307, 400, 404), said.body
+    assert "set-cookie" not in said.headers
+    assert b"PRIVATE" not in said.body
+    assert b"\x1b" not in said.body
+
+
+def test_half_open_connections_keep_nobody_out(node: ApiNode) -> None:
+    """Ten thousand: uv run python tests/benchmarks/api.py --half-open 10000."""
+    with ExitStack() as stack:
+        for _ in range(300):
+            half = stack.enter_context(socket.create_connection(("127.0.0.1", node.port)))
+            half.sendall(b"GET /api/node HTTP/1.1\r\nhost:")
+        assert ask(node, "GET", "/api/node").status == 200
+        assert ("too many idle connections of one address", "127.0.0.1") in node.refusals
+
+
+# --- the ten of OWASP for APIs, 2023 -------------------------------------------------------------
+
+
+def test_owasp_1_and_3_nobody_acts_in_the_name_of_another(node: ApiNode) -> None:
+    """A field that says who asks counts on the socket alone; unknown fields are refused."""
+    said = ask(node, "POST", "/api/ledger/entries", {"text": "x", "actor": "boss"}, "builder")
+    assert said.json["actor"]["id"] == "builder"
+    more = {"text": "x", "is_owner": True, "rights": "admin"}
+    assert ask(node, "POST", "/api/ledger/entries", more, "builder").status == 400
+    assert ask(node, "POST", "/api/queue/none/cancel", {}, "observer").status == 403
+
+
+def test_owasp_5_rights_come_before_existence(node: ApiNode) -> None:
+    for path in ("/api/node/revoke", "/api/node/none", "/api/configs/none"):
+        for method in ("DELETE", "PUT", "PATCH", "TRACE", "OPTIONS"):
+            assert ask(node, method, path, {}, key=None).status == 401
+    assert ask(node, "DELETE", "/api/configs/none", key="builder").status == 403
+
+
+def test_owasp_7_nobody_but_the_owner_has_the_node_dial_an_address(node: ApiNode) -> None:
+    address = "http://169.254.169.254/latest"
+    join = {"address": address}
+    assert ask(node, "POST", "/api/pool/join", join).status == 403
+    fetch = {"digest": f"{'a' * 64}/1", "node": address}
+    assert ask(node, "POST", "/api/cache/fetch", fetch).status == 404
+
+
+def test_owasp_8_no_page_of_another_site_reads_an_answer(node: ApiNode) -> None:
+    said = ask(node, "GET", "/api/node", origin="https://attacker.example")
+    assert not [name for name in said.headers if name.lower().startswith("access-control")]
+    asked = ask(
+        node, "OPTIONS", "/api/node", origin="https://attacker.example", key=None,
+        access_control_request_method="POST",
+    )  # fmt: skip
+    assert asked.status == 401
+    assert "server" not in {name.lower() for name in said.headers}
+
+
+def test_owasp_9_every_route_is_described_or_known(node: ApiNode) -> None:
+    described = ask(node, "GET", "/api/openapi.json").json["paths"]
+    known = {"/mesh", "/bulk", "/ws", "/api/openapi.json", "/api/docs", "/health", "/ready"}
+    application = create_application(node.service)
+    paths = {getattr(route, "path", "") for route in application.declared}
+    assert paths - known - set(described) <= set(PAGES)
+
+
+# --- and anything else ----------------------------------------------------------------------------
 
 
 def test_requests_made_of_the_description_are_never_an_error_of_the_server(

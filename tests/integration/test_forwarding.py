@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from buildnet.mesh.members.member_list import Rights
-from buildnet.node.auth.claims import Claims, new_key_id
-from buildnet.node.auth.keys import make_token
 from buildnet.node.scan import detect
+from testbed.api_keys import key_of
 from testbed.api_node import ApiNode, asked_node
 
 
@@ -39,23 +37,6 @@ def sees(node: ApiNode, coordinator: bytes) -> bool:
     local = node.service.mesh.cluster.local
     office = local.office
     return len(local.links) == 1 and office is not None and office.coordinator == coordinator
-
-
-def key_of(node: ApiNode, name: str, rights: Rights) -> str:
-    """Return a key that the node's owner made."""
-    now = datetime.now(UTC)
-    key = node.service.key
-    cluster = node.service.mesh.cluster.local.members.cluster_id
-    claims = Claims(
-        id=new_key_id(),
-        name=name,
-        cluster=cluster.hex(),
-        issuer=key.public_key.hex(),
-        issued=now,
-        expires=now + timedelta(hours=1),
-        rights=rights,
-    )
-    return make_token(claims, key.sign)
 
 
 async def ask(
