@@ -42,6 +42,11 @@ class Circle:
         )
 
     @property
+    def only_looks(self) -> bool:
+        """Whether the others tell this node nothing of their builds."""
+        return self.cluster is not None and not self.may_ask(self.cluster.local.key)
+
+    @property
     def linked(self) -> tuple[bytes, ...]:
         """All members that this node is linked with."""
         return () if self.cluster is None else tuple(self.cluster.local.links)

@@ -13,6 +13,7 @@ from typing import Any
 from buildnet.ledger.history import BuildSummary, History
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.askers import Asker
+from buildnet.node.auth.refusal import NotAllowedError
 from buildnet.node.builder import Builder
 from buildnet.node.durable.circle import Circle
 from buildnet.node.running import BUILD_FINISHED, BUILD_STARTED, RunningBuild
@@ -89,9 +90,15 @@ class Watching:
 
         Raises:
             NotFoundError: neither this node nor any that it is linked with knows it.
+            NotAllowedError: this node may not see builds of others.
         """
         lines = self._lines(build)
         first = await anext(lines, None)
+        if first is None and self._circle.only_looks:
+            raise NotAllowedError(
+                "this node may only look at the pool: it does not see builds of others",
+                hint="ask on the node that was asked for it, or on one that may build",
+            )
         if first is None:
             raise NotFoundError(
                 f"no build {build!r} runs in the pool", hint="buildnet history lists earlier builds"

@@ -12,6 +12,7 @@ from buildnet.mesh.events import LinkDown, OfficeChanged, Received
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.guest import GuestEvent
+from buildnet.node.pool_results import may_ask
 from buildnet.pool.messages.queueing import (
     QueueAnswer,
     QueueChange,
@@ -81,7 +82,14 @@ class QueueAsking:
 
         Raises:
             QueueUnknownError: nobody tells.
+            QueueRefusedError: this node may not see it.
         """
+        if self._local.office is not None and not may_ask(self._local.members, self._local.key):
+            raise QueueRefusedError(
+                "this node may only look at the pool: it does not see the queue of others",
+                hint="buildnet history shows its own builds; an admin changes its rights: "
+                "buildnet rights set",
+            )
         question = await self._ask(QueueLook)
         if not question.pages or not question.pages[-1].last:
             raise _unknown()

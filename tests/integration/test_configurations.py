@@ -328,6 +328,9 @@ def test_who_is_no_admin_looks_and_changes_nothing(pair: Cluster, rights: str) -
         ):
             assert data(other, *words, code=4)["error"]["code"] == "REFUSED"
         assert data(other, "config", "show", "kept")["version"] == version
+        if rights == "observer":
+            for asked in (("queue", "list"), ("build", "--attach", "0123456789ab")):
+                assert data(other, *asked, code=4)["error"]["code"] == "NOT_ALLOWED"
     finally:
         data(one, "rights", "set", other.name, "admin")
         until(lambda: other.get("/api/node")["rights"] == "admin")

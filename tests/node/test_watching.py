@@ -11,6 +11,7 @@ import pytest
 
 from buildnet.mesh.errors import NotFoundError
 from buildnet.mesh.messages.kinds import Message
+from buildnet.node.auth.refusal import NotAllowedError
 from buildnet.node.durable import watching
 from buildnet.node.durable.watching import Watching
 from buildnet.node.progress import Progress
@@ -28,10 +29,12 @@ class Node:
         self.said: list[Message] = []
         circle: Any = SimpleNamespace(
             cluster=SimpleNamespace(local=SimpleNamespace(links={DRIVER: None})),
+            only_looks=False,
             say=lambda to, message: self.said.append(message),
             say_all=self.said.append,
         )
         nobody: Any = None
+        self.circle = circle
         self.driven: Any = None
         builder: Any = SimpleNamespace(find=lambda build: self.driven)
         self.watching = Watching(circle, builder, nobody, lambda build: build == keeps)
@@ -54,6 +57,20 @@ class Node:
 
 async def read(lines: AsyncIterator[bytes]) -> bytes:
     return b"".join([each async for each in lines])
+
+
+@pytest.mark.parametrize(("only_looks", "error"), [(True, NotAllowedError), (False, NotFoundError)])
+def test_a_node_that_may_only_look_is_told_so(only_looks: bool, error: type[Exception]) -> None:
+    async def run() -> None:
+        node = Node()
+        node.circle.only_looks = only_looks
+        opening = asyncio.ensure_future(node.watching.open("b"))
+        await node.asks(1)
+        node.tell(b"", known=False, last=True)
+        with pytest.raises(error):
+            await opening
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize("keeps", ["b", None])
