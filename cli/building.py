@@ -79,14 +79,18 @@ def request_of(options: BuildOptions, client: Client) -> dict[str, Any]:
 
 
 def _seconds(text: str) -> float:
-    """Return a duration that somebody wrote.
+    """Return the duration that somebody wrote with ``--wait``.
 
     Raises:
-        QuantityError: it is none.
+        UsageError: it is none.
     """
-    from buildnet.pool.quantity import parse_duration_s
+    from buildnet.mesh.errors import UsageError
+    from buildnet.pool.quantity import QuantityError, parse_duration_s
 
-    return parse_duration_s(text)
+    try:
+        return parse_duration_s(text)
+    except QuantityError as error:
+        raise UsageError(f"--wait: {error}", hint="write a duration such as 30m") from error
 
 
 def _named(options: BuildOptions) -> dict[str, Any]:

@@ -38,6 +38,7 @@ from buildnet.cli.saved import SetVariable
 from buildnet.cli.settings import HELP
 from buildnet.cli.start import ensure_node
 from buildnet.cli.usage import in_words, is_usage_error
+from buildnet.mesh.errors import UsageError
 
 app = typer.Typer(
     name="buildnet",
@@ -132,6 +133,20 @@ def build(
 ) -> None:
     """Bring packages of the workspace around the current directory up to date, or all of it."""
     if attach_to is not None:
+        others = {
+            "--detach": detach,
+            "--durable": durable,
+            "--dry-run": dry_run,
+            "--force": force,
+            "--wait": wait,
+            "--verify": verify,
+            "PACKAGES": packages,
+        }
+        if given := [name for name, value in others.items() if value]:
+            raise UsageError(
+                f"--attach shows a build that was asked for: {', '.join(given)} can't change it",
+                hint="leave one of them away; buildnet queue changes a build that runs",
+            )
         raise typer.Exit(attach(attach_to, settings(), ensure_node(settings())))
     options = BuildOptions(
         packages=tuple(packages or ()),

@@ -108,5 +108,5 @@ def _name(letter: dict[str, Any]) -> str:
 
 
 def _attempt_text(attempt: dict[str, Any]) -> str:
-    where = attempt["node_name"] or f"here ({attempt['node']})"
+    where = attempt["node_name"] or "here"
     return f"{where}, {age_text(time.time() - attempt['at'])}: {attempt['why']}"

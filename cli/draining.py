@@ -42,7 +42,7 @@ def drain_node(name: str, wait: bool, timeout_s: float) -> None:
 
     show(settings(), data, table, ids=[data["node_id"]])
     if in_flight_text(data):
-        note(settings(), "wait for its end: buildnet node drain --wait (buildnet server drain …)")
+        note(settings(), f"to wait for its end: buildnet server drain --wait {data['name']}")
 
 
 def resume_node(name: str) -> None:

@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import Field, StrictBool, ValidationError
+from pydantic_core import ErrorDetails
 
 from buildnet.mesh.errors import UsageError
 from buildnet.node.config import SLOTS_MAX, NodeConfig, Settings, WorkerSettings
 from buildnet.node.config_values import Hours, PositiveNumber, Text
+from buildnet.pool.wording import expectation
 
 MAX_TAGS = 32
 _SETTINGS = {
@@ -74,7 +76,7 @@ class Terms(Settings):
     @classmethod
     def _error(cls, error: ValidationError) -> TermsError:
         problems = [
-            f"{'.'.join(map(str, one['loc'])) or 'the text'}: {one['msg']}"
+            f"{'.'.join(map(str, one['loc'])) or 'the text'}: {_problem(one)}"
             for one in error.errors(include_url=False)[:5]
         ]
         return TermsError(
@@ -188,3 +190,15 @@ def _narrowed(workers: WorkerSettings, max_commands: int | None) -> WorkerSettin
 def _least(one: float | None, other: float | None) -> float | None:
     known = [each for each in (one, other) if each is not None]
     return min(known, default=None)
+
+
+def _problem(error: ErrorDetails) -> str:
+    """Say in plain words what pydantic found."""
+    kind = error["type"]
+    if kind == "extra_forbidden":
+        return "there is no such setting"
+    if kind == "json_invalid":
+        return "it is no JSON"
+    if kind == "value_error":  # our own check, our own words
+        return str(error["ctx"]["error"])
+    return f"expected {expectation(kind, error.get('ctx') or {})}"

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from buildnet.mesh.events import LinkDown, LinkUp, Received, Status, StatusChanged
-from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.guest import GuestEvent
@@ -34,6 +33,7 @@ MAX_BORROWED = 1024
 """Leases of one build; more are given back."""
 KEEP_S = 3.0
 """Leases are renewed so often."""
+_GONE = "it is gone, or does not lend any more"
 IDLE_S = 1.0
 """A lease that is not used for so long goes back, unless commands wait."""
 
@@ -254,7 +254,7 @@ class Borrower:
     def _drop(self, borrowing: Borrowing, lease: Borrowed) -> None:
         del borrowing.leases[lease.id]
         lease.is_gone = True
-        self.errands.lost(lease.id, _gone(lease))
+        self.errands.lost(lease.id, _GONE)
         borrowing.on_change()
 
     # --- work ----------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ class Borrower:
             WrongHostError: it said what it may not.
         """
         if lease.is_gone:  # since it was chosen: nobody would answer
-            raise LostHostError(_gone(lease))
+            raise LostHostError(_GONE)
         return await self.errands.run(lease.owner, lease.id, ask, on_output, token)
 
     def end_of(self, borrowing: Borrowing, lease: Borrowed) -> None:
@@ -282,10 +282,6 @@ class Borrower:
         lease.busy, lease.idle_since = False, time.monotonic()
         if lease.wanted_back and lease.id in borrowing.leases:
             self.give_back(borrowing, lease)
-
-
-def _gone(lease: Borrowed) -> str:
-    return f"{node_id_of(lease.owner)} is gone, or does not lend any more"
 
 
 def _serves(lease: Borrowed, wants: tuple[Want, ...], *, exactly: bool) -> bool:

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.pool.messages.work import (
@@ -202,10 +201,10 @@ class Errands:
                 errand.heard_at = now
             silent_s = now - errand.heard_at
             if silent_s > SILENT_S:
-                why = f"{node_id_of(errand.owner)} has not told how it goes for {silent_s:.0f} s"
+                why = f"it has not told how it goes for {silent_s:.0f} s"
                 self._give_up(errand, SilentHostError(why))
             elif now > errand.over_at:
-                why = f"{node_id_of(errand.owner)} did not come to an end within the time it had"
+                why = "it did not come to an end within the time it had"
                 self._give_up(errand, SilentHostError(why))
 
     def _give_up(self, errand: Errand, error: BuildNetError) -> None:

@@ -13,6 +13,7 @@ from buildnet.cli.building import BuildOptions, build
 from buildnet.cli.client import Client, NodeUnreachableError
 from buildnet.cli.settings import Settings
 from buildnet.cli.testing import FakeNode, http_answer
+from buildnet.mesh.errors import UsageError
 
 ID = "0123456789ab"
 
@@ -255,3 +256,10 @@ def test_over_tcp_nothing_of_the_environment_is_sent(
         assert build(BuildOptions(directory=tmp_path), Settings(quiet=True), client) == 0
     assert node.body["environment"] == {}
     assert b"s3cret" not in node.request
+
+
+def test_a_wait_that_is_no_duration_is_told_with_what_is_one() -> None:
+    client = Client(socket_path=Path("/nowhere"))
+    with pytest.raises(UsageError, match="--wait: ") as wrong:
+        build(BuildOptions(wait="foo"), Settings(), client)
+    assert wrong.value.hint == "write a duration such as 30m"

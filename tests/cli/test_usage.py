@@ -30,6 +30,11 @@ def _needs_verb(group: TyperInfo) -> bool:
             "see: buildnet node invite --help",
         ),
         (
+            "build --attach b1 --detach core",
+            "--attach shows a build that was asked for: --detach, PACKAGES can't change it",
+            "leave one of them away; buildnet queue changes a build that runs",
+        ),
+        (
             "node invite --uses many",
             "wrong value 'many' for --uses: expected a whole number",
             "see: buildnet node invite --help",

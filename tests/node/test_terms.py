@@ -89,6 +89,21 @@ def test_no_terms(text: str) -> None:
         Terms.read(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"max_cores": "x"}', "max_cores: expected a whole number"),
+        ('{"max_cores": 0}', "max_cores: expected 1 or more"),
+        ('{"local_only_hours": ["9"]}', "local_only_hours.0: expected hours such as"),
+        ('{"colour": 1}', "colour: there is no such setting"),
+        ("[", "the text: it is no JSON"),
+    ],
+)
+def test_what_is_wrong_is_told_in_our_words(text: str, words: str) -> None:
+    with pytest.raises(TermsError, match=words):
+        Terms.read(text)
+
+
 def keeper(directory: Path) -> InForce:
     return InForce(directory / "terms.json", directory / "node.yaml", config())
 
