@@ -22,6 +22,8 @@ ASK_S = 120.0
 """So long a stand-in may take to fetch what it lacks."""
 ANSWER_S = 10.0
 """So long who was asked may say nothing at all: an earlier version may not know the question."""
+NEXT_S = 1.0
+"""So long he is waited for alone; then the next one is asked, too."""
 AGAIN_S = 5.0
 """So long after nobody would, all are asked once more."""
 TAKE_OVER_S = 3.0
@@ -85,50 +87,86 @@ class Driving:
         self.build = build
         self.attempt = attempt
         self.stand_in: Key | None = None
-        """Who keeps the request, or was asked to."""
-        self.is_durable = False
+        """Who keeps the request."""
+        self.silent: set[Key] = set()
+        """Who was asked and has said nothing at all in time."""
         self._given = attempt
         self._asked: dict[Key, int] = {}
         self._refused: dict[Key, str] = {}
-        self._until = 0.0
+        self._waiting: dict[Key, float] = {}
+        """Who was asked and has not answered, and until when that is waited for."""
+        self._fetching: set[Key] = set()
+        self._next_at = 0.0
         self._again_at: float | None = None
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether another node keeps the request."""
+        return self.stand_in is not None
 
     def look(
         self, candidates: Sequence[Key], gone: Collection[Key], now: float
     ) -> list[DrivingEffect]:
         """See that there is a stand-in. ``candidates``: who may be one, best first; ``gone``: nodes
-        that are believed dead."""
+        that are believed dead. Who says nothing for a moment is waited for, but not alone."""
         effects: list[DrivingEffect] = []
         if self.stand_in is not None:
-            if self.stand_in in gone:
-                effects += self._without(self.stand_in, "the node that stood in for it is lost")
-            elif not self.is_durable and now >= self._until:
-                effects += self._without(self.stand_in, "it did not answer in time")
-        if self.stand_in is not None or (self._again_at is not None and now < self._again_at):
+            if self.stand_in not in gone:
+                return []
+            effects += self._without(self.stand_in, "the node that stood in for it is lost")
+        for node, until in list(self._waiting.items()):
+            if node in gone or now >= until:
+                if node not in gone and node not in self._fetching:
+                    self.silent.add(node)
+                self._refuse(node, "it did not answer in time")
+        if self._fetching or (self._waiting and now < self._next_at):
             return effects
         if self._again_at is not None:
+            if now < self._again_at:
+                return effects
             self._again_at = None
             self._refused.clear()
         for node in candidates:
-            if node not in self._refused and node not in gone:
+            if node not in self._refused and node not in self._waiting and node not in gone:
                 return [*effects, self._ask(node, now)]
+        if self._waiting:
+            return effects
         self._again_at = now + AGAIN_S
         why = next(iter(self._refused.values()), "there is no other worker that could stand in")
         return [*effects, NotDurable(why)]
 
     def fetching(self, sender: Key, now: float) -> None:
         """Take in that a node has begun to fetch the request: that takes its time."""
-        if sender == self.stand_in and not self.is_durable:
-            self._until = now + ASK_S
+        self.silent.discard(sender)
+        if sender in self._waiting:
+            self._waiting[sender] = now + ASK_S
+            self._fetching.add(sender)
 
     def answered(self, sender: Key, attempt: int, kept: bool, why: str) -> list[DrivingEffect]:
-        """Take in whether a node keeps the request; it may change its mind."""
-        if sender != self.stand_in or attempt != self._asked[sender]:
+        """Take in whether a node keeps the request; it may change its mind. Of several the first
+        one stands in."""
+        self.silent.discard(sender)
+        if attempt != self._asked.get(sender):
             return []
         if not kept:
-            return self._without(sender, why)
-        was, self.is_durable = self.is_durable, True
-        return [] if was else [Durable(sender)]
+            if sender == self.stand_in:
+                return self._without(sender, why)
+            self._refuse(sender, why)
+            self._next_at = 0.0
+            return []
+        if sender == self.stand_in:
+            return []
+        if self.stand_in is not None or sender not in self._waiting:
+            return [Release(sender, attempt, ended=False)]
+        self.stand_in = sender
+        others = [node for node in self._waiting if node != sender]
+        self._waiting.clear()
+        self._fetching.clear()
+        return [Durable(sender), *(Release(one, self._asked[one], ended=False) for one in others)]
+
+    def given(self, node: Key) -> int:
+        """Return the attempt that a node was given last."""
+        return self._asked[node]
 
     @property
     def highest(self) -> int:
@@ -146,11 +184,13 @@ class Driving:
         other may have come to the same one."""
         if attempt >= self.attempt:
             self._given = self.attempt = max(self._given, attempt) + 1
-            self.stand_in, self.is_durable, self._again_at = None, False, None
+            self.stand_in = self._again_at = None
+            self._waiting.clear()
+            self._fetching.clear()
 
     def forgotten(self, sender: Key) -> list[DrivingEffect]:
         """Take in that a node knows nothing of the build."""
-        if sender != self.stand_in or not self.is_durable:
+        if sender != self.stand_in:
             return []
         return self._without(sender, "the node that stood in for it keeps its request no more")
 
@@ -161,13 +201,19 @@ class Driving:
 
     def _ask(self, node: Key, now: float) -> AskKeep:
         self._given += 1
-        self.stand_in, self._asked[node], self._until = node, self._given, now + ANSWER_S
+        self._asked[node] = self._given
+        self._waiting[node], self._next_at = now + ANSWER_S, now + NEXT_S
         return AskKeep(node, self._given)
 
-    def _without(self, node: Key, why: str) -> list[DrivingEffect]:
-        was, self.is_durable, self.stand_in = self.is_durable, False, None
+    def _refuse(self, node: Key, why: str) -> None:
+        self._waiting.pop(node, None)
+        self._fetching.discard(node)
         self._refused[node] = why
-        return [NotDurable(why)] if was else []
+
+    def _without(self, node: Key, why: str) -> list[DrivingEffect]:
+        self.stand_in = None
+        self._refused[node] = why
+        return [NotDurable(why)]
 
 
 class Phase(StrEnum):

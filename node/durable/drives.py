@@ -53,6 +53,8 @@ UNKNOWN = "unknown"
 FETCHING = "fetching"
 """The phase of one whose request it was asked to keep and takes in now."""
 ALONE = "its node left the cluster before another one had its request"
+SILENT_S = 300.0
+"""So long who said nothing when he was asked is asked after all others."""
 AUTOMATIC_AFTER_S = 10.0
 """A build that takes longer is made durable though nobody asked for it."""
 _log = logging.getLogger("buildnet.pool")
@@ -66,6 +68,8 @@ class Drives:
         self._history = history
         self._record = record
         self._guards: dict[str, Guard] = {}
+        self._silent_at: dict[bytes, float] = {}
+        """When nodes did not say anything that were asked to stand in."""
 
     def __contains__(self, build: object) -> bool:
         return build in self._guards
@@ -185,6 +189,7 @@ class Drives:
 
     def answered(self, sender: bytes, answer: KeepAnswer) -> None:
         """Take in whether a node stands in."""
+        self._silent_at.pop(sender, None)
         guard = self._guards.get(answer.build)
         if guard is not None:
             effects = guard.driving.answered(sender, answer.attempt, answer.kept, answer.why)
@@ -228,9 +233,15 @@ class Drives:
 
     def _look(self, guard: Guard) -> None:
         if guard.blobs is not None and not guard.build.ended_elsewhere:
-            circle, may_grant = self._circle, not guard.build.warrant.is_full
+            circle, now = self._circle, time.monotonic()
+            may_grant = not guard.build.warrant.is_full
             candidates = circle.candidates(guard.build.id) if may_grant else []
-            self._drive(guard, guard.driving.look(candidates, circle.gone, time.monotonic()))
+            # Who said nothing lately is asked last: for each build anew that would be waited for.
+            candidates.sort(key=lambda node: now - self._silent_at.get(node, -SILENT_S) < SILENT_S)
+            effects = guard.driving.look(candidates, circle.gone, now)
+            self._silent_at.update(dict.fromkeys(guard.driving.silent, now))
+            guard.driving.silent.clear()
+            self._drive(guard, effects)
 
     def _drive(self, guard: Guard, effects: Sequence[DrivingEffect]) -> None:
         build, circle = guard.build, self._circle
@@ -240,12 +251,11 @@ class Drives:
                     plan = WireDigest.of(guard.blobs.plan)
                     sources = WireDigest.of(guard.blobs.sources)
                     guard.highest = circle.grant(build.warrant, to, attempt)
-                    guard.begin_to_tell()
                     circle.say(to, KeepAsk(build.id, attempt, plan, sources, guard.highest))
                 case Release(to, attempt, ended):
                     circle.say(to, KeepOver(build.id, attempt, ended))
                 case Durable(node):
-                    guard.told = None
+                    guard.begin_to_tell()
                     circle.spawn(self._now_durable, guard, node)
                 case NotDurable(why) if circle.cluster is None:
                     _say_why(guard, why, was_durable=False)
@@ -254,7 +264,7 @@ class Drives:
 
     async def _now_durable(self, guard: Guard, node: bytes) -> None:
         name = self._circle.name_of(node)
-        where = Durability(DURABLE, node_id_of(node), name, guard.driving.highest)
+        where = Durability(DURABLE, node_id_of(node), name, guard.driving.given(node))
         await self._mark(guard.build, where)
         event = {"type": "durable", "node": where.node, "node_name": name}
         guard.build.progress.tell(event)

@@ -60,8 +60,9 @@ class Guard:
             self.later.cancel()
 
     def begin_to_tell(self) -> None:
-        """Take note that another node than before has to be told what is finished."""
+        """Take note that another node than before has to be told what is finished and wanted."""
         self._told.clear()
+        self.told = None
 
     def finished(self, most: int) -> Iterator[tuple[TaskId, Digest]]:
         """Yield tasks whose results lie with this node alone, as far as it knows, each once."""

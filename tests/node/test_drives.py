@@ -27,7 +27,7 @@ from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.pool.build import Status
 from buildnet.pool.demand import Orders
-from buildnet.pool.durable import ANSWER_S
+from buildnet.pool.durable import ANSWER_S, ranked
 from buildnet.pool.messages.durable import (
     BuildTold,
     Driven,
@@ -361,6 +361,39 @@ def test_who_fetches_a_request_is_waited_for_longer_than_who_says_nothing(
 
     assert asyncio.run(run(says=False)) == ["not_durable"]
     assert asyncio.run(run(says=True)) == []
+
+
+def test_who_said_nothing_is_asked_last_for_the_next_build(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    async def first_asked(world: World, build_id: str) -> bytes:
+        build = asked_for()
+        build.id = build_id
+        world.said.clear()
+        waiting = asyncio.ensure_future(begin(world, build))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        world.drives.over(build)
+        return world.said[0][0]
+
+    async def run() -> None:
+        world = World({A: member(), B: member()})
+        best, other = ranked(BUILD, (A, B))
+        waiting = asyncio.ensure_future(begin(world, asked_for()))
+        for now[0] in (0.0, ANSWER_S):
+            await asyncio.sleep(0)
+            world.drives.look()
+        waiting.cancel()
+        same = [f"b{number}" for number in range(20)]
+        same = [each for each in same if ranked(each, (A, B))[0] == best]
+        assert await first_asked(world, same[0]) == other
+        world.drives.answered(best, KeepAnswer(BUILD, 1, False, ""))  # it is there after all
+        assert await first_asked(world, same[1]) == best
+
+    asyncio.run(run())
 
 
 def test_a_node_that_changed_its_key_is_still_the_same() -> None:

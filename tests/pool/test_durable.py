@@ -15,6 +15,7 @@ from buildnet.pool.durable import (
     ANSWER_S,
     ASK_S,
     INQUIRE_S,
+    NEXT_S,
     SILENT_S,
     TAKE_OVER_S,
     AskKeep,
@@ -74,6 +75,38 @@ def test_who_says_that_it_fetches_the_request_gets_the_time_for_that() -> None:
     driving.fetching(B, 2.0)
     assert driving.look([B, C], (), 1.0 + ASK_S) == []
     assert driving.look([B, C], (), 2.0 + ASK_S) == [AskKeep(C, 2)]
+
+
+def test_who_says_nothing_is_not_waited_for_alone() -> None:
+    driving = Driving(BUILD)
+    assert driving.look([B, C, D], (), 0.0) == [AskKeep(B, 1)]
+    assert driving.look([B, C, D], (), NEXT_S / 2) == []
+    assert driving.look([B, C, D], (), NEXT_S) == [AskKeep(C, 2)]
+    assert driving.look([B, C, D], (), 2 * NEXT_S) == [AskKeep(D, 3)]
+    assert driving.look([B, C, D], (), 3 * NEXT_S) == []
+    assert driving.answered(C, 2, True, "") == [
+        Durable(C),
+        Release(B, 1, False),
+        Release(D, 3, False),
+    ]
+    assert driving.answered(B, 1, True, "") == [Release(B, 1, False)]  # too late
+    assert driving.answered(D, 3, False, "no room") == []
+    assert driving.look([B, C, D], (), 4 * NEXT_S) == []
+    assert (driving.stand_in, driving.given(C), driving.highest) == (C, 2, 3)
+
+
+def test_who_fetches_is_waited_for_alone_and_who_refuses_is_followed_at_once() -> None:
+    driving = Driving(BUILD)
+    driving.look([B, C, D], (), 0.0)
+    driving.look([B, C, D], (), NEXT_S)
+    driving.fetching(C, NEXT_S)
+    assert driving.look([B, C, D], (), 2 * NEXT_S) == []
+    assert driving.answered(C, 2, False, "no room") == []
+    assert driving.look([B, C, D], (), 2 * NEXT_S) == [AskKeep(D, 3)]
+    assert driving.look([B, C, D], (), ANSWER_S) == []
+    assert driving.silent == {B}
+    assert driving.answered(B, 1, False, "") == []
+    assert driving.silent == set()
 
 
 def test_alone_it_is_not_durable_until_somebody_comes() -> None:
