@@ -47,6 +47,18 @@ class Circle:
         return self.cluster is not None and not self.may_ask(self.cluster.local.key)
 
     @property
+    def workers(self) -> dict[bytes, bool]:
+        """All other members that may go on with builds of this node; whether they are there."""
+        if self.cluster is None:
+            return {}
+        local = self.cluster.local
+        return {
+            key: key in local.links or local.alive(key)
+            for key, member in local.members.members.items()
+            if key != local.key and member.role is Role.WORKER and may_ask(local.members, key)
+        }
+
+    @property
     def linked(self) -> tuple[bytes, ...]:
         """All members that this node is linked with."""
         return () if self.cluster is None else tuple(self.cluster.local.links)

@@ -36,8 +36,11 @@ from buildnet.pool.warrant import MAX_ATTEMPT
 FORGOTTEN_S = 15.0
 """So long after the stand-in said that it does not know a build, another node may still say so."""
 FORGOTTEN = "the node that drove this build was lost, and the one that stood in for it forgot it"
-_NOT_OVER = (GIVEN_UP, LOST_TOO_SOON)
-"""Errors of builds that may have ended elsewhere all the same."""
+GONE_S = 600.0
+"""So long a worker has to be away that may have a build for it to be given up."""
+GONE = "the node that drove this build was lost, and so is every one that may have gone on with it"
+_NOT_KNOWN = (LOST_TOO_SOON, FORGOTTEN, GONE)
+"""Errors of builds that have ended so for lack of news: who has some corrects it."""
 MAX_REPORT_BYTES = 64 * 1024 * 1024
 _log = logging.getLogger("buildnet.pool")
 
@@ -65,7 +68,12 @@ class LostBuilds:
         self._fetch_all = fetch_all
         self._record = record
         self._builds: dict[str, BuildSummary] = {}
-        self._forgotten_at: dict[str, float] = {}
+        self._unknown_at: dict[tuple[str, bytes], float] = {}
+        """Since when a node says that it knows nothing of a build."""
+        self._here_at: dict[bytes, float] = {}
+        """When a worker was last there, or was first looked for."""
+        self._lost_at: dict[str, float] = {}
+        """When it was first looked whether somebody can go on with a build."""
         self._recording = asyncio.Lock()
 
     async def restore(self) -> None:
@@ -80,6 +88,25 @@ class LostBuilds:
             builds = tuple(self._builds)[:MAX_BUILDS]
             self._circle.say_all(BuildAsk(builds, lost=True))
 
+    def look(self) -> None:
+        """End the builds that nobody can go on with any more: each worker is away for good, or
+        does not know them."""
+        if not self._builds:
+            return
+        now, workers = time.monotonic(), self._circle.workers
+        for node, is_here in workers.items():
+            self._here_at[node] = now if is_here else self._here_at.get(node, now)
+        away = {node for node in workers if now - self._here_at[node] >= GONE_S}
+        for build in list(self._builds.values()):
+            since = self._lost_at.setdefault(build.id, now)
+            unknown = {
+                node
+                for node in workers
+                if now - self._unknown_at.get((build.id, node), now) >= FORGOTTEN_S
+            }
+            if now - since >= FORGOTTEN_S and away | unknown >= workers.keys():
+                self._circle.spawn(self._end, build, GONE)
+
     async def told(self, sender: bytes, told: BuildTold) -> None:
         """Take in how far a build is at another node, and record it."""
         async with self._recording:  # several may say the same at once
@@ -93,10 +120,12 @@ class LostBuilds:
             return
         node, name = node_id_of(sender), self._circle.name_of(sender)
         if told.phase == "unknown":
-            await self._unknown(build, node)
-        elif not self._circle.is_proven(told.warrant, build.id, told.attempt, sender):
+            await self._unknown(build, sender)
             return
-        elif told.phase == Phase.ENDED and told.report is not None:
+        if not self._circle.is_proven(told.warrant, build.id, told.attempt, sender):
+            return
+        self._unknown_at.pop((build.id, sender), None)
+        if told.phase == Phase.ENDED and told.report is not None:
             where = Durability(ENDED_ELSEWHERE, node, name, told.attempt)
             await self._ended(build, sender, told.report.digest, where)
         elif (where := Durability(ELSEWHERE, node, name, told.attempt)) != build.durable:
@@ -113,31 +142,36 @@ class LostBuilds:
         been told in vain. It holds for whatever number it was given under."""
         with suppress(NotFoundError):
             found = await self._history.build(build)  # takes the beginning of an id, too
-            is_over = found.status != "running" and found.error not in _NOT_OVER
+            is_over = found.status != "running" and found.error not in (GIVEN_UP, *_NOT_KNOWN)
             if is_over and found.id == build:
                 self._circle.say(sender, KeepOver(build, MAX_ATTEMPT, ended=True))
 
     async def _given_up(self, build_id: str) -> BuildSummary | None:
-        """Return a build that was recorded as lost too soon: the answer of who has it was lost."""
+        """Return a build that was recorded as lost though another node has news of it now."""
         with suppress(NotFoundError):
             found = await self._history.build(build_id)  # takes the beginning of an id, too
-            return found if found.error == LOST_TOO_SOON and found.id == build_id else None
+            return found if found.error in _NOT_KNOWN and found.id == build_id else None
         return None
 
-    async def _unknown(self, build: BuildSummary, node: str) -> None:
-        if build.durable is None or build.durable.node != node:
+    async def _unknown(self, build: BuildSummary, sender: bytes) -> None:
+        since = self._unknown_at.setdefault((build.id, sender), time.monotonic())
+        if build.durable is None or build.durable.node != node_id_of(sender):
             return
-        since = self._forgotten_at.setdefault(build.id, time.monotonic())
-        if time.monotonic() - since < FORGOTTEN_S:
+        if time.monotonic() - since >= FORGOTTEN_S:
+            await self._end(build, FORGOTTEN)
+
+    async def _end(self, build: BuildSummary, why: str) -> None:
+        """Record that a build has failed with the nodes that had it."""
+        if self._builds.pop(build.id, None) is None:
             return
-        self._builds.pop(build.id, None)
-        self._record(BuildInterrupted(build.id, FORGOTTEN, failed=True))
+        self._lost_at.pop(build.id, None)
+        self._record(BuildInterrupted(build.id, why, failed=True))
         await self._history.finish(
             build.id,
             status="failed",
             completed_at=time.time(),
             duration_ms=(time.time() - build.started_at) * 1000,
-            error=FORGOTTEN,
+            error=why,
             packages=(),
         )
 

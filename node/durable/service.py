@@ -139,3 +139,4 @@ class DurableBuilds:
                 do(self._drives.tell)
                 do(self._stands_in.put_away)
                 do(self._lost.ask)
+                do(self._lost.look)
