@@ -19,6 +19,7 @@ from buildnet.mesh.events import (
     LinkState,
     LinkUp,
     OfficeChanged,
+    Persist,
     Raise,
     Stalled,
     StatusChanged,
@@ -112,6 +113,11 @@ class Machine:
         """Say from now on that others may reach this node at ``addresses``."""
         self._addresses = tuple(addresses)
         return self.begin(now)
+
+    def seek(self, address: str, kept: Fact, now: float) -> list[Effect]:
+        """Look for a member at ``address`` from now on; ``kept`` says so at the next start."""
+        self.topology.seek(address, now)
+        return [Persist(0, (kept,)), *self.tick(now)]
 
     def advertise(self, topic: str, body: bytes, now: float) -> list[Effect]:
         """Publish this node's record of ``topic``, see :meth:`Gossip.advertise`."""

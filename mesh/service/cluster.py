@@ -341,6 +341,10 @@ class Cluster:
         """Tell everybody where this node can be reached now."""
         self.driver.request(lambda now: self.machine.set_addresses(addresses, now))
 
+    def seek(self, address: str, kept: Fact) -> None:
+        """Look for a member at an address from now on; ``kept`` says so at the next start."""
+        self.driver.request(lambda now: self.machine.seek(address, kept, now))
+
     def advertise(self, topic: str, body: bytes) -> None:
         """Publish this node's record of a topic."""
         self.driver.request(lambda now: self.machine.advertise(topic, body, now))

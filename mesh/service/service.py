@@ -15,7 +15,7 @@ from buildnet.mesh.events import Note, OfficeChanged
 from buildnet.mesh.gossip.records import AddressFact
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.link.connection import Connection
-from buildnet.mesh.link.dialing import dial, websocket_urls
+from buildnet.mesh.link.dialing import dial, node_url, websocket_urls
 from buildnet.mesh.link.discovery import Discovery
 from buildnet.mesh.link.frames import FrameCipher
 from buildnet.mesh.link.links import Standing, close_quietly
@@ -29,6 +29,7 @@ from buildnet.mesh.service.joining import Admission, Applicant
 from buildnet.mesh.service.leaving import Leaving, MembershipError
 from buildnet.mesh.service.opening import (
     MeshSettings,
+    SeedFact,
     open_cluster,
     prepare_joining,
 )
@@ -439,6 +440,8 @@ class MeshService(KeyRotation, Leaving, Administration):
             if standing is Standing.MEMBER and (
                 token is None or token.belongs_to(members.cluster_id)
             ):
+                # Who answers there may have moved, and this one not know it.
+                cluster.seek(node_url(address), SeedFact(node_url(address)))
                 return self._already()
             if standing is not Standing.DROPPED:
                 raise MembershipError(

@@ -81,6 +81,12 @@ class Topology:
         """The addresses that are dialled whoever answers there."""
         return tuple(self._seeds)
 
+    def seek(self, address: str, now: float) -> None:
+        """Dial an address from now on, as one of the seeds; one that was tried in vain, at once."""
+        if address not in self._seeds or self._seeds[address].failures:
+            self._seeds[address] = Way(due=now)
+            self._plan()
+
     @property
     def wanted(self) -> frozenset[bytes]:
         """The members that this node keeps links to."""

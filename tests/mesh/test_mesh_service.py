@@ -200,6 +200,21 @@ def test_where_a_node_joined_is_kept_as_it_is_advertised(tmp_path: Path) -> None
     run(work())
 
 
+def test_a_member_that_joins_again_looks_for_it_where_it_was_told(tmp_path: Path) -> None:
+    """Who came back at another address may not know where this one is, nor this one where he is."""
+
+    async def work() -> None:
+        async with cluster_at(tmp_path, "a", "b") as [a, b]:
+            elsewhere = a.address.replace("127.0.0.1", "localhost")
+            assert elsewhere not in b.service.cluster.machine.topology.seeds
+            assert (await b.service.join(elsewhere)).already
+            assert elsewhere in b.service.cluster.machine.topology.seeds
+        async with node_at(tmp_path, "b") as b:
+            assert list(b.service.cluster.machine.topology.seeds) == [elsewhere]
+
+    run(work())
+
+
 def test_a_node_that_moves_tells_where_it_is_now(tmp_path: Path) -> None:
     """Members learn it, invitations name it, and the next cluster of the node, too."""
 

@@ -306,6 +306,21 @@ def test_a_seed_is_dialled_until_somebody_answers_and_again_when_that_link_ends(
     assert node.wait(at + 400, at + 400) == [(at + 400, Dial("http://seed:80", BEN))]
 
 
+def test_an_address_that_is_told_later_is_dialled_at_once_and_as_any_seed() -> None:
+    old, new = "http://seed:80", "http://new:80"
+    node = Node(seeds=(old,))
+    node.wait(100.0, 100.0)
+    node.topology.seek(new, 100.0)
+    assert node.wait(100.0, 100.0) == [(100.0, Dial(new, None))]
+    node.tell(LinkUp(BEN, True, new), 100.0)
+    node.topology.seek(new, 100.0)  # nothing new
+    assert node.wait(100.0, 100.0) == []
+    node.tell(DialFailed(None, old, "refused", refused=True), 101.0)
+    node.topology.seek(old, 101.0)  # it was tried in vain
+    assert node.wait(101.0, 101.0) == [(101.0, Dial(old, None))]
+    assert node.topology.seeds == (old, new)
+
+
 def test_a_seed_whose_owner_is_no_member_any_more_is_dialled_again() -> None:
     """Its owner may have rotated its key, and nobody knows another address of the new one."""
     node = Node(seeds=("http://seed:80",))
