@@ -126,7 +126,7 @@ def hand_over(
 
 
 def _rights(each: dict[str, Any]) -> str:
-    return "owner" if each["is_owner"] else each["rights"] or "none"
+    return "owner" if each["is_owner"] else each["rights"] or "its account's"
 
 
 def _does(each: dict[str, Any]) -> str:

@@ -65,6 +65,7 @@ class Connections:
     def end(self, credential: str, why: BuildNetError, but: int = 0) -> int:
         """Cut off those of one key or session, ``but`` for the one of this number; return how
         many."""
+        self.activity.forget(credential)
         found = [one for one in self.live() if one.caller.credential == credential]
         found = [one for one in found if one.number != but]
         return sum(self._end(one, why) for one in found)
