@@ -14,18 +14,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from buildnet.ledger.draft import EntryDraft, node_actor
-from buildnet.ledger.entry import MAX_POSTINGS, Posting, Side, as_data
-from buildnet.ledger.postings import CAPACITY, leg_of, node_of, offered, withdrawn
+from buildnet.ledger.entry import MAX_POSTINGS, Posting, as_data
+from buildnet.ledger.postings import CAPACITY, FREE, offered, withdrawn
 from buildnet.ledger.query import Query
 from buildnet.mesh.identity import node_id_of
+from buildnet.node.own_accounts import RESOURCES, Balances, own_balances
 from buildnet.node.recording import OpenLedger
 from buildnet.pool.resources import NodeResources
 
-RESOURCES = "node.resources"
 MAX_DATA_BYTES = 36 * 1024
 _MAX_PLACE = 200
 """Characters of an account's name; a volume with a longer path is told in words only."""
-_PAGE = 200
 _CHANGES_ALL_THE_TIME = {
     "memory": ("available_bytes",),
     "storage": ("available_bytes", "problem"),
@@ -50,9 +49,8 @@ class ResourcesFound:
         node_id = node_id_of(ledger.key)
         told = described(self.resources)
         wanted = amounts(node_id, self.resources)
-        held, said = await _recorded(ledger, node_id)
-        changes = postings(held, wanted)
-        if not changes and said == told:
+        changes = postings(await own_balances(ledger), wanted)
+        if not changes and await _said(ledger) == told:
             return ()
         return (
             EntryDraft(
@@ -97,50 +95,28 @@ def amounts(node_id: str, resources: NodeResources) -> dict[Place, int]:
     return dict(list(found.items())[:most])
 
 
-def postings(held: Mapping[Place, int], wanted: Mapping[Place, int]) -> tuple[Posting, ...]:
-    """Return what brings the accounts from ``held`` to ``wanted``, as much as fits into an entry:
-    the next scan brings the rest."""
+def postings(held: Balances, wanted: Mapping[Place, int]) -> tuple[Posting, ...]:
+    """Return what brings the accounts from what is ``held`` to what is ``wanted``, as much as fits
+    into an entry and is not allocated: the next scan brings the rest."""
     found: list[Posting] = []
-    for place, unit in sorted({*held, *wanted}):
-        more = wanted.get((place, unit), 0) - held.get((place, unit), 0)
-        if more and len(found) + 2 <= MAX_POSTINGS:
-            found += (offered if more > 0 else withdrawn)(place, unit, abs(more))
+    places = {(place, unit) for place, leg, unit in held if leg == CAPACITY}
+    for place, unit in sorted(places.union(wanted)):
+        offered_now = -held.get((place, CAPACITY, unit), 0)
+        more = wanted.get((place, unit), 0) - offered_now
+        less = min(-more, held.get((place, FREE, unit), 0))
+        if len(found) + 2 > MAX_POSTINGS:
+            break
+        if more > 0:
+            found += offered(place, unit, more)
+        elif less > 0:
+            found += withdrawn(place, unit, less)
     return tuple(found)
 
 
-async def _recorded(
-    ledger: OpenLedger, node_id: str
-) -> tuple[dict[Place, int], dict[str, Any] | None]:
-    """Return what the node offers by the accounts and by its entries that are not sealed yet, and
-    the resources in words as they were told last."""
-    held: dict[Place, int] = {}
-    after = f"node:{node_id}"
-    while rows := await ledger.store.table("accounts", after=(after,), limit=_PAGE):
-        for row in rows:
-            after = str(row["account"])
-            if node_of(after) != node_id:
-                return await _unsealed(ledger, held)
-            leg = leg_of(after)
-            if leg is not None and leg[1] == CAPACITY:
-                for unit, balance in json.loads(str(row["balances"])).items():
-                    held[leg[0], unit] = -balance
-    return await _unsealed(ledger, held)
-
-
-async def _unsealed(
-    ledger: OpenLedger, held: dict[Place, int]
-) -> tuple[dict[Place, int], dict[str, Any] | None]:
+async def _said(ledger: OpenLedger) -> dict[str, Any] | None:
+    """Return the resources in words as they were told last."""
     own = Query(types=(RESOURCES,), origin=ledger.key.hex())
-    waiting = Query(types=own.types, origin=own.origin, sealed=False)
-    async for stored in ledger.store.find(waiting):
-        for posting in stored.entry.body.postings:
-            leg = leg_of(posting.account)
-            if leg is not None and leg[1] == CAPACITY:
-                sign = 1 if posting.side == Side.DEBIT else -1
-                place = (leg[0], posting.unit)
-                held[place] = held.get(place, 0) + sign * posting.amount
-    said = None
     async for stored in ledger.store.find(own, backwards=True):
-        said = stored.entry.data.get("resources")
-        break
-    return {place: amount for place, amount in held.items() if amount}, said
+        found: dict[str, Any] | None = stored.entry.data.get("resources")
+        return found
+    return None

@@ -1,20 +1,26 @@
 """What this node has lent, by build: for whoever looks, and for the ledger.
 
-A loan begins with a build's first lease and ends once it has had none for some seconds: leases come
-and go with its commands, and the ledger gets one pair of entries a loan, written together with
-those of other loans.
+A loan begins with a build's first lease and ends once it has had none for some seconds, or has none
+and another build gets something: leases come and go with its commands, and the ledger gets one pair
+of entries a loan, written together with those of other loans. What a loan had when its first entry
+was written moves from the node's free cores and memory to the allocated ones, as far as so much of
+them is free (slots may be more than cores), and back with the second.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from buildnet.ledger.draft import EntryDraft, node_actor
+from buildnet.ledger.entry import Posting, Side
+from buildnet.ledger.postings import ALLOCATED as ALLOCATED_LEG
+from buildnet.ledger.postings import FREE, allocated, leg_of, released
 from buildnet.ledger.query import Query
 from buildnet.mesh.identity import node_id_of
+from buildnet.node.own_accounts import ALLOCATED, RELEASED, Balances, own_balances
 from buildnet.node.recording import OpenLedger
 from buildnet.pool.advertisement import LENT_TOLD, Lent
 from buildnet.pool.leases import Amount, Lease
@@ -25,7 +31,16 @@ WRITE_S = 2.0
 """Loans that begin and end are written this often, all together."""
 MAX_DRAFTS = 64
 """Entries at once; loans beyond that are written the next time."""
-ALLOCATED, RELEASED = "resources.allocated", "resources.released"
+
+Moved = tuple[tuple[str, str, int], ...]
+"""Places (``node:ID/cores``), units, and how much of it a loan has."""
+
+
+@dataclass(slots=True)
+class Posted:
+    """What a loan's first entry moves, and its second moves back; None: not worked out yet."""
+
+    moved: Moved | None = None
 
 
 @dataclass(slots=True)
@@ -47,6 +62,7 @@ class Loan:
     ended_at: float | None = None
     why: str = ""
     is_written: bool = False
+    posted: Posted = field(default_factory=Posted)
 
     @property
     def amount(self) -> Amount:
@@ -136,12 +152,18 @@ class Loans:
 
     def to_write(self, now: float) -> LoansWritten | None:
         """Return what the ledger is to be told; None: nothing yet."""
+        if now - self._written_at < WRITE_S:
+            return None
         self._put_over(now)
-        return None if now - self._written_at < WRITE_S else self._part(now)
+        return self._part(now)
 
     def _put_over(self, now: float) -> None:
+        # What others get from now on is free by the accounts, too.
+        others_begin = any(not loan.is_written for loan in self._loans.values())
         for key, loan in tuple(self._loans.items()):
-            if loan.ended_at is not None and now - loan.ended_at >= ENDED_S:
+            if loan.ended_at is None:
+                continue
+            if now - loan.ended_at >= ENDED_S or (others_begin and loan.is_written):
                 self._over.append(self._loans.pop(key))
 
     def _part(self, now: float) -> LoansWritten | None:
@@ -156,9 +178,13 @@ class Loans:
             return None
         self._written_at = now
         return LoansWritten(
-            tuple((loan.term, loan.as_allocation()) for loan in begun),
+            tuple((loan.term, loan.as_allocation(), loan.posted) for loan in begun),
             tuple(
-                ({**loan.as_allocation(), "used_ms": round(loan.used_s * 1000)}, loan.why)
+                (
+                    {**loan.as_allocation(), "used_ms": round(loan.used_s * 1000)},
+                    loan.why,
+                    loan.posted,
+                )
                 for loan in over
             ),
         )
@@ -166,33 +192,80 @@ class Loans:
 
 @dataclass(frozen=True, slots=True)
 class LoansWritten:
-    """Loans that began, each with the term, and those that are over, each with the reason."""
+    """Loans that began, each with the term, and those that are over, each with the reason; and what
+    their entries move."""
 
-    begun: tuple[tuple[int, dict[str, Any]], ...]
-    over: tuple[tuple[dict[str, Any], str], ...]
+    begun: tuple[tuple[int, dict[str, Any], Posted], ...]
+    over: tuple[tuple[dict[str, Any], str, Posted], ...]
     request: bytes = field(default_factory=lambda: os.urandom(16))
 
     async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
         """Return what to write: an entry a loan that began, and one for each that is over."""
-        who = node_actor(ledger.key)
-        said: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-            (ALLOCATED, allocation, {"allocations": [allocation], "term": term})
-            for term, allocation in self.begun
-        ]
-        said += [
-            (RELEASED, allocation, {"allocations": [allocation], "reason": reason})
-            for allocation, reason in self.over
-        ]
-        return [
-            EntryDraft(
-                kind,
-                who,
-                entity=f"build:{allocation['build']}",
-                request=self.request + number.to_bytes(2, "big"),
-                data=data,
-            )
-            for number, (kind, allocation, data) in enumerate(said)
-        ]
+        said: list[EntryDraft] = []
+        balances = await own_balances(ledger) if self.begun else {}
+        now_begun = {allocation["id"] for _, allocation, _ in self.begun}
+
+        def release(earlier: bool) -> None:
+            for allocation, reason, posted in self.over:
+                if earlier is (allocation["id"] not in now_begun):
+                    for place, unit, amount in posted.moved or ():
+                        balances[place, FREE, unit] = balances.get((place, FREE, unit), 0) + amount
+                    data = {"allocations": [allocation], "reason": reason}
+                    said.append(self._draft(ledger, RELEASED, allocation, data, len(said), posted))
+
+        release(earlier=True)
+        for term, allocation, posted in self.begun:
+            if posted.moved is None:  # what was worked out once stands, if this is asked for again
+                posted.moved = _movable(balances, ledger, allocation["amount"])
+            for place, unit, amount in posted.moved:
+                balances[place, FREE, unit] = balances.get((place, FREE, unit), 0) - amount
+            data = {"allocations": [allocation], "term": term}
+            said.append(self._draft(ledger, ALLOCATED, allocation, data, len(said), posted))
+        release(earlier=False)
+        return said
+
+    def _draft(
+        self,
+        ledger: OpenLedger,
+        kind: str,
+        allocation: dict[str, Any],
+        data: dict[str, Any],
+        number: int,
+        posted: Posted,
+    ) -> EntryDraft:
+        post = allocated if kind == ALLOCATED else released
+        return EntryDraft(
+            kind,
+            node_actor(ledger.key),
+            entity=f"build:{allocation['build']}",
+            request=self.request + number.to_bytes(2, "big"),
+            data=data,
+            postings=tuple(one for each in posted.moved or () for one in post(*each)),
+        )
+
+
+def _movable(balances: Balances, ledger: OpenLedger, amount: dict[str, int]) -> Moved:
+    """Return what of an amount is free by the accounts."""
+    node = f"node:{node_id_of(ledger.key)}"
+    wanted = (
+        (f"{node}/cores", "cores", amount["slots"]),
+        (f"{node}/memory", "bytes", amount["memory_bytes"]),
+    )
+    found = [
+        (place, unit, min(count, balances.get((place, FREE, unit), 0)))
+        for place, unit, count in wanted
+    ]
+    return tuple(each for each in found if each[2] > 0)
+
+
+def _moved_by(postings: Iterable[Posting]) -> Moved:
+    """Return what an entry moved to what is allocated."""
+    found: list[tuple[str, str, int]] = []
+    for posting in postings:
+        leg = leg_of(posting.account)
+        if leg is not None and leg[1] == ALLOCATED_LEG and posting.side == Side.CREDIT:
+            found.append((leg[0], posting.unit, posting.amount))
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,15 +278,16 @@ class LoansBrokenOff:
     async def drafts(self, ledger: OpenLedger) -> Sequence[EntryDraft]:
         """Return what to write: what was allocated since the last start and is not released."""
         query = Query(types=(ALLOCATED, RELEASED, "node.started"), origin=ledger.key.hex())
-        over: list[tuple[dict[str, Any], str]] = []
-        released: set[str] = set()
+        over: list[tuple[dict[str, Any], str, Posted]] = []
+        given_back: set[str] = set()
         async for stored in ledger.store.find(query, backwards=True):
             entry = stored.entry
             if entry.body.type == "node.started":
                 break
             for allocation in entry.data.get("allocations", ()):
                 if entry.body.type == RELEASED:
-                    released.add(str(allocation.get("id")))
-                elif str(allocation.get("id")) not in released:
-                    over.append((allocation, "its node was interrupted"))
+                    given_back.add(str(allocation.get("id")))
+                elif str(allocation.get("id")) not in given_back:
+                    posted = Posted(_moved_by(entry.body.postings))
+                    over.append((allocation, "its node was interrupted", posted))
         return await LoansWritten((), tuple(over), self.request).drafts(ledger)

@@ -104,6 +104,12 @@ def test_what_is_lent_is_seen_everywhere_and_stands_in_the_ledger(
     (allocation,) = over["data"]["allocations"]
     assert allocation["holder"] == driver.identity
     assert allocation["used_ms"] >= 900 * where(report)[owner.identity] > 0
+    moved = {
+        (each["account"].rpartition("/")[2], each["amount"])
+        for each in over["postings"]
+        if each["account"].startswith(f"node:{owner.identity}/cores/")
+    }
+    assert {leg for leg, _ in moved} == {"free", "allocated"}
 
 
 def test_own_commands_come_before_those_of_others(pair: Cluster, tmp_path: Path) -> None:

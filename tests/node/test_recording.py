@@ -41,6 +41,8 @@ from buildnet.node.build_record import (
 from buildnet.node.offer import ResourcesFound, amounts, described, postings
 from buildnet.node.presence import NodeJoined, NodeStarted, NodeStopped
 from buildnet.node.recording import OpenLedger, Recording
+from buildnet.node.sharing.loans import Loans, LoansBrokenOff
+from buildnet.pool.leases import Amount, Lease
 from buildnet.pool.resources import (
     CpuResources,
     MemoryResources,
@@ -331,13 +333,55 @@ def test_a_volume_that_is_gone_is_withdrawn(tmp_path: Path) -> None:
 
 def test_what_is_allocated_counts_as_offered() -> None:
     place = f"node:{NODE}/cores"
-    assert postings({(place, "cores"): 4}, {(place, "cores"): 4}) == ()
-    pair = postings({(place, "cores"): 4}, {(place, "cores"): 1})
+    held = {(place, "capacity", "cores"): -4, (place, "free", "cores"): 4}
+    assert postings(held, {(place, "cores"): 4}) == ()
+    lent = held | {(place, "free", "cores"): 0, (place, "allocated", "cores"): 4}
+    assert postings(lent, {(place, "cores"): 1}) == (), "what is allocated can't be withdrawn"
+    pair = postings(held, {(place, "cores"): 1})
     assert [(one.account, one.side, one.amount) for one in pair] == [
         (f"{place}/free", "debit", 3),
         (f"{place}/capacity", "credit", 3),
     ]
     assert allocated(place, "cores", 3)[0].account == f"{place}/free"
+
+
+def lease(number: int, slots: int, memory_bytes: int = 0) -> Lease:
+    key, amount = number.to_bytes(16, "big"), Amount(slots, memory_bytes)
+    return Lease(key, f"b{number}", b"h" * 32, b"c" * 32, 7, amount, True, 0.0, 0.0, "ann")
+
+
+def test_what_is_lent_is_allocated_as_far_as_it_is_free_and_given_back_whole(
+    tmp_path: Path,
+) -> None:
+    async def work(ledger: OneLedger, recording: Recording) -> None:
+        loans, (first, second) = Loans(), (lease(1, 3, GIB), lease(2, 3))
+        for each in (first, second):
+            loans.lent(each, 100.0, 0.0)
+        begun = loans.to_write(100.0)
+        assert begun is not None
+        entries = await written(ledger, ResourcesFound("ann", resources(4)), begun)
+        found = offers(entries)
+        assert found["cores/allocated", "cores"] == 4, "slots may be more than there are cores"
+        assert ("cores/free", "cores") not in found
+        assert found["memory/allocated", "bytes"] == GIB
+        found = offers(await written(ledger, ResourcesFound("ann", resources(2))))
+        assert found["cores/capacity", "cores"] == -4, "all of it is lent"
+        loans.ended(first, "it was given back", 101.0)
+        over = loans.to_write(110.0)
+        assert over is not None
+        found = offers(await written(ledger, over, ResourcesFound("ann", resources(2))))
+        assert found["cores/allocated", "cores"] == 1
+        assert found["cores/capacity", "cores"] == -2
+        assert ("memory/allocated", "bytes") not in found
+        # The node is killed, and starts again.
+        entries = await written(ledger, LoansBrokenOff())
+        assert not [name for name, _ in offers(entries) if name.endswith("/allocated")]
+        books = Books()
+        for entry in entries:
+            assert not books.apply(entry).violations
+        assert books.balance(f"node:{NODE}/cores/free", "cores") == 2
+
+    run(tmp_path, work)
 
 
 def test_long_scans_and_many_volumes_fit_into_an_entry(tmp_path: Path) -> None:
