@@ -53,7 +53,7 @@ class Work:
     def does(self, holder: bytes, work: bytes) -> bool:
         return work in self.begun
 
-    def start(self, holder: bytes, ask: WorkAsk, room: Digest, amount: Amount) -> None:
+    def start(self, holder: bytes, ask: WorkAsk, room: Digest, amount: Amount, build: str) -> None:
         self.begun.append(ask.work)
 
     def is_busy(self, lease: bytes) -> bool:
