@@ -30,7 +30,7 @@ from testbed.api_fuzz import Fuzzing, fuzz
 from testbed.api_keys import key_of
 from testbed.api_node import ApiNode, api_node
 
-PAGES = ("/", "/login", "/login.js", "/login.css")
+PAGES = ("/", "/login", "/pages/page.css", "/pages/home.js", "/pages/login.js")
 """What browsers load, of the ways in of people."""
 
 
