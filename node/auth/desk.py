@@ -14,7 +14,7 @@ from blake3 import blake3
 from buildnet.ledger.entry import Actor, ActorKind
 from buildnet.mesh.errors import BuildNetError, NotFoundError, UsageError
 from buildnet.mesh.identity import NodeKey, node_id_of
-from buildnet.mesh.members.member_list import MemberList, Rights
+from buildnet.mesh.members.member_list import Member, MemberList, Rights
 from buildnet.mesh.service.administration import NotAdminError
 from buildnet.mesh.suggest import did_you_mean
 from buildnet.node.auth.caller import Caller, CallerKind
@@ -91,6 +91,17 @@ class KeyDesk:
         self._facts = facts
         self._clock = clock
 
+    @property
+    def signs(self) -> bool:
+        """Whether this node is an admin's, whose key signs keys."""
+        return self._members().is_admin(self._key().public_key)
+
+    def signers(self) -> list[Member]:
+        """Return the members that are, by name."""
+        members = self._members()
+        found = [one for one in members.members.values() if members.is_admin(one.key)]
+        return sorted(found, key=lambda one: one.name)
+
     async def create(self, wish: Wish, asking: Caller, actor: str) -> dict[str, Any]:
         """Make a key; the answer holds it, and nothing else ever will.
 
@@ -101,6 +112,7 @@ class KeyDesk:
             NotAdminError: this node is no admin's.
         """
         members = self._require_admin()
+        _actor(actor)
         register, now = self._register(), self._now()
         scope = self._checked(wish, members)
         for made in register.made.values():
@@ -136,6 +148,7 @@ class KeyDesk:
             NotAdminError: this node is no admin's.
         """
         members = self._require_admin()
+        _actor(actor)
         register = self._register()
         made = self._find(name)
         old = made.claims
@@ -174,6 +187,7 @@ class KeyDesk:
             NotAdminError: this node is no admin's.
         """
         self._require_admin()
+        _actor(actor)
         now_ms = milliseconds(self._clock())
         forget = now_ms + milliseconds(MOST_VALID_S) + _A_DAY_MS
         known = self._known(name)

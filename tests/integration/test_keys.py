@@ -119,6 +119,16 @@ def test_who_is_no_admin_makes_and_revokes_none(pool: Cluster) -> None:
     assert data(one, "key", "create", "other", code=2)["error"]["code"] == "KEY_EXISTS"
 
 
+def test_with_the_key_of_an_admin_any_node_will_do(pool: Cluster) -> None:
+    one, two, _ = pool.members
+    boss = Ask(two, data(one, "key", "create", "boss", "--rights", "admin")["key"])
+    status, made = boss("POST", "/api/keys", {"name": "made-there", "rights": "builder"})
+    assert status == 201, made
+    until(lambda: Ask(two, made["key"])("GET", "/api/pool")[0] == 200)
+    assert boss("POST", "/api/keys/made-there/revoke", {})[0] == 200
+    until(partial(_is_refused, two, made["key"]))
+
+
 def test_a_key_made_anew_takes_the_place_of_the_one_before(pool: Cluster) -> None:
     one, two, three = pool.members
     before = make(one, "rotated")

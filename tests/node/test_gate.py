@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from hashlib import sha256
 from itertools import product
 from typing import Any
 
@@ -34,7 +36,11 @@ CALLERS = {
     name: Caller(CallerKind.KEY, name, rights=Rights(name))
     for name in ("admin", "builder", "observer")
 }
+SIGNED = Caller(CallerKind.KEY, "signed", Rights.ADMIN, body_sha256=sha256(b"no json").digest())
+OTHER = replace(SIGNED, body_sha256=sha256(b"{}").digest())
+WITHIN = Caller(CallerKind.KEY, "within", Rights.ADMIN, workspaces=frozenset({"shop"}))
 NARROW = Caller(CallerKind.KEY, "narrow", Rights.ADMIN, frozenset({Action.VIEW_LEDGER}))
+OTHERS = {"narrow": NARROW, "signed": SIGNED, "other": OTHER, "within": WITHIN}
 
 
 class Names:
@@ -46,7 +52,7 @@ class Names:
             raise NotAuthenticatedError("bad")
         if name == "busy":
             raise TooManyRequestsError("too often", 1.2)
-        return None if name is None else {**CALLERS, "narrow": NARROW}[name]
+        return None if name is None else {**CALLERS, **OTHERS}[name]
 
 
 def application() -> Application:
@@ -144,6 +150,18 @@ def test_a_credential_for_one_action_is_for_no_other() -> None:
 def test_rights_come_before_existence_and_before_the_body() -> None:
     assert ask("/typed", "builder", method="POST") == 403
     assert ask("/typed", "admin", method="POST") == 400
+
+
+def test_a_body_is_the_one_that_was_signed() -> None:
+    assert ask("/typed", "signed", method="POST") == 400  # it got as far as to its meaning
+    assert ask("/typed", "other", method="POST") == 401
+    assert ask("/view-builds", "other") == 401
+
+
+def test_a_key_for_single_workspaces_gets_to_no_route_that_does_not_look_at_them() -> None:
+    assert ask("/view-resources", "within") == 200
+    for action in set(Action) - {Action.OPEN, Action.VIEW_RESOURCES}:
+        assert ask(f"/{action}", "within") == 403
 
 
 def test_a_builder_changes_its_own_builds_only() -> None:

@@ -168,6 +168,13 @@ def test_a_key_made_anew_takes_the_place_of_all_before(tmp_path: Path) -> None:
     assert refusal(lambda: done(office.desk.rotate(listed["id"], OWNER, "a"))) == "NOT_ALLOWED"
 
 
+def test_nothing_is_made_for_somebody_who_can_not_be_put_on_record(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    wish = Wish("ci", Rights.BUILDER)
+    assert refusal(lambda: done(office.desk.create(wish, OWNER, "a\nb"))) == "USAGE"
+    assert office.desk.all() == []
+
+
 def test_a_key_that_is_not_known_here_is_revoked_by_its_whole_id(tmp_path: Path) -> None:
     office = Office(tmp_path)
     assert done(office.desk.revoke("f" * 16, "", "anna"))["id"] == "f" * 16
