@@ -1,4 +1,4 @@
-"""Who may change what is shared, as the coordinator judges it, and that a revocation is not late."""
+"""Who may change what is shared, as the coordinator judges it; a revocation is never too late."""
 
 from __future__ import annotations
 
