@@ -4,7 +4,8 @@
 
 Real nodes on loopback addresses. Of hits: one has built what the other asks for; times are those
 of the whole build in the node that asks, delivery into the workspace included. Of commands: eight
-nodes of one slot each; the ideal is what the commands alone take on eight slots.
+nodes of one slot each; the ideal is what the commands alone take on eight slots. What runs in
+``staged`` no other node ever takes, so that is one node, with as many slots as all those have.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ _MANY = """
     path: p{number}
     build_cmd: mkdir dist && cp in.txt dist/out
     output_dir: p{number}/dist
+    isolation: {isolation}
 """
 
 
@@ -53,13 +55,13 @@ def _took_ms(pair: Cluster, directory: Path, packages: int, round_number: int) -
     return _build(other, directory / other.name, "pool-cache")
 
 
-def _write(root: Path, packages: int, round_number: int) -> None:
+def _write(root: Path, packages: int, round_number: int, isolation: str = "strict") -> None:
     root.mkdir(parents=True)
     if packages == 1:
         (root / "buildnet.yaml").write_text(_LARGE.format(size=_LARGE_BYTES))
         (root / "in.txt").write_text(f"{round_number}\n")
         return
-    parts = [_MANY.format(number=number) for number in range(packages)]
+    parts = [_MANY.format(number=number, isolation=isolation) for number in range(packages)]
     (root / "buildnet.yaml").write_text(f"workspace: many\npackages:{''.join(parts)}")
     for number in range(packages):
         (root / f"p{number}").mkdir()
@@ -86,10 +88,10 @@ def _over_ideal(cluster: Cluster, root: Path) -> float:
     return took_ms / (1000 * _COMMANDS / len(cluster.members))
 
 
-def _each_ms(cluster: Cluster, root: Path, round_number: int) -> float:
+def _each_ms(cluster: Cluster, root: Path, round_number: int, isolation: str = "strict") -> float:
     """Build commands that do next to nothing; return how long one takes, side by side as they
     are."""
-    _write(root, _MANY_COMMANDS, round_number)
+    _write(root, _MANY_COMMANDS, round_number, isolation)
     return _build(cluster.members[0], root, "full") / _MANY_COMMANDS
 
 
@@ -115,15 +117,29 @@ def main() -> None:
             ]
             goal = None if arguments.short else goal
             figures.append(Figure(title, tuple(took), "ms", goal))
-    workers = 2 if arguments.short else _WORKERS
+    rounds = min(3, rounds)
     with tempfile.TemporaryDirectory(prefix="buildnet-pool-") as name:
-        cluster = Cluster(Path(name) / "nodes", workers)
-        for node in cluster.members:
-            node.home.directory.mkdir(parents=True)
-            node.home.config.write_text("workers: {max: 1}\n")
-        with cluster:
-            figures += _commands_elsewhere(cluster, Path(name), min(3, rounds), arguments.short)
+        with _cluster(Path(name) / "nodes", 2 if arguments.short else _WORKERS, slots=1) as nodes:
+            figures += _commands_elsewhere(nodes, Path(name), rounds, arguments.short)
+        with _cluster(Path(name) / "alone", 1, slots=_WORKERS) as alone:
+            figures.append(_staged(alone, Path(name), rounds, arguments.short))
     report("The pool", figures, arguments.json)
+
+
+def _cluster(directory: Path, nodes: int, *, slots: int) -> Cluster:
+    cluster = Cluster(directory, nodes)
+    for node in cluster.members:
+        node.home.directory.mkdir(parents=True)
+        node.home.config.write_text(f"workers: {{max: {slots}}}\n")
+    return cluster
+
+
+def _staged(alone: Cluster, directory: Path, rounds: int, is_short: bool) -> Figure:
+    each = tuple(
+        _each_ms(alone, directory / f"a{number}", number, "staged") for number in range(rounds)
+    )
+    title = f"a command that does nothing, of {_MANY_COMMANDS}, on one node of {_WORKERS} slots in staged"
+    return Figure(title, each, "ms", None if is_short else 5.0)
 
 
 def _commands_elsewhere(
