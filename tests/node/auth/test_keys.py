@@ -15,7 +15,7 @@ from buildnet.mesh.members.member_list import Ending, Former, Revocation, Rights
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.claims import Claims
 from buildnet.node.auth.key_credentials import KeyCredentials
-from buildnet.node.auth.keys import is_within, make_token
+from buildnet.node.auth.keys import implicit_of, is_within, make_token
 from buildnet.node.auth.refusal import TooManyRequestsError
 from buildnet.node.auth.revocations import FOR_EVER_MS
 from buildnet.node.auth.scope import MAX_SCOPES, Scope
@@ -144,6 +144,15 @@ def test_what_happens_counts_at_once_whether_the_key_was_seen_before_or_not(
         (signed_token(claims().encode(), ADMIN.sign, implicit=bytes(32)), "KEY_INVALID"),
         (token()[:-4], "KEY_INVALID"),
         (token() + ".Zm9vdGVy", "KEY_INVALID"),
+        (
+            signed_token(
+                claims().encode(),
+                ADMIN.sign,
+                footer=b"footer",
+                implicit=implicit_of(MEMBERS.cluster_id),
+            ),
+            "KEY_INVALID",
+        ),
         ("", "KEY_INVALID"),
         ("secret", "KEY_INVALID"),
         (token(issued=NOW + timedelta(hours=1)), "KEY_EXPIRED"),
