@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
-from buildnet.mesh.events import LinkDown, Note, Received
+from buildnet.mesh.events import LinkDown, Received
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.guest import Guest, GuestEvent
+from buildnet.node.peer_questions import Question, Questions
 from buildnet.node.pool_results import FetchAll, may_ask
 from buildnet.node.store import Store, StoreFullError
 from buildnet.pool.messages.holders import MAX_BLOBS, HoldersAnswer, HoldersAsk
@@ -28,17 +29,13 @@ WORTH_BYTES = 1 << 20
 _SMALL_BYTES = 16 * 1024
 """Blobs that are not asked for one by one."""
 _PEERS_ASKED = 8
-_ASKS_AT_ONCE = 4
-"""Questions of one member that are worked on; more are dropped."""
 _log = logging.getLogger("buildnet.pool")
 
 
-@dataclass(slots=True)
-class _Question:
+@dataclass(slots=True, kw_only=True)
+class _Question(Question):
     blobs: Sequence[Digest]
-    peers: set[bytes]
     holders: dict[Digest, list[bytes]] = field(default_factory=dict)
-    over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class NearestHolder:
@@ -56,20 +53,13 @@ class NearestHolder:
         self._store = store
         self._fetch_all = fetch_all
         self._latency_ms = latency_ms
-        self._cluster: Cluster | None = None
-        self._questions: dict[bytes, _Question] = {}
-        self._working: dict[bytes, int] = {}
+        self._questions: Questions[_Question] = Questions()
 
     @asynccontextmanager
     async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
         """Take part in a cluster until the context ends."""
-        self._cluster = cluster
-        try:
+        async with self._questions.joined(cluster):
             yield self
-        finally:
-            self._cluster = None
-            for question in self._questions.values():
-                question.over.set()
 
     def take(self, event: GuestEvent) -> None:
         """Take note of a message, or of a peer that is gone."""
@@ -77,20 +67,15 @@ class NearestHolder:
             case Received(sender, HoldersAsk() as ask):
                 self._asked(sender, ask)
             case Received(sender, HoldersAnswer(request, has)):
-                question = self._questions.get(request)
-                if question is not None and sender in question.peers:
+                question = self._questions.of(request, sender)
+                if question is not None:
                     for place in has:
                         if place < len(question.blobs):
                             question.holders.setdefault(question.blobs[place], []).append(sender)
-                    self._answered(question, sender)
+                    question.peers.discard(sender)
+                    question.settle()
             case LinkDown(peer):
-                for question in self._questions.values():
-                    self._answered(question, peer)
-
-    def _answered(self, question: _Question, peer: bytes) -> None:
-        question.peers.discard(peer)
-        if not question.peers:
-            question.over.set()
+                self._questions.gone(peer)
 
     async def fetch_all(self, blobs: Iterable[Digest], peer: bytes) -> None:
         """Get blobs that ``peer`` has, the large ones from whoever is nearest and has them, too.
@@ -135,7 +120,7 @@ class NearestHolder:
         self, blobs: Sequence[Digest], sure: bytes, latency_ms: Mapping[bytes, float]
     ) -> Mapping[Digest, Collection[bytes]]:
         """Ask those who are near which of the blobs they have."""
-        cluster = self._cluster
+        cluster = self._questions.cluster
         if cluster is None:
             return {}
         local = cluster.local
@@ -150,36 +135,20 @@ class NearestHolder:
         if not peers:
             return {}
         ask = HoldersAsk(os.urandom(16), tuple(map(WireDigest.of, blobs)))
-        question = self._questions[ask.request] = _Question(blobs, set(peers))
-        try:
-            for peer in peers:
-                cluster.say(peer, ask)
-            async with asyncio.timeout(ANSWER_S):
-                await question.over.wait()
-        except TimeoutError:
-            pass
-        finally:
-            del self._questions[ask.request]
+        question = _Question(peers=set(peers), blobs=blobs)
+        await self._questions.ask(cluster, ask.request, ask, question, ANSWER_S)
         return question.holders
 
     def _asked(self, sender: bytes, ask: HoldersAsk) -> None:
-        cluster = self._cluster
+        cluster = self._questions.cluster
         if cluster is None or not may_ask(cluster.local.members, sender):
             return
-        if self._working.get(sender, 0) >= _ASKS_AT_ONCE:
-            cluster.note(Note("too many questions", sender, "HoldersAsk"))
-            return
-        self._working[sender] = self._working.get(sender, 0) + 1
-        cluster.spawn(lambda: self._answer(cluster, sender, ask))
+        if self._questions.may_answer(cluster, sender, "HoldersAsk"):
+            self._questions.answer(cluster, sender, lambda: self._answer(cluster, sender, ask))
 
     async def _answer(self, cluster: Cluster, sender: bytes, ask: HoldersAsk) -> None:
         blobs = [each.digest for each in ask.blobs]
-        try:
-            lacking = set(await asyncio.to_thread(self._store.missing, blobs))
-        finally:
-            self._working[sender] -= 1
-            if not self._working[sender]:
-                del self._working[sender]
+        lacking = set(await asyncio.to_thread(self._store.missing, blobs))
         has = tuple(place for place, blob in enumerate(blobs) if blob not in lacking)
         cluster.say(sender, HoldersAnswer(ask.request, has))
 

@@ -35,6 +35,7 @@ from buildnet.node.offered_results import (
     refused,
     signed_by_its_maker,
 )
+from buildnet.node.peer_questions import ASKS_AT_ONCE, Question, Questions
 from buildnet.node.same_actions import Phase, SameActions
 from buildnet.node.store import ActionRecord, Hold, Store
 from buildnet.node.store.errors import missing_blob
@@ -60,8 +61,6 @@ SURE_S = 1.0
 AGAIN_S = (0.1, 1.0)
 """Who runs the same action is asked again after this, and less often the longer it takes."""
 MAX_PEERS_ASKED = 256
-_ASKS_AT_ONCE = 4
-"""Questions of one member that are worked on; more are dropped, which it takes for a miss."""
 _STEPS = 3
 """A result's message, its trees, its files: so often something of it can be missing."""
 _GONE = frozenset({Ending.LEFT, Ending.ROTATED})
@@ -73,20 +72,19 @@ FetchAll = Callable[[Iterable[Digest], bytes], Awaitable[None]]
 """Gets blobs from the member with this key into the store."""
 
 
-@dataclass(slots=True)
-class _Question:
-    """One question that is out: what is not found yet, and who has not answered yet."""
+@dataclass(slots=True, kw_only=True)
+class _Question(Question):
+    """One question that is out; ``open``: what is not found yet."""
 
     open: set[Digest]
-    peers: set[bytes]
     found: dict[Digest, Offer] = field(default_factory=dict)
     elsewhere: dict[Digest, bytes] = field(default_factory=dict)
     """Who runs them, or goes first."""
-    over: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def settle(self) -> None:
-        if not self.open or not self.peers:
-            self.over.set()
+    @property
+    def is_answered(self) -> bool:
+        """Whether all is found, or nobody is left who could have it."""
+        return not self.open or not self.peers
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,23 +103,17 @@ class PoolResults:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._cluster: Cluster | None = None
-        self._questions: dict[bytes, _Question] = {}
-        self._working: dict[bytes, int] = {}
+        self._questions: Questions[_Question] = Questions()
         self._note: Callable[[Note], None] | None = None
         self.same = SameActions()
-        self._asking_again = asyncio.Semaphore(_ASKS_AT_ONCE // 2)
+        self._asking_again = asyncio.Semaphore(ASKS_AT_ONCE // 2)
 
     @asynccontextmanager
     async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
         """Take part in a cluster until the context ends."""
-        self._cluster, self._note = cluster, cluster.note
-        try:
+        self._note = cluster.note
+        async with self._questions.joined(cluster):
             yield self
-        finally:
-            self._cluster = None
-            for question in self._questions.values():
-                question.over.set()
 
     def take(self, event: GuestEvent) -> None:
         """Take note of a message, or of a peer that is gone."""
@@ -131,9 +123,7 @@ class PoolResults:
             case Received(sender, ResultAnswer() as answer):
                 self._answered(sender, answer)
             case LinkDown(peer):
-                for question in self._questions.values():
-                    question.peers.discard(peer)
-                    question.settle()
+                self._questions.gone(peer)
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -149,7 +139,7 @@ class PoolResults:
         """Ask who has results of these actions, and who runs those that nobody has, or is about to
         and goes first. ``phase``: how far this node is with what nobody has or runs, None:
         it does not run it; ``within_s``: who has not answered by then has nothing."""
-        cluster = self._cluster
+        cluster = self._questions.cluster
         found: dict[Digest, Offer] = {}
         elsewhere: dict[Digest, bytes] = {}
         if cluster is None:
@@ -191,31 +181,23 @@ class PoolResults:
     ) -> _Question:
         wanted = tuple(WireDigest.of(action) for action in actions)
         ask = ResultAsk(os.urandom(16), wanted, 0 if phase is None else phase + 1)
-        question = self._questions[ask.request] = _Question(set(actions), set(peers))
-        try:
-            for peer in peers:
-                cluster.say(peer, ask)
-            async with asyncio.timeout(within_s):
-                await question.over.wait()
-        except TimeoutError:
-            pass
-        finally:
-            del self._questions[ask.request]
-        return question
+        question = _Question(peers=set(peers), open=set(actions))
+        return await self._questions.ask(cluster, ask.request, ask, question, within_s)
 
     def _answered(self, sender: bytes, answer: ResultAnswer) -> None:
-        question = self._questions.get(answer.request)
-        if self._cluster is not None and may_ask(self._cluster.local.members, sender):
+        question = self._questions.of(answer.request, sender)
+        cluster = self._questions.cluster
+        if cluster is not None and may_ask(cluster.local.members, sender):
             for told in (*answer.running, *answer.starting, *answer.intended):
                 self.same.heard_of(told.digest, sender)  # also where it answers late
-        if question is None or sender not in question.peers:
+        if question is None:
             return
         for result in answer.results:
             action = result.action.digest
             if action in question.open and self._may_count(result):
                 question.open.remove(action)
                 question.found[action] = Offer(result, sender)
-        me = b"" if self._cluster is None else self._cluster.local.key
+        me = b"" if cluster is None else cluster.local.key
         running = [told.digest for told in answer.running]
         starting = [told.digest for told in answer.starting]
         running += [each for each in starting if self.same.goes_first(each, sender, me)]
@@ -227,7 +209,7 @@ class PoolResults:
         question.settle()
 
     def _may_count(self, result: SharedResult) -> bool:
-        cluster = self._cluster  # on a thread it may be gone after the next word
+        cluster = self._questions.cluster  # on a thread it may be gone after the next word
         is_strict = result.isolation == STRICT
         return (
             is_strict and cluster is not None and is_trusted(cluster.local.members, result.worker)
@@ -235,7 +217,7 @@ class PoolResults:
 
     def name_of(self, holder: bytes) -> str:
         """Return what people call a member."""
-        cluster = self._cluster
+        cluster = self._questions.cluster
         return node_id_of(holder) if cluster is None else name_of(cluster.local.members, holder)
 
     def take_here(
@@ -353,25 +335,18 @@ class PoolResults:
     # --- answering -----------------------------------------------------------------------------
 
     def _asked(self, sender: bytes, ask: ResultAsk) -> None:
-        cluster = self._cluster
+        cluster = self._questions.cluster
         if cluster is None or not may_ask(cluster.local.members, sender):
             return
-        if self._working.get(sender, 0) >= _ASKS_AT_ONCE:
-            cluster.note(Note("too many questions", sender, "ResultAsk"))
+        if not self._questions.may_answer(cluster, sender, "ResultAsk"):
             return
-        self._working[sender] = self._working.get(sender, 0) + 1
         actions = [each.digest for each in ask.actions]
         if ask.phase:
             self.same.asked(sender, actions, Phase(ask.phase - 1))
-        cluster.spawn(lambda: self._answer(cluster, sender, ask))
+        self._questions.answer(cluster, sender, lambda: self._answer(cluster, sender, ask))
 
     async def _answer(self, cluster: Cluster, sender: bytes, ask: ResultAsk) -> None:
-        try:
-            found = await asyncio.to_thread(self._look_up, ask)
-        finally:
-            self._working[sender] -= 1
-            if not self._working[sender]:
-                del self._working[sender]
+        found = await asyncio.to_thread(self._look_up, ask)
         there = {result.action.digest for result in found}
         lacking = [action for each in ask.actions if (action := each.digest) not in there]
         for answer in _answers(ask.request, found, self.same.mine(lacking)):

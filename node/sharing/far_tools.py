@@ -14,9 +14,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from buildnet.mesh.events import LinkDown, Note, Received
+from buildnet.mesh.events import LinkDown, Received
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.guest import Guest, GuestEvent
+from buildnet.node.peer_questions import Question, Questions
 from buildnet.node.platform import platform_properties
 from buildnet.node.pool_results import may_ask, name_of
 from buildnet.node.toolchain import Toolchain, ToolMissingError
@@ -30,16 +31,12 @@ _MORE_S = 0.3
 """So long others are waited for once somebody has what is needed."""
 _MAX_PEERS_ASKED = 64
 _MAX_WORD = 128
-_ASKS_AT_ONCE = 4
-"""Questions of one member that are worked on; more are dropped."""
 
 
-@dataclass(slots=True)
-class _Question:
+@dataclass(slots=True, kw_only=True)
+class _Question(Question):
     wanted: ToolsWanted
-    peers: set[bytes]
     found: dict[bytes, FarTools] = field(default_factory=dict)
-    heard: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class ToolsElsewhere:
@@ -49,21 +46,13 @@ class ToolsElsewhere:
     def __init__(self, toolchain: Toolchain, refusal: Callable[[], str | None]) -> None:
         self._toolchain = toolchain
         self._refusal = refusal
-        self._cluster: Cluster | None = None
-        self._questions: dict[bytes, _Question] = {}
-        self._working: dict[bytes, int] = {}
+        self._questions: Questions[_Question] = Questions()
 
     @asynccontextmanager
     async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
         """Take part in a cluster until the context ends."""
-        self._cluster = cluster
-        try:
+        async with self._questions.joined(cluster):
             yield self
-        finally:
-            self._cluster = None
-            for question in self._questions.values():
-                question.peers.clear()
-                question.heard.set()
 
     def take(self, event: GuestEvent) -> None:
         """Take note of a message, or of a peer that is gone."""
@@ -73,16 +62,14 @@ class ToolsElsewhere:
             case Received(sender, ToolsAnswer() as answer):
                 self._answered(sender, answer)
             case LinkDown(peer):
-                for question in self._questions.values():
-                    question.peers.discard(peer)
-                    question.heard.set()
+                self._questions.gone(peer)
 
     # --- asking --------------------------------------------------------------------------------
 
     async def find(self, wanted: ToolsWanted) -> FarTools | None:
         """Return what the most hosts have alike of what is wanted; None: no linked member that
         lends has all of it."""
-        cluster = self._cluster
+        cluster = self._questions.cluster
         if cluster is None:
             return None
         local = cluster.local
@@ -97,34 +84,18 @@ class ToolsElsewhere:
         if len(wanted.tools) > MAX_TOOLS:
             return None
         ask = ToolsAsk(os.urandom(16), wanted.tools, words)
-        question = self._questions[ask.request] = _Question(wanted, set(peers))
-        try:
-            for peer in peers:
-                cluster.say(peer, ask)
-            await self._heard_enough(question)
-        finally:
-            del self._questions[ask.request]
+        if not peers:
+            return None
+        question = _Question(peers=set(peers), wanted=wanted)
+        await self._questions.ask(cluster, ask.request, ask, question, ANSWER_S)
         return best_of(question.found.values())
 
-    async def _heard_enough(self, question: _Question) -> None:
-        loop = asyncio.get_running_loop()
-        until = loop.time() + ANSWER_S
-        while question.peers:
-            question.heard.clear()
-            if question.found:
-                until = min(until, loop.time() + _MORE_S)
-            try:
-                async with asyncio.timeout_at(until):
-                    await question.heard.wait()
-            except TimeoutError:
-                return
-
     def _answered(self, sender: bytes, answer: ToolsAnswer) -> None:
-        question, cluster = self._questions.get(answer.request), self._cluster
-        if question is None or cluster is None or sender not in question.peers:
+        question, cluster = self._questions.of(answer.request, sender), self._questions.cluster
+        if question is None or cluster is None:
             return
         question.peers.discard(sender)
-        question.heard.set()
+        question.settle()
         told = {each.name: each for each in answer.tools}
         versions = {name: each.version for name, each in told.items()}
         platform = _settings(answer.platform)
@@ -137,6 +108,8 @@ class ToolsElsewhere:
             for each in answer.words
             if each.name in question.wanted.words and each.name not in commands
         }
+        if not question.found:
+            asyncio.get_running_loop().call_later(_MORE_S, question.over.set)
         question.found[sender] = FarTools(
             owners=(sender,),
             names=(name_of(cluster.local.members, sender),),
@@ -147,24 +120,16 @@ class ToolsElsewhere:
     # --- answering -----------------------------------------------------------------------------
 
     def _asked(self, sender: bytes, ask: ToolsAsk) -> None:
-        cluster = self._cluster
+        cluster = self._questions.cluster
         if cluster is None or not may_ask(cluster.local.members, sender):
             return
-        if self._working.get(sender, 0) >= _ASKS_AT_ONCE:
-            cluster.note(Note("too many questions", sender, "ToolsAsk"))
-            return
-        self._working[sender] = self._working.get(sender, 0) + 1
-        cluster.spawn(lambda: self._answer(cluster, sender, ask))
+        if self._questions.may_answer(cluster, sender, "ToolsAsk"):
+            self._questions.answer(cluster, sender, lambda: self._answer(cluster, sender, ask))
 
     async def _answer(self, cluster: Cluster, sender: bytes, ask: ToolsAsk) -> None:
         answer = ToolsAnswer(ask.request, (), (), ())
-        try:
-            if self._refusal() is None:
-                answer = await asyncio.to_thread(self._look_up, ask)
-        finally:
-            self._working[sender] -= 1
-            if not self._working[sender]:
-                del self._working[sender]
+        if self._refusal() is None:
+            answer = await asyncio.to_thread(self._look_up, ask)
         cluster.say(sender, answer)
 
     def _look_up(self, ask: ToolsAsk) -> ToolsAnswer:

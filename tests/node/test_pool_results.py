@@ -346,7 +346,7 @@ def test_an_answer_to_no_question_is_ignored(hosts: Callable[[], Host]) -> None:
         async def answered(sender: Host, request: bytes | None = None) -> Mapping[Digest, Offer]:
             asking = asyncio.ensure_future(one.results.find((ACTION,)))
             await asyncio.sleep(0)
-            (asked,) = one.results._questions
+            (asked,) = one.results._questions.out
             answer = ResultAnswer(request or asked, (said,), True, (), (), ())
             one.results.take(Received(sender.key.public_key, answer))
             return await asking

@@ -27,7 +27,7 @@ class Nodes:
         self.notes: list[Note] = []
         self.by_key = {key: PoolResults(_empty()) for key in (LOW, HIGH)}
         for key, results in self.by_key.items():
-            results._cluster = self.cluster(key)
+            results._questions.cluster = self.cluster(key)
 
     def cluster(self, key: bytes) -> Any:
         (other,) = {LOW, HIGH} - {key}
@@ -54,7 +54,7 @@ class Nodes:
 
     def cut(self) -> None:
         for key, results in self.by_key.items():
-            cluster: Any = results._cluster
+            cluster: Any = results._questions.cluster
             cluster.local.links.clear()
             results.take(LinkDown(LOW if key == HIGH else HIGH))
 
@@ -155,7 +155,7 @@ def test_what_nobody_asked_for_is_not_waited_for() -> None:
         second = nodes.by_key[LOW]
         looking = asyncio.ensure_future(second.look((ACTION,), Phase.INTENDED, within_s=60.0))
         await asyncio.sleep(0)
-        (asked,) = second._questions
+        (asked,) = second._questions.out
         running = (WireDigest.of(OTHER), WireDigest.of(ACTION))
         second.take(Received(HIGH, ResultAnswer(asked, (), True, running, (), ())))
         assert await looking == ({}, {ACTION: HIGH})
