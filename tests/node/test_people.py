@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 from fastapi import WebSocket
@@ -45,7 +45,12 @@ EVIL = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
 
 
 class Keys:
-    """Keys: ``Bearer NAME``, all with the rights of a builder."""
+    """Keys: ``Bearer NAME``; ``boss`` and ``clerk`` are of admins, some are for little."""
+
+    ACTIONS: ClassVar = {
+        "narrow": frozenset({Action.VIEW_RESOURCES}),
+        "clerk": frozenset({Action.VIEW_RESOURCES, Action.MANAGE_ACCESS}),
+    }
 
     def __init__(self) -> None:
         self.problem: BuildNetError | None = None
@@ -57,8 +62,8 @@ class Keys:
         return Caller(
             CallerKind.KEY,
             f"agent:{said}",
-            Rights.BUILDER,
-            frozenset({Action.VIEW_RESOURCES}) if said == "narrow" else None,
+            Rights.ADMIN if said in ("boss", "clerk") else Rights.BUILDER,
+            self.ACTIONS.get(said),
             credential=f"key of {said}",
             body_sha256=sha256(b"").digest() if said == "bound" else None,
             problem=lambda: self.problem,
@@ -558,8 +563,10 @@ def test_links_give_no_more_than_who_makes_them_has(check: Check) -> None:
     async def work(node: Node, around: Around) -> None:
         missing = await node.ask("POST", "/api/logins", body={"account": "carl"}, owner=True)
         assert missing.status == 404
-        builder = {"authorization": "Bearer ci"}
-        assert (await node.ask("POST", "/api/logins", builder, {"account": "anna"})).status == 403
+        for key, status in (("ci", 403), ("clerk", 403), ("boss", 201)):
+            said = {"authorization": f"Bearer {key}"}
+            answer = await node.ask("POST", "/api/logins", said, {"account": "anna"})
+            assert answer.status == status, key
         admin = await node.browser(account="berta")
         made = await admin.ask("POST", "/api/logins", admin.own(), body={"account": "anna"})
         assert made.status == 201
@@ -584,8 +591,12 @@ def test_a_session_by_key_may_what_the_key_may_and_ends_with_it(check: Check) ->
         assert (await browser.ask("GET", "/api/session")).status == 401
         await node.people.look()
         assert not node.people.sessions.all()
-        bound = {**PAGE, "authorization": "Bearer bound"}
+        boss = {**PAGE, "authorization": "Bearer boss"}
         node.keys.problem = None
+        made = await node.ask("POST", "/api/session", boss)
+        assert "manage-access" not in made.body["actions"]  # it would outlive the key
+        assert "manage-nodes" in made.body["actions"]
+        bound = {**PAGE, "authorization": "Bearer bound"}
         assert (await node.ask("POST", "/api/session", bound)).status == 400
 
     check(work)
