@@ -2,12 +2,12 @@
 
     uv run python tests/benchmarks/events.py [--clients 200] [--idle 2000] [--short] [--json FILE]
 
-One real node, asked over its socket; clients are WebSockets of this process, which read as little
-of a message as they can. *Output*: a command prints the time, 20 times a second; from then until a
-client has the line: through the pipe of the sandbox, the build and the node. *Note*: from the
-request that puts a note into the ledger, its fsync included. *Memory*: resident memory of the node
-before and after so many clients subscribed to builds, nodes and queue. The driver and its clients
-share the host's cores with the node, so the time of the last client is also theirs.
+One real node, asked over its socket; clients are WebSockets of one other process, which read as
+little of a message as they can. *Output*: a command prints the time, 20 times a second; from then
+until a client has the line: through the pipe of the sandbox, the build and the node. *Note*: from
+the request that puts a note into the ledger, its fsync included. *Memory*: resident memory of the
+node before and after so many clients subscribed to builds, nodes and queue. The clients share the
+host's cores with the node, so the time of the last client is also theirs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import multiprocessing
 import os
 import re
 import sys
@@ -23,13 +24,18 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Event as Flag
 from pathlib import Path
+
+import uvloop
 
 from buildnet.cli.testing import write_files
 from testbed.figures import Figure, report
 from testbed.nodes import Cluster, Node
 
 P99_MS, IDLE_MB = 100.0, 200.0
+_TOLD = re.compile(rb'"at":(\d+\.\d+)')
 _PRINTED = re.compile(rb"at (\d+\.\d+)")
 _HANDSHAKE = (
     b"GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
@@ -44,6 +50,7 @@ class Client:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     delays_ms: list[float] = field(default_factory=list)
+    sending_ms: list[float] = field(default_factory=list)
 
     @classmethod
     async def open(cls, path: str, channels: list[str]) -> Client:
@@ -74,35 +81,68 @@ class Client:
             message = await self.message()
             now = time.time()
             self.delays_ms += [(now - float(at)) * 1000 for at in _PRINTED.findall(message)]
+            self.sending_ms += [(now - float(at)) * 1000 for at in _TOLD.findall(message)]
 
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """Of all events at all clients; ``node_cpu_ms``: what the node used for one event."""
+    """Of all events at all clients; ``sending_ms``: the part from when the node had encoded them;
+    ``node_cpu_ms``: what the node used for one event."""
 
     delays_ms: tuple[float, ...]
+    sending_ms: tuple[float, ...]
     node_cpu_ms: float
 
 
-async def delays(node: Node, clients: int, channel: str, cause: Callable[[], None]) -> Delays:
-    """Have ``cause`` run in a thread while so many clients listen."""
+def listened(path: str, clients: int, channel: str, ready: Flag, enough: Flag) -> list[Client]:
+    """Listen until it is enough; in a process of its own."""
+
+    async def listen() -> list[Client]:
+        opened = [await Client.open(path, [channel]) for _ in range(clients)]
+        ready.set()
+        async with asyncio.TaskGroup() as group:
+            listening = [group.create_task(client.listen()) for client in opened]
+            await asyncio.to_thread(enough.wait)
+            for task in listening:
+                task.cancel()
+        return opened
+
+    return uvloop.run(listen())
+
+
+def listening(
+    path: str, clients: int, channel: str, ready: Flag, enough: Flag, told: Connection
+) -> None:
+    """The same, as what a process does."""
+    found = listened(path, clients, channel, ready, enough)
+    told.send([(client.delays_ms, client.sending_ms) for client in found])
+
+
+def delays(node: Node, clients: int, channel: str, cause: Callable[[], None]) -> Delays:
+    """Have ``cause`` run while so many clients listen."""
     path = str(node.home.socket_path())
-    opened = [await Client.open(path, [channel]) for _ in range(clients)]
+    processes = multiprocessing.get_context("spawn")
+    ready, enough = processes.Event(), processes.Event()
+    told, tells = processes.Pipe(duplex=False)
+    process = processes.Process(
+        target=listening, args=(path, clients, channel, ready, enough, tells)
+    )
+    process.start()
+    ready.wait()
     before = _cpu_s(node)
-    async with asyncio.TaskGroup() as group:
-        listening = [group.create_task(client.listen()) for client in opened]
-        await asyncio.to_thread(cause)
-        await asyncio.sleep(1.0)
-        for task in listening:
-            task.cancel()
+    cause()
+    time.sleep(1.0)
     used_s = _cpu_s(node) - before
-    for client in opened:
-        client.writer.close()
-    found = [each for client in opened for each in client.delays_ms]
-    events = min(len(client.delays_ms) for client in opened)
-    assert found
-    assert len(found) == clients * events, "some clients missed events"
-    return Delays(tuple(found), used_s * 1000 / events)
+    enough.set()
+    found: list[tuple[list[float], list[float]]] = told.recv()
+    process.join()
+    events = min(len(each) for each, _ in found)
+    assert sum(len(each) for each, _ in found) == clients * events > 0, "some clients missed events"
+    return Delays(
+        tuple(delay for each, _ in found for delay in each),
+        tuple(delay for _, each in found for delay in each),
+        used_s * 1000 / events,
+    )
 
 
 def printing(node: Node, root: Path, lines: int) -> Callable[[], None]:
@@ -160,11 +200,12 @@ def measure(
     node: Node, directory: Path, clients: int, idle_clients: int, events: int
 ) -> list[Figure]:
     """Return all figures."""
-    output = asyncio.run(delays(node, clients, "logs", printing(node, directory / "w", events)))
-    note = asyncio.run(delays(node, clients, "ledger", noting(node, events // 2)))
+    output = delays(node, clients, "logs", printing(node, directory / "w", events))
+    note = delays(node, clients, "ledger", noting(node, events // 2))
     megabytes, cpu = asyncio.run(idle(node, idle_clients))
     return [
         Figure("output", output.delays_ms, "ms", None, P99_MS, output.node_cpu_ms),
+        Figure("of that, sending it", output.sending_ms, "ms"),
         Figure("note", note.delays_ms, "ms", None, P99_MS, note.node_cpu_ms),
         Figure(f"{idle_clients} idle clients", (megabytes,), "MB", None, IDLE_MB),
         Figure("node's CPU with them", (cpu,), "%"),
