@@ -11,6 +11,7 @@ from buildnet.node.api.declared import Asking, caller_of, declared_router, does
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.refusal import NotAllowedError
 from buildnet.node.events.channel import Channel, Wanted, require_channels
+from buildnet.node.events.service import TooManyReadersError
 from buildnet.node.events.socket import POLICY, EventSocket
 from buildnet.node.events.stream import EventStream
 from buildnet.node.service import NodeService
@@ -48,10 +49,10 @@ def event_routes(service: NodeService) -> APIRouter:
             caller.require(Action.VIEW_BUILDS)
             caller.require_everything()
             require_same_origin(socket)
-        except NotAllowedError as error:
-            await socket.close(POLICY, error.message)
-            return
-        await EventSocket(socket, caller, service.events).serve()
+            with service.events.seat(caller.credential):
+                await EventSocket(socket, caller, service.events).serve()
+        except (NotAllowedError, TooManyReadersError) as error:
+            await socket.close(POLICY, error.message)  # before it was accepted
 
     return router
 

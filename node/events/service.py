@@ -10,8 +10,9 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +30,8 @@ AGAIN_S = 1.0
 MOST_AT_ONCE = 64 << 10
 """About so many characters are handed to a reader at once."""
 MOST_READERS = 4096
+MOST_EACH = 256
+"""WebSockets of one key or session, and of one node's owner as many as there is room for."""
 _log = logging.getLogger("buildnet.node")
 
 
@@ -95,6 +98,7 @@ class Events:
         self._ready = {channel: asyncio.Event() for channel in Channel}
         self._wanted_at: dict[Channel, float] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._seats: Counter[str] = Counter()
 
     @asynccontextmanager
     async def running(self, sources: Sequence[Source]) -> AsyncIterator[None]:
@@ -111,6 +115,26 @@ class Events:
                 for each in self._sources:
                     self._stop(each)
                 self.hub.end_readers("the node stops")
+
+    @contextmanager
+    def seat(self, credential: str) -> Iterator[None]:
+        """Count a WebSocket of a key or session ("": of the owner) while the context is open.
+
+        Raises:
+            TooManyReadersError: there is no room for another one.
+        """
+        most = MOST_EACH if credential else MOST_READERS
+        if self._seats[credential] >= most or self._seats.total() >= MOST_READERS:
+            raise TooManyReadersError(
+                f"{self._seats[credential]} WebSockets are open already", hint="close some of them"
+            )
+        self._seats[credential] += 1
+        try:
+            yield
+        finally:
+            self._seats[credential] -= 1
+            if not self._seats[credential]:
+                del self._seats[credential]
 
     @asynccontextmanager
     async def open(self, wanted: Wanted, cursor: str | None) -> AsyncIterator[Subscription]:

@@ -179,3 +179,22 @@ def test_who_listens_as_the_node_stops_is_told(monkeypatch: pytest.MonkeyPatch) 
         await context.__aexit__(None, None, None)
 
     asyncio.run(run())
+
+
+def test_one_key_has_so_many_seats_and_takes_none_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(events_module, "MOST_EACH", 1)
+    monkeypatch.setattr(events_module, "MOST_READERS", 3)
+    events = Events()
+    with events.seat("one"), events.seat("other"):
+        with pytest.raises(TooManyReadersError), events.seat("one"):
+            pass
+        with (
+            events.seat(""),
+            pytest.raises(TooManyReadersError),
+            events.seat(""),
+        ):
+            pass
+    with events.seat("one"):
+        pass
