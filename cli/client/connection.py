@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import os
 import select
 import socket
 import time
@@ -100,9 +101,9 @@ class _Answered(io.RawIOBase):
 
 
 class Client:
-    """Asks one node; a connection a request. ``retry_s``: so long what only looks (GET) is asked
-    again where the node does not answer or has no time; ``tell``: told what people want to know
-    while they wait."""
+    """Asks one node; a connection a request. ``retry_s``: so long what only looks (GET) or begins
+    something (POST) is asked again where the node does not answer or has no time; ``tell``: told
+    what people want to know while they wait."""
 
     def __init__(
         self,
@@ -147,8 +148,10 @@ class Client:
         return self._again(lambda: self._ask("GET", _with_query(path, query), None))
 
     def post(self, path: str, body: dict[str, Any] | None = None, **query: object) -> Any:
-        """POST ``body``; return the parsed JSON."""
-        return self._ask("POST", _with_query(path, query), body)
+        """POST ``body``; return the parsed JSON. Who asks again does so under one idempotency key,
+        so that it is done once."""
+        more = {"idempotency-key": os.urandom(16).hex()} if self._retry_s else {}
+        return self._again(lambda: self._ask("POST", _with_query(path, query), body, more))
 
     def put(self, path: str, body: dict[str, Any], **query: object) -> Any:
         """PUT ``body``; return the parsed JSON."""
@@ -176,8 +179,15 @@ class Client:
             time.sleep(rest_s)
             wait_s = min(2 * wait_s, _AGAIN_LONGEST_S)
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
-        with self._answer(method, path, body, "application/json") as answer, _stopped_answering():
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        more: Mapping[str, str] = MappingProxyType({}),
+    ) -> Any:
+        asked = self._answer(method, path, body, "application/json", more)
+        with asked as answer, _stopped_answering():
             content = answer.read()
         if "json" not in (answer.getheader("content-type") or ""):
             return content.decode(errors="replace")

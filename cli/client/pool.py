@@ -26,8 +26,8 @@ PATIENCE_S = 60.0
 class Pool:
     """All methods raise :class:`~buildnet.cli.client.AnswerError` where the node refuses, with its
     ``code``, ``message``, ``cause`` and ``hint``, and
-    :class:`~buildnet.cli.client.NodeUnreachableError` where none answers. What only looks is asked
-    again for ``retry_s`` before that.
+    :class:`~buildnet.cli.client.NodeUnreachableError` where none answers. What only looks, or
+    begins something, is asked again for ``retry_s`` before that, and done once.
 
     Args:
         url: of any node of the pool; None: this host's own, through its socket.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -149,11 +150,21 @@ def test_what_is_refused_is_an_error(tmp_path: Path, retry_s: float, answer: byt
     assert error.value.http_status in (403, 429, 503)
 
 
-def test_what_changes_something_is_asked_once(tmp_path: Path) -> None:
-    with answering(tmp_path / "home", b"") as node, pytest.raises(NodeUnreachableError):
+def test_what_begins_something_is_asked_again_under_the_same_key(tmp_path: Path) -> None:
+    with answering(tmp_path / "home", b"", http_answer("{}")) as node:
         node.pool().change_queue("priority", "b1", priority="low", actor="ann")
     assert node.asked[0].startswith(b"POST /api/queue/b1/priority ")
-    assert node.bodies() == [{"priority": "low", "actor": "ann"}]
+    assert node.bodies() == [{"priority": "low", "actor": "ann"}] * 2
+    keys = [re.search(rb"idempotency-key: ([0-9a-f]{32})\r", asked) for asked in node.asked]
+    assert keys[0] is not None
+    assert keys[1] is not None
+    assert keys[0][1] == keys[1][1]
+
+
+def test_what_changes_something_is_asked_once(tmp_path: Path) -> None:
+    with answering(tmp_path / "home", b"") as node, pytest.raises(NodeUnreachableError):
+        node.pool().change_config("mine", {"name": "other"}, expects=3)
+    assert node.asked[0].startswith(b"PUT /api/configs/mine?expects=3 ")
 
 
 def test_events_go_on_where_the_connection_broke(tmp_path: Path) -> None:
