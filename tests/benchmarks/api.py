@@ -1,33 +1,45 @@
 """The HTTP API under load: the pool's view at a hundred nodes, and one caller who asks too much.
 
-    uv run python tests/benchmarks/api.py [--seconds 10] [--short] [--json FILE]
+    uv run python tests/benchmarks/api.py [--seconds 10] [--rate 1000] [--half-open 10000]
+        [--short] [--json FILE]
 
 One real node in a process of its own, which hears of 99 members that do not run; whoever asks comes
 over the loopback. ``--rate``: how many ask for the pool's view in a second, at even distances. The
-processor time is that of the node for one answer.
+processor time is that of the node for one answer. Then a key of 600 requests a minute asks 10,000
+times a minute, and so many connections are opened that send half a request; somebody else goes on
+to ask all the while.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import uvloop
 
+from buildnet.mesh.members.member_list import Rights
+from buildnet.node.auth.claims import DEFAULT_RATE, MAX_RATE
+from testbed.api_keys import key_of
 from testbed.api_node import asked_node
 from testbed.crowd import Crowd
 from testbed.figures import Figure, report
 
 _MEMBERS = 100
 _CONNECTIONS = 16
+_OTHERS_RATE = 50.0
+_GREEDY_A_MINUTE = 10_000
 _HEAD = "GET {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\n{more}\r\n"
 
 
@@ -40,7 +52,12 @@ def serve(home: Path) -> None:
             crowd = Crowd(node.service, _MEMBERS)
             node.service.mesh.view = crowd.view  # type: ignore[method-assign]
             node.service.mesh.records = crowd.records  # type: ignore[method-assign]
-            print(node.port, flush=True)
+            keys = {
+                name: key_of(node, name, Rights.OBSERVER, rate=rate)
+                for name, rate in (("greedy", DEFAULT_RATE), ("other", MAX_RATE))
+            }
+            own = urlsplit(node.service.address).port
+            print(json.dumps({"port": node.port, "own": own, **keys}), flush=True)
             await asyncio.to_thread(sys.stdin.read)
 
     uvloop.run(live())
@@ -118,21 +135,75 @@ async def as_fast_as_can_be(askers: Sequence[Asker], seconds: float) -> float:
     return count / (time.perf_counter() - begin)
 
 
-async def measure(port: int, process: psutil.Process, rate: float, seconds: float) -> list[Figure]:
-    """Return the figures of one node."""
+async def greedy(told: dict[str, Any], seconds: float) -> list[Figure]:
+    """Return what one key that asks too much gets, and what another one feels of it."""
+    other = [Asker(told["own"], "/api/node", told["other"]) for _ in range(2)]
+    alone = await at_rate(other, _OTHERS_RATE, seconds)
+    refused = count = 0
+
+    async def ask_too_much() -> None:
+        nonlocal refused, count
+        asker = Asker(told["own"], "/api/node", told["greedy"])
+        while True:
+            status, _, _ = await asker.ask()
+            count += 1
+            refused += status == 429
+            await asyncio.sleep(60 / _GREEDY_A_MINUTE)
+
+    asking = asyncio.create_task(ask_too_much())
+    beside = await at_rate(other, _OTHERS_RATE, seconds)
+    asking.cancel()
+    for asker in other:
+        asker.close()
+    share = 100 * refused / count
+    return [
+        Figure("GET /api/node of another key, alone", tuple(alone), "ms"),
+        Figure("  beside one that asks 10,000 times a minute", tuple(beside), "ms"),
+        Figure("  of that one's requests are refused (429)", (share,), "%"),
+    ]
+
+
+async def half_open(told: dict[str, Any], process: psutil.Process, count: int) -> list[Figure]:
+    """Return what somebody with a key feels of connections that send half a request."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(count + 1000, most), most))
+    asker = Asker(told["own"], "/api/node", told["other"])
+    await asker.ask()
+    before, halves, took = process.memory_info().rss, [], []
+    for number in range(count):
+        _, writer = await asyncio.open_connection("127.0.0.1", told["own"])
+        writer.write(b"GET /api/node HTTP/1.1\r\nhost:")
+        halves.append(writer)
+        if number % 50 == 0:
+            begin = time.perf_counter()
+            await asker.ask()
+            took.append((time.perf_counter() - begin) * 1000)
+    grown = (process.memory_info().rss - before) / 2**20
+    for writer in halves:
+        writer.close()
+    asker.close()
+    title = f"GET /api/node while {count} half-open connections come"
+    return [Figure(title, tuple(took), "ms"), Figure("  memory more", (grown,), "MiB")]
+
+
+async def measure(
+    port: int, process: psutil.Process, most_rate: float, seconds: float
+) -> list[Figure]:
+    """Return the figures of the pool's view; the goal is for a whole run of 1,000 a second."""
     found = []
-    for name, more in (
-        ("whole", ""),
-        ("compressed", "accept-encoding: gzip\r\n"),
-        ("known already (If-None-Match: *)", "if-none-match: *\r\n"),
+    for name, more, rate in (
+        ("compressed", "accept-encoding: gzip\r\n", most_rate),
+        ("known already (If-None-Match: *)", "if-none-match: *\r\n", most_rate),
+        ("whole", "", most_rate / 10),  # more than a network carries
     ):
         askers = [Asker(port, "/api/pool", more=more) for _ in range(_CONNECTIONS)]
         _, _, length = await askers[0].ask()
+        goal = 20.0 if rate >= 1000 else None
         before = sum(process.cpu_times()[:2])
         took = await at_rate(askers, rate, seconds)
         each_ms = (sum(process.cpu_times()[:2]) - before) * 1000 / len(took)
         title = f"GET /api/pool of {_MEMBERS} nodes, {rate:.0f}/s, {name}, {length} bytes"
-        found.append(Figure(title, tuple(took), "ms", goal_p99=20.0, processor_ms=each_ms))
+        found.append(Figure(title, tuple(took), "ms", goal_p99=goal, processor_ms=each_ms))
         most = await as_fast_as_can_be(askers, seconds / 2)
         found.append(Figure(f"  as fast as can be, {name}", (most,), "1/s"))
         for asker in askers:
@@ -144,6 +215,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=1000.0)
+    parser.add_argument("--half-open", type=int, default=10_000)
     parser.add_argument("--short", action="store_true", help="a second each, for CI")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
@@ -151,17 +223,19 @@ def main() -> None:
     if arguments.serve:
         serve(arguments.serve)
         return
-    seconds, rate = arguments.seconds, arguments.rate
+    seconds, rate, half = arguments.seconds, arguments.rate, arguments.half_open
     if arguments.short:
-        seconds, rate = 1.0, 100.0
+        seconds, rate, half = 1.0, 100.0, 300
     with tempfile.TemporaryDirectory(prefix="buildnet-api-") as name:
         command = [sys.executable, __file__, "--serve", f"{name}/home"]
         pipe = subprocess.PIPE
         with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as served:
             assert served.stdout is not None
-            port = int(served.stdout.readline())
+            told, process = json.loads(served.stdout.readline()), psutil.Process(served.pid)
             try:
-                figures = asyncio.run(measure(port, psutil.Process(served.pid), rate, seconds))
+                figures = asyncio.run(measure(told["port"], process, rate, seconds))
+                figures += asyncio.run(greedy(told, seconds))
+                figures += asyncio.run(half_open(told, process, half))
             finally:
                 assert served.stdin is not None
                 served.stdin.close()
