@@ -138,7 +138,8 @@ def _staged(alone: Cluster, directory: Path, rounds: int, is_short: bool) -> Fig
     each = tuple(
         _each_ms(alone, directory / f"a{number}", number, "staged") for number in range(rounds)
     )
-    title = f"a command that does nothing, of {_MANY_COMMANDS}, on one node of {_WORKERS} slots in staged"
+    where = f"one node of {_WORKERS} slots in staged"
+    title = f"a command that does nothing, of {_MANY_COMMANDS}, on {where}"
     return Figure(title, each, "ms", None if is_short else 5.0)
 
 
