@@ -163,8 +163,8 @@ def _show_made(data: dict[str, Any], out: Path | None, secret: bytes | None) -> 
     )
     note(
         settings(),
-        f"this is the key of agent:{data['name']} ({data['id']}), with the rights of a "
-        f"{data['rights']}, until {data['expires_at']}; it is shown only now\n"
+        f"this is the key of agent:{data['name']} ({data['id']}), with {data['rights']} "
+        f"rights, until {data['expires_at']}; it is shown only now\n"
         f"take it back: buildnet key revoke {data['id']}",
     )
 
