@@ -1,7 +1,7 @@
 """Results that other members have: looked for before a command runs, and taken in whole.
 
-All linked members are asked at once, and what none of them answers within :data:`ANSWER_S` is a
-miss. A result counts if a member signed it, at the level that the action's key asks for; its
+All linked members are asked at once, and what none of them answers within :data:`ANSWER_S`, or some
+round trips where these take longer, is a miss. A result counts if a member signed it, at the level that the action's key asks for; its
 outputs come from who answered and lie in this node's store before it is used. Only results of
 ``strict`` are asked for and handed out: those of other levels may hold what their host alone knows.
 """
@@ -56,6 +56,8 @@ from buildnet.pool.result import (
 )
 
 ANSWER_S = 0.1
+_ROUND_TRIPS = 8
+"""An answer may take so many of the slowest one's: a member that is busy looks it up late, too."""
 SURE_S = 1.0
 """Who is known to be about to run the same is waited for so long."""
 AGAIN_S = (0.1, 1.0)
@@ -97,7 +99,7 @@ class TakenResult:
 
 class PoolResults:
     """One node's side of it, as who asks and as who answers. :meth:`guest` is for the mesh;
-    ``fetch_all`` has to be set before."""
+    ``fetch_all`` has to be set before. ``latency_ms`` tells round trips to others, by key."""
 
     fetch_all: FetchAll
 
@@ -106,6 +108,7 @@ class PoolResults:
         self._questions: Questions[_Question] = Questions()
         self._note: Callable[[Note], None] | None = None
         self.same = SameActions()
+        self.latency_ms: Callable[[], Mapping[bytes, float]] = dict
         self._asking_again = asyncio.Semaphore(ASKS_AT_ONCE // 2)
 
     @asynccontextmanager
@@ -134,11 +137,12 @@ class PoolResults:
         return found
 
     async def look(
-        self, actions: Sequence[Digest], phase: Phase | None = None, within_s: float = ANSWER_S
+        self, actions: Sequence[Digest], phase: Phase | None = None, within_s: float | None = None
     ) -> tuple[Mapping[Digest, Offer], Mapping[Digest, bytes]]:
         """Ask who has results of these actions, and who runs those that nobody has, or is about to
         and goes first. ``phase``: how far this node is with what nobody has or runs, None:
-        it does not run it; ``within_s``: who has not answered by then has nothing."""
+        it does not run it; ``within_s``: who has not answered by then has nothing; None: as long
+        as answers of those who are asked should take."""
         cluster = self._questions.cluster
         found: dict[Digest, Offer] = {}
         elsewhere: dict[Digest, bytes] = {}
@@ -148,12 +152,19 @@ class PoolResults:
         peers = [
             peer for peer in local.links if local.alive(peer) and may_ask(local.members, peer)
         ][:MAX_PEERS_ASKED]
+        if within_s is None:
+            within_s = self._answers_within_s(peers)
         for start in range(0, len(actions) if peers else 0, MAX_ASKED):
             some = actions[start : start + MAX_ASKED]
             question = await self._ask(cluster, some, peers, phase, within_s)
             found |= question.found
             elsewhere |= question.elsewhere
         return found, {key: who for key, who in elsewhere.items() if key not in found}
+
+    def _answers_within_s(self, peers: Sequence[bytes]) -> float:
+        latency_ms = self.latency_ms()
+        slowest_ms = max((latency_ms.get(peer, 0.0) for peer in peers), default=0.0)
+        return min(SURE_S, max(ANSWER_S, _ROUND_TRIPS * slowest_ms / 1000))
 
     async def result_of_other(self, action: Digest, patience_s: float) -> Offer | None:
         """Wait for the result of an action that another member runs; None: it does not run it any

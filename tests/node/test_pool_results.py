@@ -18,6 +18,7 @@ from buildnet.mesh.members.genesis import Rights
 from buildnet.mesh.members.member import Ending
 from buildnet.mesh.messages.kinds import Message, decode_message, kind_of
 from buildnet.node.offered_results import Offer, Wanted
+from buildnet.node.peer_questions import Questions
 from buildnet.node.pool_results import PoolResults, is_trusted, shared_result
 from buildnet.node.store import ActionRecord, Store
 from buildnet.pool.messages.results import ResultAnswer, ResultAsk, WireDigest
@@ -210,6 +211,27 @@ def test_nobody_is_waited_for_longer_than_a_moment(hosts: Callable[[], Host]) ->
     other.silent = True
     assert found(one, other) == {}
     assert other.asked == 1
+
+
+@pytest.mark.parametrize(("slowest_ms", "waits_s"), [(0.3, 0.1), (50.0, 0.4), (900.0, 1.0)])
+def test_members_that_are_slow_to_reach_have_longer_to_answer(
+    hosts: Callable[[], Host],
+    monkeypatch: pytest.MonkeyPatch,
+    slowest_ms: float,
+    waits_s: float,
+) -> None:
+    one, other = met(hosts)
+    one.results.latency_ms = lambda: {other.key.public_key: slowest_ms}
+    waited: list[float] = []
+    ask = Questions.ask
+
+    async def asked(*arguments: Any) -> Any:
+        waited.append(arguments[-1])
+        return await ask(*arguments)
+
+    monkeypatch.setattr(Questions, "ask", asked)
+    assert found(one, other) == {}
+    assert waited == [waits_s]
 
 
 def test_who_is_gone_is_not_waited_for(
