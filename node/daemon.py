@@ -350,7 +350,7 @@ async def running_node(
             recalled=partial(queue_record.recalled, ledger),
         )
         service.sharing = sharing
-        results.latency_ms = sharing.known.latency_ms
+        results.latency_ms = lambda: sharing.known.latency_ms
         sharing.known.look = service.pool.hosts
         builder.workshop.sharing = sharing
         builder.workshop.tools = tools = ToolsElsewhere(toolchain, lambda: sharing.refusal)

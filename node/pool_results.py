@@ -1,9 +1,10 @@
 """Results that other members have: looked for before a command runs, and taken in whole.
 
 All linked members are asked at once, and what none of them answers within :data:`ANSWER_S`, or some
-round trips where these take longer, is a miss. A result counts if a member signed it, at the level that the action's key asks for; its
-outputs come from who answered and lie in this node's store before it is used. Only results of
-``strict`` are asked for and handed out: those of other levels may hold what their host alone knows.
+round trips where these take longer, is a miss. A result counts if a member signed it, at the level
+that the action's key asks for; its outputs come from who answered and lie in this node's store
+before it is used. Only results of ``strict`` are asked for and handed out: those of other levels
+may hold what their host alone knows.
 """
 
 from __future__ import annotations
