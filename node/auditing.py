@@ -46,13 +46,10 @@ class Auditing:
         for start in range(0, len(directories), _AT_ONCE):
             if self._is_busy() or opened.watcher is None:
                 return
-            claimed = opened.claims.take_at_once(Claim(self, None))
-            if claimed is None:
-                return
-            try:
+            async with opened.claims.one(Claim(self, None)) as claimed:
+                if not claimed.take_at_once():
+                    return
                 part = directories[start : start + _AT_ONCE]
                 await asyncio.to_thread(opened.audit, table, part)
-            finally:
-                claimed.leave()
             await asyncio.sleep(_BETWEEN_S)
         opened.audited_at = time.monotonic()

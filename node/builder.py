@@ -225,11 +225,36 @@ class Builder:
     async def _perform(self, build: RunningBuild, opened: OpenWorkspace, plan: Plan) -> None:
         """Perform a build and record how it ended, whatever happens."""
         began = time.monotonic()
-        claimed = opened.claims.take_at_once(plan.claim)
-        if claimed is not None and await self._had_nothing_to_do(build, opened, plan, began):
-            claimed.leave()
+        try:
+            async with opened.claims.one(plan.claim) as claimed:
+                is_free = claimed.take_at_once()
+                if is_free and await self._had_nothing_to_do(build, opened, plan, began):
+                    return
+                done = await self._in_turn(build, opened, plan, claimed, began)
+                status, error, duration_ms = done
+        except Exception as failure:  # there is no record of its end
+            status, error = Status.FAILED, told(build, failure)
+            duration_ms = (time.monotonic() - began) * 1000
+        finally:
             build.looked.set()
-            return
+        build.close(status, duration_ms, error.as_dict() if error else None)
+        if self.outliving is not None:
+            self.outliving.over(build)
+        try:
+            await self._tidy(build)
+        except (OSError, BuildNetError):
+            _log.exception("what build %s left could not be put away", build.id)
+
+    async def _in_turn(
+        self,
+        build: RunningBuild,
+        opened: OpenWorkspace,
+        plan: Plan,
+        claimed: Claimed,
+        began: float,
+    ) -> tuple[Status, BuildNetError | None, float]:
+        """Perform a build once its packages are its own, and record how it ended; return that, and
+        how many milliseconds it took."""
         build.has_read = False  # it looks again
         build.looked.set()
         if not build.request.dry_run:
@@ -240,39 +265,28 @@ class Builder:
         recording = asyncio.ensure_future(self._record_begin(build))
         recording.add_done_callback(lambda done: done.cancelled() or done.exception())
         build.progress.tell({"type": BUILD_STARTED, **build.summary(), "tasks": len(plan.tasks)})
-        if claimed is None:
+        if not claimed.held.is_set():
             build.waits_for = "another build of this workspace"
             build.progress.tell({"type": "waiting", "for": build.waits_for})
         self._enter_queue(build)
-        if claimed is None:
-            claimed = await opened.claims.take(plan.claim, build.cancelled)
+        status, error = Status.CANCELLED, None
+        is_its_turn = await claimed.take(build.cancelled)
         build.waits_for = None
-        try:
-            status, error = Status.CANCELLED, None
-            if claimed is not None:
-                status, error = await self._performed(build, opened, plan, claimed, recording)
-            duration_ms = (time.monotonic() - began) * 1000
-            if error is not None:
-                status = Status.CANCELLED if build.cancelled.is_set() else Status.FAILED
-            if build.handed_over:
-                error = HandedOverError.of(build)
-            elif not build.request.dry_run:
-                await asyncio.wait([recording])
-                unrecorded = await self.books.end(build, plan, opened, status, duration_ms, error)
-                if unrecorded is not None:
-                    status, error = Status.FAILED, error or unrecorded
-            if claimed is not None:
-                await asyncio.to_thread(self._leave, build, opened, plan, status)
-        finally:
-            if claimed is not None:
-                await claimed.close()
-        build.close(status, duration_ms, error.as_dict() if error else None)
-        if self.outliving is not None:
-            self.outliving.over(build)
-        try:
-            await self._tidy(build)
-        except (OSError, BuildNetError):
-            _log.exception("what build %s left could not be put away", build.id)
+        if is_its_turn:
+            status, error = await self._performed(build, opened, plan, claimed, recording)
+        duration_ms = (time.monotonic() - began) * 1000
+        if error is not None:
+            status = Status.CANCELLED if build.cancelled.is_set() else Status.FAILED
+        if build.handed_over:
+            error = HandedOverError.of(build)
+        elif not build.request.dry_run:
+            await asyncio.wait([recording])
+            unrecorded = await self.books.end(build, plan, opened, status, duration_ms, error)
+            if unrecorded is not None:
+                status, error = Status.FAILED, error or unrecorded
+        if is_its_turn:
+            await asyncio.to_thread(self._leave, build, opened, plan, status)
+        return status, error, duration_ms
 
     def _enter_queue(self, build: RunningBuild) -> None:
         if self.workshop.sharing is not None and not build.request.dry_run:

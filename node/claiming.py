@@ -24,41 +24,59 @@ class WorkspaceClaims:
         """Whether anybody is at work in the workspace, or waits for that. From any thread."""
         return self._core.in_use
 
-    def take_at_once(self, claim: Claim) -> Claimed | None:
-        """Return a claim that is free, as held; None: somebody is at work there."""
-        if not self._core.is_free(claim):
-            return None
-        claimed = Claimed(self._core)
-        self._core.ask(claimed, claim)
-        return claimed
-
-    async def take(self, claim: Claim, cancelled: asyncio.Event) -> Claimed | None:
-        """Return a claim once it is held; None: it was cancelled before."""
-        claimed = Claimed(self._core)
-        if self._core.ask(claimed, claim):
-            claimed.held.set()
-        else:
-            for holder in self._core.held:
-                holder.let_go()
-        held = False
-        try:
-            held = await either(claimed.held.wait(), cancelled.wait())
-        finally:
-            if not held:
-                claimed.leave()
-        return claimed if held else None
+    def one(self, claim: Claim) -> Claimed:
+        """Return a claim that is still to be taken."""
+        return Claimed(self._core, claim)
 
 
 class Claimed:
-    """What one build claims; ``held`` once it has all of it."""
+    """What one build claims. An asynchronous context manager: with its end it is given back,
+    whether it was had, is waited for, or was never asked for."""
 
-    def __init__(self, core: Claims[Claimed]) -> None:
+    def __init__(self, core: Claims[Claimed], claim: Claim) -> None:
         self._core = core
+        self._claim = claim
         self._finished: set[str] = set()
         self._letting_go: asyncio.Task[None] | None = None
         self.held = asyncio.Event()
+        """Set while the build has all of it, but for what it has given back."""
         self.before_others: Callable[[], None] = lambda: None
         """What has to be done before others get what was finished; it blocks."""
+
+    async def __aenter__(self) -> Claimed:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        try:
+            if self._letting_go is not None:
+                await asyncio.wait([self._letting_go])
+        finally:
+            self._leave()
+
+    def take_at_once(self) -> bool:
+        """Take it if it is free; False: somebody is at work there."""
+        if self._core.is_free(self._claim):
+            self._core.ask(self, self._claim)
+            self.held.set()
+        return self.held.is_set()
+
+    async def take(self, cancelled: asyncio.Event) -> bool:
+        """Take it, if it is not had yet, once it is free; False: it was cancelled before."""
+        if self.held.is_set():
+            return True
+        if self._core.ask(self, self._claim):
+            self.held.set()
+            return True
+        for holder in self._core.held:
+            holder.let_go()
+        if await either(self.held.wait(), cancelled.wait()):
+            return True
+        self._leave()
+        return False
+
+    def _leave(self) -> None:
+        self.held.clear()
+        _wake(self._core.leave(self))
 
     def finish(self, parts: Iterable[str]) -> None:
         """Take note that the build is done with some of its parts: who waits for them gets them."""
@@ -69,16 +87,6 @@ class Claimed:
         """Give what was finished to those who wait for it, if anybody does."""
         if self._letting_go is None and self._finished & self._core.wanted(self):
             self._letting_go = asyncio.create_task(self._let_go())
-
-    async def close(self) -> None:
-        """Give back what is left."""
-        if self._letting_go is not None:
-            await asyncio.wait([self._letting_go])
-        self.leave()
-
-    def leave(self) -> None:
-        """Hold and want nothing more."""
-        _wake(self._core.leave(self))
 
     async def _let_go(self) -> None:
         try:
