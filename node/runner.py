@@ -246,8 +246,9 @@ class TaskRunner:
 
     def keep_runs(self) -> None:
         """Commit what was noted of the build's tasks. Without it their results are found in the
-        cache next time, not in place. From any thread, while tasks run."""
-        noted = {task: self.runs.pop(task) for task in tuple(self.runs)}
+        cache next time, not in place. From any thread, and from several, while tasks run."""
+        popped = {task: self.runs.pop(task, None) for task in tuple(self.runs)}
+        noted = {task: run for task, run in popped.items() if run is not None}
         try:
             self.store.record_runs(self.workspace_id, noted)
         except BaseException:

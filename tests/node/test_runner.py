@@ -132,3 +132,25 @@ def test_another_node_s_result_is_kept_only_once_its_run_has_won(
                 executor=Racing(remote, race, FIRST),
             )
         assert kept == ([record] if meanwhile == FIRST else [])
+
+
+def test_what_was_noted_is_committed_once_though_two_do_so_at_the_same_time(
+    tmp_path: Path,
+) -> None:
+    committed: list[str] = []
+
+    class Meanwhile(dict[str, Any]):
+        """What was noted; before the first of it is taken out, somebody else takes out all."""
+
+        def pop(self, *arguments: Any) -> Any:
+            if len(self) == 2:
+                noted = dict(self)
+                self.clear()
+                committed.extend(noted)
+            return super().pop(*arguments)
+
+    store = SimpleNamespace(record_runs=lambda workspace, noted: committed.extend(noted))
+    runner = runner_in(tmp_path, store=cast(Any, store))
+    both = replace(runner, runs=Meanwhile(a=1, b=2))
+    both.keep_runs()
+    assert committed == ["a", "b"]
