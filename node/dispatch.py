@@ -21,7 +21,7 @@ from buildnet.node.racing import FIRST, SECOND, Contests, LostRaceError, Racing
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier, isolation_of
 from buildnet.node.runner import TaskRunner
-from buildnet.node.sharing.errands import LostHostError, SilentHostError, WrongHostError
+from buildnet.node.sharing.errands import LostHostError, WrongHostError
 from buildnet.node.sharing.other_hosts import OtherHost, OtherHosts
 from buildnet.node.sharing.remote_executor import OnlyHereError, UnfitHostError
 from buildnet.node.store import Hold
@@ -161,8 +161,7 @@ class Dispatcher:
             if contest.is_given_up:
                 return False
             _log.info("%s does not run on %s: %s", task.id, host.node_id, error.message)
-            hosts.failed(host, task.id, error)
-            if isinstance(error, SilentHostError | WrongHostError):
+            if hosts.failed(host, task.id, error):
                 why = ": ".join(filter(None, (error.message, error.cause)))
                 self.telling.notice(f"{host.name} is not used any more in this build: {why}")
         else:

@@ -422,16 +422,17 @@ class OtherHosts:
         """Take note that a host has inputs and outputs of what it ran."""
         self.known.holdings.has(owner, (*inputs.files(), *outputs.files()))
 
-    def failed(self, host: OtherHost, task: TaskId, error: BuildNetError) -> None:
-        """Take note that a host did not run a command; this build asks one no more that can't be
-        relied on."""
+    def failed(self, host: OtherHost, task: TaskId, error: BuildNetError) -> bool:
+        """Take note that a host did not run a command; tell whether this build asks it no more from
+        now on, for it can't be relied on."""
         if isinstance(error, OnlyHereError):
             self.attempts[task].only_at_home = True
-            return
+            return False
         self.failed_there(host, task, error.as_dict())
         if not isinstance(error, UnfitHostError):
             self.known.experience.failed(host.lease.owner)
         owner = host.lease.owner
+        was_aside = owner in self.borrowing.unfit
         if isinstance(error, UnfitHostError):
             self._unfit.add((owner, host.needs))
         if isinstance(error, SilentHostError | WrongHostError):
@@ -440,6 +441,7 @@ class OtherHosts:
             for lease in list(self.borrowing.leases.values()):
                 if lease.owner == owner and not lease.busy:
                     self.borrowing.borrower.give_back(self.borrowing, lease)
+        return owner in self.borrowing.unfit and not was_aside
 
     def failed_there(
         self, host: OtherHost, task: TaskId, error: Mapping[str, str | None]

@@ -439,8 +439,10 @@ def test_a_host_that_told_a_wrong_result_is_left_after_the_command_that_runs_the
         second = hosts.choose(PREPARED, needs_of(PREPARED), here_is_free=False)
         assert second is not None
         hosts.placed(second, needs_of(PREPARED))
-        hosts.failed(first, TASK, WrongHostError("it has another digest"))
+        assert hosts.failed(first, TASK, WrongHostError("it has another digest"))
         assert not second.lease.wanted_back
+        # People are told of it once, whatever comes of the other one.
+        assert not hosts.failed(second, TASK, WrongHostError("it has another digest"))
         hosts.end(second)
         assert second.lease.wanted_back
 
