@@ -190,21 +190,23 @@ class Queue:
     # --- what people say -----------------------------------------------------------------------
 
     def placed(
-        self, build: str, place: int, now: float, driver: bytes | None = None
+        self,
+        build: str,
+        place: int,
+        now: float,
+        among: Callable[[Demand], bool] | None = None,
     ) -> list[tuple[Demand, Orders]]:
         """Return what has to be said to whose builds so that one comes at a place (from 1) of the
-        queue, or of what ``driver`` has in it: those before it keep theirs."""
+        queue, or ``among`` some of the builds in it: those before it keep theirs."""
         order = [
-            entry.demand
-            for entry in self._ranked(now)
-            if driver is None or entry.demand.driver == driver
+            entry.demand for entry in self._ranked(now) if among is None or among(entry.demand)
         ]
         moved = self._entries[build].demand
         order.remove(moved)
         order.insert(max(0, place - 1), moved)
         last = order.index(moved) + 1
         return [
-            (demand, replace(demand.orders, place=number, ahead=driver is None))
+            (demand, replace(demand.orders, place=number, ahead=among is None))
             for number, demand in enumerate(order[:last], 1)
         ]
 

@@ -240,7 +240,7 @@ class QueueDesk:
         """Give a build a place; return the build that it comes before now."""
         now = time.monotonic()
         place = min(max(place, 1), _MAX_PLACE)
-        among = None if wisher.is_admin else demand.driver
+        among = None if wisher.is_admin else wisher.may_touch
         for moved, orders in queue.placed(demand.build, place, now, among):
             if moved.orders != orders:
                 self._order(moved, orders)

@@ -164,6 +164,18 @@ def test_moves_of_an_admin_count_among_all_builds_those_of_others_among_their_ow
     within(scene, work)
 
 
+def test_who_has_a_key_moves_no_build_of_others_on_the_same_node(scene: Any) -> None:
+    def work(scene: Scene) -> None:
+        orders, far = WireOrders.of(Orders()), WireHowFar.of(HowFar("w"))
+        scene.take(Received(BUILDER, DemandTold("b3", "agent:x", (), orders, far)))
+        scene.said.clear()
+        wisher = Wisher(False, actor="agent:x")
+        scene.desk.change(QueueChange(ASK, "move", "b3", 3, "somebody"), wisher)
+        assert scene.ordered == {"b3": (BUILDER, Orders(place=1))}
+
+    within(scene, work)
+
+
 def test_the_whole_queue_is_an_admins(scene: Any) -> None:
     def work(scene: Scene) -> None:
         assert scene.change(BUILDER, "pause", "").code == "NOT_ALLOWED"

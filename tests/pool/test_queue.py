@@ -279,7 +279,8 @@ def test_a_paused_queue_gives_nobody_anything() -> None:
 
 def move(pool: Pool, build: str, place: int, driver: bytes | None = None) -> list[str]:
     """Move a build as its driver would be told to; return the order of the queue."""
-    for demand, orders in pool.queue.placed(build, place, pool.now, driver):
+    among = None if driver is None else lambda demand: demand.driver == driver
+    for demand, orders in pool.queue.placed(build, place, pool.now, among):
         pool.queue.demanded(replace(demand, orders=orders), pool.now)
     pool.perform()
     return [each.demand.build for each in pool.queue.view(pool.now)]
@@ -303,7 +304,7 @@ def test_who_moves_his_own_builds_moves_those_alone() -> None:
     pool.wants("x1", 1, actor="x")
     pool.wants("x2", 1, actor="x")
     driver = b"x2".ljust(32)
-    (moved,) = pool.queue.placed("x2", 1, pool.now, driver)
+    (moved,) = pool.queue.placed("x2", 1, pool.now, lambda demand: demand.driver == driver)
     assert (moved[0].build, moved[1].place, moved[1].ahead) == ("x2", 1, False)
     move(pool, "x2", 1, driver)
     pool.settle()
