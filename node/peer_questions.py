@@ -54,6 +54,7 @@ class Questions(Generic[Asked]):
     async def joined(self, cluster: Cluster) -> AsyncIterator[None]:
         """Ask and answer in a cluster until the context ends; then all questions are over."""
         self.cluster = cluster
+        self._working = Counter()  # what another cluster's end broke off never counts itself out
         try:
             yield
         finally:
@@ -103,14 +104,15 @@ class Questions(Generic[Asked]):
         self, cluster: Cluster, sender: bytes, work: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
         """Work on a member's question in the background."""
-        self._working[sender] += 1
+        working = self._working
+        working[sender] += 1
 
         async def counted() -> None:
             try:
                 await work()
             finally:
-                self._working[sender] -= 1
-                if not self._working[sender]:
-                    del self._working[sender]
+                working[sender] -= 1
+                if not working[sender]:
+                    del working[sender]
 
         cluster.spawn(counted)
