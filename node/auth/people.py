@@ -111,6 +111,8 @@ class People:
             raise session_over()
         self._rates.take(session.id, _REQUESTS_A_MINUTE, self._clock())
         found = await self._caller(session)
+        if not self.sessions.has(session):  # it was ended meanwhile, and stays forgotten
+            raise session_over()
         await self._use(session, now)
         return replace(found, address=_address(connection))
 

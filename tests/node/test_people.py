@@ -219,13 +219,15 @@ class Browser:
 
 
 class Around:
-    """What people depend on; a clock that the test moves."""
+    """What people depend on; a clock that the test moves. ``meanwhile``: what happens while an
+    account is looked up."""
 
     def __init__(self) -> None:
         self.now = 1000.0
         self.own: Rights | None = Rights.ADMIN
         self.accounts: dict[str, Rights] = {"anna": Rights.BUILDER, "berta": Rights.ADMIN}
         self.told: list[SessionTold] = []
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
 
 @asynccontextmanager
@@ -236,6 +238,8 @@ async def running(
     connections = Connections()
 
     async def account_rights(name: str) -> Rights | None:
+        if around.meanwhile is not None:
+            await around.meanwhile()
         return around.accounts.get(name)
 
     surroundings = PeopleSurroundings(
@@ -491,6 +495,20 @@ def test_sessions_outlive_the_process_and_no_secret_is_on_the_disk(tmp_path: Pat
             assert answer.status == 401
 
     asyncio.run(asyncio.wait_for(whole(), 30))
+
+
+def test_what_was_ended_while_a_request_of_it_came_does_not_come_back(tmp_path: Path) -> None:
+    async def work() -> None:
+        around = Around()
+        async with running(tmp_path / "access.db", around) as node:
+            browser = await node.browser(account="anna")
+            (session,) = node.people.sessions.all()
+            around.meanwhile = lambda: node.people.end(session.id, Ended.KICKED)
+            assert (await browser.ask("GET", "/api/session")).status == 401
+        async with running(tmp_path / "access.db", around) as node:
+            assert node.people.sessions.all() == []
+
+    asyncio.run(work())
 
 
 def test_a_damaged_file_is_an_error_with_a_remedy(tmp_path: Path) -> None:
