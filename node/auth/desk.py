@@ -31,7 +31,7 @@ from buildnet.node.auth.keys import Key, Keys, is_within, make_token
 from buildnet.node.auth.moment import milliseconds, shown, shown_s
 from buildnet.node.auth.refusal import KeyElsewhereError, KeyRevokedError, NotAllowedError
 from buildnet.node.auth.register import Made, Register
-from buildnet.node.auth.register_file import RegisterFile
+from buildnet.node.auth.register_file import KeysWriteError, RegisterFile
 from buildnet.node.auth.revocations import FOR_EVER_MS
 from buildnet.node.auth.scope import Scope
 from buildnet.node.auth.spreading import KeySpreading
@@ -185,6 +185,7 @@ class KeyDesk:
         Raises:
             NotFoundError: there is no such key.
             NotAdminError: this node is no admin's.
+            KeysWriteError: it can't be kept, so the key counts on.
         """
         self._require_admin()
         _actor(actor)
@@ -327,6 +328,12 @@ class KeyDesk:
             reason=reason,
         )
         self._spreading.tell(record.signed(register.cluster_id, mine.public_key, mine.sign))
+        if not register.revocations.cover((key,), until_ms):
+            raise KeysWriteError(
+                f"that {key} counts no more could not be kept: nothing was changed",
+                cause="the node changes its cluster, or has no room for more of them",
+                hint="ask again in a moment, or on the node of another admin",
+            )
         await self._spreading.keep(register)
 
     def _known(self, name: str) -> Made | None:

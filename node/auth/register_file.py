@@ -11,6 +11,7 @@ import logging
 import os
 from pathlib import Path
 
+from buildnet.ledger.store.disk import sync
 from buildnet.mesh import cbor
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.wire import WireError
@@ -85,6 +86,7 @@ class RegisterFile:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, path)
+            sync(path.parent)
         except OSError as error:
             raise KeysWriteError(
                 "what is known of keys can't be kept",

@@ -181,6 +181,27 @@ def test_a_key_that_is_not_known_here_is_revoked_by_its_whole_id(tmp_path: Path)
     assert refusal(lambda: done(office.desk.revoke("f" * 15, "", "anna"))) == "NOT_FOUND"
 
 
+def test_what_was_revoked_is_on_the_disk_under_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office, synced = Office(tmp_path), list[Path]()
+    office.make()
+    monkeypatch.setattr("buildnet.node.auth.register_file.sync", synced.append)
+    done(office.desk.revoke("ci", "", "anna"))
+    assert synced == [tmp_path]
+
+
+def test_a_revocation_that_is_not_taken_is_no_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = Office(tmp_path)
+    made = office.make()
+    monkeypatch.setattr(office, "tell", lambda record: None)  # as between two clusters
+    assert refusal(lambda: done(office.desk.revoke("ci", "", "anna"))) == "KEYS_KEPT"
+    assert office.code(made["key"]) == ""
+    assert [fact.kind for fact in office.facts] == ["key.created"]
+
+
 def test_an_expired_key_says_so(tmp_path: Path) -> None:
     office = Office(tmp_path)
     made = office.make(valid_s=60.0)
