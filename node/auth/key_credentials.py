@@ -55,13 +55,15 @@ class KeyCredentials:
             )
         key = self._keys.key(token.strip())
         claims = key.claims
-        body = None if claims.bound is None else self._proved(connection, claims.id, claims.bound)
+        proof = None if claims.bound is None else self._proof(connection, claims.id, claims.bound)
         address = connection.client.host if connection.client is not None else ""
         try:
             self._rates.take(claims.id, claims.rate, self._monotonic())
         except TooManyRequestsError:
             self._used(claims.id, claims.name, address, self._clock(), True)
             raise
+        if proof is not None:  # only now: who asks too often takes no room from others
+            self._proofs.remember(proof, claims.id, self._clock())
         self._used(claims.id, claims.name, address, self._clock(), False)
         return Caller(
             CallerKind.KEY,
@@ -71,12 +73,12 @@ class KeyCredentials:
             credential=claims.id,
             address=address,
             workspaces=key.scope.workspaces or None,
-            body_sha256=body,
+            body_sha256=None if proof is None else proof.body_sha256,
             problem=lambda: self._keys.problem(key),
         )
 
-    def _proved(self, connection: HTTPConnection, key: str, agent: str) -> bytes:
-        """Return the SHA-256 that the request's body must have."""
+    def _proof(self, connection: HTTPConnection, key: str, agent: str) -> Proof:
+        """Return the proof that a request brings, which is the agent's and new."""
         said = connection.headers.getlist(HEADER)
         if len(said) != 1:
             raise ProofError(
@@ -86,7 +88,7 @@ class KeyCredentials:
         proof, scope = Proof.read(said[0]), connection.scope
         request = Request(scope.get("method", "GET"), _target(scope), key)
         self._proofs.check(proof, request, bytes.fromhex(agent), self._clock())
-        return proof.body_sha256
+        return proof
 
 
 def actor_of(name: str) -> str:

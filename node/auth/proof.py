@@ -104,7 +104,7 @@ class Proofs:
         self._order: deque[tuple[float, tuple[str, str]]] = deque()
 
     def check(self, proof: Proof, request: Request, agent: bytes, now: float) -> None:
-        """See that ``agent`` (public key) made this request now, and take note of it.
+        """See that ``agent`` (public key) made this request now, and that it is a new one.
 
         Raises:
             ProofError: not so.
@@ -118,12 +118,19 @@ class Proofs:
         said = statement(request, proof.time, proof.nonce, proof.body_sha256)
         if not is_signed_by(agent, said, proof.signature):
             raise _refused("its signature is not that of the agent that the key is bound to")
-        self._forget(now)
-        used = (request.key, proof.nonce)
-        if used in self._used:
+        if (request.key, proof.nonce) in self._used:
             raise _refused("it was used before")
+
+    def remember(self, proof: Proof, key: str, now: float) -> None:
+        """Take note of a proof that was checked, of the key with this id: it counts no more.
+
+        Raises:
+            ProofError: there is no room for it.
+        """
+        self._forget(now)
         if len(self._used) >= MOST_NONCES:
             raise _refused("too many were used of late", hint="try again in a minute")
+        used = (key, proof.nonce)
         self._used.add(used)
         # A proof from the future counts for longer than one of now.
         self._order.append((max(now, proof.time) + WINDOW_S + 1, used))

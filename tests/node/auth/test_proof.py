@@ -88,14 +88,28 @@ def test_without_the_agent_s_proof_a_bound_key_does_not_count(header: str | None
 def test_proofs_are_remembered_for_as_long_as_they_count_and_no_more_than_there_is_room_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    proofs, agent = Proofs(TIME), AGENT.public_key
+    proofs, agent, key = Proofs(TIME), AGENT.public_key, REQUEST.key
     late = proof(time=TIME + 59)
     proofs.check(late, REQUEST, agent, TIME)
+    proofs.remember(late, key, TIME)
     with pytest.raises(ProofError):
         proofs.check(late, REQUEST, agent, TIME + 59 + WINDOW_S)
     monkeypatch.setattr("buildnet.node.auth.proof.MOST_NONCES", 1)
     other = proof(time=TIME + 60, nonce="o" * 16)
     with pytest.raises(ProofError):
-        proofs.check(other, REQUEST, agent, TIME + 60)
-    proofs.check(proof(time=TIME + 200, nonce="p" * 16), REQUEST, agent, TIME + 200)
+        proofs.remember(other, key, TIME + 60)
+    proofs.remember(proof(time=TIME + 200, nonce="p" * 16), key, TIME + 200)
     assert MOST_NONCES > 1000
+
+
+def test_who_asks_too_often_leaves_room_for_the_proofs_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("buildnet.node.auth.proof.MOST_NONCES", 110)
+    kind, refused = kind_of(Pool()), list[str]()
+    for number in range(200):  # a hundred may come at once
+        try:
+            ask(kind, str(proof(nonce=f"{number:016}")))
+        except BuildNetError as error:
+            refused.append(error.code)
+    assert refused == ["TOO_MANY_REQUESTS"] * 100
