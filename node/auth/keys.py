@@ -90,14 +90,12 @@ class Keys:
         """
         # By a hash: how long a look-up takes tells nothing of keys that are known.
         name = blake3(token.encode()).digest()
-        key = self._known.get(name)
-        if key is None:
-            key = self._checked(token)
-            self._known[name] = key
-            if len(self._known) > MOST_KNOWN:
-                self._known.popitem(last=False)
+        key = self._known.get(name) or self._checked(token)
         if (problem := self.problem(key)) is not None:
             raise problem
+        self._known[name] = key  # none that does not count: anybody may sign those
+        if len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
         return key
 
     def problem(self, key: Key) -> BuildNetError | None:

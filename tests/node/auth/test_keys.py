@@ -167,6 +167,17 @@ def test_forged_cut_foreign_and_other_keys(text: str, expected: str) -> None:
     assert code(Pool(), text) == expected
 
 
+def test_keys_that_do_not_count_take_no_room_from_those_that_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("buildnet.node.auth.keys.MOST_KNOWN", 1)
+    pool, text = Pool(), token()
+    assert code(pool, text) == ""
+    assert code(pool, token(SPARE)) == "KEY_REVOKED"  # whose signature is right
+    monkeypatch.setattr(pool.keys, "_checked", None)  # so what is known is known still
+    assert code(pool, text) == ""
+
+
 def test_of_a_key_that_was_rotated_only_what_is_known_to_be_made_with_it_counts() -> None:
     pool, text = Pool(), token()
     pool.knows(text)
