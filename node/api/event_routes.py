@@ -49,7 +49,7 @@ def event_routes(service: NodeService) -> APIRouter:
             caller.require(Action.VIEW_BUILDS)
             caller.require_everything()
             require_same_origin(socket)
-            with service.events.seat(caller.credential):
+            with service.events.seat(caller.counted_as):
                 await EventSocket(socket, caller, service.events).serve()
         except (NotAllowedError, TooManyReadersError) as error:
             await socket.close(POLICY, error.message)  # before it was accepted

@@ -95,7 +95,7 @@ def _introduce(caller: Caller, scope: Scope) -> None:
         TooManyConnectionsError: they have too many.
     """
     guard = scope.get("extensions", {}).get(WELCOME)
-    if guard is not None and caller.credential and not guard["know"](caller.credential):
+    if guard is not None and caller.credential and not guard["know"](caller.counted_as):
         raise TooManyConnectionsError(
             f"{caller.actor} has too many connections open", hint="close some, or use them again"
         )

@@ -74,7 +74,8 @@ class Access:
             self._uses,
             self._facts,
         )
-        self.authenticator = Authenticator((KeyCredentials(self.keys, self._uses.count), people))
+        by_key = KeyCredentials(self.keys, self._uses.count, rates=people.rates)
+        self.authenticator = Authenticator((by_key, people))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -29,7 +29,8 @@ class Caller:
     all that their rights allow; ``is_owner``: of this host; ``credential``: the id of their key or
     session, "" without one; ``address``: where they ask from, "" on the socket; ``workspaces``: the
     only ones that their credential is for, None: all; ``body_sha256``: of the body that they
-    signed, None: any; ``problem``: tells why their credential counts no more, asked again and again
+    signed, None: any; ``rate``: requests a minute of their key, None: they have none;
+    ``opened_with``: the id of the key that their session was opened with; ``problem``: tells why their credential counts no more, asked again and again
     for as long as they are connected; None: it does."""
 
     kind: CallerKind
@@ -41,9 +42,17 @@ class Caller:
     address: str = ""
     workspaces: frozenset[str] | None = None
     body_sha256: bytes | None = None
+    rate: int | None = None
+    opened_with: str = ""
     problem: Callable[[], BuildNetError | None] = field(
         default=lambda: None, repr=False, compare=False
     )
+
+    @property
+    def counted_as(self) -> str:
+        """The id of the credential whose limits count: sessions have those of the key that they
+        were opened with, so that nobody gets more of a node by opening some."""
+        return self.opened_with or self.credential
 
     def may(self, action: Action) -> bool:
         """Tell whether this caller may do something; of builds: at least their own ones."""

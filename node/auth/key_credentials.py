@@ -20,13 +20,14 @@ Count = Callable[[str, str, str, float, bool], object]
 
 
 class KeyCredentials:
-    """Says who asks with a key; ``used`` counts each request."""
+    """Says who asks with a key; ``used`` counts each request, ``rates`` bounds them."""
 
     def __init__(
         self,
         keys: Keys,
         used: Count = lambda key, name, address, now, limited: None,
         *,
+        rates: Rates | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -34,7 +35,7 @@ class KeyCredentials:
         self._used = used
         self._clock = clock
         self._monotonic = monotonic
-        self._rates = Rates()
+        self._rates = rates or Rates()
         self._proofs = Proofs(clock())
 
     async def caller(self, connection: HTTPConnection) -> Caller | None:
@@ -74,6 +75,7 @@ class KeyCredentials:
             address=address,
             workspaces=key.scope.workspaces or None,
             body_sha256=None if proof is None else proof.body_sha256,
+            rate=claims.rate,
             problem=lambda: self._keys.problem(key),
         )
 

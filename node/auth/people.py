@@ -79,7 +79,7 @@ class People:
         self.sessions = Sessions(around.limits(), known)
         self._logins = Logins()
         self._tickets = Tickets()
-        self._rates = Rates()
+        self.rates = Rates()
         self._written: dict[str, float] = {}
 
     @property
@@ -109,12 +109,18 @@ class People:
         session = self.sessions.find(secret, now)
         if session is None:
             raise session_over()
-        self._rates.take(session.id, _REQUESTS_A_MINUTE, self._clock())
+        self._count(session)
         found = await self._caller(session)
         if not self.sessions.has(session):  # it was ended meanwhile, and stays forgotten
             raise session_over()
         await self._use(session, now)
         return replace(found, address=_address(connection))
+
+    def _count(self, session: Session) -> None:
+        """Count a request: of a session that was opened with a key as one of the key's."""
+        key = session.grant.key
+        name, rate = (session.id, None) if key is None else (key.credential, key.rate)
+        self.rates.take(name, rate or _REQUESTS_A_MINUTE, self._clock())
 
     async def _by_ticket(self, connection: HTTPConnection, scheme: str) -> Caller | None:
         ticket = connection.query_params.get("ticket")
@@ -162,6 +168,7 @@ class People:
                 kind=CallerKind.SESSION,
                 actions=actions - {Action.MANAGE_ACCESS},
                 credential=session.id,
+                opened_with=grant.key.credential,
                 problem=lambda: self._problem(session),
             )
         own = self._around.own_rights()

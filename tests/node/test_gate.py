@@ -299,4 +299,7 @@ def test_the_guard_of_a_connection_is_told_who_asks_and_may_say_no() -> None:
     with pytest.raises(TooManyConnectionsError, match="ci has too many"):
         _introduce(caller, scope)
     _introduce(caller, {})
-    assert told == ["k1", "k1"]
+    session = replace(caller, kind=CallerKind.SESSION, credential="s1", opened_with="k1")
+    with pytest.raises(TooManyConnectionsError):
+        _introduce(session, scope)
+    assert told == ["k1", "k1", "k1"]

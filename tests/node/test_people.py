@@ -54,6 +54,7 @@ class Keys:
 
     def __init__(self) -> None:
         self.problem: BuildNetError | None = None
+        self.rate: int | None = None
 
     async def caller(self, connection: Any) -> Caller | None:
         said = connection.headers.get("authorization", "").partition(" ")[2]
@@ -66,6 +67,7 @@ class Keys:
             self.ACTIONS.get(said),
             credential=f"key of {said}",
             body_sha256=sha256(b"").digest() if said == "bound" else None,
+            rate=self.rate,
             problem=lambda: self.problem,
         )
 
@@ -616,6 +618,20 @@ def test_a_session_by_key_may_what_the_key_may_and_ends_with_it(check: Check) ->
         assert "manage-nodes" in made.body["actions"]
         bound = {**PAGE, "authorization": "Bearer bound"}
         assert (await node.ask("POST", "/api/session", bound)).status == 400
+
+    check(work)
+
+
+def test_sessions_by_key_ask_no_more_often_than_the_key_may(check: Check) -> None:
+    async def work(node: Node, around: Around) -> None:
+        node.keys.rate = 12  # of which two may come at once
+        key = {**PAGE, "authorization": "Bearer boss"}
+        opened = [await node.ask("POST", "/api/session", key) for _ in range(3)]
+        browsers = [Browser(node, made.cookie, made.body["csrf"]) for made in opened]
+        seen = [(await browser.ask("GET", "/api/session")).status for browser in browsers]
+        assert seen == [200, 200, 429]
+        around.now += 5
+        assert (await browsers[2].ask("GET", "/api/session")).status == 200
 
     check(work)
 
