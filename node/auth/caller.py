@@ -30,8 +30,9 @@ class Caller:
     session, "" without one; ``address``: where they ask from, "" on the socket; ``workspaces``: the
     only ones that their credential is for, None: all; ``body_sha256``: of the body that they
     signed, None: any; ``rate``: requests a minute of their key, None: they have none;
-    ``opened_with``: the id of the key that their session was opened with; ``problem``: tells why their credential counts no more, asked again and again
-    for as long as they are connected; None: it does."""
+    ``opened_with``: the id of the key that their session was opened with; ``problem``: tells why
+    their credential counts no more, asked again and again for as long as they are connected; None:
+    it does."""
 
     kind: CallerKind
     actor: str
