@@ -125,7 +125,7 @@ class DurableBuilds:
             case WatchTold():
                 self.watching.told(sender, message)
             case WatchOver():
-                self.watching.over(message)
+                self.watching.over(sender, message)
 
     async def _tick(self) -> None:
         told_at, do = 0.0, Unstopped(_log).do

@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from buildnet.ledger.history import BuildSummary, History
 from buildnet.mesh.errors import NotFoundError
@@ -37,6 +37,8 @@ MAX_WAITING_BYTES = 64 * 1024 * 1024
 MAX_WATCHED = 64
 """Builds that others watch here at once."""
 _log = logging.getLogger("buildnet.pool")
+
+_Part = TypeVar("_Part")
 
 
 class _SlowReaderError(Exception):
@@ -68,6 +70,15 @@ class _Watch:
             self.parts.put_nowait(None)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Watcher:
+    """A ``node`` that watches a build here; ``enough`` is set once it has seen enough, or is
+    gone."""
+
+    node: bytes
+    enough: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class Watching:
     """See the module's text; this node as who watches, and as who is watched. ``keeps`` tells
     whether this node stands in for a build with that id, or one that begins so."""
@@ -80,7 +91,7 @@ class Watching:
         self._builder = builder
         self._history = history
         self._watches: dict[bytes, _Watch] = {}
-        self._watchers: dict[bytes, asyncio.Event] = {}
+        self._watchers: dict[bytes, _Watcher] = {}
 
     # --- watching ------------------------------------------------------------------------------
 
@@ -184,6 +195,9 @@ class Watching:
                 watch.parts.put_nowait(None)
             else:
                 watch.settle()
+        for watcher in self._watchers.values():
+            if watcher.node == peer:
+                watcher.enough.set()
 
     # --- being watched -------------------------------------------------------------------------
 
@@ -199,10 +213,10 @@ class Watching:
             data = KEPT if self._keeps(ask.build) else b""
             self._circle.say(sender, WatchTold(ask.watch, data, False, True))
             return
-        enough = self._watchers[ask.watch] = asyncio.Event()
+        watcher = self._watchers[ask.watch] = _Watcher(sender)
         try:
-            async for lines in lines_of(build):
-                if enough.is_set() or self._circle.cluster is None:
+            async for lines in _until(watcher.enough, lines_of(build)):
+                if self._circle.cluster is None:
                     return
                 if build.handed_over:  # its end is another node's to tell
                     self._circle.say(sender, WatchTold(ask.watch, b"", False, True))
@@ -211,11 +225,11 @@ class Watching:
         finally:
             del self._watchers[ask.watch]
 
-    def over(self, ask: WatchOver) -> None:
+    def over(self, sender: bytes, ask: WatchOver) -> None:
         """Take in that a node has seen enough."""
-        enough = self._watchers.get(ask.watch)
-        if enough is not None:
-            enough.set()
+        watcher = self._watchers.get(ask.watch)
+        if watcher is not None and watcher.node == sender:
+            watcher.enough.set()
 
     async def _recorded(self, prefix: str) -> bytes | None:
         """Return the last event of a build that was over before somebody wanted to see it."""
@@ -243,7 +257,7 @@ async def lines_of(
     ``every`` package or without those that stand as before. For an ``asker`` it is cancelled once
     he wants it no more, though it may go on for others."""
     async with build.progress.follow() as batches:
-        async for batch in batches if asker is None else _until_left(batches, asker):
+        async for batch in batches if asker is None else _until(asker.left, batches):
             if asker is not None and batch[0]["type"] == BUILD_STARTED:
                 batch[0] = {**batch[0], "asker": asker.number}
             if batch[-1]["type"] == BUILD_FINISHED:
@@ -262,18 +276,17 @@ async def _own(build: RunningBuild) -> AsyncIterator[bytes]:
         yield lines
 
 
-async def _until_left(
-    batches: AsyncIterator[list[dict[str, Any]]], asker: Asker
-) -> AsyncIterator[list[dict[str, Any]]]:
+async def _until(over: asyncio.Event, parts: AsyncIterator[_Part]) -> AsyncIterator[_Part]:
+    """Yield ``parts`` until it is over, even while the next one is waited for."""
     while True:
-        following = asyncio.ensure_future(anext(batches, None))
-        if not await either(_wait(following), asker.left.wait()):
+        following = asyncio.ensure_future(anext(parts, None))
+        if not await either(_wait(following), over.wait()):
             following.cancel()
             return
-        batch = following.result()
-        if batch is None:
+        part = following.result()
+        if part is None:
             return
-        yield batch
+        yield part
 
 
 async def _wait(future: asyncio.Future[Any]) -> None:

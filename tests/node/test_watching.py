@@ -18,6 +18,7 @@ from buildnet.node.progress import Progress
 from buildnet.pool.messages.durable import KEPT, WatchAsk, WatchOver, WatchTold
 
 DRIVER = b"d" * 32
+WATCH = b"w" * 16
 STARTED = b'{"type": "build_started"}\n'
 FINISHED = b'{"type": "build_finished"}\n'
 
@@ -173,3 +174,27 @@ def test_who_reads_as_fast_as_is_sent_sees_all(monkeypatch: pytest.MonkeyPatch) 
         assert await read(lines) == FINISHED
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("how", ["it has seen enough", "it is gone"])
+def test_who_watches_no_more_takes_no_place_though_nothing_happens(how: str) -> None:
+    async def run() -> None:
+        node, progress = Node(), Progress()
+        node.driven = SimpleNamespace(progress=progress, handed_over=False)
+        progress.tell({"type": "x"})
+        node.circle.cluster.drained = drained
+        sending = asyncio.ensure_future(node.watching.asked(DRIVER, WatchAsk(WATCH, "b")))
+        while not node.said:
+            await asyncio.sleep(0)
+        if how == "it is gone":
+            node.watching.lost(DRIVER)
+        else:
+            node.watching.over(b"x" * 32, WatchOver(WATCH))
+            node.watching.over(DRIVER, WatchOver(WATCH))
+        await asyncio.wait_for(sending, 10)
+
+    asyncio.run(run())
+
+
+async def drained(to: bytes) -> None:
+    pass
