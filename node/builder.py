@@ -235,6 +235,7 @@ class Builder:
         except Exception as failure:  # there is no record of its end
             status, error = Status.FAILED, told(build, failure)
             duration_ms = (time.monotonic() - began) * 1000
+            await asyncio.to_thread(self._leave, build, opened, plan, status)
         finally:
             build.looked.set()
         build.close(status, duration_ms, error.as_dict() if error else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any, cast
@@ -25,6 +26,7 @@ class Ended:
     def __init__(self) -> None:
         self.looked = asyncio.Event()
         self.status: Status | None = None
+        self.view: object = "what it goes by"
 
     def close(self, status: Status, duration_ms: float, error: object) -> None:
         self.status = status
@@ -51,10 +53,14 @@ def test_a_build_that_breaks_off_anywhere_fails_and_the_next_has_its_turn(step: 
 
     async def main() -> None:
         claims, build = WorkspaceClaims(), Ended()
-        opened, plan = SimpleNamespace(claims=claims), SimpleNamespace(claim=WHOLE)
+        closed: list[object] = []
+        memory = SimpleNamespace(lock=threading.RLock())
+        opened = SimpleNamespace(claims=claims, memory=memory, close=closed.append)
+        plan = SimpleNamespace(claim=WHOLE)
         await builder(step, breaks)._perform(*cast(Any, (build, opened, plan)))
         assert build.status is Status.FAILED
         assert build.looked.is_set()
+        assert closed == ["what it goes by"]
         assert not claims.in_use
 
     asyncio.run(main())
