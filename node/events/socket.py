@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from buildnet.mesh.allowance import Allowance
 from buildnet.mesh.errors import BuildNetError, UsageError
 from buildnet.node.auth.caller import Caller
 from buildnet.node.events.channel import Channel, Wanted, require_channels
@@ -15,6 +16,8 @@ from buildnet.node.events.event import encoded
 from buildnet.node.events.service import Events, Subscription
 
 MESSAGE_MAX_CHARACTERS = 4096
+MESSAGES_A_SECOND, MESSAGES_AT_ONCE = 10.0, 100.0
+"""What a client may say: each message may have the whole state sent to it."""
 ALIVE_EVERY_S = 25.0
 SEND_S = 20.0
 """So long one message may take to be sent; who takes longer does not read."""
@@ -83,12 +86,17 @@ class EventSocket:
     async def _listen(self, group: asyncio.TaskGroup) -> None:
         """Take what the client says, until it goes."""
         telling: asyncio.Task[None] | None = None
+        clock = asyncio.get_running_loop().time
+        allowed = Allowance(MESSAGES_A_SECOND, MESSAGES_AT_ONCE, clock())
         while True:
             message = await self._socket.receive()
             if message["type"] != "websocket.receive":
                 if telling is not None:
                     telling.cancel()
                 return
+            if not allowed.take(1, clock()):
+                self._end(f"more than {MESSAGES_A_SECOND:.0f} messages a second came")
+                continue
             text = message.get("text")
             if text is None or len(text) > MESSAGE_MAX_CHARACTERS:
                 self._end(f"a message is text, of at most {MESSAGE_MAX_CHARACTERS}", TOO_BIG)
