@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Header, Query, WebSocket
 
 from buildnet.node.api.declared import Asking, caller_of, declared_router, does
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.refusal import NotAllowedError
+from buildnet.node.auth.same_site import OtherSiteError
 from buildnet.node.events.channel import Channel, Wanted, require_channels
 from buildnet.node.events.service import TooManyReadersError
 from buildnet.node.events.socket import POLICY, EventSocket
@@ -48,23 +48,11 @@ def event_routes(service: NodeService) -> APIRouter:
         try:
             caller.require(Action.VIEW_BUILDS)
             caller.require_everything()
-            require_same_origin(socket)
+            if "origin" in socket.headers:  # programs send none
+                service.access.people.require_own_page(socket)
             with service.events.seat(caller.counted_as):
                 await EventSocket(socket, caller, service.events).serve()
-        except (NotAllowedError, TooManyReadersError) as error:
+        except (NotAllowedError, OtherSiteError, TooManyReadersError) as error:
             await socket.close(POLICY, error.message)  # before it was accepted
 
     return router
-
-
-def require_same_origin(socket: WebSocket) -> None:
-    """See that a page that opens a WebSocket is this node's own: browsers let any page do so.
-
-    Raises:
-        NotAllowedError: it is another's.
-    """
-    origin = socket.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != socket.headers.get("host"):
-        raise NotAllowedError(
-            "a page of another site may not listen here", hint="open the page of the node itself"
-        )

@@ -98,7 +98,7 @@ class People:
         """
         scheme = connection.url.scheme
         if connection.scope["type"] == "websocket":
-            return await self._by_ticket(connection, scheme)
+            return await self._by_ticket(connection)
         secret = self.secret_of(connection)
         if secret is None:
             return None
@@ -122,13 +122,12 @@ class People:
         name, rate = (session.id, None) if key is None else (key.credential, key.rate)
         self.rates.take(name, rate or _REQUESTS_A_MINUTE, self._clock())
 
-    async def _by_ticket(self, connection: HTTPConnection, scheme: str) -> Caller | None:
+    async def _by_ticket(self, connection: HTTPConnection) -> Caller | None:
         ticket = connection.query_params.get("ticket")
         if ticket is None:
             return None
         if "origin" in connection.headers:
-            page = {"ws": "http", "wss": "https"}.get(scheme, scheme)
-            require_own_page(connection.headers, page, self._around.pages())
+            self.require_own_page(connection)
         found = self._tickets.redeem(ticket, self._clock())
         if found is None:
             raise NotAuthenticatedError(
@@ -138,13 +137,15 @@ class People:
         return replace(found, address=_address(connection))
 
     def require_own_page(self, connection: HTTPConnection) -> None:
-        """See that a page of this node asks to be logged in: another one might log somebody in as
-        somebody else.
+        """See that a page of this node asks: to be logged in, since another one might log somebody
+        in as somebody else; or for a WebSocket, which a browser opens for any page.
 
         Raises:
             OtherSiteError: none does.
         """
-        require_own_page(connection.headers, connection.url.scheme, self._around.pages())
+        scheme = connection.url.scheme
+        page = {"ws": "http", "wss": "https"}.get(scheme, scheme)
+        require_own_page(connection.headers, page, self._around.pages())
 
     async def account_rights(self, name: str) -> Rights | None:
         """Return what an account allows; None: there is none."""

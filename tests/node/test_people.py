@@ -17,6 +17,7 @@ from typing import Any, ClassVar, cast
 
 import pytest
 from fastapi import WebSocket
+from starlette.requests import HTTPConnection
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.members.member_list import Rights
@@ -33,6 +34,7 @@ from buildnet.node.auth.connections import Connections
 from buildnet.node.auth.logins import WRONG_AT_ONCE
 from buildnet.node.auth.people import People, PeopleSurroundings, lesser
 from buildnet.node.auth.refusal import NotAuthenticatedError
+from buildnet.node.auth.same_site import OtherSiteError
 from buildnet.node.auth.session_records import SessionTold
 from buildnet.node.auth.session_store import SessionStore, SessionStoreError
 from buildnet.node.auth.sessions import Ended, SessionLimits
@@ -229,6 +231,7 @@ class Around:
         self.own: Rights | None = Rights.ADMIN
         self.accounts: dict[str, Rights] = {"anna": Rights.BUILDER, "berta": Rights.ADMIN}
         self.told: list[SessionTold] = []
+        self.pages: tuple[str, ...] = ()
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
 
@@ -250,6 +253,7 @@ async def running(
         account_rights=account_rights,
         record=lambda record: around.told.append(cast(SessionTold, record)),
         hang_up=connections.end,
+        pages=lambda: around.pages,
     )
     try:
         people = People(
@@ -399,6 +403,24 @@ def test_cookies_open_no_websocket_and_tickets_one(check: Check) -> None:
         await browser.ask("DELETE", "/api/session", browser.own())
         assert not await opens(ended, PAGE)
         assert not await opens("ticket=", PAGE)
+
+    check(work)
+
+
+def test_pages_behind_a_proxy_open_websockets(check: Check) -> None:
+    async def work(node: Node, around: Around) -> None:
+        def socket(origin: str) -> HTTPConnection:
+            headers = [(b"host", HOST.encode()), (b"origin", origin.encode())]
+            return HTTPConnection(
+                {"type": "websocket", "scheme": "ws", "path": "/ws", "headers": headers}
+            )
+
+        around.pages = ("https://build.example",)
+        for own in (f"http://{HOST}", "https://build.example"):
+            node.people.require_own_page(socket(own))
+        for other in (f"https://{HOST}", "http://build.example", "null"):
+            with pytest.raises(OtherSiteError):
+                node.people.require_own_page(socket(other))
 
     check(work)
 
