@@ -25,7 +25,9 @@ _GRANT_CONTEXT = b"buildnet grant of a build 1\0"
 
 MAX_ATTEMPT = 1 << 32
 Attempt = Annotated[int, Limit(0, MAX_ATTEMPT)]
-"""A build is given a few; one more than what was heard has to be a number that can be kept."""
+HIGHEST_PROVEN = MAX_ATTEMPT // 2
+"""A build is given a few. Who hears of one goes on above it, under numbers that can be said: of a
+higher one nothing is believed."""
 Verify = Callable[[bytes, bytes, bytes], bool]
 """Tells whether a key, if it counts at all, has signed a message: key, message, signature."""
 IsSame = Callable[[bytes, bytes], bool]
@@ -81,8 +83,9 @@ class Warrant(Wire):
         self, build: str, claimant: bytes, attempt: int, verify: Verify, is_same: IsSame
     ) -> bool:
         """Tell whether ``claimant`` may say of a build that it goes on under ``attempt``: it was
-        granted that, or granted it itself; the node that was asked may say any."""
-        if self.build != build:
+        granted that, or granted it itself; the node that was asked may say any, up to
+        :data:`HIGHEST_PROVEN`."""
+        if self.build != build or attempt > HIGHEST_PROVEN:
             return False
         if not self.grants:
             return is_same(claimant, self.origin)

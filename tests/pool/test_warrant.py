@@ -9,7 +9,7 @@ import pytest
 from buildnet.mesh.identity import is_signed_by
 from buildnet.mesh.testing import key_number
 from buildnet.mesh.wire import WireError
-from buildnet.pool.warrant import MAX_GRANTS, Warrant
+from buildnet.pool.warrant import HIGHEST_PROVEN, MAX_ATTEMPT, MAX_GRANTS, Warrant
 
 KEYS = [key_number(number) for number in range(4)]
 A, B, C, D = (key.public_key for key in KEYS)
@@ -67,6 +67,8 @@ def test_who_was_granted_it_and_who_granted_it_may_say_so() -> None:
         (replace(TO_C, grants=TO_C.grants[1:]), C, 3),
         (replace(TO_C, grants=TO_C.grants[::-1]), C, 3),
         (replace(given(ASKED, 3, 3, 9), origin=D), D, 9),
+        (ASKED, A, HIGHEST_PROVEN + 1),  # nobody could go on above it
+        (given(TO_B, 1, 2, MAX_ATTEMPT), C, MAX_ATTEMPT),
     ],
 )
 def test_nobody_else_and_under_no_other_number(
