@@ -263,7 +263,7 @@ ROWS: Sequence[Row] = (
     _gauge("builds_running", "Builds that this node drives", lambda p: p.builds_running),
     _gauge(
         "builds_waiting",
-        "Of these, those that wait in the queue, for a lock or for resources",
+        "Of these, those that wait for another build of their workspace, or for what they reserve",
         lambda picture: picture.builds_waiting,
     ),
     _gauge("commands_running", "Commands that run here", lambda p: p.commands_running),
