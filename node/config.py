@@ -329,18 +329,35 @@ def parse_config(text: str, where: str) -> NodeConfig:
         problem = YamlProblem(1, "expected keys and values, such as `node_name: dev-macbook`")
         raise _refused(where, [problem])
     try:
-        return NodeConfig.model_validate(_without_nulls(data))
+        return NodeConfig.model_validate(_without_nulls(data, ()))
     except ValidationError as error:
         problems = {_problem(found, document) for found in error.errors(include_url=False)}
         raise _refused(where, sorted(problems, key=lambda one: (one.line, one.message))) from error
 
 
-def _without_nulls(value: object) -> object:
-    """Drop keys without a value (``peers:`` and nothing after it): they mean the default."""
+def check_key(steps: YamlPath) -> None:
+    """See that there is such a key.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for depth, step in enumerate(steps):
+        if not _is_key(steps[:depth], step):
+            message, hint = _unknown(steps[: depth + 1])
+            raise ConfigError(message, hint=hint)
+
+
+def _without_nulls(value: object, path: YamlPath) -> object:
+    """Drop keys without a value (``peers:`` and nothing after it): they mean the default. What is
+    no key at all stays, to be told."""
     if isinstance(value, dict):
-        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+        return {
+            key: _without_nulls(one, (*path, key))
+            for key, one in value.items()
+            if one is not None or not _is_key(path, key)
+        }
     if isinstance(value, list):
-        return [_without_nulls(one) for one in value]
+        return [_without_nulls(one, (*path, index)) for index, one in enumerate(value)]
     return value
 
 
@@ -362,10 +379,7 @@ def _problem(error: ErrorDetails, document: YamlDocument) -> YamlProblem:
     kind = error["type"]
     context: dict[str, Any] = error.get("ctx") or {}
     if kind == "extra_forbidden":
-        known = _keys_at(path[:-1])
-        inside = f" in {_dotted(path[:-1])}" if len(path) > 1 else ""
-        suggestion = did_you_mean(str(path[-1]), known) or f"known keys: {', '.join(known)}"
-        return YamlProblem(line, f"unknown key {path[-1]!r}{inside}", suggestion)
+        return YamlProblem(line, *_unknown(path))
     if kind == "unknown_program":
         meant = context["hint"]
         suggestion = f"did you mean {meant!r}?" if meant else "`buildnet node scan` lists them"
@@ -383,6 +397,14 @@ def _problem(error: ErrorDetails, document: YamlDocument) -> YamlProblem:
     return YamlProblem(line, message, hint)
 
 
+def _unknown(path: YamlPath) -> tuple[str, str]:
+    """Say that the last step of ``path`` is no key, and which one may be meant."""
+    known = _keys_at(path[:-1])
+    inside = f" in {_dotted(path[:-1])}" if len(path) > 1 else ""
+    hint = did_you_mean(str(path[-1]), known) or f"known keys: {', '.join(known)}"
+    return f"unknown key {path[-1]!r}{inside}", hint
+
+
 def _shown(value: object) -> object:
     text = str(value)
     return text if len(text) <= 60 else text[:57] + "…"
@@ -391,6 +413,11 @@ def _shown(value: object) -> object:
 def _dotted(path: YamlPath) -> str:
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.lstrip(".") or "the file"
+
+
+def _is_key(path: YamlPath, key: object) -> bool:
+    # Names of tools are looked at where their values are.
+    return path == ("tool_overrides",) or key in _keys_at(path)
 
 
 def _keys_at(path: YamlPath) -> list[str]:

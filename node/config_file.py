@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from buildnet.mesh.errors import BuildNetError, UsageError
-from buildnet.node.config import ConfigError, NodeConfig, load_config, parse_config
+from buildnet.node.config import ConfigError, NodeConfig, check_key, load_config, parse_config
 
 _LINE_WIDTH = 4096  # lines stay as they were written
 
@@ -31,7 +31,7 @@ def change(path: Path, key: str, value: Any) -> NodeConfig:
     takes it out. Return what the file says now; it is on the disk when this returns.
 
     Raises:
-        UsageError: ``key`` is none.
+        UsageError: ``key`` is none, or lies in what has no keys.
         ConfigError, YamlError: with it, or already before, the file could not be used; nothing was
             written.
         ConfigWriteError: it can't be written.
@@ -40,6 +40,8 @@ def change(path: Path, key: str, value: Any) -> NodeConfig:
     if not all(steps):
         raise UsageError(f"{key!r} is no key", hint="write it with dots, such as workers.max")
     load_config(path)  # what is wrong already is told as that
+    if value is None:
+        check_key(tuple(steps))
     target = path.resolve()
     before = target.read_text("utf-8-sig") if target.exists() else ""
     after = _changed(before, steps, value)

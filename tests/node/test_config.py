@@ -158,6 +158,12 @@ def test_a_home_directory_in_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: P
             "node.yaml:3: unknown tool 'dokcer' in tool_overrides",
             "did you mean 'docker'?",
         ),
+        ("workers:\n  mx:\n", "node.yaml:2: unknown key 'mx' in workers", "did you mean 'max'?"),
+        (
+            "resource_limits:\n  storage:\n    - {path: /x, purpos: }\n",
+            "node.yaml:3: unknown key 'purpos' in resource_limits.storage[0]",
+            "did you mean 'purpose'?",
+        ),
         (
             "log: {level: infos}",
             "node.yaml:1: wrong value 'infos' for log.level:"
