@@ -98,6 +98,14 @@ def bytes_text(count: int) -> str:
     return f"{count} B"
 
 
+def bytes_below(count: int) -> str:
+    """Return a size for people, no more than it is, with a tenth at most: ``23.5 GB``."""
+    for power, unit in ((4, "TB"), (3, "GB"), (2, "MB"), (1, "KB")):
+        if count >= 1024**power:
+            return f"{count * 10 // 1024**power / 10:g} {unit}"
+    return f"{count} B"
+
+
 def _finite(value: int | float, wanted: str) -> float:
     # YAML's `yes` is the bool True, which Python would count as 1.
     if isinstance(value, bool) or not math.isfinite(value) or value < 0:

@@ -6,10 +6,11 @@ fails or takes longer, and only what succeeded is kept.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 from buildnet.mesh.errors import BuildNetError
-from buildnet.pool.quantity import bytes_text
+from buildnet.pool.quantity import bytes_below, bytes_text
 from buildnet.pool.wanted_platform import WantedPlatform
 
 
@@ -75,7 +76,8 @@ class Grant:
             raise RequirementsError(
                 "it needs more than this node grants: "
                 + ", ".join(
-                    f"{name} {_text(name, wanted)} of at most {_text(name, most)}"
+                    f"{name} {_text(name, wanted, bytes_text)} of at most "
+                    f"{_text(name, most, bytes_below)}"
                     for name, wanted, most in too_much
                 ),
                 hint=f"lower {' and '.join(name for name, _, _ in too_much)} in buildnet.yaml, or "
@@ -95,5 +97,5 @@ class Grant:
         ]
 
 
-def _text(name: str, value: int) -> str:
-    return bytes_text(value) if name in ("memory", "disk") else str(value)
+def _text(name: str, value: int, size: Callable[[int], str]) -> str:
+    return size(value) if name in ("memory", "disk") else str(value)

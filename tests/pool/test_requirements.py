@@ -29,6 +29,11 @@ def test_all_that_is_granted_may_be_asked_for(needed: Requirements) -> None:
     Grant(4).check(needed)  # without a bound there is none
 
 
+def test_what_is_granted_is_told_in_short_and_no_more_than_it_is() -> None:
+    with pytest.raises(RequirementsError, match=r"at most 23\.5 GB$"):
+        Grant(1, memory_bytes=24684092 * 1024).check(Requirements(memory_bytes=24 * GIB))
+
+
 def test_all_that_is_too_much_is_named_at_once() -> None:
     needed = Requirements(cores=5, memory_bytes=9 * GIB + (1 << 29), processes=4097)
     with pytest.raises(RequirementsError) as caught:
