@@ -81,8 +81,8 @@ def invite(
     often = "once" if data["uses"] == 1 else f"{data['uses']} times"
     note(
         settings(),
-        f"run this on the other host: it joins as {data['role']} with the rights of a "
-        f"{data['rights']}; good {often}, until {data['expires_at']}\n"
+        f"run this on the other host: it joins as {data['role']} with {data['rights']} rights; "
+        f"good {often}, until {data['expires_at']}\n"
         f"withdraw it: buildnet node invite --withdraw {data['id']}",
     )
     if data["warning"]:

@@ -103,7 +103,8 @@ def move(
     place: Annotated[int, typer.Argument(min=1, max=100_000, help="1 comes next.")],
 ) -> None:
     """Put a build at a place of the queue; those before it keep theirs."""
-    _change(build, "move", f"is at place {place} now", place=place)
+    where = "comes next" if place == 1 else f"comes to place {place}, or to the end of fewer"
+    _change(build, "move", where, place=place)
 
 
 @app.command()

@@ -48,7 +48,8 @@ def parse_address(text: str, default_port: int = DEFAULT_PORTS[0]) -> Address:
     host = host.removeprefix("[").removesuffix("]") or "0.0.0.0"
     if not port.isascii() or not port.isdigit() or int(port) > 65535 or "/" in host:
         raise UsageError(
-            f"{text!r} is no address to listen on", hint="write HOST:PORT, such as 0.0.0.0:8080"
+            f"{text!r} is no address to listen on",
+            hint="write HOST:PORT, such as 0.0.0.0:8080, with a port up to 65535",
         )
     return Address(host, int(port))
 
