@@ -157,7 +157,7 @@ def build_routes(service: NodeService) -> APIRouter:
     @does(Action.VIEW_BUILDS, within=True)
     async def status(build_id: str, asking: Asking) -> dict[str, Any]:
         """A build by its id or a unique prefix: its report, or how far it is."""
-        await reach.build(asking, build_id)
+        build_id = await reach.build(asking, build_id)
         running = builder.find(build_id)
         if running is None:
             return _recorded(await history.build(build_id))
@@ -170,7 +170,7 @@ def build_routes(service: NodeService) -> APIRouter:
         it is there from the request on. Of a build that is over only the last event is left, with
         its report. Where the node is lost that the events come from, those of the one that goes on
         follow."""
-        await reach.build(asking, build_id)
+        build_id = await reach.build(asking, build_id)
         running = builder.find(build_id)
         if running is not None:
             return StreamingResponse(lines_of(running), media_type=NDJSON)
@@ -188,7 +188,7 @@ def build_routes(service: NodeService) -> APIRouter:
         """Ask for a build's end; what runs is ended, what is done stays in the cache. ``asker``:
         the number from its first event, of who wants it no more; it goes on for others that asked
         for the same."""
-        await reach.build(asking, build_id)
+        build_id = await reach.build(asking, build_id)
         running = _running(build_id)
         asking.require_touch(running.request.actor, "this build")
         if asker is None or running.askers.withdraw(asker):
@@ -201,7 +201,7 @@ def build_routes(service: NodeService) -> APIRouter:
     @does(Action.VIEW_BUILDS, within=True)
     async def log(build_id: str, package: str, asking: Asking, task: str = BUILD) -> Response:
         """The output of one task of a build, as the command printed it."""
-        await reach.build(asking, build_id)
+        build_id = await reach.build(asking, build_id)
         running = builder.find(build_id)
         packages = running.packages() if running else (await history.build(build_id)).packages
         for entry in packages:

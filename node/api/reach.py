@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from buildnet.mesh.errors import NotFoundError
@@ -48,22 +49,23 @@ class Reach:
                 hint="leave them away; or its owner names them in access.environment of node.yaml",
             )
 
-    async def build(self, asking: Caller, build: str) -> None:
-        """See that a caller's key is for the workspace of a build, by its id or the beginning of
-        one; where that is not known here, it is not.
+    async def build(self, asking: Caller, build: str) -> str:
+        """Return the id by which to go on of a build that is named by its id or the beginning of
+        one: where the caller's key is for some workspaces only, the whole id of one of theirs, as
+        the same beginning may be another's in a moment, or on another node.
 
         Raises:
-            NotAllowedError: it is for others.
+            NotAllowedError: the key is for others, or it is not known here which it would be.
         """
         if asking.workspaces is None:
-            return
+            return build
+        name, whole = "", build
         running = self._service.builder.find(build)
-        try:
-            name = (
-                running.workspace.name
-                if running is not None
-                else (await self._service.history.build(build)).workspace
-            )
-        except NotFoundError:
-            name = ""
+        if running is not None:
+            name, whole = running.workspace.name, running.id
+        else:
+            with suppress(NotFoundError):
+                found = await self._service.history.build(build)
+                name, whole = found.workspace, found.id
         asking.require_reach(name)
+        return whole
