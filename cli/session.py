@@ -43,8 +43,8 @@ def list_sessions() -> None:
             rows.add_row(
                 each["id"],
                 escaped(each["actor"]),
-                _rights(each),
-                each["way"],
+                escaped(_rights(each)),
+                escaped(each["way"]),
                 escaped(each.get("node", "")),
                 escaped(each["address"] or "this host"),
                 since_text(each["since"]),

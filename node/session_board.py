@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ ANSWER_S = 3.0
 MOST_ASKED = 16
 """What other nodes ask at once; of more there is no answer."""
 _TEXT_CHARACTERS = 1024
+_ID = re.compile(r"[0-9a-f]{1,64}")
 _log = logging.getLogger("buildnet.access")
 
 
@@ -116,7 +118,7 @@ class SessionBoard:
             if answer.refused is not None:
                 told.silent.append({"node": name, "why": answer.refused})
                 continue
-            found = _read(answer.found)
+            found = read_found(answer.found)
             _name(found, local.members, key)
             told.found.extend(found)
             left_out += answer.left_out
@@ -199,12 +201,20 @@ def _in_words(error: Exception) -> BuildNetError:
     return BuildNetError("a bug")
 
 
-def _read(text: str) -> list[dict[str, Any]]:
+def read_found(text: str) -> list[dict[str, Any]]:
+    """Return what another node told, but for what has no id that a node gives."""
     try:
         found = json.loads(text)
     except ValueError:
         return []
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+    if not isinstance(found, list):
+        return []
+    return [each for each in found if isinstance(each, dict) and _has_id(each)]
+
+
+def _has_id(each: dict[str, Any]) -> bool:
+    name = each.get("id", each.get("build_id"))
+    return isinstance(name, str) and _ID.fullmatch(name) is not None
 
 
 def _name(found: list[dict[str, Any]], members: MemberList, key: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -44,10 +45,11 @@ def session_routes(service: NodeService) -> APIRouter:
     @does(Action.VIEW_RESOURCES)
     async def show_session(session: str, asking: Asking) -> dict[str, Any]:
         """One of them, by the beginning of its id."""
-        found = [each for each in (await sessions(asking))["sessions"] if _is(each, session)]
-        if len(found) != 1:
+        found = (await sessions(asking))["sessions"]
+        whole = whole_id(found, session)
+        if whole is None:
             raise _none(session)
-        return dict(found[0])
+        return next(dict(each) for each in found if each["id"] == whole)
 
     @router.delete("/{session}")
     @does(Action.VIEW_RESOURCES)
@@ -78,8 +80,7 @@ def session_routes(service: NodeService) -> APIRouter:
         or for an admin anybody's, on whichever node."""
         by = asking.name(body.actor)
         found = (await sessions(asking))["sessions"]
-        ids = {each["id"] for each in found if _is(each, session)}
-        whose = ids.pop() if len(ids) == 1 else session
+        whose = whole_id(found, session) or session
         board = service.access.board
         if asking.may(Action.MANAGE_ACCESS):
             told = await board.everywhere(HAND_OVER, whose=whose, to=body.to, actor=by)
@@ -100,8 +101,13 @@ async def _own(service: NodeService, asking: Caller) -> list[dict[str, Any]]:
     return [each for each in everybody if each["actor"] == asking.actor]
 
 
-def _is(each: dict[str, Any], session: str) -> bool:
-    return len(session) >= 4 and str(each["id"]).startswith(session)
+def whole_id(found: Iterable[dict[str, Any]], session: str) -> str | None:
+    """Return the id that is ``session``, or the only one that begins so; None: there is none. That
+    several nodes tell of the same one does not make it another."""
+    ids = {each["id"] for each in found if len(session) >= 4 and each["id"].startswith(session)}
+    if session in ids:
+        return session
+    return ids.pop() if len(ids) == 1 else None
 
 
 def _none(session: str) -> NotFoundError:

@@ -1,0 +1,28 @@
+"""What other nodes tell of those who use them, which need not be true."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from buildnet.node.api.session_routes import whole_id
+from buildnet.node.session_board import read_found
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [("aaaa1", "aaaa1"), ("aaaa", None), ("bbbb", "bbbb22"), ("bbb", None), ("cccc", None)],
+)
+def test_a_session_is_named_by_its_id_or_the_beginning_of_it(
+    named: str, expected: str | None
+) -> None:
+    ids = ["aaaa1", "aaaa12", "bbbb22", "bbbb22"]  # a node says that another's is there, too
+    assert whole_id(({"id": name} for name in ids), named) == expected
+
+
+@pytest.mark.parametrize("said", [{}, {"id": 7}, {"id": ""}, {"id": "\x1b[2J"}, [], "aaaa"])
+def test_what_has_no_id_is_left_out(said: object) -> None:
+    good = [{"id": "aaaa1"}, {"build_id": "bb"}]
+    assert read_found(json.dumps([said, *good])) == good
+    assert read_found("{") == read_found("{}") == []
