@@ -58,10 +58,10 @@ def change(path: Path, key: str, value: Any) -> NodeConfig:
 
 
 def _changed(text: str, steps: list[str], value: Any) -> str:
-    if text.lstrip().startswith("{"):
-        data = json.loads(text)
-        _put(data, steps, value, dict)
-        return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    plain = _json_object(text)
+    if plain is not None:
+        _put(plain, steps, value, dict)
+        return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = _LINE_WIDTH
@@ -79,6 +79,15 @@ def _changed(text: str, steps: list[str], value: Any) -> str:
     yaml.dump(data, written)
     # Of a file that holds comments alone, these are no part of what was loaded.
     return text + written.getvalue() if loaded is None and text else written.getvalue()
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    """Return what a text says; None: it is YAML, which may begin with a brace, too."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _put(data: MutableMapping[str, Any], steps: list[str], value: Any, new: Any) -> None:

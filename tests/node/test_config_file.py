@@ -68,6 +68,20 @@ def test_json_stays_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("{workers: {max: 1}}\n", "{workers: {max: 3}}\n"),
+        ('{"workers": {"max": 1}}  # all\n', '{"workers": {"max": 3}}  # all\n'),
+    ],
+)
+def test_yaml_in_braces_is_no_json(before: str, after: str, tmp_path: Path) -> None:
+    file = tmp_path / "node.yaml"
+    file.write_text(before)
+    change(file, "workers.max", 3)
+    assert file.read_text() == after
+
+
+@pytest.mark.parametrize(
     ("key", "value", "told"),
     [
         ("workers.mx", 4, "unknown key 'mx' in workers"),
