@@ -90,6 +90,7 @@ class Forwarding:
     async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
         """Take part in a cluster until the context ends."""
         self._cluster = cluster
+        self._answering = Counter()  # what another cluster's end broke off counts no more
         try:
             yield self
         finally:
@@ -159,20 +160,21 @@ class Forwarding:
         cluster, application = self._cluster, self.application
         if cluster is None or application is None or not cluster.local.members.is_member(sender):
             return
-        if self._answering[sender] >= MOST_AT_ONCE:
+        answering = self._answering
+        if answering[sender] >= MOST_AT_ONCE:
             busy = ForwardAnswer(ask.request, 429, (WireHeader("retry-after", "1"),), b"", True)
             cluster.say(sender, busy)
             return
-        self._answering[sender] += 1
+        answering[sender] += 1
 
         async def answer() -> None:
             try:
                 for part in await _answers(application, sender, ask):
                     cluster.say(sender, part)
             finally:
-                self._answering[sender] -= 1
-                if not self._answering[sender]:
-                    del self._answering[sender]
+                answering[sender] -= 1
+                if not answering[sender]:
+                    del answering[sender]
 
         cluster.spawn(answer)
 

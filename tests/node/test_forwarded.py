@@ -139,3 +139,23 @@ def test_what_is_asked_here_is_bounded_in_number_and_length(
         scene.tasks[1].cancel()
 
     run(work)
+
+
+def test_what_a_cluster_s_end_broke_off_takes_no_room_in_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST_AT_ONCE", 1)
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0)
+
+    async def work(scene: Scene) -> None:
+        scene.forwarding.application = answer
+        ask = ForwardAsk(bytes(16), "GET", "/", (WireHeader("authorization", "k"),), b"")
+        scene.forwarding.take(Received(PEER, ask, 1))
+        scene.tasks[0].cancel()  # before it began
+        async with scene.forwarding.guest(cast(Cluster, scene.cluster)):
+            scene.forwarding.take(Received(PEER, ask, 1))
+        assert len(scene.tasks) == 2
+
+    run(work)
