@@ -12,6 +12,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from blake3 import blake3
 from starlette.requests import Request
@@ -45,6 +46,11 @@ class Answer:
     status: int
     media_type: str
     body: bytes
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is given again: no error, such as another node may answer, and not too long."""
+        return self.status < HTTPStatus.BAD_REQUEST and len(self.body) <= MAX_ANSWER_BYTES
 
     def again(self) -> Response:
         """Return it as a response."""
@@ -91,7 +97,7 @@ class Repeats:
         try:
             answer = await do()
         finally:
-            is_kept = answer is not None and len(answer.body) <= MAX_ANSWER_BYTES
+            is_kept = answer is not None and answer.is_kept
             if not is_kept and self._find(who, key) is kept:
                 del self._kept[who][key]
             kept.done.set_result(answer)

@@ -21,13 +21,14 @@ class Work:
         self.go.set()
         self.fails = False
         self.size = 1
+        self.status = 200
 
     async def __call__(self) -> Answer:
         self.count += 1
         await self.go.wait()
         if self.fails:
             raise ValueError("no")
-        return Answer(200, "text/plain", str(self.count).encode() * self.size)
+        return Answer(self.status, "text/plain", str(self.count).encode() * self.size)
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -98,5 +99,17 @@ def test_what_is_kept_is_bounded_in_number_and_time() -> None:
         assert not (await repeats.once("a", "3", b"x", work))[1]
         now[0] = module.KEPT_S
         assert not (await repeats.once("b", "1", b"x", work))[1]
+
+    run(go())
+
+
+def test_the_error_of_another_node_is_asked_for_anew() -> None:
+    async def go() -> None:
+        work, repeats = Work(), Repeats(lambda: 0.0)
+        work.status = 503
+        assert (await repeats.once("a", "1", b"x", work))[0].status == 503
+        work.status = 200
+        assert (await repeats.once("a", "1", b"x", work))[0].status == 200
+        assert work.count == 2
 
     run(go())
