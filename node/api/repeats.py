@@ -49,7 +49,7 @@ class Answer:
 
     @property
     def is_kept(self) -> bool:
-        """Whether it is given again: no error, such as another node may answer, and not too long."""
+        """Whether it is given again: no error, such as of another node, and not too long."""
         return self.status < HTTPStatus.BAD_REQUEST and len(self.body) <= MAX_ANSWER_BYTES
 
     def again(self) -> Response:
