@@ -36,6 +36,10 @@ WATCHED_S = 24 * 3600.0
 AGAIN_S = 600.0
 """So long after watching was given up it is tried again; the limits may have been raised."""
 
+MOST_KNOWN = 64
+"""Of so many workspaces something is known; beyond, what is known of those that were asked for
+longest ago is forgotten: it takes memory."""
+
 AUDIT_AFTER_S = 600.0
 AUDIT_EVERY_S = 3600.0
 """So long after a build, and then so often, what is known of a workspace is compared with it."""
@@ -87,8 +91,8 @@ class OpenWorkspace:
     these touch different packages. What is known of its files and tasks is read and changed with
     ``memory.lock`` held.
 
-    ``used_at`` is in monotonic seconds; ``audited_at`` says when its files were last compared with
-    what is known of them.
+    ``used_at`` is in monotonic seconds, as is ``found_at``: when it was last asked for;
+    ``audited_at`` says when its files were last compared with what is known of them.
     """
 
     id: str
@@ -103,6 +107,7 @@ class OpenWorkspace:
     watcher: Watcher | None = None
     distrusted: str | None = None
     used_at: float = field(default_factory=time.monotonic)
+    found_at: float = field(default_factory=time.monotonic)
     audited_at: float = field(default_factory=time.monotonic)
     _plans: dict[object, Plan] = field(default_factory=dict)
     _views: set[View] = field(default_factory=set)
@@ -260,6 +265,12 @@ class OpenWorkspace:
         self.distrusted = why
         self.unwatch()
 
+    @property
+    def may_be_forgotten(self) -> bool:
+        """Whether nobody is at work in it, and nothing is known that would not be found out
+        again."""
+        return not self.claims.in_use and self.distrusted is None
+
     def needs_audit(self, now: float) -> bool:
         """Whether it is time to compare what is known with what is there: some time after a build,
         and seldom after that."""
@@ -313,6 +324,7 @@ class Workspaces:
     def __init__(self, cookies: Path) -> None:
         self._cookies = cookies
         self._open: dict[Path, OpenWorkspace] = {}
+        self._finding = threading.Lock()
 
     def find(self, directory: Path) -> OpenWorkspace:
         """Return the workspace that ``directory`` lies in. Blocks: call it on a thread.
@@ -326,13 +338,17 @@ class Workspaces:
                 f"{directory} is no directory on this host", hint="name a directory that exists"
             )
         root = find_root(directory)
-        opened = self._open.get(root)
+        with self._finding:  # what is being asked for is not forgotten
+            opened = self._open.get(root)
+            if opened is not None:
+                opened.found_at = time.monotonic()
         if opened is not None and opened.still_holds():
             return opened
         definition = _read(root)
         if opened is None:
             name = blake3(os.fsencode(root)).hexdigest(16)
-            return self._open.setdefault(root, OpenWorkspace(name, definition, self._cookies))
+            with self._finding:
+                return self._open.setdefault(root, OpenWorkspace(name, definition, self._cookies))
         opened.describe(definition)
         return opened
 
@@ -342,11 +358,21 @@ class Workspaces:
         return sorted(found, key=lambda one: one.used_at, reverse=True)
 
     def unwatch_unused(self, now: float) -> None:
-        """Watch no more what was not built for long, or is too many. Blocks."""
+        """Watch no more what was not built for long, or is too many; of still more forget what is
+        known. Blocks."""
         for place, opened in enumerate(self.watched()):
             too_old = now - opened.used_at > WATCHED_S
             if (too_old or place >= MOST_WATCHED) and not opened.claims.in_use:
                 opened.unwatch()
+        for opened in self._forgotten():
+            opened.unwatch()
+
+    def _forgotten(self) -> list[OpenWorkspace]:
+        """Forget the workspaces that are too many."""
+        with self._finding:
+            latest = sorted(self._open, key=lambda root: self._open[root].found_at, reverse=True)
+            old = [root for root in latest[MOST_KNOWN:] if self._open[root].may_be_forgotten]
+            return [self._open.pop(root) for root in old]
 
     def close(self) -> None:
         """End all watching."""
