@@ -66,6 +66,8 @@ class KeyFacts:
         for attempt in range(_TRIES):
             ledger = await self._ledger()
             held = await ledger.store.fact(entity)
+            if fact.value is None and held is not None and held.value is None:
+                return  # it was revoked before, and that cannot be done twice
             try:
                 await ledger.facts.change(
                     entity,
