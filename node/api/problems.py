@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.api.discretion import discreet, is_told_all
@@ -94,6 +95,13 @@ def add_problem_handlers(application: FastAPI) -> None:
             message=f"{request.method} {request.url.path}: {error.detail}",
             hint="see the API's description at /api/openapi.json",
             exit_code=6 if error.status_code == 404 else 2,
+        )
+
+    @application.exception_handler(ClientDisconnect)
+    async def left(request: Request, error: ClientDisconnect) -> JSONResponse:
+        # Nobody reads this, and it is no error of the node that its log should tell of.
+        return problem_response(
+            status=400, code="INVALID_REQUEST", message="the request broke off", exit_code=2
         )
 
     @application.exception_handler(Exception)

@@ -7,7 +7,7 @@ import json
 from typing import Annotated, Any, Literal
 
 import pytest
-from fastapi import Depends, FastAPI, Query
+from fastapi import Depends, FastAPI, Query, Request
 
 from buildnet.node.api.member_routes import InviteBody, PriorityBody, RecoverBody
 from buildnet.node.api.parameters import known_parameters
@@ -120,3 +120,22 @@ def test_a_parameter_that_nobody_knows_is_refused(path: str, hint: str) -> None:
 
 def test_parameters_that_a_route_knows_are_taken() -> None:
     assert answer("/list?limit=3&from=2h&status=old", "")[0] == 200
+
+
+def test_who_hangs_up_in_the_middle_of_a_request_is_no_error_of_the_node(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = application()
+
+    @app.post("/read")
+    async def read(request: Request) -> None:
+        await request.body()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None: ...
+
+    scope = {"type": "http", "method": "POST", "path": "/read", "query_string": b"", "headers": []}
+    asyncio.run(app(scope, receive, send))
+    assert not caplog.records
