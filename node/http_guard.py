@@ -165,7 +165,14 @@ class GuardedHttp(HttpToolsProtocol):
             raise ValueError("too many headers")  # which ends the parsing
 
     def on_headers_complete(self) -> None:
-        """Its head is there; its body is to follow."""
+        """Its head is there; its body is to follow.
+
+        Raises:
+            ValueError: it is too large, though it came at once.
+        """
+        fields = sum(len(name) + len(value) for name, value in self.headers)
+        if len(self.url) + fields > HEAD_MAX_BYTES:
+            raise ValueError("request head too large")  # which ends the parsing
         self._in_head = False
         self._stop_waiting()
         self._wait(BODY_TIMEOUT_S, "no body in time")

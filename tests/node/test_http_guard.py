@@ -131,6 +131,25 @@ def test_a_head_without_an_end_is_cut_off(first: bytes) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /health HTTP/1.1\r\na: " + b"b" * 30_000, b"200 OK"),
+        (b"GET /health HTTP/1.1\r\na: " + b"b" * 33_000, b"400 Bad Request"),
+        (b"GET /health?" + b"b" * 33_000 + b" HTTP/1.1", b"400 Bad Request"),
+    ],
+)
+def test_a_head_that_comes_at_once_has_the_same_bound(head: bytes, status: bytes) -> None:
+    async def run() -> None:
+        async with node() as port:
+            visitor = await visit(port)
+            visitor[1].write(head + b"\r\nhost: x\r\n\r\n")
+            assert await visitor[0].readline() == b"HTTP/1.1 " + status + b"\r\n"
+            visitor[1].close()
+
+    asyncio.run(run())
+
+
 def test_several_requests_on_one_connection_are_fine() -> None:
     async def run() -> None:
         async with node() as port:
