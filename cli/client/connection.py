@@ -8,6 +8,7 @@ import json
 import os
 import select
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -328,10 +329,13 @@ class Client:
                 cause=f"{self._socket_path}: {error.strerror or error}",
                 hint="start one with: buildnet node start --detach",
             )
+        hint = "check the address, and that the node runs: buildnet node status (on its host)"
+        if isinstance(error, ssl.SSLCertVerificationError):
+            hint = "name the file of the authority that signed its certificate: SSL_CERT_FILE"
+        elif isinstance(error, ssl.SSLError):
+            hint = "a node without a certificate is asked with http:// in the address"
         return NodeUnreachableError(
-            f"no node answers at {self._url.geturl()}",
-            cause=str(error),
-            hint="check the address, and that the node runs: buildnet node status (on its host)",
+            f"no node answers at {self._url.geturl()}", cause=str(error), hint=hint
         )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from tests.node.certificates import make_certificate
 
 from buildnet.cli.client import AnswerError, Client, NodeUnreachableError
 from buildnet.cli.testing import FakeNode, http_answer
@@ -96,6 +98,32 @@ def test_no_node_is_told_with_its_address(tmp_path: Path) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
     with pytest.raises(NodeUnreachableError, match=address):
         Client(url=address).get("/health")
+
+
+def test_what_is_wrong_with_an_encrypted_address_is_told(tmp_path: Path) -> None:
+    files = make_certificate(tmp_path)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(files.certificate, files.key)
+
+    def hint(context: ssl.SSLContext | None) -> str:
+        with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as other:
+
+            def serve() -> None:
+                with listener.accept()[0] as plain, suppress(OSError):
+                    if context is None:
+                        plain.recv(1)
+                        plain.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                    else:
+                        context.wrap_socket(plain, server_side=True).close()
+
+            answered = other.submit(serve)
+            with pytest.raises(NodeUnreachableError) as error:
+                Client(url=f"https://127.0.0.1:{listener.getsockname()[1]}").get("/health")
+            answered.result()
+        return error.value.hint or ""
+
+    assert "SSL_CERT_FILE" in hint(serving)
+    assert "http://" in hint(None)
 
 
 @pytest.mark.parametrize("url", ["ftp://host", "http://", "://"])
