@@ -7,7 +7,6 @@ import base64
 import json
 import os
 import re
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -26,6 +25,7 @@ from buildnet.ledger.service.cluster_ledger import ClusterLedger
 from buildnet.ledger.service.errors import NotSealedError
 from buildnet.ledger.store.verifying import Progress, Report
 from buildnet.mesh.errors import UsageError
+from buildnet.node.api.copies import Copies
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.media import answers_as
 from buildnet.node.api.work_response import Tell, WorkResponse
@@ -102,7 +102,7 @@ Wanted = Annotated[Filters, Depends(_wanted)]
 def ledger_routes(service: NodeService) -> APIRouter:
     """Return the routes of the ledger."""
     router = declared_router(prefix="/api/ledger", tags=["ledger"])
-    checking = asyncio.Lock()
+    checking, copies = asyncio.Lock(), Copies(lambda: service.home.directory)
 
     def names(ledger: ClusterLedger) -> Names:
         return Names(service.pool.view(), ledger)
@@ -288,7 +288,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
                     "a checkable export holds everything that is sealed",
                     hint="leave the filters away, or prove single entries: buildnet ledger prove",
                 )
-            return StreamingResponse(await _checkable(service, ledger), media_type=_CHECKABLE)
+            return StreamingResponse(await _checkable(copies, ledger), media_type=_CHECKABLE)
         named = await names(ledger).query(wanted)
         parts = export.export(ledger.store, named, format)
         return StreamingResponse(_joined(parts), media_type=_MEDIA[format])
@@ -346,10 +346,9 @@ async def _joined(parts: AsyncIterator[str]) -> AsyncIterator[str]:
     yield "".join(waiting)
 
 
-async def _checkable(service: NodeService, ledger: ClusterLedger) -> AsyncIterator[bytes]:
-    """Write a checkable export beside the ledger; return its bytes. The file has no name, so
-    nothing is left of it, however this ends."""
-    file = tempfile.TemporaryFile(dir=service.home.directory)  # noqa: SIM115
+async def _checkable(copies: Copies, ledger: ClusterLedger) -> AsyncIterator[bytes]:
+    """Write a checkable export beside the ledger; return its bytes."""
+    file = copies.begin()
     try:
         await write_checkable(ledger.store, file, ledger.cluster.chain)
         file.seek(0)
