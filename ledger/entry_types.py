@@ -362,7 +362,8 @@ def describe(entry: Entry) -> str:
     values["actor"] = body.actor.name or body.actor.id
     values["entity"] = body.entity or "unknown"
     # One pass, so what a value holds is never taken for a place to fill.
-    return _line(known.sentence.format_map(values), 4 * _MAX_SHOWN)
+    said = known.sentence.format_map(values)
+    return _line(said.removesuffix(": "), 4 * _MAX_SHOWN)  # a reason that nobody gave
 
 
 def _shown(value: Any) -> str:
