@@ -289,7 +289,7 @@ _SERVICES = _types(
             "rights": "owner, admin, builder or observer",
         },
     ),
-    ("session.closed", "{actor} signed out", {"reason": "why"}),
+    ("session.closed", "The session of {actor} ended: {reason}", {"reason": "why"}),
     ("session.expired", "The session of {actor} expired", {"reason": "why"}),
     (
         "session.kicked",

@@ -74,6 +74,9 @@ def test_people_read_what_happened() -> None:
     assert said("config.modified", {}, "config:x") == "Ann modified the configuration config:x"
     assert said("build.failed", {"error": None}) == "build:7 failed: none"
     assert said("queue.build_paused", {"reason": ""}) == "Ann paused build:7"
+    assert (
+        said("session.closed", {"reason": "logged out"}) == "The session of Ann ended: logged out"
+    )
     assert said("future.thing", {"a": 1}) == 'future.thing build:7 {"a":1}'
 
 
