@@ -128,7 +128,7 @@ class EventSocket:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"]))
             raise UsageError(
-                f"this message can't be understood: {where}: {first['msg']}",
+                f"this message can't be understood: {where and f'{where}: '}{first['msg']}",
                 hint='such as {"type": "subscribe", "channels": ["builds"]}',
             ) from error
         if isinstance(said, Subscribe):

@@ -142,6 +142,7 @@ def test_what_makes_no_sense_is_answered_and_nothing_else_happens(duo: Cluster, 
         connection.send(said)
         answer = message(connection)
         assert (answer["type"], answer["code"]) == ("error", "USAGE")
+        assert ": :" not in answer["message"]
         assert answer["hint"]
 
 
