@@ -104,7 +104,8 @@ def kick_session(
             if each["way"] == "api":
                 note(settings(), "its key still counts: buildnet key revoke")
             if each["builds"]:
-                note(settings(), f"{count_text(len(each['builds']), 'build')} of it go on")
+                builds, go = len(each["builds"]), "goes" if len(each["builds"]) == 1 else "go"
+                note(settings(), f"{count_text(builds, 'build')} of it {go} on")
 
     show(settings(), data, table, ids=[each["id"] for each in data["sessions"]])
 

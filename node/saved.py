@@ -200,7 +200,7 @@ class SavedDocuments(Generic[Kept]):
         before = await (await self._ledger()).store.fact(self._entity(name))
         if before is not None and before.value is not None:
             raise FactConflictError(
-                f"there is a {self.kind.word} {name} already",
+                f"the {self.kind.word} {name} is there already",
                 hint=f"{self.kind.command} list shows it; or choose another name",
             )
         expects = 0 if before is None else before.version
