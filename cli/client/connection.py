@@ -59,6 +59,9 @@ class AnswerError(BuildNetError):
         self.http_status = int(problem.get("status") or 0)
         self.retry_after_s = retry_after_s
         self.exit_code = int(problem.get("exit_code", 1))
+        for word in ("code", "cause", "hint"):  # so that a script's trace ends with what to do
+            if problem.get(word):
+                self.add_note(f"{word}: {problem[word]}")
 
 
 class _SocketConnection(http.client.HTTPConnection):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -60,6 +61,11 @@ def test_a_problem_becomes_the_nodes_error(tmp_path: Path) -> None:
     with answering(tmp_path, answer) as (client, _), pytest.raises(AnswerError) as error:
         client.get("/api/x")
     assert (error.value.code, error.value.exit_code) == ("NOT_FOUND", 6)
+    assert traceback.format_exception(error.value)[-3:] == [
+        "code: NOT_FOUND\n",
+        "cause: c\n",
+        "hint: look\n",
+    ]
     assert (error.value.message, error.value.cause, error.value.hint) == ("no such", "c", "look")
 
 
