@@ -379,10 +379,6 @@ class KeyDesk:
         }
 
 
-def _by_name(made: Made) -> tuple[str, str]:
-    return made.claims.name, made.claims.id
-
-
 def _said(claims: Claims) -> dict[str, Any]:
     return {
         "id": claims.id,

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from buildnet.mesh.errors import UsageError
-from buildnet.mesh.suggest import did_you_mean
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.caller import Caller
 
@@ -50,24 +48,6 @@ class Wanted:
     def takes(self, channel: Channel, build: str) -> bool:
         """Tell whether an event of ``channel`` is wanted; ``build``: the one that it concerns."""
         return channel in self.channels and not (self.build and build and build != self.build)
-
-
-def channels_of(names: list[str]) -> frozenset[Channel]:
-    """Return the channels of these names.
-
-    Raises:
-        UsageError: there is none, or one is not known.
-    """
-    known = [channel.value for channel in Channel]
-    for name in names:
-        if name not in known:
-            raise UsageError(
-                f"there is no channel {name!r:.60}",
-                hint=did_you_mean(name, known) or f"channels: {', '.join(known)}",
-            )
-    if not names:
-        raise UsageError("no channel is named", hint=f"channels: {', '.join(known)}")
-    return frozenset(map(Channel, names))
 
 
 def require_channels(caller: Caller, channels: Iterable[Channel]) -> None:
