@@ -58,12 +58,14 @@ from buildnet.pool.result import (
 
 ANSWER_S = 0.1
 _ROUND_TRIPS = 8
-"""An answer may take so many of the slowest one's: a member that is busy looks it up late, too."""
+"""An answer may take so many of the slowest one's: a member that is busy looks it up late, too. A
+member whose round trip is not known yet has :data:`SURE_S`."""
 SURE_S = 1.0
 """Who is known to be about to run the same is waited for so long."""
 AGAIN_S = (0.1, 1.0)
 """Who runs the same action is asked again after this, and less often the longer it takes."""
 MAX_PEERS_ASKED = 256
+_UNKNOWN_MS = SURE_S * 1000
 _STEPS = 3
 """A result's message, its trees, its files: so often something of it can be missing."""
 _GONE = frozenset({Ending.LEFT, Ending.ROTATED})
@@ -164,7 +166,7 @@ class PoolResults:
 
     def _answers_within_s(self, peers: Sequence[bytes]) -> float:
         latency_ms = self.latency_ms()
-        slowest_ms = max((latency_ms.get(peer, 0.0) for peer in peers), default=0.0)
+        slowest_ms = max((latency_ms.get(peer, _UNKNOWN_MS) for peer in peers), default=0.0)
         return min(SURE_S, max(ANSWER_S, _ROUND_TRIPS * slowest_ms / 1000))
 
     async def result_of_other(self, action: Digest, patience_s: float) -> Offer | None:

@@ -177,11 +177,11 @@ ROWS: Sequence[Row] = (
         "To a member, where it was measured",
         "gauge",
         lambda picture: (
-            ((member.name,), member.round_trip_s)
+            ((member.name, member.node_id), member.round_trip_s)
             for member in picture.others
             if member.round_trip_s is not None and member.round_trip_measured
         ),
-        ("member",),
+        ("member", "node_id"),
     ),
     _counter("mesh_sent_bytes", "To all members", lambda picture: picture.view.bytes_sent),
     _counter(

@@ -125,7 +125,7 @@ def test_the_state_of_a_node_is_told_and_names_of_others_are_escaped() -> None:
     found = state(PICTURE)
     assert found["buildnet_members", ("suspect",)] == 1
     assert found["buildnet_members", ("alive",)] == 0
-    assert found["buildnet_round_trip_seconds", ('ot"h\ner',)] == 0.002
+    assert found["buildnet_round_trip_seconds", ('ot"h\ner', OTHER.hex()[:16])] == 0.002
     assert found["buildnet_mesh_noted_total", ("link not made",)] == 3
     assert found["buildnet_coordinates", ()] == 1
     assert found["buildnet_term", ()] == 7

@@ -48,6 +48,7 @@ class Host:
     def __post_init__(self) -> None:
         self.results = PoolResults(self.store)
         self.results.fetch_all = self.fetch_all
+        self.results.latency_ms = lambda: dict.fromkeys(self.others, 0.3)
         self.members = SimpleNamespace(
             members={self.key.public_key: self}, former={}, revoked={}, is_member=self.is_member
         )
@@ -213,15 +214,18 @@ def test_nobody_is_waited_for_longer_than_a_moment(hosts: Callable[[], Host]) ->
     assert other.asked == 1
 
 
-@pytest.mark.parametrize(("slowest_ms", "waits_s"), [(0.3, 0.1), (50.0, 0.4), (900.0, 1.0)])
+@pytest.mark.parametrize(
+    ("slowest_ms", "waits_s"), [(0.3, 0.1), (50.0, 0.4), (900.0, 1.0), (None, 1.0)]
+)
 def test_members_that_are_slow_to_reach_have_longer_to_answer(
     hosts: Callable[[], Host],
     monkeypatch: pytest.MonkeyPatch,
-    slowest_ms: float,
+    slowest_ms: float | None,
     waits_s: float,
 ) -> None:
     one, other = met(hosts)
-    one.results.latency_ms = lambda: {other.key.public_key: slowest_ms}
+    known = {} if slowest_ms is None else {other.key.public_key: slowest_ms}
+    one.results.latency_ms = lambda: known
     waited: list[float] = []
     ask = Questions.ask
 

@@ -109,8 +109,9 @@ def test_a_tree_is_compared_at_the_start_and_once_an_hour(
     assert trees.ensure(KEY, tree, store).stat().st_ino == inode
     now = CHECKED_EVERY_S + 1
     assert trees.ensure(KEY, tree, store).stat().st_ino != inode
+    assert not (place / "node_modules/lodash/extra.js").exists()
     add_file(place / "node_modules")
-    assert UnpackedTrees(tmp_path / "trees").ensure(KEY, tree, store).stat().st_ino != inode
+    UnpackedTrees(tmp_path / "trees").ensure(KEY, tree, store)
     assert not (place / "node_modules/lodash/extra.js").exists()
 
 
