@@ -195,6 +195,8 @@ def _answered(question: _Question, answer: ForwardAnswer) -> None:
 async def _answers(application: ASGIApp, sender: bytes, ask: ForwardAsk) -> list[ForwardAnswer]:
     """Let the application answer a request; return the messages that say what it did."""
     path, _, query = ask.target.partition("?")
+    if not (path.startswith("/") and unquote(path).isprintable()):  # as at the entrance of the port
+        return [ForwardAnswer(ask.request, 400, (), b"", True)]
     scope = _scope(sender, ask, path, query)
     sent: list[Message] = []
     size, came = 0, False

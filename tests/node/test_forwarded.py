@@ -159,3 +159,18 @@ def test_what_a_cluster_s_end_broke_off_takes_no_room_in_the_next(
         assert len(scene.tasks) == 2
 
     run(work)
+
+
+@pytest.mark.parametrize("target", ["/a%0aADMIN", "/%1b[2J", "api/node", ""])
+def test_a_path_that_would_not_come_in_over_the_port_is_none_here(target: str) -> None:
+    async def never(scope: Scope, receive: Receive, send: Send) -> None:
+        raise AssertionError(scope["path"])
+
+    async def work(scene: Scene) -> None:
+        scene.forwarding.application = never
+        ask = ForwardAsk(bytes(16), "GET", target, (WireHeader("authorization", "k"),), b"")
+        scene.forwarding.take(Received(PEER, ask, 1))
+        await scene.tasks[0]
+        assert [each.status for each in scene.answers()] == [400]
+
+    run(work)
