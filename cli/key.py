@@ -75,7 +75,7 @@ def create(
         raise UsageError(f"--expires: {error}", hint="write a duration such as 30d") from error
     if bind == _NEW and out is None:
         raise UsageError("--bind new needs --out FILE", hint="the agent's own secret goes there")
-    _require_absent(out)
+    _require_new(out)
     bound, secret = _bound(bind)
     body = {
         "name": name,
@@ -143,7 +143,7 @@ def revoke(
 @app.command()
 def rotate(key: Named, out: Out = None) -> None:
     """Make a key anew under its id and print it; the one from before counts no more."""
-    _require_absent(out)
+    _require_new(out)
     path = f"/api/keys/{path_part(key)}/rotate"
     _show_made(Client.of(settings()).post(path, {"actor": user_name()}), out, None)
 
@@ -178,9 +178,20 @@ def _print(console: Console, data: dict[str, Any]) -> None:
     print_fields(console, shown)
 
 
-def _require_absent(out: Path | None) -> None:
-    if out is not None and out.exists():
+def _require_new(out: Path | None) -> None:
+    """Refuse a file that can't be made, before a key is: one that is made anew voids the other.
+
+    Raises:
+        UsageError: it is there, or nothing can be written to its directory.
+    """
+    if out is None:
+        return
+    if out.exists():
         raise UsageError(f"{out} is there already", hint="name another file, or move it away")
+    if not os.access(out.parent, os.W_OK):
+        raise UsageError(
+            f"{out} can't be written", hint="name a file in a directory that is there, and yours"
+        )
 
 
 def _write(path: Path, key: str, secret: bytes | None) -> None:

@@ -30,6 +30,11 @@ def _needs_verb(group: TyperInfo) -> bool:
             "see: buildnet node invite --help",
         ),
         (
+            "key rotate ci --out /nowhere/ci.key",
+            "/nowhere/ci.key can't be written",
+            "name a file in a directory that is there, and yours",
+        ),
+        (
             "build --attach b1 --detach core",
             "--attach shows a build that was asked for: --detach, PACKAGES can't change it",
             "leave one of them away; buildnet queue changes a build that runs",
