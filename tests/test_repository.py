@@ -113,14 +113,18 @@ def test_an_installed_wheel_runs_the_demo(wheel: Path, tmp_path: Path) -> None:
     )
     if install.returncode != 0:
         pytest.skip(f"dependencies can't be installed here: {install.stderr[-300:]}")
-    demo = subprocess.run(
+    with subprocess.Popen(
         [environment / "bin/buildnet", "demo"],
         cwd=tmp_path,
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-    )
-    assert demo.returncode == 0, demo.stdout + demo.stderr
-    assert "up to date" in demo.stdout
-    assert "from the pool's cache" in demo.stdout
+    ) as demo:
+        try:
+            told, errors = demo.communicate()
+        finally:
+            demo.terminate()  # after a timeout: killed, it would leave its nodes behind
+    assert demo.returncode == 0, told + errors
+    assert "up to date" in told
+    assert "from the pool's cache" in told
