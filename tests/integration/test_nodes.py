@@ -156,6 +156,7 @@ def test_over_tcp_nobody_gets_more_than_health_and_ready(buildnet: CommandLine) 
         status, problem = ask(address, path)
         assert status == 401, path
         assert problem["code"] == "NOT_AUTHENTICATED"
+        assert "--key FILE" in problem["hint"]
     assert ask(address, "/api/node/stop", "POST")[0] == 401
     assert ask(address, "/health", "POST")[0] == 401
     refused = buildnet("pool", "status", "--node", address)
