@@ -75,9 +75,9 @@ class Caller:
         if self.kind is CallerKind.NOBODY:
             raise NotAuthenticatedError(
                 "this needs a key or a login",
-                hint="send a key of `buildnet key create` (--key FILE, or the header `Authorization: "
-                "Bearer KEY`), log in with the link of `buildnet login`, or ask on the node's own "
-                "host",
+                hint="send a key of `buildnet key create` (--key FILE, or the header "
+                "`Authorization: Bearer KEY`), log in with the link of `buildnet login`, "
+                "or ask on the node's own host",
             )
         if self.actions is not None and action not in self.actions:
             raise NotAllowedError(
