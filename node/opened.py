@@ -60,10 +60,10 @@ class OpenedWorkspaces:
             root = find_root(here)
             named = [path.resolve() for path in self._named()]
         except (OSError, ValueError, RuntimeError, BuildNetError):
-            raise _closed(directory) from None
+            raise _closed() from None
         if str(root) in self._roots or any(root.is_relative_to(path) for path in named):
             return here
-        raise _closed(directory)
+        raise _closed()
 
     def _load(self) -> dict[str, None]:
         try:
@@ -76,9 +76,9 @@ class OpenedWorkspaces:
             return {}
 
 
-def _closed(directory: Path) -> WorkspaceClosedError:
-    return WorkspaceClosedError(
-        f"{str(directory)!r:.200} is in no workspace that is open to others",
+def _closed() -> WorkspaceClosedError:
+    return WorkspaceClosedError(  # whatever the directory is, and whether there is one
+        "the directory is in no workspace that is open to others",
         hint="the owner of that host builds it there once, or names it in access.workspaces of "
         "node.yaml",
     )

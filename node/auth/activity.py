@@ -65,9 +65,11 @@ class Activity:
         self._seen.pop(name, None)
 
     def now(self, now: float) -> list[Seen]:
-        """Return those who are here, who came first before the others."""
+        """Return those who are here, who came first before the others; not those whose credential
+        counts no more."""
         for name, each in list(self._seen.items()):
-            if now - each.last >= GONE_S and not self._is_connected(name):
+            is_gone = now - each.last >= GONE_S and not self._is_connected(name)
+            if is_gone or each.caller.problem() is not None:
                 del self._seen[name]
         return sorted(self._seen.values(), key=lambda each: (each.first, each.id))
 

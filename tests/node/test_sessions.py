@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.members.member_list import Rights
 from buildnet.node.auth import sessions as sessions_module
 from buildnet.node.auth.activity import GONE_S, Activity, Way
@@ -246,6 +247,18 @@ def test_who_is_silent_for_long_is_gone_unless_connected() -> None:
     assert [each.id for each in activity.now(GONE_S + 2)] == ["one"]
     connected.clear()
     assert activity.now(GONE_S + 2) == []
+
+
+def test_whose_credential_counts_no_more_is_not_here() -> None:
+    problem: list[BuildNetError] = []
+    agent = Caller(
+        CallerKind.KEY, "agent:ci", credential="k", problem=lambda: problem[0] if problem else None
+    )
+    activity = Activity()
+    activity.note(agent, 0)
+    assert [each.caller for each in activity.now(1)] == [agent]
+    problem.append(BuildNetError("revoked"))
+    assert activity.now(1) == []
 
 
 def test_one_key_at_two_addresses_is_two() -> None:
