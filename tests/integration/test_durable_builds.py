@@ -256,7 +256,10 @@ def test_a_driver_that_only_slept_goes_on_and_its_stand_in_gives_way(
     there = ended_at(keeper, build_id)
     assert (there["status"], there["error"]["message"]) == ("cancelled", GIVEN_UP), there
     found = until(lambda: ended_kinds(asked, build_id))
-    assert found == ["build.started", "build.taken_over", "build.taken_over", "build.completed"]
+    # It goes back and forth once; once more where both said it before they heard of each other.
+    assert (found[0], found[-1]) == ("build.started", "build.completed")
+    assert set(found[1:-1]) == {"build.taken_over"}
+    assert len(found) in (4, 5)
 
 
 def test_alone_a_build_is_not_durable_and_that_is_said(tmp_path: Path) -> None:
