@@ -39,10 +39,10 @@ from buildnet.node.config_values import (
     Text,
     Url,
     VariableName,
-    expected,
 )
 from buildnet.node.execute.limits import DISK_MAX_BYTES, PROCESSES_MAX
 from buildnet.pool.quantity import GIB
+from buildnet.pool.strict_model import expected
 from buildnet.pool.wording import expectation
 from buildnet.pool.yaml_document import YamlDocument, YamlPath, YamlProblem, load_yaml
 

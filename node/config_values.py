@@ -14,15 +14,11 @@ from buildnet.mesh.suggest import suggest
 from buildnet.node.scan.runtimes import RUNTIMES
 from buildnet.node.scan.tools import TOOLS
 from buildnet.pool.quantity import QuantityError, parse_bytes, parse_duration_s
+from buildnet.pool.strict_model import expected
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)", re.ASCII)
 _HOST = re.compile(r"\[[0-9a-fA-F:.]+\]|[0-9A-Za-z_.-]+|[0-9a-fA-F:.]+", re.ASCII)
 _URL_MAX = 256
-
-
-def expected(what: str) -> PydanticCustomError:
-    """Return the error of a value that is not ``what``."""
-    return PydanticCustomError("expected", "expected {what}", {"what": what})
 
 
 def _absolute_path(value: object) -> Path:
