@@ -22,7 +22,9 @@ GENERAL_OPTIONS = ("--node", "--format", "--progress", "--color")
 _MANNERS = """\
 - **Again:** a POST with an `Idempotency-Key` of 1 to 128 visible characters is done once; who
   sends it again within a day, to the same node, gets the first answer, with the header
-  `Idempotency-Replayed`. Errors, streams and answers of more than 64 KiB are not kept.
+  `Idempotency-Replayed`. Errors, streams and answers of more than 64 KiB are not kept, and of all
+  others together the newest 16 MiB; of an answer with a secret (a key, a token, a code) it is said
+  that it was given: `TOLD_ONCE`.
 - **Unchanged:** each answer to a GET but a stream has an `ETag`; with `If-None-Match` it is status
   304 while nothing changed. The pool's view comes compressed to who takes `gzip`.
 - **Pages:** where a list goes on, its `next` is the `cursor` of the following page.

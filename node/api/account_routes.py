@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from buildnet.mesh.members.member_list import Rights
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.saved_routes import WhoAsks, add_reading_routes
-from buildnet.node.auth.account import KIND, Account, read_account
+from buildnet.node.auth.account import KIND, Account, read_account, require_account_name
 from buildnet.node.auth.actions import Action
 from buildnet.node.saved import Kind, saved_in
 from buildnet.node.service import NodeService
@@ -52,6 +52,7 @@ def account_routes(service: NodeService) -> APIRouter:
         body: AccountBody, asking: Asking, actor: WhoAsks = "local"
     ) -> dict[str, Any]:
         """Make an account, by which somebody logs in on any node."""
+        require_account_name(body.id)
         account = saved.kind.read(body.model_dump(mode="json"), f"the account {body.id}")
         return (await saved.create(account, actor=asking.name(actor))).view()
 

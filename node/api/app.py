@@ -7,6 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.routing import BaseRoute
+from starlette.types import Receive, Scope, Send
 
 from buildnet import __version__
 from buildnet.node.api.account_routes import account_routes
@@ -19,6 +20,7 @@ from buildnet.node.api.description import description, operation_id
 from buildnet.node.api.description_routes import description_routes
 from buildnet.node.api.discretion import PLACES, private_places
 from buildnet.node.api.event_routes import event_routes
+from buildnet.node.api.head import as_get, head_of
 from buildnet.node.api.key_routes import key_routes
 from buildnet.node.api.ledger_routes import ledger_routes
 from buildnet.node.api.ledger_upkeep_routes import ledger_upkeep_routes
@@ -47,6 +49,10 @@ class Application(FastAPI):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.declared: list[BaseRoute] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; HEAD as GET."""
+        await super().__call__(as_get(scope), receive, head_of(scope, send))
 
     def offer(self, router: APIRouter) -> None:
         """Take in the routes of a router.

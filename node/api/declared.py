@@ -24,19 +24,22 @@ from buildnet.node.auth.proof import require_body
 
 _DECLARED = "__buildnet_action__"
 _WITHIN = "__buildnet_within__"
+_SECRET = "__buildnet_secret__"
 _OF_NO_WORKSPACE = (Action.OPEN, Action.VIEW_RESOURCES)
-_WITHOUT_BODY = ("GET", "HEAD")
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
-def does(action: Action, *, within: bool = False) -> Callable[[Endpoint], Endpoint]:
+def does(
+    action: Action, *, within: bool = False, tells_secret: bool = False
+) -> Callable[[Endpoint], Endpoint]:
     """Declare the action of a route; below its ``@router.…``. ``within``: it sees itself to it that
     who asks with a key for some workspaces gets to no others; else such a key does not get there.
-    """
+    ``tells_secret``: its answer holds one, which is told once, and nowhere kept."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
         setattr(endpoint, _DECLARED, action)
         setattr(endpoint, _WITHIN, within or action in _OF_NO_WORKSPACE)
+        setattr(endpoint, _SECRET, tells_secret)
         return endpoint
 
     return declare
@@ -70,20 +73,22 @@ class DeclaredRoute(APIRoute):
         """Return what answers a request, after a look at who asks."""
         action, handle = action_of(self), super().get_route_handler()
         is_within = bool(getattr(self.endpoint, _WITHIN))
+        is_secret = bool(getattr(self.endpoint, _SECRET))
 
         async def checked(request: Request) -> Response:
             caller = caller_of(request)
             caller.require(action)
             if not is_within:
                 caller.require_everything()
-            if request.method not in _WITHOUT_BODY or caller.body_sha256 is not None:
+            if request.method != "GET" or caller.body_sha256 is not None:
                 body = await request.body()  # kept; too long a one is refused by name
                 require_json(body)
                 if caller.body_sha256 is not None:
                     require_body(caller.body_sha256, body)
             if request.method == "POST" and HEADER in request.headers and caller is not NOBODY:
                 who = caller.credential or caller.actor
-                return await answered_once(request.app.state.repeats, who, request, handle)
+                repeats = request.app.state.repeats
+                return await answered_once(repeats, who, request, handle, is_secret=is_secret)
             return tagged(request, await handle(request))
 
         return checked

@@ -66,7 +66,7 @@ PAGE_POLICY = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ance
 def operation_id(route: APIRoute) -> str:
     """Return a name of a route that no other has and that stays: ``post_build_by_build_id_cancel``
     of ``POST /api/build/{build_id}/cancel``."""
-    method = min(route.methods or {"GET"}, key=("HEAD", "GET").__contains__).lower()
+    method = min(route.methods or {"GET"}).lower()
     steps = route.path_format.removeprefix("/api").strip("/").replace("-", "_").split("/")
     words = ("by_" + step.strip("{}") if step.startswith("{") else step for step in steps)
     return "_".join([method, *(word for word in words if word)])

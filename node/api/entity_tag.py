@@ -17,7 +17,7 @@ def tag_of(body: bytes) -> str:
 def tagged(request: Request, response: Response) -> Response:
     """Return the answer to a GET with its tag, or, to who names that one (``If-None-Match``),
     status 304. A stream has none."""
-    if request.method not in ("GET", "HEAD") or response.status_code != 200:
+    if request.method != "GET" or response.status_code != 200:
         return response
     if isinstance(response, StreamingResponse) or not response.body:
         return response

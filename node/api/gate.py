@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.api.cut_off import POLICY_VIOLATION, Answer
 from buildnet.node.api.declared import action_of
+from buildnet.node.api.head import as_get
 from buildnet.node.api.problems import problem_of
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.authenticator import Authenticator
@@ -85,7 +86,8 @@ class Gate:
             await answer.cut_off(connection.ended)
 
     def _is_open(self, scope: Scope) -> bool:
-        return any(route.matches(scope)[0] is Match.FULL for route in self._open)
+        asked = as_get(scope)
+        return any(route.matches(asked)[0] is Match.FULL for route in self._open)
 
 
 def _introduce(caller: Caller, scope: Scope) -> None:

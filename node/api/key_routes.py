@@ -67,7 +67,7 @@ def key_routes(service: NodeService) -> APIRouter:
         return await send_on(service.access.forwarding, request, signers[0].key, signers[0].name)
 
     @router.post("", status_code=201, response_model=None)
-    @does(Action.MANAGE_ACCESS)
+    @does(Action.MANAGE_ACCESS, tells_secret=True)
     async def create(body: KeyBody, request: Request, asking: Asking) -> dict[str, Any] | Response:
         """Make a key; this answer is the only place where it stands, as `key`. The node of an admin
         signs it; others send a request with a key there. Who asks with a key makes none with more
@@ -91,7 +91,7 @@ def key_routes(service: NodeService) -> APIRouter:
         return service.access.desk.one(name)
 
     @router.post("/{name}/rotate", response_model=None)
-    @does(Action.MANAGE_ACCESS)
+    @does(Action.MANAGE_ACCESS, tells_secret=True)
     async def rotate(
         name: str, body: RotateBody, request: Request, asking: Asking
     ) -> dict[str, Any] | Response:

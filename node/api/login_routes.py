@@ -50,7 +50,7 @@ def login_routes(service: NodeService) -> APIRouter:
         return service.access.people
 
     @router.post("/logins", status_code=201)
-    @does(Action.MANAGE_ACCESS)
+    @does(Action.MANAGE_ACCESS, tells_secret=True)
     async def make_link(body: LoginBody, asking: Asking) -> dict[str, Any]:
         """Make a link to log in with on this node, good once and for ten minutes: for an account,
         or for the owner of this host where they ask themselves. ``url``: for a browser on this
@@ -68,13 +68,13 @@ def login_routes(service: NodeService) -> APIRouter:
         }
 
     @router.post("/login", status_code=201)
-    @does(Action.OPEN)
+    @does(Action.OPEN, tells_secret=True)
     async def log_in(body: CodeBody, request: Request, response: Response) -> dict[str, Any]:
         """Log in with the code of a link, on a page of this node: the answer sets a cookie."""
         return await _opened(service, people().redeem(body.code, request), request, response)
 
     @router.post("/session", status_code=201)
-    @does(Action.VIEW_RESOURCES)
+    @does(Action.VIEW_RESOURCES, tells_secret=True)
     async def log_in_with_key(
         request: Request, response: Response, asking: Asking
     ) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def login_routes(service: NodeService) -> APIRouter:
         return {"success": True}
 
     @router.post("/ws-ticket", status_code=201)
-    @does(Action.VIEW_RESOURCES)
+    @does(Action.VIEW_RESOURCES, tells_secret=True)
     async def ticket(asking: Asking) -> dict[str, Any]:
         """A ticket for one WebSocket, as ``?ticket=…``: pages can't send more than an address, and
         cookies count for none."""

@@ -142,7 +142,7 @@ def member_routes(service: NodeService) -> APIRouter:
         }
 
     @router.post("/api/node/invite")
-    @does(Action.MANAGE_NODES)
+    @does(Action.MANAGE_NODES, tells_secret=True)
     async def invite(body: InviteBody) -> dict[str, Any]:
         """Make a token with which nodes can join."""
         made = await service.mesh.invite(

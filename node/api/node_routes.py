@@ -18,14 +18,12 @@ def node_routes(service: NodeService) -> APIRouter:
     """Return the routes of one node."""
     router = declared_router(tags=["node"])
 
-    @router.head("/health", include_in_schema=False)
     @router.get("/health")
     @does(Action.OPEN)
     async def health() -> dict[str, str]:
         """The process is alive."""
         return {"status": "ok"}
 
-    @router.head("/ready", include_in_schema=False)
     @router.get("/ready")
     @does(Action.OPEN)
     async def ready(response: Response) -> dict[str, str]:

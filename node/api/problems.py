@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import secrets
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,9 +16,8 @@ from starlette.requests import ClientDisconnect
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.api.discretion import discreet, is_told_all
 from buildnet.node.auth.refusal import TooManyRequestsError
-from buildnet.pool.wording import expectation
+from buildnet.pool.wording import fault
 
-_SHOWN = 60
 _log = logging.getLogger("buildnet.api")
 
 
@@ -77,7 +73,10 @@ def add_problem_handlers(application: FastAPI) -> None:
 
     @application.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        first, *others = (_wrong(one) for one in error.errors())
+        first, *others = (
+            fault(one, one["loc"][1:], "the request's body")  # the first: body, query or path
+            for one in error.errors()
+        )
         return problem_response(
             status=400,
             code="INVALID_REQUEST",
@@ -117,20 +116,3 @@ def add_problem_handlers(application: FastAPI) -> None:
             cause=f"{type(error).__name__}: {error}" if is_told_all(request) else None,
             hint=f"the node's log has the details under {number}; please report it",
         )
-
-
-def _wrong(error: Mapping[str, Any]) -> str:
-    """Say what is wrong with one part of a request."""
-    kind, path = error["type"], error["loc"][1:]  # the first says: body, query or path
-    name = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    name = name.removeprefix(".") or "the request's body"
-    if kind == "json_invalid":
-        return "the request's body is no JSON"
-    if kind == "missing":
-        return f"{name} is missing"
-    if kind == "extra_forbidden":
-        return f"unknown key {path[-1]!r}"
-    given = json.dumps(error["input"], default=str, ensure_ascii=False)
-    given = given if len(given) <= _SHOWN else given[:_SHOWN] + "…"
-    expected = expectation(kind, error.get("ctx", {}))
-    return f"wrong value {given} for {name}: expected {expected}"

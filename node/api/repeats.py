@@ -1,8 +1,8 @@
 """Requests that are sent again because nobody heard the answer: done once, answered the same.
 
 Who chooses an ``Idempotency-Key`` gets the first answer again, for a day, from the node that was
-asked; it is kept in memory. An error is not kept, nor is an answer of more than 64 KiB: to ask
-again asks anew.
+asked; it is kept in memory, 16 MiB in all. An error is not kept, nor is an answer of more than
+64 KiB: to ask again asks anew. Of an answer that holds a secret only that it was given is kept.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 from blake3 import blake3
@@ -27,6 +27,8 @@ MOST = 4096
 MOST_EACH = 512
 """Of one key, session or owner."""
 MAX_ANSWER_BYTES = 64 * 1024
+MOST_BYTES = 16 * 1024 * 1024
+"""Of all answers together."""
 _STREAM = "application/x-ndjson"
 _FORM = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -39,21 +41,43 @@ class IdempotencyError(BuildNetError):
     http_status = 422
 
 
+class ToldOnceError(BuildNetError):
+    """A request that was done already, and whose answer held a secret, which is told once."""
+
+    code = "TOLD_ONCE"
+    exit_code = 1
+    http_status = 409
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was answered."""
+    """What was answered. ``is_secret``: no more of it is kept than that it was given."""
 
     status: int
     media_type: str
     body: bytes
+    is_secret: bool = False
 
     @property
     def is_kept(self) -> bool:
         """Whether it is given again: no error, such as of another node, and not too long."""
         return self.status < HTTPStatus.BAD_REQUEST and len(self.body) <= MAX_ANSWER_BYTES
 
+    def as_kept(self) -> Answer:
+        """Return what is kept of it."""
+        return replace(self, body=b"") if self.is_secret else self
+
     def again(self) -> Response:
-        """Return it as a response."""
+        """Return it as a response.
+
+        Raises:
+            ToldOnceError: it held a secret.
+        """
+        if self.is_secret:
+            raise ToldOnceError(
+                "this was done already, and its answer held a secret, which is not told again",
+                hint="if that answer is lost: revoke or withdraw what was made, and make another",
+            )
         headers = {"content-type": self.media_type, REPEATED: "true"}
         return Response(self.body, self.status, headers)
 
@@ -63,15 +87,25 @@ class _Kept:
     request: bytes
     until: float
     done: asyncio.Future[Answer | None] = field(repr=False)
+    size_bytes: int = 0
 
 
 class Repeats:
-    """What was answered to whom, under which key. ``clock``: monotonic seconds."""
+    """What was answered to whom, under which key. ``clock``: monotonic seconds. Where there is more
+    than ``most``, or ``most_bytes``, whoever has most of it loses what is oldest."""
 
-    def __init__(self, clock: Callable[[], float], most: int = MOST, most_each: int = MOST_EACH):
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        most: int = MOST,
+        most_each: int = MOST_EACH,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
         self._clock = clock
         self._most = most
         self._most_each = most_each
+        self._most_bytes = most_bytes
+        self._size_bytes = 0
         self._kept: dict[str, OrderedDict[str, _Kept]] = {}
 
     async def once(
@@ -97,10 +131,12 @@ class Repeats:
         try:
             answer = await do()
         finally:
-            is_kept = answer is not None and answer.is_kept
-            if not is_kept and self._find(who, key) is kept:
-                del self._kept[who][key]
-            kept.done.set_result(answer)
+            if self._find(who, key) is kept:
+                if answer is not None and answer.is_kept:
+                    self._hold(kept, len(answer.as_kept().body))
+                else:
+                    self._drop(who, key)
+            kept.done.set_result(None if answer is None else answer.as_kept())
         return answer, False
 
     def _find(self, who: str, key: str) -> _Kept | None:
@@ -111,25 +147,49 @@ class Repeats:
 
     def _begin(self, who: str, key: str, request: bytes) -> _Kept:
         theirs = self._kept.setdefault(who, OrderedDict())
-        theirs.pop(key, None)
+        if key in theirs:
+            self._drop(who, key)
+            theirs = self._kept.setdefault(who, OrderedDict())
         done: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         kept = theirs[key] = _Kept(request, self._clock() + KEPT_S, done)
         if len(theirs) > self._most_each:
-            theirs.popitem(last=False)
+            self._drop(who, next(iter(theirs)))
         if sum(map(len, self._kept.values())) > self._most:
             most = max(self._kept, key=lambda each: len(self._kept[each]))
-            self._kept[most].popitem(last=False)
-        for each in [each for each, entries in self._kept.items() if not entries]:
-            del self._kept[each]
+            self._drop(most, next(iter(self._kept[most])))
         return kept
+
+    def _hold(self, kept: _Kept, size_bytes: int) -> None:
+        kept.size_bytes = size_bytes
+        self._size_bytes += size_bytes
+        while self._size_bytes > self._most_bytes:
+            sizes = {
+                who: sum(each.size_bytes for each in theirs.values())
+                for who, theirs in self._kept.items()
+            }
+            most = max(sizes, key=sizes.__getitem__)
+            theirs = self._kept[most]
+            self._drop(most, next(key for key, each in theirs.items() if each.size_bytes))
+
+    def _drop(self, who: str, key: str) -> None:
+        theirs = self._kept[who]
+        self._size_bytes -= theirs.pop(key).size_bytes
+        if not theirs:
+            del self._kept[who]
 
 
 async def answered_once(
-    repeats: Repeats, who: str, request: Request, handle: Callable[[Request], Awaitable[Response]]
+    repeats: Repeats,
+    who: str,
+    request: Request,
+    handle: Callable[[Request], Awaitable[Response]],
+    *,
+    is_secret: bool = False,
 ) -> Response:
-    """Answer a request that bears an idempotency key.
+    """Answer a request that bears an idempotency key; ``is_secret``: the answer holds one.
 
     Raises:
+        ToldOnceError: it was answered, with a secret.
         IdempotencyError: it can't be one, or is of another request, or the answer would be a
             stream, which is not kept.
     """
@@ -144,16 +204,17 @@ async def answered_once(
             hint="leave `Accept: application/x-ndjson` away, and ask for the events besides",
         )
 
+    first: Response | None = None
+
     async def do() -> Answer:
-        response = await handle(request)
+        nonlocal first
+        first = response = await handle(request)
         assert not isinstance(response, StreamingResponse)
         media_type = response.headers.get("content-type", "application/json")
-        return Answer(response.status_code, media_type, bytes(response.body))
+        return Answer(response.status_code, media_type, bytes(response.body), is_secret)
 
     scope = request.scope
     parts = (request.method.encode(), scope["raw_path"], scope["query_string"])
     said = blake3(b"\0".join(parts) + b"\0" + await request.body()).digest()
-    answer, before = await repeats.once(who, key, said, do)
-    if before:
-        return answer.again()
-    return Response(answer.body, answer.status, {"content-type": answer.media_type})
+    answer, _ = await repeats.once(who, key, said, do)
+    return answer.again() if first is None else first  # with headers, such as a cookie's

@@ -85,7 +85,7 @@ def server_routes(service: NodeService) -> APIRouter:
         }
 
     @router.post("", status_code=201)
-    @does(Action.MANAGE_NODES)
+    @does(Action.MANAGE_NODES, tells_secret=True)
     async def add(body: AddBody) -> dict[str, Any]:
         """Invite a host: ``command`` starts its node, with the ``terms`` in its node.yaml, and
         joins the cluster."""

@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
 
 from buildnet.ledger.service.cluster_ledger import ClusterLedger
+from buildnet.mesh.errors import UsageError
 from buildnet.mesh.members.member_list import Rights
-from buildnet.pool.strict_model import InvalidDocumentError, Keys, read_model
+from buildnet.pool.strict_model import InvalidDocumentError, Keys, contradiction, read_model
 
 KIND = "rights"
 """What the entities of accounts begin with."""
@@ -23,17 +23,25 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _RESERVED = frozenset({"local", "nobody", "owner", "system"})
 
 
-def _account_name(name: str) -> str:
+def require_account_name(name: str) -> None:
+    """See that a name can be that of an account.
+
+    Raises:
+        UsageError: it can't.
+    """
     if _NAME.fullmatch(name) is None or name.lower() in _RESERVED:
-        raise PydanticCustomError(
-            "wrong",
-            "{text}",
-            {
-                "text": f"{name!r:.80} is no name for an account",
-                "hint": "up to 64 letters, digits and . _ @ -, first a letter or digit; not "
-                + ", ".join(sorted(_RESERVED)),
-            },
+        raise UsageError(
+            f"{name!r:.80} is no name for an account",
+            hint="up to 64 letters, digits and . _ @ -, first a letter or digit; not "
+            + ", ".join(sorted(_RESERVED)),
         )
+
+
+def _account_name(name: str) -> str:
+    try:
+        require_account_name(name)
+    except UsageError as error:
+        raise contradiction(error.message, error.hint or "") from error
     return name
 
 

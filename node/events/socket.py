@@ -14,6 +14,7 @@ from buildnet.node.auth.caller import Caller
 from buildnet.node.events.channel import Channel, Wanted, require_channels
 from buildnet.node.events.event import encoded
 from buildnet.node.events.service import Events, Subscription
+from buildnet.pool.wording import fault
 
 MESSAGE_MAX_CHARACTERS = 4096
 MESSAGES_A_SECOND, MESSAGES_AT_ONCE = 10.0, 100.0
@@ -125,10 +126,10 @@ class EventSocket:
         try:
             said = _MESSAGES.validate_json(text)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"]))
+            first = error.errors(include_url=False)[0]
+            what = fault(first, first["loc"][1:], "the message")  # the first: its type
             raise UsageError(
-                f"this message can't be understood: {where and f'{where}: '}{first['msg']}",
+                f"this message can't be understood: {what}",
                 hint='such as {"type": "subscribe", "channels": ["builds"]}',
             ) from error
         if isinstance(said, Subscribe):

@@ -123,6 +123,32 @@ def test_what_is_sent_again_is_done_once(node: ApiNode) -> None:
         assert (said.status, said.json["code"]) == (422, "IDEMPOTENCY")
 
 
+def test_an_answer_with_a_secret_is_not_told_again(node: ApiNode) -> None:
+    made = ask(node, "POST", "/api/node/invite", {}, idempotency_key="s1")
+    again = ask(node, "POST", "/api/node/invite", {}, idempotency_key="s1")
+    assert made.json["token"]
+    assert (again.status, again.json["code"]) == (409, "TOLD_ONCE")
+
+
+def test_who_asks_for_the_head_of_an_answer_gets_it_as_of_get(node: ApiNode) -> None:
+    for path in ("/", "/health", "/api/node/config", "/api/configs", "/api/none"):
+        head, whole = ask(node, "HEAD", path), ask(node, "GET", path)
+        assert (head.status, head.body) == (whole.status, b"")
+        for name in ("content-type", "content-length", "etag"):
+            assert head.headers[name] == whole.headers[name]
+    for path in ("/events", "/api/ledger/tail"):  # which does not end by itself
+        assert ask(node, "HEAD", path).status == 200
+    assert ask(node, "HEAD", "/", key=None).status == 200
+    assert ask(node, "HEAD", "/api/none", key=None).status == 401
+    assert ask(node, "HEAD", "/api/keys", key="observer").status == 403
+    assert ask(node, "HEAD", "/api/build").status == 405
+
+
+def test_a_name_that_no_account_can_have_is_told_as_one(node: ApiNode) -> None:
+    said = ask(node, "POST", "/api/accounts", {"id": "x y", "rights": "builder"}).json
+    assert (said["code"], said["detail"]) == ("USAGE", "'x y' is no name for an account")
+
+
 def test_errors_tell_nobody_but_the_owner_where_files_lie_or_what_went_wrong(
     node: ApiNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:

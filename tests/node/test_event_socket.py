@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any, cast
 
 from starlette.websockets import WebSocket
@@ -42,3 +43,46 @@ def test_who_says_too_much_is_let_go() -> None:
     asyncio.run(asyncio.wait_for(serve(), 10))
     assert client.closed == (POLICY, "more than 10 messages a second came")
     assert MESSAGES_AT_ONCE <= client.answers < 2 * MESSAGES_AT_ONCE
+
+
+SENSELESS = {
+    '{"type": "subscribe", "channels": []}': "wrong value [] for channels: expected at least 1 of "
+    "them",
+    '{"type": "subscribe", "channels": 3}': "wrong value 3 for channels: expected a list",
+    '{"type": "subscribe", "channels": ["x"]}': 'wrong value "x" for channels[0]: expected '
+    "'resources', 'nodes', 'builds', 'queue', 'ledger' or 'logs'",
+    '{"type": "subscribe"}': "channels is missing",
+    '{"type": "ping", "x": 1}': "unknown key 'x'",
+    '{"type": "x"}': "wrong value {\"type\": \"x\"} for the message: expected 'subscribe', 'ping' "
+    "for 'type'",
+    "{}": "type is missing",
+    "x": "the message is no JSON",
+}
+
+
+class Speaker(Chatter):
+    """A client that says some things, and goes."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__()
+        self.messages = messages
+        self.told: list[str] = []
+
+    async def receive(self) -> dict[str, Any]:
+        if not self.messages:
+            return {"type": "websocket.disconnect"}
+        return {"type": "websocket.receive", "text": self.messages.pop(0)}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        self.told.append(json.loads(message["text"])["message"])
+
+
+def test_what_makes_no_sense_is_told_in_our_words() -> None:
+    client = Speaker(list(SENSELESS))
+
+    async def serve() -> None:
+        await EventSocket(cast(WebSocket, client), OWNER, Events()).serve()
+
+    asyncio.run(serve())
+    begin = "this message can't be understood: "
+    assert client.told == [begin + what for what in SENSELESS.values()]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from buildnet.node.api import repeats as module
-from buildnet.node.api.repeats import Answer, IdempotencyError, Repeats
+from buildnet.node.api.repeats import Answer, IdempotencyError, Repeats, ToldOnceError
 
 
 class Work:
@@ -22,13 +22,15 @@ class Work:
         self.fails = False
         self.size = 1
         self.status = 200
+        self.is_secret = False
 
     async def __call__(self) -> Answer:
         self.count += 1
         await self.go.wait()
         if self.fails:
             raise ValueError("no")
-        return Answer(self.status, "text/plain", str(self.count).encode() * self.size)
+        body = str(self.count).encode() * self.size
+        return Answer(self.status, "text/plain", body, self.is_secret)
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -111,5 +113,37 @@ def test_the_error_of_another_node_is_asked_for_anew() -> None:
         work.status = 200
         assert (await repeats.once("a", "1", b"x", work))[0].status == 200
         assert work.count == 2
+
+    run(go())
+
+
+def test_all_answers_together_are_bounded_in_bytes() -> None:
+    async def go() -> None:
+        work, repeats = Work(), Repeats(lambda: 0.0, most_bytes=100)
+        work.size = 30
+        for who, key in ("a1", "a2", "b1"):
+            await repeats.once(who, key, b"x", work)
+        work.size = 20
+        await repeats.once("b", "2", b"x", work)  # 110 in all: who has most loses the oldest
+        assert [(await repeats.once("b", key, b"x", work))[1] for key in "12"] == [True, True]
+        assert (await repeats.once("a", "2", b"x", work))[1]
+        assert not (await repeats.once("a", "1", b"x", work))[1]
+        assert work.count == 5
+
+    run(go())
+
+
+def test_of_a_secret_it_is_kept_that_it_was_told() -> None:
+    async def go() -> None:
+        work, repeats = Work(), Repeats(lambda: 0.0)
+        work.is_secret = True
+        work.go.clear()
+        asked = [asyncio.create_task(repeats.once("a", "1", b"x", work)) for _ in range(2)]
+        await asyncio.sleep(0)
+        work.go.set()
+        (first, _), (second, again) = await asyncio.gather(*asked)
+        assert (first.body, second.body, again, work.count) == (b"1", b"", True, 1)
+        with pytest.raises(ToldOnceError, match="done already"):
+            second.again()
 
     run(go())
