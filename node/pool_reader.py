@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -23,7 +23,8 @@ from buildnet.pool.membership import (
 )
 from buildnet.pool.placement import Host
 from buildnet.pool.sealing import Sealing, sealing
-from buildnet.pool.view import Completeness, Json, NodeState, pool_status
+from buildnet.pool.status_text import status_text
+from buildnet.pool.view import Completeness, Json, NodeState
 
 if TYPE_CHECKING:
     from buildnet.node.service import NodeService
@@ -128,12 +129,13 @@ class PoolReader:
             waiting=None if ledger is None else waiting_of(ledger, view.at),
         )
 
-    async def status(self) -> Json:
-        """Return the JSON of ``pool status``; waits for this host's first scan."""
+    async def status_text(self) -> Iterator[bytes]:
+        """Return the JSON of ``pool status`` as it is now, in pieces that are yet to be made;
+        waits for this host's first scan."""
         await self.service.scanned.wait()
         picture = await self.picture()
         view = picture.view
-        return pool_status(
+        return status_text(
             cluster_id=view.cluster_id.hex(),
             cluster_name=view.cluster_name,
             coordinator=coordinator_of(view),

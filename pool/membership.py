@@ -289,13 +289,12 @@ def _noted(view: MeshView, reason: str, ending: str = "") -> bool:
 
 def connections(
     view: MeshView, words: Mapping[bytes, Words], estimate: Callable[[bytes, bytes], float | None]
-) -> list[Connection]:
-    """Return the round trips between all members of which one is known, each pair once.
+) -> Iterator[Connection]:
+    """Yield the round trips between all members of which one is known, each pair once.
 
     What one of the two measured counts (the mean, if both did); else ``estimate`` of their keys, in
     seconds.
     """
-    found: list[Connection] = []
     there = [member for member in view.members if member.linked or is_reachable(member, view)]
     measured = {member.key: _measured(view, words, member) for member in there}
     for one, two in combinations(sorted(there, key=lambda member: member.node_id), 2):
@@ -309,8 +308,7 @@ def connections(
             latency_ms = _milliseconds(estimate(one.key, two.key))
         if latency_ms is not None:
             latency_ms = round(latency_ms, 3)
-            found.append(Connection(one.node_id, two.node_id, latency_ms, estimated=estimated))
-    return found
+            yield Connection(one.node_id, two.node_id, latency_ms, estimated=estimated)
 
 
 def own_links(view: MeshView) -> Links:

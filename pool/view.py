@@ -1,11 +1,11 @@
-"""The pool as people and programs see it: the JSON of ``pool status`` and ``pool resources``.
+"""The pool as people and programs see it: the parts of ``pool status``, and ``pool resources``.
 
 Pure: node states and the time go in, plain data comes out. Field names are a contract.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -114,35 +114,6 @@ class Completeness:
     problem: str | None = None
 
 
-def pool_status(
-    *,
-    cluster_id: str,
-    cluster_name: str,
-    coordinator: Coordinator | None,
-    nodes: Sequence[NodeState],
-    connections: Iterable[Connection] = (),
-    seen: Completeness,
-    now: datetime,
-) -> Json:
-    """Return the JSON of ``pool status``; ages are counted to ``now`` (UTC)."""
-    return {
-        "cluster": {"id": cluster_id, "name": cluster_name},
-        "coordinator": None
-        if coordinator is None
-        else {
-            "node_id": coordinator.node_id,
-            "name": coordinator.name,
-            "term": coordinator.term,
-            "quorum": coordinator.quorum,
-        },
-        "nodes": [node_view(node, now, coordinator) for node in nodes],
-        "aggregate": aggregate(nodes),
-        "connections": [_connection_view(one) for one in connections],
-        "leases": leases_view(nodes),
-        "view": completeness_view(seen),
-    }
-
-
 def leases_view(nodes: Sequence[NodeState]) -> list[Json]:
     """Return who lends how much to which build of whom, as the lenders tell it, oldest first."""
     names = {node.id: node.name for node in nodes}
@@ -232,28 +203,32 @@ def _since(lent: Lent) -> str:
     return _utc(datetime.fromtimestamp(lent.since_ms / 1000, UTC))
 
 
-def aggregate(nodes: Sequence[NodeState]) -> Json:
-    """Return the sum of what the pool has: nodes that left or are offline count for nothing."""
+def aggregate(nodes: Sequence[NodeState]) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values of the sum of what the pool has: nodes that left or are offline
+    count for nothing. One after the other, for at a hundred nodes each list takes a millisecond."""
     members = [
         (node, node.resources) for node in nodes if node.contributes and node.resources is not None
     ]
     free = [(node, resources) for node, resources in members if node.available]
-    return {
-        "total_cpu_cores": sum(resources.cpu.cores for _, resources in members),
-        "available_cpu_cores": sum(_free_cores(node, resources) for node, resources in free),
-        "total_memory_bytes": sum(resources.memory.total_bytes for _, resources in members),
-        "available_memory_bytes": sum(resources.memory.available_bytes for _, resources in free),
-        "storage_volumes": [
+    yield "total_cpu_cores", sum(resources.cpu.cores for _, resources in members)
+    yield "available_cpu_cores", sum(_free_cores(node, resources) for node, resources in free)
+    yield "total_memory_bytes", sum(resources.memory.total_bytes for _, resources in members)
+    yield (
+        "available_memory_bytes",
+        sum(resources.memory.available_bytes for _, resources in free),
+    )
+    yield (
+        "storage_volumes",
+        [
             {**_owner(node), **volume.model_dump(mode="json")}
             for node, resources in members
             for volume in resources.storage
         ],
-        "tools": _by_name((node, resources.tools) for node, resources in members),
-        "runtimes": _by_name((node, resources.runtimes) for node, resources in members),
-        "last_updated": max(
-            (_utc(node.measured_at) for node, _ in members if node.measured_at), default=None
-        ),
-    }
+    )
+    yield "tools", _by_name((node, resources.tools) for node, resources in members)
+    yield "runtimes", _by_name((node, resources.runtimes) for node, resources in members)
+    measured = (node.measured_at for node, _ in members if node.measured_at)
+    yield "last_updated", max(map(_utc, measured), default=None)
 
 
 def pooled_resources(
@@ -321,7 +296,8 @@ def connection_status(latency_ms: float, bandwidth_mbps: float | None) -> Connec
     return "poor"
 
 
-def _connection_view(connection: Connection) -> Json:
+def connection_view(connection: Connection) -> Json:
+    """Return one round trip of ``pool status``."""
     latency_ms, bandwidth_mbps = connection.latency_ms, connection.bandwidth_mbps
     return {
         "from_node": connection.from_node,

@@ -5,7 +5,8 @@
 
 One real node in a process of its own, which hears of 99 members that do not run; whoever asks comes
 over the loopback. ``--rate``: how many ask for the pool's view in a second, at even distances. The
-processor time is that of the node for one answer. Then a key of 600 requests a minute asks 10,000
+processor time is that of the node for one answer. What the node loaded is kept from the garbage
+collector, as the daemon does. Then a key of 600 requests a minute asks 10,000
 times a minute, and so many connections are opened that send half a request; somebody else goes on
 to ask all the while.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -49,6 +51,7 @@ def serve(home: Path) -> None:
 
     async def live() -> None:
         async with asked_node(home) as node:
+            gc.freeze()
             crowd = Crowd(node.service, _MEMBERS)
             node.service.mesh.view = crowd.view  # type: ignore[method-assign]
             node.service.mesh.records = crowd.records  # type: ignore[method-assign]
