@@ -6,31 +6,24 @@ import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.suggest import did_you_mean
 from buildnet.pool.detect.install import describe_install
 from buildnet.pool.graph import CycleError, sort
-from buildnet.pool.requirements import Requirements
-from buildnet.pool.schema import FileKeys, PackageKeys, Settings, TaskKeys, validate
+from buildnet.pool.schema import FileKeys, PackageKeys, Settings, validate
+from buildnet.pool.task_definition import TaskReader
 from buildnet.pool.territory import Territory, overlaps
-from buildnet.pool.wanted_platform import WantedPlatform
 from buildnet.pool.workspace import (
     BUILD,
-    WORKSPACE_FILE,
     Install,
     Package,
     Problem,
-    Task,
-    TaskId,
     Workspace,
     WorkspaceError,
 )
 from buildnet.pool.yaml_document import YamlDocument, YamlError, YamlPath, load_yaml
 
-_Value = TypeVar("_Value")
-_REPOSITORY = frozenset({".git", ".hg", ".svn"})
 _PLACEHOLDER = re.compile(r"(?<!\$)\{(name|path)\}")
 
 
@@ -141,6 +134,7 @@ class _Definition:
         self.file = file
         self.root = file.parent.resolve()
         self.keys = keys
+        self._named = {one.name: one for one in keys.packages}
         self.territory = Territory(self.root)
         self._document = document
         self._problems: list[Problem] = []
@@ -224,16 +218,8 @@ class _Definition:
         if path is not None:
             self._check_directory((*at, "path"), keys, path)
         dependencies = tuple(dict.fromkeys(keys.dependencies))
-        builds = tuple(TaskId(dependency, BUILD) for dependency in dependencies)
-        reader = _TaskReader(self, at, keys, path or "", installs)
-        tasks = {BUILD: reader.build(builds)}
-        for name, task in keys.tasks.items():
-            if name == BUILD:
-                hint = "write it as the package's build_cmd, outputs and so on"
-                self._problem((*at, "tasks", name), f"{keys.name}: build is no task here", hint)
-                continue
-            tasks[name] = reader.task(name, task, builds)
-        return Package(keys.name, path or "", dependencies, tasks)
+        reader = TaskReader(self, at, keys, self._named, path or "", installs)
+        return Package(keys.name, path or "", dependencies, reader.tasks())
 
     def _check_directory(self, at: YamlPath, keys: PackageKeys, path: str) -> None:
         directory = self.root / path
@@ -310,12 +296,14 @@ class _Definition:
     def _cycle_place(self, cycle: Sequence[str]) -> YamlPath:
         """Return where the first member names the second."""
         package, _, task = cycle[0].partition("#")
-        needed, _, _other = cycle[1].partition("#")
         index = next(i for i, one in enumerate(self.keys.packages) if one.name == package)
-        if not task:
-            dependencies = self.keys.packages[index].dependencies
-            return ("packages", index, "dependencies", dependencies.index(needed))
-        return ("packages", index, "tasks", task, "depends_on")
+        at: YamlPath = ("packages", index)
+        if task:
+            return (*at, "tasks", task, "depends_on")
+        dependencies = self.keys.packages[index].dependencies
+        if cycle[1] in dependencies:
+            return (*at, "dependencies", dependencies.index(cycle[1]))
+        return (*at, "depends_on")
 
     def _check_outputs(self, packages: dict[str, Package]) -> None:
         indexes = {one.name: index for index, one in enumerate(self.keys.packages)}
@@ -328,133 +316,3 @@ class _Definition:
                 keys = keys.tasks[overlap.task.name]
             key = "output_dir" if keys.output_dir and not keys.outputs else "outputs"
             self._problem((*at, key), overlap.message, overlap.hint)
-
-
-class _TaskReader:
-    """Makes the tasks of one package; a task inherits what it does not say itself."""
-
-    def __init__(
-        self, definition: _Definition, at: YamlPath, keys: PackageKeys, path: str, installs: bool
-    ) -> None:
-        self._definition = definition
-        self._at = at
-        self._keys = keys
-        self._path = path
-        self._installs = installs
-
-    def build(self, builds: tuple[TaskId, ...]) -> Task:
-        """Return the package's own command."""
-        keys = self._keys
-        outputs = self._outputs(self._at, keys)
-        if outputs and keys.build_cmd is None:
-            self._definition.problem_in_task(
-                (*self._at, "output_dir" if keys.output_dir else "outputs"),
-                f"{keys.name} has outputs but no build_cmd that makes them",
-                "add build_cmd, or list the files as sources",
-            )
-        return self._task(BUILD, keys.build_cmd, builds, keys, self._at, outputs, None)
-
-    def task(self, name: str, keys: TaskKeys, builds: tuple[TaskId, ...]) -> Task:
-        """Return one of its other tasks."""
-        at = (*self._at, "tasks", name)
-        known = (BUILD, *self._keys.tasks)
-        own: list[TaskId] = []
-        for number, needed in enumerate(keys.depends_on):
-            if needed == name or needed not in known:
-                what = (
-                    "itself" if needed == name else f"{needed!r}, which is no task of its package"
-                )
-                self._definition.problem_in_task(
-                    (*at, "depends_on", number),
-                    f"{self._keys.name}#{name} depends on {what}",
-                    did_you_mean(needed, [one for one in known if one != name])
-                    or f"tasks: {', '.join(one for one in known if one != name)}",
-                )
-            else:
-                own.append(TaskId(self._keys.name, needed))
-        needs = tuple(dict.fromkeys((*own, *builds)))
-        return self._task(name, keys.cmd, needs, keys, at, self._outputs(at, keys), keys.shards)
-
-    def _outputs(self, at: YamlPath, keys: Settings) -> tuple[str, ...]:
-        found: tuple[str, ...] = ()
-        if keys.output_dir is not None:
-            found = self._definition.patterns((*at, "output_dir"), [keys.output_dir], is_read=False)
-        found += self._definition.patterns((*at, "outputs"), keys.outputs, is_read=False)
-        for output in found:
-            if output.startswith("!"):
-                self._definition.problem_in_task(
-                    (*at, "outputs"),
-                    f"{output!r}: outputs cannot exclude",
-                    "name the directories and files that the command makes",
-                )
-            elif output == WORKSPACE_FILE or output.partition("/")[0] in _REPOSITORY:
-                self._definition.problem_in_task(
-                    (*at, "outputs"),
-                    f"{output!r} cannot be an output: a build never makes it",
-                    "name the directories and files that the command makes",
-                )
-        return tuple(dict.fromkeys(found))
-
-    def _task(
-        self,
-        name: str,
-        command: str | None,
-        depends_on: tuple[TaskId, ...],
-        keys: Settings,
-        at: YamlPath,
-        outputs: tuple[str, ...],
-        shards: int | str | None,
-    ) -> Task:
-        package = self._keys
-        sources = keys.sources if keys.sources is not None else package.sources
-        said_at = at if keys.sources is not None else self._at
-        patterns = self._definition.patterns((*said_at, "sources"), sources or [])
-        for one, where in ((package, self._at), (keys, at)):
-            patterns += self._definition.patterns((*where, "extra_sources"), one.extra_sources)
-        exports = keys.exports
-        shown = [one for one in exports or () if one != "sources"]
-        entries = _first(keys.path_prepend, package.path_prepend, [])
-        tools = _first(keys.tools, package.tools, [])
-        tree = _first(keys.dependencies_tree, package.dependencies_tree, self._installs)
-        return Task(
-            package=package.name,
-            name=name,
-            command=command,
-            path=self._path,
-            depends_on=depends_on,
-            sources=tuple(dict.fromkeys(patterns)),
-            default_sources=sources is None,
-            exports=None if exports is None else self._definition.patterns((*at, "exports"), shown),
-            exports_sources="sources" in (exports or ()),
-            outputs=outputs,
-            tools=tuple(dict.fromkeys(tool.name for tool in tools)),
-            tool_versions={tool.name: tool.version for tool in tools if tool.version is not None},
-            env={**package.env, **keys.env},
-            env_inherit=tuple(dict.fromkeys((*package.env_inherit, *keys.env_inherit))),
-            env_paths={
-                **self._definition.named_paths((*self._at, "env_paths"), package.env_paths),
-                **self._definition.named_paths((*at, "env_paths"), keys.env_paths),
-            },
-            path_entries=self._definition.paths((*at, "path_prepend"), entries),
-            network=_first(keys.network, package.network, False),
-            requirements=_requirements(keys).over(_requirements(package)),
-            isolation=keys.isolation or package.isolation,
-            transitive=_first(keys.transitive, package.transitive, False),
-            dependencies_tree=tree,
-            shards=shards,
-        )
-
-
-def _requirements(keys: Settings) -> Requirements:
-    labels = None if keys.labels is None else tuple(dict.fromkeys(keys.labels))
-    platform = None if keys.platform is None else WantedPlatform(**keys.platform.model_dump())
-    return Requirements(
-        keys.cores, keys.memory, keys.disk, keys.processes, keys.timeout, labels, platform
-    )
-
-
-def _first(said: _Value | None, inherited: _Value | None, default: _Value) -> _Value:
-    """Return what the task says, else what its package says, else the default."""
-    if said is not None:
-        return said
-    return default if inherited is None else inherited

@@ -10,7 +10,8 @@ import yaml
 from buildnet.pool.detect.install import describe_install
 from buildnet.pool.quantity import bytes_text
 from buildnet.pool.requirements import Requirements
-from buildnet.pool.workspace import BUILD, Package, Task, TaskId, Workspace
+from buildnet.pool.task_definition import written_needs
+from buildnet.pool.workspace import BUILD, Package, Task, Workspace
 from buildnet.pool.yaml_document import needs_quotes
 
 _HEAD = """\
@@ -33,7 +34,9 @@ def write_workspace(workspace: Workspace) -> str:
     notes = "".join(f"# Note: {note}\n" for note in workspace.notes)
     parts = [_HEAD, notes, _dump(top), "\npackages:\n"]
     for package in workspace.packages.values():
-        item = _dump(_package(package, installs)).replace("\n", "\n    ").rstrip()
+        item = (
+            _dump(_package(package, installs, workspace.packages)).replace("\n", "\n    ").rstrip()
+        )
         parts.append(f"  - {item}\n\n")
     return "".join(parts).rstrip() + "\n"
 
@@ -84,19 +87,21 @@ def _install(workspace: Workspace) -> object:
     return {"manager": install.manager, "command": install.command}
 
 
-def _package(package: Package, installs: bool) -> _Block:
+def _package(package: Package, installs: bool, packages: Mapping[str, Package]) -> _Block:
     build = package.tasks[BUILD]
     keys = _Block(name=package.name, path=package.path or ".")
     if build.command is not None:
         keys["build_cmd"] = build.command
     if package.dependencies:
         keys["dependencies"] = list(package.dependencies)
+    if needed := written_needs(packages, package, build):
+        keys["depends_on"] = needed
     keys.update(
         _settings(build, Task(package.name, BUILD, None, package.path, dependencies_tree=installs))
     )
     tasks = _Block(
         {
-            task.name: _task(task, build, package)
+            task.name: _task(task, build, written_needs(packages, package, task))
             for task in package.tasks.values()
             if task is not build
         }
@@ -106,10 +111,8 @@ def _package(package: Package, installs: bool) -> _Block:
     return keys
 
 
-def _task(task: Task, build: Task, package: Package) -> object:
+def _task(task: Task, build: Task, needed: list[str]) -> object:
     keys = _Block(cmd=task.command)
-    builds = {TaskId(one, BUILD) for one in package.dependencies}
-    needed = [one.task for one in task.depends_on if one not in builds]
     if needed:
         keys["depends_on"] = needed
     keys.update(_settings(task, build))

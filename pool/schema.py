@@ -208,6 +208,7 @@ class PackageKeys(Settings):
     description: str | None = None
     build_cmd: Command | None = None
     dependencies: list[str] = []
+    depends_on: list[str] = []
     tasks: dict[Name, Annotated[TaskKeys, BeforeValidator(_task)]] = {}
 
 

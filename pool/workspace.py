@@ -78,8 +78,8 @@ class Task:
     path: str
     """The package's directory."""
     depends_on: tuple[TaskId, ...] = ()
-    """Direct. A build: the builds of the package's dependencies. Another task: those, and what its
-    ``depends_on`` names."""
+    """Direct: what ``depends_on`` names, and the builds of the package's dependencies unless it
+    says which of their tasks."""
     sources: tuple[str, ...] = ()
     """Glob patterns; ``!pattern`` excludes."""
     default_sources: bool = True
