@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from buildnet.ledger.sqlite_errors import SqliteErrors
 from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.mesh.service.private_database import make_private
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS builds (
     id TEXT PRIMARY KEY,
@@ -39,7 +39,8 @@ CREATE TABLE IF NOT EXISTS builds (
     error TEXT,
     triggered_by TEXT NOT NULL,
     unchanged TEXT,
-    durable TEXT
+    durable TEXT,
+    phases TEXT
 );
 CREATE TABLE IF NOT EXISTS build_packages (
     build_id TEXT NOT NULL REFERENCES builds(id) ON DELETE CASCADE,
@@ -51,8 +52,8 @@ CREATE INDEX IF NOT EXISTS idx_builds_started ON builds(started_at DESC, id);
 CREATE INDEX IF NOT EXISTS idx_builds_status ON builds(status);
 """
 # Since version 2: which build's packages are this one's too, and with what in their records; since
-# version 3: which other node has the request.
-_COLUMNS_SINCE = {2: "unchanged", 3: "durable"}
+# version 3: which other node has the request; since version 4: how long its phases took.
+_COLUMNS_SINCE = {2: "unchanged", 3: "durable", 4: "phases"}
 NOT_YET, DURABLE, ELSEWHERE = "not yet", "durable", "elsewhere"
 ENDED_ELSEWHERE, TAKEN_OVER = "ended elsewhere", "taken over"
 INTERRUPTED = "the node stopped during this build"
@@ -90,7 +91,8 @@ class Durability:
 @dataclass(frozen=True, slots=True)
 class BuildSummary:
     """One build; times are unix seconds, ``packages`` the per-package records as they were told,
-    ``durable`` is None for a build that only this node ever had to do with."""
+    ``durable`` is None for a build that only this node ever had to do with; ``phases``: how many
+    milliseconds each took, None: that was not measured."""
 
     id: str
     workspace: str
@@ -103,6 +105,7 @@ class BuildSummary:
     error: str | None
     triggered_by: str
     durable: Durability | None = None
+    phases: dict[str, float | None] | None = None
     packages: tuple[dict[str, Any], ...] = ()
 
 
@@ -244,6 +247,7 @@ class History:
         error: str | None,
         packages: Sequence[dict[str, Any]],
         unchanged: Unchanged | None = None,
+        phases: Mapping[str, float | None] | None = None,
     ) -> None:
         """Record how a build ended; on disk when this returns.
 
@@ -251,11 +255,12 @@ class History:
         that are ``unchanged`` cost nothing.
         """
         same = None if unchanged is None else unchanged.as_json()
+        told = None if phases is None else json.dumps(phases)
         async with self._transaction():
             await self._connection.execute(
-                "UPDATE builds SET status=?, completed_at=?, duration_ms=?, error=?, unchanged=? "
-                "WHERE id=?",
-                (status, completed_at, duration_ms, error, same, build_id),
+                "UPDATE builds SET status=?, completed_at=?, duration_ms=?, error=?, unchanged=?, "
+                "phases=? WHERE id=?",
+                (status, completed_at, duration_ms, error, same, told, build_id),
             )
             await self._connection.executemany(
                 "INSERT INTO build_packages (build_id, position, record) VALUES (?, ?, ?)",
@@ -407,6 +412,7 @@ _COLUMNS = (
     "error",
     "triggered_by",
     "durable",
+    "phases",
 )
 _SELECTED = ", ".join(_COLUMNS)
 
@@ -416,6 +422,8 @@ def _summary(row: Any, packages: tuple[dict[str, Any], ...] = ()) -> BuildSummar
     fields["request"] = json.loads(fields["request"])
     told = fields["durable"]
     fields["durable"] = None if told is None else Durability(**json.loads(told))
+    phases = fields["phases"]
+    fields["phases"] = None if phases is None else json.loads(phases)
     return BuildSummary(**fields, packages=packages)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from buildnet.ledger.history import History, Unchanged
 from buildnet.mesh.digest import Digest
@@ -17,7 +17,7 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.node.build_record import TERM, BuildBegan, BuildEnded, Results, leaf_of
 from buildnet.node.dead_letters import DeadLetters, is_given_up, letter_of
 from buildnet.node.recording import Record
-from buildnet.node.report import AS_BEFORE
+from buildnet.node.report import AS_BEFORE, TaskReport
 from buildnet.node.running import RunningBuild
 from buildnet.node.standing import Complete, Plan, StandingTask
 from buildnet.node.store import Store
@@ -83,8 +83,10 @@ class Bookkeeping:
         if same is not None and same.depth >= _MOST_DEPTH:
             same = None
         reports = build.reports()
+        await asyncio.to_thread(self._note_executions, reports.values())
         rows = [report.as_dict() for report in reports.values()]
         used = [report.action for report in reports.values() if report.action is not None]
+        lists: list[TaskReport] = []
         actions = {
             task: report.action.hash if report.action else None for task, report in reports.items()
         }
@@ -93,7 +95,9 @@ class Bookkeeping:
             if known.action is not None:
                 used.append(known.action)
             if same is None or same.actions.get(task, "") != action:
-                rows.append(build.report_of(task, known).as_dict())
+                lists.append(build.report_of(task, known))
+        await asyncio.to_thread(self._note_executions, lists)
+        rows += [report.as_dict() for report in lists]
         unrecorded = await self._finish(build, status, duration_ms, error, rows, same)
         if unrecorded is not None:
             status, error = Status.FAILED, error or unrecorded
@@ -132,6 +136,7 @@ class Bookkeeping:
                 unchanged=Unchanged(same.build_id, AS_BEFORE)
                 if same is not None and build.unchanged
                 else None,
+                phases=build.phases.as_dict(),
             )
         except BuildNetError as failure:
             return failure
@@ -159,6 +164,7 @@ class Bookkeeping:
             BuildNetError: that can't be written.
         """
         reports = build.reports()
+        await asyncio.to_thread(self._note_executions, reports.values())
         rows = [report.as_dict() for report in reports.values()]
         unrecorded = await self._finish(build, status, duration_ms, error, rows, None)
         if unrecorded is not None:
@@ -249,6 +255,14 @@ class Bookkeeping:
                 term,
             )
         )
+
+    def _note_executions(self, reports: Iterable[TaskReport]) -> None:
+        """Note in reports how long the commands ran whose results were there. Blocks."""
+        there = [each for each in reports if each.executed_ms is None and each.action is not None]
+        found = self._store.executed_ms([each.action for each in there if each.action is not None])
+        for each in there:
+            if each.action is not None and each.status is Status.SUCCEEDED:
+                each.executed_ms = found.get(each.action.hash)
 
     def _leaf(self, action: Digest) -> bytes | None:
         known = self._leaves.get(action)

@@ -11,9 +11,9 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from buildnet.ledger.history import Durability, History
+from buildnet.ledger.history import History
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError, StoppingError
 from buildnet.node.auditing import Auditing
@@ -28,9 +28,11 @@ from buildnet.node.execute.levels import Levels
 from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
 from buildnet.node.hooks import run_hook
 from buildnet.node.installs import KEPT, Installs
+from buildnet.node.knowing import keep_known
+from buildnet.node.outliving import Outliving
 from buildnet.node.output_teller import OutputTeller
 from buildnet.node.own_keys import OwnKeys
-from buildnet.node.perform import Performer
+from buildnet.node.phases import PERFORM, PLAN, REHEARSE, REVIEW
 from buildnet.node.pool_results import PoolResults
 from buildnet.node.recording import Record
 from buildnet.node.reserving import Reserving
@@ -44,7 +46,7 @@ from buildnet.node.time_limit import TimeLimit
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.workers import Turn, Workers
 from buildnet.node.workshop import Job, Workshop
-from buildnet.node.workspaces import OpenWorkspace, View, Workspaces
+from buildnet.node.workspaces import OpenWorkspace, Workspaces
 from buildnet.pool.build import Status
 from buildnet.pool.requirements import Grant
 from buildnet.pool.warrant import SALT_BYTES, Warrant
@@ -53,25 +55,6 @@ from buildnet.pool.workspace import Workspace
 # Builds that are over are answered from memory this long; after that from the record of builds.
 FINISHED_KEPT = 8
 _log = logging.getLogger("buildnet.builds")
-
-
-class Outliving(Protocol):
-    """Lets builds outlive the node that was asked for them; see
-    :class:`~buildnet.node.durable.service.DurableBuilds`."""
-
-    def expected(self, build: RunningBuild) -> Durability | None:
-        """Return what the record says as long as a build's request is on this node alone; None:
-        nobody expects it to be elsewhere."""
-
-    async def begin(self, build: RunningBuild, plan: Plan, job: Job, performer: Performer) -> None:
-        """See to it that another node has the request of a build that begins; return once that is
-        so, or can't be, if who asked waits for it."""
-
-    def over(self, build: RunningBuild) -> None:
-        """Take note that a build's end is recorded."""
-
-    def hand_over(self, build: RunningBuild) -> bool:
-        """Let another node go on with a build, for this one stops; False: none can."""
 
 
 class Builder:
@@ -266,6 +249,7 @@ class Builder:
         recording = asyncio.ensure_future(self._record_begin(build))
         recording.add_done_callback(lambda done: done.cancelled() or done.exception())
         build.progress.tell({"type": BUILD_STARTED, **build.summary(), "tasks": len(plan.tasks)})
+        build.phases.tell()
         if not claimed.held.is_set():
             build.waits_for = "another build of this workspace"
             build.progress.tell({"type": "waiting", "for": build.waits_for})
@@ -409,6 +393,7 @@ class Builder:
         await self._hook(build, "pre_build", workspace.pre_build)
         if workspace.pre_build is not None:
             await asyncio.to_thread(self._look_again, build, opened)
+        build.phases.begin(PLAN)
         view = build.view
         assert view is not None
         standing = view.standing
@@ -450,13 +435,15 @@ class Builder:
                 if self.outliving is not None:
                     await self.outliving.begin(build, plan, job, performer)
                 await Reserving(build, performer.places.hosts, self.workers.slots).wait()
+                build.phases.begin(REHEARSE if request.dry_run else PERFORM)
                 status = await performer.run()
             finally:
+                build.phases.begin(REVIEW)
                 if performer.places.hosts is not None:
                     performer.places.hosts.close()
                 await asyncio.to_thread(performer.runner.keep_runs)
             if not request.dry_run:
-                await asyncio.to_thread(_keep_known, opened, view, performer)
+                await asyncio.to_thread(keep_known, opened, view, performer)
             if status is Status.SUCCEEDED:
                 await self._hook(build, "post_build", workspace.post_build)
         await asyncio.to_thread(table.flush)
@@ -486,8 +473,3 @@ class Builder:
             )
 
         await self.workers.run(Digest.of(f"{build.id} {name}".encode()), cancel, work)
-
-
-def _keep_known(opened: OpenWorkspace, view: View, performer: Performer) -> None:
-    resolver = performer.resolver
-    opened.keep(view, performer.found_in_place(), resolver.tools, resolver.words)

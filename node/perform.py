@@ -31,7 +31,8 @@ from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier, isolation_of
 from buildnet.node.runner import TaskRunner
 from buildnet.node.second_runs import SecondRuns
 from buildnet.node.sharing.other_hosts import OtherHost
-from buildnet.node.standing import Found, StandingTask
+from buildnet.node.small_results import in_batches, is_small
+from buildnet.node.standing import StandingTask
 from buildnet.node.store import Hold, MissingBlobError
 from buildnet.node.telling import Telling, UnexpectedError
 from buildnet.node.verifier import require_agreement
@@ -39,14 +40,11 @@ from buildnet.node.workers import Workers
 from buildnet.pool import build as core
 from buildnet.pool.build import Status
 from buildnet.pool.demand import HowFar
-from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry
+from buildnet.pool.timeline import LOOKUP, RESTORE
+from buildnet.pool.tree import EMPTY_TREE
 from buildnet.pool.workspace import Task, TaskId
 
 _Undelivered = tuple[TaskId, Prepared, float]
-_SMALL_FILES = 64
-_SMALL_BYTES = 1 << 20
-_SMALL_AT_ONCE = 32
-"""Small results that are put into the workspace before what depends on them is looked at."""
 _log = logging.getLogger("buildnet.builds")
 
 
@@ -91,7 +89,9 @@ class Performer:
         for task in self.tasks:
             self._left.setdefault(task.package, set()).add(task)
         if self.results is not None:
-            self._lookup = PoolLookup(self.results, self.resolver, self.hold, self.durations_ms)
+            self._lookup = PoolLookup(
+                self.results, self.resolver, self.hold, self.durations_ms, self._telling.timings
+            )
 
     async def run(self) -> Status:
         """Perform the build to its end.
@@ -258,9 +258,9 @@ class Performer:
             if outcome.tier is None and self.dry_run:
                 self._would_run(task, outcome)
             elif outcome.tier is None:
-                self._events.put_nowait(core.MustRun(task))
+                self._must_run(task)
             elif outcome.undelivered and not self.dry_run:
-                which = small if _is_small(outcome.outputs) else large
+                which = small if is_small(outcome.outputs) else large
                 which.append((task, outcome, duration_ms))
             else:
                 self._found(task, outcome, duration_ms)
@@ -268,9 +268,8 @@ class Performer:
                     skipped.append(str(task))
         if skipped:
             self._telling.up_to_date(len(skipped), skipped)
-        batches = [small[at : at + _SMALL_AT_ONCE] for at in range(0, len(small), _SMALL_AT_ONCE)]
         await asyncio.gather(
-            self._deliver_in_turn(batches), *(self._deliver((one,)) for one in large)
+            self._deliver_in_turn(in_batches(small)), *(self._deliver((one,)) for one in large)
         )
 
     def _prepare_all(self, tasks: tuple[TaskId, ...]) -> list[Outcome]:
@@ -296,7 +295,16 @@ class Performer:
             if isinstance(outcome, Prepared) and outcome.tier is None and self.dry_run:
                 self._pending.add(task)
             outcomes.append((task, outcome, (time.monotonic() - started) * 1000))
+            self._telling.timings.took(task, LOOKUP, started)
         return outcomes
+
+    def _must_run(self, task: TaskId) -> None:
+        self._telling.timings.waits(task)
+        self._events.put_nowait(core.MustRun(task))
+
+    def _displaced(self, task: TaskId) -> None:
+        self._telling.timings.waits(task)
+        self._events.put_nowait(core.Displaced(task))
 
     def _remember(self, prepared: Prepared) -> None:
         in_place = prepared.tier is Tier.LOCAL_CACHE and not prepared.undelivered
@@ -312,23 +320,14 @@ class Performer:
                 self.unchanged[task] = known
             else:
                 self.reports[task] = TaskReport.of_standing(
-                    task, self.node_id, known, Tier.HASH_SKIP, dry_run=self.dry_run
+                    task,
+                    self.node_id,
+                    known,
+                    Tier.HASH_SKIP,
+                    dry_run=self.dry_run,
+                    depends_on=self.tasks[task].depends_on,
                 )
         self._telling.up_to_date(len(tasks))
-
-    def found_in_place(self) -> dict[TaskId, Found]:
-        """Return, for the next builds, which tasks were found in place, in the order of
-        dependencies."""
-        all_found: dict[TaskId, Found] = {}
-        for task in self.tasks:
-            report, prepared = self.reports.get(task), self.places.prepared.get(task)
-            if report is None or prepared is None or report.status is not Status.SUCCEEDED:
-                continue
-            if prepared.tier is not None and not prepared.undelivered:
-                found = self.resolver.found_in_place(prepared)
-                if found is not None:
-                    all_found[task] = found
-        return all_found
 
     def _found(self, task: TaskId, prepared: Prepared, duration_ms: float) -> None:
         self._tell_found(task, prepared, duration_ms)
@@ -347,7 +346,7 @@ class Performer:
         if prepared.undelivered:
             self._telling.report(report)
         else:
-            self.reports[task] = report  # told together with the others of its batch
+            self._telling.keep(report)  # told together with the others of its batch
 
     def _keep(self, prepared: Prepared) -> None:
         """Have a result kept on the node for artifacts, if there is one."""
@@ -361,7 +360,7 @@ class Performer:
         self._telling.report(report)
         self._events.put_nowait(core.UpToDate(task))
 
-    async def _deliver_in_turn(self, batches: Sequence[Sequence[_Undelivered]]) -> None:
+    async def _deliver_in_turn(self, batches: Iterable[Sequence[_Undelivered]]) -> None:
         for batch in batches:
             await self._deliver(batch)
 
@@ -372,7 +371,7 @@ class Performer:
                 self._failed(task, outcome)
             elif outcome.tier is None:
                 self.places.prepared[task] = outcome
-                self._events.put_nowait(core.MustRun(task))
+                self._must_run(task)
             else:
                 self._found(task, outcome, duration_ms)
 
@@ -395,6 +394,7 @@ class Performer:
                 _log.exception("the outputs of %s could not be delivered", task)
                 outcome = UnexpectedError.of(error)
             took_ms = (time.monotonic() - started) * 1000
+            self._telling.timings.took(task, RESTORE, started)
             outcomes.append((task, outcome, duration_ms + took_ms))
         return outcomes
 
@@ -408,7 +408,7 @@ class Performer:
             return
         report = await dispatcher.execute(prepared, host, token)
         if report is None:
-            self._events.put_nowait(core.Displaced(task))
+            self._displaced(task)
             return
         if report.tier is Tier.FULL:
             hosts = self.places.hosts
@@ -434,6 +434,7 @@ class Performer:
             host.hosts.end(host)
         self.places.give_back(task)
         self._events.put_nowait(core.PlacesChanged())
+        self._telling.timings.begins(task)
         found = await lookup.of_other(prepared)
         if isinstance(found, Prepared):
             took_ms = (time.monotonic() - started) * 1000
@@ -443,7 +444,7 @@ class Performer:
                 changed = self.resolver.has_changed(task)
                 self._events.put_nowait(core.Executed(task, True, changed))
                 return
-        self._events.put_nowait(core.Displaced(task))
+        self._displaced(task)
 
     # Telling
 
@@ -479,13 +480,3 @@ class Performer:
         report.could_not_run = could_not_run
         self._telling.report(report)
         self._events.put_nowait(core.Broken(task))
-
-
-def _is_small(outputs: DirectoryTree) -> bool:
-    """Whether writing them takes less than going to a thread of their own is worth."""
-    size_bytes = 0
-    for count, (_, leaf) in enumerate(outputs.leaves(), 1):
-        size_bytes += leaf.digest.size_bytes if isinstance(leaf, FileEntry) else 0
-        if count > _SMALL_FILES or size_bytes > _SMALL_BYTES:
-            return False
-    return True

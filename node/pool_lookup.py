@@ -20,7 +20,9 @@ from buildnet.node.pool_results import SURE_S, PoolResults
 from buildnet.node.resolve import Prepared, Resolver, Tier, isolation_of
 from buildnet.node.same_actions import Phase
 from buildnet.node.store import Hold
+from buildnet.node.timings import Timings
 from buildnet.node.workers import either
+from buildnet.pool.timeline import LOOKUP, RESTORE
 from buildnet.pool.workspace import TaskId
 
 Outcome = tuple[TaskId, Prepared | BuildNetError, float]
@@ -40,6 +42,7 @@ class PoolLookup:
     resolver: Resolver
     hold: Hold
     durations_ms: Mapping[TaskId, float]
+    timings: Timings = field(default_factory=Timings)
     _intended: set[Digest] = field(default_factory=set)
     _cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -55,7 +58,10 @@ class PoolLookup:
         new = lacking.keys() - self._intended
         self._intended |= new
         self.results.same.intend(new)
+        asked = time.monotonic()
         offers, elsewhere = await self.results.look(tuple(lacking), Phase.INTENDED)
+        for prepared in lacking.values():
+            self.timings.took(prepared.task.id, LOOKUP, asked)
         awaited = [lacking[action] for action in elsewhere]
         tasks = {prepared.task.id for prepared in awaited}
         there = [each for each in outcomes if each[0] not in tasks]
@@ -96,8 +102,11 @@ class PoolLookup:
         patience_s = PATIENCE_S
         if known_ms is not None:
             patience_s = min(_MOST_PATIENCE_S, max(5.0, known_ms / 1000 * _SLOWER))
+        began = time.monotonic()
         waiting = asyncio.ensure_future(self.results.result_of_other(key, patience_s))
-        if not await either(_end_of(waiting), self._cancelled.wait()):
+        ended = await either(_end_of(waiting), self._cancelled.wait())
+        self.timings.took(prepared.task.id, LOOKUP, began)
+        if not ended:
             waiting.cancel()
             return None
         offer = waiting.result()
@@ -130,7 +139,10 @@ class PoolLookup:
             Wanted(offer, lacking[action].task.path, lacking[action].task.outputs)
             for action, offer in offers.items()
         ]
+        began = time.monotonic()
         taken = await self.results.take_in(wanted, self.hold)
+        for action in taken:
+            self.timings.took(lacking[action].task.id, RESTORE, began)
         found = [
             replace(
                 lacking[action],

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.dependencies import INSTALL
 from buildnet.node.execute.executor import Execution
 from buildnet.node.resolve import Prepared, Tier, isolation_of
 from buildnet.node.standing import StandingTask
 from buildnet.pool.attempts import Attempt
 from buildnet.pool.build import Status
-from buildnet.pool.explain import Change, Nearest
+from buildnet.pool.explain import DEPENDENCIES, Change, Nearest
+from buildnet.pool.timeline import Timed, Timeline
 from buildnet.pool.tree import DirectoryTree
 from buildnet.pool.verification import Verification
 from buildnet.pool.workspace import TaskId
@@ -32,6 +34,7 @@ AS_BEFORE: Final = {
     "error": None,
     "attempts": [],
     "verification": None,
+    "timeline": None,
 }
 """What the JSON of a task that stands as before says differently from its last one."""
 _LIMITED = {"memory": "memory", "processes": "of the process table", "disk": "room on the disk"}
@@ -47,7 +50,10 @@ class TaskReport:
     another node. ``plan`` is what a dry run found: ``nothing``, ``restore`` or ``run``. ``output``
     is the end of a failed command's output; ``log`` names the whole of it in the store.
     ``attempts`` are those on other hosts that came to nothing; ``could_not_run``: no host, not this
-    one either, ran it. ``outputs``: what the command made, if it ran.
+    one either, ran it. ``outputs``: what the command made, if it ran. ``executed_ms``: how long the
+    command ran that made the result, as measured where it ran, in this build or before it; None: it
+    is not known. ``network``: it may use it; ``all_files``: its sources were not named, so that all
+    files of the package are inputs.
     """
 
     task: TaskId
@@ -71,6 +77,13 @@ class TaskReport:
     could_not_run: bool = False
     outputs: DirectoryTree | None = None
     verification: Verification | None = None
+    timeline: Timeline | None = None
+    executed_ms: float | None = None
+    depends_on: tuple[TaskId, ...] = ()
+    network: bool = False
+    all_files: bool = False
+    times: list[Timed] = field(default_factory=list)
+    """What was measured of its command."""
     ended_ns: int = 0
     """Unix time, when it was told; 0: not yet."""
 
@@ -80,6 +93,7 @@ class TaskReport:
     ) -> TaskReport:
         """Begin a report with what is known from the task's preparation."""
         action = prepared.action if prepared else None
+        known = prepared.task if prepared else None
         return cls(
             task,
             node,
@@ -90,6 +104,9 @@ class TaskReport:
             changes=prepared.changes if prepared else (),
             nearest=prepared.nearest if prepared else None,
             node_name=prepared.node_name if prepared else None,
+            depends_on=_needed(prepared) if prepared else (),
+            network=known.network if known else False,
+            all_files=known.default_sources and action is not None if known else False,
         )
 
     @classmethod
@@ -101,6 +118,7 @@ class TaskReport:
         tier: Tier = Tier.INSTANT_SKIP,
         *,
         dry_run: bool = False,
+        depends_on: tuple[TaskId, ...] = (),
     ) -> TaskReport:
         """Return the report of a task that stands as before."""
         return cls(
@@ -112,6 +130,7 @@ class TaskReport:
             action=known.action,
             exit_code=0,
             plan="nothing" if dry_run else None,
+            depends_on=depends_on,
         )
 
     def fail(self, error: BuildNetError) -> None:
@@ -123,6 +142,7 @@ class TaskReport:
         """Take in how the command ended; ``read_tail`` is the end of its output."""
         self.tier = Tier.FULL
         self.exit_code = execution.outcome.exit_code
+        self.executed_ms = float(execution.outcome.duration_ms)
         self.log = execution.log
         self.hints = execution.hints
         self.outputs = execution.outputs
@@ -156,7 +176,18 @@ class TaskReport:
             "error": self.error,
             "attempts": [each.as_dict() for each in self.attempts],
             "verification": self.verification.as_dict() if self.verification else None,
+            "timeline": self.timeline.as_dict() if self.timeline else None,
+            "executed_ms": self.executed_ms,
+            "depends_on": [str(each) for each in self.depends_on],
+            "network": self.network,
+            "all_files": self.all_files,
         }
+
+
+def _needed(prepared: Prepared) -> tuple[TaskId, ...]:
+    action, direct = prepared.action, prepared.task.depends_on
+    sees_installed = action is not None and DEPENDENCIES in action.spec.platform
+    return (*direct, INSTALL) if sees_installed else direct
 
 
 def _nearest(nearest: Nearest | None) -> dict[str, Any] | None:

@@ -36,10 +36,12 @@ from buildnet.node.store import (
     SourceChangedError,
     Store,
 )
+from buildnet.node.timings import Laps
 from buildnet.node.toolchain import ToolMissingError
 from buildnet.pool.action import Action
 from buildnet.pool.build import Status
 from buildnet.pool.result import encode_result, signed_message
+from buildnet.pool.timeline import RESTORE, UPLOAD
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, Leaf
 from buildnet.pool.workspace import Task, TaskId
 
@@ -101,8 +103,10 @@ class TaskRunner:
         assert action is not None
         if prepared.far is not None and executor is None:
             raise ToolMissingError(f"{task.id} runs only on {', '.join(prepared.far.names)}")
-        started = time.monotonic()
+        started, laps = time.monotonic(), Laps()
+        report.times = laps.times
         if look_again and self._take_cached(report, prepared):
+            laps.lap(RESTORE)
             report.duration_ms = (time.monotonic() - started) * 1000
             return
         request = self._request(prepared, action, cores)
@@ -111,6 +115,7 @@ class TaskRunner:
             self._require_inputs(action)
             self._clear(task)
         execution = self._execute(action, request, report.task, token, executor)
+        laps.take(execution.times)
         if request.mounts and isolation_of(action) != STRICT and self.dependencies is not None:
             self.dependencies.trees.distrust()
         self._take(report, execution)
@@ -126,6 +131,7 @@ class TaskRunner:
                 self._keep(task, action, execution, execution.outputs)
             self.deliver(done)
             self.resolver.settle(done)
+        laps.lap(UPLOAD)
         report.duration_ms = (time.monotonic() - started) * 1000
 
     def repeat(
@@ -162,10 +168,11 @@ class TaskRunner:
         """Install the workspace's dependencies; ``report`` takes in what came of it."""
         assert self.dependencies is not None
         assert prepared.action is not None
-        started = time.monotonic()
-        limits = self.limits
+        started, laps, limits = time.monotonic(), Laps(), self.limits
+        report.times = laps.times
         request = self.dependencies.request(limits.timeout_s, limits.output_bytes, limits.action)
         execution = self._execute(prepared.action, request, report.task, token)
+        laps.take(execution.times)
         if execution.outputs is None:
             hints = self.dependencies.hints(self._end_of(execution.log))
             execution = replace(execution, hints=(*execution.hints, *hints))
@@ -173,6 +180,7 @@ class TaskRunner:
         if execution.outputs is not None:
             self._keep(prepared.task, prepared.action, execution, execution.outputs)
             self.dependencies.unpack(execution.outputs, self.hold)
+        laps.lap(UPLOAD)
         report.duration_ms = (time.monotonic() - started) * 1000
 
     def _request(

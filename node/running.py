@@ -13,6 +13,7 @@ from buildnet.node.askers import Askers
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.pausing import Pausing
 from buildnet.node.perform import Performer
+from buildnet.node.phases import Phases
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.standing import StandingTask
@@ -126,6 +127,7 @@ class RunningBuild:
     ended_elsewhere: bool = False
     handed_over: bool = False
     limited_since: float | None = None
+    phases: Phases = field(init=False)
     orders: Orders = field(init=False)
     """What people said of it."""
     pausing: Pausing = field(default_factory=Pausing)
@@ -141,6 +143,7 @@ class RunningBuild:
     _reports: Mapping[TaskId, TaskReport] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.phases = Phases(self.progress)
         self.orders = Orders(Priority[self.request.choice.priority.upper()])
         for warning in self.request.choice.warnings:
             self.progress.notice(f"warning: {warning}")
@@ -198,6 +201,7 @@ class RunningBuild:
             "error": error,
             "isolation_reason": self.isolation_reason,
             "not_watched": self.not_watched,
+            "phases": self.phases.as_dict(),
         }
         self._reports = self.reports()
         if self.performer is not None:

@@ -14,6 +14,7 @@ from buildnet.node.output_teller import OutputTeller
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared
+from buildnet.node.timings import Timings
 from buildnet.pool.build import Status
 from buildnet.pool.workspace import TaskId
 
@@ -43,6 +44,7 @@ class Telling:
     reports: dict[TaskId, TaskReport] = field(default_factory=dict)
     running: dict[TaskId, str] = field(default_factory=dict)
     """Commands that run now, and on which node."""
+    timings: Timings = field(default_factory=Timings)
 
     def new_report(
         self, task: TaskId, status: Status, prepared: Prepared | None = None
@@ -61,12 +63,18 @@ class Telling:
     def report(self, report: TaskReport) -> None:
         """Keep a report that is complete, and tell it."""
         report.ended_ns = time.time_ns()
-        self.reports[report.task] = report
+        self.keep(report)
         self.running.pop(report.task, None)
         self.progress.tell({"type": "task_finished", **report.as_dict()})
 
+    def keep(self, report: TaskReport) -> None:
+        """Keep a report that is complete; it is told together with others."""
+        report.timeline = self.timings.of(report.task, report.times)
+        self.reports[report.task] = report
+
     def started(self, task: TaskId, node: str | None = None) -> None:
         """Tell that a command begins, on this node unless another is named."""
+        self.timings.begins(task)
         self.running[task] = node or self.node_id
         self.progress.tell({"type": "task_started", "name": task.package, "task": task.task})
 

@@ -82,12 +82,12 @@ class Drives:
     # --- for the builder -----------------------------------------------------------------------
 
     def expected(self, build: RunningBuild) -> Durability | None:
-        """See :class:`~buildnet.node.builder.Outliving`."""
+        """See :class:`~buildnet.node.outliving.Outliving`."""
         is_shared = not build.request.local_only and bool(self._circle.candidates(build.id))
         return Durability(NOT_YET) if is_shared else None
 
     async def begin(self, build: RunningBuild, plan: Plan, job: Job, performer: Performer) -> None:
-        """See :class:`~buildnet.node.builder.Outliving`."""
+        """See :class:`~buildnet.node.outliving.Outliving`."""
         request = build.request
         if request.dry_run or not (request.durable or build.durable):
             return
@@ -107,7 +107,7 @@ class Drives:
         await either(guard.settled.wait(), build.cancelled.wait())
 
     def over(self, build: RunningBuild) -> None:
-        """See :class:`~buildnet.node.builder.Outliving`."""
+        """See :class:`~buildnet.node.outliving.Outliving`."""
         guard = self._guards.pop(build.id, None)
         if guard is None:
             return
@@ -118,7 +118,7 @@ class Drives:
             self._drive(guard, guard.driving.over(ended=True))
 
     def hand_over(self, build: RunningBuild) -> bool:
-        """See :class:`~buildnet.node.builder.Outliving`."""
+        """See :class:`~buildnet.node.outliving.Outliving`."""
         if build.durable is not None and build.durable.state == TAKEN_OVER:
             return True
         guard = self._guards.get(build.id)

@@ -36,6 +36,8 @@ from buildnet.node.store.actions import ActionRecord
 from buildnet.node.store.files import RACY_NS
 from buildnet.node.store.holds import BlobAccess, Hold
 from buildnet.node.store.spreading import spread_below
+from buildnet.node.timings import Laps
+from buildnet.pool.timeline import EXECUTION, STAGING, UPLOAD, Timed
 from buildnet.pool.tree import DirectoryTree, FileEntry
 
 _LOG_PIECE_BYTES = 1 << 20
@@ -94,7 +96,7 @@ class Execution:
     declared outputs; None if the command failed or ``missing_outputs`` names some. ``undeclared``
     are files written besides the outputs. ``input_changed``: a source changed while the command ran
     (only without a stage). ``record``: of the result that another node signed, to be kept once it
-    counts; None: this node makes its own.
+    counts; None: this node makes its own. ``times``: its parts as they were measured.
     """
 
     outcome: ProcessOutcome
@@ -105,6 +107,7 @@ class Execution:
     hints: tuple[str, ...] = ()
     input_changed: bool = False
     record: ActionRecord | None = None
+    times: tuple[Timed, ...] = ()
 
 
 class Executor(Protocol):
@@ -169,7 +172,7 @@ class StagedExecutor:
         self, request: ExecutionRequest, hold: BlobAccess, on_output: OnOutput, cancel: CancelToken
     ) -> Execution:
         """See :meth:`Executor.execute`. One action asked for twice runs once after the other."""
-        declared = DeclaredOutputs(request.outputs)
+        declared, laps = DeclaredOutputs(request.outputs), Laps()
         with (
             self.alone(request.action),
             staged(
@@ -188,7 +191,9 @@ class StagedExecutor:
             private = {"HOME": str(stage.home), "TMPDIR": str(stage.temporary)}
             if "TZ" not in request.environment:
                 private["TZ"] = "UTC"
+            laps.lap(STAGING)
             outcome = _run(request, stage.root, private, log, on_output, cancel, self.launcher)
+            laps.lap(EXECUTION)
             collector = Collector(
                 stage.root,
                 request.inputs,
@@ -196,7 +201,8 @@ class StagedExecutor:
                 written_in_stage(request.inputs),
                 request.limits,
             )
-            return conclude(request, outcome, stage.root, log, collector, hold)
+            execution = conclude(request, outcome, stage.root, log, collector, hold)
+            return replace(execution, times=laps.lap(UPLOAD))
 
     @contextmanager
     def alone(self, action: Digest) -> Iterator[None]:
@@ -231,7 +237,7 @@ class WorkspaceExecutor:
         self, request: ExecutionRequest, hold: BlobAccess, on_output: OnOutput, cancel: CancelToken
     ) -> Execution:
         """See :meth:`Executor.execute`. Undeclared outputs are not looked for."""
-        declared = DeclaredOutputs(request.outputs)
+        declared, laps = DeclaredOutputs(request.outputs), Laps()
         for path in (request.working_directory, *map(os.path.dirname, declared.plain)):
             self._make_directory(path)
         before = self._stats(path for path, _ in request.inputs.leaves())
@@ -249,11 +255,13 @@ class WorkspaceExecutor:
             SpooledTemporaryFile(LOG_IN_MEMORY_BYTES, dir=str(private)) as log,
         ):
             variables = {"HOME": str(private / "home"), "TMPDIR": str(private)}
+            laps.lap(STAGING)
             outcome = _run(request, self._root, variables, log, on_output, cancel, self._launcher)
+            laps.lap(EXECUTION)
             changed = self._stats(before) != before
             collector = Collector(self._root, request.inputs, declared, is_new, request.limits)
             execution = conclude(request, outcome, self._root, log, collector, hold, in_place=True)
-        return replace(execution, input_changed=changed)
+        return replace(execution, input_changed=changed, times=laps.lap(UPLOAD))
 
     def _make_directory(self, path: str) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
 
@@ -30,6 +31,8 @@ from buildnet.node.execute.reused_stages import ReusedStages
 from buildnet.node.execute.staging import Stage, fill, fill_home
 from buildnet.node.execute.tool_view import tool_view
 from buildnet.node.store.holds import BlobAccess
+from buildnet.node.timings import Laps
+from buildnet.pool.timeline import EXECUTION, STAGING, UPLOAD
 
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/hosts")
 
@@ -62,7 +65,7 @@ class StrictExecutor:
         self, request: ExecutionRequest, hold: BlobAccess, on_output: OnOutput, cancel: CancelToken
     ) -> Execution:
         """See :meth:`Executor.execute`."""
-        declared = DeclaredOutputs(request.outputs)
+        declared, laps = DeclaredOutputs(request.outputs), Laps()
 
         def fill_root(root: Path) -> None:
             at, owner = request.working_directory, self._launcher.owner
@@ -79,6 +82,7 @@ class StrictExecutor:
                 for place in (stage.directory, request.cache)
                 if place
             ]
+            laps.lap(STAGING)
             with full_disk_reported("keeping the command's output"):
                 outcome = run_launched(
                     self._launcher,
@@ -90,6 +94,7 @@ class StrictExecutor:
                     output_limit_bytes=request.output_limit_bytes,
                     exceeded=lambda: next(filter(None, (watch() for watch in watches)), None),
                 )
+            laps.lap(EXECUTION)
             collector = Collector(
                 stage.root,
                 request.inputs,
@@ -97,7 +102,8 @@ class StrictExecutor:
                 written_in_stage(request.inputs),
                 request.limits,
             )
-            return conclude(request, outcome, stage.root, log, collector, hold, seen_at=BUILD)
+            ended = conclude(request, outcome, stage.root, log, collector, hold, seen_at=BUILD)
+            return replace(ended, times=laps.lap(UPLOAD))
 
     def _launch_request(self, request: ExecutionRequest, stage: Stage) -> LaunchRequest:
         search_path, binds = tool_view(request.environment.get("PATH", ""), self._private)

@@ -31,6 +31,7 @@ from buildnet.node.sharing.guest_trees import GuestTrees, TreeRefusedError
 from buildnet.node.sharing.orders import Order, Parts, WorkRefusedError, order_of
 from buildnet.node.store import ActionRecord, Hold, Store
 from buildnet.node.store.errors import missing_blob
+from buildnet.node.timings import Laps
 from buildnet.node.told_to_others import told_to_others
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.tracing.spans import GuestRan
@@ -43,6 +44,7 @@ from buildnet.pool.messages.work import (
     MAX_TEXT_BYTES,
     MAX_WORKS,
     WireOutcome,
+    WirePart,
     WorkAlive,
     WorkAsk,
     WorkBegun,
@@ -52,6 +54,7 @@ from buildnet.pool.messages.work import (
 from buildnet.pool.reapi import remote_execution_pb2 as reapi
 from buildnet.pool.requirements import Requirements
 from buildnet.pool.result import encode_result, signed_message
+from buildnet.pool.timeline import QUEUE, TRANSFER, UPLOAD, relative
 from buildnet.pool.tree import DirectoryTree
 
 _MAX_TEXTS = 64
@@ -74,6 +77,7 @@ class _Running:
     token: CancelToken
     build: str = ""
     has_begun: bool = False
+    laps: Laps = field(default_factory=Laps)
     is_told: bool = False
 
     # Each sets its own mark before it looks at the other's, for they are called on two threads: at
@@ -199,6 +203,7 @@ class GuestWork:
         for _ in range(_STEPS):
             if lacking:
                 await self.fetch_all(lacking, running.holder)
+                running.laps.lap(TRANSFER)
             found = await self._tried(ask, running, room, hold)
             if isinstance(found, WorkDone):
                 return found
@@ -241,7 +246,9 @@ class GuestWork:
         loop, begun = asyncio.get_running_loop(), WorkBegun(ask.work)
 
         def work(turn: Turn) -> None:
+            running.laps.lap(QUEUE)
             executor, order = self._strict(), self._look_up(ask, hold)
+            running.laps.lap(TRANSFER)
             if not isinstance(order, Order):
                 done.append(order)
                 return
@@ -249,7 +256,8 @@ class GuestWork:
                 loop.call_soon_threadsafe(self.say, running.holder, begun)
             request = self._request(ask, order, mounts, running.amount, turn)
             execution = executor.execute(request, hold, tell, running.token)
-            done.append(self._told(ask, order, execution, hold))
+            running.laps.take(execution.times)
+            done.append(self._told(ask, order, execution, hold, running.laps))
 
         await self.workers.run_reserved(room, ask.action.digest, running.token, work)
         if not done:
@@ -305,11 +313,14 @@ class GuestWork:
             limits=limits_of(needed, self.limits.action, cores),
         )
 
-    def _told(self, ask: WorkAsk, order: Order, execution: Execution, hold: Hold) -> WorkDone:
+    def _told(
+        self, ask: WorkAsk, order: Order, execution: Execution, hold: Hold, laps: Laps
+    ) -> WorkDone:
         """Keep a result, signed, and put how it went into a message. Blocks."""
         record = None
         if execution.outputs is not None:
             record = self._keep(ask, order, execution, execution.outputs, hold)
+        parts = relative(laps.lap(UPLOAD), laps.began_ns)
         done = WorkDone(
             work=ask.work,
             refused=None,
@@ -319,6 +330,7 @@ class GuestWork:
             missing_outputs=texts_that_fit(execution.missing_outputs),
             undeclared=texts_that_fit(execution.undeclared),
             hints=texts_that_fit(execution.hints),
+            parts=tuple(WirePart(each.name, each.at_us, each.took_us) for each in parts),
         )
         return done if record is None else _with_blobs(done, record, hold)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -24,6 +25,7 @@ from buildnet.node.sharing.borrower import Borrowed, Borrower
 from buildnet.node.sharing.enclosing import enclosed, small_blobs
 from buildnet.node.sharing.errands import LostHostError, WrongHostError
 from buildnet.node.store import Hold
+from buildnet.node.timings import Laps
 from buildnet.pool.action import Action
 from buildnet.pool.messages.results import WireDigest
 from buildnet.pool.messages.work import (
@@ -34,6 +36,7 @@ from buildnet.pool.messages.work import (
     WorkDone,
 )
 from buildnet.pool.requirements import Requirements
+from buildnet.pool.timeline import TRANSFER, UPLOAD, Part, anchored
 
 _Found = TypeVar("_Found")
 _LEFT_OUT_BYTES = 256
@@ -88,10 +91,16 @@ class RemoteExecutor:
             WrongHostError: what came back can't be true.
             OnlyHereError: the question does not fit into a message.
         """
+        laps = Laps()
         question = self._question(request, hold)
-
+        laps.lap(TRANSFER)
         done = self._on_loop(self._asked(question, on_output, cancel))
-        return self._execution(request, done, hold)
+        parts = (Part(each.name, each.at_us, each.took_us) for each in done.parts)
+        answered_ns = time.monotonic_ns()
+        laps.times += anchored(parts, laps.last_ns, answered_ns)
+        laps.last_ns = answered_ns
+        execution = self._execution(request, done, hold)
+        return replace(execution, times=laps.lap(UPLOAD))
 
     async def _asked(self, question: WorkAsk, on_output: OnOutput, cancel: CancelToken) -> WorkDone:
         def ask(work: bytes) -> WorkAsk:

@@ -130,6 +130,19 @@ class ActionTable:
             found |= {label: float(took_ms) for label, took_ms in rows}
         return found
 
+    def executed_ms(self, actions: Sequence[bytes]) -> dict[str, float]:
+        """Return how long the commands of these actions ran whose results are here, by hash."""
+        found: dict[str, float] = {}
+        for start in range(0, len(actions), _LABELS_AT_ONCE):
+            some = actions[start : start + _LABELS_AT_ONCE]
+            rows = self._database.rows(
+                "SELECT hash, duration_ms FROM actions"
+                f" WHERE hash IN ({', '.join('?' * len(some))})",
+                tuple(some),
+            )
+            found |= {hash.hex(): float(took_ms) for hash, took_ms in rows}
+        return found
+
     def referring_to(self, blob: bytes) -> list[Digest]:
         """Return the actions whose results need a blob."""
         rows = self._database.rows(

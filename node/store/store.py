@@ -350,6 +350,11 @@ class Store(BlobStore):
         """Return how long the commands of the newest results of these labels took, by label."""
         return self._actions.durations_ms(labels)
 
+    def executed_ms(self, actions: Sequence[Digest]) -> Mapping[str, float]:
+        """Return how long the commands of these actions ran where their results, if they are here,
+        were made, by the actions' hashes."""
+        return self._actions.executed_ms([key_of(action.hash) for action in actions])
+
     def show(self, prefix: str) -> ActionDetails | BlobDetails:
         """Return the result, else the blob, whose hash begins with ``prefix``.
 

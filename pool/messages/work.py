@@ -10,6 +10,7 @@ from buildnet.mesh.messages.kinds import Message, Priority, message
 from buildnet.mesh.wire import Counter, Limit, Name, Text, Wire
 from buildnet.pool.messages.lending import LeaseId
 from buildnet.pool.messages.results import SharedResult, WireDigest
+from buildnet.pool.timeline import MAX_PARTS
 
 MAX_OUTPUT_BYTES = 32 * 1024
 """Of a command's output in one message."""
@@ -119,6 +120,16 @@ class WireOutcome(Wire):
     exceeded: Annotated[str, Limit(1, 32)] | None
 
 
+@dataclass(frozen=True, slots=True)
+class WirePart(Wire):
+    """A part of what was done, as the one measured it who did it: microseconds, from when it heard
+    the question."""
+
+    name: Annotated[str, Limit(1, 16)]
+    at_us: Counter
+    took_us: Counter
+
+
 @message(
     136,
     priority=Priority.OTHER,
@@ -130,7 +141,7 @@ class WireOutcome(Wire):
 class WorkDone(Message):
     """How it went. ``refused``: it did not run, and why; else ``outcome`` tells, with ``result`` if
     it succeeded. ``log``: its output, a blob of the sender. ``blobs``: small ones of the result,
-    which need not be fetched."""
+    which need not be fetched. ``parts``: when it waited, fetched, staged, ran and kept it."""
 
     work: WorkId
     refused: Text | None
@@ -141,6 +152,7 @@ class WorkDone(Message):
     undeclared: _Texts
     hints: _Texts
     blobs: _Blobs = ()
+    parts: Annotated[tuple[WirePart, ...], Limit(0, MAX_PARTS)] = ()
 
 
 @message(

@@ -284,12 +284,12 @@ def test_unchanged_packages_are_told_by_the_builds_before(tmp_path: Path) -> Non
     assert (third.status, third.triggered_by, third.duration_ms) == ("succeeded", "bob", 0.5)
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_a_record_of_an_earlier_version_is_taken_over(tmp_path: Path, version: int) -> None:
     path = tmp_path / "h.db"
     using(path, lambda history: record(history, "abc123", 5.0, "succeeded"))
     with contextlib.closing(sqlite3.connect(path)) as old:
-        for column in ("durable", "unchanged")[: 3 - version]:
+        for column in ("phases", "durable", "unchanged")[: 4 - version]:
             old.execute(f"ALTER TABLE builds DROP COLUMN {column}")
         old.execute(f"PRAGMA user_version={version}")
         old.commit()
