@@ -31,6 +31,7 @@ from buildnet.cli.ledger_listing import (
     sealed_only,
 )
 from buildnet.cli.output import escaped, note, print_fields, show
+from buildnet.cli.provenance import attest, is_statement, verify_statement
 from buildnet.cli.run import settings
 from buildnet.mesh.errors import UsageError
 
@@ -50,13 +51,21 @@ class ExportFormat(StrEnum):
 
 
 app.command("query")(list_entries)
+app.command("attest")(attest)
 
 
 @app.command()
 def verify(
     file: Annotated[
         Path | None,
-        typer.Argument(help="A checkable export; without it, what the node holds is checked."),
+        typer.Argument(
+            help="A checkable export or a statement of where files come from; without it, what "
+            "the node holds is checked."
+        ),
+    ] = None,
+    artifact: Annotated[
+        list[Path] | None,
+        typer.Option(help="With a statement: a file, or all files of a directory, to compare."),
     ] = None,
     cluster: Annotated[
         str | None, typer.Option(help="With FILE: the cluster's id, known from elsewhere.")
@@ -65,15 +74,24 @@ def verify(
         bool, typer.Option("--deep", help="Without FILE: build the derived tables again, too.")
     ] = False,
 ) -> None:
-    """Check the node's ledger, or, without a node, a checkable export. Ends with 1 if anything is
-    not what was written."""
+    """Check the node's ledger, or, without a node, a checkable export or a statement of where files
+    come from. Ends with 1 if anything is not what was written."""
     if file is None:
-        if cluster is not None:
-            raise UsageError("--cluster needs a file", hint="buildnet audit verify FILE")
+        if cluster is not None or artifact:
+            given = "--cluster" if cluster is not None else "--artifact"
+            raise UsageError(f"{given} needs a file", hint="buildnet audit verify FILE")
         verify_node(deep=deep)
         return
     if deep:
         raise UsageError("--deep checks a node, not a file", hint="leave one of them away")
+    if is_statement(file):
+        verify_statement(file, artifact or (), cluster)
+        return
+    if artifact:
+        raise UsageError(
+            f"{file} is no statement, so there is nothing to compare files with",
+            hint="buildnet audit attest BUILD-ID writes them",
+        )
     from buildnet.ledger.checkable import verify_checkable
     from buildnet.ledger.entry_view import time_text
     from buildnet.ledger.signing import ANYBODY

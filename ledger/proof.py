@@ -170,7 +170,7 @@ def prove_later(proof: Proof, later: Seal, values: Sequence[bytes]) -> Proof:
 class Verdict:
     """What a proof shows. ``problem``: why it shows nothing; None: it holds. ``words``: what it
     shows, a line each; ``cautions``: what to mind; ``cluster_id`` may be of the file's own making
-    where no other was given."""
+    where no other was given; ``members``: who is and was in it, as far as the file tells."""
 
     problem: str | None
     words: tuple[str, ...] = ()
@@ -178,6 +178,7 @@ class Verdict:
     cluster_id: bytes = b""
     entry: Entry | None = None
     seal: Seal | None = None
+    members: MemberList | None = None
 
     @property
     def holds(self) -> bool:
@@ -231,8 +232,9 @@ class _Check:
                 "the cluster was recovered since, and nothing shows that the seal still counts: "
                 "ask for a proof with a later seal"
             )
+        words, cautions = tuple(self._words), tuple(self._cautions)
         return Verdict(
-            None, tuple(self._words), tuple(self._cautions), self._id, entry=entry, seal=seal
+            None, words, cautions, self._id, entry=entry, seal=seal, members=self._members
         )
 
     def _fold(self) -> None:

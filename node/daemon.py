@@ -18,7 +18,6 @@ from pathlib import Path
 from starlette.types import ASGIApp
 
 from buildnet import __version__
-from buildnet.ledger import messages as ledger_messages
 from buildnet.ledger.history import History
 from buildnet.ledger.service.service import LedgerService
 from buildnet.ledger.service.settings import LedgerSettings
@@ -26,7 +25,6 @@ from buildnet.mesh.bulk.allocator import keep_large_buffers
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import is_signed_by
 from buildnet.mesh.members.member_list import Role
-from buildnet.mesh.service.guest import together
 from buildnet.mesh.service.opening import settle_rotation
 from buildnet.mesh.service.service import MeshService, MeshSettings
 from buildnet.node import queue_record
@@ -48,6 +46,7 @@ from buildnet.node.execute.limits import ActionLimits
 from buildnet.node.execute.process_tree import become_child_subreaper
 from buildnet.node.failure import first_cause
 from buildnet.node.grants import control_groups, granted
+from buildnet.node.guests import guests_of
 from buildnet.node.home import Home, HomeError, Runtime, make_private
 from buildnet.node.in_force import InForce
 from buildnet.node.installs import KEPT, Installs
@@ -74,18 +73,6 @@ from buildnet.node.store.scrubbing import Scrubber
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.way_in import way_in_of
 from buildnet.node.whereabouts import Whereabouts, follow
-from buildnet.pool.messages import (
-    DURABLE_KINDS,
-    FORWARD_KINDS,
-    HOLDER_KINDS,
-    HOST_KINDS,
-    KEEPING_KINDS,
-    KEY_KINDS,
-    PEOPLE_KINDS,
-    RESULT_KINDS,
-    SHARING_KINDS,
-    TOOL_KINDS,
-)
 from buildnet.pool.result import signed_message
 
 # Below a directory that the owner gives for a purpose: what else lies there is not ours.
@@ -367,18 +354,14 @@ async def running_node(
         )
         service.watching = durable.watching
         artifacts = builder.workshop.artifacts = Artifacts(store, results, lambda: sharing.closed)
-        mesh.guest_of = together(
-            (ledger_messages.KINDS, ledger.guest),
-            (RESULT_KINDS, results.guest),
-            (SHARING_KINDS, sharing.guest),
-            (KEEPING_KINDS, artifacts.guest),
-            (TOOL_KINDS, tools.guest),
-            (PEOPLE_KINDS, access.board.guest),
-            (HOST_KINDS, service.hosts.guest),
-            (HOLDER_KINDS, nearest.guest),
-            (DURABLE_KINDS, durable.guest),
-            (FORWARD_KINDS, access.forwarding.guest),
-            (KEY_KINDS, access.spreading.guest),
+        mesh.guest_of = guests_of(
+            service,
+            results=results,
+            sharing=sharing,
+            artifacts=artifacts,
+            tools=tools,
+            nearest=nearest,
+            durable=durable,
         )
         application = create_application(service)
 

@@ -9,6 +9,7 @@ from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.link.dialing import UnreachableError
 from buildnet.mesh.service.joining import JoinBrokenOffError
 from buildnet.node.attempts import Attempt
+from buildnet.node.joining import join
 from buildnet.node.service import NodeService
 
 FIRST_WAIT_S = 1.0
@@ -30,7 +31,8 @@ async def _join(service: NodeService, attempt: Attempt, token: str | None) -> No
     wait_s = FIRST_WAIT_S
     while True:
         try:
-            await service.join(
+            await join(
+                service,
                 attempt.address,
                 token,
                 lambda code: _log.warning(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -13,13 +12,12 @@ from typing import Any, Literal
 from buildnet import __version__
 from buildnet.ledger.history import History
 from buildnet.ledger.service.service import LedgerService
-from buildnet.mesh.errors import BuildNetError, UsageError
+from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import NodeKey
-from buildnet.mesh.link.dialing import UnreachableError, websocket_urls
-from buildnet.mesh.members.invitation import Token
-from buildnet.mesh.service.service import Joined, MeshService
+from buildnet.mesh.service.service import MeshService
 from buildnet.node.advertiser import Advertiser
 from buildnet.node.attempts import Attempts
+from buildnet.node.attesting import Attesting
 from buildnet.node.auth.access import Access
 from buildnet.node.benchmark.keeping import Benchmarks
 from buildnet.node.blob_exchange import BlobExchange
@@ -113,6 +111,7 @@ class NodeService:
     telemetry: Telemetry = field(default_factory=Telemetry)
     events: Events = field(default_factory=Events)
     hosts: Hosts = field(init=False)
+    attesting: Attesting = field(init=False)
     sharing: Sharing | None = None
     watching: Watching | None = None
     _measuring_fails: bool = False
@@ -135,6 +134,7 @@ class NodeService:
         )
         self.dead_letters = self.builder.books.letters = DeadLetters(self.home.dead_letters)
         self.hosts = Hosts(self.in_force, self.in_flight, self.recording.put)
+        self.attesting = Attesting(self.keys, self.store, self.exchange)
         self.in_force.on_change = self._config_changed
         self._limits = (self.config.workers, self.config.resource_limits)
 
@@ -238,51 +238,6 @@ class NodeService:
             return "; ".join(filter(None, found)) or None
         hint = f" ({trouble.hint})" if trouble.hint else ""
         return f"nothing is recorded in the ledger: {trouble.message}{hint}"
-
-    async def join(
-        self,
-        address: str | None,
-        token: str | None = None,
-        on_pending: Callable[[str], None] | None = None,
-    ) -> Joined:
-        """Join the cluster of the node at ``address``, and tell it at once what this host has.
-
-        Where nobody answers there, or without an address, those in the token are tried.
-        ``on_pending`` is called with the short
-        authentication string where an admin must approve.
-
-        Raises:
-            BuildNetError: that failed; nothing has changed.
-        """
-        unreachable: list[UnreachableError] = []
-        view = self.mesh.view()
-        me = view.member(view.me)
-        for each in _ways_in(address, token, but=me.addresses if me is not None else ()):
-            try:
-                joined = await self._join(each, token, on_pending)
-            except UnreachableError as error:
-                _log.info("%s", error.message)
-                unreachable.append(error)
-            else:
-                self.advertiser.tell(time.monotonic())
-                return joined
-        first, *others = unreachable
-        if others:
-            also = ", ".join(each.message for each in others)
-            first.cause = f"{first.cause or 'no answer'}; the token's other addresses: {also}"
-        raise first
-
-    async def _join(
-        self, address: str, token: str | None, on_pending: Callable[[str], None] | None
-    ) -> Joined:
-        with self.attempts.begin(address) as attempt:
-
-            def pending(code: str) -> None:
-                attempt.code = code
-                if on_pending is not None:
-                    on_pending(code)
-
-            return await self.mesh.join(address, token=token, on_pending=pending)
 
     async def way_in_problem(self) -> str | None:
         """Say that other nodes will hardly get to this one; None: one did, or something answers at
@@ -482,18 +437,3 @@ class NodeService:
             builds=len(self.builder.running()),
             priority_weight=self.config.scheduling.priority_weight,
         )
-
-
-def _ways_in(address: str | None, token: str | None, *, but: Sequence[str]) -> Sequence[str]:
-    """Return the addresses to try: the given one first; of the token's not those in ``but``, where
-    this node itself would answer."""
-    told = Token.parse(token).addresses if token is not None else ()
-    given = [] if address is None else [address]
-    same = set() if address is None else set(websocket_urls(address))
-    others = [each for each in told if each not in but]
-    found = [*given, *(each for each in others if not same.intersection(websocket_urls(each)))]
-    if not found:
-        raise UsageError(
-            "nothing tells where to join", hint="buildnet node join ADDRESS --token TOKEN"
-        )
-    return found

@@ -156,6 +156,10 @@ def _inside(working_directory: str, path: str) -> str:
 
 def signed_message(action: Digest, isolation: str, result: bytes) -> bytes:
     """Return the bytes that a worker signs to vouch for a result."""
-    return b"\0".join(
-        (_SIGNED_CONTEXT, action.hash.encode(), isolation.encode(), Digest.of(result).hash.encode())
-    )
+    return message_of_hashes(action.hash, isolation, Digest.of(result).hash)
+
+
+def message_of_hashes(action: str, isolation: str, result: str) -> bytes:
+    """Return what is signed of a result, by the hashes of action and encoded result."""
+    parts = (action.encode(), isolation.encode(), result.encode())
+    return b"\0".join((_SIGNED_CONTEXT, *parts))

@@ -16,6 +16,7 @@ from buildnet.mesh.service.view import FormerView, MemberView, MeshView, Request
 from buildnet.node.api.declared import declared_router, does
 from buildnet.node.api.work_response import Event, Tell, WorkResponse
 from buildnet.node.auth.actions import Action
+from buildnet.node.joining import join as join_cluster
 from buildnet.node.service import NodeService
 from buildnet.pool.membership import own_problem
 from buildnet.pool.view import NodeStatus
@@ -102,12 +103,12 @@ def member_routes(service: NodeService) -> APIRouter:
             def pending(code: str) -> None:
                 tell({"type": "pending", "code": code, "node_id": service.key.node_id})
 
-            joined = await service.join(body.address, body.token, pending)
+            joined = await join_cluster(service, body.address, body.token, pending)
             return {"type": "joined", **_joined(service, joined)}
 
         if "application/x-ndjson" in request.headers.get("accept", ""):
             return WorkResponse(work)
-        return _joined(service, await service.join(body.address, body.token))
+        return _joined(service, await join_cluster(service, body.address, body.token))
 
     @router.post("/api/pool/leave")
     @does(Action.OWN_NODE)

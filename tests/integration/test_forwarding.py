@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from buildnet.mesh.members.member_list import Rights
+from buildnet.node.joining import join
 from buildnet.node.scan import detect
 from testbed.api_keys import key_of
 from testbed.api_node import ApiNode, asked_node
@@ -24,7 +25,7 @@ async def pair(directory: Path) -> AsyncIterator[tuple[ApiNode, ApiNode]]:
     """An admin's node, which coordinates, and a builder's; each knows the other."""
     async with asked_node(directory / "one") as one, asked_node(directory / "two") as two:
         invited = await one.service.mesh.invite(uses=1)
-        await two.service.join(one.service.address, invited.token)
+        await join(two.service, one.service.address, invited.token)
         async with asyncio.timeout(30):
             for node in (one, two):
                 while not sees(node, one.service.key.public_key):

@@ -21,6 +21,7 @@ from buildnet.mesh.service.view import LinkView, MeshView
 from buildnet.node.config import NodeConfig
 from buildnet.node.home import Home
 from buildnet.node.in_force import InForce
+from buildnet.node.joining import join
 from buildnet.node.recording import Recording
 from buildnet.node.service import NodeService
 from buildnet.node.way_in import WayIn
@@ -78,7 +79,7 @@ def service_of(mesh: ScriptedMesh, address: str = "http://127.0.0.1:1") -> NodeS
 
 
 def tried(mesh: ScriptedMesh, address: str | None, token: str | None = TOKEN) -> list[str]:
-    assert asyncio.run(service_of(mesh).join(address, token)) == JOINED
+    assert asyncio.run(join(service_of(mesh), address, token)) == JOINED
     return mesh.tried
 
 
@@ -94,16 +95,16 @@ def test_where_nobody_answers_the_token_s_other_addresses_are_tried() -> None:
 def test_who_answers_decides() -> None:
     mesh = ScriptedMesh({FIRST: JoinError("no"), SECOND: JOINED})
     with pytest.raises(JoinError):
-        asyncio.run(service_of(mesh).join(None, TOKEN))
+        asyncio.run(join(service_of(mesh), None, TOKEN))
     assert mesh.tried == [FIRST]
 
 
 def test_where_nobody_answers_anywhere_the_error_is_that_of_the_address_given() -> None:
     with pytest.raises(UnreachableError, match=r"nobody at http://10\.9\.9\.9") as caught:
-        asyncio.run(service_of(ScriptedMesh()).join("http://10.9.9.9:80", TOKEN))
+        asyncio.run(join(service_of(ScriptedMesh()), "http://10.9.9.9:80", TOKEN))
     assert f"nobody at {SECOND}" in str(caught.value.cause)
     with pytest.raises(UsageError, match="where to join"):
-        asyncio.run(service_of(ScriptedMesh()).join(None))
+        asyncio.run(join(service_of(ScriptedMesh()), None))
 
 
 def test_whether_others_get_to_this_node_is_doubted_only_with_reason() -> None:
