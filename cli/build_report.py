@@ -68,8 +68,10 @@ def print_report(
     elif settings.quiet:
         print(report["build_id"])
     elif dry_run:
+        _print_affected(report, each=True, settings=settings)
         _print_plan(report, settings)
     else:
+        _print_affected(report, each=explain, settings=settings)
         if explain:
             _print_reasons(report, settings)
             if report.get("not_watched"):
@@ -115,6 +117,23 @@ def _summary(report: dict[str, Any], settings: Settings) -> str:
         f"{style(color, report['status'])}: {total} {packages}{f' ({parts})' if parts else ''} "
         f"in {took} · build {report['build_id']}"
     )
+
+
+def _print_affected(report: dict[str, Any], settings: Settings, *, each: bool) -> None:
+    """Print what a change affects, where that was asked for; ``each``: every package, and why."""
+    since = report.get("since")
+    if since is None:
+        return
+    style = Style(settings, sys.stdout)
+    files, count = since["changed_files"], len(since["affected"])
+    changed = "too many files to tell" if files is None else _count(files, "file")
+    print(f"{changed} changed since {since['base'][:12]}: {_count(count, 'package')} affected")
+    for entry in since["affected"] if each else ():
+        print(f"    {entry['name']:<20} {style('dim', entry['why'])}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _print_failures(report: dict[str, Any], settings: Settings) -> None:

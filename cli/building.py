@@ -35,6 +35,7 @@ class BuildOptions:
     template: str | None = None
     values: tuple[str, ...] = ()
     profile: str | None = None
+    since: str | None = None
     directory: Path = field(default_factory=Path.cwd)
 
 
@@ -74,6 +75,7 @@ def request_of(options: BuildOptions, client: Client) -> dict[str, Any]:
         "environment": _text_environment() if client.is_local else {},
         "actor": user_name(),
         **({} if options.verify is None else {"verify": options.verify}),
+        **({} if options.since is None else {"since": options.since}),
         **({} if options.priority is None else {"priority": options.priority}),
     }
 

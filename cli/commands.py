@@ -86,6 +86,13 @@ def build(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="After a failure go on with what is independent.")
     ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REF",
+            help="Only what a change affects: all that differs from this git revision's history.",
+        ),
+    ] = None,
     local_only: Annotated[
         bool, typer.Option("--local-only", help="Use nothing of other nodes of the pool.")
     ] = False,
@@ -140,6 +147,7 @@ def build(
             "--force": force,
             "--wait": wait,
             "--verify": verify,
+            "--since": since,
             "PACKAGES": packages,
         }
         if given := [name for name, value in others.items() if value]:
@@ -165,6 +173,7 @@ def build(
         template=template,
         values=tuple(values or ()),
         profile=profile,
+        since=since,
         directory=directory,
     )
     raise typer.Exit(run_build(options, settings(), ensure_node(settings())))

@@ -183,7 +183,7 @@ class Builder:
         """
         opened = await asyncio.to_thread(self._workspaces.find, request.directory)
         definition = opened.definition
-        plan = opened.plan(definition.workspace, request.packages, request.task)
+        plan = opened.plan(definition.workspace, request.wanted, request.task)
         same = await same_build(self.running(), request, opened, definition)
         if self._stopping:  # asked last: from here on nothing is waited for
             raise StoppingError("the node is stopping", hint="start it again: buildnet node start")

@@ -16,6 +16,7 @@ from buildnet.node.perform import Performer
 from buildnet.node.phases import Phases
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
+from buildnet.node.since import Since
 from buildnet.node.standing import StandingTask
 from buildnet.node.workspaces import Definition, View
 from buildnet.pool.build import Status
@@ -40,7 +41,8 @@ class BuildRequest:
     nodes; ``durable``: run nothing before another node has the request, or it is clear that none
     will; ``wait_s``: so long is waited until it has all that its configuration asks for, which it
     then keeps to its end, None: it takes what is free; ``times``: how often each command runs,
-    whose outputs are compared; ``choice``: what its configuration and profile make of it.
+    whose outputs are compared; ``choice``: what its configuration and profile make of it;
+    ``since``: what of the workspace a change affects, of which ``packages`` are.
     """
 
     directory: Path
@@ -57,6 +59,12 @@ class BuildRequest:
     environment: Mapping[str, str] = field(default_factory=dict)
     actor: str = "local"
     choice: Choice = AS_THE_NODE_HAS_IT
+    since: Since | None = None
+
+    @property
+    def wanted(self) -> tuple[str, ...] | None:
+        """The names of the packages, none for all of them; None: not one."""
+        return None if self.since is not None and not self.packages else self.packages
 
     def is_like(self, other: BuildRequest, inherits: Iterable[str] | None) -> bool:
         """Whether it asks for the same as another one of the same workspace; ``inherits``: names of
@@ -88,6 +96,7 @@ class BuildRequest:
             "wait_s": self.wait_s,
             "times": self.times,
             "choice": self.choice.view(),
+            "since": None if self.since is None else self.since.revision,
         }
 
 
@@ -258,6 +267,7 @@ class RunningBuild:
             "dry_run": self.request.dry_run,
             "choice": self.request.choice.view(),
             "warnings": list(self.request.choice.warnings),
+            "since": None if self.request.since is None else self.request.since.as_dict(),
             "started_at": self.started_at,
             "durable": None if self.durable is None else asdict(self.durable),
         }

@@ -71,16 +71,20 @@ class Surroundings:
 
 
 class Plan:
-    """The tasks that a request means, with their dependencies.
+    """The tasks that a request means, with their dependencies. ``packages`` none: all; None: not
+    one.
 
     Raises:
         NotFoundError: there is no such package or task.
     """
 
-    def __init__(self, workspace: Workspace, packages: tuple[str, ...], task: str) -> None:
+    def __init__(self, workspace: Workspace, packages: tuple[str, ...] | None, task: str) -> None:
         self.workspace = workspace
         self.key = (packages, task)
-        self.tasks = {each.id: each for each in closure(workspace, packages, task)}
+        self.tasks = {
+            each.id: each
+            for each in (() if packages is None else closure(workspace, packages, task))
+        }
 
     @cached_property
     def _dependents(self) -> Mapping[TaskId, list[TaskId]]:

@@ -132,9 +132,9 @@ class OpenWorkspace:
             self._is_told = self._is_told and holds
             return holds
 
-    def plan(self, workspace: Workspace, packages: tuple[str, ...], task: str) -> Plan:
+    def plan(self, workspace: Workspace, packages: tuple[str, ...] | None, task: str) -> Plan:
         """Return the tasks that a request means in a workspace, as it was read for that request: it
-        may have been read anew since.
+        may have been read anew since. ``packages`` none: all; None: not one.
 
         Raises:
             NotFoundError: there is no such package or task.

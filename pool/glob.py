@@ -140,6 +140,25 @@ class Patterns:
             state = self.step(state, name)
         return frozenset(held | matched(state))
 
+    def at_or_below(self, path: str) -> frozenset[int]:
+        """Return the numbers of the patterns that may match ``path`` or something below it, if that
+        is a directory."""
+        state = self.start
+        found: Set[int] = frozenset()
+        for name in path.split("/"):
+            found = frozenset() if name in SKIPPED else found | everything(state)
+            state = self.step(state, name)
+        seen: set[Node] = set()
+        waiting = [each for node in state for each in node.reach or (node,)]
+        while waiting:
+            node = waiting.pop()
+            if node not in seen:
+                seen.add(node)
+                found = found | node.matches | node.everything
+                waiting += [*node.literals.values(), *(child for _, child in node.wild)]
+                waiting += [node.globstar] if node.globstar is not None else []
+        return frozenset(found)
+
     def leading_into(self, path: str) -> frozenset[int]:
         """Return the numbers of the patterns that reach into ``path`` other than by ``**``."""
         state = self.start

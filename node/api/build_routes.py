@@ -4,28 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from buildnet import __version__
 from buildnet.ledger.history import BuildSummary
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
+from buildnet.node.api.asked_build import BuildBody, asked_build
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.media import answers_as
-from buildnet.node.api.queue_routes import PriorityName
 from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
-from buildnet.node.choosing import Named, chosen
 from buildnet.node.durable.watching import last_line, lines_of
-from buildnet.node.running import BuildRequest, RunningBuild
+from buildnet.node.running import RunningBuild
 from buildnet.node.service import NodeService
-from buildnet.pool.configuration import MOST_RUNS
 from buildnet.pool.definition_text import write_workspace
 from buildnet.pool.workspace import BUILD, Workspace
 
@@ -33,41 +31,6 @@ NDJSON = "application/x-ndjson"
 MOST_WAIT_S = 7 * 24 * 3600
 UP_TO_DATE = "text/x-buildnet-up-to-date"
 _LOG_MAX_BYTES = 64 * 1024 * 1024
-
-
-class BuildBody(BaseModel):
-    """A request for a build. ``root`` is a directory in the workspace, on this host. With the
-    ``detail`` ``changed`` the report only counts the packages that stand as before; with
-    ``explain`` it names the nearest cached result of each package that has to be built;
-    ``local_only``: nothing of other nodes is used; ``durable``: another node has the request before
-    anything runs, and goes on if this one is lost; ``wait_s``: it waits so long until it has all
-    that its configuration asks for of other nodes, and keeps it to its end. ``config_id`` names a
-    configuration; ``template`` makes one of its ``variables``; ``profile`` says how it is spread.
-    What they say of packages and task counts where the request says nothing; so does their
-    priority.
-    ``verify``: each command that runs runs so many times, and the outputs are compared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    root: Path
-    packages: tuple[str, ...] = ()
-    task: str = BUILD
-    force: bool = False
-    dry_run: bool = False
-    keep_going: bool = False
-    local_only: bool = False
-    durable: bool = False
-    wait_s: float | None = Field(default=None, gt=0, le=MOST_WAIT_S)
-    priority: PriorityName | None = None
-    config_id: str | None = None
-    template: str | None = None
-    variables: dict[str, bool | int | float | str] = Field(default_factory=dict)
-    profile: str | None = None
-    explain: bool = False
-    verify: int | None = Field(default=None, ge=2, le=MOST_RUNS)
-    environment: dict[str, str] = Field(default_factory=dict)
-    actor: str = "local"
-    detail: Literal["all", "changed"] = "all"
 
 
 class WorkspaceBody(BaseModel):
@@ -102,41 +65,9 @@ def build_routes(service: NodeService) -> APIRouter:
         and id alone. Over the network only workspaces are built that the owner of the host built
         there before, or named in `access.workspaces` of node.yaml; the variables that may be given
         are those of `access.environment`."""
-        directory = await reach.directory(asking, body.root)
-        reach.environment(asking, body.environment)
-        found = await chosen(
-            service,
-            Named(
-                body.config_id,
-                body.template,
-                body.variables,
-                body.profile,
-                body.local_only,
-                body.wait_s is not None,
-            ),
-            directory,
-        )
-        choice, said = found.choice, found.build
-        if body.priority is not None:
-            choice = replace(choice, priority=body.priority)
-        running = await builder.start(
-            BuildRequest(
-                directory=directory,
-                packages=body.packages or said.packages,
-                task=(said.task or BUILD) if body.task == BUILD else body.task,
-                force=body.force or said.force,
-                dry_run=body.dry_run,
-                keep_going=body.keep_going or said.keep_going,
-                local_only=body.local_only or choice.local_only,
-                durable=body.durable,
-                wait_s=None if body.dry_run else body.wait_s,
-                explain=body.explain,
-                times=body.verify or choice.redundancy,
-                environment=body.environment,
-                actor=asking.name(body.actor),
-                choice=choice,
-            )
-        )
+        asked = await asked_build(service, reach, body, asking)
+        choice = asked.choice
+        running = await builder.start(asked)
         if asking.is_owner:
             service.opened.opened(running.workspace.root)
         asker = running.askers.add()

@@ -1,0 +1,111 @@
+"""A request for a build as the API takes it, and what it means on this node."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from buildnet.node.api.queue_routes import PriorityName
+from buildnet.node.api.reach import Reach
+from buildnet.node.auth.caller import Caller
+from buildnet.node.choosing import Named, chosen
+from buildnet.node.git_changes import MOST_REVISION_CHARACTERS
+from buildnet.node.running import BuildRequest
+from buildnet.node.service import NodeService
+from buildnet.node.since import since
+from buildnet.pool.configuration import MOST_RUNS
+from buildnet.pool.workspace import BUILD
+
+MOST_WAIT_S = 7 * 24 * 3600
+
+
+class BuildBody(BaseModel):
+    """A request for a build. ``root`` is a directory in the workspace, on this host. With the
+    ``detail`` ``changed`` the report only counts the packages that stand as before; with
+    ``explain`` it names the nearest cached result of each package that has to be built;
+    ``local_only``: nothing of other nodes is used; ``durable``: another node has the request before
+    anything runs, and goes on if this one is lost; ``wait_s``: it waits so long until it has all
+    that its configuration asks for of other nodes, and keeps it to its end. ``config_id`` names a
+    configuration; ``template`` makes one of its ``variables``; ``profile`` says how it is spread.
+    What they say of packages and task counts where the request says nothing; so does their
+    priority.
+    ``since``: only what differs from a revision of the workspace's git repository, and what depends
+    on that.
+    ``verify``: each command that runs runs so many times, and the outputs are compared."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    root: Path
+    packages: tuple[str, ...] = ()
+    task: str = BUILD
+    force: bool = False
+    dry_run: bool = False
+    keep_going: bool = False
+    local_only: bool = False
+    durable: bool = False
+    wait_s: float | None = Field(default=None, gt=0, le=MOST_WAIT_S)
+    priority: PriorityName | None = None
+    config_id: str | None = None
+    template: str | None = None
+    variables: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    profile: str | None = None
+    explain: bool = False
+    verify: int | None = Field(default=None, ge=2, le=MOST_RUNS)
+    environment: dict[str, str] = Field(default_factory=dict)
+    actor: str = "local"
+    since: str | None = Field(default=None, max_length=MOST_REVISION_CHARACTERS)
+    detail: Literal["all", "changed"] = "all"
+
+
+async def asked_build(
+    service: NodeService, reach: Reach, body: BuildBody, asking: Caller
+) -> BuildRequest:
+    """Return what a caller asks for, with what it names looked up.
+
+    Raises:
+        BuildNetError: the caller may not, or there is not what it names.
+    """
+    directory = await reach.directory(asking, body.root)
+    reach.environment(asking, body.environment)
+    found = await chosen(
+        service,
+        Named(
+            body.config_id,
+            body.template,
+            body.variables,
+            body.profile,
+            body.local_only,
+            body.wait_s is not None,
+        ),
+        directory,
+    )
+    choice, said = found.choice, found.build
+    if body.priority is not None:
+        choice = replace(choice, priority=body.priority)
+    packages = body.packages or said.packages
+    task = (said.task or BUILD) if body.task == BUILD else body.task
+    changed = None
+    if body.since is not None:
+        workspace = await service.builder.workspace(directory)
+        changed = await since(workspace, body.since, packages, task)
+        packages = changed.wanted
+    return BuildRequest(
+        directory=directory,
+        packages=packages,
+        task=task,
+        force=body.force or said.force,
+        dry_run=body.dry_run,
+        keep_going=body.keep_going or said.keep_going,
+        local_only=body.local_only or choice.local_only,
+        durable=body.durable,
+        wait_s=None if body.dry_run else body.wait_s,
+        explain=body.explain,
+        times=body.verify or choice.redundancy,
+        environment=body.environment,
+        actor=asking.name(body.actor),
+        choice=choice,
+        since=changed,
+    )
