@@ -57,11 +57,11 @@ def show_config(
         rows.print(console)
 
     show(settings(), {**data, "settings": found}, table, ids=[one["key"] for one in found])
-    if data["problem"] is not None:
-        note(settings(), f"warning: {data['problem']}")
+    for warning in filter(None, (data["problem"], *data.get("warnings", ()))):
+        note(settings(), f"warning: {warning}")
 
 
-@app.command("set")
+@app.command("set", context_settings={"ignore_unknown_options": True})  # -1 is a value
 def set_config(
     key: Key,
     value: Annotated[
@@ -111,7 +111,15 @@ def _pair(text: str) -> tuple[str, Any]:
 def _value(text: str) -> Any:
     from buildnet.pool.yaml_document import load_yaml
 
-    return load_yaml(text, "the value").data
+    value = load_yaml(text, "the value").data
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is no number that can be kept",
+            hint="such as 4 or 2.5; as a text write it in quotes",
+        ) from None
+    return value
 
 
 def _change(key: str, value: Any) -> None:
@@ -122,6 +130,8 @@ def _change(key: str, value: Any) -> None:
         console.print(escaped(f"{key} {what}; that counts {_when(data['counts'])}"))
 
     show(settings(), data, table, ids=[key])
+    for warning in data.get("warnings", ()):
+        note(settings(), f"warning: {warning}")
 
 
 def _when(counts: str) -> str:

@@ -25,7 +25,6 @@ _LOOK_EVERY_S = 1.0
 
 app = typer.Typer(help="See and change which builds run and wait.", no_args_is_help=True)
 app.add_typer(dead_letters.app, name="dead")
-app.add_typer(dead_letters.app, name="dead")
 
 BuildArgument = Annotated[
     str, typer.Argument(metavar="BUILD", help="The build: its id, or the beginning of it.")
@@ -119,7 +118,9 @@ def priority(
 @app.command()
 def pause(
     build: SomeBuild = None,
-    reason: Annotated[str, typer.Option(help="Why; the ledger keeps it.")] = "",
+    reason: Annotated[
+        str, typer.Option(help="Why; buildnet queue list shows it, and the ledger keeps it.")
+    ] = "",
 ) -> None:
     """Let a build start no commands, or no build at all; what runs ends."""
     _change(build, "pause", "is paused", reason=reason)
@@ -142,6 +143,8 @@ def _change(build: str | None, what: str, done: str, **body: object) -> None:
     data = Client.of(settings()).post(path, {"actor": user_name(), **body})
     found = data["build_id"]
     words = f"the queue {done}" if found is None else f"build {found} {done}"
+    if not data.get("changed", True):
+        words = f"{'the queue' if found is None else f'build {found}'} is not paused"
     show(settings(), data, lambda on: on.print(words), ids=[found] if found else [])
 
 
@@ -165,7 +168,8 @@ def _table(on: Console, data: dict[str, Any]) -> None:
     if not data["complete"]:
         note(settings(), "no coordinator answers: these are the builds of this node alone")
     if data["paused"]:
-        on.print(f"[yellow]the queue is paused by {escaped(data['paused_by'])}[/yellow]")
+        why = f": {escaped(data['reason'])}" if data.get("reason") else ""
+        on.print(f"[yellow]the queue is paused by {escaped(data['paused_by'])}{why}[/yellow]")
     if not data["builds"]:
         on.print("nothing runs or waits")
         return
@@ -202,6 +206,8 @@ def _table(on: Console, data: dict[str, Any]) -> None:
 def _colored(each: dict[str, Any]) -> str:
     color = {"running": "green", "paused": "yellow"}.get(each["state"])
     words = escaped(each["words"])
+    if each.get("reason"):
+        words += f" ({escaped(each['reason'])})"
     return words if color is None else f"[{color}]{words}[/{color}]"
 
 

@@ -264,7 +264,7 @@ _FACTS = _types(
     ("key.revoked", "{actor} revoked the key {entity}", _FACT),
     (
         "key.used",
-        "{name} used its key {count} times",
+        "{name} used its key; requests: {count}",
         {
             "name": "of the key",
             "count": "requests since it was recorded last",
@@ -360,10 +360,20 @@ def describe(entry: Entry) -> str:
         return _line(f"{body.type}{about} {body.data}", 2 * _MAX_SHOWN)
     values = {name: _shown(data[name]) if name in data else "unknown" for name in known.fields}
     values["actor"] = body.actor.name or body.actor.id
-    values["entity"] = body.entity or "unknown"
+    values["entity"] = _entity(body.entity, data)
     # One pass, so what a value holds is never taken for a place to fill.
     said = known.sentence.format_map(values)
     return _line(said.removesuffix(": "), 4 * _MAX_SHOWN)  # a reason that nobody gave
+
+
+def _entity(entity: str | None, data: Mapping[str, Any]) -> str:
+    """Return what an entry is about; of a key that is made or changed, whose id says nothing to
+    people, with its name."""
+    made = data.get("value")
+    if entity is None or not entity.startswith("key:") or not isinstance(made, Mapping):
+        return entity or "unknown"
+    name = made.get("name")
+    return f"{_shown(name)} ({entity})" if isinstance(name, str) else entity
 
 
 def _shown(value: Any) -> str:

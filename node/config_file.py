@@ -6,8 +6,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from collections.abc import MutableMapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,10 @@ from buildnet.mesh.errors import BuildNetError, UsageError
 from buildnet.node.config import ConfigError, NodeConfig, check_key, load_config, parse_config
 
 _LINE_WIDTH = 4096  # lines stay as they were written
+_MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
+"""Some editors write it before a text (a byte order mark)."""
+_NULL = re.compile(r"^(?:---[ \t]*)?(?:null|Null|NULL|~)?[ \t]*(?=#|$)", re.MULTILINE)
+"""What stands in a file that says nothing: no value, said in so many words."""
 
 
 class ConfigWriteError(BuildNetError):
@@ -43,7 +49,7 @@ def change(path: Path, key: str, value: Any) -> NodeConfig:
     if value is None:
         check_key(tuple(steps))
     target = path.resolve()
-    before = target.read_text("utf-8-sig") if target.exists() else ""
+    form, before = _read(target)
     after = _changed(before, steps, value)
     try:
         config = parse_config(after, str(path))
@@ -53,8 +59,31 @@ def change(path: Path, key: str, value: Any) -> NodeConfig:
             f"{problem.message}; nothing was changed", error.problems, hint=problem.hint
         ) from error
     if after != before:
-        _write(target, after)
+        _write(target, form.written(after))
     return config
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How an editor wrote a file: what stands before the text, and how its lines end."""
+
+    mark: str = ""
+    newline: str = "\n"
+
+    def written(self, text: str) -> bytes:
+        return (self.mark + text.replace("\n", self.newline)).encode()
+
+
+def _read(target: Path) -> tuple[_Form, str]:
+    """Return the form and the text of a file, whose lines end in ``\\n`` there."""
+    try:
+        whole = target.read_bytes().decode()
+    except FileNotFoundError:
+        return _Form(), ""
+    text = whole.removeprefix(_MARK)
+    with_return = text.count("\r\n")
+    newline = "\r\n" if 2 * with_return > text.count("\n") else "\n"
+    return _Form(whole[: len(whole) - len(text)], newline), text.replace("\r\n", "\n")
 
 
 def _changed(text: str, steps: list[str], value: Any) -> str:
@@ -77,8 +106,13 @@ def _changed(text: str, steps: list[str], value: Any) -> str:
         return text if loaded is None else ""
     written = io.StringIO()
     yaml.dump(data, written)
-    # Of a file that holds comments alone, these are no part of what was loaded.
-    return text + written.getvalue() if loaded is None and text else written.getvalue()
+    if loaded is not None:
+        return written.getvalue()
+    # Comments without anything else are no part of what was loaded.
+    above = _NULL.sub("", text)
+    if not above.strip():
+        return written.getvalue()
+    return above + ("" if above.endswith("\n") else "\n") + written.getvalue()
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
@@ -117,14 +151,14 @@ def _put(data: MutableMapping[str, Any], steps: list[str], value: Any, new: Any)
         passed[-1].pop(step)
 
 
-def _write(target: Path, text: str) -> None:
+def _write(target: Path, content: bytes) -> None:
     partial = target.with_name(f".{target.name}.part")
     try:
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o600
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
+        with open(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
-            file.write(text)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, target)

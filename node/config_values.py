@@ -129,7 +129,7 @@ def _known_program(name: str) -> str:
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute_path)]
 DurationS = Annotated[float, BeforeValidator(_duration)]
 SizeBytes = Annotated[int, BeforeValidator(_size)]
-PositiveNumber = Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+PositiveNumber = Annotated[float, Field(gt=0, le=1e9, strict=True, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1, max_length=200, strict=True)]
 Hours = Annotated[Text, AfterValidator(_hours)]
 """Such as 09:00-17:00."""

@@ -7,11 +7,12 @@ Where none is known, the builds of this node alone are shown.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from buildnet.mesh.errors import NotFoundError
+from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.mesh.identity import node_id_of
 from buildnet.node import queue_record
 from buildnet.node.recording import Record
@@ -44,6 +45,7 @@ class QueueAccess:
     me: Callable[[], bytes]
     names: Callable[[], Mapping[bytes, str]]
     record: Callable[[Record], None]
+    reasons: Callable[[int | None, Collection[str]], Awaitable[queue_record.Reasons]]
 
     async def view(self) -> dict[str, Any]:
         """Return the queue as JSON; ``complete``: the coordinator told it."""
@@ -54,12 +56,28 @@ class QueueAccess:
         except QueueUnknownError:
             builds, complete = self._own(), False
             paused_by = None
+        why = await self._why(builds, is_paused=paused_by is not None)
         return {
             "complete": complete,
             "paused": paused_by is not None,
             "paused_by": paused_by,
-            "builds": [self._view(each, names) for each in builds],
+            "reason": why.whole,
+            "builds": [
+                self._view(each, names) | {"reason": why.builds.get(each.build)} for each in builds
+            ],
         }
+
+    async def _why(self, builds: Sequence[WireQueued], *, is_paused: bool) -> queue_record.Reasons:
+        """Return the reasons that were given for what is paused, as the ledger knows them here."""
+        held = None if self.sharing.desk is None else self.sharing.desk.held
+        since_ms = held.since_ms if is_paused and held is not None and held.paused else None
+        paused = {each.build for each in builds if each.orders.orders.paused}
+        if since_ms is None and not paused:
+            return queue_record.Reasons()
+        try:
+            return await self.reasons(since_ms, paused)
+        except BuildNetError:  # the queue is shown all the same
+            return queue_record.Reasons()
 
     async def change(
         self,
@@ -89,11 +107,14 @@ class QueueAccess:
                     f"build {own.id} is {own.actor}'s, and {wisher.actor} is no admin",
                     hint=f"ask {own.actor}, or an admin of the cluster",
                 )
-            self.sharing.demands.order(own, ordered(own.orders, what, value))
+            orders = ordered(own.orders, what, value)
+            if what == "resume" and orders == own.orders:
+                return _done(own.id, changed=False)
+            self.sharing.demands.order(own, orders)
             if what == "cancel":
                 own.cancel()
             self._record_of(own.id, what, value, actor, reason)
-            return {"success": True, "build_id": own.id}
+            return _done(own.id)
         if len(here) > 1:
             raise NotFoundError(
                 f"{len(here)} builds begin with {build!r}",
@@ -104,12 +125,14 @@ class QueueAccess:
         else:
             answer = self._decided(what, build, value, actor, wisher)
         if not build:
+            if not answer.since_ms:
+                return _done(None, changed=False)
             self.record(queue_record.held(actor, what == "pause", answer.since_ms, reason))
         elif what == "move":
             self.record(queue_record.moved(actor, answer.build, answer.before))
         else:
             self._record_of(answer.build, what, value, actor, reason)
-        return {"success": True, "build_id": answer.build or None}
+        return _done(answer.build or None)
 
     def _decided(
         self, what: str, build: str, value: int, actor: str, wisher: Wisher
@@ -119,12 +142,14 @@ class QueueAccess:
         if desk is None or not desk.coordinates:
             raise AnsweredElsewhereError("only the coordinator can do that")
         change = QueueChange(request, what, build[:128], value, actor[:128])
+        held = desk.held
         try:
             found, before = desk.change(change, wisher)
         except RefusedError as refused:
             told = QueueAnswer(request, "", "", refused.code, refused.message, refused.hint)
             raise refusal(told) from refused
-        return QueueAnswer(request, found, before, "", "", "", desk.held.since_ms)
+        since_ms = 0 if desk.held is held else desk.held.since_ms
+        return QueueAnswer(request, found, before, "", "", "", since_ms)
 
     def _record_of(self, build: str, what: str, value: int, actor: str, reason: str) -> None:
         priority = Priority(value) if what == "priority" else Priority.NORMAL
@@ -182,7 +207,13 @@ def queue_of(service: NodeService) -> QueueAccess:
         lambda: service.mesh.key,
         lambda: {member.key: member.name for member in service.mesh.view().members},
         service.recording.put,
+        partial(queue_record.reasons, service.ledger),
     )
+
+
+def _done(build: str | None, *, changed: bool = True) -> dict[str, Any]:
+    """Return what a change tells; ``changed``: false where all was so before."""
+    return {"success": True, "build_id": build, "changed": changed}
 
 
 def _seconds(milliseconds: int | None) -> float | None:

@@ -4,7 +4,7 @@ paused it or let it go on. And what somebody wants of one build: paused, moved, 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,10 @@ from buildnet.pool.messages.queueing import QueueHeld
 
 QUEUE = "queue:all"
 PAUSED, RESUMED = "queue.paused", "queue.resumed"
+BUILD_PAUSED = "queue.build_paused"
+_PAUSES = (PAUSED, BUILD_PAUSED)
+_LOOKED_AT = 64
+"""Of what was paused longer ago the reason stands in the ledger alone."""
 _RECALLED = 8
 """What was said last is among so many: who writes it may be a moment later than another one."""
 _MAX_REASON = 1000
@@ -59,7 +63,7 @@ def of_build(
     match what:
         case "pause":
             data = {"reason": reason[:_MAX_REASON]}
-            return QueueChanged("queue.build_paused", actor, entity, data)
+            return QueueChanged(BUILD_PAUSED, actor, entity, data)
         case "resume":
             return QueueChanged("queue.build_resumed", actor, entity)
         case "priority":
@@ -85,6 +89,38 @@ async def recalled(ledger: Ledger) -> list[tuple[bytes, QueueHeld]]:
         if len(found) == _RECALLED:
             break
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """Why somebody paused what is paused: ``whole``: the whole queue; ``builds``: by their ids.
+    Nothing is known of what nobody gave a reason for."""
+
+    whole: str | None = None
+    builds: Mapping[str, str] = field(default_factory=dict)
+
+
+async def reasons(ledger: Ledger, since_ms: int | None, builds: Collection[str]) -> Reasons:
+    """Return what the ledger tells of pauses that are in force. ``since_ms``: of the whole queue,
+    None: it is not paused; ``builds``: the paused ones.
+
+    Raises:
+        BuildNetError: the ledger can't be read.
+    """
+    opened, whole, found = await ledger.current(), None, dict[str, str]()
+    looked = 0
+    async for stored in opened.store.find(Query(types=_PAUSES), backwards=True):
+        body, data = stored.entry.body, stored.entry.data
+        reason, build = data.get("reason"), (body.entity or "").removeprefix("build:")
+        if isinstance(reason, str):
+            if body.type == PAUSED and data.get("since_ms") == since_ms:
+                whole = reason
+            elif body.type == BUILD_PAUSED and build in builds:
+                found.setdefault(build, reason)
+        looked += 1
+        if looked == _LOOKED_AT:
+            break
+    return Reasons(whole or None, {build: reason for build, reason in found.items() if reason})
 
 
 def moved(actor: str, build: str, before: str) -> QueueChanged:

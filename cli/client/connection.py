@@ -327,10 +327,14 @@ class Client:
 
     def _unreachable(self, error: OSError) -> NodeUnreachableError:
         if self._socket_path is not None:
+            hint = "start one with: buildnet node start --detach"
+            if self._credential is not None:
+                hint = "a key is for nodes that are asked over the network: say which one, by "
+                hint += "--node URL or BUILDNET_NODE"
             return NodeUnreachableError(
                 "no node runs here",
                 cause=f"{self._socket_path}: {error.strerror or error}",
-                hint="start one with: buildnet node start --detach",
+                hint=hint,
             )
         hint = "check the address, and that the node runs: buildnet node status (on its host)"
         if isinstance(error, ssl.SSLCertVerificationError):

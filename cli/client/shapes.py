@@ -70,14 +70,17 @@ class QueuedBuild(TypedDict):
     state: str
     words: str
     paused: bool
+    reason: str | None
 
 
 class Queue(TypedDict):
-    """``complete``: the coordinator told it; else only builds of the asked node are there."""
+    """``complete``: the coordinator told it; else only builds of the asked node are there.
+    ``reason``: why it is paused, where somebody said it."""
 
     complete: bool
     paused: bool
     paused_by: str | None
+    reason: str | None
     builds: list[QueuedBuild]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -43,9 +44,9 @@ def node_routes(service: NodeService) -> APIRouter:
     @router.get("/api/node")
     @does(Action.VIEW_RESOURCES)
     async def node(asking: Asking) -> dict[str, Any]:
-        """What this node is and does. ``home`` is for its owner alone."""
-        status = service.node_status()
-        return status if asking.is_owner else {**status, "home": None}
+        """What this node is and does. ``home`` and ``pid`` are for its owner alone."""
+        status = {**service.node_status(), "pid": os.getpid()}
+        return status if asking.is_owner else {**status, "home": None, "pid": None}
 
     @router.post("/api/node/scan")
     @does(Action.MODIFY_RESOURCES)

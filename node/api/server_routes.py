@@ -91,6 +91,14 @@ def server_routes(service: NodeService) -> APIRouter:
         joins the cluster."""
         said = Terms.of(body.terms).as_settings()
         made = await service.mesh.invite(valid_s=body.valid_s, uses=1)
+        members = service.pool.view().members
+        is_taken = body.name is not None and body.name in {each.name for each in members}
+        warnings = [
+            f"a node is called {body.name} already: of two, people have to name one by its id"
+            if is_taken
+            else None,
+            await service.way_in_problem(),
+        ]
         peer = service.address.removeprefix("http://")
         words = ["--name", body.name] if body.name is not None else []
         for key, value in said.items():
@@ -101,7 +109,7 @@ def server_routes(service: NodeService) -> APIRouter:
             "token": made.token,
             "command": f"buildnet node start --detach {join(words)}",
             "expires_at": datetime.fromtimestamp(made.expires, UTC).isoformat(timespec="seconds"),
-            "warning": await service.way_in_problem(),
+            "warning": "; ".join(filter(None, warnings)) or None,
         }
 
     @router.get("/{name}")

@@ -12,6 +12,7 @@ from buildnet.node.api.declared import declared_router, does
 from buildnet.node.auth.actions import Action
 from buildnet.node.config_file import change
 from buildnet.node.config_view import settings_view
+from buildnet.node.config_warnings import warnings_of
 from buildnet.node.in_force import is_live
 from buildnet.node.service import NodeService
 
@@ -41,6 +42,7 @@ def settings_routes(service: NodeService) -> APIRouter:
         return {
             "file": str(service.in_force.config_file),
             "problem": service.in_force.problem,
+            "warnings": await asyncio.to_thread(warnings_of, service.config),
             "settings": [one.as_dict() for one in found],
         }
 
@@ -48,11 +50,18 @@ def settings_routes(service: NodeService) -> APIRouter:
     @does(Action.OWN_NODE)
     async def set_one(body: SettingBody) -> dict[str, Any]:
         """Change one setting in ``node.yaml``; comments stay. ``counts`` says when it does: ``now``
-        or ``next start``. What the node could not start with is refused, and nothing changed."""
+        or ``next start``. What the node could not start with is refused, and nothing changed; what
+        it can, but does not do here what it says, has ``warnings``."""
         async with changing:
-            await asyncio.to_thread(change, service.in_force.config_file, body.key, body.value)
+            file = service.in_force.config_file
+            written = await asyncio.to_thread(change, file, body.key, body.value)
             service.in_force.look()
         live = is_live(body.key) and body.key not in service.in_force.options
-        return {"key": body.key, "value": body.value, "counts": "now" if live else "next start"}
+        return {
+            "key": body.key,
+            "value": body.value,
+            "counts": "now" if live else "next start",
+            "warnings": await asyncio.to_thread(warnings_of, written),
+        }
 
     return router

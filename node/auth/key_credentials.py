@@ -85,7 +85,8 @@ class KeyCredentials:
         if len(said) != 1:
             raise ProofError(
                 "this key is bound to its agent, and needs its proof",
-                hint="sign the request as docs/how-to/keys-for-agents.md tells",
+                hint="sign the request as docs/how-to/keys-for-agents.md tells; a browser can't: "
+                "log in there with the link of buildnet login, or a key made without --bind",
             )
         proof, scope = Proof.read(said[0]), connection.scope
         request = Request(scope.get("method", "GET"), _target(scope), key)

@@ -172,6 +172,8 @@ class QueueDesk:
                 "only an admin of the cluster may pause or resume the whole queue",
                 "name one of your builds, or ask an admin: buildnet node list",
             )
+        if not paused and not self.held.paused:
+            return
         since_ms = max(int(time.time() * 1000), self.held.since_ms + 1)
         self._keep(QueueHeld(paused, since_ms, actor))
 
@@ -188,11 +190,12 @@ class QueueDesk:
     # --- changing ------------------------------------------------------------------------------
 
     def _answer(self, sender: bytes, change: QueueChange) -> QueueAnswer:
+        held = self.held
         try:
             build, before = self._change(sender, change)
         except RefusedError as refused:
             return QueueAnswer(change.request, "", "", refused.code, refused.message, refused.hint)
-        since_ms = 0 if change.build else self.held.since_ms
+        since_ms = 0 if self.held is held else self.held.since_ms
         return QueueAnswer(change.request, build, before, "", "", "", since_ms)
 
     def _change(self, sender: bytes, change: QueueChange) -> tuple[str, str]:

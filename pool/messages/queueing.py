@@ -97,8 +97,8 @@ class QueueChange(Message):
 @dataclass(frozen=True, slots=True)
 class QueueAnswer(Message):
     """It was done, to ``build``, which comes now before ``before``, or to the whole queue since
-    ``since_ms`` (as of QueueHeld); or not, and why: ``code`` and ``message`` of an error, and a
-    hint."""
+    ``since_ms`` (as of QueueHeld; 0: it went on already); or not, and why: ``code`` and
+    ``message`` of an error, and a hint."""
 
     request: _Request
     build: _Id

@@ -15,6 +15,7 @@ import pytest
 from tests.node.certificates import make_certificate
 
 from buildnet.cli.client import AnswerError, Client, NodeUnreachableError
+from buildnet.cli.credential import Credential
 from buildnet.cli.testing import FakeNode, http_answer
 from buildnet.mesh.errors import UsageError
 
@@ -100,6 +101,10 @@ def test_no_node_is_told_with_its_address(tmp_path: Path) -> None:
     with pytest.raises(NodeUnreachableError, match="no node runs here") as error:
         Client(socket_path=tmp_path / "node.sock").get("/health")
     assert str(tmp_path) in (error.value.cause or "")
+    assert "node start" in (error.value.hint or "")
+    with pytest.raises(NodeUnreachableError, match="no node runs here") as error:
+        Client(socket_path=tmp_path / "node.sock", credential=Credential("key")).get("/health")
+    assert "--node URL" in (error.value.hint or "")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
     with pytest.raises(NodeUnreachableError, match=address):

@@ -77,6 +77,7 @@ def test_start_status_stop(true_buildnet: CommandLine) -> None:
         "coordinator",
         "term",
         "uptime_s",
+        "pid",
         "version",
     } <= status.keys()
     stopped = true_buildnet("node", "stop", "--json")

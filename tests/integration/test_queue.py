@@ -102,8 +102,9 @@ def test_a_build_is_paused_and_resumed_from_another_node(trio: Cluster, tmp_path
     build = begin(one, workspace(tmp_path / "w", 30))
     until(lambda: queue(two).get(build, {}).get("running"), "it does not run")
     change(two, "pause", build[:8], code=4)  # which is no admin
-    change(one, "pause", build)
+    change(one, "pause", build, "--reason", "lunch")
     until(lambda: queue(two)[build]["words"] == "paused", "its commands do not end")
+    until(lambda: queue(two)[build]["reason"] == "lunch", "nobody says why")
     done = len(one.get(f"/api/build/{build}")["packages"])
     time.sleep(1.5)  # it would go on meanwhile
     assert len(one.get(f"/api/build/{build}")["packages"]) == done < 30
@@ -123,7 +124,11 @@ def test_an_admin_changes_the_builds_of_other_nodes_and_the_whole_queue(
     build = begin(two, workspace(tmp_path / "w", 3))
     seen = until(lambda: queue(three).get(build), "it is not seen")
     assert seen["words"] == "paused"
-    assert two("queue", "list", "--json").data["paused_by"]
+    told = until(
+        lambda: (data := two("queue", "list", "--json").data)["reason"] and data, "nobody says why"
+    )
+    assert told["paused_by"]
+    assert told["reason"] == "a test"
     change(one, "priority", build, "low")
     until(lambda: queue(two)[build]["priority"] == "low", "its priority stays")
     assert two.get(f"/api/build/{build}")["packages"] == []
@@ -131,6 +136,9 @@ def test_an_admin_changes_the_builds_of_other_nodes_and_the_whole_queue(
     assert until_over(two, build)["status"] == "succeeded"
     recorded = entries(one, "queue.paused")
     assert recorded[0]["data"]["reason"] == "a test"
+    again = one("queue", "resume", "--json").data
+    assert (again["success"], again["changed"]) == (True, False)
+    assert len(entries(one, "queue.resumed")) == 1
     (given,) = entries(one, "queue.build_prioritized")
     assert (given["entity"], given["data"]) == (f"build:{build}", {"priority": "low"})
 

@@ -92,6 +92,7 @@ def test_yaml_in_braces_is_no_json(before: str, after: str, tmp_path: Path) -> N
         ("nodename", None, "unknown key 'nodename'"),
         ("workers.mx", None, "unknown key 'mx' in workers"),
         ("workers", {"max:1": None}, "unknown key 'max:1' in workers"),
+        ("cache.max_gb", 1e300, "wrong value '1e+300' for cache.max_gb"),
         ("workers..max", 1, "is no key"),
         ("", 1, "is no key"),
     ],
@@ -123,6 +124,36 @@ def test_comments_alone_stay(tmp_path: Path) -> None:
     file.write_text("# nothing yet\n")
     change(file, "node_name", "studio")
     assert file.read_text() == "# nothing yet\nnode_name: studio\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("null\n", ""),
+        ("~", ""),
+        ("--- null  # nothing\n", "# nothing\n"),
+        ("# above\nnull # here\n# below", "# above\n# here\n# below\n"),
+        ("# without an end", "# without an end\n"),
+    ],
+)
+def test_a_file_that_says_nothing_takes_a_value(before: str, after: str, tmp_path: Path) -> None:
+    file = tmp_path / "node.yaml"
+    file.write_text(before)
+    change(file, "node_name", "studio")
+    assert file.read_text() == f"{after}node_name: studio\n"
+
+
+@pytest.mark.parametrize("text", [WRITTEN, '{\n  "workers": {\n    "max": 4\n  }\n}\n'])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_lines_end_as_before_and_a_mark_stays(
+    text: str, mark: bytes, newline: str, tmp_path: Path
+) -> None:
+    file, form = tmp_path / "node.yaml", text.replace("\n", newline)
+    file.write_bytes(mark + form.encode())
+    assert change(file, "workers.max", 6).workers.max == 6
+    changed = form.replace("max: 4", "max: 6").replace('"max": 4', '"max": 6')
+    assert file.read_bytes() == mark + changed.encode()
 
 
 def test_a_disk_that_takes_nothing_leaves_the_file(tmp_path: Path) -> None:

@@ -198,6 +198,20 @@ def test_the_whole_queue_is_an_admins(scene: Any) -> None:
     within(scene, work)
 
 
+def test_a_queue_that_goes_on_is_not_resumed_again(scene: Any) -> None:
+    def work(scene: Scene) -> None:
+        assert scene.change(ADMIN, "resume", "").since_ms == 0
+        assert scene.change(ADMIN, "pause", "").since_ms
+        assert scene.change(ADMIN, "resume", "").since_ms
+        since_ms = scene.desk.held.since_ms
+        assert scene.change(ADMIN, "resume", "").since_ms == 0
+        assert scene.desk.held.since_ms == since_ms
+        assert scene.change(BUILDER, "resume", "").code == "NOT_ALLOWED"
+        assert scene.held == [True, False]
+
+    within(scene, work)
+
+
 @pytest.mark.parametrize("coordinator", [ME, OTHER])
 def test_who_pauses_the_queue_at_the_end_of_time_is_not_believed(
     scene: Any, coordinator: bytes
