@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,6 +23,7 @@ from buildnet.mesh.events import LinkDown, Received
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.guest import Guest, GuestEvent
+from buildnet.node.peer_questions import Question, Questions
 from buildnet.node.pool_results import name_of
 from buildnet.pool.messages.forwarding import (
     MAX_ANSWER_BYTES,
@@ -68,12 +69,13 @@ class Forwarded:
     body: bytes
 
 
-@dataclass(slots=True)
-class _Question:
-    asked: bytes
-    answered: asyncio.Future[Forwarded]
+@dataclass(slots=True, kw_only=True)
+class _Question(Question):
+    """A request that is out; ``answer``: what came of it, once the last part is there."""
+
     parts: list[bytes] = field(default_factory=list)
     size: int = 0
+    answer: Forwarded | ForwardTooLongError | None = None
 
 
 class Forwarding:
@@ -82,19 +84,18 @@ class Forwarding:
 
     def __init__(self) -> None:
         self.application: ASGIApp | None = None
-        self._cluster: Cluster | None = None
-        self._questions: dict[bytes, _Question] = {}
-        self._answering: Counter[bytes] = Counter()
+        self._questions: Questions[_Question] = Questions(MOST_AT_ONCE)
 
     @asynccontextmanager
     async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
         """Take part in a cluster until the context ends."""
-        self._cluster = cluster
-        self._answering = Counter()  # what another cluster's end broke off counts no more
-        try:
+        async with self._questions.joined(cluster):
             yield self
-        finally:
-            self._cluster = None
+
+    def reaches(self, key: bytes) -> bool:
+        """Tell whether a member can be asked now."""
+        cluster = self._questions.cluster
+        return cluster is not None and key in cluster.local.links
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -107,8 +108,8 @@ class Forwarding:
             ForwardTooLongError: it is too long for that.
             ForwardError: the member can't be asked, or does not answer.
         """
-        cluster = self._cluster
-        if cluster is None or key not in cluster.local.links:
+        cluster = self._questions.cluster
+        if cluster is None or not self.reaches(key):
             name = node_id_of(key)[:12] if cluster is None else name_of(cluster.local.members, key)
             raise ForwardError(
                 f"this node has no link with {name} now, which has to answer that",
@@ -120,21 +121,24 @@ class Forwarding:
                 hint=f"ask {name_of(cluster.local.members, key)}",
             )
         taken = tuple(WireHeader(name, headers[name]) for name in _TAKEN if name in headers)
-        request = os.urandom(16)
-        question = _Question(key, asyncio.get_running_loop().create_future())
-        self._questions[request] = question
-        try:
-            cluster.say(key, ForwardAsk(request, method, target, taken, body))
-            async with asyncio.timeout(ANSWER_S):
-                return await question.answered
-        except TimeoutError as error:
+        message = ForwardAsk(os.urandom(16), method, target, taken, body)
+        question = _Question(peers={key})
+        await self._questions.ask(cluster, message.request, message, question, ANSWER_S)
+        match question.answer:
+            case Forwarded() as answer:
+                return answer
+            case ForwardTooLongError() as error:
+                raise error
+        if question.over.is_set():
             raise ForwardError(
-                f"{name_of(cluster.local.members, key)} does not answer",
-                cause=f"nothing was heard for {ANSWER_S:.0f} s; whether it did it is not known",
-                hint="look whether it did; then ask again",
-            ) from error
-        finally:
-            del self._questions[request]
+                "the link with the node that has to answer was lost",
+                hint="look whether it did what was asked; then ask again",
+            )
+        raise ForwardError(
+            f"{name_of(cluster.local.members, key)} does not answer",
+            cause=f"nothing was heard for {ANSWER_S:.0f} s; whether it did it is not known",
+            hint="look whether it did; then ask again",
+        )
 
     def take(self, event: GuestEvent) -> None:
         """Take note of what others ask and answer."""
@@ -142,54 +146,45 @@ class Forwarding:
             case Received(sender, ForwardAsk() as ask):
                 self._asked(sender, ask)
             case Received(sender, ForwardAnswer() as answer):
-                question = self._questions.get(answer.request)
-                if question is not None and question.asked == sender:
-                    _answered(question, answer)
+                question = self._questions.of(answer.request, sender)
+                if question is not None:
+                    _answered(question, sender, answer)
             case LinkDown(peer):
-                for question in self._questions.values():
-                    if question.asked == peer and not question.answered.done():
-                        lost = ForwardError(
-                            "the link with the node that has to answer was lost",
-                            hint="look whether it did what was asked; then ask again",
-                        )
-                        question.answered.set_exception(lost)
+                self._questions.gone(peer)
 
     # --- answering -----------------------------------------------------------------------------
 
     def _asked(self, sender: bytes, ask: ForwardAsk) -> None:
-        cluster, application = self._cluster, self.application
+        cluster, application = self._questions.cluster, self.application
         if cluster is None or application is None or not cluster.local.members.is_member(sender):
             return
-        answering = self._answering
-        if answering[sender] >= MOST_AT_ONCE:
+        if not self._questions.may_answer(cluster, sender, "ForwardAsk"):
             busy = ForwardAnswer(ask.request, 429, (WireHeader("retry-after", "1"),), b"", True)
             cluster.say(sender, busy)
             return
-        answering[sender] += 1
-
-        async def answer() -> None:
-            try:
-                for part in await _answers(application, sender, ask):
-                    cluster.say(sender, part)
-            finally:
-                answering[sender] -= 1
-                if not answering[sender]:
-                    del answering[sender]
-
-        cluster.spawn(answer)
+        work = partial(_answer, cluster, application, sender, ask)
+        self._questions.answer(cluster, sender, work)
 
 
-def _answered(question: _Question, answer: ForwardAnswer) -> None:
+def _answered(question: _Question, sender: bytes, answer: ForwardAnswer) -> None:
     question.parts.append(answer.part)
     question.size += len(answer.part)
-    if question.answered.done() or not (answer.last or question.size > MAX_ANSWER_BYTES):
-        return
     if question.size > MAX_ANSWER_BYTES:
-        too_long = ForwardTooLongError("the answer of the other node is too long to be sent on")
-        question.answered.set_exception(too_long)
+        question.answer = ForwardTooLongError(
+            "the answer of the other node is too long to be sent on"
+        )
+    elif answer.last:
+        headers = {each.name: each.value for each in answer.headers if each.name in _GIVEN}
+        question.answer = Forwarded(answer.status, headers, b"".join(question.parts))
+    else:
         return
-    headers = {each.name: each.value for each in answer.headers if each.name in _GIVEN}
-    question.answered.set_result(Forwarded(answer.status, headers, b"".join(question.parts)))
+    question.peers.discard(sender)
+    question.settle()
+
+
+async def _answer(cluster: Cluster, application: ASGIApp, sender: bytes, ask: ForwardAsk) -> None:
+    for part in await _answers(application, sender, ask):
+        cluster.say(sender, part)
 
 
 async def _answers(application: ASGIApp, sender: bytes, ask: ForwardAsk) -> list[ForwardAnswer]:

@@ -43,10 +43,12 @@ Asked = TypeVar("Asked", bound=Question)
 
 
 class Questions(Generic[Asked]):
-    """One node's questions of one kind, and the members'. ``cluster``: None: it is in none."""
+    """One node's questions of one kind, and the members'. ``cluster``: None: it is in none;
+    ``at_once``: how many of one member are worked on."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: int = ASKS_AT_ONCE) -> None:
         self.cluster: Cluster | None = None
+        self._at_once = at_once
         self._open: dict[bytes, Asked] = {}
         self._working: Counter[bytes] = Counter()
 
@@ -95,7 +97,7 @@ class Questions(Generic[Asked]):
 
     def may_answer(self, cluster: Cluster, sender: bytes, kind: str) -> bool:
         """Tell whether a member's question is worked on: not if it has too many there."""
-        if self._working[sender] < ASKS_AT_ONCE:
+        if self._working[sender] < self._at_once:
             return True
         cluster.note(Note("too many questions", sender, kind))
         return False

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.mesh.identity import node_id_of
 from buildnet.node import queue_record
+from buildnet.node.auth.refusal import NotAllowedError
 from buildnet.node.recording import Record
 from buildnet.node.sharing.queue_asking import (
     QueueAsking,
-    QueueRefusedError,
     QueueUnknownError,
     refusal,
 )
@@ -97,13 +97,13 @@ class QueueAccess:
             AnsweredElsewhereError: the coordinator has to be asked, by who wants it.
             NotFoundError: there is no such build.
             QueueUnknownError: it is not of this node, and no coordinator answers.
-            QueueRefusedError: it is not allowed, or does not make sense.
+            NotAllowedError: it is not allowed, or does not make sense.
         """
         here = [] if not build or what == "move" else self.sharing.demands.find(build)
         if len(here) == 1:
             (own,) = here
             if wisher is not None and not (wisher.is_admin or own.actor == wisher.actor):
-                raise QueueRefusedError(
+                raise NotAllowedError(
                     f"build {own.id} is {own.actor}'s, and {wisher.actor} is no admin",
                     hint=f"ask {own.actor}, or an admin of the cluster",
                 )

@@ -6,23 +6,24 @@ what a node says of who asks it, but on the rights that its owner has in the clu
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from buildnet.mesh.errors import BuildNetError, UsageError
-from buildnet.mesh.events import Received
+from buildnet.mesh.events import LinkDown, Received
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.members.member_list import MemberList, Rights
 from buildnet.mesh.service.cluster import Cluster
 from buildnet.mesh.service.guest import Guest, GuestEvent
 from buildnet.node.auth.session_desk import SessionDesk
+from buildnet.node.peer_questions import Question, Questions
 from buildnet.node.pool_results import name_of
 from buildnet.node.told_to_others import told_to_others
 from buildnet.pool.messages.people import (
@@ -35,8 +36,6 @@ from buildnet.pool.messages.people import (
 )
 
 ANSWER_S = 3.0
-MOST_ASKED = 16
-"""What other nodes ask at once; of more there is no answer."""
 _TEXT_CHARACTERS = 1024
 _ID = re.compile(r"[0-9a-f]{1,64}")
 _log = logging.getLogger("buildnet.access")
@@ -60,25 +59,25 @@ class Told:
     left_out: int = 0
 
 
+@dataclass(slots=True, kw_only=True)
+class _Question(Question):
+    """What all linked members are asked at once."""
+
+    answers: dict[bytes, SessionsAnswer] = field(default_factory=dict)
+
+
 class SessionBoard:
     """See the module's text. ``desk``: of this node."""
 
     def __init__(self, desk: SessionDesk) -> None:
         self.desk = desk
-        self._working = 0
-        self._tasks: asyncio.TaskGroup
-        self._cluster: Cluster | None = None
-        self._asked: dict[bytes, tuple[bytes, asyncio.Future[SessionsAnswer]]] = {}
+        self._questions: Questions[_Question] = Questions()
 
     @asynccontextmanager
     async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
         """Take part in a cluster until the context ends."""
-        async with asyncio.TaskGroup() as self._tasks:
-            self._cluster = cluster
-            try:
-                yield self
-            finally:
-                self._cluster = None
+        async with self._questions.joined(cluster):
+            yield self
 
     async def here(
         self, what: str, whose: str, to: str, actor: str, reason: str
@@ -94,25 +93,21 @@ class SessionBoard:
         self, what: str, *, whose: str = "", to: str = "", actor: str = "", reason: str = ""
     ) -> Told:
         """Do something on this node and on those that it has a link with."""
-        cluster = self._cluster
-        if cluster is None:
-            return Told(await self.here(what, whose, to, actor, reason), [])
-        local = cluster.local
         told = Told(await self.here(what, whose, to, actor, reason), [])
+        cluster = self._questions.cluster
+        if cluster is None:
+            return told
+        local = cluster.local
         _name(told.found, local.members, local.key)
-        asks = {
-            key: asyncio.ensure_future(
-                self._ask(cluster, key, what, whose[:128], to[:128], actor[:128], reason[:1000])
-            )
-            for key in local.links
-            if local.members.is_member(key)
-        }
+        asked = {key for key in local.links if local.members.is_member(key)}
+        ask = SessionsAsk(os.urandom(16), what, whose[:128], to[:128], actor[:128], reason[:1000])
+        question = _Question(peers=set(asked))
+        if asked:
+            await self._questions.ask(cluster, ask.request, ask, question, ANSWER_S)
         left_out = 0
-        for key, asking in asks.items():
-            name = name_of(local.members, key)
-            try:
-                answer = await asking
-            except TimeoutError:
+        for key in asked:
+            name, answer = name_of(local.members, key), question.answers.get(key)
+            if answer is None:
                 told.silent.append({"node": name, "why": "it does not answer"})
                 continue
             if answer.refused is not None:
@@ -122,41 +117,33 @@ class SessionBoard:
             _name(found, local.members, key)
             told.found.extend(found)
             left_out += answer.left_out
-        silent = [key for key in local.members.members if key not in asks and key != local.key]
-        for key in silent:
-            if local.members.is_member(key):
+        for key in local.members.members:
+            if key not in asked and key != local.key and local.members.is_member(key):
                 name = name_of(local.members, key)
                 told.silent.append({"node": name, "why": "this node has no link with it now"})
         return Told(told.found, told.silent, left_out)
-
-    async def _ask(self, cluster: Cluster, key: bytes, *said: str) -> SessionsAnswer:
-        request = os.urandom(16)
-        future: asyncio.Future[SessionsAnswer] = asyncio.get_running_loop().create_future()
-        self._asked[request] = key, future
-        try:
-            cluster.say(key, SessionsAsk(request, *said))
-            async with asyncio.timeout(ANSWER_S):
-                return await future
-        finally:
-            del self._asked[request]
 
     def take(self, event: GuestEvent) -> None:
         """Take note of what others say."""
         match event:
             case Received(sender, SessionsAsk() as ask):
-                if self._cluster is not None and self._working < MOST_ASKED:
-                    self._tasks.create_task(self._answer(self._cluster, sender, ask))
+                cluster = self._questions.cluster
+                if cluster is not None and self._questions.may_answer(
+                    cluster, sender, "SessionsAsk"
+                ):
+                    work = partial(self._answer, cluster, sender, ask)
+                    self._questions.answer(cluster, sender, work)
             case Received(sender, SessionsAnswer() as answer):
-                asked = self._asked.get(answer.request)
-                if asked is not None and asked[0] == sender and not asked[1].done():
-                    asked[1].set_result(answer)
+                question = self._questions.of(answer.request, sender)
+                if question is not None:
+                    question.answers[sender] = answer
+                    question.peers.discard(sender)
+                    question.settle()
+            case LinkDown(peer):
+                self._questions.gone(peer)
 
     async def _answer(self, cluster: Cluster, sender: bytes, ask: SessionsAsk) -> None:
-        self._working += 1
-        try:
-            cluster.say(sender, await self._done(cluster.local.members, sender, ask))
-        finally:
-            self._working -= 1
+        cluster.say(sender, await self._done(cluster.local.members, sender, ask))
 
     async def _done(self, members: MemberList, sender: bytes, ask: SessionsAsk) -> SessionsAnswer:
         try:

@@ -12,6 +12,7 @@ from buildnet.mesh.events import LinkDown, OfficeChanged, Received
 from buildnet.mesh.local import Local
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.guest import GuestEvent
+from buildnet.node.auth.refusal import NotAllowedError
 from buildnet.node.pool_results import may_ask
 from buildnet.pool.messages.queueing import (
     QueueAnswer,
@@ -32,14 +33,6 @@ class QueueUnknownError(BuildNetError):
     code = "QUEUE_UNKNOWN"
     exit_code = 3
     http_status = 503
-
-
-class QueueRefusedError(BuildNetError):
-    """The coordinator does not do what was asked for, and says why."""
-
-    code = "NOT_ALLOWED"
-    http_status = 403
-    exit_code = 4
 
 
 @dataclass(slots=True)
@@ -82,10 +75,10 @@ class QueueAsking:
 
         Raises:
             QueueUnknownError: nobody tells.
-            QueueRefusedError: this node may not see it.
+            NotAllowedError: this node may not see it.
         """
         if self._local.office is not None and not may_ask(self._local.members, self._local.key):
-            raise QueueRefusedError(
+            raise NotAllowedError(
                 "this node may only look at the pool: it does not see the queue of others",
                 hint="buildnet history shows its own builds; an admin changes its rights: "
                 "buildnet rights set",
@@ -101,7 +94,7 @@ class QueueAsking:
 
         Raises:
             QueueUnknownError: nobody tells whether it was done.
-            QueueRefusedError: it is not allowed.
+            NotAllowedError: it is not allowed.
             NotFoundError: there is no such build.
         """
         question = await self._ask(
@@ -143,7 +136,7 @@ def _settle(question: _Question) -> None:
 
 def refusal(answer: QueueAnswer) -> BuildNetError:
     """Return the error that an answer tells."""
-    kind: type[BuildNetError] = QueueRefusedError
+    kind: type[BuildNetError] = NotAllowedError
     if answer.code == NotFoundError.code:
         kind = NotFoundError
     elif answer.code == QueueUnknownError.code:

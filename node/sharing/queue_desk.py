@@ -18,10 +18,11 @@ from buildnet.mesh.local import Local
 from buildnet.mesh.members.genesis import Rights
 from buildnet.mesh.messages.kinds import Message
 from buildnet.mesh.service.guest import GuestEvent
+from buildnet.node.auth.refusal import NotAllowedError
 from buildnet.node.pool_results import may_ask
 from buildnet.node.sharing.allocator import Allocator
 from buildnet.node.sharing.demands import Demands
-from buildnet.node.sharing.queue_asking import QueueRefusedError, QueueUnknownError
+from buildnet.node.sharing.queue_asking import QueueUnknownError
 from buildnet.pool.demand import Demand, Orders, Priority
 from buildnet.pool.messages.lending import WireHowFar, WireOrders
 from buildnet.pool.messages.queueing import (
@@ -46,7 +47,7 @@ _MAX_AHEAD_MS = 60 * 60 * 1000
 class RefusedError(Exception):
     """What somebody asked for is not done: ``code`` of the error, words, and a hint."""
 
-    def __init__(self, message: str, hint: str = "", code: str = QueueRefusedError.code) -> None:
+    def __init__(self, message: str, hint: str = "", code: str = NotAllowedError.code) -> None:
         super().__init__(message)
         self.message, self.hint, self.code = message, hint, code
 

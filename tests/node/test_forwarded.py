@@ -40,7 +40,9 @@ class Scene:
         self.tasks: list[asyncio.Task[None]] = []
         members = SimpleNamespace(members={}, is_member=lambda key: key == PEER)
         local = SimpleNamespace(links={PEER: None}, members=members)
-        self.cluster = SimpleNamespace(local=local, say=self.say, spawn=self.spawn)
+        self.cluster = SimpleNamespace(
+            local=local, say=self.say, spawn=self.spawn, note=lambda note: None
+        )
         self.forwarding = Forwarding()
 
     def say(self, to: bytes, message: Message) -> None:

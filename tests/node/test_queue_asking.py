@@ -10,7 +10,8 @@ import pytest
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.members.genesis import Rights
-from buildnet.node.sharing.queue_asking import QueueAsking, QueueRefusedError, QueueUnknownError
+from buildnet.node.auth.refusal import NotAllowedError
+from buildnet.node.sharing.queue_asking import QueueAsking, QueueUnknownError
 
 ME, COORDINATOR = b"m" * 32, b"c" * 32
 
@@ -18,7 +19,7 @@ ME, COORDINATOR = b"m" * 32, b"c" * 32
 @pytest.mark.parametrize(
     ("rights", "has_office", "error"),
     [
-        (Rights.OBSERVER, True, QueueRefusedError),
+        (Rights.OBSERVER, True, NotAllowedError),
         (Rights.OBSERVER, False, QueueUnknownError),
         (Rights.BUILDER, True, QueueUnknownError),  # it is not linked with who coordinates
     ],
