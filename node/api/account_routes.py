@@ -47,7 +47,7 @@ def account_routes(service: NodeService) -> APIRouter:
     add_reading_routes(router, saved, "accounts")
 
     @router.post("", status_code=201)
-    @does(Action.MANAGE_ACCESS)
+    @does(Action.MANAGE_ACCESS, by_admin=True)
     async def create_account(
         body: AccountBody, asking: Asking, actor: WhoAsks = "local"
     ) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def account_routes(service: NodeService) -> APIRouter:
         return (await saved.create(account, actor=asking.name(actor))).view()
 
     @router.put("/{name}")
-    @does(Action.MANAGE_ACCESS)
+    @does(Action.MANAGE_ACCESS, by_admin=True)
     async def change_account(
         name: str, body: RightsBody, asking: Asking, actor: WhoAsks = "local"
     ) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def account_routes(service: NodeService) -> APIRouter:
         return {"success": True, **made.view()}
 
     @router.delete("/{name}")
-    @does(Action.MANAGE_ACCESS)
+    @does(Action.MANAGE_ACCESS, by_admin=True)
     async def remove_account(
         name: str,
         asking: Asking,

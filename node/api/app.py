@@ -37,6 +37,7 @@ from buildnet.node.api.profile_routes import default_routes, profile_routes
 from buildnet.node.api.provenance_routes import provenance_routes
 from buildnet.node.api.queue_routes import queue_routes
 from buildnet.node.api.repeats import Repeats
+from buildnet.node.api.sending_on import Admins
 from buildnet.node.api.server_routes import server_routes
 from buildnet.node.api.session_routes import session_routes
 from buildnet.node.api.settings_routes import settings_routes
@@ -85,6 +86,7 @@ def create_application(service: NodeService) -> Application:
     )
     add_problem_handlers(application)
     application.state.repeats = Repeats(time.monotonic)
+    application.state.admins = Admins(service)
     setattr(application.state, PLACES, private_places(service.home.directory))
     application.offer(node_routes(service))
     application.offer(settings_routes(service))

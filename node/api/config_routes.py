@@ -31,7 +31,7 @@ def config_routes(service: NodeService) -> APIRouter:
     add_reading_routes(router, saved, "configs")
 
     @router.post("", status_code=201)
-    @does(Action.MODIFY_CONFIG)
+    @does(Action.MODIFY_CONFIG, by_admin=True)
     async def create(body: Document, asking: Asking, actor: WhoAsks = "local") -> dict[str, Any]:
         """Keep a new configuration. Without an ``id`` it gets one made of its ``name``."""
         return await keep(saved, body, asking.name(actor))

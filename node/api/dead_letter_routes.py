@@ -60,13 +60,13 @@ def dead_letter_routes(service: NodeService) -> APIRouter:
         return {"build_id": running.id}
 
     @router.delete("")
-    @does(Action.MANAGE_NODES)
+    @does(Action.MANAGE_NODES, here=True)
     async def clear() -> dict[str, Any]:
         """Forget all."""
         return {"removed": await asyncio.to_thread(service.dead_letters.remove)}
 
     @router.delete("/{letter}")
-    @does(Action.MANAGE_NODES)
+    @does(Action.MANAGE_NODES, here=True)
     async def forget(letter: str) -> dict[str, Any]:
         """Forget one."""
         found = service.dead_letters.find(letter)

@@ -18,28 +18,41 @@ from starlette.routing import BaseRoute
 from buildnet.node.api.entity_tag import tagged
 from buildnet.node.api.json_text import require_json
 from buildnet.node.api.repeats import HEADER, answered_once
-from buildnet.node.auth.actions import Action
+from buildnet.node.auth.actions import OF_THE_CLUSTER, Action
 from buildnet.node.auth.caller import NOBODY, Caller
 from buildnet.node.auth.proof import require_body
 
 _DECLARED = "__buildnet_action__"
 _WITHIN = "__buildnet_within__"
 _SECRET = "__buildnet_secret__"
+_HERE = "__buildnet_here__"
+_BY_ADMIN = "__buildnet_by_admin__"
 _OF_NO_WORKSPACE = (Action.OPEN, Action.VIEW_RESOURCES)
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 def does(
-    action: Action, *, within: bool = False, tells_secret: bool = False
+    action: Action,
+    *,
+    within: bool = False,
+    here: bool = False,
+    by_admin: bool = False,
+    tells_secret: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare the action of a route; below its ``@router.…``. ``within``: it sees itself to it that
     who asks with a key for some workspaces gets to no others; else such a key does not get there.
-    ``tells_secret``: its answer holds one, which is told once, and nowhere kept."""
+    ``here``: though its action is one of the whole cluster, it keeps to this node; else a key for
+    some nodes does not get there. ``by_admin``: only the node of an admin can do it; another one
+    sends a request with a key there. ``tells_secret``: its answer holds one, which is told once,
+    and nowhere kept."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
         setattr(endpoint, _DECLARED, action)
         setattr(endpoint, _WITHIN, within or action in _OF_NO_WORKSPACE)
         setattr(endpoint, _SECRET, tells_secret)
+        setattr(endpoint, _HERE, here or action not in OF_THE_CLUSTER)
+        setattr(endpoint, _BY_ADMIN, by_admin)
         return endpoint
 
     return declare
@@ -69,17 +82,22 @@ class DeclaredRoute(APIRoute):
             extra["security"] = []
         super().__init__(path, endpoint, openapi_extra=extra, **options)
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def get_route_handler(self) -> Handle:
         """Return what answers a request, after a look at who asks."""
         action, handle = action_of(self), super().get_route_handler()
         is_within = bool(getattr(self.endpoint, _WITHIN))
         is_secret = bool(getattr(self.endpoint, _SECRET))
+        is_here = bool(getattr(self.endpoint, _HERE))
+        if getattr(self.endpoint, _BY_ADMIN):
+            handle = _by_admin(handle)
 
         async def checked(request: Request) -> Response:
             caller = caller_of(request)
             caller.require(action)
             if not is_within:
                 caller.require_everything()
+            if not is_here:
+                caller.require_cluster()
             if request.method != "GET" or caller.body_sha256 is not None:
                 body = await request.body()  # kept; too long a one is refused by name
                 require_json(body)
@@ -92,6 +110,17 @@ class DeclaredRoute(APIRoute):
             return tagged(request, await handle(request))
 
         return checked
+
+
+def _by_admin(handle: Handle) -> Handle:
+    """Have another node answer where only that of an admin can: ``admins`` of the application's
+    state, an :class:`~buildnet.node.api.sending_on.Admins`, sends it there."""
+
+    async def answer(request: Request) -> Response:
+        elsewhere: Response | None = await request.app.state.admins.answer(request)
+        return await handle(request) if elsewhere is None else elsewhere
+
+    return answer
 
 
 def declared_router(**options: Any) -> APIRouter:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.members.member_list import Rights
 from buildnet.node.api.declared import Asking, declared_router, does
-from buildnet.node.api.sending_on import send_on
 from buildnet.node.auth.actions import Action
-from buildnet.node.auth.caller import CallerKind
 from buildnet.node.auth.claims import DEFAULT_RATE
 from buildnet.node.auth.desk import DEFAULT_VALID_S, Wish
 from buildnet.node.auth.scope import MAX_SCOPES
@@ -57,23 +55,12 @@ def key_routes(service: NodeService) -> APIRouter:
     """Return the routes of keys."""
     router = declared_router(prefix="/api/keys", tags=["access"])
 
-    async def sent_on(request: Request, asking: Asking) -> Response | None:
-        """Return the answer of the node of an admin, whose key has to sign; None: this is one. The
-        owner of this node asks with its rights, which no other node has to sign for."""
-        links = service.mesh.cluster.local.links
-        signers = [one for one in service.access.desk.signers() if one.key in links]
-        if asking.kind is CallerKind.OWNER or service.access.desk.signs or not signers:
-            return None
-        return await send_on(service.access.forwarding, request, signers[0].key, signers[0].name)
-
-    @router.post("", status_code=201, response_model=None)
-    @does(Action.MANAGE_ACCESS, tells_secret=True)
-    async def create(body: KeyBody, request: Request, asking: Asking) -> dict[str, Any] | Response:
+    @router.post("", status_code=201)
+    @does(Action.MANAGE_ACCESS, by_admin=True, tells_secret=True)
+    async def create(body: KeyBody, asking: Asking) -> dict[str, Any]:
         """Make a key; this answer is the only place where it stands, as `key`. The node of an admin
         signs it; others send a request with a key there. Who asks with a key makes none with more
         rights, nor one that counts longer."""
-        if (elsewhere := await sent_on(request, asking)) is not None:
-            return elsewhere
         wish = Wish(body.name, body.rights, body.scope, body.valid_s, body.bound, body.rate)
         return await service.access.desk.create(wish, asking, asking.name(body.actor))
 
@@ -90,27 +77,19 @@ def key_routes(service: NodeService) -> APIRouter:
         """One key by its name, its id or the beginning of that."""
         return service.access.desk.one(name)
 
-    @router.post("/{name}/rotate", response_model=None)
-    @does(Action.MANAGE_ACCESS, tells_secret=True)
-    async def rotate(
-        name: str, body: RotateBody, request: Request, asking: Asking
-    ) -> dict[str, Any] | Response:
+    @router.post("/{name}/rotate")
+    @does(Action.MANAGE_ACCESS, by_admin=True, tells_secret=True)
+    async def rotate(name: str, body: RotateBody, asking: Asking) -> dict[str, Any]:
         """Make a key anew under its id: the one from before counts no more, at once here and within
         a second on every node that is connected."""
-        if (elsewhere := await sent_on(request, asking)) is not None:
-            return elsewhere
         return await service.access.desk.rotate(name, asking, asking.name(body.actor))
 
-    @router.post("/{name}/revoke", response_model=None)
-    @does(Action.MANAGE_ACCESS)
-    async def revoke(
-        name: str, body: RevokeBody, request: Request, asking: Asking
-    ) -> dict[str, Any] | Response:
+    @router.post("/{name}/revoke")
+    @does(Action.MANAGE_ACCESS, by_admin=True)
+    async def revoke(name: str, body: RevokeBody, asking: Asking) -> dict[str, Any]:
         """Revoke a key for ever, and those that were made with it: at once here, within a second on
         every node that is connected, on others once they are. Whoever is connected with it is cut
         off. No quorum is needed."""
-        if (elsewhere := await sent_on(request, asking)) is not None:
-            return elsewhere
         return await service.access.desk.revoke(name, body.reason, asking.name(body.actor))
 
     return router

@@ -53,7 +53,8 @@ def login_routes(service: NodeService) -> APIRouter:
     @does(Action.MANAGE_ACCESS, tells_secret=True)
     async def make_link(body: LoginBody, asking: Asking) -> dict[str, Any]:
         """Make a link to log in with on this node, good once and for ten minutes: for an account,
-        or for the owner of this host where they ask themselves. ``url``: for a browser on this
+        or for the owner of this host where they ask themselves. A session of a link that was made
+        with a key may no more than the key, and ends with it. ``url``: for a browser on this
         host if it can, ``network_url``: for one elsewhere, null: none gets here."""
         code = people().code_for(await _grant(service, body, asking))
         expires = datetime.now(UTC) + timedelta(seconds=CODE_S)
@@ -141,7 +142,8 @@ async def _grant(service: NodeService, body: LoginBody, asking: Caller) -> Grant
                 f"there is no account {body.account!r}",
                 hint=f"buildnet account add {body.account} --rights builder",
             )
-        return Grant(body.account, account=True, rights=body.rights)
+        by = service.access.people.key_of(asking)
+        return Grant(body.account, account=True, rights=body.rights, linked_by=by)
     if not asking.is_owner:
         raise NotAllowedError(
             "only who owns this host logs in without an account",

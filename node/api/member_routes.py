@@ -143,7 +143,7 @@ def member_routes(service: NodeService) -> APIRouter:
         }
 
     @router.post("/api/node/invite")
-    @does(Action.MANAGE_NODES, tells_secret=True)
+    @does(Action.MANAGE_NODES, by_admin=True, tells_secret=True)
     async def invite(body: InviteBody) -> dict[str, Any]:
         """Make a token with which nodes can join."""
         made = await service.mesh.invite(
@@ -169,7 +169,7 @@ def member_routes(service: NodeService) -> APIRouter:
         return {"invitations": [_invitation(view, one) for one in service.mesh.invitations()]}
 
     @router.delete("/api/node/invitations/{invitation_id}")
-    @does(Action.MANAGE_NODES)
+    @does(Action.MANAGE_NODES, by_admin=True)
     async def withdraw(invitation_id: str) -> dict[str, Any]:
         """Let nobody else in by an invitation."""
         withdrawn = await service.mesh.withdraw(invitation_id)
@@ -183,48 +183,48 @@ def member_routes(service: NodeService) -> APIRouter:
         return {"requests": [_request(view, one) for one in service.mesh.requests()]}
 
     @router.post("/api/node/requests/{request_id}/approve")
-    @does(Action.MANAGE_NODES)
+    @does(Action.MANAGE_NODES, by_admin=True)
     async def approve(request_id: str, body: ApproveBody) -> dict[str, Any]:
         """Admit who asked. Compare the short authentication strings first."""
         approved = await service.mesh.approve(request_id, rights=body.rights)
         return {"success": True, **_request(service.pool.view(), approved)}
 
     @router.post("/api/node/requests/{request_id}/reject")
-    @does(Action.MANAGE_NODES)
+    @does(Action.MANAGE_NODES, by_admin=True)
     async def reject(request_id: str) -> dict[str, Any]:
         """Turn down who asked."""
         rejected = await service.mesh.reject(request_id)
         return {"success": True, **_request(service.pool.view(), rejected)}
 
     @router.post("/api/node/promote")
-    @does(Action.MANAGE_NODES)
+    @does(Action.MANAGE_NODES, by_admin=True)
     async def promote(body: NodeBody) -> dict[str, Any]:
         """Hand the office of coordinator to a member."""
         return _done(await service.mesh.promote(body.node))
 
     @router.post("/api/node/priority")
-    @does(Action.MANAGE_NODES)
+    @does(Action.MANAGE_NODES, by_admin=True)
     async def priority(body: PriorityBody) -> dict[str, Any]:
         """Set how soon a member is to coordinate."""
         member = await service.mesh.set_priority(body.node, body.priority)
         return {**_done(member), "priority": body.priority}
 
     @router.post("/api/node/rights")
-    @does(Action.MANAGE_NODES)
+    @does(Action.MANAGE_NODES, by_admin=True)
     async def rights(body: RightsBody) -> dict[str, Any]:
         """Set what a member's owner may do."""
         member = await service.mesh.set_rights(body.node, body.rights)
         return {**_done(member), "rights": body.rights}
 
     @router.post("/api/node/revoke")
-    @does(Action.MANAGE_NODES)
+    @does(Action.MANAGE_NODES, by_admin=True)
     async def revoke(body: RevokeBody) -> dict[str, Any]:
         """Never accept anything of a node's key again; its links are cut at once."""
         member, final = await service.mesh.revoke(body.node, reason=body.reason)
         return {**_done(member), "final": final}
 
     @router.post("/api/node/remove")
-    @does(Action.MANAGE_NODES)
+    @does(Action.MANAGE_NODES, by_admin=True)
     async def remove(body: NodeBody) -> dict[str, Any]:
         """End the membership of a node that is gone for good; it may join again."""
         return _done(await service.mesh.remove(body.node))

@@ -42,7 +42,7 @@ def add_changing_routes(router: APIRouter, saved: SavedDocuments[Kept]) -> None:
     word = saved.kind.word
 
     @router.put("/{name}", name=f"change_{saved.kind.name}", description=_changing(word))
-    @does(Action.MODIFY_CONFIG)
+    @does(Action.MODIFY_CONFIG, by_admin=True)
     async def changed(
         name: str,
         body: Document,
@@ -71,7 +71,7 @@ def add_changing_routes(router: APIRouter, saved: SavedDocuments[Kept]) -> None:
         name=f"delete_{saved.kind.name}",
         description=f"Delete a {word}. ``expects``: only if it is in this version.",
     )
-    @does(Action.DELETE_CONFIG)
+    @does(Action.DELETE_CONFIG, by_admin=True)
     async def deleted(
         name: str, asking: Asking, expects: Expected = None, actor: WhoAsks = "local"
     ) -> dict[str, Any]:

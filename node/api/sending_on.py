@@ -1,4 +1,4 @@
-"""A request that another node has to answer, as a route hands it on."""
+"""Requests that another node has to answer, as routes hand them on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,33 @@ from buildnet.node.api.declared import caller_of
 from buildnet.node.auth.caller import CallerKind
 from buildnet.node.auth.refusal import NotAllowedError
 from buildnet.node.forwarding import FORWARDED, ForwardError, Forwarding
+from buildnet.node.service import NodeService
+
+
+class Admins:
+    """The nodes of admins: what they alone can do is sent to one of them, with the credential of
+    who asks."""
+
+    def __init__(self, service: NodeService) -> None:
+        self._service = service
+
+    async def answer(self, request: Request) -> Response | None:
+        """Return the answer of one of them; None: this node is one, or can reach none. The owner of
+        this node asks with its rights, which no other node takes for more.
+
+        Raises:
+            NotAllowedError: who asks brings nothing that counts there.
+            ForwardError: it was sent on already, or can't be.
+        """
+        desk, forwarding = self._service.access.desk, self._service.access.forwarding
+        if desk.signs or caller_of(request).is_owner:
+            return None
+        linked = [one for one in desk.signers() if forwarding.reaches(one.key)]
+        about = request.path_params.get("name")
+        linked.sort(key=lambda one: about in (one.name, one.node_id))  # none ends itself if it can
+        if not linked:
+            return None
+        return await send_on(forwarding, request, linked[0].key, linked[0].name)
 
 
 async def send_on(forwarding: Forwarding, request: Request, key: bytes, name: str) -> Response:

@@ -85,7 +85,7 @@ def server_routes(service: NodeService) -> APIRouter:
         }
 
     @router.post("", status_code=201)
-    @does(Action.MANAGE_NODES, tells_secret=True)
+    @does(Action.MANAGE_NODES, by_admin=True, tells_secret=True)
     async def add(body: AddBody) -> dict[str, Any]:
         """Invite a host: ``command`` starts its node, with the ``terms`` in its node.yaml, and
         joins the cluster."""
@@ -146,7 +146,7 @@ def server_routes(service: NodeService) -> APIRouter:
         return await say(name, change, actor, request)
 
     @router.delete("/{name}")
-    @does(Action.MANAGE_NODES)
+    @does(Action.MANAGE_NODES, by_admin=True)
     async def remove(name: str, force: bool = False) -> dict[str, Any]:
         """Take a host out of the pool. Without ``force`` it has to be drained, with nothing in
         flight (``SERVER_BUSY``); with it, commands that run there run elsewhere."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.errors import NotFoundError
@@ -13,6 +13,7 @@ from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.caller import Caller
 from buildnet.node.service import NodeService
+from buildnet.node.session_board import Told
 from buildnet.pool.messages.people import END, HAND_OVER, LIST
 
 
@@ -30,63 +31,84 @@ def session_routes(service: NodeService) -> APIRouter:
     """Return the routes of sessions."""
     router = declared_router(prefix="/api/sessions", tags=["access"])
 
-    @router.get("")
-    @does(Action.VIEW_RESOURCES)
-    async def sessions(asking: Asking) -> dict[str, Any]:
-        """Who uses the nodes of the cluster: from where, since when, what they do and how far it
-        is. Who may not manage access sees themselves, on this node. ``silent``: the nodes that did
-        not tell, and why."""
+    async def seen(asking: Caller) -> Told:
+        """Return those whom somebody may see: all, all of this node, or themselves there."""
+        if _is_for_all(asking):
+            return await service.access.board.everywhere(LIST)
+        found = await service.access.board.here(LIST, "", "", "", "")
         if asking.may(Action.MANAGE_ACCESS):
-            told = await service.access.board.everywhere(LIST)
-            return {"sessions": told.found, "silent": told.silent, "left_out": told.left_out}
-        return {"sessions": await _own(service, asking), "silent": [], "left_out": 0}
+            return Told(found, [])
+        return Told([each for each in found if each["actor"] == asking.actor], [])
 
-    @router.get("/{session}")
-    @does(Action.VIEW_RESOURCES)
-    async def show_session(session: str, asking: Asking) -> dict[str, Any]:
-        """One of them, by the beginning of its id."""
-        found = (await sessions(asking))["sessions"]
+    async def one(asking: Caller, session: str) -> dict[str, Any]:
+        found = (await seen(asking)).found
         whole = whole_id(found, session)
         if whole is None:
             raise _none(session)
-        return next(dict(each) for each in found if each["id"] == whole)
+        return next(each for each in found if each["id"] == whole)
 
-    @router.delete("/{session}")
+    @router.get("", response_model=None)
+    @does(Action.VIEW_RESOURCES)
+    async def sessions(asking: Asking, request: Request) -> Response | dict[str, Any]:
+        """Who uses the nodes of the cluster: from where, since when, what they do and how far it
+        is. Who may not manage access sees themselves, on this node. ``silent``: the nodes that did
+        not tell, and why."""
+        if (elsewhere := await _by_admin(request, asking)) is not None:
+            return elsewhere
+        told = await seen(asking)
+        return {"sessions": told.found, "silent": told.silent, "left_out": told.left_out}
+
+    @router.get("/{session}", response_model=None)
+    @does(Action.VIEW_RESOURCES)
+    async def show_session(
+        session: str, asking: Asking, request: Request
+    ) -> Response | dict[str, Any]:
+        """One of them, by the beginning of its id."""
+        elsewhere = await _by_admin(request, asking)
+        return await one(asking, session) if elsewhere is None else elsewhere
+
+    @router.delete("/{session}", response_model=None)
     @does(Action.VIEW_RESOURCES)
     async def end_session(
         session: str,
         asking: Asking,
+        request: Request,
         reason: Annotated[str, Query(max_length=1000)] = "",
         actor: Annotated[str, Query(min_length=1, max_length=128)] = "local",
-    ) -> dict[str, Any]:
+    ) -> Response | dict[str, Any]:
         """End a session, or cut off who has none: one's own, or for who manages access anybody's,
         on whichever node. Builds that were begun in it go on."""
+        if (elsewhere := await _by_admin(request, asking)) is not None:
+            return elsewhere
         by = asking.name(actor)
-        whole = str((await show_session(session, asking))["id"])
+        whole = str((await one(asking, session))["id"])
         board = service.access.board
-        if asking.may(Action.MANAGE_ACCESS):
-            told = await board.everywhere(END, whose=whole, actor=by, reason=reason)
-            ended = told.found
+        if _is_for_all(asking):
+            ended = (await board.everywhere(END, whose=whole, actor=by, reason=reason)).found
         else:
             ended = await board.here(END, whole, "", by, reason)
         if not ended:
             raise _none(session)
         return {"success": True, "sessions": ended}
 
-    @router.post("/{session}/hand-over")
+    @router.post("/{session}/hand-over", response_model=None)
     @does(Action.CANCEL_BUILD)
-    async def hand_over_builds(session: str, body: HandOverBody, asking: Asking) -> dict[str, Any]:
+    async def hand_over_builds(
+        session: str, body: HandOverBody, asking: Asking, request: Request
+    ) -> Response | dict[str, Any]:
         """Let the builds of a session, or of an actor, be another actor's from now on: one's own,
         or for an admin anybody's, on whichever node."""
+        if (elsewhere := await _by_admin(request, asking)) is not None:
+            return elsewhere
         by = asking.name(body.actor)
-        found = (await sessions(asking))["sessions"]
-        whose = whole_id(found, session) or session
+        whose = whole_id((await seen(asking)).found, session) or session
         board = service.access.board
-        if asking.may(Action.MANAGE_ACCESS):
+        if _is_for_all(asking):
             told = await board.everywhere(HAND_OVER, whose=whose, to=body.to, actor=by)
             builds = told.found
         else:
-            builds = await board.desk.hand_over(whose, body.to, by, only=asking.actor)
+            only = None if asking.may(Action.MANAGE_ACCESS) else asking.actor
+            builds = await board.desk.hand_over(whose, body.to, by, only=only)
         if not builds:
             raise NotFoundError(
                 f"no build of {session!r:.80} runs", hint="buildnet session list shows them"
@@ -96,9 +118,18 @@ def session_routes(service: NodeService) -> APIRouter:
     return router
 
 
-async def _own(service: NodeService, asking: Caller) -> list[dict[str, Any]]:
-    everybody = await service.access.board.here(LIST, "", "", "", "")
-    return [each for each in everybody if each["actor"] == asking.actor]
+def _is_for_all(asking: Caller) -> bool:
+    """Tell whether somebody sees and changes who uses any node of the cluster."""
+    return asking.may(Action.MANAGE_ACCESS) and asking.nodes is None
+
+
+async def _by_admin(request: Request, asking: Caller) -> Response | None:
+    """Return the answer of the node of an admin, which others tell who uses them; None: this node
+    answers."""
+    if not _is_for_all(asking):
+        return None
+    found: Response | None = await request.app.state.admins.answer(request)
+    return found
 
 
 def whole_id(found: Iterable[dict[str, Any]], session: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.errors import UsageError
@@ -52,7 +52,7 @@ def template_routes(service: NodeService) -> APIRouter:
     add_reading_routes(router, saved, "templates")
 
     @router.post("", status_code=201)
-    @does(Action.MODIFY_CONFIG)
+    @does(Action.MODIFY_CONFIG, by_admin=True)
     async def create(body: Document, asking: Asking, actor: WhoAsks = "local") -> dict[str, Any]:
         """Keep a new template: whole, or with ``config_id`` in place of ``config``, which takes the
         configuration that is kept under it."""
@@ -69,12 +69,16 @@ def template_routes(service: NodeService) -> APIRouter:
     @router.post("/{name}/use")
     @does(Action.VIEW_RESOURCES)
     async def use(
-        name: str, body: UseBody, asking: Asking, actor: WhoAsks = "local"
-    ) -> dict[str, Any]:
+        name: str, body: UseBody, request: Request, asking: Asking, actor: WhoAsks = "local"
+    ) -> Any:
         """Make a configuration of a template; with ``save_as`` it is kept, too, which takes the
         rights to change configurations."""
         if body.save_as is not None:
             asking.require(Action.MODIFY_CONFIG)
+            asking.require_cluster()
+            elsewhere: Response | None = await request.app.state.admins.answer(request)
+            if elsewhere is not None:
+                return elsewhere
             configurations.require_rights()
         template, _ = await saved.read(name)
         made = template.fill(body.variables, f"the template {name}").document()
@@ -83,7 +87,7 @@ def template_routes(service: NodeService) -> APIRouter:
         return await keep(configurations, {**made, "id": body.save_as}, asking.name(actor))
 
     @router.post("/{name}/apply")
-    @does(Action.MODIFY_CONFIG)
+    @does(Action.MODIFY_CONFIG, by_admin=True)
     async def apply(
         name: str,
         body: ApplyBody,

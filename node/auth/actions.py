@@ -71,6 +71,13 @@ GRANTED: Mapping[Rights, frozenset[Action]] = MappingProxyType(
 """Which actions rights allow; a builder's ``cancel-build`` is for its own builds."""
 
 
+OF_THE_CLUSTER = frozenset(
+    {Action.MODIFY_CONFIG, Action.DELETE_CONFIG, Action.MANAGE_NODES, Action.MANAGE_ACCESS}
+)
+"""What is done on one node and counts on all: nothing for a key that is for single nodes, but where
+a route says that it keeps to its own node."""
+
+
 def least_rights(action: Action) -> Rights | None:
     """Return the least rights that allow an action; None: rights do not."""
     for rights in (Rights.OBSERVER, Rights.BUILDER, Rights.ADMIN):

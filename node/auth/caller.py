@@ -27,10 +27,11 @@ class Caller:
     """``actor``: the name under which the queue, the ledger and the history know them; ``rights``:
     in the cluster, None of nobody; ``actions``: the only ones that their credential is for, None:
     all that their rights allow; ``is_owner``: of this host; ``credential``: the id of their key or
-    session, "" without one; ``address``: where they ask from, "" on the socket; ``workspaces``: the
-    only ones that their credential is for, None: all; ``body_sha256``: of the body that they
-    signed, None: any; ``rate``: requests a minute of their key, None: they have none;
-    ``opened_with``: the id of the key that their session was opened with; ``problem``: tells why
+    session, "" without one; ``address``: where they ask from, "" on the socket; ``workspaces``,
+    ``nodes`` (ids): the only ones that their credential is for, None: all; ``body_sha256``: of the
+    body that they signed, None: any; ``rate``: requests a minute of their key, None: it has none;
+    ``opened_with``: the id of the key that their session was opened with; ``linked_by``: the id of
+    that which its link was made with; ``problem``: tells why
     their credential counts no more, asked again and again for as long as they are connected; None:
     it does."""
 
@@ -42,9 +43,11 @@ class Caller:
     credential: str = ""
     address: str = ""
     workspaces: frozenset[str] | None = None
+    nodes: frozenset[str] | None = None
     body_sha256: bytes | None = None
     rate: int | None = None
     opened_with: str = ""
+    linked_by: str = ""
     problem: Callable[[], BuildNetError | None] = field(
         default=lambda: None, repr=False, compare=False
     )
@@ -131,6 +134,19 @@ class Caller:
             raise NotAllowedError(
                 f"{self.actor}'s key is for single workspaces, and this concerns others too",
                 hint="ask an admin for a wider one",
+            )
+
+    def require_cluster(self) -> None:
+        """See that their credential is not for single nodes only.
+
+        Raises:
+            NotAllowedError: it is.
+        """
+        if self.nodes is not None:
+            raise NotAllowedError(
+                f"{self.actor}'s key is for single nodes, and this concerns the whole cluster",
+                hint="ask with a key that has no scope of nodes: buildnet key create --rights "
+                "admin, without --scope node:…",
             )
 
     def name(self, said: str) -> str:

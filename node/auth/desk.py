@@ -280,9 +280,10 @@ class KeyDesk:
                 f"the key of {asking.actor} has a scope, and makes none without",
                 hint="ask an admin whose key has none",
             )
-        if asking.kind is not CallerKind.KEY:
+        key = asking.credential if asking.kind is CallerKind.KEY else asking.linked_by
+        if not key:
             return (), None
-        with_it = self._register().made.get(asking.credential)
+        with_it = self._register().made.get(key)
         if with_it is None:
             raise NotAllowedError(
                 f"the key of {asking.actor} is not known here yet", hint="try again in a minute"

@@ -74,6 +74,7 @@ class KeyCredentials:
             credential=claims.id,
             address=address,
             workspaces=key.scope.workspaces or None,
+            nodes=key.scope.nodes or None,
             body_sha256=None if proof is None else proof.body_sha256,
             rate=claims.rate,
             problem=lambda: self._keys.problem(key),

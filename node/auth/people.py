@@ -157,11 +157,10 @@ class People:
 
     async def _caller(self, session: Session) -> Caller:
         grant = session.grant
+        if grant.stands_on is not None and (why := grant.stands_on.problem()) is not None:
+            await self.end(session.id, Ended.KEY)
+            raise why
         if grant.key is not None:
-            why = grant.key.problem()
-            if why is not None:
-                await self.end(session.id, Ended.KEY)
-                raise why
             # What it made would not end with the key that it stands on.
             actions = frozenset(Action) if grant.key.actions is None else grant.key.actions
             return replace(
@@ -183,19 +182,22 @@ class People:
                     hint="ask an admin of the cluster: buildnet account list",
                 )
             rights = lesser(rights, of_account)
+        by = grant.linked_by
         return Caller(
             CallerKind.SESSION,
             grant.actor,
-            rights,
+            rights if by is None else lesser(rights, by.rights),
             is_owner=grant.is_owner,
             credential=session.id,
+            linked_by="" if by is None else by.credential,
             problem=lambda: self._problem(session),
         )
 
     def _problem(self, session: Session) -> BuildNetError | None:
         """Tell why a session counts no more; None: it does."""
         if self.sessions.has(session):
-            return None if session.grant.key is None else session.grant.key.problem()
+            key = session.grant.stands_on
+            return None if key is None else key.problem()
         return session_over()
 
     async def _use(self, session: Session, now: float) -> None:
@@ -203,6 +205,13 @@ class People:
         if now - self._written.get(session.id, 0.0) >= _WRITE_AFTER_S:
             self._written[session.id] = now
             await self._keep(used)
+
+    def key_of(self, caller: Caller) -> Caller | None:
+        """Return who asked with the key with which all ends that a caller makes; None: none."""
+        if caller.kind is CallerKind.KEY:
+            return caller
+        session = self.sessions.by_id(caller.credential)
+        return None if session is None else session.grant.stands_on
 
     def code_for(self, grant: Grant) -> str:
         """Return a code that is good for a login, once."""
@@ -272,11 +281,11 @@ class People:
         self._around.hang_up(session.id, session_over(why), but)
         if why is not Ended.KICKED:  # which has a record of its own
             self._around.record(ended(session, why))
-        if session.grant.key is None:
+        if session.grant.stands_on is None:
             await self._store.remove(session.id)
 
     async def _keep(self, session: Session) -> None:
-        if session.grant.key is None:  # what a key may is not ours to keep: it ends with the node
+        if session.grant.stands_on is None:  # what a key may is not ours to keep
             await self._store.put(session)
 
     @asynccontextmanager
@@ -308,7 +317,8 @@ class People:
                     if each.grant.account and each.grant.actor == actor:
                         await self.end(each.id, Ended.ACCOUNT)
         for each in self.sessions.all():
-            if each.grant.key is not None and each.grant.key.problem() is not None:
+            key = each.grant.stands_on
+            if key is not None and key.problem() is not None:
                 await self.end(each.id, Ended.KEY)
 
 

@@ -36,13 +36,20 @@ class Grant:
     """What a login gives. ``actor``: the name that its work goes under; ``account``: whether there
     is an account of that name, whose rights it has; ``rights``: the most that it has of them;
     ``is_owner``: it is the owner of this host; ``key``: who asked with the key that it was opened
-    with, for all that such a session may do is what its key may."""
+    with, for all that such a session may do is what its key may; ``linked_by``: who asked with the
+    key that its link was made with, for it may no more than that one, and ends with it."""
 
     actor: str
     account: bool = False
     rights: Rights | None = None
     is_owner: bool = False
     key: Caller | None = None
+    linked_by: Caller | None = None
+
+    @property
+    def stands_on(self) -> Caller | None:
+        """Who asked with the key that it ends with; None: it ends with none."""
+        return self.key or self.linked_by
 
     def __post_init__(self) -> None:
         if not (self.account or self.is_owner or self.key or self.rights):

@@ -23,7 +23,7 @@ from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.members.member_list import Rights
 from buildnet.node.api.app import create_application
 from buildnet.node.api.description import operations
-from buildnet.node.auth.actions import GRANTED, Action
+from buildnet.node.auth.actions import GRANTED, OF_THE_CLUSTER, Action
 from buildnet.node.scan import detect
 from buildnet.node.service import NodeService
 from testbed.api_fuzz import Fuzzing, fuzz
@@ -268,6 +268,17 @@ def test_a_key_for_one_action_gets_to_no_other(node: ApiNode) -> None:
     for route, (got, code, action) in walk(node, key).items():
         if action is not Action.OPEN:
             assert got == (400 if action is Action.VIEW_LEDGER else 403), (route, code)
+
+
+def test_a_key_for_this_node_gets_to_nothing_of_the_whole_cluster(node: ApiNode) -> None:
+    here = {("DELETE", "/api/dead-letters"), ("DELETE", "/api/dead-letters/{letter}")}
+    key = key_of(node, "x", Rights.ADMIN, scope=(f"node:{node.service.key.node_id}",))
+    for route, (got, code, action) in walk(node, key).items():
+        if action is not Action.OPEN:
+            kept = action in OF_THE_CLUSTER | {Action.OWN_NODE} and route not in here
+            assert (got, code) == ((403, "NOT_ALLOWED") if kept else (400, "INVALID_REQUEST")), (
+                route
+            )
 
 
 # --- what is no honest request -------------------------------------------------------------------

@@ -94,5 +94,51 @@ def test_each_node_goes_by_the_key_alone(tmp_path: Path, monkeypatch: pytest.Mon
                 status, problem = await ask(node, "PUT", f"/api/servers/{name}", admin, change)
                 assert (status, problem["code"]) == (403, "SERVER_REFUSED")
             assert two.service.in_force.terms.draining
+            await what_admins_sign(one, two, admin, builder)
 
     asyncio.run(run())
+
+
+async def what_admins_sign(one: ApiNode, two: ApiNode, admin: str, builder: str) -> None:
+    """What only the node of an admin can do is done there, of whichever node it is asked."""
+    invite, account = {"uses": 2, "valid_s": 60}, {"id": "anna", "rights": "observer"}
+    config = {"name": "mine"}
+    asked: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", "/api/node/invite", invite),
+        ("POST", "/api/servers", {"name": "third"}),
+        ("POST", "/api/accounts", account),
+        ("PUT", "/api/accounts/anna", {"rights": "builder"}),
+        ("POST", "/api/configs", config),
+        ("DELETE", "/api/configs/mine", {}),
+        ("POST", "/api/node/rights", {"node": two.service.key.node_id, "rights": "builder"}),
+        ("POST", "/api/node/priority", {"node": two.service.key.node_id, "priority": 1}),
+    ]
+    here = key_of(one, "here", Rights.ADMIN, scope=(f"node:{one.service.key.node_id}",))
+    for method, path, body in asked:
+        status, told = await ask(two, method, path, admin, body)
+        assert status in (200, 201), (path, told)
+        status, told = await ask(two, method, path, builder, body)
+        assert (status, told["code"]) == (403, "NOT_ALLOWED"), path
+        status, told = await ask(two, method, path, here, body)
+        assert (status, told["code"]) == (403, "KEY_ELSEWHERE"), path
+        status, told = await ask(one, method, path, here, body)
+        assert (status, told["code"]) == (403, "NOT_ALLOWED"), path
+    _, told = await ask(two, "GET", "/api/node/invitations", admin)
+    assert [each["uses_left"] for each in told["invitations"]] == [2, 1]
+    # others tell who uses them to the node of an admin, so that one asks
+    _, told = await ask(two, "GET", "/api/sessions", admin)
+    assert told["silent"] == []
+    nodes = {each["node_id"] for each in told["sessions"] if each["actor"] == "agent:boss"}
+    assert nodes == {one.service.key.node_id, two.service.key.node_id}
+    _, told = await ask(two, "GET", "/api/sessions", builder)
+    assert {each["actor"] for each in told["sessions"]} == {"agent:ci"}
+    _, told = await ask(one, "GET", "/api/sessions", here)  # it sees that node alone
+    assert {each["actor"] for each in told["sessions"]} >= {"agent:boss", "agent:here"}
+    assert {each.get("node_id") for each in told["sessions"]} == {None}
+    (seen,) = (await ask(two, "GET", "/api/sessions", key_of(one, "solo", Rights.OBSERVER)))[1][
+        "sessions"
+    ]
+    seen = seen["id"]
+    assert (await ask(one, "DELETE", f"/api/sessions/{seen}", here))[0] == 404
+    status, told = await ask(two, "DELETE", f"/api/sessions/{seen}", admin)
+    assert (status, [each["id"] for each in told["sessions"]]) == (200, [seen])

@@ -40,7 +40,8 @@ SIGNED = Caller(CallerKind.KEY, "signed", Rights.ADMIN, body_sha256=sha256(b"no 
 OTHER = replace(SIGNED, body_sha256=sha256(b"{}").digest())
 WITHIN = Caller(CallerKind.KEY, "within", Rights.ADMIN, workspaces=frozenset({"shop"}))
 NARROW = Caller(CallerKind.KEY, "narrow", Rights.ADMIN, frozenset({Action.VIEW_LEDGER}))
-OTHERS = {"narrow": NARROW, "signed": SIGNED, "other": OTHER, "within": WITHIN}
+HERE = Caller(CallerKind.KEY, "here", Rights.ADMIN, nodes=frozenset({"abcd"}))
+OTHERS = {"narrow": NARROW, "signed": SIGNED, "other": OTHER, "within": WITHIN, "here": HERE}
 
 
 class Names:
@@ -64,6 +65,10 @@ def application() -> Application:
         @does(action)
         async def answer(asking: Asking) -> str:
             return asking.actor
+
+    @router.get("/here")
+    @does(Action.MANAGE_NODES, here=True)
+    async def here() -> None: ...
 
     @router.post("/typed")
     @does(Action.MODIFY_CONFIG)
@@ -145,6 +150,16 @@ def test_a_credential_that_does_not_count_is_refused_though_others_need_none() -
 def test_a_credential_for_one_action_is_for_no_other() -> None:
     assert ask("/view-ledger", "narrow") == 200
     assert ask("/view-builds", "narrow") == 403
+
+
+def test_a_key_for_single_nodes_does_nothing_that_counts_on_all() -> None:
+    of_all = {"modify-config", "delete-config", "manage-nodes", "manage-access"}
+    refused = {each.value for each in Action if ask(f"/{each}", "here") == 403}
+    assert refused == of_all | {"own-node"}
+    assert ask("/here", "here") == 200  # a route that says that it keeps to its node
+    with pytest.raises(NotAllowedError, match="whole cluster"):
+        HERE.require_cluster()
+    CALLERS["admin"].require_cluster()
 
 
 def test_rights_come_before_existence_and_before_the_body() -> None:

@@ -37,7 +37,7 @@ from buildnet.node.auth.refusal import NotAuthenticatedError
 from buildnet.node.auth.same_site import OtherSiteError
 from buildnet.node.auth.session_records import SessionTold
 from buildnet.node.auth.session_store import SessionStore, SessionStoreError
-from buildnet.node.auth.sessions import Ended, SessionLimits
+from buildnet.node.auth.sessions import Ended, Grant, SessionLimits
 from buildnet.node.service import NodeService
 from buildnet.node.way_in import WayIn
 
@@ -492,6 +492,58 @@ def test_a_cookie_is_of_one_node(tmp_path: Path) -> None:
             assert (await one.ask("GET", "/api/session", {"cookie": both})).body["actor"] == "anna"
             code = await one.link(account="anna")
             assert (await two.ask("POST", "/api/login", PAGE, {"code": code})).status == 401
+
+    asyncio.run(asyncio.wait_for(whole(), 30))
+
+
+def test_a_session_of_a_link_that_was_made_with_a_key_ends_with_the_key(check: Check) -> None:
+    async def work(node: Node, around: Around) -> None:
+        boss = {"authorization": "Bearer boss"}
+
+        async def link(headers: Mapping[str, str]) -> str:
+            made = await node.ask("POST", "/api/logins", headers, {"account": "berta"})
+            assert made.status == 201, made.body
+            return str(made.body["url"]).partition("#")[2]
+
+        async def browser(code: str) -> Browser:
+            made = await node.ask("POST", "/api/login", PAGE, {"code": code})
+            return Browser(node, made.cookie, made.body["csrf"])
+
+        one, kept = await browser(await link(boss)), await node.browser(account="berta")
+        who = (await one.ask("GET", "/api/session")).body
+        assert who["rights"] == "admin"
+        # what such a session makes stands on the key, too
+        second = await browser(await link({"cookie": one.cookie, **one.own()}))
+        waiting = await link(boss)
+        assert {each.grant.linked_by is None for each in node.people.sessions.all()} == {
+            True,
+            False,
+        }
+        node.keys.problem = NotAuthenticatedError("the key was revoked")
+        assert (await one.ask("GET", "/api/session")).status == 401
+        assert (await node.ask("POST", "/api/login", PAGE, {"code": waiting})).status == 401
+        await node.people.look()
+        assert (await second.ask("GET", "/api/session")).status == 401
+        assert (await kept.ask("GET", "/api/session")).status == 200
+        assert len(node.people.sessions.all()) == 1
+
+    check(work)
+
+
+def test_a_session_of_a_key_s_link_may_no_more_than_the_key_and_is_not_kept(
+    tmp_path: Path,
+) -> None:
+    async def whole() -> None:
+        around, path = Around(), tmp_path / "access.db"
+        async with running(path, around) as node:
+            clerk = Caller(CallerKind.KEY, "agent:clerk", Rights.BUILDER, credential="k")
+            grant = Grant("berta", account=True, linked_by=clerk)
+            made = await node.ask("POST", "/api/login", PAGE, {"code": node.people.code_for(grant)})
+            who = (await node.ask("GET", "/api/session", {"cookie": made.cookie})).body
+            assert who["rights"] == "builder"  # the account's are those of an admin
+        async with running(path, around) as again:
+            answer = await again.ask("GET", "/api/session", {"cookie": made.cookie})
+            assert answer.status == 401
 
     asyncio.run(asyncio.wait_for(whole(), 30))
 

@@ -147,9 +147,15 @@ def test_with_the_key_of_an_agent_those_go_that_it_made_and_none_outlives_it(
     child = office.make("child", office.agent(parent), rights=Rights.ADMIN)
     assert child["expires_at"] == parent["expires_at"]
     grandchild = office.make("grandchild", office.agent(child))
-    assert office.code(grandchild["key"]) == ""
+    # somebody who logged in with a link that was made with the key
+    linked = Caller(CallerKind.SESSION, "b", Rights.ADMIN, credential="s", linked_by=parent["id"])
+    theirs = office.make("theirs", linked)
+    assert theirs["expires_at"] == parent["expires_at"]
+    assert {office.code(each["key"]) for each in (grandchild, theirs)} == {""}
     done(office.desk.revoke("parent", "leaked", "anna"))
-    assert {office.code(each["key"]) for each in (parent, child, grandchild)} == {"KEY_REVOKED"}
+    assert {office.code(each["key"]) for each in (parent, child, grandchild, theirs)} == {
+        "KEY_REVOKED"
+    }
     assert refusal(lambda: done(office.desk.rotate("child", OWNER, "anna"))) == "NOT_ALLOWED"
 
 
