@@ -43,6 +43,11 @@ def follow(
             progress.show(event)
             if event["type"] == "build_finished":
                 report = event["report"]
+            elif event["type"] == "told_no_more":
+                from buildnet.cli.client.events import told_no_more
+
+                progress.end()
+                raise told_no_more(event, str(progress.build_id))
     progress.end()
     if report is None:
         from buildnet.cli.client import NodeUnreachableError

@@ -28,6 +28,8 @@ from buildnet.pool.workspace import BUILD, TaskId, Workspace
 BUILD_STARTED = "build_started"
 """The type of a build's first event."""
 BUILD_FINISHED = "build_finished"
+TOLD_NO_MORE = "told_no_more"
+"""The last event for one who did not read as fast as they came, though the build goes on."""
 """The type of a build's last event; who passes it on adds the report, as its reader wants it."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from buildnet.cli.client.connection import AnswerError, Client, NodeUnreachableError
@@ -78,6 +78,15 @@ def follow(
             raise trouble
         time.sleep(wait_s)
         wait_s = min(2 * wait_s, AGAIN_LONGEST_S)
+
+
+def told_no_more(event: Mapping[str, Any], build: str) -> EventsEndedError:
+    """Return the error of one who did not read a build's events as fast as they came."""
+    return EventsEndedError(
+        "the node tells no more of the build, which goes on",
+        cause=str(event.get("why")),
+        hint=f"see it again: buildnet build --attach {build}",
+    )
 
 
 def _ended(problem: dict[str, Any]) -> EventsEndedError:

@@ -16,7 +16,8 @@ from buildnet.node.askers import Asker
 from buildnet.node.auth.refusal import NotAllowedError
 from buildnet.node.builder import Builder
 from buildnet.node.durable.circle import Circle
-from buildnet.node.running import BUILD_FINISHED, BUILD_STARTED, RunningBuild
+from buildnet.node.durable.waiting import Waiting
+from buildnet.node.running import BUILD_FINISHED, BUILD_STARTED, TOLD_NO_MORE, RunningBuild
 from buildnet.node.workers import either
 from buildnet.pool.build import Status
 from buildnet.pool.messages.durable import (
@@ -32,8 +33,6 @@ ANSWER_S = 2.0
 SEARCH_S = 60.0
 """So long the one is looked for that goes on where the sender of a build's events was lost."""
 AGAIN_S = 1.0
-MAX_WAITING_BYTES = 64 * 1024 * 1024
-"""Of a build's events that wait for their reader here; who is slower sees no more of them."""
 MAX_WATCHED = 64
 """Builds that others watch here at once."""
 _log = logging.getLogger("buildnet.pool")
@@ -42,28 +41,27 @@ _Part = TypeVar("_Part")
 
 
 class _SlowReaderError(Exception):
-    """Who watches reads less than is sent, or what is sent never makes a line."""
+    """Who watches reads less than is sent, or what is sent never makes a line; in words."""
 
 
 @dataclass(slots=True, eq=False)
 class _Watch:
     """One question. ``source``: who sends the events; ``silent``: who has not answered yet;
     ``is_kept``: somebody could go on with the build should the one who drives it be lost;
-    ``waiting_bytes``: of events that nobody has read yet, ``is_slow``: they were too many."""
+    ``slow``: why no more is told, None: it is."""
 
     silent: set[bytes]
     source: bytes | None = None
     is_kept: bool = False
-    waiting_bytes: int = 0
-    is_slow: bool = False
+    slow: str | None = None
     parts: asyncio.Queue[WatchTold | None] = field(default_factory=asyncio.Queue)
 
-    def take(self, part: WatchTold) -> None:
-        if self.is_slow:
-            return
-        self.waiting_bytes += len(part.data)
-        self.is_slow = self.waiting_bytes > MAX_WAITING_BYTES
-        self.parts.put_nowait(part if part.known else None)
+    def drop(self, why: str) -> None:
+        """Tell no more; what waits goes at once, for whoever is to read it may never do so."""
+        self.slow = why
+        while not self.parts.empty():
+            self.parts.get_nowait()
+        self.parts.put_nowait(None)
 
     def settle(self) -> None:
         if not self.silent and self.source is None:
@@ -91,6 +89,7 @@ class Watching:
         self._builder = builder
         self._history = history
         self._watches: dict[bytes, _Watch] = {}
+        self._waiting = Waiting()
         self._watchers: dict[bytes, _Watcher] = {}
 
     # --- watching ------------------------------------------------------------------------------
@@ -129,8 +128,9 @@ class Watching:
                     found, searched_s = True, 0.0
                     if _is_last(lines):
                         return
-            except _SlowReaderError:
-                _log.warning("the events of build %s are not read as fast as they come", build)
+            except _SlowReaderError as slow:
+                _log.warning("the events of build %s are not read as they come: %s", build, slow)
+                yield _line({"type": TOLD_NO_MORE, "why": f"it was not read as it came: {slow}"})
                 return
             if not (found or watch.is_kept):
                 return
@@ -151,20 +151,21 @@ class Watching:
             while True:
                 wait_s = ANSWER_S if watch.source is None else None
                 part = await asyncio.wait_for(watch.parts.get(), wait_s)
-                if watch.is_slow:
-                    raise _SlowReaderError
+                if watch.slow is not None:
+                    raise _SlowReaderError(watch.slow)
                 if part is None:
                     return
                 whole, newline, rest = (rest + part.data).rpartition(b"\n")
                 if newline:
                     yield whole + newline
-                    watch.waiting_bytes -= len(whole) + 1
+                    self._waiting.read(number, len(whole) + 1)
                 if part.last:
                     return
         except TimeoutError:
             return
         finally:
             del self._watches[number]
+            self._waiting.forget(number)
             if watch.source is not None:
                 self._circle.say(watch.source, WatchOver(number))
 
@@ -181,11 +182,21 @@ class Watching:
         if part.known and watch.source is None:
             watch.source = sender
         if watch.source == sender:
-            watch.take(part)
+            self._take(watch, part)
         elif part.known:
             self._circle.say(sender, WatchOver(part.watch))
         else:
             watch.settle()
+
+    def _take(self, watch: _Watch, part: WatchTold) -> None:
+        if watch.slow is not None:
+            return
+        watch.parts.put_nowait(part if part.known else None)
+        for number, why in self._waiting.add(part.watch, len(part.data)).items():
+            slow = self._watches[number]
+            slow.drop(why)
+            if slow.source is not None:
+                self._circle.say(slow.source, WatchOver(number))
 
     def lost(self, peer: bytes) -> None:
         """Take note that a node is gone."""

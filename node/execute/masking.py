@@ -2,7 +2,8 @@
 
 A secret is the value of a variable of the command whose name says so, such as ``NPM_TOKEN``; of one
 with several lines, each line. What is shorter than eight characters is none: it would blank out
-words that mean nothing.
+words that mean nothing. One that is very long is looked for in parts, so that what waits for the
+rest of one stays short.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Mapping
 MASK = b"***"
 SHORTEST = 8
 LONGEST = 4096
-"""Characters of a value that are looked for: its beginning, if it is longer."""
+"""Bytes that are looked for as one; what is longer is as many secrets, one after the other."""
 _NAME = re.compile(
     r"(?:^|_)(?:TOKENS?|SECRETS?|PASSWORD|PASSWD|PASSPHRASE|PWD|CREDENTIALS?|AUTH|PAT"
     r"|(?:API|PRIVATE|ACCESS|SIGNING|ENCRYPTION|DEPLOY|LICENSE)_?KEY)(?:_|$)",
@@ -38,7 +39,14 @@ def secrets_of(environment: Mapping[str, str]) -> frozenset[bytes]:
         for line in (value, *value.splitlines())
     )
     found = (line.encode(errors="surrogateescape") for line in lines)
-    return frozenset(line[:LONGEST] for line in found if len(line) >= SHORTEST)
+    return frozenset(part for line in found if len(line) >= SHORTEST for part in _parts(line))
+
+
+def _parts(secret: bytes) -> list[bytes]:
+    """Return a secret in parts of about one size, so that none is too short to be looked for."""
+    count = -(-len(secret) // LONGEST)
+    size = -(-len(secret) // count)
+    return [secret[start : start + size] for start in range(0, len(secret), size)]
 
 
 def masked(environment: Mapping[str, str], write: Write) -> tuple[Write, Callable[[], None]]:
@@ -83,8 +91,18 @@ class Masking:
 
     def _begun(self, data: bytes) -> int:
         """Return how many bytes at the end of ``data`` may be the beginning of a secret."""
-        for size in range(min(len(self._secrets[0]) - 1, len(data)), 0, -1):
-            end = data[-size:]
-            if any(len(each) > size and each.startswith(end) for each in self._secrets):
-                return size
-        return 0
+        most = 0
+        for secret in self._secrets:
+            if len(secret) > most + 1:
+                most = max(most, _overlap(data[1 - len(secret) :], secret))
+        return most
+
+
+def _overlap(end: bytes, secret: bytes) -> int:
+    """Return how many bytes at the end of ``end``, which is shorter, ``secret`` begins with."""
+    head, at = secret[:SHORTEST], -1
+    while (at := end.find(head, at + 1)) >= 0:
+        if secret.startswith(end[at:]):
+            return len(end) - at
+    sizes = range(min(len(head) - 1, len(end)), 0, -1)
+    return next((size for size in sizes if head.startswith(end[-size:])), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable
 from itertools import pairwise
 
@@ -10,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildnet.node.execute.masking import MASK, Masking, is_secret, masked, secrets_of
+from buildnet.node.execute import masking
+from buildnet.node.execute.masking import (
+    LONGEST,
+    MASK,
+    SHORTEST,
+    Masking,
+    is_secret,
+    masked,
+    secrets_of,
+)
 
 
 def through(secrets: Iterable[bytes], chunks: Iterable[bytes]) -> bytes:
@@ -81,6 +91,34 @@ def test_what_is_no_beginning_of_a_secret_does_not_wait() -> None:
 def test_of_two_that_begin_alike_nothing_is_left() -> None:
     assert through([b"abcdefgh", b"abcdefghij"], [b"x abcdefgh", b"ij y"]) == b"x *** y"
     assert through([b"abcdefgh", b"abcdefghij"], [b"x abcdefgh", b" y"]) == b"x *** y"
+
+
+@given(st.integers(8, 300), st.lists(st.integers(0, 400)))
+def test_a_long_secret_is_masked_to_its_end(length: int, cuts: list[int]) -> None:
+    secret = "".join(chr(33 + number * 7 % 89) for number in range(length))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(masking, "LONGEST", 32)
+        parts = secrets_of({"A_TOKEN": secret})
+    assert all(SHORTEST <= len(part) <= 32 for part in parts)
+    stream = b"before " + secret.encode() + b" after"
+    at = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    told = through(parts, [stream[begin:end] for begin, end in pairwise(at)])
+    assert re.fullmatch(rb"before (\*\*\*)+ after", told)
+
+
+def test_who_prints_the_end_of_a_long_secret_alone_shows_nothing_of_it() -> None:
+    secret = "".join(f"{number:05}" for number in range(4000))
+    told = through(secrets_of({"A_TOKEN": secret}), [secret[12_000:].encode()])
+    assert told.endswith(MASK)
+    assert len(told) < 5000
+
+
+def test_what_looks_like_a_secret_again_and_again_costs_little() -> None:
+    secret = b"a" * LONGEST
+    took = time.thread_time()
+    stream = (b"a" * (LONGEST - 1) + b"b") * 16
+    assert through([secret], [stream] * 4) == stream * 4
+    assert time.thread_time() - took < 2
 
 
 _letters = st.binary(max_size=30).map(lambda data: bytes(97 + byte % 3 for byte in data))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from buildnet.mesh.errors import NotFoundError
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.auth.refusal import NotAllowedError
-from buildnet.node.durable import watching
+from buildnet.node.durable import waiting, watching
 from buildnet.node.durable.watching import Watching
 from buildnet.node.progress import Progress
 from buildnet.pool.messages.durable import KEPT, WatchAsk, WatchOver, WatchTold
@@ -145,7 +146,7 @@ def test_events_come_in_whole_lines() -> None:
 def test_who_sends_without_end_fills_no_memory(
     monkeypatch: pytest.MonkeyPatch, piece: bytes
 ) -> None:
-    monkeypatch.setattr(watching, "MAX_WAITING_BYTES", 100)
+    monkeypatch.setattr(waiting, "MAX_WAITING_BYTES", 100)
 
     async def run() -> None:
         node = Node()
@@ -153,15 +154,19 @@ def test_who_sends_without_end_fills_no_memory(
         for _ in range(1000):
             node.tell(piece)
         (watch,) = node.watching._watches.values()
-        assert watch.parts.qsize() <= 12
-        assert (await read(lines)).startswith(STARTED)
+        assert watch.parts.qsize() == 1  # what waited went at once
         assert isinstance(node.said[-1], WatchOver)
+        *_, last = (await read(lines)).splitlines()
+        told = json.loads(last)
+        assert told["type"] == "told_no_more"
+        assert "waited to be read" in told["why"]
 
     asyncio.run(run())
 
 
 def test_who_reads_as_fast_as_is_sent_sees_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "MAX_WAITING_BYTES", 200)
+    monkeypatch.setattr(waiting, "MAX_WAITING_BYTES", 200)
+    monkeypatch.setattr(waiting, "MAX_WAITING_IN_ALL_BYTES", 200)
 
     async def run() -> None:
         node = Node()
