@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +19,17 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+class Tool(StrEnum):
+    """Whose configuration can be taken over."""
+
+    TURBO = "turbo"
+
+
 def init(
+    tool: Annotated[
+        Tool | None,
+        typer.Option("--from", help="Take over what this tool's configuration says."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the file instead of writing it.")
@@ -29,9 +40,12 @@ def init(
 ) -> None:
     """Look at the repository and write the buildnet.yaml that builds it."""
     client = ensure_node(settings())
-    found = client.post("/api/workspace", {"root": str(directory.absolute())})
+    body = {"root": str(directory.absolute())}
+    if tool is not None:
+        body["import_from"] = tool.value
+    found = client.post("/api/workspace", body)
     file = Path(found["root"]) / "buildnet.yaml"
-    if found["file"] is not None:
+    if found["file"] is not None and not (tool is not None and dry_run):
         raise UsageError(f"{file} exists already", hint="edit it, or remove it and run init again")
 
     def table(console: Console) -> None:
@@ -57,6 +71,9 @@ def init(
         show(settings(), found, table)
     for each in found["notes"]:
         note(settings(), f"note: {each}")
+    for each in found.get("findings", ()):
+        place = each["file"] if each["line"] is None else f"{each['file']}:{each['line']}"
+        note(settings(), f"{place}: {each['message']} ({each['hint']})")
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("init asks before it writes", hint="add --yes without a terminal")

@@ -11,7 +11,7 @@ from buildnet.pool.detect.install import describe_install
 from buildnet.pool.quantity import bytes_text
 from buildnet.pool.requirements import Requirements
 from buildnet.pool.task_definition import written_needs
-from buildnet.pool.workspace import BUILD, Package, Task, Workspace
+from buildnet.pool.workspace import BUILD, DEFAULT_SOURCES, Package, Task, Workspace
 from buildnet.pool.yaml_document import needs_quotes
 
 _HEAD = """\
@@ -96,12 +96,16 @@ def _package(package: Package, installs: bool, packages: Mapping[str, Package]) 
         keys["dependencies"] = list(package.dependencies)
     if needed := written_needs(packages, package, build):
         keys["depends_on"] = needed
-    keys.update(
-        _settings(build, Task(package.name, BUILD, None, package.path, dependencies_tree=installs))
+    plain = Task(package.name, BUILD, None, package.path, dependencies_tree=installs)
+    adding = all(
+        task.default_sources == build.default_sources and set(build.sources) <= set(task.sources)
+        for task in package.tasks.values()
     )
+    keys.update(_sources(build, plain, adding=adding))
+    keys.update(_settings(build, plain))
     tasks = _Block(
         {
-            task.name: _task(task, build, written_needs(packages, package, task))
+            task.name: _task(task, build, written_needs(packages, package, task), adding=adding)
             for task in package.tasks.values()
             if task is not build
         }
@@ -111,26 +115,33 @@ def _package(package: Package, installs: bool, packages: Mapping[str, Package]) 
     return keys
 
 
-def _task(task: Task, build: Task, needed: list[str]) -> object:
+def _task(task: Task, build: Task, needed: list[str], *, adding: bool) -> object:
     keys = _Block(cmd=task.command)
     if needed:
         keys["depends_on"] = needed
+    keys.update(_sources(task, build, adding=adding))
     keys.update(_settings(task, build))
     if task.shards is not None:
         keys["shards"] = task.shards
     return task.command if len(keys) == 1 else keys
 
 
+def _sources(task: Task, inherited: Task, *, adding: bool) -> dict[str, Any]:
+    """Return the key of what a task reads besides what it inherits; unless tasks only are
+    ``adding`` to what their package reads, each says all that it reads."""
+    same = (task.default_sources, task.sources) == (inherited.default_sources, inherited.sources)
+    if same:
+        return {}
+    if adding and task.default_sources:
+        added = [one for one in task.sources if one not in inherited.sources]
+        return {"extra_sources": added} if added else {}
+    own = (DEFAULT_SOURCES,) if task.default_sources else ()
+    return {"sources": [*own, *task.sources]}
+
+
 def _settings(task: Task, inherited: Task) -> dict[str, Any]:
     """Return the keys in which a task differs from what it inherits."""
     keys: dict[str, Any] = {}
-    is_build = task.name == BUILD
-    if task.default_sources:
-        extra = [one for one in task.sources if is_build or one not in inherited.sources]
-        if extra:
-            keys["extra_sources"] = extra
-    elif is_build or task.sources != inherited.sources:
-        keys["sources"] = list(task.sources)
     keys.update(_exports(task))
     if task.outputs:
         keys["outputs"] = list(task.outputs)

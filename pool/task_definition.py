@@ -9,7 +9,7 @@ from buildnet.mesh.suggest import did_you_mean
 from buildnet.pool.requirements import Requirements
 from buildnet.pool.schema import PackageKeys, Settings, TaskKeys
 from buildnet.pool.wanted_platform import WantedPlatform
-from buildnet.pool.workspace import BUILD, WORKSPACE_FILE, Task, TaskId
+from buildnet.pool.workspace import BUILD, DEFAULT_SOURCES, WORKSPACE_FILE, Task, TaskId
 from buildnet.pool.yaml_document import YamlPath
 
 _Value = TypeVar("_Value")
@@ -174,7 +174,8 @@ class TaskReader:
         package = self._keys
         sources = keys.sources if keys.sources is not None else package.sources
         said_at = at if keys.sources is not None else self._at
-        patterns = self._definition.patterns((*said_at, "sources"), sources or [])
+        named = [one for one in sources or () if one != DEFAULT_SOURCES]
+        patterns = self._definition.patterns((*said_at, "sources"), named)
         for one, where in ((package, self._at), (keys, at)):
             patterns += self._definition.patterns((*where, "extra_sources"), one.extra_sources)
         exports = keys.exports
@@ -189,7 +190,7 @@ class TaskReader:
             path=self._path,
             depends_on=depends_on,
             sources=tuple(dict.fromkeys(patterns)),
-            default_sources=sources is None,
+            default_sources=sources is None or DEFAULT_SOURCES in sources,
             exports=None if exports is None else self._definition.patterns((*at, "exports"), shown),
             exports_sources="sources" in (exports or ()),
             outputs=outputs,

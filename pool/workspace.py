@@ -18,6 +18,8 @@ from buildnet.pool.requirements import Requirements
 
 WORKSPACE_FILE = "buildnet.yaml"
 BUILD = "build"
+DEFAULT_SOURCES = "default"
+"""Among ``sources``: what a package without them reads."""
 PROBLEMS_SHOWN = 20
 
 

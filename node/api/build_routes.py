@@ -25,7 +25,8 @@ from buildnet.node.durable.watching import last_line, lines_of
 from buildnet.node.running import RunningBuild
 from buildnet.node.service import NodeService
 from buildnet.pool.definition_text import write_workspace
-from buildnet.pool.workspace import BUILD, Workspace
+from buildnet.pool.importing.importing import Tool, import_workspace
+from buildnet.pool.workspace import BUILD, WORKSPACE_FILE, Workspace
 
 NDJSON = "application/x-ndjson"
 MOST_WAIT_S = 7 * 24 * 3600
@@ -34,11 +35,13 @@ _LOG_MAX_BYTES = 64 * 1024 * 1024
 
 
 class WorkspaceBody(BaseModel):
-    """Names a workspace by a directory in it, on this host."""
+    """Names a workspace by a directory in it, on this host. ``import_from``: it is read from the
+    configuration of that tool, whether or not there is a buildnet.yaml."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     root: Path
+    import_from: Tool | None = None
 
 
 def build_routes(service: NodeService) -> APIRouter:
@@ -168,6 +171,8 @@ def build_routes(service: NodeService) -> APIRouter:
         """What the workspace at a directory is: packages, how it was found, and as a file. Over the
         network of those that can be built there."""
         directory = await reach.directory(asking, body.root)
+        if body.import_from is not None:
+            return await asyncio.to_thread(_taken_over, directory, body.import_from)
         return await asyncio.to_thread(_described, await builder.workspace(directory))
 
     def _running(build_id: str) -> RunningBuild:
@@ -189,6 +194,17 @@ def _recorded(build: BuildSummary) -> dict[str, Any]:
     entry = asdict(build)
     entry["build_id"] = entry.pop("id")
     return entry
+
+
+def _taken_over(directory: Path, tool: Tool) -> dict[str, Any]:
+    imported = import_workspace(directory, tool)
+    file = imported.workspace.root / WORKSPACE_FILE
+    return {
+        **_described(imported.workspace),
+        "file": str(file) if file.exists() else None,
+        "findings": [problem._asdict() for problem in imported.findings],
+        "yaml": write_workspace(imported.annotated()),
+    }
 
 
 def _described(workspace: Workspace) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -54,8 +54,13 @@ def is_buildable(directory: Path) -> bool:
     return manifest is not None and BUILD in manifest.scripts
 
 
-def detect_workspace(root: Path) -> Workspace | None:
+def detect_workspace(
+    root: Path, scripts: Sequence[str] = (_TEST,), *, by_turbo: bool = True
+) -> Workspace | None:
     """Return the workspace that the manifests at ``root`` describe; None if there is none.
+
+    ``scripts`` are those that become tasks besides the build. ``by_turbo``: where turbo.json names
+    outputs, these are all.
 
     Raises:
         WorkspaceError: manifests that cannot be read, or two packages of one name.
@@ -65,7 +70,7 @@ def detect_workspace(root: Path) -> Workspace | None:
     members = read_members(root)
     if members is None or not (members.declared or BUILD in members.root.scripts):
         return None
-    return _Detection(root, members).workspace()
+    return _Detection(root, members, scripts, by_turbo=by_turbo).workspace()
 
 
 @dataclass(slots=True)
@@ -80,9 +85,13 @@ class _Found:
 class _Detection:
     """Gathers a workspace from manifests that have been read."""
 
-    def __init__(self, root: Path, members: Members) -> None:
+    def __init__(
+        self, root: Path, members: Members, scripts: Sequence[str], *, by_turbo: bool
+    ) -> None:
         self._root = root
         self._members = members
+        self._scripts = scripts
+        self._by_turbo = by_turbo
         self._files = Files(root)
         self._notes: list[str] = []
         self._shared = (
@@ -163,7 +172,8 @@ class _Detection:
         command = found.build.command if found.build else ""
         for member in self._members.members:
             compiled = compilation(self._files, member.path, "")
-            outputs.update(dict.fromkeys(detect_outputs(self._files, member, command, compiled)))
+            written = detect_outputs(self._files, member, command, compiled, script=BUILD)
+            outputs.update(dict.fromkeys(written))
         if self._members.members:
             self._notes.append(
                 "the packages have no build scripts of their own: the root's builds them as one"
@@ -190,11 +200,13 @@ class _Detection:
         return self._script if manifest.path else BUILD
 
     def _found(self, manifest: Manifest) -> _Found:
-        build = script_line(manifest.scripts, self._script_of(manifest))
+        script = self._script_of(manifest)
+        build = script_line(manifest.scripts, script)
         if build is None:
             return _Found(manifest, None)
         compiled = compilation(self._files, manifest.path, build.command)
-        outputs = detect_outputs(self._files, manifest, build.command, compiled)
+        by = script if self._by_turbo else None
+        outputs = detect_outputs(self._files, manifest, build.command, compiled, script=by)
         if not outputs:
             where = manifest.path or "the root"
             self._notes.append(f"{where}: what its build writes is not known; add outputs")
@@ -209,8 +221,14 @@ class _Detection:
     ) -> Package:
         manifest = found.manifest
         path = manifest.path
-        test = script_line(manifest.scripts, _TEST)
-        lines = " ; ".join(line.command for line in (found.build, test) if line)
+        others = {
+            script: line
+            for script in dict.fromkeys((_TEST, *self._scripts))
+            if script != self._script_of(manifest)
+            and (line := script_line(manifest.scripts, script)) is not None
+        }
+        known = (found.build, others.get(_TEST))
+        lines = " ; ".join(line.command for line in known if line)
         builds = tuple(TaskId(one, BUILD) for one in dependencies)
         task = Task(
             package=name,
@@ -230,19 +248,27 @@ class _Detection:
             dependencies_tree=install is not None,
         )
         tasks = {BUILD: task}
-        if test is not None:
-            own = (task.id,) if found.build else ()
-            tasks[_TEST] = replace(
-                task,
-                name=_TEST,
-                command=test.command,
-                depends_on=(*own, *builds),
-                exports=None,
-                exports_sources=False,
-                outputs=(),
-                tools=_tools(test),
-                env={**task.env, **_environment(manifest, _TEST, test)},
-            )
+        for script in self._scripts:
+            if script in others:
+                line = others[script]
+                seen = script == _TEST  # its line is among those that the sources are of
+                more = () if seen else self._sources(path, line.command, dependencies)
+                own = (task.id,) if found.build and script == _TEST else ()
+                tasks[script] = replace(
+                    task,
+                    name=script,
+                    command=line.command,
+                    depends_on=(*own, *builds),
+                    sources=tuple(dict.fromkeys((*task.sources, *more))),
+                    exports=None,
+                    exports_sources=False,
+                    outputs=(),
+                    tools=_tools(line),
+                    env={**task.env, **_environment(manifest, script, line)},
+                    env_paths=self._path_variables(path),
+                    path_entries=_path_entries(path),
+                    transitive=True,
+                )
         return Package(name, path, dependencies, tasks)
 
     def _path_variables(self, path: str) -> dict[str, str]:

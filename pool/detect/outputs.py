@@ -46,16 +46,24 @@ _OUTPUT_FLAG = re.compile(
 _OUTPUT_FILE_FLAG = re.compile(r"(?:^|\s)(?:--(?:outfile|outFile|file)|-o)[ =]([\w./@-]+)")
 
 
-def turbo_outputs(files: Files, manifest: Manifest) -> tuple[str, ...]:
-    """Return the outputs that turbo.json names for the package's build; none if it names none."""
+def turbo_outputs(files: Files, manifest: Manifest, script: str) -> tuple[str, ...]:
+    """Return the outputs that turbo.json names for the script that builds the package.
+
+    None if it names none, or does not keep them: then nobody sees whether they are all.
+    """
     own = f"{manifest.path}/turbo.json" if manifest.path else "turbo.json"
-    candidates = [(own, "build"), ("turbo.json", f"{manifest.name}#build"), ("turbo.json", "build")]
+    candidates = [
+        (own, script),
+        ("turbo.json", f"{manifest.name}#{script}"),
+        ("turbo.json", script),
+    ]
     for where, task in candidates:
         data = files.json(where) or {}
         tasks = data.get("tasks", data.get("pipeline"))
-        described = tasks.get(task) if isinstance(tasks, dict) else None
-        outputs = described.get("outputs") if isinstance(described, dict) else None
-        if isinstance(outputs, list):
+        found = tasks.get(task) if isinstance(tasks, dict) else None
+        described = found if isinstance(found, dict) else {}
+        outputs = described.get("outputs")
+        if isinstance(outputs, list) and described.get("cache") is not False:
             return tuple(_of_package(manifest.path, outputs))
     return ()
 
@@ -71,10 +79,13 @@ def _of_package(path: str, patterns: Iterable[object]) -> Iterator[str]:
 
 
 def detect_outputs(
-    files: Files, manifest: Manifest, command: str, compiled: Compilation
+    files: Files, manifest: Manifest, command: str, compiled: Compilation, *, script: str | None
 ) -> tuple[str, ...]:
-    """Return patterns of what the command line of the package's build writes."""
-    named = turbo_outputs(files, manifest)
+    """Return patterns of what ``command``, the line of the package's ``script``, writes.
+
+    With a ``script``, what turbo.json says of it counts more than what is found.
+    """
+    named = turbo_outputs(files, manifest, script) if script else ()
     if named:
         return named
     path = manifest.path

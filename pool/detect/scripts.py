@@ -133,7 +133,7 @@ class _Expansion:
             if one == name and arguments:
                 text = f"{text} {arguments}"
             parts.append(self._line(text, (*outer, name)))
-        return _in_sequence(parts)
+        return in_sequence(parts)
 
     def _line(self, text: str, outer: tuple[str, ...]) -> str:
         cut = pieces(text)
@@ -237,11 +237,11 @@ class _Expansion:
                     return None
                 groups[-1][1].extend(names)
         lines = [
-            _in_parallel(parts) if at_once else _in_sequence(parts)
+            _in_parallel(parts) if at_once else in_sequence(parts)
             for at_once, names in groups
             if (parts := [self.script(name, "", outer) for name in names])
         ]
-        return _in_sequence(lines) if lines else None
+        return in_sequence(lines) if lines else None
 
     def _matching(self, pattern: str) -> list[str]:
         """Return the scripts that a name or pattern means; ``*`` stays between colons."""
@@ -272,7 +272,8 @@ def _grouped(line: str) -> str:
     return f"(\n{line}\n)" if "#" in line else f"({line})"
 
 
-def _in_sequence(lines: Sequence[str]) -> str:
+def in_sequence(lines: Sequence[str]) -> str:
+    """Return one command that runs several, one after the other as long as they succeed."""
     return lines[0] if len(lines) == 1 else " && ".join(map(_grouped, lines))
 
 

@@ -1,0 +1,1 @@
+"""Configurations of other build tools, taken over as a workspace: turbo and nx."""
