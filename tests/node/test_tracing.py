@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
-
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from buildnet.mesh.digest import Digest
 from buildnet.node.report import TaskReport
@@ -17,6 +11,7 @@ from buildnet.node.telemetry import Telemetry
 from buildnet.node.tracing.spans import BuildRan, GuestRan, span_of_guest, spans_of_build
 from buildnet.pool.build import Status
 from buildnet.pool.workspace import TaskId
+from testbed.collector import collector
 
 REPORT = TaskReport(
     TaskId("core", "build"),
@@ -59,29 +54,6 @@ def test_what_failed_says_why() -> None:
     spans = spans_of_build(replace(BUILD, status=Status.FAILED, tasks=tasks))
     assert [span.problem for span in spans] == ["a task failed", "exit code 3", "no disk"]
     assert span_of_guest(replace(GUEST, outcome="refused")).problem == "refused"
-
-
-@contextmanager
-def collector() -> Iterator[tuple[str, list[ExportTraceServiceRequest]]]:
-    taken: list[ExportTraceServiceRequest] = []
-
-    class Collector(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            taken.append(ExportTraceServiceRequest.FromString(body))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *arguments: object) -> None: ...
-
-    with HTTPServer(("127.0.0.1", 0), Collector) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/v1/traces", taken
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def test_a_collector_reads_what_is_told() -> None:
