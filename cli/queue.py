@@ -145,6 +145,8 @@ def _change(build: str | None, what: str, done: str, **body: object) -> None:
     words = f"the queue {done}" if found is None else f"build {found} {done}"
     if not data.get("changed", True):
         words = f"{'the queue' if found is None else f'build {found}'} is not paused"
+    if data.get("goes_on"):
+        words = f"build {found} goes on for others who asked for the same"
     show(settings(), data, lambda on: on.print(words), ids=[found] if found else [])
 
 

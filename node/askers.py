@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True, eq=False)
 class Asker:
-    """One of them. ``left`` is set once he wants the build no more while others do."""
+    """One of them. ``actor``: the name that it was asked under; ``left`` is set once he wants the
+    build no more while others do."""
 
     number: int
+    actor: str
     wants: bool = True
     left: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -21,19 +23,50 @@ class Askers:
     def __init__(self) -> None:
         self._askers: list[Asker] = []
 
-    def add(self) -> Asker:
+    def __len__(self) -> int:
+        return len(self._askers)
+
+    def add(self, actor: str) -> Asker:
         """Take somebody in."""
-        asker = Asker(len(self._askers))
+        asker = Asker(len(self._askers), actor)
         self._askers.append(asker)
         return asker
+
+    def has(self, actor: str) -> bool:
+        """Tell whether an actor asked for it, whether they still want it or not."""
+        return any(each.actor == actor for each in self._askers)
+
+    def is_of(self, number: int, actor: str) -> bool:
+        """Tell whether it was this actor who asked under a number."""
+        return 0 <= number < len(self._askers) and self._askers[number].actor == actor
+
+    @property
+    def first(self) -> str | None:
+        """The actor who asked before all others that still want it; None: nobody does."""
+        return next((each.actor for each in self._askers if each.wants), None)
 
     def withdraw(self, number: int) -> bool:
         """Take note that somebody wants the build no more; tell whether nobody does."""
         if not 0 <= number < len(self._askers):
             return False
-        asker = self._askers[number]
-        asker.wants = False
-        others = any(each.wants for each in self._askers)
-        if others:
-            asker.left.set()
-        return not others
+        return self._go([self._askers[number]])
+
+    def leave(self, actor: str) -> bool:
+        """Take note that an actor wants the build no more, however often they asked for it; tell
+        whether nobody does."""
+        return self._go([each for each in self._askers if each.actor == actor])
+
+    def hand_over(self, former: str, to: str) -> None:
+        """Let what an actor asked for be another actor's."""
+        for each in self._askers:
+            if each.actor == former:
+                each.actor = to
+
+    def _go(self, going: list[Asker]) -> bool:
+        for each in going:
+            each.wants = False
+        if self.first is None:
+            return True
+        for each in going:
+            each.left.set()
+        return False

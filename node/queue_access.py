@@ -17,6 +17,7 @@ from buildnet.mesh.identity import node_id_of
 from buildnet.node import queue_record
 from buildnet.node.auth.refusal import NotAllowedError
 from buildnet.node.recording import Record
+from buildnet.node.sharing.demands import QueuedBuild
 from buildnet.node.sharing.queue_asking import (
     QueueAsking,
     QueueUnknownError,
@@ -102,18 +103,17 @@ class QueueAccess:
         here = [] if not build or what == "move" else self.sharing.demands.find(build)
         if len(here) == 1:
             (own,) = here
-            if wisher is not None and not (wisher.is_admin or own.actor == wisher.actor):
-                raise NotAllowedError(
-                    f"build {own.id} is {own.actor}'s, and {wisher.actor} is no admin",
-                    hint=f"ask {own.actor}, or an admin of the cluster",
-                )
+            drops = None if wisher is None else wisher.drops
+            if wisher is not None:
+                asked = what == "cancel" and drops is not None and own.is_asked_by(drops)
+                _require(wisher, self._demand(own, str(drops) if asked else own.actor))
             orders = ordered(own.orders, what, value)
             if what == "resume" and orders == own.orders:
                 return _done(own.id, changed=False)
             self.sharing.demands.order(own, orders)
-            if what == "cancel":
-                own.cancel()
             self._record_of(own.id, what, value, actor, reason)
+            if what == "cancel":
+                return _done(own.id) | {"goes_on": not own.drop(drops)}
             return _done(own.id)
         if len(here) > 1:
             raise NotFoundError(
@@ -133,6 +133,16 @@ class QueueAccess:
         else:
             self._record_of(answer.build, what, value, actor, reason)
         return _done(answer.build or None)
+
+    async def driver_of(self, build: str) -> bytes | None:
+        """Return the node that drives the only build whose id begins so, as the coordinator tells
+        it to this node; None: it does not."""
+        try:
+            builds, _ = await self._asking().look()
+        except (QueueUnknownError, NotAllowedError):
+            return None
+        found = [each.driver for each in builds if each.build.startswith(build)]
+        return found[0] if len(found) == 1 else None
 
     def _decided(
         self, what: str, build: str, value: int, actor: str, wisher: Wisher
@@ -163,12 +173,11 @@ class QueueAccess:
         return self.sharing.asking
 
     def _own(self) -> list[WireQueued]:
-        me = self.me()
-        ranked = [
-            (Demand(each.id, me, each.actor, (), each.orders, each.how_far()), 0)
-            for each in self.sharing.demands.builds
-        ]
+        ranked = [(self._demand(each, each.actor), 0) for each in self.sharing.demands.builds]
         return [wire_queued(each) for each in queue_view(ranked, 0, paused=False)]
+
+    def _demand(self, build: QueuedBuild, actor: str) -> Demand:
+        return Demand(build.id, self.me(), actor, (), build.orders, build.how_far())
 
     def _view(self, entry: WireQueued, names: Mapping[bytes, str]) -> dict[str, Any]:
         orders, far = entry.orders.orders, entry.how_far
@@ -196,6 +205,17 @@ class QueueAccess:
             "starts_in_s": _seconds(entry.starts_in_ms),
             "ends_in_s": _seconds(entry.ends_in_ms),
         }
+
+
+def _require(wisher: Wisher, demand: Demand) -> None:
+    """See that somebody may touch a build of this node.
+
+    Raises:
+        NotAllowedError: they may not.
+    """
+    if not wisher.may_touch(demand):
+        why, hint = wisher.why_not(demand)
+        raise NotAllowedError(why, hint=hint)
 
 
 def queue_of(service: NodeService) -> QueueAccess:

@@ -170,8 +170,29 @@ class RunningBuild:
 
     @property
     def actor(self) -> str:
-        """Who asked for it."""
-        return self.request.actor
+        """Who asked for it: the first of those who still want it."""
+        return self.askers.first or self.request.actor
+
+    def is_asked_by(self, actor: str) -> bool:
+        """Tell whether somebody is one of those who asked for it."""
+        return actor == self.actor or self.askers.has(actor)
+
+    def drop(self, actor: str | None, asker: int | None = None) -> bool:
+        """Take note that it is wanted no more: by one asker, else by an actor, however often they
+        asked for it, None: by anybody. Ask for its end once nobody wants it; tell whether that is
+        so. One that this node took over from another has no askers here."""
+        if asker is not None and len(self.askers):
+            ends = self.askers.withdraw(asker)
+        else:
+            ends = actor is None or not self.askers.has(actor) or self.askers.leave(actor)
+        if ends:
+            self.cancel()
+        return ends
+
+    def hand_over(self, to: str) -> None:
+        """Let it be somebody else's from now on."""
+        self.askers.hand_over(self.actor, to)
+        self.request = replace(self.request, actor=to)
 
     def obey(self, orders: Orders) -> None:
         """Do from now on what people say of it."""

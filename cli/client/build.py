@@ -54,7 +54,8 @@ class Build:
         return str(self._client.get(f"{self._path}/log", package=package, task=task))
 
     def cancel(self) -> None:
-        """Ask for its end; what is done stays in the cache."""
+        """Ask for its end; what is done stays in the cache. For others who asked for the same it
+        goes on."""
         self._client.post(f"/api/queue/{path_part(self.id)}/cancel", {})
 
     def __repr__(self) -> str:

@@ -19,6 +19,7 @@ from buildnet.mesh.errors import NotFoundError
 from buildnet.node.api.asked_build import BuildBody, asked_build
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.media import answers_as
+from buildnet.node.api.queue_changing import cancel_here, change_queue
 from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
 from buildnet.node.durable.watching import last_line, lines_of
@@ -73,7 +74,7 @@ def build_routes(service: NodeService) -> APIRouter:
         running = await builder.start(asked)
         if asking.is_owner:
             service.opened.opened(running.workspace.root)
-        asker = running.askers.add()
+        asker = running.askers.add(asked.actor)
         accepted = request.headers.get("accept", "")
         if UP_TO_DATE in accepted and request.headers.get("buildnet-version") == __version__:
             await running.looked.wait()
@@ -85,7 +86,11 @@ def build_routes(service: NodeService) -> APIRouter:
             return StreamingResponse(
                 lines_of(running, every=every, asker=asker), media_type=NDJSON, headers=version
             )
-        return {"build_id": running.id, "estimated_duration_ms": None}
+        return {
+            "build_id": running.id,
+            "asker": asker.number,
+            "estimated_duration_ms": None,
+        }
 
     @router.get("/api/build/{build_id}")
     @does(Action.VIEW_BUILDS, within=True)
@@ -116,18 +121,19 @@ def build_routes(service: NodeService) -> APIRouter:
             raise _none_runs(build_id)
         return StreamingResponse(await service.watching.open(build_id), media_type=NDJSON)
 
-    @router.post("/api/build/{build_id}/cancel")
+    @router.post("/api/build/{build_id}/cancel", response_model=None)
     @does(Action.CANCEL_BUILD, within=True)
-    async def cancel(build_id: str, asking: Asking, asker: int | None = None) -> dict[str, Any]:
-        """Ask for a build's end; what runs is ended, what is done stays in the cache. ``asker``:
-        the number from its first event, of who wants it no more; it goes on for others that asked
-        for the same."""
-        build_id = await reach.build(asking, build_id)
-        running = _running(build_id)
-        asking.require_touch(running.request.actor, "this build")
-        if asker is None or running.askers.withdraw(asker):
-            running.cancel()
-        return {"success": True, "build_id": running.id}
+    async def cancel(
+        build_id: str, request: Request, asking: Asking, asker: int | None = None
+    ) -> dict[str, Any] | Response:
+        """Ask for a build's end, whichever node drives it; what runs is ended, what is done stays
+        in the cache. ``asker``: the number from its first event, of who wants it no more; without
+        it, all that who asks has asked for, or for an admin and the owner of that node everybody.
+        ``goes_on``: others that asked for the same still want it."""
+        running = builder.find(build_id)
+        if running is None:
+            return await change_queue(service, request, "cancel", build_id)
+        return cancel_here(running, asking, asker)
 
     @router.get(
         "/api/build/{build_id}/log", response_model=None, responses=answers_as("text/plain")

@@ -56,7 +56,7 @@ def dead_letter_routes(service: NodeService) -> APIRouter:
             actor=asking.name(body.actor),
         )
         running = await service.builder.start(request)
-        running.askers.add()
+        running.askers.add(request.actor)
         return {"build_id": running.id}
 
     @router.delete("")

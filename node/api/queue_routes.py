@@ -7,14 +7,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from buildnet.mesh.members.member_list import Rights
-from buildnet.node.api.declared import caller_of, declared_router, does
-from buildnet.node.api.sending_on import send_on
+from buildnet.node.api.declared import Asking, declared_router, does
+from buildnet.node.api.queue_changing import change_queue
 from buildnet.node.auth.actions import Action
-from buildnet.node.queue_access import AnsweredElsewhereError, queue_of
+from buildnet.node.queue_access import queue_of
 from buildnet.node.service import NodeService
-from buildnet.node.sharing.queue_asking import QueueUnknownError
-from buildnet.node.sharing.queue_desk import Wisher
 from buildnet.pool.demand import Priority
 
 PriorityName = Literal["critical", "high", "normal", "low"]
@@ -46,11 +43,14 @@ def queue_routes(service: NodeService) -> APIRouter:
     router = declared_router(prefix="/api/queue", tags=["queue"])
 
     @router.get("")
-    @does(Action.VIEW_BUILDS)
-    async def queue() -> dict[str, Any]:
-        """All builds that run or wait in the cluster, who comes next first. Where ``complete`` is
-        false nobody coordinates now, and only those of this node are there."""
-        return await queue_of(service).view()
+    @does(Action.VIEW_BUILDS, within=True)
+    async def queue(asking: Asking) -> dict[str, Any]:
+        """All builds that run or wait in the cluster, who comes next first; with a key for some
+        workspaces those of them. Where ``complete`` is false nobody coordinates now, and only those
+        of this node are there."""
+        found = await queue_of(service).view()
+        seen = [each for each in found["builds"] if asking.reaches(each["workspace"])]
+        return found | {"builds": seen}
 
     @router.post("/pause")
     @does(Action.MANAGE_NODES)
@@ -65,25 +65,27 @@ def queue_routes(service: NodeService) -> APIRouter:
         return await _change("resume", "", body, request)
 
     @router.post("/{build_id}/pause")
-    @does(Action.CANCEL_BUILD)
+    @does(Action.CANCEL_BUILD, within=True)
     async def pause(build_id: str, body: QueueBody, request: Request) -> Any:
         """Let a build start no commands; what runs ends."""
         return await _change("pause", build_id, body, request)
 
     @router.post("/{build_id}/resume")
-    @does(Action.CANCEL_BUILD)
+    @does(Action.CANCEL_BUILD, within=True)
     async def resume(build_id: str, body: QueueBody, request: Request) -> Any:
         """Let a build start commands again."""
         return await _change("resume", build_id, body, request)
 
     @router.post("/{build_id}/cancel")
-    @does(Action.CANCEL_BUILD)
+    @does(Action.CANCEL_BUILD, within=True)
     async def cancel(build_id: str, body: QueueBody, request: Request) -> Any:
-        """Ask for the end of a build, whichever node drives it."""
+        """Ask for the end of a build, whichever node drives it. Where several asked for the same
+        it ends once none of them wants it: ``goes_on`` tells that others do. An admin, and the
+        owner of the node that drives it, end it for all."""
         return await _change("cancel", build_id, body, request)
 
     @router.post("/{build_id}/priority")
-    @does(Action.CANCEL_BUILD)
+    @does(Action.CANCEL_BUILD, within=True)
     async def priority(build_id: str, body: PriorityBody, request: Request) -> Any:
         """Change how urgent a build is."""
         return await _change(
@@ -91,7 +93,7 @@ def queue_routes(service: NodeService) -> APIRouter:
         )
 
     @router.post("/{build_id}/move")
-    @does(Action.CANCEL_BUILD)
+    @does(Action.CANCEL_BUILD, within=True)
     async def move(build_id: str, body: MoveBody, request: Request) -> Any:
         """Put a build at a place of the queue: an admin among all, others among those of their
         node. Those before it keep their places."""
@@ -100,27 +102,8 @@ def queue_routes(service: NodeService) -> APIRouter:
     async def _change(
         what: str, build: str, body: QueueBody, request: Request, value: int = 0
     ) -> dict[str, Any] | Response:
-        asking = caller_of(request)
-        wisher = None
-        if not asking.is_owner:
-            wisher = Wisher(asking.rights is Rights.ADMIN, actor=asking.actor)
-        try:
-            return await queue_of(service).change(
-                what,
-                build,
-                value,
-                actor=asking.name(body.actor),
-                reason=body.reason,
-                wisher=wisher,
-            )
-        except AnsweredElsewhereError:
-            view = service.pool.view()
-            member = None if view.office is None else view.member(view.office.coordinator)
-            if member is None:
-                raise QueueUnknownError(
-                    "nobody coordinates now", hint="ask again in some seconds"
-                ) from None
-            forwarding = service.access.forwarding
-            return await send_on(forwarding, request, member.key, member.name)
+        return await change_queue(
+            service, request, what, build, actor=body.actor, reason=body.reason, value=value
+        )
 
     return router

@@ -12,6 +12,11 @@ from buildnet.node.forwarding import FORWARDED, ForwardError, Forwarding
 from buildnet.node.service import NodeService
 
 
+def was_sent_on(request: Request) -> bool:
+    """Tell whether another node sent a request here: it is not sent on again."""
+    return request.scope.get("state", {}).get(FORWARDED) is not None
+
+
 class Admins:
     """The nodes of admins: what they alone can do is sent to one of them, with the credential of
     who asks."""
@@ -45,7 +50,7 @@ async def send_on(forwarding: Forwarding, request: Request, key: bytes, name: st
         NotAllowedError: who asks brings nothing that counts there.
         ForwardError: the request was sent on already, or can't be.
     """
-    if request.scope.get("state", {}).get(FORWARDED) is not None:
+    if was_sent_on(request):
         raise ForwardError(
             "another node than this one has to answer that now", hint="ask again in some seconds"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from buildnet.ledger.history import History
@@ -69,7 +68,8 @@ class SessionDesk:
         if only is not None:
             builds = [build for build in builds if build.actor == only]
         for build in builds:
-            former, build.request = build.actor, replace(build.request, actor=to)
+            former = build.actor
+            build.hand_over(to)
             await self._history.hand_over(build.id, to)
             self._record(handed_over(build.id, former, to, by))
         return [build_view(build) for build in builds]

@@ -53,8 +53,11 @@ class QueuedBuild(Protocol):
     def hold(self, held: bool) -> None:
         """Start no command while the whole queue is paused."""
 
-    def cancel(self) -> None:
-        """Ask for its end."""
+    def is_asked_by(self, actor: str) -> bool:
+        """Tell whether somebody is one of those who asked for it."""
+
+    def drop(self, actor: str | None) -> bool:
+        """Take note that an actor wants it no more, None: that nobody may; tell whether it ends."""
 
 
 @dataclass(slots=True)
@@ -151,12 +154,12 @@ class Demands:
                 self._tell_again()
             case LinkUp(peer) if self._obeys(peer):
                 self._tell_again()
-            case Received(sender, BuildOrdered(build, orders, cancel)) if self._obeys(sender):
-                ordered = self._builds.get(build)
+            case Received(sender, BuildOrdered() as told) if self._obeys(sender):
+                ordered = self._builds.get(told.build)
                 if ordered is not None:
-                    self.order(ordered.build, orders.orders)
-                    if cancel:
-                        ordered.build.cancel()
+                    self.order(ordered.build, told.orders.orders)
+                    if told.cancel:
+                        ordered.build.drop(told.actor or None)
 
     def tick(self, now: float) -> None:
         """Tell how far the builds are, now and then."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from buildnet.mesh.errors import NotFoundError
 from buildnet.mesh.events import LinkUp, OfficeChanged, Received
+from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.local import Local
 from buildnet.mesh.members.genesis import Rights
 from buildnet.mesh.messages.kinds import Message
@@ -55,20 +56,45 @@ class RefusedError(Exception):
 @dataclass(frozen=True, slots=True)
 class Wisher:
     """Who wants something of the queue. An admin may touch all builds; else who drives one
-    (``driver``: a node, for its owner), or asked for it (``actor``: somebody with a key)."""
+    (``driver``: a node, for its owner), or asked for it (``actor``: somebody with a key).
+    ``workspaces``, ``nodes`` (ids of those who drive a build): the only ones that their key is for,
+    None: all."""
 
     is_admin: bool
     driver: bytes | None = None
     actor: str | None = None
+    workspaces: frozenset[str] | None = None
+    nodes: frozenset[str] | None = None
+
+    @property
+    def is_for_all(self) -> bool:
+        """Whether they may touch all builds."""
+        return self.is_admin and self.workspaces is None and self.nodes is None
+
+    @property
+    def drops(self) -> str | None:
+        """For whom alone a build is cancelled that others want, too; None: for all of them."""
+        return None if self.is_admin or self.driver is not None else self.actor
 
     def may_touch(self, demand: Demand) -> bool:
         """Tell whether they may change what is to become of a build."""
+        if not self._reaches(demand):
+            return False
         if self.driver is not None:
             return self.is_admin or demand.driver == self.driver
         return self.is_admin or demand.actor == self.actor
 
+    def _reaches(self, demand: Demand) -> bool:
+        is_its = self.workspaces is None or demand.how_far.workspace in self.workspaces
+        return is_its and (self.nodes is None or node_id_of(demand.driver) in self.nodes)
+
     def why_not(self, demand: Demand) -> tuple[str, str]:
         """Return why they may not, and what helps."""
+        if not self._reaches(demand):
+            return (
+                f"{self.actor}'s key is for other workspaces or nodes than build {demand.build}",
+                "ask an admin for a wider one",
+            )
         if self.driver is None:
             return (
                 f"build {demand.build} is {demand.actor}'s, and {self.actor} is no admin",
@@ -222,7 +248,7 @@ class QueueDesk:
         if change.what == "move":
             return demand.build, self._move(queue, wisher, demand, change.value)
         orders = ordered(demand.orders, change.what, change.value)
-        self._order(demand, orders, cancel=change.what == "cancel")
+        self._order(demand, orders, cancel=change.what == "cancel", drops=wisher.drops)
         return demand.build, ""
 
     def _found(self, queue: Queue, wisher: Wisher, prefix: str) -> Demand:
@@ -244,7 +270,7 @@ class QueueDesk:
         """Give a build a place; return the build that it comes before now."""
         now = time.monotonic()
         place = min(max(place, 1), _MAX_PLACE)
-        among = None if wisher.is_admin else wisher.may_touch
+        among = None if wisher.is_for_all else wisher.may_touch
         for moved, orders in queue.placed(demand.build, place, now, among):
             if moved.orders != orders:
                 self._order(moved, orders)
@@ -252,10 +278,13 @@ class QueueDesk:
         after = order.index(demand.build) + 1
         return order[after] if after < len(order) else ""
 
-    def _order(self, demand: Demand, orders: Orders, *, cancel: bool = False) -> None:
+    def _order(
+        self, demand: Demand, orders: Orders, *, cancel: bool = False, drops: str | None = None
+    ) -> None:
         # Its driver tells the same soon; until then the queue goes by it already.
         self._allocator.demanded(replace(demand, orders=orders))
-        self._say(demand.driver, BuildOrdered(demand.build, WireOrders.of(orders), cancel))
+        told = BuildOrdered(demand.build, WireOrders.of(orders), cancel, (drops or "")[:128])
+        self._say(demand.driver, told)
 
     def _rights(self, member: bytes) -> Rights | None:
         members = self._local.members

@@ -119,11 +119,13 @@ class QueueAnswer(Message):
 )
 @dataclass(frozen=True, slots=True)
 class BuildOrdered(Message):
-    """People want this of a build."""
+    """People want this of a build. ``actor``: who wants it no more where it is cancelled, as one of
+    those who asked for it; empty: it ends for all of them."""
 
     build: Name
     orders: WireOrders
     cancel: bool
+    actor: _Word = ""
 
 
 @message(

@@ -213,8 +213,13 @@ class Build:
     def hold(self, held: bool) -> None:
         """Nobody pauses anything."""
 
-    def cancel(self) -> None:
+    def is_asked_by(self, actor: str) -> bool:
         """Nobody cancels anything."""
+        return False
+
+    def drop(self, actor: str | None) -> bool:
+        """Nobody cancels anything."""
+        return False
 
     def begin(self) -> None:
         """Begin."""

@@ -101,6 +101,40 @@ def test_a_key_made_on_one_node_builds_on_another_and_is_revoked_on_a_third(
     until(lambda: _types(two, made["id"]) >= {"key.created", "key.revoked"})
 
 
+def test_builds_are_cancelled_from_any_node_by_those_who_asked_for_them(
+    pool: Cluster, tmp_path: Path
+) -> None:
+    one, two, three = pool.members
+    root = workspace(tmp_path / "stand", "sleep 60")
+    assert two("build", "-C", str(root), "--dry-run").code == 0
+    scoped, joined, other, outside = (
+        make(one, name, *(("--scope", f"workspace:{where}") if where else ()))["key"]
+        for name, where in (("scoped", "stand"), ("joined", ""), ("none", ""), ("out", "shop"))
+    )
+    body = {"root": str(root)}
+    build = Ask(two, scoped)("POST", "/api/build", body)[1]["build_id"]
+    assert Ask(two, joined)("POST", "/api/build", body)[1] == {
+        "build_id": build,
+        "asker": 1,
+        "estimated_duration_ms": None,
+    }
+    until(lambda: build in {each["build_id"] for each in one.get("/api/queue")["builds"]})
+    for node in pool.members:
+        for key in (other, outside):
+            for path in (f"/api/queue/{build}/cancel", f"/api/build/{build}/cancel"):
+                assert Ask(node, key)("POST", path, {})[1]["code"] == "NOT_ALLOWED"
+    shown = Ask(three, scoped)("GET", "/api/queue")[1]["builds"]
+    assert [each["build_id"] for each in shown] == [build]
+    assert Ask(three, outside)("GET", "/api/queue")[1]["builds"] == []
+    for again in (False, True):  # who joined it ends it for themselves alone, also said again
+        status, told = Ask(three, joined)("POST", f"/api/queue/{build[:12]}/cancel", {})
+        assert (status, told["goes_on"]) == (200, True), again
+    assert two.get(f"/api/build/{build}")["status"] == "running"
+    status, told = Ask(one, scoped)("POST", f"/api/build/{build}/cancel", {})
+    assert (status, told["goes_on"]) == (200, False)
+    until(lambda: two.get(f"/api/build/{build}")["status"] == "cancelled")
+
+
 def _is_refused(node: Node, key: str) -> bool:
     return Ask(node, key)("GET", "/api/pool")[0] == 401
 

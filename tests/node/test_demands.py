@@ -36,7 +36,7 @@ class Queued:
         self.orders = Orders()
         self.far = HowFar("w")
         self.held: list[bool] = []
-        self.cancelled = False
+        self.dropped: list[str | None] = []
         self.at_end: list[Any] = []
 
     def how_far(self) -> HowFar:
@@ -48,8 +48,12 @@ class Queued:
     def hold(self, held: bool) -> None:
         self.held.append(held)
 
-    def cancel(self) -> None:
-        self.cancelled = True
+    def is_asked_by(self, actor: str) -> bool:
+        return actor == self.actor
+
+    def drop(self, actor: str | None) -> bool:
+        self.dropped.append(actor)
+        return True
 
 
 class Scene:
@@ -123,7 +127,8 @@ def test_the_coordinator_alone_orders_and_a_new_one_learns_of_it() -> None:
     assert isinstance(told, DemandTold)
     assert told.orders.orders == orders
     scene.demands.take(Received(OWNER, BuildOrdered("b", ORDERS, True)))
-    assert scene.build.cancelled
+    scene.demands.take(Received(OWNER, BuildOrdered("b", ORDERS, True, "agent:x")))
+    assert scene.build.dropped == [None, "agent:x"]
 
 
 def test_while_the_whole_queue_is_paused_new_builds_are_too() -> None:

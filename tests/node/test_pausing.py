@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from buildnet.node.askers import Askers
 from buildnet.node.how_far import time_left
 from buildnet.node.pausing import PausedError, Pausing
 from buildnet.pool.workspace import TaskId
@@ -43,19 +42,6 @@ def test_what_is_cancelled_is_held_up_by_nothing() -> None:
         await pausing.over()
         pausing.set("queue", True)
         assert not pausing.is_on
-
-    asyncio.run(work())
-
-
-def test_a_build_ends_once_none_of_those_who_asked_wants_it() -> None:
-    async def work() -> None:
-        askers = Askers()
-        one, other = askers.add(), askers.add()
-        assert not askers.withdraw(7)
-        assert not askers.withdraw(one.number)
-        assert one.left.is_set()
-        assert askers.withdraw(other.number)
-        assert not other.left.is_set()  # he sees how it ends
 
     asyncio.run(work())
 

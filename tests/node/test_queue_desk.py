@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from buildnet.mesh.events import LinkUp, OfficeChanged, Received
+from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.members.genesis import Rights
 from buildnet.mesh.messages.kinds import Message
 from buildnet.node.sharing.allocator import Allocator
@@ -131,6 +132,16 @@ def test_who_may_change_a_build(scene: Any) -> None:
         (Wisher(False, actor="me"), "pause", "", "NOT_ALLOWED"),
         (Wisher(True, actor="other"), "cancel", "c1", ""),
         (Wisher(True, actor="other"), "pause", "", ""),
+        (Wisher(False, actor="me", workspaces=frozenset("w")), "cancel", "b1", ""),
+        (Wisher(False, actor="me", workspaces=frozenset("v")), "cancel", "b1", "NOT_ALLOWED"),
+        (Wisher(True, actor="x", workspaces=frozenset("v")), "move", "b1", "NOT_ALLOWED"),
+        (Wisher(True, actor="x", nodes=frozenset({node_id_of(OTHER)})), "cancel", "c1", ""),
+        (
+            Wisher(True, actor="x", nodes=frozenset({node_id_of(OTHER)})),
+            "pause",
+            "b1",
+            "NOT_ALLOWED",
+        ),
     ],
 )
 def test_who_comes_with_a_key_goes_by_its_rights_and_not_by_those_of_a_node(
@@ -144,6 +155,32 @@ def test_who_comes_with_a_key_goes_by_its_rights_and_not_by_those_of_a_node(
         with pytest.raises(RefusedError) as refused:
             scene.desk.change(change, wisher)
         assert refused.value.code == code
+
+    within(scene, work)
+
+
+def test_a_build_that_others_want_too_is_cancelled_for_who_asks_with_a_key_alone(
+    scene: Any,
+) -> None:
+    def work(scene: Scene) -> None:
+        change = QueueChange(ASK, "cancel", "b1", 0, "somebody")
+        for wisher, whose in ((Wisher(False, actor="me"), "me"), (Wisher(True, actor="x"), "")):
+            scene.said.clear()
+            scene.desk.change(change, wisher)
+            ((to, told),) = [each for each in scene.said if isinstance(each[1], BuildOrdered)]
+            assert isinstance(told, BuildOrdered)
+            assert (to, told.cancel, told.actor) == (BUILDER, True, whose)
+            assert BuildOrdered.decode(told.encode()) == told
+
+    within(scene, work)
+
+
+def test_a_key_for_one_node_moves_builds_among_those_of_that_node(scene: Any) -> None:
+    def work(scene: Scene) -> None:
+        wisher = Wisher(True, actor="x", nodes=frozenset({node_id_of(BUILDER)}))
+        scene.said.clear()
+        scene.desk.change(QueueChange(ASK, "move", "b2", 1, "x"), wisher)
+        assert scene.ordered == {"b2": (BUILDER, Orders(place=1))}
 
     within(scene, work)
 
