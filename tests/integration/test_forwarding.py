@@ -72,7 +72,7 @@ def test_each_node_goes_by_the_key_alone(tmp_path: Path, monkeypatch: pytest.Mon
             # the owner of the second node is a builder, and lends none of that
             assert await ask(two, "POST", "/api/queue/pause", admin) == (
                 200,
-                {"success": True, "build_id": None},
+                {"success": True, "build_id": None, "changed": True},
             )
             assert one.service.builder.workshop.sharing is not None
             assert one.service.builder.workshop.sharing.desk is not None
