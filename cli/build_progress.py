@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 from buildnet.cli.build_report import outcome_text, task_name
-from buildnet.cli.output import Style
+from buildnet.cli.output import Style, duration_text
 
 TYPE_CHECKING = False  # importing typing would take longer than most builds of one package
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from buildnet.cli.settings import Settings
 
+_WORTH_SAYING_MS = 2000
 _WIDTH = 80  # where the terminal does not tell
 
 
@@ -36,6 +38,7 @@ class BuildProgress:
         self._done = 0
         self._partial: dict[str, str] = {}
         self._status_shown = False
+        self._ends_at: float | None = None
 
     def show(self, event: dict[str, Any]) -> None:
         """Take in one event of the stream."""
@@ -59,6 +62,8 @@ class BuildProgress:
                 self.line(f"waiting for {event['for']}")
             case "notice":
                 self.line(f"{self._style('cyan', 'note:')} {event['text']}")
+            case "estimate":
+                self._estimated(event)
             case "task_started":
                 self._running[task_name(event)] = None
             case "task_output":
@@ -92,6 +97,22 @@ class BuildProgress:
     def _output_line(self, name: str, line: str) -> None:
         self.line(f"{self._style('cyan', name)} {self._style('dim', '│')} {line.rstrip(chr(13))}")
 
+    def _estimated(self, event: dict[str, Any]) -> None:
+        """Take in how long it takes; say so once, where that is worth a line."""
+        if self._ends_at is None and self._lines and event["left_ms"] >= _WORTH_SAYING_MS:
+            low, high = (duration_text(each) for each in event["interval_ms"])
+            sure = f"{event['confidence_level']} confidence"
+            took = duration_text(event["estimated_ms"])
+            self.line(self._style("dim", f"takes about {took} ({low} to {high}, {sure})"))
+        self._ends_at = time.monotonic() + event["left_ms"] / 1000
+
+    def _left(self) -> str:
+        """Return words for how much longer it takes, as far as that is known."""
+        if self._ends_at is None:
+            return ""
+        left_s = self._ends_at - time.monotonic()
+        return f"about {left_s:.0f} s left · " if left_s >= 1 else ""
+
     def _finished(self, event: dict[str, Any]) -> None:
         name = task_name(event)
         self._running.pop(name, None)
@@ -107,7 +128,7 @@ class BuildProgress:
     def _status(self) -> None:
         if self._mode != "tty" or self._silent or not self._running:
             return
-        text = f"{self._done}/{self._total} · running {', '.join(self._running)}"
+        text = f"{self._done}/{self._total} · {self._left()}running {', '.join(self._running)}"
         width = _terminal_width() - 1
         self._clear()
         print(self._style("dim", text[:width]), end="", file=sys.stderr, flush=True)

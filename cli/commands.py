@@ -28,6 +28,7 @@ from buildnet.cli.building import BuildOptions
 from buildnet.cli.building import build as run_build
 from buildnet.cli.demo import demo
 from buildnet.cli.detached import attach
+from buildnet.cli.estimate import estimate as run_estimate
 from buildnet.cli.events import events
 from buildnet.cli.history import history
 from buildnet.cli.init import init
@@ -79,6 +80,9 @@ def build(
     force: Annotated[bool, typer.Option("--force", help="Run even what has a result.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would be done, and why; do nothing.")
+    ] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Tell how long it would take; do nothing.")
     ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Tell why each package was or was not built.")
@@ -176,6 +180,8 @@ def build(
         since=since,
         directory=directory,
     )
+    if estimate:
+        raise typer.Exit(run_estimate(options, settings(), ensure_node(settings())))
     raise typer.Exit(run_build(options, settings(), ensure_node(settings())))
 
 

@@ -34,7 +34,7 @@ _MANNERS = """\
   100 headers within 10 s; 256 connections of one key or session.
 - `/build`, `/builds`, `/cache/stats`, `/cache/clear` and `/config` are other paths of `/api/build`,
   `/api/builds`, `/api/cache/stats`, `/api/cache/clear` and `/api/node/config`.
-- Not there yet: estimates of a build's time, and tests of disks and of the network."""
+- Not there yet: tests of disks and of the network."""
 
 
 def cli_page() -> str:

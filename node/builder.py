@@ -378,6 +378,7 @@ class Builder:
         if build.keep_descriptions is not None:
             await asyncio.to_thread(build.keep_descriptions)
             build.keep_descriptions = None
+            await asyncio.to_thread(build.learn)
         if not self.running():
             await asyncio.to_thread(self.levels.tidy)
         if build.workspace.install is not None:
@@ -421,7 +422,7 @@ class Builder:
                 words=view.surroundings.words,
                 tasks={task: known for task, known in plan.tasks.items() if task in tasks},
                 waiting=waiting,
-                durations_ms=opened.durations_ms,
+                durations_ms={},
             )
             performer = await self.workshop.performer(build, job, hold)
             build.performer = performer
@@ -437,6 +438,8 @@ class Builder:
                 await Reserving(build, performer.places.hosts, self.workers.slots).wait()
                 build.phases.begin(REHEARSE if request.dry_run else PERFORM)
                 status = await performer.run()
+                if request.dry_run and performer.forecast is not None:
+                    build.rehearsed = await performer.forecast.rehearsed(performer)
             finally:
                 build.phases.begin(REVIEW)
                 if performer.places.hosts is not None:

@@ -21,7 +21,7 @@ from buildnet.node.dispatch import Dispatcher
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import OnOutput
 from buildnet.node.execute.isolation import STRICT
-from buildnet.node.how_far import time_left
+from buildnet.node.forecasting import BuildForecast
 from buildnet.node.places import NodePlaces
 from buildnet.node.pool_lookup import Outcome, PoolLookup
 from buildnet.node.pool_results import PoolResults
@@ -65,11 +65,12 @@ class Performer:
     progress: Progress
     places: NodePlaces
     machine: core.Build
-    durations_ms: dict[TaskId, float]
+    durations_ms: Mapping[TaskId, float]
     results: PoolResults | None = None
     dry_run: bool = False
     times: int = 1
     keeper: Keeper | None = None
+    forecast: BuildForecast | None = None
     unchanged: dict[TaskId, StandingTask] = field(default_factory=dict)
     on_package: Callable[[str], None] = lambda package: None
     """Called with each package once all its tasks have ended."""
@@ -143,7 +144,9 @@ class Performer:
     async def _perform(self, dispatcher: Dispatcher) -> Status:
         hosts = self.places.hosts
         async with asyncio.TaskGroup() as group:
-            watching = group.create_task(self._second_runs(dispatcher).watch())
+            watching = [group.create_task(self._second_runs(dispatcher).watch())]
+            if self.forecast is not None and not self.dry_run:
+                watching.append(group.create_task(self.forecast.run(self)))
             if self.keeper is not None:
                 group.create_task(self.keeper.run())
             while True:
@@ -173,7 +176,8 @@ class Performer:
                                 self._telling.report(self._telling.new_report(task, status))
                             self._ended(tasks)
                         case core.Finish(status):
-                            watching.cancel()
+                            for each in watching:
+                                each.cancel()
                             if self.keeper is not None:
                                 in_vain = status is Status.CANCELLED
                                 self.keeper.close(0.0 if in_vain else PATIENCE_S)
@@ -184,6 +188,8 @@ class Performer:
                 if hosts is not None:
                     hosts.want(ready, self.places.prepared)
                 self._give_up_hopeless(ready)
+                if self.forecast is not None:
+                    self.forecast.turned()
                 if resolved:
                     group.create_task(self._resolve(tuple(resolved)))
 
@@ -410,11 +416,8 @@ class Performer:
         if report is None:
             self._displaced(task)
             return
-        if report.tier is Tier.FULL:
-            hosts = self.places.hosts
-            self.durations_ms[task] = report.duration_ms * (hosts.speed(host) if hosts else 1.0)
-            if hosts is not None:
-                hosts.ran(host, task, report.duration_ms)
+        if report.tier is Tier.FULL and (hosts := self.places.hosts) is not None:
+            hosts.ran(host, task, report.duration_ms)
         if self._lookup is not None:
             self._lookup.over(prepared)
         self._telling.report(report)
@@ -450,15 +453,9 @@ class Performer:
 
     def how_far(self) -> HowFar:
         """Return how far the build is."""
-        running = self._telling.running
-        ended = {*self.reports, *self.unchanged}
-        left_ms, path_ms = time_left(self.tasks, ended, self.durations_ms)
-        return HowFar(
-            running=len(running),
-            hosts=len(set(running.values())),
-            left_ms=left_ms,
-            path_ms=path_ms,
-        )
+        running = self.running.values()
+        left_ms, path_ms = (None, None) if self.forecast is None else self.forecast.left()
+        return HowFar("", 0, len(running), len(set(running)), left_ms, path_ms)
 
     def notice_unhelpful(self) -> None:
         """Tell which other hosts took none of the commands, and why."""
@@ -469,6 +466,20 @@ class Performer:
     def reports(self) -> dict[TaskId, TaskReport]:
         """What became of the tasks so far, but of those that stand as before."""
         return self._telling.reports
+
+    @property
+    def prepared(self) -> Mapping[TaskId, Prepared]:
+        """What is known of the tasks that were looked at."""
+        return self.places.prepared
+
+    @property
+    def running(self) -> Mapping[TaskId, str]:
+        """Commands that run, and on which node."""
+        return self._telling.running
+
+    def running_s(self, task: TaskId) -> float:
+        """Return how long a command runs."""
+        return time.monotonic() - self._telling.began[task]
 
     def output_teller(self, task: TaskId) -> OnOutput:
         """Return what takes the output of ``task`` on any thread and passes it on."""

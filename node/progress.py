@@ -56,6 +56,11 @@ class Progress:
         for reader in self._readers:
             reader.add(event)
 
+    def tell_once(self, event: Event) -> None:
+        """Pass on what soon is not so any more; who comes later is told what is so then."""
+        for reader in self._readers:
+            reader.add(event)
+
     def tell_output(self, event: Event) -> None:
         """Pass on a piece of a task's output (``name``, ``task``, ``text``); it is not kept."""
         if not self._readers:

@@ -79,6 +79,8 @@ class TaskReport:
     verification: Verification | None = None
     timeline: Timeline | None = None
     executed_ms: float | None = None
+    cpu_ms: float | None = None
+    """Processor time of the command, if it ran."""
     depends_on: tuple[TaskId, ...] = ()
     network: bool = False
     all_files: bool = False
@@ -141,6 +143,7 @@ class TaskReport:
     def take(self, execution: Execution, read_tail: str) -> None:
         """Take in how the command ended; ``read_tail`` is the end of its output."""
         self.tier = Tier.FULL
+        self.cpu_ms = execution.outcome.cpu_ms
         self.exit_code = execution.outcome.exit_code
         self.executed_ms = float(execution.outcome.duration_ms)
         self.log = execution.log

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 from buildnet.ledger.history import Durability
 from buildnet.node.askers import Askers
 from buildnet.node.execute.cancel import CancelToken
+from buildnet.node.forecasting import BuildForecast
 from buildnet.node.pausing import Pausing
 from buildnet.node.perform import Performer
 from buildnet.node.phases import Phases
@@ -22,11 +25,14 @@ from buildnet.node.workspaces import Definition, View
 from buildnet.pool.build import Status
 from buildnet.pool.choice import AS_THE_NODE_HAS_IT, Choice
 from buildnet.pool.demand import HowFar, Orders, Priority
+from buildnet.pool.estimation.forecast import Forecast
+from buildnet.pool.estimation.view import in_short
 from buildnet.pool.warrant import Warrant
 from buildnet.pool.workspace import BUILD, TaskId, Workspace
 
 BUILD_STARTED = "build_started"
 """The type of a build's first event."""
+_SOON_S = 1.0
 BUILD_FINISHED = "build_finished"
 TOLD_NO_MORE = "told_no_more"
 """The last event for one who did not read as fast as they came, though the build goes on."""
@@ -122,7 +128,11 @@ class RunningBuild:
     node_id: str
     warrant: Warrant
     progress: Progress = field(default_factory=Progress)
+    began: float = field(default_factory=time.monotonic)
     performer: Performer | None = None
+    forecast: BuildForecast | None = None
+    rehearsed: Forecast | None = None
+    """What a dry run found the build would take."""
     hook: CancelToken | None = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     isolation_reason: str | None = None
@@ -132,6 +142,8 @@ class RunningBuild:
     outcome: dict[str, Any] | None = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
     looked: asyncio.Event = field(default_factory=asyncio.Event)
+    estimated: asyncio.Event = field(default_factory=asyncio.Event)
+    """How long it takes was estimated, or is not going to be."""
     had_nothing_to_do: bool = False
     durable: Durability | None = None
     term: int = 0
@@ -152,6 +164,7 @@ class RunningBuild:
     at_end: list[Callable[[], None]] = field(default_factory=list)
     """Called once it is over."""
     _reports: Mapping[TaskId, TaskReport] = field(default_factory=dict)
+    _estimate: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self.phases = Phases(self.progress)
@@ -244,6 +257,7 @@ class RunningBuild:
         self.progress.tell({"type": BUILD_FINISHED})
         self.progress.close()
         self.over.set()
+        self.estimated.set()
 
     def in_short(self) -> str:
         """Return the answer for who wants to know no more than that nothing was to be done."""
@@ -277,13 +291,41 @@ class RunningBuild:
             *(report.as_dict() for report in self.reports().values()),
         ]
 
+    @property
+    def estimate(self) -> dict[str, Any] | None:
+        """The first estimate of how long it takes, or of a dry run's build; None: there is none."""
+        if self.rehearsed is not None:
+            return in_short(self.rehearsed)
+        if self._estimate is not None:
+            return self._estimate
+        if self.forecast is None or self.forecast.first is None:
+            return None
+        return in_short(self.forecast.first, self.forecast.first_at_ms)
+
+    async def estimated_ms_soon(self) -> int | None:
+        """Return how long it takes, once that is estimated; None: that does not come at once, or
+        nothing is known."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SOON_S):
+                await self.estimated.wait()
+        return None if self.estimate is None else self.estimate["estimated_ms"]
+
+    def learn(self) -> None:
+        """Let the node learn of it, once it is over. Blocks."""
+        forecast, outcome = self.forecast, self.outcome
+        if forecast is None or outcome is None or self.request.dry_run:
+            return
+        is_good = outcome["status"] == Status.SUCCEEDED.value and self.request.times == 1
+        forecast.learn(self._reports, self.node_id, outcome["duration_ms"] if is_good else None)
+        self._estimate, self.forecast = self.estimate, None
+
     def summary(self) -> dict[str, Any]:
         """Return what is known of the build from its start on."""
         return {
             "build_id": self.id,
             "status": "running",
             "duration_ms": None,
-            "estimated_ms": None,
+            "estimated_ms": None if self.estimate is None else self.estimate["estimated_ms"],
             "coordinator": None,
             "workspace": self.workspace.name,
             "root": str(self.workspace.root),

@@ -45,6 +45,8 @@ class Telling:
     running: dict[TaskId, str] = field(default_factory=dict)
     """Commands that run now, and on which node."""
     timings: Timings = field(default_factory=Timings)
+    began: dict[TaskId, float] = field(default_factory=dict)
+    """When those that ran last began, by the monotonic clock."""
 
     def new_report(
         self, task: TaskId, status: Status, prepared: Prepared | None = None
@@ -76,6 +78,7 @@ class Telling:
         """Tell that a command begins, on this node unless another is named."""
         self.timings.begins(task)
         self.running[task] = node or self.node_id
+        self.began[task] = time.monotonic()
         self.progress.tell({"type": "task_started", "name": task.package, "task": task.task})
 
     def notice(self, text: str) -> None:

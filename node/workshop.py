@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+import zlib
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from buildnet.node.artifacts import Artifacts, Keeper
 from buildnet.node.dependencies import InstalledDependencies
-from buildnet.node.execute.isolation import Isolation
+from buildnet.node.estimates import Estimates, name_of
+from buildnet.node.execute.isolation import STRICT, Isolation
 from buildnet.node.execute.levels import Levels
 from buildnet.node.execute.staging import SOURCE_EPOCH_S
+from buildnet.node.forecasting import BuildForecast
+from buildnet.node.hosts_ahead import hosts_ahead
 from buildnet.node.installs import Installs
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.perform import Performer
 from buildnet.node.places import NodePlaces
 from buildnet.node.pool_results import PoolResults
-from buildnet.node.resolve import Resolver, label_of
+from buildnet.node.resolve import Resolver
 from buildnet.node.runner import Limits, TaskRunner
-from buildnet.node.running import RunningBuild
+from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.sharing.far_tools import ToolsElsewhere
 from buildnet.node.sharing.known_hosts import THIS_NODE
 from buildnet.node.sharing.other_hosts import OtherHosts
@@ -29,6 +34,8 @@ from buildnet.node.store import FileTable, Hold, Store
 from buildnet.node.toolchain import Tool, Toolchain
 from buildnet.node.workers import Workers
 from buildnet.pool.build import Build
+from buildnet.pool.estimation.memory import WorkspaceMemory
+from buildnet.pool.estimation.simulation import SimulatedHost
 from buildnet.pool.far_tools import FarTools, ToolsWanted
 from buildnet.pool.glob import Patterns
 from buildnet.pool.placement import Host
@@ -78,6 +85,10 @@ class Workshop:
     sharing: Sharing | None = None
     artifacts: Artifacts | None = None
     tools: ToolsElsewhere | None = None
+    estimates: Estimates = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.estimates = Estimates(self.store)
 
     async def performer(self, build: RunningBuild, job: Job, hold: Hold) -> Performer:
         """Put together what performs a build."""
@@ -96,8 +107,7 @@ class Workshop:
         sizes = {task: known.requirements.slots for task, known in tasks.items()}
         home = Slots(request.choice.slots_of(self.workers.slots), sizes)
         hosts = self._other_hosts(build)
-        if not job.durations_ms:  # for the first time since the start
-            job.durations_ms.update(await asyncio.to_thread(self._took_ms, job))
+        forecast = await self._forecast(build, job)
         places = NodePlaces(home, self.workers, hosts, self._here, build.pausing, job.durations_ms)
         performer = Performer(
             node_id=self.keys.current.node_id,
@@ -123,6 +133,7 @@ class Workshop:
             dry_run=request.dry_run,
             times=request.times,
             keeper=self._keeper(build),
+            forecast=forecast,
             unchanged=build.unchanged,
         )
         performer.runner = job.runner(
@@ -163,11 +174,48 @@ class Workshop:
             words=dict(job.words),
         )
 
-    def _took_ms(self, job: Job) -> Mapping[TaskId, float]:
-        """Return how long commands took whose results are in the cache. Blocks."""
-        labels = {label_of(job.workspace, task): task.id for task in job.tasks.values()}
-        found = self.store.durations_ms(tuple(labels))
-        return {labels[label]: took_ms for label, took_ms in found.items()}
+    async def _forecast(self, build: RunningBuild, job: Job) -> BuildForecast:
+        """Begin to estimate a build, with what is known of its commands on this node, or else on
+        the one that it was taken over from."""
+        tasks, known = job.tasks.values(), self.estimates
+        if job.is_own:
+            job.durations_ms.update(
+                await asyncio.to_thread(known.durations_ms, job.workspace, tasks)
+            )
+            memory = await asyncio.to_thread(known.memory, job.workspace, tasks)
+        else:
+            told = {name_of(task): took_ms for task, took_ms in job.durations_ms.items()}
+            memory = WorkspaceMemory.told(told)
+        progress = build.progress
+        is_strict = job.isolation.level == STRICT
+        build.forecast = BuildForecast(
+            estimates=known,
+            workspace=job.workspace,
+            tasks=job.tasks,
+            hosts=lambda running: self._hosts_ahead(build.request, running),
+            may_move=frozenset(each.id for each in tasks if is_strict and each.isolation is None),
+            began=build.began,
+            seed=zlib.crc32(build.id.encode()),
+            tell=progress.tell,
+            tell_once=progress.tell_once,
+            memory=memory,
+            is_held_up=lambda: build.pausing.is_on,
+            on_first=build.estimated.set,
+        )
+        return build.forecast
+
+    def _hosts_ahead(
+        self, request: BuildRequest, running: Iterable[str]
+    ) -> list[tuple[str, SimulatedHost]]:
+        """Return the hosts that a build would have slots on, as far as is known now, this node
+        first, with their ids; ``running``: ids of those where it has commands already."""
+        slots = request.choice.slots_of(self.workers.slots)
+        found = [(self.keys.current.node_id, SimulatedHost(slots, name=self._here().name))]
+        if self.sharing is None or self.results is None or request.local_only:
+            return found
+        most = request.choice.elsewhere(self.workers.slots)
+        taken = Counter(running)
+        return [*found, *hosts_ahead(self.sharing.known, request.choice.preferences, taken, most)]
 
     def _keeper(self, build: RunningBuild) -> Keeper | None:
         request, node = build.request, build.request.choice.artifacts_on

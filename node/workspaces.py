@@ -100,7 +100,6 @@ class OpenWorkspace:
     cookies: Path
     claims: WorkspaceClaims = field(default_factory=WorkspaceClaims)
     ignore_rules: IgnoreRules = field(default_factory=IgnoreRules)
-    durations_ms: dict[TaskId, float] = field(default_factory=dict)
     memory: SourceMemory = field(default_factory=SourceMemory)
     standing: KnownStanding = field(default_factory=KnownStanding)
     recorded: dict[object, Recorded] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from buildnet.node.api.declared import require_declared
 from buildnet.node.api.description import description, operation_id
 from buildnet.node.api.description_routes import description_routes
 from buildnet.node.api.discretion import PLACES, private_places
+from buildnet.node.api.estimate_routes import estimate_routes
 from buildnet.node.api.event_routes import event_routes
 from buildnet.node.api.head import as_get, head_of
 from buildnet.node.api.key_routes import key_routes
@@ -95,6 +96,7 @@ def create_application(service: NodeService) -> Application:
     application.offer(server_routes(service))
     application.offer(build_routes(service))
     application.offer(provenance_routes(service))
+    application.offer(estimate_routes(service))
     application.offer(queue_routes(service))
     application.offer(config_routes(service))
     application.offer(template_routes(service))

@@ -30,7 +30,6 @@ from buildnet.pool.importing.importing import Tool, import_workspace
 from buildnet.pool.workspace import BUILD, WORKSPACE_FILE, Workspace
 
 NDJSON = "application/x-ndjson"
-MOST_WAIT_S = 7 * 24 * 3600
 UP_TO_DATE = "text/x-buildnet-up-to-date"
 _LOG_MAX_BYTES = 64 * 1024 * 1024
 
@@ -89,7 +88,7 @@ def build_routes(service: NodeService) -> APIRouter:
         return {
             "build_id": running.id,
             "asker": asker.number,
-            "estimated_duration_ms": None,
+            "estimated_duration_ms": await running.estimated_ms_soon(),
         }
 
     @router.get("/api/build/{build_id}")

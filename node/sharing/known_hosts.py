@@ -40,6 +40,12 @@ class KnownHosts:
         return self._hosts.get(key) or Host(key)
 
     @property
+    def others(self) -> list[Host]:
+        """The other members."""
+        self._look()
+        return [host for host in self._hosts.values() if not host.is_here]
+
+    @property
     def latency_ms(self) -> dict[bytes, float]:
         """Round trips to other members, as far as they are known."""
         self._look()

@@ -159,6 +159,12 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         "CREATE TABLE IF NOT EXISTS made (workspace TEXT NOT NULL, task TEXT NOT NULL,"
         " files BLOB NOT NULL, PRIMARY KEY (workspace, task)) WITHOUT ROWID"
     )
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS learned (workspace TEXT NOT NULL, task TEXT NOT NULL,"
+        " written_at_ms INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (workspace, task))"
+        " WITHOUT ROWID"
+    )
+    connection.execute("CREATE INDEX IF NOT EXISTS learned_by_age ON learned (written_at_ms)")
     connection.execute("CREATE TABLE IF NOT EXISTS scrub (next INTEGER, damaged INTEGER, at REAL)")
     connection.execute(
         "CREATE INDEX IF NOT EXISTS blobs_large ON blobs (used_at_ms, hash, size_bytes)"

@@ -38,6 +38,7 @@ from buildnet.node.store.files import FileTable
 from buildnet.node.store.holds import Hold
 from buildnet.node.store.index import Index
 from buildnet.node.store.journal import Journal
+from buildnet.node.store.learned import LearnedTable
 from buildnet.node.store.verification import PREFIXES, Progress, Verification, VerifyReport
 
 
@@ -115,6 +116,7 @@ class Store(BlobStore):
         self._database = database
         self._journal = journal
         self._actions = ActionTable(database)
+        self.learned = LearnedTable(database, self._write)
         self._verify = verify
         self._tables: dict[str, FileTable] = {}
 

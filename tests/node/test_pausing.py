@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
-from buildnet.node.how_far import time_left
 from buildnet.node.pausing import PausedError, Pausing
-from buildnet.pool.workspace import TaskId
 
 
 def test_it_goes_on_once_no_reason_is_left() -> None:
@@ -44,23 +40,3 @@ def test_what_is_cancelled_is_held_up_by_nothing() -> None:
         assert not pausing.is_on
 
     asyncio.run(work())
-
-
-A, B, C, D = (TaskId(name, "build") for name in "abcd")
-
-
-def task(*needs: TaskId, command: str | None = "true") -> Any:
-    return SimpleNamespace(depends_on=needs, command=command)
-
-
-def test_what_is_left_is_told_from_what_commands_took() -> None:
-    tasks = {A: task(), B: task(A), C: task(A), D: task(B, C, command=None)}
-    took = {A: 1000.0, B: 2000.0, C: 500.0}
-    assert time_left(tasks, (), took) == (3500, 3000)
-    assert time_left(tasks, (A, B), took) == (500, 500)
-    assert time_left(tasks, tasks, took) == (0, 0)
-
-
-def test_what_never_ran_is_not_guessed() -> None:
-    assert time_left({A: task(), B: task()}, (), {A: 1000.0}) == (None, None)
-    assert time_left({A: task(), B: task()}, (B,), {A: 1000.0}) == (1000, 1000)

@@ -1,0 +1,266 @@
+"""One build's estimate: made when it is known what has to run, and again as it goes on.
+
+A build with nothing to do makes none. The first one is what the build is measured by in the record;
+later ones tell how much is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from buildnet.node.estimates import Estimates, name_of
+from buildnet.node.report import TaskReport
+from buildnet.node.resolve import Prepared, Tier
+from buildnet.pool.build import Status
+from buildnet.pool.estimation.forecast import SAMPLES, Forecast, Forecaster
+from buildnet.pool.estimation.learning import Lesson
+from buildnet.pool.estimation.memory import WorkspaceMemory
+from buildnet.pool.estimation.piece import Ended, Fate, Piece
+from buildnet.pool.estimation.sample import Sample
+from buildnet.pool.estimation.simulation import SimulatedHost
+from buildnet.pool.estimation.view import in_short
+from buildnet.pool.workspace import Task, TaskId, Workspace
+
+AGAIN_S = 1.0
+"""So often a build's estimate is made again, at most."""
+_SAMPLES_AT_WORK = SAMPLES // 5
+"""While commands run, little is computed: they need the processor more."""
+_MOST_FILES = 20_000
+"""The inputs of all tasks together are summed up as far as that."""
+
+
+class Seen(Protocol):
+    """What is to be seen of a build at work."""
+
+    @property
+    def reports(self) -> Mapping[TaskId, TaskReport]:
+        """What became of tasks so far."""
+
+    @property
+    def unchanged(self) -> Collection[TaskId]:
+        """The tasks that stand as before."""
+
+    @property
+    def prepared(self) -> Mapping[TaskId, Prepared]:
+        """What is known of tasks that were looked at."""
+
+    @property
+    def running(self) -> Mapping[TaskId, str]:
+        """Commands that run, and the ids of their nodes."""
+
+    def running_s(self, task: TaskId) -> float:
+        """How long a command runs."""
+
+
+@dataclass(slots=True, eq=False)
+class BuildForecast:
+    """See the module's text.
+
+    ``hosts`` returns where its commands may run, this node first, with ids; it is given the ids of
+    where some run now. ``may_move``: tasks that may run elsewhere; ``began``: when the build did,
+    by the monotonic clock; ``tell`` passes on an event and keeps it, ``tell_once`` does not.
+    """
+
+    estimates: Estimates
+    workspace: Workspace
+    tasks: Mapping[TaskId, Task]
+    hosts: Callable[[Iterable[str]], Sequence[tuple[str, SimulatedHost]]]
+    may_move: Collection[TaskId]
+    began: float
+    seed: int
+    tell: Callable[[dict[str, Any]], None]
+    tell_once: Callable[[dict[str, Any]], None]
+    memory: WorkspaceMemory
+    is_held_up: Callable[[], bool] = lambda: False
+    on_first: Callable[[], None] = lambda: None
+    """Called once the first estimate is there."""
+    first: Forecast | None = None
+    first_at_ms: float = 0.0
+    """When that was made, from the build's beginning."""
+    _was_held_up: bool = False
+    _forecaster: Forecaster | None = None
+    _planned: tuple[TaskId, ...] = ()
+    _left: tuple[int, int] | None = None
+    _speeds: dict[str, float] = field(default_factory=dict)
+    _files: int = 0
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _clock: Callable[[], float] = time.monotonic
+
+    def turned(self) -> None:
+        """Take note that something of the build has changed."""
+        self._news.set()
+        self._was_held_up = self._was_held_up or self.is_held_up()
+
+    async def run(self, build: Seen) -> None:
+        """Tell the estimate and how much is left, until it is cancelled."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if self.first is None and not any(
+                each.tier is None or each.undelivered for each in build.prepared.values()
+            ):
+                continue  # nothing is to be done so far
+            await self._look(build)
+            await asyncio.sleep(AGAIN_S)
+            self._news.set()  # time has passed
+
+    async def _look(self, build: Seen) -> None:
+        elapsed_ms = (self._clock() - self.began) * 1000
+        is_first = self.first is None
+        hosts = self.hosts(build.running.values())
+        self._speeds |= {node: host.speed for node, host in hosts}
+        planned, pieces = self._to_do(build, [node for node, _ in hosts], is_first=is_first)
+        forecaster, found = await asyncio.to_thread(
+            self._ahead, pieces, [host for _, host in hosts], _SAMPLES_AT_WORK
+        )
+        self._left = round(forecaster.work_ms), round(forecaster.path_ms)
+        if is_first:
+            self.first, self.first_at_ms = found, elapsed_ms
+            self._forecaster, self._planned = forecaster, planned
+            self.on_first()
+        told = in_short(found, elapsed_ms)
+        if told is not None:
+            tell = self.tell if is_first else self.tell_once
+            tell({"type": "estimate", **told})
+
+    def _ahead(
+        self, pieces: Sequence[Piece], hosts: Sequence[SimulatedHost], most: int
+    ) -> tuple[Forecaster, Forecast]:
+        with self.estimates.lock:
+            forecaster = Forecaster(self.memory, pieces, hosts)
+        return forecaster, forecaster.ahead(self.seed, most)
+
+    def _to_do(
+        self, build: Seen, hosts: Sequence[str], *, is_first: bool
+    ) -> tuple[tuple[TaskId, ...], list[Piece]]:
+        """Return the tasks that are not over, in the order of their dependencies. ``is_first``:
+        those that run have only begun."""
+        found: dict[TaskId, Piece] = {}
+        numbers: dict[TaskId, int] = {}
+        for task, known in self.tasks.items():
+            if task in build.reports or task in build.unchanged:
+                continue
+            prepared, fate = build.prepared.get(task), Fate.UNKNOWN
+            if prepared is not None:
+                fate = Fate.RUN if prepared.tier is None else Fate.RESTORE
+            is_running = task in build.running and not is_first
+            node = build.running.get(task)
+            numbers[task] = len(found)
+            found[task] = self._piece(
+                known,
+                numbers,
+                fate,
+                prepared if is_first else None,
+                build.running_s(task) * 1000 if is_running else None,
+                hosts.index(node) if node in hosts else 0,
+            )
+        return tuple(found), list(found.values())
+
+    def _would_do(self, build: Seen) -> list[Piece]:
+        """Return the tasks that a dry run found would not stand as they are."""
+        found: list[Piece] = []
+        numbers: dict[TaskId, int] = {}
+        for task, known in self.tasks.items():
+            report, prepared = build.reports.get(task), build.prepared.get(task)
+            if report is None or prepared is None or report.plan is None:
+                continue
+            if prepared.tier is not None and not prepared.undelivered:
+                continue
+            fate = Fate.RESTORE
+            if prepared.tier is None:
+                fate = Fate.UNKNOWN if prepared.action is None else Fate.RUN
+            numbers[task] = len(found)
+            found.append(self._piece(known, numbers, fate, prepared))
+        return found
+
+    def _piece(
+        self,
+        task: Task,
+        numbers: Mapping[TaskId, int],
+        fate: Fate,
+        prepared: Prepared | None,
+        running_ms: float | None = None,
+        running_on: int = 0,
+    ) -> Piece:
+        input_bytes = 0
+        if prepared is not None and prepared.action is not None and self._files < _MOST_FILES:
+            inputs = prepared.action.spec.inputs.files()
+            self._files += len(inputs)
+            input_bytes = sum(each.size_bytes for each in inputs)
+        return Piece(
+            name_of(task.id),
+            task.name,
+            tuple(numbers[each] for each in task.depends_on if each in numbers),
+            fate,
+            task.command is not None,
+            task.requirements.slots,
+            task.id in self.may_move,
+            input_bytes,
+            running_ms,
+            running_on,
+        )
+
+    def left(self) -> tuple[int | None, int | None]:
+        """Return how long the commands take that are left, one after the other, and the longest
+        chain of them, in milliseconds; None: that is not known."""
+        if self._left is None or not self.memory.is_measured:
+            return None, None
+        return self._left
+
+    async def rehearsed(self, build: Seen) -> Forecast:
+        """Return the estimate of a build that was only looked at, in a dry run."""
+        hosts = [host for _, host in self.hosts(())]
+        _, found = await asyncio.to_thread(self._ahead, self._would_do(build), hosts, SAMPLES)
+        return found
+
+    # --- learning ------------------------------------------------------------------------------
+
+    def learn(
+        self, reports: Mapping[TaskId, TaskReport], node_id: str, duration_ms: float | None
+    ) -> None:
+        """Take note of how the build went. Blocks. ``node_id``: of this node; ``duration_ms``:
+        None: it did not go to a good end."""
+        runs: dict[str, Sample] = {}
+        transfers_ms: list[float] = []
+        pieces = () if self._forecaster is None else self._forecaster.pieces
+        sizes = {piece.name: piece.input_bytes for piece in pieces}
+        for task, report in reports.items():
+            is_good = report.tier is Tier.FULL and report.status is Status.SUCCEEDED
+            if not is_good or report.executed_ms is None or task not in self.tasks:
+                continue
+            name, is_here = name_of(task), report.node == node_id
+            speed = 1.0 if is_here else self._speeds.get(report.node, 1.0)
+            around_ms = max(0.0, report.duration_ms - report.executed_ms)
+            if not is_here:
+                transfers_ms.append(around_ms)
+            runs[name] = Sample(
+                report.executed_ms * speed,
+                around_ms if is_here else None,
+                (report.cpu_ms or 0.0) * speed,
+                sizes.get(name, 0),
+            )
+        lesson = None
+        if duration_ms is not None and not self._was_held_up:
+            lesson = self._lesson(reports, duration_ms)
+        if runs or lesson is not None:
+            self.estimates.learn(self.workspace.name, runs, transfers_ms, lesson)
+
+    def _lesson(self, reports: Mapping[TaskId, TaskReport], duration_ms: float) -> Lesson | None:
+        if self.first is None or self._forecaster is None:
+            return None
+        ended = []
+        for task in self._planned:
+            report = reports.get(task)
+            ran = report is not None and report.tier is Tier.FULL
+            ended.append(Ended(ran, 0.0 if report is None else report.duration_ms))
+        installed_ms = sum(
+            each.duration_ms
+            for task, each in reports.items()
+            if task not in self.tasks and each.tier is Tier.FULL
+        )
+        took_ms = max(0.0, duration_ms - self.first_at_ms - installed_ms)
+        return Lesson(self._forecaster, self.first, ended, took_ms)
