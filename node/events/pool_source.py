@@ -25,7 +25,8 @@ LOOK_EVERY_S = 0.5
 """So often where nothing is heard of the others: this host changes, too."""
 _REST_S = 0.05
 _REST = 10.0
-"""Looking again waits so many times as long as looking took."""
+"""Looking again waits so many times as long as looking took of the processor: on a host that is
+busy with other things a look lasts, too, but costs no more."""
 
 
 class PoolSource:
@@ -48,12 +49,12 @@ class PoolSource:
         await self._service.scanned.wait()
         while True:
             self._news.clear()
-            seen, began = self._service.mesh.version, time.monotonic()
+            seen, began = self._service.mesh.version, time.thread_time()
             picture = await self._service.pool.picture()
             self.show(list(picture.nodes.values()), coordinator_of(picture.view), time.time())
             ready(Channel.NODES)
             ready(Channel.RESOURCES)
-            await asyncio.sleep(max(_REST_S, _REST * (time.monotonic() - began)))
+            await asyncio.sleep(max(_REST_S, _REST * (time.thread_time() - began)))
             await self._changed(seen)
 
     async def _changed(self, seen: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from hashlib import sha256
 
 from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.service.service import HeldRecord
@@ -20,7 +21,8 @@ class Crowd:
 
     def __init__(self, service: NodeService, size: int) -> None:
         self._view = service.mesh.view
-        keys = [number.to_bytes(32, "big") for number in range(1, size)]
+        # A node's id is the beginning of its key.
+        keys = [sha256(str(number).encode()).digest() for number in range(1, size)]
         self._members = tuple(
             member_view(key, f"member-{number:03}") for number, key in enumerate(keys)
         )
@@ -42,6 +44,17 @@ class Crowd:
             LINKS: {key: HeldRecord(key, 1, 1, links[key].encode(), now) for key in keys},
         }
         self._own_records = service.mesh.records
+        self._bump = service.mesh._bump
+        self._keys, self._load = keys, load
+
+    def tell(self, number: int, **changes: object) -> None:
+        """Have one of them, by its number, tell a load that is like the one before but for this."""
+        key = self._keys[number % len(self._keys)]
+        before, load = self._records[LOAD][key], self._load.model_copy(update=changes)
+        self._records[LOAD][key] = replace(
+            before, version=before.version + 1, body=load.encode(), received=time.time()
+        )
+        self._bump()
 
     def records(self, topic: str) -> Mapping[bytes, HeldRecord]:
         """Return what all tell of a topic."""
