@@ -78,6 +78,10 @@ def print_report(
                 print(f"all files were looked at for changes: {report['not_watched']}")
         _print_failures(report, settings)
         _print_verification(report, settings)
+        if any(entry.get("traced") for entry in report["packages"]):
+            from buildnet.cli.traced_inputs import print_traced
+
+            print_traced(report, settings)
         print(_summary(report, settings))
         _print_hints(report, settings)
         _print_isolation(report, settings)

@@ -106,6 +106,13 @@ def build(
             min=2, max=5, metavar="N", help="Run each command N times and compare what they make."
         ),
     ] = None,
+    trace_inputs: Annotated[
+        bool,
+        typer.Option(
+            "--trace-inputs",
+            help="Run all commands where the workspace stands, and tell what they read undeclared.",
+        ),
+    ] = False,
     priority: Annotated[
         queue.PriorityName | None,
         typer.Option(help="How urgent it is; else as its configuration or profile says."),
@@ -151,6 +158,7 @@ def build(
             "--force": force,
             "--wait": wait,
             "--verify": verify,
+            "--trace-inputs": trace_inputs,
             "--since": since,
             "PACKAGES": packages,
         }
@@ -172,6 +180,7 @@ def build(
         detach=detach,
         wait=wait,
         verify=verify,
+        trace_inputs=trace_inputs,
         priority=priority,
         config=config,
         template=template,

@@ -346,7 +346,8 @@ class Builder:
         isolation = self.levels.default().at(build.request.choice.isolation)
         environment = build.request.environment
         opened.begin(build.definition, environment, isolation.level, self._toolchain)
-        build.isolation_reason = isolation.reason
+        traced = "what commands read is traced" if build.request.trace_inputs else None
+        build.isolation_reason = traced or isolation.reason
         build.not_watched = opened.not_watched
         return isolation
 

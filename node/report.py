@@ -14,6 +14,7 @@ from buildnet.node.standing import StandingTask
 from buildnet.pool.attempts import Attempt
 from buildnet.pool.build import Status
 from buildnet.pool.explain import DEPENDENCIES, Change, Nearest
+from buildnet.pool.input_findings import InputFindings
 from buildnet.pool.timeline import Timed, Timeline
 from buildnet.pool.tree import DirectoryTree
 from buildnet.pool.verification import Verification
@@ -34,6 +35,7 @@ AS_BEFORE: Final = {
     "error": None,
     "attempts": [],
     "verification": None,
+    "traced": None,
     "timeline": None,
 }
 """What the JSON of a task that stands as before says differently from its last one."""
@@ -77,6 +79,7 @@ class TaskReport:
     could_not_run: bool = False
     outputs: DirectoryTree | None = None
     verification: Verification | None = None
+    traced: InputFindings | None = None
     timeline: Timeline | None = None
     executed_ms: float | None = None
     cpu_ms: float | None = None
@@ -179,6 +182,7 @@ class TaskReport:
             "error": self.error,
             "attempts": [each.as_dict() for each in self.attempts],
             "verification": self.verification.as_dict() if self.verification else None,
+            "traced": self.traced.as_dict() if self.traced else None,
             "timeline": self.timeline.as_dict() if self.timeline else None,
             "executed_ms": self.executed_ms,
             "depends_on": [str(each) for each in self.depends_on],

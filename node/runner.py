@@ -38,6 +38,7 @@ from buildnet.node.store import (
 )
 from buildnet.node.timings import Laps
 from buildnet.node.toolchain import ToolMissingError
+from buildnet.node.traced_inputs import findings_of
 from buildnet.pool.action import Action
 from buildnet.pool.build import Status
 from buildnet.pool.result import encode_result, signed_message
@@ -119,6 +120,10 @@ class TaskRunner:
         if request.mounts and isolation_of(action) != STRICT and self.dependencies is not None:
             self.dependencies.trees.distrust()
         self._take(report, execution)
+        if execution.reads is not None:
+            variables = self.resolver.inherited
+            workspace = self.resolver.workspace
+            report.traced = findings_of(execution.reads, task, action, workspace, variables)
         if execution.outputs is not None:
             if in_place:
                 self._require_inputs(action, meanwhile=execution.input_changed)

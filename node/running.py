@@ -49,7 +49,8 @@ class BuildRequest:
     nodes; ``durable``: run nothing before another node has the request, or it is clear that none
     will; ``wait_s``: so long is waited until it has all that its configuration asks for, which it
     then keeps to its end, None: it takes what is free; ``times``: how often each command runs,
-    whose outputs are compared; ``choice``: what its configuration and profile make of it;
+    whose outputs are compared; ``trace_inputs``: commands run where the workspace stands, and what
+    they read is told; ``choice``: what its configuration and profile make of it;
     ``since``: what of the workspace a change affects, of which ``packages`` are.
     """
 
@@ -64,6 +65,7 @@ class BuildRequest:
     explain: bool = False
     wait_s: float | None = None
     times: int = 1
+    trace_inputs: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     actor: str = "local"
     choice: Choice = AS_THE_NODE_HAS_IT
@@ -103,6 +105,7 @@ class BuildRequest:
             "durable": self.durable,
             "wait_s": self.wait_s,
             "times": self.times,
+            "trace_inputs": self.trace_inputs,
             "choice": self.choice.view(),
             "since": None if self.since is None else self.since.revision,
         }

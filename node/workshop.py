@@ -6,7 +6,7 @@ import asyncio
 import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from buildnet.node.artifacts import Artifacts, Keeper
 from buildnet.node.dependencies import InstalledDependencies
@@ -92,7 +92,11 @@ class Workshop:
 
     async def performer(self, build: RunningBuild, job: Job, hold: Hold) -> Performer:
         """Put together what performs a build."""
-        request, tasks = build.request, job.tasks
+        request = build.request
+        if request.trace_inputs:
+            in_place = {task: replace(each, isolation=None) for task, each in job.tasks.items()}
+            job = replace(job, tasks=in_place)
+        tasks = job.tasks
         dependencies = self.installs.of(
             job.workspace,
             job.workspace_id,
@@ -142,7 +146,10 @@ class Workshop:
             limits=self.limits,
             workspace_id=job.workspace_id,
             root=job.workspace.root,
-            executors=await asyncio.to_thread(self.levels.executors, job.workspace.root),
+            executors=await asyncio.to_thread(
+                self.levels.tracing if request.trace_inputs else self.levels.executors,
+                job.workspace.root,
+            ),
             resolver=resolver,
             dependencies=dependencies,
             table=job.table,

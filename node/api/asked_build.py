@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from buildnet.node.api.queue_routes import PriorityName
 from buildnet.node.api.reach import Reach
 from buildnet.node.auth.caller import Caller
+from buildnet.node.auth.refusal import NotAllowedError
 from buildnet.node.choosing import Named, chosen
+from buildnet.node.execute.isolation import WORKSPACE
 from buildnet.node.git_changes import MOST_REVISION_CHARACTERS
 from buildnet.node.running import BuildRequest
 from buildnet.node.service import NodeService
@@ -34,7 +36,9 @@ class BuildBody(BaseModel):
     priority.
     ``since``: only what differs from a revision of the workspace's git repository, and what depends
     on that.
-    ``verify``: each command that runs runs so many times, and the outputs are compared."""
+    ``verify``: each command that runs runs so many times, and the outputs are compared.
+    ``trace_inputs``: all commands run, on this host and where the workspace stands, and what they
+    read is told beside what they declare; only the owner of the host may."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,6 +58,7 @@ class BuildBody(BaseModel):
     profile: str | None = None
     explain: bool = False
     verify: int | None = Field(default=None, ge=2, le=MOST_RUNS)
+    trace_inputs: bool = False
     environment: dict[str, str] = Field(default_factory=dict)
     actor: str = "local"
     since: str | None = Field(default=None, max_length=MOST_REVISION_CHARACTERS)
@@ -85,6 +90,14 @@ async def asked_build(
     choice, said = found.choice, found.build
     if body.priority is not None:
         choice = replace(choice, priority=body.priority)
+    traces = body.trace_inputs and not body.dry_run
+    if traces:
+        if not asking.is_owner:
+            raise NotAllowedError(
+                "only the owner of the host has commands run outside of a sandbox",
+                hint="trace the inputs on that host itself: buildnet build --trace-inputs",
+            )
+        choice = replace(choice, isolation=WORKSPACE, local_only=True)
     packages = body.packages or said.packages
     task = (said.task or BUILD) if body.task == BUILD else body.task
     changed = None
@@ -96,14 +109,15 @@ async def asked_build(
         directory=directory,
         packages=packages,
         task=task,
-        force=body.force or said.force,
+        force=body.force or said.force or traces,
         dry_run=body.dry_run,
         keep_going=body.keep_going or said.keep_going,
         local_only=body.local_only or choice.local_only,
         durable=body.durable,
         wait_s=None if body.dry_run else body.wait_s,
         explain=body.explain,
-        times=body.verify or choice.redundancy,
+        times=1 if traces else body.verify or choice.redundancy,
+        trace_inputs=traces,
         environment=body.environment,
         actor=asking.name(body.actor),
         choice=choice,

@@ -29,6 +29,7 @@ from buildnet.node.execute.mounts import Mount
 from buildnet.node.execute.outcome import ProcessOutcome
 from buildnet.node.execute.process import OUTPUT_LIMIT_BYTES, run_process
 from buildnet.node.execute.process_tree import ACTION_VARIABLE
+from buildnet.node.execute.reads.tracer import Reads
 from buildnet.node.execute.removal import discard, remove_tree
 from buildnet.node.execute.staging import SOURCE_EPOCH_NS, fill_home, staged
 from buildnet.node.execute.trash import Trash
@@ -65,7 +66,8 @@ class ExecutionRequest:
     use the host's network, where that can be forbidden.
     ``workspace`` serves only for hints. ``on_collected`` is called with the directory in which the
     command ran after its outputs were collected and before that directory is removed; it may move
-    things out of it.
+    things out of it. ``wrap`` changes the command line
+    that the node starts; None: it stays as it is.
     """
 
     action: Digest
@@ -86,6 +88,7 @@ class ExecutionRequest:
     limits: ActionLimits = DEFAULT_LIMITS
     workspace: Path | None = None
     on_collected: Callable[[Path], None] | None = field(default=None, compare=False)
+    wrap: Callable[[list[str]], list[str]] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,8 @@ class Execution:
     declared outputs; None if the command failed or ``missing_outputs`` names some. ``undeclared``
     are files written besides the outputs. ``input_changed``: a source changed while the command ran
     (only without a stage). ``record``: of the result that another node signed, to be kept once it
-    counts; None: this node makes its own. ``times``: its parts as they were measured.
+    counts; None: this node makes its own. ``times``: its parts as they were measured;
+    ``reads``: which files the command read, None: nobody looked.
     """
 
     outcome: ProcessOutcome
@@ -107,6 +111,7 @@ class Execution:
     hints: tuple[str, ...] = ()
     input_changed: bool = False
     record: ActionRecord | None = None
+    reads: Reads | None = None
     times: tuple[Timed, ...] = ()
 
 
@@ -326,6 +331,8 @@ def _run(
         first = [str(root / entry) for entry in request.path_entries]
         environment["PATH"] = os.pathsep.join([*first, environment["PATH"]])
     argv = ["/bin/sh", "-c", request.command]
+    if request.wrap is not None:
+        argv, launcher = request.wrap(argv), None
     directory = root / request.working_directory
     with full_disk_reported("keeping the command's output"):
         if launcher is not None:

@@ -10,6 +10,7 @@ from buildnet.node.execute.control_groups import ControlGroups
 from buildnet.node.execute.executor import Executor, StagedExecutor, WorkspaceExecutor
 from buildnet.node.execute.isolation import Isolation, IsolationProbe
 from buildnet.node.execute.launcher.client import Launcher
+from buildnet.node.execute.reads.executor import TracingExecutor
 from buildnet.node.execute.strict import StrictExecutor
 
 
@@ -64,6 +65,15 @@ class Levels:
                     self._strict = StrictExecutor(self._staged, isolation, self._private)
             found.append(self._strict)
         return {executor.isolation: executor for executor in found}
+
+    def tracing(self, root: Path) -> dict[str, Executor]:
+        """Return who runs the commands of a workspace where they stand, and hears what they read.
+
+        Raises:
+            TraceError: this host can't do that.
+        """
+        executor = TracingExecutor(root, self._staged.work)
+        return {executor.isolation: executor}
 
     def strict(self) -> StrictExecutor | None:
         """Return who runs actions in ``strict``; None: this host can't."""

@@ -1,0 +1,1 @@
+"""What files a command reads, as the kernel tells it (Linux, seccomp user notification)."""
