@@ -227,6 +227,16 @@ def _print_isolation(report: dict[str, Any], settings: Settings) -> None:
         print(f"{style('cyan', 'note:')} {note}: {report['isolation_reason']}", file=sys.stderr)
 
 
+def print_in_short(report: dict[str, Any], settings: Settings) -> None:
+    """Print in a line or two what a build's time hung on."""
+    if settings.format != "table" or settings.quiet:
+        return
+    from buildnet.cli.history_views import in_short
+
+    for line in in_short(report):
+        print(line)
+
+
 def _print_plan(report: dict[str, Any], settings: Settings) -> None:
     words = {
         "nothing": "up to date",

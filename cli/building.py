@@ -36,6 +36,7 @@ class BuildOptions:
     template: str | None = None
     values: tuple[str, ...] = ()
     profile: str | None = None
+    review: bool = False
     since: str | None = None
     directory: Path = field(default_factory=Path.cwd)
 
@@ -55,6 +56,7 @@ def build(options: BuildOptions, settings: Settings, client: Client) -> int:
             lambda: client,
             explain=options.explain,
             dry_run=options.dry_run,
+            review=options.review,
         )
 
 

@@ -145,6 +145,10 @@ def build(
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="Spread it as this profile says.")
     ] = None,
+    review: Annotated[
+        bool,
+        typer.Option("--review", help="Afterwards tell what took long, what ran and why."),
+    ] = False,
     directory: Annotated[
         Path, typer.Option("--directory", "-C", help="Build the workspace around this directory.")
     ] = Path(),
@@ -186,6 +190,7 @@ def build(
         template=template,
         values=tuple(values or ()),
         profile=profile,
+        review=review,
         since=since,
         directory=directory,
     )

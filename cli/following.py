@@ -10,7 +10,7 @@ from _signal import signal as handle
 from _thread import start_new_thread
 
 from buildnet.cli.build_progress import BuildProgress
-from buildnet.cli.build_report import print_report
+from buildnet.cli.build_report import print_in_short, print_report
 from buildnet.mesh.errors import BuildNetError
 
 TYPE_CHECKING = False  # importing typing would take longer than most builds of one package
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from buildnet.cli.settings import Settings
 
 _ENDING = (SIGINT, SIGTERM)
+_LONG_MS = 10_000
+"""After a build that took longer it is told what its time hung on."""
 
 
 def follow(
@@ -31,6 +33,7 @@ def follow(
     *,
     explain: bool = False,
     dry_run: bool = False,
+    review: bool = False,
     cancels: bool = True,
 ) -> int:
     """Show a build's progress and print its report; return the exit code. ``client`` gives one that
@@ -58,6 +61,12 @@ def follow(
             hint = f"{progress.durable_at} goes on with it; on another node: {attach}"
         raise NodeUnreachableError("the node stopped before the build was over", hint=hint)
     code = print_report(report, settings, explain=explain, dry_run=dry_run)
+    if review and settings.format == "table" and not settings.quiet:
+        from buildnet.cli.history_records import print_review_of
+
+        print_review_of(client(), settings, report["build_id"])
+    elif report["duration_ms"] > _LONG_MS and not dry_run:
+        print_in_short(report, settings)
     return 128 + cancelling.received[0] if cancelling.received else code
 
 

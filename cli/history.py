@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from buildnet.cli.build_report import task_name
 from buildnet.cli.client import Client, path_part
+from buildnet.cli.history_records import Asked, print_course, show_records
 from buildnet.cli.output import Listing, age_text, duration_text, escaped, show
 from buildnet.cli.run import settings
 
@@ -18,10 +20,34 @@ if TYPE_CHECKING:
 
 def history(
     build_id: Annotated[
-        str | None, typer.Argument(help="Show this build (its id or the beginning of it).")
+        str | None,
+        typer.Argument(
+            help="Show this build (its id or the beginning of it); with --trends: this package."
+        ),
     ] = None,
     log: Annotated[
         str | None, typer.Option(help="Print the output of this package in that build.")
+    ] = None,
+    review: Annotated[
+        bool,
+        typer.Option("--review", help="Tell what took long in that build, what ran and why."),
+    ] = False,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write that build as a trace for Perfetto; -: print it."),
+    ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="BUILD-ID", help="Tell what that build, after this one, did otherwise."
+        ),
+    ] = None,
+    trends: Annotated[
+        bool, typer.Option("--trends", help="Show how packages fared over the latest builds.")
+    ] = False,
+    workspace: Annotated[
+        str | None,
+        typer.Option(help="With --trends: of this workspace; default: the latest build's."),
     ] = None,
     status: Annotated[
         str | None, typer.Option(help="Only running, succeeded, failed or cancelled builds.")
@@ -29,13 +55,23 @@ def history(
     actor: Annotated[
         str | None, typer.Option(metavar="NAME", help="Only builds of this account, agent or user.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="How many builds at most.")] = 20,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=500, help="How many builds at most; default: 20, with --trends 100."
+        ),
+    ] = None,
     cursor: Annotated[str | None, typer.Option(help="Go on where the last list ended.")] = None,
 ) -> None:
-    """List earlier builds, or show one of them."""
+    """List earlier builds, or show one of them: its packages, its timeline, what was saved."""
     client = Client.of(settings())
-    if build_id is None:
-        data = client.get("/api/builds", limit=limit, cursor=cursor, status=status, actor=actor)
+    asked = Asked(build_id, review=review, trace=trace, compare=compare, trends=trends)
+    if asked.is_of_records:
+        show_records(client, asked, workspace, limit)
+    elif build_id is None:
+        data = client.get(
+            "/api/builds", limit=limit or 20, cursor=cursor, status=status, actor=actor
+        )
         ids = [build["build_id"] for build in data["builds"]]
         show(settings(), data, lambda console: _list(console, data), ids=ids)
     elif log is not None:
@@ -48,7 +84,9 @@ def history(
         )
     else:
         build = client.get(f"/api/build/{path_part(build_id)}")
-        show(settings(), build, lambda console: _one(console, build), ids=[build["build_id"]])
+        show(
+            settings(), build, lambda console: _one(console, client, build), ids=[build["build_id"]]
+        )
 
 
 def _list(console: Console, data: dict[str, Any]) -> None:
@@ -76,7 +114,7 @@ def _list(console: Console, data: dict[str, Any]) -> None:
         console.print(f"more: buildnet history --cursor {escaped(data['next'])}")
 
 
-def _one(console: Console, build: dict[str, Any]) -> None:
+def _one(console: Console, client: Client, build: dict[str, Any]) -> None:
     console.print(
         f"[bold]build[/bold] {build['build_id']} of {escaped(build['workspace'])}, "
         f"{_colored(build['status'])}, {age_text(time.time() - build['started_at'])}"
@@ -106,6 +144,7 @@ def _one(console: Console, build: dict[str, Any]) -> None:
             escaped(error.get("message") or "\n".join(entry["reasons"][:5])),
         )
     table.print(console)
+    print_course(console, client, build)
 
 
 def _where(durable: dict[str, Any] | None) -> str | None:

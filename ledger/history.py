@@ -26,6 +26,7 @@ from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.mesh.service.private_database import make_private
 
 SCHEMA_VERSION = 4
+MOST_TASK_RUNS = 50_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS builds (
     id TEXT PRIMARY KEY,
@@ -372,6 +373,20 @@ class History:
             what = "several builds begin with" if rows and prefix else "there is no build"
             raise NotFoundError(f"{what} {prefix!r}", hint="buildnet history lists the builds")
         return _summary(rows[0], tuple(await self._packages(_summary(rows[0]).id)))
+
+    async def task_runs(self, workspace: str, builds: int) -> list[sqlite3.Row]:
+        """Return what became of each task in a workspace's latest builds that are over, so many:
+        build, start, package, task, status, tier, and how many milliseconds the command ran; of no
+        more than :data:`MOST_TASK_RUNS`, the latest."""
+        read = ("name", "task", "status", "tier", "executed_ms")
+        fields = ", ".join(f"json_extract(record, '$.{name}')" for name in read)
+        return await self._rows(
+            f"SELECT build_id, started_at, {fields} FROM build_packages JOIN "
+            "(SELECT id, started_at FROM builds WHERE workspace = ? AND status != 'running' "
+            "ORDER BY started_at DESC, id DESC LIMIT ?) ON id = build_id "
+            "ORDER BY started_at DESC LIMIT ?",
+            (workspace, builds, MOST_TASK_RUNS),
+        )
 
     async def _packages(self, build_id: str) -> list[dict[str, Any]]:
         """Return a build's records: its own, and those of the builds that it refers to, one by

@@ -54,8 +54,7 @@ class TaskReport:
     ``attempts`` are those on other hosts that came to nothing; ``could_not_run``: no host, not this
     one either, ran it. ``outputs``: what the command made, if it ran. ``executed_ms``: how long the
     command ran that made the result, as measured where it ran, in this build or before it; None: it
-    is not known. ``network``: it may use it; ``all_files``: its sources were not named, so that all
-    files of the package are inputs.
+    is not known. ``all_files``: its sources were not named, so all files of the package are inputs.
     """
 
     task: TaskId
@@ -85,7 +84,6 @@ class TaskReport:
     cpu_ms: float | None = None
     """Processor time of the command, if it ran."""
     depends_on: tuple[TaskId, ...] = ()
-    network: bool = False
     all_files: bool = False
     times: list[Timed] = field(default_factory=list)
     """What was measured of its command."""
@@ -110,7 +108,6 @@ class TaskReport:
             nearest=prepared.nearest if prepared else None,
             node_name=prepared.node_name if prepared else None,
             depends_on=_needed(prepared) if prepared else (),
-            network=known.network if known else False,
             all_files=known.default_sources and action is not None if known else False,
         )
 
@@ -186,7 +183,6 @@ class TaskReport:
             "timeline": self.timeline.as_dict() if self.timeline else None,
             "executed_ms": self.executed_ms,
             "depends_on": [str(each) for each in self.depends_on],
-            "network": self.network,
             "all_files": self.all_files,
         }
 

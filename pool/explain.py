@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from buildnet.mesh.digest import Digest
 from buildnet.pool.action import Action, digest_of
@@ -67,15 +68,28 @@ def changes_between(
 
     ``read`` fetches a blob; what it raises for one that is gone is passed on.
     """
-    old_action = reapi.Action.FromString(read(old))
-    old_command = reapi.Command.FromString(read(digest_of(old_action.command_digest)))
+    known = {tree.digest: tree.message() for tree in new.spec.inputs.directories()}
+    after = _Described(
+        reapi.Action.FromString(new.encoded), reapi.Command.FromString(new.command_encoded)
+    )
     changes: list[Change] = []
-    for change in _changes(old_action, old_command, new, read):
+    for change in _changes(_described(old, read), after, read, known):
         package = owner(change.name) if change.kind == "file" else None
         changes.append(replace(change, package=package) if package else change)
         if len(changes) == limit:
             break
     return changes
+
+
+def changes_between_stored(
+    old: Digest, new: Digest, read: Read, *, limit: int = 20
+) -> list[Change]:
+    """Return up to ``limit`` differences between two actions that are both described in the store.
+
+    What ``read`` raises for a blob that is gone is passed on.
+    """
+    changes = _changes(_described(old, read), _described(new, read), read, {})
+    return list(islice(changes, limit))
 
 
 def nearest_of(
@@ -106,11 +120,26 @@ def nearest_of(
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """The messages of an action, but for its inputs."""
+
+    action: reapi.Action
+    command: reapi.Command
+
+
+def _described(action: Digest, read: Read) -> _Described:
+    message = reapi.Action.FromString(read(action))
+    command = reapi.Command.FromString(read(digest_of(message.command_digest)))
+    return _Described(message, command)
+
+
 def _changes(
-    old_action: reapi.Action, old_command: reapi.Command, new: Action, read: Read
+    old: _Described, new: _Described, read: Read, known: Mapping[Digest, reapi.Directory]
 ) -> Iterator[Change]:
-    new_action = reapi.Action.FromString(new.encoded)
-    new_command = reapi.Command.FromString(new.command_encoded)
+    """Yield the differences; ``known`` are directories that need not be read."""
+    old_action, old_command = old.action, old.command
+    new_action, new_command = new.action, new.command
     if list(old_command.arguments) != list(new_command.arguments):
         yield Change("command", "", "changed")
     if old_command.working_directory != new_command.working_directory:
@@ -139,11 +168,10 @@ def _changes(
             yield Change("platform", name, what, before, after)
     if old_action.salt != new_action.salt:
         yield Change("engine", "", "changed")
-    new_trees = {tree.digest: tree.message() for tree in new.spec.inputs.directories()}
 
     def directory(digest: Digest) -> reapi.Directory:
-        known = new_trees.get(digest)
-        return known if known is not None else reapi.Directory.FromString(read(digest))
+        found = known.get(digest)
+        return found if found is not None else reapi.Directory.FromString(read(digest))
 
     yield from _file_changes(
         digest_of(old_action.input_root_digest),

@@ -37,6 +37,7 @@ from buildnet.node.api.problems import add_problem_handlers
 from buildnet.node.api.profile_routes import default_routes, profile_routes
 from buildnet.node.api.provenance_routes import provenance_routes
 from buildnet.node.api.queue_routes import queue_routes
+from buildnet.node.api.record_routes import record_routes
 from buildnet.node.api.repeats import Repeats
 from buildnet.node.api.sending_on import Admins
 from buildnet.node.api.server_routes import server_routes
@@ -95,6 +96,7 @@ def create_application(service: NodeService) -> Application:
     application.offer(pool_routes(service))
     application.offer(server_routes(service))
     application.offer(build_routes(service))
+    application.offer(record_routes(service))
     application.offer(provenance_routes(service))
     application.offer(estimate_routes(service))
     application.offer(queue_routes(service))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +12,6 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 from buildnet import __version__
-from buildnet.ledger.history import BuildSummary
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.api.asked_build import BuildBody, asked_build
@@ -23,6 +21,7 @@ from buildnet.node.api.queue_changing import cancel_here, change_queue
 from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
 from buildnet.node.durable.watching import last_line, lines_of
+from buildnet.node.records import recorded
 from buildnet.node.running import RunningBuild
 from buildnet.node.service import NodeService
 from buildnet.pool.definition_text import write_workspace
@@ -98,7 +97,7 @@ def build_routes(service: NodeService) -> APIRouter:
         build_id = await reach.build(asking, build_id)
         running = builder.find(build_id)
         if running is None:
-            return _recorded(await history.build(build_id))
+            return recorded(await history.build(build_id))
         return running.report()
 
     @router.get("/api/build/{build_id}/events", response_model=None, responses=answers_as(NDJSON))
@@ -113,9 +112,9 @@ def build_routes(service: NodeService) -> APIRouter:
         if running is not None:
             return StreamingResponse(lines_of(running), media_type=NDJSON)
         with suppress(NotFoundError):
-            recorded = await history.build(build_id)
-            if recorded.status != "running":
-                return StreamingResponse(iter([last_line(recorded)]), media_type=NDJSON)
+            found = await history.build(build_id)
+            if found.status != "running":
+                return StreamingResponse(iter([last_line(found)]), media_type=NDJSON)
         if service.watching is None:
             raise _none_runs(build_id)
         return StreamingResponse(await service.watching.open(build_id), media_type=NDJSON)
@@ -168,7 +167,7 @@ def build_routes(service: NodeService) -> APIRouter:
         page, following = await history.page(
             limit=limit, before=cursor, status=status, workspaces=asking.workspaces, actor=actor
         )
-        return {"builds": [_recorded(each) for each in page], "next": following}
+        return {"builds": [recorded(each) for each in page], "next": following}
 
     @router.post("/api/workspace")
     @does(Action.TRIGGER_BUILD, within=True)
@@ -193,12 +192,6 @@ def _none_runs(build_id: str) -> NotFoundError:
     return NotFoundError(
         f"no build {build_id!r} runs here", hint="buildnet history lists earlier builds"
     )
-
-
-def _recorded(build: BuildSummary) -> dict[str, Any]:
-    entry = asdict(build)
-    entry["build_id"] = entry.pop("id")
-    return entry
 
 
 def _taken_over(directory: Path, tool: Tool) -> dict[str, Any]:

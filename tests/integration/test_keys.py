@@ -194,7 +194,12 @@ def test_over_the_network_only_what_the_owner_opened_is_built(
     assert outside("POST", "/api/build", {"root": str(opened)})[1]["code"] == "NOT_ALLOWED"
     assert outside("GET", "/api/builds")[1]["builds"] == []
     build = two.get("/api/builds?limit=1")["builds"][0]["build_id"]
-    for path in (f"/api/build/{build}", f"/api/build/{build}/events"):
+    told = [f"/api/build/{build}{what}" for what in ("/review", "/trace")]
+    told += [
+        f"/api/builds/compare?before={build}&after={build}",
+        "/api/builds/trends?workspace=opened",
+    ]
+    for path in (f"/api/build/{build}", f"/api/build/{build}/events", *told):
         assert outside("GET", path)[0] == 403
         assert inside("GET", path.removesuffix("/events"))[0] == 200
 

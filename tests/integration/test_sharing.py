@@ -40,6 +40,12 @@ def test_commands_run_on_all_nodes(trio: Cluster, tmp_path: Path) -> None:
     assert names == {mine.identity: None} | {node.identity: node.name for node in others}
     for number in range(PACKAGES):
         assert (root / f"p{number}/out.txt").read_text() == f"a {number}\n"
+    for each in report["packages"]:
+        took = {part["name"]: part["took_ms"] for part in each["timeline"]["parts"]}
+        assert took["execution"] >= 500
+        assert ("transfer" in took) == (each["node"] != mine.identity)
+        ends = [part["at_ms"] + part["took_ms"] for part in each["timeline"]["parts"]]
+        assert max(ends) < report["duration_ms"]
 
 
 def test_a_failure_elsewhere_is_told_as_one_here(trio: Cluster, tmp_path: Path) -> None:

@@ -1,0 +1,127 @@
+"""What ``buildnet history`` asks for besides the list of builds: reviews, traces, comparisons and
+trends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from buildnet.cli.client import Client, path_part
+from buildnet.cli.output import console, note, show
+from buildnet.cli.run import settings
+from buildnet.mesh.errors import BuildNetError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from buildnet.cli.settings import Settings
+
+STANDARD_OUTPUT = Path("-")
+
+
+class TraceFileError(BuildNetError):
+    """The file that a trace was to be written to can't be written."""
+
+    code = "TRACE_FILE"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a build, or of many, is to be shown instead of its packages."""
+
+    build_id: str | None
+    review: bool
+    trace: Path | None
+    compare: str | None
+    trends: bool
+
+    @property
+    def is_of_records(self) -> bool:
+        """Whether any of it is.
+
+        Raises:
+            UsageError: more than one is, or no build is named.
+        """
+        given = {
+            "--review": self.review,
+            "--trace": self.trace is not None,
+            "--compare": self.compare is not None,
+            "--trends": self.trends,
+        }
+        names = [name for name, is_given in given.items() if is_given]
+        if len(names) > 1:
+            raise UsageError(
+                f"{' and '.join(names)} show different things", hint="give one of them at a time"
+            )
+        if names and self.build_id is None and not self.trends:
+            raise UsageError(
+                f"{names[0]} needs the id of a build", hint=f"buildnet history BUILD-ID {names[0]}"
+            )
+        return bool(names)
+
+
+def show_records(client: Client, asked: Asked, workspace: str | None, limit: int | None) -> None:
+    """Show what was asked for; ``limit``: over how many builds trends are."""
+    from buildnet.cli import history_views as views
+
+    if asked.trends:
+        data = client.get(
+            "/api/builds/trends",
+            workspace=workspace,
+            package=asked.build_id,
+            builds=limit or 100,
+        )
+        ids = [task["task"] for task in data["tasks"]]
+        show(settings(), data, lambda console: views.print_trends(console, data), ids=ids)
+        return
+    assert asked.build_id is not None
+    if asked.compare is not None:
+        data = client.get("/api/builds/compare", before=asked.build_id, after=asked.compare)
+        ids = [data[side]["build_id"] for side in ("before", "after")]
+        show(settings(), data, lambda console: views.print_comparison(console, data), ids=ids)
+    elif asked.trace is not None:
+        _write_trace(client, asked.build_id, asked.trace)
+    else:
+        data = _review(client, asked.build_id)
+        ids = [data["build_id"]]
+        show(settings(), data, lambda console: views.print_review(console, data), ids=ids)
+
+
+def _review(client: Client, build_id: str) -> Any:
+    return client.get(f"/api/build/{path_part(build_id)}/review")
+
+
+def _write_trace(client: Client, build_id: str, file: Path) -> None:
+    import json
+
+    text = json.dumps(client.get(f"/api/build/{path_part(build_id)}/trace"))
+    if file == STANDARD_OUTPUT:
+        print(text)
+        return
+    try:
+        file.write_text(text)
+    except OSError as error:
+        raise TraceFileError(
+            f"{file} can't be written", cause=str(error), hint="name another file"
+        ) from error
+    note(
+        settings(), f"{file} has the trace: open it in https://ui.perfetto.dev or chrome://tracing"
+    )
+
+
+def print_course(console: Console, client: Client, build: dict[str, Any]) -> None:
+    """Print when a build's tasks were, what its time hung on and what was saved."""
+    from buildnet.cli import history_views as views
+    from buildnet.pool.recorded import RecordedBuild
+
+    views.print_timeline(console, RecordedBuild.from_dict(build))
+    if build["packages"]:
+        views.print_path_and_savings(console, _review(client, build["build_id"]))
+
+
+def print_review_of(client: Client, settings: Settings, build_id: str) -> None:
+    """Print the review of a build that has just ended."""
+    from buildnet.cli import history_views as views
+
+    views.print_review(console(settings), _review(client, build_id))

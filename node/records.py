@@ -1,0 +1,122 @@
+"""What is told of builds from their records: what they can be learned from, as traces, one beside
+another, many together."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, fields
+from typing import Any
+
+from google.protobuf.message import DecodeError
+
+from buildnet.ledger.history import BuildSummary, History
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import NotFoundError
+from buildnet.node.builder import Builder
+from buildnet.node.store import MissingBlobError, Store
+from buildnet.pool.chrome_trace import chrome_trace
+from buildnet.pool.comparison import compare
+from buildnet.pool.explain import Change, changes_between_stored
+from buildnet.pool.recorded import RecordedBuild
+from buildnet.pool.review import review
+from buildnet.pool.trends import TaskRun, overall, trends
+from buildnet.pool.workspace import TaskId
+
+
+def recorded(build: BuildSummary) -> dict[str, Any]:
+    """Return the JSON form of a build in the record."""
+    entry = {each.name: getattr(build, each.name) for each in fields(build)}
+    entry["build_id"] = entry.pop("id")
+    entry["durable"] = None if build.durable is None else asdict(build.durable)
+    entry["packages"] = list(build.packages)
+    return entry
+
+
+class Records:
+    """The builds that were asked of this node. Work over many tasks is done on threads."""
+
+    def __init__(self, builder: Builder, history: History, store: Store) -> None:
+        self._builder = builder
+        self._history = history
+        self._store = store
+
+    async def build(self, build: str) -> RecordedBuild:
+        """Return a build by its id or a unique prefix of it: as recorded, if it is over, else as
+        far as it is.
+
+        Raises:
+            NotFoundError: no build or several answer to it.
+        """
+        running = self._builder.find(build)
+        if running is not None and (running.outcome is None or running.request.dry_run):
+            return RecordedBuild.from_dict(running.report())
+        return RecordedBuild.from_dict(recorded(await self._history.build(build)))
+
+    async def review(self, build: str) -> dict[str, Any]:
+        """Return what a build can be learned from. See :meth:`build`."""
+        found = await self.build(build)
+        return await asyncio.to_thread(lambda: review(found).as_dict())
+
+    async def trace(self, build: str) -> bytes:
+        """Return a build as a file that viewers of traces open. See :meth:`build`."""
+        found = await self.build(build)
+        return await asyncio.to_thread(lambda: json.dumps(chrome_trace(found)).encode())
+
+    async def compare(self, before: str, after: str) -> dict[str, Any]:
+        """Return two builds beside each other. See :meth:`build`."""
+        first, second = await self.build(before), await self.build(after)
+        return await asyncio.to_thread(lambda: compare(first, second, _why(self._store)).as_dict())
+
+    async def trends(self, workspace: str, package: str | None, builds: int) -> dict[str, Any]:
+        """Return how the tasks of a workspace fared in its latest builds, so many.
+
+        Raises:
+            NotFoundError: no build of it had to look at anything, or at that package.
+        """
+        rows = await self._history.task_runs(workspace, builds)
+        runs = [
+            TaskRun(build, started_at, str(TaskId(name, task)), status, tier, executed_ms)
+            for build, started_at, name, task, status, tier, executed_ms in map(tuple, rows)
+        ]
+        found = await asyncio.to_thread(lambda: trends(runs, package=package))
+        if not found:
+            of = workspace if package is None else f"{package} in {workspace}"
+            raise NotFoundError(
+                f"no build here tells of {of}",
+                hint="buildnet history lists the builds of this node",
+            )
+        return {
+            "workspace": workspace,
+            "package": package,
+            "builds": len({run.build_id for run in runs}),
+            "overall": overall(found),
+            "tasks": [one.as_dict() for one in found],
+        }
+
+    async def latest_workspace(self, builds_of: frozenset[str] | None) -> str:
+        """Return the workspace of the latest build; ``builds_of``: of one of these.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        page, _ = await self._history.page(limit=1, workspaces=builds_of)
+        if not page:
+            raise NotFoundError("there is no build yet", hint="buildnet build makes one")
+        return page[0].workspace
+
+
+def _why(store: Store) -> Callable[[str, str], list[Change] | None]:
+    """Return what tells how two actions differ whose descriptions are in a store."""
+
+    def differ(old: str, new: str) -> list[Change] | None:
+        before, after = (store.peek_action(Digest(each, 0)) for each in (old, new))
+        if before is None or after is None:
+            return None
+        with suppress(MissingBlobError, DecodeError):
+            return changes_between_stored(before.action, after.action, store.get)
+        return None
+
+    return differ

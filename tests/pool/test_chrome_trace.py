@@ -1,0 +1,176 @@
+"""Traces by what viewers ask of them: the schema of the format, events that nest, arrows that hang
+on events."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+
+import jsonschema_rs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from buildnet.pool.chrome_trace import chrome_trace
+from buildnet.pool.timeline import EXECUTION, LOOKUP, QUEUE, RESTORE
+from testbed.recorded_builds import build_of, large_build, task_of
+
+_NUMBER = {"type": "integer", "minimum": 0}
+_TIME = {"type": "number", "minimum": 0}
+
+
+def _event(phase: str, required: list[str], **fields: Any) -> dict[str, Any]:
+    return {
+        "properties": {
+            "ph": {"const": phase},
+            "name": {"type": "string", "minLength": 1},
+            "pid": _NUMBER,
+            "tid": _NUMBER,
+            "args": {"type": "object"},
+            **fields,
+        },
+        "required": ["ph", "name", "pid", "tid", *required],
+        "additionalProperties": False,
+    }
+
+
+_CATEGORY = {"type": "string", "minLength": 1}
+_FLOW = {"cat": _CATEGORY, "ts": _TIME, "id": {"type": ["integer", "string"]}}
+# Of the Trace Event Format: the JSON object form, and the phases that are written.
+SCHEMA = {
+    "type": "object",
+    "required": ["traceEvents"],
+    "properties": {
+        "displayTimeUnit": {"enum": ["ms", "ns"]},
+        "otherData": {"type": "object"},
+        "traceEvents": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "oneOf": [
+                    _event("X", ["ts", "dur", "cat"], ts=_TIME, dur=_TIME, cat=_CATEGORY),
+                    _event("s", ["ts", "id", "cat"], **_FLOW),
+                    _event("f", ["ts", "id", "cat", "bp"], bp={"const": "e"}, **_FLOW),
+                    _event(
+                        "M",
+                        ["args"],
+                        name={
+                            "enum": [
+                                "process_name",
+                                "process_sort_index",
+                                "thread_name",
+                                "thread_sort_index",
+                            ]
+                        },
+                    ),
+                ],
+            },
+        },
+    },
+}
+_VALID = jsonschema_rs.validator_for(SCHEMA)
+
+
+def trace_of(build: Any) -> dict[str, Any]:
+    trace: dict[str, Any] = json.loads(json.dumps(chrome_trace(build), allow_nan=False))
+    _VALID.validate(trace)
+    return trace
+
+
+def slices(trace: dict[str, Any]) -> dict[tuple[int, int], list[tuple[int, int, str]]]:
+    """Return begin and end in nanoseconds, as viewers read them, of each thread's events."""
+    found = defaultdict(list)
+    for event in trace["traceEvents"]:
+        if event["ph"] == "X":
+            begin = round(event["ts"] * 1000)
+            end = begin + round(event["dur"] * 1000)
+            found[event["pid"], event["tid"]].append((begin, end, event["name"]))
+    return found
+
+
+def require_nested(trace: dict[str, Any]) -> None:
+    for events in slices(trace).values():
+        around: list[int] = []
+        for begin, end, name in sorted(events, key=lambda each: (each[0], -each[1])):
+            while around and around[-1] <= begin:
+                around.pop()
+            assert not around or end <= around[-1], f"{name} overlaps"
+            if end > begin:
+                around.append(end)
+
+
+def test_nodes_are_processes_slots_threads_and_parts_lie_in_their_task() -> None:
+    trace = trace_of(
+        build_of(
+            task_of("base", 0, {LOOKUP: 1, QUEUE: 2, EXECUTION: 300}),
+            task_of("ui", 1, {LOOKUP: 1, EXECUTION: 100}),
+            task_of("far", 1, {LOOKUP: 1, EXECUTION: 50}, node="e" * 16, node_name="berta"),
+            task_of("there", 2, {LOOKUP: 1, RESTORE: 3}),
+        )
+    )
+    named = {
+        (event["name"], event["pid"], event["tid"]): event["args"]
+        for event in trace["traceEvents"]
+        if event["ph"] == "M"
+    }
+    processes = {
+        args["name"]: pid for (name, pid, _), args in named.items() if name == "process_name"
+    }
+    assert set(processes) == {"build", f"this node ({'f' * 16})", f"berta ({'e' * 16})"}
+    at = {
+        event["name"]: (event["pid"], event["tid"])
+        for event in trace["traceEvents"]
+        if event.get("cat") == "task"
+    }
+    here = processes[f"this node ({'f' * 16})"]
+    assert at["base"][0] == at["ui"][0] == here
+    assert at["base"][1] != at["ui"][1]
+    assert at["far"][0] == processes[f"berta ({'e' * 16})"]
+    assert at["there"][0] == processes["build"]
+    require_nested(trace)
+
+
+def test_a_slot_is_used_again_once_it_is_free() -> None:
+    trace = trace_of(
+        build_of(task_of("one", 0, {EXECUTION: 10}), task_of("two", 10, {EXECUTION: 10}))
+    )
+    slots = {event["tid"] for event in trace["traceEvents"] if event.get("cat") == "task"}
+    assert slots == {1}
+
+
+def test_each_dependency_is_an_arrow_between_events() -> None:
+    trace = trace_of(
+        build_of(
+            task_of("base", 0, {EXECUTION: 300}),
+            task_of("core", 0, {}, needs=["base"]),
+            task_of("app", 300, {EXECUTION: 100}, needs=["core", "base"]),
+        )
+    )
+    starts = [event for event in trace["traceEvents"] if event["ph"] == "s"]
+    ends = [event for event in trace["traceEvents"] if event["ph"] == "f"]
+    assert [event["id"] for event in starts] == [event["id"] for event in ends] == [1]
+    require_arrows(trace)
+
+
+def require_arrows(trace: dict[str, Any]) -> None:
+    """Every end of an arrow lies within an event of its thread, and none goes back in time."""
+    begun: dict[int, float] = {}
+    there = slices(trace)
+    for event in trace["traceEvents"]:
+        if event["ph"] in "sf":
+            at = round(event["ts"] * 1000)
+            thread = there[event["pid"], event["tid"]]
+            assert any(begin <= at <= end for begin, end, _ in thread)
+        if event["ph"] == "s":
+            begun[event["id"]] = event["ts"]
+        if event["ph"] == "f":
+            assert begun.pop(event["id"]) <= event["ts"]
+    assert not begun
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 80), st.integers(0, 1000))
+def test_any_build_makes_a_trace_that_viewers_read(count: int, seed: int) -> None:
+    trace = trace_of(large_build(count, seed))
+    require_nested(trace)
+    require_arrows(trace)
