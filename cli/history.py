@@ -53,7 +53,8 @@ def history(
         str | None, typer.Option(help="Only running, succeeded, failed or cancelled builds.")
     ] = None,
     actor: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only builds of this account, agent or user.")
+        str | None,
+        typer.Option(metavar="NAME", help="Only builds of account:NAME, agent:NAME or a user."),
     ] = None,
     limit: Annotated[
         int | None,

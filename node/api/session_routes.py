@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.api.declared import Asking, declared_router, does
+from buildnet.node.auth import actors
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.caller import Caller
 from buildnet.node.service import NodeService
@@ -18,8 +19,9 @@ from buildnet.pool.messages.people import END, HAND_OVER, LIST
 
 
 class HandOverBody(BaseModel):
-    """Whose the builds are from now on: an account, ``agent:NAME`` of a key, or another name that
-    builds are asked for under. ``actor``: who asks, on the node's socket."""
+    """Whose the builds are from now on: ``account:NAME``, for which the name alone will do,
+    ``agent:NAME`` of a key, or another name that builds are asked for under. ``actor``: who asks,
+    on the node's socket."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,6 +48,11 @@ def session_routes(service: NodeService) -> APIRouter:
         if whole is None:
             raise _none(session)
         return next(each for each in found if each["id"] == whole)
+
+    async def actor_of(name: str) -> str:
+        """Return whom a name means: an account, where there is one of that name."""
+        is_account = await service.access.people.account_rights(name) is not None
+        return actors.account(name) if is_account else name
 
     @router.get("", response_model=None)
     @does(Action.VIEW_RESOURCES)
@@ -101,19 +108,19 @@ def session_routes(service: NodeService) -> APIRouter:
         if (elsewhere := await _by_admin(request, asking)) is not None:
             return elsewhere
         by = asking.name(body.actor)
-        whose = whole_id((await seen(asking)).found, session) or session
-        board = service.access.board
+        whose = whole_id((await seen(asking)).found, session) or await actor_of(session)
+        to, board = await actor_of(body.to), service.access.board
         if _is_for_all(asking):
-            told = await board.everywhere(HAND_OVER, whose=whose, to=body.to, actor=by)
+            told = await board.everywhere(HAND_OVER, whose=whose, to=to, actor=by)
             builds = told.found
         else:
             only = None if asking.may(Action.MANAGE_ACCESS) else asking.actor
-            builds = await board.desk.hand_over(whose, body.to, by, only=only)
+            builds = await board.desk.hand_over(whose, to, by, only=only)
         if not builds:
             raise NotFoundError(
                 f"no build of {session!r:.80} runs", hint="buildnet session list shows them"
             )
-        return {"success": True, "to": body.to, "builds": builds}
+        return {"success": True, "to": to, "builds": builds}
 
     return router
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.members.member_list import Rights
+from buildnet.node.auth import actors
 from buildnet.node.auth.actions import GRANTED, Action, least_rights
 from buildnet.node.auth.refusal import NotAllowedError, NotAuthenticatedError
 
@@ -150,8 +151,12 @@ class Caller:
             )
 
     def name(self, said: str) -> str:
-        """Return the actor to go by: who uses the node's socket may say one, nobody else."""
-        return said if self.kind is CallerKind.OWNER else self.actor
+        """Return the actor to go by: who uses the node's socket may say one, nobody else.
+
+        Raises:
+            UsageError: what they say is the name of an agent or account.
+        """
+        return actors.user(said) if self.kind is CallerKind.OWNER else self.actor
 
 
 NOBODY = Caller(CallerKind.NOBODY, "nobody")

@@ -17,6 +17,7 @@ from buildnet.mesh.identity import NodeKey, node_id_of
 from buildnet.mesh.members.member_list import Member, MemberList, Rights
 from buildnet.mesh.service.administration import NotAdminError
 from buildnet.mesh.suggest import did_you_mean
+from buildnet.node.auth import actors
 from buildnet.node.auth.caller import Caller, CallerKind
 from buildnet.node.auth.claims import (
     DEFAULT_RATE,
@@ -410,7 +411,7 @@ def _node_id(name: str, members: MemberList) -> str:
 
 
 def _actor(name: str) -> Actor:
-    kind = ActorKind.AGENT if name.startswith("agent:") else ActorKind.USER
+    kind = ActorKind.AGENT if name.startswith(actors.AGENT) else ActorKind.USER
     try:
         return Actor(name[:128], name[:128], kind.value)
     except ValueError as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from starlette.requests import HTTPConnection
 
+from buildnet.node.auth import actors
 from buildnet.node.auth.caller import Caller, CallerKind
 from buildnet.node.auth.keys import Keys
 from buildnet.node.auth.proof import HEADER, Proof, Proofs, Request
@@ -68,7 +69,7 @@ class KeyCredentials:
         self._used(claims.id, claims.name, address, self._clock(), False)
         return Caller(
             CallerKind.KEY,
-            actor_of(claims.name),
+            actors.agent(claims.name),
             claims.rights,
             key.actions,
             credential=claims.id,
@@ -93,11 +94,6 @@ class KeyCredentials:
         request = Request(scope.get("method", "GET"), _target(scope), key)
         self._proofs.check(proof, request, bytes.fromhex(agent), self._clock())
         return proof
-
-
-def actor_of(name: str) -> str:
-    """Return under which name the agent of a key is known: never that of a person."""
-    return f"agent:{name}"
 
 
 def _target(scope: object) -> str:

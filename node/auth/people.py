@@ -185,7 +185,7 @@ class People:
         by = grant.linked_by
         return Caller(
             CallerKind.SESSION,
-            grant.actor,
+            grant.known_as,
             rights if by is None else lesser(rights, by.rights),
             is_owner=grant.is_owner,
             credential=session.id,

@@ -34,7 +34,7 @@ class Presences:
         sessions = {each.id: each for each in self._sessions().all()}
         seen = {each.id: each for each in self._connections.activity.now(now)}
         actors = {each.caller.actor for each in seen.values() if each.way is not Way.CLI}
-        actors |= {each.grant.actor for each in sessions.values()}
+        actors |= {each.grant.known_as for each in sessions.values()}
         found = [_seen(each, sessions.get(each.id)) for each in seen.values()]
         found += [_silent(each) for name, each in sessions.items() if name not in seen]
         for each in found:
@@ -94,7 +94,7 @@ def _silent(session: Session) -> dict[str, Any]:
     return {
         "id": session.id,
         "way": Way.WEB.value,
-        "actor": session.grant.actor,
+        "actor": session.grant.known_as,
         "rights": None if rights is None else rights.value,
         "is_owner": session.grant.is_owner,
         "address": session.address,

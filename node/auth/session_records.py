@@ -50,7 +50,8 @@ def opened(session: Session, rights: str | None) -> SessionTold:
         "how": "key" if by_key else "link",
         "rights": "owner" if session.grant.is_owner else rights,
     }
-    return SessionTold("session.opened", session.grant.actor, f"session:{session.id}", data, kind)
+    actor = session.grant.known_as
+    return SessionTold("session.opened", actor, f"session:{session.id}", data, kind)
 
 
 def ended(session: Session, why: Ended) -> SessionTold:
@@ -58,7 +59,7 @@ def ended(session: Session, why: Ended) -> SessionTold:
     of_itself = why in (Ended.IDLE, Ended.EXPIRED)
     return SessionTold(
         "session.expired" if of_itself else "session.closed",
-        session.grant.actor,
+        session.grant.known_as,
         f"session:{session.id}",
         {"reason": why.value},
     )

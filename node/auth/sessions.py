@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from buildnet.mesh.members.member_list import Rights
+from buildnet.node.auth import actors
 from buildnet.node.auth.caller import Caller
 from buildnet.node.auth.secret import hash_of
 
@@ -33,8 +34,8 @@ class Ended(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a login gives. ``actor``: the name that its work goes under; ``account``: whether there
-    is an account of that name, whose rights it has; ``rights``: the most that it has of them;
+    """What a login gives. ``actor``: the name that its work goes under, or, ``account``, of the
+    account whose rights it has; ``rights``: the most that it has of them;
     ``is_owner``: it is the owner of this host; ``key``: who asked with the key that it was opened
     with, for all that such a session may do is what its key may; ``linked_by``: who asked with the
     key that its link was made with, for it may no more than that one, and ends with it."""
@@ -45,6 +46,11 @@ class Grant:
     is_owner: bool = False
     key: Caller | None = None
     linked_by: Caller | None = None
+
+    @property
+    def known_as(self) -> str:
+        """The name that its work goes under."""
+        return actors.account(self.actor) if self.account else self.actor
 
     @property
     def stands_on(self) -> Caller | None:
@@ -108,7 +114,7 @@ class Sessions:
         most = now + self.limits.lifetime
         ends = most if ends is None else min(ends, most)
         session = Session(name, hash_of(secret), grant, now, now, ends, address, agent)
-        mine = [each for each in self._by_secret.values() if each.grant.actor == grant.actor]
+        mine = [each for each in self._by_secret.values() if each.grant.known_as == grant.known_as]
         gone = _least_used(mine, self.limits.per_actor - 1)
         others = [each for each in self._by_secret.values() if each not in gone]
         gone += _least_used(others, MOST_SESSIONS - 1)

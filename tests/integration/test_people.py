@@ -125,8 +125,11 @@ def test_a_build_is_handed_over_and_whose_it_is_counts(pair: Cluster, tmp_path: 
     ]
     assert berta.ask("POST", f"/api/sessions/{owner}/hand-over", {"to": "berta"})[0] == 404
     handed = admin("session", "hand-over", owner, "--to", "berta", "--json").data
+    assert handed["to"] == "account:berta"
     assert [each["build_id"] for each in handed["builds"]] == [build]
     shown = other("session", "show", berta.id, "--json").data
     assert [each["build_id"] for each in shown["builds"]] == [build]
     assert berta.ask("POST", f"/api/build/{build}/cancel")[0] == 200
-    until(lambda: other("history", "--actor", "berta", "-q").out.split() == [build], "recorded")
+    asked = ("history", "--actor", "account:berta", "-q")
+    until(lambda: other(*asked).out.split() == [build], "recorded")
+    assert other("history", "--actor", "berta", "-q").out.split() == []  # a user of the host

@@ -99,6 +99,11 @@ def test_nobody_ends_it_for_another_one_who_asked() -> None:
             with pytest.raises(NotAllowedError):
                 cancel_here(build, caller, asker)
         assert cancel_here(build, a, 0)["goes_on"]
+        person = Caller(CallerKind.SESSION, "account:bob", Rights.BUILDER)
+        of_user: Any = build_of("bob")
+        of_user.id, of_user.definition = build.id, build.definition
+        with pytest.raises(NotAllowedError):  # the account is not the user of the host
+            cancel_here(of_user, person, None)
         boss = Caller(CallerKind.KEY, "agent:boss", Rights.ADMIN)
         assert not cancel_here(build, boss, None)["goes_on"]
         assert build.cancelled.is_set()

@@ -284,9 +284,10 @@ def test_a_link_logs_a_browser_in_and_logging_out_ends_that(check: Check) -> Non
     async def work(node: Node, around: Around) -> None:
         browser = await node.browser(account="anna")
         who = (await browser.ask("GET", "/api/session")).body
-        assert (who["actor"], who["rights"], who["csrf"]) == ("anna", "builder", browser.token)
+        assert (who["actor"], who["rights"]) == ("account:anna", "builder")
+        assert who["csrf"] == browser.token
         changed = await browser.ask("POST", "/change", browser.own())
-        assert (changed.status, changed.body) == (200, "anna")
+        assert (changed.status, changed.body) == (200, "account:anna")
         left = await browser.ask("DELETE", "/api/session", browser.own())
         assert left.status == 200
         assert "Max-Age=0" in left.headers["set-cookie"]
@@ -454,7 +455,7 @@ def test_nobody_can_prepare_a_session_for_somebody_else(check: Check) -> None:
         )
         assert (await node.ask("GET", "/api/session", {"cookie": made.cookie})).status == 401
         who = await node.ask("GET", "/api/session", {"cookie": again.cookie})
-        assert who.body["actor"] == "berta"
+        assert who.body["actor"] == "account:berta"
 
     check(work)
 
@@ -489,9 +490,29 @@ def test_a_cookie_is_of_one_node(tmp_path: Path) -> None:
             renamed = f"buildnet_{two.people.name}={secret}"
             assert (await two.ask("GET", "/api/session", {"cookie": renamed})).status == 401
             both = f"{browser.cookie}; {(await two.browser()).cookie}"  # two ports of one host
-            assert (await one.ask("GET", "/api/session", {"cookie": both})).body["actor"] == "anna"
+            assert (await one.ask("GET", "/api/session", {"cookie": both})).body[
+                "actor"
+            ] == "account:anna"
             code = await one.link(account="anna")
             assert (await two.ask("POST", "/api/login", PAGE, {"code": code})).status == 401
+
+    asyncio.run(asyncio.wait_for(whole(), 30))
+
+
+def test_a_user_of_the_host_is_not_the_account_of_the_same_name(tmp_path: Path) -> None:
+    async def whole() -> None:
+        around, limits = Around(), SessionLimits(idle=100, lifetime=1000, per_actor=1)
+        async with running(tmp_path / "access.db", around, limits) as node:
+            account, user = await node.browser(account="anna"), await node.browser(actor="anna")
+            said = [
+                (await each.ask("GET", "/api/session")).body["actor"] for each in (account, user)
+            ]
+            assert said == ["account:anna", "anna"]  # neither made room for the other
+            assert {each.actor for each in around.told} == {"account:anna", "anna"}
+            for forged in ("account:anna", "agent:ci"):
+                body = {"actor": forged}
+                made = await node.ask("POST", "/api/logins", body=body, owner=True)
+                assert (made.status, made.body["code"]) == (400, "USAGE")
 
     asyncio.run(asyncio.wait_for(whole(), 30))
 
@@ -562,7 +583,7 @@ def test_sessions_outlive_the_process_and_no_secret_is_on_the_disk(tmp_path: Pat
         assert path.stat().st_mode & 0o077 == 0
         async with running(path, around) as again:
             answer = await again.ask("GET", "/api/session", {"cookie": browser.cookie})
-            assert answer.body["actor"] == "anna"
+            assert answer.body["actor"] == "account:anna"
             for cookie in (gone.cookie, by_key.cookie):
                 assert (await again.ask("GET", "/api/session", {"cookie": cookie})).status == 401
         around.now += 100
