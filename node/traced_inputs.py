@@ -48,6 +48,7 @@ def findings_of(
     return findings(
         Traced(
             read=[path for path in reads.read if not _is_installed(path)],
+            missing=reads.missing,
             root=root,
             inputs=[path for path, _ in action.spec.inputs.leaves()],
             path=task.path,

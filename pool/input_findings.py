@@ -41,7 +41,8 @@ _OURS = (".git", ".hg", ".svn")
 class InputFindings:
     """What was found in one run of a task's command; paths from the workspace's root.
 
-    ``undeclared`` were read and are no inputs; ``unread`` are inputs of its own package that this
+    ``undeclared`` were read and are no inputs, or would have been, had the package that makes them
+    been built before; ``unread`` are inputs of its own package that this
     run did not read; ``host`` are files beyond workspace and system, absolute; ``proposal`` are
     keys to add to the package in buildnet.yaml; ``unset``: variables that its files ask for and
     that are not set here; ``unseen``: openings whose path is not known; ``left_out``: paths that
@@ -75,7 +76,8 @@ class InputFindings:
 class Traced:
     """What is known of a task whose command was traced.
 
-    ``read``: absolute paths of files; ``root``: the workspace's; ``inputs``: what it may read, from
+    ``read``: absolute paths of files; ``missing``: of those that it would have read, were they
+    there; ``root``: the workspace's; ``inputs``: what it may read, from
     the root; ``path``: of its package; ``is_output``: whether a path is made by the task itself;
     ``maker_of``: which package a path is made by, None: none; ``hidden``: directories below which
     nothing is declared, such as what is installed.
@@ -87,6 +89,7 @@ class Traced:
     path: str
     is_output: Callable[[str], bool]
     maker_of: Callable[[str], str | None] = lambda path: None
+    missing: Collection[str] = ()
     hidden: tuple[str, ...] = ()
     mentions: Sequence[Mention] = ()
     declared_variables: Collection[str] = ()
@@ -104,6 +107,10 @@ def findings(traced: Traced) -> InputFindings:
             inside.add(below)
         elif not _is_system(path):
             host.add(path)
+    for path in traced.missing:  # in another order of things it would be there
+        below = _below(path, traced.root)
+        if below is not None and traced.maker_of(below) is not None:
+            inside.add(below)
     inputs = set(traced.inputs)
     undeclared = sorted(
         path

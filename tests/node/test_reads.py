@@ -47,6 +47,12 @@ def test_what_a_command_and_its_children_read_is_heard(tmp_path: Path) -> None:
     assert os.path.realpath("/bin/cat") in reads.programs
 
 
+def test_what_is_not_there_is_told_apart(tmp_path: Path) -> None:
+    reads = traced(tmp_path, "cat no/such/file 2>/dev/null || echo > made")
+    assert str(tmp_path / "no/such/file") in reads.missing
+    assert str(tmp_path / "made") not in reads.missing
+
+
 def test_what_it_wrote_before_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "both").write_text("there")
     (tmp_path / "over").write_text("there")

@@ -35,6 +35,13 @@ def test_its_own_outputs_the_repository_and_the_definition_are_no_inputs() -> No
     ).as_dict() | {"proposal": {}}
 
 
+def test_what_another_package_makes_is_missed_where_it_is_not_made_yet() -> None:
+    missing = ["/w/lib/dist/later.txt", "/w/nowhere.txt", "/usr/share/nowhere"]
+    found = findings(replace(TRACED, read=[], missing=missing))
+    assert found.undeclared == ("lib/dist/later.txt",)
+    assert found.proposal == {"dependencies": ("lib",)}
+
+
 def test_the_root_s_own_package_and_a_directory_of_like_name_are_told_apart() -> None:
     found = findings(replace(TRACED, read=["/w/apple/a", "/w2/b"], path="app"))
     assert found.undeclared == ("apple/a",)

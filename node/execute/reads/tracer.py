@@ -48,9 +48,11 @@ class TraceError(BuildNetError):
 @dataclass(slots=True)
 class Reads:
     """Files, by absolute paths without links: ``read`` were there before the command wrote them
-    (if it did), ``programs`` were executed. ``unseen``: openings whose path is not known."""
+    (if it did), ``missing`` were to be read and not there, ``programs`` were executed. ``unseen``:
+    openings whose path is not known."""
 
     read: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
     programs: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     unseen: int = 0
@@ -186,6 +188,8 @@ class Tracer:
         if not os.path.isfile(whole):
             if flags & _WRITES or call == "creat":
                 self._add(self.reads.written, whole)
+            elif not os.path.lexists(whole):
+                self._add(self.reads.missing, whole)
             return
         is_new = call == "creat" or bool(flags & os.O_TRUNC)
         is_written = is_new or bool(flags & (os.O_WRONLY | os.O_RDWR))
