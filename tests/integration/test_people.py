@@ -82,9 +82,18 @@ def test_an_account_counts_on_all_nodes_until_it_is_removed(pair: Cluster) -> No
         moved = Browser(node, "--as", "anna")
         moved.headers["cookie"] = browser.headers["cookie"]
         assert moved.status == 401
-    assert admin("account", "set", "anna", "observer").code == 0
+    assert other("rights", "set", "anna", "observer").code == 4
+    assert admin("rights", "set", "anna", "observer", "-q").out.split() == ["anna"]
+    listed = admin("rights", "list", "--json").data
+    assert {"id": "anna", "rights": "observer"} in listed["accounts"]
+    assert {each["rights"] for each in listed["members"]} == {"admin", "builder"}
     until(lambda: there.ask("GET", "/api/session")[1]["rights"] == "observer", "told there")
     assert here.ask("POST", "/api/queue/pause", {})[0] == 403
+    assert admin("account", "add", other.name).code == 0
+    for named, code in ((other.name, 2), ("account:none", 6), (f"account:{other.name}", 0)):
+        assert admin("rights", "set", named, "observer").code == code
+    assert other.get("/api/node")["rights"] == "builder"  # it was the account's that changed
+    assert admin("account", "remove", other.name, "--yes").code == 0
     assert admin("account", "remove", "anna", "--yes").code == 0
     until(lambda: (here.status, there.status) == (401, 401), "her sessions are over")
     assert not {here.id, there.id} & sessions(admin).keys()
