@@ -72,7 +72,7 @@ def request_of(options: BuildOptions, client: Client) -> dict[str, Any]:
         "local_only": options.local_only,
         "durable": options.durable or options.detach,
         **_named(options),
-        **({} if options.wait is None else {"wait_s": _seconds(options.wait)}),
+        **({} if options.wait is None else {"wait_s": seconds("--wait", options.wait)}),
         "explain": options.explain,
         # It holds secrets, and TCP is clear text: nobody but the node of this host gets it.
         "environment": _text_environment() if client.is_local else {},
@@ -84,8 +84,8 @@ def request_of(options: BuildOptions, client: Client) -> dict[str, Any]:
     }
 
 
-def _seconds(text: str) -> float:
-    """Return the duration that somebody wrote with ``--wait``.
+def seconds(option: str, text: str) -> float:
+    """Return the duration that somebody wrote with an option.
 
     Raises:
         UsageError: it is none.
@@ -96,7 +96,7 @@ def _seconds(text: str) -> float:
     try:
         return parse_duration_s(text)
     except QuantityError as error:
-        raise UsageError(f"--wait: {error}", hint="write a duration such as 30m") from error
+        raise UsageError(f"{option}: {error}", hint="write a duration such as 30m") from error
 
 
 def _named(options: BuildOptions) -> dict[str, Any]:

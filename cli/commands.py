@@ -39,6 +39,8 @@ from buildnet.cli.saved import SetVariable
 from buildnet.cli.settings import HELP
 from buildnet.cli.start import ensure_node
 from buildnet.cli.usage import in_words, is_usage_error
+from buildnet.cli.watching import run as run_watch
+from buildnet.cli.watching import watch_build
 from buildnet.mesh.errors import UsageError
 
 app = typer.Typer(
@@ -149,6 +151,13 @@ def build(
         bool,
         typer.Option("--review", help="Afterwards tell what took long, what ran and why."),
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Build again whenever something changes, until Ctrl-C.")
+    ] = False,
+    delay: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="With --watch: wait so much longer after a change."),
+    ] = None,
     directory: Annotated[
         Path, typer.Option("--directory", "-C", help="Build the workspace around this directory.")
     ] = Path(),
@@ -164,6 +173,7 @@ def build(
             "--verify": verify,
             "--trace-inputs": trace_inputs,
             "--since": since,
+            "--watch": watch,
             "PACKAGES": packages,
         }
         if given := [name for name, value in others.items() if value]:
@@ -196,7 +206,24 @@ def build(
     )
     if estimate:
         raise typer.Exit(run_estimate(options, settings(), ensure_node(settings())))
+    if watch or delay is not None:
+        raise typer.Exit(watch_build(options, settings(), watch=watch, delay=delay))
     raise typer.Exit(run_build(options, settings(), ensure_node(settings())))
+
+
+@app.command()
+def watch(
+    packages: Annotated[
+        list[str] | None, typer.Argument(help="Only these and what they depend on; default: all.")
+    ] = None,
+    task: Annotated[str, typer.Option(help="Prepare this task instead of build.")] = "build",
+    directory: Annotated[
+        Path, typer.Option("--directory", "-C", help="Watch the workspace around this directory.")
+    ] = Path(),
+) -> None:
+    """Show what changes in a workspace and what a build would do, and prepare it, until Ctrl-C."""
+    options = BuildOptions(packages=tuple(packages or ()), task=task, directory=directory)
+    raise typer.Exit(run_watch(options, settings(), ensure_node(settings()), builds=False))
 
 
 @app.command()

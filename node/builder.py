@@ -17,6 +17,7 @@ from buildnet.ledger.history import History
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError, StoppingError
 from buildnet.node.auditing import Auditing
+from buildnet.node.auto_build.watches import Watches
 from buildnet.node.bookkeeping import Bookkeeping
 from buildnet.node.broken_off import HandedOverError, told
 from buildnet.node.capacity import Capacity
@@ -112,15 +113,17 @@ class Builder:
         """What lets builds outlive this node; None: nothing does."""
         self._workspaces = Workspaces(private / "watch")
         self.auditing = Auditing(self._workspaces, store, lambda: bool(self.running()))
+        self.watches = Watches(self._workspaces, self.start)
         self._builds: dict[str, RunningBuild] = {}
         self._tasks = asyncio.TaskGroup()
         self._tidying = asyncio.Lock()
         self._stopping = False
-        self._auditing: asyncio.Task[None]
+        self._beside: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Builder:
         await self._tasks.__aenter__()
-        self._auditing = self._tasks.create_task(self.auditing.run())
+        for run in (self.auditing.run, self.watches.run):
+            self._beside.append(self._tasks.create_task(run()))
         self._tasks.create_task(self._try_isolation())
         return self
 
@@ -132,7 +135,8 @@ class Builder:
             _log.exception("what isolation this host can give could not be found out")
 
     async def __aexit__(self, *exception: Any) -> None:
-        self._auditing.cancel()
+        for task in self._beside:
+            task.cancel()
         try:
             await self._tasks.__aexit__(*exception)
         finally:
@@ -144,6 +148,7 @@ class Builder:
         """Take no more builds, cancel those that run and wait until they are recorded and told;
         with those that are durable other nodes go on."""
         self._stopping = True
+        self.watches.stop()
         running = self.running()
         for build in running:
             if self.outliving is not None:
@@ -345,7 +350,9 @@ class Builder:
         build.has_read = True
         isolation = self.levels.default().at(build.request.choice.isolation)
         environment = build.request.environment
-        opened.begin(build.definition, environment, isolation.level, self._toolchain)
+        opened.begin(
+            build.definition, environment, isolation.level, self._toolchain, build.listeners
+        )
         traced = "what commands read is traced" if build.request.trace_inputs else None
         build.isolation_reason = traced or isolation.reason
         build.not_watched = opened.not_watched
@@ -354,7 +361,7 @@ class Builder:
     def _look_again(self, build: RunningBuild, opened: OpenWorkspace) -> None:
         """Take in what a hook changed before the build looked at anything."""
         with opened.memory.lock:
-            opened.look()
+            opened.look(build.listeners)
             if build.view is not None:
                 opened.close(build.view)
             build.view = opened.view()

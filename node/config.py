@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     StrictBool,
     ValidationError,
@@ -23,6 +22,7 @@ from pydantic_core import ErrorDetails
 
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.suggest import did_you_mean
+from buildnet.node.config_section import Settings
 from buildnet.node.config_values import (
     AbsolutePath,
     Advertised,
@@ -41,6 +41,7 @@ from buildnet.node.config_values import (
     VariableName,
 )
 from buildnet.node.execute.limits import DISK_MAX_BYTES, PROCESSES_MAX
+from buildnet.node.watch_config import AutoBuildSettings, WatchSettings
 from buildnet.pool.quantity import GIB
 from buildnet.pool.strict_model import expected
 from buildnet.pool.wording import expectation
@@ -60,12 +61,6 @@ class ConfigError(UsageError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.problems = tuple(problems)
-
-
-class Settings(BaseModel):
-    """Base of every section: immutable, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class CpuLimitSettings(Settings):
@@ -282,6 +277,8 @@ class NodeConfig(Settings):
     log: LogSettings = LogSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     access: AccessSettings = AccessSettings()
+    watch: WatchSettings = WatchSettings()
+    auto_build: AutoBuildSettings = AutoBuildSettings()
 
     @property
     def cache_bytes(self) -> int:
@@ -441,6 +438,8 @@ _SECTIONS: Mapping[tuple[type[BaseModel], str], type[BaseModel]] = {
     (NodeConfig, "log"): LogSettings,
     (NodeConfig, "telemetry"): TelemetrySettings,
     (NodeConfig, "access"): AccessSettings,
+    (NodeConfig, "watch"): WatchSettings,
+    (NodeConfig, "auto_build"): AutoBuildSettings,
     (NodeConfig, "tool_overrides"): ToolOverride,
     (LedgerSettings, "encryption"): LedgerEncryptionSettings,
     (NetworkSettings, "tls"): TlsSettings,

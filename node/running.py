@@ -21,6 +21,7 @@ from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.since import Since
 from buildnet.node.standing import StandingTask
+from buildnet.node.watch.listener import Listener
 from buildnet.node.workspaces import Definition, View
 from buildnet.pool.build import Status
 from buildnet.pool.choice import AS_THE_NODE_HAS_IT, Choice
@@ -164,6 +165,8 @@ class RunningBuild:
     """What it goes by of its workspace while it is at work there."""
     waits_for: str | None = None
     """What it waits for besides room, in words."""
+    listeners: set[Listener] = field(default_factory=set)
+    """For whom it is built what changes in the workspace."""
     at_end: list[Callable[[], None]] = field(default_factory=list)
     """Called once it is over."""
     _reports: Mapping[TaskId, TaskReport] = field(default_factory=dict)

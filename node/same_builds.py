@@ -18,8 +18,7 @@ async def same_build(
     """Return one of the builds that does just what is asked for, of what stands in the workspace
     now; where that can't be told, none does."""
     workspace = definition.workspace
-    is_open = workspace.pre_build or workspace.post_build or workspace.install is not None
-    inherits = None if is_open else definition.inherits
+    inherits = inherited_by(definition)
     alike = [
         build
         for build in running
@@ -36,3 +35,10 @@ async def same_build(
         if is_wanted and (is_as_read or not build.has_read):
             return build
     return None
+
+
+def inherited_by(definition: Definition) -> tuple[str, ...] | None:
+    """Return the names of the variables that a build of a workspace can depend on; None: all."""
+    workspace = definition.workspace
+    is_open = workspace.pre_build or workspace.post_build or workspace.install is not None
+    return None if is_open else definition.inherits

@@ -14,7 +14,8 @@ from pydantic import Field, StrictBool, ValidationError
 from pydantic_core import ErrorDetails
 
 from buildnet.mesh.errors import UsageError
-from buildnet.node.config import SLOTS_MAX, NodeConfig, Settings, WorkerSettings
+from buildnet.node.config import SLOTS_MAX, NodeConfig, WorkerSettings
+from buildnet.node.config_section import Settings
 from buildnet.node.config_values import Hours, PositiveNumber, Text
 from buildnet.pool.wording import expectation
 

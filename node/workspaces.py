@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,8 +25,10 @@ from buildnet.node.store.blobs import TEMPORARY_PREFIX
 from buildnet.node.toolchain import Tool, Toolchain
 from buildnet.node.watch.audit import changed_silently
 from buildnet.node.watch.dirty import EVERYTHING, NOTHING, Dirt
+from buildnet.node.watch.listener import Listener
 from buildnet.node.watch.watcher import Watcher
 from buildnet.pool.glob import Patterns, everything, matched
+from buildnet.pool.ignore_file import is_ignored
 from buildnet.pool.workspace import TaskId, Workspace, find_root, load_workspace
 
 MOST_WATCHED = 8
@@ -114,6 +116,7 @@ class OpenWorkspace:
     _telling: threading.Lock = field(default_factory=threading.Lock)
     _untold: Dirt = NOTHING
     _is_told: bool = False
+    _listeners: set[Listener] = field(default_factory=set)
 
     def still_holds(self) -> bool:
         """Whether the definition is still what would be read. Blocks."""
@@ -123,7 +126,7 @@ class OpenWorkspace:
         with self._telling:
             watcher = self.watcher
             if watcher is not None:
-                self._untold |= watcher.refresh()
+                self._untold |= self._refreshed(watcher)
                 if self._is_told and not known.files.are_touched(self._untold):
                     return True
             self._is_told = watcher is not None and known.files.are_watched(watcher.watch)
@@ -168,11 +171,13 @@ class OpenWorkspace:
         environment: Mapping[str, str],
         isolation: str,
         toolchain: Toolchain,
+        listeners: Iterable[Listener] = (),
     ) -> None:
-        """Begin a build: forget of files and tasks what may not be so any more. Blocks; to be
-        called with ``memory.lock`` held until :meth:`view` or the answer was taken."""
+        """Begin a build: forget of files and tasks what may not be so any more. ``listeners`` are
+        those that it is for. Blocks; to be called with ``memory.lock`` held until :meth:`view` or
+        the answer was taken."""
         self.used_at = time.monotonic()
-        self.look()
+        self.look(listeners)
         known = self.standing.surroundings
         if known is not None and known.workspace is not definition.workspace:
             self.memory.forget_answers()  # it may never be asked for these again
@@ -211,14 +216,17 @@ class OpenWorkspace:
                 if view.forgotten.isdisjoint(each.standing.keys):
                     self.standing.add(task, each)
 
-    def look(self) -> None:
-        """Forget of files what may not be so any more. Blocks."""
+    def look(self, listeners: Iterable[Listener] = ()) -> None:
+        """Forget of files what may not be so any more; ``listeners`` are those for whom this is the
+        look of their build. Blocks."""
         root = os.path.realpath(self.definition.workspace.root)
         with self.memory.lock:
             watcher = self._trying_to_watch(root)
             with self._telling:
-                dirt = EVERYTHING if watcher is None else self._untold | watcher.refresh()
+                dirt = EVERYTHING if watcher is None else self._untold | self._refreshed(watcher)
                 self._untold = NOTHING
+                for listener in tuple(listeners):
+                    listener.looked()
                 if self.definition.files.are_touched(dirt):
                     self._is_told = False
                 for view in self._views:
@@ -235,9 +243,59 @@ class OpenWorkspace:
             watcher = self.watcher
             if watcher is None:
                 return False
-            self._untold |= watcher.refresh()
+            self._untold |= self._refreshed(watcher)
             dirt = self._untold | view.dirt
         return not dirt.everything and all(_is_output(path, outputs) for path in dirt.paths)
+
+    def listen(self, listener: Listener) -> None:
+        """Tell somebody from now on when something may have changed. As long as he listens, it is
+        watched and not forgotten."""
+        with self._telling:
+            self._listeners.add(listener)
+
+    def leave(self, listener: Listener) -> None:
+        """Tell somebody nothing any more."""
+        with self._telling:
+            self._listeners.discard(listener)
+
+    def heard(self, listener: Listener) -> tuple[Dirt, int]:
+        """Return what may have changed since the last call and the last look of the listener's own
+        builds, and how many of these there were. Blocks."""
+        with self._telling:
+            if self.watcher is not None:
+                self._untold |= self._refreshed(self.watcher)
+            return listener.heard(), listener.looks
+
+    def _refreshed(self, watcher: Watcher) -> Dirt:
+        dirt = watcher.refresh()
+        for listener in self._listeners:
+            listener.hear(dirt)
+        return dirt
+
+    def _news(self) -> None:
+        for listener in tuple(self._listeners):
+            listener.on_news()
+
+    def ignores(self, path: str) -> bool:
+        """Whether ignore files name ``path`` (a directory ends in ``/``), or a directory that it
+        lies in, as far as they were read. Blocks."""
+        if not path:
+            return False
+        with self.memory.lock:
+            chains = self.memory.chains
+            at = path.find("/")
+            while 0 <= at < len(path) - 1:
+                if is_ignored(chains.get(path[:at].rpartition("/")[0], ()), path[: at + 1]):
+                    return True
+                at = path.find("/", at + 1)
+            return is_ignored(chains.get(path.rstrip("/").rpartition("/")[0], ()), path)
+
+    def watch_definition(self) -> None:
+        """See that changes of what the definition is read from are told. Blocks."""
+        with self._telling:
+            watcher = self.watcher
+            if watcher is not None:
+                self.definition.files.are_watched(watcher.watch)
 
     def watch(self, directory: str) -> bool:
         """Watch a directory before it is read; tell whether its changes will be told."""
@@ -265,10 +323,15 @@ class OpenWorkspace:
         self.unwatch()
 
     @property
+    def is_wanted(self) -> bool:
+        """Whether anybody is at work in it, or wants to know what changes."""
+        return self.claims.in_use or bool(self._listeners)
+
+    @property
     def may_be_forgotten(self) -> bool:
         """Whether nobody is at work in it, and nothing is known that would not be found out
         again."""
-        return not self.claims.in_use and self.distrusted is None
+        return not self.is_wanted and self.distrusted is None
 
     def needs_audit(self, now: float) -> bool:
         """Whether it is time to compare what is known with what is there: some time after a build,
@@ -309,7 +372,7 @@ class OpenWorkspace:
             self.unwatch()
             watcher = None
         if watcher is None:
-            watcher = self.watcher = Watcher(Path(root), self.cookies)
+            watcher = self.watcher = Watcher(Path(root), self.cookies, on_news=self._news)
             self._gave_up_at = time.monotonic()
         return watcher
 
@@ -361,7 +424,7 @@ class Workspaces:
         known. Blocks."""
         for place, opened in enumerate(self.watched()):
             too_old = now - opened.used_at > WATCHED_S
-            if (too_old or place >= MOST_WATCHED) and not opened.claims.in_use:
+            if (too_old or place >= MOST_WATCHED) and not opened.is_wanted:
                 opened.unwatch()
         for opened in self._forgotten():
             opened.unwatch()

@@ -8,10 +8,10 @@ a look, leaving out what is not would be wrong.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from buildnet.pool.glob import SKIPPED, Patterns, everything, matched
+from buildnet.pool.glob import SKIPPED, Patterns, is_reached
 from buildnet.pool.ignore_file import IGNORE_FILE
 from buildnet.pool.workspace import WORKSPACE_FILE, Task, Workspace
 
@@ -25,6 +25,9 @@ class Affected:
 
     packages: Mapping[str, str]
     touched: frozenset[str] = frozenset()
+
+
+NONE_AFFECTED = Affected({})
 
 
 class Readers:
@@ -50,14 +53,14 @@ class Readers:
         install = workspace.install
         self._install = Patterns(() if install is None else install.inputs, reach_below=True)
 
-    def of(self, path: str) -> frozenset[str] | None:
+    def of(self, path: str, *, ignored: bool = False) -> frozenset[str] | None:
         """Return the names of the packages that may read ``path``; None: all of them, for it says
-        what the workspace is or what is installed."""
+        what the workspace is or what is installed. ``ignored``: ignore files name it."""
         whole = path.endswith("/") or not path
         path = path.rstrip("/")
         if not path or self._is_about_all(path, whole=whole):
             return None
-        if _is_reached(self._outputs, path):
+        if is_reached(self._outputs, path):
             return frozenset()
         if path.rpartition("/")[2] == IGNORE_FILE:  # it is about all that is beside and below it
             return self._beside(path.rpartition("/")[0])
@@ -65,12 +68,14 @@ class Readers:
         found = {
             task.package
             for task, but in (self._included[number] for number in numbers)
-            if but is None or not _is_reached(but, path)
+            if but is None or not is_reached(but, path)
         }
         manifest_of = self._manifest_of(path)
         if manifest_of is not None:
             found.add(manifest_of)
-        return frozenset(found | self._by_default(path, whole=whole))
+        if not ignored:
+            found |= self._by_default(path, whole=whole)
+        return frozenset(found)
 
     def _is_about_all(self, path: str, *, whole: bool) -> bool:
         if path == WORKSPACE_FILE:
@@ -109,7 +114,7 @@ class Readers:
         found: set[str] = set()
         for count in range(len(names) + 1 if whole else len(names)):
             for task, but in self._defaults.get("/".join(names[:count]), ()):
-                if SKIPPED.isdisjoint(names[count:]) and not (but and _is_reached(but, path)):
+                if SKIPPED.isdisjoint(names[count:]) and not (but and is_reached(but, path)):
                     found.add(task.package)
         if whole:
             below = f"{path}/"
@@ -119,13 +124,17 @@ class Readers:
         return found
 
 
-def affected_by(readers: Readers, paths: Iterable[str]) -> Affected:
+def affected_by(
+    readers: Readers,
+    paths: Iterable[str],
+    is_ignored: Callable[[str], bool] = lambda path: False,
+) -> Affected:
     """Return what a change of ``paths`` affects: packages that read one of them, and all packages
-    that depend on these."""
+    that depend on these. ``is_ignored``: whether ignore files name a path."""
     workspace = readers.workspace
     why: dict[str, str] = {}
     for path in paths:
-        found = readers.of(path)
+        found = readers.of(path, ignored=is_ignored(path))
         if found is None:
             text = f"{path.rstrip('/')} changed, which is about all packages" if path else _ALL
             return Affected(dict.fromkeys(workspace.packages, text), frozenset(workspace.packages))
@@ -153,15 +162,3 @@ def dependents_among(workspace: Workspace) -> Mapping[str, list[str]]:
             if name != package.name:
                 found.setdefault(name, {})[package.name] = None
     return {name: list(dependents) for name, dependents in found.items()}
-
-
-def _is_reached(patterns: Patterns, path: str) -> bool:
-    """Whether patterns match ``path`` or a directory that it lies in."""
-    state = patterns.start
-    for name in path.split("/"):
-        state = patterns.step(state, name)
-        if not state:
-            return False
-        if matched(state) or everything(state):
-            return True
-    return False

@@ -184,6 +184,18 @@ def everything(state: State) -> Set[int]:
     return _united([node.everything for node in state if node.everything])
 
 
+def is_reached(patterns: Patterns, path: str) -> bool:
+    """Return whether patterns match ``path`` or a directory that it lies in."""
+    state = patterns.start
+    for name in path.split("/"):
+        state = patterns.step(state, name)
+        if not state:
+            return False
+        if matched(state) or everything(state):
+            return True
+    return False
+
+
 def _united(found: list[set[int]]) -> Set[int]:
     return found[0] if len(found) == 1 else frozenset().union(*found)
 

@@ -44,6 +44,7 @@ from buildnet.node.api.server_routes import server_routes
 from buildnet.node.api.session_routes import session_routes
 from buildnet.node.api.settings_routes import settings_routes
 from buildnet.node.api.template_routes import template_routes
+from buildnet.node.api.watch_routes import watch_routes
 from buildnet.node.service import NodeService
 
 
@@ -99,6 +100,7 @@ def create_application(service: NodeService) -> Application:
     application.offer(record_routes(service))
     application.offer(provenance_routes(service))
     application.offer(estimate_routes(service))
+    application.offer(watch_routes(service))
     application.offer(queue_routes(service))
     application.offer(config_routes(service))
     application.offer(template_routes(service))

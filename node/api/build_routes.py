@@ -20,7 +20,7 @@ from buildnet.node.api.media import answers_as
 from buildnet.node.api.queue_changing import cancel_here, change_queue
 from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
-from buildnet.node.durable.watching import last_line, lines_of
+from buildnet.node.build_lines import last_line, lines_of
 from buildnet.node.records import recorded
 from buildnet.node.running import RunningBuild
 from buildnet.node.service import NodeService

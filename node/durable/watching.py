@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
 
-from buildnet.ledger.history import BuildSummary, History
+from buildnet.ledger.history import History
 from buildnet.mesh.errors import NotFoundError
-from buildnet.node.askers import Asker
 from buildnet.node.auth.refusal import NotAllowedError
+from buildnet.node.build_lines import last_line, line, lines_of, until
 from buildnet.node.builder import Builder
 from buildnet.node.durable.circle import Circle
 from buildnet.node.durable.waiting import Waiting
-from buildnet.node.running import BUILD_FINISHED, BUILD_STARTED, TOLD_NO_MORE, RunningBuild
-from buildnet.node.workers import either
-from buildnet.pool.build import Status
+from buildnet.node.running import BUILD_FINISHED, TOLD_NO_MORE, RunningBuild
 from buildnet.pool.messages.durable import (
     KEPT,
     MAX_WATCHED_BYTES,
@@ -36,8 +32,6 @@ AGAIN_S = 1.0
 MAX_WATCHED = 64
 """Builds that others watch here at once."""
 _log = logging.getLogger("buildnet.pool")
-
-_Part = TypeVar("_Part")
 
 
 class _SlowReaderError(Exception):
@@ -130,12 +124,12 @@ class Watching:
                         return
             except _SlowReaderError as slow:
                 _log.warning("the events of build %s are not read as they come: %s", build, slow)
-                yield _line({"type": TOLD_NO_MORE, "why": f"it was not read as it came: {slow}"})
+                yield line({"type": TOLD_NO_MORE, "why": f"it was not read as it came: {slow}"})
                 return
             if not (found or watch.is_kept):
                 return
             if not searched_s:
-                yield _line({"type": "waiting", "for": "the node that goes on with the build"})
+                yield line({"type": "waiting", "for": "the node that goes on with the build"})
             await asyncio.sleep(AGAIN_S)
             searched_s += AGAIN_S
 
@@ -226,7 +220,7 @@ class Watching:
             return
         watcher = self._watchers[ask.watch] = _Watcher(sender)
         try:
-            async for lines in _until(watcher.enough, lines_of(build)):
+            async for lines in until(watcher.enough, lines_of(build)):
                 if self._circle.cluster is None:
                     return
                 if build.handed_over:  # its end is another node's to tell
@@ -261,59 +255,12 @@ class Watching:
                 await self._circle.cluster.drained(to)
 
 
-async def lines_of(
-    build: RunningBuild, *, every: bool = True, asker: Asker | None = None
-) -> AsyncIterator[bytes]:
-    """Yield a build's events as lines of JSON from its beginning on; the last has its report, with
-    ``every`` package or without those that stand as before. For an ``asker`` it is cancelled once
-    he wants it no more, though it may go on for others."""
-    async with build.progress.follow() as batches:
-        async for batch in batches if asker is None else _until(asker.left, batches):
-            if asker is not None and batch[0]["type"] == BUILD_STARTED:
-                batch[0] = {**batch[0], "asker": asker.number}
-            if batch[-1]["type"] == BUILD_FINISHED:
-                batch[-1] = {**batch[-1], "report": build.report(every=every)}
-            yield b"".join(map(_line, batch))
-    if asker is not None and asker.left.is_set():
-        report = {**build.report(every=every), "status": Status.CANCELLED.value}
-        yield _line({"type": BUILD_FINISHED, "report": report})
-
-
 async def _own(build: RunningBuild) -> AsyncIterator[bytes]:
     """Yield the events of a build that this node drives, as long as it does."""
     async for lines in lines_of(build):
         if build.handed_over:  # its end is another node's to tell
             return
         yield lines
-
-
-async def _until(over: asyncio.Event, parts: AsyncIterator[_Part]) -> AsyncIterator[_Part]:
-    """Yield ``parts`` until it is over, even while the next one is waited for."""
-    while True:
-        following = asyncio.ensure_future(anext(parts, None))
-        if not await either(_wait(following), over.wait()):
-            following.cancel()
-            return
-        part = following.result()
-        if part is None:
-            return
-        yield part
-
-
-async def _wait(future: asyncio.Future[Any]) -> None:
-    await asyncio.wait([future])
-
-
-def last_line(build: BuildSummary) -> bytes:
-    """Return the last event of a build that is only in the record any more, as a line of JSON."""
-    why = build.error
-    error = None if why is None else {"code": "FAILED", "message": why, "cause": None, "hint": None}
-    report = {**asdict(build), "build_id": build.id, "unchanged": 0, "error": error}
-    return _line({"type": BUILD_FINISHED, "report": report})
-
-
-def _line(event: dict[str, Any]) -> bytes:
-    return json.dumps(event).encode() + b"\n"
 
 
 def _is_last(lines: bytes) -> bool:

@@ -15,7 +15,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from buildnet.node.watch.dirty import EVERYTHING, Dirt, DirtySet
@@ -35,14 +35,22 @@ class Watcher:
     """Watches the directories below ``root`` that it is told to; safe to use from several threads.
 
     ``problem`` says in words why nothing can be told; then all may have changed at any time.
+    ``on_news`` is called when something may have changed, on any thread; it has to be quick, and
+    must not ask the watcher itself.
     """
 
     def __init__(
-        self, root: Path, cookies: Path, *, most_directories: int = MOST_DIRECTORIES
+        self,
+        root: Path,
+        cookies: Path,
+        *,
+        most_directories: int = MOST_DIRECTORIES,
+        on_news: Callable[[], None] = lambda: None,
     ) -> None:
         self._root = os.path.realpath(root)
         self._cookies = cookies
         self._most = most_directories
+        self._on_news = on_news
         self._name = f"{os.getpid()}-{next(_numbers)}-"
         self._lock = threading.Lock()
         self._dirty = DirtySet()
@@ -222,12 +230,16 @@ class Watcher:
             self._take(inotify)
 
     def _take(self, inotify: Inotify) -> None:
+        has_news = False
         for event in inotify.read():
+            has_news = has_news or event.watch != self._cookie_watch
             # Other workspaces' watchers make theirs in the same directory.
             if event.watch == self._cookie_watch and event.name == self._last_cookie:
                 self._seen_cookie = event.name
             for watch in self._dirty.take(event):
                 inotify.end(watch)
+        if has_news:
+            self._on_news()
 
     # The thread
 

@@ -1,0 +1,1 @@
+"""Builds that begin by themselves when what they are made from changes."""

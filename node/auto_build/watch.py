@@ -1,0 +1,405 @@
+"""One workspace that is built, or prepared, again and again as it changes.
+
+When is decided by :mod:`buildnet.pool.watch_plan`, what a change means by
+:mod:`buildnet.pool.impact`. One task takes in what happens, one thing after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Any
+
+from buildnet.mesh.errors import BuildNetError, NotFoundError, StoppingError
+from buildnet.node.auto_build.changed_paths import changed_paths
+from buildnet.node.auto_build.viewer import Event, Viewer
+from buildnet.node.running import BuildRequest, RunningBuild
+from buildnet.node.same_builds import inherited_by
+from buildnet.node.watch.dirty import MOST_PATHS, Dirt
+from buildnet.node.watch.listener import Listener
+from buildnet.node.workspaces import Definition, OpenWorkspace
+from buildnet.pool import watch_plan
+from buildnet.pool.affected import Readers
+from buildnet.pool.impact import IGNORED_BY_DEFAULT, Impact, Scales, Weighed
+from buildnet.pool.watch_plan import Changed, Ended, Looked, Outdated, WatchPlan, Woken
+from buildnet.pool.workspace import Workspace
+
+GATHERED_S = 0.02
+"""So long changes are gathered before anybody looks what they are."""
+CHECK_S = 5.0
+"""So often it is seen to it that the workspace is still there: a directory above it may go without
+a word to who watches it."""
+_MOST_PATHS_TOLD = 20
+
+
+class NotWatchedError(BuildNetError):
+    """What changes in a workspace is not told on this host."""
+
+    code = "NOT_WATCHED"
+    http_status = 409
+
+
+class GoneError(NotFoundError):
+    """A workspace that was watched is there no more."""
+
+    code = "WORKSPACE_GONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When builds begin: after ``debounce_s`` without a change, and after ``delay_s`` more unless a
+    package below one of the ``priority`` paths changed. ``ignored``: patterns that do not count."""
+
+    debounce_s: float = 0.3
+    delay_s: float = 0.0
+    priority: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = IGNORED_BY_DEFAULT
+
+
+class _Happened(Enum):
+    NEWS = auto()
+    LOOKED = auto()
+    OUTDATED = auto()
+    LATE = auto()
+
+
+Find = Callable[[], Awaitable[Workspace]]
+Start = Callable[[BuildRequest], Awaitable[RunningBuild]]
+
+
+class Watch:
+    """See the module's text; :meth:`run` until :meth:`close` or there is nothing to watch any more.
+
+    Args:
+        builds: else it only looks what a build would do, which reads what changed.
+        find: returns the workspace as it is described now.
+        start: begins a build.
+    """
+
+    def __init__(
+        self,
+        opened: OpenWorkspace,
+        request: BuildRequest,
+        pace: Pace,
+        *,
+        builds: bool,
+        find: Find,
+        start: Start,
+    ) -> None:
+        self.opened = opened
+        self.builds = builds
+        self.pace = pace
+        self._root = opened.definition.workspace.root
+        self._request = replace(request, directory=self._root, dry_run=not builds)
+        self._find, self._start = find, start
+        self._loop = asyncio.get_running_loop()
+        self._plan = WatchPlan(pace.debounce_s, pace.delay_s)
+        self._listener = Listener(self._on_news, self._on_look)
+        self._items: asyncio.Queue[_Happened | RunningBuild | None] = asyncio.Queue()
+        self._viewers: list[Viewer] = []
+        self._timer: asyncio.TimerHandle | None = None
+        self._news_waits = False
+        self._scales: tuple[Definition, Scales] | None = None
+        self._gathered: dict[str, None] = {}
+        self._impact = Impact.IGNORED
+        self._affected: dict[str, str] = {}
+        self._build: RunningBuild | None = None
+        self._asker = 0
+        self._following: asyncio.Task[None] | None = None
+        self._at_work: set[tuple[str, str]] = set()
+        self._outdated: set[str] = set()
+        self._all_outdated = False
+        self._is_over = False
+
+    def is_like(self, opened: OpenWorkspace, request: BuildRequest, pace: Pace) -> bool:
+        """Whether it does just what somebody else wants now."""
+        wanted = replace(request, dry_run=not self.builds)
+        return (
+            not self._is_over
+            and opened is self.opened
+            and request.actor == self._request.actor
+            and pace == self.pace
+            and self._request.is_like(wanted, inherited_by(opened.definition))
+        )
+
+    # --- viewers -------------------------------------------------------------------------------
+
+    def join(self) -> Viewer:
+        """Tell somebody from now on what happens, and what goes on."""
+        viewer = Viewer()
+        self._viewers.append(viewer)
+        viewer.tell(
+            {
+                "type": "watching",
+                "workspace": self.opened.definition.workspace.name,
+                "root": os.fspath(self._root),
+                "builds": self.builds,
+                "debounce_ms": round(self.pace.debounce_s * 1000),
+                "delay_ms": round(self.pace.delay_s * 1000),
+                "viewers": len(self._viewers),
+            }
+        )
+        if self._build is not None:
+            viewer.tell(self._build)
+        elif self._plan.is_waiting:
+            viewer.tell({"type": "idle"})
+        return viewer
+
+    def leave(self, viewer: Viewer) -> None:
+        """Tell somebody no more; with the last one it ends."""
+        self._viewers.remove(viewer)
+        if not self._viewers:
+            self.close()
+
+    def close(self, error: BuildNetError | None = None) -> None:
+        """End it; ``error`` is told to those who still look on."""
+        if error is not None:
+            told = {**error.as_dict(), "exit_code": error.exit_code}
+            self._tell({"type": "ended", "error": told})
+        self._is_over = True
+        self._items.put_nowait(None)
+
+    def _tell(self, event: Event) -> None:
+        if self._build is not None and self._build.outcome is None:
+            self._build.progress.tell(event)  # among the build's own
+            return
+        for viewer in self._viewers:
+            viewer.tell(event)
+
+    # --- what happens --------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Watch and build."""
+        self.opened.listen(self._listener)
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                try:
+                    await self._handle(Woken())
+                    while await self._next():
+                        pass
+                finally:
+                    self._cancel()
+                    if self._following is not None:
+                        self._following.cancel()
+        finally:
+            self.opened.leave(self._listener)
+            if self._timer is not None:
+                self._timer.cancel()
+            for viewer in self._viewers:
+                viewer.close()
+
+    async def _next(self) -> bool:
+        """Take in the next thing that happens; False: it is over."""
+        try:
+            item = await asyncio.wait_for(self._items.get(), CHECK_S)
+        except TimeoutError:
+            return await self._is_there()
+        match item:
+            case None:
+                return False
+            case _Happened.NEWS:
+                at = self._loop.time()
+                await asyncio.sleep(GATHERED_S)
+                await self._take_news(at)
+                return await self._is_there()
+            case _Happened.LOOKED:
+                await self._handle(Looked())
+                if not self._is_cancelled:
+                    self._outdated.clear()
+                    self._all_outdated = False
+            case _Happened.OUTDATED:
+                await self._handle(Outdated())
+            case _Happened.LATE:
+                await self._take_news(self._loop.time())
+                await self._handle(Woken())
+            case RunningBuild():
+                await self._ended(item)
+        return True
+
+    def _on_news(self) -> None:
+        if not self._news_waits:
+            self._news_waits = True
+            self._loop.call_soon_threadsafe(self._items.put_nowait, _Happened.NEWS)
+
+    def _on_look(self) -> None:
+        self._loop.call_soon_threadsafe(self._items.put_nowait, _Happened.LOOKED)
+
+    async def _take_news(self, at: float) -> None:
+        """Find out what changed, and what that means; ``at``: when it was told."""
+        self._news_waits = False
+        dirt, looks = await asyncio.to_thread(self.opened.heard, self._listener)
+        if not dirt:
+            return
+        found = await asyncio.to_thread(self._weigh, dirt)
+        if found.impact is Impact.IGNORED or self._listener.looks != looks:
+            return  # nothing reads it, or a build has taken it in meanwhile
+        is_first = not self._gathered
+        if len(self._gathered) < MOST_PATHS:
+            self._gathered |= dict.fromkeys(found.paths)
+        self._impact = max(self._impact, found.impact)
+        self._affected = {**found.affected.packages, **self._affected}
+        if is_first:
+            self._tell({"type": "changed", **self._change()})
+        await self._handle(Changed(self._is_urgent(found)), at)
+        self._outdated.update(found.affected.packages)
+        self._all_outdated = self._all_outdated or found.impact is Impact.FULL_REBUILD
+        if self._runs_outdated:
+            await self._handle(Outdated())
+
+    def _weigh(self, dirt: Dirt) -> Weighed:
+        definition = self.opened.definition
+        if self._scales is None or self._scales[0].workspace is not definition.workspace:
+            workspace, request = definition.workspace, self._request
+            plan = self.opened.plan(workspace, request.packages, request.task)
+            readers = Readers(workspace)
+            scales = Scales(readers, plan.packages, self.pace.ignored, self.opened.ignores)
+            self._scales = definition, scales
+        return self._scales[1].weigh(changed_paths(self.opened, dirt))
+
+    def _is_urgent(self, found: Weighed) -> bool:
+        packages = self.opened.definition.workspace.packages
+        below = tuple(f"{path.strip('/')}/" for path in self.pace.priority)
+        return any(f"{packages[name].path}/".startswith(below) for name in found.affected.touched)
+
+    @property
+    def _runs_outdated(self) -> bool:
+        if self._all_outdated:
+            return bool(self._at_work)
+        return any(name in self._outdated for name, _ in self._at_work)
+
+    async def _is_there(self) -> bool:
+        """Whether there is still something to watch; if not, that is told."""
+        problem: BuildNetError | None = None
+        if not await asyncio.to_thread(self._root.is_dir):
+            problem = GoneError(
+                f"the workspace {self._root} is not there any more",
+                hint="watch it anew where it is now",
+            )
+        elif self._is_deaf:
+            problem = NotWatchedError(
+                f"changes in {self._root} are not told: {self.opened.not_watched}",
+                hint="build it by hand, or remove the cause; see docs/explanation/"
+                "noticing-changes.md",
+            )
+        if problem is None:
+            return True
+        self._cancel()
+        self._build = None
+        self.close(problem)
+        return False
+
+    @property
+    def _is_deaf(self) -> bool:
+        opened = self.opened
+        was_tried = opened.watcher is not None or opened.distrusted is not None
+        return was_tried and opened.not_watched is not None
+
+    # --- what is done --------------------------------------------------------------------------
+
+    async def _handle(self, event: watch_plan.Event, at: float | None = None) -> None:
+        for effect in self._plan.handle(event, self._loop.time() if at is None else at):
+            match effect:
+                case watch_plan.Begin():
+                    await self._begin()
+                case watch_plan.Cancel():
+                    self._tell({"type": "outdated", **self._change()})
+                    self._cancel()
+                case watch_plan.Wake(when):
+                    if self._timer is not None:
+                        self._timer.cancel()
+                    self._timer = self._loop.call_at(when, self._items.put_nowait, _Happened.LATE)
+
+    async def _begin(self) -> None:
+        self._tell({"type": "building", **self._change()})
+        self._gathered, self._affected, self._impact = {}, {}, Impact.IGNORED
+        self._outdated, self._all_outdated = set(), False
+        try:
+            await self._described()
+            build = await self._start(self._request)
+        except StoppingError as error:
+            self.close(error)
+            return
+        except BuildNetError as error:
+            self._tell({"type": "error", "error": error.as_dict()})
+            await asyncio.to_thread(self.opened.watch_definition)
+            self._tell({"type": "idle"})
+            await self._handle(Ended())
+            return
+        build.listeners.add(self._listener)
+        self._build, self._asker = build, build.askers.add(self._request.actor).number
+        for viewer in self._viewers:
+            viewer.tell(build)
+        self._following = self._group.create_task(self._follow(build))
+
+    async def _described(self) -> Workspace:
+        """Return the workspace as it is described now.
+
+        Raises:
+            BuildNetError: it is described wrongly, or not at all any more.
+        """
+        workspace = await self._find()
+        if workspace.root != self._root:
+            raise GoneError(
+                f"{self._root} describes no workspace now", hint="it is built once it does again"
+            )
+        return workspace
+
+    async def _follow(self, build: RunningBuild) -> None:
+        """Take note of what a build runs, and of its end."""
+        async with build.progress.follow() as batches:
+            async for batch in batches:
+                for event in batch:
+                    self._note(event)
+        self._items.put_nowait(build)
+
+    def _note(self, event: dict[str, Any]) -> None:
+        if event["type"] == "task_started":
+            self._at_work.add((event["name"], event["task"]))
+            if self._runs_outdated:
+                self._items.put_nowait(_Happened.OUTDATED)
+        elif event["type"] == "task_finished":
+            self._at_work.discard((event["name"], event["task"]))
+
+    @property
+    def _is_cancelled(self) -> bool:
+        return self._build is not None and self._build.cancelled.is_set()
+
+    def _cancel(self) -> None:
+        build = self._build
+        if build is not None and build.outcome is None and build.askers.withdraw(self._asker):
+            build.cancel()
+
+    async def _ended(self, build: RunningBuild) -> None:
+        """Wait for what changes next, unless there is something to be built."""
+        self._build = None
+        self._at_work.clear()
+        if not await self._is_there():
+            return
+        # What defines the workspace may have changed before that was watched.
+        await asyncio.to_thread(self.opened.watch_definition)
+        await self._handle(Ended())
+        if not self._plan.is_waiting:
+            return
+        try:
+            is_same = await self._described() is build.workspace
+        except BuildNetError as error:
+            self._tell({"type": "error", "error": error.as_dict()})
+            is_same = True
+        if is_same:
+            self._tell({"type": "idle"})
+        else:
+            await self._handle(Changed(sooner=True))
+
+    def _change(self) -> dict[str, Any]:
+        """Return the JSON of what changed since the last build began."""
+        paths = [path.rstrip("/") or "." for path in self._gathered]
+        return {
+            "paths": paths[:_MOST_PATHS_TOLD],
+            "count": len(paths),
+            "impact": self._impact.name,
+            "affected": [{"name": name, "why": why} for name, why in self._affected.items()],
+        }

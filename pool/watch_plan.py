@@ -1,0 +1,111 @@
+"""When a workspace that is watched is built.
+
+Pure: what happened goes in with the time, what is to be done comes out. A build begins once nothing
+has changed for a while, and none while another one runs. What changes while one runs is built after
+it; if it made useless what runs, that is ended. A build *looks* at some moment after its begin:
+what changed before that it has taken in.
+
+After the last change, then, exactly one build looks that began no earlier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Something changed that has to be built; ``sooner``: without the delay."""
+
+    sooner: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """What changed has made useless what the build is running."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The build has taken in all that changed so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The build is over, or could not begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """It is as late as was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Begin a build; it is over with :class:`Ended`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """End the build that runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Tell when it is so late; this replaces what was asked for before."""
+
+    at: float
+
+
+Event = Changed | Outdated | Looked | Ended | Woken
+Effect = Begin | Cancel | Wake
+
+
+class WatchPlan:
+    """See the module's text. Times are in monotonic seconds. The first build begins at once.
+
+    Args:
+        debounce_s: so long nothing may have changed before a build begins.
+        delay_s: so much longer, but for what is wanted sooner.
+    """
+
+    def __init__(self, debounce_s: float, delay_s: float = 0.0) -> None:
+        self._debounce_s = debounce_s
+        self._delay_s = delay_s
+        self._due: float | None = float("-inf")
+        self._sooner = False
+        self._building = False
+        self._cancelled = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is nothing to be done before something changes."""
+        return self._due is None and not self._building
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """Take in an event; return what is to be done."""
+        effects: list[Effect] = []
+        match event:
+            case Changed(sooner):
+                self._sooner = self._sooner or sooner
+                delay_s = 0.0 if self._sooner else self._delay_s
+                self._due = now + self._debounce_s + delay_s
+            case Outdated():
+                if self._building and not self._cancelled and self._due is not None:
+                    self._cancelled = True
+                    effects.append(Cancel())
+            case Looked():
+                # One that was cancelled builds nothing of what it has seen.
+                if self._building and not self._cancelled:
+                    self._due, self._sooner = None, False
+            case Ended():
+                self._building = self._cancelled = False
+            case Woken():
+                pass
+        if self._due is not None and not self._building:
+            if now < self._due:
+                effects.append(Wake(self._due))
+            else:
+                self._due, self._sooner, self._building = None, False, True
+                effects.append(Begin())
+        return effects
