@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
-from buildnet.cli.client.connection import Client, NodeUnreachableError, path_part
+from buildnet.cli.client import calls
+from buildnet.cli.client.asking import NodeUnreachableError
+from buildnet.cli.client.connection import Client
+from buildnet.cli.client.events import told_no_more
 from buildnet.cli.client.shapes import BuildEvent, BuildReport
 
 
@@ -14,7 +17,6 @@ class Build:
 
     def __init__(self, client: Client, build_id: str) -> None:
         self._client = client
-        self._path = f"/api/build/{path_part(build_id)}"
         self.id = build_id
 
     def events(self) -> Iterator[BuildEvent]:
@@ -24,16 +26,14 @@ class Build:
         Raises:
             AnswerError: there is no such build, or it may not be seen.
             NodeUnreachableError: the node does not answer, or stopped before the build was over.
+            EventsEndedError: they were not read as fast as they came.
         """
-        with self._client.follow(f"{self._path}/events") as events:
+        with self._client.follow(f"{calls.build_path(self.id)}/events") as events:
             for event in events:
-                yield cast(BuildEvent, event)
-                if event["type"] == "build_finished":
+                yield build_event(event, self.id)
+                if is_last(event):
                     return
-        raise NodeUnreachableError(
-            "the node stopped before the build was over",
-            hint=f"ask another node: buildnet build --attach {self.id}",
-        )
+        raise stopped_before_its_end(self.id)
 
     def wait(self) -> BuildReport:
         """Return its report once it is over, failed or not.
@@ -47,16 +47,39 @@ class Build:
 
     def report(self) -> BuildReport:
         """Return what is known of it by now."""
-        return cast(BuildReport, self._client.get(self._path))
+        return self._client.do(calls.build_report(self.id))
 
     def log(self, package: str, task: str = "build") -> str:
         """Return all that a task's command printed; of the node that drove the build."""
-        return str(self._client.get(f"{self._path}/log", package=package, task=task))
+        return self._client.do(calls.build_log(self.id, package, task))
 
     def cancel(self) -> None:
-        """Ask for its end; what is done stays in the cache. For others who asked for the same it
-        goes on."""
-        self._client.post(f"/api/queue/{path_part(self.id)}/cancel", {})
+        """Ask for its end; what is done stays in the cache."""
+        self._client.do(calls.change_queue("cancel", self.id, {}))
 
     def __repr__(self) -> str:
         return f"Build({self.id!r})"
+
+
+def build_event(event: Mapping[str, Any], build: str) -> BuildEvent:
+    """Return an event as it is told of a build.
+
+    Raises:
+        EventsEndedError: it says that no more are told.
+    """
+    if event["type"] == "told_no_more":
+        raise told_no_more(event, build)
+    return cast(BuildEvent, event)
+
+
+def is_last(event: Mapping[str, Any]) -> bool:
+    """Tell whether a build is over with an event."""
+    return bool(event["type"] == "build_finished")
+
+
+def stopped_before_its_end(build: str) -> NodeUnreachableError:
+    """Return the error of events that ended before the build did."""
+    return NodeUnreachableError(
+        "the node stopped before the build was over",
+        hint=f"ask another node: buildnet build --attach {build}",
+    )

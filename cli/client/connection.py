@@ -8,65 +8,46 @@ import json
 import os
 import select
 import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
 
+from buildnet.cli.client.asking import (
+    ALIVE_WITHIN_S,
+    ANSWER_TIMEOUT_S,
+    CONNECT_TIMEOUT_S,
+    EVENT_STREAM,
+    LOOK_AFTER_S,
+    MAX_PROBLEM_BYTES,
+    NDJSON,
+    SILENT_S,
+    STREAM_TIMEOUTS_S,
+    Again,
+    AnswerError,
+    NodeUnreachableError,
+    address_of,
+    no_node,
+    read_content,
+    refusal_of,
+    silent,
+    stopped_answering,
+    with_query,
+)
+from buildnet.cli.client.calls import Call, T
 from buildnet.cli.credential import Credential
 from buildnet.cli.quick import Begun
 from buildnet.cli.settings import Settings
-from buildnet.mesh.errors import BuildNetError, UsageError
 from buildnet.node.home import Home, default_home
 
-_CONNECT_TIMEOUT_S = 10.0
-_ANSWER_TIMEOUT_S = 600.0
-_LOOK_AFTER_S = 2.0
-_ALIVE_WITHIN_S = 1.0
-_SILENT_S = 30.0
-_STREAM_SILENT_S = 60.0
 _PART_BYTES = 1 << 16
-_AGAIN_FIRST_S, _AGAIN_LONGEST_S = 0.2, 5.0
-_TOO_MANY, _UNAVAILABLE = 429, 503
-NDJSON, EVENT_STREAM = "application/x-ndjson", "text/event-stream"
-_TIMEOUTS_S = {NDJSON: None, EVENT_STREAM: _STREAM_SILENT_S}
-"""Of answers that come bit by bit: how long none may come."""
-_STRANGER = "is this the address of a BuildNet node?"
-
-
-class NodeUnreachableError(BuildNetError):
-    """No node answers."""
-
-    code = "NODE_UNREACHABLE"
-    exit_code = 3
-
-
-class AnswerError(BuildNetError):
-    """A node answered with an error; ``code`` and ``exit_code`` are the node's, ``retry_after_s``:
-    how long it wants to be left alone, None: it does not say."""
-
-    def __init__(self, problem: dict[str, Any], retry_after_s: float | None = None) -> None:
-        super().__init__(
-            str(problem.get("detail") or "the node refused"),
-            cause=problem.get("cause"),
-            hint=problem.get("hint"),
-        )
-        self.code = str(problem.get("code", "FAILED"))
-        self.http_status = int(problem.get("status") or 0)
-        self.retry_after_s = retry_after_s
-        self.exit_code = int(problem.get("exit_code", 1))
-        for word in ("code", "cause", "hint"):  # so that a script's trace ends with what to do
-            if problem.get(word):
-                self.add_note(f"{word}: {problem[word]}")
 
 
 class _SocketConnection(http.client.HTTPConnection):
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_CONNECT_TIMEOUT_S)
+        super().__init__("localhost", timeout=CONNECT_TIMEOUT_S)
         self._path = path
 
     def connect(self) -> None:
@@ -122,11 +103,7 @@ class Client:
         self._credential = credential
         self._retry_s = retry_s
         self._tell = tell
-        self._url = urlsplit(url if url and "://" in url else f"http://{url or ''}")
-        if url is not None and (
-            self._url.scheme not in ("http", "https") or not self._url.hostname
-        ):
-            raise UsageError(f"{url!r} is no URL of a node", hint="write http://HOST:PORT")
+        self._url = address_of(url)
 
     @classmethod
     def of(cls, settings: Settings, home: Path | None = None) -> Client:
@@ -147,41 +124,49 @@ class Client:
         """Whether nothing that is sent leaves the host: it goes through the node's own socket."""
         return self._socket_path is not None
 
+    def do(self, call: Call[T]) -> T:
+        """Ask what a call says; return what it is to give."""
+        body = None if call.body is None else dict(call.body)
+        match call.method:
+            case "GET":
+                found = self.get(call.path, **call.query)
+            case "POST":
+                found = self.post(call.path, body, **call.query)
+            case "PUT":
+                found = self.put(call.path, body or {}, **call.query)
+            case "DELETE":
+                found = self.delete(call.path, **call.query)
+        return call.read(found)
+
     def get(self, path: str, **query: object) -> Any:
         """GET ``path``; return the parsed JSON, or the text of another type."""
-        return self._again(lambda: self._ask("GET", _with_query(path, query), None))
+        return self._again(lambda: self._ask("GET", with_query(path, query), None))
 
     def post(self, path: str, body: dict[str, Any] | None = None, **query: object) -> Any:
         """POST ``body``; return the parsed JSON. Who asks again does so under one idempotency key,
         so that it is done once."""
         more = {"idempotency-key": os.urandom(16).hex()} if self._retry_s else {}
-        return self._again(lambda: self._ask("POST", _with_query(path, query), body, more))
+        return self._again(lambda: self._ask("POST", with_query(path, query), body, more))
 
     def put(self, path: str, body: dict[str, Any], **query: object) -> Any:
         """PUT ``body``; return the parsed JSON."""
-        return self._ask("PUT", _with_query(path, query), body)
+        return self._ask("PUT", with_query(path, query), body)
 
     def delete(self, path: str, **query: object) -> Any:
         """DELETE ``path``; return the parsed JSON."""
-        return self._ask("DELETE", _with_query(path, query), None)
+        return self._ask("DELETE", with_query(path, query), None)
 
     def _again(self, ask: Callable[[], Any]) -> Any:
         """Ask until there is an answer, or it takes too long."""
-        until, wait_s = time.monotonic() + self._retry_s, _AGAIN_FIRST_S
+        again = Again(self._retry_s, time.monotonic())
         while True:
             try:
                 return ask()
-            except NodeUnreachableError:
-                rest_s = wait_s
-                if time.monotonic() + rest_s > until:
-                    raise
-            except AnswerError as error:
-                rest_s = error.retry_after_s or wait_s
-                has_no_time = error.http_status in (_TOO_MANY, _UNAVAILABLE)
-                if not has_no_time or time.monotonic() + rest_s > until:
+            except (NodeUnreachableError, AnswerError) as error:
+                rest_s = again.rest_s(error, time.monotonic())
+                if rest_s is None:
                     raise
             time.sleep(rest_s)
-            wait_s = min(2 * wait_s, _AGAIN_LONGEST_S)
 
     def _ask(
         self,
@@ -193,14 +178,7 @@ class Client:
         asked = self._answer(method, path, body, "application/json", more)
         with asked as answer, _stopped_answering():
             content = answer.read()
-        if "json" not in (answer.getheader("content-type") or ""):
-            return content.decode(errors="replace")
-        try:
-            return json.loads(content)
-        except ValueError as error:
-            raise AnswerError(
-                {"detail": "the answer can't be read", "cause": str(error), "hint": _STRANGER}
-            ) from error
+        return read_content(content, answer.getheader("content-type") or "")
 
     @contextmanager
     def stream(self, path: str, body: dict[str, Any]) -> Iterator[Iterator[dict[str, Any]]]:
@@ -216,13 +194,13 @@ class Client:
             with _stopped_answering():
                 answer.begin()
                 if answer.status >= 400:
-                    raise AnswerError(_problem(answer))
+                    raise _refusal(answer)
             yield _events(answer)
 
     @contextmanager
     def follow(self, path: str, **query: object) -> Iterator[Iterator[dict[str, Any]]]:
         """GET ``path`` and yield the lines of the answer, JSON objects, as they come."""
-        with self._answer("GET", _with_query(path, query), None, NDJSON) as answer:
+        with self._answer("GET", with_query(path, query), None, NDJSON) as answer:
             yield _events(answer)
 
     @contextmanager
@@ -231,14 +209,14 @@ class Client:
     ) -> Iterator[Iterator[str]]:
         """GET server-sent events and yield the lines of the answer as they come. A node that is
         silent for a minute counts as gone: it says every 25 s that it is there."""
-        target = _with_query(path, query)
+        target = with_query(path, query)
         with self._answer("GET", target, None, EVENT_STREAM, headers) as answer:
             yield _lines(answer)
 
     @contextmanager
     def download(self, path: str, **query: object) -> Iterator[Iterator[bytes]]:
         """GET ``path`` and yield the parts of the answer, whatever its type."""
-        with self._answer("GET", _with_query(path, query), None, "*/*") as answer:
+        with self._answer("GET", with_query(path, query), None, "*/*") as answer:
             yield _parts(answer)
 
     @contextmanager
@@ -257,7 +235,7 @@ class Client:
             except OSError as error:
                 raise self._unreachable(error) from error
             assert connection.sock is not None
-            connection.sock.settimeout(_TIMEOUTS_S.get(accept, _ANSWER_TIMEOUT_S))
+            connection.sock.settimeout(STREAM_TIMEOUTS_S.get(accept, ANSWER_TIMEOUT_S))
             headers = {"accept": accept, "connection": "close", **more}
             content = None
             if body is not None:
@@ -269,11 +247,11 @@ class Client:
                 # It may have answered, and hung up, before it had read all.
                 with suppress(BrokenPipeError, ConnectionResetError):
                     connection.request(method, path, content, headers)
-                if accept not in _TIMEOUTS_S:
+                if accept not in STREAM_TIMEOUTS_S:
                     self._watch(connection.sock)
                 answer = connection.getresponse()
                 if answer.status >= 400:
-                    raise AnswerError(_problem(answer), _retry_after_s(answer))
+                    raise _refusal(answer)
             with answer:  # it holds the socket that the connection gave away
                 yield answer
         finally:
@@ -284,30 +262,26 @@ class Client:
         its time, but a node that is not even healthy within seconds is stopped or overloaded.
 
         Raises:
-            NodeUnreachableError: it was silent for :data:`_SILENT_S`.
+            NodeUnreachableError: it was silent for :data:`SILENT_S`.
         """
         heard, told = time.monotonic(), False
-        while not select.select([waiting], [], [], _LOOK_AFTER_S)[0]:
+        while not select.select([waiting], [], [], LOOK_AFTER_S)[0]:
             if self._is_alive():
                 heard = time.monotonic()
                 continue
             silent_s = time.monotonic() - heard
-            if silent_s >= _SILENT_S:
-                raise NodeUnreachableError(
-                    f"the node has not answered for {silent_s:.0f} s",
-                    hint="its process may be stopped or overloaded: look at it, and at node.log in "
-                    "its data directory",
-                )
+            if silent_s >= SILENT_S:
+                raise silent(silent_s)
             if not told:
                 told = True
                 self._tell(
                     f"the node has not answered for {silent_s:.0f} s; waiting up to "
-                    f"{_SILENT_S:.0f} s",
+                    f"{SILENT_S:.0f} s",
                 )
 
     def _is_alive(self) -> bool:
         connection = self._connection()
-        connection.timeout = _ALIVE_WITHIN_S
+        connection.timeout = ALIVE_WITHIN_S
         try:
             connection.request("GET", "/health", headers={"connection": "close"})
             connection.getresponse()
@@ -322,28 +296,12 @@ class Client:
             return _SocketConnection(str(self._socket_path))
         host, port = str(self._url.hostname), self._url.port
         if self._url.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=_CONNECT_TIMEOUT_S)
-        return http.client.HTTPConnection(host, port, timeout=_CONNECT_TIMEOUT_S)
+            return http.client.HTTPSConnection(host, port, timeout=CONNECT_TIMEOUT_S)
+        return http.client.HTTPConnection(host, port, timeout=CONNECT_TIMEOUT_S)
 
     def _unreachable(self, error: OSError) -> NodeUnreachableError:
-        if self._socket_path is not None:
-            hint = "start one with: buildnet node start --detach"
-            if self._credential is not None:
-                hint = "a key is for nodes that are asked over the network: say which one, by "
-                hint += "--node URL or BUILDNET_NODE"
-            return NodeUnreachableError(
-                "no node runs here",
-                cause=f"{self._socket_path}: {error.strerror or error}",
-                hint=hint,
-            )
-        hint = "check the address, and that the node runs: buildnet node status (on its host)"
-        if isinstance(error, ssl.SSLCertVerificationError):
-            hint = "name the file of the authority that signed its certificate: SSL_CERT_FILE"
-        elif isinstance(error, ssl.SSLError):
-            hint = "a node without a certificate is asked with http:// in the address"
-        return NodeUnreachableError(
-            f"no node answers at {self._url.geturl()}", cause=str(error), hint=hint
-        )
+        has_key = self._credential is not None
+        return no_node(error, self._socket_path, self._url, has_key=has_key)
 
 
 @contextmanager
@@ -353,11 +311,7 @@ def _stopped_answering() -> Iterator[None]:
     try:
         yield
     except (http.client.HTTPException, OSError) as error:
-        raise NodeUnreachableError(
-            "the node stopped answering",
-            cause=str(error) or type(error).__name__,
-            hint="buildnet node status tells whether it still runs",
-        ) from error
+        raise stopped_answering(error) from error
 
 
 def _events(answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
@@ -387,43 +341,7 @@ def _parts(answer: http.client.HTTPResponse) -> Iterator[bytes]:
         yield part
 
 
-def _with_query(path: str, query: Mapping[str, object]) -> str:
-    """Return ``path`` with what of ``query`` is given; a list stands for several of one name."""
-    given = [
-        (name, str(one).lower() if isinstance(one, bool) else str(one))
-        for name, value in query.items()
-        if value is not None
-        for one in (value if isinstance(value, list) else [value])
-    ]
-    return f"{path}?{urlencode(given)}" if given else path
-
-
-def _problem(answer: http.client.HTTPResponse) -> dict[str, Any]:
-    content = answer.read(1 << 20)
-    try:
-        problem = json.loads(content)
-    except ValueError:
-        problem = None
-    if isinstance(problem, dict):
-        return problem
-    return {
-        "detail": f"the answer was HTTP {answer.status} {answer.reason}",
-        "hint": _STRANGER,
-    }
-
-
-def _retry_after_s(answer: http.client.HTTPResponse) -> float | None:
-    """Return what a ``Retry-After`` says in seconds; as a date it is not understood."""
-    said = answer.getheader("retry-after") or ""
-    return float(said) if said.isdigit() else None
-
-
-def path_part(text: str) -> str:
-    """Return ``text`` as one part of a URL's path.
-
-    Raises:
-        UsageError: it is empty, so the path would be another one.
-    """
-    if not text:
-        raise UsageError("an id is empty", hint="give it, or the beginning of it")
-    return quote(text, safe="")
+def _refusal(answer: http.client.HTTPResponse) -> AnswerError:
+    content = answer.read(MAX_PROBLEM_BYTES)
+    retry_after = answer.getheader("retry-after") or ""
+    return refusal_of(answer.status, answer.reason, content, retry_after)

@@ -7,12 +7,13 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from buildnet.cli.client.connection import AnswerError, Client, NodeUnreachableError
+from buildnet.cli.client.asking import AnswerError, NodeUnreachableError
+from buildnet.cli.client.connection import Client
 from buildnet.cli.client.shapes import Event
 from buildnet.mesh.errors import BuildNetError
 
+PATH = "/events"
 AGAIN_FIRST_S, AGAIN_LONGEST_S = 0.2, 5.0
-_MAY_COME_BACK = (503, 429)
 
 
 class EventsEndedError(BuildNetError):
@@ -21,18 +22,86 @@ class EventsEndedError(BuildNetError):
     code = "EVENTS_ENDED"
 
 
-def parsed(lines: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    """Yield type and data of each server-sent event (HTML standard, section 9.2)."""
-    kind, data = "message", ""
-    for line in lines:
+class EventLines:
+    """Puts lines together to server-sent events (HTML standard, section 9.2)."""
+
+    def __init__(self) -> None:
+        self._kind, self._data = "message", ""
+
+    def take(self, line: str) -> tuple[str, Any] | None:
+        """Return type and data of the event that a line ends; None: it ends none."""
         name, _, value = line.partition(": ")
         if name == "event":
-            kind = value
+            self._kind = value
         elif name == "data":
-            data += value
-        elif not line and data:
-            yield kind, json.loads(data)
-            kind, data = "message", ""
+            self._data += value
+        elif not line and self._data:
+            ended = self._kind, json.loads(self._data)
+            self._kind, self._data = "message", ""
+            return ended
+        return None
+
+
+def parsed(lines: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    """Yield type and data of each server-sent event."""
+    taking = EventLines()
+    for line in lines:
+        event = taking.take(line)
+        if event is not None:
+            yield event
+
+
+class Following:
+    """Where a reader of events is, and how long to wait where the connection broke. Times are
+    monotonic seconds. ``is_over``: this connection tells no more."""
+
+    def __init__(self, cursor: str | None, patience_s: float, now: float) -> None:
+        self._cursor = cursor
+        self._patience_s = patience_s
+        self._wait_s, self._heard = AGAIN_FIRST_S, now
+        self.is_over = False
+
+    def headers(self) -> dict[str, str]:
+        """Return what to send with the next request: where to go on."""
+        self.is_over = False
+        return {} if self._cursor is None else {"last-event-id": self._cursor}
+
+    def take(self, kind: str, data: Any, now: float) -> Event | None:
+        """Take in an event; return it if it is one for whoever reads.
+
+        Raises:
+            EventsEndedError: it says that the credential does not count any more.
+        """
+        if kind == "error":
+            raise _ended(data)
+        if kind == "over":
+            self.is_over = True
+            return None
+        self._wait_s, self._heard = AGAIN_FIRST_S, now
+        self._cursor = data["cursor"]
+        return None if kind == "resumed" else cast(Event, data)
+
+    def rest_s(self, trouble: NodeUnreachableError | AnswerError | None, now: float) -> float:
+        """Return how long to wait before asking again. ``trouble``: why there are no more events;
+        None: the node hung up.
+
+        Raises:
+            BuildNetError: the trouble, if it stays, or patience is at its end.
+        """
+        if isinstance(trouble, AnswerError) and not trouble.has_no_time:
+            raise trouble
+        if trouble is None:
+            trouble, self._heard = NodeUnreachableError("the node hung up"), now
+        wait_s = self._wait_s
+        if now + wait_s - self._heard > self._patience_s:
+            raise trouble
+        self._wait_s = min(2 * wait_s, AGAIN_LONGEST_S)
+        return wait_s
+
+
+def query_of(channels: Sequence[str], build: str) -> dict[str, object]:
+    """Return what is asked for as a query."""
+    return {"channels": list(channels) or None, "build": build or None}
 
 
 def follow(
@@ -49,35 +118,21 @@ def follow(
         NodeUnreachableError: it does not answer for ``patience_s``.
         EventsEndedError: the credential does not count any more.
     """
-    wait_s, heard = AGAIN_FIRST_S, time.monotonic()
+    following = Following(cursor, patience_s, time.monotonic())
     while True:
-        headers = {} if cursor is None else {"last-event-id": cursor}
-        trouble: BuildNetError
+        trouble: NodeUnreachableError | AnswerError | None = None
         try:
-            with client.lines(
-                "/events", headers, channels=list(channels) or None, build=build or None
-            ) as lines:
+            headers = following.headers()
+            with client.lines(PATH, headers, **query_of(channels, build)) as lines:
                 for kind, data in parsed(lines):
-                    if kind == "error":
-                        raise _ended(data)
-                    if kind == "over":
+                    event = following.take(kind, data, time.monotonic())
+                    if event is not None:
+                        yield event
+                    if following.is_over:
                         break
-                    wait_s, heard = AGAIN_FIRST_S, time.monotonic()
-                    cursor = data["cursor"]
-                    if kind != "resumed":
-                        yield cast(Event, data)
-            trouble = NodeUnreachableError("the node hung up")
-            heard = time.monotonic()
-        except NodeUnreachableError as error:
+        except (NodeUnreachableError, AnswerError) as error:
             trouble = error
-        except AnswerError as error:
-            if error.http_status not in _MAY_COME_BACK:
-                raise
-            trouble = error
-        if time.monotonic() + wait_s - heard > patience_s:
-            raise trouble
-        time.sleep(wait_s)
-        wait_s = min(2 * wait_s, AGAIN_LONGEST_S)
+        time.sleep(following.rest_s(trouble, time.monotonic()))
 
 
 def told_no_more(event: Mapping[str, Any], build: str) -> EventsEndedError:

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from buildnet.cli.client import calls
 from buildnet.cli.client.build import Build
-from buildnet.cli.client.connection import Client, path_part
+from buildnet.cli.client.calls import Json
+from buildnet.cli.client.connection import Client
 from buildnet.cli.client.events import follow
 from buildnet.cli.client.shapes import ChannelName, Event, Priority, Queue
 from buildnet.cli.credential import Credential
 from buildnet.node.home import Home, default_home
 
-Json = dict[str, Any]
 PATIENCE_S = 60.0
 
 
@@ -75,19 +76,19 @@ class Pool:
             durable: run nothing before another node could go on with it.
             environment: what commands may inherit of it, by ``env_inherit``; it is sent as it is.
         """
-        body = {
-            "root": str(root),
-            "packages": list(packages),
-            "task": task,
-            "priority": priority,
-            "config_id": config,
-            "profile": profile,
-            "force": force,
-            "keep_going": keep_going,
-            "durable": durable,
-            "environment": dict(environment or {}),
-        }
-        return Build(self.client, self.client.post("/api/build", body)["build_id"])
+        call = calls.begin_build(
+            root,
+            packages,
+            task=task,
+            priority=priority,
+            config=config,
+            profile=profile,
+            force=force,
+            keep_going=keep_going,
+            durable=durable,
+            environment=environment,
+        )
+        return Build(self.client, self.client.do(call))
 
     def attach(self, build_id: str) -> Build:
         """Return a build of any node by its id."""
@@ -95,14 +96,13 @@ class Pool:
 
     def builds(self, limit: int = 20, status: str | None = None) -> list[Json]:
         """Return the latest builds of the asked node, newest first."""
-        found = self.client.get("/api/builds", limit=limit, status=status)
-        return cast("list[Json]", found["builds"])
+        return self.client.do(calls.builds(limit, status))
 
     # --- the queue -----------------------------------------------------------------------------
 
     def queue(self) -> Queue:
         """Return what runs and waits in the cluster."""
-        return cast(Queue, self.client.get("/api/queue"))
+        return self.client.do(calls.queue())
 
     def change_queue(self, change: str, build_id: str | None = None, **said: object) -> Json:
         """Do something with a build in the queue, or with all of it.
@@ -113,47 +113,44 @@ class Pool:
             build_id: the build; None: the queue as a whole, which can be paused and resumed.
             said: what else belongs to the change, and ``actor`` and ``reason``.
         """
-        which = "" if build_id is None else f"/{path_part(build_id)}"
-        return cast(Json, self.client.post(f"/api/queue{which}/{path_part(change)}", said))
+        return self.client.do(calls.change_queue(change, build_id, said))
 
     # --- configurations ------------------------------------------------------------------------
 
     def configs(self) -> list[Json]:
         """Return all configurations."""
-        return cast("list[Json]", self.client.get("/api/configs")["configs"])
+        return self.client.do(calls.configs())
 
     def config(self, name: str) -> Json:
         """Return one configuration by its id."""
-        return cast(Json, self.client.get(f"/api/configs/{path_part(name)}"))
+        return self.client.do(calls.config(name))
 
     def create_config(self, config: Mapping[str, Any]) -> Json:
         """Keep a new configuration."""
-        return cast(Json, self.client.post("/api/configs", dict(config)))
+        return self.client.do(calls.create_config(config))
 
     def change_config(self, name: str, changes: Mapping[str, Any], **query: object) -> Json:
         """Merge changes into a configuration (RFC 7396); ``expects``: only if it is in this
         version; ``replace``: put it in its place."""
-        path = f"/api/configs/{path_part(name)}"
-        return cast(Json, self.client.put(path, dict(changes), **query))
+        return self.client.do(calls.change_config(name, changes, query))
 
     def delete_config(self, name: str, **query: object) -> Json:
         """Delete a configuration; ``expects``: only if it is in this version."""
-        return cast(Json, self.client.delete(f"/api/configs/{path_part(name)}", **query))
+        return self.client.do(calls.delete_config(name, query))
 
     # --- the pool ------------------------------------------------------------------------------
 
     def status(self) -> Json:
         """Return cluster, coordinator, nodes and what they have, as ``buildnet pool status``."""
-        return cast(Json, self.client.get("/api/pool"))
+        return self.client.do(calls.status())
 
     def node(self) -> Json:
         """Return the asked node's own status."""
-        return cast(Json, self.client.get("/api/node"))
+        return self.client.do(calls.node())
 
     def ledger(self, limit: int = 50, cursor: str | None = None, **filters: object) -> Json:
         """Return ``entries`` of the ledger, newest first, and the cursor of the ``next`` page."""
-        found = self.client.get("/api/ledger", limit=limit, cursor=cursor, **filters)
-        return cast(Json, found)
+        return self.client.do(calls.ledger(limit, cursor, filters))
 
     def events(
         self,

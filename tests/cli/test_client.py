@@ -180,7 +180,7 @@ def test_trouble_of_who_reads_the_events_is_not_the_nodes(tmp_path: Path, troubl
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, seconds in (("_LOOK_AFTER_S", 0.1), ("_ALIVE_WITHIN_S", 0.1), ("_SILENT_S", 0.5)):
+    for name, seconds in (("LOOK_AFTER_S", 0.1), ("ALIVE_WITHIN_S", 0.1), ("SILENT_S", 0.5)):
         monkeypatch.setattr(f"buildnet.cli.client.connection.{name}", seconds)
 
 

@@ -72,8 +72,15 @@ def test_a_script_with_a_builders_key_builds_and_changes_no_configuration(
     assert node("config", "show", "mine").code == 6
 
 
+def test_a_script_with_asyncio_builds(node: Node, shop: Path, tmp_path: Path) -> None:
+    path = key(node, tmp_path / "asyncio.key")
+    environment = {"POOL_URL": node.address, "POOL_KEY": str(path), "POOL_WORKSPACE": str(shop)}
+    ended = run(SCRIPTS[1], **environment)
+    assert ended.stdout == "succeeded True\n", ended.stderr
+
+
 def test_a_script_on_the_nodes_own_host_needs_no_key(node: Node) -> None:
-    ended = run(SCRIPTS[1], BUILDNET_HOME=str(node.home.directory))
+    ended = run(SCRIPTS[2], BUILDNET_HOME=str(node.home.directory))
     assert ended.stdout.endswith(" builds run\n"), ended.stderr
 
 
