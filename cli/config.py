@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -83,7 +84,10 @@ def show_configuration(name: Named) -> None:
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The id to keep it under.")],
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="The id to keep it under; else everything is asked."),
+    ] = None,
     from_template: Annotated[
         str | None,
         typer.Option(metavar="TEMPLATE", help="Begin with what this template makes."),
@@ -93,7 +97,8 @@ def create(
     dry_run: DryRun = False,
 ) -> None:
     """Make a configuration: of a template, a file, and of keys that are set. With --from-template,
-    --set gives the template's variables their values, too."""
+    --set gives the template's variables their values, too. Without any of that, on a terminal, it
+    asks: what of the pool to use, and how long a build of this directory's workspace takes then."""
     from buildnet.mesh.errors import UsageError
     from buildnet.pool.configuration import read_configuration
     from buildnet.pool.keyed_values import assignments, merged, patch_of
@@ -101,6 +106,16 @@ def create(
     if from_template is not None and file is not None:
         raise UsageError(
             "--from-template and --file exclude each other", hint="leave one of them away"
+        )
+    if name is None or not (from_template or file or values):
+        if name is None and (from_template or file or values):
+            raise UsageError("it needs a name", hint="buildnet config create NAME …")
+        if sys.stdin.isatty():
+            _asked(name, dry_run)
+            return
+    if name is None:
+        raise UsageError(
+            "without a terminal it can't ask", hint="buildnet config create NAME --file FILE"
         )
     given, document = assignments(values or ()), {}
     if file is not None:
@@ -121,6 +136,59 @@ def create(
         saved.warn(_warnings(made))
         return
     saved.show_kept("configuration", "created", CONFIGURATION.create(document))
+
+
+class _Terminal:
+    """Asks on the terminal, beside what a program reads from standard output."""
+
+    def say(self, text: str) -> None:
+        typer.echo(text, err=True)
+
+    def ask(self, question: str, default: str) -> str:
+        shown = bool(default)
+        return str(typer.prompt(question, default=default, show_default=shown, err=True))
+
+    def confirm(self, question: str, default: bool) -> bool:
+        return typer.confirm(question, default=default, err=True)
+
+
+def _asked(name: str | None, dry_run: bool) -> None:
+    """Make a configuration by asking for it."""
+    from buildnet.cli.config_creator import Creator
+    from buildnet.cli.estimate import in_words
+    from buildnet.mesh.errors import BuildNetError
+
+    client = Client.of(settings())
+
+    def check(document: saved.Document) -> list[str]:
+        found = client.post("/api/configs/validate", document)
+        return [*found["warnings"], *([found["capacity"]] if found["capacity"] else [])]
+
+    def estimate(document: saved.Document) -> list[str]:
+        asked = {name: value for name, value in document.items() if name != "id"}
+        body = {"root": str(Path.cwd()), "configuration": asked}
+        try:
+            return in_words(client.post("/api/build/estimate", body))
+        except BuildNetError as error:
+            return [f"No estimate: {error.message}"]
+
+    made = Creator(
+        _Terminal(),
+        client.get("/api/pool"),
+        client.get("/api/templates")["templates"],
+        frozenset(one["id"] for one in CONFIGURATION.list()[0]),
+        lambda template, variables: client.post(
+            f"/api/templates/{path_part(template)}/use", {"variables": dict(variables)}
+        ),
+        check,
+        estimate,
+    ).create(name)
+    if made is None:
+        note(settings(), "nothing was kept")
+    elif dry_run:
+        print(saved.yaml_text(made), end="")
+    else:
+        saved.show_kept("configuration", "created", CONFIGURATION.create(made))
 
 
 def _is_strange(key: str) -> bool:

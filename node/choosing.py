@@ -11,7 +11,11 @@ from buildnet.mesh.errors import NotFoundError, UsageError
 from buildnet.node.saved import CONFIGURATIONS, PROFILES_KEPT, TEMPLATES_KEPT, saved_in
 from buildnet.node.service import NodeService
 from buildnet.pool.choice import AS_THE_NODE_HAS_IT, Choice, choose
-from buildnet.pool.configuration import BuildConfiguration, BuildSettings
+from buildnet.pool.configuration import (
+    BuildConfiguration,
+    BuildSettings,
+    read_configuration,
+)
 from buildnet.pool.fitting import NoCapacityError, check_fit
 from buildnet.pool.profile import Profile
 
@@ -22,7 +26,8 @@ _log = logging.getLogger("buildnet.builds")
 @dataclass(frozen=True, slots=True)
 class Named:
     """What a request names, by id. ``variables``: values of the template's, by name. ``waits``: it
-    waits until it has what it asks for."""
+    waits until it has what it asks for. ``unkept``: a configuration that the request itself holds.
+    """
 
     config_id: str | None = None
     template: str | None = None
@@ -30,6 +35,7 @@ class Named:
     profile: str | None = None
     local_only: bool = False
     waits: bool = False
+    unkept: Mapping[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,8 @@ async def chosen(service: NodeService, named: Named, directory: Path) -> Chosen:
         InvalidDocumentError: the template's variables have no values that fit.
         NoCapacityError: the configuration asks for more than there is.
     """
-    if named.config_id is not None and named.template is not None:
+    ways = (named.config_id, named.template, named.unkept)
+    if sum(one is not None for one in ways) > 1:
         raise UsageError(
             "a configuration and a template exclude each other", hint="leave one of them away"
         )
@@ -83,7 +90,7 @@ async def chosen(service: NodeService, named: Named, directory: Path) -> Chosen:
             configuration,
             nodes,
             this_node=service.key.node_id,
-            where=f"the {what} {named.config_id or named.template}",
+            where=f"the {what} {named.config_id or named.template or ''}".rstrip(),
             local_only=named.local_only or found.local_only,
         )
     except NoCapacityError:
@@ -95,6 +102,8 @@ async def chosen(service: NodeService, named: Named, directory: Path) -> Chosen:
 async def _configuration(
     service: NodeService, named: Named
 ) -> tuple[BuildConfiguration | None, int | None]:
+    if named.unkept is not None:
+        return read_configuration(dict(named.unkept), "the configuration"), None
     if named.config_id is not None:
         return await saved_in(service, CONFIGURATIONS).read(named.config_id)
     if named.template is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -66,9 +67,14 @@ class BuildBody(BaseModel):
 
 
 async def asked_build(
-    service: NodeService, reach: Reach, body: BuildBody, asking: Caller
+    service: NodeService,
+    reach: Reach,
+    body: BuildBody,
+    asking: Caller,
+    unkept: Mapping[str, Any] | None = None,
 ) -> BuildRequest:
-    """Return what a caller asks for, with what it names looked up.
+    """Return what a caller asks for, with what it names looked up; ``unkept``: a configuration that
+    is kept nowhere.
 
     Raises:
         BuildNetError: the caller may not, or there is not what it names.
@@ -84,6 +90,7 @@ async def asked_build(
             body.profile,
             body.local_only,
             body.wait_s is not None,
+            unkept,
         ),
         directory,
     )

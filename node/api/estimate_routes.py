@@ -34,6 +34,13 @@ class NotEstimatedError(BuildNetError):
         )
 
 
+class EstimateBody(BuildBody):
+    """A build to estimate. ``configuration``: one that is kept nowhere yet, in place of
+    ``config_id``."""
+
+    configuration: dict[str, Any] | None = None
+
+
 def estimate_routes(service: NodeService) -> APIRouter:
     """Return the route of estimates."""
     router = declared_router(tags=["builds"])
@@ -41,12 +48,12 @@ def estimate_routes(service: NodeService) -> APIRouter:
 
     @router.post("/api/build/estimate")
     @does(Action.TRIGGER_BUILD, within=True)
-    async def estimate(body: BuildBody, asking: Asking) -> dict[str, Any]:
+    async def estimate(body: EstimateBody, asking: Asking) -> dict[str, Any]:
         """How long the build would take that is asked for: its files are looked at as in a dry run,
         then it is played through with what commands took before. Nothing is built, and nothing is
         recorded. `estimated_ms` and all that follows from it are null where nothing of the
         workspace ever ran here."""
-        asked = await asked_build(service, reach, body, asking)
+        asked = await asked_build(service, reach, body, asking, body.configuration)
         build = await service.builder.start(
             replace(asked, dry_run=True, durable=False, wait_s=None)
         )

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -361,3 +365,26 @@ def _ask(node: Node, method: str, path: str, body: bytes) -> tuple[int, str]:
 def _request(method: str, path: str, body: bytes) -> bytes:
     head = f"{method} {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
     return f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+
+def test_on_a_terminal_everything_is_asked(node: Node, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "buildnet.cli.main", "config", "create"]
+    asker, asked = pty.openpty()
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=node.command.environment, stdin=asked, stdout=asked, stderr=asked
+    ) as process:
+        os.close(asked)
+        os.write(asker, b"0\n1\n\n0\n0\n\nfrom-a-terminal\ny\n")
+        said = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while piece := os.read(asker, 1 << 16):
+                said += piece
+        os.close(asker)
+    text = said.decode()
+    assert process.returncode == 0, text
+    assert "No estimate" in text  # there is no workspace here
+    kept = data(node, "config", "show", "from-a-terminal")
+    assert kept["resources"]["cpu"]["cores"] == 1
+    refused = node.command("config", "create")
+    assert refused.code == 2
+    assert "without a terminal" in refused.err
