@@ -1,8 +1,8 @@
 """What is to be built: a workspace, its packages and their tasks.
 
-A workspace is described by ``buildnet.yaml`` at its root, or found in the manifests of npm, yarn
-or pnpm. Both give the same model. All paths in it are relative to the root, in POSIX form; ``""``
-is the root itself.
+A workspace is described by ``buildnet.yaml`` at its root, or found in the manifests of npm, yarn,
+pnpm, Cargo, Go or uv. Both give the same model. All paths in it are relative to the root, in POSIX
+form; ``""`` is the root itself.
 """
 
 from __future__ import annotations
@@ -218,12 +218,13 @@ def load_workspace(root: Path) -> Workspace:
         from buildnet.pool.definition import read_workspace
 
         return read_workspace(root / WORKSPACE_FILE)
-    from buildnet.pool.detect.detection import detect_workspace
+    from buildnet.pool.detect.ecosystems import detect
 
-    workspace = detect_workspace(root)
+    workspace = detect(root)
     if workspace is None:
         raise WorkspaceError(
-            f"{root} holds no workspace: neither {WORKSPACE_FILE} nor one of npm, yarn or pnpm",
+            f"{root} holds no workspace: neither {WORKSPACE_FILE} nor one of npm, yarn, pnpm, "
+            "Cargo, Go or uv",
             hint=f"describe its packages in a {WORKSPACE_FILE}; see the quickstart",
         )
     return workspace
@@ -232,17 +233,17 @@ def load_workspace(root: Path) -> Workspace:
 def find_root(start: Path) -> Path:
     """Return the root of the workspace that ``start`` lies in.
 
-    It is the nearest directory upwards with a ``buildnet.yaml``, else the nearest that declares an
-    npm, yarn or pnpm workspace, else the nearest package with a build script.
+    It is the nearest directory upwards with a ``buildnet.yaml``, else the nearest that declares a
+    workspace of npm, yarn, pnpm, Cargo, Go or uv, else the nearest package that can be built alone.
 
     Raises:
         WorkspaceError: there is none up to the root of the file system.
     """
-    from buildnet.pool.detect.detection import declares_packages, is_buildable
+    from buildnet.pool.detect.ecosystems import declares_workspace, is_single_package
 
     here = start.resolve()
     upwards = (here, *here.parents)
-    for is_root in (_has_file, declares_packages, is_buildable):
+    for is_root in (_has_file, declares_workspace, is_single_package):
         for directory in upwards:
             if is_root(directory):
                 return directory

@@ -1,1 +1,1 @@
-"""Workspaces of other tools: npm, yarn and pnpm."""
+"""Workspaces of other tools: npm, yarn, pnpm, Cargo, Go and uv."""

@@ -14,6 +14,7 @@ from buildnet.pool.detect.links import dependencies_between
 from buildnet.pool.detect.local import local_dependencies
 from buildnet.pool.detect.manifest import MANIFEST, Manifest, read_manifest
 from buildnet.pool.detect.members import Members, member_patterns, read_members
+from buildnet.pool.detect.names import distinct_name, unique_names
 from buildnet.pool.detect.outputs import detect_outputs
 from buildnet.pool.detect.scripts import ScriptLine, script_line
 from buildnet.pool.detect.surroundings import files_elsewhere, root_configuration
@@ -24,7 +25,6 @@ from buildnet.pool.workspace import (
     WORKSPACE_FILE,
     Install,
     Package,
-    Problem,
     Task,
     TaskId,
     Workspace,
@@ -33,7 +33,6 @@ from buildnet.pool.workspace import (
 
 _TEST = "test"
 _VARIABLE = re.compile(r"npm_package_(\w+)")
-_NO_NAME = re.compile(r"[\s#,\x00-\x1f\x7f]+")
 
 
 def declares_packages(directory: Path) -> bool:
@@ -142,27 +141,11 @@ class _Detection:
         )
 
     def _name(self) -> str:
-        name = self._members.root.name or self._root.name
-        return _NO_NAME.sub("-", name).strip("-") or "workspace"
+        return distinct_name(self._members.root.name or self._root.name)
 
     def _manifests(self) -> dict[str, Manifest]:
         """Return the members by name."""
-        found: dict[str, Manifest] = {}
-        for manifest in self._members.members:
-            name = manifest.name
-            if name is None:
-                self._notes.append(f"{manifest.path}/{MANIFEST} has no name and is left out")
-            elif name in found:
-                problem = Problem(
-                    f"{manifest.path}/{MANIFEST}",
-                    None,
-                    f"a second package {name!r}, the first is {found[name].path}",
-                    "give it a name of its own",
-                )
-                raise WorkspaceError.of([problem])
-            else:
-                found[name] = manifest
-        return found
+        return unique_names(self._members.members, lambda one: one.name, MANIFEST, self._notes)
 
     def _as_one(self, install: Install | None) -> dict[str, Package]:
         """Return the root as the only package, which builds all that is below it."""

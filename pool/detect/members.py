@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from buildnet.pool.detect.manifest import MANIFEST, Manifest, read_manifest
-from buildnet.pool.glob import Patterns, State, matched
+from buildnet.pool.detect.member_walk import MemberWalk
 from buildnet.pool.workspace import Problem, WorkspaceError
 from buildnet.pool.yaml_document import YamlError, load_yaml
 
@@ -39,8 +37,10 @@ def read_members(root: Path) -> Members | None:
     patterns = member_patterns(root, own)
     if patterns is None:
         return Members(own, (), False, (MANIFEST, PNPM_FILE))
-    walk = _Walk(root, patterns)
-    return Members(own, walk.manifests(), True, (MANIFEST, PNPM_FILE, *sorted(walk.seen)))
+    walk = MemberWalk(root, MANIFEST, patterns)
+    found = (read_manifest(root, path) for path in walk.paths())
+    members = tuple(one for one in found if one is not None)
+    return Members(own, members, True, (MANIFEST, PNPM_FILE, *sorted(walk.seen)))
 
 
 def member_patterns(root: Path, own: Manifest) -> tuple[str, ...] | None:
@@ -76,52 +76,3 @@ def _pnpm_patterns(root: Path) -> tuple[str, ...] | None:
     if not isinstance(patterns, list) or not all(isinstance(one, str) for one in patterns):
         raise WorkspaceError.of([Problem(PNPM_FILE, 1, "packages must be a list of patterns")])
     return tuple(patterns)
-
-
-class _Walk:
-    """Finds the manifests that patterns of directories name, looking only where they lead."""
-
-    def __init__(self, root: Path, patterns: Iterable[str]) -> None:
-        self._root = root
-        declared = [pattern.strip() for pattern in patterns]
-        self._wanted = Patterns(_manifests_of(one for one in declared if not one.startswith("!")))
-        self._unwanted = Patterns(
-            _manifests_of(one.removeprefix("!") for one in declared if one.startswith("!"))
-        )
-        self._found: dict[str, Manifest] = {}
-        self.seen: set[str] = set()
-
-    def manifests(self) -> tuple[Manifest, ...]:
-        """Return the members, sorted by path; the root is none of them."""
-        self._visit("", self._wanted.start)
-        return tuple(self._found[path] for path in sorted(self._found) if path)
-
-    def _visit(self, path: str, state: State) -> None:
-        if matched(self._wanted.step(state, MANIFEST)):
-            where = f"{path}/{MANIFEST}" if path else MANIFEST
-            if self._unwanted.matching(where):
-                return
-            manifest = read_manifest(self._root, path)
-            self.seen.add(where)
-            if manifest is not None:
-                self._found[path] = manifest
-        for name in self._below(path, state):
-            after = self._wanted.step(state, name)
-            if after:
-                self._visit(f"{path}/{name}" if path else name, after)
-
-    def _below(self, path: str, state: State) -> Iterable[str]:
-        if not any(node.wild or node.globstar for node in state):
-            return sorted({name for node in state for name in node.literals} - {MANIFEST})
-        self.seen.add(path or ".")
-        try:
-            with os.scandir(f"{self._root}/{path}") as entries:
-                return sorted(
-                    entry.name for entry in entries if entry.is_dir(follow_symlinks=False)
-                )
-        except (FileNotFoundError, NotADirectoryError):
-            return ()
-
-
-def _manifests_of(patterns: Iterable[str]) -> list[str]:
-    return [f"{pattern.rstrip('/')}/{MANIFEST}" for pattern in patterns]
