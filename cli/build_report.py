@@ -227,6 +227,17 @@ def _print_isolation(report: dict[str, Any], settings: Settings) -> None:
         print(f"{style('cyan', 'note:')} {note}: {report['isolation_reason']}", file=sys.stderr)
 
 
+def _place(place: dict[str, Any] | None, is_spread: bool) -> str:
+    """Return words for where a dry run found that a command would run; ``is_spread``: some would
+    run elsewhere."""
+    if place is None:
+        return ""
+    if place["node"] is None:
+        return f", but nowhere now: {place['why']}"
+    here = " here" if is_spread else ""
+    return f" on {place['node_name']}" if place["node_name"] else here
+
+
 def print_in_short(report: dict[str, Any], settings: Settings) -> None:
     """Print in a line or two what a build's time hung on."""
     if settings.format != "table" or settings.quiet:
@@ -245,9 +256,12 @@ def _print_plan(report: dict[str, Any], settings: Settings) -> None:
         None: "unknown",
     }
     style = Style(settings, sys.stdout)
+    places = [entry.get("place") or {} for entry in report["packages"]]
+    is_spread = any(place.get("node_name") for place in places)
     for entry in report["packages"]:
         failed = entry["status"] == "failed"
         what = f"would fail: {entry['error']['message']}" if failed else words[entry["plan"]]
+        what += _place(entry.get("place"), is_spread)
         print(f"{task_name(entry):<24} {what}")
         for reason in entry["reasons"]:
             print(f"    {style('dim', reason)}")

@@ -446,8 +446,8 @@ class Builder:
                 await Reserving(build, performer.places.hosts, self.workers.slots).wait()
                 build.phases.begin(REHEARSE if request.dry_run else PERFORM)
                 status = await performer.run()
-                if request.dry_run and performer.forecast is not None:
-                    build.rehearsed = await performer.forecast.rehearsed(performer)
+                if request.dry_run:
+                    await self.workshop.rehearse(build, performer)
             finally:
                 build.phases.begin(REVIEW)
                 if performer.places.hosts is not None:

@@ -36,6 +36,7 @@ AS_BEFORE: Final = {
     "attempts": [],
     "verification": None,
     "traced": None,
+    "place": None,
     "timeline": None,
 }
 """What the JSON of a task that stands as before says differently from its last one."""
@@ -52,9 +53,10 @@ class TaskReport:
     another node. ``plan`` is what a dry run found: ``nothing``, ``restore`` or ``run``. ``output``
     is the end of a failed command's output; ``log`` names the whole of it in the store.
     ``attempts`` are those on other hosts that came to nothing; ``could_not_run``: no host, not this
-    one either, ran it. ``outputs``: what the command made, if it ran. ``executed_ms``: how long the
-    command ran that made the result, as measured where it ran, in this build or before it; None: it
-    is not known. ``all_files``: its sources were not named, so all files of the package are inputs.
+    one either, ran it. ``place``: where a dry run found that it would run. ``outputs``: what the
+    command made, if it ran. ``executed_ms``: how long the command ran that made the result, as
+    measured where it ran, in this build or before it; None: it is not known. ``all_files``: its
+    sources were not named, so all files of the package are inputs.
     """
 
     task: TaskId
@@ -79,6 +81,7 @@ class TaskReport:
     outputs: DirectoryTree | None = None
     verification: Verification | None = None
     traced: InputFindings | None = None
+    place: dict[str, str | float | None] | None = None
     timeline: Timeline | None = None
     executed_ms: float | None = None
     cpu_ms: float | None = None
@@ -180,6 +183,7 @@ class TaskReport:
             "attempts": [each.as_dict() for each in self.attempts],
             "verification": self.verification.as_dict() if self.verification else None,
             "traced": self.traced.as_dict() if self.traced else None,
+            "place": self.place,
             "timeline": self.timeline.as_dict() if self.timeline else None,
             "executed_ms": self.executed_ms,
             "depends_on": [str(each) for each in self.depends_on],

@@ -21,6 +21,7 @@ from buildnet.node.own_keys import OwnKeys
 from buildnet.node.perform import Performer
 from buildnet.node.places import NodePlaces
 from buildnet.node.pool_results import PoolResults
+from buildnet.node.rehearsing import rehearse_places, stage_of
 from buildnet.node.resolve import Resolver
 from buildnet.node.runner import Limits, TaskRunner
 from buildnet.node.running import BuildRequest, RunningBuild
@@ -158,6 +159,16 @@ class Workshop:
             cpus=request.choice.cpus,
         )
         return performer
+
+    async def rehearse(self, build: RunningBuild, performer: Performer) -> None:
+        """Find out where, and in what time, a build would run that was only looked at."""
+        if performer.forecast is not None:
+            build.rehearsed = await performer.forecast.rehearsed(performer)
+        known, lenders = None, tuple[bytes, ...]()
+        if self.sharing is not None and self.results is not None:
+            known, lenders = self.sharing.known, self.sharing.lenders
+        stage = stage_of(build.request, self.workers.slots, known, lenders)
+        await asyncio.to_thread(rehearse_places, performer, stage, known)
 
     def _resolver(
         self, build: RunningBuild, job: Job, dependencies: InstalledDependencies | None, hold: Hold

@@ -170,11 +170,14 @@ class Borrower:
 
     def members(self, borrowing: Borrowing) -> tuple[bytes, ...]:
         """See :attr:`Borrowing.members`."""
+        return tuple(peer for peer in self.lenders if peer not in borrowing.unfit)
+
+    @property
+    def lenders(self) -> tuple[bytes, ...]:
+        """The members that may run commands of this node's builds: workers with a link."""
         local = self._local
         return tuple(
-            peer
-            for peer in sorted(local.links)
-            if local.alive(peer) and self._may_lend(peer) and peer not in borrowing.unfit
+            peer for peer in sorted(local.links) if local.alive(peer) and self._may_lend(peer)
         )
 
     def give_back(self, borrowing: Borrowing, lease: Borrowed) -> None:

@@ -14,13 +14,12 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.identity import node_id_of
 from buildnet.node.execute.executor import Executor
-from buildnet.node.execute.isolation import STRICT
 from buildnet.node.pool_results import FetchAll, PoolResults
 from buildnet.node.resolve import Prepared, isolation_of
 from buildnet.node.sharing.borrower import Borrowed, Borrowing
 from buildnet.node.sharing.errands import SilentHostError, WrongHostError
 from buildnet.node.sharing.known_hosts import KnownHosts
-from buildnet.node.sharing.needs import choosiness, needs_of
+from buildnet.node.sharing.needs import choosiness, fits_a_question, needs_of
 from buildnet.node.sharing.noting import Noting
 from buildnet.node.sharing.remote_executor import OnlyHereError, RemoteExecutor, UnfitHostError
 from buildnet.pool.action import Action
@@ -31,7 +30,6 @@ from buildnet.pool.holdings import telling
 from buildnet.pool.leases import Amount
 from buildnet.pool.losses import Losses
 from buildnet.pool.messages.lending import MAX_OWNERS, MAX_WANTS
-from buildnet.pool.messages.work import MAX_OUTPUTS, MAX_OUTPUTS_CHARACTERS
 from buildnet.pool.placement import AS_USUAL, Case, Host, Needs, Preferences, objection, ranked
 from buildnet.pool.tree import DirectoryTree
 from buildnet.pool.workspace import Task, TaskId
@@ -161,9 +159,7 @@ class OtherHosts:
         return (
             self.most > 0
             and action is not None
-            and isolation_of(action) == STRICT
-            and len(prepared.task.outputs) <= MAX_OUTPUTS
-            and sum(map(len, prepared.task.outputs)) <= MAX_OUTPUTS_CHARACTERS
+            and fits_a_question(prepared.task, isolation_of(action))
             and not self.attempts[prepared.task.id].goes_home
         )
 

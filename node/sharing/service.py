@@ -153,6 +153,11 @@ class Sharing:
         return hosts
 
     @property
+    def lenders(self) -> tuple[bytes, ...]:
+        """The members that may run commands of this node's builds now."""
+        return () if self._borrower is None else self._borrower.lenders
+
+    @property
     def leases(self) -> tuple[Lease, ...]:
         """What this node lends now."""
         lent = () if self._lender is None else self._lender.leases

@@ -90,3 +90,24 @@ def test_a_build_that_failed_before_it_began_is_not_said_to_have_had_nothing_to_
 def test_another_node_that_did_it_is_named(tier: str, status: str, words: str) -> None:
     told = entry("a", tier, "strict") | {"node_name": "demo-3", "status": status}
     assert outcome_text(told | {"error": {"message": "it did"}})[1] == words
+
+
+def test_a_dry_run_says_where_commands_would_run_unless_all_stay_here(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def said(**places: dict[str, Any]) -> list[str]:
+        packages = [
+            {**entry(name, "full", "strict"), "plan": "run", "reasons": [], "place": place}
+            for name, place in places.items()
+        ]
+        print_report(report(None, *packages), Settings(), dry_run=True)
+        return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+
+    here = {"node": "a", "node_name": None, "why": None}
+    there = {"node": "b", "node_name": "berta", "why": None}
+    nowhere = {"node": None, "node_name": None, "why": "not on berta: it has no label gpu"}
+    assert said(core=here, app=here) == ["core would run", "app would run"]
+    assert said(core=here, app=there) == ["core would run here", "app would run on berta"]
+    assert said(core=nowhere) == [
+        "core would run, but nowhere now: not on berta: it has no label gpu"
+    ]

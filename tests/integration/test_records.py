@@ -22,6 +22,10 @@ packages:
 def test_what_a_build_took_is_told_from_its_record(node: CommandLine, tmp_path: Path) -> None:
     files = {"buildnet.yaml": SHOP, "base/a.txt": "one\n", "app/b.txt": "b\n"}
     shop = write_files(tmp_path / "shop", files)
+    rehearsed = node.build(shop, "--dry-run")
+    assert rehearsed["phases"]["rehearse_ms"] > 0
+    here = {each["node"] for each in rehearsed["packages"]}
+    assert {each["place"]["node"] for each in rehearsed["packages"]} == here
     first = node.build(shop)
     phases = first["phases"]
     assert phases["rehearse_ms"] is None

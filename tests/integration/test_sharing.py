@@ -32,12 +32,15 @@ def build(node: Node, root: Path, *arguments: str, code: int = 0) -> dict[str, A
 
 def test_commands_run_on_all_nodes(trio: Cluster, tmp_path: Path) -> None:
     root = workspace(tmp_path / "w", "a")
+    rehearsed = build(trio.members[0], root, "--dry-run")["packages"]
+    places = {each["place"]["node"]: each["place"]["node_name"] for each in rehearsed}
     report = build(trio.members[0], root)
     assert {each["tier"] for each in report["packages"]} == {"full"}
     assert where(report).keys() == {node.identity for node in trio.members}, report
     names = {each["node"]: each["node_name"] for each in report["packages"]}
     mine, *others = trio.members
     assert names == {mine.identity: None} | {node.identity: node.name for node in others}
+    assert places == names
     for number in range(PACKAGES):
         assert (root / f"p{number}/out.txt").read_text() == f"a {number}\n"
     for each in report["packages"]:
