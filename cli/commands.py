@@ -33,6 +33,7 @@ from buildnet.cli.events import events
 from buildnet.cli.history import history
 from buildnet.cli.init import init
 from buildnet.cli.login import login
+from buildnet.cli.logs import logs
 from buildnet.cli.output import show
 from buildnet.cli.run import settings
 from buildnet.cli.saved import SetVariable
@@ -69,6 +70,7 @@ app.add_typer(session.app, name="session")
 app.command()(init)
 app.command()(login)
 app.command()(history)
+app.command()(logs)
 app.command()(events)
 app.command()(demo)
 

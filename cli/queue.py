@@ -38,7 +38,14 @@ SomeBuild = Annotated[
 @app.command("list")
 def list_builds(
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Show it again whenever it changes.")
+        bool,
+        typer.Option(
+            "--watch",
+            "-w",
+            "--follow",
+            "-f",
+            help="Show it again whenever it changes, with --json one line each time.",
+        ),
     ] = False,
 ) -> None:
     """List the builds that run and wait in the cluster, who comes next first."""

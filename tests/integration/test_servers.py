@@ -182,6 +182,8 @@ def test_a_server_comes_up_with_the_tags_and_limits_of_its_command(
         assert again.code == 2
         assert "workers.max" in again.err
         assert lab("node", "start", "--set", "workers.max").code == 2
+        twice = admin("server", "add", "the lab", "--json")
+        assert "a node is called the lab already" in twice.data["warning"]
     finally:
         lab("node", "stop")
         admin("server", "remove", "the lab", "--yes", "--force")
