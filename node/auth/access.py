@@ -19,6 +19,7 @@ from buildnet.node.auth.key_credentials import KeyCredentials
 from buildnet.node.auth.key_facts import KeyFacts
 from buildnet.node.auth.keys import Keys
 from buildnet.node.auth.people import People
+from buildnet.node.auth.proof_marks import ProofMarks
 from buildnet.node.auth.register_file import RegisterFile
 from buildnet.node.auth.spreading import KeySpreading
 from buildnet.node.auth.uses import RECORD_S, Uses
@@ -74,7 +75,12 @@ class Access:
             self._uses,
             self._facts,
         )
-        by_key = KeyCredentials(self.keys, self._uses.count, rates=people.rates)
+        by_key = KeyCredentials(
+            self.keys,
+            self._uses.count,
+            rates=people.rates,
+            marks=ProofMarks(around.directory / "proofs.txt"),
+        )
         self.authenticator = Authenticator((by_key, people))
 
     @asynccontextmanager

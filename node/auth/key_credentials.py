@@ -11,6 +11,7 @@ from buildnet.node.auth import actors
 from buildnet.node.auth.caller import Caller, CallerKind
 from buildnet.node.auth.keys import Keys
 from buildnet.node.auth.proof import HEADER, Proof, Proofs, Request
+from buildnet.node.auth.proof_marks import ProofMarks
 from buildnet.node.auth.rates import Rates
 from buildnet.node.auth.refusal import KeyInvalidError, ProofError, TooManyRequestsError
 
@@ -21,7 +22,8 @@ Count = Callable[[str, str, str, float, bool], object]
 
 
 class KeyCredentials:
-    """Says who asks with a key; ``used`` counts each request, ``rates`` bounds them."""
+    """Says who asks with a key; ``used`` counts each request, ``rates`` bounds them; ``marks``:
+    what is kept of proofs beyond a new start of the node, None: nothing."""
 
     def __init__(
         self,
@@ -29,6 +31,7 @@ class KeyCredentials:
         used: Count = lambda key, name, address, now, limited: None,
         *,
         rates: Rates | None = None,
+        marks: ProofMarks | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -37,7 +40,8 @@ class KeyCredentials:
         self._clock = clock
         self._monotonic = monotonic
         self._rates = rates or Rates()
-        self._proofs = Proofs(clock())
+        self._marks = marks
+        self._proofs = Proofs(clock()) if marks is None else Proofs(clock(), marks.before)
 
     async def caller(self, connection: HTTPConnection) -> Caller | None:
         """Return who asks; None: the request brings no key.
@@ -46,6 +50,7 @@ class KeyCredentials:
             NotAuthenticatedError: it brings one that does not count.
             KeyElsewhereError: it brings one for other nodes.
             TooManyRequestsError: its agent asks too often.
+            KeysWriteError: that a proof was used can't be kept.
         """
         said = connection.headers.getlist("authorization")
         if not said:
@@ -66,6 +71,8 @@ class KeyCredentials:
             raise
         if proof is not None:  # only now: who asks too often takes no room from others
             self._proofs.remember(proof, claims.id, self._clock())
+            if self._marks is not None:
+                await self._marks.keep(claims.id, proof.time, self._clock())
         self._used(claims.id, claims.name, address, self._clock(), False)
         return Caller(
             CallerKind.KEY,

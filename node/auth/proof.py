@@ -11,11 +11,13 @@ from __future__ import annotations
 import binascii
 import hashlib
 import hmac
+import math
 import re
 from base64 import b64decode, b64encode
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from buildnet.mesh.identity import is_signed_by
 from buildnet.node.auth.refusal import ProofError
@@ -96,10 +98,14 @@ def statement(request: Request, time: int, nonce: str, body_sha256: bytes) -> by
 
 class Proofs:
     """Remembers which proofs were used. ``started``: seconds since 1970; older ones may have been
-    used with the node that ran before, so they do not count."""
+    used with the node that ran before, so they do not count. ``before``: of keys (their ids) that
+    were used with a clock that is ahead, up to when theirs may; None: nobody knows, so for all."""
 
-    def __init__(self, started: float) -> None:
-        self._started = int(started)
+    def __init__(
+        self, started: float, before: Mapping[str, int] | None = MappingProxyType({})
+    ) -> None:
+        self._started = math.ceil(started)
+        self._before = before
         self._used: set[tuple[str, str]] = set()
         self._order: deque[tuple[float, tuple[str, str]]] = deque()
 
@@ -109,6 +115,11 @@ class Proofs:
         Raises:
             ProofError: not so.
         """
+        if proof.time <= self._used_up_to(request.key):
+            raise _refused(
+                "it may have been used before this node started anew",
+                hint="sign the request anew in some seconds, and set the clock of the agent's host",
+            )
         if abs(proof.time - now) > WINDOW_S or proof.time < self._started:
             raise _refused(
                 "its time is too far from that of this host",
@@ -120,6 +131,9 @@ class Proofs:
             raise _refused("its signature is not that of the agent that the key is bound to")
         if (request.key, proof.nonce) in self._used:
             raise _refused("it was used before")
+
+    def _used_up_to(self, key: str) -> float:
+        return self._started + WINDOW_S if self._before is None else self._before.get(key, 0)
 
     def remember(self, proof: Proof, key: str, now: float) -> None:
         """Take note of a proof that was checked, of the key with this id: it counts no more.

@@ -54,7 +54,7 @@ class RegisterFile:
             if register.problem is not None:
                 return  # what could not be read is not written over
             data = cbor.encode([_FORMAT, made, ended])
-            await asyncio.to_thread(self._write, self._path(register.cluster_id), data)
+            await asyncio.to_thread(write_private, self._path(register.cluster_id), data)
 
     def _path(self, cluster_id: bytes) -> Path:
         return self._directory / f"keys-{cluster_id.hex()[:16]}.cbor"
@@ -77,19 +77,25 @@ class RegisterFile:
             _log.error("%s can't be read, so no key counts: %s", path, error)
         return register
 
-    def _write(self, path: Path, data: bytes) -> None:
-        partial = path.with_suffix(".part")
-        try:
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-            sync(path.parent)
-        except OSError as error:
-            raise KeysWriteError(
-                "what is known of keys can't be kept",
-                cause=str(error.strerror or error),
-                hint="check the room and permissions of the data directory",
-            ) from error
+
+def write_private(path: Path, data: bytes) -> None:
+    """Have a file of the data directory on the disk, whole or as it was, mode 0600.
+
+    Raises:
+        KeysWriteError: it can't be written.
+    """
+    partial = path.with_suffix(".part")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+        sync(path.parent)
+    except OSError as error:
+        raise KeysWriteError(
+            "what is known of keys can't be kept",
+            cause=str(error.strerror or error),
+            hint="check the room and permissions of the data directory",
+        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,9 @@ from buildnet.mesh.identity import NodeKey
 from buildnet.node.auth.caller import Caller
 from buildnet.node.auth.key_credentials import KeyCredentials
 from buildnet.node.auth.proof import MOST_NONCES, WINDOW_S, Proof, Proofs, Request, require_body
+from buildnet.node.auth.proof_marks import AHEAD_S, ProofMarks
 from buildnet.node.auth.refusal import ProofError
+from buildnet.node.auth.register_file import KeysWriteError
 from testbed.pool_keys import AGENT, NOW, SPARE, Pool, asking, claims, token
 
 BOUND = token(bound=AGENT.public_key.hex())
@@ -100,6 +103,62 @@ def test_proofs_are_remembered_for_as_long_as_they_count_and_no_more_than_there_
         proofs.remember(other, key, TIME + 60)
     proofs.remember(proof(time=TIME + 200, nonce="p" * 16), key, TIME + 200)
     assert MOST_NONCES > 1000
+
+
+def test_a_proof_counts_once_though_the_node_starts_anew_and_the_agent_s_clock_is_ahead(
+    tmp_path: Path,
+) -> None:
+    def kind(pool: Pool) -> KeyCredentials:
+        marks = ProofMarks(tmp_path / "proofs.txt")
+        return KeyCredentials(pool.keys, clock=pool.clock, monotonic=pool.clock, marks=marks)
+
+    pool, caught = Pool(), str(proof(time=TIME + 30))
+    node = kind(pool)
+    ask(node, str(proof(nonce="right" * 4)))
+    assert list(tmp_path.iterdir()) == []  # a clock that is right costs nothing
+    ask(node, caught)
+    ask(node, str(proof(time=TIME + 31, nonce="m" * 16)))  # while it runs nobody waits
+    (kept,) = tmp_path.iterdir()
+    assert (kept.stat().st_mode & 0o777, kept.read_text()) == (
+        0o600,
+        f"{REQUEST.key} {TIME + 30 + AHEAD_S}\n",
+    )
+    pool.clock.now += 2
+    for _ in range(2):  # also when it starts anew again
+        node = kind(pool)
+        with pytest.raises(ProofError) as refused:
+            ask(node, caught)
+        assert refused.value.cause == "it may have been used before this node started anew"
+    ask(node, str(proof(time=TIME + 30 + AHEAD_S + 1, nonce="later" * 4)))
+    kept.write_text("nonsense\n")
+    with pytest.raises(ProofError):  # nothing is known, so nothing counts for a minute
+        ask(kind(pool), str(proof(time=TIME + 40, nonce="o" * 16)))
+
+
+def test_a_proof_of_which_nothing_can_be_kept_does_not_count(tmp_path: Path) -> None:
+    marks = ProofMarks(tmp_path / "none" / "proofs.txt")
+    pool = Pool()
+    kind = KeyCredentials(pool.keys, clock=pool.clock, monotonic=pool.clock, marks=marks)
+    with pytest.raises(KeysWriteError):
+        ask(kind, str(proof(time=TIME + 30)))
+    ask(kind, str(proof(nonce="right" * 4)))
+
+
+def test_marks_are_bounded_and_forgotten_once_they_say_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("buildnet.node.auth.proof_marks.MOST_KEYS", 2)
+
+    async def work() -> None:
+        marks = ProofMarks(tmp_path / "proofs.txt")
+        for key in ("a" * 16, "b" * 16):
+            await marks.keep(key, 110, 100.0)
+        with pytest.raises(KeysWriteError):
+            await marks.keep("c" * 16, 110, 100.0)
+        await marks.keep("c" * 16, 210, 200.0)
+        assert ProofMarks(tmp_path / "proofs.txt").before == {"c" * 16: 210 + AHEAD_S}
+
+    asyncio.run(work())
 
 
 def test_who_asks_too_often_leaves_room_for_the_proofs_of_others(
