@@ -540,7 +540,11 @@ def test_a_session_of_a_link_that_was_made_with_a_key_ends_with_the_key(check: C
             True,
             False,
         }
+        streaming = asyncio.ensure_future(one.ask("GET", "/stream"))
+        await node.streaming.wait()
         node.keys.problem = NotAuthenticatedError("the key was revoked")
+        node.connections.look()  # as soon as the node knows, not at its next look at sessions
+        assert (await streaming).body["detail"] == "the key was revoked"
         assert (await one.ask("GET", "/api/session")).status == 401
         assert (await node.ask("POST", "/api/login", PAGE, {"code": waiting})).status == 401
         await node.people.look()
