@@ -96,10 +96,11 @@ def _list(console: Console, data: dict[str, Any]) -> None:
         "workspace",
         "status",
         "took",
+        "expected",
         "when",
         "by",
-        right=("took",),
-        spare=("by", "took", "when"),
+        right=("took", "expected"),
+        spare=("expected", "by", "took", "when"),
     )
     for build in data["builds"]:
         table.add_row(
@@ -107,12 +108,28 @@ def _list(console: Console, data: dict[str, Any]) -> None:
             escaped(build["workspace"]),
             _colored(build["status"]),
             duration_text(build["duration_ms"]) if build["duration_ms"] is not None else "",
+            _expected(build),
             age_text(time.time() - build["started_at"]),
             escaped(build["triggered_by"]),
         )
     table.print(console)
+    known = data["estimates"]
+    if known["builds"]:
+        console.print(
+            f"estimates of the last {known['builds']} builds that had one: half of them within "
+            f"{known['median_error']:.0%}, {known['within_interval']:.0%} ended in their range"
+        )
     if data["next"] is not None:
         console.print(f"more: buildnet history --cursor {escaped(data['next'])}")
+
+
+def _expected(build: dict[str, Any]) -> str:
+    """Return what a build was expected to take, and by how much that was wrong."""
+    if build["estimated_ms"] is None:
+        return ""
+    error = build["estimate_error"]
+    off = "" if error is None else f" ({error:.0%} off)"
+    return f"{duration_text(build['estimated_ms'])}{off}"
 
 
 def _one(console: Console, client: Client, build: dict[str, Any]) -> None:
@@ -122,6 +139,12 @@ def _one(console: Console, client: Client, build: dict[str, Any]) -> None:
     )
     if (where := _where(build.get("durable"))) is not None:
         console.print(where)
+    if build.get("estimate_error") is not None:
+        low, high = build["estimate"]["interval_ms"]
+        console.print(
+            f"took {duration_text(build['duration_ms'])}, expected {_expected(build)}, "
+            f"{duration_text(low)} to {duration_text(high)} four times of five"
+        )
     if build["error"]:
         message = build["error"]["message"] if isinstance(build["error"], dict) else build["error"]
         console.print(f"[red]{escaped(message)}[/red]")

@@ -25,7 +25,7 @@ from buildnet.ledger.sqlite_errors import SqliteErrors
 from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.mesh.service.private_database import make_private
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 MOST_TASK_RUNS = 50_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS builds (
@@ -41,7 +41,8 @@ CREATE TABLE IF NOT EXISTS builds (
     triggered_by TEXT NOT NULL,
     unchanged TEXT,
     durable TEXT,
-    phases TEXT
+    phases TEXT,
+    estimate TEXT
 );
 CREATE TABLE IF NOT EXISTS build_packages (
     build_id TEXT NOT NULL REFERENCES builds(id) ON DELETE CASCADE,
@@ -53,8 +54,9 @@ CREATE INDEX IF NOT EXISTS idx_builds_started ON builds(started_at DESC, id);
 CREATE INDEX IF NOT EXISTS idx_builds_status ON builds(status);
 """
 # Since version 2: which build's packages are this one's too, and with what in their records; since
-# version 3: which other node has the request; since version 4: how long its phases took.
-_COLUMNS_SINCE = {2: "unchanged", 3: "durable", 4: "phases"}
+# version 3: which other node has the request; since version 4: how long its phases took;
+# since version 5: how long it was expected to take.
+_COLUMNS_SINCE = {2: "unchanged", 3: "durable", 4: "phases", 5: "estimate"}
 NOT_YET, DURABLE, ELSEWHERE = "not yet", "durable", "elsewhere"
 ENDED_ELSEWHERE, TAKEN_OVER = "ended elsewhere", "taken over"
 INTERRUPTED = "the node stopped during this build"
@@ -93,7 +95,8 @@ class Durability:
 class BuildSummary:
     """One build; times are unix seconds, ``packages`` the per-package records as they were told,
     ``durable`` is None for a build that only this node ever had to do with; ``phases``: how many
-    milliseconds each took, None: that was not measured."""
+    milliseconds each took, None: that was not measured; ``estimate``: how long it was expected to
+    take, None: it was not."""
 
     id: str
     workspace: str
@@ -107,6 +110,7 @@ class BuildSummary:
     triggered_by: str
     durable: Durability | None = None
     phases: dict[str, float | None] | None = None
+    estimate: dict[str, Any] | None = None
     packages: tuple[dict[str, Any], ...] = ()
 
 
@@ -249,6 +253,7 @@ class History:
         packages: Sequence[dict[str, Any]],
         unchanged: Unchanged | None = None,
         phases: Mapping[str, float | None] | None = None,
+        estimate: Mapping[str, Any] | None = None,
     ) -> None:
         """Record how a build ended; on disk when this returns.
 
@@ -257,11 +262,12 @@ class History:
         """
         same = None if unchanged is None else unchanged.as_json()
         told = None if phases is None else json.dumps(phases)
+        expected = None if estimate is None else json.dumps(estimate)
         async with self._transaction():
             await self._connection.execute(
                 "UPDATE builds SET status=?, completed_at=?, duration_ms=?, error=?, unchanged=?, "
-                "phases=? WHERE id=?",
-                (status, completed_at, duration_ms, error, same, told, build_id),
+                "phases=?, estimate=? WHERE id=?",
+                (status, completed_at, duration_ms, error, same, told, expected, build_id),
             )
             await self._connection.executemany(
                 "INSERT INTO build_packages (build_id, position, record) VALUES (?, ?, ?)",
@@ -359,6 +365,21 @@ class History:
         last = builds[limit - 1]
         return builds[:limit], f"{last.started_at!r}_{last.id}"
 
+    async def estimated(
+        self, limit: int, workspaces: Collection[str] | None = None
+    ) -> list[tuple[dict[str, Any], float]]:
+        """Return the estimates of the latest ``limit`` builds that have one and went to a good end,
+        and what they took in milliseconds. ``workspaces``: only those of these."""
+        where = "status='succeeded' AND estimate IS NOT NULL"
+        if workspaces is not None:
+            where += f" AND workspace IN ({', '.join('?' * len(workspaces))})"
+        rows = await self._rows(
+            f"SELECT estimate, duration_ms FROM builds WHERE {where} "
+            "ORDER BY started_at DESC, id DESC LIMIT ?",
+            (*(workspaces or ()), limit),
+        )
+        return [(json.loads(estimate), took_ms) for estimate, took_ms in rows]
+
     async def build(self, prefix: str) -> BuildSummary:
         """Return the build whose id is or uniquely begins with ``prefix``.
 
@@ -428,6 +449,7 @@ _COLUMNS = (
     "triggered_by",
     "durable",
     "phases",
+    "estimate",
 )
 _SELECTED = ", ".join(_COLUMNS)
 
@@ -439,6 +461,8 @@ def _summary(row: Any, packages: tuple[dict[str, Any], ...] = ()) -> BuildSummar
     fields["durable"] = None if told is None else Durability(**json.loads(told))
     phases = fields["phases"]
     fields["phases"] = None if phases is None else json.loads(phases)
+    estimate = fields["estimate"]
+    fields["estimate"] = None if estimate is None else json.loads(estimate)
     return BuildSummary(**fields, packages=packages)
 
 

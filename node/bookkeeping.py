@@ -133,6 +133,7 @@ class Bookkeeping:
                 duration_ms=duration_ms,
                 error=error.message if error else None,
                 packages=rows,
+                estimate=build.estimate,
                 unchanged=Unchanged(same.build_id, AS_BEFORE)
                 if same is not None and build.unchanged
                 else None,

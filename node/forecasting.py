@@ -62,7 +62,9 @@ class BuildForecast:
 
     ``hosts`` returns where its commands may run, this node first, with ids; it is given the ids of
     where some run now. ``may_move``: tasks that may run elsewhere; ``began``: when the build did,
-    by the monotonic clock; ``tell`` passes on an event and keeps it, ``tell_once`` does not.
+    by the monotonic clock; ``changed``: tasks of which something was changed since they stood;
+    ``forced``: what has a result runs, too; ``tell`` passes on an event and keeps it, ``tell_once``
+    does not.
     """
 
     estimates: Estimates
@@ -75,6 +77,8 @@ class BuildForecast:
     tell: Callable[[dict[str, Any]], None]
     tell_once: Callable[[dict[str, Any]], None]
     memory: WorkspaceMemory
+    changed: Collection[TaskId] = frozenset()
+    forced: bool = False
     is_held_up: Callable[[], bool] = lambda: False
     on_first: Callable[[], None] = lambda: None
     """Called once the first estimate is there."""
@@ -84,7 +88,8 @@ class BuildForecast:
     _was_held_up: bool = False
     _forecaster: Forecaster | None = None
     _planned: tuple[TaskId, ...] = ()
-    _left: tuple[int, int] | None = None
+    _left: tuple[int, float] | None = None
+    """What commands are left, one after the other, and when all is over by the clock."""
     _speeds: dict[str, float] = field(default_factory=dict)
     _files: int = 0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -117,7 +122,7 @@ class BuildForecast:
         forecaster, found = await asyncio.to_thread(
             self._ahead, pieces, [host for _, host in hosts], _SAMPLES_AT_WORK
         )
-        self._left = round(forecaster.work_ms), round(forecaster.path_ms)
+        self._left = round(forecaster.work_ms), self._clock() + found.middle_ms / 1000
         if is_first:
             self.first, self.first_at_ms = found, elapsed_ms
             self._forecaster, self._planned = forecaster, planned
@@ -125,7 +130,7 @@ class BuildForecast:
         told = in_short(found, elapsed_ms)
         if told is not None:
             tell = self.tell if is_first else self.tell_once
-            tell({"type": "estimate", **told})
+            tell({"type": "estimate", **told, "left_ms": round(found.middle_ms)})
 
     def _ahead(
         self, pieces: Sequence[Piece], hosts: Sequence[SimulatedHost], most: int
@@ -144,7 +149,7 @@ class BuildForecast:
         for task, known in self.tasks.items():
             if task in build.reports or task in build.unchanged:
                 continue
-            prepared, fate = build.prepared.get(task), Fate.UNKNOWN
+            prepared, fate = build.prepared.get(task), self._unseen(task)
             if prepared is not None:
                 fate = Fate.RUN if prepared.tier is None else Fate.RESTORE
             is_running = task in build.running and not is_first
@@ -172,10 +177,18 @@ class BuildForecast:
                 continue
             fate = Fate.RESTORE
             if prepared.tier is None:
-                fate = Fate.UNKNOWN if prepared.action is None else Fate.RUN
+                fate = self._unseen(task) if prepared.action is None else Fate.RUN
             numbers[task] = len(found)
             found.append(self._piece(known, numbers, fate, prepared))
         return found
+
+    def _unseen(self, task: TaskId) -> Fate:
+        """Return what is known of a task that waits for others."""
+        if self.forced:
+            return Fate.RUN
+        known = self.memory.tasks.get(name_of(task))
+        is_new = known is None or not known.samples
+        return Fate.CHANGED if is_new or task in self.changed else Fate.UNKNOWN
 
     def _piece(
         self,
@@ -205,11 +218,12 @@ class BuildForecast:
         )
 
     def left(self) -> tuple[int | None, int | None]:
-        """Return how long the commands take that are left, one after the other, and the longest
-        chain of them, in milliseconds; None: that is not known."""
+        """Return how long the commands take that are left, one after the other, and in how long
+        the build ends, in milliseconds; None: that is not known."""
         if self._left is None or not self.memory.is_measured:
             return None, None
-        return self._left
+        work_ms, ends_at = self._left
+        return work_ms, max(0, round((ends_at - self._clock()) * 1000))
 
     async def rehearsed(self, build: Seen) -> Forecast:
         """Return the estimate of a build that was only looked at, in a dry run."""

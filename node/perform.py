@@ -454,8 +454,8 @@ class Performer:
     def how_far(self) -> HowFar:
         """Return how far the build is."""
         running = self.running.values()
-        left_ms, path_ms = (None, None) if self.forecast is None else self.forecast.left()
-        return HowFar("", 0, len(running), len(set(running)), left_ms, path_ms)
+        left_ms, ends_ms = (None, None) if self.forecast is None else self.forecast.left()
+        return HowFar("", 0, len(running), len(set(running)), left_ms, ends_ms)
 
     def notice_unhelpful(self) -> None:
         """Tell which other hosts took none of the commands, and why."""

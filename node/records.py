@@ -17,8 +17,10 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.builder import Builder
 from buildnet.node.store import MissingBlobError, Store
+from buildnet.pool.build import Status
 from buildnet.pool.chrome_trace import chrome_trace
 from buildnet.pool.comparison import compare
+from buildnet.pool.estimation.accuracy import error_of
 from buildnet.pool.explain import Change, changes_between_stored
 from buildnet.pool.recorded import RecordedBuild
 from buildnet.pool.review import review
@@ -32,6 +34,10 @@ def recorded(build: BuildSummary) -> dict[str, Any]:
     entry["build_id"] = entry.pop("id")
     entry["durable"] = None if build.durable is None else asdict(build.durable)
     entry["packages"] = list(build.packages)
+    estimate, took_ms = build.estimate, build.duration_ms
+    entry["estimated_ms"] = None if estimate is None else estimate["estimated_ms"]
+    is_good = build.status == Status.SUCCEEDED
+    entry["estimate_error"] = error_of(estimate, took_ms) if is_good else None
     return entry
 
 

@@ -332,6 +332,7 @@ class RunningBuild:
             "status": "running",
             "duration_ms": None,
             "estimated_ms": None if self.estimate is None else self.estimate["estimated_ms"],
+            "estimate": self.estimate,
             "coordinator": None,
             "workspace": self.workspace.name,
             "root": str(self.workspace.root),

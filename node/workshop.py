@@ -217,6 +217,8 @@ class Workshop:
             tell=progress.tell,
             tell_once=progress.tell_once,
             memory=memory,
+            changed=job.standing.former.keys() & set(job.waiting),
+            forced=build.request.force,
             is_held_up=lambda: build.pausing.is_on,
             on_first=build.estimated.set,
         )

@@ -52,8 +52,9 @@ class HowFar:
 
     ``asked_ms``: when it was asked for, in milliseconds since 1970 by its driver's clock;
     ``running``: commands that run, on so many ``hosts``; ``left_ms``: how long the commands that
-    are left take one after the other, by what was measured before; ``path_ms``: the longest chain
-    of them; None: not known; ``waits_for``: what it waits for besides room, in words.
+    are left take one after the other, by what was measured before; ``ends_ms``: in how long
+    it ends, or once it has slots; None: not known; ``waits_for``: what it waits for besides room,
+    in words.
     """
 
     workspace: str = ""
@@ -61,7 +62,7 @@ class HowFar:
     running: int = 0
     hosts: int = 0
     left_ms: int | None = None
-    path_ms: int | None = None
+    ends_ms: int | None = None
     waits_for: str | None = None
 
 

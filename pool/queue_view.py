@@ -1,7 +1,8 @@
 """The coordinator's queue as people see it: order, state in words, estimated start and end. Pure.
 
-Estimates come from what commands took before. What is not known is None: a build with commands that
-never ran, and all that wait behind it.
+When a build ends its driver foretells (:mod:`buildnet.pool.estimation`); who waits begins when the
+work before it is done. What is not known is None: a build of a workspace of which nothing ever ran,
+and all that wait behind it.
 """
 
 from __future__ import annotations
@@ -46,21 +47,20 @@ def queue_view(ranked: Sequence[tuple[Demand, int]], slots: int, *, paused: bool
     before_ms: float | None = 0.0
     for place, (demand, leases) in enumerate(ranked, 1):
         orders, far = demand.orders, demand.how_far
-        left_ms, path_ms = far.left_ms, far.path_ms
+        left_ms, ends_ms = far.left_ms, far.ends_ms
         starts: float | None = None
         ends: float | None = None
         if paused or orders.paused:
             state = QueueState.PAUSED
         elif far.running:
             state = QueueState.RUNNING
-            if left_ms is not None and path_ms is not None:
-                ends = max(path_ms, left_ms / far.running)
+            ends = ends_ms
         else:
             state = QueueState.WAITING
             if before_ms is not None and far.waits_for is None:
                 starts = before_ms / max(1, slots)
-                if left_ms is not None and path_ms is not None:
-                    ends = starts + max(path_ms, left_ms / max(1, slots))
+                if ends_ms is not None:
+                    ends = starts + ends_ms
         if state is not QueueState.PAUSED and before_ms is not None:
             before_ms = None if left_ms is None else before_ms + left_ms
         found.append(Queued(demand, place, leases, state, _whole(starts), _whole(ends)))

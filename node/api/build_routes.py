@@ -25,6 +25,7 @@ from buildnet.node.records import recorded
 from buildnet.node.running import RunningBuild
 from buildnet.node.service import NodeService
 from buildnet.pool.definition_text import write_workspace
+from buildnet.pool.estimation.accuracy import LATEST, summed_up
 from buildnet.pool.importing.importing import Tool, import_workspace
 from buildnet.pool.workspace import BUILD, WORKSPACE_FILE, Workspace
 
@@ -163,11 +164,17 @@ def build_routes(service: NodeService) -> APIRouter:
         actor: Annotated[str | None, Query(max_length=128)] = None,
     ) -> dict[str, Any]:
         """The record of builds, newest first; ``next`` is the cursor of the following page;
-        ``actor``: only those of this one."""
+        ``actor``: only those of this one. ``estimates``: how good the estimates of the latest 20
+        builds were that had one."""
         page, following = await history.page(
             limit=limit, before=cursor, status=status, workspaces=asking.workspaces, actor=actor
         )
-        return {"builds": [recorded(each) for each in page], "next": following}
+        latest = await history.estimated(LATEST, asking.workspaces)
+        return {
+            "builds": [recorded(each) for each in page],
+            "next": following,
+            "estimates": summed_up(latest),
+        }
 
     @router.post("/api/workspace")
     @does(Action.TRIGGER_BUILD, within=True)

@@ -88,6 +88,7 @@ class Forecaster:
             memory.expected(piece.name, piece.task, piece.input_bytes) for piece in pieces
         ]
         self.chances = self._chances()
+        self._depends = [self._certain(piece) is None for piece in pieces]
         self.finding, self.transfer = memory.finding, memory.transfer
         self.overhead = memory.overhead_of(len(pieces))
         self._usual = [self._usual_ms(number) for number in range(len(pieces))]
@@ -108,28 +109,43 @@ class Forecaster:
     def _chances(self) -> list[float]:
         """Return for each piece how likely its command runs."""
         found: list[float] = []
+        moved: list[tuple[float, float]] = []
         for piece in self.pieces:
+            near = 1.0 - math.prod(1.0 - moved[each][0] for each in piece.needs)
+            far = 1.0 - math.prod(1.0 - moved[each][1] for each in piece.needs)
+            none = (1.0 - near) * (1.0 - far)
+            known = self._certain(piece)
+            if known is None:
+                known = (
+                    near * self.memory.chance_to_run(piece.name, near=True)
+                    + (1.0 - near) * far * self.memory.chance_to_run(piece.name, near=False)
+                    + none * self.memory.runs_at_all.chance
+                )
+            found.append(known)
             if not piece.has_command:
-                chance = 0.0
-            elif piece.running_ms is not None:
-                chance = 1.0
-            elif piece.fate is Fate.RUN:
-                chance = 1.0 - self.memory.is_elsewhere.chance
-            elif piece.fate is Fate.RESTORE:
-                chance = 0.0
+                moved.append((near, far))
+            elif piece.fate is Fate.UNKNOWN:
+                moved.append((0.0, known))
             else:
-                none = math.prod(1.0 - self._moved(found, each) for each in piece.needs)
-                again = self.memory.chance_to_run(piece.name)
-                chance = (1.0 - none) * again + none * self.memory.runs_at_all.chance
-            found.append(chance)
+                moved.append((known, 0.0))
         return found
 
-    def _moved(self, chances: Sequence[float], number: int) -> float:
-        """Return how likely something before or at a piece without a command ran."""
-        if self.pieces[number].has_command:
-            return chances[number]
-        needs = self.pieces[number].needs
-        return 1.0 - math.prod(1.0 - self._moved(chances, each) for each in needs)
+    def _certain(self, piece: Piece) -> float | None:
+        """Return how likely a piece's command runs, whatever becomes of those before it; None: that
+        depends on these."""
+        if not piece.has_command:
+            return 0.0
+        if piece.running_ms is not None:
+            return 1.0
+        match piece.fate:
+            case Fate.RUN:
+                return 1.0 - self.memory.is_elsewhere.chance
+            case Fate.CHANGED:
+                return self.memory.changed.chance
+            case Fate.RESTORE:
+                return 0.0
+            case Fate.UNKNOWN:
+                return None
 
     def _usual_ms(self, number: int) -> float:
         """Return what a piece takes on this node if nothing is strange about it."""
@@ -242,15 +258,25 @@ class Forecaster:
 
     def _decided(self, chance: random.Random) -> list[bool]:
         """Let chance decide which commands run."""
-        memory, moved, runs = self.memory, list[bool](), list[bool]()
+        memory, runs = self.memory, list[bool]()
+        moved: list[tuple[bool, bool]] = []
         for number, piece in enumerate(self.pieces):
-            before = any(moved[each] for each in piece.needs)
+            near = any(moved[each][0] for each in piece.needs)
+            far = any(moved[each][1] for each in piece.needs)
             likely = self.chances[number]
-            if piece.has_command and piece.fate is Fate.UNKNOWN and piece.running_ms is None:
-                likely = memory.chance_to_run(piece.name) if before else memory.runs_at_all.chance
+            if self._depends[number]:
+                if near or far:
+                    likely = memory.chance_to_run(piece.name, near=near)
+                else:
+                    likely = memory.runs_at_all.chance
             is_run = likely > 0.0 and (likely >= 1.0 or chance.random() < likely)
             runs.append(is_run)
-            moved.append(is_run or (before and not piece.has_command))
+            if not piece.has_command:
+                moved.append((near, far))
+            elif self._depends[number]:
+                moved.append((False, is_run))
+            else:
+                moved.append((is_run, False))
         return runs
 
     def _confidence(self, middle: float, low: float, high: float) -> float:

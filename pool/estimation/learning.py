@@ -62,20 +62,26 @@ def learn_runs(memory: WorkspaceMemory, runs: Mapping[str, Sample]) -> None:
 
 
 def _learn_chances(memory: WorkspaceMemory, lesson: Lesson) -> None:
-    moved: list[bool] = []
+    moved: list[tuple[bool, bool]] = []
     for piece, each in zip(lesson.forecaster.pieces, lesson.ended, strict=True):
-        before = any(moved[needed] for needed in piece.needs)
-        moved.append(each.ran or (before and not piece.has_command))
-        if not piece.has_command or piece.running_ms is not None:
+        near = any(moved[needed][0] for needed in piece.needs)
+        far = any(moved[needed][1] for needed in piece.needs)
+        if not piece.has_command:
+            moved.append((near, far))
             continue
-        if piece.fate is Fate.RUN:
-            memory.is_elsewhere.add(not each.ran)
-        elif piece.fate is Fate.UNKNOWN and not before:
-            memory.runs_at_all.add(each.ran)
-        elif piece.fate is Fate.UNKNOWN:
-            memory.runs_again.add(each.ran)
-            known = memory.tasks.setdefault(piece.name, TaskMemory())
-            known.decided(ran=each.ran)
+        is_own = piece.fate is not Fate.UNKNOWN
+        moved.append((each.ran and is_own, each.ran and not is_own))
+        match piece.fate:
+            case Fate.RUN:
+                memory.is_elsewhere.add(not each.ran)
+            case Fate.CHANGED:
+                memory.changed.add(each.ran)
+            case Fate.UNKNOWN if near or far:
+                (memory.near if near else memory.far).add(each.ran)
+                known = memory.tasks.setdefault(piece.name, TaskMemory())
+                known.decided(ran=each.ran, near=near)
+            case Fate.UNKNOWN:
+                memory.runs_at_all.add(each.ran)
 
 
 def _rank(forecast: Forecast, took_ms: float) -> float:

@@ -31,8 +31,14 @@ _OVERHEAD = (5.0, 2.0)
 """Milliseconds of a build, and of each of its tasks, besides commands, before any was measured."""
 _COMMON_SIGMA, _COMMON_WEIGHT = 0.06, 3.0
 """What all commands of one build are slower or faster together, before it was measured."""
-_RANKS = 12
+_LATEST_TASKS = 12
+"""What staging takes is told by so many tasks."""
+_USUAL_WEIGHT = 2.0
+"""What a task's own outcomes are weighed against."""
 _WANTED = 0.8
+_WIDEST = 2.0
+"""The range is made no wider than so many times what was computed: one build that went wrong would
+make it worthless for many."""
 
 
 @dataclass(slots=True)
@@ -72,8 +78,12 @@ class WorkspaceMemory:
     overhead: list[tuple[int, float]] = field(default_factory=list)
     common: list[float] = field(default_factory=list)
     ranks: list[float] = field(default_factory=list)
-    runs_again: Chances = field(default_factory=lambda: Chances(0.95, 4.0))
-    """A task whose dependency ran runs, too."""
+    near: Chances = field(default_factory=lambda: Chances(0.95, 4.0))
+    """A task runs after something that it depends on ran which was changed itself."""
+    far: Chances = field(default_factory=lambda: Chances(0.8, 3.0))
+    """A task runs after something that it depends on ran, which only depends on a change."""
+    changed: Chances = field(default_factory=lambda: Chances(0.95, 3.0))
+    """A task runs of which something was changed."""
     runs_at_all: Chances = field(default_factory=lambda: Chances(0.05, 2.0))
     """A task runs whose dependencies were all found."""
     is_elsewhere: Chances = field(default_factory=lambda: Chances(0.0, 2.0))
@@ -120,19 +130,24 @@ class WorkspaceMemory:
         """What staging and delivery take, usually."""
         latest = [
             around
-            for memory in list(self.tasks.values())[-_RANKS:]
+            for memory in list(self.tasks.values())[-_LATEST_TASKS:]
             for sample in memory.samples[-1:]
             if (around := sample.around_ms) is not None
         ]
         return weighted_median(latest, [1.0] * len(latest)) if latest else None
 
-    def chance_to_run(self, name: str) -> float:
-        """Return how likely a task runs if something that it depends on did."""
-        usual, known = self.runs_again.chance, self.tasks.get(name)
+    def chance_to_run(self, name: str, *, near: bool) -> float:
+        """Return how likely a task runs if something that it depends on did; ``near``: which was
+        changed itself."""
+        usual, known = self.near if near else self.far, self.tasks.get(name)
         if known is None:
-            return usual
-        weight = self.runs_again.weight
-        return (known.ran + usual * weight) / (known.ran + known.stood + weight)
+            return usual.chance
+        yes, no = known.near if near else known.far
+        return (yes + usual.chance * _USUAL_WEIGHT) / (yes + no + _USUAL_WEIGHT)
+
+    @property
+    def _chances(self) -> tuple[Chances, ...]:
+        return self.near, self.far, self.changed, self.runs_at_all, self.is_elsewhere
 
     @property
     def finding(self) -> Spread:
@@ -192,7 +207,7 @@ class WorkspaceMemory:
         assumed = [0.25, 0.5, 0.75, 1.0, 1.25]  # as it would be if the computed range were right
         known = sorted([*assumed, *self.ranks])
         place = min(len(known) - 1, math.ceil(_WANTED * (len(known) + 1)) - 1)
-        return min(4.0, max(0.3, known[place]))
+        return min(_WIDEST, max(0.3, known[place]))
 
     def keep(self, values: list[float], value: float) -> None:
         """Add to one of the lists above."""
@@ -206,14 +221,13 @@ class WorkspaceMemory:
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is kept of the workspace itself, without its tasks."""
-        chances = (self.runs_again, self.runs_at_all, self.is_elsewhere)
         return {
             "finding_ms": _rounded(self.finding_ms),
             "transfer_ms": _rounded(self.transfer_ms),
             "overhead": [[count, round(ms, 2)] for count, ms in self.overhead],
             "common": _rounded(self.common, 4),
             "ranks": _rounded(self.ranks, 4),
-            "chances": [[round(each.yes, 3), round(each.no, 3)] for each in chances],
+            "chances": [[round(each.yes, 3), round(each.no, 3)] for each in self._chances],
         }
 
     @classmethod
@@ -232,8 +246,7 @@ class WorkspaceMemory:
             common=_floats(kept.get("common")),
             ranks=_floats(kept.get("ranks")),
         )
-        chances = (found.runs_again, found.runs_at_all, found.is_elsewhere)
-        for each, (yes, no) in zip(chances, kept.get("chances", ()), strict=False):
+        for each, (yes, no) in zip(found._chances, kept.get("chances", ()), strict=False):
             each.yes, each.no = float(yes), float(no)
         return found
 

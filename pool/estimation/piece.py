@@ -13,6 +13,8 @@ class Fate(StrEnum):
     """It has no result here: its command runs, or another node has the result."""
     RESTORE = "restore"
     """Its result is in the cache."""
+    CHANGED = "changed"
+    """Something of its own was changed, and something that it depends on is made first."""
     UNKNOWN = "unknown"
     """Something that it depends on is made first."""
 

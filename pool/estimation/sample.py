@@ -66,12 +66,13 @@ class Expected:
 
 @dataclass(slots=True)
 class TaskMemory:
-    """See the module's text. ``ran``, ``stood``: how often it ran, or did not have to, after
-    something that it depends on had run; later builds count more."""
+    """See the module's text. ``near``: how often it ran, and did not have to, after something that
+    it depends on had run which was changed itself; ``far``: after something had run that only
+    depends on what was changed. Later builds count more."""
 
     samples: list[Sample] = field(default_factory=list)
-    ran: float = 0.0
-    stood: float = 0.0
+    near: tuple[float, float] = (0.0, 0.0)
+    far: tuple[float, float] = (0.0, 0.0)
     _expected: dict[int, Expected] = field(default_factory=dict)
 
     def add(self, sample: Sample) -> None:
@@ -80,13 +81,14 @@ class TaskMemory:
         del self.samples[:-MOST_SAMPLES]
         self._expected.clear()
 
-    def decided(self, *, ran: bool) -> None:
+    def decided(self, *, ran: bool, near: bool) -> None:
         """Take note of whether it had to run, though something before it did."""
-        self.ran, self.stood = self.ran * _FORGETTING, self.stood * _FORGETTING
-        if ran:
-            self.ran += 1.0
+        yes, no = (_FORGETTING * each for each in (self.near if near else self.far))
+        counted = (yes + 1.0, no) if ran else (yes, no + 1.0)
+        if near:
+            self.near = counted
         else:
-            self.stood += 1.0
+            self.far = counted
 
     def expected(self, input_bytes: int, usual_around_ms: float | None) -> Expected:
         """Return what the next run takes; there must be a sample. ``usual_around_ms``: what others
@@ -102,8 +104,8 @@ class TaskMemory:
         """Return what is kept of it."""
         return {
             "samples": [each.as_list() for each in self.samples],
-            "ran": round(self.ran, 3),
-            "stood": round(self.stood, 3),
+            "near": [round(each, 3) for each in self.near],
+            "far": [round(each, 3) for each in self.far],
         }
 
     @classmethod
@@ -116,7 +118,7 @@ class TaskMemory:
         if not isinstance(kept, dict) or not isinstance(kept.get("samples"), list):
             raise ValueError("no memory of a task")
         samples = [Sample.read(each) for each in kept["samples"][-MOST_SAMPLES:]]
-        return cls(samples, _number(kept.get("ran", 0.0)), _number(kept.get("stood", 0.0)))
+        return cls(samples, _pair(kept.get("near")), _pair(kept.get("far")))
 
 
 def _expected(
@@ -133,6 +135,12 @@ def _expected(
     busy = [each.cpu_ms / each.command_ms for each in samples if each.cpu_ms and each.command_ms]
     cores = weighted_median(busy, fading(len(busy))) if busy else None
     return Expected(whole or fit_logs(logs), around_ms, cores)
+
+
+def _pair(value: Any) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        return 0.0, 0.0
+    return _number(value[0]), _number(value[1])
 
 
 def _number(value: Any) -> float:

@@ -8,7 +8,12 @@ from buildnet.pool.estimation.forecast import Forecast, PieceForecast
 from buildnet.pool.estimation.piece import Fate
 
 _HIGH, _MEDIUM = 0.8, 0.5
-_PLANS = {Fate.RUN: "run", Fate.RESTORE: "restore", Fate.UNKNOWN: "depends"}
+_PLANS = {
+    Fate.RUN: "run",
+    Fate.CHANGED: "run",
+    Fate.RESTORE: "restore",
+    Fate.UNKNOWN: "depends",
+}
 
 
 def level_of(confidence: float) -> str:
@@ -19,8 +24,8 @@ def level_of(confidence: float) -> str:
 
 
 def in_short(forecast: Forecast, elapsed_ms: float = 0.0) -> dict[str, Any] | None:
-    """Return how long a build takes in all that runs for ``elapsed_ms``, and how much is left;
-    None: nothing that could tell it was ever measured."""
+    """Return how long a build takes in all that runs for ``elapsed_ms``; None: nothing that could
+    tell it was ever measured."""
     if not forecast.is_measured:
         return None
     return {
@@ -31,7 +36,6 @@ def in_short(forecast: Forecast, elapsed_ms: float = 0.0) -> dict[str, Any] | No
         ],
         "confidence": round(forecast.confidence, 2),
         "confidence_level": level_of(forecast.confidence),
-        "left_ms": round(forecast.middle_ms),
     }
 
 
@@ -43,7 +47,6 @@ def in_full(forecast: Forecast, unchanged: int) -> dict[str, Any]:
         "confidence": 0.0,
         "confidence_level": level_of(0.0),
     }
-    short.pop("left_ms", None)
     is_measured = forecast.is_measured
     return {
         **short,

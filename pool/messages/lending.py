@@ -103,14 +103,14 @@ class WireOrders(Wire):
 @dataclass(frozen=True, slots=True)
 class WireHowFar(Wire):
     """How far a build is: when it was asked for (milliseconds since 1970), commands that run, on
-    how many hosts, how long the rest takes one after the other, and its longest chain."""
+    how many hosts, how long the rest takes one after the other, and when it ends, from now."""
 
     workspace: Annotated[str, Limit(0, 128)]
     asked_ms: Counter
     running: Annotated[int, Limit(0, 65536)]
     hosts: Annotated[int, Limit(0, 65536)]
     left_ms: Counter | None
-    path_ms: Counter | None
+    ends_ms: Counter | None
     waits_for: Annotated[str, Limit(0, 128)] | None
 
     @classmethod
@@ -122,7 +122,7 @@ class WireHowFar(Wire):
             min(far.running, 65536),
             min(far.hosts, 65536),
             far.left_ms,
-            far.path_ms,
+            far.ends_ms,
             None if far.waits_for is None else far.waits_for[:128],
         )
 
@@ -135,7 +135,7 @@ class WireHowFar(Wire):
             self.running,
             self.hosts,
             self.left_ms,
-            self.path_ms,
+            self.ends_ms,
             self.waits_for,
         )
 

@@ -284,15 +284,42 @@ def test_unchanged_packages_are_told_by_the_builds_before(tmp_path: Path) -> Non
     assert (third.status, third.triggered_by, third.duration_ms) == ("succeeded", "bob", 0.5)
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_a_record_of_an_earlier_version_is_taken_over(tmp_path: Path, version: int) -> None:
     path = tmp_path / "h.db"
     using(path, lambda history: record(history, "abc123", 5.0, "succeeded"))
     with contextlib.closing(sqlite3.connect(path)) as old:
-        for column in ("phases", "durable", "unchanged")[: 4 - version]:
+        for column in ("estimate", "phases", "durable", "unchanged")[: 5 - version]:
             old.execute(f"ALTER TABLE builds DROP COLUMN {column}")
         old.execute(f"PRAGMA user_version={version}")
         old.commit()
     using(path, lambda history: record(history, "def456", 6.0, "succeeded"))
     build = using(path, lambda history: history.build("abc"))
     assert [package["name"] for package in build.packages] == ["core", "app"]
+
+
+def test_estimates_of_the_latest_builds_stand_beside_what_they_took(tmp_path: Path) -> None:
+    estimate = {"estimated_ms": 90, "interval_ms": [80, 105], "confidence": 0.9}
+
+    async def go(history: History) -> list[tuple[dict[str, Any], float]]:
+        for number, (status, told) in enumerate(
+            (("succeeded", estimate), ("failed", estimate), ("succeeded", None))
+        ):
+            name = f"b{number}"
+            await history.begin(
+                name, workspace="w", root="/w", request={}, started_at=number, triggered_by="ann"
+            )
+            await history.finish(
+                name,
+                status=status,
+                completed_at=9.0,
+                duration_ms=100.0,
+                error=None,
+                packages=[],
+                estimate=told,
+            )
+        assert (await history.build("b0")).estimate == estimate
+        assert await history.estimated(5, ["other"]) == []
+        return await history.estimated(5)
+
+    assert using(tmp_path / "h.db", go) == [(estimate, 100.0)]

@@ -311,18 +311,20 @@ def test_who_moves_his_own_builds_moves_those_alone() -> None:
     assert pool.has() == {"other": 1, "x2": 1}
 
 
-def test_start_and_end_are_estimated_from_the_work_before() -> None:
+def test_who_waits_starts_after_the_work_before_and_ends_as_its_driver_foretells() -> None:
     pool = Pool(2)
-    pool.wants("running", 2, how_far=HowFar(running=2, hosts=1, left_ms=8000, path_ms=1000))
-    pool.wants("next", 1, how_far=HowFar(left_ms=2000, path_ms=2000))
+    pool.wants("running", 2, how_far=HowFar(running=2, hosts=1, left_ms=8000, ends_ms=4500))
+    pool.wants("next", 1, how_far=HowFar(left_ms=2000, ends_ms=2500))
     pool.wants("new", 1)
-    pool.wants("last", 1, how_far=HowFar(left_ms=2000, path_ms=2000))
+    pool.wants("last", 1, how_far=HowFar(left_ms=2000, ends_ms=2500))
     seen = {
         each.demand.build: (each.starts_in_ms, each.ends_in_ms)
         for each in pool.queue.view(pool.now)
     }
-    assert seen["running"] == (None, 4000)
-    assert seen["next"][1] is not None
+    assert seen["running"] == (None, 4500)
+    starts_ms, ends_ms = seen["next"]
+    assert starts_ms is not None
+    assert ends_ms == starts_ms + 2500
     assert seen["new"][1] is None
     assert seen["last"] == (None, None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from buildnet.pool.estimation.accuracy import error_of, summed_up
 from buildnet.pool.estimation.forecast import Forecaster
 from buildnet.pool.estimation.learning import learn_runs
 from buildnet.pool.estimation.memory import WorkspaceMemory
@@ -80,7 +81,7 @@ def test_what_passed_already_counts() -> None:
     assert told is not None
     assert later is not None
     assert later["estimated_ms"] == told["estimated_ms"] + 5000
-    assert later["left_ms"] == told["left_ms"] == told["estimated_ms"]
+    assert later["confidence"] == told["confidence"]
 
 
 def test_words_for_how_sure_it_is() -> None:
@@ -90,3 +91,15 @@ def test_words_for_how_sure_it_is() -> None:
         "medium",
         "low",
     ]
+
+
+def test_how_good_estimates_were_is_summed_up() -> None:
+    estimate = {"estimated_ms": 90, "interval_ms": [80, 105]}
+    assert error_of(estimate, 100.0) == 0.1
+    assert error_of(None, 100.0) is error_of(estimate, None) is None
+    assert summed_up([(estimate, 100.0), (estimate, 120.0), (estimate, 60.0)]) == {
+        "builds": 3,
+        "median_error": 0.25,
+        "within_interval": 0.333,
+    }
+    assert summed_up([])["median_error"] is None
