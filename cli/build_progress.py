@@ -64,6 +64,9 @@ class BuildProgress:
                 self.line(f"{self._style('cyan', 'note:')} {event['text']}")
             case "estimate":
                 self._estimated(event)
+            case "task_split":
+                self._total += event["shards"]
+                self.line(f"{task_name(event)} runs in {event['shards']} shards")
             case "task_started":
                 self._running[task_name(event)] = None
             case "task_output":

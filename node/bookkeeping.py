@@ -82,10 +82,10 @@ class Bookkeeping:
         same = opened.recorded.get(plan.key)
         if same is not None and same.depth >= _MOST_DEPTH:
             same = None
-        reports = build.reports()
+        reports = build.told()
         await asyncio.to_thread(self._note_executions, reports.values())
         rows = [report.as_dict() for report in reports.values()]
-        used = [report.action for report in reports.values() if report.action is not None]
+        used = [each.action for each in build.reports().values() if each.action is not None]
         lists: list[TaskReport] = []
         actions = {
             task: report.action.hash if report.action else None for task, report in reports.items()
@@ -120,7 +120,7 @@ class Bookkeeping:
         rows: list[dict[str, object]],
         same: Recorded | None,
     ) -> BuildNetError | None:
-        reports = build.reports().values()
+        reports = build.told().values()
         given_up = [letter_of(build, each) for each in reports if is_given_up(each)]
         if self.letters is not None and given_up:
             await asyncio.to_thread(self.letters.put, given_up)
@@ -164,13 +164,13 @@ class Bookkeeping:
         Raises:
             BuildNetError: that can't be written.
         """
-        reports = build.reports()
+        reports = build.told()
         await asyncio.to_thread(self._note_executions, reports.values())
         rows = [report.as_dict() for report in reports.values()]
         unrecorded = await self._finish(build, status, duration_ms, error, rows, None)
         if unrecorded is not None:
             raise unrecorded
-        used = [report.action for report in reports.values() if report.action is not None]
+        used = [each.action for each in build.reports().values() if each.action is not None]
         results = Results(used, self._leaf)
         self._tell_end(build, status, duration_ms, error, results, term)
 
@@ -228,7 +228,7 @@ class Bookkeeping:
         """Let commands that were given up before, and have run now, be told of no more."""
         if self.letters is None or build.request.dry_run or not self.letters.all():
             return
-        reports = build.reports().items()
+        reports = build.told().items()
         ran = {task for task, report in reports if report.status is Status.SUCCEEDED}
         done = ran | build.unchanged.keys()
         await asyncio.to_thread(self.letters.settle, str(build.workspace.root), done)
@@ -250,7 +250,7 @@ class Bookkeeping:
                 status.value,
                 duration_ms,
                 error.message if error else None,
-                tuple(report.as_dict() for report in build.reports().values()),
+                tuple(report.as_dict() for report in build.told().values()),
                 len(build.unchanged),
                 results,
                 term,
@@ -281,7 +281,7 @@ class Bookkeeping:
 
 def _lists(build: RunningBuild, plan: Plan) -> bool:
     """Whether a build tells of the tasks of its plan, all of them and nothing else."""
-    return build.reports().keys() | build.unchanged.keys() == plan.tasks.keys()
+    return build.told().keys() | build.unchanged.keys() == plan.tasks.keys()
 
 
 def _ran(

@@ -29,6 +29,7 @@ from buildnet.node.execute.levels import Levels
 from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits
 from buildnet.node.hooks import run_hook
 from buildnet.node.installs import KEPT, Installs
+from buildnet.node.kept_tests import KeptTests
 from buildnet.node.knowing import keep_known
 from buildnet.node.outliving import Outliving
 from buildnet.node.output_teller import OutputTeller
@@ -107,6 +108,7 @@ class Builder:
         self.workshop = Workshop(
             keys, store, toolchain, installs, self.workers, self.levels, self.limits, results
         )
+        self.workshop.kept_tests = KeptTests(private / "tests")
         self.on_build: Callable[[RunningBuild], None] | None = None
         """Told of each build that begins here, by who tells others of it."""
         self.outliving: Outliving | None = None
@@ -432,6 +434,7 @@ class Builder:
                 waiting=waiting,
                 durations_ms={},
             )
+            job = await self.workshop.split(build, job)
             performer = await self.workshop.performer(build, job, hold)
             build.performer = performer
             claimed.before_others = performer.runner.keep_runs

@@ -12,10 +12,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.artifacts import PATIENCE_S, Keeper
+from buildnet.node.build_tests import BuildTests
+from buildnet.node.delivering import Undelivered, deliver_all
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.dispatch import Dispatcher
 from buildnet.node.execute.cancel import CancelToken
@@ -33,18 +35,16 @@ from buildnet.node.second_runs import SecondRuns
 from buildnet.node.sharing.other_hosts import OtherHost
 from buildnet.node.small_results import in_batches, is_small
 from buildnet.node.standing import StandingTask
-from buildnet.node.store import Hold, MissingBlobError
+from buildnet.node.store import Hold
 from buildnet.node.telling import Telling, UnexpectedError
 from buildnet.node.verifier import require_agreement
 from buildnet.node.workers import Workers
 from buildnet.pool import build as core
 from buildnet.pool.build import Status
 from buildnet.pool.demand import HowFar
-from buildnet.pool.timeline import LOOKUP, RESTORE
-from buildnet.pool.tree import EMPTY_TREE
+from buildnet.pool.timeline import LOOKUP
 from buildnet.pool.workspace import Task, TaskId
 
-_Undelivered = tuple[TaskId, Prepared, float]
 _log = logging.getLogger("buildnet.builds")
 
 
@@ -71,6 +71,7 @@ class Performer:
     times: int = 1
     keeper: Keeper | None = None
     forecast: BuildForecast | None = None
+    tests: BuildTests | None = None
     unchanged: dict[TaskId, StandingTask] = field(default_factory=dict)
     on_package: Callable[[str], None] = lambda package: None
     """Called with each package once all its tasks have ended."""
@@ -86,7 +87,7 @@ class Performer:
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
 
     def __post_init__(self) -> None:
-        self._telling = Telling(self.node_id, self.progress)
+        self._telling = Telling(self.node_id, self.progress, self.tasks)
         for task in self.tasks:
             self._left.setdefault(task.package, set()).add(task)
         if self.results is not None:
@@ -253,8 +254,8 @@ class Performer:
 
     async def _go_on(self, outcomes: list[Outcome]) -> None:
         """Go on with each task as what is known of it says."""
-        small: list[_Undelivered] = []
-        large: list[_Undelivered] = []
+        small: list[Undelivered] = []
+        large: list[Undelivered] = []
         skipped: list[str] = []
         for task, outcome, duration_ms in outcomes:
             if isinstance(outcome, BuildNetError):
@@ -270,7 +271,7 @@ class Performer:
                 which.append((task, outcome, duration_ms))
             else:
                 self._found(task, outcome, duration_ms)
-                if not outcome.undelivered:
+                if not outcome.undelivered and not outcome.task.is_gathered:
                     skipped.append(str(task))
         if skipped:
             self._telling.up_to_date(len(skipped), skipped)
@@ -289,6 +290,7 @@ class Performer:
                         self.tasks[task], None, {}, reasons=("what it depends on would be built",)
                     )
                 else:
+                    self._telling.require_shards(self.tasks[task])
                     outcome = self.resolver.prepare(self.tasks[task])
                     if outcome.tier is not None:
                         self._remember(outcome)
@@ -349,7 +351,7 @@ class Performer:
             report.plan = "restore" if prepared.undelivered else "nothing"
         if not self.dry_run:
             self._keep(prepared)
-        if prepared.undelivered:
+        if prepared.undelivered or prepared.task.is_gathered:
             self._telling.report(report)
         else:
             self._telling.keep(report)  # told together with the others of its batch
@@ -366,11 +368,11 @@ class Performer:
         self._telling.report(report)
         self._events.put_nowait(core.UpToDate(task))
 
-    async def _deliver_in_turn(self, batches: Iterable[Sequence[_Undelivered]]) -> None:
+    async def _deliver_in_turn(self, batches: Iterable[Sequence[Undelivered]]) -> None:
         for batch in batches:
             await self._deliver(batch)
 
-    async def _deliver(self, results: Sequence[_Undelivered]) -> None:
+    async def _deliver(self, results: Sequence[Undelivered]) -> None:
         """Put results into the workspace, one after the other on one thread."""
         for task, outcome, duration_ms in await asyncio.to_thread(self._deliver_all, results):
             if isinstance(outcome, BuildNetError):
@@ -381,28 +383,8 @@ class Performer:
             else:
                 self._found(task, outcome, duration_ms)
 
-    def _deliver_all(self, results: Sequence[_Undelivered]) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        for task, prepared, duration_ms in results:
-            started = time.monotonic()
-            outcome: Prepared | BuildNetError = prepared
-            try:
-                self.runner.deliver(prepared)
-            except MissingBlobError as error:
-                # The result can't be had after all; what was damaged has been dropped.
-                reason = f"its cached result was lost: {error.message}"
-                outcome = replace(
-                    prepared, tier=None, outputs=EMPTY_TREE, undelivered=False, reasons=(reason,)
-                )
-            except BuildNetError as error:
-                outcome = error
-            except Exception as error:
-                _log.exception("the outputs of %s could not be delivered", task)
-                outcome = UnexpectedError.of(error)
-            took_ms = (time.monotonic() - started) * 1000
-            self._telling.timings.took(task, RESTORE, started)
-            outcomes.append((task, outcome, duration_ms + took_ms))
-        return outcomes
+    def _deliver_all(self, results: Sequence[Undelivered]) -> list[Outcome]:
+        return deliver_all(results, self.runner, self._telling.timings)
 
     # Executing
 
@@ -416,8 +398,13 @@ class Performer:
         if report is None:
             self._displaced(task)
             return
-        if report.tier is Tier.FULL and (hosts := self.places.hosts) is not None:
-            hosts.ran(host, task, report.duration_ms)
+        if report.tier is Tier.FULL:
+            hosts = self.places.hosts
+            if self.tests is not None:
+                speed = 1.0 if hosts is None else hosts.speed(host)
+                self.tests.ran(prepared.task, report, speed)
+            if hosts is not None:
+                hosts.ran(host, task, report.duration_ms)
         if self._lookup is not None:
             self._lookup.over(prepared)
         self._telling.report(report)
@@ -464,7 +451,7 @@ class Performer:
 
     @property
     def reports(self) -> dict[TaskId, TaskReport]:
-        """What became of the tasks so far, but of those that stand as before."""
+        """What became of the tasks so far, shards included, but of those that stand as before."""
         return self._telling.reports
 
     @property

@@ -15,10 +15,11 @@ from buildnet.pool.attempts import Attempt
 from buildnet.pool.build import Status
 from buildnet.pool.explain import DEPENDENCIES, Change, Nearest
 from buildnet.pool.input_findings import InputFindings
+from buildnet.pool.tested import Tested
 from buildnet.pool.timeline import Timed, Timeline
 from buildnet.pool.tree import DirectoryTree
 from buildnet.pool.verification import Verification
-from buildnet.pool.workspace import TaskId
+from buildnet.pool.workspace import Shard, TaskId
 
 AS_BEFORE: Final = {
     "status": Status.SUCCEEDED.value,
@@ -38,9 +39,24 @@ AS_BEFORE: Final = {
     "traced": None,
     "place": None,
     "timeline": None,
+    "tests": None,
+    "shards": [],
+    "retries": [],
 }
 """What the JSON of a task that stands as before says differently from its last one."""
 _LIMITED = {"memory": "memory", "processes": "of the process table", "disk": "room on the disk"}
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A run that failed before the command ran again. ``node``, ``node_name`` as in the report;
+    ``failed``: tests, as far as they are known."""
+
+    node: str
+    node_name: str | None
+    duration_ms: float
+    exit_code: int | None
+    failed: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -56,7 +72,9 @@ class TaskReport:
     one either, ran it. ``place``: where a dry run found that it would run. ``outputs``: what the
     command made, if it ran. ``executed_ms``: how long the command ran that made the result, as
     measured where it ran, in this build or before it; None: it is not known. ``all_files``: its
-    sources were not named, so all files of the package are inputs.
+    sources were not named, so all files of the package are inputs. ``tests``: those that it ran, if
+    it reports them; ``shards``: of a task that was split; ``shard``: which one of another task it
+    is; ``retries``: runs that failed before it ran again.
     """
 
     task: TaskId
@@ -90,6 +108,10 @@ class TaskReport:
     all_files: bool = False
     times: list[Timed] = field(default_factory=list)
     """What was measured of its command."""
+    tests: Tested | None = None
+    shards: tuple[TaskReport, ...] = ()
+    shard: Shard | None = None
+    retries: tuple[Retry, ...] = ()
     ended_ns: int = 0
     """Unix time, when it was told; 0: not yet."""
 
@@ -188,6 +210,32 @@ class TaskReport:
             "executed_ms": self.executed_ms,
             "depends_on": [str(each) for each in self.depends_on],
             "all_files": self.all_files,
+            "tests": self.tests.as_dict() if self.tests else None,
+            "shards": [each.as_shard() for each in self.shards],
+            "retries": [asdict(each) for each in self.retries],
+        }
+
+    def as_shard(self) -> dict[str, Any]:
+        """Return the JSON form of a shard within its task's; field names are stable."""
+        tests = self.tests
+        return {
+            "shard": "" if self.shard is None else f"{self.shard.index + 1}/{self.shard.count}",
+            "files": 0 if self.shard is None else len(self.shard.tests),
+            "status": self.status.value,
+            "tier": self.tier.value if self.tier else None,
+            "node": self.node,
+            "node_name": self.node_name,
+            "duration_ms": round(self.duration_ms, 1),
+            "action": self.action.hash if self.action else None,
+            "exit_code": self.exit_code,
+            "log": str(self.log) if self.log else None,
+            "tests": None
+            if tests is None
+            else {"total": tests.total, "failed": tests.failed, "skipped": tests.skipped},
+            "error": self.error,
+            "retries": [asdict(each) for each in self.retries],
+            "timeline": self.timeline.as_dict() if self.timeline else None,
+            "executed_ms": self.executed_ms,
         }
 
 

@@ -23,6 +23,7 @@ from buildnet.node.platform import platform_properties
 from buildnet.node.sources import Sources, outputs_key, source_key
 from buildnet.node.standing import Found, Standing, StandingTask, Visible
 from buildnet.node.store import ActionRecord, Hold, LastRun, MissingBlobError, Store
+from buildnet.node.task_sources import SourceError, sources_of
 from buildnet.node.toolchain import PlatformMissingError, Tool, Toolchain, ToolMissingError
 from buildnet.node.tracked import TrackedFiles
 from buildnet.pool.action import Action, ActionSpec, encode_action
@@ -40,13 +41,6 @@ from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, merge_trees
 from buildnet.pool.version import VersionRequirement
 from buildnet.pool.wanted_platform import platform_text
 from buildnet.pool.workspace import Task, TaskId, Workspace
-
-
-class SourceError(BuildNetError):
-    """A task's declared sources are not what the file says."""
-
-    code = "SOURCES"
-    exit_code = 2
 
 
 class OutputConflictError(BuildNetError):
@@ -170,15 +164,7 @@ class Resolver:
     def _prepare(self, task: Task) -> Prepared:
         self.standing.remove(task.id)
         below = [self._seen(dependency) for dependency in task.depends_on]
-        sources = self.reader.tree(
-            task.sources, task.path if task.default_sources else None, self.outputs
-        )
-        if sources.unmatched and not task.default_sources:
-            raise SourceError(
-                f"no file matches {', '.join(map(repr, sources.unmatched))}",
-                hint="correct the pattern under sources in buildnet.yaml (patterns are relative "
-                "to the workspace's root), or remove it",
-            )
+        sources = sources_of(task, self.reader, self.outputs)
         self._sources[task.id] = sources.tree
         if task.exports:  # what can't be read is told before anything runs, not after it
             self._exported(task.exports)

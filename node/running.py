@@ -281,8 +281,13 @@ class RunningBuild:
         }
 
     def reports(self) -> Mapping[TaskId, TaskReport]:
-        """Return the reports of the tasks that ended so far, but for those that are unchanged."""
+        """Return the reports of the tasks that ended so far, shards included, but for those that
+        are unchanged."""
         return self.performer.reports if self.performer is not None else self._reports
+
+    def told(self) -> Mapping[TaskId, TaskReport]:
+        """Return the reports without shards: those stand in that of the task that was split."""
+        return {task: each for task, each in self.reports().items() if each.shard is None}
 
     def report_of(self, task: TaskId, known: StandingTask) -> TaskReport:
         """Return the report of a task that is unchanged."""
@@ -294,7 +299,7 @@ class RunningBuild:
         unchanged = self.unchanged.items() if every else ()
         return [
             *(self.report_of(task, known).as_dict() for task, known in unchanged),
-            *(report.as_dict() for report in self.reports().values()),
+            *(report.as_dict() for report in self.told().values()),
         ]
 
     @property

@@ -5,20 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.execute.executor import OnOutput
+from buildnet.node.gathering import gather
 from buildnet.node.output_teller import OutputTeller
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared
 from buildnet.node.timings import Timings
 from buildnet.pool.build import Status
-from buildnet.pool.workspace import TaskId
+from buildnet.pool.workspace import Task, TaskId
 
 _log = logging.getLogger("buildnet.builds")
+
+
+class TestsFailedError(BuildNetError):
+    """Shards of a task failed, and the task with them."""
+
+    code = "TESTS_FAILED"
 
 
 class UnexpectedError(BuildNetError):
@@ -37,10 +44,11 @@ class UnexpectedError(BuildNetError):
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """See the module's text. ``reports`` holds what became of each task so far."""
+    """See the module's text. ``reports`` holds what became of each task so far, shards included."""
 
     node_id: str
     progress: Progress
+    tasks: Mapping[TaskId, Task] = field(default_factory=dict)
     reports: dict[TaskId, TaskReport] = field(default_factory=dict)
     running: dict[TaskId, str] = field(default_factory=dict)
     """Commands that run now, and on which node."""
@@ -53,7 +61,26 @@ class Telling:
     ) -> TaskReport:
         """Begin a report; what is known of where a result came from stands in it."""
         node = prepared.node if prepared is not None and prepared.node else self.node_id
-        return TaskReport.of(task, node, status, prepared)
+        report = TaskReport.of(task, node, status, prepared)
+        known = self.tasks.get(task)
+        report.shard = None if known is None else known.shard
+        return report
+
+    def require_shards(self, task: Task) -> None:
+        """See that none of a task's shards failed.
+
+        Raises:
+            TestsFailedError: some did.
+        """
+        shards = self._shards(task)
+        failed = sum(each.status is not Status.SUCCEEDED for each in shards)
+        if failed:
+            raise TestsFailedError(f"{failed} of {len(shards)} shards failed")
+
+    def _shards(self, task: Task) -> list[TaskReport]:
+        if not task.is_gathered:
+            return []
+        return [self.reports[each] for each in task.depends_on if each in self.reports]
 
     def fail(self, report: TaskReport, error: Exception) -> None:
         """Let a task fail, and it alone, also where nobody foresaw why."""
@@ -64,6 +91,9 @@ class Telling:
 
     def report(self, report: TaskReport) -> None:
         """Keep a report that is complete, and tell it."""
+        known = self.tasks.get(report.task)
+        if known is not None and (shards := self._shards(known)):
+            gather(report, shards)
         report.ended_ns = time.time_ns()
         self.keep(report)
         self.running.pop(report.task, None)
@@ -71,7 +101,8 @@ class Telling:
 
     def keep(self, report: TaskReport) -> None:
         """Keep a report that is complete; it is told together with others."""
-        report.timeline = self.timings.of(report.task, report.times)
+        if not report.shards:
+            report.timeline = self.timings.of(report.task, report.times)
         self.reports[report.task] = report
 
     def started(self, task: TaskId, node: str | None = None) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from buildnet.node.artifacts import Artifacts, Keeper
+from buildnet.node.build_tests import BuildTests
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.estimates import Estimates, name_of
 from buildnet.node.execute.isolation import STRICT, Isolation
@@ -17,6 +18,7 @@ from buildnet.node.execute.staging import SOURCE_EPOCH_S
 from buildnet.node.forecasting import BuildForecast
 from buildnet.node.hosts_ahead import hosts_ahead
 from buildnet.node.installs import Installs
+from buildnet.node.kept_tests import KeptTests
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.perform import Performer
 from buildnet.node.places import NodePlaces
@@ -49,7 +51,8 @@ class Job:
     """What one build is performed from: a workspace, or what is stored of one on another node.
 
     ``tasks`` are those to be looked at, ``waiting`` those of them that do not stand; ``runner``:
-    what their commands are run with; ``is_own``: whether it is a workspace of this node.
+    what their commands are run with; ``is_own``: whether it is a workspace of this node; ``tests``:
+    what is known of its tests, ``predicted_ms``: how long their shards may take.
     """
 
     workspace: Workspace
@@ -67,6 +70,8 @@ class Job:
     durations_ms: dict[TaskId, float]
     runner: type[TaskRunner] = TaskRunner
     is_own: bool = True
+    tests: BuildTests | None = None
+    predicted_ms: Mapping[TaskId, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -86,10 +91,46 @@ class Workshop:
     sharing: Sharing | None = None
     artifacts: Artifacts | None = None
     tools: ToolsElsewhere | None = None
+    kept_tests: KeptTests | None = None
     estimates: Estimates = field(init=False)
 
     def __post_init__(self) -> None:
         self.estimates = Estimates(self.store)
+
+    async def split(self, build: RunningBuild, job: Job) -> Job:
+        """Put shards in place of the tasks that are split into some.
+
+        Raises:
+            BuildNetError: that can't be.
+        """
+        if self.kept_tests is None:
+            return job
+        tests = BuildTests(self.kept_tests, job.workspace, job.workspace_id, build.request.force)
+        found = await asyncio.to_thread(
+            tests.split, job.tasks, job.waiting, job.reader, job.outputs, self._slots(build, job)
+        )
+        for task in found.tasks.values():
+            if task.is_gathered:
+                told = {"name": task.package, "task": task.name, "shards": len(task.depends_on)}
+                build.progress.tell({"type": "task_split", **told})
+        return replace(
+            job,
+            tasks=found.tasks,
+            waiting=found.waiting,
+            predicted_ms=found.predicted_ms,
+            tests=tests,
+        )
+
+    def _slots(self, build: RunningBuild, job: Job) -> int:
+        """Return how many commands of a build could run at once, if nobody else wanted to."""
+        request, here = build.request, self.workers.slots
+        slots = request.choice.slots_of(here)
+        if self.sharing is None or self.results is None or request.local_only:
+            return slots
+        if job.isolation.level != STRICT:
+            return slots
+        elsewhere, most = self.sharing.known.slots_elsewhere, request.choice.elsewhere(here)
+        return slots + (elsewhere if most is None else min(elsewhere, most))
 
     async def performer(self, build: RunningBuild, job: Job, hold: Hold) -> Performer:
         """Put together what performs a build."""
@@ -113,6 +154,7 @@ class Workshop:
         home = Slots(request.choice.slots_of(self.workers.slots), sizes)
         hosts = self._other_hosts(build)
         forecast = await self._forecast(build, job)
+        job.durations_ms.update(job.predicted_ms)
         places = NodePlaces(home, self.workers, hosts, self._here, build.pausing, job.durations_ms)
         performer = Performer(
             node_id=self.keys.current.node_id,
@@ -132,6 +174,7 @@ class Workshop:
                 keep_going=request.keep_going,
                 durations_ms=job.durations_ms,
                 standing=tasks.keys() - set(job.waiting),
+                shards=[task for task, known in tasks.items() if known.shard is not None],
             ),
             durations_ms=job.durations_ms,
             results=None if request.keeps_to_itself else self.results,
@@ -140,6 +183,7 @@ class Workshop:
             keeper=self._keeper(build),
             forecast=forecast,
             unchanged=build.unchanged,
+            tests=job.tests,
         )
         performer.runner = job.runner(
             key=self.keys.current,

@@ -158,6 +158,8 @@ class Build:
         durations_ms: measured durations of earlier runs, for the critical path; tasks without one
             count as ``DEFAULT_DURATION_MS``.
         standing: tasks that are up to date unless this build changes what they depend on.
+        shards: tasks whose failure is told by the one that gathers them: that is resolved once all
+            of them have ended, however they did.
     """
 
     DEFAULT_DURATION_MS = 1000.0
@@ -170,6 +172,7 @@ class Build:
         keep_going: bool = False,
         durations_ms: Mapping[TaskId, float] | None = None,
         standing: Iterable[TaskId] = (),
+        shards: Iterable[TaskId] = (),
     ) -> None:
         self._dependents: dict[TaskId, list[TaskId]] = {task: [] for task in dependencies}
         for task, needed in dependencies.items():
@@ -180,6 +183,7 @@ class Build:
         self._places = places
         self._keep_going = keep_going
         self._standing = set(standing)
+        self._shards = frozenset(shards)
         self._resolving: set[TaskId] = set()
         self._runnable: dict[Hashable, list[tuple[float, TaskId]]] = {}
         self._running: set[TaskId] = set()
@@ -253,8 +257,10 @@ class Build:
     def _succeed(self, task: TaskId, changed: bool, effects: list[Effect]) -> None:
         self._go_on_with(self._ready_after(task, changed), effects)
 
-    def _ready_after(self, task: TaskId, changed: bool) -> list[TaskId]:
-        self._ended[task] = Status.SUCCEEDED
+    def _ready_after(
+        self, task: TaskId, changed: bool, status: Status = Status.SUCCEEDED
+    ) -> list[TaskId]:
+        self._ended[task] = status
         ready = []
         for dependent in self._dependents[task]:
             if changed:
@@ -281,6 +287,9 @@ class Build:
         self._resolve(resolve, effects)
 
     def _fail(self, task: TaskId, effects: list[Effect]) -> None:
+        if task in self._shards:
+            self._go_on_with(self._ready_after(task, True, Status.FAILED), effects)
+            return
         self._ended[task] = Status.FAILED
         self._failed = True
         skipped: dict[TaskId, None] = {}

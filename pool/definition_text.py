@@ -123,6 +123,14 @@ def _task(task: Task, build: Task, needed: list[str], *, adding: bool) -> object
     keys.update(_settings(task, build))
     if task.shards is not None:
         keys["shards"] = task.shards
+        keys.pop("outputs", None)
+        if task.shard_outputs:
+            keys["outputs"] = list(task.shard_outputs)
+    for key in ("tests", "junit"):
+        if getattr(task, key):
+            keys[key] = list(getattr(task, key))
+    if task.retries:
+        keys["retries"] = task.retries
     return task.command if len(keys) == 1 else keys
 
 

@@ -19,6 +19,7 @@ from buildnet.pool.workspace import Problem
 from buildnet.pool.yaml_document import YamlDocument, YamlPath
 
 Manager = Literal["npm", "yarn", "pnpm"]
+MOST_RETRIES = 5
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NAME = re.compile(r"[^\s#,\x00-\x1f\x7f]+")
 
@@ -135,6 +136,16 @@ def _shards(value: object) -> object:
     raise _wrong("must be a number from 1, or auto")
 
 
+def _junit(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _retries(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_RETRIES:
+        raise _wrong(f"must be a whole number from 0 to {MOST_RETRIES}")
+    return value
+
+
 def _install(value: object) -> object:
     return {"manager": value} if isinstance(value, str) else value
 
@@ -198,6 +209,9 @@ class TaskKeys(Settings):
     cmd: Command
     depends_on: list[str] = []
     shards: Annotated[int | str | None, BeforeValidator(_shards)] = None
+    tests: list[str] = []
+    junit: Annotated[list[str], BeforeValidator(_junit)] = []
+    retries: Annotated[int, BeforeValidator(_retries)] = 0
 
 
 class PackageKeys(Settings):

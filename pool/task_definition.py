@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from buildnet.mesh.suggest import did_you_mean
 from buildnet.pool.requirements import Requirements
 from buildnet.pool.schema import PackageKeys, Settings, TaskKeys
+from buildnet.pool.sharding import AUTO, has_number, of_any_shard
 from buildnet.pool.wanted_platform import WantedPlatform
 from buildnet.pool.workspace import BUILD, DEFAULT_SOURCES, WORKSPACE_FILE, Task, TaskId
 from buildnet.pool.yaml_document import YamlPath
@@ -82,12 +84,36 @@ class TaskReader:
                 "add build_cmd, or list the files as sources",
             )
         needs = self._needs(BUILD, keys.depends_on, self._at)
-        return self._task(BUILD, keys.build_cmd, needs, keys, self._at, outputs, None)
+        return self._task(BUILD, keys.build_cmd, needs, keys, self._at, outputs)
 
     def _other(self, name: str, keys: TaskKeys) -> Task:
         at = (*self._at, "tasks", name)
         needs = self._needs(name, keys.depends_on, at)
-        return self._task(name, keys.cmd, needs, keys, at, self._outputs(at, keys), keys.shards)
+        junit = self._definition.patterns((*at, "junit"), keys.junit, is_read=False)
+        outputs = self._outputs(at, keys)
+        outputs += tuple(one for one in junit if one not in outputs)
+        tests = self._definition.patterns((*at, "tests"), keys.tests)
+        shards = keys.shards if keys.shards is not None or not tests else AUTO
+        task = self._task(name, keys.cmd, needs, keys, at, outputs)
+        task = replace(task, junit=junit, retries=keys.retries)
+        if shards is None:
+            return task
+        for output in outputs:
+            if not has_number(output):
+                self._definition.problem_in_task(
+                    at,
+                    f"{task.id}: {output!r} would be made by each of its shards",
+                    f"have each make its own: write {{shard}} into it, such as {_numbered(output)}",
+                )
+        read = tuple(pattern for pattern in tests if not pattern.startswith("!"))
+        return replace(
+            task,
+            shards=shards,
+            tests=tests,
+            sources=tuple(dict.fromkeys((*task.sources, *read))),
+            outputs=tuple(of_any_shard(output) for output in outputs),
+            shard_outputs=outputs,
+        )
 
     def _needs(self, task: str, texts: list[str], at: YamlPath) -> tuple[TaskId, ...]:
         """Return what runs before a task: what it names, and the builds of the packages that this
@@ -169,7 +195,6 @@ class TaskReader:
         keys: Settings,
         at: YamlPath,
         outputs: tuple[str, ...],
-        shards: int | str | None,
     ) -> Task:
         package = self._keys
         sources = keys.sources if keys.sources is not None else package.sources
@@ -208,7 +233,6 @@ class TaskReader:
             isolation=keys.isolation or package.isolation,
             transitive=_first(keys.transitive, package.transitive, False),
             dependencies_tree=tree,
-            shards=shards,
         )
 
 
@@ -225,6 +249,11 @@ def _first(said: _Value | None, inherited: _Value | None, default: _Value) -> _V
     if said is not None:
         return said
     return default if inherited is None else inherited
+
+
+def _numbered(output: str) -> str:
+    stem, dot, suffix = output.rpartition(".")
+    return f"{stem}-{{shard}}{dot}{suffix}" if stem and "/" not in suffix else f"{output}/{{shard}}"
 
 
 class Unit(Protocol):

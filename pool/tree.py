@@ -193,6 +193,27 @@ class DirectoryTree:
                 )
         return DirectoryTree(entries)
 
+    def without(self, paths: Iterable[str]) -> DirectoryTree:
+        """Return this tree without the files and links at ``paths``, nor directories that held
+        nothing else."""
+        below: dict[str, list[str]] = {}
+        gone: set[str] = set()
+        for path in paths:
+            name, slash, rest = path.partition("/")
+            if slash:
+                below.setdefault(name, []).append(rest)
+            else:
+                gone.add(name)
+        entries: dict[str, Leaf | DirectoryTree] = {}
+        for name, entry in self.entries.items():
+            if isinstance(entry, DirectoryTree):
+                left = entry.without(below[name]) if name in below else entry
+                if left.entries or not entry.entries:
+                    entries[name] = left
+            elif name not in gone:
+                entries[name] = entry
+        return DirectoryTree(entries) if len(below) + len(gone) else self
+
     def reusing(self, former: DirectoryTree | None) -> DirectoryTree:
         """Return this tree with those parts of ``former`` that are equal, encoded as they are."""
         if former is None or former is self:

@@ -70,6 +70,18 @@ class TaskId(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Shard:
+    """Which part of a task's tests a shard runs. ``index``: from 0; ``tests``: its files, none: the
+    runner picks them; ``left_out``: those of the other shards, which it does not see."""
+
+    task: str
+    index: int
+    count: int
+    tests: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Task:
     """One command of a package, with everything that can change its result."""
 
@@ -113,11 +125,31 @@ class Task:
     dependencies_tree: bool = False
     """True: the tree of the workspace's install action (node_modules) is mounted."""
     shards: int | str | None = None
-    """Into how many parts the task may be split: a number, or ``auto``."""
+    """Into how many shards the task is split: a number, or ``auto``."""
+    tests: tuple[str, ...] = ()
+    """Patterns of the test files that are divided among its shards."""
+    shard_outputs: tuple[str, ...] = ()
+    """What each shard makes, with ``{shard}`` for its number; ``outputs`` are those of all."""
+    junit: tuple[str, ...] = ()
+    """Which of the outputs are JUnit XML, also where the command fails."""
+    retries: int = 0
+    """How often the command runs again if it fails."""
+    shard: Shard | None = None
+    """What of another task it runs; None: it is none of its shards."""
 
     @property
     def id(self) -> TaskId:
         return TaskId(self.package, self.name)
+
+    @property
+    def part_of(self) -> TaskId | None:
+        """The task of which it is a shard."""
+        return None if self.shard is None else TaskId(self.package, self.shard.task)
+
+    @property
+    def is_gathered(self) -> bool:
+        """Whether it runs nothing itself, but stands for its shards."""
+        return self.shards is not None and self.command is None
 
     @property
     def shows_sources(self) -> bool:

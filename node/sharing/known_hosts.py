@@ -46,6 +46,11 @@ class KnownHosts:
         return [host for host in self._hosts.values() if not host.is_here]
 
     @property
+    def slots_elsewhere(self) -> int:
+        """How many commands other members could run at once, as far as they lend any."""
+        return sum(each.slots or 0 for each in self.others if each.lends_nothing is None)
+
+    @property
     def latency_ms(self) -> dict[bytes, float]:
         """Round trips to other members, as far as they are known."""
         self._look()

@@ -271,3 +271,28 @@ def test_what_stands_waits_for_all_that_it_needs() -> None:
     build.handle(Began())
     assert build.handle(UpToDate(A, changed=True)) == []
     assert build.handle(UpToDate(B, changed=False)) == [Resolve((C,))]
+
+
+def test_a_shard_that_fails_stops_nothing_before_what_gathers_it() -> None:
+    first, second, whole = (TaskId("a", name) for name in ("test 1/2", "test 2/2", "test"))
+    graph = {first: (), second: (), whole: (first, second), D: (whole,)}
+    build = Build(graph, places=Slots(1), shards=[first, second])
+    assert build.handle(Began()) == [Resolve((first, second))]
+    assert build.handle(MustRun(first), MustRun(second)) == [Execute(first)]
+    assert build.handle(Executed(first, False)) == [Execute(second)]
+    assert build.handle(Executed(second, True)) == [Resolve((whole,))]
+    assert build.handle(Broken(whole)) == [
+        Ended((D,), Status.SKIPPED),
+        Finish(Status.FAILED),
+    ]
+
+
+def test_a_shard_that_can_not_be_resolved_counts_as_one_that_failed() -> None:
+    first, second, whole = (TaskId("a", name) for name in ("test 1/2", "test 2/2", "test"))
+    graph = {first: (), second: (), whole: (first, second)}
+    build = Build(graph, places=Slots(2), shards=[first, second])
+    build.handle(Began())
+    assert build.handle(Broken(first)) == []
+    assert build.handle(UpToDate(second)) == [Resolve((whole,))]
+    assert build.handle(CancelRequested()) == []
+    assert build.handle(Broken(whole)) == [Finish(Status.CANCELLED)]

@@ -94,3 +94,10 @@ def test_a_few_bytes_that_mean_more_than_any_memory_holds_are_refused() -> None:
     message.root.CopyFrom(tree.message())
     with pytest.raises(ValueError, match="files and directories"):
         DirectoryTree.from_tree_message(message)
+
+
+@given(maps, st.lists(paths, max_size=4))
+def test_without_some_files(content: dict[str, Leaf], gone: list[str]) -> None:
+    tree = DirectoryTree.from_paths(content).without(gone)
+    left = {path: leaf for path, leaf in content.items() if path not in gone}
+    assert tree.digest == DirectoryTree.from_paths(left).digest
