@@ -23,6 +23,7 @@ class Tool(StrEnum):
     """Whose configuration can be taken over."""
 
     TURBO = "turbo"
+    NX = "nx"
 
 
 def init(

@@ -31,19 +31,6 @@ class Imported:
         return replace(self.workspace, notes=(*self.workspace.notes, *told))
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A text of the imported file and where it stands."""
-
-    text: str
-    file: str
-    line: int
-
-    def problem(self, message: str, hint: str) -> Problem:
-        """Return what is to be told of it."""
-        return Problem(self.file, self.line, message, hint)
-
-
 class Findings:
     """Gathers what is told, each once."""
 

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from buildnet.pool.importing.imported import Imported
+from buildnet.pool.importing.nx import import_nx
+from buildnet.pool.importing.nx_file import NX_FILE
 from buildnet.pool.importing.turbo import import_turbo
 from buildnet.pool.workspace import find_root
 
-Tool = Literal["turbo"]
+Tool = Literal["turbo", "nx"]
 
 
 def import_workspace(directory: Path, tool: Tool) -> Imported:
@@ -19,4 +21,8 @@ def import_workspace(directory: Path, tool: Tool) -> Imported:
         WorkspaceError: there are none, or they cannot be read.
         CycleError: packages that need each other.
     """
-    return import_turbo(find_root(directory))
+    if tool == "turbo":
+        return import_turbo(find_root(directory))
+    here = directory.resolve()
+    nearest = (one for one in (here, *here.parents) if (one / NX_FILE).is_file())
+    return import_nx(next(nearest, None) or find_root(directory))

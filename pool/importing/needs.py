@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from buildnet.mesh.suggest import did_you_mean
 from buildnet.pool.graph import CycleError, sort
-from buildnet.pool.importing.imported import Findings, Said
+from buildnet.pool.importing.foreign import Said
+from buildnet.pool.importing.imported import Findings
 from buildnet.pool.task_definition import upstream_of
 from buildnet.pool.workspace import BUILD, Package, Task, TaskId
 

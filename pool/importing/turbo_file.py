@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from buildnet.pool.importing.imported import Said
+from buildnet.pool.importing.foreign import ForeignTask, Said
 from buildnet.pool.importing.settings_file import JsonPath, SettingsFile, read_settings
 from buildnet.pool.workspace import Problem
 
@@ -50,25 +50,6 @@ _GLOBAL_REMEDIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TurboTask:
-    """What is described for one script of one package, or of all of them."""
-
-    name: Said
-    depends_on: tuple[Said, ...] = ()
-    inputs: tuple[Said, ...] | None = None
-    outputs: tuple[Said, ...] | None = None
-    env: tuple[Said, ...] = ()
-    pass_through: tuple[Said, ...] = ()
-    files: tuple[Said, ...] = ()
-    """Version 1's ``dotEnv``: files besides the inputs."""
-    beside: tuple[Said, ...] = ()
-    """``with``: tasks that run at the same time."""
-    cache: bool = True
-    ends: bool = True
-    """False: persistent or interactive."""
-
-
 @dataclass(slots=True)
 class TurboFile:
     """The root's file and those of packages that extend it."""
@@ -76,9 +57,9 @@ class TurboFile:
     root: SettingsFile
     packages: dict[str, SettingsFile] = field(default_factory=dict)
     """By the package's path."""
-    _tasks: dict[tuple[str, str, str], TurboTask | None] = field(default_factory=dict)
+    _tasks: dict[tuple[str, str, str], ForeignTask | None] = field(default_factory=dict)
 
-    def task(self, package: str, path: str, script: str) -> TurboTask | None:
+    def task(self, package: str, path: str, script: str) -> ForeignTask | None:
         """Return what holds for a script of the package that lies at ``path``; None: nothing."""
         key = (package, path, script)
         if key not in self._tasks:
@@ -109,8 +90,8 @@ class TurboFile:
                         hint = "see whether buildnet.yaml can say it"
                         yield file.problem(where, f"{name}: {key!r} is not taken over", hint)
 
-    def _described(self, package: str, path: str, script: str) -> TurboTask | None:
-        described: TurboTask | None = None
+    def _described(self, package: str, path: str, script: str) -> ForeignTask | None:
+        described: ForeignTask | None = None
         for name in (f"{package}#{script}", script):
             if name in _tasks(self.root):
                 described = _read(self.root, name, None)
@@ -170,10 +151,10 @@ def _said(file: SettingsFile, path: JsonPath) -> tuple[Said, ...] | None:
     )
 
 
-def _read(file: SettingsFile, name: str, over: TurboTask | None) -> TurboTask:
+def _read(file: SettingsFile, name: str, over: ForeignTask | None) -> ForeignTask:
     """Return a task as ``file`` describes it, ``over`` what it extends."""
     at = (_key(file), name)
-    base = over or TurboTask(Said(name, file.where, file.line(*at)))
+    base = over or ForeignTask(Said(name, file.where, file.line(*at)))
 
     def listed(key: str, inherited: tuple[Said, ...] | None) -> tuple[Said, ...] | None:
         said = _said(file, (*at, key))
@@ -189,7 +170,7 @@ def _read(file: SettingsFile, name: str, over: TurboTask | None) -> TurboTask:
 
     held = flag("persistent", False) or flag("interactive", False)
     said_so = {"persistent", "interactive"} & file.mapping(*at).keys()
-    return TurboTask(
+    return ForeignTask(
         name=Said(name, file.where, file.line(*at)),
         depends_on=listed("dependsOn", base.depends_on) or (),
         inputs=listed("inputs", base.inputs),

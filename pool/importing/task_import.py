@@ -1,4 +1,4 @@
-"""What a task of turbo.json reads, writes and takes from the environment."""
+"""What a task of another tool reads, writes and takes from the environment."""
 
 from __future__ import annotations
 
@@ -9,44 +9,38 @@ from dataclasses import replace
 from buildnet.pool.detect.directory import is_below
 from buildnet.pool.detect.scripts import in_sequence
 from buildnet.pool.glob import escape, literal_prefix
+from buildnet.pool.importing.foreign import AT_ROOT, DEFAULT, Foreign, ForeignTask, Said
 from buildnet.pool.importing.imported import (
     Findings,
-    Said,
     is_variable,
     pattern_within,
     readable,
     written,
 )
 from buildnet.pool.importing.narrowing import Narrowing
-from buildnet.pool.importing.turbo_file import TURBO_FILE, TurboFile, TurboTask
 from buildnet.pool.territory import Territory
 from buildnet.pool.workspace import BUILD, Package, Problem, Task, TaskId
-
-_AT_ROOT = "$TURBO_ROOT$/"
-_DEFAULT = "$TURBO_DEFAULT$"
 
 
 class TaskImport:
     """Takes over task after task; ``said_outputs`` tells where the outputs stand that it took."""
 
-    def __init__(self, territory: Territory, file: TurboFile, findings: Findings) -> None:
+    def __init__(self, territory: Territory, foreign: Foreign, findings: Findings) -> None:
         self._territory = territory
         self._findings = findings
+        self._files = foreign.files
         self._narrowed: dict[tuple[Said, str], dict[str, None]] = {}
         self.said_outputs: dict[tuple[TaskId, str], Problem] = {}
-        self._shared_env = tuple(
-            self._variables((*file.listed("globalEnv"), *file.listed("globalPassThroughEnv")))
-        )
-        shared = (*file.listed("globalDependencies"), *file.listed("globalDotEnv"))
-        self._shared_sources = tuple(self._patterns("", shared))
+        self._shared_env = tuple(self._variables(foreign.env))
+        self._shared_sources = tuple(self._patterns("", foreign.sources))
 
-    def taken(self, task: Task, described: TurboTask, narrowing: Narrowing) -> Task:
+    def taken(self, task: Task, described: ForeignTask, narrowing: Narrowing) -> Task:
         """Return a task with what it reads, writes and takes from the environment."""
         more = self._patterns(task.path, (*(described.inputs or ()), *described.files))
-        known = (one for one in task.sources if one != TURBO_FILE)  # which turbo alone reads
+        known = (one for one in task.sources if one not in self._files)  # the other tool reads them
         sources = dict.fromkeys((*known, *self._shared_sources, *more))
         listed = described.inputs
-        if listed is not None and not any(one.text == _DEFAULT for one in listed):
+        if listed is not None and not any(one.text == DEFAULT for one in listed):
             left_out = narrowing.left_out(task.name)
             place = listed[0] if listed else described.name
             self._narrowed.setdefault((place, task.name), {}).update(dict.fromkeys(left_out))
@@ -56,7 +50,7 @@ class TaskImport:
         in_front = (one.text[1:] for one in described.depends_on if one.text.startswith("$"))
         env = (*task.env_inherit, *self._shared_env, *variables, *filter(is_variable, in_front))
         outputs, removed = self._outputs(task, described)
-        command = task.command or ""
+        command = described.command or task.command or ""
         if removed:
             command = in_sequence([command, f"rm -rf {shlex.join(removed)}"])
         return replace(
@@ -65,6 +59,8 @@ class TaskImport:
             sources=tuple(sources),
             outputs=outputs,
             env_inherit=tuple(dict.fromkeys(env)),
+            tools=tuple(dict.fromkeys((*task.tools, *described.tools))),
+            isolation="workspace" if described.in_place else task.isolation,
         )
 
     def tell_narrowed(self) -> None:
@@ -82,19 +78,19 @@ class TaskImport:
         """Yield what is read besides a package's own files, and what of them is not."""
         for said in listed:
             text = said.text
-            if text == _DEFAULT:
+            if text == DEFAULT:
                 continue
             bare = text.removeprefix("!")
             excluded = "!" if text != bare else ""
-            if bare.startswith(_AT_ROOT):
-                at: str | None = excluded + bare.removeprefix(_AT_ROOT)
+            if bare.startswith(AT_ROOT):
+                at: str | None = excluded + bare.removeprefix(AT_ROOT)
             else:
                 at = pattern_within(path, text)
             plain = None if at is None else readable(self._territory, at)
             if plain is None:
                 message = f"{text!r} cannot be read here"
                 self._findings.tell(said.problem(message, "name files of the workspace"))
-            elif excluded or not path or bare.startswith((".env", "../", _AT_ROOT)):
+            elif excluded or not path or bare.startswith((".env", "../", AT_ROOT)):
                 yield plain
 
     def _variables(self, listed: Iterable[Said]) -> Iterable[str]:
@@ -106,7 +102,7 @@ class TaskImport:
                 hint = "name those that commands read in env_inherit"
                 self._findings.tell(said.problem(message, hint))
 
-    def _outputs(self, task: Task, described: TurboTask) -> tuple[tuple[str, ...], list[str]]:
+    def _outputs(self, task: Task, described: ForeignTask) -> tuple[tuple[str, ...], list[str]]:
         """Return what a task writes, and what of that it removes again: not kept by turbo."""
         found: dict[str, None] = {}
         removed: list[str] = []
@@ -121,7 +117,7 @@ class TaskImport:
                     removed.append(plain)
                 continue
             text = said.text
-            at = text[len(_AT_ROOT) :] if text.startswith(_AT_ROOT) else None
+            at = text[len(AT_ROOT) :] if text.startswith(AT_ROOT) else None
             at = at or pattern_within(task.path, text)
             plain_output = None if at is None else written(self._territory, at)
             if plain_output is None:
@@ -134,8 +130,8 @@ class TaskImport:
         return tuple(found), removed
 
     def guessed(self, package: Package, named: Iterable[str]) -> tuple[str, ...]:
-        """Return what the build writes by all signs, besides what turbo.json names for any task:
-        turbo leaves it where it was written, and forgets it when it restores a result."""
+        """Return what the build writes by all signs, besides what is named for any task: the
+        other tool leaves it where it was written, and forgets it when it restores a result."""
         known = [_region(one) for one in named]
         return tuple(
             one
