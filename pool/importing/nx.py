@@ -213,9 +213,9 @@ class _Import:
             assert place is not None
             at = place.below(index)
             if isinstance(one, str):
-                owner, separator, name = one.partition(":")
+                owner, separator, other = one.partition(":")
                 known = any(owner == each.name for each in self._projects)
-                yield at.said(f"{owner}#{name}" if separator and known else one)
+                yield at.said(f"{owner}#{other}" if separator and known else one)
             elif isinstance(one, dict) and isinstance(name := one.get("target"), str):
                 projects = one.get("projects")
                 if one.get("dependencies") is True or projects == "dependencies":
