@@ -8,8 +8,8 @@ API from its OpenAPI description, all messages, all types of the ledger's entrie
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path, PurePath
 from types import SimpleNamespace
 from typing import Any, cast
@@ -27,7 +27,9 @@ _MANNERS = """\
   that it was given: `TOLD_ONCE`.
 - **Unchanged:** each answer to a GET but a stream has an `ETag`; with `If-None-Match` it is status
   304 while nothing changed. The pool's view comes compressed to who takes `gzip`.
-- **Pages:** where a list goes on, its `next` is the `cursor` of the following page.
+- **Pages:** each list takes `limit` and `cursor`. Where it goes on, its `next` is the `cursor` of
+  the following part, else null; what is no long record comes whole without a `limit`.
+- **Answers:** the description names each field of each answer; more may come, none of these goes.
 - **Elsewhere:** what only another node can do is
   [sent on](../how-to/give-access.md#what-another-node-has-to-do) with the key of who asks.
 - **Bounds:** 1 MiB for a body (16 KiB without a credential), uncompressed, within 30 s; 32 KiB and
@@ -117,7 +119,7 @@ def _default(parameter: Any) -> str:
 
 def api_page() -> str:
     """Return the reference of the HTTP API."""
-    described = _openapi()
+    described = described_api()
     paths = described["paths"]
     lines = [
         "# HTTP API",
@@ -168,17 +170,16 @@ def api_page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _openapi() -> Mapping[str, Any]:
+@cache
+def described_api() -> Mapping[str, Any]:
+    """Return the OpenAPI of the HTTP API."""
     from buildnet.node.api.app import create_application
     from buildnet.node.service import NodeService
 
     # Routes only keep what they answer from; nothing of it is asked while they are described.
     home = SimpleNamespace(directory=Path("/"))
     service = cast(NodeService, SimpleNamespace(builder=None, history=None, store=None, home=home))
-    with warnings.catch_warnings():
-        # GET and HEAD of one function share an operation id, of which FastAPI warns.
-        warnings.filterwarnings("ignore", message="Duplicate Operation ID", category=UserWarning)
-        return create_application(service).openapi()
+    return create_application(service).openapi()
 
 
 def _query(route: Mapping[str, Any]) -> Iterator[str]:

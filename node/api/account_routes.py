@@ -8,6 +8,12 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.members.member_list import Rights
+from buildnet.node.api.answers.saved import (
+    ACCOUNT_FORMS,
+    ChangedAccount,
+    Deleted,
+    SavedAccount,
+)
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.saved_routes import WhoAsks, add_reading_routes
 from buildnet.node.auth.account import KIND, Account, read_account, require_account_name
@@ -44,10 +50,10 @@ def account_routes(service: NodeService) -> APIRouter:
     """Return the routes of accounts."""
     router = declared_router(prefix="/api/accounts", tags=["access"])
     saved = saved_in(service, ACCOUNTS)
-    add_reading_routes(router, saved, "accounts")
+    add_reading_routes(router, saved, "accounts", ACCOUNT_FORMS)
 
     @router.post("", status_code=201)
-    @does(Action.MANAGE_ACCESS, by_admin=True)
+    @does(Action.MANAGE_ACCESS, answer=SavedAccount, by_admin=True)
     async def create_account(
         body: AccountBody, asking: Asking, actor: WhoAsks = "local"
     ) -> dict[str, Any]:
@@ -57,7 +63,7 @@ def account_routes(service: NodeService) -> APIRouter:
         return (await saved.create(account, actor=asking.name(actor))).view()
 
     @router.put("/{name}")
-    @does(Action.MANAGE_ACCESS, by_admin=True)
+    @does(Action.MANAGE_ACCESS, answer=ChangedAccount, by_admin=True)
     async def change_account(
         name: str, body: RightsBody, asking: Asking, actor: WhoAsks = "local"
     ) -> dict[str, Any]:
@@ -69,7 +75,7 @@ def account_routes(service: NodeService) -> APIRouter:
         return {"success": True, **made.view()}
 
     @router.delete("/{name}")
-    @does(Action.MANAGE_ACCESS, by_admin=True)
+    @does(Action.MANAGE_ACCESS, answer=Deleted, by_admin=True)
     async def remove_account(
         name: str,
         asking: Asking,

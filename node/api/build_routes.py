@@ -14,6 +14,16 @@ from pydantic import BaseModel, ConfigDict
 from buildnet import __version__
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
+from buildnet.node.api.answers.builds import (
+    BegunBuild,
+    BuildReport,
+    Builds,
+    CancelledBuild,
+    RecordedBuild,
+)
+from buildnet.node.api.answers.builds import (
+    Workspace as WorkspaceAnswer,
+)
 from buildnet.node.api.asked_build import BuildBody, asked_build
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.media import answers_as
@@ -60,7 +70,7 @@ def build_routes(service: NodeService) -> APIRouter:
             ),
         },
     )
-    @does(Action.TRIGGER_BUILD, within=True)
+    @does(Action.TRIGGER_BUILD, answer=BegunBuild, within=True)
     async def build(body: BuildBody, request: Request, asking: Asking) -> Response | dict[str, Any]:
         """Begin a build. With ``Accept: application/x-ndjson`` the answer is its events, as they
         happen, and the build's report in the last of them; where the short form is accepted
@@ -92,7 +102,7 @@ def build_routes(service: NodeService) -> APIRouter:
         }
 
     @router.get("/api/build/{build_id}")
-    @does(Action.VIEW_BUILDS, within=True)
+    @does(Action.VIEW_BUILDS, answer=BuildReport | RecordedBuild, within=True)
     async def status(build_id: str, asking: Asking) -> dict[str, Any]:
         """A build by its id or a unique prefix: its report, or how far it is."""
         build_id = await reach.build(asking, build_id)
@@ -101,7 +111,9 @@ def build_routes(service: NodeService) -> APIRouter:
             return recorded(await history.build(build_id))
         return running.report()
 
-    @router.get("/api/build/{build_id}/events", response_model=None, responses=answers_as(NDJSON))
+    @router.get(
+        "/api/build/{build_id}/events", response_class=Response, responses=answers_as(NDJSON)
+    )
     @does(Action.VIEW_BUILDS, within=True)
     async def events(build_id: str, asking: Asking) -> StreamingResponse:
         """The events of a build of any node from its start on, one JSON a line. Output is not kept:
@@ -121,7 +133,7 @@ def build_routes(service: NodeService) -> APIRouter:
         return StreamingResponse(await service.watching.open(build_id), media_type=NDJSON)
 
     @router.post("/api/build/{build_id}/cancel", response_model=None)
-    @does(Action.CANCEL_BUILD, within=True)
+    @does(Action.CANCEL_BUILD, answer=CancelledBuild, within=True)
     async def cancel(
         build_id: str, request: Request, asking: Asking, asker: int | None = None
     ) -> dict[str, Any] | Response:
@@ -135,7 +147,7 @@ def build_routes(service: NodeService) -> APIRouter:
         return cancel_here(running, asking, asker)
 
     @router.get(
-        "/api/build/{build_id}/log", response_model=None, responses=answers_as("text/plain")
+        "/api/build/{build_id}/log", response_class=Response, responses=answers_as("text/plain")
     )
     @does(Action.VIEW_BUILDS, within=True)
     async def log(build_id: str, package: str, asking: Asking, task: str = BUILD) -> Response:
@@ -155,7 +167,7 @@ def build_routes(service: NodeService) -> APIRouter:
         )
 
     @router.get("/api/builds")
-    @does(Action.VIEW_BUILDS, within=True)
+    @does(Action.VIEW_BUILDS, answer=Builds, within=True)
     async def builds(
         asking: Asking,
         limit: Annotated[int, Query(ge=1, le=500)] = 20,
@@ -177,7 +189,7 @@ def build_routes(service: NodeService) -> APIRouter:
         }
 
     @router.post("/api/workspace")
-    @does(Action.TRIGGER_BUILD, within=True)
+    @does(Action.TRIGGER_BUILD, answer=WorkspaceAnswer, within=True)
     async def workspace(body: WorkspaceBody, asking: Asking) -> dict[str, Any]:
         """What the workspace at a directory is: packages, how it was found, and as a file. Over the
         network of those that can be built there."""

@@ -15,11 +15,28 @@ from pydantic import BaseModel, ConfigDict, Field
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.identity import node_id_of
+from buildnet.node.api.answers.cache import (
+    CachedResults,
+    Cleared,
+    FetchedBlob,
+    ShownBlob,
+    ShownResult,
+)
 from buildnet.node.api.declared import Asking, declared_router, does
+from buildnet.node.api.paging import number_of
 from buildnet.node.auth.actions import Action
-from buildnet.node.extraction import extract
+from buildnet.node.extraction import (
+    Extracted,
+    extract,
+)
 from buildnet.node.service import NodeService
-from buildnet.node.store import ActionDetails, BlobDetails
+from buildnet.node.store import (
+    ActionDetails,
+    BlobDetails,
+    CollectReport,
+    StoreStats,
+    VerifyReport,
+)
 
 _BLOB = re.compile(r"[0-9a-f]{64}/[0-9]{1,15}", re.ASCII)
 
@@ -56,27 +73,27 @@ def cache_routes(service: NodeService) -> APIRouter:
     store = service.store
 
     @router.get("/stats")
-    @does(Action.VIEW_RESOURCES)
+    @does(Action.VIEW_RESOURCES, answer=StoreStats)
     async def stats() -> dict[str, Any]:
         """Counts and sizes, measured now."""
         return asdict(await asyncio.to_thread(store.stats))
 
     @router.get("/actions")
-    @does(Action.VIEW_BUILDS)
+    @does(Action.VIEW_BUILDS, answer=CachedResults)
     async def actions(
         limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-        cursor: int | None = None,
+        cursor: Annotated[str | None, Query(max_length=64)] = None,
         label: str | None = None,
     ) -> dict[str, Any]:
         """Stored results, newest first; ``label`` keeps those whose label contains it."""
-        page = await asyncio.to_thread(store.list_actions, limit, cursor, label)
+        page = await asyncio.to_thread(store.list_actions, limit, number_of(cursor), label)
         return {
             "actions": [{**asdict(each), "action": each.action.hash} for each in page.items],
-            "next": page.next,
+            "next": None if page.next is None else str(page.next),
         }
 
     @router.get("/show/{prefix}")
-    @does(Action.VIEW_BUILDS)
+    @does(Action.VIEW_BUILDS, answer=ShownBlob | ShownResult)
     async def show(prefix: str, asking: Asking) -> dict[str, Any]:
         """One stored result or blob by its digest or a unique prefix of it; its ``path`` is for the
         owner of the host alone."""
@@ -84,20 +101,20 @@ def cache_routes(service: NodeService) -> APIRouter:
         return found if asking.is_owner or "path" not in found else {**found, "path": None}
 
     @router.post("/clear")
-    @does(Action.MODIFY_RESOURCES)
+    @does(Action.MODIFY_RESOURCES, answer=Cleared)
     async def clear() -> dict[str, Any]:
         """Remove everything but what running builds need, installed dependencies too."""
         removed = asdict(await asyncio.to_thread(store.clear))
         return {**removed, "trees": await service.builder.forget_dependencies()}
 
     @router.post("/verify")
-    @does(Action.MODIFY_RESOURCES)
+    @does(Action.MODIFY_RESOURCES, answer=VerifyReport)
     async def verify() -> dict[str, Any]:
         """Read every blob, compare it with its name and drop what is damaged."""
         return asdict(await asyncio.to_thread(store.verify))
 
     @router.post("/fetch")
-    @does(Action.TRIGGER_BUILD)
+    @does(Action.TRIGGER_BUILD, answer=FetchedBlob)
     async def fetch(body: FetchBody) -> dict[str, Any]:
         """Get a blob from another member, checked while it comes, unless it is here already."""
         digest = _digest(body.digest)
@@ -114,13 +131,13 @@ def cache_routes(service: NodeService) -> APIRouter:
         }
 
     @router.post("/extract")
-    @does(Action.OWN_NODE)
+    @does(Action.OWN_NODE, answer=Extracted)
     async def extract_result(body: ExtractBody) -> dict[str, Any]:
         """Write what a stored result made to a directory of this host that is new or empty."""
         return asdict(await asyncio.to_thread(extract, store, body.result, body.directory))
 
     @router.post("/gc")
-    @does(Action.MODIFY_RESOURCES)
+    @does(Action.MODIFY_RESOURCES, answer=CollectReport)
     async def collect(body: CollectBody) -> dict[str, Any]:
         """Remove what was used longest ago."""
         target = body.target_bytes

@@ -7,6 +7,11 @@ from typing import Any
 from fastapi import APIRouter
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.api.answers.saved import (
+    CONFIGURATION_FORMS,
+    SavedConfiguration,
+    ValidatedConfiguration,
+)
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.saved_routes import (
     Document,
@@ -28,16 +33,16 @@ def config_routes(service: NodeService) -> APIRouter:
     """Return the routes of configurations."""
     router = declared_router(prefix="/api/configs", tags=["configurations"])
     saved = saved_in(service, CONFIGURATIONS)
-    add_reading_routes(router, saved, "configs")
+    add_reading_routes(router, saved, "configs", CONFIGURATION_FORMS)
 
     @router.post("", status_code=201)
-    @does(Action.MODIFY_CONFIG, by_admin=True)
+    @does(Action.MODIFY_CONFIG, answer=SavedConfiguration, by_admin=True)
     async def create(body: Document, asking: Asking, actor: WhoAsks = "local") -> dict[str, Any]:
         """Keep a new configuration. Without an ``id`` it gets one made of its ``name``."""
         return await keep(saved, body, asking.name(actor))
 
     @router.post("/validate")
-    @does(Action.VIEW_RESOURCES)
+    @does(Action.VIEW_RESOURCES, answer=ValidatedConfiguration)
     async def validate(body: Document) -> dict[str, Any]:
         """Tell what is wrong with a configuration, without keeping it: ``problems`` in itself,
         ``warnings``: what of it has no effect, and ``capacity``: what it asks for that the pool
@@ -62,5 +67,5 @@ def config_routes(service: NodeService) -> APIRouter:
         warnings = warnings_of_configuration(configuration)
         return {"valid": True, "problems": [], "warnings": warnings, "capacity": capacity}
 
-    add_changing_routes(router, saved)
+    add_changing_routes(router, saved, CONFIGURATION_FORMS)
     return router

@@ -9,7 +9,14 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from buildnet.node.api.answers.builds import (
+    Letter,
+    Letters,
+    Removed,
+    RetriedBuild,
+)
 from buildnet.node.api.declared import Asking, declared_router, does
+from buildnet.node.api.paging import Paged
 from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
 from buildnet.node.running import BuildRequest
@@ -30,19 +37,20 @@ def dead_letter_routes(service: NodeService) -> APIRouter:
     router = declared_router(prefix="/api/dead-letters", tags=["builds"])
 
     @router.get("")
-    @does(Action.VIEW_BUILDS)
-    async def all_letters() -> dict[str, Any]:
+    @does(Action.VIEW_BUILDS, answer=Letters)
+    async def all_letters(paged: Paged) -> dict[str, Any]:
         """The list, the latest first."""
-        return {"letters": [each.as_dict() for each in service.dead_letters.all()]}
+        found, following = paged.part(list(service.dead_letters.all()), lambda one: one.id)
+        return {"letters": [each.as_dict() for each in found], "next": following}
 
     @router.get("/{letter}")
-    @does(Action.VIEW_BUILDS)
+    @does(Action.VIEW_BUILDS, answer=Letter)
     async def show(letter: str) -> dict[str, Any]:
         """One of them, by its id or the beginning of it."""
         return service.dead_letters.find(letter).as_dict()
 
     @router.post("/{letter}/retry", status_code=202)
-    @does(Action.TRIGGER_BUILD)
+    @does(Action.TRIGGER_BUILD, answer=RetriedBuild)
     async def retry(letter: str, body: RetryBody, asking: Asking) -> dict[str, Any]:
         """Begin a build of what was given up, with what it depends on; it leaves the list once it
         has run."""
@@ -60,13 +68,13 @@ def dead_letter_routes(service: NodeService) -> APIRouter:
         return {"build_id": running.id}
 
     @router.delete("")
-    @does(Action.MANAGE_NODES, here=True)
+    @does(Action.MANAGE_NODES, answer=Removed, here=True)
     async def clear() -> dict[str, Any]:
         """Forget all."""
         return {"removed": await asyncio.to_thread(service.dead_letters.remove)}
 
     @router.delete("/{letter}")
-    @does(Action.MANAGE_NODES, here=True)
+    @does(Action.MANAGE_NODES, answer=Removed, here=True)
     async def forget(letter: str) -> dict[str, Any]:
         """Forget one."""
         found = service.dead_letters.find(letter)

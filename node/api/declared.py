@@ -27,6 +27,7 @@ _WITHIN = "__buildnet_within__"
 _SECRET = "__buildnet_secret__"
 _HERE = "__buildnet_here__"
 _BY_ADMIN = "__buildnet_by_admin__"
+_ANSWER = "__buildnet_answer__"
 _OF_NO_WORKSPACE = (Action.OPEN, Action.VIEW_RESOURCES)
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -35,17 +36,19 @@ Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 def does(
     action: Action,
     *,
+    answer: Any = None,
     within: bool = False,
     here: bool = False,
     by_admin: bool = False,
     tells_secret: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
-    """Declare the action of a route; below its ``@router.…``. ``within``: it sees itself to it that
-    who asks with a key for some workspaces gets to no others; else such a key does not get there.
-    ``here``: though its action is one of the whole cluster, it keeps to this node; else a key for
-    some nodes does not get there. ``by_admin``: only the node of an admin can do it; another one
-    sends a request with a key there. ``tells_secret``: its answer holds one, which is told once,
-    and nowhere kept."""
+    """Declare the action of a route; below its ``@router.…``. ``answer``: the type of its JSON, as
+    it is described; tests check that it is, nobody while it is answered. ``within``: it sees itself
+    to it that who asks with a key for some workspaces gets to no others; else such a key does not
+    get there. ``here``: though its action is one of the whole cluster, it keeps to this node; else
+    a key for some nodes does not get there. ``by_admin``: only the node of an admin can do it;
+    another one sends a request with a key there. ``tells_secret``: its answer holds one, which is
+    told once, and nowhere kept."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
         setattr(endpoint, _DECLARED, action)
@@ -53,6 +56,7 @@ def does(
         setattr(endpoint, _SECRET, tells_secret)
         setattr(endpoint, _HERE, here or action not in OF_THE_CLUSTER)
         setattr(endpoint, _BY_ADMIN, by_admin)
+        setattr(endpoint, _ANSWER, answer)
         return endpoint
 
     return declare
@@ -80,6 +84,8 @@ class DeclaredRoute(APIRoute):
         extra = {"x-buildnet-action": action.value, **(options.pop("openapi_extra", None) or {})}
         if action is Action.OPEN:
             extra["security"] = []
+        if (answer := getattr(endpoint, _ANSWER)) is not None:
+            options["responses"] = _with_answer(options, answer)
         super().__init__(path, endpoint, openapi_extra=extra, **options)
 
     def get_route_handler(self) -> Handle:
@@ -146,6 +152,14 @@ async def _asking(connection: HTTPConnection) -> Caller:
 
 Asking = Annotated[Caller, Depends(_asking)]
 """The caller, as a parameter of a route."""
+
+
+def _with_answer(options: dict[str, Any], answer: Any) -> dict[int | str, Any]:
+    """Return what a route with these options says of its answers, where its JSON is ``answer``."""
+    said: dict[int | str, Any] = dict(options.get("responses") or {})
+    status: int = options.get("status_code") or 200
+    said[status] = {**said.get(status, {}), "model": answer}
+    return said
 
 
 def require_declared(routes: Iterable[BaseRoute]) -> None:

@@ -88,13 +88,50 @@ def description(title: str, version: str, routes: Any) -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     described["security"] = [{name: []} for name in _SCHEMES]
+    _open(schemas, described)
     for _, method, operation in operations(described):
         answers = operation["responses"]
+        for answer in answers.values():
+            _only_declared(answer.get("content", {}).get("application/json", {}))
         answers.pop("422", None)
         answers["4XX"] = answers["5XX"] = _PROBLEM_ANSWER
         if method == "POST" and operation.get("security") != []:
             operation.setdefault("parameters", []).append(_AGAIN)
     return described
+
+
+def _only_declared(content: dict[str, Any]) -> None:
+    """Leave what a route declares of its JSON, without what FastAPI reads of its return type."""
+    schema = content.get("schema", {})
+    declared = {name: one for name, one in schema.items() if name in ("$ref", "anyOf")}
+    content.update({"schema": declared} if declared else {})
+
+
+def _open(schemas: dict[str, Any], described: Mapping[str, Any]) -> None:
+    """Let what is answered have more fields, also where the same form is strict in what is read."""
+    asked, answered = list[Any](), list[Any]()
+    for _, _, operation in operations(described):
+        asked += [operation.get("requestBody"), operation.get("parameters")]
+        answered.append(operation["responses"])
+    for name in _reached(answered, schemas) - _reached(asked, schemas):
+        if schemas[name].get("additionalProperties") is False:
+            del schemas[name]["additionalProperties"]
+
+
+def _reached(start: list[Any], schemas: Mapping[str, Any]) -> set[str]:
+    """Return the names of the schemas that are referred to, over others too."""
+    found, ahead = set[str](), [start]
+    while ahead:
+        here: Any = ahead.pop()
+        if isinstance(here, dict):
+            name = str(here.get("$ref", "")).rpartition("/")[2]
+            if name in schemas and name not in found:
+                found.add(name)
+                ahead.append(schemas[name])
+            ahead += here.values()
+        elif isinstance(here, list):
+            ahead += here
+    return found
 
 
 def operations(described: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, WebSocket
+from fastapi import APIRouter, Header, Query, Response, WebSocket
 
 from buildnet.node.api.declared import Asking, caller_of, declared_router, does
+from buildnet.node.api.media import answers_as
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.refusal import NotAllowedError
 from buildnet.node.auth.same_site import OtherSiteError
@@ -21,7 +22,7 @@ def event_routes(service: NodeService) -> APIRouter:
     """Return the routes of events."""
     router = declared_router(tags=["events"])
 
-    @router.get("/events", response_model=None)
+    @router.get("/events", response_class=Response, responses=answers_as("text/event-stream"))
     @does(Action.VIEW_BUILDS)
     async def stream(
         asking: Asking,

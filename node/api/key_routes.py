@@ -8,7 +8,14 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.members.member_list import Rights
+from buildnet.node.api.answers.access import (
+    Keys,
+    KnownKey,
+    NewKey,
+    RevokedKey,
+)
 from buildnet.node.api.declared import Asking, declared_router, does
+from buildnet.node.api.paging import Paged
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.claims import DEFAULT_RATE
 from buildnet.node.auth.desk import DEFAULT_VALID_S, Wish
@@ -56,7 +63,7 @@ def key_routes(service: NodeService) -> APIRouter:
     router = declared_router(prefix="/api/keys", tags=["access"])
 
     @router.post("", status_code=201)
-    @does(Action.MANAGE_ACCESS, by_admin=True, tells_secret=True)
+    @does(Action.MANAGE_ACCESS, answer=NewKey, by_admin=True, tells_secret=True)
     async def create(body: KeyBody, asking: Asking) -> dict[str, Any]:
         """Make a key; this answer is the only place where it stands, as `key`. The node of an admin
         signs it; others send a request with a key there. Who asks with a key makes none with more
@@ -65,27 +72,28 @@ def key_routes(service: NodeService) -> APIRouter:
         return await service.access.desk.create(wish, asking, asking.name(body.actor))
 
     @router.get("")
-    @does(Action.MANAGE_ACCESS)
-    async def keys() -> dict[str, Any]:
+    @does(Action.MANAGE_ACCESS, answer=Keys)
+    async def keys(paged: Paged) -> dict[str, Any]:
         """All keys that this node knows of, by name, also for 30 days after their time is over;
         `status` is valid, expired or revoked."""
-        return {"keys": service.access.desk.all()}
+        found, following = paged.part(service.access.desk.all(), lambda one: str(one["id"]))
+        return {"keys": found, "next": following}
 
     @router.get("/{name}")
-    @does(Action.MANAGE_ACCESS)
+    @does(Action.MANAGE_ACCESS, answer=KnownKey)
     async def key(name: str) -> dict[str, Any]:
         """One key by its name, its id or the beginning of that."""
         return service.access.desk.one(name)
 
     @router.post("/{name}/rotate")
-    @does(Action.MANAGE_ACCESS, by_admin=True, tells_secret=True)
+    @does(Action.MANAGE_ACCESS, answer=NewKey, by_admin=True, tells_secret=True)
     async def rotate(name: str, body: RotateBody, asking: Asking) -> dict[str, Any]:
         """Make a key anew under its id: the one from before counts no more, at once here and within
         a second on every node that is connected."""
         return await service.access.desk.rotate(name, asking, asking.name(body.actor))
 
     @router.post("/{name}/revoke")
-    @does(Action.MANAGE_ACCESS, by_admin=True)
+    @does(Action.MANAGE_ACCESS, answer=RevokedKey, by_admin=True)
     async def revoke(name: str, body: RevokeBody, asking: Asking) -> dict[str, Any]:
         """Revoke a key for ever, and those that were made with it: at once here, within a second on
         every node that is connected, on others once they are. Whoever is connected with it is cut

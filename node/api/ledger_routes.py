@@ -25,9 +25,22 @@ from buildnet.ledger.service.cluster_ledger import ClusterLedger
 from buildnet.ledger.service.errors import NotSealedError
 from buildnet.ledger.store.verifying import Progress, Report
 from buildnet.mesh.errors import UsageError
+from buildnet.node.api.answers.ledger import (
+    EntityState,
+    LedgerCheck,
+    LedgerEntries,
+    LedgerEntry,
+    LedgerSeals,
+    LedgerSync,
+    Proof,
+)
+from buildnet.node.api.answers.sealing import (
+    Sealing,
+)
 from buildnet.node.api.copies import Copies
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.media import answers_as
+from buildnet.node.api.paging import number_of
 from buildnet.node.api.work_response import Tell, WorkResponse
 from buildnet.node.auth.actions import Action
 from buildnet.node.ledger_names import Filters, Names
@@ -108,7 +121,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
         return Names(service.pool.view(), ledger)
 
     @router.get("")
-    @does(Action.VIEW_LEDGER)
+    @does(Action.VIEW_LEDGER, answer=LedgerEntries)
     async def entries(
         wanted: Wanted,
         limit: Annotated[int, Query(ge=1, le=1000)] = 50,
@@ -138,7 +151,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
         }
 
     @router.post("/entries", status_code=201)
-    @does(Action.WRITE_NOTE)
+    @does(Action.WRITE_NOTE, answer=LedgerEntry)
     async def note(body: NoteBody, asking: Asking) -> dict[str, Any]:
         """Put a note on record, as type ``system.note``. With ``ack=sealed`` the answer comes once
         a majority of the voters has it on disk; where that takes longer than 30 s, the code is
@@ -166,13 +179,13 @@ def ledger_routes(service: NodeService) -> APIRouter:
         return entry_view(await ledger.store.entry(entry.id))
 
     @router.get("/entries/{entry_id}")
-    @does(Action.VIEW_LEDGER)
+    @does(Action.VIEW_LEDGER, answer=LedgerEntry)
     async def entry(entry_id: str) -> dict[str, Any]:
         """One entry, by its id or the beginning of it."""
         return entry_view(await (await service.ledger.current()).store.entry(entry_id))
 
     @router.get("/entries/{entry_id}/proof")
-    @does(Action.VIEW_LEDGER)
+    @does(Action.VIEW_LEDGER, answer=Proof)
     async def proof(entry_id: str) -> dict[str, Any]:
         """The proof that an entry is sealed, as the file that ``ledger check-proof`` reads, in
         base64."""
@@ -184,7 +197,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
             "proof": base64.b64encode(made.to_bytes()).decode(),
         }
 
-    @router.get("/tail", response_model=None, responses=answers_as(NDJSON))
+    @router.get("/tail", response_class=Response, responses=answers_as(NDJSON))
     @does(Action.VIEW_LEDGER)
     async def tail(
         wanted: Wanted,
@@ -207,26 +220,30 @@ def ledger_routes(service: NodeService) -> APIRouter:
         return StreamingResponse(lines(), media_type=NDJSON)
 
     @router.get("/seals")
-    @does(Action.VIEW_LEDGER)
+    @does(Action.VIEW_LEDGER, answer=LedgerSeals)
     async def seals(
         height: Annotated[int | None, Query(alias="from", ge=1)] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 20,
+        cursor: Annotated[str | None, Query(max_length=64)] = None,
     ) -> dict[str, Any]:
         """Final seals by ascending height, from a height on; without one, the last ones."""
+        if cursor is not None and height is not None:
+            raise UsageError("a cursor stands in place of from", hint="leave one away")
+        height = number_of(cursor) if height is None else height
         ledger = await service.ledger.current()
         last = ledger.core.last
         top = 0 if last is None else last.height
-        first = max(1, top - limit + 1) if height is None else height
+        first = max(1, top - limit + 1 if height is None else height)
         found = await ledger.store.seals(first, max_count=limit)
         following = first + len(found)
         return {
             "seals": [seal_view(one) for one in found],
             "height": top,
-            "next": following if found and following <= top else None,
+            "next": str(following) if found and following <= top else None,
         }
 
     @router.get("/state")
-    @does(Action.VIEW_LEDGER)
+    @does(Action.VIEW_LEDGER, answer=EntityState)
     async def state(entity: str, at: str | None = None) -> dict[str, Any]:
         """What the sealed entries up to a height, or a time, say of an entity such as
         ``config:NAME``, and the seal of that height; without ``at``, all of them."""
@@ -243,20 +260,20 @@ def ledger_routes(service: NodeService) -> APIRouter:
         return state_view(found, sealed[0] if sealed else None)
 
     @router.get("/sealing")
-    @does(Action.VIEW_LEDGER)
+    @does(Action.VIEW_LEDGER, answer=Sealing)
     async def sealing() -> dict[str, Any]:
         """Whether the cluster seals, as this node sees it; else since when not, why, which voters
         are away or take no part, and what helps."""
         return service.pool.sealing().view()
 
     @router.get("/sync")
-    @does(Action.VIEW_LEDGER)
+    @does(Action.VIEW_LEDGER, answer=LedgerSync)
     async def sync() -> dict[str, Any]:
         """How far each chain reaches here and is sealed, and what the peers told of theirs."""
         return sync_view(service, await service.ledger.current())
 
     @router.post("/verify", response_model=None, responses=answers_as("application/json", NDJSON))
-    @does(Action.MODIFY_RESOURCES)
+    @does(Action.MODIFY_RESOURCES, answer=LedgerCheck)
     async def verify(request: Request, body: VerifyBody) -> Response | dict[str, Any]:
         """Check everything that this node holds: chains, signatures, seals. With ``Accept:
         application/x-ndjson`` the answer is how far the check is, again and again, and in the last
@@ -275,7 +292,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
         return found
 
     @router.get("/export", response_model=None, responses=answers_as(*_MEDIA.values(), _CHECKABLE))
-    @does(Action.VIEW_LEDGER)
+    @does(Action.VIEW_LEDGER, answer=list[LedgerEntry])
     async def exported(
         wanted: Wanted, format: Literal["json", "ndjson", "csv", "checkable"] = "json"
     ) -> StreamingResponse:

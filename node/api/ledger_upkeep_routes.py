@@ -16,6 +16,11 @@ from buildnet.ledger.service.upkeep import Upkeep
 from buildnet.ledger.store import pruning
 from buildnet.ledger.store.backup import Step
 from buildnet.mesh.errors import UsageError
+from buildnet.node.api.answers.ledger import (
+    Backup,
+    LedgerFile,
+    Pruning,
+)
 from buildnet.node.api.declared import declared_router, does
 from buildnet.node.api.media import answers_as
 from buildnet.node.api.work_response import Tell, WorkResponse
@@ -52,7 +57,7 @@ def ledger_upkeep_routes(service: NodeService) -> APIRouter:
     copying, pruning_now = asyncio.Lock(), asyncio.Lock()
 
     @router.get("/store")
-    @does(Action.VIEW_LEDGER)
+    @does(Action.VIEW_LEDGER, answer=LedgerFile)
     async def store() -> dict[str, Any]:
         """The file of this node's ledger: its size, what was pruned, what the last reading of
         everything found, the last ``damage`` that any check found and whether it is mended, and
@@ -60,7 +65,7 @@ def ledger_upkeep_routes(service: NodeService) -> APIRouter:
         return await store_view(await service.ledger.current(), service.pool.sealing())
 
     @router.post("/backups", response_model=None, responses=answers_as("application/json", NDJSON))
-    @does(Action.OWN_NODE)
+    @does(Action.OWN_NODE, answer=Backup)
     async def back_up(request: Request, body: BackupBody) -> Response | dict[str, Any]:
         """Write a consistent copy of the ledger while it is in use, and read it again. With
         ``Accept: application/x-ndjson`` the answer is how far that is, again and again, and in the
@@ -89,7 +94,7 @@ def ledger_upkeep_routes(service: NodeService) -> APIRouter:
         return made
 
     @router.post("/prune")
-    @does(Action.OWN_NODE)
+    @does(Action.OWN_NODE, answer=Pruning)
     async def prune(body: PruneBody) -> dict[str, Any]:
         """Forget what old entries say; their hashes and all seals stay, so what is left still
         verifies. To ask again forgets nothing more."""

@@ -10,6 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.errors import NotFoundError, UsageError
 from buildnet.mesh.members.member_list import Rights
+from buildnet.node.api.answers.access import (
+    LoginLink,
+    OwnSession,
+    Ticket,
+)
+from buildnet.node.api.answers.answer import (
+    Success,
+)
 from buildnet.node.api.declared import Asking, connection_of, declared_router, does
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.caller import Caller, CallerKind
@@ -50,7 +58,7 @@ def login_routes(service: NodeService) -> APIRouter:
         return service.access.people
 
     @router.post("/logins", status_code=201)
-    @does(Action.MANAGE_ACCESS, tells_secret=True)
+    @does(Action.MANAGE_ACCESS, answer=LoginLink, tells_secret=True)
     async def make_link(body: LoginBody, asking: Asking) -> dict[str, Any]:
         """Make a link to log in with on this node, good once and for ten minutes: for an account,
         or for the owner of this host where they ask themselves. A session of a link that was made
@@ -69,13 +77,13 @@ def login_routes(service: NodeService) -> APIRouter:
         }
 
     @router.post("/login", status_code=201)
-    @does(Action.OPEN, tells_secret=True)
+    @does(Action.OPEN, answer=OwnSession, tells_secret=True)
     async def log_in(body: CodeBody, request: Request, response: Response) -> dict[str, Any]:
         """Log in with the code of a link, on a page of this node: the answer sets a cookie."""
         return await _opened(service, people().redeem(body.code, request), request, response)
 
     @router.post("/session", status_code=201)
-    @does(Action.VIEW_RESOURCES, tells_secret=True)
+    @does(Action.VIEW_RESOURCES, answer=OwnSession, tells_secret=True)
     async def log_in_with_key(
         request: Request, response: Response, asking: Asking
     ) -> dict[str, Any]:
@@ -90,7 +98,7 @@ def login_routes(service: NodeService) -> APIRouter:
         return await _opened(service, Grant(asking.actor, key=asking), request, response)
 
     @router.get("/session")
-    @does(Action.VIEW_RESOURCES)
+    @does(Action.VIEW_RESOURCES, answer=OwnSession)
     async def session(request: Request, asking: Asking) -> dict[str, Any]:
         """Who asks, and what they may do; ``csrf``: what a page of this node sends as
         ``X-BuildNet-CSRF`` with whatever changes something; null: without a cookie none is
@@ -100,7 +108,7 @@ def login_routes(service: NodeService) -> APIRouter:
         return _view(service, asking, found, secret)
 
     @router.delete("/session")
-    @does(Action.VIEW_RESOURCES)
+    @does(Action.VIEW_RESOURCES, answer=Success)
     async def log_out(request: Request, response: Response, asking: Asking) -> dict[str, Any]:
         """Log out: end the session of this browser."""
         if asking.kind is not CallerKind.SESSION:
@@ -111,7 +119,7 @@ def login_routes(service: NodeService) -> APIRouter:
         return {"success": True}
 
     @router.post("/ws-ticket", status_code=201)
-    @does(Action.VIEW_RESOURCES, tells_secret=True)
+    @does(Action.VIEW_RESOURCES, answer=Ticket, tells_secret=True)
     async def ticket(asking: Asking) -> dict[str, Any]:
         """A ticket for one WebSocket, as ``?ticket=…``: pages can't send more than an address, and
         cookies count for none."""

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def answers_as(*kinds: str, description: str = "Successful Response") -> dict[int | str, Any]:
-    """Return what a route says of its answers: JSON of any form, or text."""
+    """Return what a route says of its answers: text, or JSON, whose form it declares besides."""
     schemas: dict[str, Any] = {kind: {"schema": {"type": "string"}} for kind in kinds}
     if "application/json" in schemas:
         schemas["application/json"] = {}

@@ -13,7 +13,27 @@ from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.members.member_list import Invitation, Member, Rights, Role
 from buildnet.mesh.service.service import Joined
 from buildnet.mesh.service.view import FormerView, MemberView, MeshView, RequestView
+from buildnet.node.api.answers.answer import (
+    NodeDone,
+)
+from buildnet.node.api.answers.members import (
+    Candidates,
+    ClusterMembers,
+    DecidedRequest,
+    JoinedCluster,
+    JoinRequests,
+    LeftCluster,
+    MemberPriority,
+    MemberRights,
+    NewInvitation,
+    OpenInvitations,
+    Recovered,
+    RevokedMember,
+    RotatedKey,
+    WithdrawnInvitation,
+)
 from buildnet.node.api.declared import declared_router, does
+from buildnet.node.api.paging import Paged
 from buildnet.node.api.work_response import Event, Tell, WorkResponse
 from buildnet.node.auth.actions import Action
 from buildnet.node.joining import join as join_cluster
@@ -93,7 +113,7 @@ def member_routes(service: NodeService) -> APIRouter:
     router = declared_router(tags=["members"])
 
     @router.post("/api/pool/join")
-    @does(Action.OWN_NODE)
+    @does(Action.OWN_NODE, answer=JoinedCluster)
     async def join(body: JoinBody, request: Request) -> Any:
         """Join the cluster of a peer; answers once that is done. With `Accept:
         application/x-ndjson` the answer is a line for each step: `pending` with the short
@@ -111,39 +131,43 @@ def member_routes(service: NodeService) -> APIRouter:
         return _joined(service, await join_cluster(service, body.address, body.token))
 
     @router.post("/api/pool/leave")
-    @does(Action.OWN_NODE)
+    @does(Action.OWN_NODE, answer=LeftCluster)
     async def leave(body: LeaveBody) -> dict[str, Any]:
         """Leave the cluster; the node is a cluster of its own afterwards."""
         await service.leave(force=body.force)
         return {"success": True, "cluster": service.cluster}
 
     @router.get("/api/node/candidates")
-    @does(Action.VIEW_RESOURCES)
-    async def candidates() -> dict[str, Any]:
+    @does(Action.VIEW_RESOURCES, answer=Candidates)
+    async def candidates(paged: Paged) -> dict[str, Any]:
         """Nodes that announce themselves on the local network and are no members."""
-        return {"candidates": list(service.mesh.candidates())}
+        found, following = paged.part(service.mesh.candidates(), str)
+        return {"candidates": list(found), "next": following}
 
     @router.get("/api/node/members")
-    @does(Action.VIEW_RESOURCES)
-    async def members(all: bool = False) -> dict[str, Any]:
+    @does(Action.VIEW_RESOURCES, answer=ClusterMembers)
+    async def members(paged: Paged, all: bool = False) -> dict[str, Any]:
         """The signed member list: who belongs to the cluster with which role and rights, and what
         each is doing; with `all` also who left, was removed, revoked or has a new key."""
         picture = await service.pool.picture()
         view = picture.view
+        everybody = [
+            *(_member(view, one, picture.nodes[one.key].status) for one in view.members),
+            *(_former(one) for one in view.former if all),
+        ]
+        found, following = paged.part(everybody, lambda one: str(one["key"]))
         return {
             "cluster": service.cluster,
             "version": view.member_version,
             "epoch": view.epoch,
-            "members": [
-                *(_member(view, one, picture.nodes[one.key].status) for one in view.members),
-                *(_former(one) for one in view.former if all),
-            ],
+            "members": found,
+            "next": following,
             "former": sorted(former.node_id for former in view.former),
             "problem": own_problem(view),
         }
 
     @router.post("/api/node/invite")
-    @does(Action.MANAGE_NODES, by_admin=True, tells_secret=True)
+    @does(Action.MANAGE_NODES, answer=NewInvitation, by_admin=True, tells_secret=True)
     async def invite(body: InviteBody) -> dict[str, Any]:
         """Make a token with which nodes can join."""
         made = await service.mesh.invite(
@@ -162,75 +186,77 @@ def member_routes(service: NodeService) -> APIRouter:
         }
 
     @router.get("/api/node/invitations")
-    @does(Action.MANAGE_NODES)
-    async def invitations() -> dict[str, Any]:
+    @does(Action.MANAGE_NODES, answer=OpenInvitations)
+    async def invitations(paged: Paged) -> dict[str, Any]:
         """The invitations that still let somebody in."""
         view = service.pool.view()
-        return {"invitations": [_invitation(view, one) for one in service.mesh.invitations()]}
+        found, following = paged.part(service.mesh.invitations(), lambda one: one.id)
+        return {"invitations": [_invitation(view, one) for one in found], "next": following}
 
     @router.delete("/api/node/invitations/{invitation_id}")
-    @does(Action.MANAGE_NODES, by_admin=True)
+    @does(Action.MANAGE_NODES, answer=WithdrawnInvitation, by_admin=True)
     async def withdraw(invitation_id: str) -> dict[str, Any]:
         """Let nobody else in by an invitation."""
         withdrawn = await service.mesh.withdraw(invitation_id)
         return {"success": True, "id": withdrawn.id}
 
     @router.get("/api/node/requests")
-    @does(Action.MANAGE_NODES)
-    async def requests() -> dict[str, Any]:
+    @does(Action.MANAGE_NODES, answer=JoinRequests)
+    async def requests(paged: Paged) -> dict[str, Any]:
         """Who asks to be admitted, on whatever node they asked."""
         view = service.pool.view()
-        return {"requests": [_request(view, one) for one in service.mesh.requests()]}
+        found, following = paged.part(service.mesh.requests(), lambda one: one.id)
+        return {"requests": [_request(view, one) for one in found], "next": following}
 
     @router.post("/api/node/requests/{request_id}/approve")
-    @does(Action.MANAGE_NODES, by_admin=True)
+    @does(Action.MANAGE_NODES, answer=DecidedRequest, by_admin=True)
     async def approve(request_id: str, body: ApproveBody) -> dict[str, Any]:
         """Admit who asked. Compare the short authentication strings first."""
         approved = await service.mesh.approve(request_id, rights=body.rights)
         return {"success": True, **_request(service.pool.view(), approved)}
 
     @router.post("/api/node/requests/{request_id}/reject")
-    @does(Action.MANAGE_NODES, by_admin=True)
+    @does(Action.MANAGE_NODES, answer=DecidedRequest, by_admin=True)
     async def reject(request_id: str) -> dict[str, Any]:
         """Turn down who asked."""
         rejected = await service.mesh.reject(request_id)
         return {"success": True, **_request(service.pool.view(), rejected)}
 
     @router.post("/api/node/promote")
-    @does(Action.MANAGE_NODES, by_admin=True)
+    @does(Action.MANAGE_NODES, answer=NodeDone, by_admin=True)
     async def promote(body: NodeBody) -> dict[str, Any]:
         """Hand the office of coordinator to a member."""
         return _done(await service.mesh.promote(body.node))
 
     @router.post("/api/node/priority")
-    @does(Action.MANAGE_NODES, by_admin=True)
+    @does(Action.MANAGE_NODES, answer=MemberPriority, by_admin=True)
     async def priority(body: PriorityBody) -> dict[str, Any]:
         """Set how soon a member is to coordinate."""
         member = await service.mesh.set_priority(body.node, body.priority)
         return {**_done(member), "priority": body.priority}
 
     @router.post("/api/node/rights")
-    @does(Action.MANAGE_NODES, by_admin=True)
+    @does(Action.MANAGE_NODES, answer=MemberRights, by_admin=True)
     async def rights(body: RightsBody) -> dict[str, Any]:
         """Set what a member's owner may do."""
         member = await service.mesh.set_rights(body.node, body.rights)
         return {**_done(member), "rights": body.rights}
 
     @router.post("/api/node/revoke")
-    @does(Action.MANAGE_NODES, by_admin=True)
+    @does(Action.MANAGE_NODES, answer=RevokedMember, by_admin=True)
     async def revoke(body: RevokeBody) -> dict[str, Any]:
         """Never accept anything of a node's key again; its links are cut at once."""
         member, final = await service.mesh.revoke(body.node, reason=body.reason)
         return {**_done(member), "final": final}
 
     @router.post("/api/node/remove")
-    @does(Action.MANAGE_NODES, by_admin=True)
+    @does(Action.MANAGE_NODES, answer=NodeDone, by_admin=True)
     async def remove(body: NodeBody) -> dict[str, Any]:
         """End the membership of a node that is gone for good; it may join again."""
         return _done(await service.mesh.remove(body.node))
 
     @router.post("/api/node/rotate-key")
-    @does(Action.OWN_NODE)
+    @does(Action.OWN_NODE, answer=RotatedKey)
     async def rotate_key() -> dict[str, Any]:
         """Give this node a new key; the old one signs it over and counts no more."""
         before = service.key.node_id
@@ -238,7 +264,7 @@ def member_routes(service: NodeService) -> APIRouter:
         return {"success": True, "former_node_id": before, "node_id": service.key.node_id}
 
     @router.post("/api/node/recover")
-    @does(Action.OWN_NODE)
+    @does(Action.OWN_NODE, answer=Recovered)
     async def recover(body: RecoverBody) -> dict[str, Any]:
         """Let other voters decide where the majority of the old ones is gone for good."""
         voters = await service.mesh.recover(body.voters)

@@ -8,6 +8,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.process_collector import ProcessCollector
 
 from buildnet.node.api.declared import declared_router, does
+from buildnet.node.api.media import answers_as
 from buildnet.node.auth.actions import Action
 from buildnet.node.metrics.state import StateCollector, picture_of
 from buildnet.node.service import NodeService
@@ -19,7 +20,7 @@ def metrics_routes(service: NodeService) -> APIRouter:
     process = CollectorRegistry()
     ProcessCollector(registry=process)
 
-    @router.get("/metrics", response_class=Response)
+    @router.get("/metrics", response_class=Response, responses=answers_as("text/plain"))
     @does(Action.VIEW_RESOURCES)
     async def metrics(request: Request) -> Response:
         """This node's metrics in Prometheus' text format, or OpenMetrics where that is accepted."""

@@ -6,7 +6,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from buildnet.node.api.answers.pool import (
+    Pool,
+    PoolHealth,
+    PoolNodes,
+    PoolResources,
+)
 from buildnet.node.api.declared import declared_router, does
+from buildnet.node.api.paging import Paged
 from buildnet.node.api.pool_text import PoolTexts
 from buildnet.node.auth.actions import Action
 from buildnet.node.service import NodeService
@@ -22,7 +29,7 @@ def pool_routes(service: NodeService) -> APIRouter:
     texts = PoolTexts(service)
 
     @router.get("", response_model=dict[str, Any])
-    @does(Action.VIEW_RESOURCES)
+    @does(Action.VIEW_RESOURCES, answer=Pool)
     async def pool(request: Request) -> Response:
         """Cluster, coordinator, nodes, what they have together, and the links between them. What
         other nodes tell is up to a quarter of a second older than it says."""
@@ -34,30 +41,41 @@ def pool_routes(service: NodeService) -> APIRouter:
         return Response(text.packed, media_type=_JSON, headers=headers)
 
     @router.get("/nodes")
-    @does(Action.VIEW_RESOURCES)
-    async def nodes() -> dict[str, Any]:
+    @does(Action.VIEW_RESOURCES, answer=PoolNodes)
+    async def nodes(paged: Paged) -> dict[str, Any]:
         """The nodes alone."""
         await service.scanned.wait()
         picture = await service.pool.picture()
         coordinator = coordinator_of(picture.view)
+        found, following = paged.part(list(picture.nodes.values()), lambda node: node.id)
         return {
-            "nodes": [node_view(node, picture.at, coordinator) for node in picture.nodes.values()],
+            "nodes": [node_view(node, picture.at, coordinator) for node in found],
+            "next": following,
             "view": completeness_view(picture.seen),
         }
 
     @router.get("/resources")
-    @does(Action.VIEW_RESOURCES)
-    async def resources(type: str | None = None, node: str | None = None) -> dict[str, Any]:
+    @does(Action.VIEW_RESOURCES, answer=PoolResources)
+    async def resources(
+        paged: Paged, type: str | None = None, node: str | None = None
+    ) -> dict[str, Any]:
         """Every resource with its owner; ``type`` and ``node`` choose among them."""
         await service.scanned.wait()
         picture = await service.pool.picture()
         entries = pooled_resources(list(picture.nodes.values()), resource_type=type, node=node)
-        return {"resources": entries, "view": completeness_view(picture.seen)}
+        found, following = paged.part(entries, _resource_name)
+        view = completeness_view(picture.seen)
+        return {"resources": found, "next": following, "view": view}
 
     @router.get("/health")
-    @does(Action.VIEW_RESOURCES)
+    @does(Action.VIEW_RESOURCES, answer=PoolHealth)
     async def health() -> dict[str, Any]:
         """Each node's status and link, the quorum in words, and what was refused, as seen here."""
         return await service.pool.health()
 
     return router
+
+
+def _resource_name(entry: dict[str, Any]) -> str:
+    path = entry["resource"].get("path")
+    return f"{entry['node_id']} {entry['type']} {entry['name']} {path}"

@@ -8,6 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from buildnet.node.api.answers.node import (
+    Defaults,
+)
+from buildnet.node.api.answers.saved import (
+    PROFILE_FORMS,
+    SavedProfile,
+)
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.saved_routes import (
     Document,
@@ -35,15 +42,15 @@ def profile_routes(service: NodeService) -> APIRouter:
     """Return the routes of profiles."""
     router = declared_router(prefix="/api/profiles", tags=["configurations"])
     saved = saved_in(service, PROFILES_KEPT)
-    add_reading_routes(router, saved, "profiles")
+    add_reading_routes(router, saved, "profiles", PROFILE_FORMS)
 
     @router.post("", status_code=201)
-    @does(Action.MODIFY_CONFIG, by_admin=True)
+    @does(Action.MODIFY_CONFIG, answer=SavedProfile, by_admin=True)
     async def create(body: Document, asking: Asking, actor: WhoAsks = "local") -> dict[str, Any]:
         """Keep a new profile. Without an ``id`` it gets one made of its ``name``."""
         return await keep(saved, body, asking.name(actor))
 
-    add_changing_routes(router, saved)
+    add_changing_routes(router, saved, PROFILE_FORMS)
     return router
 
 
@@ -53,13 +60,13 @@ def default_routes(service: NodeService) -> APIRouter:
     saved = saved_in(service, PROFILES_KEPT)
 
     @router.get("")
-    @does(Action.VIEW_RESOURCES)
+    @does(Action.VIEW_RESOURCES, answer=Defaults)
     async def defaults() -> dict[str, Any]:
         """Which profile builds use that name none: in all, and by the root of a workspace."""
         return service.defaults.view()
 
     @router.put("")
-    @does(Action.OWN_NODE)
+    @does(Action.OWN_NODE, answer=Defaults)
     async def change_defaults(body: DefaultsBody) -> dict[str, Any]:
         """Choose it; kept in this node's data directory, for builds that are asked of it."""
         if body.profile is not None:

@@ -7,7 +7,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query
 
 from buildnet.mesh.errors import UsageError
+from buildnet.node.api.answers.saved import (
+    Deleted,
+    Forms,
+)
 from buildnet.node.api.declared import Asking, does
+from buildnet.node.api.paging import Paged
 from buildnet.node.auth.actions import Action
 from buildnet.node.saved import Kept, SavedDocuments
 from buildnet.pool.configuration import identifier_of
@@ -18,31 +23,36 @@ Document = Annotated[dict[str, Any], Body()]
 Expected = Annotated[int | None, Query(ge=1)]
 
 
-def add_reading_routes(router: APIRouter, saved: SavedDocuments[Kept], key: str) -> None:
-    """Add the routes that list and show; ``key``: of the list in the answer."""
+def add_reading_routes(
+    router: APIRouter, saved: SavedDocuments[Kept], key: str, forms: Forms
+) -> None:
+    """Add the routes that list and show; ``key``: of the list in the answer;
+    ``forms``: how they are answered."""
     word = saved.kind.word
 
     @router.get("", name=f"list_{key}", description=_listing(word))
-    @does(Action.VIEW_RESOURCES)
-    async def listed() -> dict[str, Any]:
-        return {key: [one.view() for one in await saved.all()], "drafts": await saved.drafts()}
+    @does(Action.VIEW_RESOURCES, answer=forms.all)
+    async def listed(paged: Paged) -> dict[str, Any]:
+        found, following = paged.part(await saved.all(), lambda one: one.id)
+        views = [one.view() for one in found]
+        return {key: views, "next": following, "drafts": await saved.drafts()}
 
     @router.get(
         "/{name}",
         name=f"show_{saved.kind.name}",
         description=f"One {word} by its id, with the version that is sealed on this node.",
     )
-    @does(Action.VIEW_RESOURCES)
+    @does(Action.VIEW_RESOURCES, answer=forms.one)
     async def shown(name: str) -> dict[str, Any]:
         return (await saved.one(name)).view()
 
 
-def add_changing_routes(router: APIRouter, saved: SavedDocuments[Kept]) -> None:
+def add_changing_routes(router: APIRouter, saved: SavedDocuments[Kept], forms: Forms) -> None:
     """Add the routes that change and delete."""
     word = saved.kind.word
 
     @router.put("/{name}", name=f"change_{saved.kind.name}", description=_changing(word))
-    @does(Action.MODIFY_CONFIG, by_admin=True)
+    @does(Action.MODIFY_CONFIG, answer=forms.changed, by_admin=True)
     async def changed(
         name: str,
         body: Document,
@@ -71,7 +81,7 @@ def add_changing_routes(router: APIRouter, saved: SavedDocuments[Kept]) -> None:
         name=f"delete_{saved.kind.name}",
         description=f"Delete a {word}. ``expects``: only if it is in this version.",
     )
-    @does(Action.DELETE_CONFIG, by_admin=True)
+    @does(Action.DELETE_CONFIG, answer=Deleted, by_admin=True)
     async def deleted(
         name: str, asking: Asking, expects: Expected = None, actor: WhoAsks = "local"
     ) -> dict[str, Any]:

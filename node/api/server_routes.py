@@ -13,7 +13,17 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.errors import BuildNetError, UsageError
+from buildnet.node.api.answers.answer import (
+    NodeDone,
+)
+from buildnet.node.api.answers.pool import (
+    Server,
+    ServerInvitation,
+    Servers,
+    ServerTold,
+)
 from buildnet.node.api.declared import caller_of, declared_router, does
+from buildnet.node.api.paging import Paged
 from buildnet.node.api.saved_routes import Document, WhoAsks
 from buildnet.node.api.sending_on import send_on
 from buildnet.node.auth.actions import Action
@@ -71,21 +81,21 @@ def server_routes(service: NodeService) -> APIRouter:
         return {"success": True, "node_id": node.id, "name": node.name, **asdict(found)}
 
     @router.get("")
-    @does(Action.VIEW_RESOURCES)
-    async def servers() -> dict[str, Any]:
+    @does(Action.VIEW_RESOURCES, answer=Servers)
+    async def servers(paged: Paged) -> dict[str, Any]:
         """All hosts of the pool: whether they take work of others, why not, and for whom they
         work."""
         picture = await service.pool.picture()
         coordinator = coordinator_of(picture.view)
+        found, following = paged.part(list(picture.nodes.values()), lambda node: node.id)
         return {
-            "servers": [
-                server_view(node, picture.at, coordinator) for node in picture.nodes.values()
-            ],
+            "servers": [server_view(node, picture.at, coordinator) for node in found],
+            "next": following,
             "view": completeness_view(picture.seen),
         }
 
     @router.post("", status_code=201)
-    @does(Action.MANAGE_NODES, by_admin=True, tells_secret=True)
+    @does(Action.MANAGE_NODES, answer=ServerInvitation, by_admin=True, tells_secret=True)
     async def add(body: AddBody) -> dict[str, Any]:
         """Invite a host: ``command`` starts its node, with the ``terms`` in its node.yaml, and
         joins the cluster."""
@@ -113,14 +123,14 @@ def server_routes(service: NodeService) -> APIRouter:
         }
 
     @router.get("/{name}")
-    @does(Action.VIEW_RESOURCES)
+    @does(Action.VIEW_RESOURCES, answer=Server)
     async def server(name: str) -> dict[str, Any]:
         """One host by its node's name, id, or the unique beginning of its id."""
         picture, key = await find(name)
         return server_view(picture.nodes[key], picture.at, coordinator_of(picture.view))
 
     @router.post("/{name}/drain")
-    @does(Action.MODIFY_RESOURCES)
+    @does(Action.MODIFY_RESOURCES, answer=ServerTold)
     async def drain(name: str, request: Request, actor: WhoAsks = "local") -> Any:
         """Have a host take no new work of others; what runs, runs to its end. Answers at once, with
         what is in flight there: ``leases``, ``running`` commands of others, ``builds`` of its own.
@@ -128,13 +138,13 @@ def server_routes(service: NodeService) -> APIRouter:
         return await say(name, Terms(draining=True), actor, request)
 
     @router.post("/{name}/resume")
-    @does(Action.MODIFY_RESOURCES)
+    @does(Action.MODIFY_RESOURCES, answer=ServerTold)
     async def resume(name: str, request: Request, actor: WhoAsks = "local") -> Any:
         """Have a host take work of others again."""
         return await say(name, Terms(draining=False), actor, request)
 
     @router.put("/{name}")
-    @does(Action.MODIFY_RESOURCES)
+    @does(Action.MODIFY_RESOURCES, answer=ServerTold)
     async def update(name: str, body: Document, request: Request, actor: WhoAsks = "local") -> Any:
         """Change a host's tags and narrow its limits, in force at once: ``tags``, ``max_cores``,
         ``max_commands``, ``max_memory_gb``, ``accept_remote_builds``, ``priority_weight``,
@@ -146,7 +156,7 @@ def server_routes(service: NodeService) -> APIRouter:
         return await say(name, change, actor, request)
 
     @router.delete("/{name}")
-    @does(Action.MANAGE_NODES, by_admin=True)
+    @does(Action.MANAGE_NODES, answer=NodeDone, by_admin=True)
     async def remove(name: str, force: bool = False) -> dict[str, Any]:
         """Take a host out of the pool. Without ``force`` it has to be drained, with nothing in
         flight (``SERVER_BUSY``); with it, commands that run there run elsewhere."""

@@ -9,7 +9,14 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.errors import NotFoundError
+from buildnet.node.api.answers.access import (
+    EndedSessions,
+    HandedOver,
+    Presence,
+    Presences,
+)
 from buildnet.node.api.declared import Asking, declared_router, does
+from buildnet.node.api.paging import Paged
 from buildnet.node.auth import actors
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.caller import Caller
@@ -55,18 +62,24 @@ def session_routes(service: NodeService) -> APIRouter:
         return actors.account(name) if is_account else name
 
     @router.get("", response_model=None)
-    @does(Action.VIEW_RESOURCES)
-    async def sessions(asking: Asking, request: Request) -> Response | dict[str, Any]:
+    @does(Action.VIEW_RESOURCES, answer=Presences)
+    async def sessions(asking: Asking, paged: Paged, request: Request) -> Response | dict[str, Any]:
         """Who uses the nodes of the cluster: from where, since when, what they do and how far it
         is. Who may not manage access sees themselves, on this node. ``silent``: the nodes that did
         not tell, and why."""
         if (elsewhere := await _by_admin(request, asking)) is not None:
             return elsewhere
         told = await seen(asking)
-        return {"sessions": told.found, "silent": told.silent, "left_out": told.left_out}
+        found, following = paged.part(told.found, lambda one: f"{one['id']} {one.get('node_id')}")
+        return {
+            "sessions": found,
+            "next": following,
+            "silent": told.silent,
+            "left_out": told.left_out,
+        }
 
     @router.get("/{session}", response_model=None)
-    @does(Action.VIEW_RESOURCES)
+    @does(Action.VIEW_RESOURCES, answer=Presence)
     async def show_session(
         session: str, asking: Asking, request: Request
     ) -> Response | dict[str, Any]:
@@ -75,7 +88,7 @@ def session_routes(service: NodeService) -> APIRouter:
         return await one(asking, session) if elsewhere is None else elsewhere
 
     @router.delete("/{session}", response_model=None)
-    @does(Action.VIEW_RESOURCES)
+    @does(Action.VIEW_RESOURCES, answer=EndedSessions)
     async def end_session(
         session: str,
         asking: Asking,
@@ -99,7 +112,7 @@ def session_routes(service: NodeService) -> APIRouter:
         return {"success": True, "sessions": ended}
 
     @router.post("/{session}/hand-over", response_model=None)
-    @does(Action.CANCEL_BUILD)
+    @does(Action.CANCEL_BUILD, answer=HandedOver)
     async def hand_over_builds(
         session: str, body: HandOverBody, asking: Asking, request: Request
     ) -> Response | dict[str, Any]:

@@ -8,7 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from buildnet.node.api.answers.node import (
+    NodeSettings,
+    SettingChanged,
+)
 from buildnet.node.api.declared import declared_router, does
+from buildnet.node.api.paging import Paged
 from buildnet.node.auth.actions import Action
 from buildnet.node.config_file import change
 from buildnet.node.config_view import settings_view
@@ -33,21 +38,23 @@ def settings_routes(service: NodeService) -> APIRouter:
     changing = asyncio.Lock()
 
     @router.get("")
-    @does(Action.OWN_NODE)
-    async def settings() -> dict[str, Any]:
+    @does(Action.OWN_NODE, answer=NodeSettings)
+    async def settings(paged: Paged) -> dict[str, Any]:
         """All settings of ``node.yaml``: the value that counts, where it comes from (``default``,
         ``node.yaml:LINE``, ``start option``, ``server update``), whether a change is ``live``, and
         what counts from the ``next_start`` on if that is something else."""
-        found = await asyncio.to_thread(settings_view, service.in_force)
+        settings = await asyncio.to_thread(settings_view, service.in_force)
+        found, following = paged.part(settings, lambda one: one.key)
         return {
             "file": str(service.in_force.config_file),
             "problem": service.in_force.problem,
             "warnings": await asyncio.to_thread(warnings_of, service.config),
             "settings": [one.as_dict() for one in found],
+            "next": following,
         }
 
     @router.put("")
-    @does(Action.OWN_NODE)
+    @does(Action.OWN_NODE, answer=SettingChanged)
     async def set_one(body: SettingBody) -> dict[str, Any]:
         """Change one setting in ``node.yaml``; comments stay. ``counts`` says when it does: ``now``
         or ``next start``. What the node could not start with is refused, and nothing changed; what

@@ -8,6 +8,12 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.errors import UsageError
+from buildnet.node.api.answers.saved import (
+    TEMPLATE_FORMS,
+    ChangedConfiguration,
+    SavedConfiguration,
+    SavedTemplate,
+)
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.saved_routes import (
     Document,
@@ -20,7 +26,10 @@ from buildnet.node.api.saved_routes import (
 from buildnet.node.auth.actions import Action
 from buildnet.node.saved import CONFIGURATIONS, TEMPLATES_KEPT, saved_in
 from buildnet.node.service import NodeService
-from buildnet.pool.configuration import read_configuration
+from buildnet.pool.configuration import (
+    BuildConfiguration,
+    read_configuration,
+)
 from buildnet.pool.keyed_values import merged
 
 Text = Annotated[str, Field(min_length=1, max_length=100)]
@@ -49,10 +58,10 @@ def template_routes(service: NodeService) -> APIRouter:
     router = declared_router(prefix="/api/templates", tags=["configurations"])
     saved = saved_in(service, TEMPLATES_KEPT)
     configurations = saved_in(service, CONFIGURATIONS)
-    add_reading_routes(router, saved, "templates")
+    add_reading_routes(router, saved, "templates", TEMPLATE_FORMS)
 
     @router.post("", status_code=201)
-    @does(Action.MODIFY_CONFIG, by_admin=True)
+    @does(Action.MODIFY_CONFIG, answer=SavedTemplate, by_admin=True)
     async def create(body: Document, asking: Asking, actor: WhoAsks = "local") -> dict[str, Any]:
         """Keep a new template: whole, or with ``config_id`` in place of ``config``, which takes the
         configuration that is kept under it."""
@@ -67,7 +76,7 @@ def template_routes(service: NodeService) -> APIRouter:
         return await keep(saved, body, asking.name(actor))
 
     @router.post("/{name}/use")
-    @does(Action.VIEW_RESOURCES)
+    @does(Action.VIEW_RESOURCES, answer=SavedConfiguration | BuildConfiguration)
     async def use(
         name: str, body: UseBody, request: Request, asking: Asking, actor: WhoAsks = "local"
     ) -> Any:
@@ -87,7 +96,7 @@ def template_routes(service: NodeService) -> APIRouter:
         return await keep(configurations, {**made, "id": body.save_as}, asking.name(actor))
 
     @router.post("/{name}/apply")
-    @does(Action.MODIFY_CONFIG, by_admin=True)
+    @does(Action.MODIFY_CONFIG, answer=ChangedConfiguration, by_admin=True)
     async def apply(
         name: str,
         body: ApplyBody,
@@ -114,5 +123,5 @@ def template_routes(service: NodeService) -> APIRouter:
         )
         return {"success": True, **changed.view()}
 
-    add_changing_routes(router, saved)
+    add_changing_routes(router, saved, TEMPLATE_FORMS)
     return router

@@ -29,9 +29,13 @@ from buildnet.node.service import NodeService
 from testbed.api_fuzz import Fuzzing, fuzz
 from testbed.api_keys import key_of
 from testbed.api_node import ApiNode, api_node
+from testbed.described import JSON, problem_of_answer
 
 PAGES = ("/", "/login", "/pages/page.css", "/pages/home.js", "/pages/login.js")
 """What browsers load, of the ways in of people."""
+SHORT = {"/builds": "/api/builds", "/cache/stats": "/api/cache/stats"}
+NOT_DESCRIBED = ("/api/openapi.json",)
+"""It is the description."""
 
 
 @pytest.fixture(scope="module")
@@ -72,9 +76,13 @@ def ask(
     connection = HTTPConnection("127.0.0.1", node.port, timeout=30)
     try:
         connection.request(method, path, body, headers)
-        return Said(connection.getresponse())
+        said = Said(connection.getresponse())
     finally:
         connection.close()
+    if said.body and said.status < 300 and said.headers["content-type"] == JSON:
+        wrong = problem_of_answer(method, SHORT.get(path, path), said.status, said.json)
+        assert wrong is None or path in NOT_DESCRIBED, wrong
+    return said
 
 
 def test_who_has_an_answer_is_not_told_again(node: ApiNode) -> None:

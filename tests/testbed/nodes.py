@@ -23,6 +23,7 @@ from buildnet.node.daemon import StartOptions
 from buildnet.node.home import Home
 from testbed.background import Background
 from testbed.commands import ForkedCommandLine
+from testbed.described import problem_of_answer
 from testbed.fault_proxy import FaultProxy, Faults
 from testbed.fork_server import NO_PROGRAMS, NODE, ForkServer, can_fork, shared_server
 from testbed.namespaces import Host
@@ -276,7 +277,9 @@ class Node:
             status, answer = self._exchange(head.encode() + content)
         if status >= 400:
             raise NodeError(f"{self.name} answered {method} {path} with {status}: {answer!r}")
-        return json.loads(answer)
+        said = json.loads(answer)
+        assert (problem := problem_of_answer(method, path, status, said)) is None, problem
+        return said
 
     def _exchange(self, request: bytes) -> tuple[int, bytes]:
         if self._connection is None:

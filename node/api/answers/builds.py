@@ -1,0 +1,274 @@
+"""Builds, the queue, workspaces, and what was given up."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from buildnet.ledger.history import Durability
+from buildnet.node.api.answers.answer import Answer, Page, Success
+from buildnet.pool.attempts import Attempt
+from buildnet.pool.explain import Change
+
+BuildStatus = Literal["running", "succeeded", "failed", "cancelled"]
+
+
+class ToldError(Answer):
+    """An error as it is kept."""
+
+    code: str | None
+    message: str | None
+    cause: str | None
+    hint: str | None
+
+
+class Choice(Answer):
+    """What a build goes by: what was named, and what that says."""
+
+    configuration: str | None
+    version: int | None
+    template: str | None
+    profile: str | None
+    priority: str
+    parallel: int | None
+    slots: int | None
+    cpus: list[int]
+    isolation: str | None
+    local_only: bool
+    redundancy: int
+    timeout_s: float | None
+    artifacts_on: str | None
+    artifacts_bytes: int
+    strategy: str
+    max_nodes: int | None
+    nodes: dict[str, int]
+    memory: dict[str, int]
+    labels: list[str]
+
+
+class NearestResult(Answer):
+    """The cached result that is most like what would be built."""
+
+    action: str
+    reasons: list[str]
+    changes: list[Change]
+
+
+class VerifiedRun(Answer):
+    """One run of a command that ran several times."""
+
+    node: str
+    node_name: str | None
+    exit_code: int
+    outputs: str | None
+    result: str | None
+
+
+class Verified(Answer):
+    """What several runs of one command made; ``agrees`` null: there is nothing to compare."""
+
+    agrees: bool | None
+    problem: str | None
+    runs: list[VerifiedRun]
+    differing: list[str]
+    differing_count: int
+
+
+class PackageReport(Answer):
+    """What became of one task of a build."""
+
+    name: str
+    task: str
+    status: str
+    tier: str | None
+    isolation: str | None
+    node: str
+    node_name: str | None
+    duration_ms: float
+    action: str | None
+    exit_code: int | None
+    log: str | None
+    output: str | None
+    plan: str | None
+    reasons: list[str]
+    changes: list[Change]
+    nearest: NearestResult | None
+    hints: list[str]
+    error: ToldError | None
+    attempts: list[Attempt]
+    verification: Verified | None
+
+
+class RunningBuild(Answer):
+    """A build, as it is known from its start on."""
+
+    build_id: str
+    status: BuildStatus
+    duration_ms: float | None
+    estimated_ms: float | None
+    coordinator: str | None
+    workspace: str
+    root: str
+    dry_run: bool
+    choice: Choice | None
+    warnings: list[str]
+    started_at: float
+    durable: Durability | None
+
+
+class BuildReport(RunningBuild):
+    """A build that this node drives, or drove lately; ``unchanged``: how many packages stand as
+    before and are not listed. Once it is over: ``error``, ``not_watched``: why all files had to be
+    looked at, ``isolation_reason``: why it had less isolation than it asked for."""
+
+    notices: list[str]
+    packages: list[PackageReport]
+    unchanged: int
+    error: ToldError | None = None
+    not_watched: str | None = None
+    isolation_reason: str | None = None
+
+
+class RequestedBuild(Answer):
+    """What was asked for."""
+
+    packages: list[str]
+    task: str
+    force: bool
+    dry_run: bool
+    keep_going: bool
+    local_only: bool
+    durable: bool
+    wait_s: float | None
+    times: int
+    choice: Choice | None
+
+
+class RecordedBuild(Answer):
+    """A build from this node's record; times are unix seconds."""
+
+    build_id: str
+    workspace: str
+    root: str
+    request: RequestedBuild
+    status: BuildStatus
+    started_at: float
+    completed_at: float | None
+    duration_ms: float | None
+    error: str | None
+    triggered_by: str
+    durable: Durability | None
+    packages: list[PackageReport]
+
+
+class Builds(Page):
+    """The record of builds."""
+
+    builds: list[RecordedBuild]
+
+
+class BegunBuild(Answer):
+    """A build that has begun."""
+
+    build_id: str
+    estimated_duration_ms: float | None
+
+
+class RetriedBuild(Answer):
+    """A build of what was given up, that has begun."""
+
+    build_id: str
+
+
+class CancelledBuild(Success):
+    """A build whose end was asked for."""
+
+    build_id: str
+
+
+class WorkspacePackage(Answer):
+    """A package: its ``command`` and ``outputs`` are those of its build."""
+
+    name: str
+    path: str
+    dependencies: list[str]
+    tasks: list[str]
+    command: str | None
+    outputs: list[str]
+
+
+class Workspace(Answer):
+    """What a workspace is; ``yaml``: the same as a file."""
+
+    name: str
+    root: str
+    file: str | None
+    packages: list[WorkspacePackage]
+    install: str | None
+    notes: list[str]
+    yaml: str
+
+
+class QueuedBuild(Answer):
+    """A build that runs or waits; ``words``: why it waits."""
+
+    build_id: str
+    workspace: str
+    actor: str
+    node: str
+    node_id: str
+    this_node: bool
+    priority: str
+    place: int
+    state: str
+    words: str
+    paused: bool
+    moved: bool
+    running: int
+    hosts: int
+    leases: int
+    asked_at: float
+    waited_s: float | None
+    starts_in_s: float | None
+    ends_in_s: float | None
+
+
+class Queue(Page):
+    """The queue; ``complete`` false: nobody coordinates now, these are the builds of this node."""
+
+    complete: bool
+    paused: bool
+    paused_by: str | None
+    builds: list[QueuedBuild]
+
+
+class QueueChanged(Success):
+    """What was changed; ``build_id`` null: all."""
+
+    build_id: str | None
+
+
+class Letter(Answer):
+    """A command that was given up; ``at``: unix time; ``error``: the last one."""
+
+    id: str
+    at: float
+    build: str
+    workspace: str
+    root: str
+    package: str
+    task: str
+    action: str | None
+    error: ToldError
+    attempts: list[Attempt]
+
+
+class Letters(Page):
+    """What was given up, the latest first."""
+
+    letters: list[Letter]
+
+
+class Removed(Answer):
+    """How many were removed."""
+
+    removed: int

@@ -1,0 +1,78 @@
+"""The cache."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from buildnet.node.api.answers.answer import Answer, Page
+
+
+class CachedResult(Answer):
+    """A stored result; times are unix seconds, ``bytes`` those of all its blobs."""
+
+    action: str
+    isolation: str
+    label: str
+    created_at: float
+    used_at: float
+    duration_ms: float
+    references: int
+    bytes: int
+
+
+class CachedResults(Page):
+    """Stored results, newest first."""
+
+    actions: list[CachedResult]
+
+
+class ShownBlob(Answer):
+    """One blob; ``path`` null: it is for the owner of the host alone."""
+
+    kind: Literal["blob"]
+    hash: str
+    size_bytes: int
+    used_at: float
+    path: str | None
+    actions: list[str]
+
+
+class BlobName(Answer):
+    """The address of a blob."""
+
+    hash: str
+    size_bytes: int
+
+
+class ShownResult(Answer):
+    """One stored result; ``node``: which ran the command."""
+
+    kind: Literal["action"]
+    hash: str
+    label: str
+    isolation: str
+    node: str
+    created_at: float
+    used_at: float
+    duration_ms: float
+    blobs: list[BlobName]
+    missing: list[str]
+
+
+class Cleared(Answer):
+    """What was removed; ``trees``: of installed dependencies."""
+
+    blobs: int
+    actions: int
+    bytes: int
+    trees: int
+
+
+class FetchedBlob(Answer):
+    """A blob that is here now; ``already``: it was before."""
+
+    hash: str
+    size_bytes: int
+    node: str
+    already: bool
+    duration_ms: float
