@@ -12,7 +12,6 @@ from buildnet.node.api.answers.builds import (
     QueueChanged,
 )
 from buildnet.node.api.declared import Asking, declared_router, does
-from buildnet.node.api.paging import Paged
 from buildnet.node.api.queue_changing import change_queue
 from buildnet.node.auth.actions import Action
 from buildnet.node.queue_access import queue_of

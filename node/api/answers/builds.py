@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from buildnet.ledger.history import Durability
 from buildnet.node.api.answers.answer import Answer, Page, Success
 from buildnet.pool.attempts import Attempt
@@ -73,8 +75,23 @@ class Verified(Answer):
     differing_count: int
 
 
+class TimelinePart(Answer):
+    """One part of a task, from the timeline's beginning on."""
+
+    name: str
+    at_ms: float
+    took_ms: float
+
+
+class Timeline(Answer):
+    """When the parts of one task were; ``began_ns``: unix time."""
+
+    began_ns: int
+    parts: list[TimelinePart]
+
+
 class PackageReport(Answer):
-    """What became of one task of a build."""
+    """What became of one task of a build; records of earlier versions have less."""
 
     name: str
     task: str
@@ -96,6 +113,27 @@ class PackageReport(Answer):
     error: ToldError | None
     attempts: list[Attempt]
     verification: Verified | None
+    timeline: Timeline | None = None
+    executed_ms: float | None = None
+    depends_on: list[str] = Field(default_factory=list)
+    network: bool = False
+    all_files: bool = False
+
+
+class Affected(Answer):
+    """A package that a change affects, and why."""
+
+    name: str
+    why: str
+
+
+class Since(Answer):
+    """What changed since a revision; ``changed_files`` null: everything may have."""
+
+    revision: str
+    base: str
+    changed_files: int | None
+    affected: list[Affected]
 
 
 class RunningBuild(Answer):
@@ -113,6 +151,7 @@ class RunningBuild(Answer):
     warnings: list[str]
     started_at: float
     durable: Durability | None
+    since: Since | None
 
 
 class BuildReport(RunningBuild):
@@ -123,6 +162,7 @@ class BuildReport(RunningBuild):
     notices: list[str]
     packages: list[PackageReport]
     unchanged: int
+    phases: dict[str, float | None]
     error: ToldError | None = None
     not_watched: str | None = None
     isolation_reason: str | None = None
@@ -141,10 +181,12 @@ class RequestedBuild(Answer):
     wait_s: float | None
     times: int
     choice: Choice | None
+    since: str | None = None
 
 
 class RecordedBuild(Answer):
-    """A build from this node's record; times are unix seconds."""
+    """A build from this node's record; times are unix seconds; ``phases``: how many milliseconds
+    each took."""
 
     build_id: str
     workspace: str
@@ -158,6 +200,7 @@ class RecordedBuild(Answer):
     triggered_by: str
     durable: Durability | None
     packages: list[PackageReport]
+    phases: dict[str, float | None] | None
 
 
 class Builds(Page):

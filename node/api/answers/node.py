@@ -55,7 +55,7 @@ class LedgerInShort(Answer):
 
 
 class NodeStatus(Answer):
-    """What this node is and does; ``home`` null: it is for its owner alone."""
+    """What this node is and does; ``home`` and ``pid`` null: they are for its owner alone."""
 
     node_id: str
     name: str
@@ -73,6 +73,7 @@ class NodeStatus(Answer):
     uptime_s: float
     version: str
     home: str | None
+    pid: int | None
     slots: int
     draining: bool
     lends_nothing: str | None
@@ -117,6 +118,7 @@ class NodeSettings(Page):
 
     file: str
     problem: str | None
+    warnings: list[str]
     settings: list[Setting]
 
 
@@ -126,6 +128,7 @@ class SettingChanged(Answer):
     key: str
     value: Any
     counts: Literal["now", "next start"]
+    warnings: list[str]
 
 
 class Defaults(Answer):
