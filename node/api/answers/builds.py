@@ -162,7 +162,7 @@ class BuildReport(RunningBuild):
     notices: list[str]
     packages: list[PackageReport]
     unchanged: int
-    phases: dict[str, float | None]
+    phases: dict[str, float | None] | None = None
     error: ToldError | None = None
     not_watched: str | None = None
     isolation_reason: str | None = None
@@ -265,6 +265,7 @@ class QueuedBuild(Answer):
     state: str
     words: str
     paused: bool
+    reason: str | None
     moved: bool
     running: int
     hosts: int
@@ -281,6 +282,7 @@ class Queue(Page):
     complete: bool
     paused: bool
     paused_by: str | None
+    reason: str | None
     builds: list[QueuedBuild]
 
 
