@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.api.answers.estimate import BuildEstimate
 from buildnet.node.api.asked_build import BuildBody, asked_build
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.reach import Reach
@@ -47,7 +48,7 @@ def estimate_routes(service: NodeService) -> APIRouter:
     reach = Reach(service)
 
     @router.post("/api/build/estimate")
-    @does(Action.TRIGGER_BUILD, within=True)
+    @does(Action.TRIGGER_BUILD, answer=BuildEstimate, within=True)
     async def estimate(body: EstimateBody, asking: Asking) -> dict[str, Any]:
         """How long the build would take that is asked for: its files are looked at as in a dry run,
         then it is played through with what commands took before. Nothing is built, and nothing is

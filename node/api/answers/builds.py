@@ -210,9 +210,10 @@ class Builds(Page):
 
 
 class BegunBuild(Answer):
-    """A build that has begun."""
+    """A build that has begun; ``asker``: the number of who asked, to cancel it for them alone."""
 
     build_id: str
+    asker: int
     estimated_duration_ms: float | None
 
 
@@ -223,9 +224,12 @@ class RetriedBuild(Answer):
 
 
 class CancelledBuild(Success):
-    """A build whose end was asked for."""
+    """A build whose end was asked for; ``goes_on``: others want it still; ``changed``: told of one
+    that another node drives."""
 
     build_id: str
+    goes_on: bool | None = None
+    changed: bool = True
 
 
 class WorkspacePackage(Answer):
@@ -287,9 +291,12 @@ class Queue(Page):
 
 
 class QueueChanged(Success):
-    """What was changed; ``build_id`` null: all."""
+    """What was changed; ``build_id`` null: all; ``changed`` false: it was so before; ``goes_on``:
+    others want it still."""
 
     build_id: str | None
+    changed: bool
+    goes_on: bool | None = None
 
 
 class Letter(Answer):
