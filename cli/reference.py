@@ -34,8 +34,9 @@ _MANNERS = """\
   [sent on](../how-to/give-access.md#what-another-node-has-to-do) with the key of who asks.
 - **Bounds:** 1 MiB for a body (16 KiB without a credential), uncompressed, within 30 s; 32 KiB and
   100 headers within 10 s; 256 connections of one key or session.
-- `/build`, `/builds`, `/cache/stats`, `/cache/clear` and `/config` are other paths of `/api/build`,
-  `/api/builds`, `/api/cache/stats`, `/api/cache/clear` and `/api/node/config`.
+- `/build` and what is below it, `/builds`, `/cache/stats`, `/cache/clear` and `/config` are other
+  paths of `/api/build`, `/api/builds`, `/api/cache/stats`, `/api/cache/clear` and
+  `/api/node/config`. HEAD is answered as GET, without the body.
 - Not there yet: tests of disks and of the network."""
 
 

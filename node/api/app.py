@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from buildnet import __version__
 from buildnet.node.api.account_routes import account_routes
+from buildnet.node.api.begin_routes import begin_routes
 from buildnet.node.api.build_routes import build_routes
 from buildnet.node.api.cache_routes import cache_routes
 from buildnet.node.api.config_routes import config_routes
@@ -118,5 +119,6 @@ def create_application(service: NodeService) -> Application:
     application.offer(login_routes(service))
     application.offer(account_routes(service))
     application.offer(session_routes(service))
+    application.offer(begin_routes(service))
     application.offer(description_routes(application.openapi))
     return application

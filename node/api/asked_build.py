@@ -25,9 +25,9 @@ from buildnet.pool.workspace import BUILD
 MOST_WAIT_S = 7 * 24 * 3600
 
 
-class BuildBody(BaseModel):
-    """A request for a build. ``root`` is a directory in the workspace, on this host. With the
-    ``detail`` ``changed`` the report only counts the packages that stand as before; with
+class PackageBuildBody(BaseModel):
+    """A request for a build of one package. ``root`` is a directory in the workspace, on this host.
+    With the ``detail`` ``changed`` the report only counts the packages that stand as before; with
     ``explain`` it names the nearest cached result of each package that has to be built;
     ``local_only``: nothing of other nodes is used; ``durable``: another node has the request before
     anything runs, and goes on if this one is lost; ``wait_s``: it waits so long until it has all
@@ -44,7 +44,6 @@ class BuildBody(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     root: Path
-    packages: tuple[str, ...] = ()
     task: str = BUILD
     force: bool = False
     dry_run: bool = False
@@ -64,6 +63,17 @@ class BuildBody(BaseModel):
     actor: str = "local"
     since: str | None = Field(default=None, max_length=MOST_REVISION_CHARACTERS)
     detail: Literal["all", "changed"] = "all"
+
+    def of_package(self, name: str) -> BuildBody:
+        """Return the request for that package."""
+        return BuildBody(**dict(self), packages=(name,))
+
+
+class BuildBody(PackageBuildBody):
+    """A request for a build of ``packages``; without any, of all. See
+    :class:`PackageBuildBody`."""
+
+    packages: tuple[str, ...] = ()
 
 
 async def asked_build(

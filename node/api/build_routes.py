@@ -1,4 +1,4 @@
-"""Builds: ask for one, watch it, cancel it, look at earlier ones; and what a workspace is."""
+"""Builds: watch one, cancel it, look at earlier ones; and what a workspace is."""
 
 from __future__ import annotations
 
@@ -11,11 +11,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
-from buildnet import __version__
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.api.answers.builds import (
-    BegunBuild,
     BuildReport,
     Builds,
     CancelledBuild,
@@ -24,7 +22,6 @@ from buildnet.node.api.answers.builds import (
 from buildnet.node.api.answers.builds import (
     Workspace as WorkspaceAnswer,
 )
-from buildnet.node.api.asked_build import BuildBody, asked_build
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.media import answers_as
 from buildnet.node.api.queue_changing import cancel_here, change_queue
@@ -40,7 +37,6 @@ from buildnet.pool.importing.importing import Tool, import_workspace
 from buildnet.pool.workspace import BUILD, WORKSPACE_FILE, Workspace
 
 NDJSON = "application/x-ndjson"
-UP_TO_DATE = "text/x-buildnet-up-to-date"
 _LOG_MAX_BYTES = 64 * 1024 * 1024
 
 
@@ -59,53 +55,11 @@ def build_routes(service: NodeService) -> APIRouter:
     router = declared_router(tags=["builds"])
     builder, history, reach = service.builder, service.history, Reach(service)
 
-    @router.post(
-        "/api/build",
-        status_code=202,
-        response_model=None,
-        responses={
-            202: {"description": "It has begun"},
-            **answers_as(
-                NDJSON, UP_TO_DATE, description="Its events, or that it has nothing to do"
-            ),
-        },
-    )
-    @does(Action.TRIGGER_BUILD, answer=BegunBuild, within=True)
-    async def build(body: BuildBody, request: Request, asking: Asking) -> Response | dict[str, Any]:
-        """Begin a build. With ``Accept: application/x-ndjson`` the answer is its events, as they
-        happen, and the build's report in the last of them; where the short form is accepted
-        besides, a build with nothing to do is answered with its number of packages, milliseconds
-        and id alone. Over the network only workspaces are built that the owner of the host built
-        there before, or named in `access.workspaces` of node.yaml; the variables that may be given
-        are those of `access.environment`."""
-        asked = await asked_build(service, reach, body, asking)
-        choice = asked.choice
-        running = await builder.start(asked)
-        if asking.is_owner:
-            service.opened.opened(running.workspace.root)
-        asker = running.askers.add(asked.actor)
-        accepted = request.headers.get("accept", "")
-        if UP_TO_DATE in accepted and request.headers.get("buildnet-version") == __version__:
-            await running.looked.wait()
-            if running.had_nothing_to_do and not choice.warnings:
-                return Response(running.in_short(), media_type=UP_TO_DATE)
-        if NDJSON in accepted:
-            every = body.detail == "all"
-            version = {"buildnet-version": __version__}
-            return StreamingResponse(
-                lines_of(running, every=every, asker=asker), media_type=NDJSON, headers=version
-            )
-        return {
-            "build_id": running.id,
-            "asker": asker.number,
-            "estimated_duration_ms": await running.estimated_ms_soon(),
-        }
-
-    @router.get("/api/build/{build_id}")
+    @router.get("/api/build/{name}")
     @does(Action.VIEW_BUILDS, answer=BuildReport | RecordedBuild, within=True)
-    async def status(build_id: str, asking: Asking) -> dict[str, Any]:
+    async def status(name: str, asking: Asking) -> dict[str, Any]:
         """A build by its id or a unique prefix: its report, or how far it is."""
-        build_id = await reach.build(asking, build_id)
+        build_id = await reach.build(asking, name)
         running = builder.find(build_id)
         if running is None:
             return recorded(await history.build(build_id))

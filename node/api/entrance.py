@@ -76,7 +76,8 @@ ALIASES = {
     "/cache/clear": "/api/cache/clear",
     "/config": "/api/node/config",
 }
-"""Short paths of what monitors and scripts ask for most, as of the daemon before this one."""
+"""Short paths of what monitors and scripts ask for most, as of the daemon before this one; so are
+those below ``/build``."""
 
 
 class Entrance:
@@ -99,9 +100,14 @@ class Entrance:
             except BuildNetError as refusal:
                 await problem_of(refusal)(scope, receive, send)
                 return
-            scope["path"] = ALIASES.get(scope["path"], scope["path"])
+            scope["path"] = _whole(scope["path"])
             receive = _bounded(scope, receive)
         await self._application(scope, receive, send)
+
+
+def _whole(path: str) -> str:
+    """Return the path that a short one stands for, any other as it is."""
+    return f"/api{path}" if path.startswith("/build/") else ALIASES.get(path, path)
 
 
 def check_shape(scope: Scope) -> None:

@@ -117,6 +117,33 @@ def test_the_short_paths_of_before_lead_to_the_same_routes(node: ApiNode, path: 
     assert ask(node, "GET", path, key=None).status == 401
 
 
+def test_a_package_is_built_by_its_path(node: ApiNode, tmp_path: Path) -> None:
+    packages = [{"name": name, "path": ".", "build_cmd": "true"} for name in ("@x/a", "b")]
+    (tmp_path / "buildnet.yaml").write_text(json.dumps({"workspace": "w", "packages": packages}))
+    body = {"root": str(tmp_path), "dry_run": True}
+    for path, names in (("/build/@x%2fa", ["@x/a"]), ("/api/build/b", ["b"])):
+        told = ask(node, "POST", path, body, "owner", accept="application/x-ndjson")
+        report = json.loads(told.body.splitlines()[-1])["report"]
+        assert [one["name"] for one in report["packages"]] == names
+    begun = ask(node, "POST", "/api/build/b", body, "owner")
+    assert begun.status == 202
+    cancel = f"/api/build/{begun.json['build_id']}/cancel"
+    assert ask(node, "POST", cancel, {}, "owner").status in (200, 404)  # and no package is built
+    assert ask(node, "POST", "/build/b", {**body, "packages": ["b"]}, "owner").status == 400
+    assert ask(node, "POST", "/build/b", body, "observer").status == 403
+
+
+def test_long_lists_come_in_parts(node: ApiNode) -> None:
+    whole = ask(node, "GET", "/api/node/config", key="owner").json
+    first = ask(node, "GET", "/api/node/config?limit=2", key="owner").json
+    rest = ask(node, "GET", f"/api/node/config?cursor={first['next']}", key="owner").json
+    assert first["settings"] + rest["settings"] == whole["settings"]
+    assert (len(first["settings"]), whole["next"], rest["next"]) == (2, None, None)
+    for path in ("cache/actions", "configs", "ledger/seals"):
+        said = ask(node, "GET", f"/api/{path}?cursor=x")
+        assert (said.status, said.json["code"]) == (400, "USAGE")
+
+
 def test_what_is_sent_again_is_done_once(node: ApiNode) -> None:
     body = {"text": "once", "actor": "x"}
     note = ask(node, "POST", "/api/ledger/entries", body, idempotency_key="n1")
