@@ -7,6 +7,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from buildnet.node.api.answers.records import (
+    BuildComparison,
+    BuildReview,
+    BuildTrends,
+    TraceFile,
+)
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
@@ -25,14 +31,14 @@ def record_routes(service: NodeService) -> APIRouter:
     reach = Reach(service)
 
     @router.get("/api/build/{build_id}/review")
-    @does(Action.VIEW_BUILDS, within=True)
+    @does(Action.VIEW_BUILDS, answer=BuildReview, within=True)
     async def review(build_id: str, asking: Asking) -> dict[str, Any]:
         """What a build that was asked of this node can be learned from: its critical path, what
         results that were there saved, what ran and why, and what would have saved time."""
         return await records.review(await reach.build(asking, build_id))
 
     @router.get("/api/build/{build_id}/trace")
-    @does(Action.VIEW_BUILDS, within=True)
+    @does(Action.VIEW_BUILDS, answer=TraceFile, within=True)
     async def trace(build_id: str, asking: Asking) -> Response:
         """A build that was asked of this node as a trace in Chrome's Trace Event Format: JSON with
         `traceEvents`, for Perfetto or chrome://tracing."""
@@ -40,7 +46,7 @@ def record_routes(service: NodeService) -> APIRouter:
         return Response(found, media_type="application/json")
 
     @router.get("/api/builds/compare")
-    @does(Action.VIEW_BUILDS, within=True)
+    @does(Action.VIEW_BUILDS, answer=BuildComparison, within=True)
     async def compare(before: _Build, after: _Build, asking: Asking) -> dict[str, Any]:
         """Two builds of this node beside each other: what took longer, came another way, or was
         another action, and why."""
@@ -48,7 +54,7 @@ def record_routes(service: NodeService) -> APIRouter:
         return await records.compare(first, second)
 
     @router.get("/api/builds/trends")
-    @does(Action.VIEW_BUILDS, within=True)
+    @does(Action.VIEW_BUILDS, answer=BuildTrends, within=True)
     async def trends(
         asking: Asking,
         workspace: _Named = None,

@@ -10,6 +10,7 @@ from buildnet.ledger.history import Durability
 from buildnet.node.api.answers.answer import Answer, Page, Success
 from buildnet.pool.attempts import Attempt
 from buildnet.pool.explain import Change
+from buildnet.pool.variable_names import Mention
 
 BuildStatus = Literal["running", "succeeded", "failed", "cancelled"]
 
@@ -90,6 +91,19 @@ class Timeline(Answer):
     parts: list[TimelinePart]
 
 
+class TracedInputs(Answer):
+    """What a traced command read; see ``InputFindings``."""
+
+    undeclared: list[str]
+    unread: list[str]
+    host: list[str]
+    variables: list[Mention]
+    unset: list[Mention]
+    proposal: dict[str, list[str]]
+    unseen: int
+    left_out: int
+
+
 class PackageReport(Answer):
     """What became of one task of a build; records of earlier versions have less."""
 
@@ -118,6 +132,7 @@ class PackageReport(Answer):
     depends_on: list[str] = Field(default_factory=list)
     network: bool = False
     all_files: bool = False
+    traced: TracedInputs | None = None
 
 
 class Affected(Answer):
@@ -182,6 +197,7 @@ class RequestedBuild(Answer):
     times: int
     choice: Choice | None
     since: str | None = None
+    trace_inputs: bool = False
 
 
 class RecordedBuild(Answer):
