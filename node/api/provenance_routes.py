@@ -14,7 +14,7 @@ from buildnet.node.provenance import provenance_of
 from buildnet.node.service import NodeService
 from buildnet.pool.workspace import BUILD
 
-_MOST_PACKAGES = 1000
+_MOST_PACKAGES = 100
 _NAME = Annotated[str, Query(max_length=200)]
 
 

@@ -12,6 +12,7 @@ from buildnet.node.api.answers.builds import (
     QueueChanged,
 )
 from buildnet.node.api.declared import Asking, declared_router, does
+from buildnet.node.api.paging import Paged
 from buildnet.node.api.queue_changing import change_queue
 from buildnet.node.auth.actions import Action
 from buildnet.node.queue_access import queue_of
@@ -48,13 +49,14 @@ def queue_routes(service: NodeService) -> APIRouter:
 
     @router.get("")
     @does(Action.VIEW_BUILDS, answer=Queue, within=True)
-    async def queue(asking: Asking) -> dict[str, Any]:
+    async def queue(asking: Asking, paged: Paged) -> dict[str, Any]:
         """All builds that run or wait in the cluster, who comes next first; with a key for some
         workspaces those of them. Where ``complete`` is false nobody coordinates now, and only those
         of this node are there."""
         found = await queue_of(service).view()
         seen = [each for each in found["builds"] if asking.reaches(each["workspace"])]
-        return found | {"builds": seen}
+        builds, following = paged.part(seen, lambda one: str(one["build_id"]))
+        return found | {"builds": builds, "next": following}
 
     @router.post("/pause")
     @does(Action.MANAGE_NODES, answer=QueueChanged)
