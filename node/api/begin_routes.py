@@ -15,7 +15,7 @@ from buildnet.node.api.media import answers_as
 from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.caller import Caller
-from buildnet.node.durable.watching import lines_of
+from buildnet.node.build_lines import lines_of
 from buildnet.node.service import NodeService
 
 NDJSON = "application/x-ndjson"

@@ -33,7 +33,7 @@ def watch_routes(service: NodeService) -> APIRouter:
     router = declared_router(tags=["builds"])
     reach = Reach(service)
 
-    @router.post("/api/watch", response_model=None, responses=answers_as(NDJSON))
+    @router.post("/api/watch", response_class=Response, responses=answers_as(NDJSON))
     @does(Action.TRIGGER_BUILD, within=True)
     async def watch(body: WatchBody, asking: Asking) -> StreamingResponse:
         """Build a workspace, and again each time after something changed that it is made from,
