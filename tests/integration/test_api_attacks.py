@@ -455,7 +455,9 @@ def test_owasp_9_every_route_is_described_or_known(node: ApiNode) -> None:
     described = ask(node, "GET", "/api/openapi.json").json["paths"]
     known = {"/mesh", "/bulk", "/ws", "/api/openapi.json", "/api/docs", "/health", "/ready"}
     application = create_application(node.service)
-    paths = {getattr(route, "path", "") for route in application.declared}
+    paths = {
+        getattr(route, "path_format", getattr(route, "path", "")) for route in application.declared
+    }
     assert paths - known - set(described) <= set(PAGES)
 
 

@@ -91,6 +91,25 @@ class Timeline(Answer):
     parts: list[TimelinePart]
 
 
+class PlannedPlace(Answer):
+    """Where and when a command would run, and why there."""
+
+    node: str | None
+    node_name: str | None
+    begins_ms: float | None
+    ends_ms: float | None
+    why: str | None
+
+
+class EstimateInShort(Answer):
+    """How long a build takes in all; ``interval_ms``: what four of five end in."""
+
+    estimated_ms: int
+    interval_ms: tuple[int, int]
+    confidence: float
+    confidence_level: Literal["low", "medium", "high"]
+
+
 class TracedInputs(Answer):
     """What a traced command read; see ``InputFindings``."""
 
@@ -128,6 +147,7 @@ class PackageReport(Answer):
     attempts: list[Attempt]
     verification: Verified | None
     timeline: Timeline | None = None
+    place: PlannedPlace | None = None
     executed_ms: float | None = None
     depends_on: list[str] = Field(default_factory=list)
     network: bool = False
@@ -167,6 +187,7 @@ class RunningBuild(Answer):
     started_at: float
     durable: Durability | None
     since: Since | None
+    estimate: EstimateInShort | None = None
 
 
 class BuildReport(RunningBuild):
@@ -202,7 +223,7 @@ class RequestedBuild(Answer):
 
 class RecordedBuild(Answer):
     """A build from this node's record; times are unix seconds; ``phases``: how many milliseconds
-    each took."""
+    each took; ``estimate_error``: by which part of what it took its estimate was off."""
 
     build_id: str
     workspace: str
@@ -217,12 +238,24 @@ class RecordedBuild(Answer):
     durable: Durability | None
     packages: list[PackageReport]
     phases: dict[str, float | None] | None
+    estimated_ms: int | None
+    estimate: EstimateInShort | None
+    estimate_error: float | None
+
+
+class EstimateQuality(Answer):
+    """How good the estimates of the latest builds were, as shares; null: none had one."""
+
+    builds: int
+    median_error: float | None
+    within_interval: float | None
 
 
 class Builds(Page):
     """The record of builds."""
 
     builds: list[RecordedBuild]
+    estimates: EstimateQuality
 
 
 class BegunBuild(Answer):
