@@ -116,6 +116,9 @@ class _Shown:
             case "outdated":
                 self._is_outdated = True
                 self._progress.line("what runs is outdated: it begins anew")
+            case "recurring":
+                text = f"each build changes {_paths(event)}, it seems: the next one waits"
+                note(self._settings, f"{text} {duration_text(event['pause_ms'])}")
             case "error":
                 fail(self._settings, _told(event["error"]))
             case "idle":

@@ -35,6 +35,7 @@ from buildnet.node.api.gate import Gate
 from buildnet.node.artifacts import Artifacts
 from buildnet.node.auth.caller import NOBODY, OWNER, Caller
 from buildnet.node.auth.opening import access_of
+from buildnet.node.auto_build.own import Wanted
 from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.build_record import BuildInterrupted
 from buildnet.node.builder import Builder
@@ -306,6 +307,9 @@ async def running_node(
         )
 
         builder.books.ended = service.telemetry.build_ended
+        builder.watches.own.wanted = lambda: Wanted.of(
+            service.config.watch, service.config.auto_build
+        )
         endpoint = config.telemetry.endpoint
         stack.enter_context(service.telemetry.tracing(endpoint, name, keys.current.node_id))
 

@@ -52,7 +52,8 @@ class BuildRequest:
     then keeps to its end, None: it takes what is free; ``times``: how often each command runs,
     whose outputs are compared; ``trace_inputs``: commands run where the workspace stands, and what
     they read is told; ``choice``: what its configuration and profile make of it;
-    ``since``: what of the workspace a change affects, of which ``packages`` are.
+    ``first``: directories whose packages are built before others; ``since``: what of the workspace
+    a change affects, of which ``packages`` are.
     """
 
     directory: Path
@@ -70,6 +71,7 @@ class BuildRequest:
     environment: Mapping[str, str] = field(default_factory=dict)
     actor: str = "local"
     choice: Choice = AS_THE_NODE_HAS_IT
+    first: tuple[str, ...] = ()
     since: Since | None = None
 
     @property
@@ -86,7 +88,7 @@ class BuildRequest:
         else:
             same = mine == others
         return same and self == replace(
-            other, directory=self.directory, environment=mine, actor=self.actor
+            other, directory=self.directory, environment=mine, actor=self.actor, first=self.first
         )
 
     @property

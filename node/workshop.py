@@ -43,6 +43,7 @@ from buildnet.pool.far_tools import FarTools, ToolsWanted
 from buildnet.pool.glob import Patterns
 from buildnet.pool.placement import Host
 from buildnet.pool.places import Slots
+from buildnet.pool.territory import is_below
 from buildnet.pool.workspace import Task, TaskId, Workspace
 
 
@@ -175,6 +176,9 @@ class Workshop:
                 durations_ms=job.durations_ms,
                 standing=tasks.keys() - set(job.waiting),
                 shards=[task for task, known in tasks.items() if known.shard is not None],
+                first=[
+                    task for task, known in tasks.items() if is_below(known.path, request.first)
+                ],
             ),
             durations_ms=job.durations_ms,
             results=None if request.keeps_to_itself else self.results,

@@ -23,6 +23,8 @@ from buildnet.pool.workspace import TaskId
 
 _LOOKED_BEYOND = 32
 """So many commands that had better wait for another place are passed by at once."""
+_FIRST_MS = 1e12
+"""More than any command takes."""
 
 
 class Status(StrEnum):
@@ -157,6 +159,7 @@ class Build:
         keep_going: after a failure go on with what does not depend on it.
         durations_ms: measured durations of earlier runs, for the critical path; tasks without one
             count as ``DEFAULT_DURATION_MS``.
+        first: tasks that are wanted before others.
         standing: tasks that are up to date unless this build changes what they depend on.
         shards: tasks whose failure is told by the one that gathers them: that is resolved once all
             of them have ended, however they did.
@@ -171,6 +174,7 @@ class Build:
         places: Places,
         keep_going: bool = False,
         durations_ms: Mapping[TaskId, float] | None = None,
+        first: Iterable[TaskId] = (),
         standing: Iterable[TaskId] = (),
         shards: Iterable[TaskId] = (),
     ) -> None:
@@ -179,7 +183,9 @@ class Build:
             for dependency in needed:
                 self._dependents[dependency].append(task)
         self._waiting_for = {task: len(set(needed)) for task, needed in dependencies.items()}
-        self._remaining_ms = _remaining_path(dependencies, self._dependents, durations_ms or {})
+        # What is wanted first counts as what takes longest: it and what leads to it then start.
+        weights_ms = {**(durations_ms or {}), **dict.fromkeys(first, _FIRST_MS)}
+        self._remaining_ms = _remaining_path(dependencies, self._dependents, weights_ms)
         self._places = places
         self._keep_going = keep_going
         self._standing = set(standing)

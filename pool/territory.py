@@ -224,3 +224,9 @@ def _wild_clashes(
             for other in wild[names[number]]:
                 if other.task.id != claim.task.id:
                     yield _clash(claim, other)
+
+
+def is_below(path: str, directories: Iterable[str]) -> bool:
+    """Return whether ``path`` is one of ``directories``, as people write them, or below one."""
+    plain = (each.removeprefix("./").strip("/") for each in directories)
+    return any(not each or f"{path}/".startswith(f"{each}/") for each in plain)

@@ -109,3 +109,22 @@ class WatchPlan:
                 self._due, self._sooner, self._building = None, False, True
                 effects.append(Begin())
         return effects
+
+
+class Recurring:
+    """Notices builds that change what they are made from: one would follow the other for ever."""
+
+    OFTEN = 3
+    LONGEST_S = 60.0
+
+    def __init__(self) -> None:
+        self._paths: frozenset[str] = frozenset()
+        self._times = 0
+
+    def ended(self, paths: frozenset[str]) -> float:
+        """Return how long to wait with the next build, in seconds; ``paths``: what changed under
+        the one that has ended."""
+        self._times = self._times + 1 if paths and paths == self._paths else bool(paths)
+        self._paths = paths
+        again = self._times - self.OFTEN
+        return 0.0 if again < 0 else min(2.0 ** min(again, 10), self.LONGEST_S)

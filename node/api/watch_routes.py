@@ -55,12 +55,7 @@ def watch_routes(service: NodeService) -> APIRouter:
             )
         settings = service.in_force.config
         request = await asked_build(service, reach, body, asking)
-        pace = Pace(
-            settings.watch.debounce_ms / 1000,
-            body.delay_s,
-            settings.auto_build.priority_paths,
-            settings.watch.exclude_patterns,
-        )
+        pace = Pace.of(settings.watch, settings.auto_build, body.delay_s)
         lines = await service.builder.watches.open(
             request, pace, builds=body.builds, every=body.detail == "all"
         )

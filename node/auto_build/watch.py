@@ -11,6 +11,7 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from pathlib import Path
 from typing import Any
 
 from buildnet.mesh.errors import BuildNetError, NotFoundError, StoppingError
@@ -20,11 +21,13 @@ from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.same_builds import inherited_by
 from buildnet.node.watch.dirty import MOST_PATHS, Dirt
 from buildnet.node.watch.listener import Listener
-from buildnet.node.workspaces import Definition, OpenWorkspace
+from buildnet.node.watch_config import AutoBuildSettings, WatchSettings
+from buildnet.node.workspaces import Definition, OpenWorkspace, Workspaces
 from buildnet.pool import watch_plan
 from buildnet.pool.affected import Readers
 from buildnet.pool.impact import IGNORED_BY_DEFAULT, Impact, Scales, Weighed
-from buildnet.pool.watch_plan import Changed, Ended, Looked, Outdated, WatchPlan, Woken
+from buildnet.pool.territory import is_below
+from buildnet.pool.watch_plan import Changed, Ended, Looked, Outdated, Recurring, WatchPlan, Woken
 from buildnet.pool.workspace import Workspace
 
 GATHERED_S = 0.02
@@ -58,6 +61,12 @@ class Pace:
     priority: tuple[str, ...] = ()
     ignored: tuple[str, ...] = IGNORED_BY_DEFAULT
 
+    @classmethod
+    def of(cls, watch: WatchSettings, auto_build: AutoBuildSettings, delay_s: float) -> Pace:
+        """Return what node.yaml says of it."""
+        debounce_s = watch.debounce_ms / 1000
+        return cls(debounce_s, delay_s, auto_build.priority_paths, watch.exclude_patterns)
+
 
 class _Happened(Enum):
     NEWS = auto()
@@ -68,6 +77,16 @@ class _Happened(Enum):
 
 Find = Callable[[], Awaitable[Workspace]]
 Start = Callable[[BuildRequest], Awaitable[RunningBuild]]
+
+
+def finder(workspaces: Workspaces, root: Path) -> Find:
+    """Return what returns the workspace around ``root`` as it is described now."""
+
+    async def find() -> Workspace:
+        opened = await asyncio.to_thread(workspaces.find, root)
+        return opened.definition.workspace
+
+    return find
 
 
 class Watch:
@@ -93,9 +112,12 @@ class Watch:
         self.builds = builds
         self.pace = pace
         self._root = opened.definition.workspace.root
-        self._request = replace(request, directory=self._root, dry_run=not builds)
+        self._request = replace(
+            request, directory=self._root, dry_run=not builds, first=pace.priority
+        )
         self._find, self._start = find, start
         self._loop = asyncio.get_running_loop()
+        self._recurring = Recurring()
         self._plan = WatchPlan(pace.debounce_s, pace.delay_s)
         self._listener = Listener(self._on_news, self._on_look)
         self._items: asyncio.Queue[_Happened | RunningBuild | None] = asyncio.Queue()
@@ -116,7 +138,7 @@ class Watch:
 
     def is_like(self, opened: OpenWorkspace, request: BuildRequest, pace: Pace) -> bool:
         """Whether it does just what somebody else wants now."""
-        wanted = replace(request, dry_run=not self.builds)
+        wanted = replace(request, dry_run=not self.builds, first=self.pace.priority)
         return (
             not self._is_over
             and opened is self.opened
@@ -262,8 +284,8 @@ class Watch:
 
     def _is_urgent(self, found: Weighed) -> bool:
         packages = self.opened.definition.workspace.packages
-        below = tuple(f"{path.strip('/')}/" for path in self.pace.priority)
-        return any(f"{packages[name].path}/".startswith(below) for name in found.affected.touched)
+        paths = (packages[name].path for name in found.affected.touched)
+        return any(is_below(path, self.pace.priority) for path in paths)
 
     @property
     def _runs_outdated(self) -> bool:
@@ -381,6 +403,8 @@ class Watch:
             return
         # What defines the workspace may have changed before that was watched.
         await asyncio.to_thread(self.opened.watch_definition)
+        if not build.cancelled.is_set():
+            await self._slow_down()
         await self._handle(Ended())
         if not self._plan.is_waiting:
             return
@@ -393,6 +417,13 @@ class Watch:
             self._tell({"type": "idle"})
         else:
             await self._handle(Changed(sooner=True))
+
+    async def _slow_down(self) -> None:
+        """Wait longer where builds themselves change what they are made from, as it seems."""
+        pause_s = self._recurring.ended(frozenset(self._gathered))
+        if pause_s:
+            self._tell({"type": "recurring", "pause_ms": round(pause_s * 1000), **self._change()})
+            await self._handle(Changed(), self._loop.time() + pause_s)
 
     def _change(self) -> dict[str, Any]:
         """Return the JSON of what changed since the last build began."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from buildnet.mesh.errors import BuildNetError, StoppingError
-from buildnet.node.auto_build.watch import Find, Pace, Start, Watch
+from buildnet.node.auto_build.own import OwnWatches
+from buildnet.node.auto_build.watch import Pace, Start, Watch, finder
 from buildnet.node.running import BuildRequest
 from buildnet.node.workspaces import OpenWorkspace, Workspaces
-from buildnet.pool.workspace import Workspace
 
 MOST_WATCHES = 64
 _log = logging.getLogger("buildnet.builds")
@@ -26,20 +25,22 @@ class TooManyWatchesError(BuildNetError):
 
 
 class Watches:
-    """Owns the watches; :meth:`run` as long as the node runs."""
+    """Owns the watches; :meth:`run` as long as the node runs. ``own`` are those of the node itself,
+    at which nobody looks on."""
 
     def __init__(self, workspaces: Workspaces, start: Start) -> None:
         self._workspaces = workspaces
         self._start = start
         self._watches: list[Watch] = []
         self._group: asyncio.TaskGroup | None = None
+        self.own = OwnWatches(workspaces, start)
 
     async def run(self) -> None:
         """Run what is opened."""
         async with asyncio.TaskGroup() as group:
             self._group = group
             try:
-                await asyncio.Event().wait()
+                await self.own.run()
             finally:
                 self._group = None
 
@@ -47,6 +48,7 @@ class Watches:
         """End all watches: the node stops."""
         for watch in tuple(self._watches):
             watch.close(StoppingError("the node is stopping"))
+        self.own.stop()
 
     async def open(
         self, request: BuildRequest, pace: Pace, *, builds: bool, every: bool
@@ -93,18 +95,16 @@ class Watches:
             raise StoppingError("the node is stopping", hint="start it again: buildnet node start")
         root = opened.definition.workspace.root
         watch = Watch(
-            opened, request, pace, builds=builds, find=self._finder(root), start=self._start
+            opened,
+            request,
+            pace,
+            builds=builds,
+            find=finder(self._workspaces, root),
+            start=self._start,
         )
         self._watches.append(watch)
         self._group.create_task(self._run(watch))
         return watch
-
-    def _finder(self, root: Path) -> Find:
-        async def find() -> Workspace:
-            opened = await asyncio.to_thread(self._workspaces.find, root)
-            return opened.definition.workspace
-
-        return find
 
     async def _run(self, watch: Watch) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Iterator
@@ -222,6 +223,25 @@ def test_watching_prepares_and_ends_with_its_workspace(
         shop.rename(tmp_path / "elsewhere")
         assert watching.wait() == 6
         assert watching.of("ended")[0]["error"]["code"] == "WORKSPACE_GONE"
+
+
+def test_a_node_builds_by_itself_what_its_owner_names(tmp_path: Path, shop: Path) -> None:
+    command = ForkedCommandLine(tmp_path / "own" / "home")
+    settings = {"watch": {"directories": [str(shop)], "debounce_ms": 50}}
+    settings["auto_build"] = {"enabled": True, "delay_ms": 100}
+    write_files(tmp_path, {"own/home/node.yaml": json.dumps(settings)})
+    command.start()
+    try:
+        for text in ("first\n", "second\n"):
+            (shop / "core/a.txt").write_text(text)
+            deadline = time.monotonic() + 30
+            while told(shop) != meant(shop):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        builds = command("history", "--json").data["builds"]
+        assert {each["triggered_by"] for each in builds} == {"auto-build"}
+    finally:
+        command("node", "stop")
 
 
 def test_what_makes_no_sense_with_watching_is_refused(running: CommandLine, shop: Path) -> None:

@@ -58,6 +58,13 @@ def test_of_what_is_told_together_the_most_urgent_gets_the_place() -> None:
     ]
 
 
+def test_what_is_wanted_first_starts_first_with_what_leads_to_it() -> None:
+    graph = {A: (), B: (), C: (A,)}
+    build = Build(graph, places=Slots(1), durations_ms={A: 10, B: 500, C: 10}, first=[C])
+    assert build.handle(Began()) == [Resolve((A, B))]
+    assert Execute(A) in build.handle(MustRun(B), MustRun(A))
+
+
 def test_no_more_commands_run_than_there_are_slots_and_the_longest_path_goes_first() -> None:
     graph: dict[TaskId, tuple[TaskId, ...]] = {A: (), B: (), C: (), D: (C,)}
     build = Build(graph, places=Slots(1), durations_ms={A: 10, B: 500, C: 100, D: 900})

@@ -16,6 +16,7 @@ from buildnet.pool.watch_plan import (
     Event,
     Looked,
     Outdated,
+    Recurring,
     Wake,
     WatchPlan,
     Woken,
@@ -84,6 +85,15 @@ def test_a_build_is_cancelled_once_for_what_is_outdated_and_begun_anew_when_it_i
     assert plan.handle(Looked(), 1.5) == []
     assert plan.handle(Ended(), 1.55) == [Wake(1.7)]
     assert plan.handle(Woken(), 1.7) == [Begin()]
+
+
+def test_builds_that_change_their_own_sources_come_slower_and_slower() -> None:
+    recurring, made = Recurring(), frozenset({"core/made.ts"})
+    assert [recurring.ended(made) for _ in range(5)] == [0, 0, 1, 2, 4]
+    assert recurring.ended(frozenset()) == 0
+    assert [recurring.ended(made) for _ in range(3)] == [0, 0, 1]
+    assert recurring.ended(frozenset({"core/other.ts"})) == 0
+    assert [recurring.ended(made) for _ in range(40)][-1] == Recurring.LONGEST_S
 
 
 @dataclass

@@ -1,0 +1,104 @@
+"""How soon an edit is built under ``build --watch``, with a real node.
+
+    uv run python tests/benchmarks/watching.py [--packages 50] [--runs 40] [--short] [--json FILE]
+
+The command of the edited package says when it began; that, since the edit and less the debounce, is
+what the node needs besides: to be told of the edit, to see what it means, to begin a build, to find
+out what has to run, and to start it. A storm is 200 files written within a second: what counts
+there is the time since the last one, and that one build has them all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from buildnet.cli.testing import CommandLine, write_files
+from testbed.figures import Figure, report
+from testbed.watching import Watching
+
+DEBOUNCE_MS = 300
+GOAL_MS = 100
+STORM_FILES = 200
+_COMMAND = "date +%s%N > out; cat src/* | wc -c >> out"
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--packages", type=int, default=50)
+    parser.add_argument("--runs", type=int, default=40)
+    parser.add_argument("--short", action="store_true", help="few runs, for CI")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    runs = 8 if arguments.short else arguments.runs
+    with tempfile.TemporaryDirectory() as directory:
+        command = CommandLine(Path(directory) / "home")
+        command.start()
+        try:
+            root = workspace(Path(directory) / "shop", arguments.packages)
+            with Watching(command, root, "build", "--watch") as watching:
+                watching.until_idle()
+                edits = [edit(root, watching, number, arguments.packages) for number in range(runs)]
+                storms = [storm(root, watching) for _ in range(max(2, runs // 10))]
+        finally:
+            command("node", "stop")
+    figures = [
+        Figure("edit → command started, less the debounce", tuple(edits), "ms", goal_p50=GOAL_MS),
+        Figure(
+            f"last of {STORM_FILES} edits → command started, less the debounce",
+            tuple(late for late, _ in storms),
+            "ms",
+            goal_p50=GOAL_MS,
+        ),
+        Figure("builds of a storm", tuple(float(count) for _, count in storms), "", goal_p99=1),
+    ]
+    report(f"watching a workspace of {arguments.packages} packages", figures, arguments.json)
+
+
+def workspace(root: Path, packages: int) -> Path:
+    """Write a workspace of packages with 20 files each, none of which depends on another."""
+    lines = "".join(
+        f"  - {{name: p{number}, path: p{number}, build_cmd: '{_COMMAND}', "
+        f"output_dir: p{number}/out}}\n"
+        for number in range(packages)
+    )
+    files = {f"p{number}/src/{file}": "x\n" for number in range(packages) for file in range(20)}
+    return write_files(root, {"buildnet.yaml": f"workspace: shop\npackages:\n{lines}", **files})
+
+
+def edit(root: Path, watching: Watching, number: int, packages: int) -> float:
+    """Edit one file; return after how many milliseconds its command began, less the debounce."""
+    package, seen = root / f"p{number % packages}", len(watching.events)
+    (package / "src/0").write_text(f"{number} {time.time_ns()}\n")
+    edited_ns = time.time_ns()
+    watching.until_idle(seen)
+    return (began_ns(package) - edited_ns) / 1e6 - DEBOUNCE_MS
+
+
+def storm(root: Path, watching: Watching) -> tuple[float, int]:
+    """Edit many files within a second; return what :func:`edit` does, and how many builds began."""
+    package, seen = root / "p0", len(watching.events)
+    before = len(watching.of("building"))
+    for number in range(STORM_FILES):
+        (package / f"src/{number}").write_text(f"{time.time_ns()}\n")
+        time.sleep(1 / STORM_FILES)
+    edited_ns = time.time_ns()
+    watching.until_idle(seen)
+    return (began_ns(package) - edited_ns) / 1e6 - DEBOUNCE_MS, len(
+        watching.of("building")
+    ) - before
+
+
+def began_ns(package: Path) -> int:
+    """Return when the command of a package began last, as it says."""
+    return int((package / "out").read_text().split()[0])
+
+
+if __name__ == "__main__":
+    main()
