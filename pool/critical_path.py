@@ -7,11 +7,13 @@ everything else takes what it took.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from buildnet.pool.recorded import RecordedTask, Waits
+from buildnet.pool.timeline import EXECUTION, QUEUE
 
 _MS_NS = 1_000_000
 
@@ -70,14 +72,38 @@ def elapsed_ms(tasks: Sequence[RecordedTask]) -> float:
     return (max(task.ended_ns for task in measured) - began) / _MS_NS
 
 
-def with_room_ms(tasks: Sequence[RecordedTask]) -> float:
-    """Return how long all would have taken at least, had no task waited for a place: the longest
-    chain of what each took else."""
+def held_up(tasks: Sequence[RecordedTask]) -> list[RecordedTask]:
+    """Return the tasks that waited while others' commands ran: with more room they would not have,
+    or not as long. Who waits alone waits for something else than a place."""
+    running = [
+        (each.began_ns + part.at_us * 1000, each.began_ns + part.end_us * 1000)
+        for each in tasks
+        if each.timeline is not None
+        for part in each.timeline.parts
+        if part.name == EXECUTION
+    ]
+    begins, ends = sorted(one for one, _ in running), sorted(one for _, one in running)
+
+    def waited(task: RecordedTask) -> bool:
+        for part in () if task.timeline is None else task.timeline.parts:
+            middle_ns = task.began_ns + (part.at_us + part.end_us) * 500
+            at_once = bisect_right(begins, middle_ns) - bisect_right(ends, middle_ns)
+            if part.name == QUEUE and at_once > 0:
+                return True
+        return False
+
+    return [task for task in tasks if waited(task)]
+
+
+def with_room_ms(tasks: Sequence[RecordedTask], waited: Collection[str]) -> float:
+    """Return how long all would have taken at least, had none of the tasks ``waited`` waited for a
+    place: the longest chain of what each took else."""
     waits = Waits(tasks)
     ended: dict[str, float] = {}
     # What a task waited for ended before it did, so this order knows it first.
     for task in sorted(tasks, key=lambda each: (each.ended_ns, each.began_ns)):
         if task.timeline is not None:
             ready = max((ended.get(each.name, 0.0) for each in waits.of(task)), default=0.0)
-            ended[task.name] = ready + task.work_ms
+            waited_ms = 0.0 if task.name in waited else task.waited_ms
+            ended[task.name] = ready + waited_ms + task.work_ms
     return max(ended.values(), default=0.0)

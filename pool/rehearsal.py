@@ -95,9 +95,9 @@ def rehearse(commands: Sequence[Command], stage: Stage) -> dict[TaskId, Place]:
             places.now_ms, ended = heapq.heappop(running)
             news.append(Executed(ended, True))
         events = news
-    for task in by_task.keys() - found.keys():
-        is_next = all(each in found for each in dependencies[task])
-        found[task] = Place(None, why=_BUSY if is_next else _AFTER_BUSY)
+    left = by_task.keys() - found.keys()
+    for task in left:
+        found[task] = Place(None, why=_BUSY if left.isdisjoint(dependencies[task]) else _AFTER_BUSY)
     return found
 
 

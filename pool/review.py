@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from buildnet.pool.critical_path import Step, critical_path, elapsed_ms, with_room_ms
+from buildnet.pool.critical_path import Step, critical_path, elapsed_ms, held_up, with_room_ms
 from buildnet.pool.recorded import RecordedBuild, RecordedTask
 from buildnet.pool.timeline import EXECUTION, LOOKUP, RESTORE, TRANSFER, UPLOAD
 
@@ -108,7 +108,7 @@ def review(build: RecordedBuild) -> Review:
     missed = [task for task in build.tasks if task.ran]
     missed.sort(key=lambda task: (-(task.executed_ms or 0.0), task.name))
     findings = [
-        *_room(build, path, took_ms),
+        *_room(build, took_ms),
         *_far(missed),
         *_all_files(missed),
         *_isolation(missed),
@@ -146,10 +146,10 @@ def _missed(task: RecordedTask) -> dict[str, Any]:
     }
 
 
-def _room(build: RecordedBuild, path: Sequence[Step], took_ms: float) -> Iterator[Finding]:
+def _room(build: RecordedBuild, took_ms: float) -> Iterator[Finding]:
     """Yield that commands waited for places, if that cost anything."""
-    saves_ms = took_ms - with_room_ms(build.tasks)
-    waited = [task for task in build.tasks if task.ran and task.waited_ms >= 1.0]
+    waited = [task for task in held_up(build.tasks) if task.waited_ms >= 1.0]
+    saves_ms = took_ms - with_room_ms(build.tasks, {task.name for task in waited})
     if waited and _is_worth(saves_ms, took_ms):
         waited.sort(key=lambda task: -task.waited_ms)
         total_s = sum(task.waited_ms for task in waited) / 1000

@@ -21,6 +21,7 @@ from buildnet.node.definition_files import DefinitionFiles
 from buildnet.node.durable.stored_plan import SourcesOfPlan, StoredPlan, Trees, standing_of
 from buildnet.node.durable.stored_runner import StoredRunner
 from buildnet.node.execute.isolation import Isolation
+from buildnet.node.phases import PERFORM, PLAN, REVIEW
 from buildnet.node.recording import Record
 from buildnet.node.running import BUILD_STARTED, BuildRequest, RunningBuild
 from buildnet.node.sources import outputs_excluded
@@ -194,13 +195,16 @@ class Successor:
         )
         try:
             await asyncio.to_thread(self._lay_out, plan, trees, root, inherited.hold)
+            build.phases.begin(PLAN)
             performer = await workshop.performer(build, job, inherited.hold)
             build.performer = performer
             if build.cancelled.is_set():
                 performer.cancel()
             try:
+                build.phases.begin(PERFORM)
                 return await performer.run()
             finally:
+                build.phases.begin(REVIEW)
                 if performer.places.hosts is not None:
                     performer.places.hosts.close()
                 await asyncio.to_thread(performer.runner.keep_descriptions)

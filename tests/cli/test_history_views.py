@@ -22,6 +22,7 @@ BUILD = build_of(
     task_of("base", 0, {LOOKUP: 10, EXECUTION: 290}),
     task_of("core", 300, {QUEUE: 100, EXECUTION: 600}, needs=["base"]),
     task_of("there", 0, {LOOKUP: 5, RESTORE: 5}, executed_ms=2000.0),
+    task_of("other", 250, {EXECUTION: 160}),
 )
 
 
@@ -34,15 +35,15 @@ def printed(show: Any, *arguments: Any, width: int = 80) -> str:
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
 def test_a_timeline_is_no_wider_than_the_terminal(width: int) -> None:
     lines = printed(views.print_timeline, BUILD, width=width).splitlines()
-    bars = [line for line in lines if line.startswith(("base", "core", "there"))]
-    assert len(bars) == 3
+    bars = [line for line in lines if line.startswith(("base", "core", "there", "other"))]
+    assert len(bars) == 4
     assert max(map(len, bars)) <= width
 
 
 def test_bars_stand_where_the_parts_were() -> None:
-    base, there, core = (
+    base, there, _, core = (
         line[len("there") + 11 :]
-        for line in printed(views.print_timeline, BUILD, width=116).splitlines()[1:4]
+        for line in printed(views.print_timeline, BUILD, width=116).splitlines()[1:5]
     )
     assert base.startswith("·")
     assert there.startswith("·") or there.startswith("▪")
@@ -83,6 +84,7 @@ def test_a_comparison_shows_what_differs_alone() -> None:
         task_of("base", 0, {LOOKUP: 10, EXECUTION: 290}),
         task_of("core", 300, {EXECUTION: 900}, needs=["base"]),
         task_of("there", 0, {EXECUTION: 2000}),
+        task_of("other", 250, {EXECUTION: 160}),
     )
     found = compare(BUILD, other, lambda old, new: None).as_dict()
     said = printed(views.print_comparison, found, width=120)

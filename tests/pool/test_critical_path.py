@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildnet.pool.critical_path import critical_path, elapsed_ms, with_room_ms
+from buildnet.pool.critical_path import critical_path, elapsed_ms, held_up, with_room_ms
 from buildnet.pool.recorded import Waits
 from buildnet.pool.timeline import EXECUTION, LOOKUP, QUEUE
 from testbed.recorded_builds import build_of, large_build, task_of
@@ -41,7 +41,7 @@ def test_it_goes_through_what_stood_as_before() -> None:
 def test_where_nothing_was_measured_there_is_no_path() -> None:
     build = build_of(task_of("base", 0, {}))
     assert critical_path(build.tasks) == ()
-    assert elapsed_ms(build.tasks) == with_room_ms(build.tasks) == 0
+    assert elapsed_ms(build.tasks) == with_room_ms(build.tasks, ()) == 0
 
 
 def test_names_that_a_record_does_not_have_and_cycles_are_survived() -> None:
@@ -51,7 +51,7 @@ def test_names_that_a_record_does_not_have_and_cycles_are_survived() -> None:
         task_of("c", 0, {}, needs=["c"]),
     )
     assert len(critical_path(build.tasks)) <= 2
-    assert with_room_ms(build.tasks) >= 10
+    assert with_room_ms(build.tasks, ()) >= 10
 
 
 def test_with_room_nothing_waits_for_a_place() -> None:
@@ -61,13 +61,26 @@ def test_with_room_nothing_waits_for_a_place() -> None:
         task_of("three", 0, {QUEUE: 200, EXECUTION: 100}),
     )
     assert elapsed_ms(build.tasks) == 300
-    assert with_room_ms(build.tasks) == 100
+    waited = {task.name for task in held_up(build.tasks)}
+    assert waited == {"two", "three"}
+    assert with_room_ms(build.tasks, waited) == 100
+    assert with_room_ms(build.tasks, ()) == 300
+
+
+def test_who_waits_while_nothing_runs_is_not_held_up_by_others() -> None:
+    build = build_of(
+        task_of("one", 0, {QUEUE: 500, EXECUTION: 100}),
+        task_of("two", 601, {QUEUE: 100, EXECUTION: 100}, needs=["one"]),
+    )
+    assert held_up(build.tasks) == []
+    assert with_room_ms(build.tasks, ()) == 800
 
 
 @given(st.integers(1, 60), st.integers(0, 1000))
 def test_room_never_costs_time_and_the_path_is_a_chain(count: int, seed: int) -> None:
     build = large_build(count, seed)
-    assert with_room_ms(build.tasks) <= elapsed_ms(build.tasks) + 0.001
+    waited = {task.name for task in held_up(build.tasks)}
+    assert with_room_ms(build.tasks, waited) <= elapsed_ms(build.tasks) + 0.001
     path, waits = critical_path(build.tasks), Waits(build.tasks)
     by_name = {task.name: task for task in build.tasks}
     assert path[-1].ended_ns == max(task.ended_ns for task in build.tasks)

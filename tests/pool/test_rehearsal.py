@@ -85,6 +85,11 @@ def test_bounds_of_the_configuration_hold() -> None:
     near = replace(wide, preferences=Preferences(max_nodes=2))
     hosts = {place.host.name for place in rehearse(commands, near).values() if place.host}
     assert len(hosts) == 2
+    one = replace(wide, most=1)
+    away = [place for place in rehearse(commands, one).values() if place.host != wide.here]
+    began = sorted(place.begins_ms or 0 for place in away if place.host and not place.host.is_here)
+    assert began == sorted(set(began))
+    assert began
     none = replace(wide, most=0)
     hosts = {place.host.name for place in rehearse(commands, none).values() if place.host}
     assert hosts == {"h0"}
