@@ -27,6 +27,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -45,6 +46,7 @@ WORKERS = 100
 QUEUE_MS, DASHBOARD_MS, BUILD_MS = 1000.0, 100.0, 3_600_000 / 1000
 _COMMANDS, _AT_A_TIME, _WORKSPACES = 5, 4, 8
 _NEWS_EVERY_S, _LOOK_EVERY_S = 0.1, 0.25
+_PATIENCE_S = 10.0
 _WRAPS_MS = 1_000_000
 """A worker's news say the time in milliseconds, as a number below this, as how many builds it
 drives."""
@@ -197,6 +199,10 @@ async def measure(port: int, directory: Path, seconds: float, each_s: float) -> 
         looking = group.create_task(asyncio.to_thread(_look, port, enough))
         await asyncio.to_thread(builders.at_rate, each_s, seconds)
         enough.set()
+        with suppress(TimeoutError):  # of the last one it may still be on its way
+            async with asyncio.timeout(_PATIENCE_S):
+                while not builders.seen.keys() <= dashboard.shown.keys():
+                    await asyncio.sleep(_NEWS_EVERY_S)
         over.set()
     queue, whole = tuple(builders.queue_ms), tuple(builders.whole_ms)
     shown = tuple(
