@@ -4,24 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
 from buildnet.ledger.history import Durability
 from buildnet.node.api.answers.answer import Answer, Page, Success
+from buildnet.node.api.answers.reports import PackageReport, ToldError
 from buildnet.pool.attempts import Attempt
-from buildnet.pool.explain import Change
-from buildnet.pool.variable_names import Mention
 
 BuildStatus = Literal["running", "succeeded", "failed", "cancelled"]
-
-
-class ToldError(Answer):
-    """An error as it is kept."""
-
-    code: str | None
-    message: str | None
-    cause: str | None
-    hint: str | None
 
 
 class Choice(Answer):
@@ -48,59 +36,6 @@ class Choice(Answer):
     labels: list[str]
 
 
-class NearestResult(Answer):
-    """The cached result that is most like what would be built."""
-
-    action: str
-    reasons: list[str]
-    changes: list[Change]
-
-
-class VerifiedRun(Answer):
-    """One run of a command that ran several times."""
-
-    node: str
-    node_name: str | None
-    exit_code: int
-    outputs: str | None
-    result: str | None
-
-
-class Verified(Answer):
-    """What several runs of one command made; ``agrees`` null: there is nothing to compare."""
-
-    agrees: bool | None
-    problem: str | None
-    runs: list[VerifiedRun]
-    differing: list[str]
-    differing_count: int
-
-
-class TimelinePart(Answer):
-    """One part of a task, from the timeline's beginning on."""
-
-    name: str
-    at_ms: float
-    took_ms: float
-
-
-class Timeline(Answer):
-    """When the parts of one task were; ``began_ns``: unix time."""
-
-    began_ns: int
-    parts: list[TimelinePart]
-
-
-class PlannedPlace(Answer):
-    """Where and when a command would run, and why there."""
-
-    node: str | None
-    node_name: str | None
-    begins_ms: float | None
-    ends_ms: float | None
-    why: str | None
-
-
 class EstimateInShort(Answer):
     """How long a build takes in all; ``interval_ms``: what four of five end in."""
 
@@ -108,51 +43,6 @@ class EstimateInShort(Answer):
     interval_ms: tuple[int, int]
     confidence: float
     confidence_level: Literal["low", "medium", "high"]
-
-
-class TracedInputs(Answer):
-    """What a traced command read; see ``InputFindings``."""
-
-    undeclared: list[str]
-    unread: list[str]
-    host: list[str]
-    variables: list[Mention]
-    unset: list[Mention]
-    proposal: dict[str, list[str]]
-    unseen: int
-    left_out: int
-
-
-class PackageReport(Answer):
-    """What became of one task of a build; records of earlier versions have less."""
-
-    name: str
-    task: str
-    status: str
-    tier: str | None
-    isolation: str | None
-    node: str
-    node_name: str | None
-    duration_ms: float
-    action: str | None
-    exit_code: int | None
-    log: str | None
-    output: str | None
-    plan: str | None
-    reasons: list[str]
-    changes: list[Change]
-    nearest: NearestResult | None
-    hints: list[str]
-    error: ToldError | None
-    attempts: list[Attempt]
-    verification: Verified | None
-    timeline: Timeline | None = None
-    place: PlannedPlace | None = None
-    executed_ms: float | None = None
-    depends_on: list[str] = Field(default_factory=list)
-    network: bool = False
-    all_files: bool = False
-    traced: TracedInputs | None = None
 
 
 class Affected(Answer):

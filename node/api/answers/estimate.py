@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from buildnet.node.api.answers.answer import Answer
-from buildnet.node.api.answers.builds import Choice, ToldError
+from buildnet.node.api.answers.builds import Choice
+from buildnet.node.api.answers.reports import ToldError
 
 
 class TaskFactors(Answer):
