@@ -59,12 +59,13 @@ class Estimates:
         tasks = tuple(tasks)
         memory = self.memory(workspace, tasks)
         with self.lock:
-            names = {task.id: name_of(task.id) for task in tasks}
-            return {
-                task: memory.expected(name, task.task).whole.median_ms
-                for task, name in names.items()
-                if (known := memory.tasks.get(name)) is not None and known.samples
-            }
+            some = [
+                task.id
+                for task in tasks
+                if (known := memory.tasks.get(name_of(task.id))) is not None and known.samples
+            ]
+            expected = memory.expected((name_of(task), task.task, 0) for task in some)
+            return {task: each.whole.median_ms for task, each in zip(some, expected, strict=True)}
 
     def learn(
         self,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from buildnet.node.estimates import Estimates, name_of
@@ -23,14 +23,21 @@ from buildnet.pool.estimation.piece import Ended, Fate, Piece
 from buildnet.pool.estimation.sample import Sample
 from buildnet.pool.estimation.simulation import SimulatedHost
 from buildnet.pool.estimation.view import in_short
+from buildnet.pool.tree import DirectoryTree
 from buildnet.pool.workspace import Task, TaskId, Workspace
 
 AGAIN_S = 1.0
 """So often a build's estimate is made again, at most."""
+_REST = 30.0
+"""So many times as long as it took, at least."""
 _SAMPLES_AT_WORK = SAMPLES // 5
 """While commands run, little is computed: they need the processor more."""
 _MOST_FILES = 20_000
 """The inputs of all tasks together are summed up as far as that."""
+
+
+_Planned = tuple[Piece, DirectoryTree | None]
+"""A task, and what it reads where that is known."""
 
 
 class Seen(Protocol):
@@ -109,8 +116,9 @@ class BuildForecast:
                 each.tier is None or each.undelivered for each in build.prepared.values()
             ):
                 continue  # nothing is to be done so far
+            began = self._clock()
             await self._look(build)
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(max(AGAIN_S, _REST * (self._clock() - began)))
             self._news.set()  # time has passed
 
     async def _look(self, build: Seen) -> None:
@@ -118,14 +126,14 @@ class BuildForecast:
         is_first = self.first is None
         hosts = self.hosts(build.running.values())
         self._speeds |= {node: host.speed for node, host in hosts}
-        planned, pieces = self._to_do(build, [node for node, _ in hosts], is_first=is_first)
+        planned = self._to_do(build, [node for node, _ in hosts], is_first=is_first)
         forecaster, found = await asyncio.to_thread(
-            self._ahead, pieces, [host for _, host in hosts], _SAMPLES_AT_WORK
+            self._ahead, planned.values(), [host for _, host in hosts], _SAMPLES_AT_WORK
         )
         self._left = round(forecaster.work_ms), self._clock() + found.middle_ms / 1000
         if is_first:
             self.first, self.first_at_ms = found, elapsed_ms
-            self._forecaster, self._planned = forecaster, planned
+            self._forecaster, self._planned = forecaster, tuple(planned)
             self.on_first()
         told = in_short(found, elapsed_ms)
         if told is not None:
@@ -133,18 +141,27 @@ class BuildForecast:
             tell({"type": "estimate", **told, "left_ms": round(found.middle_ms)})
 
     def _ahead(
-        self, pieces: Sequence[Piece], hosts: Sequence[SimulatedHost], most: int
+        self, planned: Iterable[_Planned], hosts: Sequence[SimulatedHost], most: int
     ) -> tuple[Forecaster, Forecast]:
+        """Look ahead. Blocks."""
+        pieces = [replace(piece, input_bytes=self._size(inputs)) for piece, inputs in planned]
         with self.estimates.lock:
             forecaster = Forecaster(self.memory, pieces, hosts)
         return forecaster, forecaster.ahead(self.seed, most)
 
+    def _size(self, inputs: DirectoryTree | None) -> int:
+        if inputs is None or self._files > _MOST_FILES:
+            return 0
+        files = inputs.files()
+        self._files += len(files)
+        return sum(each.size_bytes for each in files)
+
     def _to_do(
         self, build: Seen, hosts: Sequence[str], *, is_first: bool
-    ) -> tuple[tuple[TaskId, ...], list[Piece]]:
+    ) -> dict[TaskId, _Planned]:
         """Return the tasks that are not over, in the order of their dependencies. ``is_first``:
         those that run have only begun."""
-        found: dict[TaskId, Piece] = {}
+        found: dict[TaskId, _Planned] = {}
         numbers: dict[TaskId, int] = {}
         for task, known in self.tasks.items():
             if task in build.reports or task in build.unchanged:
@@ -152,22 +169,21 @@ class BuildForecast:
             prepared, fate = build.prepared.get(task), self._unseen(task)
             if prepared is not None:
                 fate = Fate.RUN if prepared.tier is None else Fate.RESTORE
-            is_running = task in build.running and not is_first
+            piece = self._piece(known, numbers, fate)
             node = build.running.get(task)
+            if node is not None and not is_first:
+                piece = replace(
+                    piece,
+                    running_ms=build.running_s(task) * 1000,
+                    running_on=hosts.index(node) if node in hosts else 0,
+                )
             numbers[task] = len(found)
-            found[task] = self._piece(
-                known,
-                numbers,
-                fate,
-                prepared if is_first else None,
-                build.running_s(task) * 1000 if is_running else None,
-                hosts.index(node) if node in hosts else 0,
-            )
-        return tuple(found), list(found.values())
+            found[task] = piece, _inputs(prepared) if is_first else None
+        return found
 
-    def _would_do(self, build: Seen) -> list[Piece]:
+    def _would_do(self, build: Seen) -> list[_Planned]:
         """Return the tasks that a dry run found would not stand as they are."""
-        found: list[Piece] = []
+        found: list[_Planned] = []
         numbers: dict[TaskId, int] = {}
         for task, known in self.tasks.items():
             report, prepared = build.reports.get(task), build.prepared.get(task)
@@ -178,8 +194,9 @@ class BuildForecast:
             fate = Fate.RESTORE
             if prepared.tier is None:
                 fate = self._unseen(task) if prepared.action is None else Fate.RUN
+            piece = self._piece(known, numbers, fate)
             numbers[task] = len(found)
-            found.append(self._piece(known, numbers, fate, prepared))
+            found.append((piece, _inputs(prepared)))
         return found
 
     def _unseen(self, task: TaskId) -> Fate:
@@ -190,20 +207,7 @@ class BuildForecast:
         is_new = known is None or not known.samples
         return Fate.CHANGED if is_new or task in self.changed else Fate.UNKNOWN
 
-    def _piece(
-        self,
-        task: Task,
-        numbers: Mapping[TaskId, int],
-        fate: Fate,
-        prepared: Prepared | None,
-        running_ms: float | None = None,
-        running_on: int = 0,
-    ) -> Piece:
-        input_bytes = 0
-        if prepared is not None and prepared.action is not None and self._files < _MOST_FILES:
-            inputs = prepared.action.spec.inputs.files()
-            self._files += len(inputs)
-            input_bytes = sum(each.size_bytes for each in inputs)
+    def _piece(self, task: Task, numbers: Mapping[TaskId, int], fate: Fate) -> Piece:
         return Piece(
             name_of(task.id),
             task.name,
@@ -212,9 +216,6 @@ class BuildForecast:
             task.command is not None,
             task.requirements.slots,
             task.id in self.may_move,
-            input_bytes,
-            running_ms,
-            running_on,
         )
 
     def left(self) -> tuple[int | None, int | None]:
@@ -278,3 +279,7 @@ class BuildForecast:
         )
         took_ms = max(0.0, duration_ms - self.first_at_ms - installed_ms)
         return Lesson(self._forecaster, self.first, ended, took_ms)
+
+
+def _inputs(prepared: Prepared | None) -> DirectoryTree | None:
+    return None if prepared is None or prepared.action is None else prepared.action.spec.inputs

@@ -84,9 +84,9 @@ class Forecaster:
         hosts: Sequence[SimulatedHost],
     ) -> None:
         self.memory, self.pieces, self.hosts = memory, pieces, tuple(hosts)
-        self.expected = [
-            memory.expected(piece.name, piece.task, piece.input_bytes) for piece in pieces
-        ]
+        self.expected = memory.expected(
+            (piece.name, piece.task, piece.input_bytes) for piece in pieces
+        )
         self.chances = self._chances()
         self._depends = [self._certain(piece) is None for piece in pieces]
         self.finding, self.transfer = memory.finding, memory.transfer

@@ -6,7 +6,7 @@ All of it is measured; what was measured last counts most, and how much is kept 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,17 +102,29 @@ class WorkspaceMemory:
         """Whether any command of the workspace ever ran."""
         return any(memory.samples for memory in self.tasks.values())
 
-    def expected(self, name: str, task: str, input_bytes: int = 0) -> Expected:
-        """Return what a task takes on this node; of one that never ran, what others like it do."""
-        known = self.tasks.get(name)
-        if known is not None and known.samples:
-            return known.expected(input_bytes, self._around_ms)
-        return Expected(self._like(name, task), self._around_ms)
+    def expected(self, wanted: Iterable[tuple[str, str, int]]) -> list[Expected]:
+        """Return what tasks take on this node; of those that never ran, what others like them do.
 
-    def _like(self, name: str, task: str) -> Spread:
+        Args:
+            wanted: of each its name, what such tasks are called in all packages, and how many bytes
+                it reads, 0: unknown.
+        """
+        around_ms, alike = self._around_ms(), dict[str, Expected]()
+        found: list[Expected] = []
+        for name, task, input_bytes in wanted:
+            known = self.tasks.get(name)
+            if known is not None and known.samples:
+                found.append(known.expected(input_bytes, around_ms))
+                continue
+            if task not in alike:
+                alike[task] = Expected(self._like(task, around_ms), around_ms)
+            found.append(alike[task])
+        return found
+
+    def _like(self, task: str, around_ms: float | None) -> Spread:
         """Return what a task that never ran takes, by what the others take."""
         logs = {
-            each: math.log(memory.expected(0, self._around_ms).whole.median_ms)
+            each: math.log(memory.expected(0, around_ms).whole.median_ms)
             for each, memory in self.tasks.items()
             if memory.samples
         }
@@ -125,9 +137,8 @@ class WorkspaceMemory:
         away = weighted_median([abs(each - middle) for each in values], equal)
         return Spread(math.exp(middle), max(_STRANGE_SIGMA, 1.5 * away), 0)
 
-    @property
     def _around_ms(self) -> float | None:
-        """What staging and delivery take, usually."""
+        """Return what staging and delivery take, usually."""
         latest = [
             around
             for memory in list(self.tasks.values())[-_LATEST_TASKS:]
@@ -204,7 +215,7 @@ class WorkspaceMemory:
     def widening(self) -> float:
         """How many times as wide as computed the range has to be that holds four fifths of the
         builds, by how the latest ones ended."""
-        assumed = [0.25, 0.5, 0.75, 1.0, 1.25]  # as it would be if the computed range were right
+        assumed = [0.2, 0.4, 0.6, 0.8, 1.0]  # as it would be if the computed range were right
         known = sorted([*assumed, *self.ranks])
         place = min(len(known) - 1, math.ceil(_WANTED * (len(known) + 1)) - 1)
         return min(_WIDEST, max(0.3, known[place]))

@@ -11,13 +11,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-FADING = 0.7
+FADING = 0.85
 LEAST_MS = 0.05
 """Nothing is taken to be shorter: the logarithm of 0 is none."""
 _USUAL_SPREAD = 0.15
 """What commands scatter by, as long as too few measurements tell it."""
 _USUAL_WEIGHT = 2.0
 """That counts as so many measurements."""
+_LEAST_BEFORE, _LEAST_SINCE, _MOST_SINCE = 3, 2, 8
+_STRANGE = 3.5
+_CHANGED = math.log(1.3)
+"""Two runs in a row that are so much longer or shorter, and so many deviations away, are the
+command's that was changed, and not chance."""
 _DEVIATIONS = 1.4826  # of the median deviation: the standard deviation of a normal distribution
 
 
@@ -61,9 +66,21 @@ def fit(durations_ms: Sequence[float]) -> Spread:
 
 def fit_logs(logs: Sequence[float]) -> Spread:
     """Do so of logarithms of milliseconds."""
-    weights = fading(len(logs))
-    middle = weighted_median(logs, weights)
-    return Spread(math.exp(middle), spread_around(logs, middle), len(logs))
+    since = since_change(logs)
+    middle = weighted_median(since, fading(len(since)))
+    return Spread(math.exp(middle), spread_around(since, middle), len(since))
+
+
+def since_change(logs: Sequence[float]) -> Sequence[float]:
+    """Return the latest values from where all of them are something else than those before; all,
+    if there is no such place."""
+    for count in range(min(_MOST_SINCE, len(logs) - _LEAST_BEFORE), _LEAST_SINCE - 1, -1):
+        before, since = logs[:-count], logs[-count:]
+        middle = weighted_median(before, fading(len(before)))
+        least = max(_CHANGED, _STRANGE * spread_around(before, middle))
+        if min(since) > middle + least or max(since) < middle - least:
+            return since
+    return logs
 
 
 def spread_around(logs: Sequence[float], middle: float, usual: float = _USUAL_SPREAD) -> float:

@@ -26,6 +26,11 @@ def ran(memory: WorkspaceMemory, name: str, *took_ms: float, size: int = 0) -> N
         learn_runs(memory, {name: Sample(each, 0.0, 0.0, size)})
 
 
+def usually(memory: WorkspaceMemory, name: str, size: int = 0) -> float:
+    """Return what a task is expected to take."""
+    return memory.expected([(name, "build", size)])[0].whole.median_ms
+
+
 def ahead(memory: WorkspaceMemory, *pieces: Piece, slots: int = 1) -> Forecast:
     return Forecaster(memory, pieces, [SimulatedHost(slots)]).ahead(7)
 
@@ -54,13 +59,13 @@ def test_the_size_counts_only_once_it_has_proved_itself() -> None:
     for size in sizes:
         ran(memory, "a#build", 0.1 * size, size=size)
         ran(memory, "b#build", 300.0 + size % 7, size=size)
-    assert memory.expected("a#build", "build", 5000).whole.median_ms == pytest.approx(500, rel=0.1)
-    assert memory.expected("b#build", "build", 50000).whole.median_ms == pytest.approx(300, rel=0.1)
+    assert usually(memory, "a#build", 5000) == pytest.approx(500, rel=0.1)
+    assert usually(memory, "b#build", 50000) == pytest.approx(300, rel=0.1)
     few = WorkspaceMemory()
     for size in sizes[:4]:
         ran(few, "a#build", 0.1 * size, size=size)
-    told = few.expected("a#build", "build", 5000).whole.median_ms
-    assert told == few.expected("a#build", "build", 1000).whole.median_ms
+    told = usually(few, "a#build", 5000)
+    assert told == usually(few, "a#build", 1000)
 
 
 def test_what_never_ran_is_told_from_what_is_like_it_and_with_little_confidence() -> None:
@@ -72,7 +77,7 @@ def test_what_never_ran_is_told_from_what_is_like_it_and_with_little_confidence(
     ran(memory, "a#test", 9000.0)
     strange = ahead(memory, run("new"))
     assert strange.is_measured
-    assert memory.expected("new#build", "build").whole.median_ms == pytest.approx(200)
+    assert usually(memory, "new#build") == pytest.approx(200)
     known = ahead(memory, run("a"))
     assert strange.confidence == 0.0
     assert known.confidence > 0.6
@@ -192,4 +197,4 @@ def test_what_is_kept_is_bounded_and_comes_back_as_it_was() -> None:
 def test_what_can_be_no_memory_is_not_taken_for_one(kept: object) -> None:
     with pytest.raises(ValueError, match="no "):
         TaskMemory.read(kept)
-    assert WorkspaceMemory.told({"a#build": 50.0}).expected("a#build", "build").whole.count == 1
+    assert usually(WorkspaceMemory.told({"a#build": 50.0}), "a#build") == pytest.approx(50)
