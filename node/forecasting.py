@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -101,6 +101,7 @@ class BuildForecast:
     _files: int = 0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _clock: Callable[[], float] = time.monotonic
+    _sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
     def turned(self) -> None:
         """Take note that something of the build has changed."""
@@ -118,7 +119,7 @@ class BuildForecast:
                 continue  # nothing is to be done so far
             began = self._clock()
             await self._look(build)
-            await asyncio.sleep(max(AGAIN_S, _REST * (self._clock() - began)))
+            await self._sleep(max(AGAIN_S, _REST * (self._clock() - began)))
             self._news.set()  # time has passed
 
     async def _look(self, build: Seen) -> None:

@@ -33,6 +33,14 @@ TASKS = {
 }
 
 
+class Rested(Exception):
+    """It has looked ahead, and would wait before it does so again."""
+
+
+async def rest(seconds: float) -> None:
+    raise Rested
+
+
 @dataclass
 class Scene:
     """A build that goes as a test says."""
@@ -64,15 +72,18 @@ class Scene:
             cpu_ms=took_ms,
         )
 
-    def at_work(self) -> None:
-        """Let it look ahead as often as something has changed."""
+    def at_work(self, *, looks: bool = True) -> None:
+        """Let it look ahead once, if it would."""
 
         async def work() -> None:
             running = asyncio.ensure_future(self.forecast.run(self))
             self.forecast.turned()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(0.2):
+            for _ in range(5):
+                await asyncio.sleep(0)
+            if looks:
+                with suppress(Rested):
                     await running
+            running.cancel()
 
         asyncio.run(work())
 
@@ -95,6 +106,7 @@ def scene(tmp_path: Path, **more: Any) -> Iterator[Scene]:
         tell_once=told.append,
         memory=memory,
         _clock=lambda: 5.0,
+        _sleep=rest,
         **more,
     )
     try:
@@ -112,7 +124,7 @@ def known(each: Scene) -> None:
 def test_a_build_with_nothing_to_do_makes_no_estimate(tmp_path: Path) -> None:
     with scene(tmp_path) as build:
         build.prepared[CORE] = Prepared(TASKS[CORE], None, {}, tier=Tier.INSTANT_SKIP)
-        build.at_work()
+        build.at_work(looks=False)
         assert build.forecast.first is None
         assert build.told == []
 
