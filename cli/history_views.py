@@ -95,7 +95,7 @@ def print_path_and_savings(console: Console, review: dict[str, Any]) -> None:
     path = review["critical_path"]
     if path["steps"]:
         names = " → ".join(_path_names(path["steps"]))
-        share = "" if path["share"] is None else f", {path['share']:.0%} of what was measured"
+        share = "" if path["share"] is None else f", {path['share']:.0%} of it work"
         console.print(
             f"[bold]critical path[/bold] {duration_text(path['ms'])}{share}: {escaped(names)}"
         )
@@ -145,12 +145,20 @@ def _print_steps(console: Console, steps: Sequence[dict[str, Any]]) -> None:
         console.print("nothing was measured: all stood as before")
         return
     table = Listing(
-        "on the critical path", "work", "waited", right=("work", "waited"), spare=("waited",)
+        "on the critical path",
+        "work",
+        "share",
+        "waited",
+        right=("work", "share", "waited"),
+        spare=("waited", "share"),
     )
     for step in sorted(steps, key=lambda each: -each["work_ms"])[:_MOST_STEPS]:
         waited_ms = step["waited_ms"] + step["before_ms"]
         table.add_row(
-            escaped(step["task"]), duration_text(step["work_ms"]), duration_text(waited_ms)
+            escaped(step["task"]),
+            duration_text(step["work_ms"]),
+            _percent(step["share"]),
+            duration_text(waited_ms),
         )
     table.print(console)
 

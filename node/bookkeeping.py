@@ -96,8 +96,9 @@ class Bookkeeping:
                 used.append(known.action)
             if same is None or same.actions.get(task, "") != action:
                 lists.append(build.report_of(task, known))
-        await asyncio.to_thread(self._note_executions, lists)
-        rows += [report.as_dict() for report in lists]
+        if lists:
+            await asyncio.to_thread(self._note_executions, lists)
+            rows += [report.as_dict() for report in lists]
         unrecorded = await self._finish(build, status, duration_ms, error, rows, same)
         if unrecorded is not None:
             status, error = Status.FAILED, error or unrecorded

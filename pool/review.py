@@ -90,14 +90,21 @@ class Review:
             "elapsed_ms": round(self.elapsed_ms, 1),
             "critical_path": {
                 "ms": round(self.path_ms, 1),
-                "share": round(self.path_ms / self.elapsed_ms, 3) if self.elapsed_ms else None,
-                "steps": [step.as_dict() for step in self.path],
+                "work_ms": round(sum(step.work_ms for step in self.path), 1),
+                "share": self._share(sum(step.work_ms for step in self.path)),
+                "steps": [
+                    {**step.as_dict(), "share": self._share(step.work_ms)} for step in self.path
+                ],
             },
             "savings": self.savings.as_dict(),
             "missed": [_missed(task) for task in self.missed[:MOST_MISSED]],
             "missed_count": len(self.missed),
             "findings": [finding.as_dict() for finding in self.findings],
         }
+
+    def _share(self, ms: float) -> float | None:
+        """Return what part of the build's measured time that is; None: nothing was measured."""
+        return round(ms / self.elapsed_ms, 3) if self.elapsed_ms else None
 
 
 def review(build: RecordedBuild) -> Review:

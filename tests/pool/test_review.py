@@ -82,9 +82,20 @@ def test_results_that_no_other_host_uses() -> None:
     assert kinds(task_of("a", 0, {LOOKUP: 1, RESTORE: 2}, isolation="staged")) == []
 
 
+def test_each_task_of_the_path_has_its_share_of_the_build() -> None:
+    found = review(
+        build_of(
+            task_of("base", 0, {EXECUTION: 300}),
+            task_of("core", 300, {QUEUE: 100, EXECUTION: 600}, needs=["base"]),
+        )
+    ).as_dict()["critical_path"]
+    assert (found["ms"], found["work_ms"], found["share"]) == (1000, 900, 0.9)
+    assert [step["share"] for step in found["steps"]] == [0.3, 0.6]
+
+
 def test_nothing_measured_is_nothing_learned() -> None:
     found = review(build_of(task_of("a", 0, {}))).as_dict()
-    assert found["critical_path"] == {"ms": 0.0, "share": None, "steps": []}
+    assert found["critical_path"] == {"ms": 0.0, "work_ms": 0.0, "share": None, "steps": []}
     assert found["findings"] == found["missed"] == []
 
 

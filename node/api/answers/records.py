@@ -16,12 +16,14 @@ class PathStep(Answer):
     before_ms: float
     waited_ms: float
     work_ms: float
+    share: float | None
 
 
 class PathOfBuild(Answer):
-    """The critical path; ``share``: of the time that went by."""
+    """The critical path; ``share``: what part of the build's measured time was work on it."""
 
     ms: float
+    work_ms: float
     share: float | None
     steps: list[PathStep]
 
