@@ -82,6 +82,7 @@ def print_report(
             from buildnet.cli.traced_inputs import print_traced
 
             print_traced(report, settings)
+        _print_tests(report, settings)
         print(_summary(report, settings))
         _print_hints(report, settings)
         _print_isolation(report, settings)
@@ -150,6 +151,10 @@ def _print_failures(report: dict[str, Any], settings: Settings) -> None:
         print(f"\n{style('red', '✗ ' + task_name(entry))}", file=sys.stderr)
         for line in lines if entry["output"] else ():
             print(f"  {line}", file=sys.stderr)
+        if entry.get("tests"):
+            from buildnet.cli.tested import print_failed_tests
+
+            print_failed_tests(entry, settings)
         code = style("red", f"error[{error.get('code', 'FAILED')}]:")
         print(f"{code} {task_name(entry)}: {error.get('message', 'failed')}", file=sys.stderr)
         if error.get("cause"):
@@ -157,6 +162,13 @@ def _print_failures(report: dict[str, Any], settings: Settings) -> None:
         hints = dict.fromkeys([*([error["hint"]] if error.get("hint") else []), *entry["hints"]])
         for hint in hints:
             print(f"{style('cyan', 'hint:')} {hint}", file=sys.stderr)
+
+
+def _print_tests(report: dict[str, Any], settings: Settings) -> None:
+    if any(entry.get("tests") for entry in report["packages"]):
+        from buildnet.cli.tested import print_tests
+
+        print_tests(report, settings)
 
 
 def _print_verification(report: dict[str, Any], settings: Settings) -> None:

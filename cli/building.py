@@ -30,6 +30,7 @@ class BuildOptions:
     detach: bool = False
     wait: str | None = None
     verify: int | None = None
+    retry: int | None = None
     trace_inputs: bool = False
     priority: str | None = None
     config: str | None = None
@@ -78,6 +79,7 @@ def request_of(options: BuildOptions, client: Client) -> dict[str, Any]:
         "environment": _text_environment() if client.is_local else {},
         "actor": user_name(),
         **({} if options.verify is None else {"verify": options.verify}),
+        **({} if options.retry is None else {"retry": options.retry}),
         **({"trace_inputs": True} if options.trace_inputs else {}),
         **({} if options.since is None else {"since": options.since}),
         **({} if options.priority is None else {"priority": options.priority}),

@@ -104,6 +104,12 @@ def build(
     local_only: Annotated[
         bool, typer.Option("--local-only", help="Use nothing of other nodes of the pool.")
     ] = False,
+    retry: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=5, metavar="N", help="Run tests and other tasks again that fail, N times."
+        ),
+    ] = None,
     verify: Annotated[
         int | None,
         typer.Option(
@@ -173,6 +179,7 @@ def build(
             "--force": force,
             "--wait": wait,
             "--verify": verify,
+            "--retry": retry,
             "--trace-inputs": trace_inputs,
             "--since": since,
             "--watch": watch,
@@ -196,6 +203,7 @@ def build(
         detach=detach,
         wait=wait,
         verify=verify,
+        retry=retry,
         trace_inputs=trace_inputs,
         priority=priority,
         config=config,

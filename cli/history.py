@@ -45,9 +45,12 @@ def history(
     trends: Annotated[
         bool, typer.Option("--trends", help="Show how packages fared over the latest builds.")
     ] = False,
+    flaky: Annotated[
+        bool, typer.Option("--flaky", help="List tests that failed and passed on the same inputs.")
+    ] = False,
     workspace: Annotated[
         str | None,
-        typer.Option(help="With --trends: of this workspace; default: the latest build's."),
+        typer.Option(help="With --trends (default: of the latest build), --flaky: of this one."),
     ] = None,
     status: Annotated[
         str | None, typer.Option(help="Only running, succeeded, failed or cancelled builds.")
@@ -66,7 +69,7 @@ def history(
 ) -> None:
     """List earlier builds, or show one of them: its packages, its timeline, what was saved."""
     client = Client.of(settings())
-    asked = Asked(build_id, review=review, trace=trace, compare=compare, trends=trends)
+    asked = Asked(build_id, review=review, trace=trace, compare=compare, trends=trends, flaky=flaky)
     if asked.is_of_records:
         show_records(client, asked, workspace, limit)
     elif build_id is None:

@@ -35,6 +35,7 @@ class Asked:
     trace: Path | None
     compare: str | None
     trends: bool
+    flaky: bool = False
 
     @property
     def is_of_records(self) -> bool:
@@ -48,13 +49,14 @@ class Asked:
             "--trace": self.trace is not None,
             "--compare": self.compare is not None,
             "--trends": self.trends,
+            "--flaky": self.flaky,
         }
         names = [name for name, is_given in given.items() if is_given]
         if len(names) > 1:
             raise UsageError(
                 f"{' and '.join(names)} show different things", hint="give one of them at a time"
             )
-        if names and self.build_id is None and not self.trends:
+        if names and self.build_id is None and not (self.trends or self.flaky):
             raise UsageError(
                 f"{names[0]} needs the id of a build", hint=f"buildnet history BUILD-ID {names[0]}"
             )
@@ -74,6 +76,11 @@ def show_records(client: Client, asked: Asked, workspace: str | None, limit: int
         )
         ids = [task["task"] for task in data["tasks"]]
         show(settings(), data, lambda console: views.print_trends(console, data), ids=ids)
+        return
+    if asked.flaky:
+        data = client.get("/api/tests/flaky", workspace=workspace)
+        ids = [f"{each['task']} {each['name'] or ''}".rstrip() for each in data["flaky"]]
+        show(settings(), data, lambda console: views.print_flaky(console, data), ids=ids)
         return
     assert asked.build_id is not None
     if asked.compare is not None:

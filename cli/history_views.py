@@ -3,10 +3,11 @@ and trends."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from buildnet.cli.output import Listing, duration_text, escaped, printable
+from buildnet.cli.output import Listing, age_text, duration_text, escaped, printable
 from buildnet.pool.recorded import RecordedBuild, RecordedTask
 from buildnet.pool.timeline import EXECUTION, LOOKUP, QUEUE, RESTORE, STAGING, TRANSFER, UPLOAD
 
@@ -318,3 +319,31 @@ def in_short(report: dict[str, Any]) -> list[str]:
             f"buildnet history {found.build.id[:12]} --review"
         )
     return lines
+
+
+def print_flaky(console: Console, data: dict[str, Any]) -> None:
+    """Print which tests failed and passed in runs of the same action."""
+    table = Listing(
+        "test",
+        "task",
+        "workspace",
+        "times",
+        "last",
+        "on",
+        right=("times",),
+        spare=("workspace", "on"),
+    )
+    now = time.time()
+    for each in data["flaky"]:
+        table.add_row(
+            escaped(each["name"] or "(the command)"),
+            escaped(each["task"]),
+            escaped(each["workspace"]),
+            str(each["count"]),
+            age_text(now - each["last_at"]),
+            escaped(each["node"] or ""),
+        )
+    if data["flaky"]:
+        table.print(console)
+    else:
+        console.print("no test came out differently on the same inputs")

@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.kept_tests import KeptTests
 from buildnet.node.report import TaskReport
+from buildnet.node.retrying import BY_ITSELF
 from buildnet.node.sources import Sources
 from buildnet.pool.build import Status
 from buildnet.pool.glob import Patterns
 from buildnet.pool.learned_tests import WHOLE_COMMAND
 from buildnet.pool.sharding import split
-from buildnet.pool.tested import Tested
+from buildnet.pool.tested import TaskTests
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree
 from buildnet.pool.workspace import BUILD, Task, TaskId, Workspace
 
-_BY_ITSELF = frozenset({"COMMAND_FAILED", "TIMED_OUT"})
-"""Failures that are the command's: it ran, and came out so."""
 COMMAND = "(the command)"
 """What is told as flaky where no report names tests."""
 
@@ -115,7 +114,7 @@ class BuildTests:
         self._has_changed = True
         if changed:
             names = (COMMAND if name == WHOLE_COMMAND else name for name in changed)
-            report.tests = (report.tests or Tested()).with_flaky(names)
+            report.tests = (report.tests or TaskTests()).with_flaky(names)
 
     def save(self) -> None:
         """Keep what was learned."""
@@ -137,6 +136,6 @@ def _failed(report: TaskReport) -> tuple[str, ...] | None:
     """Return which tests failed; None: the command did not come out in any way."""
     if report.status is Status.SUCCEEDED:
         return ()
-    if report.status is not Status.FAILED or (report.error or {}).get("code") not in _BY_ITSELF:
+    if report.status is not Status.FAILED or (report.error or {}).get("code") not in BY_ITSELF:
         return None
     return (report.tests.failed_names if report.tests is not None else ()) or (WHOLE_COMMAND,)

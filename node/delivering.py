@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.junit_reports import with_tests
 from buildnet.node.pool_lookup import Outcome
 from buildnet.node.resolve import Prepared
 from buildnet.node.runner import TaskRunner
@@ -33,6 +34,7 @@ def deliver_all(
         outcome: Prepared | BuildNetError = prepared
         try:
             runner.deliver(prepared)
+            outcome = with_tests(prepared, runner.hold)
         except MissingBlobError as error:
             # The result can't be had after all; what was damaged has been dropped.
             reason = f"its cached result was lost: {error.message}"

@@ -8,7 +8,7 @@ from typing import Any
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Tier
 from buildnet.pool.build import Status
-from buildnet.pool.tested import Tested
+from buildnet.pool.tested import TaskTests
 
 _TIERS = (Tier.FULL, Tier.POOL_CACHE, Tier.LOCAL_CACHE, Tier.HASH_SKIP, Tier.INSTANT_SKIP)
 _PLANS = ("run", "restore", "nothing")
@@ -20,7 +20,7 @@ def gather(report: TaskReport, shards: Sequence[TaskReport]) -> None:
     """Put into a task's report what became of its shards, which have all ended."""
     failed = [each for each in shards if each.status is Status.FAILED]
     report.shards = tuple(shards)
-    report.tests = Tested.together(each.tests for each in shards if each.tests is not None)
+    report.tests = TaskTests.together(each.tests for each in shards if each.tests is not None)
     report.tier = _first(_TIERS, (each.tier for each in shards))
     report.plan = _first(_PLANS, (each.plan for each in shards))
     report.duration_ms = _duration_ms(shards)
@@ -60,7 +60,9 @@ def _duration_ms(shards: Sequence[TaskReport]) -> float:
     return (max(each.ended_ns for each in ran) - began_ns) / 1e6
 
 
-def _why(failed: Sequence[TaskReport], count: int, tests: Tested | None) -> dict[str, str | None]:
+def _why(
+    failed: Sequence[TaskReport], count: int, tests: TaskTests | None
+) -> dict[str, str | None]:
     first = failed[0].error or {}
     names = [each.name for each in tests.failures] if tests is not None else []
     which = f"{len(failed)} of {count} shards failed" if count > 1 else "it failed"

@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from buildnet.node.home import make_private
-from buildnet.pool.learned_tests import LearnedTests
+from buildnet.pool.learned_tests import FlakyTest, LearnedTests
 
 MOST_WORKSPACES = 200
 _MAX_FILE_BYTES = 64 << 20
@@ -59,13 +59,16 @@ class KeptTests:
             except OSError as error:
                 _log.warning("what is known of tests can't be written to %s: %s", file, error)
 
-    def all(self) -> list[LearnedTests]:
-        """Return what is known of all workspaces."""
+    def flaky(self) -> list[tuple[str, str, tuple[FlakyTest, ...]]]:
+        """Return the flaky tests of all workspaces, each with its name and root."""
         with self._lock:
             for file in self._files():
                 with self.of(file.name.removesuffix(_SUFFIX)):
                     pass
-            return list(self._known.values())
+            return [
+                (each.workspace, each.root, tuple(each.flaky.values()))
+                for each in self._known.values()
+            ]
 
     def _file(self, workspace_id: str) -> Path:
         return self._directory / f"{workspace_id}{_SUFFIX}"

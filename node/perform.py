@@ -24,12 +24,14 @@ from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import OnOutput
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.forecasting import BuildForecast
+from buildnet.node.junit_reports import with_tests
 from buildnet.node.places import NodePlaces
 from buildnet.node.pool_lookup import Outcome, PoolLookup
 from buildnet.node.pool_results import PoolResults
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import SKIPS, Prepared, Resolver, Tier, isolation_of
+from buildnet.node.retrying import Retrying
 from buildnet.node.runner import TaskRunner
 from buildnet.node.second_runs import SecondRuns
 from buildnet.node.sharing.other_hosts import OtherHost
@@ -72,6 +74,7 @@ class Performer:
     keeper: Keeper | None = None
     forecast: BuildForecast | None = None
     tests: BuildTests | None = None
+    retrying: Retrying = field(default_factory=Retrying)
     unchanged: dict[TaskId, StandingTask] = field(default_factory=dict)
     on_package: Callable[[str], None] = lambda package: None
     """Called with each package once all its tasks have ended."""
@@ -295,6 +298,7 @@ class Performer:
                     if outcome.tier is not None:
                         self._remember(outcome)
                         self.resolver.settle(outcome)
+                        outcome = with_tests(outcome, self.hold)
             except BuildNetError as error:
                 outcome = error
             except Exception as error:
@@ -346,7 +350,7 @@ class Performer:
         report.tier = prepared.tier
         report.duration_ms = duration_ms
         report.exit_code = 0
-        report.log = prepared.log
+        report.log, report.tests = prepared.log, prepared.tests
         if self.dry_run:
             report.plan = "restore" if prepared.undelivered else "nothing"
         if not self.dry_run:
@@ -405,6 +409,11 @@ class Performer:
                 self.tests.ran(prepared.task, report, speed)
             if hosts is not None:
                 hosts.ran(host, task, report.duration_ms)
+            owner = None if host is None else host.lease.owner
+            if not token.is_set() and self.retrying.again(prepared.task, report, owner):
+                self._telling.runs_again(report)
+                self._displaced(task)
+                return
         if self._lookup is not None:
             self._lookup.over(prepared)
         self._telling.report(report)

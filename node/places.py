@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from buildnet.mesh.errors import BuildNetError
@@ -83,6 +83,8 @@ class NodePlaces:
     durations_ms: Mapping[TaskId, float] = field(default_factory=dict)
     clock: Callable[[], float] = time.monotonic
     prepared: dict[TaskId, Prepared] = field(default_factory=dict)
+    tried: Mapping[TaskId, Collection[bytes | None]] = field(default_factory=dict)
+    """Owners of the hosts on which a command has failed that is to run on another one."""
     _began: dict[TaskId, tuple[float, float]] = field(default_factory=dict)
     """When commands that run began, and the speed of their slots."""
     _outlook: Outlook | None = None
@@ -114,8 +116,13 @@ class NodePlaces:
             # Another build's commands, or those of others, may have the slots that are free for
             # this build: then they are waited for only if there is nothing else.
             is_free = self.home.has_room_for(task) and self.workers.free[0] >= size
+            tried = self.tried.get(task, ())
             host = hosts.choose(
-                prepared, needs, here_is_free=may_stay and is_free, never_here=not may_stay
+                prepared,
+                needs,
+                here_is_free=may_stay and is_free and None not in tried,
+                never_here=not may_stay,
+                used=[owner for owner in tried if owner is not None],
             )
             is_somewhere = host is not None or (may_stay and self.home.has_room_for(task))
             if is_somewhere and not needs.labels and self._had_better_wait(hosts, task, host):

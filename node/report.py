@@ -15,7 +15,7 @@ from buildnet.pool.attempts import Attempt
 from buildnet.pool.build import Status
 from buildnet.pool.explain import DEPENDENCIES, Change, Nearest
 from buildnet.pool.input_findings import InputFindings
-from buildnet.pool.tested import Tested
+from buildnet.pool.tested import TaskTests
 from buildnet.pool.timeline import Timed, Timeline
 from buildnet.pool.tree import DirectoryTree
 from buildnet.pool.verification import Verification
@@ -108,7 +108,7 @@ class TaskReport:
     all_files: bool = False
     times: list[Timed] = field(default_factory=list)
     """What was measured of its command."""
-    tests: Tested | None = None
+    tests: TaskTests | None = None
     shards: tuple[TaskReport, ...] = ()
     shard: Shard | None = None
     retries: tuple[Retry, ...] = ()

@@ -37,6 +37,7 @@ from buildnet.pool.result import (
     decode_result,
     output_directory,
 )
+from buildnet.pool.tested import TaskTests
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, merge_trees
 from buildnet.pool.version import VersionRequirement
 from buildnet.pool.wanted_platform import platform_text
@@ -75,6 +76,7 @@ class Prepared:
     the result, None: this one. ``changes`` are those since the last run, ``nearest`` is the nearest
     cached result of one that has to be made, if that was asked for. ``far``: what other hosts have
     that this one lacks, so it runs on one of them; None: it may run here.
+    ``tests``: what the result tells of them.
     """
 
     task: Task
@@ -90,6 +92,7 @@ class Prepared:
     node: str | None = None
     node_name: str | None = None
     far: FarTools | None = None
+    tests: TaskTests | None = None
 
 
 class InstalledKey(Protocol):

@@ -24,6 +24,7 @@ from buildnet.node.execute.executor import (
 from buildnet.node.execute.isolation import STRICT, IsolationError
 from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits, limits_of
 from buildnet.node.execute.mounts import Mount
+from buildnet.node.junit_reports import tests_of
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier, decode_record, isolation_of, label_of
 from buildnet.node.source_file import digest_file
@@ -120,6 +121,8 @@ class TaskRunner:
         if request.mounts and isolation_of(action) != STRICT and self.dependencies is not None:
             self.dependencies.trees.distrust()
         self._take(report, execution)
+        made = execution.reports if execution.outputs is None else execution.outputs
+        report.tests = tests_of(task, made, self.hold)
         if execution.reads is not None:
             variables = self.resolver.inherited
             workspace = self.resolver.workspace
@@ -202,6 +205,7 @@ class TaskRunner:
             inputs=action.spec.inputs,
             mounts=self._mounts(task),
             outputs=task.outputs,
+            reports=task.junit,
             timeout_s=task.requirements.timeout_s or self.limits.timeout_s,
             network=task.network,
             output_limit_bytes=self.limits.output_bytes,
@@ -283,7 +287,7 @@ class TaskRunner:
             return False
         self.resolver.settle(done)
         report.status, report.tier, report.exit_code = Status.SUCCEEDED, Tier.LOCAL_CACHE, 0
-        report.log = found.log
+        report.log, report.tests = found.log, tests_of(prepared.task, found.outputs, self.hold)
         return True
 
     def _require_inputs(self, action: Action, *, meanwhile: bool = False) -> None:

@@ -50,10 +50,11 @@ class BuildRequest:
     nodes; ``durable``: run nothing before another node has the request, or it is clear that none
     will; ``wait_s``: so long is waited until it has all that its configuration asks for, which it
     then keeps to its end, None: it takes what is free; ``times``: how often each command runs,
-    whose outputs are compared; ``trace_inputs``: commands run where the workspace stands, and what
-    they read is told; ``choice``: what its configuration and profile make of it;
-    ``first``: directories whose packages are built before others; ``since``: what of the workspace
-    a change affects, of which ``packages`` are.
+    whose outputs are compared; ``retries``: how often one that fails runs again, builds apart;
+    ``trace_inputs``: commands run where the workspace stands, and what they read is told;
+    ``choice``: what its configuration and profile make of it; ``first``: directories whose packages
+    are built before others; ``since``: what of the workspace a change affects, of which
+    ``packages`` are.
     """
 
     directory: Path
@@ -67,6 +68,7 @@ class BuildRequest:
     explain: bool = False
     wait_s: float | None = None
     times: int = 1
+    retries: int = 0
     trace_inputs: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     actor: str = "local"
@@ -108,6 +110,7 @@ class BuildRequest:
             "durable": self.durable,
             "wait_s": self.wait_s,
             "times": self.times,
+            "retries": self.retries,
             "trace_inputs": self.trace_inputs,
             "choice": self.choice.view(),
             "since": None if self.since is None else self.since.revision,

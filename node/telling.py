@@ -112,6 +112,13 @@ class Telling:
         self.began[task] = time.monotonic()
         self.progress.tell({"type": "task_started", "name": task.package, "task": task.task})
 
+    def runs_again(self, report: TaskReport) -> None:
+        """Tell that a command failed and is to run again."""
+        self.running.pop(report.task, None)
+        error = report.error or {}
+        where = "" if report.node_name is None else f" on {report.node_name}"
+        self.notice(f"{report.task} failed{where} and runs again: {error.get('message')}")
+
     def notice(self, text: str) -> None:
         """Tell people of something that is no task's result."""
         self.progress.notice(text)

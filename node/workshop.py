@@ -25,6 +25,7 @@ from buildnet.node.places import NodePlaces
 from buildnet.node.pool_results import PoolResults
 from buildnet.node.rehearsing import rehearse_places, stage_of
 from buildnet.node.resolve import Resolver
+from buildnet.node.retrying import Retrying
 from buildnet.node.runner import Limits, TaskRunner
 from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.sharing.far_tools import ToolsElsewhere
@@ -157,6 +158,8 @@ class Workshop:
         forecast = await self._forecast(build, job)
         job.durations_ms.update(job.predicted_ms)
         places = NodePlaces(home, self.workers, hosts, self._here, build.pausing, job.durations_ms)
+        retrying = Retrying(request.retries)
+        places.tried = retrying.tried
         performer = Performer(
             node_id=self.keys.current.node_id,
             workers=self.workers,
@@ -188,6 +191,7 @@ class Workshop:
             forecast=forecast,
             unchanged=build.unchanged,
             tests=job.tests,
+            retrying=retrying,
         )
         performer.runner = job.runner(
             key=self.keys.current,

@@ -136,11 +136,11 @@ class _Reader:
         suite = next((one["name"] for one in reversed(self._suites) if one.get("name")), "")
         name = " › ".join(dict.fromkeys(part for part in (group, own) if part))
         return Case(
-            name=(name or "(no name)")[:MAX_NAME],
+            name=_one_line(name or "(no name)"),
             status=self._status,
             time_ms=_milliseconds(said.get("time")),
             message=_plain(self._message or ""),
-            file=file,
+            file=_one_line(file),
             group=group or suite,
             is_flaky=self._is_flaky and self._status == "passed",
         )
@@ -157,6 +157,10 @@ def _milliseconds(text: str | None) -> float:
 
 def _plain(text: str) -> str:
     return "".join(one if one.isprintable() or one == "\n" else " " for one in text)[:MAX_MESSAGE]
+
+
+def _one_line(text: str) -> str:
+    return "".join(one if one.isprintable() else " " for one in text[:MAX_NAME])
 
 
 def times_by_file(cases: Iterable[Case], files: Collection[str], path: str) -> dict[str, float]:

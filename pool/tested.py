@@ -25,7 +25,7 @@ class FailedTest:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class TaskTests:
     """The tests of one task, or of some shards of one.
 
     ``failures``, ``slowest`` and ``flaky`` are bounded; ``failed_names`` are what is remembered of
@@ -46,7 +46,7 @@ class Tested:
     by_file_ms: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, cases: Iterable[Case], by_file_ms: Mapping[str, float]) -> Tested:
+    def of(cls, cases: Iterable[Case], by_file_ms: Mapping[str, float]) -> TaskTests:
         """Return what is told of some tests."""
         every = tuple(cases)
         failed = [case for case in every if case.status == "failed"]
@@ -68,7 +68,7 @@ class Tested:
         )
 
     @classmethod
-    def together(cls, parts: Iterable[Tested]) -> Tested | None:
+    def together(cls, parts: Iterable[TaskTests]) -> TaskTests | None:
         """Return what is told of several shards as one; None: there is nothing to tell."""
         every = tuple(parts)
         if not every:
@@ -85,7 +85,7 @@ class Tested:
             problem=next((one.problem for one in every if one.problem is not None), None),
         )
 
-    def with_flaky(self, names: Iterable[str]) -> Tested:
+    def with_flaky(self, names: Iterable[str]) -> TaskTests:
         """Return it with these tests among the flaky ones."""
         return replace(self, flaky=tuple(dict.fromkeys((*self.flaky, *names)))[:MOST_TOLD])
 

@@ -22,6 +22,7 @@ from buildnet.node.api.description_routes import description_routes
 from buildnet.node.api.discretion import PLACES, private_places
 from buildnet.node.api.estimate_routes import estimate_routes
 from buildnet.node.api.event_routes import event_routes
+from buildnet.node.api.flaky_routes import flaky_routes
 from buildnet.node.api.head import as_get, head_of
 from buildnet.node.api.key_routes import key_routes
 from buildnet.node.api.ledger_routes import ledger_routes
@@ -99,6 +100,7 @@ def create_application(service: NodeService) -> Application:
     application.offer(server_routes(service))
     application.offer(build_routes(service))
     application.offer(record_routes(service))
+    application.offer(flaky_routes(service))
     application.offer(provenance_routes(service))
     application.offer(estimate_routes(service))
     application.offer(watch_routes(service))

@@ -20,6 +20,7 @@ from buildnet.node.running import BuildRequest
 from buildnet.node.service import NodeService
 from buildnet.node.since import since
 from buildnet.pool.configuration import MOST_RUNS
+from buildnet.pool.schema import MOST_RETRIES
 from buildnet.pool.workspace import BUILD
 
 MOST_WAIT_S = 7 * 24 * 3600
@@ -38,6 +39,7 @@ class PackageBuildBody(BaseModel):
     ``since``: only what differs from a revision of the workspace's git repository, and what depends
     on that.
     ``verify``: each command that runs runs so many times, and the outputs are compared.
+    ``retry``: what fails runs so many times again, builds apart.
     ``trace_inputs``: all commands run, on this host and where the workspace stands, and what they
     read is told beside what they declare; only the owner of the host may."""
 
@@ -58,6 +60,7 @@ class PackageBuildBody(BaseModel):
     profile: str | None = None
     explain: bool = False
     verify: int | None = Field(default=None, ge=2, le=MOST_RUNS)
+    retry: int = Field(default=0, ge=0, le=MOST_RETRIES)
     trace_inputs: bool = False
     environment: dict[str, str] = Field(default_factory=dict)
     actor: str = "local"
@@ -134,6 +137,7 @@ async def asked_build(
         wait_s=None if body.dry_run else body.wait_s,
         explain=body.explain,
         times=1 if traces else body.verify or choice.redundancy,
+        retries=body.retry,
         trace_inputs=traces,
         environment=body.environment,
         actor=asking.name(body.actor),

@@ -60,6 +60,10 @@ class Collector:
         self._is_new = is_new
         self._limits = limits
 
+    def of(self, declared: DeclaredOutputs, limits: ActionLimits) -> Collector:
+        """Return one for other outputs of the same command."""
+        return Collector(Path(self._root), self._inputs, declared, self._is_new, limits)
+
     def missing(self) -> tuple[str, ...]:
         """Return the plain outputs that do not exist."""
         return tuple(

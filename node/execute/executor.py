@@ -19,7 +19,7 @@ from buildnet.mesh.digest import Digest
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.collection import Collector, IsNew
 from buildnet.node.execute.declared import DeclaredOutputs
-from buildnet.node.execute.errors import StageError, full_disk_reported
+from buildnet.node.execute.errors import OutputError, StageError, full_disk_reported
 from buildnet.node.execute.hints import LOG_TAIL_BYTES, hint_of_undeclared, hints_of_failure
 from buildnet.node.execute.launched import run_launched
 from buildnet.node.execute.launcher.client import Launcher, LaunchRequest
@@ -44,6 +44,9 @@ from buildnet.pool.tree import DirectoryTree, FileEntry
 _LOG_PIECE_BYTES = 1 << 20
 LOG_IN_MEMORY_BYTES = 256 << 10
 """More than this of what a command prints is kept in a file meanwhile."""
+MOST_REPORTS = 256
+"""Files and directories that are kept of a command that failed."""
+REPORTS_MAX_BYTES = 64 << 20
 logger = logging.getLogger(__name__)
 
 TRASH_FOLDER = ".trash"
@@ -64,6 +67,7 @@ class ExecutionRequest:
     directory that it shows as ``/cache`` and that outlives the command.
     ``outputs`` are plain paths or patterns relative to the input root. ``network``: whether it may
     use the host's network, where that can be forbidden.
+    ``reports`` are those of the outputs that are kept though the command fails.
     ``workspace`` serves only for hints. ``on_collected`` is called with the directory in which the
     command ran after its outputs were collected and before that directory is removed; it may move
     things out of it. ``wrap`` changes the command line
@@ -86,6 +90,7 @@ class ExecutionRequest:
     network: bool = False
     output_limit_bytes: int = OUTPUT_LIMIT_BYTES
     limits: ActionLimits = DEFAULT_LIMITS
+    reports: tuple[str, ...] = ()
     workspace: Path | None = None
     on_collected: Callable[[Path], None] | None = field(default=None, compare=False)
     wrap: Callable[[list[str]], list[str]] | None = field(default=None, compare=False)
@@ -96,7 +101,8 @@ class Execution:
     """How an action ended.
 
     ``log`` is the merged stdout and stderr. ``outputs`` is rooted like the inputs and holds only
-    declared outputs; None if the command failed or ``missing_outputs`` names some. ``undeclared``
+    declared outputs; None if the command failed or ``missing_outputs`` names some. ``reports``: the
+    outputs that were to be kept of a command that failed. ``undeclared``
     are files written besides the outputs. ``input_changed``: a source changed while the command ran
     (only without a stage). ``record``: of the result that another node signed, to be kept once it
     counts; None: this node makes its own. ``times``: its parts as they were measured;
@@ -111,6 +117,7 @@ class Execution:
     hints: tuple[str, ...] = ()
     input_changed: bool = False
     record: ActionRecord | None = None
+    reports: DirectoryTree | None = None
     reads: Reads | None = None
     times: tuple[Timed, ...] = ()
 
@@ -396,7 +403,8 @@ def conclude(
         stopped = outcome.cancelled or outcome.timed_out
         workspace = None if in_place else request.workspace
         hints = () if stopped else _hints(request, outcome, root, log, workspace, seen_at)
-        return Execution(outcome, stored_log, None, hints=hints)
+        reports = _reports(request, collector, hold) if request.reports else None
+        return Execution(outcome, stored_log, None, hints=hints, reports=reports)
     missing = collector.missing()
     outputs = None if missing else collector.collect(hold)
     undeclared = () if in_place else collector.undeclared()
@@ -404,6 +412,18 @@ def conclude(
         request.on_collected(root)
     hints = (hint_of_undeclared(undeclared),) if undeclared else ()
     return Execution(outcome, stored_log, outputs, missing, undeclared, hints)
+
+
+def _reports(
+    request: ExecutionRequest, collector: Collector, hold: BlobAccess
+) -> DirectoryTree | None:
+    """Store what a command that failed reports; None: that is nothing, or too much."""
+    few = replace(request.limits, files=MOST_REPORTS, disk_bytes=REPORTS_MAX_BYTES)
+    try:
+        found = collector.of(DeclaredOutputs(request.reports), few).collect(hold)
+    except OutputError:
+        return None
+    return found if found.entries else None
 
 
 def _put_log(log: IO[bytes], hold: BlobAccess) -> Digest:

@@ -305,6 +305,7 @@ class GuestWork:
             inputs=order.inputs,
             mounts=mounts,
             outputs=ask.outputs,
+            reports=ask.reports,
             timeout_s=ask.timeout_ms / 1000 if ask.timeout_ms else self.limits.timeout_s,
             path_entries=ask.path_entries,
             path_variables={each.name: each.value for each in ask.path_variables},
@@ -331,6 +332,7 @@ class GuestWork:
             undeclared=texts_that_fit(execution.undeclared),
             hints=texts_that_fit(execution.hints),
             parts=tuple(WirePart(each.name, each.at_us, each.took_us) for each in parts),
+            reports=_kept_reports(execution, hold),
         )
         return done if record is None else _with_blobs(done, record, hold)
 
@@ -383,6 +385,14 @@ def _found(ask: WorkAsk, record: ActionRecord, hold: Hold) -> WorkDone:
     result = shared_result(record, hold)
     done = WorkDone(ask.work, None, outcome, WireDigest.of(log), result, (), (), ())
     return _with_blobs(done, record, hold)
+
+
+def _kept_reports(execution: Execution, hold: Hold) -> WireDigest | None:
+    """Store which reports of a command that failed there are. Blocks."""
+    if execution.reports is None:
+        return None
+    tree = execution.reports.tree_message().SerializeToString(deterministic=True)
+    return WireDigest.of(hold.put(tree))
 
 
 def _with_blobs(done: WorkDone, record: ActionRecord, hold: Hold) -> WorkDone:

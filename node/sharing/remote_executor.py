@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
+
+from google.protobuf.message import DecodeError
 
 from buildnet.mesh.bulk.protocol import FetchRefusedError, WrongBytesError
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.wire import WireError
 from buildnet.node.execute.cancel import CancelToken
-from buildnet.node.execute.executor import Execution, ExecutionRequest, OnOutput
+from buildnet.node.execute.executor import (
+    MOST_REPORTS,
+    REPORTS_MAX_BYTES,
+    Execution,
+    ExecutionRequest,
+    OnOutput,
+)
 from buildnet.node.execute.hints import HINTS_AT_MOST, LOG_TAIL_BYTES, hints_of_failure
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.execute.launcher.places import BUILD
@@ -35,10 +44,14 @@ from buildnet.pool.messages.work import (
     WorkAsk,
     WorkDone,
 )
+from buildnet.pool.reapi import remote_execution_pb2 as reapi
 from buildnet.pool.requirements import Requirements
 from buildnet.pool.timeline import TRANSFER, UPLOAD, Part, anchored
+from buildnet.pool.tree import DirectoryTree
 
 _Found = TypeVar("_Found")
+_REPORTS_TREE_BYTES = 256 << 10
+_log = logging.getLogger("buildnet.pool")
 _LEFT_OUT_BYTES = 256
 """Of a log, beside what it keeps: the line that says how much it left out."""
 
@@ -140,6 +153,7 @@ class RemoteExecutor:
             dependencies=None if self.installed is None else WireDigest.of(self.installed),
             label=self.label[:1024],
             outputs=request.outputs,
+            reports=request.reports,
             tools=self.tools,
             path_entries=request.path_entries,
             path_variables=tuple(
@@ -162,6 +176,7 @@ class RemoteExecutor:
             raise UnfitHostError(done.refused or "it does not say how the command ended")
         log = done.log.digest
         taken: TakenResult | None = None
+        reports: DirectoryTree | None = None
         if done.result is not None:
             wanted = Wanted(
                 Offer(done.result, self.lease.owner), request.working_directory, request.outputs
@@ -171,6 +186,8 @@ class RemoteExecutor:
             if done.outcome.exit_code == 0 and not done.missing_outputs:
                 raise WrongHostError("it tells of a success without a result")
             self._fetch_log(log, request, hold)
+            if request.reports and done.reports is not None:
+                reports = self._fetched_reports(done.reports.digest, hold)
         hints = dict.fromkeys((*done.hints, *_hints(request, done, hold)))
         return Execution(
             outcome=_outcome(done.outcome),
@@ -180,6 +197,7 @@ class RemoteExecutor:
             undeclared=done.undeclared,
             hints=tuple(hints)[:HINTS_AT_MOST],
             record=None if taken is None else taken.record,
+            reports=reports,
         )
 
     def _take(
@@ -213,6 +231,29 @@ class RemoteExecutor:
             raise WrongHostError("it lacks the output of the command") from error
         except BuildNetError as error:
             raise LostHostError("its output could not be fetched", cause=error.message) from error
+
+    def _fetched_reports(self, tree: Digest, hold: Hold) -> DirectoryTree | None:
+        """Fetch what a command reports that failed; None: that is not to be had. Blocks."""
+        if tree.size_bytes > _REPORTS_TREE_BYTES:
+            raise WrongHostError("it tells of more reports than was asked for")
+        try:
+            self._on_loop(self._fetch((tree,)))
+            found = DirectoryTree.from_tree_message(reapi.Tree.FromString(hold.get(tree)))
+            files = dict.fromkeys(found.files())
+            size_bytes = sum(file.size_bytes for file in files)
+            if len(files) > MOST_REPORTS or size_bytes > REPORTS_MAX_BYTES:
+                raise WrongHostError("it tells of more reports than was asked for")
+            lacking = hold.missing(files)
+            if lacking:
+                self._on_loop(self._fetch(lacking))
+        except (DecodeError, ValueError, WrongBytesError) as error:
+            raise WrongHostError("its reports can't be read", cause=str(error)) from error
+        except WrongHostError:
+            raise
+        except BuildNetError as error:
+            _log.info("the reports of %s can't be fetched: %s", self.label, error.message)
+            return None
+        return found
 
     async def _fetch(self, blobs: Iterable[Digest]) -> None:
         await self.fetch_all(blobs, self.lease.owner)

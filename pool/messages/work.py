@@ -63,7 +63,8 @@ class WorkAsk(Message):
     ``outputs``: what it declares, relative to the input root; ``tools``: those declared, first on
     PATH; ``path_entries``, ``path_variables``: below the input root. ``output_bytes``: how much of
     what it prints is wanted. ``timeout_ms``, ``memory_bytes``, ``disk_bytes``, ``processes``, where
-    0: the owner's default. ``again``: run it even if its result is there. ``blobs``: small ones of
+    0: the owner's default. ``again``: run it even if its result is there.
+    ``reports``: those of the outputs that are wanted though it fails. ``blobs``: small ones of
     all these, which need not be fetched.
     """
 
@@ -86,6 +87,7 @@ class WorkAsk(Message):
     disk_bytes: Counter
     processes: Counter
     blobs: _Blobs = ()
+    reports: Annotated[tuple[Annotated[str, Limit(1, 4096)], ...], Limit(0, MAX_OUTPUTS)] = ()
 
 
 @message(
@@ -141,7 +143,8 @@ class WirePart(Wire):
 class WorkDone(Message):
     """How it went. ``refused``: it did not run, and why; else ``outcome`` tells, with ``result`` if
     it succeeded. ``log``: its output, a blob of the sender. ``blobs``: small ones of the result,
-    which need not be fetched. ``parts``: when it waited, fetched, staged, ran and kept it."""
+    which need not be fetched. ``parts``: when it waited, fetched, staged, ran and kept it.
+    ``reports``: the ``Tree`` message of those that were wanted, of a command that failed."""
 
     work: WorkId
     refused: Text | None
@@ -153,6 +156,7 @@ class WorkDone(Message):
     hints: _Texts
     blobs: _Blobs = ()
     parts: Annotated[tuple[WirePart, ...], Limit(0, MAX_PARTS)] = ()
+    reports: WireDigest | None = None
 
 
 @message(

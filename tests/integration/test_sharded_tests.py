@@ -113,3 +113,55 @@ def test_no_file_is_a_test(node: CommandLine, workspace: Path) -> None:
     assert entry["error"]["message"].endswith("no file matches 'core/*.test'")
     plan = node.build(workspace, "--task", "test", "--dry-run", code=1)
     assert entry_of(plan)["status"] == "failed"
+
+
+JUNIT = """\
+workspace: w
+packages:
+  - name: core
+    path: core
+    isolation: workspace
+    tasks:
+      test:
+        cmd: |
+          echo '<testsuite>' > out-{shard}.xml; code=0
+          for each in {tests}; do
+            if sh $each; then why=; else why='<failure message="no"/>'; code=1; fi
+            echo "<testcase classname='$each' name='x' time='0.5'>$why</testcase>"
+          done >> out-{shard}.xml
+          echo '</testsuite>' >> out-{shard}.xml; exit $code
+        tests: ["core/*.test"]
+        shards: 2
+        junit: core/out-{shard}.xml
+"""
+
+
+def test_reports_of_tests_and_what_is_flaky(node: CommandLine, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    flaky = f"test -e {seen} || {{ touch {seen}; exit 1; }}\n"
+    files = {"core/a.test": "true\n", "core/b.test": "false\n", "core/c.test": flaky}
+    workspace = write_files(tmp_path / "w", {"buildnet.yaml": JUNIT, **files})
+    report = node.build(workspace, "--task", "test", "--retry", "2", code=1)
+    entry = entry_of(report)
+    assert entry["error"]["message"] == "1 of 3 tests failed: b.test › x"
+    tests = entry["tests"]
+    assert [tests[key] for key in ("total", "passed", "failed", "skipped")] == [3, 2, 1, 0]
+    assert tests["failures"] == [{"name": "b.test › x", "file": None, "message": "no"}]
+    assert tests["flaky"] == ["c.test › x"]
+    tried = {len(shard["retries"]) for shard in entry["shards"]}
+    assert 2 in tried  # the one that fails each time
+    again = node("build", "--task", "test", cwd=workspace)
+    assert again.code == 1
+    assert "✗ b.test › x" in again.err
+    assert "core#test: 2 passed, 1 failed in 2 shards" in again.out
+    (found,) = node("history", "--flaky", "--json").data["flaky"]
+    assert (found["task"], found["name"], found["count"]) == ("core#test", "c.test › x", 1)
+    assert "c.test › x" in node("history", "--flaky", "--workspace", "w").out
+    assert not node("history", "--flaky", "--workspace", "other", "--json").data["flaky"]
+    # A result of the cache tells its tests too.
+    (workspace / "core/b.test").write_text("true\n")
+    node.build(workspace, "--task", "test")
+    for file in workspace.glob("core/out-*.xml"):
+        file.unlink()
+    cached = entry_of(node.build(workspace, "--task", "test"))
+    assert (cached["tier"], cached["tests"]["passed"]) == ("local-cache", 3)

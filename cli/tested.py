@@ -1,0 +1,60 @@
+"""What became of tests, in words. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import sys
+
+from buildnet.cli.output import Style, duration_text
+
+TYPE_CHECKING = False  # importing typing would take longer than most builds of one package
+if TYPE_CHECKING:
+    from typing import Any
+
+    from buildnet.cli.settings import Settings
+
+_MOST_FAILED = 20
+_MOST_SLOWEST = 3
+_SLOW_MS = 1000.0
+
+
+def print_failed_tests(entry: dict[str, Any], settings: Settings) -> None:
+    """Print which tests of a task failed, each with the first line of why."""
+    tests = entry.get("tests")
+    if not tests or not tests["failures"]:
+        return
+    style = Style(settings, sys.stderr)
+    for failure in tests["failures"][:_MOST_FAILED]:
+        place = f" ({failure['file']})" if failure["file"] else ""
+        print(f"  {style('red', '✗')} {failure['name']}{style('dim', place)}", file=sys.stderr)
+        why = failure["message"].strip().partition("\n")[0]
+        if why:
+            print(f"      {why}", file=sys.stderr)
+    left = tests["failed"] - min(len(tests["failures"]), _MOST_FAILED)
+    if left:
+        print(f"  … {left} more", file=sys.stderr)
+
+
+def print_tests(report: dict[str, Any], settings: Settings) -> None:
+    """Print for each task whose tests are known how many there were, and which were flaky or took
+    long."""
+    style = Style(settings, sys.stdout)
+    for entry in report["packages"]:
+        tests = entry.get("tests")
+        if not tests:
+            continue
+        name = str(entry["name"])
+        name = name if entry["task"] == "build" else f"{name}#{entry['task']}"
+        kinds = ("passed", "failed", "skipped")
+        counts = [f"{tests[kind]} {kind}" for kind in kinds if tests[kind]]
+        shards = len(entry.get("shards") or ())
+        where = f" in {shards} shards" if shards > 1 else ""
+        if counts:
+            print(f"{name}: {', '.join(counts)}{where}, {duration_text(tests['time_ms'])} of tests")
+        if tests["flaky"]:
+            print(f"  {style('yellow', 'flaky:')} {', '.join(tests['flaky'])}")
+        slow = [each for each in tests["slowest"] if each["time_ms"] >= _SLOW_MS][:_MOST_SLOWEST]
+        if slow:
+            listed = (f"{each['name']} {duration_text(each['time_ms'])}" for each in slow)
+            print(f"  {style('dim', 'slowest: ' + ', '.join(listed))}")
+        if tests["problem"]:
+            print(f"  {style('yellow', 'note:')} {tests['problem']}")

@@ -1,0 +1,38 @@
+"""Which tests came out differently though nothing was different."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from buildnet.node.api.declared import declared_router, does
+from buildnet.node.auth.actions import Action
+from buildnet.node.service import NodeService
+
+
+def flaky_routes(service: NodeService) -> APIRouter:
+    """Return the route of flaky tests."""
+    router = declared_router(prefix="/api/tests", tags=["builds"])
+
+    @router.get("/flaky")
+    @does(Action.VIEW_BUILDS)
+    async def flaky(
+        workspace: Annotated[str | None, Query(max_length=1024)] = None,
+    ) -> dict[str, Any]:
+        """Tests of the workspaces built on this node that failed and passed in runs of the same
+        action, those that did so last first; ``name`` null: the whole command, whose tests are not
+        reported."""
+        kept = service.builder.workshop.kept_tests
+        known = [] if kept is None else await asyncio.to_thread(kept.flaky)
+        found = [
+            {"workspace": name, "root": root, **asdict(test), "name": test.name or None}
+            for name, root, tests in known
+            if workspace in (None, name)
+            for test in tests
+        ]
+        return {"flaky": sorted(found, key=lambda one: one["last_at"], reverse=True)}
+
+    return router
