@@ -13,7 +13,7 @@ from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.media import answers_as
 from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
-from buildnet.node.auto_build.watch import Pace
+from buildnet.node.auto_build.sight import Pace
 from buildnet.node.service import NodeService
 
 _MOST_DELAY_S = 600.0

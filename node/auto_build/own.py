@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from buildnet.mesh.errors import BuildNetError
-from buildnet.node.auto_build.watch import Pace, Start, Watch, finder
+from buildnet.node.auto_build.sight import Pace
+from buildnet.node.auto_build.watch import Start, Watch, finder
 from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.watch_config import AutoBuildSettings, WatchSettings
 from buildnet.node.workspaces import Workspaces

@@ -9,24 +9,21 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
 
 from buildnet.mesh.errors import BuildNetError, NotFoundError, StoppingError
-from buildnet.node.auto_build.changed_paths import changed_paths
+from buildnet.node.auto_build.sight import Pace, Sight
 from buildnet.node.auto_build.viewer import Event, Viewer
 from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.same_builds import inherited_by
-from buildnet.node.watch.dirty import MOST_PATHS, Dirt
+from buildnet.node.watch.dirty import MOST_PATHS
 from buildnet.node.watch.listener import Listener
-from buildnet.node.watch_config import AutoBuildSettings, WatchSettings
-from buildnet.node.workspaces import Definition, OpenWorkspace, Workspaces
+from buildnet.node.workspaces import OpenWorkspace, Workspaces
 from buildnet.pool import watch_plan
-from buildnet.pool.affected import Readers
-from buildnet.pool.impact import IGNORED_BY_DEFAULT, Impact, Scales, Weighed
-from buildnet.pool.territory import is_below
+from buildnet.pool.impact import Impact
 from buildnet.pool.watch_plan import Changed, Ended, Looked, Outdated, Recurring, WatchPlan, Woken
 from buildnet.pool.workspace import Workspace
 
@@ -38,34 +35,10 @@ a word to who watches it."""
 _MOST_PATHS_TOLD = 20
 
 
-class NotWatchedError(BuildNetError):
-    """What changes in a workspace is not told on this host."""
-
-    code = "NOT_WATCHED"
-    http_status = 409
-
-
 class GoneError(NotFoundError):
     """A workspace that was watched is there no more."""
 
     code = "WORKSPACE_GONE"
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """When builds begin: after ``debounce_s`` without a change, and after ``delay_s`` more unless a
-    package below one of the ``priority`` paths changed. ``ignored``: patterns that do not count."""
-
-    debounce_s: float = 0.3
-    delay_s: float = 0.0
-    priority: tuple[str, ...] = ()
-    ignored: tuple[str, ...] = IGNORED_BY_DEFAULT
-
-    @classmethod
-    def of(cls, watch: WatchSettings, auto_build: AutoBuildSettings, delay_s: float) -> Pace:
-        """Return what node.yaml says of it."""
-        debounce_s = watch.debounce_ms / 1000
-        return cls(debounce_s, delay_s, auto_build.priority_paths, watch.exclude_patterns)
 
 
 class _Happened(Enum):
@@ -124,7 +97,8 @@ class Watch:
         self._viewers: list[Viewer] = []
         self._timer: asyncio.TimerHandle | None = None
         self._news_waits = False
-        self._scales: tuple[Definition, Scales] | None = None
+        self._sight = Sight(opened, self._request, pace, self._listener)
+        self._not_told: str | None = None
         self._gathered: dict[str, None] = {}
         self._impact = Impact.IGNORED
         self._affected: dict[str, str] = {}
@@ -217,8 +191,10 @@ class Watch:
     async def _next(self) -> bool:
         """Take in the next thing that happens; False: it is over."""
         try:
-            item = await asyncio.wait_for(self._items.get(), CHECK_S)
+            item = await asyncio.wait_for(self._items.get(), self._patience_s)
         except TimeoutError:
+            if self._sight.not_told is not None:
+                await self._take_news(self._loop.time())
             return await self._is_there()
         match item:
             case None:
@@ -253,12 +229,9 @@ class Watch:
     async def _take_news(self, at: float) -> None:
         """Find out what changed, and what that means; ``at``: when it was told."""
         self._news_waits = False
-        dirt, looks = await asyncio.to_thread(self.opened.heard, self._listener)
-        if not dirt:
+        found = await asyncio.to_thread(self._sight.look)
+        if found is None:
             return
-        found = await asyncio.to_thread(self._weigh, dirt)
-        if found.impact is Impact.IGNORED or self._listener.looks != looks:
-            return  # nothing reads it, or a build has taken it in meanwhile
         is_first = not self._gathered
         if len(self._gathered) < MOST_PATHS:
             self._gathered |= dict.fromkeys(found.paths)
@@ -266,26 +239,11 @@ class Watch:
         self._affected = {**found.affected.packages, **self._affected}
         if is_first:
             self._tell({"type": "changed", **self._change()})
-        await self._handle(Changed(self._is_urgent(found)), at)
+        await self._handle(Changed(self._sight.is_urgent(found)), at)
         self._outdated.update(found.affected.packages)
         self._all_outdated = self._all_outdated or found.impact is Impact.FULL_REBUILD
         if self._runs_outdated:
             await self._handle(Outdated())
-
-    def _weigh(self, dirt: Dirt) -> Weighed:
-        definition = self.opened.definition
-        if self._scales is None or self._scales[0].workspace is not definition.workspace:
-            workspace, request = definition.workspace, self._request
-            plan = self.opened.plan(workspace, request.packages, request.task)
-            readers = Readers(workspace)
-            scales = Scales(readers, plan.packages, self.pace.ignored, self.opened.ignores)
-            self._scales = definition, scales
-        return self._scales[1].weigh(changed_paths(self.opened, dirt))
-
-    def _is_urgent(self, found: Weighed) -> bool:
-        packages = self.opened.definition.workspace.packages
-        paths = (packages[name].path for name in found.affected.touched)
-        return any(is_below(path, self.pace.priority) for path in paths)
 
     @property
     def _runs_outdated(self) -> bool:
@@ -295,30 +253,22 @@ class Watch:
 
     async def _is_there(self) -> bool:
         """Whether there is still something to watch; if not, that is told."""
-        problem: BuildNetError | None = None
-        if not await asyncio.to_thread(self._root.is_dir):
-            problem = GoneError(
-                f"the workspace {self._root} is not there any more",
-                hint="watch it anew where it is now",
-            )
-        elif self._is_deaf:
-            problem = NotWatchedError(
-                f"changes in {self._root} are not told: {self.opened.not_watched}",
-                hint="build it by hand, or remove the cause; see docs/explanation/"
-                "noticing-changes.md",
-            )
-        if problem is None:
+        if await asyncio.to_thread(self._root.is_dir):
             return True
         self._cancel()
         self._build = None
-        self.close(problem)
+        self.close(
+            GoneError(
+                f"the workspace {self._root} is not there any more",
+                hint="watch it anew where it is now",
+            )
+        )
         return False
 
     @property
-    def _is_deaf(self) -> bool:
-        opened = self.opened
-        was_tried = opened.watcher is not None or opened.distrusted is not None
-        return was_tried and opened.not_watched is not None
+    def _patience_s(self) -> float:
+        """How long to wait for the next thing that happens."""
+        return CHECK_S if self._sight.not_told is None else self._sight.rests_s
 
     # --- what is done --------------------------------------------------------------------------
 
@@ -341,13 +291,14 @@ class Watch:
         self._outdated, self._all_outdated = set(), False
         try:
             await self._described()
+            await asyncio.to_thread(self._sight.before_build)
             build = await self._start(self._request)
         except StoppingError as error:
             self.close(error)
             return
         except BuildNetError as error:
             self._tell({"type": "error", "error": error.as_dict()})
-            await asyncio.to_thread(self.opened.watch_definition)
+            await asyncio.to_thread(self._sight.after_build)
             self._tell({"type": "idle"})
             await self._handle(Ended())
             return
@@ -402,12 +353,18 @@ class Watch:
         if not await self._is_there():
             return
         # What defines the workspace may have changed before that was watched.
-        await asyncio.to_thread(self.opened.watch_definition)
+        await asyncio.to_thread(self._sight.after_build)
         if not build.cancelled.is_set():
             await self._slow_down()
         await self._handle(Ended())
         if not self._plan.is_waiting:
             return
+        not_told = self._sight.not_told
+        if not_told is not None and not_told != self._not_told:
+            every = f"{self._sight.rests_s:g} s"
+            text = f"sources are looked through every {every}, for changes are not told: {not_told}"
+            self._tell({"type": "notice", "text": text})
+        self._not_told = not_told
         try:
             is_same = await self._described() is build.workspace
         except BuildNetError as error:

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 from buildnet.mesh.errors import BuildNetError, StoppingError
 from buildnet.node.auto_build.own import OwnWatches
-from buildnet.node.auto_build.watch import Pace, Start, Watch, finder
+from buildnet.node.auto_build.sight import Pace
+from buildnet.node.auto_build.watch import Start, Watch, finder
 from buildnet.node.running import BuildRequest
 from buildnet.node.workspaces import OpenWorkspace, Workspaces
 

@@ -116,6 +116,15 @@ def test_what_changes_is_built_once_and_nothing_else(running: CommandLine, shop:
         watching.until_idle(seen)
         assert len(watching.of("building")) == 3
         assert watching.of("changed")[-1]["affected"][0]["name"] == "apart"
+        # What a link among the sources leads to.
+        seen = len(watching.events)
+        (shop / "apart/data").symlink_to("../data")
+        write_files(shop, {"data/x": "1"})
+        watching.until_idle(seen)
+        seen = len(watching.events)
+        write_files(shop, {"data/x": "2"})
+        watching.until_idle(seen)
+        assert watching.of("changed")[-1]["affected"][0]["name"] == "apart"
         seen = len(watching.events)
         (shop / "buildnet.yaml").write_text("workspace: [")
         watching.until_idle(seen)
