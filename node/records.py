@@ -22,7 +22,7 @@ from buildnet.pool.chrome_trace import chrome_trace
 from buildnet.pool.comparison import compare
 from buildnet.pool.estimation.accuracy import error_of
 from buildnet.pool.explain import Change, changes_between_stored
-from buildnet.pool.recorded import RecordedBuild
+from buildnet.pool.recorded import RecordedBuild, duration_of
 from buildnet.pool.review import review
 from buildnet.pool.trends import TaskRun, overall, trends
 from buildnet.pool.workspace import TaskId
@@ -84,8 +84,8 @@ class Records:
         """
         rows = await self._history.task_runs(workspace, builds)
         runs = [
-            TaskRun(build, started_at, str(TaskId(name, task)), status, tier, executed_ms)
-            for build, started_at, name, task, status, tier, executed_ms in map(tuple, rows)
+            TaskRun(build, at, str(TaskId(str(name), str(task))), status, tier, duration_of(ms))
+            for build, at, name, task, status, tier, ms in map(tuple, rows)
         ]
         found = await asyncio.to_thread(lambda: trends(runs, package=package))
         if not found:

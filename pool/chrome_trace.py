@@ -19,7 +19,6 @@ TraceEvent = dict[str, Any]
 _BUILD: Final = 1
 """The process of the build itself: its phases and its look-ups."""
 _PHASES: Final = ("prepare", "plan", "rehearse", "perform", "review")
-_REASONS: Final = 5
 _US_NS: Final = 1000
 
 
@@ -121,9 +120,9 @@ def _of_task(placed: _Placed, nodes: dict[str | None, int]) -> Iterator[TraceEve
         "status": task.status,
         "tier": task.tier,
         "executed_ms": task.executed_ms,
-        "action": task.data.get("action"),
-        "isolation": task.data.get("isolation"),
-        "reasons": list(task.data.get("reasons", ()))[:_REASONS],
+        "action": task.action,
+        "isolation": task.isolation,
+        "reasons": list(task.reasons),
     }
     yield _complete(task.name, "task", (placed.at_ns, placed.end_ns), slot, arguments)
     end_ns = placed.at_ns

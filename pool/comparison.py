@@ -39,7 +39,7 @@ class Compared:
         return (
             self.before is not None
             and self.after is not None
-            and self.before.data.get("action") != self.after.data.get("action")
+            and self.before.action != self.after.action
         )
 
     @property
@@ -100,8 +100,8 @@ def compare(before: RecordedBuild, after: RecordedBuild, why: Why) -> Comparison
 def _explained(each: Compared, why: Why) -> Compared:
     assert each.before is not None
     assert each.after is not None
-    old, new = each.before.data.get("action"), each.after.data.get("action")
-    changes = why(str(old), str(new)) if old and new else None
+    old, new = each.before.action, each.after.action
+    changes = why(old, new) if old and new else None
     return Compared(each.name, each.before, each.after, None if changes is None else tuple(changes))
 
 
@@ -115,7 +115,7 @@ def _side(task: RecordedTask | None) -> dict[str, Any] | None:
         "executed_ms": task.executed_ms,
         "node": task.node,
         "node_name": task.node_name,
-        "action": task.data.get("action"),
+        "action": task.action,
     }
 
 

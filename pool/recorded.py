@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,15 +12,22 @@ from buildnet.pool.timeline import QUEUE, Timeline
 FULL: Final = "full"
 """The tier of what ran; see the glossary of tiers in the docs."""
 _US_NS: Final = 1000
+_MOST_TASKS = 100_000
+_MOST_NEEDED = 10_000
+_MOST_REASONS = 5
+_LONGEST_MS = 1e12
+_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedTask:
     """One task. ``name`` is ``core`` or ``core#test``; ``data`` is all that the record tells.
 
-    ``began_ns``, ``ended_ns``: unix times of its first part's begin and its last part's end, 0:
-    nothing of it was measured; ``waited_ms``: how long it waited for a place, here or on another
-    host; ``work_ms``: the rest of its time.
+    ``reasons``: why it is not what it was last time; ``nearest``: how the nearest cached result
+    differs; ``own_files``: files of its package for which alone it ran, where nobody had named its
+    sources. ``began_ns``, ``ended_ns``: unix times of its first part's begin and its last part's
+    end, 0: nothing of it was measured; ``waited_ms``: how long it waited for a place, here or on
+    another host; ``work_ms``: the rest of its time.
     """
 
     name: str
@@ -30,6 +38,11 @@ class RecordedTask:
     timeline: Timeline | None
     executed_ms: float | None
     depends_on: tuple[str, ...]
+    action: str | None = None
+    isolation: str | None = None
+    reasons: tuple[str, ...] = ()
+    nearest: tuple[str, ...] | None = None
+    own_files: tuple[str, ...] = ()
     began_ns: int = 0
     ended_ns: int = 0
     waited_ms: float = 0.0
@@ -38,28 +51,36 @@ class RecordedTask:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RecordedTask:
-        """Read one entry of ``packages`` in a build's JSON, of this version or an earlier one."""
-        name, task = str(data["name"]), str(data.get("task", "build"))
-        executed = data.get("executed_ms")
+        """Read one entry of ``packages`` in a build's JSON, of this version or an earlier one.
+        Another node may have told it: what makes no sense counts as not told."""
+        name, task = _text(data.get("name")) or "?", _text(data.get("task")) or "build"
         timeline = Timeline.from_dict(data.get("timeline"))
         began_ns = took_us = waited_us = 0
         if timeline is not None:
             began_ns, took_us = timeline.began_ns, timeline.took_us
             waited_us = timeline.total_us(QUEUE)
+        action, nearest = _text(data.get("action")), data.get("nearest")
         return cls(
-            name if task == "build" else f"{name}#{task}",
-            str(data["status"]),
-            data.get("tier"),
-            str(data.get("node", "")),
-            data.get("node_name"),
-            timeline,
-            None if executed is None else float(executed),
-            tuple(map(str, data.get("depends_on", ()))),
-            began_ns,
-            began_ns + took_us * _US_NS,
-            waited_us / 1000,
-            max(0, took_us - waited_us) / 1000,
-            data,
+            name=name if task == "build" else f"{name}#{task}",
+            status=_text(data.get("status")) or "?",
+            tier=_text(data.get("tier")),
+            node=_text(data.get("node")) or "",
+            node_name=_text(data.get("node_name")),
+            timeline=timeline,
+            executed_ms=duration_of(data.get("executed_ms")),
+            depends_on=_texts(data.get("depends_on"), _MOST_NEEDED),
+            action=action if action is not None and _HASH.fullmatch(action) else None,
+            isolation=_text(data.get("isolation")),
+            reasons=_texts(data.get("reasons"), _MOST_REASONS),
+            nearest=_texts(nearest.get("reasons"), _MOST_REASONS)
+            if isinstance(nearest, dict)
+            else None,
+            own_files=_own_files(data.get("changes")) if data.get("all_files") is True else (),
+            began_ns=began_ns,
+            ended_ns=began_ns + took_us * _US_NS,
+            waited_ms=waited_us / 1000,
+            work_ms=max(0, took_us - waited_us) / 1000,
+            data=data,
         )
 
     @property
@@ -94,7 +115,7 @@ class RecordedBuild:
             str(data["status"]),
             round(float(data["started_at"]) * 1e9),
             data.get("duration_ms"),
-            tuple(map(RecordedTask.from_dict, data["packages"])),
+            tuple(map(RecordedTask.from_dict, data["packages"][:_MOST_TASKS])),
             data.get("phases"),
         )
 
@@ -121,7 +142,7 @@ class Waits:
     def _reached(self, task: RecordedTask) -> Iterator[RecordedTask]:
         seen = {task.name}
         waiting = list(task.depends_on)
-        while waiting:
+        while waiting and len(seen) < _MOST_NEEDED:
             name = waiting.pop()
             found = self._tasks.get(name)
             if name in seen or found is None:
@@ -131,3 +152,29 @@ class Waits:
                 yield found
             else:
                 waiting += found.depends_on
+
+
+def duration_of(value: object) -> float | None:
+    """Return milliseconds as they were told; None: they were not, or can't be."""
+    if isinstance(value, int | float) and 0 <= value <= _LONGEST_MS:
+        return float(value)
+    return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _texts(value: object, most: int) -> tuple[str, ...]:
+    return tuple(map(str, value[:most])) if isinstance(value, list) else ()
+
+
+def _own_files(changes: object) -> tuple[str, ...]:
+    """Return the files of the package itself, if nothing else has changed."""
+    files: list[str] = []
+    for each in changes if isinstance(changes, list) else ():
+        is_own = isinstance(each, dict) and each.get("kind") == "file" and not each.get("package")
+        if not is_own:
+            return ()
+        files.append(str(each.get("name")))
+    return tuple(files)

@@ -14,7 +14,6 @@ from buildnet.pool.timeline import EXECUTION, LOOKUP, RESTORE, TRANSFER, UPLOAD
 
 MOST_MISSED: Final = 100
 MOST_NAMED: Final = 10
-_REASONS: Final = 5
 _WORTH_MS: Final = 100.0
 _WORTH_SHARE: Final = 0.05
 """What saves less of a build than both is not told."""
@@ -128,7 +127,7 @@ def review(build: RecordedBuild) -> Review:
 
 def savings(tasks: Sequence[RecordedTask]) -> Savings:
     """Return what the results saved that were there."""
-    there = [task for task in tasks if task.was_there and task.data.get("action") is not None]
+    there = [task for task in tasks if task.was_there and task.action is not None]
     known = [task.executed_ms for task in there if task.executed_ms is not None]
     spent_us = sum(
         task.timeline.total_us(LOOKUP, RESTORE) for task in there if task.timeline is not None
@@ -144,12 +143,11 @@ def savings(tasks: Sequence[RecordedTask]) -> Savings:
 
 
 def _missed(task: RecordedTask) -> dict[str, Any]:
-    nearest = task.data.get("nearest")
     return {
         "task": task.name,
         "executed_ms": task.executed_ms,
-        "reasons": list(task.data.get("reasons", ()))[:_REASONS],
-        "nearest": None if nearest is None else nearest["reasons"][:_REASONS],
+        "reasons": list(task.reasons),
+        "nearest": None if task.nearest is None else list(task.nearest),
     }
 
 
@@ -193,15 +191,10 @@ def _far(ran: Sequence[RecordedTask]) -> Iterator[Finding]:
 
 def _all_files(ran: Sequence[RecordedTask]) -> Iterator[Finding]:
     """Yield the tasks that ran for a file of their own alone, where nobody said which count."""
-    found = []
-    for task in ran:
-        changes = task.data.get("changes") or ()
-        own = [each for each in changes if each["kind"] == "file" and each["package"] is None]
-        if task.data.get("all_files") and own and len(own) == len(changes):
-            found.append(task)
+    found = [task for task in ran if task.own_files]
     if found:
         first = found[0]
-        files = [str(each["name"]) for each in first.data["changes"]]
+        files = first.own_files
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
         yield Finding(
             "sources",
@@ -216,9 +209,9 @@ def _all_files(ran: Sequence[RecordedTask]) -> Iterator[Finding]:
 
 def _isolation(ran: Sequence[RecordedTask]) -> Iterator[Finding]:
     """Yield the tasks whose results no other host uses."""
-    found = [task for task in ran if task.data.get("isolation") not in _SHARED]
+    found = [task for task in ran if task.isolation not in _SHARED]
     if found:
-        levels = " and ".join(sorted({str(task.data["isolation"]) for task in found}))
+        levels = " and ".join(sorted({str(task.isolation) for task in found}))
         yield Finding(
             "isolation",
             f"{_count(found)} ran in {levels}: other hosts neither run them nor use their results",

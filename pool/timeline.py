@@ -31,6 +31,8 @@ MAX_PARTS: Final = 24
 _TOUCHING_NS: Final = 50_000
 """Parts of one name with no more than this between them are one."""
 _US: Final = 1000
+MAX_NS: Final = 2**62
+_MAX_US: Final = 10**13
 
 
 class Timed(NamedTuple):
@@ -114,7 +116,7 @@ class Timeline:
 
     @classmethod
     def from_dict(cls, data: object) -> Timeline | None:
-        """Read the JSON form; None: it is none."""
+        """Read the JSON form, of any origin; None: it is none, or of no time that there is."""
         if not isinstance(data, dict):
             return None
         try:
@@ -122,9 +124,14 @@ class Timeline:
                 Part(str(one["name"]), round(one["at_ms"] * 1000), round(one["took_ms"] * 1000))
                 for one in data["parts"][:MAX_PARTS]
             )
-            return cls(int(data["began_ns"]), parts)
+            timeline = cls(int(data["began_ns"]), parts)
         except (KeyError, TypeError, ValueError, OverflowError):
             return None
+        if not 0 <= timeline.began_ns <= MAX_NS:
+            return None
+        if any(part.at_us < 0 or part.took_us < 0 or part.end_us > _MAX_US for part in parts):
+            return None
+        return timeline
 
 
 def relative(measured: Sequence[Timed], began_ns: int) -> tuple[Part, ...]:

@@ -21,13 +21,13 @@ def test_tasks_that_took_more_come_first_with_why_their_keys_differ() -> None:
         return [Change("file", "core/a.txt", "changed")]
 
     before = build_of(
-        task_of("core", 0, {LOOKUP: 1}, action="1"),
-        task_of("ui", 0, {EXECUTION: 100}, action="2"),
+        task_of("core", 0, {LOOKUP: 1}, action="1" * 64),
+        task_of("ui", 0, {EXECUTION: 100}, action="2" * 64),
         task_of("gone", 0, {EXECUTION: 100}),
     )
     after = build_of(
-        task_of("core", 0, {EXECUTION: 301}, action="3"),
-        task_of("ui", 0, {EXECUTION: 90}, action="2"),
+        task_of("core", 0, {EXECUTION: 301}, action="3" * 64),
+        task_of("ui", 0, {EXECUTION: 90}, action="2" * 64),
         task_of("new", 0, {EXECUTION: 5}),
     )
     found = compare(before, after, why)
@@ -38,7 +38,7 @@ def test_tasks_that_took_more_come_first_with_why_their_keys_differ() -> None:
     assert (ui["difference_ms"], ui["other_tier"], ui["other_key"]) == (-10, False, False)
     assert ui["changes"] is None
     assert gone["after"] is new["before"] is None
-    assert asked == [("1", "3")]
+    assert asked == [("1" * 64, "3" * 64)]
 
 
 def test_no_more_is_explained_than_is_read() -> None:
@@ -48,8 +48,8 @@ def test_no_more_is_explained_than_is_read() -> None:
         asked.append(new)
 
     names = [f"p{number}" for number in range(MOST_EXPLAINED + 10)]
-    before = build_of(*(task_of(name, 0, {EXECUTION: 1}, action="1") for name in names))
-    after = build_of(*(task_of(name, 0, {EXECUTION: 1}, action="2") for name in names))
+    before = build_of(*(task_of(name, 0, {EXECUTION: 1}, action="1" * 64) for name in names))
+    after = build_of(*(task_of(name, 0, {EXECUTION: 1}, action="2" * 64) for name in names))
     found = compare(before, after, why)
     assert len(asked) == MOST_EXPLAINED
     assert all(task.changes is None and task.has_other_key for task in found.tasks)

@@ -79,7 +79,11 @@ def test_what_is_no_timeline_is_read_as_none() -> None:
     wrong: tuple[object, ...] = (None, [], "x", {}, {"began_ns": 1, "parts": [{"name": "queue"}]})
     for data in wrong:
         assert Timeline.from_dict(data) is None
-    assert Timeline.from_dict({"began_ns": 1, "parts": [{"name": "a", "at_ms": "x"}]}) is None
+    part = {"name": "queue", "at_ms": 0, "took_ms": 1}
+    for told in ({"at_ms": "x"}, {"at_ms": -1}, {"took_ms": -1}, {"took_ms": 1e300}):
+        assert Timeline.from_dict({"began_ns": 1, "parts": [{**part, **told}]}) is None
+    for began in (-1, 2**80, "now", float("nan"), float("inf")):
+        assert Timeline.from_dict({"began_ns": began, "parts": [part]}) is None
 
 
 def test_what_another_host_tells_lies_in_the_middle_between_question_and_answer() -> None:

@@ -1,0 +1,61 @@
+"""Records as other nodes may have told them: whatever they say, they are read and looked into."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from buildnet.pool.chrome_trace import chrome_trace
+from buildnet.pool.comparison import compare
+from buildnet.pool.recorded import RecordedTask
+from buildnet.pool.review import review
+from buildnet.pool.timeline import EXECUTION, PARTS
+from testbed.recorded_builds import build_of, task_of
+
+_JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+_FIELDS = sorted(task_of("a", 0, {EXECUTION: 1}))
+_TIME = st.integers(-(2**70), 2**70) | st.floats()
+_TIMELINES = st.fixed_dictionaries(
+    {
+        "began_ns": _TIME,
+        "parts": st.lists(
+            st.fixed_dictionaries(
+                {"name": st.sampled_from(PARTS), "at_ms": _TIME, "took_ms": _TIME}
+            ),
+            max_size=4,
+        ),
+    }
+)
+
+
+def told(data: dict[str, Any]) -> dict[str, Any]:
+    return {**task_of("told", 0, {EXECUTION: 5}, needs=["known"]), **data}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.sampled_from(_FIELDS), _JSON, max_size=6), _TIMELINES | st.none())
+def test_whatever_a_record_says_it_is_looked_into(
+    data: dict[str, Any], timeline: dict[str, Any] | None
+) -> None:
+    entry = told(data if timeline is None else {**data, "timeline": timeline})
+    build = build_of(task_of("known", 0, {EXECUTION: 5}), entry)
+    json.dumps(review(build).as_dict(), allow_nan=False)
+    json.dumps(chrome_trace(build), allow_nan=False)
+    json.dumps(compare(build, build_of(), lambda old, new: []).as_dict(), allow_nan=False)
+
+
+def test_what_makes_no_sense_counts_as_not_told() -> None:
+    task = RecordedTask.from_dict(
+        told({"executed_ms": "long", "depends_on": 5, "action": "../x", "nearest": [1]})
+    )
+    assert (task.executed_ms, task.depends_on, task.action, task.nearest) == (None, (), None, None)
+    assert RecordedTask.from_dict({}).name == "?"
