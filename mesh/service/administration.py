@@ -272,7 +272,13 @@ class Administration(ABC):
         self._check_admin("revoke")
         member = self.find(node)
         try:
-            await self.cluster.change(Revoke(member.key, reason))
+            change = Revoke(member.key, reason)
+        except ValueError as error:
+            raise UsageError(
+                f"{reason!r:.80} can't be a reason", hint="one line of text, without spaces around"
+            ) from error
+        try:
+            await self.cluster.change(change)
         except (NoQuorum, ChangeTimeoutError):
             if member.key not in self.cluster.local.members.revoked:
                 raise

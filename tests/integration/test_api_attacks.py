@@ -179,6 +179,12 @@ def test_who_asks_for_the_head_of_an_answer_gets_it_as_of_get(node: ApiNode) -> 
     assert ask(node, "HEAD", "/api/build").status == 405
 
 
+def test_a_reason_that_no_member_list_takes_is_told_as_one(node: ApiNode) -> None:
+    for reason in ("two\nlines", " around ", "\x1b[2J"):
+        said = ask(node, "POST", "/api/node/revoke", {"node": "asked", "reason": reason})
+        assert (said.status, said.json["code"]) == (400, "USAGE")
+
+
 def test_a_name_that_no_account_can_have_is_told_as_one(node: ApiNode) -> None:
     said = ask(node, "POST", "/api/accounts", {"id": "x y", "rights": "builder"}).json
     assert (said["code"], said["detail"]) == ("USAGE", "'x y' is no name for an account")
