@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from buildnet.node.api.answers.records import FlakyTests
 from buildnet.node.api.declared import declared_router, does
 from buildnet.node.auth.actions import Action
 from buildnet.node.service import NodeService
@@ -18,7 +19,7 @@ def flaky_routes(service: NodeService) -> APIRouter:
     router = declared_router(prefix="/api/tests", tags=["builds"])
 
     @router.get("/flaky")
-    @does(Action.VIEW_BUILDS)
+    @does(Action.VIEW_BUILDS, answer=FlakyTests)
     async def flaky(
         workspace: Annotated[str | None, Query(max_length=1024)] = None,
     ) -> dict[str, Any]:

@@ -157,3 +157,22 @@ class BuildTrends(Answer):
     builds: int
     overall: TasksTrend
     tasks: list[TaskTrend]
+
+
+class FlakyTest(Answer):
+    """A test that failed and passed in runs of one action; ``name`` null: the whole command."""
+
+    workspace: str
+    root: str
+    task: str
+    name: str | None
+    count: int
+    first_at: float
+    last_at: float
+    node: str | None
+
+
+class FlakyTests(Answer):
+    """Those of the workspaces built on this node."""
+
+    flaky: list[FlakyTest]
