@@ -30,6 +30,7 @@ _COMPLAINT = re.compile(
 _WORD = re.compile(r"[\w@+~./-]+")
 _PYTHON_MODULE = re.compile(r"No module named '([\w.]+)'")
 _COMMAND_NOT_FOUND = re.compile(r"^.*?([^\s:]+): (?:command )?not found$", re.MULTILINE)
+_NOT_SPAWNED = re.compile(r"\bspawn ([\w.+-]+) ENOENT\b")  # a program of Node.js found no other
 _MODULE_ENDINGS = ("", ".js", ".ts", ".mjs", ".cjs", ".tsx", ".jsx", ".json", ".py", ".h")
 _MODULE_ENTRIES = ("/index.js", "/index.ts", "/package.json", "/__init__.py")
 _HIDDEN = {".git", ".hg", ".svn", "node_modules"}
@@ -58,6 +59,10 @@ def hints_of_failure(
             "provides it to dependencies"
             for command in dict.fromkeys(_COMMAND_NOT_FOUND.findall(log_tail))
         )
+    hints += (
+        f"command not found: {command}: add it to tools of the package"
+        for command in dict.fromkeys(_NOT_SPAWNED.findall(log_tail))
+    )
     if workspace is not None:
         hints += (
             f"{path} exists in the workspace but is not an input of this package: add it to "

@@ -1,4 +1,4 @@
-"""Workspaces of Cargo, Go and uv built without a file, as they are on a developer's machine."""
+"""Workspaces of other tools, built without a file or taken over into one."""
 
 from __future__ import annotations
 
@@ -48,3 +48,29 @@ def test_a_uv_workspace_is_built(equipped: CommandLine, tmp_path: Path) -> None:
     assert {*os.listdir(root / "packages/core/dist")} >= {
         "shop_core-0.1.0-py3-none-any.whl", "shop_core-0.1.0.tar.gz",
     }  # fmt: skip
+
+
+def test_what_turbo_says_is_taken_over(node: CommandLine, tmp_path: Path) -> None:
+    scripts = '{"name": "core", "scripts": {"build": "true", "lint": "true", "dev": "true"}}'
+    tasks = '"build": {"outputs": ["dist/**"]}, "lint": {},\n"dev": {"persistent": true}'
+    root = write_files(
+        tmp_path / "w",
+        {
+            "package.json": '{"name": "shop", "workspaces": ["packages/*"]}',
+            "turbo.json": f'{{"tasks": {{{tasks}}}}}',
+            "packages/core/package.json": scripts,
+        },
+    )
+    shown = node("init", "--from", "turbo", "--dry-run", cwd=root / "packages/core")
+    assert shown.code == 0, shown.err
+    assert "outputs: [packages/core/dist/**]" in shown.out
+    assert not (root / "buildnet.yaml").exists()
+    written = node("init", "--from", "turbo", "--yes", cwd=root)
+    assert "turbo.json:2: dev does not end by itself" in written.err
+    assert (root / "buildnet.yaml").read_text() == shown.out
+    again = node("init", "--from", "turbo", "--yes", cwd=root)
+    assert again.code == 2
+    assert "exists already" in again.err
+    missing = node("init", "--from", "nx", "--dry-run", "--json", cwd=root)
+    assert missing.code == 2
+    assert "has no nx.json" in missing.out + missing.err

@@ -421,6 +421,12 @@ def test_a_command_that_is_missing_is_named(host: Host) -> None:
     )
 
 
+def test_a_program_that_another_one_did_not_find_is_told(tmp_path: Path) -> None:
+    said = "Pack failed: Error: spawn pnpm ENOENT"
+    hints = hints_of_failure(said, 1, tmp_path, "", None)
+    assert hints == ("command not found: pnpm: add it to tools of the package",)
+
+
 @pytest.mark.parametrize(
     ("command", "missing"),
     [
