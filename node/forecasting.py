@@ -67,17 +67,16 @@ class Seen(Protocol):
 class BuildForecast:
     """See the module's text.
 
-    ``hosts`` returns where its commands may run, this node first, with ids; it is given the ids of
-    where some run now. ``may_move``: tasks that may run elsewhere; ``began``: when the build did,
-    by the monotonic clock; ``changed``: tasks of which something was changed since they stood;
-    ``forced``: what has a result runs, too; ``tell`` passes on an event and keeps it, ``tell_once``
-    does not.
+    ``hosts`` returns where its commands may run, this node first, with ids; ``may_move``: tasks
+    that may run elsewhere; ``began``: when the build did, by the monotonic clock; ``changed``:
+    tasks of which something was changed since they stood; ``forced``: what has a result runs, too;
+    ``tell`` passes on an event and keeps it, ``tell_once`` does not.
     """
 
     estimates: Estimates
     workspace: Workspace
     tasks: Mapping[TaskId, Task]
-    hosts: Callable[[Iterable[str]], Sequence[tuple[str, SimulatedHost]]]
+    hosts: Callable[[], Sequence[tuple[str, SimulatedHost]]]
     may_move: Collection[TaskId]
     began: float
     seed: int
@@ -125,7 +124,7 @@ class BuildForecast:
     async def _look(self, build: Seen) -> None:
         elapsed_ms = (self._clock() - self.began) * 1000
         is_first = self.first is None
-        hosts = self.hosts(build.running.values())
+        hosts = self.hosts()
         self._speeds |= {node: host.speed for node, host in hosts}
         planned = self._to_do(build, [node for node, _ in hosts], is_first=is_first)
         forecaster, found = await asyncio.to_thread(
@@ -229,7 +228,7 @@ class BuildForecast:
 
     async def rehearsed(self, build: Seen) -> Forecast:
         """Return the estimate of a build that was only looked at, in a dry run."""
-        hosts = [host for _, host in self.hosts(())]
+        hosts = [host for _, host in self.hosts()]
         _, found = await asyncio.to_thread(self._ahead, self._would_do(build), hosts, SAMPLES)
         return found
 

@@ -1,39 +1,36 @@
-"""On which other hosts a build would have slots, as far as that can be told before it asks."""
+"""On which hosts a build would have slots, as far as that can be told before it asks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from buildnet.node.sharing.known_hosts import KnownHosts
 from buildnet.pool.estimation.simulation import SimulatedHost
-from buildnet.pool.placement import Case, Needs, Preferences, objection, ranked
+from buildnet.pool.placement import Case, Host, Needs, objection, ranked
+from buildnet.pool.rehearsal import Stage
 
 
-def hosts_ahead(
-    known: KnownHosts, preferences: Preferences, taken: Mapping[str, int], most: int | None
-) -> list[tuple[str, SimulatedHost]]:
-    """Return them with their ids, the best first. Only slots count that have nothing to do, and
-    those that the build has.
-
-    Args:
-        taken: how many commands of the build run already, by the id of their node.
-        most: so many of them may run elsewhere at once; None: no bound.
-    """
-    here = known.here
-    fit = [host for host in known.others if objection(host, Needs(), preferences, here) is None]
-    found: list[tuple[str, SimulatedHost]] = []
-    left = most
-    for host in ranked(fit, Case(), preferences, known.experience):
-        free = host.free if host.free is not None else host.slots
-        slots = (free or 0) + taken.get(host.node_id, 0)
-        bounds = (slots, left, preferences.most_on(host))
+def hosts_ahead(stage: Stage, node_id: str) -> list[tuple[str, SimulatedHost]]:
+    """Return them with their ids, this node (``node_id``) first, then the best. Only slots count
+    that have nothing to do, and those that this node has."""
+    here, said = stage.here, stage.preferences
+    found = [(node_id, SimulatedHost(stage.slots, name=here.name))]
+    fit = [host for host in stage.others if objection(host, Needs(), said, here) is None]
+    left = stage.most
+    for host in ranked(fit, Case(), said, stage.experience):
+        if said.max_nodes is not None and len(found) >= said.max_nodes:
+            break
+        bounds = (_slots(host), left, said.most_on(host))
         slots = min(one for one in bounds if one is not None)
-        if slots < 1 or (
-            preferences.max_nodes is not None and len(found) + 1 >= preferences.max_nodes
-        ):
+        if slots < 1:
             continue
         if left is not None:
             left -= slots
         speed = host.speed / here.speed if host.speed and here.speed else 1.0
         found.append((host.node_id, SimulatedHost(slots, speed, host.name)))
     return found
+
+
+def _slots(host: Host) -> int:
+    """Return how many slots a host would give, by what it told last."""
+    if host.slots is None:
+        return 0
+    free = host.slots if host.free is None else host.free
+    return min(host.slots, free + host.lent_here)

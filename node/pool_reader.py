@@ -85,6 +85,7 @@ class PoolReader:
                 told.load(None) if is_here else said.load,
                 latency_ms=None if member.round_trip_s is None else member.round_trip_s * 1000,
                 is_here=is_here,
+                driver=self.service.key.node_id,
             )
         return found
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from buildnet.node.artifacts import Artifacts, Keeper
@@ -29,7 +28,8 @@ from buildnet.node.retrying import Retrying
 from buildnet.node.runner import Limits, TaskRunner
 from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.sharing.far_tools import ToolsElsewhere
-from buildnet.node.sharing.known_hosts import THIS_NODE
+from buildnet.node.sharing.known_hosts import THIS_NODE, KnownHosts
+from buildnet.node.sharing.needs import fits_a_question
 from buildnet.node.sharing.other_hosts import OtherHosts
 from buildnet.node.sharing.service import Sharing
 from buildnet.node.sources import Sources
@@ -44,6 +44,7 @@ from buildnet.pool.far_tools import FarTools, ToolsWanted
 from buildnet.pool.glob import Patterns
 from buildnet.pool.placement import Host
 from buildnet.pool.places import Slots
+from buildnet.pool.rehearsal import Stage
 from buildnet.pool.territory import is_below
 from buildnet.pool.workspace import Task, TaskId, Workspace
 
@@ -216,10 +217,7 @@ class Workshop:
         """Find out where, and in what time, a build would run that was only looked at."""
         if performer.forecast is not None:
             build.rehearsed = await performer.forecast.rehearsed(performer)
-        known, lenders = None, tuple[bytes, ...]()
-        if self.sharing is not None and self.results is not None:
-            known, lenders = self.sharing.known, self.sharing.lenders
-        stage = stage_of(build.request, self.workers.slots, known, lenders)
+        stage, known = self._stage(build.request)
         await asyncio.to_thread(rehearse_places, performer, stage, known)
 
     def _resolver(
@@ -257,13 +255,16 @@ class Workshop:
             told = {name_of(task): took_ms for task, took_ms in job.durations_ms.items()}
             memory = WorkspaceMemory.told(told)
         progress = build.progress
-        is_strict = job.isolation.level == STRICT
         build.forecast = BuildForecast(
             estimates=known,
             workspace=job.workspace,
             tasks=job.tasks,
-            hosts=lambda running: self._hosts_ahead(build.request, running),
-            may_move=frozenset(each.id for each in tasks if is_strict and each.isolation is None),
+            hosts=lambda: self._hosts_ahead(build.request),
+            may_move=frozenset(
+                each.id
+                for each in tasks
+                if fits_a_question(each, each.isolation or job.isolation.level)
+            ),
             began=build.began,
             seed=zlib.crc32(build.id.encode()),
             tell=progress.tell,
@@ -276,18 +277,15 @@ class Workshop:
         )
         return build.forecast
 
-    def _hosts_ahead(
-        self, request: BuildRequest, running: Iterable[str]
-    ) -> list[tuple[str, SimulatedHost]]:
-        """Return the hosts that a build would have slots on, as far as is known now, this node
-        first, with their ids; ``running``: ids of those where it has commands already."""
-        slots = request.choice.slots_of(self.workers.slots)
-        found = [(self.keys.current.node_id, SimulatedHost(slots, name=self._here().name))]
-        if self.sharing is None or self.results is None or request.local_only:
-            return found
-        most = request.choice.elsewhere(self.workers.slots)
-        taken = Counter(running)
-        return [*found, *hosts_ahead(self.sharing.known, request.choice.preferences, taken, most)]
+    def _stage(self, request: BuildRequest) -> tuple[Stage, KnownHosts | None]:
+        """Return the hosts on which a build's commands would run, and who knows of them."""
+        known, lenders = None, tuple[bytes, ...]()
+        if self.sharing is not None and self.results is not None:
+            known, lenders = self.sharing.known, self.sharing.lenders
+        return stage_of(request, self.workers.slots, known, lenders), known
+
+    def _hosts_ahead(self, request: BuildRequest) -> list[tuple[str, SimulatedHost]]:
+        return hosts_ahead(self._stage(request)[0], self.keys.current.node_id)
 
     def _keeper(self, build: RunningBuild) -> Keeper | None:
         request, node = build.request, build.request.choice.artifacts_on

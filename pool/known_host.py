@@ -18,8 +18,10 @@ def host_of(
     *,
     latency_ms: float | None = None,
     is_here: bool = False,
+    driver: str = "",
 ) -> Host:
-    """Return a host; of a node that has told nothing yet nothing is known."""
+    """Return a host; of a node that has told nothing yet nothing is known. ``driver``: id of the
+    node that asks."""
     if profile is None:
         return Host(key, name, node_id, latency_ms=latency_ms, is_here=is_here)
     resources = profile.resources
@@ -46,6 +48,9 @@ def host_of(
         lends_nothing=None if load is None else load.lends_nothing,
         grants=None if profile.grants is None else profile.grants.amount,
         weight=profile.priority_weight,
+        lent_here=sum(
+            each.slots for each in (() if load is None else load.lent) if each.node_id == driver
+        ),
         is_here=is_here,
     )
 

@@ -35,6 +35,7 @@ class Host:
     None: unknown;
     ``lends_nothing``: why its owner takes no commands of others now; ``grants``: the most that he
     gives one command, None: unknown; ``weight``: how much he would have it preferred for them;
+    ``lent_here``: slots that the node which drives the build has of it already, for this or others;
     ``is_here``: it is the node that drives the build.
     """
 
@@ -54,6 +55,7 @@ class Host:
     lends_nothing: str | None = None
     grants: Amount | None = None
     weight: float = 1.0
+    lent_here: int = 0
     is_here: bool = False
 
     def is_called(self, name: str) -> bool:

@@ -98,7 +98,7 @@ def scene(tmp_path: Path, **more: Any) -> Iterator[Scene]:
         estimates=estimates,
         workspace=shop,
         tasks=TASKS,
-        hosts=lambda running: [(HERE, SimulatedHost(1)), (THERE, SimulatedHost(1, 2.0))],
+        hosts=lambda: [(HERE, SimulatedHost(1)), (THERE, SimulatedHost(1, 2.0))],
         may_move=frozenset(),
         began=0.0,
         seed=1,
