@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from testbed.building import Building, many_commands, where
 from testbed.nodes import Cluster, Node
+from testbed.traces import require_arrows, require_nested, require_valid
 
 PACKAGES = 12
 PATIENCE_S = 20.0
@@ -49,6 +51,18 @@ def test_commands_run_on_all_nodes(trio: Cluster, tmp_path: Path) -> None:
         assert ("transfer" in took) == (each["node"] != mine.identity)
         ends = [part["at_ms"] + part["took_ms"] for part in each["timeline"]["parts"]]
         assert max(ends) < report["duration_ms"]
+    file = tmp_path / "trace.json"
+    trio.members[0].command("history", report["build_id"], "--trace", str(file))
+    trace = json.loads(file.read_text())
+    for require in (require_valid, require_nested, require_arrows):
+        require(trace)
+    named = [each for each in trace["traceEvents"] if each["name"] == "process_name"]
+    names_there = {f"{node.name} ({node.identity})" for node in others}
+    assert {each["args"]["name"] for each in named} == {
+        "build",
+        f"this node ({mine.identity})",
+        *names_there,
+    }
 
 
 def test_a_failure_elsewhere_is_told_as_one_here(trio: Cluster, tmp_path: Path) -> None:
