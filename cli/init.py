@@ -72,7 +72,7 @@ def init(
         show(settings(), found, table)
     for each in found["notes"]:
         note(settings(), f"note: {each}")
-    for each in found.get("findings", ()):
+    for each in found["findings"]:
         place = each["file"] if each["line"] is None else f"{each['file']}:{each['line']}"
         note(settings(), f"{place}: {each['message']} ({each['hint']})")
     if not yes:

@@ -196,5 +196,6 @@ def _described(workspace: Workspace) -> dict[str, Any]:
         ],
         "install": workspace.install.manager if workspace.install else None,
         "notes": list(workspace.notes),
+        "findings": [],
         "yaml": write_workspace(workspace),
     }

@@ -182,8 +182,18 @@ class WorkspacePackage(Answer):
     outputs: list[str]
 
 
+class WorkspaceFinding(Answer):
+    """Something of another tool's configuration that could not be taken over: where it stands, what
+    it is, and what to do."""
+
+    file: str
+    line: int | None
+    message: str
+    hint: str | None
+
+
 class Workspace(Answer):
-    """What a workspace is; ``yaml``: the same as a file."""
+    """What a workspace is; ``yaml``: the same as a file. ``findings``: of an import."""
 
     name: str
     root: str
@@ -191,6 +201,7 @@ class Workspace(Answer):
     packages: list[WorkspacePackage]
     install: str | None
     notes: list[str]
+    findings: list[WorkspaceFinding]
     yaml: str
 
 
