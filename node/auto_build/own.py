@@ -114,8 +114,6 @@ class OwnWatches:
     async def _run(self, directory: Path, watch: Watch) -> None:
         try:
             await watch.run()
-        except* Exception:
-            _log.exception("watching %s ended", directory)
         finally:
             if self._watches.get(directory) is watch:
                 del self._watches[directory]

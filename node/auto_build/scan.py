@@ -1,9 +1,9 @@
-"""What sources are like by what ``stat`` says, where no changes are told. Blocks."""
+"""What the sources of packages are like, by what ``stat`` says. Blocks."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from blake3 import blake3
 
@@ -17,9 +17,10 @@ from buildnet.pool.glob import Patterns
 Scan = Mapping[str, str]
 
 
-def scan_sources(plan: Plan, outputs: Patterns) -> Scan:
-    """Return for each package what changes when one of its sources does."""
-    reader = SourceReader(plan.workspace.root, _Stamps())
+def scan_sources(plan: Plan, outputs: Patterns, watch: Callable[[str], bool]) -> Scan:
+    """Return for each package what changes when one of its sources does. Each directory is given to
+    ``watch`` before it is read."""
+    reader = SourceReader(plan.workspace.root, _Stamps(), watch=watch)
     found: dict[str, str] = {}
     for task in plan.tasks.values():
         default = task.path if task.default_sources else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from buildnet.mesh.errors import BuildNetError
 from buildnet.node.auto_build.changed_paths import changed_paths
 from buildnet.node.auto_build.links import SourceLinks
 from buildnet.node.auto_build.scan import Scan, scan_sources
@@ -61,7 +62,8 @@ class Sight:
         self._pace = pace
         self._listener = listener
         self._links = SourceLinks()
-        self._weighing: tuple[Workspace, Plan, Scales] | None = None
+        self._weighing: tuple[Workspace, Plan | None, Scales] | None = None
+        self._watched: Workspace | None = None
         self._scanned: Scan | None = None
         self._scan_took_s = 0.0
 
@@ -77,25 +79,34 @@ class Sight:
         """How long to wait between two looks through the sources."""
         return max(self._pace.scan_s, _REST * self._scan_took_s)
 
-    def look(self) -> Weighed | None:
+    def look(self) -> tuple[Weighed | None, int]:
         """Return what changed since the last call and was not taken in by a build of the
-        listener's own; None: nothing that counts."""
+        listener's own, None: nothing that counts; and how many of these had looked before that."""
         if self.not_told is not None:
-            paths = self._scanned_anew()
+            # What changed while it was looked through may be after a build's look: it counts.
+            paths, looks = self._scanned_anew(), self._listener.looks
         else:
             dirt, looks = self._opened.heard(self._listener)
+            if dirt.everything:
+                self._watched = None
             paths = changed_paths(self._opened, dirt)
             if self._listener.looks != looks:
-                return None
+                return None, looks
         links = (link for path in paths for link in self._links.leading_to(path))
         _, _, scales = self._now()
         found = scales.weigh(dict.fromkeys((*paths, *links)))
-        return None if found.impact is Impact.IGNORED else found
+        return (None if found.impact is Impact.IGNORED else found), looks
 
     def before_build(self) -> None:
-        """Take note of how the sources are, where changes are not told."""
-        if self.not_told is not None:
-            self._scanned = self._scan()
+        """See that changes of all sources are told: a build that fails does not read all of them.
+        Where they are not told, take note of how they are."""
+        workspace = self._opened.definition.workspace
+        if self.not_told is None and self._watched is workspace:
+            return
+        if self._opened.watcher is None:
+            self._opened.look()
+        self._scanned = self._scan()
+        self._watched = workspace
 
     def after_build(self) -> None:
         """Take note of where the sources are, and see that changes of what defines the workspace
@@ -123,16 +134,21 @@ class Sight:
     def _scan(self) -> Scan:
         began = time.monotonic()
         _, plan, _ = self._now()
-        found = scan_sources(plan, self._opened.definition.outputs)
+        outputs = self._opened.definition.outputs
+        found = {} if plan is None else scan_sources(plan, outputs, self._opened.watch)
         self._scan_took_s = time.monotonic() - began
         return found
 
-    def _now(self) -> tuple[Workspace, Plan, Scales]:
-        """Return the workspace as it is described now, what is built of it, and what weighs."""
+    def _now(self) -> tuple[Workspace, Plan | None, Scales]:
+        """Return the workspace as it is described now, what is built of it, and what weighs; None:
+        it has not what was asked for any more."""
         opened, workspace = self._opened, self._opened.definition.workspace
         if self._weighing is None or self._weighing[0] is not workspace:
-            plan = opened.plan(workspace, self._request.packages, self._request.task)
-            readers = Readers(workspace)
-            scales = Scales(readers, plan.packages, self._pace.ignored, opened.ignores)
+            try:
+                plan = opened.plan(workspace, self._request.packages, self._request.task)
+            except BuildNetError:  # the build tells it
+                plan = None
+            packages = workspace.packages if plan is None else plan.packages
+            scales = Scales(Readers(workspace), packages, self._pace.ignored, opened.ignores)
             self._weighing = workspace, plan, scales
         return self._weighing

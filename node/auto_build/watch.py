@@ -7,6 +7,7 @@ When is decided by :mod:`buildnet.pool.watch_plan`, what a change means by
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -33,6 +34,7 @@ CHECK_S = 5.0
 """So often it is seen to it that the workspace is still there: a directory above it may go without
 a word to who watches it."""
 _MOST_PATHS_TOLD = 20
+_log = logging.getLogger("buildnet.builds")
 
 
 class GoneError(NotFoundError):
@@ -97,6 +99,7 @@ class Watch:
         self._viewers: list[Viewer] = []
         self._timer: asyncio.TimerHandle | None = None
         self._news_waits = False
+        self._looks = 0
         self._sight = Sight(opened, self._request, pace, self._listener)
         self._not_told: str | None = None
         self._gathered: dict[str, None] = {}
@@ -181,6 +184,10 @@ class Watch:
                     self._cancel()
                     if self._following is not None:
                         self._following.cancel()
+        except* Exception as errors:
+            _log.exception("watching %s ended", self._root)
+            self._build = None
+            self.close(_unexpected(errors.exceptions[0]))
         finally:
             self.opened.leave(self._listener)
             if self._timer is not None:
@@ -205,10 +212,7 @@ class Watch:
                 await self._take_news(at)
                 return await self._is_there()
             case _Happened.LOOKED:
-                await self._handle(Looked())
-                if not self._is_cancelled:
-                    self._outdated.clear()
-                    self._all_outdated = False
+                await self._looked(self._listener.looks)
             case _Happened.OUTDATED:
                 await self._handle(Outdated())
             case _Happened.LATE:
@@ -229,7 +233,8 @@ class Watch:
     async def _take_news(self, at: float) -> None:
         """Find out what changed, and what that means; ``at``: when it was told."""
         self._news_waits = False
-        found = await asyncio.to_thread(self._sight.look)
+        found, looks = await asyncio.to_thread(self._sight.look)
+        await self._looked(looks)  # it may not have come round to that yet
         if found is None:
             return
         is_first = not self._gathered
@@ -244,6 +249,15 @@ class Watch:
         self._all_outdated = self._all_outdated or found.impact is Impact.FULL_REBUILD
         if self._runs_outdated:
             await self._handle(Outdated())
+
+    async def _looked(self, looks: int) -> None:
+        """Take note that a build has taken in all that changed up to its look, once for each."""
+        if looks <= self._looks:
+            return
+        self._looks = looks
+        await self._handle(Looked())
+        if not self._is_cancelled:
+            self._forget_change()
 
     @property
     def _runs_outdated(self) -> bool:
@@ -287,8 +301,7 @@ class Watch:
 
     async def _begin(self) -> None:
         self._tell({"type": "building", **self._change()})
-        self._gathered, self._affected, self._impact = {}, {}, Impact.IGNORED
-        self._outdated, self._all_outdated = set(), False
+        self._forget_change()
         try:
             await self._described()
             await asyncio.to_thread(self._sight.before_build)
@@ -296,8 +309,8 @@ class Watch:
         except StoppingError as error:
             self.close(error)
             return
-        except BuildNetError as error:
-            self._tell({"type": "error", "error": error.as_dict()})
+        except (BuildNetError, OSError) as error:
+            self._tell({"type": "error", "error": _told(error)})
             await asyncio.to_thread(self._sight.after_build)
             self._tell({"type": "idle"})
             await self._handle(Ended())
@@ -367,8 +380,8 @@ class Watch:
         self._not_told = not_told
         try:
             is_same = await self._described() is build.workspace
-        except BuildNetError as error:
-            self._tell({"type": "error", "error": error.as_dict()})
+        except (BuildNetError, OSError) as error:
+            self._tell({"type": "error", "error": _told(error)})
             is_same = True
         if is_same:
             self._tell({"type": "idle"})
@@ -382,6 +395,11 @@ class Watch:
             self._tell({"type": "recurring", "pause_ms": round(pause_s * 1000), **self._change()})
             await self._handle(Changed(), self._loop.time() + pause_s)
 
+    def _forget_change(self) -> None:
+        """Begin anew with what changed: a build has taken it in."""
+        self._gathered, self._affected, self._impact = {}, {}, Impact.IGNORED
+        self._outdated, self._all_outdated = set(), False
+
     def _change(self) -> dict[str, Any]:
         """Return the JSON of what changed since the last build began."""
         paths = [path.rstrip("/") or "." for path in self._gathered]
@@ -391,3 +409,15 @@ class Watch:
             "impact": self._impact.name,
             "affected": [{"name": name, "why": why} for name, why in self._affected.items()],
         }
+
+
+def _told(error: BuildNetError | OSError) -> dict[str, str | None]:
+    return (error if isinstance(error, BuildNetError) else _unexpected(error)).as_dict()
+
+
+def _unexpected(error: Exception) -> BuildNetError:
+    return BuildNetError(
+        "the workspace can't be watched",
+        cause=f"{type(error).__name__}: {error}",
+        hint="the node's log has the details",
+    )

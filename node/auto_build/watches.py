@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 
 from buildnet.mesh.errors import BuildNetError, StoppingError
@@ -14,7 +13,6 @@ from buildnet.node.running import BuildRequest
 from buildnet.node.workspaces import OpenWorkspace, Workspaces
 
 MOST_WATCHES = 64
-_log = logging.getLogger("buildnet.builds")
 
 
 class TooManyWatchesError(BuildNetError):
@@ -110,7 +108,5 @@ class Watches:
     async def _run(self, watch: Watch) -> None:
         try:
             await watch.run()
-        except* Exception:
-            _log.exception("watching %s ended", watch.opened.definition.workspace.root)
         finally:
             self._watches.remove(watch)

@@ -39,7 +39,7 @@ def sight_of(opened: OpenWorkspace) -> tuple[Sight, Listener, list[str]]:
     happened: list[str] = []
     listener = Listener(lambda: happened.append("news"), lambda: happened.append("look"))
     opened.listen(listener)
-    request = BuildRequest(opened.definition.workspace.root)
+    request = BuildRequest(opened.definition.workspace.root, ("app",))
     return Sight(opened, request, Pace(priority=("core",)), listener), listener, happened
 
 
@@ -50,23 +50,24 @@ def test_where_changes_are_not_told_sources_are_looked_through(
     assert sight.not_told is None  # nobody has tried
     opened.distrust("nothing is told here")
     assert sight.not_told == "nothing is told here"
-    first = sight.look()
+    first, _ = sight.look()
     assert first is not None
     assert first.impact is Impact.FULL_REBUILD  # nobody knows what was before
-    assert sight.look() is None
+    sight.before_build()
+    assert sight.look()[0] is None
     root = write_files(tmp_path / "shop", {"core/dist/o": "2"})
-    assert sight.look() is None
+    assert sight.look()[0] is None
     write_files(root, {"core/a": "other"})
-    found = sight.look()
+    found, _ = sight.look()
     assert found is not None
     assert found.affected.touched == {"core"}
     assert list(found.affected.packages) == ["core", "app"]
     assert sight.is_urgent(found)
     write_files(root, {"app/new/file": ""})
     sight.before_build()
-    assert sight.look() is None
+    assert sight.look()[0] is None
     (root / "buildnet.yaml").write_text(DEFINITION.replace("make,", "make all,", 1))
-    found = sight.look()
+    found, _ = sight.look()
     assert found is not None
     assert found.impact is Impact.FULL_REBUILD
     assert not opened.may_be_forgotten  # somebody listens
@@ -82,15 +83,37 @@ def test_what_a_build_of_its_own_has_taken_in_is_not_seen_again(
     opened.watch("core")
     root = write_files(tmp_path / "shop", {"core/a": "2"})
     opened.look()  # of a build that others asked for
-    found = sight.look()
+    found, looks = sight.look()
     assert found is not None
-    assert found.paths == ("core/a",)
+    assert (found.paths, looks) == (("core/a",), 1)
     write_files(root, {"core/a": "3", "core/b": ""})
     opened.look([listener])
-    assert sight.look() is None
+    assert sight.look()[0] is None
     assert happened.count("look") == 2
     assert "news" in happened
     opened.leave(listener)
+    workspaces.close()
+
+
+def test_all_sources_are_watched_before_a_build_that_may_read_none_of_them(
+    opened: OpenWorkspace, workspaces: Workspaces, tmp_path: Path
+) -> None:
+    sight, listener, _ = sight_of(opened)
+    sight.before_build()
+    if opened.not_watched is not None:
+        pytest.skip(opened.not_watched)
+    opened.look([listener])
+    assert sight.look()[0] is None
+    write_files(tmp_path / "shop", {"app/a": "2"})
+    found, _ = sight.look()
+    assert found is not None
+    assert found.paths == ("app/a",)
+    # Where what was asked for is not there any more, all packages count.
+    (tmp_path / "shop/buildnet.yaml").write_text(DEFINITION.replace("name: app", "name: other"))
+    workspaces.find(tmp_path / "shop")
+    found, _ = sight.look()
+    assert found is not None
+    assert found.impact is Impact.FULL_REBUILD
     workspaces.close()
 
 
