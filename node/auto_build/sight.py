@@ -122,7 +122,7 @@ class Sight:
 
     def _scanned_anew(self) -> list[str]:
         before, self._scanned = self._scanned, self._scan()
-        if before is None or not self._opened.still_holds():
+        if before is None or not self._opened.definition.files.hold():
             return [""]
         packages = self._opened.definition.workspace.packages
         return [
