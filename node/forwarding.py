@@ -41,6 +41,9 @@ FORWARDED = "forwarded_by"
 """In the state of a request that came from another node: that one's key."""
 _TAKEN = ("authorization", "buildnet-proof", "content-type", "accept", "idempotency-key")
 _GIVEN = ("content-type", "www-authenticate", "retry-after")
+_MOST_PARTS = MAX_ANSWER_BYTES // MAX_BODY_BYTES + 1
+_WITHOUT_BODY = frozenset({*range(200), 204, 205, 304})
+_NO_ANSWER = 502
 _log = logging.getLogger("buildnet.api")
 
 
@@ -169,17 +172,23 @@ class Forwarding:
 def _answered(question: _Question, sender: bytes, answer: ForwardAnswer) -> None:
     question.parts.append(answer.part)
     question.size += len(answer.part)
-    if question.size > MAX_ANSWER_BYTES:
+    if question.size > MAX_ANSWER_BYTES or len(question.parts) > _MOST_PARTS:
         question.answer = ForwardTooLongError(
             "the answer of the other node is too long to be sent on"
         )
     elif answer.last:
-        headers = {each.name: each.value for each in answer.headers if each.name in _GIVEN}
-        question.answer = Forwarded(answer.status, headers, b"".join(question.parts))
+        headers = {each.name: each.value for each in answer.headers if _is_given(each)}
+        status = _NO_ANSWER if answer.status in _WITHOUT_BODY else answer.status
+        question.answer = Forwarded(status, headers, b"".join(question.parts))
     else:
         return
     question.peers.discard(sender)
     question.settle()
+
+
+def _is_given(header: WireHeader) -> bool:
+    """Tell whether a header is one that who asked gets, and can be sent on as one."""
+    return header.name in _GIVEN and header.value.isascii() and header.value.isprintable()
 
 
 async def _answer(cluster: Cluster, application: ASGIApp, sender: bytes, ask: ForwardAsk) -> None:
@@ -190,7 +199,8 @@ async def _answer(cluster: Cluster, application: ASGIApp, sender: bytes, ask: Fo
 async def _answers(application: ASGIApp, sender: bytes, ask: ForwardAsk) -> list[ForwardAnswer]:
     """Let the application answer a request; return the messages that say what it did."""
     path, _, query = ask.target.partition("?")
-    if not (path.startswith("/") and unquote(path).isprintable()):  # as at the entrance of the port
+    is_word = ask.method.isascii() and ask.method.isalpha()
+    if not (is_word and path.startswith("/") and unquote(path).isprintable()):  # as at the port
         return [ForwardAnswer(ask.request, 400, (), b"", True)]
     scope = _scope(sender, ask, path, query)
     sent: list[Message] = []

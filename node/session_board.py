@@ -113,7 +113,10 @@ class SessionBoard:
             if answer.refused is not None:
                 told.silent.append({"node": name, "why": answer.refused})
                 continue
-            found = read_found(answer.found)
+            found = read_found(answer.found, "build_id" if what == HAND_OVER else "id")
+            if found is None:
+                told.silent.append({"node": name, "why": "what it told can't be read"})
+                continue
             _name(found, local.members, key)
             told.found.extend(found)
             left_out += answer.left_out
@@ -188,19 +191,21 @@ def _in_words(error: Exception) -> BuildNetError:
     return BuildNetError("a bug")
 
 
-def read_found(text: str) -> list[dict[str, Any]]:
-    """Return what another node told, but for what has no id that a node gives."""
+def read_found(text: str, key: str) -> list[dict[str, Any]] | None:
+    """Return what another node told, but for what has under ``key`` no id that a node gives; None:
+    it is nothing that could be told on as JSON."""
     try:
         found = json.loads(text)
-    except ValueError:
-        return []
+        # Python reads what nobody else takes for JSON: half characters, and numbers that are none.
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        return None
     if not isinstance(found, list):
-        return []
-    return [each for each in found if isinstance(each, dict) and _has_id(each)]
+        return None
+    return [each for each in found if isinstance(each, dict) and _is_id(each.get(key))]
 
 
-def _has_id(each: dict[str, Any]) -> bool:
-    name = each.get("id", each.get("build_id"))
+def _is_id(name: object) -> bool:
     return isinstance(name, str) and _ID.fullmatch(name) is not None
 
 

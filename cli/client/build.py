@@ -42,7 +42,10 @@ class Build:
             AnswerError: there is no such build, or it may not be seen.
             NodeUnreachableError: the node does not answer, or stopped before the build was over.
         """
-        *_, last = self.events()
+        last: BuildEvent | None = None
+        for event in self.events():  # kept one by one: a long build has many
+            last = event
+        assert last is not None
         return last["report"]
 
     def report(self) -> BuildReport:

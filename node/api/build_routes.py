@@ -29,7 +29,6 @@ from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
 from buildnet.node.build_lines import last_line, lines_of
 from buildnet.node.records import recorded
-from buildnet.node.running import RunningBuild
 from buildnet.node.service import NodeService
 from buildnet.pool.definition_text import write_workspace
 from buildnet.pool.estimation.accuracy import LATEST, summed_up
@@ -151,12 +150,6 @@ def build_routes(service: NodeService) -> APIRouter:
         if body.import_from is not None:
             return await asyncio.to_thread(_taken_over, directory, body.import_from)
         return await asyncio.to_thread(_described, await builder.workspace(directory))
-
-    def _running(build_id: str) -> RunningBuild:
-        running = builder.find(build_id)
-        if running is None:
-            raise _none_runs(build_id)
-        return running
 
     return router
 

@@ -69,17 +69,6 @@ class BodyTooLargeError(BuildNetError):
     http_status = 413
 
 
-ALIASES = {
-    "/build": "/api/build",
-    "/builds": "/api/builds",
-    "/cache/stats": "/api/cache/stats",
-    "/cache/clear": "/api/cache/clear",
-    "/config": "/api/node/config",
-}
-"""Short paths of what monitors and scripts ask for most, as of the daemon before this one; so are
-those below ``/build``."""
-
-
 class Entrance:
     """ASGI middleware in front of the gate. ``names``: of hosts that this one answers for besides
     addresses; None: the socket, which no page on the web gets to."""
@@ -100,14 +89,8 @@ class Entrance:
             except BuildNetError as refusal:
                 await problem_of(refusal)(scope, receive, send)
                 return
-            scope["path"] = _whole(scope["path"])
             receive = _bounded(scope, receive)
         await self._application(scope, receive, send)
-
-
-def _whole(path: str) -> str:
-    """Return the path that a short one stands for, any other as it is."""
-    return f"/api{path}" if path.startswith("/build/") else ALIASES.get(path, path)
 
 
 def check_shape(scope: Scope) -> None:

@@ -20,6 +20,7 @@ from buildnet.node.api.cut_off import POLICY_VIOLATION, Answer
 from buildnet.node.api.declared import action_of
 from buildnet.node.api.head import as_get
 from buildnet.node.api.problems import problem_of
+from buildnet.node.api.short_paths import whole_path
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.authenticator import Authenticator
 from buildnet.node.auth.caller import NOBODY, Caller
@@ -50,6 +51,9 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             return
+        # Here, and not at the port: a request that another node sent on bears the path that its
+        # agent signed.
+        scope["path"] = whole_path(scope["path"])
         caller = self._otherwise
         if caller is not NOBODY or not self._is_open(scope):
             try:

@@ -8,7 +8,7 @@ is noted.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -40,10 +40,10 @@ class Seen:
 
 
 class Activity:
-    """Takes note of requests. ``is_connected`` tells whether somebody has a connection open."""
+    """Takes note of requests. ``connected``: the ids of those who have a connection open."""
 
-    def __init__(self, is_connected: Callable[[str], bool] = lambda id: False) -> None:
-        self._is_connected = is_connected
+    def __init__(self, connected: Callable[[], Collection[str]] = frozenset) -> None:
+        self._connected = connected
         self._seen: dict[str, Seen] = {}
 
     def note(self, caller: Caller, now: float) -> Seen:
@@ -67,8 +67,9 @@ class Activity:
     def now(self, now: float) -> list[Seen]:
         """Return those who are here, who came first before the others; not those whose credential
         counts no more."""
+        connected = self._connected()
         for name, each in list(self._seen.items()):
-            is_gone = now - each.last >= GONE_S and not self._is_connected(name)
+            is_gone = now - each.last >= GONE_S and name not in connected
             if is_gone or each.caller.problem() is not None:
                 del self._seen[name]
         return sorted(self._seen.values(), key=lambda each: (each.first, each.id))

@@ -31,7 +31,7 @@ class Connections:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self.activity = Activity(lambda name: any(self.of(name)))
+        self.activity = Activity(self.by_name)
         self._numbers = itertools.count(1)
         self._live: dict[int, Connection] = {}
 
@@ -53,9 +53,13 @@ class Connections:
         """Return those that are open and were not cut off, the oldest first."""
         return tuple(one for one in self._live.values() if one.ended is None)
 
-    def of(self, name: str) -> Iterator[Connection]:
-        """Return those of somebody; ``name``: as :func:`presence_of` tells it."""
-        return (one for one in self.live() if presence_of(one.caller) == name)
+    def by_name(self) -> dict[str, list[Connection]]:
+        """Return all that are open by whose they are, as :func:`presence_of` tells it; each is
+        looked at once, for there may be thousands."""
+        found: dict[str, list[Connection]] = {}
+        for one in self.live():
+            found.setdefault(presence_of(one.caller), []).append(one)
+        return found
 
     def look(self) -> int:
         """Cut off those whose credential counts no more; return how many."""
@@ -73,7 +77,7 @@ class Connections:
     def hang_up(self, name: str, why: BuildNetError) -> int:
         """Cut off those of somebody, whatever credential they have; return how many."""
         self.activity.forget(name)
-        return sum(self._end(one, why) for one in list(self.of(name)))
+        return sum(self._end(one, why) for one in self.by_name().get(name, ()))
 
     def _end(self, connection: Connection, why: BuildNetError) -> bool:
         connection.ended = why

@@ -134,6 +134,8 @@ class People:
                 "this ticket is not good: it was used already, is too old, or is none",
                 hint="ask for another one: POST /api/ws-ticket",
             )
+        if (why := found.problem()) is not None:
+            raise why
         return replace(found, address=_address(connection))
 
     def require_own_page(self, connection: HTTPConnection) -> None:
@@ -254,9 +256,9 @@ class People:
             address=_address(connection),
             agent=_printable(connection.headers.get("user-agent", "")),
         )
-        caller = await self._caller(session)
         for each in too_many:
             await self._over(each, Ended.TOO_MANY)
+        caller = await self._caller(session)
         before = self.secret_of(connection)
         former = None if before is None else self.sessions.find(before, now)
         if former is not None:

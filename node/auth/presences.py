@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from buildnet.node.auth.activity import Seen, Way, presence_of
+from buildnet.node.auth.activity import Seen, Way
 from buildnet.node.auth.connections import Connections
 from buildnet.node.auth.sessions import Session, Sessions
 from buildnet.node.running import RunningBuild
@@ -37,16 +37,12 @@ class Presences:
         actors |= {each.grant.known_as for each in sessions.values()}
         found = [_seen(each, sessions.get(each.id)) for each in seen.values()]
         found += [_silent(each) for name, each in sessions.items() if name not in seen]
+        connections = self._connections.by_name()
         for each in found:
-            each["connections"] = self._connections_of(each["id"])
+            mine = connections.get(each["id"], [])[-_MOST_CONNECTIONS:]
+            each["connections"] = [{"what": one.what, "since": _moment(one.since)} for one in mine]
             each["builds"] = self._builds_of(each, actors)
         return sorted(found, key=lambda each: (each["since"], each["id"]))
-
-    def _connections_of(self, name: str) -> list[dict[str, Any]]:
-        mine = [one for one in self._connections.live() if presence_of(one.caller) == name]
-        return [
-            {"what": one.what, "since": _moment(one.since)} for one in mine[-_MOST_CONNECTIONS:]
-        ]
 
     def _builds_of(self, each: dict[str, Any], actors: set[str]) -> list[dict[str, Any]]:
         """Return the builds of somebody: those of their name; on the socket whoever it is says a

@@ -33,7 +33,8 @@ class Rates:
         self._left.move_to_end(key)
         if not allowance.take(1, now):
             raise TooManyRequestsError(
-                f"this key may ask {a_minute} times a minute",
+                f"more than {a_minute} requests a minute came with this key or session",
                 (1 - allowance.left(now)) / rate,
-                hint="wait as Retry-After says, or ask an admin for a key with a higher --rate",
+                hint="wait as Retry-After says; for an agent that has to ask more often an admin "
+                "makes a key with a higher --rate",
             )

@@ -144,6 +144,8 @@ class BuildSource:
             return  # it has ended meanwhile, or the queue tells of it again
         except Exception:  # what another node sends must not end what is told of all others
             _log.exception("the events of build %s of %s can't be read", build, state.node)
+            self._hub.remove(Channel.BUILDS, build, time.time())
+            self._over[build] = time.time()  # it is tried again, but not at once
 
     async def _follow_own(self, build: RunningBuild) -> None:
         me = self._service

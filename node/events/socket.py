@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -105,10 +107,10 @@ class EventSocket:
             try:
                 said = self._understood(text)
             except BuildNetError as error:
-                await self._send(encoded({"type": "error", **error.as_dict()}))
+                await self._answer(encoded({"type": "error", **error.as_dict()}))
                 continue
             if isinstance(said, Ping):
-                await self._send(encoded({"type": "pong", "cursor": self._events.hub.cursor}))
+                await self._answer(encoded({"type": "pong", "cursor": self._events.hub.cursor}))
                 continue
             if telling is not None:
                 telling.cancel()
@@ -136,18 +138,19 @@ class EventSocket:
             require_channels(self._caller, said.channels)
         return said
 
+    async def _answer(self, text: str) -> None:
+        with self._while_it_reads():
+            await self._send(text)
+
     async def _tell(self, said: Subscribe) -> None:
         try:
             wanted = Wanted(said.channels, said.build)
             async with self._events.open(wanted, said.cursor) as subscription:
-                await self._send(subscription.opening.text)
-                await self._tell_all(subscription)
+                with self._while_it_reads():
+                    await self._send(subscription.opening.text)
+                    await self._tell_all(subscription)
         except BuildNetError as error:
             self._end(error.message, TRY_AGAIN)
-        except (WebSocketDisconnect, RuntimeError):
-            return  # it has gone: whoever listens is told so
-        except TimeoutError:
-            self._end(f"too slow: a message was not taken for {SEND_S:.0f} s", TRY_AGAIN)
 
     async def _tell_all(self, subscription: Subscription) -> None:
         while subscription.over is None:
@@ -157,6 +160,16 @@ class EventSocket:
             elif subscription.over is None:
                 await self._send(encoded({"type": "alive", "cursor": self._events.hub.cursor}))
         self._end(subscription.over, TRY_AGAIN)
+
+    @contextmanager
+    def _while_it_reads(self) -> Iterator[None]:
+        """Let go of a client that takes no more of what is sent to it."""
+        try:
+            yield
+        except (WebSocketDisconnect, RuntimeError):
+            return  # it has gone: whoever listens is told so
+        except TimeoutError:
+            self._end(f"too slow: a message was not taken for {SEND_S:.0f} s", TRY_AGAIN)
 
     async def _send(self, text: str) -> None:
         message: dict[str, Any] = {"type": "websocket.send", "text": text}

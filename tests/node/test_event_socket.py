@@ -6,11 +6,13 @@ import asyncio
 import json
 from typing import Any, cast
 
-from starlette.websockets import WebSocket
+import pytest
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from buildnet.node.auth.caller import OWNER
+from buildnet.node.events import socket as module
 from buildnet.node.events.service import Events
-from buildnet.node.events.socket import MESSAGES_AT_ONCE, POLICY, EventSocket
+from buildnet.node.events.socket import MESSAGES_AT_ONCE, POLICY, TRY_AGAIN, EventSocket
 
 
 class Chatter:
@@ -86,3 +88,38 @@ def test_what_makes_no_sense_is_told_in_our_words() -> None:
     asyncio.run(serve())
     begin = "this message can't be understood: "
     assert client.told == [begin + what for what in SENSELESS.values()]
+
+
+class Deaf(Speaker):
+    """A client that says something, and takes no answer: it has gone, or does not read."""
+
+    def __init__(self, has_gone: bool) -> None:
+        super().__init__(['{"type": "ping"}'])
+        self.has_gone = has_gone
+
+    async def receive(self) -> dict[str, Any]:
+        if self.messages or self.has_gone:
+            return await super().receive()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if self.has_gone:
+            raise WebSocketDisconnect(1006)
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("has_gone", [True, False])
+def test_who_asks_and_takes_no_answer_is_no_error_of_the_node(
+    has_gone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SEND_S", 0.01)
+    client = Deaf(has_gone)
+
+    async def serve() -> None:
+        await EventSocket(cast(WebSocket, client), OWNER, Events()).serve()
+
+    asyncio.run(asyncio.wait_for(serve(), 10))
+    assert client.closed == (
+        None if has_gone else (TRY_AGAIN, "too slow: a message was not taken for 0 s")
+    )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from buildnet.mesh.errors import StoppingError
+from buildnet.node.events import build_source
 from buildnet.node.events import service as events_module
+from buildnet.node.events.build_source import BuildSource
 from buildnet.node.events.build_state import RECENT, BuildState
 from buildnet.node.events.channel import Channel, Wanted
 from buildnet.node.events.hub import Hub
@@ -198,3 +201,43 @@ def test_one_key_has_so_many_seats_and_takes_none_of_others(
             pass
     with events.seat("one"):
         pass
+
+
+def test_what_another_node_tells_amiss_leaves_nothing_behind_and_is_not_read_on_and_on() -> None:
+    opened: list[str] = []
+
+    async def open_(build: str) -> AsyncIterator[bytes]:
+        async def lines() -> AsyncIterator[bytes]:
+            yield b'{"type": "build_started", "workspace": "w"}\n{"type": "task_started"}\n'
+
+        opened.append(build)
+        return lines()
+
+    entry = {"build_id": "b1", "node": "two", "node_id": "2", "this_node": False, "actor": "ann"}
+    entry |= {"workspace": "w", "asked_at": 5.0}
+    queue = {"complete": True, "paused": False, "paused_by": None, "builds": [entry]}
+
+    async def run() -> None:
+        hub, looks = Hub("e"), 0
+
+        async def view() -> dict[str, Any]:
+            nonlocal looks
+            looks += 1
+            return queue
+
+        builder = SimpleNamespace(running=lambda: (), on_build=None)
+        watching = SimpleNamespace(open=open_)
+        service: Any = SimpleNamespace(builder=builder, watching=watching)
+        source = BuildSource(service, hub)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(build_source, "queue_of", lambda _: SimpleNamespace(view=view))
+            patch.setattr(build_source, "_REST_S", 0.0)
+            working = asyncio.create_task(source.run(hub.begin))
+            await until(lambda: looks > 3)
+            working.cancel()
+            await asyncio.wait([working])
+        assert opened == ["b1"]
+        _, opening = hub.subscribe(Wanted(frozenset({Channel.BUILDS})), None, lambda: None, 0.0)
+        assert json.loads(opening.text)["state"] == {"builds": {}}
+
+    asyncio.run(run())

@@ -87,6 +87,33 @@ def test_only_the_credential_goes_along_and_only_harmless_headers_come_back() ->
     run(work)
 
 
+@pytest.mark.parametrize("status", [101, 204, 304])
+def test_an_answer_that_would_break_the_connection_of_who_asked_is_none(status: int) -> None:
+    async def work(scene: Scene) -> None:
+        asking, request = await scene.asked()
+        headers = (
+            WireHeader("content-type", "a/b\r\nset-cookie: x=y"),
+            WireHeader("retry-after", "\u4e2d"),
+        )
+        scene.forwarding.take(
+            Received(PEER, ForwardAnswer(request, status, headers, b"x", True), 1)
+        )
+        assert await asking == Forwarded(502, {}, b"x")
+
+    run(work)
+
+
+def test_an_answer_of_endless_empty_parts_is_broken_off() -> None:
+    async def work(scene: Scene) -> None:
+        asking, request = await scene.asked()
+        for _ in range(MAX_ANSWER_BYTES // MAX_BODY_BYTES + 2):
+            scene.forwarding.take(Received(PEER, ForwardAnswer(request, 200, (), b"", False), 1))
+        with pytest.raises(ForwardTooLongError):
+            await asking
+
+    run(work)
+
+
 def test_an_answer_without_an_end_a_lost_link_and_a_long_request_end_it() -> None:
     async def work(scene: Scene) -> None:
         asking, request = await scene.asked()

@@ -71,6 +71,7 @@ def application() -> Application:
     async def here() -> None: ...
 
     @router.post("/typed")
+    @router.post("/api/build/typed")
     @does(Action.MODIFY_CONFIG)
     async def typed(body: dict[str, int]) -> None: ...
 
@@ -126,6 +127,12 @@ def test_the_matrix_is_that_of_the_source_document() -> None:
         Action.WRITE_NOTE,
     }
     assert set(Action) - may[Rights.ADMIN] == {Action.OPEN, Action.OWN_NODE}
+
+
+def test_a_short_path_is_the_route_that_it_stands_for_however_a_request_came() -> None:
+    assert ask("/build/typed", "admin", method="POST") == 400  # its body is none, so it was there
+    assert ask("/build/typed", "observer", method="POST") == 403
+    assert ask("/build/typed") == 401
 
 
 def test_nobody_gets_to_open_routes_only_and_learns_of_no_other() -> None:

@@ -721,6 +721,20 @@ def test_a_session_by_key_may_what_the_key_may_and_ends_with_it(check: Check) ->
     check(work)
 
 
+def test_a_ticket_counts_no_longer_than_its_session_s_key(check: Check) -> None:
+    async def work(node: Node, around: Around) -> None:
+        key = {**PAGE, "authorization": "Bearer boss"}
+        made = await node.ask("POST", "/api/session", key)
+        browser = Browser(node, made.cookie, made.body["csrf"])
+        ticket = (await browser.ask("POST", "/api/ws-ticket", browser.own())).body["ticket"]
+        node.keys.problem = NotAuthenticatedError("revoked")  # nobody has looked at sessions yet
+        query = f"ticket={ticket}"
+        answer = await node.ask("", "/ws", PAGE, scheme="ws", query=query)
+        assert [each["type"] for each in answer.messages] == ["websocket.close"]
+
+    check(work)
+
+
 def test_sessions_by_key_ask_no_more_often_than_the_key_may(check: Check) -> None:
     async def work(node: Node, around: Around) -> None:
         node.keys.rate = 12  # of which two may come at once

@@ -23,6 +23,14 @@ def test_a_session_is_named_by_its_id_or_the_beginning_of_it(
 
 @pytest.mark.parametrize("said", [{}, {"id": 7}, {"id": ""}, {"id": "\x1b[2J"}, [], "aaaa"])
 def test_what_has_no_id_is_left_out(said: object) -> None:
-    good = [{"id": "aaaa1"}, {"build_id": "bb"}]
-    assert read_found(json.dumps([said, *good])) == good
-    assert read_found("{") == read_found("{}") == []
+    good = [{"id": "aaaa1"}]
+    assert read_found(json.dumps([said, {"build_id": "bb"}, *good]), "id") == good
+    assert read_found(json.dumps([said, {"build_id": "bb"}]), "build_id") == [{"build_id": "bb"}]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["{", "{}", "[" * 40_000, '[{"id":"aa","x":"\\ud800"}]', '[{"id":"aa","x":1e999}]', "[NaN]"],
+)
+def test_what_is_no_json_is_not_told_on(said: str) -> None:
+    assert read_found(said, "id") is None

@@ -236,7 +236,7 @@ def test_a_change_takes_the_token_of_the_very_session() -> None:
 
 def test_who_is_silent_for_long_is_gone_unless_connected() -> None:
     connected: set[str] = set()
-    activity = Activity(lambda name: name in connected)
+    activity = Activity(lambda: connected)
     session = Caller(CallerKind.SESSION, "anna", credential="one", address="10.0.0.1")
     here = activity.note(session, 0)
     activity.note(Caller(CallerKind.OWNER, "local"), 1)

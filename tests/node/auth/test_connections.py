@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
+import pytest
+
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.auth import connections as module
+from buildnet.node.auth.activity import GONE_S, presence_of
 from buildnet.node.auth.caller import OWNER, Caller, CallerKind
 from buildnet.node.auth.connections import Connections
 from buildnet.node.auth.refusal import KeyRevokedError
@@ -38,3 +44,22 @@ def test_those_of_one_credential_are_cut_off() -> None:
     with connections.track(key, told.append), connections.track(other, told.append):
         assert connections.end("a", WHY) == 1
         assert [each.caller for each in connections.live()] == [other]
+
+
+def test_to_tell_who_is_there_each_connection_is_looked_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[Caller] = []
+
+    def look(caller: Caller) -> str:
+        looked.append(caller)
+        return presence_of(caller)
+
+    monkeypatch.setattr(module, "presence_of", look)
+    connections = Connections(lambda: 5.0)
+    people = [Caller(CallerKind.SESSION, "a", credential=f"s{number}") for number in range(20)]
+    with ExitStack() as stack:
+        for person in people:
+            stack.enter_context(connections.track(person, lambda why: None))
+        found = connections.activity.now(5.0 + GONE_S)  # they listen, and say nothing
+    assert len(found) == len(people) == len(looked)
