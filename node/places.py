@@ -24,6 +24,8 @@ from buildnet.pool.requirements import Requirements, RequirementsError
 from buildnet.pool.straggling import NOT_BEGUN_S, is_straggler
 from buildnet.pool.workspace import TaskId
 
+OTHERS_ASKED_S = 2.0
+"""So long a command that failed here waits for another host, if it is to run again."""
 PATIENCE_S = 10.0
 """So long a host that could run a command is waited for."""
 
@@ -90,6 +92,8 @@ class NodePlaces:
     _outlook: Outlook | None = None
     _at_home: set[TaskId] = field(default_factory=set)
     _elsewhere: dict[TaskId, OtherHost] = field(default_factory=dict)
+    _asked: dict[TaskId, float] = field(default_factory=dict)
+    """Since when commands wait for a host that they have not run on."""
     _hopeless_since: dict[Needs, float] = field(default_factory=dict)
 
     def sort(self, task: TaskId) -> Hashable:
@@ -127,10 +131,13 @@ class NodePlaces:
             is_somewhere = host is not None or (may_stay and self.home.has_room_for(task))
             if is_somewhere and not needs.labels and self._had_better_wait(hosts, task, host):
                 return Answer.WAITS
+            if host is None and None in tried and self._asks_others(hosts, task, len(tried)):
+                return Answer.WAITS
         if host is None and not may_stay:
             return Answer.FULL
         if host is None and self.home.take(task) is Answer.FULL:
             return Answer.FULL
+        self._asked.pop(task, None)
         if host is not None:
             self._elsewhere[task] = host
         else:
@@ -145,6 +152,13 @@ class NodePlaces:
         took_ms = self.durations_ms.get(task)
         if self._outlook is not None and took_ms is not None:
             self._outlook.taken(took_ms / speed, speed)
+
+    def _asks_others(self, hosts: OtherHosts, task: TaskId, tried: int) -> bool:
+        """Tell whether a command that failed here waits a moment for a host that it has not run
+        on."""
+        lenders = sum(each.lends_nothing is None for each in hosts.known.others)
+        asked = self._asked.setdefault(task, self.clock())
+        return lenders >= tried and self.clock() - asked < OTHERS_ASKED_S
 
     def _had_better_wait(self, hosts: OtherHosts, task: TaskId, host: OtherHost | None) -> bool:
         """Tell whether a command ends sooner on a slot that is busy now."""

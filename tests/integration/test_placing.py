@@ -154,3 +154,52 @@ def test_what_asks_for_a_label_runs_where_it_is(trio: Cluster, tmp_path: Path) -
     (package,) = report["packages"]
     assert package["error"]["code"] == "NO_HOST"
     assert LABELLED in package["error"]["message"]
+
+
+def sharded(directory: Path, more: str) -> Path:
+    """A task of tests, of which ``bad.test`` fails, that are reported as JUnit XML."""
+    text = f"""\
+workspace: tested
+packages:
+  - name: core
+    path: core
+    tasks:
+      test:
+        cmd: sh run.sh out-{{shard}}.xml {{tests}}
+        tests: [core/*.test]
+        junit: core/out-{{shard}}.xml
+        {more}
+"""
+    run = """\
+out=$1; shift; echo '<testsuite>' > $out
+for each in "$@"; do
+  case $each in bad*) why='<failure message="no"/>'; code=1;; *) why=;; esac
+  echo "<testcase classname='$each' name='x' time='0.1'>$why</testcase>" >> $out
+done
+sleep 0.3; echo '</testsuite>' >> $out; exit $code
+"""
+    tests = {f"core/{name}.test": f"{directory}\n" for name in ("a", "b", "bad", "c")}
+    return write_files(directory, {"buildnet.yaml": text, "core/run.sh": run, **tests})
+
+
+def test_what_fails_elsewhere_tells_which_tests_did(trio: Cluster, tmp_path: Path) -> None:
+    here, _, other = trio.members
+    root = sharded(tmp_path / "w", f"labels: [{LABELLED}]\n        shards: 2")
+    (entry,) = here.command.build(root, "--task", "test", code=1)["packages"]
+    assert {shard["node"] for shard in entry["shards"]} == {other.identity}
+    assert entry["error"]["message"] == "1 of 4 tests failed: bad.test › x"
+    assert (entry["tests"]["total"], entry["tests"]["passed"]) == (4, 3)
+    # What passed is cached one by one, wherever it ran.
+    (entry,) = here.command.build(root, "--task", "test", code=1)["packages"]
+    assert sorted(shard["tier"] for shard in entry["shards"]) == ["full", "instant-skip"]
+
+
+def test_what_fails_runs_again_on_other_hosts(trio: Cluster, tmp_path: Path) -> None:
+    root = sharded(tmp_path / "w", "shards: 1\n        retries: 2")
+    (entry,) = trio.members[0].command.build(root, "--task", "test", code=1)["packages"]
+    (shard,) = entry["shards"]
+    assert [retry["failed"] for retry in shard["retries"]] == [["bad.test › x"]] * 2
+    assert len({shard["node"], *(retry["node"] for retry in shard["retries"])}) > 1
+    assert entry["tests"]["flaky"] == []
+    letters = trio.members[0].get("/api/dead-letters")["letters"]
+    assert not [each for each in letters if each["task"].startswith("test")]
