@@ -17,7 +17,8 @@ MOST_RUNNING = 64
 
 @dataclass(slots=True)
 class BuildState:
-    """See the module's text. ``status``: ``running`` until it is over."""
+    """See the module's text. ``status``: ``running`` until it is over; ``estimated_ms``: how long
+    it takes in all, by the latest estimate."""
 
     node: str
     node_id: str
@@ -30,6 +31,7 @@ class BuildState:
     done: int = 0
     failed: int = 0
     waits_for: str | None = None
+    estimated_ms: float | None = None
     duration_ms: float | None = None
     error: Mapping[str, Any] | None = None
     _running: dict[str, None] = field(default_factory=dict)
@@ -53,6 +55,9 @@ class BuildState:
                 self._running[f"{event['name']}#{event['task']}"] = None
             case "task_finished":
                 self._finished(event)
+            case "estimate":
+                told = event.get("estimated_ms")
+                self.estimated_ms = told if isinstance(told, int | float) else None
             case "waiting":
                 self.waits_for = event.get("for")
             case "resumed":
@@ -92,6 +97,7 @@ class BuildState:
             "running": list(self._running)[:MOST_RUNNING],
             "recent": list(self._recent),
             "waits_for": self.waits_for,
+            "estimated_ms": self.estimated_ms,
             "duration_ms": self.duration_ms,
             "error": self.error,
         }

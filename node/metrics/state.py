@@ -16,6 +16,7 @@ from buildnet.mesh.events import Status
 from buildnet.mesh.service.view import CounterView, MemberView, MeshView
 from buildnet.node.ledger_upkeep_view import waiting_of
 from buildnet.node.store.store import StoreStats
+from buildnet.pool.estimation.accuracy import LATEST, summed_up
 from buildnet.pool.resources import MemoryResources, Utilization
 from buildnet.pool.sealing import Waiting
 
@@ -48,6 +49,7 @@ class Picture:
     leases: int
     guests_running: int
     dead_letters: int
+    estimate_error: float | None
     isolation: str | None
     uptime_s: float
 
@@ -86,6 +88,7 @@ async def picture_of(service: NodeService) -> Picture:
         leases=flight.leases,
         guests_running=flight.running,
         dead_letters=len(service.dead_letters.all()),
+        estimate_error=summed_up(await service.history.estimated(LATEST))["median_error"],
         isolation=None if levels is None else levels.level,
         uptime_s=time.monotonic() - service.started,
     )
@@ -275,6 +278,11 @@ ROWS: Sequence[Row] = (
     _gauge("leases", "What this node lends now", lambda picture: picture.leases),
     _gauge("guests_running", "Commands of others that run here", lambda p: p.guests_running),
     _gauge("dead_letters", "Commands that were given up", lambda p: p.dead_letters),
+    _gauge(
+        "estimate_error_ratio",
+        "Median error of the latest 20 estimates, as a part of what the builds took",
+        lambda p: p.estimate_error,
+    ),
     # cache
     _gauge("cache_blobs", "Blobs in the store", lambda picture: picture.store.blobs),
     _gauge("cache_bytes", "Sum of their sizes", lambda picture: picture.store.bytes),

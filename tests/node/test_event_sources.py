@@ -241,3 +241,12 @@ def test_what_another_node_tells_amiss_leaves_nothing_behind_and_is_not_read_on_
         assert json.loads(opening.text)["state"] == {"builds": {}}
 
     asyncio.run(run())
+
+
+def test_a_build_tells_its_latest_estimate_and_nothing_that_is_none() -> None:
+    state = BuildState("a", "1", True)
+    assert state.item()["estimated_ms"] is None
+    state.take({"type": "estimate", "estimated_ms": 1200, "left_ms": 700})
+    assert state.item()["estimated_ms"] == 1200
+    state.take({"type": "estimate", "estimated_ms": "soon"})
+    assert state.item()["estimated_ms"] is None
