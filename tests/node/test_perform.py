@@ -70,6 +70,7 @@ class FakeRunner:
     at_once: threading.Barrier | None = None
     ran: list[str] = field(default_factory=list)
     cpus: tuple[int, ...] = ()
+    hold: object = None
 
     def deliver(self, prepared: Prepared) -> None:
         if self.at_once is not None:
@@ -244,7 +245,9 @@ def test_a_command_that_no_host_can_take_fails_after_a_while(
         def may_take(self, prepared: Prepared) -> bool:
             return True
 
-        def choose(self, *chosen: object, here_is_free: bool, never_here: bool) -> None:
+        def choose(
+            self, *chosen: object, here_is_free: bool, never_here: bool, used: object
+        ) -> None:
             assert never_here
             assert not here_is_free
 
