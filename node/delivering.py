@@ -12,7 +12,7 @@ from buildnet.node.junit_reports import with_tests
 from buildnet.node.pool_lookup import Outcome
 from buildnet.node.resolve import Prepared
 from buildnet.node.runner import TaskRunner
-from buildnet.node.store import MissingBlobError
+from buildnet.node.store import Hold, MissingBlobError
 from buildnet.node.telling import UnexpectedError
 from buildnet.node.timings import Timings
 from buildnet.pool.timeline import RESTORE
@@ -25,7 +25,7 @@ _log = logging.getLogger("buildnet.builds")
 
 
 def deliver_all(
-    results: Sequence[Undelivered], runner: TaskRunner, timings: Timings
+    results: Sequence[Undelivered], runner: TaskRunner, hold: Hold, timings: Timings
 ) -> list[Outcome]:
     """Put results into the workspace; return what came of each. Blocks."""
     outcomes: list[Outcome] = []
@@ -34,7 +34,7 @@ def deliver_all(
         outcome: Prepared | BuildNetError = prepared
         try:
             runner.deliver(prepared)
-            outcome = with_tests(prepared, runner.hold)
+            outcome = with_tests(prepared, hold)
         except MissingBlobError as error:
             # The result can't be had after all; what was damaged has been dropped.
             reason = f"its cached result was lost: {error.message}"

@@ -388,7 +388,7 @@ class Performer:
                 self._found(task, outcome, duration_ms)
 
     def _deliver_all(self, results: Sequence[Undelivered]) -> list[Outcome]:
-        return deliver_all(results, self.runner, self._telling.timings)
+        return deliver_all(results, self.runner, self.hold, self._telling.timings)
 
     # Executing
 
