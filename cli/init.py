@@ -75,6 +75,10 @@ def init(
     for each in found["findings"]:
         place = each["file"] if each["line"] is None else f"{each['file']}:{each['line']}"
         note(settings(), f"{place}: {each['message']} ({each['hint']})")
+    for other in Tool if tool is None else ():
+        if (file.parent / f"{other.value}.json").is_file():
+            text = f"{other.value}.json says more of its tasks: buildnet init --from {other.value}"
+            note(settings(), f"note: {text}")
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("init asks before it writes", hint="add --yes without a terminal")

@@ -7,6 +7,7 @@ leaves between two steps holds times and paths, so that no two actions can share
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from buildnet.pool.detect.directory import resolved
 from buildnet.pool.detect.member_walk import MemberWalk
 from buildnet.pool.detect.names import distinct_name, unique_names
 from buildnet.pool.detect.toml_manifest import TomlManifest, read_toml
-from buildnet.pool.glob import escape
+from buildnet.pool.glob import escape, unescape
 from buildnet.pool.workspace import (
     BUILD,
     WORKSPACE_FILE,
@@ -206,13 +207,13 @@ class _Detection:
         if not outputs:
             return command
         root = _way_up(manifest)
-        names = (one.rpartition("/")[2].replace("{so,dylib}", "[sd][oy]*") for one in outputs)
-        made = " ".join(f"{root}/{_WORK}/debug/{name}" for name in names)
+        names = (one.rpartition("/")[2] for one in outputs)
+        made = " ".join(f"{root}/{_WORK}/debug/{_in_shell(name)}" for name in names)
         return f"{command} && mkdir -p {root}/{_MADE} && cp {made} {root}/{_MADE}/"
 
     def _command(self, verb: str, manifest: TomlManifest, crate: str) -> str:
         root = _way_up(manifest)
-        command = f"cargo {verb} --offline --locked -p {crate}"
+        command = f"cargo {verb} --offline --locked -p {shlex.quote(crate)}"
         if len(self._manifests) == 1:
             return command
         depth = "" if "package" in self._own.data else "-mindepth 2 "
@@ -257,6 +258,13 @@ class _Detection:
     def _third_party(self) -> bool:
         lock = read_toml(self._root, "", _LOCK_FILE)
         return lock is not None and any("source" in one for one in lock.tables("package"))
+
+
+def _in_shell(name: str) -> str:
+    """Return the file of an output as the shell finds it, whichever of two endings it has."""
+    stem, either, _ = name.partition(".{so,dylib}")
+    plain = shlex.quote(unescape(stem))
+    return f"{plain}.[sd][oy]*" if either else plain
 
 
 def _way_up(manifest: TomlManifest) -> str:

@@ -207,7 +207,7 @@ class _Detection:
         others = {
             script: line
             for script in dict.fromkeys((_TEST, *self._scripts))
-            if script != self._script_of(manifest)
+            if script not in {self._script_of(manifest), BUILD}
             and (line := script_line(manifest.scripts, script)) is not None
         }
         known = (found.build, others.get(_TEST))

@@ -7,6 +7,7 @@ environment that uv makes from the lock file.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -137,7 +138,7 @@ class _Detection:
         build = Task(
             package=name,
             name=BUILD,
-            command=f"uv build{unplugged} --package {name} --out-dir dist"
+            command=f"uv build{unplugged} --package {shlex.quote(name)} --out-dir dist"
             if _is_built(manifest)
             else None,
             path=manifest.path,
@@ -161,7 +162,7 @@ class _Detection:
             tasks["test"] = Task(
                 package=name,
                 name="test",
-                command=f"uv run --frozen --package {name} {self._pytest(manifest)}",
+                command=f"uv run --frozen --package {shlex.quote(name)} {self._pytest(manifest)}",
                 path=manifest.path,
                 depends_on=builds,
                 sources=build.sources,
@@ -206,7 +207,8 @@ class _Detection:
         lock = read_toml(self._root, "", _LOCK_FILE)
         locked = lock.tables("package") if lock is not None else ()
         version = next((one.get("version") for one in locked if one.get("name") == "pytest"), None)
-        return f"--with pytest=={version} pytest" if version else "--with pytest pytest"
+        wanted = shlex.quote(f"pytest=={version}") if version else "pytest"
+        return f"--with {wanted} pytest"
 
     def _tell_network(self) -> None:
         fetching = [

@@ -47,6 +47,12 @@ def import_turbo(root: Path) -> Imported:
         findings.tell(problem)
     _tell_names(file, workspace, findings)
     build = build_script(members.root.scripts, members.members)
+    if build != BUILD and BUILD in scripts:
+        scripts = tuple(one for one in scripts if one != BUILD)
+        for said in file.names():
+            if said.text.rpartition("#")[2] == BUILD:
+                message = f"{said.text} is left out: packages are built by {build}"
+                findings.tell(said.problem(message, "write it as a task of another name"))
     foreign = Foreign(
         tool="turbo",
         file=TURBO_FILE,

@@ -239,6 +239,20 @@ def test_tasks_that_do_not_end_or_are_not_kept(shop: Shop) -> None:
     assert len(found.findings) == 8
 
 
+def test_a_build_of_another_name(shop: Shop) -> None:
+    turbo = {"tasks": {"compile": {"dependsOn": ["^compile"]}, "build": {}, "lint": {}}}
+    manifest = {
+        "name": "shop",
+        "workspaces": ["packages/*"],
+        "scripts": {"compile": "turbo run compile"},
+    }
+    found = imported(shop(turbo, {"package.json": manifest}, compile="tsc -b", lint="eslint"))
+    assert task(found, "web").command == "tsc -b"
+    assert task(found, "web").depends_on == (TaskId("core", BUILD),)
+    assert list(found.workspace.packages["web"].tasks) == [BUILD, "lint"]
+    assert told(found) == ["turbo.json:8: build is left out: packages are built by compile"]
+
+
 def test_there_is_nothing_to_import(shop: Shop, tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match=r"has no turbo\.json"):
         import_turbo(tmp_path)
