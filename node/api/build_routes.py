@@ -22,6 +22,7 @@ from buildnet.node.api.answers.builds import (
 from buildnet.node.api.answers.builds import (
     Workspace as WorkspaceAnswer,
 )
+from buildnet.node.api.blob_text import text_of
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.media import answers_as
 from buildnet.node.api.queue_changing import cancel_here, change_queue
@@ -36,7 +37,6 @@ from buildnet.pool.importing.importing import Tool, import_workspace
 from buildnet.pool.workspace import BUILD, WORKSPACE_FILE, Workspace
 
 NDJSON = "application/x-ndjson"
-_LOG_MAX_BYTES = 64 * 1024 * 1024
 
 
 class WorkspaceBody(BaseModel):
@@ -112,8 +112,7 @@ def build_routes(service: NodeService) -> APIRouter:
             if entry["name"] == package and entry["task"] == task and entry["log"]:
                 name, _, size = entry["log"].partition("/")
                 digest = Digest(name, int(size))
-                text = await asyncio.to_thread(service.store.read, digest, 0, _LOG_MAX_BYTES)
-                return Response(text, media_type="text/plain; charset=utf-8")
+                return await text_of(service.store, digest)
         raise NotFoundError(
             f"build {build_id} has no output of {package}#{task}",
             hint="only tasks that ran or came from the cache have one: buildnet history BUILD-ID",
