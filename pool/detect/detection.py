@@ -54,12 +54,13 @@ def is_buildable(directory: Path) -> bool:
 
 
 def detect_workspace(
-    root: Path, scripts: Sequence[str] = (_TEST,), *, by_turbo: bool = True
+    root: Path, scripts: Sequence[str] = (_TEST,), *, to_import: bool = False
 ) -> Workspace | None:
     """Return the workspace that the manifests at ``root`` describe; None if there is none.
 
-    ``scripts`` are those that become tasks besides the build. ``by_turbo``: where turbo.json names
-    outputs, these are all.
+    ``scripts`` are those that become tasks besides the build. ``to_import``: another tool's
+    configuration says the rest, so that each member is a package, and what turbo.json names as
+    outputs need not be all.
 
     Raises:
         WorkspaceError: manifests that cannot be read, or two packages of one name.
@@ -69,7 +70,7 @@ def detect_workspace(
     members = read_members(root)
     if members is None or not (members.declared or BUILD in members.root.scripts):
         return None
-    return _Detection(root, members, scripts, by_turbo=by_turbo).workspace()
+    return _Detection(root, members, scripts, to_import=to_import).workspace()
 
 
 @dataclass(slots=True)
@@ -85,12 +86,12 @@ class _Detection:
     """Gathers a workspace from manifests that have been read."""
 
     def __init__(
-        self, root: Path, members: Members, scripts: Sequence[str], *, by_turbo: bool
+        self, root: Path, members: Members, scripts: Sequence[str], *, to_import: bool
     ) -> None:
         self._root = root
         self._members = members
         self._scripts = scripts
-        self._by_turbo = by_turbo
+        self._to_import = to_import
         self._files = Files(root)
         self._notes: list[str] = []
         self._shared = (
@@ -107,13 +108,14 @@ class _Detection:
         described = describe_install(self._root, manager=self._manager, members=self._members)
         manifests = self._manifests()
         whole = not any(self._script in manifest.scripts for manifest in manifests.values())
-        if whole and BUILD in self._members.root.scripts:
+        as_one = whole and BUILD in self._members.root.scripts
+        if as_one and not (self._to_import and manifests):
             packages = self._as_one(described.install)
         else:
             packages = self._packages(manifests, described.install)
             if not manifests:
                 self._notes.append("no package has both a name and a package.json")
-            elif whole:
+            elif whole and not self._to_import:
                 self._notes.append("no package has a build script, so there is nothing to run")
             elif self._script != BUILD:
                 self._notes.append(f"packages are built by their script {self._script}")
@@ -188,7 +190,7 @@ class _Detection:
         if build is None:
             return _Found(manifest, None)
         compiled = compilation(self._files, manifest.path, build.command)
-        by = script if self._by_turbo else None
+        by = None if self._to_import else script
         outputs = detect_outputs(self._files, manifest, build.command, compiled, script=by)
         if not outputs:
             where = manifest.path or "the root"

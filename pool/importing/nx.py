@@ -60,7 +60,7 @@ def import_nx(root: Path) -> Imported:
             hint="run it at the root of the workspace that nx builds",
         )
     scripts = dict.fromkeys(one for project in projects for one in project.scripts)
-    workspace = detect_workspace(root, tuple(scripts), by_turbo=False)
+    workspace = detect_workspace(root, tuple(scripts), to_import=True)
     return _Import(root, nx, projects, workspace).result()
 
 
@@ -72,6 +72,9 @@ class _Import:
     ) -> None:
         self._nx = nx
         self._projects = projects
+        self._names = {
+            alias: one.name for one in projects for alias in (one.called, one.name) if alias
+        }
         self._findings = Findings()
         self._workspace = self._with_projects(root, found)
         operations = nx.texts("tasksRunnerOptions", "default", "options", "cacheableOperations")
@@ -107,11 +110,12 @@ class _Import:
         for project in self._projects:
             if project.name not in packages:
                 packages[project.name] = self._plain(project, found)
-        known = {one.name: one for one in packages.values()}
+        known = dict(packages)
         for project in self._projects:
-            needed = [one.text for one in project.needs if one.text in known]
+            meant = (self._names.get(one.text, "") for one in project.needs)
+            needed = [one for one in meant if one in known and one != project.name]
             for said in project.needs:
-                if said.text not in known and not said.text.startswith("!"):
+                if said.text not in self._names and not said.text.startswith("!"):
                     hint = "name it in dependencies of buildnet.yaml, if it is needed"
                     self._findings.tell(said.problem(f"there is no project {said.text!r}", hint))
             if needed:
@@ -214,8 +218,8 @@ class _Import:
             at = place.below(index)
             if isinstance(one, str):
                 owner, separator, other = one.partition(":")
-                known = any(owner == each.name for each in self._projects)
-                yield at.said(f"{owner}#{other}" if separator and known else one)
+                known = separator and owner in self._names
+                yield at.said(f"{self._names[owner]}#{other}" if known else one)
             elif isinstance(one, dict) and isinstance(name := one.get("target"), str):
                 projects = one.get("projects")
                 if one.get("dependencies") is True or projects == "dependencies":
@@ -224,7 +228,8 @@ class _Import:
                     yield at.said(name)
                 else:
                     several = projects if isinstance(projects, list) else [projects]
-                    yield from (at.said(f"{each}#{name}") for each in several)
+                    names = (self._names.get(str(each), each) for each in several)
+                    yield from (at.said(f"{each}#{name}") for each in names)
 
     def _inputs(
         self, project: NxProject, target: NxTarget

@@ -84,6 +84,8 @@ class NxProject:
     scripts: tuple[str, ...]
     needs: tuple[Said, ...]
     """``implicitDependencies``."""
+    called: str
+    """Its name in project.json, which may be another."""
 
     def targets(self, nx: SettingsFile) -> Iterator[NxTarget]:
         """Yield the targets that the files name, and the scripts that nx.json says something of."""
@@ -132,7 +134,8 @@ def _project(root: Path, path: str, name: str) -> NxProject | None:
     files = tuple(one for one in (project, manifest) if one is not None)
     if not files:
         return None
-    called = project.value("name") if project is not None else None
+    said = project.value("name") if project is not None else None
+    called = said if isinstance(said, str) and said else ""
     scripts = manifest.mapping("scripts") if manifest is not None else {}
     listed = manifest.texts("nx", "includedScripts") if manifest is not None else None
     needs = [
@@ -142,11 +145,12 @@ def _project(root: Path, path: str, name: str) -> NxProject | None:
         for index, _ in enumerate(file.texts(*at, "implicitDependencies") or ())
     ]
     return NxProject(
-        name=name or (called if isinstance(called, str) else path.rpartition("/")[2]),
+        name=name or called or path.rpartition("/")[2],
         path=path,
         files=files,
         scripts=tuple(one for one in scripts if listed is None or one in listed),
         needs=tuple(one.said(one.value) for one in needs if isinstance(one.value, str)),
+        called=called or name,
     )
 
 

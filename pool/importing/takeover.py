@@ -103,20 +103,25 @@ class TakeOver:
     def _taken(
         self, described: Mapping[str, ForeignTask], said: Mapping[str, Sequence[Need]]
     ) -> list[str]:
-        needed = {need.task for name in described for need in said[name]}
-        found: list[str] = []
+        found = [one for one in described if described[one].ends]
+        kept = {one for one in found if described[one].cache or one in _KEPT_ANYWAY}
+        waiting = list(kept)
+        while waiting:
+            for need in said[waiting.pop()]:
+                if need.task in found and need.task not in kept:
+                    kept.add(need.task)
+                    waiting.append(need.task)
         for name, one in described.items():
             if not one.ends:
                 message = f"{name} does not end by itself, so it is no task here"
                 hint = "start it as before, beside buildnet build --watch"
                 self._findings.tell(one.name.problem(message, hint))
-            elif not one.cache and name not in _KEPT_ANYWAY | needed:
+            elif name not in kept:
                 message = f"{name} is not cached, so it is run for what it does elsewhere: left out"
                 self._findings.tell(one.name.problem(message, "run it as before"))
             else:
                 self._tell_differences(name, one)
-                found.append(name)
-        return found
+        return [one for one in found if one in kept]
 
     def _tell_differences(self, name: str, described: ForeignTask) -> None:
         if not described.cache:

@@ -36,7 +36,7 @@ def import_turbo(root: Path) -> Imported:
         )
     names = (said.text.rpartition("#")[2] for said in file.names() if not _is_roots(said.text))
     scripts = tuple(dict.fromkeys(names))
-    workspace = detect_workspace(root, scripts, by_turbo=False)
+    workspace = detect_workspace(root, scripts, to_import=True)
     if workspace is None:
         raise WorkspaceError(
             f"{root} has packages neither in package.json nor in pnpm-workspace.yaml",

@@ -144,6 +144,32 @@ def test_projects_without_a_package_json(tmp_path: Path) -> None:
     assert all(one.hint and one.line for one in found.findings)
 
 
+def test_projects_of_two_names_without_build_scripts(tmp_path: Path) -> None:
+    files = {
+        "nx.json": {},
+        "package.json": {"workspaces": ["libs/*"], "scripts": {"build": "nx run-many -t build"}},
+        "libs/a/package.json": {"name": "@x/a", "dependencies": {"@x/b": "*"}},
+        "libs/a/project.json": {
+            "name": "a",
+            "implicitDependencies": ["c"],
+            "targets": {"build": {"command": "make", "dependsOn": ["b:gen"]}},
+        },
+        "libs/b/package.json": {"name": "@x/b"},
+        "libs/b/project.json": {
+            "name": "b",
+            "targets": {"gen": {"cache": True, "command": "gen", "outputs": ["{projectRoot}/g"]}},
+        },
+        "libs/c/package.json": {"name": "@x/c"},
+        "libs/c/project.json": {"name": "c"},
+    }
+    found = imported(write(tmp_path, files))
+    assert sorted(found.workspace.packages) == ["@x/a", "@x/b", "@x/c"]
+    assert found.workspace.packages["@x/a"].dependencies == ("@x/b", "@x/c")
+    assert task(found, "@x/a").depends_on[0] == TaskId("@x/b", "gen")
+    assert task(found, "@x/b", "gen").outputs == ("libs/b/g/**",)
+    assert not found.findings
+
+
 def test_there_is_nothing_to_import(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match=r"has no nx\.json"):
         import_nx(tmp_path)

@@ -226,7 +226,7 @@ def test_tasks_that_do_not_end_or_are_not_kept(shop: Shop) -> None:
             "test": {"cache": False},
             "dev": {"cache": False, "persistent": True},
             "login": {"interactive": True},
-            "clean": {"cache": False},
+            "clean": {"cache": False, "dependsOn": ["^clean"]},
         },
     }
     found = imported(shop(turbo, dev="vite", login="x", clean="rm -rf dist"))
