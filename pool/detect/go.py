@@ -145,7 +145,11 @@ class _Detection:
                 "or `go mod vendor` without go.work), or set network: true and no GOPROXY"
             )
         looked_at = (WORKSPACE_FILE, *_SHARED, "vendor")
-        own = (f"{path}/{name}".lstrip("/") for path in self._by_path for name in _OF_MODULE)
+        own = (
+            f"{path}/{name}".lstrip("/")
+            for path in self._by_path
+            for name in (*_OF_MODULE, "cmd")  # where most new commands come to be
+        )
         return Workspace(
             name=distinct_name(self._root.name),
             root=self._root,

@@ -36,7 +36,6 @@ from buildnet.pool.workspace import (
 )
 
 _ALWAYS = frozenset({BUILD, "test"})
-_DEPTH_LIMIT = 20
 _READ_BY_NX = ("externalDependencies", "dependentTasksOutputFiles", "json")
 
 
@@ -241,7 +240,9 @@ class _Import:
         env: dict[Said, None] = {}
         named = project.named_inputs(self._nx)
 
-        def visit(at: Place, depth: int) -> None:
+        seen: set[str] = set()
+
+        def visit(at: Place) -> None:
             listed = at.value
             for index, one in enumerate(listed if isinstance(listed, list) else ()):
                 here = at.below(index)
@@ -250,9 +251,10 @@ class _Import:
                     text = one.get("fileset", one.get("input"))
                 if isinstance(one, dict) and isinstance(one.get("env"), str):
                     env[here.said(one["env"])] = None
-                elif isinstance(text, str) and text in named and depth < _DEPTH_LIMIT:
-                    if not (isinstance(one, dict) and one.get("dependencies")):
-                        visit(named[text], depth + 1)
+                elif isinstance(text, str) and text in named:
+                    if text not in seen and not (isinstance(one, dict) and one.get("dependencies")):
+                        seen.add(text)
+                        visit(named[text])
                 elif isinstance(text, str) and (pattern := _relative(project, text)) is not None:
                     files[here.said(pattern)] = None
                 elif not _is_of_others(one):
@@ -260,7 +262,7 @@ class _Import:
                     hint = "name files in extra_sources, variables in env_inherit"
                     self._findings.tell(here.said("").problem(message, hint))
 
-        visit(place, 0)
+        visit(place)
         return tuple(files), tuple(env)
 
     def _outputs(self, project: NxProject, target: NxTarget) -> Iterator[Said]:

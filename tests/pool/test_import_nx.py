@@ -72,7 +72,7 @@ def test_packages_with_scripts(tmp_path: Path) -> None:
             "nx": {
                 "includedScripts": ["build", "lint"],
                 "targets": {"lint": {"dependsOn": [{"target": "build", "projects": "self"}]}},
-                "namedInputs": {"shared": []},
+                "namedInputs": {"shared": ["shared", "default"]},
             },
         },
     }
