@@ -6,8 +6,8 @@ import os
 import sys
 import time
 
-from buildnet.cli.build_report import outcome_text, task_name
-from buildnet.cli.output import Style, duration_text
+from buildnet.cli.build_report import expected_text, outcome_text, task_name
+from buildnet.cli.output import Style
 
 TYPE_CHECKING = False  # importing typing would take longer than most builds of one package
 if TYPE_CHECKING:
@@ -103,10 +103,7 @@ class BuildProgress:
     def _estimated(self, event: dict[str, Any]) -> None:
         """Take in how long it takes; say so once, where that is worth a line."""
         if self._ends_at is None and self._lines and event["left_ms"] >= _WORTH_SAYING_MS:
-            low, high = (duration_text(each) for each in event["interval_ms"])
-            sure = f"{event['confidence_level']} confidence"
-            took = duration_text(event["estimated_ms"])
-            self.line(self._style("dim", f"takes about {took} ({low} to {high}, {sure})"))
+            self.line(self._style("dim", f"takes about {expected_text(event)}"))
         self._ends_at = time.monotonic() + event["left_ms"] / 1000
 
     def _left(self) -> str:

@@ -277,3 +277,13 @@ def _print_plan(report: dict[str, Any], settings: Settings) -> None:
         print(f"{task_name(entry):<24} {what}")
         for reason in entry["reasons"]:
             print(f"    {style('dim', reason)}")
+    estimate = report.get("estimate")
+    if estimate and estimate["estimated_ms"]:
+        print(f"It would take about {expected_text(estimate)}.")
+
+
+def expected_text(estimate: dict[str, Any]) -> str:
+    """Return words for how long something is expected to take, and how sure that is."""
+    low, high = (duration_text(each) for each in estimate["interval_ms"])
+    sure = f"{estimate['confidence_level']} confidence"
+    return f"{duration_text(estimate['estimated_ms'])} ({low} to {high}, {sure})"
