@@ -307,8 +307,8 @@ async def running_node(
         )
 
         builder.books.ended = service.telemetry.build_ended
-        builder.watches.own.wanted = lambda: Wanted.of(
-            service.config.watch, service.config.auto_build
+        builder.watches.own.follow(
+            lambda: Wanted.of(service.config.watch, service.config.auto_build)
         )
         endpoint = config.telemetry.endpoint
         stack.enter_context(service.telemetry.tracing(endpoint, name, keys.current.node_id))

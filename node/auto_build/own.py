@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -56,11 +57,12 @@ class OwnWatches:
         workspaces: finds them.
         start: begins a build.
 
-    ``wanted`` is asked again and again.
+    What is wanted is told by :meth:`follow`.
     """
 
     def __init__(self, workspaces: Workspaces, start: Start) -> None:
-        self.wanted: Callable[[], Wanted] = Wanted
+        self._wanted: Callable[[], Wanted] = Wanted
+        self._told = asyncio.Event()
         self._workspaces = workspaces
         self._start = start
         self._kept = Wanted()
@@ -72,8 +74,15 @@ class OwnWatches:
         """Watch what is wanted, and no more what is not any longer."""
         async with asyncio.TaskGroup() as group:
             while True:
+                self._told.clear()
                 await self._look(group)
-                await asyncio.sleep(LOOK_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._told.wait(), LOOK_S)
+
+    def follow(self, wanted: Callable[[], Wanted]) -> None:
+        """Watch from now on what ``wanted`` says; it is asked again and again."""
+        self._wanted = wanted
+        self._told.set()
 
     def stop(self) -> None:
         """End all of them."""
@@ -81,7 +90,7 @@ class OwnWatches:
             watch.close()
 
     async def _look(self, group: asyncio.TaskGroup) -> None:
-        wanted = self.wanted()
+        wanted = self._wanted()
         if wanted != self._kept:
             self.stop()
             self._watches, self._not_before = {}, {}
