@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute
 
 from buildnet.node.api.entity_tag import tagged
 from buildnet.node.api.json_text import require_json
-from buildnet.node.api.repeats import HEADER, answered_once
+from buildnet.node.api.repeats import HEADER, answered_once, require_answer
 from buildnet.node.auth.actions import OF_THE_CLUSTER, Action
 from buildnet.node.auth.caller import NOBODY, Caller
 from buildnet.node.auth.proof import require_body
@@ -28,6 +28,9 @@ _SECRET = "__buildnet_secret__"
 _HERE = "__buildnet_here__"
 _BY_ADMIN = "__buildnet_by_admin__"
 _ANSWER = "__buildnet_answer__"
+_GOES_ON = "__buildnet_goes_on__"
+GOES_ON = "x-buildnet-goes-on"
+"""In the description of a route whose answer goes on for long in any case."""
 _OF_NO_WORKSPACE = (Action.OPEN, Action.VIEW_RESOURCES)
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -41,6 +44,7 @@ def does(
     here: bool = False,
     by_admin: bool = False,
     tells_secret: bool = False,
+    goes_on: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare the action of a route; below its ``@router.…``. ``answer``: the type of its JSON, as
     it is described; tests check that it is, nobody while it is answered. ``within``: it sees itself
@@ -48,7 +52,8 @@ def does(
     get there. ``here``: though its action is one of the whole cluster, it keeps to this node; else
     a key for some nodes does not get there. ``by_admin``: only the node of an admin can do it;
     another one sends a request with a key there. ``tells_secret``: its answer holds one, which is
-    told once, and nowhere kept."""
+    told once, and nowhere kept. ``goes_on``: its answer does, whatever is accepted, so it can't be
+    given again."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
         setattr(endpoint, _DECLARED, action)
@@ -57,6 +62,7 @@ def does(
         setattr(endpoint, _HERE, here or action not in OF_THE_CLUSTER)
         setattr(endpoint, _BY_ADMIN, by_admin)
         setattr(endpoint, _ANSWER, answer)
+        setattr(endpoint, _GOES_ON, goes_on)
         return endpoint
 
     return declare
@@ -82,6 +88,8 @@ class DeclaredRoute(APIRoute):
         self.path = path
         action = action_of(self)
         extra = {"x-buildnet-action": action.value, **(options.pop("openapi_extra", None) or {})}
+        if getattr(endpoint, _GOES_ON):
+            extra[GOES_ON] = True
         if action is Action.OPEN:
             extra["security"] = []
         if (answer := getattr(endpoint, _ANSWER)) is not None:
@@ -94,6 +102,7 @@ class DeclaredRoute(APIRoute):
         is_within = bool(getattr(self.endpoint, _WITHIN))
         is_secret = bool(getattr(self.endpoint, _SECRET))
         is_here = bool(getattr(self.endpoint, _HERE))
+        goes_on = bool(getattr(self.endpoint, _GOES_ON))
         if getattr(self.endpoint, _BY_ADMIN):
             handle = _by_admin(handle)
 
@@ -112,6 +121,7 @@ class DeclaredRoute(APIRoute):
             if request.method == "POST" and HEADER in request.headers and caller is not NOBODY:
                 who = caller.credential or caller.actor
                 repeats = request.app.state.repeats
+                require_answer(request, goes_on=goes_on)
                 return await answered_once(repeats, who, request, handle, is_secret=is_secret)
             return tagged(request, await handle(request))
 

@@ -11,6 +11,8 @@ from typing import Any
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from buildnet.node.api.declared import GOES_ON
+
 _PROBLEM = {
     "type": "object",
     "description": "RFC 9457, with BuildNet's `code` (see the reference of errors), `cause`, "
@@ -95,7 +97,8 @@ def description(title: str, version: str, routes: Any) -> dict[str, Any]:
             _only_declared(answer.get("content", {}).get("application/json", {}))
         answers.pop("422", None)
         answers["4XX"] = answers["5XX"] = _PROBLEM_ANSWER
-        if method == "POST" and operation.get("security") != []:
+        goes_on = operation.pop(GOES_ON, False)
+        if method == "POST" and operation.get("security") != [] and not goes_on:
             operation.setdefault("parameters", []).append(_AGAIN)
     return described
 

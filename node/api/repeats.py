@@ -178,6 +178,22 @@ class Repeats:
             del self._kept[who]
 
 
+def require_answer(request: Request, *, goes_on: bool) -> None:
+    """See that the answer to a request that bears an idempotency key can be kept; ``goes_on``: it
+    does not end, whatever is accepted.
+
+    Raises:
+        IdempotencyError: it would be a stream, which is not.
+    """
+    if goes_on or _STREAM in request.headers.get("accept", ""):
+        raise IdempotencyError(
+            "an answer that goes on for long is not kept, and can't be repeated",
+            hint=f"leave {HEADER} away, and ask again"
+            if goes_on
+            else "leave `Accept: application/x-ndjson` away, and ask for the events besides",
+        )
+
+
 async def answered_once(
     repeats: Repeats,
     who: str,
@@ -190,20 +206,13 @@ async def answered_once(
 
     Raises:
         ToldOnceError: it was answered, with a secret.
-        IdempotencyError: it can't be one, or is of another request, or the answer would be a
-            stream, which is not kept.
+        IdempotencyError: it can't be one, or is of another request.
     """
     key = request.headers[HEADER]
     if not _FORM.fullmatch(key):
         raise IdempotencyError(
             "an idempotency key has 1 to 128 visible characters", hint="such as a UUID"
         )
-    if _STREAM in request.headers.get("accept", ""):
-        raise IdempotencyError(
-            "an answer that goes on for long is not kept, and can't be repeated",
-            hint="leave `Accept: application/x-ndjson` away, and ask for the events besides",
-        )
-
     first: Response | None = None
 
     async def do() -> Answer:

@@ -34,7 +34,7 @@ def watch_routes(service: NodeService) -> APIRouter:
     reach = Reach(service)
 
     @router.post("/api/watch", response_class=Response, responses=answers_as(NDJSON))
-    @does(Action.TRIGGER_BUILD, within=True)
+    @does(Action.TRIGGER_BUILD, within=True, goes_on=True)
     async def watch(body: WatchBody, asking: Asking) -> StreamingResponse:
         """Build a workspace, and again each time after something changed that it is made from,
         until the answer is read no more; one JSON a line tells what happens. Over the network as

@@ -156,6 +156,8 @@ def test_what_is_sent_again_is_done_once(node: ApiNode) -> None:
         bad = {"text": "other"}
         said = ask(node, "POST", "/api/ledger/entries", bad, idempotency_key=key, accept=accept)
         assert (said.status, said.json["code"]) == (422, "IDEMPOTENCY")
+    said = ask(node, "POST", "/api/watch", {"root": "/"}, idempotency_key="n3")  # it goes on
+    assert (said.status, said.json["code"]) == (422, "IDEMPOTENCY")
 
 
 def test_an_answer_with_a_secret_is_not_told_again(node: ApiNode) -> None:

@@ -27,6 +27,17 @@ def test_each_route_says_what_it_answers(operation: str) -> None:
         assert schema.get("type") != "object", "its fields are not described: @does(…, answer=…)"
 
 
+def test_what_can_not_be_repeated_takes_no_idempotency_key() -> None:
+    takes = {
+        name
+        for name, one in OPERATIONS.items()
+        if "Idempotency-Key" in {each["name"] for each in one.get("parameters", ())}
+    }
+    assert "POST /api/build" in takes
+    assert "POST /api/watch" not in takes
+    assert not any(name.startswith("x-buildnet-goes") for name in OPERATIONS["POST /api/watch"])
+
+
 def test_more_fields_may_come() -> None:
     schemas = described_api()["components"]["schemas"]
     bodies = {
