@@ -81,3 +81,40 @@ def test_what_runs_already_keeps_its_slot() -> None:
     )
     assert went.began_ms == [0.0, 40.0]
     assert went.end_ms == 50.0
+
+
+@st.composite
+def scenes(draw: st.DrawFn) -> tuple[list[Step], list[SimulatedHost], Takes]:
+    hosts = [
+        SimulatedHost(draw(st.integers(1, 3)), draw(st.sampled_from((0.5, 1.0, 2.0))))
+        for _ in range(draw(st.integers(1, 3)))
+    ]
+    steps: list[Step] = []
+    for number in range(draw(st.integers(0, 12))):
+        before = st.integers(0, number - 1) if number else st.nothing()
+        needs = draw(st.sets(before, max_size=3)) if number else set()
+        steps.append(Step(tuple(needs), draw(st.integers(1, 4)), draw(st.booleans())))
+    took = st.lists(st.floats(0, 1000), min_size=len(steps), max_size=len(steps))
+    runs = st.lists(st.booleans(), min_size=len(steps), max_size=len(steps))
+    return steps, hosts, Takes(draw(took), draw(took), draw(runs), draw(st.floats(0, 50)))
+
+
+@given(scenes())
+def test_all_of_it_ends_in_order_and_nowhere_runs_more_than_there_is_room_for(
+    scene: tuple[list[Step], list[SimulatedHost], Takes],
+) -> None:
+    steps, hosts, takes = scene
+    went = Simulation(steps, hosts, takes.here_ms).play(takes)
+    for number, step in enumerate(steps):
+        assert went.began_ms[number] <= went.ended_ms[number] <= went.end_ms
+        assert all(went.ended_ms[each] <= went.began_ms[number] for each in step.needs)
+        assert (went.hosts[number] == NOWHERE) == (not takes.runs[number])
+        assert step.may_move or went.hosts[number] <= HERE
+        at = went.began_ms[number]
+        for place, host in enumerate(hosts):
+            used = sum(
+                min(steps[each].slots, hosts[HERE].slots)
+                for each in range(len(steps))
+                if went.hosts[each] == place and went.began_ms[each] <= at < went.ended_ms[each]
+            )
+            assert used <= host.slots
