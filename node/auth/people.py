@@ -81,6 +81,8 @@ class People:
         self._tickets = Tickets()
         self.rates = Rates()
         self._written: dict[str, float] = {}
+        self._unforgotten: set[str] = set()
+        """Sessions that are over and still on the disk, which would not take that."""
 
     @property
     def name(self) -> str:
@@ -284,7 +286,15 @@ class People:
         if why is not Ended.KICKED:  # which has a record of its own
             self._around.record(ended(session, why))
         if session.grant.stands_on is None:
-            await self._store.remove(session.id)
+            self._unforgotten.add(session.id)
+            await self._forget()
+
+    async def _forget(self) -> None:
+        """Have those that are over off the disk: who was sent away is not back after a new start
+        because it was full just then."""
+        for name in tuple(self._unforgotten):
+            await self._store.remove(name)
+            self._unforgotten.discard(name)
 
     async def _keep(self, session: Session) -> None:
         if session.grant.stands_on is None:  # what a key may is not ours to keep
@@ -322,6 +332,7 @@ class People:
             key = each.grant.stands_on
             if key is not None and key.problem() is not None:
                 await self.end(each.id, Ended.KEY)
+        await self._forget()
 
 
 def session_over(why: Ended | None = None) -> NotAuthenticatedError:

@@ -612,6 +612,29 @@ def test_what_was_ended_while_a_request_of_it_came_does_not_come_back(tmp_path: 
     asyncio.run(work())
 
 
+def test_who_was_sent_away_while_the_disk_was_full_is_not_back_after_a_new_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(store: SessionStore, session_id: str) -> None:
+        raise SessionStoreError("the disk is full")
+
+    async def work() -> None:
+        around = Around()
+        async with running(tmp_path / "access.db", around) as node:
+            await node.browser(account="anna")
+            (session,) = node.people.sessions.all()
+            with monkeypatch.context() as patch:
+                patch.setattr(SessionStore, "remove", full)
+                for work in (node.people.end(session.id, Ended.KICKED), node.people.look()):
+                    with pytest.raises(SessionStoreError):
+                        await work
+            await node.people.look()
+        async with running(tmp_path / "access.db", around) as node:
+            assert node.people.sessions.all() == []
+
+    asyncio.run(work())
+
+
 def test_a_damaged_file_is_an_error_with_a_remedy(tmp_path: Path) -> None:
     path = tmp_path / "access.db"
     path.write_bytes(b"nonsense" * 1000)
