@@ -7,6 +7,7 @@ later ones tell how much is left.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from buildnet.pool.estimation.view import in_short
 from buildnet.pool.tree import DirectoryTree
 from buildnet.pool.workspace import Task, TaskId, Workspace
 
+_log = logging.getLogger("buildnet.builds")
 AGAIN_S = 1.0
 """So often a build's estimate is made again, at most."""
 _REST = 30.0
@@ -117,7 +119,11 @@ class BuildForecast:
             ):
                 continue  # nothing is to be done so far
             began = self._clock()
-            await self._look(build)
+            try:
+                await self._look(build)
+            except Exception:  # no build is to fail because nobody can tell how long it takes
+                _log.exception("how long a build of %s takes can't be told", self.workspace.name)
+                return
             await self._sleep(max(AGAIN_S, _REST * (self._clock() - began)))
             self._news.set()  # time has passed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -33,6 +34,7 @@ from buildnet.pool.workspace import BUILD, TaskId, Workspace
 
 BUILD_STARTED = "build_started"
 """The type of a build's first event."""
+_log = logging.getLogger("buildnet.builds")
 _SOON_S = 1.0
 BUILD_FINISHED = "build_finished"
 TOLD_NO_MORE = "told_no_more"
@@ -332,7 +334,10 @@ class RunningBuild:
         if forecast is None or outcome is None or self.request.dry_run:
             return
         is_good = outcome["status"] == Status.SUCCEEDED.value and self.request.times == 1
-        forecast.learn(self._reports, self.node_id, outcome["duration_ms"] if is_good else None)
+        try:
+            forecast.learn(self._reports, self.node_id, outcome["duration_ms"] if is_good else None)
+        except Exception:  # nothing of the build itself is lost by that
+            _log.exception("nothing was learned of how long build %s took", self.id)
         self._estimate, self.forecast = self.estimate, None
 
     def summary(self) -> dict[str, Any]:

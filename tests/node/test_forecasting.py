@@ -147,6 +147,18 @@ def test_the_first_estimate_tells_the_whole_and_what_is_left(tmp_path: Path) -> 
         assert [each.piece.fate for each in first.pieces] == [Fate.RUN, Fate.UNKNOWN]
 
 
+def test_where_it_goes_wrong_the_build_goes_on(tmp_path: Path) -> None:
+    with scene(tmp_path) as build:
+        build.must_run(CORE)
+
+        def hosts() -> list[tuple[str, SimulatedHost]]:
+            raise RuntimeError("nobody knows")
+
+        build.forecast.hosts = hosts
+        build.at_work()
+        assert build.told == []
+
+
 def test_what_ended_counts_no_more_and_what_runs_only_with_its_rest(tmp_path: Path) -> None:
     with scene(tmp_path) as build:
         known(build)
