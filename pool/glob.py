@@ -50,6 +50,12 @@ def unescape(pattern: str) -> str:
     return _ESCAPED.sub(r"\1", pattern) if "\\" in pattern else pattern
 
 
+def leads_out(pattern: str) -> bool:
+    """Return whether a path or pattern of any origin may name something outside of its root."""
+    plain = unescape(pattern)
+    return plain.startswith("/") or ".." in plain.split("/") or "\0" in plain
+
+
 def expand(pattern: str) -> tuple[str, ...]:
     """Return the patterns that ``{a,b}`` stand for.
 

@@ -20,7 +20,7 @@ from buildnet.node.execute.isolation import STRICT
 from buildnet.node.sources import Sources, SourceSet
 from buildnet.node.standing import Standing, StandingTask, Visible
 from buildnet.pool.choice import Choice
-from buildnet.pool.glob import Patterns
+from buildnet.pool.glob import Patterns, leads_out
 from buildnet.pool.reapi import remote_execution_pb2 as reapi
 from buildnet.pool.tree import DirectoryTree, FileEntry, plain_name
 from buildnet.pool.workspace import Install, Package, Task, TaskId, Workspace
@@ -135,7 +135,7 @@ def _require_harmless(plan: StoredPlan) -> None:
         except ValueError as error:
             raise PlanError("the plan of a build leaves its place", cause=str(error)) from error
     for path in paths:
-        if path.startswith("/") or ".." in path.split("/"):
+        if leads_out(path):
             raise PlanError("the plan of a build leaves its workspace", cause=path)
     for task in plan.tasks:
         level = task.isolation or plan.isolation
@@ -144,7 +144,8 @@ def _require_harmless(plan: StoredPlan) -> None:
 
 
 def _paths_of(task: Task) -> Iterator[str]:
-    yield from (task.path, *task.outputs, *task.path_entries, *task.env_paths.values())
+    yield from (task.path, *task.outputs, *task.junit)
+    yield from (*task.path_entries, *task.env_paths.values())
 
 
 @cache

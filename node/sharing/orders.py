@@ -17,8 +17,9 @@ from buildnet.node.execute.isolation import STRICT
 from buildnet.node.platform import platform_properties
 from buildnet.node.store import Hold
 from buildnet.node.toolchain import Tool, Toolchain
-from buildnet.pool.action import digest_of
+from buildnet.pool.action import digest_of, relative_path
 from buildnet.pool.explain import DEPENDENCIES
+from buildnet.pool.glob import leads_out
 from buildnet.pool.messages.work import WorkAsk
 from buildnet.pool.reapi import remote_execution_pb2 as reapi
 from buildnet.pool.tree import DirectoryTree
@@ -101,6 +102,7 @@ def order_of(ask: WorkAsk, parts: Parts, toolchain: Toolchain) -> Order | set[Di
         raise WorkRefusedError("command or inputs are not those of the action")
     if list(command.arguments[:2]) != ["/bin/sh", "-c"] or len(command.arguments) != 3:
         raise WorkRefusedError("the command is none of BuildNet's")
+    _require_inside(ask, command)
     platform = {each.name: each.value for each in action.platform.properties}
     tools = _check_platform(ask, platform, toolchain)
     environment = {each.name: each.value for each in command.environment_variables}
@@ -110,6 +112,19 @@ def order_of(ask: WorkAsk, parts: Parts, toolchain: Toolchain) -> Order | set[Di
         {"PATH": toolchain.search_path(tools), **environment},
         inputs,
     )
+
+
+def _require_inside(ask: WorkAsk, command: reapi.Command) -> None:
+    """See that nothing is made or taken outside of the directory in which the command runs, and
+    nothing but the outputs that the key names."""
+    directory = command.working_directory
+    places = (directory, *ask.outputs, *ask.path_entries)
+    for place in (*places, *(each.value for each in ask.path_variables)):
+        if leads_out(place):
+            raise WorkRefusedError("it names a place outside of its directory", cause=place[:200])
+    named = sorted(relative_path(output, directory) for output in ask.outputs)
+    if named != sorted(command.output_paths) or not {*ask.reports} <= {*ask.outputs}:
+        raise WorkRefusedError("the outputs are not those of the action")
 
 
 def _check_platform(ask: WorkAsk, platform: Mapping[str, str], toolchain: Toolchain) -> list[Tool]:

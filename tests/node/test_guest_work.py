@@ -31,7 +31,7 @@ from buildnet.node.workers import Workers
 from buildnet.pool.action import Action, ActionSpec, encode_action
 from buildnet.pool.leases import Amount
 from buildnet.pool.messages.results import WireDigest
-from buildnet.pool.messages.work import WorkAlive, WorkAsk, WorkBegun, WorkDone
+from buildnet.pool.messages.work import Setting, WorkAlive, WorkAsk, WorkBegun, WorkDone
 from buildnet.pool.requirements import Requirements
 from buildnet.pool.tree import DirectoryTree, FileEntry
 from testbed.lease_hosts import work_ask
@@ -238,6 +238,44 @@ def test_an_action_that_is_not_what_its_key_says_does_not_run(tmp_path: Path) ->
         return owner.done
 
     assert "command or inputs" in (asyncio.run(run()).refused or "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"outputs": ("../../node.key",)}, "a place outside"),
+        ({"outputs": (r"\.\./node.key",)}, "a place outside"),
+        ({"outputs": ("/etc/passwd",)}, "a place outside"),
+        ({"outputs": ("out.txt", "other.txt")}, "not those of the action"),
+        ({"outputs": ()}, "not those of the action"),
+        ({"reports": ("in.txt",)}, "not those of the action"),
+        ({"path_entries": ("../bin",)}, "a place outside"),
+        ({"path_variables": (Setting("A", "../x"),)}, "a place outside"),
+    ],
+)
+def test_nothing_is_taken_from_outside_of_an_action(
+    tmp_path: Path, changes: dict[str, Any], why: str
+) -> None:
+    async def run() -> WorkDone:
+        action = action_of()
+        async with Owner.at_work(tmp_path) as owner:
+            owner.start(replace(question(action, *all_of(action)), **changes))
+        assert owner.commands.ran == []
+        return owner.done
+
+    assert why in (asyncio.run(run()).refused or "")
+
+
+def test_no_action_that_says_so_itself_runs_outside_either(tmp_path: Path) -> None:
+    async def run() -> WorkDone:
+        spec = replace(action_of().spec, working_directory="../..", outputs=())
+        action = encode_action(spec)
+        async with Owner.at_work(tmp_path) as owner:
+            owner.start(replace(question(action, *all_of(action)), outputs=()))
+        assert owner.commands.ran == []
+        return owner.done
+
+    assert "a place outside" in (asyncio.run(run()).refused or "")
 
 
 def test_who_asked_hears_once_that_a_longer_command_has_begun(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from buildnet.pool.glob import (
     escape,
     expand,
     is_pattern,
+    leads_out,
     literal_prefix,
     unescape,
 )
@@ -118,3 +119,20 @@ def test_braces_are_bounded() -> None:
         expand("{1..99999}")
     with pytest.raises(GlobError):
         expand("{a,b}" * 30)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a/b", False),
+        ("", False),
+        ("a..b/**", False),
+        ("..", True),
+        ("a/../../b", True),
+        (r"\.\./b", True),
+        ("/a", True),
+        ("a\0b", True),
+    ],
+)
+def test_what_leads_out(text: str, expected: bool) -> None:
+    assert leads_out(text) is expected
