@@ -25,7 +25,7 @@ from buildnet.node.execute.executor import OnOutput
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.forecasting import BuildForecast
 from buildnet.node.junit_reports import with_tests
-from buildnet.node.places import OTHERS_ASKED_S, NodePlaces
+from buildnet.node.places import NodePlaces
 from buildnet.node.pool_lookup import Outcome, PoolLookup
 from buildnet.node.pool_results import PoolResults
 from buildnet.node.progress import Progress
@@ -413,7 +413,8 @@ class Performer:
             if not token.is_set() and self.retrying.again(prepared.task, report, owner):
                 self._telling.runs_again(report)
                 self._displaced(task)
-                self._loop.call_later(OTHERS_ASKED_S, self._events.put_nowait, core.PlacesChanged())
+                wait_s = self.places.ask_others(task)
+                self._loop.call_later(wait_s, self._events.put_nowait, core.PlacesChanged())
                 return
         if self._lookup is not None:
             self._lookup.over(prepared)

@@ -26,6 +26,8 @@ from buildnet.pool.workspace import TaskId
 
 OTHERS_ASKED_S = 2.0
 """So long a command that failed here waits for another host, if it is to run again."""
+_LATER_S = 0.05
+"""So much after a moment has passed it has for all clocks."""
 PATIENCE_S = 10.0
 """So long a host that could run a command is waited for."""
 
@@ -93,7 +95,7 @@ class NodePlaces:
     _at_home: set[TaskId] = field(default_factory=set)
     _elsewhere: dict[TaskId, OtherHost] = field(default_factory=dict)
     _asked: dict[TaskId, float] = field(default_factory=dict)
-    """Since when commands wait for a host that they have not run on."""
+    """Until when commands wait for a host that they have not run on."""
     _hopeless_since: dict[Needs, float] = field(default_factory=dict)
 
     def sort(self, task: TaskId) -> Hashable:
@@ -153,12 +155,15 @@ class NodePlaces:
         if self._outlook is not None and took_ms is not None:
             self._outlook.taken(took_ms / speed, speed)
 
+    def ask_others(self, task: TaskId) -> float:
+        """Have a command that failed, and is to run again, wait for a host that it has not run on;
+        return in how many seconds it is to be looked at again, when it waits no more."""
+        self._asked[task] = self.clock() + OTHERS_ASKED_S
+        return OTHERS_ASKED_S + _LATER_S
+
     def _asks_others(self, hosts: OtherHosts, task: TaskId, tried: int) -> bool:
-        """Tell whether a command that failed here waits a moment for a host that it has not run
-        on."""
         lenders = sum(each.lends_nothing is None for each in hosts.known.others)
-        asked = self._asked.setdefault(task, self.clock())
-        return lenders >= tried and self.clock() - asked < OTHERS_ASKED_S
+        return lenders >= tried and self.clock() < self._asked.get(task, 0.0)
 
     def _had_better_wait(self, hosts: OtherHosts, task: TaskId, host: OtherHost | None) -> bool:
         """Tell whether a command ends sooner on a slot that is busy now."""

@@ -140,7 +140,8 @@ class Elsewhere:
         return owner and SimpleNamespace(lease=SimpleNamespace(owner=owner), is_over=False)
 
     def placed(self, host: Any, needs: object) -> None:
-        self.slots.remove(host.lease.owner)
+        if host is not None:
+            self.slots.remove(host.lease.owner)
 
     def speed(self, host: object) -> float:
         return 1.0
@@ -243,3 +244,31 @@ def test_a_second_run_has_a_slot_of_its_own_here_or_on_a_third_host() -> None:
     assert len(world.again) == 2
     assert world.places.second(TASK, only_here=True) is None
     assert Second(None) == Second(None)
+
+
+def test_what_failed_here_and_is_to_run_again_waits_a_moment_for_another_host() -> None:
+    world = World()
+    places, hosts = world.places, cast(Any, world.hosts)
+    hosts.slots = []
+    hosts.known = SimpleNamespace(others=[SimpleNamespace(lends_nothing=None)])
+    places.give_back(TASK)
+    places.tried = {TASK: {None}}
+    wait_s = places.ask_others(TASK)
+    places.begin()
+    assert places.take(TASK) is Answer.WAITS
+    hosts.slots = [b"far"]
+    assert places.take(TASK) is Answer.TAKEN
+    assert places.elsewhere(TASK) is not None
+    # Nobody gives any: it runs here again, when it is looked at as late as that.
+    places.give_back(TASK)
+    hosts.slots = []
+    places.ask_others(TASK)
+    assert places.take(TASK) is Answer.WAITS
+    world.now = wait_s
+    assert places.take(TASK) is Answer.TAKEN
+    assert places.elsewhere(TASK) is None
+    # Nobody else lends: it does so at once.
+    places.give_back(TASK)
+    hosts.known.others = []
+    places.ask_others(TASK)
+    assert places.take(TASK) is Answer.TAKEN
