@@ -151,6 +151,7 @@ def test_what_runs_is_ended_where_it_is_outdated_and_two_terminals_see_the_same(
     ):
         for each in (one, other):
             each.until_started("core")
+        one.until(lambda: any(each["name"] == "apart" for each in one.of("task_finished")))
         (shop / "apart/a.txt").write_text("of no concern\n")
         one.until(lambda: one.of("changed"))
         assert not one.of("outdated")
