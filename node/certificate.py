@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import ssl
 import stat
+import time
 from pathlib import Path
 
 from buildnet.mesh.errors import BuildNetError
@@ -88,6 +89,20 @@ class Certificate:
             hint="network.tls in node.yaml names two PEM files: the certificate, with those that "
             "lead to its authority, and its key without a password",
         )
+
+
+def require_usable(settings: TlsSettings) -> None:
+    """Refuse what a node could not start with, before it counts.
+
+    Raises:
+        CertificateError: the files can't be read, or do not fit together.
+    """
+    try:
+        Certificate(settings, time.monotonic())
+    except CertificateError as error:
+        raise CertificateError(
+            f"{error.message}; nothing was changed", cause=error.cause, hint=error.hint
+        ) from error
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

@@ -16,7 +16,9 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from buildnet.ledger.store.vault import load_key
 from buildnet.mesh.errors import BuildNetError, UsageError
+from buildnet.node.certificate import require_usable
 from buildnet.node.config import ConfigError, NodeConfig, check_key, load_config, parse_config
 
 _LINE_WIDTH = 4096  # lines stay as they were written
@@ -40,12 +42,14 @@ def change(path: Path, key: str, value: Any) -> NodeConfig:
         UsageError: ``key`` is none, or lies in what has no keys.
         ConfigError, YamlError: with it, or already before, the file could not be used; nothing was
             written.
+        CertificateError: with it, the certificate could not be used; nothing was written.
+        VaultError: with it, the ledger's key could not; nothing was written.
         ConfigWriteError: it can't be written.
     """
     steps = key.split(".")
     if not all(steps):
         raise UsageError(f"{key!r} is no key", hint="write it with dots, such as workers.max")
-    load_config(path)  # what is wrong already is told as that
+    now = load_config(path)  # what is wrong already is told as that
     if value is None:
         check_key(tuple(steps))
     target = path.resolve()
@@ -58,6 +62,11 @@ def change(path: Path, key: str, value: Any) -> NodeConfig:
         raise ConfigError(
             f"{problem.message}; nothing was changed", error.problems, hint=problem.hint
         ) from error
+    if config.network.tls is not None and config.network.tls != now.network.tls:
+        require_usable(config.network.tls)
+    key_file = config.ledger.encryption.key_file
+    if key_file is not None and key_file != now.ledger.encryption.key_file:
+        load_key(key_file)
     if after != before:
         _write(target, form.written(after))
     return config

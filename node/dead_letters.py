@@ -130,6 +130,7 @@ class DeadLetters:
         partial = self._file.with_name(f".{self._file.name}.part")
         letters = [each.as_dict() for each in self._letters]
         try:
+            partial.touch(0o600)
             partial.write_text(json.dumps({"letters": letters}), "utf-8")
             os.replace(partial, self._file)
         except OSError as error:

@@ -72,6 +72,7 @@ class Defaults:
     def _write(self, data: dict[str, Any]) -> None:
         partial = self._file.with_name(f".{self._file.name}.part")
         try:
+            partial.touch(0o600)
             partial.write_text(json.dumps(data, indent=2), "utf-8")
             os.replace(partial, self._file)
         except OSError as error:

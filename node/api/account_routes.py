@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from buildnet.mesh.members.member_list import Rights
@@ -15,7 +15,7 @@ from buildnet.node.api.answers.saved import (
     SavedAccount,
 )
 from buildnet.node.api.declared import Asking, declared_router, does
-from buildnet.node.api.saved_routes import WhoAsks, add_reading_routes
+from buildnet.node.api.saved_routes import Expected, WhoAsks, add_reading_routes
 from buildnet.node.auth.account import KIND, Account, read_account, require_account_name
 from buildnet.node.auth.actions import Action
 from buildnet.node.saved import Kind, saved_in
@@ -79,7 +79,7 @@ def account_routes(service: NodeService) -> APIRouter:
     async def remove_account(
         name: str,
         asking: Asking,
-        expects: Annotated[int | None, Query(ge=1)] = None,
+        expects: Expected = None,
         actor: WhoAsks = "local",
     ) -> dict[str, Any]:
         """Remove an account; its sessions end on all nodes. ``expects``: only if it is in this

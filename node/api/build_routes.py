@@ -25,6 +25,7 @@ from buildnet.node.api.answers.builds import (
 from buildnet.node.api.blob_text import text_of
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.media import answers_as
+from buildnet.node.api.numbers import MOST_COUNTED
 from buildnet.node.api.queue_changing import cancel_here, change_queue
 from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
@@ -88,7 +89,10 @@ def build_routes(service: NodeService) -> APIRouter:
     @router.post("/api/build/{build_id}/cancel", response_model=None)
     @does(Action.CANCEL_BUILD, answer=CancelledBuild, within=True)
     async def cancel(
-        build_id: str, request: Request, asking: Asking, asker: int | None = None
+        build_id: str,
+        request: Request,
+        asking: Asking,
+        asker: Annotated[int | None, Query(ge=0, le=MOST_COUNTED)] = None,
     ) -> dict[str, Any] | Response:
         """Ask for a build's end, whichever node drives it; what runs is ended, what is done stays
         in the cache. ``asker``: the number from its first event, of who wants it no more; without

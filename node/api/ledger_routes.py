@@ -40,6 +40,7 @@ from buildnet.node.api.answers.sealing import (
 from buildnet.node.api.copies import Copies
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.media import answers_as
+from buildnet.node.api.numbers import MOST_COUNTED
 from buildnet.node.api.paging import number_of
 from buildnet.node.api.work_response import Tell, WorkResponse
 from buildnet.node.auth.actions import Action
@@ -222,7 +223,7 @@ def ledger_routes(service: NodeService) -> APIRouter:
     @router.get("/seals")
     @does(Action.VIEW_LEDGER, answer=LedgerSeals)
     async def seals(
-        height: Annotated[int | None, Query(alias="from", ge=1)] = None,
+        height: Annotated[int | None, Query(alias="from", ge=1, le=MOST_COUNTED)] = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 20,
         cursor: Annotated[str | None, Query(max_length=64)] = None,
     ) -> dict[str, Any]:

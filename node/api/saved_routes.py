@@ -12,6 +12,7 @@ from buildnet.node.api.answers.saved import (
     Forms,
 )
 from buildnet.node.api.declared import Asking, does
+from buildnet.node.api.numbers import MOST_COUNTED
 from buildnet.node.api.paging import Paged
 from buildnet.node.auth.actions import Action
 from buildnet.node.saved import Kept, SavedDocuments
@@ -20,7 +21,7 @@ from buildnet.pool.keyed_values import merged
 
 WhoAsks = Annotated[str, Query(min_length=1, max_length=128)]
 Document = Annotated[dict[str, Any], Body()]
-Expected = Annotated[int | None, Query(ge=1)]
+Expected = Annotated[int | None, Query(ge=1, le=MOST_COUNTED)]
 
 
 def add_reading_routes(

@@ -121,6 +121,7 @@ class Benchmarks:
     def _keep(self, found: Benchmark) -> None:
         temporary = self.file.with_suffix(".new")
         try:
+            temporary.touch(0o600)
             temporary.write_text(found.model_dump_json(indent=2) + "\n")
             os.replace(temporary, self.file)
         except OSError as error:  # a full volume: it is measured again at the next start

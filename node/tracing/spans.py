@@ -82,10 +82,13 @@ def spans_of_build(build: BuildRan) -> list[Span]:
         },
         (build.error or "a task failed") if build.status is Status.FAILED else None,
     )
-    return [whole, *(_task(build.id, trace, root, label, report) for label, report in build.tasks)]
+    return [whole, *(_task(build, whole, label, report) for label, report in build.tasks)]
 
 
-def _task(build: str, trace: bytes, root: bytes, label: str, report: TaskReport) -> Span:
+def _task(build: BuildRan, whole: Span, label: str, report: TaskReport) -> Span:
+    took_ns = int(report.duration_ms * 1e6)
+    # Of what stood as before nobody noted when: that is found at the build's begin.
+    ended_ns = report.ended_ns or build.began_ns + took_ns
     said: dict[str, Value | None] = {
         "buildnet.status": report.status.value,
         "buildnet.tier": None if report.tier is None else report.tier.value,
@@ -99,12 +102,12 @@ def _task(build: str, trace: bytes, root: bytes, label: str, report: TaskReport)
         failed = f"exit code {report.exit_code}" if report.exit_code else "it could not be run"
         problem = (report.error or {}).get("message") or failed
     return Span(
-        trace,
-        span_of(build, label),
-        root,
+        whole.trace,
+        span_of(build.id, label),
+        whole.id,
         label,
-        report.ended_ns - int(report.duration_ms * 1e6),
-        report.ended_ns,
+        ended_ns - took_ns,
+        ended_ns,
         {name: value for name, value in said.items() if value is not None},
         problem,
     )

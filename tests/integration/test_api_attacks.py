@@ -469,6 +469,22 @@ def test_owasp_9_every_route_is_described_or_known(node: ApiNode) -> None:
     assert paths - known - set(described) <= set(PAGES)
 
 
+def test_no_number_of_an_address_is_larger_than_a_store_has_room_for(node: ApiNode) -> None:
+    paths = ask(node, "GET", "/api/openapi.json").json["paths"]
+    numbers = [
+        (way, path, said["name"], kind)
+        for path, ways in paths.items()
+        for way, route in ways.items()
+        for said in route.get("parameters", ())
+        for kind in said["schema"].get("anyOf", [said["schema"]])
+        if kind.get("type") == "integer"
+    ]
+    assert len(numbers) > 10
+    assert not [each for each in numbers if "maximum" not in each[-1]]
+    for path in ("/api/ledger/seals?from=", "/api/cache/actions?cursor="):
+        assert ask(node, "GET", f"{path}{10**20}").status == 400
+
+
 # --- and anything else ----------------------------------------------------------------------------
 
 

@@ -99,6 +99,7 @@ def test_it_is_measured_once_and_only_while_nothing_else_runs(
             await asyncio.sleep(0)
         running.cancel()
         assert host.runs == 1
+        assert (tmp_path / "benchmark.json").stat().st_mode & 0o777 == 0o600
 
     asyncio.run(work())
 

@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.node.certificates import make_certificate
 
+from buildnet.ledger.store.vault import VaultError
 from buildnet.mesh.errors import UsageError
+from buildnet.node.certificate import CertificateError
 from buildnet.node.config import ConfigError, NodeConfig, load_config, parse_config
 from buildnet.node.config_file import ConfigWriteError, change
 from buildnet.node.config_view import SettingView, settings_view
@@ -106,6 +109,29 @@ def test_what_the_node_could_not_start_with_is_refused(
         change(file, key, value)
     assert told in error.value.message
     assert file.read_text() == WRITTEN
+
+
+def test_a_certificate_that_can_not_be_used_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "node.yaml"
+    file.write_text("cache: {max_gb: 5}\n")
+    made = make_certificate(tmp_path)
+    files = {"certificate": str(made.certificate), "key": str(made.key)}
+    missing = str(tmp_path / "missing.pem")
+    with pytest.raises(CertificateError, match="nothing was changed"):
+        change(file, "network.tls", {**files, "certificate": missing})
+    assert file.read_text() == "cache: {max_gb: 5}\n"
+    assert change(file, "network.tls", files).network.tls == made
+    with pytest.raises(CertificateError):
+        change(file, "network.tls.certificate", missing)
+    made.certificate.unlink()
+    assert change(file, "cache.max_gb", 6).network.tls == made  # what it does not touch
+
+
+def test_a_key_of_the_ledger_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "node.yaml"
+    with pytest.raises(VaultError):
+        change(file, "ledger.encryption.key_file", str(tmp_path / "missing.key"))
+    assert not file.exists()
 
 
 @pytest.mark.parametrize(("text", "kind"), [("workers: [", YamlError), ("no: 1", ConfigError)])

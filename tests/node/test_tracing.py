@@ -44,6 +44,12 @@ def test_what_another_node_tells_lies_below_the_task_that_it_ran() -> None:
     assert span_of_guest(replace(GUEST, build="b2")).trace != guest.trace
 
 
+def test_what_stood_as_before_lies_at_the_begin_and_costs_no_other_span() -> None:
+    unchanged = replace(REPORT, tier=Tier.INSTANT_SKIP, duration_ms=1.5, ended_ns=0)
+    _, task = spans_of_build(replace(BUILD, tasks=[("home/core build", unchanged)]))
+    assert (task.began_ns, task.ended_ns) == (2_000_000_000, 2_001_500_000)
+
+
 def test_what_failed_says_why() -> None:
     error = {"code": "X", "message": "no disk", "cause": None, "hint": None}
     failed = [
