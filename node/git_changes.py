@@ -227,10 +227,17 @@ class _Git:
 
     def _turn_filters_off(self) -> None:
         names = self.fields("config", "--null", "--name-only", "--get-regexp", r"^filter\.", none=1)
-        for name in {each.rpartition(".")[0] for each in names}:
-            if "=" not in name:
-                for setting in (f"{name}.clean=", f"{name}.process=", f"{name}.required=false"):
-                    self._settings += ["-c", setting]
+        settings = [
+            (f"{name}.{key}", value)
+            for name in sorted({each.rpartition(".")[0] for each in names})
+            for key, value in (("clean", ""), ("process", ""), ("required", "false"))
+        ]
+        # As variables: with -c, a name with "=" in it would be cut there.
+        told = {"GIT_CONFIG_COUNT": str(len(settings))}
+        for number, (key, value) in enumerate(settings):
+            told |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+        environment = {**self._prober.environment, **told}
+        self._prober = Prober("", environment, threading.Event())
 
     def inside(self, path: str) -> _Git | None:
         """Return git for a submodule that is checked out; None: it is not."""

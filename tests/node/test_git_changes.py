@@ -93,12 +93,21 @@ def test_a_submodule_and_what_links_lead_to_count(tmp_path: Path) -> None:
 
 
 def test_a_repository_makes_git_run_nothing_and_write_nothing(tmp_path: Path) -> None:
-    root = repository(tmp_path / "shop", {"a": "1", "b.txt": "", ".gitattributes": "* filter=f\n"})
+    root = repository(
+        tmp_path / "shop",
+        {"a": "1", "b.txt": "", "c": "", ".gitattributes": "* filter=f\nc filter=a=b\n"},
+    )
     ran = tmp_path / "ran"
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\ntouch {ran}\nexit 1\n")
     program.chmod(0o755)
-    for name in ("core.fsmonitor", "filter.f.clean", "filter.f.process", "diff.external"):
+    for name in (
+        "core.fsmonitor",
+        "filter.a=b.clean",
+        "filter.f.clean",
+        "filter.f.process",
+        "diff.external",
+    ):
         git(root, "config", name, str(program))
     git(root, "config", "filter.f.required", "true")
     git(root, "config", "core.pager", str(program))
@@ -106,6 +115,7 @@ def test_a_repository_makes_git_run_nothing_and_write_nothing(tmp_path: Path) ->
     (root / ".git/hooks/post-index-change").symlink_to(program)
     (root / "a").write_text("2")
     (root / "b.txt").touch()
+    (root / "c").touch()
     index = (root / ".git/index").read_bytes()
     assert paths(root) == {"a"}
     assert not ran.exists()
