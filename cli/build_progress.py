@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from buildnet.cli.build_report import expected_text, outcome_text, task_name
+from buildnet.cli.build_report import WORTH_SAYING_MS, expected_text, outcome_text, task_name
 from buildnet.cli.output import Style
 
 TYPE_CHECKING = False  # importing typing would take longer than most builds of one package
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from buildnet.cli.settings import Settings
 
-_WORTH_SAYING_MS = 2000
 _WIDTH = 80  # where the terminal does not tell
 
 
@@ -102,7 +101,7 @@ class BuildProgress:
 
     def _estimated(self, event: dict[str, Any]) -> None:
         """Take in how long it takes; say so once, where that is worth a line."""
-        if self._ends_at is None and self._lines and event["left_ms"] >= _WORTH_SAYING_MS:
+        if self._ends_at is None and self._lines and event["left_ms"] >= WORTH_SAYING_MS:
             self.line(self._style("dim", f"takes about {expected_text(event)}"))
         self._ends_at = time.monotonic() + event["left_ms"] / 1000
 

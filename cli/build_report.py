@@ -21,6 +21,8 @@ _TOOK_TIME = {
 }
 _UP_TO_DATE = {"instant-skip": "up to date", "hash-skip": "up to date (same content)"}
 _MOST_PATHS = 10
+WORTH_SAYING_MS = 2000
+"""What takes less is over before anybody has read how long it takes."""
 _UNCHANGED = ("nothing it depends on has changed",)
 
 
@@ -278,7 +280,7 @@ def _print_plan(report: dict[str, Any], settings: Settings) -> None:
         for reason in entry["reasons"]:
             print(f"    {style('dim', reason)}")
     estimate = report.get("estimate")
-    if estimate and estimate["estimated_ms"]:
+    if estimate and estimate["estimated_ms"] >= WORTH_SAYING_MS:
         print(f"It would take about {expected_text(estimate)}.")
 
 

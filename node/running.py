@@ -36,10 +36,11 @@ BUILD_STARTED = "build_started"
 """The type of a build's first event."""
 _log = logging.getLogger("buildnet.builds")
 _SOON_S = 1.0
+"""So long an estimate is waited for where one is to be answered."""
 BUILD_FINISHED = "build_finished"
+"""The type of a build's last event; who passes it on adds the report, as its reader wants it."""
 TOLD_NO_MORE = "told_no_more"
 """The last event for one who did not read as fast as they came, though the build goes on."""
-"""The type of a build's last event; who passes it on adds the report, as its reader wants it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from buildnet.cli.build_progress import BuildProgress
+from buildnet.cli.build_report import print_report
 from buildnet.cli.building import BuildOptions
 from buildnet.cli.client import Client
 from buildnet.cli.estimate import estimate
@@ -99,3 +100,20 @@ def test_of_a_short_build_there_is_no_word_of_that(capsys: pytest.CaptureFixture
     progress = BuildProgress(Settings(color="never", progress="plain"), lines=True)
     progress.show({**KNOWN, "type": "estimate", "left_ms": 900})
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("takes_ms", "lines"), [(12_400, 1), (900, 0)])
+def test_a_dry_run_says_it_too_where_that_is_worth_a_line(
+    takes_ms: int, lines: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    estimate = {**KNOWN, "estimated_ms": takes_ms}
+    report: dict[str, Any] = {
+        "status": "succeeded",
+        "error": None,
+        "packages": [],
+        "estimate": estimate,
+    }
+    assert print_report(report, Settings(color="never"), dry_run=True) == 0
+    said = capsys.readouterr().out
+    assert said.count("It would take about 12.40 s (10.90 s to 14.20 s, high confidence).") == lines
+    assert bool(said) == bool(lines)

@@ -48,7 +48,7 @@ def test_a_build_is_foretold_learned_from_and_measured(node: CommandLine, tmp_pa
     edit(root, "2")
     told = node("build", "--estimate", "--json", cwd=root).data
     low, high = told["interval_ms"]
-    assert 300 < low < told["estimated_ms"] < high
+    assert 100 < low < told["estimated_ms"] < high
     assert {each["name"]: each["measured"] for each in told["packages"]} == {
         "first": 1,
         "beside": 1,
@@ -65,7 +65,6 @@ def test_a_build_is_foretold_learned_from_and_measured(node: CommandLine, tmp_pa
     (root / "after" / "in.txt").write_text("3\n")
     rehearsed = node("build", "--dry-run", "--json", cwd=root).data
     assert rehearsed["estimated_ms"] < told["estimated_ms"] / 2
-    assert "It would take about" in node("build", "--dry-run", cwd=root).out
 
     listed = node("history", "--json").data
     assert listed["estimates"]["builds"] == 1
