@@ -8,10 +8,11 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,18 +25,17 @@ from buildnet.mesh.members.member_list import Rights
 from buildnet.node.api.app import create_application
 from buildnet.node.api.description import operations
 from buildnet.node.auth.actions import GRANTED, OF_THE_CLUSTER, Action
+from buildnet.node.auth.caller import Caller, CallerKind
+from buildnet.node.auth.scope import Scope
 from buildnet.node.scan import detect
 from buildnet.node.service import NodeService
 from testbed.api_fuzz import Fuzzing, fuzz
 from testbed.api_keys import key_of
 from testbed.api_node import ApiNode, api_node
-from testbed.described import JSON, problem_of_answer
+from testbed.asking_api import ask
 
 PAGES = ("/", "/login", "/pages/page.css", "/pages/home.js", "/pages/login.js")
 """What browsers load, of the ways in of people."""
-SHORT = {"/builds": "/api/builds", "/cache/stats": "/api/cache/stats"}
-NOT_DESCRIBED = ("/api/openapi.json",)
-"""It is the description."""
 
 
 @pytest.fixture(scope="module")
@@ -46,43 +46,6 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiNode]:
         patch.setattr(detect, "_USUAL_DIRECTORIES", ())
         with api_node(home) as node:
             yield node
-
-
-class Said:
-    """An answer: status, headers and body."""
-
-    def __init__(self, answer: HTTPResponse) -> None:
-        self.status = answer.status
-        self.headers = answer.headers
-        self.body = answer.read()
-
-    @property
-    def json(self) -> Any:
-        """The body as JSON."""
-        return json.loads(self.body)
-
-
-def ask(
-    node: ApiNode, method: str, path: str, body: Any = None, key: str | None = "admin", **more: str
-) -> Said:
-    """Ask once; ``more``: headers, with ``_`` for ``-``."""
-    headers = {name.replace("_", "-"): value for name, value in more.items()}
-    if key is not None:
-        headers["authorization"] = f"Bearer {key}"
-    if body is not None and not isinstance(body, bytes):
-        body = json.dumps(body).encode()
-    if body is not None:
-        headers.setdefault("content-type", "application/json")
-    connection = HTTPConnection("127.0.0.1", node.port, timeout=30)
-    try:
-        connection.request(method, path, body, headers)
-        said = Said(connection.getresponse())
-    finally:
-        connection.close()
-    if said.body and said.status < 300 and said.headers["content-type"] == JSON:
-        wrong = problem_of_answer(method, SHORT.get(path, path), said.status, said.json)
-        assert wrong is None or path in NOT_DESCRIBED, wrong
-    return said
 
 
 def test_who_has_an_answer_is_not_told_again(node: ApiNode) -> None:
@@ -322,6 +285,47 @@ def test_a_key_for_this_node_gets_to_nothing_of_the_whole_cluster(node: ApiNode)
             assert (got, code) == ((403, "NOT_ALLOWED") if kept else (400, "INVALID_REQUEST")), (
                 route
             )
+
+
+def test_a_key_for_other_workspaces_gets_to_nothing_of_a_build(
+    node: ApiNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether each route that says that it looks at the workspace does."""
+    package = {"name": "a", "path": ".", "build_cmd": "true"}
+    (tmp_path / "buildnet.yaml").write_text(json.dumps({"workspace": "w", "packages": [package]}))
+    body = {"root": str(tmp_path)}
+    told = ask(node, "POST", "/api/build", body, "owner", accept="application/x-ndjson")
+    build = json.loads(told.body.splitlines()[-1])["report"]["build_id"]
+    queries = {
+        "/api/build/{build_id}/log": "?package=a",
+        "/api/builds/compare": f"?before={build}&after={build}",
+        "/api/builds/trends": "?workspace=w",
+    }
+    bodies = {"priority": {"priority": "high"}, "move": {"place": 1}}
+    bodies |= {"pause": {}, "resume": {}, "cancel": {}}
+    for name in ("w", "other"):
+        allowed, only = Scope.read((f"workspace:{name}",)).allowed, frozenset({name})
+        asking = Caller(
+            CallerKind.KEY, name, Rights.ADMIN, allowed, credential=name, workspaces=only
+        )
+        monkeypatch.setitem(node.made_up.callers, name, asking)
+    seen = Counter[str]()
+    for path, method, operation in operations(ask(node, "GET", "/api/openapi.json").json):
+        if operation["x-buildnet-action"] in (Action.OPEN, Action.VIEW_RESOURCES):
+            continue
+        where = path.replace("{build_id}", build).replace(
+            "/api/build/{name}", f"/api/build/{build}"
+        )
+        where = where.replace("{", "").replace("}", "") + queries.get(path, "")
+        sent = None if method == "GET" else bodies.get(path.rpartition("/")[2], body)
+        said = ask(node, method, where, sent, "other")
+        if (method, path) in {("GET", "/api/builds"), ("GET", "/api/queue")}:
+            assert said.json["builds"] == []
+        else:
+            assert said.status in (403, 404), (method, path, said.body)
+        if said.status == 403 and method == "GET":
+            seen[str(ask(node, method, where, sent, "w").status)] += 1
+    assert seen["200"] >= 6  # who has a key for it gets there
 
 
 # --- what is no honest request -------------------------------------------------------------------
