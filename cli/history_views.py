@@ -24,6 +24,8 @@ _MARKS = {
     UPLOAD: ("▓", "cyan"),
 }
 """How the parts of a task look in a bar; of those in one character the one that took longest."""
+_OTHER = ("▒", "dim")
+"""A part that only a later version of the node knows."""
 _MOST_BARS = 40
 _LEAST_BAR = 10
 _MOST_NAME = 28
@@ -86,7 +88,7 @@ def bar(task: RecordedTask, began_ns: int, ended_ns: int, width: int) -> str:
         if longest is None:
             drawn += " "
         else:
-            mark, color = _MARKS[longest]
+            mark, color = _MARKS.get(longest, _OTHER)
             drawn += f"[{color}]{mark}[/{color}]"
     return drawn.rstrip()
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from buildnet.node.resolve import Prepared
 from buildnet.node.store import Hold, MissingBlobError
 from buildnet.pool.glob import Patterns
-from buildnet.pool.junit import MAX_BYTES, Case, JUnitError, read_junit, times_by_file
+from buildnet.pool.junit import MAX_BYTES, MAX_CASES, Case, JUnitError, read_junit, times_by_file
 from buildnet.pool.tested import TaskTests
 from buildnet.pool.tree import DirectoryTree, FileEntry
 from buildnet.pool.workspace import Task
@@ -30,7 +30,10 @@ def tests_of(task: Task, outputs: DirectoryTree | None, hold: Hold) -> TaskTests
         try:
             if file.digest.size_bytes > MAX_BYTES or left < 0:
                 raise JUnitError("the test reports are too large")
-            cases += read_junit(hold.get(file.digest))
+            told = read_junit(hold.get(file.digest))
+            if len(cases) + len(told) > MAX_CASES:
+                raise JUnitError(f"the test reports tell of more than {MAX_CASES:,} tests")
+            cases += told
         except JUnitError as error:
             problem = f"{path}: {error.message}"
         except MissingBlobError:

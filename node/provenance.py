@@ -75,6 +75,7 @@ async def provenance_of(
     wanted = [one for one in rows if not packages or one["name"] in packages]
     ledger = service.ledger.open_now
     proof, root = (None, None) if ledger is None else await _proof(service, ledger, build)
+    files = _file_names(build.workspace, [one["name"] for one in rows], task)
     actions = [one["action"] for one in build.packages if one["action"]]
     results = await asyncio.to_thread(_Results.of, service.store, actions)
     attesting, turn = service.attesting, asyncio.Semaphore(_AT_ONCE)
@@ -94,7 +95,7 @@ async def provenance_of(
         place = None if root is None else results.place(row["action"], root)
         return {
             **entry,
-            "file": _file_name(build.workspace, row["name"], row["task"]),
+            "file": files[row["name"]],
             "statement": with_proof(envelope, proof, place),
             "why": None,
         }
@@ -125,7 +126,16 @@ async def _proof(
     return await asyncio.to_thread(proof.to_bytes), root if isinstance(root, str) else None
 
 
-def _file_name(*parts: str) -> str:
-    """Return a name for a file that holds a statement, whatever packages are called."""
-    plain = (_NOT_IN_A_NAME.sub("-", part).strip("-.") or "unnamed" for part in parts)
-    return f"{'.'.join(plain)[:200]}.intoto.json"
+def _file_names(workspace: str, packages: Iterable[str], task: str) -> dict[str, str]:
+    """Return for each package a name for the file that holds its statement, no two of them the
+    same, whatever packages are called."""
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for package in packages:
+        parts = (_NOT_IN_A_NAME.sub("-", one).strip("-.") for one in (workspace, package, task))
+        name = ".".join(one or "unnamed" for one in parts)[:200]
+        if name.lower() in taken:  # some file systems hold them for one
+            name = f"{name}.{Digest.of(package.encode()).hash[:16]}"
+        taken.add(name.lower())
+        found[package] = f"{name}.intoto.json"
+    return found

@@ -58,8 +58,9 @@ class Records:
         """
         running = self._builder.find(build)
         if running is not None and (running.outcome is None or running.request.dry_run):
-            return RecordedBuild.from_dict(running.report())
-        return RecordedBuild.from_dict(recorded(await self._history.build(build)))
+            return await asyncio.to_thread(RecordedBuild.from_dict, running.report())
+        found = recorded(await self._history.build(build))
+        return await asyncio.to_thread(RecordedBuild.from_dict, found)
 
     async def review(self, build: str) -> dict[str, Any]:
         """Return what a build can be learned from. See :meth:`build`."""

@@ -336,7 +336,9 @@ class RunningBuild:
             return
         is_good = outcome["status"] == Status.SUCCEEDED.value and self.request.times == 1
         try:
-            forecast.learn(self._reports, self.node_id, outcome["duration_ms"] if is_good else None)
+            if not self.request.trace_inputs:  # commands are stopped at each file that they open
+                took_ms = outcome["duration_ms"] if is_good else None
+                forecast.learn(self._reports, self.node_id, took_ms)
         except Exception:  # nothing of the build itself is lost by that
             _log.exception("nothing was learned of how long build %s took", self.id)
         self._estimate, self.forecast = self.estimate, None

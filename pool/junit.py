@@ -20,7 +20,7 @@ MAX_BYTES = 32 << 20
 MAX_DEPTH = 64
 MAX_CASES = 100_000
 MAX_NAME = 300
-"""Characters of a test's name."""
+"""Characters of a test's name, and of where it stands."""
 MAX_MESSAGE = 500
 _FAILED = frozenset({"failure", "error"})
 _FLAKY = frozenset({"flakyFailure", "flakyError"})
@@ -141,7 +141,7 @@ class _Reader:
             time_ms=_milliseconds(said.get("time")),
             message=_plain(self._message or ""),
             file=_one_line(file),
-            group=group or suite,
+            group=_one_line(group or suite),
             is_flaky=self._is_flaky and self._status == "passed",
         )
 

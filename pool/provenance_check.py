@@ -199,10 +199,12 @@ class _Check:
             index, size = int(place["index"]), int(place["size"])
             path = [bytes.fromhex(one) for one in place["path"]]
             root = bytes.fromhex(data["root"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise _WrongError("what it says of its place in the build is damaged") from error
         leaf = leaf_of(stated.action, stated.isolation, stated.result)
-        is_whole = size == data.get("metrics", {}).get("results") and 0 <= index < size
+        metrics = data.get("metrics")
+        told = metrics.get("results") if isinstance(metrics, Mapping) else None
+        is_whole = size == told and 0 <= index < size
         if not is_whole or size > _MOST_RESULTS or not is_included(leaf, index, size, path, root):
             raise _WrongError("the result is not among those of the build")
         self._words.append(f"The result is one of the {size} that build {build} used.")

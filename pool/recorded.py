@@ -114,9 +114,9 @@ class RecordedBuild:
             str(data["workspace"]),
             str(data["status"]),
             round(float(data["started_at"]) * 1e9),
-            data.get("duration_ms"),
+            duration_of(data.get("duration_ms")),
             tuple(map(RecordedTask.from_dict, data["packages"][:_MOST_TASKS])),
-            data.get("phases"),
+            _phases(data.get("phases")),
         )
 
     @property
@@ -159,6 +159,12 @@ def duration_of(value: object) -> float | None:
     if isinstance(value, int | float) and 0 <= value <= _LONGEST_MS:
         return float(value)
     return None
+
+
+def _phases(value: object) -> dict[str, float | None] | None:
+    if not isinstance(value, dict):
+        return None
+    return {str(phase): duration_of(took_ms) for phase, took_ms in value.items()}
 
 
 def _text(value: object) -> str | None:

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 
 MAX_TEXT_BYTES = 1 << 20
 """Longer files are not looked at: they are made, or data."""
+MOST_NAMES = 1000
+"""Of one file."""
 _NAME = r"(?P<name>[A-Za-z_][A-Za-z0-9_]{1,63})"
 _SCRIPT = re.compile(
     "|".join(
@@ -37,8 +39,8 @@ _SCRIPT = re.compile(
 )
 _TAKEN_APART = re.compile(r"\{([^{}]{1,400})\}\s*=\s*(?:process|import\.meta)\.env\b")
 _SHELL = re.compile(r"(?<![\\\w])\$\{?" + _NAME)
-_ASSIGNED = re.compile(r"(?:^|[\s;(])(?:export\s+|local\s+|readonly\s+)*" + _NAME + r"=", re.M)
-_READ_OR_LOOP = re.compile(r"\b(?:for|read(?:\s+-\w+)*)\s+" + _NAME)
+_ASSIGNED = re.compile(r"(?:^|[\s;(])(?:(?:export|local|readonly)\s+){0,2}" + _NAME + r"=", re.M)
+_READ_OR_LOOP = re.compile(r"\b(?:for|read(?:\s+-\w+){0,8})\s+" + _NAME)
 _SHELL_ENDINGS = (".sh", ".bash", ".zsh", ".ksh")
 _GIVEN = frozenset(
     # What every command gets, or what a shell has by itself.
@@ -68,6 +70,8 @@ def mentions_in(file: str, text: str) -> Iterator[Mention]:
         if name not in seen and name not in _GIVEN:
             seen.add(name)
             yield Mention(name, file, text.count("\n", 0, at) + 1)
+            if len(seen) >= MOST_NAMES:
+                return
 
 
 def mentions_in_command(command: str, within: str) -> Iterator[Mention]:

@@ -223,7 +223,7 @@ class _Import:
                 projects = one.get("projects")
                 if one.get("dependencies") is True or projects == "dependencies":
                     yield at.said(f"^{name}")
-                elif projects in {None, "self", "{self}"}:
+                elif projects in (None, "self", "{self}"):
                     yield at.said(name)
                 else:
                     several = projects if isinstance(projects, list) else [projects]

@@ -142,3 +142,10 @@ def _report() -> dict[str, Any]:
         "started_at": 1.5,
         "packages": [dict(task.data) for task in BUILD.tasks],
     }
+
+
+def test_a_part_that_only_a_later_version_knows_has_its_place_in_a_bar() -> None:
+    entry = task_of("told", 0, {EXECUTION: 5})
+    entry["timeline"]["parts"][0]["name"] = "teleport"
+    (task,) = build_of(entry).tasks
+    assert "▒" in views.bar(task, task.began_ns, task.ended_ns, 10)

@@ -93,6 +93,22 @@ def test_packages_with_scripts(tmp_path: Path) -> None:
     assert found.findings[0].line == 8
 
 
+def test_targets_of_several_projects_come_first(tmp_path: Path) -> None:
+    def package(name: str, *before: str) -> dict[str, Any]:
+        targets = {"build": {"dependsOn": [{"target": "build", "projects": [*before]}]}}
+        return {"name": name, "scripts": {"build": "tsc"}, "nx": {"targets": targets}}
+
+    files = {
+        "nx.json": {"targetDefaults": {"build": {"cache": True}}},
+        "package.json": {"name": "shop", "workspaces": ["packages/*"]},
+        "packages/a/package.json": package("a"),
+        "packages/b/package.json": package("b"),
+        "packages/c/package.json": package("c", "a", "b"),
+    }
+    found = imported(write(tmp_path, files))
+    assert task(found, "c").depends_on == (TaskId("a", BUILD), TaskId("b", BUILD))
+
+
 def test_projects_without_a_package_json(tmp_path: Path) -> None:
     project = {
         "name": "tool",

@@ -7,7 +7,13 @@ from dataclasses import replace
 import pytest
 
 from buildnet.pool.input_findings import MOST_TOLD, Traced, findings, patterns_of
-from buildnet.pool.variable_names import Mention, mentions_in, mentions_in_command
+from buildnet.pool.variable_names import (
+    MAX_TEXT_BYTES,
+    MOST_NAMES,
+    Mention,
+    mentions_in,
+    mentions_in_command,
+)
 
 TRACED = Traced(
     read=["/w/app/main.js", "/w/lib/dist/a.txt", "/w/base.json", "/usr/bin/node", "/opt/x.conf"],
@@ -114,3 +120,14 @@ def test_a_mention_tells_its_line_and_each_variable_once() -> None:
 def test_the_command_line_asks_for_variables_too() -> None:
     found = mentions_in_command('N=1 node build.js "$MODE" ${CI} $N $PATH \\$NOT', "app#build")
     assert [one.name for one in found] == ["MODE", "CI"]
+
+
+@pytest.mark.parametrize("words", ["export ", "read ", " -read", "export\t-read ", "{a:"])
+def test_what_repeats_itself_without_end_is_looked_through(words: str) -> None:
+    text = words * (MAX_TEXT_BYTES // len(words))
+    assert [one.name for one in mentions_in("x.sh", f"{text}\necho $OTHER")] == ["OTHER"]
+
+
+def test_no_more_variables_are_taken_of_one_file_than_anybody_reads() -> None:
+    text = "".join(f"$name{number}\n" for number in range(MOST_NAMES + 10))
+    assert len(list(mentions_in("x.sh", text))) == MOST_NAMES

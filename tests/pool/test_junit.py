@@ -105,6 +105,11 @@ def test_texts_are_cut_and_plain() -> None:
     assert case.name.startswith("a b")
     assert len(case.name) == junit.MAX_NAME
     assert len(case.message) == MAX_MESSAGE
+    # Where it stands is looked for part by part.
+    (case,) = read_junit(
+        f"<testsuite><testcase classname='{'a/.' * 100_000}'/></testsuite>".encode()
+    )
+    assert len(case.group) == junit.MAX_NAME
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))

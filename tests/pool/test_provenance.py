@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from securesystemslib.signer._key import Key
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.identity import NodeKey
+from buildnet.pool import provenance_check
 from buildnet.pool.action import ActionSpec, encode_action
 from buildnet.pool.dsse import Envelope, EnvelopeError, pre_authentication, seal
 from buildnet.pool.provenance import (
@@ -198,3 +200,34 @@ def test_without_a_proof_it_is_a_key_s_word() -> None:
     assert "not sealed" in str(check_file(envelope, {}, bytes(32)).problem)
     for beside in ({"proof": "%"}, {"proof": 7}, {"proof": "AAAA"}):
         assert not check_file(replace(envelope, more={"buildnet": beside}), {}).holds
+
+
+@pytest.mark.parametrize(
+    ("place", "data", "why"),
+    [
+        ({"index": float("inf"), "size": 1, "path": []}, {"root": ""}, "damaged"),
+        ({"index": 0, "size": 1, "path": [7]}, {"root": ""}, "damaged"),
+        ({"index": 0, "size": 1, "path": []}, {"root": "", "metrics": [1]}, "not among"),
+        ({"index": 0, "size": 1, "path": []}, {"root": "", "metrics": None}, "not among"),
+        (
+            {"index": 0, "size": 1, "path": []},
+            {"root": "00", "metrics": {"results": 1}},
+            "not among",
+        ),
+    ],
+)
+def test_what_stands_beside_it_is_of_anybody(
+    place: object, data: dict[str, Any], why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = SimpleNamespace(
+        body=SimpleNamespace(type="build.completed", correlation="b"), data=data
+    )
+    verdict = SimpleNamespace(
+        problem=None, members=(), words=(), cautions=(), entry=entry, cluster_id=bytes(32)
+    )
+    monkeypatch.setattr(provenance_check, "check", lambda proof, cluster_id: verdict)
+    monkeypatch.setattr(provenance_check, "_proof", lambda text: None)
+    monkeypatch.setattr(provenance_check._Check, "_was_member", lambda self, members: None)
+    beside = {"buildnet": {"proof": "AAAA", "place": place}}
+    found = check_file(replace(attest(MAKING, KEY), more=beside), {})
+    assert why in str(found.problem)

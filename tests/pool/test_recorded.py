@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from buildnet.pool.chrome_trace import chrome_trace
 from buildnet.pool.comparison import compare
-from buildnet.pool.recorded import RecordedTask
+from buildnet.pool.recorded import RecordedBuild, RecordedTask
 from buildnet.pool.review import review
 from buildnet.pool.timeline import EXECUTION, PARTS
 from testbed.recorded_builds import build_of, task_of
@@ -59,3 +59,12 @@ def test_what_makes_no_sense_counts_as_not_told() -> None:
     )
     assert (task.executed_ms, task.depends_on, task.action, task.nearest) == (None, (), None, None)
     assert RecordedTask.from_dict({}).name == "?"
+
+
+def test_of_a_build_likewise() -> None:
+    said = {"build_id": "b", "workspace": "w", "status": "failed", "started_at": 1, "packages": []}
+    build = RecordedBuild.from_dict({**said, "duration_ms": "long", "phases": ["plan_ms"]})
+    assert (build.duration_ms, build.phases) == (None, None)
+    build = RecordedBuild.from_dict({**said, "phases": {"plan_ms": "x", "perform_ms": 5}})
+    assert build.phases == {"plan_ms": None, "perform_ms": 5.0}
+    json.dumps(chrome_trace(build), allow_nan=False)
