@@ -13,6 +13,7 @@ from buildnet.cli.client import Client, path_part
 from buildnet.cli.history_records import Asked, print_course, show_records
 from buildnet.cli.output import Listing, age_text, duration_text, escaped, show
 from buildnet.cli.run import settings
+from buildnet.cli.tested import print_recorded_tests
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -170,7 +171,18 @@ def _one(console: Console, client: Client, build: dict[str, Any]) -> None:
             duration_text(entry["duration_ms"]),
             escaped(error.get("message") or "\n".join(entry["reasons"][:5])),
         )
+        for shard in entry.get("shards") or ():
+            where = f"on {shard['node_name']}" if shard["node_name"] else ""
+            why = (shard["error"] or {}).get("message")
+            table.add_row(
+                f"  {escaped(task_name(entry))} {escaped(shard['shard'])}",
+                _colored(shard["status"]),
+                shard["tier"] or "",
+                duration_text(shard["duration_ms"]),
+                escaped(why or where),
+            )
     table.print(console)
+    print_recorded_tests(build, settings())
     print_course(console, client, build)
 
 

@@ -17,21 +17,30 @@ _MOST_SLOWEST = 3
 _SLOW_MS = 1000.0
 
 
-def print_failed_tests(entry: dict[str, Any], settings: Settings) -> None:
-    """Print which tests of a task failed, each with the first line of why."""
+def print_recorded_tests(build: dict[str, Any], settings: Settings) -> None:
+    """Print what became of the tests of a build in the record."""
+    for entry in build["packages"]:
+        print_failed_tests(entry, settings, sys.stdout)
+    print_tests(build, settings)
+
+
+def print_failed_tests(entry: dict[str, Any], settings: Settings, to: Any = None) -> None:
+    """Print which tests of a task failed, each with the first line of why; ``to``: on which stream,
+    None: that of errors."""
+    to = to or sys.stderr
     tests = entry.get("tests")
     if not tests or not tests["failures"]:
         return
-    style = Style(settings, sys.stderr)
+    style = Style(settings, to)
     for failure in tests["failures"][:_MOST_FAILED]:
         place = f" ({failure['file']})" if failure["file"] else ""
-        print(f"  {style('red', '✗')} {failure['name']}{style('dim', place)}", file=sys.stderr)
+        print(f"  {style('red', '✗')} {failure['name']}{style('dim', place)}", file=to)
         why = failure["message"].strip().partition("\n")[0]
         if why:
-            print(f"      {why}", file=sys.stderr)
+            print(f"      {why}", file=to)
     left = tests["failed"] - min(len(tests["failures"]), _MOST_FAILED)
     if left:
-        print(f"  … {left} more", file=sys.stderr)
+        print(f"  … {left} more", file=to)
 
 
 def print_tests(report: dict[str, Any], settings: Settings) -> None:

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
-from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.api.answers.builds import (
     BuildReport,
@@ -28,6 +27,7 @@ from buildnet.node.api.media import answers_as
 from buildnet.node.api.numbers import MOST_COUNTED
 from buildnet.node.api.queue_changing import cancel_here, change_queue
 from buildnet.node.api.reach import Reach
+from buildnet.node.api.task_log import log_of
 from buildnet.node.auth.actions import Action
 from buildnet.node.build_lines import last_line, lines_of
 from buildnet.node.records import recorded
@@ -108,19 +108,13 @@ def build_routes(service: NodeService) -> APIRouter:
     )
     @does(Action.VIEW_BUILDS, within=True)
     async def log(build_id: str, package: str, asking: Asking, task: str = BUILD) -> Response:
-        """The output of one task of a build, as the command printed it."""
+        """The output of one task of a build, as the command printed it; the task ``test 2/3`` is
+        the second shard of ``test``."""
         build_id = await reach.build(asking, build_id)
         running = builder.find(build_id)
         packages = running.packages() if running else (await history.build(build_id)).packages
-        for entry in packages:
-            if entry["name"] == package and entry["task"] == task and entry["log"]:
-                name, _, size = entry["log"].partition("/")
-                digest = Digest(name, int(size))
-                return await text_of(service.store, digest)
-        raise NotFoundError(
-            f"build {build_id} has no output of {package}#{task}",
-            hint="only tasks that ran or came from the cache have one: buildnet history BUILD-ID",
-        )
+        digest = log_of(packages, build_id, package, task)
+        return await text_of(service.store, digest)
 
     @router.get("/api/builds")
     @does(Action.VIEW_BUILDS, answer=Builds, within=True)

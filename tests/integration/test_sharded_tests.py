@@ -63,6 +63,8 @@ def test_shards_are_cached_one_by_one(node: CommandLine, workspace: Path) -> Non
         "2\n",
         "3\n",
     }
+    without = node("history", first["build_id"], "--log", "core#test")
+    assert (without.code, "core#test 1/3" in without.err) == (6, True)
     # Nothing has changed: the task is told as one that stands, at once from the third time on.
     node.build(workspace, "--task", "after")
     again = node.build(workspace, "--task", "after")
@@ -102,8 +104,14 @@ def test_a_shard_that_fails_hides_none_of_the_others(node: CommandLine, workspac
     (workspace / "core/a.test").write_text("echo repaired\n")
     found = entry_of(node.build(workspace, "--task", "test"))["shards"]
     assert [shard["shard"] for shard in found if shard["tier"] == "full"] == failed
-    listed = node("history", report["build_id"], "--json").data["packages"]
+    build = report["build_id"]
+    listed = node("history", build, "--json").data["packages"]
     assert [len(entry["shards"]) for entry in listed if entry["task"] == "test"] == [3]
+    assert f"core#test {failed[0]}" in node("history", build).out
+    assert "broken" in node("history", build, "--log", f"core#test {failed[0]}").out
+    passed = next(shard for shard in entry["shards"] if shard["shard"] != failed[0])
+    assert "broken" not in node("history", build, "--log", f"core#test {passed['shard']}").out
+    assert node("history", build, "--log", "core#test 9/9").code == 6
 
 
 def test_no_file_is_a_test(node: CommandLine, workspace: Path) -> None:
@@ -154,6 +162,9 @@ def test_reports_of_tests_and_what_is_flaky(node: CommandLine, tmp_path: Path) -
     assert again.code == 1
     assert "✗ b.test › x" in again.err
     assert "core#test: 2 passed, 1 failed in 2 shards" in again.out
+    shown = node("history", report["build_id"]).out
+    assert "✗ b.test › x" in shown
+    assert "flaky: c.test › x" in shown
     (found,) = node("history", "--flaky", "--json").data["flaky"]
     assert (found["task"], found["name"], found["count"]) == ("core#test", "c.test › x", 1)
     assert "c.test › x" in node("history", "--flaky", "--workspace", "w").out

@@ -1,0 +1,37 @@
+"""Which blob is the output of a task of a build, or of one of its shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import NotFoundError
+
+
+def log_of(packages: Iterable[Mapping[str, Any]], build_id: str, package: str, task: str) -> Digest:
+    """Return the output of a task among the entries of a build's report; ``test 2/3`` is the second
+    shard of ``test``.
+
+    Raises:
+        NotFoundError: it has none.
+    """
+    whole, _, number = task.partition(" ")
+    for entry in packages:
+        if (entry["name"], entry["task"]) != (package, whole):
+            continue
+        shards = entry.get("shards") or ()
+        mine = [each["log"] for each in shards if each["shard"] == number]
+        found = entry["log"] if not number else next(iter(mine), None)
+        if found:
+            name, _, size = found.partition("/")
+            return Digest(name, int(size))
+        if shards and not number:
+            raise NotFoundError(
+                f"{package}#{task} ran in {len(shards)} shards, each with an output of its own",
+                hint=f"buildnet history {build_id} --log '{package}#{task} {shards[0]['shard']}'",
+            )
+    raise NotFoundError(
+        f"build {build_id} has no output of {package}#{task}",
+        hint="only tasks that ran or came from the cache have one: buildnet history BUILD-ID",
+    )
