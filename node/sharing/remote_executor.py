@@ -237,7 +237,8 @@ class RemoteExecutor:
         if tree.size_bytes > _REPORTS_TREE_BYTES:
             raise WrongHostError("it tells of more reports than was asked for")
         try:
-            self._on_loop(self._fetch((tree,)))
+            if hold.missing((tree,)):
+                self._on_loop(self._fetch((tree,)))
             found = DirectoryTree.from_tree_message(reapi.Tree.FromString(hold.get(tree)))
             files = dict.fromkeys(found.files())
             size_bytes = sum(file.size_bytes for file in files)

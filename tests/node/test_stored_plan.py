@@ -19,6 +19,7 @@ from buildnet.node.durable.stored_plan import (
 )
 from buildnet.pool.choice import Choice
 from buildnet.pool.requirements import Requirements
+from buildnet.pool.sharding import split
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, LinkEntry
 from buildnet.pool.workspace import Install, Task, TaskId
 
@@ -71,6 +72,9 @@ PLAN = StoredPlan(
 
 def test_a_plan_reads_as_it_was_written() -> None:
     assert StoredPlan.decode(PLAN.encode()) == PLAN
+    shards = split(PLAN.tasks[0], (("app/a",), ("app/b",)))
+    plan = replace(PLAN, tasks=tuple(shards.values()))
+    assert StoredPlan.decode(plan.encode()) == plan
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", json.dumps({"build_id": 1}).encode(), b"\xff"])
@@ -79,9 +83,9 @@ def test_what_is_no_plan_is_refused(data: bytes) -> None:
         StoredPlan.decode(data)
 
 
-@pytest.mark.parametrize("path", ["/etc", "a/../../b", ".."])
+@pytest.mark.parametrize("path", ["/etc", "a/../../b", "..", r"\.\./b"])
 def test_a_plan_that_leaves_its_workspace_is_refused(path: str) -> None:
-    for change in ({"path": path}, {"outputs": (path,)}):
+    for change in ({"path": path}, {"outputs": (path,)}, {"junit": (path,)}):
         tasks = (replace(PLAN.tasks[0], **change),)
         with pytest.raises(PlanError, match="leaves"):
             StoredPlan.decode(replace(PLAN, tasks=tasks).encode())
