@@ -37,7 +37,7 @@ _SPARKS = "▁▂▃▄▅▆▇█"
 
 def print_timeline(console: Console, build: RecordedBuild) -> None:
     """Print a bar for each task that took time, as wide as the terminal allows."""
-    shown = build.measured
+    shown = build.in_shards().measured
     if not shown:
         return
     left_out = max(0, len(shown) - _MOST_BARS)

@@ -24,6 +24,7 @@ _US_NS: Final = 1000
 
 def chrome_trace(build: RecordedBuild) -> dict[str, Any]:
     """Return the trace; ``json.dumps`` makes the file."""
+    build = build.in_shards()
     began_ns = min([build.started_ns, *(task.began_ns for task in build.measured)])
     placed = list(_placed(build.measured, began_ns))
     nodes = _nodes(placed)

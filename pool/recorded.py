@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from buildnet.pool.timeline import QUEUE, Timeline
@@ -13,6 +13,7 @@ FULL: Final = "full"
 """The tier of what ran; see the glossary of tiers in the docs."""
 _US_NS: Final = 1000
 _MOST_TASKS = 100_000
+_MOST_SHARDS = 64
 _MOST_NEEDED = 10_000
 _MOST_REASONS = 5
 _LONGEST_MS = 1e12
@@ -83,6 +84,29 @@ class RecordedTask:
             data=data,
         )
 
+    def in_shards(self) -> tuple[RecordedTask, ...]:
+        """Return the shards of a task that was split, and last itself, which waits for them."""
+        told = self.data.get("shards")
+        name, task = _text(self.data.get("name")), _text(self.data.get("task"))
+        shards = [
+            RecordedTask.from_dict(
+                {
+                    **each,
+                    "name": name,
+                    "task": f"{task} {_text(each.get('shard'))}",
+                    "isolation": self.isolation,
+                    "depends_on": list(self.depends_on),
+                }
+            )
+            for each in (told[:_MOST_SHARDS] if isinstance(told, list) else ())
+            if isinstance(each, dict)
+        ]
+        measured = tuple(each for each in shards if each.timeline is not None)
+        if not measured:
+            return (self,)
+        names = tuple(each.name for each in measured)
+        return (*measured, replace(self, timeline=None, depends_on=names))
+
     @property
     def ran(self) -> bool:
         """Whether its command ran in this build."""
@@ -118,6 +142,10 @@ class RecordedBuild:
             tuple(map(RecordedTask.from_dict, data["packages"][:_MOST_TASKS])),
             _phases(data.get("phases")),
         )
+
+    def in_shards(self) -> RecordedBuild:
+        """Return it with the shards of its tasks as tasks of their own."""
+        return replace(self, tasks=tuple(one for task in self.tasks for one in task.in_shards()))
 
     @property
     def measured(self) -> list[RecordedTask]:

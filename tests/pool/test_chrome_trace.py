@@ -74,6 +74,26 @@ def test_each_dependency_is_an_arrow_between_events() -> None:
     require_arrows(trace)
 
 
+def test_shards_are_tasks_of_their_own_that_lie_beside_each_other() -> None:
+    shards = [
+        {**task_of("app", at_ms, {EXECUTION: 100}), "shard": f"{number}/2"}
+        for number, at_ms in ((1, 300.0), (2, 310.0))
+    ]
+    trace = trace_of(
+        build_of(
+            task_of("base", 0, {EXECUTION: 300}),
+            task_of("app", 310, {EXECUTION: 100}, needs=["base"], task="test", shards=shards),
+            task_of("after", 420, {EXECUTION: 10}, needs=["app#test"]),
+        )
+    )
+    spans = {each["name"]: each["tid"] for each in trace["traceEvents"] if each["ph"] == "X"}
+    assert {"app#test 1/2", "app#test 2/2", "base", "after"} <= spans.keys()
+    assert "app#test" not in spans
+    assert spans["app#test 1/2"] != spans["app#test 2/2"]
+    assert sum(event["ph"] == "s" for event in trace["traceEvents"]) == 4
+    require_arrows(trace)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 80), st.integers(0, 1000))
 def test_any_build_makes_a_trace_that_viewers_read(count: int, seed: int) -> None:
