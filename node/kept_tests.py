@@ -30,25 +30,30 @@ class KeptTests:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lock = threading.RLock()
+        self._writing = threading.Lock()
         self._known: dict[str, LearnedTests] = {}
 
     @contextmanager
     def of(self, workspace_id: str) -> Iterator[LearnedTests]:
         """Give what is known of a workspace's tests, to be read and changed within the context."""
+        read = None
+        if workspace_id not in self._known:
+            read = _load(self._file(workspace_id))  # nobody waits for that
         with self._lock:
             known = self._known.get(workspace_id)
             if known is None:
                 if len(self._known) >= MOST_WORKSPACES:
                     del self._known[next(iter(self._known))]
-                known = _load(self._file(workspace_id))
+                known = read if read is not None else _load(self._file(workspace_id))
                 self._known[workspace_id] = known
             yield known
 
     def save(self, workspace_id: str) -> None:
         """Write what is known of a workspace. What can't be written is kept in memory, and
         logged."""
-        with self.of(workspace_id) as known:
-            data = _adapter().dump_json(known)
+        with self._writing:
+            with self.of(workspace_id) as known:
+                data = _adapter().dump_json(known)
             file = self._file(workspace_id)
             partial = file.with_name(f".{file.name}.part")
             try:
@@ -61,14 +66,14 @@ class KeptTests:
 
     def flaky(self) -> list[tuple[str, str, tuple[FlakyTest, ...]]]:
         """Return the flaky tests of all workspaces, each with its name and root."""
+        kept = (file.name.removesuffix(_SUFFIX) for file in self._files())
+        found: list[tuple[str, str, tuple[FlakyTest, ...]]] = []
         with self._lock:
-            for file in self._files():
-                with self.of(file.name.removesuffix(_SUFFIX)):
-                    pass
-            return [
-                (each.workspace, each.root, tuple(each.flaky.values()))
-                for each in self._known.values()
-            ]
+            known = tuple(self._known)
+        for workspace_id in dict.fromkeys((*known, *kept)):
+            with self.of(workspace_id) as each:
+                found.append((each.workspace, each.root, tuple(each.flaky.values())))
+        return found
 
     def _file(self, workspace_id: str) -> Path:
         return self._directory / f"{workspace_id}{_SUFFIX}"

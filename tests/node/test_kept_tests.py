@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -69,3 +70,40 @@ def test_workspaces_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         os.utime(tmp_path / f"w{number}.json", (number, number))
     kept.save("w9")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["w4.json", "w5.json", "w9.json"]
+
+
+def learned(kept: KeptTests, workspace_id: str, name: str) -> None:
+    with kept.of(workspace_id) as known:
+        known.workspace = name
+        known.came_out("core#test", "a" * 64, ["adds"], 1.0)
+        known.came_out("core#test", "a" * 64, [], 2.0)
+    kept.save(workspace_id)
+
+
+def test_nobody_waits_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = KeptTests(tmp_path)
+    writing, written, replace = threading.Event(), threading.Event(), os.replace
+
+    def slow(source: Path, target: Path) -> None:
+        writing.set()
+        assert written.wait(30)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", slow)
+    saves = threading.Thread(target=learned, args=(kept, "one", "shop"))
+    saves.start()
+
+    def ask() -> None:
+        with kept.of("one") as known:
+            assert known.workspace == "shop"
+
+    asked = threading.Thread(target=ask, daemon=True)
+    try:
+        assert writing.wait(30)
+        asked.start()
+        asked.join(10)
+        assert not asked.is_alive()
+    finally:
+        written.set()
+        saves.join()
+    assert (tmp_path / "one.json").is_file()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.process import run_process
-from buildnet.node.execute.reads import enter
+from buildnet.node.execute.reads import enter, tracer
 from buildnet.node.execute.reads.tracer import Reads, TraceError, Tracer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
@@ -75,6 +77,27 @@ def test_who_is_not_listened_to_is_an_error(tmp_path: Path) -> None:
         pass  # nothing was started that could be heard
     with pytest.raises(TraceError, match="could not be traced"):
         tracer.require_heard()
+
+
+def test_who_is_another_user_is_not_listened_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "one").write_text("1")
+    users = [os.getuid() + 1]
+
+    def user_of(connection: socket.socket) -> int:
+        return users.pop() if users else real(connection)
+
+    real = tracer._user_of
+    monkeypatch.setattr(tracer, "_user_of", user_of)
+    with Tracer() as other, socket.socket(socket.AF_UNIX) as stranger:
+        stranger.connect(f"\0{other.wrap([])[4]}")
+        stranger.settimeout(20)
+        assert stranger.recv(1) == b""  # it was hung up on
+        argv = other.wrap(["cat", str(tmp_path / "one")])
+        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+    other.require_heard()
+    assert str(tmp_path / "one") in other.reads.read
 
 
 def test_the_filter_only_tells() -> None:

@@ -28,6 +28,7 @@ MOST_PATHS = 200_000
 """More files than this are counted as not seen."""
 _SECCOMP_DATA = struct.Struct("<QIIiIQ6Q")  # id, pid, flags; nr, arch, ip, args
 _RESPONSE = struct.Struct("<QqiI")
+_CREDENTIALS = struct.Struct("=3i")  # pid, uid, gid
 _RECEIVE, _SEND = 0xC050_2100, 0xC018_2101  # ioctls, linux/seccomp.h
 _GO_ON = 1
 _PATH_BYTES = 4096
@@ -125,20 +126,12 @@ class Tracer:
         watched = select.poll()
         watched.register(self._socket, select.POLLIN)
         watched.register(self._wake, select.POLLIN)
-        if all(ready == self._wake for ready, _ in watched.poll(_ACCEPT_S * 1000)):
-            return None
-        connection, _ = self._socket.accept()
-        with connection:
-            connection.settimeout(_ACCEPT_S)
-            _, rights, _, _ = connection.recvmsg(1, socket.CMSG_SPACE(4))
-            found = array.array("i")
-            for level, kind, data in rights:
-                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-                    found.frombytes(data[: len(data) - len(data) % found.itemsize])
-            if not found:
-                return None
-            connection.send(b"!")
-            return found[0]
+        while any(ready != self._wake for ready, _ in watched.poll(_ACCEPT_S * 1000)):
+            connection, _ = self._socket.accept()
+            with connection:
+                if _user_of(connection) == os.getuid():  # the name is for everybody to read
+                    return _handed_over(connection)
+        return None
 
     def _listen(self, end: int) -> None:
         watched = select.poll()
@@ -204,6 +197,26 @@ class Tracer:
             self.reads.unseen += 1
         else:
             paths.add(path)
+
+
+def _user_of(connection: socket.socket) -> int:
+    """Return who is at the other end of a connection."""
+    found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return int(_CREDENTIALS.unpack(found)[1])
+
+
+def _handed_over(connection: socket.socket) -> int | None:
+    """Return the descriptor that was sent, and let the sender go on; None: there was none."""
+    connection.settimeout(_ACCEPT_S)
+    _, rights, _, _ = connection.recvmsg(1, socket.CMSG_SPACE(4))
+    found = array.array("i")
+    for level, kind, data in rights:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            found.frombytes(data[: len(data) - len(data) % found.itemsize])
+    if not found:
+        return None
+    connection.send(b"!")
+    return found[0]
 
 
 def _text(memory: int, place: int) -> str:
