@@ -29,21 +29,21 @@ class MemberWalk:
 
     def paths(self) -> tuple[str, ...]:
         """Return the members' directories, sorted; the root is none of them."""
-        self._visit("", self._wanted.start)
+        waiting = [("", self._wanted.start)]
+        while waiting:  # a path may be deeper than calls may be nested
+            path, state = waiting.pop()
+            if matched(self._wanted.step(state, self._manifest)):
+                where = f"{path}/{self._manifest}" if path else self._manifest
+                if self._unwanted.matching(where):
+                    continue
+                self.seen.add(where)
+                if os.path.isfile(f"{self._root}/{where}"):
+                    self._found.append(path)
+            for name in self._below(path, state):
+                after = self._wanted.step(state, name)
+                if after:
+                    waiting.append((f"{path}/{name}" if path else name, after))
         return tuple(path for path in sorted(self._found) if path)
-
-    def _visit(self, path: str, state: State) -> None:
-        if matched(self._wanted.step(state, self._manifest)):
-            where = f"{path}/{self._manifest}" if path else self._manifest
-            if self._unwanted.matching(where):
-                return
-            self.seen.add(where)
-            if os.path.isfile(f"{self._root}/{where}"):
-                self._found.append(path)
-        for name in self._below(path, state):
-            after = self._wanted.step(state, name)
-            if after:
-                self._visit(f"{path}/{name}" if path else name, after)
 
     def _below(self, path: str, state: State) -> Iterable[str]:
         if not any(node.wild or node.globstar for node in state):
@@ -54,7 +54,7 @@ class MemberWalk:
                 return sorted(
                     entry.name for entry in entries if entry.is_dir(follow_symlinks=False)
                 )
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError:  # it is not there, or somebody else's: no member lies there
             return ()
 
     def _files(self, patterns: Iterable[str]) -> list[str]:
