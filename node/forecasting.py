@@ -30,6 +30,9 @@ from buildnet.pool.workspace import Task, TaskId, Workspace
 _log = logging.getLogger("buildnet.builds")
 AGAIN_S = 1.0
 """So often a build's estimate is made again, at most."""
+SETTLES_S = 0.03
+"""So long after the first command begins what needs none is found: only then it is told what is
+left to do."""
 _REST = 30.0
 """So many times as long as it took, at least."""
 _SAMPLES_AT_WORK = SAMPLES // 5
@@ -87,6 +90,7 @@ class BuildForecast:
     memory: WorkspaceMemory
     changed: Collection[TaskId] = frozenset()
     forced: bool = False
+    settles_s: float = SETTLES_S
     is_held_up: Callable[[], bool] = lambda: False
     on_first: Callable[[], None] = lambda: None
     """Called once the first estimate is there."""
@@ -119,16 +123,17 @@ class BuildForecast:
             ):
                 continue  # nothing is to be done so far
             began = self._clock()
+            if self.first is None:
+                await asyncio.sleep(self.settles_s)
             try:
-                await self._look(build)
+                await self._look(build, (began - self.began) * 1000)
             except Exception:  # no build is to fail because nobody can tell how long it takes
                 _log.exception("how long a build of %s takes can't be told", self.workspace.name)
                 return
             await self._sleep(max(AGAIN_S, _REST * (self._clock() - began)))
             self._news.set()  # time has passed
 
-    async def _look(self, build: Seen) -> None:
-        elapsed_ms = (self._clock() - self.began) * 1000
+    async def _look(self, build: Seen, elapsed_ms: float) -> None:
         is_first = self.first is None
         hosts = self.hosts()
         self._speeds |= {node: host.speed for node, host in hosts}

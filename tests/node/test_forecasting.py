@@ -105,6 +105,7 @@ def scene(tmp_path: Path, **more: Any) -> Iterator[Scene]:
         tell=told.append,
         tell_once=told.append,
         memory=memory,
+        settles_s=0.0,
         _clock=lambda: 5.0,
         _sleep=rest,
         **more,
