@@ -22,7 +22,6 @@ import pytest
 from buildnet.mesh.errors import UsageError
 from buildnet.mesh.identity import NodeKey
 from buildnet.mesh.members.member_list import Rights
-from buildnet.node.api.app import create_application
 from buildnet.node.api.description import operations
 from buildnet.node.auth.actions import GRANTED, OF_THE_CLUSTER, Action
 from buildnet.node.auth.caller import Caller, CallerKind
@@ -423,54 +422,6 @@ def test_half_open_connections_keep_nobody_out(node: ApiNode) -> None:
             half.sendall(b"GET /api/node HTTP/1.1\r\nhost:")
         assert ask(node, "GET", "/api/node").status == 200
         assert ("too many idle connections of one address", "127.0.0.1") in node.refusals
-
-
-# --- the ten of OWASP for APIs, 2023 -------------------------------------------------------------
-
-
-def test_owasp_1_and_3_nobody_acts_in_the_name_of_another(node: ApiNode) -> None:
-    """A field that says who asks counts on the socket alone; unknown fields are refused."""
-    said = ask(node, "POST", "/api/ledger/entries", {"text": "x", "actor": "boss"}, "builder")
-    assert said.json["actor"]["id"] == "builder"
-    more = {"text": "x", "is_owner": True, "rights": "admin"}
-    assert ask(node, "POST", "/api/ledger/entries", more, "builder").status == 400
-    assert ask(node, "POST", "/api/queue/none/cancel", {}, "observer").status == 403
-
-
-def test_owasp_5_rights_come_before_existence(node: ApiNode) -> None:
-    for path in ("/api/node/revoke", "/api/node/none", "/api/configs/none"):
-        for method in ("DELETE", "PUT", "PATCH", "TRACE", "OPTIONS"):
-            assert ask(node, method, path, {}, key=None).status == 401
-    assert ask(node, "DELETE", "/api/configs/none", key="builder").status == 403
-
-
-def test_owasp_7_nobody_but_the_owner_has_the_node_dial_an_address(node: ApiNode) -> None:
-    address = "http://169.254.169.254/latest"
-    join = {"address": address}
-    assert ask(node, "POST", "/api/pool/join", join).status == 403
-    fetch = {"digest": f"{'a' * 64}/1", "node": address}
-    assert ask(node, "POST", "/api/cache/fetch", fetch).status == 404
-
-
-def test_owasp_8_no_page_of_another_site_reads_an_answer(node: ApiNode) -> None:
-    said = ask(node, "GET", "/api/node", origin="https://attacker.example")
-    assert not [name for name in said.headers if name.lower().startswith("access-control")]
-    asked = ask(
-        node, "OPTIONS", "/api/node", origin="https://attacker.example", key=None,
-        access_control_request_method="POST",
-    )  # fmt: skip
-    assert asked.status == 401
-    assert "server" not in {name.lower() for name in said.headers}
-
-
-def test_owasp_9_every_route_is_described_or_known(node: ApiNode) -> None:
-    described = ask(node, "GET", "/api/openapi.json").json["paths"]
-    known = {"/mesh", "/bulk", "/ws", "/api/openapi.json", "/api/docs", "/health", "/ready"}
-    application = create_application(node.service)
-    paths = {
-        getattr(route, "path_format", getattr(route, "path", "")) for route in application.declared
-    }
-    assert paths - known - set(described) <= set(PAGES)
 
 
 def test_no_number_of_an_address_is_larger_than_a_store_has_room_for(node: ApiNode) -> None:

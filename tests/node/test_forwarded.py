@@ -88,7 +88,9 @@ def test_only_the_credential_goes_along_and_only_harmless_headers_come_back() ->
 
 
 @pytest.mark.parametrize("status", [101, 204, 304])
-def test_an_answer_that_would_break_the_connection_of_who_asked_is_none(status: int) -> None:
+def test_owasp_10_an_answer_that_would_break_the_asker_s_connection_is_none(
+    status: int,
+) -> None:
     async def work(scene: Scene) -> None:
         asking, request = await scene.asked()
         headers = (
