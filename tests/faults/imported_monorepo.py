@@ -3,8 +3,9 @@
     git clone -q REPOSITORY /tmp/mono && (cd /tmp/mono && npm ci)
     uv run python tests/faults/imported_monorepo.py /tmp/mono --own "npx turbo run build"
 
-In the clone it runs the repository's own tool, keeps what that left, removes it, takes the tool's
-configuration over (``init --from``), builds with three nodes and compares the files byte for byte.
+In the clone, from which it removes what git does not track (but node_modules), it runs the
+repository's own tool, keeps what that left, removes it, takes the tool's configuration over
+(``init --from``), builds with three nodes and compares the files byte for byte.
 With ``--shard PACKAGE --cmd LINE --tests PATTERN`` the tests of a package are then split into
 shards over the three nodes. With ``--edit FILE`` that file gets a line more while a watch is on,
 and the packages are told that were built again. The clone is left with a ``buildnet.yaml`` and its
@@ -52,6 +53,7 @@ def main() -> int:
     root: Path = arguments.clone.resolve()
     names = [one for one in arguments.packages.split(",") if one]
     (root / FILE).unlink(missing_ok=True)
+    remove(root, generated(root))
     subprocess.run(arguments.own, shell=True, cwd=root, check=True, stdout=sys.stderr)
     wanted = generated(root)
     remove(root, wanted)
