@@ -76,7 +76,7 @@ async def provenance_of(
     ledger = service.ledger.open_now
     proof, root = (None, None) if ledger is None else await _proof(service, ledger, build)
     files = _file_names(build.workspace, [one["name"] for one in rows], task)
-    actions = [one["action"] for one in build.packages if one["action"]]
+    actions = _actions(build.packages)
     results = await asyncio.to_thread(_Results.of, service.store, actions)
     attesting, turn = service.attesting, asyncio.Semaphore(_AT_ONCE)
 
@@ -124,6 +124,13 @@ async def _proof(
         return None, None
     root = stored.entry.data.get("root")
     return await asyncio.to_thread(proof.to_bytes), root if isinstance(root, str) else None
+
+
+def _actions(rows: Iterable[Json]) -> list[str]:
+    """Return the actions whose results a build used; a task that was split has those of its
+    shards."""
+    every = (each for row in rows for each in (row, *row.get("shards", ())))
+    return [each["action"] for each in every if each.get("action")]
 
 
 def _file_names(workspace: str, packages: Iterable[str], task: str) -> dict[str, str]:
