@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from buildnet.node.provenance import _actions, _file_names
 
 
@@ -18,7 +20,7 @@ def test_no_two_packages_share_a_file() -> None:
 def test_the_results_of_shards_are_among_those_of_a_build() -> None:
     # As the end of a build sums them up, or no result has a place among them.
     shards = [{"shard": "1/2", "action": "c"}, {"shard": "2/2", "action": None}]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"name": "core", "action": "a", "shards": []},
         {"name": "core", "action": None, "shards": shards},
         {"name": "app", "action": "b"},
