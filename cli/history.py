@@ -63,7 +63,9 @@ def history(
     limit: Annotated[
         int | None,
         typer.Option(
-            min=1, max=500, help="How many builds at most; default: 20, with --trends 100."
+            min=1,
+            max=500,
+            help="How many at most; default: 20 builds, with --trends 100, --flaky all.",
         ),
     ] = None,
     cursor: Annotated[str | None, typer.Option(help="Go on where the last list ended.")] = None,
@@ -72,13 +74,14 @@ def history(
     client = Client.of(settings())
     asked = Asked(build_id, review=review, trace=trace, compare=compare, trends=trends, flaky=flaky)
     if asked.is_of_records:
-        show_records(client, asked, workspace, limit)
+        show_records(client, asked, workspace, limit, cursor)
     elif build_id is None:
         data = client.get(
             "/api/builds", limit=limit or 20, cursor=cursor, status=status, actor=actor
         )
         ids = [build["build_id"] for build in data["builds"]]
-        show(settings(), data, lambda console: _list(console, data), ids=ids)
+        none = no_builds(actor, status, goes_on=cursor is not None)
+        show(settings(), data, lambda console: list_builds(console, data, none), ids=ids)
     elif log is not None:
         package, _, task = log.partition("#")
         print(
@@ -94,7 +97,18 @@ def history(
         )
 
 
-def _list(console: Console, data: dict[str, Any]) -> None:
+def no_builds(actor: str | None, status: str | None, *, goes_on: bool) -> str:
+    """Return what is said instead of a list that has none; ``goes_on``: of its following part."""
+    what = f"{status} builds" if status is not None else "builds"
+    whose = f" of {actor}" if actor is not None else ""
+    return f"no {'more ' if goes_on else ''}{what}{whose} here"
+
+
+def list_builds(console: Console, data: dict[str, Any], none: str) -> None:
+    """Print a part of the record of builds; ``none``: what is said where there is no build."""
+    if not data["builds"]:
+        console.print(escaped(none))
+        return
     table = Listing(
         "build",
         "workspace",

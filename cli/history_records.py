@@ -63,8 +63,15 @@ class Asked:
         return bool(names)
 
 
-def show_records(client: Client, asked: Asked, workspace: str | None, limit: int | None) -> None:
-    """Show what was asked for; ``limit``: over how many builds trends are."""
+def show_records(
+    client: Client,
+    asked: Asked,
+    workspace: str | None,
+    limit: int | None,
+    cursor: str | None = None,
+) -> None:
+    """Show what was asked for; ``limit``: over how many builds trends are, or of flaky tests how
+    many are listed at most, from ``cursor`` on."""
     from buildnet.cli import history_views as views
 
     if asked.trends:
@@ -78,7 +85,7 @@ def show_records(client: Client, asked: Asked, workspace: str | None, limit: int
         show(settings(), data, lambda console: views.print_trends(console, data), ids=ids)
         return
     if asked.flaky:
-        data = client.get("/api/tests/flaky", workspace=workspace)
+        data = client.get("/api/tests/flaky", workspace=workspace, limit=limit, cursor=cursor)
         ids = [f"{each['task']} {each['name'] or ''}".rstrip() for each in data["flaky"]]
         show(settings(), data, lambda console: views.print_flaky(console, data), ids=ids)
         return

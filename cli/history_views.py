@@ -347,5 +347,7 @@ def print_flaky(console: Console, data: dict[str, Any]) -> None:
         )
     if data["flaky"]:
         table.print(console)
+        if data["next"] is not None:
+            console.print(f"more: buildnet history --flaky --cursor {escaped(data['next'])}")
     else:
         console.print("no test came out differently on the same inputs")

@@ -261,7 +261,11 @@ _FACTS = _types(
     ),
     ("key.created", "{actor} made the key {entity}", _FACT),
     ("key.modified", "{actor} changed the key {entity}", _FACT),
-    ("key.revoked", "{actor} revoked the key {entity}", _FACT),
+    (
+        "key.revoked",
+        "{actor} revoked the key {entity}",
+        {**_FACT, "value": "the name that it had; null: it was not known"},
+    ),
     (
         "key.used",
         "{name} used its key; requests: {count}",
@@ -367,8 +371,7 @@ def describe(entry: Entry) -> str:
 
 
 def _entity(entity: str | None, data: Mapping[str, Any]) -> str:
-    """Return what an entry is about; of a key that is made or changed, whose id says nothing to
-    people, with its name."""
+    """Return what an entry is about; of a key, whose id says nothing to people, with its name."""
     made = data.get("value")
     if entity is None or not entity.startswith("key:") or not isinstance(made, Mapping):
         return entity or "unknown"

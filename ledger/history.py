@@ -21,6 +21,7 @@ from typing import Any
 
 import aiosqlite
 
+from buildnet.ledger.history_cursor import cursor_of, read_cursor
 from buildnet.ledger.sqlite_errors import SqliteErrors
 from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.mesh.service.private_database import make_private
@@ -334,16 +335,13 @@ class History:
 
         ``before`` is a cursor that an earlier call returned; ``workspaces``: only those of these;
         ``actor``: only those that this one asked for.
+
+        Raises:
+            UsageError: ``before`` is no cursor.
         """
         where, arguments = ["1=1"], list[object]()
         if before is not None:
-            started, _, build_id = before.partition("_")
-            try:
-                arguments += [float(started), build_id]
-            except ValueError as error:
-                raise NotFoundError(
-                    f"{before!r} is no cursor of this list", hint="begin again without a cursor"
-                ) from error
+            arguments += read_cursor(before)
             where.append("(started_at, id) < (?, ?)")
         if status is not None:
             where.append("status = ?")
@@ -363,20 +361,22 @@ class History:
         if len(builds) <= limit:
             return builds, None
         last = builds[limit - 1]
-        return builds[:limit], f"{last.started_at!r}_{last.id}"
+        return builds[:limit], cursor_of(last.started_at, last.id)
 
     async def estimated(
-        self, limit: int, workspaces: Collection[str] | None = None
+        self, limit: int, workspaces: Collection[str] | None = None, actor: str | None = None
     ) -> list[tuple[dict[str, Any], float]]:
         """Return the estimates of the latest ``limit`` builds that have one and went to a good end,
-        and what they took in milliseconds. ``workspaces``: only those of these."""
+        and what they took in milliseconds. ``workspaces``, ``actor``: only those of these."""
         where = "status='succeeded' AND estimate IS NOT NULL"
         if workspaces is not None:
             where += f" AND workspace IN ({', '.join('?' * len(workspaces))})"
+        if actor is not None:
+            where += " AND triggered_by = ?"
         rows = await self._rows(
             f"SELECT estimate, duration_ms FROM builds WHERE {where} "
             "ORDER BY started_at DESC, id DESC LIMIT ?",
-            (*(workspaces or ()), limit),
+            (*(workspaces or ()), *([] if actor is None else [actor]), limit),
         )
         return [(json.loads(estimate), took_ms) for estimate, took_ms in rows]
 

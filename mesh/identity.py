@@ -10,7 +10,12 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nacl.bindings import crypto_sign_BYTES, crypto_sign_open, crypto_sign_PUBLICKEYBYTES
+from nacl.bindings import (
+    crypto_core_ed25519_is_valid_point,
+    crypto_sign_BYTES,
+    crypto_sign_open,
+    crypto_sign_PUBLICKEYBYTES,
+)
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey
 
@@ -61,6 +66,13 @@ class NodeKey:
 def node_id_of(public_key: bytes) -> str:
     """Return the node id of a 32-byte public key."""
     return public_key[:NODE_ID_BYTES].hex()
+
+
+def is_public_key(data: bytes) -> bool:
+    """Tell whether somebody may have the secret key of this public key: not of what is no point of
+    the curve, nor of the few points whose signatures anybody can make."""
+    is_whole = len(data) == crypto_sign_PUBLICKEYBYTES
+    return is_whole and bool(crypto_core_ed25519_is_valid_point(data))
 
 
 def is_signed_by(public_key: bytes, message: bytes, signature: bytes) -> bool:

@@ -120,6 +120,7 @@ class QueueAccess:
                 f"{len(here)} builds begin with {build!r}",
                 hint="give more of its id: buildnet queue list",
             )
+        went_on = what == "resume" and await self._goes_on(build)
         if wisher is None:
             answer = await self._asking().change(what, build, value, actor)
         else:
@@ -128,6 +129,8 @@ class QueueAccess:
             if not answer.since_ms:
                 return _done(None, changed=False)
             self.record(queue_record.held(actor, what == "pause", answer.since_ms, reason))
+        elif went_on:
+            return _done(answer.build, changed=False)
         elif what == "move":
             self.record(queue_record.moved(actor, answer.build, answer.before))
         else:
@@ -143,6 +146,15 @@ class QueueAccess:
             return None
         found = [each.driver for each in builds if each.build.startswith(build)]
         return found[0] if len(found) == 1 else None
+
+    async def _goes_on(self, build: str) -> bool:
+        """Tell whether the coordinator knows one build whose id begins so, and it is not paused."""
+        try:
+            builds, _ = await self._asking().look()
+        except (QueueUnknownError, NotAllowedError):
+            return False
+        found = [each for each in builds if build and each.build.startswith(build)]
+        return len(found) == 1 and not found[0].orders.orders.paused
 
     def _decided(
         self, what: str, build: str, value: int, actor: str, wisher: Wisher

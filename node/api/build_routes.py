@@ -121,17 +121,17 @@ def build_routes(service: NodeService) -> APIRouter:
     async def builds(
         asking: Asking,
         limit: Annotated[int, Query(ge=1, le=500)] = 20,
-        cursor: str | None = None,
+        cursor: Annotated[str | None, Query(max_length=128)] = None,
         status: Literal["running", "succeeded", "failed", "cancelled"] | None = None,
         actor: Annotated[str | None, Query(max_length=128)] = None,
     ) -> dict[str, Any]:
         """The record of builds, newest first; ``next`` is the cursor of the following page;
         ``actor``: only those of this one. ``estimates``: how good the estimates of the latest 20
-        builds were that had one."""
+        builds (of this one) were that had one."""
         page, following = await history.page(
             limit=limit, before=cursor, status=status, workspaces=asking.workspaces, actor=actor
         )
-        latest = await history.estimated(LATEST, asking.workspaces)
+        latest = await history.estimated(LATEST, asking.workspaces, actor)
         return {
             "builds": [recorded(each) for each in page],
             "next": following,

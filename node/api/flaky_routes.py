@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 
 from buildnet.node.api.answers.records import FlakyTests
 from buildnet.node.api.declared import declared_router, does
+from buildnet.node.api.paging import Paged
 from buildnet.node.auth.actions import Action
 from buildnet.node.service import NodeService
 
@@ -21,7 +22,7 @@ def flaky_routes(service: NodeService) -> APIRouter:
     @router.get("/flaky")
     @does(Action.VIEW_BUILDS, answer=FlakyTests)
     async def flaky(
-        workspace: Annotated[str | None, Query(max_length=1024)] = None,
+        paged: Paged, workspace: Annotated[str | None, Query(max_length=1024)] = None
     ) -> dict[str, Any]:
         """Tests of the workspaces built on this node that failed and passed in runs of the same
         action, those that did so last first; ``name`` null: the whole command, whose tests are not
@@ -34,6 +35,13 @@ def flaky_routes(service: NodeService) -> APIRouter:
             if workspace in (None, name)
             for test in tests
         ]
-        return {"flaky": sorted(found, key=lambda one: one["last_at"], reverse=True)}
+        found.sort(key=lambda one: one["last_at"], reverse=True)
+        part, following = paged.part(found, _which)
+        return {"flaky": part, "next": following}
 
     return router
+
+
+def _which(one: dict[str, Any]) -> str:
+    """Return what tells a test from the others."""
+    return "\0".join((one["root"], one["task"], one["name"] or ""))

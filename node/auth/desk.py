@@ -12,8 +12,9 @@ from typing import Any
 from blake3 import blake3
 
 from buildnet.ledger.entry import Actor, ActorKind
+from buildnet.ledger.facts import REVOKED
 from buildnet.mesh.errors import BuildNetError, NotFoundError, UsageError
-from buildnet.mesh.identity import NodeKey, node_id_of
+from buildnet.mesh.identity import NodeKey, is_public_key, node_id_of
 from buildnet.mesh.members.member_list import Member, MemberList, Rights
 from buildnet.mesh.service.administration import NotAdminError
 from buildnet.mesh.suggest import did_you_mean
@@ -198,7 +199,8 @@ class KeyDesk:
         else:
             key_id = self._find(name).claims.id
         await self._end(key_id, FOR_EVER_MS, forget, actor, reason[:_REASON_CHARACTERS])
-        self._facts.put(KeyFact(key_id, "key.revoked", None, _actor(actor), reason))
+        named = None if known is None else {"name": known.claims.name}
+        self._facts.put(KeyFact(key_id, REVOKED, named, _actor(actor), reason))
         return {"success": True, "id": key_id, "reason": reason}
 
     def all(self) -> list[dict[str, Any]]:
@@ -258,6 +260,11 @@ class KeyDesk:
         if wish.bound is not None and not _PUBLIC_KEY.fullmatch(wish.bound):
             raise UsageError(
                 "this is no public key", hint="64 hexadecimal digits: Ed25519, as openssl makes it"
+            )
+        if wish.bound is not None and not is_public_key(bytes.fromhex(wish.bound)):
+            raise UsageError(
+                "these are 64 digits, but no public key of Ed25519 that anybody signs with",
+                hint="take that of the agent as it was made, or let one be made: --bind new",
             )
         scope = Scope.read(wish.scope)
         nodes = frozenset(_node_id(name, members) for name in scope.nodes)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from buildnet.ledger.entry import Actor
+from buildnet.ledger.facts import REVOKED
 from buildnet.ledger.service.cluster_ledger import ClusterLedger
 from buildnet.ledger.service.errors import FactConflictError, NoSealsError
 from buildnet.mesh.errors import BuildNetError
@@ -25,7 +26,8 @@ _log = logging.getLogger("buildnet.node")
 
 @dataclass(frozen=True, slots=True)
 class KeyFact:
-    """``kind``: the entry's type; ``value``: what the key is now, None: it is no more."""
+    """``kind``: the entry's type; ``value``: what the key is now; of one that is revoked only its
+    name, None: it is not known here."""
 
     key: str
     kind: str
@@ -66,7 +68,7 @@ class KeyFacts:
         for attempt in range(_TRIES):
             ledger = await self._ledger()
             held = await ledger.store.fact(entity)
-            if fact.value is None and held is not None and held.value is None:
+            if fact.kind == REVOKED and held is not None and held.value is None:
                 return  # it was revoked before, and that cannot be done twice
             try:
                 await ledger.facts.change(

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from buildnet.cli import history_views as views
+from buildnet.cli.history import list_builds, no_builds
 from buildnet.cli.history_records import Asked
 from buildnet.mesh.errors import UsageError
 from buildnet.pool.comparison import compare
@@ -30,6 +31,21 @@ def printed(show: Any, *arguments: Any, width: int = 80) -> str:
     stream = io.StringIO()
     show(Console(file=stream, width=width, highlight=False), *arguments)
     return stream.getvalue()
+
+
+def test_of_an_actor_without_builds_nothing_is_summed_up() -> None:
+    others = {"builds": 1, "median_error": 0.1, "within_interval": 1.0}
+    none = no_builds("agent:ci", "failed", goes_on=False)
+    said = printed(list_builds, {"builds": [], "estimates": others, "next": None}, none)
+    assert said == "no failed builds of agent:ci here\n"
+    assert no_builds(None, None, goes_on=True) == "no more builds here"
+
+
+def test_flaky_tests_go_on_where_the_list_ended() -> None:
+    one = {"name": "t", "task": "a#test", "workspace": "w", "count": 2, "last_at": 0.0}
+    said = printed(views.print_flaky, {"flaky": [one | {"node": None}], "next": "0.ab"})
+    assert "more: buildnet history --flaky --cursor 0.ab" in said
+    assert "more" not in printed(views.print_flaky, {"flaky": [one | {"node": None}], "next": None})
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 200])

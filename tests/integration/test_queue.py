@@ -115,6 +115,22 @@ def test_a_build_is_paused_and_resumed_from_another_node(trio: Cluster, tmp_path
         assert entries(one, kind)[0]["entity"] == f"build:{build}"
 
 
+def test_a_build_of_another_node_that_goes_on_is_not_resumed_again(
+    trio: Cluster, tmp_path: Path
+) -> None:
+    one, two, _ = trio.members
+    build = begin(two, workspace(tmp_path / "w", 30))
+    until(lambda: queue(one).get(build), "it is not seen")
+    change(one, "pause", build)
+    change(one, "resume", build)
+    again = one("queue", "resume", build[:8], "--json").data
+    assert (again["build_id"], again["changed"]) == (build, False)
+    change(two, "cancel", build)
+    until_over(two, build)
+    told = [each for each in entries(one, "queue.build_resumed") if each["entity"].endswith(build)]
+    assert len(told) == 1
+
+
 def test_an_admin_changes_the_builds_of_other_nodes_and_the_whole_queue(
     trio: Cluster, tmp_path: Path
 ) -> None:

@@ -80,6 +80,8 @@ def test_people_read_what_happened() -> None:
     made = said("key.created", {"value": {"name": "ci"}}, "key:1f")
     assert made == "Ann made the key ci (key:1f)"
     assert said("key.revoked", {"value": None}, "key:1f") == "Ann revoked the key key:1f"
+    revoked = said("key.revoked", {"value": {"name": "ci"}}, "key:1f")
+    assert revoked == "Ann revoked the key ci (key:1f)"
     assert said("key.used", {"name": "ci", "count": 1}) == "ci used its key; requests: 1"
     assert said("future.thing", {"a": 1}) == 'future.thing build:7 {"a":1}'
 

@@ -9,8 +9,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from buildnet.ledger.history import (
     LOST_TOO_SOON,
@@ -21,7 +24,8 @@ from buildnet.ledger.history import (
     HistoryFullError,
     Unchanged,
 )
-from buildnet.mesh.errors import NotFoundError
+from buildnet.ledger.history_cursor import cursor_of, read_cursor
+from buildnet.mesh.errors import NotFoundError, UsageError
 
 T = TypeVar("T")
 
@@ -142,9 +146,29 @@ def test_prefixes_that_name_no_or_several_builds_are_not_found(tmp_path: Path, p
         using(tmp_path / "h.db", work)
 
 
-def test_a_strange_cursor_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(NotFoundError):
-        using(tmp_path / "h.db", lambda history: history.page(limit=1, before="yesterday_x"))
+@pytest.mark.parametrize(
+    "cursor",
+    ["", "x", "yesterday_x", "inf_x", "nan_x", "-1_x", " 1_x", "1_0_x", "1e999_x", "٣_x", "1_"],
+)
+def test_a_strange_cursor_is_refused(tmp_path: Path, cursor: str) -> None:
+    with pytest.raises(UsageError, match="no cursor of this list"):
+        using(tmp_path / "h.db", lambda history: history.page(limit=1, before=cursor))
+
+
+@given(st.floats(0, 1e12), st.uuids())
+def test_what_a_list_tells_is_its_cursor(started: float, build: UUID) -> None:
+    assert read_cursor(cursor_of(started, build.hex)) == (started, build.hex)
+
+
+def test_estimates_may_be_those_of_one_actor(tmp_path: Path) -> None:
+    async def work(history: History) -> list[int]:
+        await record(history, "01", 1.0, "succeeded")
+        await history._connection.execute("UPDATE builds SET estimate='{}', duration_ms=7")
+        (build,) = (await history.page(limit=1))[0]
+        asked = (None, build.triggered_by, "nobody")
+        return [len(await history.estimated(5, actor=actor)) for actor in asked]
+
+    assert using(tmp_path / "h.db", work) == [1, 1, 0]
 
 
 def test_a_damaged_file_is_refused_and_left_alone(tmp_path: Path) -> None:

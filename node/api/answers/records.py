@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from buildnet.node.api.answers.answer import Answer
+from buildnet.node.api.answers.answer import Answer, Page
 
 
 class PathStep(Answer):
@@ -172,7 +172,7 @@ class FlakyTest(Answer):
     node: str | None
 
 
-class FlakyTests(Answer):
+class FlakyTests(Page):
     """Those of the workspaces built on this node."""
 
     flaky: list[FlakyTest]

@@ -111,6 +111,10 @@ def test_a_key_is_shown_once_and_never_kept(tmp_path: Path) -> None:
         ({"valid_s": float("nan")}, "USAGE"),
         ({"rate": 0}, "USAGE"),
         ({"bound": "aa"}, "USAGE"),
+        ({"bound": "00" * 32}, "USAGE"),
+        ({"bound": "02" * 32}, "USAGE"),  # no point of the curve
+        ({"bound": "01" + "00" * 31}, "USAGE"),  # anybody signs for it
+        ({"bound": "ec" + "ff" * 30 + "7f"}, "USAGE"),
         ({"scope": ("team:x",)}, "USAGE"),
         ({"scope": ("node:third",)}, "NOT_FOUND"),
         ({"name": "ci"}, "KEY_EXISTS"),
@@ -170,6 +174,7 @@ def test_a_key_made_anew_takes_the_place_of_all_before(tmp_path: Path) -> None:
     done(office.desk.revoke(listed["id"][:5], "", "anna"))
     assert office.code(keys[-1]) == "KEY_REVOKED"
     assert office.desk.one("ci")["revoked_by"] == "anna"
+    assert (office.facts[-1].kind, office.facts[-1].value) == ("key.revoked", {"name": "ci"})
     office.make()  # the name is free again
     assert refusal(lambda: done(office.desk.rotate(listed["id"], OWNER, "a"))) == "NOT_ALLOWED"
 
