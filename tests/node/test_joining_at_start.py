@@ -49,6 +49,12 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return waited
 
 
+@pytest.fixture(autouse=True)
+def joins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes join as :class:`Joining` says."""
+    monkeypatch.setattr(module, "join", Joining.join)
+
+
 def join(node: Joining) -> None:
     asyncio.run(module.join_at_start(cast(NodeService, cast(Any, node)), "a", "t"))
     assert node.outcomes == []
