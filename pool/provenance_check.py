@@ -19,6 +19,7 @@ from blake3 import blake3
 from buildnet.ledger.merkle import is_included
 from buildnet.ledger.proof import Proof, check
 from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.members.genesis import Rights
 from buildnet.mesh.members.member import Ending
 from buildnet.mesh.members.member_list import MemberList
 from buildnet.pool.dsse import Envelope
@@ -183,6 +184,8 @@ class _Check:
         member = members.members.get(key) or (former.member if former is not None else None)
         if member is None:
             raise _WrongError("the key that signed it was never a member's")
+        if member.rights is Rights.OBSERVER:  # no node takes results of its own either
+            raise _WrongError(f"the node that signed it, {member.name!r}, may only look, not build")
         is_now = "is" if former is None else "was"
         self._words.append(
             f"That node {is_now} {member.name!r}, a member of the cluster {members.genesis.name!r}."

@@ -16,6 +16,8 @@ from securesystemslib.signer._key import Key
 
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.identity import NodeKey
+from buildnet.mesh.members.genesis import Rights, Role
+from buildnet.mesh.members.member import Member
 from buildnet.pool import provenance_check
 from buildnet.pool.action import ActionSpec, encode_action
 from buildnet.pool.dsse import Envelope, EnvelopeError, pre_authentication, seal
@@ -231,3 +233,34 @@ def test_what_stands_beside_it_is_of_anybody(
     beside = {"buildnet": {"proof": "AAAA", "place": place}}
     found = check_file(replace(attest(MAKING, KEY), more=beside), {})
     assert why in str(found.problem)
+
+
+@pytest.mark.parametrize(
+    ("rights", "problem"),
+    [
+        (Rights.ADMIN, "None"),
+        (Rights.BUILDER, "None"),
+        (Rights.OBSERVER, "may only look"),
+        (None, "never a member's"),
+    ],
+)
+def test_only_who_may_build_states_what_it_made(
+    rights: Rights | None, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = KEY.public_key
+    there = {} if rights is None else {key: Member(key, "berta", Role.WORKER, rights, 1)}
+    members = SimpleNamespace(
+        current=lambda one: one,
+        revoked=(),
+        former={},
+        members=there,
+        genesis=SimpleNamespace(name="home"),
+    )
+    verdict = SimpleNamespace(
+        problem=None, members=members, words=(), cautions=(), entry=None, cluster_id=bytes(32)
+    )
+    monkeypatch.setattr(provenance_check, "check", lambda proof, cluster_id: verdict)
+    monkeypatch.setattr(provenance_check, "_proof", lambda text: None)
+    beside = {"buildnet": {"proof": "AAAA"}}
+    found = check_file(replace(attest(MAKING, KEY), more=beside), {"app": "a" * 64})
+    assert problem in str(found.problem)
