@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from buildnet.cli.output import Style, duration_text, fail
+from buildnet.cli.output import Style, duration_text, fail, printable
 
 TYPE_CHECKING = False  # importing typing would take longer than most builds of one package
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _print_affected(report: dict[str, Any], settings: Settings, *, each: bool) -
     changed = "too many files to tell" if files is None else _count(files, "file")
     print(f"{changed} changed since {since['base'][:12]}: {_count(count, 'package')} affected")
     for entry in since["affected"] if each else ():
-        print(f"    {entry['name']:<20} {style('dim', entry['why'])}")
+        print(f"    {printable(entry['name']):<20} {style('dim', printable(entry['why']))}")
 
 
 def _count(number: int, what: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from buildnet.cli.output import Style, duration_text
+from buildnet.cli.output import Style, duration_text, printable
 
 TYPE_CHECKING = False  # importing typing would take longer than most builds of one package
 if TYPE_CHECKING:
@@ -33,11 +33,12 @@ def print_failed_tests(entry: dict[str, Any], settings: Settings, to: Any = None
         return
     style = Style(settings, to)
     for failure in tests["failures"][:_MOST_FAILED]:
-        place = f" ({failure['file']})" if failure["file"] else ""
-        print(f"  {style('red', '✗')} {failure['name']}{style('dim', place)}", file=to)
+        place = f" ({printable(failure['file'])})" if failure["file"] else ""
+        name = printable(failure["name"])
+        print(f"  {style('red', '✗')} {name}{style('dim', place)}", file=to)
         why = failure["message"].strip().partition("\n")[0]
         if why:
-            print(f"      {why}", file=to)
+            print(f"      {printable(why)}", file=to)
     left = tests["failed"] - min(len(tests["failures"]), _MOST_FAILED)
     if left:
         print(f"  … {left} more", file=to)
@@ -60,10 +61,12 @@ def print_tests(report: dict[str, Any], settings: Settings) -> None:
         if counts:
             print(f"{name}: {', '.join(counts)}{where}, {duration_text(tests['time_ms'])} of tests")
         if tests["flaky"]:
-            print(f"  {style('yellow', 'flaky:')} {', '.join(tests['flaky'])}")
+            print(f"  {style('yellow', 'flaky:')} {printable(', '.join(tests['flaky']))}")
         slow = [each for each in tests["slowest"] if each["time_ms"] >= _SLOW_MS][:_MOST_SLOWEST]
         if slow:
-            listed = (f"{each['name']} {duration_text(each['time_ms'])}" for each in slow)
+            listed = (
+                f"{printable(each['name'])} {duration_text(each['time_ms'])}" for each in slow
+            )
             print(f"  {style('dim', 'slowest: ' + ', '.join(listed))}")
         if tests["problem"]:
-            print(f"  {style('yellow', 'note:')} {tests['problem']}")
+            print(f"  {style('yellow', 'note:')} {printable(tests['problem'])}")

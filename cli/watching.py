@@ -10,7 +10,7 @@ from buildnet.cli.build_progress import BuildProgress
 from buildnet.cli.build_report import print_report
 from buildnet.cli.building import BuildOptions, request_of, seconds
 from buildnet.cli.client import AnswerError, Client, NodeUnreachableError
-from buildnet.cli.output import Style, duration_text, fail, note
+from buildnet.cli.output import Style, duration_text, fail, note, printable
 from buildnet.cli.settings import Settings
 from buildnet.cli.start import ensure_node
 from buildnet.mesh.errors import BuildNetError, UsageError
@@ -172,10 +172,11 @@ def _print_prepared(report: dict[str, Any], settings: Settings) -> None:
 def _words(event: dict[str, Any]) -> str:
     names = [entry["name"] for entry in event["affected"]]
     impact = event["impact"].lower().replace("_", " ")
-    return f"{_paths(event)} ({impact}): {', '.join(names[:8])}{', …' if len(names) > 8 else ''}"
+    shown = printable(", ".join(names[:8]))
+    return f"{_paths(event)} ({impact}): {shown}{', …' if len(names) > 8 else ''}"
 
 
 def _paths(event: dict[str, Any]) -> str:
     shown, count = event["paths"][:_MOST_PATHS], event["count"]
     more = f" and {count - len(shown)} more" if count > len(shown) else ""
-    return f"{', '.join(shown)}{more}"
+    return f"{printable(', '.join(shown))}{more}"
