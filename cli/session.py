@@ -122,8 +122,10 @@ def hand_over(
     path = f"/api/sessions/{path_part(session)}/hand-over"
     data = Client.of(settings()).post(path, {"to": to, "actor": user_name()})
     ids = [each["build_id"] for each in data["builds"]]
-    said = f"{', '.join(ids)}: {to}'s from now on"
+    said = f"{', '.join(ids)}: {data['to']}'s from now on"
     show(settings(), data, lambda console: console.print(escaped(said)), ids=ids)
+    if data.get("warning"):
+        note(settings(), f"warning: {data['warning']}")
 
 
 def _rights(each: dict[str, Any]) -> str:

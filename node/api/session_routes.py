@@ -20,6 +20,8 @@ from buildnet.node.api.paging import Paged
 from buildnet.node.auth import actors
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.caller import Caller
+from buildnet.node.auth.sent_away import own_session
+from buildnet.node.auth.successor import successor
 from buildnet.node.service import NodeService
 from buildnet.node.session_board import Told
 from buildnet.pool.messages.people import END, HAND_OVER, LIST
@@ -96,8 +98,11 @@ def session_routes(service: NodeService) -> APIRouter:
         reason: Annotated[str, Query(max_length=1000)] = "",
         actor: Annotated[str, Query(min_length=1, max_length=128)] = "local",
     ) -> Response | dict[str, Any]:
-        """End a session, or cut off who has none: one's own, or for who manages access anybody's,
-        on whichever node. Builds that were begun in it go on."""
+        """End a session, or cut off who has none: one's own but for that which asks, or for who
+        manages access anybody's, on whichever node. Builds that were begun in it go on."""
+        own = service.access.connections.name_of(asking)
+        if whole_id([{"id": own}], session) is not None:
+            raise own_session(asking, own)
         if (elsewhere := await _by_admin(request, asking)) is not None:
             return elsewhere
         by = asking.name(actor)
@@ -117,12 +122,15 @@ def session_routes(service: NodeService) -> APIRouter:
         session: str, body: HandOverBody, asking: Asking, request: Request
     ) -> Response | dict[str, Any]:
         """Let the builds of a session, or of an actor, be another actor's from now on: one's own,
-        or for an admin anybody's, on whichever node."""
+        or for an admin anybody's, on whichever node. Whose they are then has to be there, and may
+        cancel builds; ``warning``: what this node can't know of them."""
         if (elsewhere := await _by_admin(request, asking)) is not None:
             return elsewhere
         by = asking.name(body.actor)
         whose = whole_id((await seen(asking)).found, session) or await actor_of(session)
-        to, board = await actor_of(body.to), service.access.board
+        people, board = service.access.people, service.access.board
+        taking = await successor(body.to, people.account_rights, service.access.desk.all())
+        to = taking.name
         if _is_for_all(asking):
             told = await board.everywhere(HAND_OVER, whose=whose, to=to, actor=by)
             builds = told.found
@@ -133,7 +141,8 @@ def session_routes(service: NodeService) -> APIRouter:
             raise NotFoundError(
                 f"no build of {session!r:.80} runs", hint="buildnet session list shows them"
             )
-        return {"success": True, "to": to, "builds": builds}
+        warning = taking.warning({str(each.get("workspace")) for each in builds})
+        return {"success": True, "to": to, "builds": builds, "warning": warning}
 
     return router
 

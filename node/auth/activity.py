@@ -40,15 +40,19 @@ class Seen:
 
 
 class Activity:
-    """Takes note of requests. ``connected``: the ids of those who have a connection open."""
+    """Takes note of requests. ``connected``: the ids of those who have a connection open;
+    ``here``: the id of the node, which those of its users follow from."""
 
-    def __init__(self, connected: Callable[[], Collection[str]] = frozenset) -> None:
+    def __init__(
+        self, connected: Callable[[], Collection[str]] = frozenset, here: str = ""
+    ) -> None:
         self._connected = connected
+        self._here = here
         self._seen: dict[str, Seen] = {}
 
     def note(self, caller: Caller, now: float) -> Seen:
         """Take note of a request; return who it is of. Of too many the longest silent go."""
-        name = presence_of(caller)
+        name = presence_of(caller, self._here)
         found = self._seen.pop(name, None)
         if found is None or now - found.last >= GONE_S:
             way = _WAYS.get(caller.kind, Way.API)
@@ -78,10 +82,10 @@ class Activity:
 _WAYS = {CallerKind.OWNER: Way.CLI, CallerKind.SESSION: Way.WEB}
 
 
-def presence_of(caller: Caller) -> str:
+def presence_of(caller: Caller, here: str = "") -> str:
     """Return the id under which somebody is known: a session's own, else one that follows from
-    credential, name and address."""
+    credential, name and address, and from the node (``here``: its id): each node has its own."""
     if caller.kind is CallerKind.SESSION:
         return caller.credential
-    said = "\0".join((caller.kind, caller.credential, caller.actor, caller.address))
+    said = "\0".join((here, caller.kind, caller.credential, caller.actor, caller.address))
     return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:12]

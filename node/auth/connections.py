@@ -27,11 +27,12 @@ class Connection:
 
 
 class Connections:
-    """All of them. ``clock``: seconds since 1970."""
+    """All of them. ``clock``: seconds since 1970; ``here``: the id of the node."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, here: str = "") -> None:
         self._clock = clock
-        self.activity = Activity(self.by_name)
+        self._here = here
+        self.activity = Activity(self.by_name, here)
         self._numbers = itertools.count(1)
         self._live: dict[int, Connection] = {}
 
@@ -53,12 +54,16 @@ class Connections:
         """Return those that are open and were not cut off, the oldest first."""
         return tuple(one for one in self._live.values() if one.ended is None)
 
+    def name_of(self, caller: Caller) -> str:
+        """Return the id under which somebody is known on this node."""
+        return presence_of(caller, self._here)
+
     def by_name(self) -> dict[str, list[Connection]]:
         """Return all that are open by whose they are, as :func:`presence_of` tells it; each is
         looked at once, for there may be thousands."""
         found: dict[str, list[Connection]] = {}
         for one in self.live():
-            found.setdefault(presence_of(one.caller), []).append(one)
+            found.setdefault(self.name_of(one.caller), []).append(one)
         return found
 
     def look(self) -> int:

@@ -45,7 +45,7 @@ async def access_of(
         advertised = config().network.advertise_address or ""
         return (advertised.rstrip("/"),) if "://" in advertised else ()
 
-    connections = Connections()
+    connections = Connections(here=key().node_id)
     of_people = PeopleSurroundings(
         limits=limits,
         own_rights=lambda: None if mesh.member is None else mesh.member.rights,

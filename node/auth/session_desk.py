@@ -9,8 +9,9 @@ from typing import Any
 from buildnet.ledger.history import History
 from buildnet.mesh.errors import UsageError
 from buildnet.node.auth.connections import Connections
-from buildnet.node.auth.people import People, session_over
+from buildnet.node.auth.people import People
 from buildnet.node.auth.presences import Presences, build_view
+from buildnet.node.auth.sent_away import sent_away
 from buildnet.node.auth.session_records import handed_over, kicked
 from buildnet.node.auth.sessions import Ended
 from buildnet.node.recording import Record
@@ -48,7 +49,7 @@ class SessionDesk:
         for each in found:
             self._record(kicked(each["id"], each["actor"], by, reason))
             await self._people.end(each["id"], Ended.KICKED)
-            self._connections.hang_up(each["id"], session_over(Ended.KICKED))
+            self._connections.hang_up(each["id"], sent_away(each["way"]))
         return found
 
     async def hand_over(

@@ -159,7 +159,8 @@ class EndedSessions(Success):
 
 
 class HandedOver(Success):
-    """The builds that are another actor's now."""
+    """The builds that are another actor's now. ``warning``: what was not known of that one."""
 
     to: str
     builds: list[BuildInShort]
+    warning: str | None = None

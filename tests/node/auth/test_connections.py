@@ -46,14 +46,24 @@ def test_those_of_one_credential_are_cut_off() -> None:
         assert [each.caller for each in connections.live()] == [other]
 
 
+def test_who_asks_without_a_login_is_another_session_on_each_node() -> None:
+    one, two = (Connections(here=name) for name in ("1f", "2f"))
+    key = Caller(CallerKind.KEY, "a", credential="k")
+    for caller in (OWNER, key):
+        assert one.name_of(caller) != two.name_of(caller)
+        with one.track(caller, lambda why: None):
+            assert list(one.by_name()) == [one.name_of(caller)]
+    assert [each.id for each in one.activity.now(0.0)] == [one.name_of(OWNER), one.name_of(key)]
+
+
 def test_to_tell_who_is_there_each_connection_is_looked_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looked: list[Caller] = []
 
-    def look(caller: Caller) -> str:
+    def look(caller: Caller, here: str) -> str:
         looked.append(caller)
-        return presence_of(caller)
+        return presence_of(caller, here)
 
     monkeypatch.setattr(module, "presence_of", look)
     connections = Connections(lambda: 5.0)
