@@ -379,7 +379,7 @@ class KeyDesk:
             "status": "valid" if problem is None else "revoked" if revoked else "expired",
             "problem": None if problem is None else problem.message,
             "made_by": made.record.by,
-            "issuer": node_id_of(bytes.fromhex(claims.issuer)),
+            "issuer": node_id_of(self._members().current(bytes.fromhex(claims.issuer))),
             "made_with": list(claims.parents),
             "revoked_by": None if ended is None else ended.by,
             "revoked_at": None if ended is None else shown_s(ended.at_ms / 1000),

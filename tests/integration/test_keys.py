@@ -230,3 +230,17 @@ def test_what_was_revoked_stays_so_when_the_node_starts_anew(pool: Cluster) -> N
     two.start()
     assert Ask(two, made["key"])("GET", "/api/pool")[1]["code"] == "KEY_REVOKED"
     until(lambda: one.get("/api/ledger?type=key.used")["entries"])
+
+
+def test_taking_an_admin_s_rights_away_tells_which_keys_end(pool: Cluster) -> None:
+    one, two, three = pool.members
+    made = make(three, "of-three")
+    until(lambda: Ask(two, made["key"])("GET", "/api/pool")[0] == 200)
+    refused = one("rights", "set", three.name, "builder")
+    assert (refused.code, "of-three" in refused.err) == (2, True)
+    assert three.get("/api/node")["rights"] == "admin"
+    assert "of-three" in one("rights", "set", three.name, "builder", "--yes").err
+    until(lambda: Ask(two, made["key"])("GET", "/api/pool")[0] == 401)
+    again = one("rights", "set", three.name, "admin")  # nothing ends by that, so nobody is asked
+    assert (again.code, "of-three" in again.err) == (0, False)
+    until(lambda: three.get("/api/node")["rights"] == "admin")
