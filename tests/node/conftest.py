@@ -1,11 +1,14 @@
-"""Fixtures of the sandbox's tests: each runs once for every way that this host is to have."""
+"""Fixtures of the sandbox's tests: each runs once for every way that this host is to have. And of
+those of people, who ask a node."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.node.people import Around, Check, Node, running
 from tests.node.strict_host import StrictHost, running_launcher, strict_host, ways
 
 from buildnet.node.execute.launcher.client import Launcher
@@ -25,3 +28,16 @@ def host(tmp_path: Path, launcher: Launcher) -> Iterator[StrictHost]:
     with strict_host(tmp_path, launcher) as host:
         yield host
     remove_tree(tmp_path / "work")  # pytest could not, where directories nest deep
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    def run(work: Callable[[Node, Around], Awaitable[None]]) -> None:
+        async def whole() -> None:
+            around = Around()
+            async with running(tmp_path / "access.db", around) as node:
+                await work(node, around)
+
+        asyncio.run(asyncio.wait_for(whole(), 30))
+
+    return run
