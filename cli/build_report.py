@@ -41,7 +41,7 @@ def outcome_text(entry: dict[str, Any]) -> tuple[str, str]:
         return "✓", _UP_TO_DATE.get(entry["tier"], entry["tier"])
     if entry["status"] == "failed":
         error = entry["error"] or {}
-        return "✗", f"failed{_where(entry)}: {error.get('message', 'unknown')}"
+        return "✗", f"failed{_where(entry)}: {printable(error.get('message', 'unknown'))}"
     if entry["status"] == "skipped":
         return "-", "skipped: what it depends on failed"
     return "-", f"cancelled: {f'ended after {took}' if entry['tier'] == 'full' else 'not run'}"
@@ -158,12 +158,13 @@ def _print_failures(report: dict[str, Any], settings: Settings) -> None:
 
             print_failed_tests(entry, settings)
         code = style("red", f"error[{error.get('code', 'FAILED')}]:")
-        print(f"{code} {task_name(entry)}: {error.get('message', 'failed')}", file=sys.stderr)
+        message = printable(error.get("message", "failed"))
+        print(f"{code} {task_name(entry)}: {message}", file=sys.stderr)
         if error.get("cause"):
-            print(f"{style('dim', 'cause:')} {error['cause']}", file=sys.stderr)
+            print(f"{style('dim', 'cause:')} {printable(error['cause'])}", file=sys.stderr)
         hints = dict.fromkeys([*([error["hint"]] if error.get("hint") else []), *entry["hints"]])
         for hint in hints:
-            print(f"{style('cyan', 'hint:')} {hint}", file=sys.stderr)
+            print(f"{style('cyan', 'hint:')} {printable(hint)}", file=sys.stderr)
 
 
 def _print_tests(report: dict[str, Any], settings: Settings) -> None:
@@ -185,7 +186,7 @@ def _print_verification(report: dict[str, Any], settings: Settings) -> None:
         name = task_name(entry)
         print(f"\n{style('red', '✗ ' + name)} is not deterministic", file=sys.stderr)
         for path in found["differing"][:_MOST_PATHS]:
-            print(f"  {path}", file=sys.stderr)
+            print(f"  {printable(path)}", file=sys.stderr)
         if found["differing_count"] > _MOST_PATHS:
             print(f"  … {found['differing_count'] - _MOST_PATHS} more", file=sys.stderr)
         for run in found["runs"]:
@@ -207,12 +208,12 @@ def _print_reasons(report: dict[str, Any], settings: Settings) -> None:
         print(f"{task_name(entry):<24} {outcome_text(entry)[1]}")
         up_to_date = entry["status"] == "succeeded" and entry["tier"] in _UP_TO_DATE
         for reason in entry["reasons"] or (_UNCHANGED if up_to_date else ()):
-            print(f"    {style('dim', reason)}")
+            print(f"    {style('dim', printable(reason))}")
         nearest = entry.get("nearest")
         if nearest and nearest["reasons"] != entry["reasons"]:
             print(f"    {style('dim', 'nearest result in the cache: ' + nearest['action'][:12])}")
             for reason in nearest["reasons"]:
-                print(f"        {style('dim', reason)}")
+                print(f"        {style('dim', printable(reason))}")
 
 
 def _print_hints(report: dict[str, Any], settings: Settings) -> None:
@@ -274,11 +275,15 @@ def _print_plan(report: dict[str, Any], settings: Settings) -> None:
     is_spread = any(place.get("node_name") for place in places)
     for entry in report["packages"]:
         failed = entry["status"] == "failed"
-        what = f"would fail: {entry['error']['message']}" if failed else words[entry["plan"]]
+        what = (
+            words[entry["plan"]]
+            if not failed
+            else f"would fail: {printable(entry['error']['message'])}"
+        )
         what += _place(entry.get("place"), is_spread)
         print(f"{task_name(entry):<24} {what}")
         for reason in entry["reasons"]:
-            print(f"    {style('dim', reason)}")
+            print(f"    {style('dim', printable(reason))}")
     estimate = report.get("estimate")
     if estimate and estimate["estimated_ms"] >= WORTH_SAYING_MS:
         print(f"It would take about {expected_text(estimate)}.")

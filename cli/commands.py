@@ -214,10 +214,11 @@ def build(
         since=since,
         directory=directory,
     )
+    if watch or delay is not None:
+        code = watch_build(options, settings(), watch=watch, delay=delay, estimate=estimate)
+        raise typer.Exit(code)
     if estimate:
         raise typer.Exit(run_estimate(options, settings(), ensure_node(settings())))
-    if watch or delay is not None:
-        raise typer.Exit(watch_build(options, settings(), watch=watch, delay=delay))
     raise typer.Exit(run_build(options, settings(), ensure_node(settings())))
 
 

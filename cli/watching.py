@@ -55,7 +55,7 @@ def run(
 
 
 def watch_build(
-    options: BuildOptions, settings: Settings, *, watch: bool, delay: str | None
+    options: BuildOptions, settings: Settings, *, watch: bool, delay: str | None, estimate: bool
 ) -> int:
     """Build again and again, see :func:`run`.
 
@@ -67,6 +67,7 @@ def watch_build(
         "--durable": options.durable,
         "--detach": options.detach,
         "--dry-run": options.dry_run,
+        "--estimate": estimate,
         "--force": options.force,
         "--wait": options.wait,
         "--verify": options.verify,

@@ -24,6 +24,7 @@ from buildnet.pool.provenance_check import Place, leaf_of, with_proof
 SEALED_WITHIN_S = 3.0
 _AT_ONCE = 4
 _ENDS = ("build.completed", "build.failed", "build.cancelled")
+_SUFFIX = ".intoto.json"
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._@-]+")
 
 Json = dict[str, Any]
@@ -80,22 +81,22 @@ async def provenance_of(
     results = await asyncio.to_thread(_Results.of, service.store, actions)
     attesting, turn = service.attesting, asyncio.Semaphore(_AT_ONCE)
 
-    async def stated(row: Json) -> Json:
+    async def stated(row: Json, part: Json) -> Json:
         entry = {"package": row["name"], "task": row["task"], "file": None, "statement": None}
-        if row["status"] != Status.SUCCEEDED.value or not row["action"]:
+        if part["status"] != Status.SUCCEEDED.value or not part["action"]:
             return {**entry, "why": "it has no result"}
         try:
             async with turn:
-                envelope = await attesting.of(row["action"])
+                envelope = await attesting.of(part["action"])
         except EnvelopeError as error:
             return {**entry, "why": error.message}
         except BuildNetError as error:
             why = ": ".join(filter(None, (error.message, error.cause)))
             return {**entry, "why": why, "hint": error.hint}
-        place = None if root is None else results.place(row["action"], root)
+        place = None if root is None else results.place(part["action"], root)
         return {
             **entry,
-            "file": files[row["name"]],
+            "file": _of_shard(files[row["name"]], part.get("shard")),
             "statement": with_proof(envelope, proof, place),
             "why": None,
         }
@@ -104,8 +105,24 @@ async def provenance_of(
         "build_id": build.id,
         "cluster_id": service.cluster["id"],
         "sealed": proof is not None,
-        "statements": await asyncio.gather(*map(stated, wanted)),
+        "statements": await asyncio.gather(
+            *(stated(row, part) for row in wanted for part in _parts(row))
+        ),
     }
+
+
+def _parts(row: Json) -> Sequence[Json]:
+    """Return what ran of a task: its shards, each with a result of its own, or the task itself."""
+    return row.get("shards") or (row,)
+
+
+def _of_shard(file: str, shard: str | None) -> str:
+    """Return the name of a task's file as that of one of its shards, such as ``1/4``."""
+    return (
+        file
+        if shard is None
+        else f"{file.removesuffix(_SUFFIX)}.{shard.replace('/', '-')}{_SUFFIX}"
+    )
 
 
 async def _proof(
@@ -144,5 +161,5 @@ def _file_names(workspace: str, packages: Iterable[str], task: str) -> dict[str,
         if name.lower() in taken:  # some file systems hold them for one
             name = f"{name}.{Digest.of(package.encode()).hash[:16]}"
         taken.add(name.lower())
-        found[package] = f"{name}.intoto.json"
+        found[package] = f"{name}{_SUFFIX}"
     return found

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.execute.declared import DeclaredOutputs
+from buildnet.pool.git_files import tracked_files
 from buildnet.pool.glob import Patterns, literal_prefix
-
-_TIMEOUT_S = 20.0
 
 
 class TrackedOutputError(BuildNetError):
@@ -60,18 +58,8 @@ class TrackedFiles:
 
     def _tracked(self) -> dict[str, str]:
         """Return for each output that git tracks something of the first such file."""
-        try:
-            listed = subprocess.run(
-                ["git", "-C", str(self._root), "ls-files", "-z"],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_TIMEOUT_S,
-                check=True,
-            ).stdout
-        except (OSError, subprocess.SubprocessError):
-            return {}  # no git, or no repository: nothing is tracked
         found: dict[str, str] = {}
-        for name in filter(None, os.fsdecode(listed).split("\0")):
+        for name in tracked_files(self._root):
             end = len(name)
             while end > 0:  # of an output that is taken as a whole, all that is below
                 if name[:end] in self._whole:

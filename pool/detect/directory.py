@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import posixpath
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from buildnet.pool.detect.manifest import read_commented_json
+from buildnet.pool.git_files import tracked_files
 from buildnet.pool.ignore_file import IGNORE_FILE, Chain, IgnoreFile, is_ignored
 
 
@@ -94,14 +94,8 @@ class Files:
         return tuple(sorted({*self.seen, *(path or "." for path in self._names)}))
 
     def _tracked_directories(self) -> frozenset[str]:
-        command = ["git", "-C", str(self.root), "ls-files", "-z"]
-        try:
-            done = subprocess.run(command, capture_output=True, check=True, timeout=30)
-        except (OSError, subprocess.SubprocessError):
-            return frozenset()
         found: set[str] = set()
-        for raw in done.stdout.split(b"\0"):
-            path = os.fsdecode(raw)
+        for path in tracked_files(self.root):
             while path and path not in found:
                 found.add(path)
                 path = path.rpartition("/")[0]

@@ -111,3 +111,24 @@ def test_a_dry_run_says_where_commands_would_run_unless_all_stay_here(
     assert said(core=nowhere) == [
         "core would run, but nowhere now: not on berta: it has no label gpu"
     ]
+
+
+def test_no_name_of_a_file_speaks_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "a\x1b]0;title\x07.txt"
+    ran = entry("a", "full", "strict") | {"reasons": [f"file {name} added"]}
+    error = {"code": "SOURCE", "message": name, "cause": name, "hint": name}
+    failed = entry("b", "full", "strict") | {
+        "status": "failed",
+        "error": error,
+        "reasons": [],
+        "output": None,
+    }
+    since = {"base": "0" * 40, "changed_files": 1, "affected": [{"name": "a", "why": name}]}
+    found = report(None, ran, failed) | {"since": since}
+    print_report(found, Settings(), explain=True)
+    planned = report(None, ran | {"plan": "run"}, failed | {"plan": None}) | {"since": since}
+    print_report(planned, Settings(), dry_run=True)
+    said = "".join(capsys.readouterr())
+    assert said.count("]0;title") >= 7
+    assert "\x1b" not in said
+    assert "\x07" not in said

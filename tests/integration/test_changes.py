@@ -258,4 +258,5 @@ def test_what_makes_no_sense_with_watching_is_refused(running: CommandLine, shop
     wrong = running("build", "--watch", "--since", "main", "--detach", cwd=shop)
     assert (wrong.code, "--since, --detach" in wrong.err) == (2, True)
     assert running("build", "--delay", "1s", cwd=shop).code == 2
+    assert running("build", "--watch", "--estimate", cwd=shop).code == 2
     assert running("build", "--watch", "nope", cwd=shop).code == 6

@@ -11,12 +11,28 @@ from typing import Any
 
 import pytest
 
-from buildnet.cli.testing import CommandLine
+from buildnet.cli.testing import CommandLine, write_files
 from buildnet.mesh.identity import NodeKey
 from buildnet.pool.dsse import seal
 from buildnet.pool.provenance import PAYLOAD_TYPE
 from testbed.building import many_commands
 from testbed.nodes import Cluster
+
+SHARDED = """
+workspace: sharded
+packages:
+  - name: a
+    path: a
+    build_cmd: cp in.txt out.txt
+    outputs: [a/out.txt]
+    tasks:
+      test:
+        cmd: echo {tests} > ran-{shard}.log
+        depends_on: [build]
+        tests: [a/test_*]
+        shards: 2
+        outputs: ["a/ran-{shard}.log"]
+"""
 
 
 @dataclass(frozen=True)
@@ -92,6 +108,26 @@ def test_another_file_another_cluster_or_a_changed_statement_do_not_hold(
     text["buildnet"]["place"]["index"] ^= 1
     changed.write_text(json.dumps(text))
     assert "not among those" in built.check(changed, code=1)["problem"]
+
+
+def test_tests_in_shards_have_a_statement_each_and_leave_the_others_their_place(
+    built: Built, tmp_path: Path
+) -> None:
+    one, _ = built.pair.members
+    root, told = tmp_path / "root", tmp_path / "told"
+    write_files(root, {"a/in.txt": "in", "a/test_1": "", "a/test_2": "", "buildnet.yaml": SHARDED})
+    report = one.command.build(root, "--task", "test")
+    for task in ("build", "test"):
+        asked = ("audit", "attest", report["build_id"], "--task", task, "--out", str(told))
+        assert one.command(*asked).code == 0
+    assert sorted(each.name for each in told.iterdir()) == [
+        "sharded.a.build.intoto.json",
+        "sharded.a.test.1-2.intoto.json",
+        "sharded.a.test.2-2.intoto.json",
+    ]
+    for file in told.iterdir():
+        found = built.check(file, "--cluster", built.cluster_id)
+        assert "one of the 3 that build" in " ".join(found["words"])
 
 
 def test_who_asks_too_late_or_for_what_is_not_there_is_told(built: Built, tmp_path: Path) -> None:
