@@ -159,7 +159,9 @@ def test_field_names_that_scripts_rely_on(trio: Cluster) -> None:
     assert status["coordinator"].keys() == {"node_id", "name", "term", "quorum"}
     assert (status["term"], status["rights"]) == (status["coordinator"]["term"], "builder")
     listed = data(node, "node", "list")
-    assert listed.keys() == {"cluster", "version", "epoch", "members", "former", "problem"}
+    assert listed.keys() == {
+        *("cluster", "version", "epoch", "members", "former", "problem", "next"),
+    }
     assert listed["problem"] is None
     assert listed["members"][0].keys() == {
         *("id", "name", "key", "status", "role", "coordinator", "rights", "priority", "voter"),
@@ -210,7 +212,8 @@ def test_a_node_joins_by_token_and_leaves(trio: Cluster, newcomer: Node) -> None
 
 
 def test_the_token_alone_tells_where_to_join(trio: Cluster, newcomer: Node) -> None:
-    assert data(newcomer, "node", "join") == {"candidates": []}  # it listens on this host only
+    # It listens on this host only.
+    assert data(newcomer, "node", "join") == {"candidates": [], "next": None}
     token = trio.members[0]("node", "invite", "--quiet").out.strip()
     assert data(newcomer, "node", "join", "--token", token)["members"] == 4
 
