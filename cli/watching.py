@@ -163,11 +163,26 @@ def _print_prepared(report: dict[str, Any], settings: Settings) -> None:
     took = duration_text(report["duration_ms"])
     style = Style(settings, sys.stdout)
     told = "; ".join(parts) or "nothing to do"
+    told += _workers(report)
     if plans.get("run") and report["estimated_ms"] is not None:
         told = f"{told}; that takes about {duration_text(report['estimated_ms'])}"
     print(f"{style('green', 'prepared')} in {took}: {told}")
     if report["error"] is not None:
         fail(settings, _told(report["error"]))
+
+
+def _workers(report: dict[str, Any]) -> str:
+    """Return words for how many commands the placement would give to which node."""
+    places = [entry.get("place") for entry in report["packages"] if entry["plan"] == "run"]
+    counts: dict[str | None, int] = {}
+    for place in filter(None, places):
+        name = place.get("node_name")
+        counts[name] = counts.get(name, 0) + 1
+    if not any(counts):
+        return ""  # all of them here, as ever
+    ordered = sorted(counts.items(), key=lambda one: (one[0] is not None, one[0] or ""))
+    parts = [f"{count} {'here' if name is None else f'on {name}'}" for name, count in ordered]
+    return f" ({printable(', '.join(parts))})"
 
 
 def _words(event: dict[str, Any]) -> str:
