@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from buildnet.cli.client import Client
-from buildnet.cli.ledger_checks import FileError, cluster_of, print_report
+from buildnet.cli.ledger_checks import cluster_of, print_report
 from buildnet.cli.ledger_checks import verify as verify_node
 from buildnet.cli.ledger_listing import (
     BuildId,
@@ -33,6 +31,7 @@ from buildnet.cli.ledger_listing import (
 from buildnet.cli.output import escaped, note, print_fields, show
 from buildnet.cli.provenance import attest, is_statement, verify_statement
 from buildnet.cli.run import settings
+from buildnet.cli.whole_file import write_whole
 from buildnet.mesh.errors import UsageError
 
 if TYPE_CHECKING:
@@ -172,7 +171,7 @@ def export(
             if pruned is not None:
                 note(settings(), pruned_text(pruned))
             return
-        size = _write(out, parts)
+        size = write_whole(out, parts, hint="name another file with --out")
     answer = {"file": str(out), "format": format.value, "bytes": size, "pruned": pruned}
 
     def table(console: Console) -> None:
@@ -181,31 +180,3 @@ def export(
             console.print(pruned_text(pruned), soft_wrap=True)
 
     show(settings(), answer, table, ids=[str(out)])
-
-
-def _write(path: Path, parts: Iterator[bytes]) -> int:
-    """Write a whole file or none."""
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        try:
-            with partial.open("wb") as file:
-                size = _copy(parts, file)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise FileError(
-            f"{path} can't be written",
-            cause=error.strerror or str(error),
-            hint="name another file with --out",
-        ) from error
-    return size
-
-
-def _copy(parts: Iterator[bytes], file: BinaryIO) -> int:
-    size = 0
-    for part in parts:
-        size += file.write(part)
-    file.flush()
-    os.fsync(file.fileno())
-    return size

@@ -168,7 +168,8 @@ def _asked(name: str | None, dry_run: bool) -> None:
         asked = {name: value for name, value in document.items() if name != "id"}
         body = {"root": str(Path.cwd()), "configuration": asked}
         try:
-            return in_words(client.post("/api/build/estimate", body))
+            found = client.post("/api/build/estimate", body)
+            return in_words(found) if found["packages"] else ["Nothing is to be built here now."]
         except BuildNetError as error:
             return [f"No estimate: {error.message}"]
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from buildnet.cli.client import Client, path_part
 from buildnet.cli.output import console, note, show
 from buildnet.cli.run import settings
-from buildnet.mesh.errors import BuildNetError, UsageError
+from buildnet.cli.whole_file import write_whole
+from buildnet.mesh.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
     from buildnet.cli.settings import Settings
 
 STANDARD_OUTPUT = Path("-")
-
-
-class TraceFileError(BuildNetError):
-    """The file that a trace was to be written to can't be written."""
-
-    code = "TRACE_FILE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +108,7 @@ def _write_trace(client: Client, build_id: str, file: Path) -> None:
     if file == STANDARD_OUTPUT:
         print(text)
         return
-    try:
-        file.write_text(text)
-    except OSError as error:
-        raise TraceFileError(
-            f"{file} can't be written", cause=str(error), hint="name another file"
-        ) from error
+    write_whole(file, [text.encode()], hint="name another file, or - to print it")
     note(
         settings(), f"{file} has the trace: open it in https://ui.perfetto.dev or chrome://tracing"
     )

@@ -14,6 +14,7 @@ from buildnet.cli.client import Client, path_part
 from buildnet.cli.ledger_checks import FileError, cluster_of, read_file
 from buildnet.cli.output import escaped, print_fields, show
 from buildnet.cli.run import settings
+from buildnet.cli.whole_file import write_whole
 from buildnet.mesh.errors import BuildNetError
 
 if TYPE_CHECKING:
@@ -181,12 +182,11 @@ def _sha256(path: Path) -> str:
 
 
 def _write(path: Path, text: str) -> None:
+    hint = "name another directory with --out"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
     except OSError as error:
         raise FileError(
-            f"{path} can't be written",
-            cause=error.strerror or str(error),
-            hint="name another directory with --out",
+            f"{path.parent} can't be made", cause=error.strerror or str(error), hint=hint
         ) from error
+    write_whole(path, [text.encode()], hint=hint)

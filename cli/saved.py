@@ -19,6 +19,7 @@ from buildnet.cli.ledger_checks import FileError
 from buildnet.cli.output import escaped, note, print_fields, show, since_text
 from buildnet.cli.run import settings
 from buildnet.cli.user import user_name
+from buildnet.cli.whole_file import write_whole
 from buildnet.mesh.errors import BuildNetError, UsageError
 
 if TYPE_CHECKING:
@@ -221,14 +222,7 @@ def export(kind: Kind, name: str, out: Path | None) -> None:
     if out is None:
         print(text, end="")
         return
-    try:
-        out.write_text(text, "utf-8")
-    except OSError as error:
-        raise FileError(
-            f"{out} can't be written",
-            cause=error.strerror or str(error),
-            hint="name another file with --out",
-        ) from error
+    write_whole(out, [text.encode()], hint="name another file with --out")
     answer = {"id": name, "file": str(out)}
     show(
         settings(), answer, lambda console: console.print(f"written to {escaped(out)}"), ids=[name]

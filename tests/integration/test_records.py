@@ -61,4 +61,4 @@ def test_what_a_build_took_is_told_from_its_record(node: CommandLine, tmp_path: 
     shown = node("history", second).out
     assert "timeline" in shown
     assert "saved 1 result that was there" in shown
-    assert node("history", second, "--trace", str(tmp_path)).err.startswith("error[TRACE_FILE]")
+    assert node("history", second, "--trace", str(tmp_path)).err.startswith("error[FILE]")
