@@ -86,6 +86,8 @@ def description(title: str, version: str, routes: Any) -> dict[str, Any]:
     components = described.setdefault("components", {})
     components["securitySchemes"] = _SCHEMES
     schemas = components.setdefault("schemas", {})
+    if "Problem" in schemas:
+        raise TypeError("Problem is the name of problem details, and of no other answer")
     schemas["Problem"] = _PROBLEM
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from buildnet.ledger.store.verifying import Problem as LedgerFault
 from buildnet.node.api.answers.answer import Answer, Cluster, Page
 from buildnet.node.api.answers.sealing import Sealing
 
@@ -160,6 +159,13 @@ class LedgerSync(Answer):
     sealing: Sealing
     chains: list[LedgerChain]
     peers: list[LedgerPeer]
+
+
+class LedgerFault(Answer):
+    """What is wrong, and where."""
+
+    where: str
+    what: str
 
 
 class LedgerCheck(Answer):
