@@ -43,7 +43,7 @@ from buildnet.node.config_values import (
 from buildnet.node.execute.limits import DISK_MAX_BYTES, PROCESSES_MAX
 from buildnet.node.watch_config import AutoBuildSettings, WatchSettings
 from buildnet.pool.quantity import GIB
-from buildnet.pool.strict_model import expected
+from buildnet.pool.strict_model import dotted, expected
 from buildnet.pool.wording import expectation
 from buildnet.pool.yaml_document import YamlDocument, YamlPath, YamlProblem, load_yaml
 
@@ -408,8 +408,7 @@ def _shown(value: object) -> object:
 
 
 def _dotted(path: YamlPath) -> str:
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
-    return text.lstrip(".") or "the file"
+    return dotted(path) or "the file"
 
 
 def _is_key(path: YamlPath, key: object) -> bool:

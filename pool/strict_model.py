@@ -121,9 +121,15 @@ def without_nulls(value: object) -> object:
 
 
 def dotted(path: YamlPath) -> str:
-    """Return a path as people write it: ``resources.storage.volumes[0].path``."""
-    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    """Return a path as people write it: ``resources.storage.volumes[0].path``; what of a key can't
+    be printed as an escape."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{_shown(step)}" for step in path)
     return text.removeprefix(".")
+
+
+def _shown(key: object) -> str:
+    text = str(key)
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _problem(

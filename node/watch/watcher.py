@@ -158,7 +158,11 @@ class Watcher:
             return
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
-            self._thread.start()
+            try:
+                self._thread.start()
+            except RuntimeError as error:  # the host has too many processes
+                self._thread = None
+                self._give_up(str(error))
 
     def _close(self) -> None:
         if self._inotify is not None:

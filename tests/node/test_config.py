@@ -6,7 +6,7 @@ from types import UnionType
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -292,6 +292,7 @@ values = st.recursive(
 )
 
 
+@example({"tool_overrides": {"\x1e": False}})
 @given(st.dictionaries(st.sampled_from(list(NodeConfig.model_fields)), values, max_size=4))
 def test_any_content_is_a_configuration_or_a_clear_error(data: dict[str, object]) -> None:
     text = json.dumps(data)

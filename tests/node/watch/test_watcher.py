@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -201,3 +202,17 @@ def test_the_table_of_mounts() -> None:
     assert not found.tells("/home/ann/other")
     assert around(TABLE, "/homes/x").kind == "tmpfs"
     assert around(TABLE, "/usr").kind == "ext4"
+
+
+def test_without_a_thread_changes_are_looked_for(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the host has no room for one more process, a build goes on all the same."""
+
+    def refused(self: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    watcher = Watcher(root, tmp_path / "cookies")
+    assert watcher.problem == "can't start new thread"
+    watcher.close()
