@@ -30,9 +30,10 @@ from buildnet.pool.workspace import Task, TaskId, Workspace
 _log = logging.getLogger("buildnet.builds")
 AGAIN_S = 1.0
 """So often a build's estimate is made again, at most."""
-SETTLES_S = 0.03
+SETTLES_S = 0.4
 """So long after the first command begins what needs none is found: only then it is told what is
-left to do."""
+left to do. A build that is over by then is worth no estimate, which takes as much of the processor
+as some tens of short commands."""
 _REST = 30.0
 """So many times as long as it took, at least."""
 _SAMPLES_AT_WORK = SAMPLES // 5

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,8 +34,6 @@ from buildnet.pool.workspace import BUILD, TaskId, Workspace
 BUILD_STARTED = "build_started"
 """The type of a build's first event."""
 _log = logging.getLogger("buildnet.builds")
-_SOON_S = 1.0
-"""So long an estimate is waited for where one is to be answered."""
 BUILD_FINISHED = "build_finished"
 """The type of a build's last event; who passes it on adds the report, as its reader wants it."""
 TOLD_NO_MORE = "told_no_more"
@@ -321,12 +318,10 @@ class RunningBuild:
             return None
         return in_short(self.forecast.first, self.forecast.first_at_ms)
 
-    async def estimated_ms_soon(self) -> int | None:
-        """Return how long it takes, once that is estimated; None: that does not come at once, or
-        nothing is known."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_SOON_S):
-                await self.estimated.wait()
+    @property
+    def estimated_ms(self) -> int | None:
+        """How long it takes, if that is known by now: who asked is not kept waiting for it, as the
+        first output would be over by then."""
         return None if self.estimate is None else self.estimate["estimated_ms"]
 
     def learn(self) -> None:

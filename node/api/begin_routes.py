@@ -77,7 +77,7 @@ def begin_routes(service: NodeService) -> APIRouter:
         return {
             "build_id": running.id,
             "asker": asker.number,
-            "estimated_duration_ms": await running.estimated_ms_soon(),
+            "estimated_duration_ms": running.estimated_ms,
         }
 
     return router
