@@ -2,11 +2,12 @@
 
 Prints Markdown: all commands with their options from the Typer application, all routes of the HTTP
 API from its OpenAPI description, all messages, all types of the ledger's entries, or all metrics.
-``docs/reference/PAGE.md`` holds what it prints.
+``docs/reference/PAGE.md`` holds what it prints. ``openapi`` prints the description itself, as JSON.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -183,6 +184,11 @@ def described_api() -> Mapping[str, Any]:
     return create_application(service).openapi()
 
 
+def openapi_description() -> str:
+    """Return the OpenAPI itself, as JSON; the web page's client is made from it."""
+    return json.dumps(described_api(), indent=1) + "\n"
+
+
 def _query(route: Mapping[str, Any]) -> Iterator[str]:
     for one in route.get("parameters", ()):
         if one["in"] == "header":
@@ -322,10 +328,11 @@ PAGES = {
 
 
 def main(arguments: list[str]) -> int:
-    """Print the page that the one argument names."""
-    if len(arguments) != 1 or arguments[0] not in PAGES:
-        raise UsageError("name one page", hint=f"one of {', '.join(PAGES)}")
-    sys.stdout.write(PAGES[arguments[0]]())
+    """Print the page that the one argument names; ``openapi``: what the page of the API is of."""
+    printed = {**PAGES, "openapi": openapi_description}
+    if len(arguments) != 1 or arguments[0] not in printed:
+        raise UsageError("name one page", hint=f"one of {', '.join(printed)}")
+    sys.stdout.write(printed[arguments[0]]())
     return 0
 
 

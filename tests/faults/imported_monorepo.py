@@ -3,9 +3,9 @@
     git clone -q REPOSITORY /tmp/mono && (cd /tmp/mono && npm ci)
     uv run python tests/faults/imported_monorepo.py /tmp/mono --own "npx turbo run build"
 
-In the clone, from which it removes what git does not track (but node_modules), it runs the
-repository's own tool, keeps what that left, removes it, takes the tool's configuration over
-(``init --from``), builds with three nodes and compares the files byte for byte.
+In the clone, from which it removes what git does not track (but node_modules) and what its tool
+remembers, it runs the repository's own tool, keeps what that left, removes it, takes the tool's
+configuration over (``init --from``), builds with three nodes and compares the files byte for byte.
 With ``--shard PACKAGE --cmd LINE --tests PATTERN`` the tests of a package are then split into
 shards over the three nodes. With ``--edit FILE`` that file gets a line more while a watch is on,
 and the packages are told that were built again. The clone is left with a ``buildnet.yaml`` and its
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,12 +49,14 @@ def main() -> int:
     parser.add_argument("--cmd", help="the command of its tests, with {tests}")
     parser.add_argument("--tests", help="the pattern of its test files")
     parser.add_argument("--shards", type=int, default=6)
+    parser.add_argument("--retries", type=int, default=0, help="runs more of a shard that failed")
     parser.add_argument("--edit", help="a file to change under a watch")
     arguments = parser.parse_args()
     root: Path = arguments.clone.resolve()
     names = [one for one in arguments.packages.split(",") if one]
     (root / FILE).unlink(missing_ok=True)
     remove(root, generated(root))
+    forget(root)
     subprocess.run(arguments.own, shell=True, cwd=root, check=True, stdout=sys.stderr)
     wanted = generated(root)
     remove(root, wanted)
@@ -117,6 +120,13 @@ def remove(root: Path, files: dict[str, str]) -> None:
             parent = parent.parent
 
 
+def forget(root: Path) -> None:
+    """Remove what the repository's own tool remembers: it would not make again what it knows."""
+    for one in [*root.glob("**/.turbo"), *root.glob("**/.nx")]:
+        if "node_modules" not in one.parts:
+            shutil.rmtree(one)
+
+
 def built(node: Node, root: Path, packages: list[str], task: str) -> dict[str, Any]:
     """Build; return the report. Its output goes to stderr."""
     began = time.monotonic()
@@ -156,6 +166,7 @@ def shard(definition: dict[str, Any], arguments: argparse.Namespace) -> None:
     before = package["tasks"]["test"]
     task = dict(before) if isinstance(before, dict) else {"cmd": before}
     task |= {"cmd": arguments.cmd, "tests": [arguments.tests], "shards": arguments.shards}
+    task["retries"] = arguments.retries
     if "{shard}" in arguments.cmd:
         task["junit"] = f"{package['path']}/report-{{shard}}.xml"
     package["tasks"]["test"] = task

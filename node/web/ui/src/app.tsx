@@ -1,0 +1,74 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { useEffect, useMemo } from "react";
+import { Redirect, Route, Switch, useLocation } from "wouter";
+import { Problem } from "@/api/problem";
+import { type Session, useSession } from "@/api/session";
+import { ProblemView } from "@/components/problem-view";
+import { Loading } from "@/components/states";
+import { Toasts } from "@/components/toasts";
+import { Frame } from "@/layout/frame";
+import { Login } from "@/layout/login";
+import { browserFeed, FeedContext } from "@/live/use-live";
+
+const FRESH_MS = 2_000;
+
+/** The whole page. */
+export function App() {
+  const client = useMemo(
+    () =>
+      new QueryClient({
+        defaultOptions: {
+          queries: {
+            staleTime: FRESH_MS,
+            // What was refused or is not there does not change by asking again.
+            retry: (failures, thrown) => failures < 2 && Problem.from(thrown).status === 0,
+          },
+        },
+      }),
+    [],
+  );
+  return (
+    <QueryClientProvider client={client}>
+      <Toasts>
+        <Switch>
+          <Route path="/login" component={Login} />
+          <Route>
+            <Inside />
+          </Route>
+        </Switch>
+      </Toasts>
+    </QueryClientProvider>
+  );
+}
+
+function Inside() {
+  const session = useSession();
+  const [location] = useLocation();
+  if (session.data !== undefined) return <Live session={session.data} />;
+  if (session.error === null) return <Loading what="who you are" />;
+  if (Problem.from(session.error).status === 401) {
+    return <Redirect to={`/login?to=${encodeURIComponent(location)}`} replace />;
+  }
+  return (
+    <main className="login">
+      <ProblemView
+        problem={session.error}
+        command="buildnet node status"
+        onRetry={() => session.refetch()}
+      />
+    </main>
+  );
+}
+
+function Live({ session }: { session: Session }) {
+  const feed = useMemo(browserFeed, []);
+  useEffect(() => {
+    feed.start();
+    return () => feed.stop();
+  }, [feed]);
+  return (
+    <FeedContext value={feed}>
+      <Frame session={session} />
+    </FeedContext>
+  );
+}

@@ -1,0 +1,96 @@
+import { Search } from "lucide-react";
+import { useId } from "react";
+
+/** A line of filters above a list, and how many are shown of how many. */
+export function FilterBar({
+  children,
+  shown,
+  total,
+  noun,
+}: {
+  children: React.ReactNode;
+  shown: number;
+  /** null: more are there than were fetched. */
+  total: number | null;
+  /** In the plural: "builds". */
+  noun: string;
+}) {
+  return (
+    <search className="row" style={{ marginBottom: "var(--space-3)" }}>
+      {children}
+      <output className="soft small" style={{ marginLeft: "auto" }}>
+        {total === null
+          ? `first ${shown} ${noun}`
+          : shown === total
+            ? `${total} ${noun}`
+            : `${shown} of ${total} ${noun}`}
+      </output>
+    </search>
+  );
+}
+
+export function SearchBox({
+  label,
+  value,
+  onChange,
+}: {
+  label: string;
+  value: string;
+  onChange: (value: string) => void;
+}) {
+  const id = useId();
+  return (
+    <div className="row" style={{ flexWrap: "nowrap", maxWidth: "20rem", flex: "1 1 12rem" }}>
+      <label htmlFor={id}>
+        <Search aria-hidden size={16} />
+        <span className="unseen">{label}</span>
+      </label>
+      <input
+        id={id}
+        type="search"
+        className="input"
+        placeholder={label}
+        value={value}
+        onChange={(event) => onChange(event.target.value)}
+      />
+    </div>
+  );
+}
+
+export function Choice({
+  label,
+  value,
+  options,
+  onChange,
+}: {
+  label: string;
+  value: string;
+  /** Pairs of value and words; plain strings are both. */
+  options: readonly (string | readonly [string, string])[];
+  onChange: (value: string) => void;
+}) {
+  const id = useId();
+  return (
+    <div className="row" style={{ flexWrap: "nowrap" }}>
+      <label htmlFor={id} className="soft small">
+        {label}
+      </label>
+      <select
+        id={id}
+        className="input"
+        style={{ width: "auto" }}
+        value={value}
+        onChange={(event) => onChange(event.target.value)}
+      >
+        {options.map((option) => {
+          const [key, words] = typeof option === "string" ? [option, option || "any"] : option;
+          return (
+            <option key={key} value={key}>
+              {words}
+            </option>
+          );
+        })}
+      </select>
+    </div>
+  );
+}

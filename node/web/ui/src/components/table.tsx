@@ -1,0 +1,108 @@
+import { ChevronDown, ChevronUp } from "lucide-react";
+import type { ReactNode } from "react";
+import { useFilter } from "@/components/url-state";
+
+export interface Column<Row> {
+  name: string;
+  /** Words of the head; default: the name. */
+  title?: string;
+  cell: (row: Row) => ReactNode;
+  /** What rows are sorted by; without it the column can't be sorted by. */
+  sort?: (row: Row) => string | number | null | undefined;
+  numeric?: boolean;
+}
+
+/**
+ * A table whose order stands in the address (`sort=name`, `sort=-age`). `caption` is for screen
+ * readers. Rows are shown as they come until somebody sorts.
+ */
+export function Table<Row>({
+  caption,
+  columns,
+  rows,
+  keyOf,
+  parameter = "sort",
+}: {
+  caption: string;
+  columns: readonly Column<Row>[];
+  rows: readonly Row[];
+  keyOf: (row: Row) => string;
+  /** The parameter in the address, where a page has more tables than one. */
+  parameter?: string;
+}) {
+  const [order, setOrder] = useFilter(parameter);
+  const down = order.startsWith("-");
+  const name = down ? order.slice(1) : order;
+  const by = columns.find((column) => column.name === name)?.sort;
+  const sorted =
+    by === undefined ? rows : [...rows].sort((a, b) => compare(by(a), by(b)) * (down ? -1 : 1));
+  return (
+    <div className="table-frame">
+      <table className="table">
+        <caption className="unseen">{caption}</caption>
+        <thead>
+          <tr>
+            {columns.map((column) => (
+              <Head
+                key={column.name}
+                column={column}
+                order={column.name === name ? (down ? "descending" : "ascending") : "none"}
+                onSort={() => setOrder(column.name === name && !down ? `-${name}` : column.name)}
+              />
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {sorted.map((row) => (
+            <tr key={keyOf(row)}>
+              {columns.map((column) => (
+                <td key={column.name} className={column.numeric ? "number" : undefined}>
+                  {column.cell(row)}
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Head<Row>({
+  column,
+  order,
+  onSort,
+}: {
+  column: Column<Row>;
+  order: "ascending" | "descending" | "none";
+  onSort: () => void;
+}) {
+  const words = column.title ?? column.name;
+  const className = column.numeric ? "number" : undefined;
+  if (column.sort === undefined) {
+    return (
+      <th scope="col" className={className}>
+        {words}
+      </th>
+    );
+  }
+  return (
+    <th scope="col" className={className} aria-sort={order}>
+      <button type="button" onClick={onSort}>
+        {words}
+        {order === "ascending" && <ChevronUp aria-hidden size={14} />}
+        {order === "descending" && <ChevronDown aria-hidden size={14} />}
+      </button>
+    </th>
+  );
+}
+
+/** Order text as people do ("node2" before "node10"), figures by size, and what is unknown last. */
+function compare(
+  a: string | number | null | undefined,
+  b: string | number | null | undefined,
+): number {
+  if (a == null || b == null) return (a == null ? 1 : 0) - (b == null ? 1 : 0);
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  return String(a).localeCompare(String(b), undefined, { numeric: true });
+}

@@ -1,0 +1,142 @@
+import { Menu } from "lucide-react";
+import { type ReactNode, Suspense, useEffect, useRef, useState } from "react";
+import { Link, Route, Switch, useLocation } from "wouter";
+import type { Session } from "@/api/session";
+import { Empty, Loading } from "@/components/states";
+import { Boundary } from "@/layout/boundary";
+import { LiveStatus } from "@/layout/live-status";
+import { SessionMenu } from "@/layout/session-menu";
+import { ThemeButton } from "@/layout/theme";
+import { ROUTES, VIEWS } from "@/layout/views";
+import { useItems } from "@/live/use-live";
+
+/** What stands around every view: where one is, how the page stands with its node, who one is. */
+export function Frame({ session }: { session: Session }) {
+  const [isOpen, setOpen] = useState(false);
+  const [location] = useLocation();
+  const main = useRef<HTMLElement>(null);
+  const title = VIEWS.find((view) => isAt(view.path, location))?.title;
+  useEffect(() => {
+    document.title = title ? `${title} · BuildNet` : "BuildNet";
+  }, [title]);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the focus follows the view
+  useEffect(() => {
+    setOpen(false);
+    main.current?.focus({ preventScroll: true });
+    window.scrollTo(0, 0);
+  }, [location]);
+  return (
+    <div className="frame">
+      <a className="button skip" href="#main">
+        To the content
+      </a>
+      <Side open={isOpen} session={session} onClose={() => setOpen(false)} />
+      <header className="top">
+        <button
+          type="button"
+          className="button icon menu-button"
+          aria-label="Menu"
+          aria-expanded={isOpen}
+          onClick={() => setOpen(!isOpen)}
+        >
+          <Menu aria-hidden size={18} />
+        </button>
+        <span className="soft">
+          on <strong>{session.node.name}</strong>
+        </span>
+        <span className="grow" />
+        <LiveStatus />
+        <ThemeButton />
+        <SessionMenu session={session} />
+      </header>
+      <main id="main" className="main" tabIndex={-1} ref={main}>
+        {session.warning && <div className="notice warn">{session.warning}</div>}
+        <Boundary key={location}>
+          <Suspense fallback={<Loading what={title ?? "the view"} lines={6} />}>
+            <Switch>
+              {ROUTES.map(([path, component]) => (
+                <Route key={path} path={path} component={component} />
+              ))}
+              <Route>
+                <Empty title="There is no such view">
+                  <Link href="/">To the overview</Link>
+                </Empty>
+              </Route>
+            </Switch>
+          </Suspense>
+        </Boundary>
+      </main>
+    </div>
+  );
+}
+
+function Side({
+  open,
+  session,
+  onClose,
+}: {
+  open: boolean;
+  session: Session;
+  onClose: () => void;
+}) {
+  const [location] = useLocation();
+  const queued = useItems("queue");
+  const builds = useItems("builds");
+  const counts: Record<string, number> = {
+    "/ui/queue": [...queued.keys()].filter((id) => id !== "queue").length,
+    "/ui/builds": [...builds.values()].filter((build) => build.status === "running").length,
+  };
+  useEffect(() => {
+    if (!open) return;
+    const close = (event: KeyboardEvent) => event.key === "Escape" && onClose();
+    addEventListener("keydown", close);
+    return () => removeEventListener("keydown", close);
+  }, [open, onClose]);
+  return (
+    <nav className={open ? "side open" : "side"} aria-label="Views">
+      <Link href="/" className="brand">
+        <svg
+          viewBox="0 0 24 24"
+          width="24"
+          height="24"
+          fill="none"
+          stroke="currentColor"
+          strokeWidth="2"
+          aria-hidden="true"
+        >
+          <path d="M12 3 4 7.5v9L12 21l8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9" />
+        </svg>
+        BuildNet
+      </Link>
+      <ul>
+        {VIEWS.filter((view) => session.actions.includes(view.action)).map(
+          ({ path, title, icon: Icon }) => (
+            <li key={path}>
+              <Link href={path} {...(isAt(path, location) && { "aria-current": "page" as const })}>
+                <Icon aria-hidden size={18} />
+                {title}
+                {(counts[path] ?? 0) > 0 && (
+                  <span className="badge busy count">{counts[path]}</span>
+                )}
+              </Link>
+            </li>
+          ),
+        )}
+      </ul>
+    </nav>
+  );
+}
+
+function isAt(path: string, location: string): boolean {
+  return path === "/" ? location === "/" : location === path || location.startsWith(`${path}/`);
+}
+
+/** The head of a view: its title, and what can be done there. */
+export function ViewHead({ title, children }: { title: ReactNode; children?: ReactNode }) {
+  return (
+    <div className="view-head">
+      <h1>{title}</h1>
+      <div className="row">{children}</div>
+    </div>
+  );
+}

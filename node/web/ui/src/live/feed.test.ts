@@ -1,0 +1,154 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { Feed } from "@/live/feed";
+
+class Socket {
+  readyState: number = WebSocket.OPEN;
+  sent: Record<string, unknown>[] = [];
+  onopen: () => void = () => {};
+  onmessage: (message: { data: string }) => void = () => {};
+  onclose: (event: { code: number; reason: string }) => void = () => {};
+  send(text: string) {
+    this.sent.push(JSON.parse(text));
+  }
+  close() {
+    this.onclose({ code: 1000, reason: "" });
+  }
+  hear(message: unknown) {
+    this.onmessage({ data: JSON.stringify(message) });
+  }
+}
+
+let sockets: Socket[];
+let timers: { ms: number; run: () => void }[];
+let feed: Feed;
+
+async function connected(): Promise<Socket> {
+  await Promise.resolve();
+  await Promise.resolve();
+  const socket = sockets.at(-1);
+  if (socket === undefined) throw new Error("nothing was opened");
+  socket.onopen();
+  return socket;
+}
+
+beforeEach(() => {
+  sockets = [];
+  timers = [];
+  feed = new Feed({
+    open: () => {
+      const socket = new Socket();
+      sockets.push(socket);
+      return socket as unknown as WebSocket;
+    },
+    ticket: async () => "ticket",
+    now: () => 5_000,
+    soon: (run) => run(),
+    after: (ms, run) => {
+      const timer = { ms, run };
+      timers.push(timer);
+      return () => {
+        timers = timers.filter((one) => one !== timer);
+      };
+    },
+  });
+  feed.start();
+});
+
+const CHANNELS = ["builds", "nodes", "queue", "resources"];
+const snapshot = {
+  type: "snapshot",
+  cursor: "a-1",
+  channels: CHANNELS,
+  state: { builds: { b: { id: "b", status: "running", done: 1 } } },
+};
+
+function change(cursor: string, data: object) {
+  return {
+    type: "events",
+    events: [{ cursor, channel: "builds", type: "build_progress", at: 1, data }],
+  };
+}
+
+describe("Feed", () => {
+  it("subscribes, and shows the snapshot and what changes", async () => {
+    const socket = await connected();
+    expect(socket.sent).toEqual([{ type: "subscribe", channels: CHANNELS }]);
+    socket.hear(snapshot);
+    expect(feed.getState()).toMatchObject({ status: "live", heardAt: 5_000 });
+    const before = feed.items("builds");
+    socket.hear(change("a-2", { id: "b", done: 2 }));
+    expect(feed.items("builds").get("b")).toEqual({ id: "b", status: "running", done: 2 });
+    expect(before.get("b")).toMatchObject({ done: 1 });
+    socket.hear(change("a-3", { id: "b", gone: true }));
+    expect(feed.items("builds").size).toBe(0);
+  });
+
+  it("keeps the map of a channel in which nothing happened", async () => {
+    const socket = await connected();
+    socket.hear(snapshot);
+    const nodes = feed.items("nodes");
+    socket.hear(change("a-2", { id: "b", done: 2 }));
+    expect(feed.items("nodes")).toBe(nodes);
+  });
+
+  it("freezes what is shown while it is paused, and catches up", async () => {
+    const socket = await connected();
+    socket.hear(snapshot);
+    feed.pause();
+    socket.hear(change("a-2", { id: "b", done: 7 }));
+    expect(feed.items("builds").get("b")).toMatchObject({ done: 1 });
+    expect(feed.getState()).toMatchObject({ paused: true, waiting: 1 });
+    feed.resume();
+    expect(feed.items("builds").get("b")).toMatchObject({ done: 7 });
+    expect(feed.getState()).toMatchObject({ paused: false, waiting: 0 });
+  });
+
+  it("connects again from the last cursor, each time later", async () => {
+    const socket = await connected();
+    socket.hear(snapshot);
+    socket.hear(change("a-2", { id: "b", done: 2 }));
+    socket.onclose({ code: 1013, reason: "too slow" });
+    expect(feed.getState()).toMatchObject({ status: "lost", reason: "too slow" });
+    expect(timers.map((timer) => timer.ms)).toEqual([250]);
+    timers[0]?.run();
+    const again = await connected();
+    expect(again.sent).toEqual([{ type: "subscribe", channels: CHANNELS, cursor: "a-2" }]);
+    again.onclose({ code: 1006, reason: "" });
+    expect(timers.map((timer) => timer.ms)).toContain(500);
+  });
+
+  it("ends where its credential does not count any more", async () => {
+    const socket = await connected();
+    socket.hear(snapshot);
+    socket.onclose({ code: 1008, reason: "the key was revoked" });
+    expect(feed.getState()).toMatchObject({ status: "ended", reason: "the key was revoked" });
+  });
+
+  it("subscribes to a channel while somebody listens to it", async () => {
+    const socket = await connected();
+    socket.hear(snapshot);
+    const heard: string[] = [];
+    const end = feed.listen("ledger", (event) => heard.push(event.cursor));
+    expect(socket.sent.at(-1)).toEqual({
+      type: "subscribe",
+      channels: ["builds", "ledger", "nodes", "queue", "resources"],
+    });
+    socket.hear({
+      type: "events",
+      events: [
+        { cursor: "a-9", channel: "ledger", type: "ledger_entry", at: 1, data: { id: "e" } },
+      ],
+    });
+    end();
+    expect(heard).toEqual(["a-9"]);
+    expect(feed.items("ledger").size).toBe(0);
+  });
+
+  it("closes a connection on which nothing comes any more", async () => {
+    const socket = await connected();
+    socket.hear(snapshot);
+    expect(timers.map((timer) => timer.ms)).toEqual([40_000]);
+    timers[0]?.run();
+    expect(feed.getState().status).toBe("lost");
+  });
+});

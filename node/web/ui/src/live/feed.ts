@@ -1,0 +1,236 @@
+import type { Channel, Item, Items, LiveEvent } from "@/live/items";
+
+/** How the page stands with its node: `lost` tries again by itself, `ended` does not. */
+export type FeedStatus = "connecting" | "live" | "lost" | "ended";
+
+export interface FeedState {
+  status: FeedStatus;
+  /** Frozen by who looks: what happens is noted, and shown when they go on. */
+  paused: boolean;
+  /** Changes that wait while it is paused. */
+  waiting: number;
+  /** When the node was last heard, in milliseconds since 1970 by this browser's clock. */
+  heardAt: number | null;
+  /** Why it is lost or ended. */
+  reason: string | null;
+}
+
+/** What the feed needs of a browser; tests pass their own. */
+export interface Surroundings {
+  open(ticket: string): WebSocket;
+  ticket(): Promise<string>;
+  now(): number;
+  /** Run this before the next picture is drawn. */
+  soon(run: () => void): void;
+  after(ms: number, run: () => void): () => void;
+}
+
+type EventListener = (event: LiveEvent) => void;
+
+const EMPTY: Items = new Map();
+const ALWAYS: readonly Channel[] = ["nodes", "resources", "builds", "queue"];
+const SILENT_AFTER_MS = 40_000; // the node says `alive` each 25 s
+const RETRY_MS = [250, 500, 1_000, 2_000, 5_000];
+const POLICY = 1008;
+
+/**
+ * The node's events in this page: one WebSocket, its channels as maps of items that never change in
+ * place, so that a view draws again only when what it shows is another object. Goes on from the last
+ * cursor when the connection broke.
+ */
+export class Feed {
+  private socket: WebSocket | null = null;
+  private cursor: string | null = null;
+  private stopped = true;
+  private attempt = 0;
+  private cancelRetry: () => void = () => {};
+  private cancelSilence: () => void = () => {};
+  private drawing = false;
+  private readonly extra = new Map<Channel, number>();
+  private readonly current = new Map<Channel, Map<string, Item>>();
+  private readonly changed = new Set<Channel>();
+  private shown = new Map<Channel, Items>();
+  private state: FeedState = {
+    status: "connecting",
+    paused: false,
+    waiting: 0,
+    heardAt: null,
+    reason: null,
+  };
+  private readonly listeners = new Set<() => void>();
+  private readonly eventListeners = new Set<EventListener>();
+
+  constructor(private readonly around: Surroundings) {}
+
+  start(): void {
+    if (!this.stopped) return;
+    this.stopped = false;
+    this.connect();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.cancelRetry();
+    this.cancelSilence();
+    this.socket?.close();
+    this.socket = null;
+  }
+
+  /** Call this after each change; returns what ends it. */
+  subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  items = (channel: Channel): Items => this.shown.get(channel) ?? EMPTY;
+
+  getState = (): FeedState => this.state;
+
+  /** Hear each event of a channel as it comes, paused or not. */
+  listen(channel: Channel, listener: EventListener): () => void {
+    const mine: EventListener = (event) => {
+      if (event.channel === channel) listener(event);
+    };
+    this.eventListeners.add(mine);
+    const ahead = this.channels().join();
+    this.extra.set(channel, (this.extra.get(channel) ?? 0) + 1);
+    if (this.channels().join() !== ahead) this.ask(null);
+    return () => {
+      this.eventListeners.delete(mine);
+      const left = (this.extra.get(channel) ?? 1) - 1;
+      if (left > 0) this.extra.set(channel, left);
+      else this.extra.delete(channel);
+    };
+  }
+
+  pause(): void {
+    this.tell({ paused: true });
+  }
+
+  resume(): void {
+    this.tell({ paused: false, waiting: 0 });
+    this.publish();
+  }
+
+  private channels(): Channel[] {
+    return [...new Set([...ALWAYS, ...this.extra.keys()])].sort();
+  }
+
+  private connect(): void {
+    this.tell({ status: this.cursor === null ? "connecting" : "lost" });
+    this.around.ticket().then(
+      (ticket) => this.open(ticket),
+      (problem: unknown) => this.lost(problem instanceof Error ? problem.message : String(problem)),
+    );
+  }
+
+  private open(ticket: string): void {
+    if (this.stopped) return;
+    const socket = this.around.open(ticket);
+    this.socket = socket;
+    socket.onopen = () => this.ask(this.cursor);
+    socket.onmessage = (message: MessageEvent<string>) => {
+      if (socket === this.socket) this.heard(JSON.parse(message.data) as Record<string, unknown>);
+    };
+    socket.onclose = (event) => {
+      if (socket !== this.socket) return;
+      this.socket = null;
+      if (event.code === POLICY) this.tell({ status: "ended", reason: event.reason });
+      else this.lost(event.reason || "the connection broke");
+    };
+  }
+
+  private ask(cursor: string | null): void {
+    if (this.socket?.readyState !== WebSocket.OPEN) return;
+    const channels = this.channels();
+    this.socket.send(
+      JSON.stringify({ type: "subscribe", channels, ...(cursor === null ? {} : { cursor }) }),
+    );
+  }
+
+  private lost(reason: string): void {
+    if (this.stopped) return;
+    this.cancelSilence();
+    this.tell({ status: "lost", reason });
+    const wait = RETRY_MS[Math.min(this.attempt, RETRY_MS.length - 1)] ?? 5_000;
+    this.attempt += 1;
+    this.cancelRetry = this.around.after(wait, () => this.connect());
+  }
+
+  private heard(message: Record<string, unknown>): void {
+    this.cancelSilence();
+    this.cancelSilence = this.around.after(SILENT_AFTER_MS, () => this.socket?.close());
+    this.state = { ...this.state, heardAt: this.around.now() };
+    if (typeof message.cursor === "string") this.cursor = message.cursor;
+    if (message.type === "error") {
+      this.tell({ reason: String(message.message) });
+      return;
+    }
+    if (message.type === "snapshot") this.replace(message.state as Snapshot, message.channels);
+    else if (message.type === "events") this.apply(message.events as LiveEvent[]);
+    this.attempt = 0;
+    if (this.state.status !== "live") this.tell({ status: "live", reason: null });
+    this.draw();
+  }
+
+  private replace(state: Snapshot, channels: unknown): void {
+    for (const channel of channels as Channel[]) {
+      this.current.set(channel, new Map(Object.entries(state[channel] ?? {})));
+      this.changed.add(channel);
+    }
+  }
+
+  private apply(events: LiveEvent[]): void {
+    for (const event of events) {
+      this.cursor = event.cursor;
+      const id = event.data.id;
+      if (typeof id === "string" && event.channel !== "ledger" && event.channel !== "logs") {
+        this.change(event.channel, event.data as Item);
+      }
+      for (const listener of this.eventListeners) listener(event);
+    }
+    if (this.state.paused)
+      this.state = { ...this.state, waiting: this.state.waiting + events.length };
+  }
+
+  private change(channel: Channel, news: Item): void {
+    let items = this.current.get(channel);
+    if (items === undefined) {
+      items = new Map();
+      this.current.set(channel, items);
+    }
+    if (news.gone) items.delete(news.id);
+    else items.set(news.id, { ...items.get(news.id), ...news });
+    this.changed.add(channel);
+  }
+
+  /** Gather what came within a picture: a hundred nodes change in one go. */
+  private draw(): void {
+    if (this.drawing) return;
+    this.drawing = true;
+    this.around.soon(() => {
+      this.drawing = false;
+      if (this.state.paused) this.wake();
+      else this.publish();
+    });
+  }
+
+  private publish(): void {
+    for (const channel of this.changed) {
+      this.shown.set(channel, new Map(this.current.get(channel)));
+    }
+    this.changed.clear();
+    this.wake();
+  }
+
+  private tell(news: Partial<FeedState>): void {
+    this.state = { ...this.state, ...news };
+    this.wake();
+  }
+
+  private wake(): void {
+    for (const listener of this.listeners) listener();
+  }
+}
+
+type Snapshot = Partial<Record<Channel, Record<string, Item>>>;

@@ -1,0 +1,61 @@
+import { createContext, useContext, useEffect, useRef, useSyncExternalStore } from "react";
+import { api } from "@/api/client";
+import { Feed, type FeedState } from "@/live/feed";
+import type { BuildItem, Channel, Items, LiveEvent, NodeItem } from "@/live/items";
+
+/** The feed of a browser. */
+export function browserFeed(): Feed {
+  return new Feed({
+    open: (ticket) => {
+      const scheme = location.protocol === "https:" ? "wss" : "ws";
+      return new WebSocket(`${scheme}://${location.host}/ws?ticket=${encodeURIComponent(ticket)}`);
+    },
+    ticket: async () => {
+      const { data } = await api.POST("/api/ws-ticket");
+      if (data === undefined) throw new Error("the node gave no ticket");
+      return data.ticket;
+    },
+    now: Date.now,
+    // A page that is not looked at draws no pictures, but has to go on.
+    soon: (run) => (document.hidden ? setTimeout(run, 250) : requestAnimationFrame(run)),
+    after: (ms, run) => {
+      const timer = setTimeout(run, ms);
+      return () => clearTimeout(timer);
+    },
+  });
+}
+
+export const FeedContext = createContext<Feed | null>(null);
+
+export function useFeed(): Feed {
+  const feed = useContext(FeedContext);
+  if (feed === null) throw new Error("a view with live data stands outside of FeedContext");
+  return feed;
+}
+
+export function useFeedState(): FeedState {
+  const feed = useFeed();
+  return useSyncExternalStore(feed.subscribe, feed.getState);
+}
+
+/** The items of a channel by their id: another map after each change, the same one until then. */
+export function useItems(channel: Channel): Items {
+  const feed = useFeed();
+  return useSyncExternalStore(feed.subscribe, () => feed.items(channel));
+}
+
+export function useNodes(): NodeItem[] {
+  return [...useItems("nodes").values()] as unknown as NodeItem[];
+}
+
+export function useBuilds(): BuildItem[] {
+  return [...useItems("builds").values()] as unknown as BuildItem[];
+}
+
+/** Call this with each event of a channel while the view is there. */
+export function useEvents(channel: Channel, hear: (event: LiveEvent) => void): void {
+  const feed = useFeed();
+  const latest = useRef(hear);
+  latest.current = hear;
+  useEffect(() => feed.listen(channel, (event) => latest.current(event)), [feed, channel]);
+}

@@ -1,0 +1,29 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vitest/config";
+
+// `npm run dev` shows the page with the data of this node.
+const node = process.env.BUILDNET_NODE ?? "http://127.0.0.1:8080";
+
+export default defineConfig({
+  base: "/ui/",
+  plugins: [react()],
+  resolve: { alias: { "@": new URL("./src", import.meta.url).pathname } },
+  build: {
+    outDir: "../static",
+    emptyOutDir: true,
+    target: "es2022",
+    assetsInlineLimit: 0, // the content security policy allows no data: but for pictures
+    modulePreload: { polyfill: false },
+  },
+  server: {
+    proxy: {
+      "/api": { target: node, changeOrigin: true },
+      "/ws": { target: node, changeOrigin: true, ws: true },
+    },
+  },
+  test: {
+    environment: "happy-dom",
+    setupFiles: "src/testing/setup.ts",
+    include: ["src/**/*.test.{ts,tsx}"],
+  },
+});
