@@ -18,6 +18,7 @@ from buildnet.node.execute.launched import run_launched
 from buildnet.node.execute.launcher import kernel
 from buildnet.node.execute.launcher.client import Launcher, LaunchRequest, StrictView, Way
 from buildnet.node.execute.launcher.places import BUILD
+from buildnet.node.execute.mounts import Mount, hide_caches
 from buildnet.node.execute.removal import discard
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,10 @@ STAGED = "staged"
 WORKSPACE = "workspace"
 
 _PROBE_TIMEOUT_S = 20.0
-_PROBE = 'test ! -e /.host/usr && test "$(cat tree/lower)" = below && echo > tree/upper'
+_PROBE = (
+    'test ! -e /.host/usr && test "$(cat tree/lower)" = below && echo > tree/upper && '
+    "test ! -e tree/.cache/lower && echo > tree/.cache/upper"
+)
 
 
 class IsolationError(ExecutionError):
@@ -136,12 +140,16 @@ class IsolationProbe:
         stage = self._work / f".probe-{os.getpid()}"
         discard(stage)
         try:
-            for name in ("root/tree", "home", "tmp", "lower", "tree-work"):
+            for name in ("root/tree", "home", "tmp", "lower/.cache", "tree-work"):
                 (stage / name).mkdir(parents=True)
-            (stage / "lower" / "lower").write_text("below")
+            for name in ("lower", ".cache/lower"):
+                (stage / "lower" / name).write_text("below")
             if launcher.owner is not None:
                 for name in ("root", "root/tree", "home", "tmp"):
                     os.chown(stage / name, launcher.owner, launcher.owner)
+            if overlay:
+                tree = Mount("tree", stage / "lower")
+                hide_caches(tree, stage / "root/tree", launcher.owner)
             trees = ((str((stage / "lower").resolve()), "tree", "root/tree", "tree-work"),)
             view = StrictView(stage.resolve(), network=False, trees=trees if overlay else ())
             command = _PROBE if overlay else "test ! -e /.host/usr && echo > written"

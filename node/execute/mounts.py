@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import functools
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,10 +41,11 @@ class Mount:
     source: Path
 
 
-def show(mount: Mount, root: Path, alias: str) -> None:
+def show(mount: Mount, root: Path, alias: str, owner: int | None = None) -> None:
     """Make the mount in the stage ``root``. Entries that the stage has already stay.
 
-    ``alias`` is a free name beside ``root``, for the link to the source.
+    ``alias`` is a free name beside ``root``, for the link to the source; ``owner``: the user that
+    may write to the mount, if not the node's.
 
     Raises:
         StageError: the source is not a directory.
@@ -54,8 +56,27 @@ def show(mount: Mount, root: Path, alias: str) -> None:
             hint="install the dependencies again",
         )
     root.with_name(alias).symlink_to(mount.source.absolute())
-    _Mounting(mount, root, alias).directory(mount.source.absolute(), mount.path, top=True)
+    mounting = _Mounting(mount, root, alias, owner)
+    mounting.directory(mount.source.absolute(), mount.path, top=True)
     let_own_commands_be_called(mount, root)
+
+
+def hide_caches(mount: Mount, upper: Path, owner: int | None) -> None:
+    """Let an overlay of the mount whose changes go to ``upper`` have empty caches that ``owner``
+    (None: the node's user) may write to, in place of those in the source, which are others'.
+
+    Raises:
+        OSError: the file system has no extended attributes.
+    """
+    for name in sorted(CACHES):
+        if not os.path.lexists(mount.source / name):
+            continue
+        cache = upper / name
+        with suppress(FileExistsError):
+            cache.mkdir()
+        os.setxattr(cache, "user.overlay.opaque", b"y")
+        if owner is not None:
+            os.chown(cache, owner, owner)
 
 
 def let_own_commands_be_called(mount: Mount, root: Path) -> None:
@@ -113,32 +134,39 @@ def _followed(mount: Mount, path: str) -> str | None:
 
 
 class _Mounting:
-    def __init__(self, mount: Mount, root: Path, alias: str) -> None:
+    def __init__(self, mount: Mount, root: Path, alias: str, owner: int | None) -> None:
         self._root = root
         self._path = mount.path
         self._alias = alias
+        self._owner = owner
         self._workspace = _workspace_of(mount)
         self._linked: set[str] = set()  # paths that lead to workspace packages
 
     def directory(self, source: Path, path: str, *, top: bool) -> None:
-        (self._root / path).mkdir(parents=True, exist_ok=True)
+        self._writable(path)
         with os.scandir(source) as entries:
             # Commands last: by then it is known which packages are the stage's own.
             listed = sorted(entries, key=lambda entry: (entry.name == ".bin", entry.name))
         for entry in listed:
             there = f"{path}/{entry.name}"
-            if entry.is_symlink():
+            if top and entry.name in CACHES:
+                self._writable(there)
+            elif entry.is_symlink():
                 self._link(entry, path, there)
             elif not entry.is_dir():
                 self._lead(there)
-            elif top and entry.name in CACHES:
-                (self._root / there).mkdir(exist_ok=True)
             elif (top and entry.name.startswith("@")) or (
                 entry.name == ".bin" and self._has_own_commands(Path(entry.path), there)
             ):
                 self.directory(Path(entry.path), there, top=False)
             else:
                 self._lead(there)
+
+    def _writable(self, path: str) -> None:
+        place = self._root / path
+        place.mkdir(parents=True, exist_ok=True)
+        if self._owner is not None:
+            os.chown(place, self._owner, self._owner)
 
     def _link(self, entry: os.DirEntry[str], directory: str, there: str) -> None:
         target = str(Path(entry.path).readlink())

@@ -25,7 +25,12 @@ from buildnet.node.execute.launched import run_launched
 from buildnet.node.execute.launcher.client import LaunchRequest, StrictView
 from buildnet.node.execute.launcher.places import BUILD, CACHE, HOME, SETTINGS, TEMPORARY
 from buildnet.node.execute.limits import DiskWatch
-from buildnet.node.execute.mounts import Mount, let_own_commands_be_called, show
+from buildnet.node.execute.mounts import (
+    Mount,
+    hide_caches,
+    let_own_commands_be_called,
+    show,
+)
 from buildnet.node.execute.process_tree import ACTION_VARIABLE
 from buildnet.node.execute.reused_stages import ReusedStages
 from buildnet.node.execute.staging import Stage, fill, fill_home
@@ -114,7 +119,7 @@ class StrictExecutor:
                 trees.append(self._tree(mount, stage, number))
                 let_own_commands_be_called(mount, stage.root)
             else:
-                show(mount, stage.root, f"mount{number}")
+                show(mount, stage.root, f"mount{number}", self._launcher.owner)
                 binds = (*binds, (os.path.realpath(mount.source), f"/mount{number}"))
         if request.network:
             files = [(os.path.realpath(name), name) for name in _NETWORK_FILES]
@@ -168,4 +173,5 @@ class StrictExecutor:
         work.mkdir()
         if self._launcher.owner is not None:
             os.chown(upper, self._launcher.owner, self._launcher.owner)
+        hide_caches(mount, upper, self._launcher.owner)
         return os.path.realpath(mount.source), mount.path, f"root/{mount.path}", work.name

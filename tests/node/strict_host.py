@@ -34,13 +34,15 @@ def ways() -> list[Way]:
 class StrictHost:
     """Runs commands in the package ``packages/a`` of a workspace."""
 
-    def __init__(self, directory: Path, store: Store, launcher: Launcher) -> None:
+    def __init__(
+        self, directory: Path, store: Store, launcher: Launcher, *, overlay: bool = True
+    ) -> None:
         self.home = directory
         self.store = store
         self.workspace = directory / "workspace"
         self.workspace.mkdir()
         self.launcher = launcher
-        isolation = Isolation("strict", None, launcher, overlay=True)
+        isolation = Isolation("strict", None, launcher, overlay=overlay)
         stages = StagedExecutor(directory / "work")
         self.executor = StrictExecutor(stages, isolation, directory)
         self.output: list[bytes] = []
@@ -110,10 +112,12 @@ class StrictHost:
 
 
 @contextmanager
-def strict_host(directory: Path, launcher: Launcher) -> Iterator[StrictHost]:
+def strict_host(
+    directory: Path, launcher: Launcher, *, overlay: bool = True
+) -> Iterator[StrictHost]:
     """Give a host that uses a running launcher."""
     with Store.open(directory / "store", 1 << 30) as store:
-        yield StrictHost(directory, store, launcher)
+        yield StrictHost(directory, store, launcher, overlay=overlay)
 
 
 @contextmanager

@@ -70,3 +70,13 @@ def test_starters_of_others_are_one_link(stage: Path, modules: Path) -> None:
     (modules / ".bin/other").write_text(STARTER.format(program="other/run.sh"))
     show(Mount("node_modules", modules), stage, "mount0")
     assert (stage / "node_modules/.bin").is_symlink()
+
+
+def test_caches_are_empty_directories_of_the_stage(stage: Path, modules: Path) -> None:
+    (modules / ".vite-temp").mkdir()
+    (modules / ".vite-temp/old").touch()
+    (modules / ".cache").symlink_to(".vite-temp")
+    show(Mount("node_modules", modules), stage, "mount0")
+    for name in (".vite-temp", ".cache"):
+        assert not (stage / "node_modules" / name).is_symlink()
+        assert not any((stage / "node_modules" / name).iterdir())

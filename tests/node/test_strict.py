@@ -12,8 +12,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from tests.node.strict_host import StrictHost
+from tests.node.strict_host import StrictHost, strict_host
 
+from buildnet.cli.testing import write_files
 from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.errors import ExecutionError
 from buildnet.node.execute.launcher.client import Launcher, LaunchRequest, StrictView
@@ -162,6 +163,30 @@ def test_a_tree_is_shown_and_what_is_written_to_it_stays_apart(
     assert (modules / "lib" / "index.js").read_text() == "from the tree\n"
     assert not (modules / ".cache").exists()
     assert execution.undeclared == ()
+
+
+@pytest.mark.parametrize("overlay", [True, False])
+def test_caches_that_lie_in_a_tree_are_empty_and_can_be_written(
+    tmp_path: Path, launcher: Launcher, overlay: bool
+) -> None:
+    modules = tmp_path / "tree/packages/a/node_modules"
+    write_files(modules, {".vite-temp/old": "", ".turbo/old": "", "lib/index.js": ""})
+    (modules / ".cache").symlink_to("/usr")
+    command = (
+        "cd node_modules && ls -A . .vite-temp .turbo .cache/. && rm -r .turbo && "
+        "touch .vite-temp/new .cache/new .turbo"
+    )
+    mounts = (Mount("packages/a/node_modules", modules),)
+    with strict_host(tmp_path, launcher, overlay=overlay) as host:
+        execution = host.run(command, mounts=mounts)
+        assert host.log(execution) == (
+            ".:\n.cache\n.turbo\n.vite-temp\nlib\n\n.cache/.:\n\n.turbo:\n\n.vite-temp:\n"
+        )
+    assert execution.outcome.succeeded
+    assert {path.name for path in modules.rglob("*")} == {
+        *(".cache", ".turbo", ".vite-temp"),
+        *("old", "lib", "index.js"),
+    }
 
 
 def test_tools_of_a_home_directory_are_shown_with_what_came_with_them(
