@@ -76,7 +76,14 @@ def list_results(
 
     def table(console: Console) -> None:
         rows = Listing(
-            "result", "of", "size", "took", "made", right=("size", "took"), spare=("took", "made")
+            "result",
+            "of",
+            "size",
+            "took",
+            "hits",
+            "made",
+            right=("size", "took", "hits"),
+            spare=("took", "made"),
         )
         for each in data["actions"]:
             rows.add_row(
@@ -84,6 +91,7 @@ def list_results(
                 escaped(each["label"]),
                 bytes_text(each["bytes"]),
                 duration_text(each["duration_ms"]),
+                str(each["hits"]),
                 age_text(time.time() - each["created_at"]),
             )
         rows.print(console)
@@ -175,6 +183,28 @@ def clear(
         return
     _confirm(f"remove {what}?", yes)
     _show_removed(client.post("/api/cache/clear"))
+
+
+@app.command()
+def delete(
+    result: Annotated[str, typer.Argument(help="The result's digest, or its beginning.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would be removed.")] = False,
+) -> None:
+    """Remove one result, and the blobs that only it needs."""
+    client = Client.of(settings())
+    found = client.get(f"/api/cache/show/{path_part(result)}")
+    if found["kind"] != "action":
+        raise UsageError(
+            f"{result} is a blob, not a result",
+            hint="remove the results that need it: buildnet cache show tells them",
+        )
+    what = f"the result of {found['label']}"
+    if dry_run:
+        show(settings(), found, lambda console: console.print(escaped(f"would remove {what}")))
+        return
+    _confirm(f"remove {what}?", yes)
+    _show_removed(client.delete(f"/api/cache/actions/{found['hash']}"))
 
 
 @app.command()

@@ -100,6 +100,13 @@ def cache_routes(service: NodeService) -> APIRouter:
         found = _details(await asyncio.to_thread(store.show, prefix))
         return found if asking.is_owner or "path" not in found else {**found, "path": None}
 
+    @router.delete("/actions/{prefix}")
+    @does(Action.MODIFY_RESOURCES, answer=CollectReport)
+    async def delete(prefix: str) -> dict[str, Any]:
+        """Remove one stored result, by its digest or a unique prefix of it, and the blobs that only
+        it needs. What running builds need stays."""
+        return asdict(await asyncio.to_thread(store.delete, prefix))
+
     @router.post("/clear")
     @does(Action.MODIFY_RESOURCES, answer=Cleared)
     async def clear() -> dict[str, Any]:
@@ -179,6 +186,7 @@ def _details(details: ActionDetails | BlobDetails) -> dict[str, Any]:
         "created_at": record.created_at,
         "used_at": details.used_at,
         "duration_ms": record.duration_ms,
+        "hits": details.hits,
         "blobs": [{"hash": blob.hash, "size_bytes": blob.size_bytes} for blob in record.references],
         "missing": [blob.hash for blob in details.missing],
     }

@@ -51,7 +51,8 @@ class ActionRecord:
 
 @dataclass(frozen=True, slots=True)
 class ActionSummary:
-    """One line of a list of results; ``bytes`` is the size of all blobs that it refers to."""
+    """One line of a list of results; ``bytes`` is the size of all blobs that it refers to, ``hits``
+    how often it was found since it was stored."""
 
     action: Digest
     isolation: str
@@ -61,6 +62,7 @@ class ActionSummary:
     duration_ms: float
     references: int
     bytes: int
+    hits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,24 @@ class ActionTable:
         )
         return None if row is None else (_record(row), row[-1])
 
+    def hits(self, hash: bytes) -> int:
+        """Return how often a record was found since it was put, as far as that is written."""
+        row = self._database.row("SELECT hits FROM actions WHERE hash = ?", (hash,))
+        return 0 if row is None else int(row[0])
+
+    def own_blobs(self, hash: bytes) -> list[Digest]:
+        """Return the blobs that no other record needs."""
+        found = self.find(hash)
+        needed = () if found is None else dict.fromkeys(found[0].references)
+        return [
+            blob
+            for blob in needed
+            if self._database.row(
+                "SELECT count(*) FROM referrers WHERE blob = ?", (bytes.fromhex(blob.hash),)
+            )
+            == (1,)
+        ]
+
     def count(self) -> int:
         """Return how many records there are."""
         row = self._database.row("SELECT count(*) FROM actions")
@@ -101,12 +121,12 @@ class ActionTable:
     def page(self, limit: int, cursor: int | None, label: str | None) -> ActionPage:
         """Return at most ``limit`` records whose label contains ``label``, newest first."""
         rows = self._database.rows(
-            f"SELECT {_COLUMNS}, used_at_ms, id FROM actions"
+            f"SELECT {_COLUMNS}, used_at_ms, hits, id FROM actions"
             " WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR instr(label, ?2))"
             " ORDER BY id DESC LIMIT ?3",
             (cursor, label, limit + 1),
         )
-        items = tuple(_summary(_record(row), row[-2]) for row in rows[:limit])
+        items = tuple(_summary(_record(row), row[-3], row[-2]) for row in rows[:limit])
         return ActionPage(items, rows[limit - 1][-1] if len(rows) > limit else None)
 
     def latest(self, label: str, limit: int) -> list[Digest]:
@@ -287,7 +307,7 @@ def _record(row: Row) -> ActionRecord:
     )
 
 
-def _summary(record: ActionRecord, used_at_ms: int) -> ActionSummary:
+def _summary(record: ActionRecord, used_at_ms: int, hits: int) -> ActionSummary:
     return ActionSummary(
         action=record.action,
         isolation=record.isolation,
@@ -297,6 +317,7 @@ def _summary(record: ActionRecord, used_at_ms: int) -> ActionSummary:
         duration_ms=record.duration_ms,
         references=len(record.references),
         bytes=sum(blob.size_bytes for blob in set(record.references)),
+        hits=hits,
     )
 
 

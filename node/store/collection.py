@@ -11,12 +11,12 @@ process leaves that is killed in between is in the journal.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.store.actions import delete_unused
+from buildnet.node.store.actions import delete_record, delete_unused
 from buildnet.node.store.blobs import BlobFiles
 from buildnet.node.store.errors import is_disk_full
 from buildnet.node.store.holds import HeldHashes
@@ -129,6 +129,21 @@ class Collector:
                 )
             )
         return CollectReport(report.blobs, report.actions + actions, report.bytes)
+
+    def delete(self, action: bytes, own: Sequence[Digest]) -> CollectReport:
+        """Remove a result, and of its ``own`` blobs, which no other one needs, what is not held."""
+        with self._lock:
+            victims = [blob for blob in own if blob.hash not in self._held]
+            self._index.journal_removal(victims)
+            gone: list[Digest] = []
+            try:
+                for blob in victims:
+                    self._files.remove(blob.hash)
+                    gone.append(blob)
+            finally:
+                hashes = [bytes.fromhex(blob.hash) for blob in gone]
+                _, actions = self._index.drop(hashes, lambda all: delete_record(all, action))
+        return CollectReport(len(gone), actions, sum(blob.size_bytes for blob in gone))
 
     def make_room(self, needed_bytes: int) -> CollectReport:
         """The volume is full: free what is needed and a tenth of the store, unless even the whole

@@ -36,7 +36,7 @@ CREATE TABLE actions (
     hash BLOB NOT NULL UNIQUE, size_bytes INTEGER NOT NULL, isolation TEXT NOT NULL,
     worker BLOB NOT NULL, signature BLOB NOT NULL, created_at REAL NOT NULL,
     duration_ms INTEGER NOT NULL, label TEXT NOT NULL, used_at_ms INTEGER NOT NULL,
-    blob_references BLOB NOT NULL, result BLOB NOT NULL
+    blob_references BLOB NOT NULL, result BLOB NOT NULL, hits INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX actions_by_use ON actions (used_at_ms);
 CREATE TABLE referrers (
@@ -154,6 +154,9 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    columns = {row[1] for row in connection.execute("PRAGMA table_info(actions)")}
+    if "hits" not in columns:  # of a BuildNet that did not count them
+        connection.execute("ALTER TABLE actions ADD COLUMN hits INTEGER NOT NULL DEFAULT 0")
     connection.execute("CREATE INDEX IF NOT EXISTS actions_by_label ON actions (label)")
     connection.execute(
         "CREATE TABLE IF NOT EXISTS made (workspace TEXT NOT NULL, task TEXT NOT NULL,"

@@ -63,6 +63,7 @@ class Index:
         self._added: dict[bytes, tuple[int, int]] = {}  # hash -> size, used at
         self._used: dict[bytes, int] = {}
         self._used_actions: dict[bytes, int] = {}
+        self._hits: dict[bytes, int] = {}  # of actions, since the last transaction
         self._gone: set[bytes] = set()
         self._remembered: dict[bytes, int] = {}  # uses of rows that are in the database
         totals = database.row("SELECT blobs, bytes, hits, misses FROM totals")
@@ -154,6 +155,11 @@ class Index:
         if now_ms - last_ms >= USE_STEP_MS:
             self._used_actions[hash] = now_ms
 
+    def hit(self, hash: bytes) -> None:
+        """Count that an action's result was found, and was good."""
+        self.totals.hits += 1
+        self._hits[hash] = self._hits.get(hash, 0) + 1
+
     def used_since(self, position: Position) -> bool:
         """Whether a use is gathered that will move a blob to a later position."""
         return self._used.get(position.hash, 0) - position.used_at_ms >= USE_STEP_MS
@@ -166,7 +172,8 @@ class Index:
     @property
     def gathered(self) -> int:
         """How many changes wait to be written."""
-        return len(self._added) + len(self._used) + len(self._used_actions) + len(self._gone)
+        changed = len(self._used_actions) + len(self._hits)
+        return len(self._added) + len(self._used) + changed + len(self._gone)
 
     def commit(self, operation: Callable[[sqlite3.Connection], T]) -> T:
         """Write what was gathered and run ``operation``, all in one transaction.
@@ -214,6 +221,7 @@ class Index:
         self._added.clear()
         self._used.clear()
         self._used_actions.clear()
+        self._hits.clear()
         self._gone.clear()
         self._journal.clear()
         return result
@@ -308,4 +316,8 @@ class Index:
         connection.executemany(
             "UPDATE actions SET used_at_ms = ? WHERE hash = ?",
             ((used, hash) for hash, used in self._used_actions.items()),
+        )
+        connection.executemany(
+            "UPDATE actions SET hits = hits + ? WHERE hash = ?",
+            ((count, hash) for hash, count in self._hits.items()),
         )

@@ -79,10 +79,12 @@ class Scrubbed:
 
 @dataclass(frozen=True, slots=True)
 class ActionDetails:
-    """A result; ``missing`` are the blobs of it that the store does not have."""
+    """A result; ``missing`` are the blobs of it that the store does not have, ``hits`` is how often
+    it was found since it was stored."""
 
     record: ActionRecord
     used_at: float
+    hits: int
     missing: tuple[Digest, ...]
 
 
@@ -227,7 +229,7 @@ class Store(BlobStore):
         trusted = self._verify(record)  # outside the lock: it takes its time
         with self._lock:
             if trusted:
-                self._index.totals.hits += 1
+                self._index.hit(hash)
                 return record
             self._index.totals.misses += 1
             now = self._actions.find(hash)
@@ -397,6 +399,23 @@ class Store(BlobStore):
         builds hold stays."""
         return self._room_for(lambda: self._collector.collect(target_bytes, cancelled))
 
+    def delete(self, prefix: str) -> CollectReport:
+        """Remove the result whose action's hash begins with ``prefix``, and the blobs that only it
+        needs. What running builds hold of it stays.
+
+        Raises:
+            NotFoundError: there is none.
+            AmbiguousIdError: there are several.
+        """
+        with self._lock:
+            found = self.show(prefix)
+            if isinstance(found, BlobDetails):
+                raise _nothing_called(prefix)
+            action = key_of(found.record.action.hash)
+            return self._room_for(
+                lambda: self._collector.delete(action, self._actions.own_blobs(action))
+            )
+
     def clear(self) -> CollectReport:
         """Remove all blobs and results but what running builds hold, and start counting anew. What
         is known of the workspaces stays, files and last runs: what stands there needs no cache."""
@@ -455,7 +474,8 @@ class Store(BlobStore):
         assert found is not None  # the lock is held since the row was seen
         record, _ = found
         missing = tuple(blob for blob in record.references if not self._files.present(blob))
-        return ActionDetails(record, used_at, missing)
+        hits = self._actions.hits(key_of(digest.hash))
+        return ActionDetails(record, used_at, hits, missing)
 
     def _blob_details(self, digest: Digest, used_at: float) -> BlobDetails:
         referring = self._actions.referring_to(key_of(digest.hash))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.store import ActionRecord, CollectReport, Store
+from buildnet.mesh.errors import NotFoundError
+from buildnet.node.store import ActionDetails, ActionRecord, CollectReport, Store
 from buildnet.node.store.collection import BATCH
 from buildnet.node.store.database import LARGE_BYTES
 
@@ -318,3 +321,60 @@ def test_builds_and_collections_at_the_same_time_agree_in_the_end(tmp_path: Path
         assert agrees(store)
         for item in store.list_actions().items:
             assert store.get_action(item.action, STAGED) is not None
+
+
+def test_a_result_is_deleted_with_the_blobs_that_only_it_needs(store: Store) -> None:
+    shared, own = store.put(content(1)), store.put(content(2))
+    store.put_action(record_of("one", shared, own))
+    store.put_action(record_of("other", shared))
+    assert store.delete(Digest.of(b"one").hash[:12]) == CollectReport(1, 1, own.size_bytes)
+    assert files(store) == {shared.hash}
+    assert [each.label for each in store.list_actions().items] == ["other"]
+    assert store.verify().repaired == 0
+
+
+def test_deleting_leaves_what_a_running_build_holds(store: Store) -> None:
+    blob = store.put(content(1))
+    store.put_action(record_of("one", blob))
+    with store.hold() as hold:
+        hold.add((blob,))
+        assert store.delete(Digest.of(b"one").hash) == CollectReport(0, 1, 0)
+        assert files(store) == {blob.hash}
+
+
+def test_only_results_are_deleted(store: Store) -> None:
+    blob = store.put(content(1))
+    with pytest.raises(NotFoundError):
+        store.delete(blob.hash)
+    with pytest.raises(NotFoundError):
+        store.delete("%")
+    assert files(store) == {blob.hash}
+
+
+def test_what_was_found_is_counted_for_each_result(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store", 10_000) as store:
+        store.put_action(record_of("one"))
+        store.put_action(record_of("other"))
+        for _ in range(3):
+            assert store.get_action(Digest.of(b"one"), STAGED)
+        assert store.get_action(Digest.of(b"other"), frozenset({"strict"})) is None
+    with Store.open(tmp_path / "store", 10_000) as store:
+        assert {each.label: each.hits for each in store.list_actions().items} == {
+            "one": 3,
+            "other": 0,
+        }
+        store.get_action(Digest.of(b"one"), STAGED)
+        shown = store.show(Digest.of(b"one").hash)
+        assert isinstance(shown, ActionDetails)
+        assert shown.hits == 4
+
+
+def test_an_index_of_before_hits_were_counted_is_taken_over(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "store", 10_000) as store:
+        store.put_action(record_of("one"))
+    with closing(sqlite3.connect(tmp_path / "store/index.db", isolation_level=None)) as database:
+        database.execute("ALTER TABLE actions DROP COLUMN hits")
+    with Store.open(tmp_path / "store", 10_000) as store:
+        assert store.get_action(Digest.of(b"one"), STAGED)
+        store.stats()
+        assert [each.hits for each in store.list_actions().items] == [1]

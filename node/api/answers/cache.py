@@ -8,7 +8,8 @@ from buildnet.node.api.answers.answer import Answer, Page
 
 
 class CachedResult(Answer):
-    """A stored result; times are unix seconds, ``bytes`` those of all its blobs."""
+    """A stored result; times are unix seconds, ``bytes`` those of all its blobs, ``hits``: how
+    often it was found since it was stored."""
 
     action: str
     isolation: str
@@ -18,6 +19,7 @@ class CachedResult(Answer):
     duration_ms: float
     references: int
     bytes: int
+    hits: int
 
 
 class CachedResults(Page):
@@ -45,7 +47,8 @@ class BlobName(Answer):
 
 
 class ShownResult(Answer):
-    """One stored result; ``node``: which ran the command."""
+    """One stored result; ``node``: which ran the command; ``hits``: how often it was found since it
+    was stored."""
 
     kind: Literal["action"]
     hash: str
@@ -55,6 +58,7 @@ class ShownResult(Answer):
     created_at: float
     used_at: float
     duration_ms: float
+    hits: int
     blobs: list[BlobName]
     missing: list[str]
 
