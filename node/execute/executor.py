@@ -200,7 +200,7 @@ class StagedExecutor:
             SpooledTemporaryFile(LOG_IN_MEMORY_BYTES, dir=str(stage.directory)) as log,
         ):
             fill_home(stage.home, request.home, owner=None)
-            private = {"HOME": str(stage.home), "TMPDIR": str(stage.temporary)}
+            private = private_variables(request, str(stage.home), str(stage.temporary))
             if "TZ" not in request.environment:
                 private["TZ"] = "UTC"
             laps.lap(STAGING)
@@ -266,7 +266,7 @@ class WorkspaceExecutor:
             self._private() as private,
             SpooledTemporaryFile(LOG_IN_MEMORY_BYTES, dir=str(private)) as log,
         ):
-            variables = {"HOME": str(private / "home"), "TMPDIR": str(private)}
+            variables = private_variables(request, str(private / "home"), str(private))
             laps.lap(STAGING)
             outcome = _run(request, self._root, variables, log, on_output, cancel, self._launcher)
             laps.lap(EXECUTION)
@@ -321,6 +321,15 @@ class WorkspaceExecutor:
 def _version(status: os.stat_result, *, times_of_links: bool) -> FileVersion:
     ctime_ns = status.st_ctime_ns if times_of_links else 0
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_mode, ctime_ns
+
+
+def private_variables(request: ExecutionRequest, home: str, temporary: str) -> dict[str, str]:
+    """Return the variables that name a command's private places. Of a shard of tests one is a file
+    that test runners for Bazel touch to say that they run a part of the tests only."""
+    variables = {"HOME": home, "TMPDIR": temporary}
+    if "TEST_TOTAL_SHARDS" in request.environment:
+        variables["TEST_SHARD_STATUS_FILE"] = f"{temporary}/test-shard-status"
+    return variables
 
 
 def _run(

@@ -18,6 +18,7 @@ from buildnet.node.execute.executor import (
     OnOutput,
     StagedExecutor,
     conclude,
+    private_variables,
     written_in_stage,
 )
 from buildnet.node.execute.isolation import Isolation
@@ -139,8 +140,7 @@ class StrictExecutor:
                     for name, path in request.path_variables.items()
                 },
                 "PATH": os.pathsep.join([*entries, search_path]),
-                "HOME": HOME,
-                "TMPDIR": TEMPORARY,
+                **private_variables(request, HOME, TEMPORARY),
                 ACTION_VARIABLE: request.action.hash,
             },
             strict=StrictView(

@@ -162,6 +162,21 @@ def test_the_environment_is_the_declared_one_and_a_private_home(host: Host) -> N
     }
 
 
+@pytest.mark.parametrize("is_in_place", [False, True])
+def test_a_shard_may_say_that_it_is_one(host: Host, is_in_place: bool) -> None:
+    if is_in_place:
+        host.executor = WorkspaceExecutor(host.workspace, host.work, host.launcher)
+    command = 'echo "${TEST_SHARD_STATUS_FILE:-none}" && test ! -e "$TEST_SHARD_STATUS_FILE"'
+    execution = host.run(host.request(command))
+    assert host.store.get(execution.log) == b"none\n"
+    command = 'touch "$TEST_SHARD_STATUS_FILE" && ls -A "$TMPDIR"'
+    request = host.request(command)
+    shard = {**request.environment, "TEST_TOTAL_SHARDS": "2"}
+    execution = host.run(replace(request, environment=shard))
+    assert b"test-shard-status\n" in host.store.get(execution.log)
+    assert execution.undeclared == ()
+
+
 def test_the_same_action_repeats_byte_for_byte(host: Host) -> None:
     request = host.request("pwd > where; env | sort >> where", None, "packages/a/where")
     first, second = host.run(request), host.run(request)

@@ -62,6 +62,15 @@ def test_home_and_temporary_directories_can_be_written(host: StrictHost) -> None
     assert host.said("ls -A ~ /tmp /dev/shm") == "/dev/shm:\n\n/home/buildnet:\n\n/tmp:\n"
 
 
+def test_a_shard_may_say_that_it_is_one(host: StrictHost) -> None:
+    command = 'echo "${TEST_SHARD_STATUS_FILE:-none}"'
+    assert host.said(command) == "none\n"
+    command = 'touch "$TEST_SHARD_STATUS_FILE" && ls -A "$TMPDIR"'
+    shard = {"TEST_TOTAL_SHARDS": "2"}
+    assert host.said(command, environment=shard) == "test-shard-status\n"
+    assert host.said("ls -A $TMPDIR", environment=shard) == ""
+
+
 def test_a_cache_outlives_its_command(host: StrictHost, tmp_path: Path) -> None:
     cache = tmp_path / "caches" / "npm"
     assert host.said("ls -A /cache; mkdir /cache/a && echo x > /cache/a/x", cache=cache) == ""
