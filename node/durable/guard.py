@@ -153,6 +153,7 @@ def _stored(
             (task, ms) for task, ms in job.durations_ms.items() if task in job.tasks
         ),
         install=job.workspace.install if uses_install else None,
+        retries=request.retries,
     )
 
 

@@ -22,6 +22,7 @@ from buildnet.node.standing import Standing, StandingTask, Visible
 from buildnet.pool.choice import Choice
 from buildnet.pool.glob import Patterns, leads_out
 from buildnet.pool.reapi import remote_execution_pb2 as reapi
+from buildnet.pool.schema import MOST_RETRIES
 from buildnet.pool.tree import DirectoryTree, FileEntry, plain_name
 from buildnet.pool.workspace import Install, Package, Task, TaskId, Workspace
 
@@ -61,7 +62,8 @@ class Given:
 class StoredPlan:
     """See the module's text. ``driver`` is the id of the node that was asked, ``root`` where the
     workspace is there; ``environment`` holds the values of inherited variables, ``tools`` and
-    ``words`` what identifies the programs that the commands name."""
+    ``words`` what identifies the programs that the commands name; ``retries``: how often a command
+    that fails runs again, builds apart."""
 
     build_id: str
     driver: str
@@ -84,6 +86,7 @@ class StoredPlan:
     given: tuple[Given, ...]
     durations_ms: tuple[tuple[TaskId, float], ...]
     install: Install | None
+    retries: int = 0
 
     def encode(self) -> bytes:
         """Return it as bytes."""
@@ -137,6 +140,8 @@ def _require_harmless(plan: StoredPlan) -> None:
     for path in paths:
         if leads_out(path):
             raise PlanError("the plan of a build leaves its workspace", cause=path)
+    if max([plan.retries, *(task.retries for task in plan.tasks)]) > MOST_RETRIES:
+        raise PlanError(f"the plan of a build repeats commands more than {MOST_RETRIES} times")
     for task in plan.tasks:
         level = task.isolation or plan.isolation
         if task.command is not None and level != STRICT:

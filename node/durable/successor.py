@@ -77,6 +77,7 @@ class Successor:
             task=plan.task,
             keep_going=plan.keep_going,
             durable=True,
+            retries=plan.retries,
             environment=plan.environment,
             actor=plan.actor,
             choice=replace(plan.choice, cpus=()),  # those were the driver's

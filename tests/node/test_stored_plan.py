@@ -19,6 +19,7 @@ from buildnet.node.durable.stored_plan import (
 )
 from buildnet.pool.choice import Choice
 from buildnet.pool.requirements import Requirements
+from buildnet.pool.schema import MOST_RETRIES
 from buildnet.pool.sharding import split
 from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, LinkEntry
 from buildnet.pool.workspace import Install, Task, TaskId
@@ -145,3 +146,18 @@ def test_sources_and_what_stood_are_found_by_what_they_were_asked_by() -> None:
         sources.tree(("other",), None)
     standing = standing_of(PLAN, trees)
     assert standing.tasks[CORE].visible.own is trees.trees[1]
+
+
+def test_a_plan_repeats_nothing_without_end() -> None:
+    tasks = (replace(PLAN.tasks[0], retries=MOST_RETRIES + 1),)
+    for change in ({"tasks": tasks}, {"retries": MOST_RETRIES + 1}):
+        with pytest.raises(PlanError, match="more than"):
+            StoredPlan.decode(replace(PLAN, **change).encode())
+    most = replace(PLAN, retries=MOST_RETRIES)
+    assert StoredPlan.decode(most.encode()) == most
+
+
+def test_a_plan_of_a_node_that_repeats_nothing_can_be_read() -> None:
+    known = json.loads(PLAN.encode())
+    del known["retries"]
+    assert StoredPlan.decode(json.dumps(known).encode()) == PLAN

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,12 +13,18 @@ from typing import Any
 
 import pytest
 
+from buildnet.node.definition_files import DefinitionFiles
+from buildnet.node.durable import guard
 from buildnet.node.durable.stored_plan import StoredPlan
 from buildnet.node.durable.successor import Inheritance, Successor
-from buildnet.node.running import RunningBuild
+from buildnet.node.execute.isolation import Isolation
+from buildnet.node.running import BuildRequest, RunningBuild
+from buildnet.node.sources import outputs_excluded
+from buildnet.node.workspaces import Definition
 from buildnet.pool.build import Status
 from buildnet.pool.choice import AS_THE_NODE_HAS_IT
 from buildnet.pool.warrant import Warrant
+from buildnet.pool.workspace import Workspace
 
 WARRANT = Warrant(b"d" * 32, bytes(16))
 PLAN = StoredPlan(
@@ -57,6 +63,17 @@ async def nothing(*_: object) -> None:
     """Record nothing."""
 
 
+def successor_that(show: Callable[[Coroutine[None, None, None]], None], scratch: Path) -> Successor:
+    """Return a successor that gives what performs a build to ``show``."""
+    nobody: Any = SimpleNamespace()
+    builder: Any = SimpleNamespace(
+        workshop=SimpleNamespace(keys=SimpleNamespace(current=SimpleNamespace(node_id="me"))),
+        books=SimpleNamespace(begin=nothing, end_of_other=nothing),
+        show=lambda build, coroutine: show(coroutine),
+    )
+    return Successor(builder, nobody, nobody, lambda record: None, scratch)
+
+
 @pytest.mark.parametrize(("timeout_s", "ran_s"), [(0.01, None), (3600.0, 3600.0)])
 def test_a_build_that_takes_too_long_is_ended_where_it_goes_on_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timeout_s: float, ran_s: float | None
@@ -65,12 +82,7 @@ def test_a_build_that_takes_too_long_is_ended_where_it_goes_on_too(
     nobody: Any = SimpleNamespace()
     reports: list[dict[str, Any]] = []
     performing: list[Coroutine[None, None, None]] = []
-    builder: Any = SimpleNamespace(
-        workshop=SimpleNamespace(keys=SimpleNamespace(current=SimpleNamespace(node_id="me"))),
-        books=SimpleNamespace(begin=nothing, end_of_other=nothing),
-        show=lambda build, coroutine: performing.append(coroutine),
-    )
-    successor = Successor(builder, nobody, nobody, lambda record: None, tmp_path)
+    successor = successor_that(performing.append, tmp_path)
 
     async def on_end(report: bytes) -> None:
         reports.append(json.loads(report))
@@ -86,3 +98,25 @@ def test_a_build_that_takes_too_long_is_ended_where_it_goes_on_too(
     asyncio.run(run())
     assert [each["status"] for each in reports] == ["cancelled"]
     assert f"ended after {timeout_s:g} s" in reports[0]["error"]
+
+
+def test_what_fails_runs_as_often_again_as_was_asked_for(tmp_path: Path) -> None:
+    nobody: Any = SimpleNamespace()
+    workspace = Workspace("w", tmp_path, None, {})
+    request = BuildRequest(tmp_path, retries=3)
+    definition = Definition(workspace, outputs_excluded(()), (), DefinitionFiles(workspace), True)
+    asked = RunningBuild("b1", definition, request, 0.0, "d" * 16, WARRANT)
+    job: Any = SimpleNamespace(
+        workspace=workspace, isolation=Isolation("strict"), durations_ms={}, tasks={}
+    )
+    plan: Any = SimpleNamespace(packages=())
+    capture: Any = SimpleNamespace(sources={}, given=[])
+    sent = guard._stored(asked, plan, job, (), capture, nobody).encode()
+
+    async def run() -> RunningBuild:
+        inherited = Inheritance(
+            StoredPlan.decode(sent), nobody, 1, WARRANT, "driver", nobody, nothing
+        )
+        return successor_that(Coroutine.close, tmp_path).take_over(inherited)
+
+    assert asyncio.run(run()).request.retries == 3
