@@ -56,6 +56,7 @@ class Words:
     links: Links | None = None
     profile_age_s: float | None = None
     load_age_s: float | None = None
+    links_age_s: float | None = None
 
     @property
     def age_s(self) -> float | None:
@@ -81,13 +82,14 @@ class Reader:
         """Return what ``owner`` told, by topic; ``at``: the time now (unix seconds)."""
         profile, profile_age_s = self._newest(Profile, PROFILE, owner, records, at)
         load, load_age_s = self._newest(Load, LOAD, owner, records, at)
-        links, _ = self._newest(Links, LINKS, owner, records, at)
+        links, links_age_s = self._newest(Links, LINKS, owner, records, at)
         return Words(
             profile,
             load,
             links,
             None if profile is None or profile_age_s is None else profile_age_s + profile.age_s,
             None if load is None or load_age_s is None else load_age_s + load.age_s,
+            links_age_s,
         )
 
     def forget(self, members: set[bytes]) -> None:
@@ -307,8 +309,14 @@ def connections(
         if latency_ms is None:
             latency_ms = _milliseconds(estimate(one.key, two.key))
         if latency_ms is not None:
+            age_s = None
+            if not estimated:
+                age_s = _youngest(
+                    None if there_ms is None else _measured_s_ago(view, words, one, two),
+                    None if back_ms is None else _measured_s_ago(view, words, two, one),
+                )
             latency_ms = round(latency_ms, 3)
-            yield Connection(one.node_id, two.node_id, latency_ms, estimated=estimated)
+            yield Connection(one.node_id, two.node_id, latency_ms, estimated=estimated, age_s=age_s)
 
 
 def own_links(view: MeshView) -> Links:
@@ -336,6 +344,21 @@ def _measured(view: MeshView, words: Mapping[bytes, Words], by: MemberView) -> M
         }
     links = words[by.key].links if by.key in words else None
     return {} if links is None else links.round_trip_ms
+
+
+def _measured_s_ago(
+    view: MeshView, words: Mapping[bytes, Words], by: MemberView, of: MemberView
+) -> float | None:
+    """Return how old what ``by`` measured is: since its last word, or, of this node itself, since
+    the last message of the other."""
+    if by.key != view.me:
+        return words[by.key].links_age_s
+    return None if of.last_heard is None else max(0.0, view.at - of.last_heard)
+
+
+def _youngest(*ages_s: float | None) -> float | None:
+    known = [age_s for age_s in ages_s if age_s is not None]
+    return round(min(known), 1) if known else None
 
 
 def _status(status: Status, load: Load | None) -> NodeStatus:

@@ -85,13 +85,15 @@ class NodeState:
 @dataclass(frozen=True, slots=True)
 class Connection:
     """A round trip between two nodes; None: not known. ``estimated``: not measured between these
-    two but worked out from what was measured with others (Vivaldi coordinates)."""
+    two but worked out from what was measured with others (Vivaldi coordinates). ``age_s``: how long
+    ago it was measured, or told; None: not known, or estimated."""
 
     from_node: str
     to_node: str
     latency_ms: float | None
     bandwidth_mbps: float | None = None
     estimated: bool = False
+    age_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +308,7 @@ def connection_view(connection: Connection) -> Json:
         "bandwidth_mbps": bandwidth_mbps,
         "status": None if latency_ms is None else connection_status(latency_ms, bandwidth_mbps),
         "estimated": connection.estimated,
+        "age_s": connection.age_s,
     }
 
 

@@ -125,7 +125,8 @@ def test_every_node_shows_the_same_pool(trio: Cluster) -> None:
     until(lambda: len(trio.members[0].get("/api/pool")["connections"]) == 3)
     for connection in trio.members[2].get("/api/pool")["connections"]:
         assert connection.keys() == {
-            *("from_node", "to_node", "latency_ms", "bandwidth_mbps", "status", "estimated")
+            *("from_node", "to_node", "latency_ms", "bandwidth_mbps", "status", "estimated"),
+            "age_s",
         }
         assert connection["status"] in ("excellent", "good", "fair", "poor")
     resources = data(trio.members[1], "pool", "resources", "--type", "cpu")["resources"]

@@ -320,6 +320,26 @@ def test_connections_are_what_either_side_measured_or_an_estimate() -> None:
     assert found(lost(view, CARL)).keys() == {(IDS[ANNA], IDS[BERT])}
 
 
+def test_a_connection_tells_how_old_its_figure_is() -> None:
+    view = three()
+    guess = replace(view.members[2], round_trip_measured=False, round_trip_s=0.02)
+    heard = replace(view.members[1], last_heard=view.at - 0.44)
+    view = replace(view, members=(view.members[0], heard, guess))
+    told = {
+        BERT: Words(links=Links(round_trip_ms={IDS[ANNA]: 2.5, IDS[CARL]: 3.0}), links_age_s=9.0),
+        CARL: Words(links=Links(round_trip_ms={IDS[BERT]: 3.0}), links_age_s=None),
+    }
+    ages = [
+        (one.from_node, one.to_node, one.age_s)
+        for one in connections(view, told, lambda one, other: 0.02)
+    ]
+    assert ages == [
+        (IDS[ANNA], IDS[BERT], 0.4),
+        (IDS[ANNA], IDS[CARL], None),
+        (IDS[BERT], IDS[CARL], 9.0),
+    ]
+
+
 def test_a_node_tells_what_it_measured_itself() -> None:
     view = three()
     guess = replace(view.members[2], round_trip_measured=False)

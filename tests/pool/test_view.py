@@ -185,6 +185,7 @@ def test_the_whole_of_pool_status() -> None:
                 "bandwidth_mbps": 940.0,
                 "status": "excellent",
                 "estimated": False,
+                "age_s": None,
             },
             {
                 "from_node": BERT,
@@ -193,6 +194,7 @@ def test_the_whole_of_pool_status() -> None:
                 "bandwidth_mbps": None,
                 "status": None,
                 "estimated": False,
+                "age_s": None,
             },
             {
                 "from_node": ANNA,
@@ -201,6 +203,7 @@ def test_the_whole_of_pool_status() -> None:
                 "bandwidth_mbps": None,
                 "status": "poor",
                 "estimated": True,
+                "age_s": None,
             },
         ],
         "leases": [

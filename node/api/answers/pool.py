@@ -111,7 +111,8 @@ class Aggregate(Answer):
 
 
 class Connection(Answer):
-    """A round trip between two nodes; ``estimated``: worked out, not measured between these."""
+    """A round trip between two nodes; ``estimated``: worked out, not measured between these.
+    ``age_s``: since it was measured or told."""
 
     from_node: str
     to_node: str
@@ -119,6 +120,7 @@ class Connection(Answer):
     bandwidth_mbps: float | None
     status: ConnectionStatus | None
     estimated: bool
+    age_s: float | None
 
 
 class PoolLease(Answer):
