@@ -296,7 +296,8 @@ class Performer:
                     self._telling.require_shards(self.tasks[task])
                     outcome = self.resolver.prepare(self.tasks[task])
                     if outcome.tier is not None:
-                        self._remember(outcome)
+                        if not self.dry_run:
+                            self.runner.found(outcome)
                         self.resolver.settle(outcome)
                         outcome = with_tests(outcome, self.hold)
             except BuildNetError as error:
@@ -317,11 +318,6 @@ class Performer:
     def _displaced(self, task: TaskId) -> None:
         self._telling.timings.waits(task)
         self._events.put_nowait(core.Displaced(task))
-
-    def _remember(self, prepared: Prepared) -> None:
-        in_place = prepared.tier is Tier.LOCAL_CACHE and not prepared.undelivered
-        if in_place and prepared.action and not self.dry_run:
-            self.runner.record_run(prepared.task, prepared.action, prepared.outputs)
 
     def _stand(self, tasks: tuple[TaskId, ...]) -> None:
         for task in tasks:

@@ -166,7 +166,7 @@ class Resolver:
 
     def _prepare(self, task: Task) -> Prepared:
         self.standing.remove(task.id)
-        below = [self._seen(dependency) for dependency in task.depends_on]
+        below = [self.seen(dependency) for dependency in task.depends_on]
         sources = sources_of(task, self.reader, self.outputs)
         self._sources[task.id] = sources.tree
         if task.exports:  # what can't be read is told before anything runs, not after it
@@ -213,7 +213,7 @@ class Resolver:
         if task.exports:
             with self._lock:
                 own = own.merged(self._exported(task.exports))
-        needed = [self._seen(each) for each in task.depends_on]
+        needed = [self.seen(each) for each in task.depends_on]
         if task.command is None:  # a name for other packages: who needs it needs those
             own = merge_trees((own, *(each.own for each in needed)))
         below = EMPTY_TREE
@@ -231,7 +231,7 @@ class Resolver:
             )
         return exported.tree
 
-    def _seen(self, task: TaskId) -> Visible:
+    def seen(self, task: TaskId) -> Visible:
         """Return what others see of a task, of this build or as it stands."""
         found = self._visible.get(task)
         return self.standing.tasks[task].visible if found is None else found
@@ -261,7 +261,7 @@ class Resolver:
             isolation_of(action) if action else None,
             tuple(keys),
         )
-        return Found(standing, {each: self._seen(each) for each in task.depends_on})
+        return Found(standing, {each: self.seen(each) for each in task.depends_on})
 
     def _with_action(self, task: Task, inputs: DirectoryTree) -> Prepared:
         far: FarTools | None = None

@@ -44,7 +44,7 @@ from buildnet.pool.action import Action
 from buildnet.pool.build import Status
 from buildnet.pool.result import encode_result, signed_message
 from buildnet.pool.timeline import RESTORE, UPLOAD
-from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, Leaf
+from buildnet.pool.tree import EMPTY_TREE, DirectoryTree, FileEntry, Leaf, merge_trees
 from buildnet.pool.workspace import Task, TaskId
 
 OUTPUT_TAIL_BYTES = 16 * 1024
@@ -257,6 +257,26 @@ class TaskRunner:
         else:
             self.runs[str(task.id)] = run
 
+    def found(self, prepared: Prepared) -> None:
+        """Note that a result was found, and is in the workspace if it is not to be put there."""
+        task, action = prepared.task, prepared.action
+        if task.is_gathered:
+            self.clear_former_shards(task)
+        elif action is not None and prepared.tier is Tier.LOCAL_CACHE and not prepared.undelivered:
+            self.record_run(task, action, prepared.outputs)
+
+    def clear_former_shards(self, task: Task) -> None:
+        """Remove from the workspace what shards of a task have left that it has no more; its shards
+        of now have all made theirs."""
+        former = self.store.made(self.workspace_id, str(task.id))
+        made = merge_trees(self.resolver.seen(each).own for each in task.depends_on)
+        stale = {path: leaf for path, leaf in former.items() if made.find(path) is None}
+        if stale:
+            deliver(EMPTY_TREE, (), self.root, self.hold, self.table, stale=stale)
+        leaves = dict(made.leaves())
+        if _contents(leaves) != _contents(former):
+            self.store.record_made(self.workspace_id, str(task.id), leaves)
+
     def label(self, task: Task) -> str:
         """Return what results of a task are called in the cache."""
         return label_of(self.resolver.workspace, task)
@@ -406,3 +426,10 @@ class TaskRunner:
     def _end_of(self, log: Digest) -> str:
         offset = max(0, log.size_bytes - OUTPUT_TAIL_BYTES)
         return self.hold.read(log, offset, OUTPUT_TAIL_BYTES).decode(errors="replace")
+
+
+def _contents(leaves: Mapping[str, Leaf]) -> dict[str, Digest | str]:
+    return {
+        path: leaf.digest if isinstance(leaf, FileEntry) else leaf.target
+        for path, leaf in leaves.items()
+    }

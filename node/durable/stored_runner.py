@@ -26,6 +26,9 @@ class StoredRunner(TaskRunner):
     def record_run(self, task: Task, action: Action, outputs: DirectoryTree) -> None:
         """Note nothing: there is no workspace that holds them."""
 
+    def clear_former_shards(self, task: Task) -> None:
+        """Remove nothing: there is no workspace that holds it."""
+
     def _ingest(self, action: Action) -> None:
         self._require(action.spec.inputs)
 

@@ -84,6 +84,25 @@ def test_shards_are_cached_one_by_one(node: CommandLine, workspace: Path) -> Non
     assert tiers(node.build(workspace, "--task", "test")) == ["full"] * 3
 
 
+def test_what_former_shards_left_is_removed(node: CommandLine, workspace: Path) -> None:
+    def build(shards: int) -> dict[str, str]:
+        text = TEXT.replace("shards: 3", f"shards: {shards}")
+        (workspace / "buildnet.yaml").write_text(text)
+        node.build(workspace, "--task", "test")
+        return {path.name: path.read_text() for path in sorted(workspace.glob("core/n*"))}
+
+    write_files(workspace, {"core/n9": "mine\n"})
+    assert build(5) == {**{f"n{number}": f"{number}\n" for number in range(1, 6)}, "n9": "mine\n"}
+    (workspace / "core/n4").write_text("edited\n")
+    (workspace / "buildnet.yaml").write_text(TEXT)
+    node.build(workspace, "--task", "test", "--dry-run")
+    assert (workspace / "core/n5").exists()
+    assert build(3) == {"n1": "1\n", "n2": "2\n", "n3": "3\n", "n4": "edited\n", "n9": "mine\n"}
+    (workspace / "core/n4").unlink()
+    assert set(build(5)) == {"n1", "n2", "n3", "n4", "n5", "n9"}  # from the cache
+    assert set(build(1)) == {"n1", "n9"}
+
+
 def test_a_shard_that_fails_hides_none_of_the_others(node: CommandLine, workspace: Path) -> None:
     (workspace / "core/a.test").write_text("echo broken; exit 3\n")
     report = node.build(workspace, "--task", "after", code=1)

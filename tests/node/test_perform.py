@@ -72,6 +72,9 @@ class FakeRunner:
     cpus: tuple[int, ...] = ()
     hold: object = None
 
+    def found(self, prepared: Prepared) -> None:
+        """Nothing is noted."""
+
     def deliver(self, prepared: Prepared) -> None:
         if self.at_once is not None:
             self.at_once.wait(30)
