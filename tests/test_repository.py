@@ -16,7 +16,9 @@ ROOMS = ("mesh", "ledger", "pool", "node", "cli")
 
 
 def modules(room: str) -> list[Path]:
-    return sorted((REPOSITORY / room).rglob("*.py"))
+    return sorted(
+        path for path in (REPOSITORY / room).rglob("*.py") if "node_modules" not in path.parts
+    )
 
 
 def test_the_rooms_stand_at_the_root_and_are_linked_into_the_prefix() -> None:
@@ -98,6 +100,11 @@ def test_a_wheel_installs_nothing_but_buildnet(wheel: Path) -> None:
         assert f"buildnet/{room}/__init__.py" in names
     assert "buildnet/py.typed" in names
     assert "buildnet/examples/fractal/buildnet.yaml" in names
+    built = REPOSITORY / "node/web/static"
+    page = {str(path.relative_to(built)) for path in built.rglob("*") if path.is_file()}
+    within = "buildnet/node/web/static/"
+    assert {name.removeprefix(within) for name in names if name.startswith(within)} == page
+    assert not [name for name in names if name.startswith("buildnet/node/web/ui/")]
     assert not [name for name in names if "node_modules" in name or "__pycache__" in name]
 
 

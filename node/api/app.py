@@ -31,7 +31,6 @@ from buildnet.node.api.login_routes import login_routes
 from buildnet.node.api.member_routes import member_routes
 from buildnet.node.api.metrics_routes import metrics_routes
 from buildnet.node.api.node_routes import node_routes
-from buildnet.node.api.page_routes import page_routes
 from buildnet.node.api.parameters import known_parameters
 from buildnet.node.api.peer_routes import peer_routes
 from buildnet.node.api.pool_routes import pool_routes
@@ -48,6 +47,7 @@ from buildnet.node.api.settings_routes import settings_routes
 from buildnet.node.api.template_routes import template_routes
 from buildnet.node.api.watch_routes import watch_routes
 from buildnet.node.service import NodeService
+from buildnet.node.web.pages import page_routes
 
 
 class Application(FastAPI):

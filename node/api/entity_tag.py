@@ -7,6 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 _BYTES = 16
+_OF_THE_BODY = ("content-length", "content-type", "content-encoding")
+"""What an answer without one does not say. All else counts for the one that is kept: a client
+takes over what it is told here, or was not told (15.4.5)."""
 
 
 def tag_of(body: bytes) -> str:
@@ -27,7 +30,7 @@ def tagged(request: Request, response: Response) -> Response:
     known = request.headers.get("if-none-match", "")
     if not _names(known, tag):
         return response
-    kept = {name: response.headers[name] for name in ("etag", "vary") if name in response.headers}
+    kept = {name: said for name, said in response.headers.items() if name not in _OF_THE_BODY}
     return Response(status_code=304, headers=kept)
 
 

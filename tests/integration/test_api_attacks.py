@@ -33,9 +33,6 @@ from testbed.api_keys import key_of
 from testbed.api_node import ApiNode, api_node
 from testbed.asking_api import ask
 
-PAGES = ("/", "/login", "/pages/page.css", "/pages/home.js", "/pages/login.js")
-"""What browsers load, of the ways in of people."""
-
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiNode]:

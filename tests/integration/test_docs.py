@@ -264,6 +264,8 @@ def error_codes() -> Iterator[str]:
         waiting += error.__subclasses__()
     for room in ("mesh", "ledger", "pool", "node", "cli"):
         for file in (REPOSITORY / room).rglob("*.py"):
+            if "node_modules" in file.parts:
+                continue
             for said in _CODE_IN_SOURCE.findall(file.read_text()):
                 yield from re.findall(r"\"([A-Z_]+)\"", said)
 

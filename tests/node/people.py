@@ -20,7 +20,6 @@ from buildnet.node.api.app import Application
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.gate import Gate
 from buildnet.node.api.login_routes import login_routes
-from buildnet.node.api.page_routes import page_routes
 from buildnet.node.api.problems import add_problem_handlers
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.authenticator import Authenticator
@@ -32,6 +31,7 @@ from buildnet.node.auth.session_store import SessionStore
 from buildnet.node.auth.sessions import SessionLimits
 from buildnet.node.service import NodeService
 from buildnet.node.way_in import WayIn
+from buildnet.node.web.pages import page_routes
 
 HOST = "node:8080"
 PAGE = {"origin": f"http://{HOST}", "sec-fetch-site": "same-origin"}
