@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 import aiosqlite
 
 from buildnet.ledger.history_cursor import cursor_of, read_cursor
+from buildnet.ledger.history_filter import ALL, Wanted
 from buildnet.ledger.sqlite_errors import SqliteErrors
 from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.mesh.service.private_database import make_private
@@ -327,33 +328,21 @@ class History:
         *,
         limit: int,
         before: str | None = None,
-        status: str | None = None,
-        workspaces: Collection[str] | None = None,
-        actor: str | None = None,
+        wanted: Wanted = ALL,
     ) -> tuple[list[BuildSummary], str | None]:
         """Return up to ``limit`` builds, newest first, without packages, and the next cursor.
 
-        ``before`` is a cursor that an earlier call returned; ``workspaces``: only those of these;
-        ``actor``: only those that this one asked for.
+        ``before`` is a cursor that an earlier call returned; ``wanted``: only such.
 
         Raises:
             UsageError: ``before`` is no cursor.
         """
-        where, arguments = ["1=1"], list[object]()
+        where, arguments = wanted.condition()
         if before is not None:
             arguments += read_cursor(before)
-            where.append("(started_at, id) < (?, ?)")
-        if status is not None:
-            where.append("status = ?")
-            arguments.append(status)
-        if workspaces is not None:
-            where.append(f"workspace IN ({', '.join('?' * len(workspaces))})")
-            arguments += workspaces
-        if actor is not None:
-            where.append("triggered_by = ?")
-            arguments.append(actor)
+            where += " AND (started_at, id) < (?, ?)"
         rows = await self._rows(
-            f"SELECT {_SELECTED} FROM builds WHERE {' AND '.join(where)} "
+            f"SELECT {_SELECTED} FROM builds WHERE {where} "
             "ORDER BY started_at DESC, id DESC LIMIT ?",
             (*arguments, limit + 1),
         )
@@ -363,20 +352,24 @@ class History:
         last = builds[limit - 1]
         return builds[:limit], cursor_of(last.started_at, last.id)
 
+    async def counts(self, wanted: Wanted) -> dict[str, int]:
+        """Return how many builds there are of each status, whichever of these is wanted."""
+        where, arguments = replace(wanted, status=None).condition()
+        rows = await self._rows(
+            f"SELECT status, count(*) FROM builds WHERE {where} GROUP BY status", tuple(arguments)
+        )
+        return dict(map(tuple, rows))
+
     async def estimated(
-        self, limit: int, workspaces: Collection[str] | None = None, actor: str | None = None
+        self, limit: int, wanted: Wanted = ALL
     ) -> list[tuple[dict[str, Any], float]]:
         """Return the estimates of the latest ``limit`` builds that have one and went to a good end,
-        and what they took in milliseconds. ``workspaces``, ``actor``: only those of these."""
-        where = "status='succeeded' AND estimate IS NOT NULL"
-        if workspaces is not None:
-            where += f" AND workspace IN ({', '.join('?' * len(workspaces))})"
-        if actor is not None:
-            where += " AND triggered_by = ?"
+        and what they took in milliseconds. ``wanted``: only of such."""
+        where, arguments = replace(wanted, status="succeeded").condition()
         rows = await self._rows(
-            f"SELECT estimate, duration_ms FROM builds WHERE {where} "
-            "ORDER BY started_at DESC, id DESC LIMIT ?",
-            (*(workspaces or ()), *([] if actor is None else [actor]), limit),
+            "SELECT estimate, duration_ms FROM builds WHERE estimate IS NOT NULL AND "
+            f"{where} ORDER BY started_at DESC, id DESC LIMIT ?",
+            (*arguments, limit),
         )
         return [(json.loads(estimate), took_ms) for estimate, took_ms in rows]
 

@@ -39,7 +39,7 @@ from buildnet.node.pool_results import PoolResults
 from buildnet.node.recording import Record
 from buildnet.node.reserving import Reserving
 from buildnet.node.runner import Limits
-from buildnet.node.running import BUILD_STARTED, BuildRequest, RunningBuild
+from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.same_builds import same_build
 from buildnet.node.sources import SourceReader
 from buildnet.node.standing import Complete, Plan
@@ -255,7 +255,7 @@ class Builder:
         # Beside the build's first steps; what ends is recorded only after what began.
         recording = asyncio.ensure_future(self._record_begin(build))
         recording.add_done_callback(lambda done: done.cancelled() or done.exception())
-        build.progress.tell({"type": BUILD_STARTED, **build.summary(), "tasks": len(plan.tasks)})
+        build.tell_begin(plan)
         build.phases.tell()
         if not claimed.held.is_set():
             build.waits_for = "another build of this workspace"
@@ -326,9 +326,8 @@ class Builder:
             await self.books.had_nothing_to_do(build, complete, duration_ms)
         except Exception as failure:
             error = told(build, failure)
-        count = len(plan.tasks)
-        build.progress.tell({"type": BUILD_STARTED, **build.summary(), "tasks": count})
-        build.progress.tell({"type": "tasks_up_to_date", "count": count, "tasks": []})
+        build.tell_begin(plan)
+        build.progress.tell({"type": "tasks_up_to_date", "count": len(plan.tasks), "tasks": []})
         status = Status.SUCCEEDED if error is None else Status.FAILED
         build.had_nothing_to_do = error is None
         build.close(status, duration_ms, error.as_dict() if error else None)

@@ -49,6 +49,19 @@ class OpenedWorkspaces:
             _log.warning("%s can't be written: agents can't build %s", self._file, root)
             _log.debug("%s", error)
 
+    def roots(self) -> list[Path]:
+        """Return the workspaces that are open and there, those that were opened last first, then
+        those that are named. A directory is named for all that lies below it: only its own
+        workspace is told. Blocks."""
+        found: dict[Path, None] = {}
+        for root in (*map(Path, reversed(self._roots)), *self._named()):
+            try:
+                if root.is_dir():
+                    found[find_root(root.resolve())] = None
+            except (OSError, ValueError, RuntimeError, BuildNetError):
+                continue
+        return list(found)
+
     def require(self, directory: Path) -> Path:
         """Return a directory as it really is called, if it is in a workspace that is open. Blocks.
 

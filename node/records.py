@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from buildnet.ledger.history import BuildSummary, History
+from buildnet.ledger.history_filter import Wanted
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.builder import Builder
@@ -109,7 +110,7 @@ class Records:
         Raises:
             NotFoundError: there is none.
         """
-        page, _ = await self._history.page(limit=1, workspaces=builds_of)
+        page, _ = await self._history.page(limit=1, wanted=Wanted(workspaces=builds_of))
         if not page:
             raise NotFoundError("there is no build yet", hint="buildnet build makes one")
         return page[0].workspace

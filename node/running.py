@@ -20,7 +20,7 @@ from buildnet.node.phases import Phases
 from buildnet.node.progress import Progress
 from buildnet.node.report import TaskReport
 from buildnet.node.since import Since
-from buildnet.node.standing import StandingTask
+from buildnet.node.standing import Plan, StandingTask
 from buildnet.node.watch.listener import Listener
 from buildnet.node.workspaces import Definition, View
 from buildnet.pool.build import Status
@@ -166,6 +166,8 @@ class RunningBuild:
     askers: Askers = field(default_factory=Askers)
     has_read: bool = False
     """Whether it has begun to look at the workspace."""
+    plan: Plan | None = None
+    """The tasks that it means, once that is known."""
     view: View | None = None
     """What it goes by of its workspace while it is at work there."""
     waits_for: str | None = None
@@ -247,6 +249,11 @@ class RunningBuild:
         """The workspace as it was described when the build was accepted."""
         return self.definition.workspace
 
+    def tell_begin(self, plan: Plan) -> None:
+        """Tell that it begins, with these tasks."""
+        self.plan = plan
+        self.progress.tell({"type": BUILD_STARTED, **self.summary(), "tasks": len(plan.tasks)})
+
     def close(
         self, status: Status, duration_ms: float, error: dict[str, str | None] | None
     ) -> None:
@@ -296,8 +303,14 @@ class RunningBuild:
 
     def report_of(self, task: TaskId, known: StandingTask) -> TaskReport:
         """Return the report of a task that is unchanged."""
-        dry_run = self.request.dry_run
-        return TaskReport.of_standing(task, self.node_id, known, dry_run=dry_run)
+        planned = None if self.plan is None else self.plan.tasks.get(task)
+        return TaskReport.of_standing(
+            task,
+            self.node_id,
+            known,
+            dry_run=self.request.dry_run,
+            depends_on=() if planned is None else planned.depends_on,
+        )
 
     def packages(self, *, every: bool = True) -> list[dict[str, Any]]:
         """Return the reports of the tasks that ended so far; ``every``: unchanged ones too."""

@@ -108,9 +108,11 @@ class Telling:
     def started(self, task: TaskId, node: str | None = None) -> None:
         """Tell that a command begins, on this node unless another is named."""
         self.timings.begins(task)
-        self.running[task] = node or self.node_id
+        where = self.running[task] = node or self.node_id
         self.began[task] = time.monotonic()
-        self.progress.tell({"type": "task_started", "name": task.package, "task": task.task})
+        self.progress.tell(
+            {"type": "task_started", "name": task.package, "task": task.task, "node": where}
+        )
 
     def runs_again(self, report: TaskReport) -> None:
         """Tell that a command failed and is to run again."""

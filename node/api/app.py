@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from buildnet import __version__
 from buildnet.node.api.account_routes import account_routes
+from buildnet.node.api.artifact_routes import artifact_routes
 from buildnet.node.api.begin_routes import begin_routes
 from buildnet.node.api.build_routes import build_routes
 from buildnet.node.api.cache_routes import cache_routes
@@ -23,6 +24,7 @@ from buildnet.node.api.discretion import PLACES, private_places
 from buildnet.node.api.estimate_routes import estimate_routes
 from buildnet.node.api.event_routes import event_routes
 from buildnet.node.api.flaky_routes import flaky_routes
+from buildnet.node.api.graph_routes import graph_routes
 from buildnet.node.api.head import as_get, head_of
 from buildnet.node.api.key_routes import key_routes
 from buildnet.node.api.ledger_routes import ledger_routes
@@ -46,6 +48,7 @@ from buildnet.node.api.session_routes import session_routes
 from buildnet.node.api.settings_routes import settings_routes
 from buildnet.node.api.template_routes import template_routes
 from buildnet.node.api.watch_routes import watch_routes
+from buildnet.node.api.workspace_routes import workspace_routes
 from buildnet.node.service import NodeService
 from buildnet.node.web.pages import page_routes
 
@@ -99,7 +102,10 @@ def create_application(service: NodeService) -> Application:
     application.offer(pool_routes(service))
     application.offer(server_routes(service))
     application.offer(build_routes(service))
+    application.offer(workspace_routes(service))
     application.offer(record_routes(service))
+    application.offer(graph_routes(service))
+    application.offer(artifact_routes(service))
     application.offer(flaky_routes(service))
     application.offer(provenance_routes(service))
     application.offer(estimate_routes(service))

@@ -1,25 +1,20 @@
-"""Builds: watch one, cancel it, look at earlier ones; and what a workspace is."""
+"""Builds: watch one, cancel it, look at earlier ones."""
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, ConfigDict
 
+from buildnet.ledger.history_filter import Wanted
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.api.answers.builds import (
     BuildReport,
     Builds,
     CancelledBuild,
     RecordedBuild,
-)
-from buildnet.node.api.answers.builds import (
-    Workspace as WorkspaceAnswer,
 )
 from buildnet.node.api.blob_text import text_of
 from buildnet.node.api.declared import Asking, declared_router, does
@@ -32,22 +27,10 @@ from buildnet.node.auth.actions import Action
 from buildnet.node.build_lines import last_line, lines_of
 from buildnet.node.records import recorded
 from buildnet.node.service import NodeService
-from buildnet.pool.definition_text import write_workspace
 from buildnet.pool.estimation.accuracy import LATEST, summed_up
-from buildnet.pool.importing.importing import Tool, import_workspace
-from buildnet.pool.workspace import BUILD, WORKSPACE_FILE, Workspace
+from buildnet.pool.workspace import BUILD
 
 NDJSON = "application/x-ndjson"
-
-
-class WorkspaceBody(BaseModel):
-    """Names a workspace by a directory in it, on this host. ``import_from``: it is read from the
-    configuration of that tool, whether or not there is a buildnet.yaml."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    root: Path
-    import_from: Tool | None = None
 
 
 def build_routes(service: NodeService) -> APIRouter:
@@ -124,29 +107,23 @@ def build_routes(service: NodeService) -> APIRouter:
         cursor: Annotated[str | None, Query(max_length=128)] = None,
         status: Literal["running", "succeeded", "failed", "cancelled"] | None = None,
         actor: Annotated[str | None, Query(max_length=128)] = None,
+        workspace: Annotated[str | None, Query(max_length=256)] = None,
+        text: Annotated[str | None, Query(max_length=256)] = None,
     ) -> dict[str, Any]:
         """The record of builds, newest first; ``next`` is the cursor of the following page;
-        ``actor``: only those of this one. ``estimates``: how good the estimates of the latest 20
-        builds (of this one) were that had one."""
-        page, following = await history.page(
-            limit=limit, before=cursor, status=status, workspaces=asking.workspaces, actor=actor
-        )
-        latest = await history.estimated(LATEST, asking.workspaces, actor)
+        ``actor``, ``workspace``: only those of this one; ``text``: only those that have it in their
+        id, workspace, who asked, or the packages and task asked for. ``counts``: how many of each
+        status there are in all that are else as asked for. ``estimates``: how good the estimates of
+        the latest 20 builds (of this actor) were that had one."""
+        wanted = Wanted(status, asking.workspaces, actor, workspace, text)
+        page, following = await history.page(limit=limit, before=cursor, wanted=wanted)
+        latest = await history.estimated(LATEST, Wanted(None, asking.workspaces, actor))
         return {
             "builds": [recorded(each) for each in page],
             "next": following,
+            "counts": await history.counts(wanted),
             "estimates": summed_up(latest),
         }
-
-    @router.post("/api/workspace")
-    @does(Action.TRIGGER_BUILD, answer=WorkspaceAnswer, within=True)
-    async def workspace(body: WorkspaceBody, asking: Asking) -> dict[str, Any]:
-        """What the workspace at a directory is: packages, how it was found, and as a file. Over the
-        network of those that can be built there."""
-        directory = await reach.directory(asking, body.root)
-        if body.import_from is not None:
-            return await asyncio.to_thread(_taken_over, directory, body.import_from)
-        return await asyncio.to_thread(_described, await builder.workspace(directory))
 
     return router
 
@@ -155,37 +132,3 @@ def _none_runs(build_id: str) -> NotFoundError:
     return NotFoundError(
         f"no build {build_id!r} runs here", hint="buildnet history lists earlier builds"
     )
-
-
-def _taken_over(directory: Path, tool: Tool) -> dict[str, Any]:
-    imported = import_workspace(directory, tool)
-    file = imported.workspace.root / WORKSPACE_FILE
-    return {
-        **_described(imported.workspace),
-        "file": str(file) if file.exists() else None,
-        "findings": [problem._asdict() for problem in imported.findings],
-        "yaml": write_workspace(imported.annotated()),
-    }
-
-
-def _described(workspace: Workspace) -> dict[str, Any]:
-    return {
-        "name": workspace.name,
-        "root": str(workspace.root),
-        "file": str(workspace.file) if workspace.file else None,
-        "packages": [
-            {
-                "name": package.name,
-                "path": package.path,
-                "dependencies": list(package.dependencies),
-                "tasks": sorted(package.tasks),
-                "command": package.tasks[BUILD].command,
-                "outputs": list(package.tasks[BUILD].outputs),
-            }
-            for package in workspace.packages.values()
-        ],
-        "install": workspace.install.manager if workspace.install else None,
-        "notes": list(workspace.notes),
-        "findings": [],
-        "yaml": write_workspace(workspace),
-    }

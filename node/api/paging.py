@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, TypeVar
 
 from blake3 import blake3
@@ -28,6 +28,10 @@ class Paging:
     limit: int | None = None
     place: int = -1
     mark: str = ""
+
+    def at_most(self, most: int) -> Paging:
+        """Return the same in parts of no more than so many."""
+        return replace(self, limit=most if self.limit is None else min(most, self.limit))
 
     def part(
         self, found: Sequence[Item], name: Callable[[Item], str]

@@ -25,8 +25,10 @@ from buildnet.ledger.history import (
     Unchanged,
 )
 from buildnet.ledger.history_cursor import cursor_of, read_cursor
+from buildnet.ledger.history_filter import Wanted
 from buildnet.mesh.errors import NotFoundError, UsageError
 
+FAILED = Wanted(status="failed")
 T = TypeVar("T")
 
 
@@ -122,15 +124,54 @@ def test_pages_hold_every_build_once_newest_first(tmp_path: Path) -> None:
     found = using(tmp_path / "h.db", work)
     assert found == sorted(found, reverse=True)
     assert len(found) == 25
-    failed = using(tmp_path / "h.db", lambda history: history.page(limit=50, status="failed"))
+    failed = using(tmp_path / "h.db", lambda history: history.page(limit=50, wanted=FAILED))
     assert len(failed[0]) == 5
+
+
+def test_builds_are_found_by_what_is_said_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+
+    async def work(history: History) -> None:
+        for build_id, workspace, packages in (
+            ("aa1", "shop", ["API"]),
+            ("bb2", "shop", []),
+            ("cc3", "docs", ["site%"]),
+        ):
+            await history.begin(
+                build_id,
+                workspace=workspace,
+                root="/w",
+                request={"packages": packages, "task": "build"},
+                started_at=1.0,
+                triggered_by="Ann" if build_id == "bb2" else "ci",
+            )
+        await history.close_interrupted(2.0)
+
+    def found(wanted: Wanted) -> set[str]:
+        page, _ = using(path, lambda history: history.page(limit=9, wanted=wanted))
+        return {build.id for build in page}
+
+    using(path, work)
+    assert found(Wanted(workspace="shop")) == {"aa1", "bb2"}
+    assert found(Wanted(text="api")) == {"aa1"}
+    assert found(Wanted(text="ANN")) == {"bb2"}
+    assert found(Wanted(text="c3")) == {"cc3"}
+    assert found(Wanted(text="%")) == {"cc3"}  # what is searched for is no pattern
+    assert found(Wanted(text="build")) == {"aa1", "bb2", "cc3"}
+    assert found(Wanted(workspace="shop", workspaces=["docs"])) == set()
+
+    def counts(wanted: Wanted) -> dict[str, int]:
+        return using(path, lambda history: history.counts(wanted))
+
+    assert counts(Wanted(status="failed", workspace="shop")) == {"cancelled": 2}
+    assert counts(Wanted(workspace="none")) == {}
 
 
 def test_builds_that_end_at_once_are_all_recorded(tmp_path: Path) -> None:
     async def work(history: History) -> int:
         builds = [record(history, f"{number:04}", float(number), "failed") for number in range(20)]
         await asyncio.gather(*builds)
-        return len((await history.page(limit=50, status="failed"))[0])
+        return len((await history.page(limit=50, wanted=FAILED))[0])
 
     assert using(tmp_path / "h.db", work) == 20
 
@@ -166,7 +207,7 @@ def test_estimates_may_be_those_of_one_actor(tmp_path: Path) -> None:
         await history._connection.execute("UPDATE builds SET estimate='{}', duration_ms=7")
         (build,) = (await history.page(limit=1))[0]
         asked = (None, build.triggered_by, "nobody")
-        return [len(await history.estimated(5, actor=actor)) for actor in asked]
+        return [len(await history.estimated(5, Wanted(actor=actor))) for actor in asked]
 
     assert using(tmp_path / "h.db", work) == [1, 1, 0]
 
@@ -343,7 +384,7 @@ def test_estimates_of_the_latest_builds_stand_beside_what_they_took(tmp_path: Pa
                 estimate=told,
             )
         assert (await history.build("b0")).estimate == estimate
-        assert await history.estimated(5, ["other"]) == []
+        assert await history.estimated(5, Wanted(workspaces=["other"])) == []
         return await history.estimated(5)
 
     assert using(tmp_path / "h.db", go) == [(estimate, 100.0)]

@@ -45,3 +45,13 @@ def test_where_the_list_can_not_be_read_nothing_is_open(tmp_path: Path) -> None:
     file.write_text("{")
     with pytest.raises(WorkspaceClosedError):
         OpenedWorkspaces(file, tuple).require(root)
+
+
+def test_what_is_open_and_there_is_listed_the_latest_first(tmp_path: Path) -> None:
+    first, second, gone = (workspace(tmp_path / name) for name in ("first", "second", "gone"))
+    named = workspace(tmp_path / "named")
+    opened = OpenedWorkspaces(tmp_path / "opened.json", lambda: [named, second, tmp_path / "none"])
+    for root in (first, gone, second):
+        opened.opened(root)
+    (gone / "buildnet.yaml").unlink()
+    assert opened.roots() == [second, first, named]

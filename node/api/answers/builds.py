@@ -145,6 +145,7 @@ class Builds(Page):
     """The record of builds."""
 
     builds: list[RecordedBuild]
+    counts: dict[BuildStatus, int]
     estimates: EstimateQuality
 
 
@@ -169,40 +170,6 @@ class CancelledBuild(Success):
     build_id: str
     goes_on: bool | None = None
     changed: bool = True
-
-
-class WorkspacePackage(Answer):
-    """A package: its ``command`` and ``outputs`` are those of its build."""
-
-    name: str
-    path: str
-    dependencies: list[str]
-    tasks: list[str]
-    command: str | None
-    outputs: list[str]
-
-
-class WorkspaceFinding(Answer):
-    """Something of another tool's configuration that could not be taken over: where it stands, what
-    it is, and what to do."""
-
-    file: str
-    line: int | None
-    message: str
-    hint: str | None
-
-
-class Workspace(Answer):
-    """What a workspace is; ``yaml``: the same as a file. ``findings``: of an import."""
-
-    name: str
-    root: str
-    file: str | None
-    packages: list[WorkspacePackage]
-    install: str | None
-    notes: list[str]
-    findings: list[WorkspaceFinding]
-    yaml: str
 
 
 class QueuedBuild(Answer):

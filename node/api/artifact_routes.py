@@ -1,0 +1,109 @@
+"""What the tasks of a build made, as this node's store has it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from buildnet.mesh.digest import Digest
+from buildnet.node.api.answers.workspaces import BuildArtifacts
+from buildnet.node.api.declared import Asking, declared_router, does
+from buildnet.node.api.paging import Paged
+from buildnet.node.api.reach import Reach
+from buildnet.node.auth.actions import Action
+from buildnet.node.service import NodeService
+from buildnet.node.store import MissingBlobError, Store
+from buildnet.pool.result import MalformedResultError, decode_result
+from buildnet.pool.tree import FileEntry, Leaf
+
+MOST_FILES = 200
+"""Of one task."""
+MOST_TASKS = 100
+"""Of one part of the list: each is read from the store."""
+
+
+def artifact_routes(service: NodeService) -> APIRouter:
+    """Return the route of what builds made."""
+    router = declared_router(tags=["builds"])
+    reach, store = Reach(service), service.store
+
+    @router.get("/api/build/{build_id}/artifacts")
+    @does(Action.VIEW_BUILDS, answer=BuildArtifacts, within=True)
+    async def artifacts(
+        build_id: str,
+        paged: Paged,
+        asking: Asking,
+        package: Annotated[str | None, Query(max_length=256)] = None,
+    ) -> dict[str, Any]:
+        """What the tasks of a build that was asked of this node made, or got from a cache: the
+        files with their sizes and digests, 200 of each task at most, those with the shortest paths
+        first; `package`: of this one alone. A part of the list has 100 tasks at most."""
+        build_id = await reach.build(asking, build_id)
+        running = service.builder.find(build_id)
+        if running is not None:
+            build_id, packages = running.id, running.packages()
+        else:
+            found = await service.history.build(build_id)
+            build_id, packages = found.id, list(found.packages)
+        made = [
+            one
+            for one in packages
+            if one["action"] and one["status"] == "succeeded" and package in (None, one["name"])
+        ]
+        part, following = paged.at_most(MOST_TASKS).part(made, _which)
+        told = await asyncio.to_thread(lambda: [_made(store, one) for one in part])
+        return {"build_id": build_id, "tasks": told, "next": following}
+
+    return router
+
+
+def _which(task: Mapping[str, Any]) -> str:
+    return f"{task['name']}#{task['task']}"
+
+
+def _made(store: Store, task: Mapping[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "name": task["name"],
+        "task": task["task"],
+        "action": task["action"],
+        "count": None,
+        "size_bytes": None,
+        "files": [],
+        "problem": None,
+    }
+    record = store.peek_action(Digest(task["action"], 0))
+    if record is None:
+        return {**told, "problem": "its result is not in this node's store any more"}
+    try:
+        leaves = list(decode_result(record.result, "", store.get).outputs.leaves())
+    except (MalformedResultError, MissingBlobError) as error:
+        return {**told, "problem": f"its result is not whole any more: {error}"}
+    leaves.sort(key=lambda one: (one[0].count("/"), one[0]))
+    files = [leaf for _, leaf in leaves if isinstance(leaf, FileEntry)]
+    return {
+        **told,
+        "count": len(leaves),
+        "size_bytes": sum(leaf.digest.size_bytes for leaf in files),
+        "files": [_file(path, leaf) for path, leaf in leaves[:MOST_FILES]],
+    }
+
+
+def _file(path: str, leaf: Leaf) -> dict[str, Any]:
+    if isinstance(leaf, FileEntry):
+        return {
+            "path": path,
+            "digest": leaf.digest.hash,
+            "size_bytes": leaf.digest.size_bytes,
+            "executable": leaf.executable,
+            "target": None,
+        }
+    return {
+        "path": path,
+        "digest": None,
+        "size_bytes": None,
+        "executable": False,
+        "target": leaf.target,
+    }

@@ -1,0 +1,81 @@
+"""The graph of a build: which tasks it means, and what each waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter
+
+from buildnet.mesh.errors import BuildNetError
+from buildnet.node.api.answers.workspaces import BuildGraph
+from buildnet.node.api.declared import Asking, declared_router, does
+from buildnet.node.api.reach import Reach
+from buildnet.node.auth.actions import Action
+from buildnet.node.running import RunningBuild
+from buildnet.node.service import NodeService
+
+
+def graph_routes(service: NodeService) -> APIRouter:
+    """Return the route of the graphs of builds."""
+    router = declared_router(tags=["builds"])
+    builder, reach = service.builder, Reach(service)
+
+    @router.get("/api/build/{build_id}/graph")
+    @does(Action.VIEW_BUILDS, answer=BuildGraph, within=True)
+    async def graph(build_id: str, asking: Asking) -> dict[str, Any]:
+        """The tasks that a build of this node means, and what each waits for: of one that runs, or
+        ran lately, all of them; of one in the record those that it came to."""
+        build_id = await reach.build(asking, build_id)
+        running = builder.find(build_id)
+        if running is not None and running.plan is not None:
+            return _planned(running)
+        found = await service.history.build(build_id)
+        return {
+            "build_id": found.id,
+            "workspace": found.workspace,
+            "complete": False,
+            "tasks": _recorded(found.packages, await _paths(found.root)),
+        }
+
+    async def _paths(root: str) -> dict[str, str]:
+        with suppress(BuildNetError, OSError):
+            workspace = await builder.workspace(Path(root))
+            return {one.name: one.path for one in workspace.packages.values()}
+        return {}
+
+    return router
+
+
+def _planned(build: RunningBuild) -> dict[str, Any]:
+    assert build.plan is not None
+    return {
+        "build_id": build.id,
+        "workspace": build.workspace.name,
+        "complete": True,
+        "tasks": [
+            {
+                "name": task.package,
+                "task": task.name,
+                "path": task.path,
+                "depends_on": [str(each) for each in task.depends_on],
+            }
+            for task in build.plan.tasks.values()
+        ],
+    }
+
+
+def _recorded(
+    packages: tuple[dict[str, Any], ...], paths: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": one["name"],
+            "task": one["task"],
+            "path": paths.get(one["name"]),
+            "depends_on": one.get("depends_on") or [],
+        }
+        for one in packages
+    ]

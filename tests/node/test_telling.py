@@ -1,0 +1,25 @@
+"""Who watches a build is told where its commands run."""
+
+from __future__ import annotations
+
+import asyncio
+
+from buildnet.node.progress import Progress
+from buildnet.node.telling import Telling
+from buildnet.pool.workspace import TaskId
+
+
+def test_it_is_told_on_which_node_a_command_runs() -> None:
+    async def told() -> list[dict[str, object]]:
+        progress = Progress()
+        telling = Telling("here", progress)
+        async with progress.follow() as batches:
+            telling.started(TaskId("a", "build"))
+            telling.started(TaskId("b", "build"), "there")
+            asyncio.get_running_loop().call_soon(progress.close)
+            return [event async for batch in batches for event in batch]
+
+    assert [(event["name"], event["node"]) for event in asyncio.run(told())] == [
+        ("a", "here"),
+        ("b", "there"),
+    ]
