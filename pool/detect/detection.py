@@ -15,7 +15,7 @@ from buildnet.pool.detect.local import local_dependencies
 from buildnet.pool.detect.manifest import MANIFEST, Manifest, read_manifest
 from buildnet.pool.detect.members import Members, member_patterns, read_members
 from buildnet.pool.detect.names import distinct_name, unique_names
-from buildnet.pool.detect.outputs import detect_outputs
+from buildnet.pool.detect.outputs import detect_outputs, unknown_outputs
 from buildnet.pool.detect.scripts import ScriptLine, script_line
 from buildnet.pool.detect.surroundings import files_elsewhere, root_configuration
 from buildnet.pool.detect.typescript import compilation
@@ -192,9 +192,8 @@ class _Detection:
         compiled = compilation(self._files, manifest.path, build.command)
         by = None if self._to_import else script
         outputs = detect_outputs(self._files, manifest, build.command, compiled, script=by)
-        if not outputs:
-            where = manifest.path or "the root"
-            self._notes.append(f"{where}: what its build writes is not known; add outputs")
+        if not outputs and not self._to_import:  # it may say so itself
+            self._notes.append(unknown_outputs(manifest.path))
         if build.managers:
             where = manifest.path or "the root"
             managers = ", ".join(build.managers)

@@ -78,6 +78,11 @@ def _of_package(path: str, patterns: Iterable[object]) -> Iterator[str]:
                 yield f"{prefix}{plain}/**" if is_plain else f"{prefix}{plain}"
 
 
+def unknown_outputs(path: str) -> str:
+    """Return the note on a package whose build leaves nothing that is known of."""
+    return f"{path or 'the root'}: what its build writes is not known; add outputs"
+
+
 def detect_outputs(
     files: Files, manifest: Manifest, command: str, compiled: Compilation, *, script: str | None
 ) -> tuple[str, ...]:

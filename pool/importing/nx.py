@@ -180,7 +180,7 @@ class _Import:
             name=name,
             depends_on=tuple(self._needs(project, target)),
             inputs=inputs,
-            outputs=tuple(self._outputs(project, target)),
+            outputs=tuple(self._outputs(project, target)) if target.find("outputs") else None,
             env=env,
             ends=target.value("continuous") is not True,
             command=command,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from buildnet.pool.detect.outputs import unknown_outputs
 from buildnet.pool.importing.foreign import Foreign, ForeignTask
 from buildnet.pool.importing.imported import (
     Findings,
@@ -48,7 +49,17 @@ class TakeOver:
         packages = self._ordered(packages, described, said)
         packages = without_overlaps(packages, self._tasks.said_outputs, self._findings)
         watched = dict.fromkeys((*self._workspace.definition_files, *self._foreign.files))
-        workspace = replace(self._workspace, packages=packages, definition_files=tuple(watched))
+        unknown = (
+            unknown_outputs(one.path)
+            for one in packages.values()
+            if not _are_outputs_known(one.tasks[BUILD], described[one.name].get(BUILD))
+        )
+        workspace = replace(
+            self._workspace,
+            packages=packages,
+            notes=(*self._workspace.notes, *unknown),
+            definition_files=tuple(watched),
+        )
         return Imported(workspace, self._findings.sorted())
 
     def _needs(self, package: str, task: str, described: ForeignTask) -> tuple[Need, ...]:
@@ -158,6 +169,12 @@ class TakeOver:
                 package, tasks={name: inheriting(build, task) for name, task in tasks.items()}
             )
         return without_circles(found, said, self._findings)
+
+
+def _are_outputs_known(build: Task, described: ForeignTask | None) -> bool:
+    """Return whether all is known of what a build writes, if only that it is nothing."""
+    is_said = described is not None and described.outputs is not None
+    return build.command is None or bool(build.outputs) or is_said
 
 
 def _is_built(package: Package, pattern: str) -> bool:

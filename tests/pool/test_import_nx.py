@@ -42,6 +42,21 @@ def told(found: Imported) -> list[str]:
     return [f"{one.file}: {one.message}" for one in found.findings]
 
 
+def test_outputs_that_are_not_known_are_told_and_no_others(tmp_path: Path) -> None:
+    def notes(build: dict[str, Any]) -> list[str]:
+        files = {
+            "nx.json": {"targetDefaults": {"build": {"cache": True, **build}}},
+            "package.json": {"name": "shop", "workspaces": ["packages/*"]},
+            # Nobody can tell what this command writes.
+            "packages/core/package.json": {"name": "core", "scripts": {"build": "./make.sh"}},
+        }
+        found = imported(write(tmp_path, files))
+        return [each for each in found.workspace.notes if "add outputs" in each]
+
+    assert notes({"outputs": ["{projectRoot}/made"]}) == notes({"outputs": []}) == []
+    assert [each.partition(":")[0] for each in notes({})] == ["packages/core"]
+
+
 def test_packages_with_scripts(tmp_path: Path) -> None:
     nx = {
         "namedInputs": {

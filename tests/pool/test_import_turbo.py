@@ -86,6 +86,17 @@ def test_tasks_with_what_they_need_and_write(shop: Shop) -> None:
     assert "turbo.json" in found.workspace.definition_files
 
 
+def test_outputs_that_are_not_known_are_told_and_no_others(shop: Shop) -> None:
+    def notes(build: dict[str, Any]) -> list[str]:
+        # Nobody can tell what this command writes.
+        files = {".gitignore": ""}
+        found = imported(shop({"tasks": {"build": build}}, files, build="./make.sh"))
+        return [each for each in found.workspace.notes if "add outputs" in each]
+
+    assert notes({"outputs": ["made/**"]}) == notes({"outputs": []}) == []
+    assert [each.partition(":")[0] for each in notes({})] == ["packages/core", "packages/web"]
+
+
 def test_version_1_with_comments_and_its_variables(shop: Shop) -> None:
     turbo = """{
       "pipeline": {  // of 2022
