@@ -1,0 +1,98 @@
+import { useState } from "react";
+import { api, type Schema } from "@/api/client";
+import { Dialog } from "@/components/dialog";
+import { ProblemView } from "@/components/problem-view";
+import { RightsChoice } from "@/views/access/rights";
+
+const DAY_S = 86_400;
+const LIFETIMES = [
+  ["1", "a day"],
+  ["7", "a week"],
+  ["30", "30 days"],
+  ["90", "90 days"],
+  ["365", "a year"],
+] as const;
+
+/** Asks what a new key is for, and makes it. */
+export function NewKeyDialog({
+  onClose,
+  onMade,
+}: {
+  onClose: () => void;
+  onMade: (key: Schema["NewKey"]) => void;
+}) {
+  const [name, setName] = useState("");
+  const [rights, setRights] = useState<Schema["Rights"]>("builder");
+  const [days, setDays] = useState("30");
+  const [scope, setScope] = useState("");
+  const [problem, setProblem] = useState<unknown>(null);
+  const [busy, setBusy] = useState(false);
+  const scopes = scope.split(/[\s,]+/).filter(Boolean);
+  const command = [
+    `buildnet key create ${name || "NAME"} --rights ${rights} --expires ${days}d`,
+    ...scopes.map((one) => `--scope ${one}`),
+  ].join(" ");
+
+  const submit = async (event: React.FormEvent) => {
+    event.preventDefault();
+    setBusy(true);
+    setProblem(null);
+    try {
+      const body = { name, rights, scope: scopes, valid_s: Number(days) * DAY_S };
+      const { data } = await api.POST("/api/keys", { body });
+      if (data) onMade(data);
+    } catch (thrown) {
+      setProblem(thrown);
+      setBusy(false);
+    }
+  };
+  return (
+    <Dialog title="New key" onClose={onClose}>
+      <form className="stack" onSubmit={submit}>
+        <label className="field">
+          <span>Name</span>
+          <input
+            className="input"
+            required
+            maxLength={64}
+            value={name}
+            onChange={(event) => setName(event.target.value)}
+          />
+          <span className="soft small">What it is for, such as ci or review-agent.</span>
+        </label>
+        <RightsChoice value={rights} onChange={setRights} />
+        <label className="field">
+          <span>Counts for</span>
+          <select className="input" value={days} onChange={(event) => setDays(event.target.value)}>
+            {LIFETIMES.map(([value, words]) => (
+              <option key={value} value={value}>
+                {words}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label className="field">
+          <span>Only for (may be left empty)</span>
+          <input
+            className="input mono"
+            placeholder="workspace:shop action:trigger-build"
+            value={scope}
+            onChange={(event) => setScope(event.target.value)}
+          />
+          <span className="soft small">
+            workspace:NAME, node:NAME or action:ACTION, any number of them.
+          </span>
+        </label>
+        {problem !== null && <ProblemView problem={problem} command={command} />}
+        <div className="row" style={{ justifyContent: "flex-end" }}>
+          <button type="button" className="button" onClick={onClose}>
+            Back
+          </button>
+          <button type="submit" className="button primary" disabled={busy}>
+            {busy ? "Making it…" : "Make the key"}
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}

@@ -1,0 +1,160 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { Link } from "wouter";
+import { api, query, type Schema } from "@/api/client";
+import { useMay, useSession } from "@/api/session";
+import { Age } from "@/components/age";
+import { Badge } from "@/components/badge";
+import { ConfirmByName } from "@/components/dialog";
+import { Choice, FilterBar, SearchBox } from "@/components/filters";
+import { ProblemView } from "@/components/problem-view";
+import { Empty, Loading } from "@/components/states";
+import { type Column, Table } from "@/components/table";
+import { useFilter } from "@/components/url-state";
+import { plural } from "@/format/format";
+
+type Presence = Schema["Presence"];
+
+const LOOKS_AGAIN_MS = 5_000; // no event tells of a request that somebody made
+const WAYS = [
+  ["", "any"],
+  ["cli", "command line"],
+  ["web", "browser"],
+  ["api", "key"],
+] as const;
+
+/** Who uses the nodes now, what they do, and showing them out. */
+export function Sessions() {
+  const [way, setWay] = useFilter("way");
+  const [text, setText] = useFilter("q");
+  const [kicked, setKicked] = useState<Presence | null>(null);
+  const mayEnd = useMay("manage-access");
+  const own = useSession().data?.id;
+  const client = useQueryClient();
+  const found = query.useQuery("get", "/api/sessions", {}, { refetchInterval: LOOKS_AGAIN_MS });
+  if (found.error) return <ProblemView problem={found.error} command="buildnet session list" />;
+  if (found.data === undefined) return <Loading what="who is there" />;
+  const all = found.data.sessions;
+  const rows = all.filter(
+    (one) =>
+      (way === "" || one.way === way) &&
+      `${one.actor} ${one.node ?? ""} ${one.address} ${one.agent}`
+        .toLowerCase()
+        .includes(text.toLowerCase()),
+  );
+  return (
+    <section aria-label="Sessions">
+      <FilterBar shown={rows.length} total={all.length} noun="sessions">
+        <SearchBox label="Name, node or address" value={text} onChange={setText} />
+        <Choice label="Comes by" value={way} options={WAYS} onChange={setWay} />
+        <span className="small">
+          as of <Age at={found.dataUpdatedAt} staleAfterMs={3 * LOOKS_AGAIN_MS} />
+        </span>
+      </FilterBar>
+      {found.data.silent.map((one) => (
+        <div key={one.node} className="notice warn">
+          {one.node} did not tell who uses it: {one.why}
+        </div>
+      ))}
+      {rows.length === 0 ? (
+        <Empty title="Nobody of that kind is there" />
+      ) : (
+        <Table
+          caption="Who uses the nodes"
+          columns={columns(own ?? null, mayEnd ? setKicked : null)}
+          rows={rows}
+          keyOf={(row) => `${row.node_id ?? ""} ${row.id}`}
+        />
+      )}
+      {kicked && (
+        <ConfirmByName
+          title="End a session"
+          name={kicked.actor}
+          verb="End it"
+          command={`buildnet session kick ${kicked.id}`}
+          act={async () => {
+            await api.DELETE("/api/sessions/{session}", {
+              params: { path: { session: kicked.id } },
+            });
+            await client.invalidateQueries();
+          }}
+          onClose={() => setKicked(null)}
+        >
+          {kicked.actor} is logged out at once and its connections are cut off.{" "}
+          {kicked.builds.length > 0 &&
+            `${plural(kicked.builds.length, "build")} that it asked for may end. `}
+          It may come back with a new login, or with its key: revoke that to keep it out.
+        </ConfirmByName>
+      )}
+    </section>
+  );
+}
+
+function columns(own: string | null, kick: ((one: Presence) => void) | null): Column<Presence>[] {
+  return [
+    {
+      name: "who",
+      title: "Who",
+      sort: (row) => row.actor,
+      cell: (row) => (
+        <span className="row">
+          {row.actor} {row.id === own && <Badge tone="busy">you</Badge>}
+        </span>
+      ),
+    },
+    {
+      name: "rights",
+      title: "Rights",
+      sort: (row) => row.rights,
+      cell: (row) => (row.is_owner ? "owner" : (row.rights ?? "none")),
+    },
+    {
+      name: "way",
+      title: "Comes by",
+      sort: (row) => row.way,
+      cell: (row) => WAYS.find(([key]) => key === row.way)?.[1] ?? row.way,
+    },
+    { name: "node", title: "Node", sort: (row) => row.node, cell: (row) => row.node ?? "this one" },
+    { name: "doing", title: "Does", cell: (row) => <Doing presence={row} /> },
+    {
+      name: "since",
+      title: "Since",
+      sort: (row) => row.since,
+      cell: (row) => <Age at={row.since} />,
+    },
+    {
+      name: "last",
+      title: "Last heard",
+      sort: (row) => row.last,
+      cell: (row) => <Age at={row.last} />,
+    },
+    {
+      name: "end",
+      title: "",
+      cell: (row) =>
+        kick !== null &&
+        row.id !== own && (
+          <button type="button" className="button danger" onClick={() => kick(row)}>
+            End…
+          </button>
+        ),
+    },
+  ];
+}
+
+function Doing({ presence }: { presence: Presence }) {
+  if (presence.builds.length === 0) {
+    const open = presence.connections[0]?.what;
+    return <span className="soft">{open ?? "idle"}</span>;
+  }
+  return (
+    <>
+      {presence.builds.map((build) => (
+        <div key={build.build_id}>
+          <Link href={`/ui/builds/${build.build_id}`}>builds {build.workspace}</Link>
+          {build.waits_for && <span className="soft">, waits for {build.waits_for}</span>}
+        </div>
+      ))}
+    </>
+  );
+}

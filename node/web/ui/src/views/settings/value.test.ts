@@ -1,0 +1,19 @@
+import { expect, it } from "vitest";
+import { read, written } from "@/views/settings/value";
+
+it.each([
+  ["true", true],
+  ["4", 4],
+  ["1d", "1d"],
+  ['"4"', "4"],
+  ["", null],
+  ["  ", null],
+  ['["a", 1]', ["a", 1]],
+  ["node-1", "node-1"],
+])("reads %j", (text, value) => {
+  expect(read(text)).toEqual(value);
+});
+
+it.each([null, true, 7, 0.5, "1d", ["a"], { max: 2 }])("reads what it wrote: %j", (value) => {
+  expect(read(written(value))).toEqual(value);
+});

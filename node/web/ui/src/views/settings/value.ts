@@ -1,0 +1,21 @@
+/** Settings as people write them: the form of a value in node.yaml that fits on a line. */
+
+/** `true`, `4`, `["a"]`; text as it is; null: that nothing is set. */
+export function written(value: unknown): string {
+  if (value === null || value === undefined) return "";
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+/**
+ * What somebody wrote, as a value: JSON where it is that, else text. Nothing is null, which takes
+ * the setting out of the file. Quotes keep text what it is: "4".
+ */
+export function read(text: string): unknown {
+  const trimmed = text.trim();
+  if (trimmed === "") return null;
+  try {
+    return JSON.parse(trimmed) as unknown;
+  } catch {
+    return trimmed;
+  }
+}
