@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from buildnet.cli.output import Style, duration_text, fail, printable
+from buildnet.cli.output import Style, duration_text, fail, on_one_line, printable
 
 TYPE_CHECKING = False  # importing typing would take longer than most builds of one package
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def outcome_text(entry: dict[str, Any]) -> tuple[str, str]:
         return "✓", _UP_TO_DATE.get(entry["tier"], entry["tier"])
     if entry["status"] == "failed":
         error = entry["error"] or {}
-        return "✗", f"failed{_where(entry)}: {printable(error.get('message', 'unknown'))}"
+        return "✗", f"failed{_where(entry)}: {on_one_line(error.get('message', 'unknown'))}"
     if entry["status"] == "skipped":
         return "-", "skipped: what it depends on failed"
     return "-", f"cancelled: {f'ended after {took}' if entry['tier'] == 'full' else 'not run'}"
@@ -136,7 +136,7 @@ def _print_affected(report: dict[str, Any], settings: Settings, *, each: bool) -
     changed = "too many files to tell" if files is None else _count(files, "file")
     print(f"{changed} changed since {since['base'][:12]}: {_count(count, 'package')} affected")
     for entry in since["affected"] if each else ():
-        print(f"    {printable(entry['name']):<20} {style('dim', printable(entry['why']))}")
+        print(f"    {printable(entry['name']):<20} {style('dim', on_one_line(entry['why']))}")
 
 
 def _count(number: int, what: str) -> str:
@@ -186,7 +186,7 @@ def _print_verification(report: dict[str, Any], settings: Settings) -> None:
         name = task_name(entry)
         print(f"\n{style('red', '✗ ' + name)} is not deterministic", file=sys.stderr)
         for path in found["differing"][:_MOST_PATHS]:
-            print(f"  {printable(path)}", file=sys.stderr)
+            print(f"  {on_one_line(path)}", file=sys.stderr)
         if found["differing_count"] > _MOST_PATHS:
             print(f"  … {found['differing_count'] - _MOST_PATHS} more", file=sys.stderr)
         for run in found["runs"]:
@@ -208,12 +208,12 @@ def _print_reasons(report: dict[str, Any], settings: Settings) -> None:
         print(f"{task_name(entry):<24} {outcome_text(entry)[1]}")
         up_to_date = entry["status"] == "succeeded" and entry["tier"] in _UP_TO_DATE
         for reason in entry["reasons"] or (_UNCHANGED if up_to_date else ()):
-            print(f"    {style('dim', printable(reason))}")
+            print(f"    {style('dim', on_one_line(reason))}")
         nearest = entry.get("nearest")
         if nearest and nearest["reasons"] != entry["reasons"]:
             print(f"    {style('dim', 'nearest result in the cache: ' + nearest['action'][:12])}")
             for reason in nearest["reasons"]:
-                print(f"        {style('dim', printable(reason))}")
+                print(f"        {style('dim', on_one_line(reason))}")
 
 
 def _print_hints(report: dict[str, Any], settings: Settings) -> None:
@@ -278,12 +278,12 @@ def _print_plan(report: dict[str, Any], settings: Settings) -> None:
         what = (
             words[entry["plan"]]
             if not failed
-            else f"would fail: {printable(entry['error']['message'])}"
+            else f"would fail: {on_one_line(entry['error']['message'])}"
         )
         what += _place(entry.get("place"), is_spread)
         print(f"{task_name(entry):<24} {what}")
         for reason in entry["reasons"]:
-            print(f"    {style('dim', printable(reason))}")
+            print(f"    {style('dim', on_one_line(reason))}")
     estimate = report.get("estimate")
     if estimate and estimate["estimated_ms"] >= WORTH_SAYING_MS:
         print(f"It would take about {expected_text(estimate)}.")

@@ -217,6 +217,11 @@ def printable(text: object) -> str:
     )
 
 
+def on_one_line(text: object) -> str:
+    """Return ``text``, such as the name of a file, without what would begin another line too."""
+    return printable(text).replace("\n", "\ufffd")
+
+
 def fail(settings: Settings, error: BuildNetError) -> int:
     """Print ``error`` and return the exit code."""
     if settings.format == "json":

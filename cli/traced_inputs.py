@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 
-from buildnet.cli.output import Style, printable
+from buildnet.cli.output import Style, on_one_line, printable
 
 TYPE_CHECKING = False  # importing typing would take longer than most builds of one package
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _paths(what: str, paths: list[str]) -> None:
     if paths:
         print(f"    {what}:")
         for path in paths[:_MOST]:
-            print(f"        {printable(path)}")
+            print(f"        {on_one_line(path)}")
         if len(paths) > _MOST:
             print(f"        … {len(paths) - _MOST} more: --json has them")
 
@@ -58,7 +58,7 @@ def _variables(what: str, mentions: list[dict[str, Any]]) -> None:
         print(f"    {what}:")
         for one in mentions[:_MOST]:
             line = f":{one['line']}" if one["line"] else ""
-            print(f"        {one['name']} ({printable(one['file'])}{line})")
+            print(f"        {one['name']} ({on_one_line(one['file'])}{line})")
         if len(mentions) > _MOST:
             print(f"        … {len(mentions) - _MOST} more: --json has them")
 

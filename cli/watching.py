@@ -10,7 +10,7 @@ from buildnet.cli.build_progress import BuildProgress
 from buildnet.cli.build_report import print_report
 from buildnet.cli.building import BuildOptions, request_of, seconds
 from buildnet.cli.client import AnswerError, Client, NodeUnreachableError
-from buildnet.cli.output import Style, duration_text, fail, note, printable
+from buildnet.cli.output import Style, duration_text, fail, note, on_one_line, printable
 from buildnet.cli.settings import Settings
 from buildnet.cli.start import ensure_node
 from buildnet.mesh.errors import BuildNetError, UsageError
@@ -195,4 +195,4 @@ def _words(event: dict[str, Any]) -> str:
 def _paths(event: dict[str, Any]) -> str:
     shown, count = event["paths"][:_MOST_PATHS], event["count"]
     more = f" and {count - len(shown)} more" if count > len(shown) else ""
-    return f"{printable(', '.join(shown))}{more}"
+    return f"{on_one_line(', '.join(shown))}{more}"

@@ -254,11 +254,11 @@ class _Git:
         return git
 
     def line(self, *arguments: str) -> str | None:
-        """Return the first line of an answer; None: git said no."""
+        """Return an answer of one line, which may be a path with more in it; None: git said no."""
         found = self._run(arguments)
         if found.exit_code is None:
             raise self._failed(arguments, found)
-        return found.output.partition("\n")[0] or None if found.succeeded else None
+        return found.output.removesuffix("\n") or None if found.succeeded else None
 
     def fields(self, *arguments: str, none: int | None = None) -> list[str]:
         """Return an answer's fields, separated by null bytes; exit code ``none``: there are none.

@@ -114,7 +114,7 @@ def test_a_dry_run_says_where_commands_would_run_unless_all_stay_here(
 
 
 def test_no_name_of_a_file_speaks_to_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    name = "a\x1b]0;title\x07.txt"
+    name = "a\x1b]0;title\x07\n.txt"
     ran = entry("a", "full", "strict") | {"reasons": [f"file {name} added"]}
     error = {"code": "SOURCE", "message": name, "cause": name, "hint": name}
     failed = entry("b", "full", "strict") | {
@@ -132,3 +132,6 @@ def test_no_name_of_a_file_speaks_to_the_terminal(capsys: pytest.CaptureFixture[
     assert said.count("]0;title") >= 7
     assert "\x1b" not in said
     assert "\x07" not in said
+    # Nor does it begin lines, but for the three texts of an error.
+    lines = [line for line in said.split("\n") if line.startswith(".txt")]
+    assert len(lines) == 3

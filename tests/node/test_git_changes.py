@@ -48,6 +48,12 @@ def test_all_kinds_of_changes_are_told_once_and_below_the_workspace_alone(tmp_pa
     assert "committed" in paths(root)
 
 
+def test_directories_may_have_lines_in_their_names(tmp_path: Path) -> None:
+    top = repository(tmp_path / "of\ntwo lines", {"shop\n/x/a\nb": "", "other": ""})
+    write_files(top, {"shop\n/x/a\nb": "edited", "other": "edited"})
+    assert paths(top / "shop\n/x") == {"a\nb"}
+
+
 def test_what_is_none_is_said_clearly(tmp_path: Path) -> None:
     with pytest.raises(NotARepositoryError, match="no working tree"):
         changes_since(tmp_path, "main")
