@@ -30,29 +30,33 @@ export function Dialog({
 }
 
 /**
- * Asks before something is destroyed or somebody is shut out: the name has to be typed. `act` may
- * throw; what went wrong is shown, and the window stays.
+ * A modal window with something to fill in. `act` may throw; what went wrong is shown, and the
+ * window stays. Once `act` is done it closes, but for `stays`: then the caller shows what came of it.
  */
-export function ConfirmByName({
+export function FormDialog({
   title,
-  name,
   verb,
+  danger = false,
+  ready = true,
+  stays = false,
   command,
   act,
   onClose,
   children,
 }: {
   title: string;
-  name: string;
   /** What the button says: "Revoke". */
   verb: string;
+  danger?: boolean;
+  /** Whether all is filled in that is needed. */
+  ready?: boolean;
+  stays?: boolean;
+  /** The matching command, to do it in a terminal. */
   command?: string;
   act: () => Promise<unknown>;
   onClose: () => void;
-  /** What will happen, in words. */
   children: ReactNode;
 }) {
-  const [typed, setTyped] = useState("");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<unknown>(null);
   const submit = async (event: React.FormEvent) => {
@@ -61,39 +65,66 @@ export function ConfirmByName({
     setProblem(null);
     try {
       await act();
-      onClose();
+      if (!stays) onClose();
     } catch (thrown) {
       setProblem(thrown);
-      setBusy(false);
     }
+    setBusy(false);
   };
   return (
     <Dialog title={title} onClose={onClose}>
       <form className="stack" onSubmit={submit}>
-        <div>{children}</div>
-        <label className="field">
-          <span>
-            Type <strong>{name}</strong> to go on
-          </span>
-          <input
-            className="input"
-            autoComplete="off"
-            spellCheck={false}
-            value={typed}
-            onChange={(event) => setTyped(event.target.value)}
-          />
-        </label>
+        {children}
         {command && <Command line={command} />}
         {problem !== null && <ProblemView problem={problem} />}
         <div className="row" style={{ justifyContent: "flex-end" }}>
           <button type="button" className="button" onClick={onClose}>
             Back
           </button>
-          <button type="submit" className="button danger" disabled={typed !== name || busy}>
+          <button
+            type="submit"
+            className={danger ? "button danger" : "button primary"}
+            disabled={!ready || busy}
+          >
             {busy ? "…" : verb}
           </button>
         </div>
       </form>
     </Dialog>
+  );
+}
+
+/** Asks before something is destroyed or somebody is shut out: the name has to be typed. */
+export function ConfirmByName({
+  name,
+  children,
+  ...rest
+}: {
+  title: string;
+  name: string;
+  verb: string;
+  command?: string;
+  act: () => Promise<unknown>;
+  onClose: () => void;
+  /** What will happen, in words. */
+  children: ReactNode;
+}) {
+  const [typed, setTyped] = useState("");
+  return (
+    <FormDialog {...rest} danger ready={typed === name}>
+      <div>{children}</div>
+      <label className="field">
+        <span>
+          Type <strong>{name}</strong> to go on
+        </span>
+        <input
+          className="input"
+          autoComplete="off"
+          spellCheck={false}
+          value={typed}
+          onChange={(event) => setTyped(event.target.value)}
+        />
+      </label>
+    </FormDialog>
   );
 }
