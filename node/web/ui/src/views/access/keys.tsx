@@ -131,7 +131,7 @@ function columns(
       cell: (row) => (
         <>
           <StatusBadge status={row.status === "valid" ? "active" : row.status} />
-          {row.problem && <div className="small">{row.problem}</div>}
+          {row.status === "valid" && row.problem && <div className="small">{row.problem}</div>}
           {row.reason && <div className="soft small">{row.reason}</div>}
         </>
       ),
@@ -166,7 +166,7 @@ function columns(
       cell: (row) =>
         acts !== null &&
         row.status === "valid" && (
-          <span className="row">
+          <span className="row whole">
             <button type="button" className="button" onClick={() => acts.rotate(row)}>
               Rotate…
             </button>

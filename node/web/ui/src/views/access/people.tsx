@@ -118,7 +118,7 @@ function columns(
       title: "",
       cell: (row) =>
         show !== null && (
-          <span className="row">
+          <span className="row whole">
             <button type="button" className="button" onClick={() => show("rights", row)}>
               Change rights…
             </button>

@@ -31,7 +31,7 @@ export default function Settings() {
   const rows = settings.filter(
     (one) => comesFrom(one, origin) && one.key.includes(text.trim().toLowerCase()),
   );
-  const groups = Map.groupBy(rows, (one) => one.key.split(".")[0] ?? one.key);
+  const groups = Map.groupBy(rows, groupOf);
   return (
     <>
       <ViewHead title="Settings">
@@ -73,6 +73,12 @@ function comesFrom(setting: Setting, origin: string): boolean {
   if (origin === "default") return setting.origin === "default";
   if (origin === "set") return setting.origin !== "default";
   return origin !== "waits" || waits(setting);
+}
+
+/** The section of node.yaml that a setting stands in; those on its outermost level are the node's. */
+function groupOf(setting: Setting): string {
+  const [section, ...rest] = setting.key.split(".");
+  return rest.length > 0 && section !== undefined ? section : "node";
 }
 
 function waits(setting: Setting): boolean {
