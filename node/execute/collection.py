@@ -111,9 +111,11 @@ class Collector:
             if path is not None:
                 matching.append((path, status))
             if files > self._limits.files or size_bytes > self._limits.disk_bytes:
+                most_mib = self._limits.disk_bytes / 2**20
+                most = f"{most_mib / 1024:.1f} GiB" if most_mib >= 1024 else f"{most_mib:.0f} MiB"
                 raise OutputError(
                     f"the outputs are more than one action may leave: {self._limits.files} files, "
-                    f"{self._limits.disk_bytes / 2**30:.1f} GiB (holes in files count)",
+                    f"{most} (holes in files count)",
                     hint="have the command pack them, or declare fewer outputs",
                 )
         return matching

@@ -412,7 +412,12 @@ def conclude(
         stopped = outcome.cancelled or outcome.timed_out
         workspace = None if in_place else request.workspace
         hints = () if stopped else _hints(request, outcome, root, log, workspace, seen_at)
-        reports = _reports(request, collector, hold) if request.reports else None
+        reports: DirectoryTree | None = None
+        if request.reports:
+            try:
+                reports = _reports(request, collector, hold)
+            except OutputError as error:
+                hints = (*hints, f"its test reports were not read: {error.message}")
         return Execution(outcome, stored_log, None, hints=hints, reports=reports)
     missing = collector.missing()
     outputs = None if missing else collector.collect(hold)
@@ -426,12 +431,13 @@ def conclude(
 def _reports(
     request: ExecutionRequest, collector: Collector, hold: BlobAccess
 ) -> DirectoryTree | None:
-    """Store what a command that failed reports; None: that is nothing, or too much."""
+    """Store what a command that failed reports; None: that is nothing.
+
+    Raises:
+        OutputError: it is too much, or can't be kept.
+    """
     few = replace(request.limits, files=MOST_REPORTS, disk_bytes=REPORTS_MAX_BYTES)
-    try:
-        found = collector.of(DeclaredOutputs(request.reports), few).collect(hold)
-    except OutputError:
-        return None
+    found = collector.of(DeclaredOutputs(request.reports), few).collect(hold)
     return found if found.entries else None
 
 

@@ -193,6 +193,20 @@ def test_a_failure_has_its_log_and_no_outputs(host: Host) -> None:
     assert [path.name for path in host.work.iterdir()] == [TRASH_FOLDER]
 
 
+def test_a_failure_whose_reports_are_too_large_says_so(host: Host) -> None:
+    request = host.request("truncate -s 100M out.xml; exit 1", None, "packages/a/out.xml")
+    execution = host.run(replace(request, reports=("packages/a/*.xml",)))
+    assert (execution.outcome.exit_code, execution.reports) == (1, None)
+    assert execution.hints == (
+        "its test reports were not read: the outputs are more than one action may leave: "
+        "256 files, 64 MiB (holes in files count)",
+    )
+    small = host.request("echo x > out.xml; exit 1", None, "packages/a/out.xml")
+    execution = host.run(replace(small, reports=("packages/a/*.xml",)))
+    assert contents(host, execution.reports) == {"packages/a/out.xml": b"x\n"}
+    assert execution.hints == ()
+
+
 def test_missing_outputs_are_told_with_what_was_written_instead(host: Host) -> None:
     request = host.request("mkdir build; touch build/x", None, "packages/a/dist", "packages/a/l")
     execution = host.run(request)
