@@ -6,6 +6,11 @@ import type { components, paths } from "@/api/schema";
 /** The models that the node's OpenAPI description names: `Schema["PoolView"]`. */
 export type Schema = components["schemas"];
 
+/** The keys of a model that are known by name: more may come. */
+export type Known<Model> = {
+  [Key in keyof Model as string extends Key ? never : Key]: Model[Key];
+};
+
 const SAFE = new Set(["GET", "HEAD"]);
 let forgeryToken: string | null = null;
 

@@ -1,4 +1,11 @@
-import { Database, KeyRound, LayoutDashboard, type LucideIcon, Settings } from "lucide-react";
+import {
+  Database,
+  KeyRound,
+  LayoutDashboard,
+  ListOrdered,
+  type LucideIcon,
+  Settings,
+} from "lucide-react";
 import { type ComponentType, lazy } from "react";
 
 export interface View {
@@ -12,6 +19,7 @@ export interface View {
 /** The views that the side lists, in its order. */
 export const VIEWS: readonly View[] = [
   { path: "/", title: "Overview", icon: LayoutDashboard, action: "view-resources" },
+  { path: "/ui/queue", title: "Queue", icon: ListOrdered, action: "view-builds" },
   { path: "/ui/cache", title: "Cache", icon: Database, action: "view-builds" },
   { path: "/ui/access", title: "Access", icon: KeyRound, action: "view-resources" },
   { path: "/ui/settings", title: "Settings", icon: Settings, action: "own-node" },
@@ -20,6 +28,7 @@ export const VIEWS: readonly View[] = [
 /** Which component shows which path; each is fetched when it is first looked at. */
 export const ROUTES: readonly (readonly [string, ComponentType])[] = [
   ["/", lazy(() => import("@/views/overview/overview"))],
+  ["/ui/queue", lazy(() => import("@/views/queue/queue"))],
   ["/ui/cache", lazy(() => import("@/views/cache/cache"))],
   ["/ui/access", lazy(() => import("@/views/access/access"))],
   ["/ui/settings", lazy(() => import("@/views/settings/settings"))],

@@ -1,0 +1,78 @@
+import type { Draggable, Droppable } from "@dnd-kit/dom";
+import { isSortable } from "@dnd-kit/react/sortable";
+import { useState } from "react";
+import { useMay } from "@/api/session";
+import { Dragging, type Spoken } from "@/components/dragging";
+import { arranged, placeAt, type QueuedBuild, taken } from "@/views/queue/queue-order";
+import { type Asks, QueueRow } from "@/views/queue/queue-row";
+import type { QueueState } from "@/views/queue/use-queue";
+
+const SPOKEN: Spoken = {
+  instructions:
+    "To move this build, press space, then the arrow keys up and down; space puts it there, escape leaves it where it was.",
+  picked: (source) => `${nameOf(source)} is picked up.`,
+  over: (source, target) => (target ? `${nameOf(source)} would be number ${shownAt(source)}.` : ""),
+  dropped: (source) => `${nameOf(source)} is dropped as number ${shownAt(source)}.`,
+  cancelled: (source) => `${nameOf(source)} stays where it was.`,
+};
+
+function nameOf(source: Draggable | Droppable): string {
+  return `The build of ${String(source.data.workspace)}`;
+}
+
+function shownAt(source: Draggable): number | string {
+  return isSortable(source) ? source.index + 1 : "unknown";
+}
+
+/** The builds that the filters leave, to be put in another order. */
+export function QueueList({
+  shown,
+  queue,
+  onAsk,
+}: {
+  shown: readonly QueuedBuild[];
+  queue: QueueState;
+  onAsk: (asked: Asks) => void;
+}) {
+  const may = useMay("cancel-build");
+  // While somebody drags, nothing changes its place under their hand.
+  const [held, setHeld] = useState<readonly string[] | null>(null);
+  const rows = held === null ? shown : arranged(shown, held);
+  const all = queue.builds.map((build) => build.id);
+
+  const move = (build: QueuedBuild, to: number) => {
+    const place = placeAt(rows, build.id, to);
+    const there = rows[to];
+    if (place === null || there === undefined) return;
+    queue.move(build, place, taken(all, build.id, all.indexOf(there.id)));
+  };
+
+  return (
+    <Dragging
+      spoken={SPOKEN}
+      onDragStart={() => setHeld(shown.map((build) => build.id))}
+      onDragEnd={({ canceled, operation: { source } }) => {
+        setHeld(null);
+        if (canceled || !isSortable(source)) return;
+        const build = rows.find((each) => each.id === source.id);
+        if (build !== undefined && source.index !== source.initialIndex) move(build, source.index);
+      }}
+    >
+      <ol className="queue" aria-label="Builds, who comes next first">
+        {rows.map((build, index) => (
+          <QueueRow
+            key={build.id}
+            build={build}
+            index={index}
+            last={rows.length - 1}
+            may={may}
+            refusal={queue.refusal?.build === build.id ? queue.refusal : null}
+            queue={queue}
+            onMove={(to) => move(build, to)}
+            onAsk={onAsk}
+          />
+        ))}
+      </ol>
+    </Dragging>
+  );
+}

@@ -1,0 +1,129 @@
+import { describe, expect, test } from "vitest";
+import type { Item } from "@/live/items";
+import {
+  arranged,
+  buildsOf,
+  foretold,
+  headOf,
+  isInOrder,
+  matching,
+  placeAt,
+  placeBehind,
+  type QueuedBuild,
+  startInWords,
+  taken,
+} from "@/views/queue/queue-order";
+
+function build(id: string, place: number, more: Partial<QueuedBuild> = {}): QueuedBuild {
+  return {
+    id,
+    workspace: "shop",
+    actor: "ann",
+    node: "anna",
+    node_id: "aa",
+    this_node: true,
+    priority: "normal",
+    place,
+    state: "waiting",
+    words: "waiting",
+    paused: false,
+    reason: null,
+    moved: false,
+    running: 0,
+    hosts: 0,
+    leases: 0,
+    asked_at: place,
+    waited_s: 1,
+    starts_in_s: null,
+    ends_in_s: null,
+    ...more,
+  };
+}
+
+const queue = [build("a", 1), build("b", 2), build("c", 3), build("d", 4)];
+const ids = (builds: readonly QueuedBuild[]) => builds.map((each) => each.id).join("");
+
+test("the queue as a whole is an item beside its builds", () => {
+  const items = new Map<string, Item>([
+    ["c", { ...build("c", 3) } as unknown as Item],
+    ["queue", { id: "queue", complete: true, paused: false, paused_by: null, reason: null }],
+    ["a", { ...build("a", 1) } as unknown as Item],
+  ]);
+  expect(ids(buildsOf(items))).toBe("ac");
+  expect(headOf(items)?.complete).toBe(true);
+  expect(headOf(new Map())).toBeNull();
+});
+
+describe("where something was dropped", () => {
+  test("is the place of what stood there, up and down", () => {
+    expect(placeAt(queue, "d", 1)).toBe(2);
+    expect(placeAt(queue, "a", 2)).toBe(3);
+    expect(taken(["a", "b", "c", "d"], "a", 2)).toEqual(["b", "c", "a", "d"]);
+    expect(taken(["a", "b", "c", "d"], "d", 1)).toEqual(["a", "d", "b", "c"]);
+  });
+
+  test("counts those that a filter hides", () => {
+    const shown = [build("b", 2), build("e", 7)];
+    expect(placeAt(shown, "e", 0)).toBe(2);
+    expect(placeAt(shown, "b", 1)).toBe(7);
+  });
+
+  test("is nothing where nothing changes", () => {
+    expect(placeAt(queue, "b", 1)).toBeNull();
+    expect(placeAt(queue, "x", 1)).toBeNull();
+    expect(placeAt(queue, "b", 9)).toBeNull();
+  });
+
+  test("behind another one depends on which side it stands", () => {
+    expect(placeBehind(build("a", 1), build("c", 3))).toBe(3);
+    expect(placeBehind(build("d", 4), build("b", 2))).toBe(3);
+  });
+});
+
+describe("an order that somebody dragged", () => {
+  test("holds until the node tells it", () => {
+    expect(ids(arranged(queue, ["b", "a", "c", "d"]))).toBe("bacd");
+    expect(isInOrder(queue, ["b", "a", "c", "d"])).toBe(false);
+    const told = [build("b", 1), build("a", 2), build("c", 3), build("d", 4)];
+    expect(isInOrder(told, ["b", "a", "c", "d"])).toBe(true);
+  });
+
+  test("bears that builds end and come", () => {
+    const later = [build("b", 1), build("d", 2), build("e", 3)];
+    expect(ids(arranged(later, ["d", "a", "b"]))).toBe("dbe");
+    expect(isInOrder(later, ["a", "b", "d"])).toBe(true);
+  });
+});
+
+test("a look at the queue tells estimates, unless it is older than what an event told", () => {
+  const look = [
+    { ...build("a", 9, { starts_in_s: 4, words: "waiting for x" }), build_id: "a" },
+    { ...build("b", 9, { starts_in_s: 4, state: "running" }), build_id: "b" },
+  ];
+  const [a, b, c] = foretold(queue, look);
+  expect([a?.starts_in_s, a?.words, a?.place]).toEqual([4, "waiting for x", 1]);
+  expect([b?.starts_in_s, c?.starts_in_s]).toEqual([null, null]);
+  expect(foretold(queue, undefined)).toEqual(queue);
+});
+
+test("filters go together", () => {
+  const builds = [
+    build("a1", 1, { state: "running", priority: "high" }),
+    build("b2", 2, { workspace: "Site", node: "berta" }),
+    build("c3", 3, { priority: "high", actor: "ben" }),
+  ];
+  const none = { text: "", state: "", priority: "", node: "" };
+  expect(ids(matching(builds, none))).toBe("a1b2c3");
+  expect(ids(matching(builds, { ...none, text: " site" }))).toBe("b2");
+  expect(ids(matching(builds, { ...none, priority: "high", state: "waiting" }))).toBe("c3");
+  expect(ids(matching(builds, { ...none, node: "berta", text: "ann" }))).toBe("b2");
+});
+
+test("a start that nobody knows is unknown", () => {
+  const words = (more: Partial<QueuedBuild>) => startInWords(build("a", 1, more), (ms) => `${ms}`);
+  expect(words({})).toBe("unknown");
+  expect(words({ starts_in_s: 0 })).toBe("next");
+  expect(words({ starts_in_s: 2.5 })).toBe("in about 2500");
+  expect(words({ state: "running" })).toBe("runs");
+  expect(words({ state: "paused", starts_in_s: 3 })).toBe("once it is resumed");
+});

@@ -1,0 +1,191 @@
+import { useSortable } from "@dnd-kit/react/sortable";
+import {
+  ArrowDown,
+  ArrowUp,
+  ArrowUpToLine,
+  CirclePause,
+  CirclePlay,
+  GripVertical,
+  ListEnd,
+  type LucideIcon,
+  X,
+} from "lucide-react";
+import { Link } from "wouter";
+import { Age } from "@/components/age";
+import { Badge, StatusBadge } from "@/components/badge";
+import { ProblemView } from "@/components/problem-view";
+import { duration, shortId } from "@/format/format";
+import {
+  PRIORITIES,
+  type Priority,
+  type QueuedBuild,
+  startInWords,
+} from "@/views/queue/queue-order";
+import type { QueueState, Refusal } from "@/views/queue/use-queue";
+
+export type Asks =
+  | { what: "cancel"; build: QueuedBuild }
+  | { what: "behind"; build: QueuedBuild }
+  | { what: "pause"; build: QueuedBuild };
+
+/** One build of the queue, with all that can be done with it. */
+export function QueueRow({
+  build,
+  index,
+  last,
+  may,
+  refusal,
+  queue,
+  onMove,
+  onAsk,
+}: {
+  build: QueuedBuild;
+  index: number;
+  last: number;
+  may: boolean;
+  refusal: Refusal | null;
+  queue: QueueState;
+  onMove: (to: number) => void;
+  onAsk: (asked: Asks) => void;
+}) {
+  const { ref, handleRef, isDragging } = useSortable({
+    id: build.id,
+    index,
+    disabled: !may,
+    data: { workspace: build.workspace },
+  });
+  const name = `the build of ${build.workspace}`;
+  return (
+    <li ref={ref} className={isDragging ? "queue-row dragged" : "queue-row"} data-build={build.id}>
+      <button
+        type="button"
+        ref={handleRef}
+        className="button plain icon queue-handle"
+        aria-label={`Move ${name}, number ${index + 1}`}
+        disabled={!may}
+      >
+        <GripVertical aria-hidden size={18} />
+      </button>
+      <span className="queue-place" title="Place in the whole queue">
+        {build.place}
+      </span>
+      <div className="queue-what">
+        <div className="row">
+          <Link href={`/ui/builds/${build.id}`} className="queue-name">
+            {build.workspace}
+          </Link>
+          <code className="soft small" title={build.id}>
+            {shortId(build.id)}
+          </code>
+        </div>
+        <span className="soft small">
+          {build.actor} on {build.node}
+          {build.this_node && " (this node)"}, asked <Age at={build.asked_at * 1_000} />
+        </span>
+      </div>
+      <div className="queue-state">
+        <div className="row">
+          <StatusBadge status={build.state} />
+          {build.moved && <Badge>moved</Badge>}
+        </div>
+        <span className="soft small">
+          {build.words}
+          {build.reason && `: ${build.reason}`}
+        </span>
+      </div>
+      <dl className="queue-times small">
+        <dt>Starts</dt>
+        <dd>{startInWords(build, duration)}</dd>
+        <dt>Ends</dt>
+        <dd>
+          {build.ends_in_s == null ? "unknown" : `in about ${duration(build.ends_in_s * 1_000)}`}
+        </dd>
+      </dl>
+      <div className="queue-acts">
+        <select
+          className="input"
+          aria-label={`Priority of ${name}`}
+          value={build.priority}
+          disabled={!may}
+          onChange={(event) => queue.prioritise(build, event.target.value as Priority)}
+        >
+          {PRIORITIES.map((each) => (
+            <option key={each}>{each}</option>
+          ))}
+        </select>
+        {may && (
+          <div className="queue-buttons">
+            <Act
+              label={`Move ${name} up`}
+              icon={ArrowUp}
+              off={index === 0}
+              act={() => onMove(index - 1)}
+            />
+            <Act
+              label={`Move ${name} down`}
+              icon={ArrowDown}
+              off={index === last}
+              act={() => onMove(index + 1)}
+            />
+            <Act
+              label={`Move ${name} to the front`}
+              icon={ArrowUpToLine}
+              off={index === 0}
+              act={() => onMove(0)}
+            />
+            <Act
+              label={`Put ${name} behind another`}
+              icon={ListEnd}
+              off={last === 0}
+              act={() => onAsk({ what: "behind", build })}
+            />
+            {build.paused ? (
+              <Act label={`Resume ${name}`} icon={CirclePlay} act={() => queue.resume(build)} />
+            ) : (
+              <Act
+                label={`Pause ${name}`}
+                icon={CirclePause}
+                act={() => onAsk({ what: "pause", build })}
+              />
+            )}
+            <Act label={`Cancel ${name}`} icon={X} act={() => onAsk({ what: "cancel", build })} />
+          </div>
+        )}
+      </div>
+      {refusal !== null && (
+        <div className="queue-refusal">
+          <ProblemView problem={refusal.problem} command={refusal.command}>
+            <button type="button" className="button" onClick={queue.dismiss}>
+              Understood
+            </button>
+          </ProblemView>
+        </div>
+      )}
+    </li>
+  );
+}
+
+function Act({
+  label,
+  icon: Icon,
+  off = false,
+  act,
+}: {
+  label: string;
+  icon: LucideIcon;
+  off?: boolean;
+  act: () => void;
+}) {
+  return (
+    <button
+      type="button"
+      className="button plain icon"
+      aria-label={label}
+      title={label}
+      disabled={off}
+      onClick={act}
+    >
+      <Icon aria-hidden size={17} />
+    </button>
+  );
+}
