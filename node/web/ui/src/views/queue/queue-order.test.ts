@@ -11,6 +11,7 @@ import {
   placeBehind,
   type QueuedBuild,
   startInWords,
+  stateInWords,
   taken,
 } from "@/views/queue/queue-order";
 
@@ -126,4 +127,14 @@ test("a start that nobody knows is unknown", () => {
   expect(words({ starts_in_s: 2.5 })).toBe("in about 2500");
   expect(words({ state: "running" })).toBe("runs");
   expect(words({ state: "paused", starts_in_s: 3 })).toBe("once it is resumed");
+});
+
+test("a state says what its badge does not", () => {
+  const words = (more: Partial<QueuedBuild>) => stateInWords(build("a", 1, more));
+  expect(words({ state: "running", words: "running on 3 hosts" })).toBe("on 3 hosts");
+  expect(words({})).toBe("until a host has room");
+  expect(words({ words: "waiting for another build" })).toBe("for another build");
+  expect(words({ state: "paused", words: "paused", reason: "lunch" })).toBe("lunch");
+  const ending = { state: "paused", words: "paused; a command ends on one host first" };
+  expect(words({ ...ending, reason: "lunch" })).toBe(`${ending.words}: lunch`);
 });

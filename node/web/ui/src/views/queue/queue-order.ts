@@ -120,3 +120,14 @@ export function startInWords(build: QueuedBuild, duration: (ms: number) => strin
   if (build.starts_in_s == null) return "unknown";
   return build.starts_in_s < 1 ? "next" : `in about ${duration(build.starts_in_s * 1_000)}`;
 }
+
+/** What a build does beyond its state, in words: "on 3 hosts", why it waits, why it is paused. */
+export function stateInWords(build: QueuedBuild): string {
+  const more = build.words.startsWith(`${build.state} `)
+    ? build.words.slice(build.state.length + 1)
+    : build.words === build.state
+      ? ""
+      : build.words;
+  const why = more === "" && build.state === "waiting" ? "until a host has room" : more;
+  return [why, build.reason].filter(Boolean).join(": ");
+}

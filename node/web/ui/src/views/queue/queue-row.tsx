@@ -20,6 +20,7 @@ import {
   type Priority,
   type QueuedBuild,
   startInWords,
+  stateInWords,
 } from "@/views/queue/queue-order";
 import type { QueueState, Refusal } from "@/views/queue/use-queue";
 
@@ -88,10 +89,7 @@ export function QueueRow({
           <StatusBadge status={build.state} />
           {build.moved && <Badge>moved</Badge>}
         </div>
-        <span className="soft small">
-          {build.words}
-          {build.reason && `: ${build.reason}`}
-        </span>
+        <span className="soft small">{stateInWords(build)}</span>
       </div>
       <dl className="queue-times small">
         <dt>Starts</dt>
