@@ -28,7 +28,7 @@ from buildnet.cli.ledger_listing import (
     pruned_text,
     sealed_only,
 )
-from buildnet.cli.output import escaped, note, print_fields, show
+from buildnet.cli.output import bytes_text, escaped, note, print_fields, show
 from buildnet.cli.provenance import attest, is_statement, verify_statement
 from buildnet.cli.run import settings
 from buildnet.cli.whole_file import write_whole
@@ -175,7 +175,7 @@ def export(
     answer = {"file": str(out), "format": format.value, "bytes": size, "pruned": pruned}
 
     def table(console: Console) -> None:
-        console.print(f"{size} bytes written to {escaped(out)}", soft_wrap=True)
+        console.print(f"{bytes_text(size)} written to {escaped(out)}", soft_wrap=True)
         if pruned is not None:
             console.print(pruned_text(pruned), soft_wrap=True)
 

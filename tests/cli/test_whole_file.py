@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.cli.api_answers import answering
 
+from buildnet.cli.commands import invoke
 from buildnet.cli.ledger_checks import FileError
+from buildnet.cli.testing import http_answer
 from buildnet.cli.whole_file import write_whole
 
 
@@ -32,3 +35,19 @@ def test_what_was_there_stays_until_all_of_the_new_one_is(tmp_path: Path) -> Non
 def test_a_directory_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(FileError):
         write_whole(tmp_path, [b"x"], hint="")
+
+
+@pytest.mark.parametrize(("size", "told"), [(1, "1 B"), (1536, "1.5 KiB")])
+def test_the_size_of_what_was_written_is_for_people(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    size: int,
+    told: str,
+) -> None:
+    home, file = tmp_path / "home", tmp_path / "export"
+    monkeypatch.setenv("BUILDNET_HOME", str(home))
+    answers = http_answer('{"pruned": null}'), http_answer("x" * size, type="text/csv")
+    with answering(home, *answers):
+        assert invoke(["audit", "export", "--out", str(file)]) == 0
+    assert capsys.readouterr().out.replace("\n", " ").strip() == f"{told} written to {file}"
