@@ -191,6 +191,12 @@ def build(
                 hint="leave one of them away; buildnet queue changes a build that runs",
             )
         raise typer.Exit(attach(attach_to, settings(), ensure_node(settings())))
+    if review and (dry_run or detach):
+        other = "--dry-run" if dry_run else "--detach"
+        raise UsageError(
+            f"--review tells how a build went, and with {other} there is none that went",
+            hint="leave one of them away; a build that is over: buildnet history BUILD-ID --review",
+        )
     options = BuildOptions(
         packages=tuple(packages or ()),
         task=task,

@@ -75,6 +75,16 @@ def _needs_verb(group: TyperInfo) -> bool:
         ("node list --al", "buildnet node list has no option --al", "did you mean '--all'?"),
         ("node list x", "too many arguments: x", "see: buildnet node list --help"),
         ("node invite --uses", "--uses needs a value", "see: buildnet --help"),
+        (
+            "build --review --dry-run",
+            "--review tells how a build went, and with --dry-run there is none that went",
+            "leave one of them away; a build that is over: buildnet history BUILD-ID --review",
+        ),
+        (
+            "build --review --detach",
+            "--review tells how a build went, and with --detach there is none that went",
+            "leave one of them away; a build that is over: buildnet history BUILD-ID --review",
+        ),
         ("node list --all=yes", "--all takes no value", "see: buildnet --help"),
     ],
 )
