@@ -12,6 +12,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--screenshots DIR``: keep the pictures that tests of the page take."""
+    parser.addoption("--screenshots", metavar="DIR", type=Path, help="where to keep pictures")
+
+
 @pytest.fixture
 def small_volume(tmp_path: Path) -> Iterator[Path]:
     """A volume of 16 MiB."""

@@ -43,11 +43,11 @@ export function App() {
 
 function Inside() {
   const session = useSession();
-  const [location] = useLocation();
+  const [path] = useLocation();
   if (session.data !== undefined) return <Live session={session.data} />;
   if (session.error === null) return <Loading what="who you are" />;
   if (Problem.from(session.error).status === 401) {
-    return <Redirect to={`/login?to=${encodeURIComponent(location)}`} replace />;
+    return <Redirect to={`/login?to=${encodeURIComponent(path + location.search)}`} replace />;
   }
   return (
     <main className="login">

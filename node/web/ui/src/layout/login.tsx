@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { useLocation } from "wouter";
 import { api } from "@/api/client";
 import { useForgetting } from "@/api/session";
@@ -14,13 +14,23 @@ const KEY = "v4.public.";
  * that look at links ahead of people don't.
  */
 export function Login() {
-  const [code] = useState(() => location.hash.slice(1));
+  const [code, setCode] = useState(codeOfLink);
   const [text, setText] = useState("");
   const [problem, setProblem] = useState<unknown>(null);
   const [busy, setBusy] = useState(false);
   const [, go] = useLocation();
   const forget = useForgetting();
-  if (location.hash !== "") history.replaceState(null, "", location.pathname + location.search);
+  useEffect(() => {
+    const take = () => {
+      if (codeOfLink() === "") return;
+      setCode(codeOfLink());
+      setProblem(null);
+      history.replaceState(null, "", location.pathname + location.search);
+    };
+    take();
+    addEventListener("hashchange", take); // a link that is opened where this page is already
+    return () => removeEventListener("hashchange", take);
+  }, []);
   const withLink = code !== "" && problem === null;
 
   const submit = async (event: React.FormEvent) => {
@@ -72,6 +82,10 @@ export function Login() {
   );
 }
 
+function codeOfLink(): string {
+  return location.hash.slice(1);
+}
+
 async function open(secret: string): Promise<void> {
   if (secret.startsWith(KEY)) {
     await api.POST("/api/session", { headers: { authorization: `Bearer ${secret}` } });
@@ -83,5 +97,7 @@ async function open(secret: string): Promise<void> {
 /** Where somebody was when they had to log in: a path of this page, nothing else. */
 function backTo(): string {
   const wanted = new URLSearchParams(location.search).get("to") ?? "/";
-  return wanted === "/" || wanted.startsWith("/ui/") ? wanted : "/";
+  if (!URL.canParse(wanted, location.origin)) return "/";
+  const { origin, pathname, search } = new URL(wanted, location.origin);
+  return origin === location.origin && pathname.startsWith("/ui/") ? pathname + search : "/";
 }

@@ -1,0 +1,104 @@
+"""What stands around every view: who is there, what is live, and how it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+from tests.page.conftest import Visiting
+
+from testbed.nodes import Cluster
+from testbed.visits import PHONE, Visit
+
+
+def test_three_nodes_are_seen(owner: Visit) -> None:
+    for name in ("node1", "node2", "node3"):
+        expect(owner.page.get_by_role("main").get_by_text(name).first).to_be_visible()
+    owner.picture("overview")
+
+
+def test_a_theme_is_chosen_and_kept(owner: Visit) -> None:
+    page = owner.page
+    ground = "getComputedStyle(document.body).backgroundColor"
+    page.get_by_role("button", name="Change to light").click()
+    light = page.evaluate(ground)
+    page.get_by_role("button", name="Change to dark").click()
+    dark = page.evaluate(ground)
+    assert dark != light
+    page.reload()
+    expect(page.get_by_role("button", name="Theme: dark")).to_be_visible()
+    assert page.evaluate(ground) == dark
+
+
+def test_the_system_s_theme_is_followed_until_one_is_chosen(owner: Visit) -> None:
+    grounds = []
+    for scheme in ("dark", "light"):
+        owner.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        grounds.append(owner.page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert grounds[0] != grounds[1]
+    owner.page.get_by_role("button", name="Change to light").click()
+    owner.page.emulate_media(color_scheme="dark")
+    assert owner.page.evaluate("getComputedStyle(document.body).backgroundColor") == grounds[1]
+
+
+def test_a_phone_opens_the_menu_and_closes_it_again(visiting: Visiting) -> None:
+    visit = visiting(viewport=PHONE)
+    visit.log_in()
+    page = visit.page
+    views = page.get_by_role("navigation", name="Views")
+    expect(views).to_be_hidden()
+    page.get_by_role("button", name="Menu").click()
+    expect(views).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(views).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_who_pauses_sees_no_change_until_they_go_on(owner: Visit) -> None:
+    live = owner.page.get_by_test_id("live")
+    owner.page.get_by_role("button", name="Pause live data").click()
+    expect(live).to_contain_text("paused")
+    owner.page.get_by_role("button", name="Go on with live data").click()
+    expect(live).to_have_text("live")
+
+
+def test_axe_finds_nothing_serious(
+    owner: Visit, visiting: Visiting, require_accessible: Callable[[Visit], None]
+) -> None:
+    require_accessible(owner)
+    stranger = visiting()
+    stranger.page.goto("/login")
+    require_accessible(stranger)
+
+
+def test_a_script_that_is_not_the_page_s_own_does_not_run(owner: Visit) -> None:
+    owner.page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'),"
+        " {textContent: 'window.ran = true'}))"
+    )
+    assert owner.page.evaluate("window.ran") is None
+    assert "Content Security Policy" in "".join(owner.complaints)
+    owner.forgive("Content Security Policy")
+
+
+def test_what_the_browser_complains_of_fails_a_test(owner: Visit) -> None:
+    owner.page.evaluate("setTimeout(() => { throw new Error('broken') })")
+    owner.page.evaluate("console.error('odd')")
+    for wrong in ("broken", "odd"):
+        with pytest.raises(AssertionError, match=wrong):
+            owner.require_content()
+        owner.forgive(wrong)
+
+
+def test_a_node_that_is_gone_is_told_and_found_again(visiting: Visiting, cluster: Cluster) -> None:
+    node = cluster.members[2]
+    visit = visiting(node)
+    visit.forgive("ERR_CONNECTION_REFUSED|WebSocket connection")
+    visit.log_in()
+    node.kill()
+    live = visit.page.get_by_test_id("live")
+    expect(live).to_have_text("connection lost, trying again")
+    expect(visit.page.get_by_text("as of")).to_be_visible()
+    node.start()
+    expect(live).to_have_text("live")
