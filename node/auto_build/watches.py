@@ -60,7 +60,8 @@ class Watches:
         """
         opened = await asyncio.to_thread(self._workspaces.find, request.directory)
         opened.plan(opened.definition.workspace, request.packages, request.task)
-        if len(self._watches) >= MOST_WATCHES:
+        is_new = self._like(opened, request, pace, builds=builds) is None
+        if is_new and len(self._watches) >= MOST_WATCHES:
             raise TooManyWatchesError(
                 f"{MOST_WATCHES} workspaces are watched here", hint="end one of the watches"
             )
@@ -77,6 +78,8 @@ class Watches:
     ) -> AsyncIterator[bytes]:
         # Not before the first line is read, so that nobody is left watching who never came.
         watch = self._like(opened, request, pace, builds=builds)
+        if watch is None:
+            watch = self._begin(opened, request, pace, builds=builds)
         viewer = watch.join()
         try:
             async for lines in viewer.lines(every=every):
@@ -86,10 +89,16 @@ class Watches:
 
     def _like(
         self, opened: OpenWorkspace, request: BuildRequest, pace: Pace, *, builds: bool
-    ) -> Watch:
+    ) -> Watch | None:
+        """Return the watch that does just what somebody wants, if there is one."""
         for watch in self._watches:
             if watch.builds is builds and watch.is_like(opened, request, pace):
                 return watch
+        return None
+
+    def _begin(
+        self, opened: OpenWorkspace, request: BuildRequest, pace: Pace, *, builds: bool
+    ) -> Watch:
         if self._group is None:
             raise StoppingError("the node is stopping", hint="start it again: buildnet node start")
         root = opened.definition.workspace.root

@@ -1,15 +1,20 @@
-"""What a node watches by itself, as its owner's words have it."""
+"""What a node watches by itself, as its owner's words have it, and for others."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
 from buildnet.cli.testing import write_files
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.auto_build import watches
 from buildnet.node.auto_build.own import OwnWatches, Wanted
+from buildnet.node.auto_build.sight import Pace
+from buildnet.node.auto_build.watches import TooManyWatchesError, Watches
 from buildnet.node.config import parse_config
 from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.workspaces import Workspaces
@@ -59,5 +64,37 @@ def test_those_that_are_wanted_are_watched_and_no_others(tmp_path: Path) -> None
         running.cancel()
         await asyncio.wait([running])
         assert asked.empty()
+
+    asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_who_wants_what_is_watched_joins_where_no_more_is_watched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watches, "MOST_WATCHES", 1)
+    text = "workspace: w\npackages: [{name: p, path: p, build_cmd: 'true'}]\n"
+    request = BuildRequest(write_files(tmp_path / "w", {"buildnet.yaml": text, "p/x": ""}))
+
+    async def start(request: BuildRequest) -> RunningBuild:
+        raise BuildNetError("nothing is built here")
+
+    async def begin(watches: Watches, *, builds: bool = False) -> AsyncGenerator[bytes]:
+        lines = await watches.open(request, Pace(), builds=builds, every=False)
+        assert isinstance(lines, AsyncGenerator)
+        return lines
+
+    async def run() -> None:
+        all_watches = Watches(Workspaces(tmp_path / "cookies"), start)
+        running = asyncio.ensure_future(all_watches.run())
+        first = await begin(all_watches)
+        assert json.loads(await anext(first))["viewers"] == 1
+        with pytest.raises(TooManyWatchesError):
+            await begin(all_watches, builds=True)
+        second = await begin(all_watches)
+        assert json.loads(await anext(second))["viewers"] == 2
+        await second.aclose()
+        await first.aclose()
+        running.cancel()
+        await asyncio.wait([running])
 
     asyncio.run(asyncio.wait_for(run(), 60))
