@@ -42,9 +42,11 @@ def begin_routes(service: NodeService) -> APIRouter:
         """Begin a build. With ``Accept: application/x-ndjson`` the answer is its events, as they
         happen, and the build's report in the last of them; where the short form is accepted
         besides, a build with nothing to do is answered with its number of packages, milliseconds
-        and id alone. Over the network only workspaces are built that the owner of the host built
-        there before, or named in `access.workspaces` of node.yaml; the variables that may be given
-        are those of `access.environment`."""
+        and id alone. Any other answer is its id at once; `estimated_duration_ms` is null there
+        where it is not known yet: events of type ``estimate`` tell it. Over the network only
+        workspaces are built that the owner of the host built there before, or named in
+        `access.workspaces` of node.yaml; the variables that may be given are those of
+        `access.environment`."""
         return await begin(body, request, asking)
 
     @router.post("/api/build/{name:path}", **_SAID)

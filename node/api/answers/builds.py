@@ -150,7 +150,9 @@ class Builds(Page):
 
 
 class BegunBuild(Answer):
-    """A build that has begun; ``asker``: the number of who asked, to cancel it for them alone."""
+    """A build that has begun; ``asker``: the number of who asked, to cancel it for them alone;
+    ``estimated_duration_ms`` null: not known yet, it comes as an event of type ``estimate``, unless
+    the build is over in a moment or nothing is known of its commands."""
 
     build_id: str
     asker: int
