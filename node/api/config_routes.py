@@ -24,7 +24,7 @@ from buildnet.node.auth.actions import Action
 from buildnet.node.saved import CONFIGURATIONS, saved_in
 from buildnet.node.service import NodeService
 from buildnet.pool.configuration import read_configuration
-from buildnet.pool.fitting import check_fit
+from buildnet.pool.fitting import check_fit, shortages
 from buildnet.pool.strict_model import InvalidDocumentError, dotted
 from buildnet.pool.without_effect import warnings_of_configuration
 
@@ -46,7 +46,8 @@ def config_routes(service: NodeService) -> APIRouter:
     async def validate(body: Document) -> dict[str, Any]:
         """Tell what is wrong with a configuration, without keeping it: ``problems`` in itself,
         ``warnings``: what of it has no effect, and ``capacity``: what it asks for that the pool
-        does not have now; null: nothing."""
+        does not have now; null: nothing; ``shortages``: the same, each with the key that asks for
+        it."""
         try:
             configuration = read_configuration(body, "the configuration")
         except InvalidDocumentError as error:
@@ -54,18 +55,32 @@ def config_routes(service: NodeService) -> APIRouter:
                 {"path": dotted(one.path), "message": one.message, "hint": one.hint}
                 for one in error.problems
             ]
-            return {"valid": False, "problems": problems, "warnings": [], "capacity": None}
+            return {
+                "valid": False,
+                "problems": problems,
+                "warnings": [],
+                "capacity": None,
+                "shortages": [],
+            }
         capacity: str | None = None
         await service.scanned.wait()
         nodes = list((await service.pool.picture()).nodes.values())
+        this_node = service.key.node_id
         try:
-            check_fit(
-                configuration, nodes, this_node=service.key.node_id, where="the configuration"
-            )
+            check_fit(configuration, nodes, this_node=this_node, where="the configuration")
         except BuildNetError as error:
             capacity = error.message
-        warnings = warnings_of_configuration(configuration)
-        return {"valid": True, "problems": [], "warnings": warnings, "capacity": capacity}
+        missing = [
+            {"path": dotted(one.path), "message": one.message, "hint": None}
+            for one in shortages(configuration, nodes, this_node=this_node)
+        ]
+        return {
+            "valid": True,
+            "problems": [],
+            "warnings": warnings_of_configuration(configuration),
+            "capacity": capacity,
+            "shortages": missing,
+        }
 
     add_changing_routes(router, saved, CONFIGURATION_FORMS)
     return router

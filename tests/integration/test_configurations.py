@@ -85,6 +85,7 @@ def test_what_is_wrong_is_told_with_what_was_meant(node: Node) -> None:
     fits = node.post("/api/configs/validate", {"resources": {"cpu": {"cores": 100_000}}})
     assert fits["valid"]
     assert "100000 cores, of" in fits["capacity"]
+    assert [one["path"] for one in fits["shortages"]] == ["resources.cpu.cores"]
 
 
 def test_what_is_too_large_for_an_entry_is_refused(node: Node) -> None:

@@ -9,7 +9,7 @@ from tests.pool.test_view import ANNA, BERT, node
 
 from buildnet.mesh.errors import NotFoundError
 from buildnet.pool.configuration import parse_configuration
-from buildnet.pool.fitting import NoCapacityError, check_fit
+from buildnet.pool.fitting import NoCapacityError, check_fit, shortages
 from buildnet.pool.quantity import GIB
 from buildnet.pool.resources import (
     MemoryResources,
@@ -125,6 +125,31 @@ def test_nodes_that_are_away_give_nothing() -> None:
         check("resources: {cpu: {cores: 9}}", away)
     with pytest.raises(NoCapacityError, match="bert can't be given work now"):
         check("resources: {cpu: {node_allocations: [{node_id: bert}]}}", away)
+
+
+def test_each_key_that_asks_for_too_much_is_told() -> None:
+    away = [POOL[0], replace(POOL[1], status="offline")]
+    text = """
+        resources:
+          cpu:
+            cores: 20
+            node_allocations:
+              - {node_id: anna, cores: 9}
+              - {node_id: bert}
+              - {node_id: carl, cores: 1}
+          memory: {node_allocations: [{node_id: bert, gb: 1}]}
+          tools: [git, ffmpeg >=4]
+        """
+    configuration = parse_configuration(text, "x")
+    found = shortages(configuration, away, this_node=ANNA)
+    assert {".".join(map(str, one.path)): one.message for one in found} == {
+        "resources.cpu.cores": "20 cores, of 8",
+        "resources.cpu.node_allocations.0": "9 cores on anna, of 8",
+        "resources.cpu.node_allocations.1": "bert can't be given work now",
+        "resources.cpu.node_allocations.2": "carl is no node of the pool",
+        "resources.memory.node_allocations.0": "bert can't be given work now",
+        "resources.tools.1": "the tool ffmpeg >=4 is nowhere",
+    }
 
 
 def test_a_strange_name_is_told_with_what_was_meant() -> None:

@@ -132,12 +132,14 @@ class DocumentFault(Answer):
 
 
 class ValidatedConfiguration(Answer):
-    """What is wrong with a configuration; ``capacity``: what the pool does not have now."""
+    """What is wrong with a configuration; ``capacity``: what the pool does not have now, in words;
+    ``shortages``: the same, each with the key that asks for it."""
 
     valid: bool
     problems: list[DocumentFault]
     warnings: list[str]
     capacity: str | None
+    shortages: list[DocumentFault]
 
 
 @dataclass(frozen=True, slots=True)
