@@ -19,7 +19,10 @@ export function usePoolNodes() {
   const [merge] = useState(merger);
   const live = useItems("nodes");
   const load = useItems("resources");
-  return { ...asked, nodes: merge(asked.data?.nodes as Asked[] | undefined, asked.dataUpdatedAt, live, load) };
+  return {
+    ...asked,
+    nodes: merge(asked.data?.nodes as Asked[] | undefined, asked.dataUpdatedAt, live, load),
+  };
 }
 
 type Asked = Schema["Node"];
