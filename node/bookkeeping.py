@@ -84,7 +84,7 @@ class Bookkeeping:
             same = None
         reports = build.told()
         await asyncio.to_thread(self._note_executions, reports.values())
-        rows = [report.as_dict() for report in reports.values()]
+        rows = [report.told() for report in reports.values()]
         used = [each.action for each in build.reports().values() if each.action is not None]
         lists: list[TaskReport] = []
         actions = {
@@ -167,7 +167,7 @@ class Bookkeeping:
         """
         reports = build.told()
         await asyncio.to_thread(self._note_executions, reports.values())
-        rows = [report.as_dict() for report in reports.values()]
+        rows = [report.told() for report in reports.values()]
         unrecorded = await self._finish(build, status, duration_ms, error, rows, None)
         if unrecorded is not None:
             raise unrecorded
@@ -251,7 +251,7 @@ class Bookkeeping:
                 status.value,
                 duration_ms,
                 error.message if error else None,
-                tuple(report.as_dict() for report in build.told().values()),
+                tuple(report.told() for report in build.told().values()),
                 len(build.unchanged),
                 results,
                 term,

@@ -79,6 +79,7 @@ from buildnet.pool.result import signed_message
 # Below a directory that the owner gives for a purpose: what else lies there is not ours.
 STORE_FOLDER = "buildnet-store"
 WORK_FOLDER = "buildnet-work"
+_COLLECT_AFTER = 20_000  # at Python's 700 it walks some twenty times through what a build just made
 _log = logging.getLogger("buildnet.node")
 
 
@@ -163,6 +164,7 @@ async def _run(
         async with asyncio.TaskGroup() as group:
             # What was loaded stays: to walk through it takes the loop some 50 ms each time.
             gc.freeze()
+            gc.set_threshold(_COLLECT_AFTER)
             on_ready(runtime)
             joining = options.join and group.create_task(
                 join_at_start(service, options.join, options.token)

@@ -114,6 +114,7 @@ class TaskReport:
     retries: tuple[Retry, ...] = ()
     ended_ns: int = 0
     """Unix time, when it was told; 0: not yet."""
+    _told: dict[str, Any] | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -214,6 +215,15 @@ class TaskReport:
             "shards": [each.as_shard() for each in self.shards],
             "retries": [asdict(each) for each in self.retries],
         }
+
+    def told(self) -> dict[str, Any]:
+        """Return the JSON form of a report that is complete, to be read alone. It is made once for
+        all who are told: but for how long a cached command ran, and where one would run, which are
+        found later."""
+        if self._told is None:
+            self._told = self.as_dict()
+        self._told["executed_ms"], self._told["place"] = self.executed_ms, self.place
+        return self._told
 
     def as_shard(self) -> dict[str, Any]:
         """Return the JSON form of a shard within its task's; field names are stable."""

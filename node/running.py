@@ -317,7 +317,7 @@ class RunningBuild:
         unchanged = self.unchanged.items() if every else ()
         return [
             *(self.report_of(task, known).as_dict() for task, known in unchanged),
-            *(report.as_dict() for report in self.told().values()),
+            *(report.told() for report in self.told().values()),
         ]
 
     @property

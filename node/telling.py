@@ -97,7 +97,7 @@ class Telling:
         report.ended_ns = time.time_ns()
         self.keep(report)
         self.running.pop(report.task, None)
-        self.progress.tell({"type": "task_finished", **report.as_dict()})
+        self.progress.tell({"type": "task_finished", **report.told()})
 
     def keep(self, report: TaskReport) -> None:
         """Keep a report that is complete; it is told together with others."""
