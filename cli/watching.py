@@ -9,7 +9,8 @@ from typing import Any
 from buildnet.cli.build_progress import BuildProgress
 from buildnet.cli.build_report import print_report
 from buildnet.cli.building import BuildOptions, request_of, seconds
-from buildnet.cli.client import AnswerError, Client, NodeUnreachableError
+from buildnet.cli.client import AnswerError, Client
+from buildnet.cli.client.watch import watch_broke_off, watch_event
 from buildnet.cli.output import Style, duration_text, fail, note, on_one_line, printable
 from buildnet.cli.settings import Settings
 from buildnet.cli.start import ensure_node
@@ -41,17 +42,16 @@ def run(
     try:
         with client.stream("/api/watch", body) as events:
             for event in events:
+                if settings.format != "table":
+                    print(json.dumps(event, ensure_ascii=False), flush=True)
+                watch_event(event)  # raises, if it is about the end
                 if settings.format == "table":
                     shown.show(event)
-                else:
-                    print(json.dumps(event, ensure_ascii=False), flush=True)
-                if event["type"] == "ended":
-                    raise _told(event["error"])
     except KeyboardInterrupt:
         shown.end()
         print(file=sys.stderr)
         return 0
-    raise NodeUnreachableError("the node stopped", hint="start it, and watch again")
+    raise watch_broke_off()
 
 
 def watch_build(
@@ -126,7 +126,7 @@ class _Shown:
                 self._progress.line(self._style("dim", "waiting for changes"))
             case "build_finished":
                 self._finished(event["report"])
-            case "building" | "ended":
+            case "building":
                 pass
             case _:
                 self._progress.show(event)

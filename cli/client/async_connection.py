@@ -157,6 +157,12 @@ class AsyncClient:
         return await self.do(call)
 
     @asynccontextmanager
+    async def stream(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[Any]]:
+        """POST ``body`` and yield the lines of the answer, JSON objects, as they come."""
+        async with self._answer("POST", path, body, NDJSON) as answer:
+            yield (json.loads(line) async for line in answer.lines())
+
+    @asynccontextmanager
     async def follow(self, path: str, **query: object) -> AsyncIterator[AsyncIterator[Any]]:
         """GET ``path`` and yield the lines of the answer, JSON objects, as they come."""
         async with self._answer("GET", with_query(path, query), None, NDJSON) as answer:

@@ -22,7 +22,16 @@ from buildnet.cli.client.build import build_event, is_last, stopped_before_its_e
 from buildnet.cli.client.calls import Json
 from buildnet.cli.client.events import PATH, EventLines, Following, query_of
 from buildnet.cli.client.pool import PATIENCE_S
-from buildnet.cli.client.shapes import BuildEvent, BuildReport, ChannelName, Event, Priority, Queue
+from buildnet.cli.client.shapes import (
+    BuildEvent,
+    BuildReport,
+    ChannelName,
+    Event,
+    Priority,
+    Queue,
+    WatchEvent,
+)
+from buildnet.cli.client.watch import watch_broke_off, watch_event
 from buildnet.cli.credential import Credential
 from buildnet.node.home import Home, default_home
 
@@ -117,6 +126,38 @@ class AsyncPool:
     def attach(self, build_id: str) -> AsyncBuild:
         """Return a build of any node by its id."""
         return AsyncBuild(self.client, build_id)
+
+    async def watch(
+        self,
+        root: str | Path,
+        packages: Sequence[str] = (),
+        *,
+        task: str = "build",
+        builds: bool = True,
+        delay_s: float = 0.0,
+        priority: Priority | None = None,
+        config: str | None = None,
+        profile: str | None = None,
+        keep_going: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[WatchEvent]:
+        """Have a workspace built as it changes; see :meth:`buildnet.cli.client.Pool.watch`."""
+        path, body = calls.watch(
+            root,
+            packages,
+            task=task,
+            builds=builds,
+            delay_s=delay_s,
+            priority=priority,
+            config=config,
+            profile=profile,
+            keep_going=keep_going,
+            environment=environment,
+        )
+        async with self.client.stream(path, body) as events:
+            async for event in events:
+                yield watch_event(event)
+        raise watch_broke_off()
 
     async def builds(self, limit: int = 20, status: str | None = None) -> list[Json]:
         """Return the latest builds of the asked node, newest first."""

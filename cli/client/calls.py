@@ -66,6 +66,34 @@ def begin_build(
     return Call("POST", "/api/build", body, read=lambda answer: str(answer["build_id"]))
 
 
+def watch(
+    root: str | Path,
+    packages: Sequence[str],
+    *,
+    task: str,
+    builds: bool,
+    delay_s: float,
+    priority: Priority | None,
+    config: str | None,
+    profile: str | None,
+    keep_going: bool,
+    environment: Mapping[str, str] | None,
+) -> tuple[str, Json]:
+    """Watch a workspace; path and body of what is asked, whose answer has no end."""
+    return "/api/watch", {
+        "root": str(root),
+        "packages": list(packages),
+        "task": task,
+        "builds": builds,
+        "delay_s": delay_s,
+        "priority": priority,
+        "config_id": config,
+        "profile": profile,
+        "keep_going": keep_going,
+        "environment": dict(environment or {}),
+    }
+
+
 def builds(limit: int, status: str | None) -> Call[list[Json]]:
     """The latest builds of the asked node."""
     query = {"limit": limit, "status": status}

@@ -73,7 +73,7 @@ class Following:
             EventsEndedError: it says that the credential does not count any more.
         """
         if kind == "error":
-            raise _ended(data)
+            raise ended(data)
         if kind == "over":
             self.is_over = True
             return None
@@ -144,7 +144,8 @@ def told_no_more(event: Mapping[str, Any], build: str) -> EventsEndedError:
     )
 
 
-def _ended(problem: dict[str, Any]) -> EventsEndedError:
+def ended(problem: Mapping[str, Any]) -> EventsEndedError:
+    """Return the error of events that a node ended, by what it said last."""
     error = EventsEndedError(
         str(problem.get("message", "the node ended the events")),
         cause=problem.get("cause"),

@@ -17,7 +17,8 @@ from buildnet.cli.client.build import Build
 from buildnet.cli.client.calls import Json
 from buildnet.cli.client.connection import Client
 from buildnet.cli.client.events import follow
-from buildnet.cli.client.shapes import ChannelName, Event, Priority, Queue
+from buildnet.cli.client.shapes import ChannelName, Event, Priority, Queue, WatchEvent
+from buildnet.cli.client.watch import watch_broke_off, watch_event
 from buildnet.cli.credential import Credential
 from buildnet.node.home import Home, default_home
 
@@ -93,6 +94,51 @@ class Pool:
     def attach(self, build_id: str) -> Build:
         """Return a build of any node by its id."""
         return Build(self.client, build_id)
+
+    def watch(
+        self,
+        root: str | Path,
+        packages: Sequence[str] = (),
+        *,
+        task: str = "build",
+        builds: bool = True,
+        delay_s: float = 0.0,
+        priority: Priority | None = None,
+        config: str | None = None,
+        profile: str | None = None,
+        keep_going: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> Iterator[WatchEvent]:
+        """Have a workspace built, and again each time after something changed that it is made from,
+        until no more is read. Yields what changes, and the events of each build. It is asked for
+        once.
+
+        Args:
+            root, packages, priority, config, profile, environment: as of :meth:`build`.
+            builds: else nothing is built; what a build would do is told, and prepared.
+            delay_s: so long after what node.yaml says a build begins.
+
+        Raises:
+            AnswerError: the node refuses, or the workspace can't be watched any more.
+            NodeUnreachableError: the node does not answer, or stopped.
+            EventsEndedError: the credential does not count any more.
+        """
+        path, body = calls.watch(
+            root,
+            packages,
+            task=task,
+            builds=builds,
+            delay_s=delay_s,
+            priority=priority,
+            config=config,
+            profile=profile,
+            keep_going=keep_going,
+            environment=environment,
+        )
+        with self.client.stream(path, body) as events:
+            for event in events:
+                yield watch_event(event)
+        raise watch_broke_off()
 
     def builds(self, limit: int = 20, status: str | None = None) -> list[Json]:
         """Return the latest builds of the asked node, newest first."""

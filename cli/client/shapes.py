@@ -57,6 +57,25 @@ class BuildEvent(TypedDict):
     report: NotRequired[BuildReport]
 
 
+class Affected(TypedDict):
+    """A package that a change affects, and why."""
+
+    name: str
+    why: str
+
+
+class WatchEvent(BuildEvent):
+    """An event of a workspace that is watched, or of a build there. ``type``: ``watching``,
+    ``changed``, ``building``, ``outdated``, ``recurring`` (these four with ``paths``, ``count``,
+    ``impact``, ``affected``), ``error``, ``idle``, or one of a build."""
+
+    paths: NotRequired[list[str]]
+    count: NotRequired[int]
+    impact: NotRequired[str]
+    affected: NotRequired[list[Affected]]
+    error: NotRequired[ErrorReport]
+
+
 class QueuedBuild(TypedDict):
     """A build that runs or waits. ``place`` 1 comes next; ``node``: the name of who drives it."""
 

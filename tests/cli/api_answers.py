@@ -84,3 +84,27 @@ def event(number: int) -> tuple[str, dict[str, Any]]:
 
 SNAPSHOT = ("snapshot", {"type": "snapshot", "cursor": "e-0", "state": {}})
 RESUMED = ("resumed", {"type": "resumed", "cursor": "e-2"})
+
+
+WATCHED = (
+    {"type": "watching", "workspace": "w", "builds": True},
+    {"type": "changed", "paths": ["a"], "count": 1, "impact": "INCREMENTAL", "affected": []},
+    {"type": "error", "error": {"code": "DEFINITION", "message": "a mistake"}},
+    {"type": "idle"},
+)
+WATCH_ENDS = [
+    (
+        {"type": "ended", "error": {"code": "WORKSPACE_GONE", "message": "gone", "exit_code": 6}},
+        ("WORKSPACE_GONE", "gone", 6),
+    ),
+    (
+        {"type": "error", "code": "KEY_REVOKED", "message": "revoked", "exit_code": 4},
+        ("KEY_REVOKED", "revoked", 4),
+    ),
+    (None, ("NODE_UNREACHABLE", "the node tells no more of what it watches", 3)),
+]
+
+
+def watch_answer(end: dict[str, Any] | None) -> bytes:
+    lines = (json.dumps(each) + "\n" for each in (*WATCHED, end) if each is not None)
+    return http_answer("".join(lines), type="application/x-ndjson")

@@ -13,7 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.api_answers import RESUMED, SNAPSHOT, Node, answering, event, problem, sse
+from tests.cli.api_answers import (
+    RESUMED,
+    SNAPSHOT,
+    WATCH_ENDS,
+    WATCHED,
+    Node,
+    answering,
+    event,
+    problem,
+    sse,
+    watch_answer,
+)
 
 from buildnet.cli.client import AnswerError, Build, NodeUnreachableError, Pool, asking
 from buildnet.cli.client import async_connection as connection_module
@@ -22,6 +33,7 @@ from buildnet.cli.client.async_connection import AsyncClient
 from buildnet.cli.client.async_pool import AsyncBuild, AsyncPool
 from buildnet.cli.client.events import EventsEndedError
 from buildnet.cli.testing import http_answer
+from buildnet.mesh.errors import BuildNetError
 
 NDJSON = "application/x-ndjson"
 
@@ -203,3 +215,19 @@ def test_events_end_with_the_credential(tmp_path: Path) -> None:
     with pytest.raises(EventsEndedError) as error:
         asked(tmp_path / "home", ask, sse(SNAPSHOT, ("error", why)))
     assert error.value.code == "KEY_REVOKED"
+
+
+@pytest.mark.parametrize(("end", "told"), WATCH_ENDS)
+def test_a_watch_tells_what_happens_up_to_its_end(
+    tmp_path: Path, end: dict[str, Any] | None, told: tuple[str, str, int]
+) -> None:
+    seen: list[Any] = []
+
+    async def ask(pool: AsyncPool) -> None:
+        async for each in pool.watch("/srv/w", ["a"], builds=False):
+            seen.append(each)
+
+    with pytest.raises(BuildNetError) as error:
+        asked(tmp_path / "home", ask, watch_answer(end))
+    assert (error.value.code, error.value.message, error.value.exit_code) == told
+    assert seen == [*WATCHED]

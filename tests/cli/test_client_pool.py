@@ -7,13 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cli.api_answers import RESUMED, SNAPSHOT, answering, event, problem, sse
+from tests.cli.api_answers import (
+    RESUMED,
+    SNAPSHOT,
+    WATCH_ENDS,
+    WATCHED,
+    answering,
+    event,
+    problem,
+    sse,
+    watch_answer,
+)
 
 from buildnet.cli import events as events_command
 from buildnet.cli.client import AnswerError, NodeUnreachableError, asking
 from buildnet.cli.client import events as events_module
 from buildnet.cli.client.events import EventsEndedError, parsed
 from buildnet.cli.testing import http_answer
+from buildnet.mesh.errors import BuildNetError
 
 
 @pytest.fixture(autouse=True)
@@ -129,6 +140,23 @@ def test_events_of_a_node_that_is_gone_end(tmp_path: Path) -> None:
         next(events)
     with pytest.raises(NodeUnreachableError):
         next(events)
+
+
+@pytest.mark.parametrize(("end", "told"), WATCH_ENDS)
+def test_a_watch_tells_what_happens_up_to_its_end(
+    tmp_path: Path, end: dict[str, Any] | None, told: tuple[str, str, int]
+) -> None:
+    seen: list[Any] = []
+    with answering(tmp_path / "home", watch_answer(end)) as node:
+        events = node.pool().watch("/srv/w", ["a"], task="test", builds=False, delay_s=2.0)
+        with pytest.raises(BuildNetError) as error:
+            seen.extend(events)
+    assert seen == [*WATCHED]
+    assert (error.value.code, error.value.message, error.value.exit_code) == told
+    assert node.asked[0].startswith(b"POST /api/watch ")
+    (body,) = node.bodies()
+    assert (body["root"], body["packages"], body["task"]) == ("/srv/w", ["a"], "test")
+    assert (body["builds"], body["delay_s"]) == (False, 2.0)
 
 
 def test_lines_of_events_are_read_as_the_standard_has_them() -> None:

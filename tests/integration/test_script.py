@@ -79,6 +79,32 @@ def test_a_script_with_asyncio_builds(node: Node, shop: Path, tmp_path: Path) ->
     assert ended.stdout == "succeeded True\n", ended.stderr
 
 
+def test_a_script_watches_and_tells_what_it_builds(node: Node, shop: Path, tmp_path: Path) -> None:
+    path = key(node, tmp_path / "watcher.key")
+    environment = {"POOL_URL": node.address, "POOL_KEY": str(path), "POOL_WORKSPACE": str(shop)}
+    ended = run(SCRIPTS[3], **environment, ONCE="1")
+    assert (ended.returncode, ended.stdout) == (0, "succeeded\n"), ended.stderr
+    watching = subprocess.Popen(
+        [sys.executable, "-c", SCRIPTS[3]],
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert watching.stdout is not None
+        assert watching.stdout.readline() == "succeeded\n"
+        (shop / "p/in").write_text("changed")
+        said = [watching.stdout.readline() for _ in range(2)]
+        assert said == ["changed: p/in\n", "succeeded\n"]
+        assert node("key", "revoke", "watcher").code == 0
+        _, error = watching.communicate(timeout=TIMEOUT_S)
+    finally:
+        watching.kill()
+        watching.wait()
+    assert "EventsEndedError" in error
+
+
 def test_a_script_on_the_nodes_own_host_needs_no_key(node: Node) -> None:
     ended = run(SCRIPTS[2], BUILDNET_HOME=str(node.home.directory))
     assert ended.stdout.endswith(" builds run\n"), ended.stderr
