@@ -12,11 +12,13 @@ export function Field({
   children: ReactNode;
 }) {
   return (
-    // biome-ignore lint/a11y/noLabelWithoutControl: the input is among the children
-    <label className="field">
-      <span>{label}</span>
-      {children}
+    <div className="field">
+      {/* biome-ignore lint/a11y/noLabelWithoutControl: the input is among the children */}
+      <label className="field">
+        <span>{label}</span>
+        {children}
+      </label>
       {hint && <span className="soft small">{hint}</span>}
-    </label>
+    </div>
   );
 }

@@ -1,6 +1,7 @@
 import { useState } from "react";
 import { api, type Schema } from "@/api/client";
 import { Dialog } from "@/components/dialog";
+import { Field } from "@/components/field";
 import { ProblemView } from "@/components/problem-view";
 import { RightsChoice } from "@/views/access/rights";
 
@@ -33,8 +34,7 @@ export function NewAccountDialog({
   return (
     <Dialog title="New account" onClose={onClose}>
       <form className="stack" onSubmit={submit}>
-        <label className="field">
-          <span>Name</span>
+        <Field label="Name">
           <input
             className="input"
             required
@@ -42,15 +42,14 @@ export function NewAccountDialog({
             value={id}
             onChange={(event) => setId(event.target.value)}
           />
-        </label>
-        <label className="field">
-          <span>Who that is</span>
+        </Field>
+        <Field label="Who that is">
           <input
             className="input"
             value={description}
             onChange={(event) => setDescription(event.target.value)}
           />
-        </label>
+        </Field>
         <RightsChoice value={rights} onChange={setRights} />
         <p className="soft small">It has no password: make a login link for it, and send that.</p>
         {problem !== null && (

@@ -1,6 +1,7 @@
 import { useState } from "react";
 import { api, type Schema } from "@/api/client";
 import { Dialog } from "@/components/dialog";
+import { Field } from "@/components/field";
 import { ProblemView } from "@/components/problem-view";
 import { RightsChoice } from "@/views/access/rights";
 
@@ -49,8 +50,7 @@ export function NewKeyDialog({
   return (
     <Dialog title="New key" onClose={onClose}>
       <form className="stack" onSubmit={submit}>
-        <label className="field">
-          <span>Name</span>
+        <Field label="Name" hint="What it is for, such as ci or review-agent.">
           <input
             className="input"
             required
@@ -58,11 +58,9 @@ export function NewKeyDialog({
             value={name}
             onChange={(event) => setName(event.target.value)}
           />
-          <span className="soft small">What it is for, such as ci or review-agent.</span>
-        </label>
+        </Field>
         <RightsChoice value={rights} onChange={setRights} />
-        <label className="field">
-          <span>Counts for</span>
+        <Field label="Counts for">
           <select className="input" value={days} onChange={(event) => setDays(event.target.value)}>
             {LIFETIMES.map(([value, words]) => (
               <option key={value} value={value}>
@@ -70,19 +68,18 @@ export function NewKeyDialog({
               </option>
             ))}
           </select>
-        </label>
-        <label className="field">
-          <span>Only for (may be left empty)</span>
+        </Field>
+        <Field
+          label="Only for (may be left empty)"
+          hint="workspace:NAME, node:NAME or action:ACTION, any number of them."
+        >
           <input
             className="input mono"
             placeholder="workspace:shop action:trigger-build"
             value={scope}
             onChange={(event) => setScope(event.target.value)}
           />
-          <span className="soft small">
-            workspace:NAME, node:NAME or action:ACTION, any number of them.
-          </span>
-        </label>
+        </Field>
         {problem !== null && <ProblemView problem={problem} command={command} />}
         <div className="row" style={{ justifyContent: "flex-end" }}>
           <button type="button" className="button" onClick={onClose}>
