@@ -21,6 +21,11 @@ from testbed.nodes import Cluster, Node
 FILES = 200
 APPS = 8
 BUILD = "sleep 0.5 && mkdir -p dist && make-words > dist/words"
+AS_VITE_DOES = """
+for each in node_modules/.vite-temp ../../node_modules/.vite-temp; do
+  mkdir -p $each && test -z "$(ls -A $each)" && echo x > $each/x || exit 1
+done
+"""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +50,7 @@ def manifest(name: str, **fields: Any) -> str:
     return json.dumps({"name": name, "version": "1.0.0", "private": True, **fields})
 
 
-def many_apps(root: Path, word: str) -> Path:
+def many_apps(root: Path, word: str, build: str = BUILD) -> Path:
     """A workspace of npm whose apps are built by a tool of the workspace and a package of an
     archive, so that no registry is needed."""
     files = {f"package/part{number}.js": f"// {number}\n" for number in range(FILES)}
@@ -66,7 +71,7 @@ def many_apps(root: Path, word: str) -> Path:
         written[f"packages/app{number}/package.json"] = manifest(
             f"app{number}",
             dependencies={"tool": "1.0.0"},
-            scripts={"build": BUILD},
+            scripts={"build": build},
             main="dist/words",
         )
         written[f"packages/app{number}/in.txt"] = f"{number}"
@@ -133,6 +138,19 @@ def test_the_workspaces_own_node_modules_serve_elsewhere(trio: Cluster, tmp_path
     assert found["dependencies"]["tier"] == "instant-skip"
     assert {each["node"] for each in apps(found)} == {node.identity for node in trio.members}
     assert words(root) == [f"own {number}\n" for number in range(APPS)]
+
+
+def test_what_tools_left_in_node_modules_is_in_nobodys_way(trio: Cluster, tmp_path: Path) -> None:
+    root = many_apps(tmp_path / "shop", "vite", AS_VITE_DOES + BUILD)
+    npm(root, "ci")
+    left = ["node_modules/.vite-temp/old"]
+    left += [f"packages/app{number}/node_modules/.vite-temp/old" for number in range(APPS)]
+    write_files(root, dict.fromkeys(left, "left by a run beside BuildNet"))
+    found = build(trio.members[1], root)
+    assert found["dependencies"]["tier"] == "instant-skip"
+    assert {each["node"] for each in apps(found)} == {node.identity for node in trio.members}
+    assert words(root) == [f"vite {number}\n" for number in range(APPS)]
+    assert sorted(root.glob("**/.vite-temp/*")) == sorted(root / each for each in left)
 
 
 def test_an_install_that_a_member_has_is_not_done_again(trio: Cluster, tmp_path: Path) -> None:
