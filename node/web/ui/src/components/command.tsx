@@ -41,8 +41,8 @@ export function CopyButton({ text, label }: { text: string; label: string }) {
   );
 }
 
-/** Browsers have a clipboard only for pages with TLS and for loopback; else the old way. */
-async function copyText(text: string): Promise<void> {
+/** Copy a text. Browsers have a clipboard only for pages with TLS and for loopback; else the old way. */
+export async function copyText(text: string): Promise<void> {
   if (navigator.clipboard !== undefined) return navigator.clipboard.writeText(text);
   const area = document.createElement("textarea");
   area.value = text;

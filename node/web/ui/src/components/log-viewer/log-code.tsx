@@ -1,0 +1,97 @@
+import type { CSSProperties, ReactNode } from "react";
+import { type Line, markName, type Span } from "@/components/log-viewer/log-line";
+import { matchesIn } from "@/components/log-viewer/log-search";
+
+/** More are not coloured in one row: a letter in a row of nothing else. */
+const MOST_MATCHES = 200;
+
+/** The text of a row in its colours, with what was looked for; `current`: which match one is at. */
+export function LogCode({
+  line,
+  pattern,
+  current,
+}: {
+  line: Line;
+  pattern: RegExp | null;
+  current: number | null;
+}) {
+  const matches = pattern === null ? [] : matchesIn(line.text, pattern).slice(0, MOST_MATCHES);
+  let at = 0;
+  return line.spans.map((span) => {
+    const from = at;
+    at += span.text.length;
+    return <SpanView key={from} span={span} from={from} matches={matches} current={current} />;
+  });
+}
+
+function SpanView({
+  span,
+  from,
+  matches,
+  current,
+}: {
+  span: Span;
+  from: number;
+  matches: [number, number][];
+  current: number | null;
+}) {
+  const { ink } = span;
+  const content = cutAt(span, from, matches, current);
+  if (ink.className === "") return content;
+  const colors = {
+    ...(ink.color && { "--ink": ink.color }),
+    ...(ink.background && { "--paper": ink.background }),
+  } as CSSProperties;
+  return (
+    <span className={`log-ink ${ink.className}`} style={colors}>
+      {content}
+    </span>
+  );
+}
+
+/** A span in pieces: within and outside of matches. */
+function cutAt(
+  span: Span,
+  from: number,
+  matches: [number, number][],
+  current: number | null,
+): ReactNode[] {
+  const pieces: ReactNode[] = [];
+  let at = 0;
+  matches.forEach(([begin, end], nth) => {
+    const start = Math.max(begin - from, at);
+    const stop = Math.min(end - from, span.text.length);
+    if (stop <= start) return;
+    if (start > at) pieces.push(shown(span.text.slice(at, start), span.isMark, at));
+    pieces.push(
+      <mark key={`hit${start}`} className={nth === current ? "log-hit current" : "log-hit"}>
+        {shown(span.text.slice(start, stop), span.isMark, start)}
+      </mark>,
+    );
+    at = stop;
+  });
+  if (at < span.text.length) pieces.push(shown(span.text.slice(at), span.isMark, at));
+  return pieces;
+}
+
+function shown(text: string, isMark: boolean, key: number): ReactNode {
+  if (!isMark) return text;
+  const names = marksText(text);
+  return (
+    <span key={key} className="log-mark" title={`Characters that draw nothing: ${names}`}>
+      {names}
+    </span>
+  );
+}
+
+/** Names of characters, each with how often it comes in a row: "NUL×512 U+202E". */
+function marksText(text: string): string {
+  const runs: { name: string; times: number }[] = [];
+  for (const character of text) {
+    const name = markName(character);
+    const last = runs.at(-1);
+    if (last?.name === name) last.times += 1;
+    else runs.push({ name, times: 1 });
+  }
+  return runs.map(({ name, times }) => (times === 1 ? name : `${name}×${times}`)).join(" ");
+}

@@ -1,0 +1,25 @@
+import { useCallback, useSyncExternalStore } from "react";
+import type { LogText } from "@/components/log-viewer/log-text";
+
+const HIDDEN_MS = 250;
+
+/** The version of a log that grows: told once a picture, however much comes in between. */
+export function useLogVersion(text: LogText): number {
+  const subscribe = useCallback(
+    (listener: () => void) => {
+      let isWaiting = false;
+      const tell = () => {
+        isWaiting = false;
+        listener();
+      };
+      return text.subscribe(() => {
+        if (isWaiting) return;
+        isWaiting = true;
+        if (document.hidden) setTimeout(tell, HIDDEN_MS);
+        else requestAnimationFrame(tell);
+      });
+    },
+    [text],
+  );
+  return useSyncExternalStore(subscribe, text.getVersion);
+}
