@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { Feed } from "@/live/feed";
+import { Feed, type Surroundings } from "@/live/feed";
 
 class Socket {
   readyState: number = WebSocket.OPEN;
@@ -21,6 +21,7 @@ class Socket {
 let sockets: Socket[];
 let timers: { ms: number; run: () => void }[];
 let feed: Feed;
+let surroundings: Surroundings;
 
 async function connected(): Promise<Socket> {
   await Promise.resolve();
@@ -34,7 +35,7 @@ async function connected(): Promise<Socket> {
 beforeEach(() => {
   sockets = [];
   timers = [];
-  feed = new Feed({
+  surroundings = {
     open: () => {
       const socket = new Socket();
       sockets.push(socket);
@@ -50,7 +51,8 @@ beforeEach(() => {
         timers = timers.filter((one) => one !== timer);
       };
     },
-  });
+  };
+  feed = new Feed(surroundings);
   feed.start();
 });
 
@@ -142,6 +144,21 @@ describe("Feed", () => {
     end();
     expect(heard).toEqual(["a-9"]);
     expect(feed.items("ledger").size).toBe(0);
+  });
+
+  it("hears of one build alone, where it is told to", async () => {
+    feed.stop();
+    new Feed(surroundings, ["logs"], "60df").start();
+    const socket = await connected();
+    expect(socket.sent).toEqual([{ type: "subscribe", channels: ["logs"], build: "60df" }]);
+  });
+
+  it("counts what could not be told", async () => {
+    const socket = await connected();
+    socket.hear({ ...snapshot, gap: false });
+    expect(feed.getState().gaps).toBe(0);
+    socket.hear({ ...snapshot, gap: true });
+    expect(feed.getState().gaps).toBe(1);
   });
 
   it("closes a connection on which nothing comes any more", async () => {

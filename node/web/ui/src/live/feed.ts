@@ -13,6 +13,8 @@ export interface FeedState {
   heardAt: number | null;
   /** Why it is lost or ended. */
   reason: string | null;
+  /** How often the node could not tell what happened while the connection was lost. */
+  gaps: number;
 }
 
 /** What the feed needs of a browser; tests pass their own. */
@@ -56,11 +58,17 @@ export class Feed {
     waiting: 0,
     heardAt: null,
     reason: null,
+    gaps: 0,
   };
   private readonly listeners = new Set<() => void>();
   private readonly eventListeners = new Set<EventListener>();
 
-  constructor(private readonly around: Surroundings) {}
+  /** `always`: the channels that are told whether or not somebody listens; `build`: of one alone. */
+  constructor(
+    private readonly around: Surroundings,
+    private readonly always: readonly Channel[] = ALWAYS,
+    private readonly build: string | null = null,
+  ) {}
 
   start(): void {
     if (!this.stopped) return;
@@ -113,7 +121,7 @@ export class Feed {
   }
 
   private channels(): Channel[] {
-    return [...new Set([...ALWAYS, ...this.extra.keys()])].sort();
+    return [...new Set([...this.always, ...this.extra.keys()])].sort();
   }
 
   private connect(): void {
@@ -144,7 +152,12 @@ export class Feed {
     if (this.socket?.readyState !== WebSocket.OPEN) return;
     const channels = this.channels();
     this.socket.send(
-      JSON.stringify({ type: "subscribe", channels, ...(cursor === null ? {} : { cursor }) }),
+      JSON.stringify({
+        type: "subscribe",
+        channels,
+        ...(cursor !== null && { cursor }),
+        ...(this.build !== null && { build: this.build }),
+      }),
     );
   }
 
@@ -166,6 +179,7 @@ export class Feed {
       this.tell({ reason: String(message.message) });
       return;
     }
+    if (message.gap === true) this.tell({ gaps: this.state.gaps + 1 });
     if (message.type === "snapshot") this.replace(message.state as Snapshot, message.channels);
     else if (message.type === "events") this.apply(message.events as LiveEvent[]);
     this.attempt = 0;

@@ -1,29 +1,36 @@
 import { createContext, useContext, useEffect, useRef, useSyncExternalStore } from "react";
 import { api } from "@/api/client";
-import { Feed, type FeedState } from "@/live/feed";
+import { Feed, type FeedState, type Surroundings } from "@/live/feed";
 import type { BuildItem, Channel, Items, LiveEvent, NodeItem } from "@/live/items";
 
 /** The feed of a browser. */
 export function browserFeed(): Feed {
-  return new Feed({
-    open: (ticket) => {
-      const scheme = location.protocol === "https:" ? "wss" : "ws";
-      return new WebSocket(`${scheme}://${location.host}/ws?ticket=${encodeURIComponent(ticket)}`);
-    },
-    ticket: async () => {
-      const { data } = await api.POST("/api/ws-ticket");
-      if (data === undefined) throw new Error("the node gave no ticket");
-      return data.ticket;
-    },
-    now: Date.now,
-    // A page that is not looked at draws no pictures, but has to go on.
-    soon: (run) => (document.hidden ? setTimeout(run, 250) : requestAnimationFrame(run)),
-    after: (ms, run) => {
-      const timer = setTimeout(run, ms);
-      return () => clearTimeout(timer);
-    },
-  });
+  return new Feed(SURROUNDINGS);
 }
+
+/** A feed of what one build prints, as it is printed. */
+export function outputFeed(build: string): Feed {
+  return new Feed(SURROUNDINGS, ["logs"], build);
+}
+
+const SURROUNDINGS: Surroundings = {
+  open: (ticket) => {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    return new WebSocket(`${scheme}://${location.host}/ws?ticket=${encodeURIComponent(ticket)}`);
+  },
+  ticket: async () => {
+    const { data } = await api.POST("/api/ws-ticket");
+    if (data === undefined) throw new Error("the node gave no ticket");
+    return data.ticket;
+  },
+  now: Date.now,
+  // A page that is not looked at draws no pictures, but has to go on.
+  soon: (run) => (document.hidden ? setTimeout(run, 250) : requestAnimationFrame(run)),
+  after: (ms, run) => {
+    const timer = setTimeout(run, ms);
+    return () => clearTimeout(timer);
+  },
+};
 
 export const FeedContext = createContext<Feed | null>(null);
 

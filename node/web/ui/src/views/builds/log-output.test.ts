@@ -1,0 +1,83 @@
+import { describe, expect, it } from "vitest";
+import { plainOf } from "@/components/log-viewer/log-line";
+import type { LogText } from "@/components/log-viewer/log-text";
+import { LiveOutput } from "@/views/builds/log-output";
+
+function printed(output: LiveOutput, name: string, text: string, task = "build") {
+  const data = { build_id: "b", name, task, text };
+  output.take({ cursor: "", channel: "logs", type: "build_output", at: 1, data });
+}
+
+function shown(text: LogText | undefined): string[] {
+  if (text === undefined) return [];
+  return Array.from({ length: text.rows }, (_, row) => text.noteAt(row) ?? plainOf(text.row(row)));
+}
+
+describe("LiveOutput", () => {
+  it("keeps each task's output, and all together with names", () => {
+    const output = new LiveOutput();
+    printed(output, "api", "one\ntwo\n");
+    printed(output, "web", "three\n", "test 2/3");
+    expect(shown(output.tasks().get("api#build"))).toEqual(["one", "two"]);
+    expect(shown(output.all)).toEqual([
+      "api#build │ one",
+      "api#build │ two",
+      "web#test 2/3 │ three",
+    ]);
+  });
+
+  it("goes on with a line, and breaks it where another task prints", () => {
+    const output = new LiveOutput();
+    printed(output, "api", "half ");
+    printed(output, "api", "a line\nand");
+    printed(output, "web", "x\n");
+    printed(output, "api", " more\n");
+    expect(shown(output.all)).toEqual([
+      "api#build │ half a line",
+      "api#build │ and",
+      "web#build │ x",
+      "api#build │  more",
+    ]);
+    expect(shown(output.tasks().get("api#build"))).toEqual(["half a line", "and more"]);
+  });
+
+  it("keeps the name in front of progress bars", () => {
+    const output = new LiveOutput();
+    printed(output, "api", "10%\r20%");
+    printed(output, "api", "\r30%\r\n");
+    expect(shown(output.all)).toEqual(["api#build │ 30%"]);
+  });
+
+  it("says in its place what is missing", () => {
+    const output = new LiveOutput();
+    printed(output, "api", "one");
+    output.take({
+      cursor: "",
+      channel: "logs",
+      type: "output_left_out",
+      at: 1,
+      data: { build_id: "b", bytes: 2048 },
+    });
+    printed(output, "api", "two\n");
+    expect(shown(output.tasks().get("api#build"))).toEqual([
+      "one",
+      expect.stringContaining("2.0 KB of output left out here"),
+      "two",
+    ]);
+    expect(shown(output.all)[2]).toBe("api#build │ two");
+  });
+
+  it("tells when another task prints, and no sooner", () => {
+    const output = new LiveOutput();
+    let told = 0;
+    output.subscribe(() => {
+      told += 1;
+    });
+    printed(output, "api", "one\n");
+    const before = output.tasks();
+    printed(output, "api", "two\n");
+    expect([told, output.tasks() === before]).toEqual([1, true]);
+    printed(output, "web", "three\n");
+    expect([told, output.tasks() === before]).toEqual([2, false]);
+  });
+});
