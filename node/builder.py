@@ -43,7 +43,7 @@ from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.same_builds import same_build
 from buildnet.node.sources import SourceReader
 from buildnet.node.standing import Complete, Plan
-from buildnet.node.store import Store
+from buildnet.node.store import FileTable, Store
 from buildnet.node.time_limit import TimeLimit
 from buildnet.node.toolchain import Toolchain
 from buildnet.node.workers import Turn, Workers
@@ -340,12 +340,14 @@ class Builder:
             self._begin(build, opened)
             return opened.standing.complete.get(plan.key)
 
-    def _begin_work(self, build: RunningBuild, opened: OpenWorkspace) -> Isolation:
+    def _begin_work(
+        self, build: RunningBuild, opened: OpenWorkspace
+    ) -> tuple[Isolation, FileTable]:
         with opened.memory.lock:
             isolation = self._begin(build, opened)
             build.view = opened.view()
         self._workspaces.unwatch_unused(time.monotonic())
-        return isolation
+        return isolation, self._store.file_table(opened.id)
 
     def _begin(self, build: RunningBuild, opened: OpenWorkspace) -> Isolation:
         build.has_read = True
@@ -398,8 +400,8 @@ class Builder:
     ) -> Status:
         workspace, request = build.workspace, build.request
         async with self._tidying:  # trees that are about to be removed must not be found
-            table = await asyncio.to_thread(self._store.file_table, opened.id)
-        isolation = await asyncio.to_thread(self._begin_work, build, opened)
+            pass
+        isolation, table = await asyncio.to_thread(self._begin_work, build, opened)
         await self._hook(build, "pre_build", workspace.pre_build)
         if workspace.pre_build is not None:
             await asyncio.to_thread(self._look_again, build, opened)

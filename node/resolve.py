@@ -410,16 +410,16 @@ class Resolver:
                 self._tracked = TrackedFiles(self.workspace.root, self.outputs.patterns)
             self._tracked.require_none(task.outputs)
         changes = self._changes(last, action)
-        reasons = self._reasons(last, action, standing, changes)
-        prepared = replace(prepared, reasons=reasons, changes=tuple(changes or ()))
+        reasons, told = self._reasons(last, action, standing, changes), tuple(changes or ())
         record = self.hold.get_action(action.digest, frozenset({isolation_of(action)}))
         found = decode_record(record, task.path, self.hold) if record is not None else None
         if found is None:
-            return (
-                replace(prepared, nearest=self._nearest(task, action)) if self.explain else prepared
-            )
+            nearest = self._nearest(task, action) if self.explain else None
+            return replace(prepared, reasons=reasons, changes=told, nearest=nearest)
         return replace(
             prepared,
+            reasons=reasons,
+            changes=told,
             tier=Tier.LOCAL_CACHE,
             outputs=found.outputs,
             log=found.log,

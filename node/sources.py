@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.execute.declared import DeclaredOutputs
+from buildnet.node.execute.declared import DeclaredOutputs, kinds_of
 from buildnet.node.execute.links import lexical_target
 from buildnet.node.source_file import FileTable, SourceError, digest_file, unreadable
 from buildnet.node.source_ignore import IgnoreRules
@@ -177,7 +177,7 @@ class SourceReader:
         self._keeps_modes = True
         self._uses = set()
         try:
-            found = self._outputs(DeclaredOutputs(outputs))
+            found = self._outputs(kinds_of(tuple(outputs)))
         except SourceError:
             return None
         finally:

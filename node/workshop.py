@@ -247,12 +247,15 @@ class Workshop:
         the one that it was taken over from."""
         tasks, known = job.tasks.values(), self.estimates
         if job.is_own:
-            job.durations_ms.update(
-                await asyncio.to_thread(known.durations_ms, job.workspace, tasks)
+            memory, took_ms = await asyncio.to_thread(
+                lambda: (
+                    known.memory(job.workspace, tasks),
+                    known.durations_ms(job.workspace, tasks),
+                )
             )
-            memory = await asyncio.to_thread(known.memory, job.workspace, tasks)
+            job.durations_ms.update(took_ms)
         else:
-            told = {name_of(task): took_ms for task, took_ms in job.durations_ms.items()}
+            told = {name_of(task): each_ms for task, each_ms in job.durations_ms.items()}
             memory = WorkspaceMemory.told(told)
         progress = build.progress
         build.forecast = BuildForecast(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from buildnet.pool.glob import Patterns, is_pattern, literal_prefix, unescape
 
@@ -62,6 +63,12 @@ class DeclaredOutputs:
             if not found or not path.startswith(found[-1] + "/"):
                 found.append(path)
         return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def kinds_of(outputs: tuple[str, ...]) -> DeclaredOutputs:
+    """Return an action's declared outputs by kind; they are asked for each time it is looked at."""
+    return DeclaredOutputs(outputs)
 
 
 def has_patterns(outputs: Iterable[str]) -> bool:

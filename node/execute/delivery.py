@@ -21,7 +21,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from buildnet.mesh.digest import Digest
-from buildnet.node.execute.declared import DeclaredOutputs
+from buildnet.node.execute.declared import kinds_of
 from buildnet.node.execute.errors import DeliveryError, full_disk_reported
 from buildnet.node.execute.removal import remove_tree
 from buildnet.node.store.blobs import TEMPORARY_PREFIX
@@ -68,7 +68,7 @@ def deliver(
     delivery = _Delivery(root, blobs, table)
     for path, leaf in stale.items():  # first: a directory may have to stand there now
         delivery.remove_stale(path, leaf)
-    kinds = DeclaredOutputs(declared)
+    kinds = kinds_of(declared)
     whole = kinds.outermost()
     for path in whole:
         delivery.place(path, outputs.find(path))
@@ -86,7 +86,7 @@ def stale_outputs(
 
     Directories that are outputs as a whole are left out: delivery replaces them entirely.
     """
-    kinds = DeclaredOutputs(declared)
+    kinds = kinds_of(declared)
     return {
         path: leaf
         for path, leaf in before
