@@ -110,9 +110,8 @@ class Telling:
         self.timings.begins(task)
         where = self.running[task] = node or self.node_id
         self.began[task] = time.monotonic()
-        self.progress.tell(
-            {"type": "task_started", "name": task.package, "task": task.task, "node": where}
-        )
+        event = {"type": "task_started", "name": task.package, "task": task.task}
+        self.progress.tell({**event, "node": where, "at": round(time.time(), 3)})
 
     def runs_again(self, report: TaskReport) -> None:
         """Tell that a command failed and is to run again."""

@@ -1,15 +1,16 @@
-"""Who watches a build is told where its commands run."""
+"""Who watches a build is told where and since when its commands run."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 
 from buildnet.node.progress import Progress
 from buildnet.node.telling import Telling
 from buildnet.pool.workspace import TaskId
 
 
-def test_it_is_told_on_which_node_a_command_runs() -> None:
+def test_it_is_told_on_which_node_a_command_runs_and_since_when() -> None:
     async def told() -> list[dict[str, object]]:
         progress = Progress()
         telling = Telling("here", progress)
@@ -19,7 +20,9 @@ def test_it_is_told_on_which_node_a_command_runs() -> None:
             asyncio.get_running_loop().call_soon(progress.close)
             return [event async for batch in batches for event in batch]
 
-    assert [(event["name"], event["node"]) for event in asyncio.run(told())] == [
-        ("a", "here"),
-        ("b", "there"),
-    ]
+    before = time.time()
+    first, second = asyncio.run(told())
+    assert (first["name"], first["node"]) == ("a", "here")
+    assert (second["name"], second["node"]) == ("b", "there")
+    assert isinstance(first["at"], float)
+    assert before - 0.001 <= first["at"] <= time.time() + 0.001
