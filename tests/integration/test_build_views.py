@@ -49,7 +49,11 @@ def test_a_build_has_its_graph_also_where_nothing_was_to_do(node: Node, tmp_path
     root = workspace(tmp_path / "w")
     whole = {"base": ("libs/base", []), "app": ("app", ["base"])}
     first, again = built(node, root), built(node, root)
-    assert again["duration_ms"] is not None
+    assert (first["request"]["packages"], first["node_id"]) == (
+        [],
+        node.get("/api/node")["node_id"],
+    )
+    assert first["triggered_by"]
     assert tasks(node, first) == tasks(node, again) == whole
     again = node.get(f"/api/build/{again['build_id']}")
     assert {one["name"]: one["depends_on"] for one in again["packages"]} == {

@@ -61,8 +61,25 @@ class Since(Answer):
     affected: list[Affected]
 
 
+class RequestedBuild(Answer):
+    """What was asked for."""
+
+    packages: list[str]
+    task: str
+    force: bool
+    dry_run: bool
+    keep_going: bool
+    local_only: bool
+    durable: bool
+    wait_s: float | None
+    times: int
+    choice: Choice | None
+    since: str | None = None
+    trace_inputs: bool = False
+
+
 class RunningBuild(Answer):
-    """A build, as it is known from its start on."""
+    """A build, as it is known from its start on. ``node_id``: of the node that drives it."""
 
     build_id: str
     status: BuildStatus
@@ -71,6 +88,9 @@ class RunningBuild(Answer):
     coordinator: str | None
     workspace: str
     root: str
+    node_id: str
+    triggered_by: str
+    request: RequestedBuild
     dry_run: bool
     choice: Choice | None
     warnings: list[str]
@@ -92,23 +112,6 @@ class BuildReport(RunningBuild):
     error: ToldError | None = None
     not_watched: str | None = None
     isolation_reason: str | None = None
-
-
-class RequestedBuild(Answer):
-    """What was asked for."""
-
-    packages: list[str]
-    task: str
-    force: bool
-    dry_run: bool
-    keep_going: bool
-    local_only: bool
-    durable: bool
-    wait_s: float | None
-    times: int
-    choice: Choice | None
-    since: str | None = None
-    trace_inputs: bool = False
 
 
 class RecordedBuild(Answer):

@@ -98,7 +98,7 @@ function Head<Row>({
 }
 
 /** Order text as people do ("node2" before "node10"), figures by size, and what is unknown last. */
-function compare(
+export function compare(
   a: string | number | null | undefined,
   b: string | number | null | undefined,
 ): number {

@@ -1,9 +1,11 @@
 import {
   Database,
+  Hammer,
   KeyRound,
   LayoutDashboard,
   ListOrdered,
   type LucideIcon,
+  Package,
   Settings,
 } from "lucide-react";
 import { type ComponentType, lazy } from "react";
@@ -23,6 +25,8 @@ export const VIEWS: readonly View[] = [
   { path: "/ui/cache", title: "Cache", icon: Database, action: "view-builds" },
   { path: "/ui/access", title: "Access", icon: KeyRound, action: "view-resources" },
   { path: "/ui/settings", title: "Settings", icon: Settings, action: "own-node" },
+  { path: "/ui/builds", title: "Builds", icon: Hammer, action: "view-builds" },
+  { path: "/ui/packages", title: "Packages", icon: Package, action: "trigger-build" },
 ];
 
 /** Which component shows which path; each is fetched when it is first looked at. */
@@ -32,4 +36,9 @@ export const ROUTES: readonly (readonly [string, ComponentType])[] = [
   ["/ui/cache", lazy(() => import("@/views/cache/cache"))],
   ["/ui/access", lazy(() => import("@/views/access/access"))],
   ["/ui/settings", lazy(() => import("@/views/settings/settings"))],
+  ["/ui/builds", lazy(() => import("@/views/builds/builds"))],
+  ["/ui/builds/compare", lazy(() => import("@/views/builds/compare"))],
+  ["/ui/builds/trends", lazy(() => import("@/views/builds/trends"))],
+  ["/ui/builds/:id", lazy(() => import("@/views/builds/detail"))],
+  ["/ui/packages", lazy(() => import("@/views/packages/packages"))],
 ];

@@ -1,0 +1,168 @@
+import "@xyflow/react/dist/base.css";
+import {
+  Controls,
+  ReactFlow,
+  ReactFlowProvider,
+  useReactFlow,
+  useStore,
+  ViewportPortal,
+} from "@xyflow/react";
+import { useEffect, useMemo, useRef } from "react";
+import { edgePath } from "@/components/package-graph/export";
+import { type FlowNode, GraphNode } from "@/components/package-graph/graph-node";
+import { NODE_HEIGHT, NODE_WIDTH, type Places } from "@/components/package-graph/places";
+import type { Shown } from "@/components/package-graph/shape";
+
+const NODE_TYPES = { package: GraphNode };
+const FAR = 0.45;
+const FIT = { padding: 0.06, maxZoom: 1.1 };
+
+interface Drawing {
+  shape: Shown;
+  places: Places;
+  selected: string | null;
+  found: ReadonlySet<string> | null;
+  onSelect: (id: string | null) => void;
+}
+
+/** The drawing of a graph: zoomed by wheel and pinch, moved by dragging. */
+export default function GraphCanvas(drawing: Drawing) {
+  return (
+    <ReactFlowProvider>
+      <Canvas {...drawing} />
+    </ReactFlowProvider>
+  );
+}
+
+function Canvas({ shape, places, selected, found, onSelect }: Drawing) {
+  const before = useRef(new Map<string, FlowNode>());
+  const nodes = useMemo(() => {
+    const known = before.current;
+    const now = new Map<string, FlowNode>();
+    for (const node of shape.nodes) {
+      const position = places.at[node.id];
+      if (position === undefined) continue;
+      const isFound = found === null ? null : found.has(node.id);
+      const old = known.get(node.id);
+      const same =
+        old !== undefined &&
+        old.position === position &&
+        old.data.found === isFound &&
+        old.selected === (node.id === selected) &&
+        old.data.node.state === node.state &&
+        old.data.node.label === node.label &&
+        old.data.node.hidden === node.hidden;
+      // What stays the same is the same object, so that nothing of it is drawn again.
+      now.set(node.id, same ? old : flowNode(node, position, isFound, node.id === selected));
+    }
+    before.current = now;
+    return [...now.values()];
+  }, [shape, places, selected, found]);
+  return (
+    <ReactFlow
+      nodes={nodes}
+      edges={[]}
+      nodeTypes={NODE_TYPES}
+      onNodeClick={(_, node) => onSelect(node.id)}
+      onPaneClick={() => onSelect(null)}
+      nodesDraggable={false}
+      nodesConnectable={false}
+      nodesFocusable={false}
+      elementsSelectable={true}
+      onlyRenderVisibleElements
+      minZoom={0.02}
+      maxZoom={2.5}
+      proOptions={{ hideAttribution: true }}
+      zoomOnDoubleClick={false}
+      disableKeyboardA11y
+    >
+      <Edges shape={shape} places={places} selected={selected} />
+      <Fitting places={places} selected={selected} />
+      <Distance />
+      <Controls showInteractive={false} fitViewOptions={FIT} />
+    </ReactFlow>
+  );
+}
+
+function flowNode(
+  node: Shown["nodes"][number],
+  position: { x: number; y: number },
+  found: boolean | null,
+  selected: boolean,
+): FlowNode {
+  return {
+    id: node.id,
+    type: "package",
+    position,
+    width: NODE_WIDTH,
+    height: NODE_HEIGHT,
+    // It is not measured again: all are of one size.
+    measured: { width: NODE_WIDTH, height: NODE_HEIGHT },
+    handles: [],
+    selected,
+    data: { node, found },
+  };
+}
+
+/** Two paths for all edges: those of what is selected stand out. */
+function Edges({ shape, places, selected }: Pick<Drawing, "shape" | "places" | "selected">) {
+  const { edges } = shape;
+  const all = useMemo(() => edgePath({ edges }, places), [edges, places]);
+  const own = useMemo(
+    () =>
+      selected === null
+        ? ""
+        : edgePath({ edges }, places, (from, to) => from === selected || to === selected),
+    [edges, places, selected],
+  );
+  return (
+    <ViewportPortal>
+      <svg
+        className="graph-edges"
+        width={places.width}
+        height={places.height}
+        viewBox={`0 0 ${places.width} ${places.height}`}
+        aria-hidden="true"
+      >
+        <path d={all} className={selected === null ? "" : "aside"} />
+        {own !== "" && <path d={own} className="own" />}
+      </svg>
+    </ViewportPortal>
+  );
+}
+
+/** Shows all of it once it has places; brings what is selected elsewhere into sight. */
+function Fitting({ places, selected }: Pick<Drawing, "places" | "selected">) {
+  const flow = useReactFlow();
+  const width = useStore((state) => state.width);
+  useEffect(() => {
+    if (width === 0 || places.width === 0) return;
+    flow.fitBounds({ x: 0, y: 0, width: places.width, height: places.height }, { padding: 0.05 });
+    if (flow.getZoom() > FIT.maxZoom) flow.zoomTo(FIT.maxZoom);
+  }, [flow, places, width]);
+  useEffect(() => {
+    const place = selected === null ? undefined : places.at[selected];
+    if (place === undefined) return;
+    const { x, y, zoom } = flow.getViewport();
+    const frame = document.querySelector(".package-graph .react-flow")?.getBoundingClientRect();
+    if (frame === undefined) return;
+    const [left, top] = [place.x * zoom + x, place.y * zoom + y];
+    const isSeen = left >= 0 && top >= 0 && left < frame.width - 40 && top < frame.height - 20;
+    if (!isSeen) {
+      flow.setCenter(place.x + NODE_WIDTH / 2, place.y + NODE_HEIGHT / 2, {
+        zoom: Math.max(zoom, 0.8),
+      });
+    }
+  }, [flow, places, selected]);
+  return null;
+}
+
+/** From afar names can't be read: then they are not drawn either. */
+function Distance() {
+  const isFar = useStore((state) => state.transform[2] < FAR);
+  const frame = useStore((state) => state.domNode);
+  useEffect(() => {
+    frame?.classList.toggle("far", isFar);
+  }, [frame, isFar]);
+  return null;
+}

@@ -1,0 +1,80 @@
+import { useMemo } from "react";
+import { dependents, type GraphPackage, type Shown } from "@/components/package-graph/shape";
+import { LOOKS } from "@/components/package-graph/states";
+import { type Column, Table } from "@/components/table";
+import { useFilter } from "@/components/url-state";
+
+const PART = 100;
+
+/** The same graph in words, for keyboards and screen readers. */
+export function GraphList({
+  shape,
+  packages,
+  found,
+  onSelect,
+}: {
+  shape: Shown;
+  packages: readonly GraphPackage[];
+  found: ReadonlySet<string> | null;
+  onSelect: (id: string) => void;
+}) {
+  const [part, setPart] = useFilter("part", "1");
+  const byId = useMemo(() => new Map(packages.map((one) => [one.id, one])), [packages]);
+  const neededBy = useMemo(() => dependents(packages), [packages]);
+  const rows = found === null ? shape.nodes : shape.nodes.filter((node) => found.has(node.id));
+  const shownRows = rows.slice(0, Number(part) * PART || PART);
+  const names = (ids: readonly string[]) =>
+    ids.length === 0 ? (
+      <span className="soft">none</span>
+    ) : (
+      `${ids.slice(0, 8).join(", ")}${ids.length > 8 ? ` and ${ids.length - 8} more` : ""}`
+    );
+  const columns: Column<Shown["nodes"][number]>[] = [
+    {
+      name: "package",
+      cell: (node) => (
+        <button type="button" className="button plain link" onClick={() => onSelect(node.id)}>
+          {node.label}
+        </button>
+      ),
+      sort: (node) => node.label,
+    },
+    {
+      name: "state",
+      cell: (node) => (
+        <span className={`graph-key ${node.state}`}>
+          <svg viewBox="0 0 16 16" aria-hidden="true">
+            <path
+              d={LOOKS[node.state].path}
+              className={LOOKS[node.state].filled ? "filled" : "line"}
+            />
+          </svg>
+          {LOOKS[node.state].words}
+        </span>
+      ),
+      sort: (node) => LOOKS[node.state].words,
+    },
+    { name: "needs", cell: (node) => names(byId.get(node.id)?.needs ?? node.members ?? []) },
+    { name: "needed by", cell: (node) => names(neededBy.get(node.id) ?? []) },
+  ];
+  return (
+    <div className="stack tight">
+      <Table
+        caption="Packages"
+        columns={columns}
+        rows={shownRows}
+        keyOf={(node) => node.id}
+        parameter="order"
+      />
+      {shownRows.length < rows.length && (
+        <button
+          type="button"
+          className="button"
+          onClick={() => setPart(String((Number(part) || 1) + 1))}
+        >
+          Show {Math.min(PART, rows.length - shownRows.length)} more of {rows.length}
+        </button>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,83 @@
+import dagre from "@dagrejs/dagre";
+import { NODE_HEIGHT, NODE_WIDTH, type Places } from "@/components/package-graph/places";
+
+const RANK_GAP = 72;
+const NODE_GAP = 12;
+const COLUMN_GAP = 20;
+/** From so many on a faster way to find ranks is used, and long ranks are wrapped. */
+const LARGE = 150;
+
+export interface LayoutAsk {
+  number: number;
+  nodes: readonly string[];
+  edges: readonly (readonly [string, string])[];
+}
+
+/** In layers from the left to the right: what is needed stands to the left of who needs it. */
+export function layout(ask: Pick<LayoutAsk, "nodes" | "edges">): Places {
+  const graph = new dagre.graphlib.Graph();
+  const isLarge = ask.nodes.length > LARGE;
+  graph.setGraph({
+    rankdir: "LR",
+    ranksep: RANK_GAP,
+    nodesep: NODE_GAP,
+    ranker: isLarge ? "tight-tree" : "network-simplex",
+  });
+  graph.setDefaultEdgeLabel(() => ({}));
+  for (const id of ask.nodes) graph.setNode(id, { width: NODE_WIDTH, height: NODE_HEIGHT });
+  for (const [from, to] of ask.edges) graph.setEdge(from, to);
+  dagre.layout(graph);
+  const placed = ask.nodes.map((id) => {
+    const { x, y } = graph.node(id);
+    return { id, x: x - NODE_WIDTH / 2, y: y - NODE_HEIGHT / 2 };
+  });
+  return isLarge ? wrapped(placed) : enclosed(placed);
+}
+
+interface Placed {
+  id: string;
+  x: number;
+  y: number;
+}
+
+/** Ranks of hundreds would make a drawing like a ribbon: each is laid in columns beside each other. */
+function wrapped(placed: readonly Placed[]): Places {
+  const ranks = new Map<number, Placed[]>();
+  for (const one of placed) {
+    const rank = ranks.get(one.x);
+    if (rank === undefined) ranks.set(one.x, [one]);
+    else rank.push(one);
+  }
+  const tallest = Math.ceil(Math.sqrt(placed.length) * 1.2);
+  const found: Placed[] = [];
+  let x = 0;
+  for (const [, rank] of [...ranks].sort(([a], [b]) => a - b)) {
+    rank.sort((a, b) => a.y - b.y);
+    const columns = Math.ceil(rank.length / tallest);
+    const rows = Math.ceil(rank.length / columns);
+    rank.forEach((one, place) => {
+      found.push({
+        id: one.id,
+        x: x + Math.floor(place / rows) * (NODE_WIDTH + COLUMN_GAP),
+        y: ((place % rows) - (rows - 1) / 2) * (NODE_HEIGHT + NODE_GAP),
+      });
+    });
+    x += columns * (NODE_WIDTH + COLUMN_GAP) - COLUMN_GAP + RANK_GAP;
+  }
+  return enclosed(found);
+}
+
+function enclosed(placed: readonly Placed[]): Places {
+  const left = Math.min(...placed.map((one) => one.x));
+  const top = Math.min(...placed.map((one) => one.y));
+  const at: Places["at"] = {};
+  let width = 0;
+  let height = 0;
+  for (const one of placed) {
+    const place = { x: one.x - left, y: one.y - top };
+    at[one.id] = place;
+    width = Math.max(width, place.x + NODE_WIDTH);
+    height = Math.max(height, place.y + NODE_HEIGHT);
+  }
+  return { width, height, at };
+}

@@ -1,0 +1,10 @@
+/** Sizes of what is drawn, in the units of the drawing. */
+export const NODE_WIDTH = 176;
+export const NODE_HEIGHT = 34;
+
+/** Where nodes lie: their upper left corners. */
+export interface Places {
+  width: number;
+  height: number;
+  at: Record<string, { x: number; y: number }>;
+}

@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+import { layout } from "@/components/package-graph/layout";
+import { type GraphPackage, type GraphState, shown } from "@/components/package-graph/shape";
+
+function one(id: string, needs: string[], path = id, state: GraphState = "built"): GraphPackage {
+  return { id, state, path, needs };
+}
+
+const SHOP = [
+  one("base", [], "libs/base"),
+  one("ui", ["base"], "libs/ui", "failed"),
+  one("api", ["base"], "apps/api"),
+  one("web", ["ui"], "apps/web"),
+  one("icons", [], "libs/icons"),
+  one("docs", ["icons"], "apps/docs"),
+];
+const NOTHING = { collapsed: new Set<string>(), open: null, focus: null };
+const ids = (found: ReturnType<typeof shown>) => found.nodes.map((node) => node.id).sort();
+
+describe("what is shown of a graph", () => {
+  it("is all of it where nothing else is wished", () => {
+    const found = shown(SHOP, NOTHING);
+    expect(ids(found)).toEqual(["api", "base", "docs", "icons", "ui", "web"]);
+    expect(found.edges).toContainEqual(["ui", "web"]);
+    expect(found.edges).toHaveLength(4);
+  });
+
+  it("leaves out what a folded package alone needs", () => {
+    const found = shown(SHOP, { ...NOTHING, collapsed: new Set(["web"]) });
+    expect(ids(found)).toEqual(["api", "base", "docs", "icons", "web"]);
+    expect(found.nodes.find((node) => node.id === "web")?.hidden).toBe(1);
+  });
+
+  it("is what one package needs, and what needs it", () => {
+    const found = shown(SHOP, { ...NOTHING, focus: "ui" });
+    expect(ids(found)).toEqual(["base", "ui", "web"]);
+  });
+
+  it("draws directories as one, in the state that tells most, with edges between them", () => {
+    const found = shown(SHOP, { ...NOTHING, open: new Set() });
+    expect(ids(found)).toEqual(["dir:apps", "dir:libs"]);
+    expect(found.nodes.find((node) => node.id === "dir:libs")).toMatchObject({
+      label: "libs/ (3)",
+      state: "failed",
+      members: ["base", "ui", "icons"],
+    });
+    expect(found.edges).toEqual([["dir:libs", "dir:apps"]]);
+    expect(ids(shown(SHOP, { ...NOTHING, open: new Set(["apps"]) }))).toEqual([
+      "api",
+      "dir:libs",
+      "docs",
+      "web",
+    ]);
+  });
+
+  it("ends where packages need each other in a ring", () => {
+    const ring = [one("a", ["b"]), one("b", ["a"])];
+    expect(ids(shown(ring, { ...NOTHING, focus: "a" }))).toEqual(["a", "b"]);
+  });
+});
+
+describe("the layout", () => {
+  it("puts what is needed to the left of who needs it", () => {
+    const { at } = layout({ nodes: ["a", "b"], edges: [["a", "b"]] });
+    expect(at.a?.x).toBeLessThan(at.b?.x ?? 0);
+  });
+
+  it("of hundreds is no ribbon, and no two lie on each other", () => {
+    const nodes = Array.from({ length: 400 }, (_, number) => `p${number}`);
+    const edges = nodes.slice(4).map((id, number) => [nodes[number % 4] ?? "", id] as const);
+    const { width, height, at } = layout({ nodes, edges });
+    expect(width / height).toBeGreaterThan(0.5);
+    expect(width / height).toBeLessThan(5);
+    expect(new Set(Object.values(at).map(({ x, y }) => `${x} ${y}`)).size).toBe(400);
+  });
+});

@@ -1,0 +1,87 @@
+import { type ComponentType, lazy, Suspense } from "react";
+import { Link, useParams, useSearchParams } from "wouter";
+import { ProblemView } from "@/components/problem-view";
+import { Loading } from "@/components/states";
+import { useFilter } from "@/components/url-state";
+import { ViewHead } from "@/layout/frame";
+import { BuildActions } from "@/views/builds/build-actions";
+import { BuildHead } from "@/views/builds/build-head";
+import { Failure } from "@/views/builds/failure";
+import { type ShownBuild, useBuild } from "@/views/builds/use-build";
+import "@/views/builds/builds.css";
+
+type Tab = ComponentType<{ build: ShownBuild }>;
+
+const TABS: readonly (readonly [string, string, Tab])[] = [
+  ["graph", "Graph", lazy(() => import("@/views/builds/graph-tab"))],
+  ["timeline", "Timeline", lazy(() => import("@/views/builds/timeline-tab"))],
+  ["tasks", "Tasks", lazy(() => import("@/views/builds/tasks-tab"))],
+  ...Object.values(import.meta.glob<{ default: Tab }>("./log-tab.tsx")).map(
+    (load) => ["log", "Log", lazy(load)] as const,
+  ),
+  ["review", "Review", lazy(() => import("@/views/builds/review-tab"))],
+  ["artifacts", "Artifacts", lazy(() => import("@/views/builds/artifacts-tab"))],
+];
+
+/** One build, live while it runs. */
+export default function BuildDetail() {
+  const { id = "" } = useParams<{ id: string }>();
+  const { build, problem, retry } = useBuild(id);
+  if (build === null) {
+    return problem ? (
+      <ProblemView problem={problem} command={`buildnet history ${id}`} onRetry={retry}>
+        <Link href="/ui/builds">To all builds</Link>
+      </ProblemView>
+    ) : (
+      <Loading what="the build" lines={6} />
+    );
+  }
+  return (
+    <div className="stack">
+      <ViewHead
+        title={
+          <>
+            Build <span className="mono">{build.id}</span>
+          </>
+        }
+      >
+        <BuildActions build={build} />
+      </ViewHead>
+      <BuildHead build={build} />
+      <Failure build={build} />
+      <Tabs />
+      <Shown build={build} />
+    </div>
+  );
+}
+
+function Tabs() {
+  const [current] = useFilter("tab", "graph");
+  const [parameters] = useSearchParams();
+  const to = (tab: string) => {
+    const after = new URLSearchParams(parameters);
+    for (const one of ["sort", "text", "part", "cursor"]) after.delete(one);
+    after.set("tab", tab);
+    return `?${after}`;
+  };
+  return (
+    <nav className="tabs" aria-label="Parts of the build">
+      {TABS.map(([name, words]) => (
+        <Link key={name} href={to(name)} {...(name === current && { "aria-current": "page" })}>
+          {words}
+        </Link>
+      ))}
+    </nav>
+  );
+}
+
+function Shown({ build }: { build: ShownBuild }) {
+  const [current] = useFilter("tab", "graph");
+  const [, words, Content] = TABS.find(([name]) => name === current) ?? TABS[0] ?? [];
+  if (Content === undefined) return null;
+  return (
+    <Suspense fallback={<Loading what={words ?? ""} />}>
+      <Content build={build} />
+    </Suspense>
+  );
+}

@@ -1,0 +1,90 @@
+import { CircleAlert } from "lucide-react";
+import { Link } from "wouter";
+import { Command } from "@/components/command";
+import { plural } from "@/format/format";
+import { buildCommand, quoted } from "@/views/builds/commands";
+import type { BuildTask } from "@/views/builds/tasks";
+import type { ShownBuild } from "@/views/builds/use-build";
+
+const SHOWN = 3;
+
+/** What failed, on top: why, the end of its output, what helps, and how to try it in a terminal. */
+export function Failure({ build }: { build: ShownBuild }) {
+  const failed = build.tasks.filter((task) => task.state === "failed");
+  const whole = wholeError(build);
+  if (failed.length === 0 && whole === null) return null;
+  return (
+    <section className="stack tight" aria-label="What failed">
+      {whole !== null && (
+        <div className="notice bad" role="alert">
+          <strong>{whole.message}</strong>
+          {whole.cause && <p className="soft">Cause: {whole.cause}</p>}
+          {whole.hint && <p>What helps: {whole.hint}</p>}
+          <Command line={`buildnet history ${build.id}`} />
+        </div>
+      )}
+      {failed.slice(0, SHOWN).map((task) => (
+        <FailedTask key={task.key} task={task} build={build} />
+      ))}
+      {failed.length > SHOWN && (
+        <Link href="?tab=tasks&status=failed">{plural(failed.length - SHOWN, "more failure")}</Link>
+      )}
+    </section>
+  );
+}
+
+function FailedTask({ task, build }: { task: BuildTask; build: ShownBuild }) {
+  const { report } = task;
+  const output = report?.output?.trimEnd() ?? "";
+  const root = build.told?.root ?? build.live.begun?.root ?? null;
+  return (
+    <div className="notice bad" role="alert">
+      <div className="row">
+        <CircleAlert aria-hidden size={18} color="var(--bad)" />
+        <strong>
+          {task.key}: {report?.error?.message ?? "failed"}
+        </strong>
+        {report?.error?.code && <code className="soft small">{report.error.code}</code>}
+      </div>
+      {report?.error?.cause && <p className="soft">Cause: {report.error.cause}</p>}
+      {output !== "" && (
+        <section
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: what is scrolled needs the keyboard
+          tabIndex={0}
+          aria-label={`The end of the output of ${task.key}`}
+        >
+          <pre className="excerpt">{withoutColours(output).split("\n").slice(-20).join("\n")}</pre>
+        </section>
+      )}
+      {(report?.error?.hint || (report?.hints.length ?? 0) > 0) && (
+        <p>What helps: {report?.error?.hint ?? report?.hints[0]}</p>
+      )}
+      {report?.tests?.failures.slice(0, 5).map((test) => (
+        <p key={`${test.file} ${test.name}`} className="small">
+          <strong>{test.name}</strong> <span className="soft">{test.file}</span>
+          <br />
+          {test.message}
+        </p>
+      ))}
+      <div className="row">
+        <Link href={`?tab=log&log=${encodeURIComponent(task.key)}`}>The whole output</Link>
+        <Link href={`?tab=graph&package=${encodeURIComponent(task.name)}`}>In the graph</Link>
+      </div>
+      <Command line={`buildnet history ${build.id} --log ${quoted(task.key)}`} />
+      <Command line={buildCommand({ packages: [task.name], task: task.task }, root)} />
+    </div>
+  );
+}
+
+function wholeError(build: ShownBuild) {
+  const error = build.told?.error ?? null;
+  if (error === null || build.status === "running") return null;
+  if (typeof error !== "string") return error;
+  return { message: error, cause: null, hint: null };
+}
+
+/** Without the colours and movements that terminals know. */
+export function withoutColours(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is looked for
+  return text.replace(/\u001b\[[0-9;?]*[A-Za-z]|\u001b\][^\u0007]*\u0007|\r(?!\n)/g, "");
+}

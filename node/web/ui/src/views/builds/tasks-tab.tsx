@@ -1,0 +1,174 @@
+import { Link } from "wouter";
+import { Badge } from "@/components/badge";
+import { Choice, FilterBar, SearchBox } from "@/components/filters";
+import { LOOKS } from "@/components/package-graph/states";
+import { type Column, compare, Table } from "@/components/table";
+import { useFilter } from "@/components/url-state";
+import { duration, plural } from "@/format/format";
+import { type BuildTask, type Names, nodeName, TIER_WORDS } from "@/views/builds/tasks";
+import type { ShownBuild } from "@/views/builds/use-build";
+import { useNames } from "@/views/builds/use-names";
+import "@/components/package-graph/package-graph.css";
+
+const PART = 100;
+
+/** Every task of a build in a table. */
+export default function TasksTab({ build }: { build: ShownBuild }) {
+  const [status, setStatus] = useFilter("status");
+  const [node, setNode] = useFilter("node");
+  const [text, setText] = useFilter("text");
+  const [part, setPart] = useFilter("part", "1");
+  const [order] = useFilter("sort");
+  const names = useNames();
+  const nodes = [
+    ...new Set(build.tasks.map((task) => nodeName(task.report, task.node, names))),
+  ].filter((name) => name !== "");
+  const states = [...new Set(build.tasks.map((task) => task.state))];
+  const wanted = text.trim().toLowerCase();
+  const found = build.tasks.filter(
+    (task) =>
+      (status === "" || task.state === status) &&
+      (node === "" || nodeName(task.report, task.node, names) === node) &&
+      task.key.toLowerCase().includes(wanted),
+  );
+  const columns = columnsOf(names);
+  const most = (Number(part) || 1) * PART;
+  // Sorted before it is cut, so that the slowest of all come first.
+  const by = columns.find((column) => column.name === order.replace(/^-/, ""))?.sort;
+  const rows =
+    by === undefined || found.length <= most
+      ? found
+      : [...found].sort((a, b) => compare(by(a), by(b)) * (order.startsWith("-") ? -1 : 1));
+  return (
+    <section aria-label="Tasks">
+      <FilterBar noun="tasks" shown={found.length} total={build.tasks.length}>
+        <SearchBox label="Find a task" value={text} onChange={setText} />
+        <Choice
+          label="State"
+          value={status}
+          options={["", ...states.map((state) => [state, LOOKS[state].words] as const)]}
+          onChange={setStatus}
+        />
+        {nodes.length > 1 && (
+          <Choice label="Node" value={node} options={["", ...nodes]} onChange={setNode} />
+        )}
+      </FilterBar>
+      <Table
+        caption="Tasks"
+        columns={columns}
+        rows={rows.slice(0, most)}
+        keyOf={(task) => task.key}
+      />
+      {rows.length > most && (
+        <button
+          type="button"
+          className="button"
+          onClick={() => setPart(String((Number(part) || 1) + 1))}
+        >
+          Show {Math.min(PART, rows.length - most)} more of {rows.length}
+        </button>
+      )}
+    </section>
+  );
+}
+
+function columnsOf(names: Names): Column<BuildTask>[] {
+  return [
+    {
+      name: "task",
+      cell: (task) => (
+        <Link href={`?tab=graph&package=${encodeURIComponent(task.name)}`}>{task.key}</Link>
+      ),
+      sort: (task) => task.key,
+    },
+    {
+      name: "state",
+      cell: (task) => (
+        <span className={`graph-key ${task.state}`}>
+          <svg viewBox="0 0 16 16" aria-hidden="true">
+            <path
+              d={LOOKS[task.state].path}
+              className={LOOKS[task.state].filled ? "filled" : "line"}
+            />
+          </svg>
+          {LOOKS[task.state].words}
+        </span>
+      ),
+      sort: (task) => LOOKS[task.state].words,
+    },
+    {
+      name: "tier",
+      title: "result",
+      cell: (task) => (task.report?.tier ? (TIER_WORDS[task.report.tier] ?? task.report.tier) : ""),
+      sort: (task) => task.report?.tier,
+    },
+    { name: "why", cell: (task) => <Why task={task} /> },
+    {
+      name: "node",
+      cell: (task) => nodeName(task.report, task.node, names),
+      sort: (task) => nodeName(task.report, task.node, names),
+    },
+    {
+      name: "took",
+      numeric: true,
+      cell: (task) => (task.report === null ? "" : duration(task.report.duration_ms)),
+      sort: (task) => task.report?.duration_ms,
+    },
+    {
+      name: "command",
+      numeric: true,
+      cell: (task) => (task.report?.executed_ms == null ? "" : duration(task.report.executed_ms)),
+      sort: (task) => task.report?.executed_ms,
+    },
+    { name: "tests", cell: (task) => <Tests task={task} /> },
+    {
+      name: "log",
+      cell: (task) =>
+        task.report?.log || task.state === "running" ? (
+          <Link href={`?tab=log&log=${encodeURIComponent(task.key)}`}>output</Link>
+        ) : (
+          ""
+        ),
+    },
+  ];
+}
+
+function Why({ task }: { task: BuildTask }) {
+  const reasons = task.report?.reasons ?? [];
+  const error = task.report?.error?.message;
+  return (
+    <span className="small">
+      {error ?? reasons.slice(0, 2).join("; ")}
+      {error == null && reasons.length > 2 && (
+        <span className="soft" title={reasons.join("\n")}>
+          {" "}
+          and {reasons.length - 2} more
+        </span>
+      )}
+    </span>
+  );
+}
+
+function Tests({ task }: { task: BuildTask }) {
+  const { tests, shards = [], retries = [] } = task.report ?? {};
+  return (
+    <span className="row small">
+      {tests != null && (
+        <span>
+          {tests.passed} of {tests.total} passed
+          {tests.skipped > 0 && `, ${tests.skipped} skipped`}
+        </span>
+      )}
+      {tests != null && tests.failed > 0 && <Badge tone="bad">{tests.failed} failed</Badge>}
+      {tests != null && tests.flaky.length > 0 && (
+        <span title={tests.flaky.join("\n")}>
+          <Badge tone="warn">{tests.flaky.length} flaky</Badge>
+        </span>
+      )}
+      {shards.length > 0 && <Badge>{plural(shards.length, "shard")}</Badge>}
+      {retries.length > 0 && (
+        <Badge tone="warn">{plural(retries.length, "retry", "retries")}</Badge>
+      )}
+    </span>
+  );
+}

@@ -1,0 +1,116 @@
+import { Link } from "wouter";
+import { query, type Schema } from "@/api/client";
+import { Badge } from "@/components/badge";
+import { Command } from "@/components/command";
+import { FilterBar, SearchBox } from "@/components/filters";
+import { ProblemView } from "@/components/problem-view";
+import { Loading } from "@/components/states";
+import { type Column, Table } from "@/components/table";
+import { useFilter } from "@/components/url-state";
+import { duration, plural } from "@/format/format";
+import { ViewHead } from "@/layout/frame";
+import { quoted } from "@/views/builds/commands";
+import { Sparkline } from "@/views/builds/sparkline";
+import "@/views/builds/builds.css";
+
+type Trend = Schema["TaskTrend"];
+const PART = 100;
+
+/** How the tasks of a workspace fared in its latest builds. */
+export default function Trends() {
+  const [workspace] = useFilter("workspace");
+  const [name] = useFilter("package");
+  return (
+    <div className="stack">
+      <ViewHead title="Trends">
+        <Link href="/ui/builds" className="button">
+          All builds
+        </Link>
+      </ViewHead>
+      <TrendsOf workspace={workspace || null} name={name || null} />
+    </div>
+  );
+}
+
+/** `name`: of this package alone. */
+export function TrendsOf({ workspace, name }: { workspace: string | null; name: string | null }) {
+  const [text, setText] = useFilter("text");
+  const [part, setPart] = useFilter("part", "1");
+  const found = query.useQuery("get", "/api/builds/trends", {
+    params: {
+      query: { ...(workspace && { workspace }), ...(name && { package: name }), builds: 100 },
+    },
+  });
+  const command = `buildnet history ${name === null ? "" : `${quoted(name)} `}--trends${
+    workspace === null ? "" : ` --workspace ${quoted(workspace)}`
+  }`;
+  if (found.error !== null) return <ProblemView problem={found.error} command={command} />;
+  if (found.data === undefined) return <Loading what="the trends" />;
+  const trends = found.data as Schema["BuildTrends"];
+  const wanted = text.trim().toLowerCase();
+  const rows = trends.tasks.filter((one) => one.task.toLowerCase().includes(wanted));
+  const most = (Number(part) || 1) * PART;
+  return (
+    <section className="stack tight" aria-label="Trends">
+      <p>
+        <strong>{trends.workspace}</strong>, {plural(trends.builds, "build")} that had to look at
+        something: results were there{" "}
+        {trends.overall.hit_rate === null
+          ? "unknown"
+          : `${Math.round(trends.overall.hit_rate * 100)} %`}{" "}
+        of the time, {plural(trends.overall.ran, "run")}, {trends.overall.failed} failed
+      </p>
+      <FilterBar noun="tasks" shown={rows.length} total={trends.tasks.length}>
+        <SearchBox label="Find a task" value={text} onChange={setText} />
+      </FilterBar>
+      <Table
+        caption="Tasks over the latest builds"
+        columns={COLUMNS}
+        rows={rows.slice(0, most)}
+        keyOf={(one) => one.task}
+      />
+      {rows.length > most && (
+        <button
+          type="button"
+          className="button"
+          onClick={() => setPart(String((Number(part) || 1) + 1))}
+        >
+          Show more of {rows.length}
+        </button>
+      )}
+      <Command line={command} />
+    </section>
+  );
+}
+
+const COLUMNS: Column<Trend>[] = [
+  { name: "task", cell: (one) => one.task, sort: (one) => one.task },
+  {
+    name: "median",
+    numeric: true,
+    cell: (one) => duration(one.p50_ms),
+    sort: (one) => one.p50_ms,
+  },
+  {
+    name: "p90",
+    title: "9 of 10 within",
+    numeric: true,
+    cell: (one) => duration(one.p90_ms),
+    sort: (one) => one.p90_ms,
+  },
+  { name: "latest", title: "latest times", cell: (one) => <Sparkline points={one.points} /> },
+  { name: "ran", numeric: true, cell: (one) => one.ran, sort: (one) => one.ran },
+  {
+    name: "there",
+    title: "was there",
+    numeric: true,
+    cell: (one) => (one.hit_rate === null ? "unknown" : `${Math.round(one.hit_rate * 100)} %`),
+    sort: (one) => one.hit_rate,
+  },
+  {
+    name: "failed",
+    numeric: true,
+    cell: (one) => (one.failed > 0 ? <Badge tone="bad">{one.failed}</Badge> : 0),
+    sort: (one) => one.failed,
+  },
+];

@@ -1,0 +1,81 @@
+import type { Schema } from "@/api/client";
+import { FilterBar, SearchBox } from "@/components/filters";
+import { type Column, compare, Table } from "@/components/table";
+import { useFilter } from "@/components/url-state";
+
+type Package = Schema["WorkspacePackage"];
+const PART = 100;
+
+/** All packages in a table. */
+export function PackageList({
+  workspace,
+  onSelect,
+}: {
+  workspace: Schema["Workspace"];
+  onSelect: (name: string) => void;
+}) {
+  const [text, setText] = useFilter("find");
+  const [part, setPart] = useFilter("part", "1");
+  const [order] = useFilter("sort");
+  const neededBy = new Map<string, number>();
+  for (const one of workspace.packages) {
+    for (const need of one.dependencies) neededBy.set(need, (neededBy.get(need) ?? 0) + 1);
+  }
+  const columns: Column<Package>[] = [
+    {
+      name: "package",
+      cell: (one) => (
+        <button type="button" className="button plain link" onClick={() => onSelect(one.name)}>
+          {one.name}
+        </button>
+      ),
+      sort: (one) => one.name,
+    },
+    { name: "path", cell: (one) => <code>{one.path}</code>, sort: (one) => one.path },
+    { name: "tasks", cell: (one) => one.tasks.join(", ") },
+    {
+      name: "needs",
+      numeric: true,
+      cell: (one) => one.dependencies.length,
+      sort: (one) => one.dependencies.length,
+    },
+    {
+      name: "needed by",
+      numeric: true,
+      cell: (one) => neededBy.get(one.name) ?? 0,
+      sort: (one) => neededBy.get(one.name) ?? 0,
+    },
+  ];
+  const wanted = text.trim().toLowerCase();
+  const found = workspace.packages.filter(
+    (one) => one.name.toLowerCase().includes(wanted) || one.path.toLowerCase().includes(wanted),
+  );
+  const by = columns.find((column) => column.name === order.replace(/^-/, ""))?.sort;
+  const rows =
+    by === undefined
+      ? found
+      : [...found].sort((a, b) => compare(by(a), by(b)) * (order.startsWith("-") ? -1 : 1));
+  const most = (Number(part) || 1) * PART;
+  return (
+    <section aria-label="Packages">
+      <FilterBar noun="packages" shown={found.length} total={workspace.packages.length}>
+        <SearchBox label="Find a package" value={text} onChange={setText} />
+      </FilterBar>
+      <Table
+        caption="Packages"
+        columns={columns}
+        rows={rows.slice(0, most)}
+        keyOf={(one) => one.name}
+      />
+      {rows.length > most && (
+        <button
+          type="button"
+          className="button"
+          onClick={() => setPart(String((Number(part) || 1) + 1))}
+        >
+          Show {Math.min(PART, rows.length - most)} more of {rows.length}
+        </button>
+      )}
+    </section>
+  );
+}

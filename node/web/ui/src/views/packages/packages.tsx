@@ -1,0 +1,118 @@
+import { useMemo } from "react";
+import { query, type Schema } from "@/api/client";
+import { Command } from "@/components/command";
+import { Choice } from "@/components/filters";
+import { PackageGraph } from "@/components/package-graph/package-graph";
+import type { GraphPackage } from "@/components/package-graph/shape";
+import { ProblemView } from "@/components/problem-view";
+import { Empty, Loading } from "@/components/states";
+import { useFilter } from "@/components/url-state";
+import { plural } from "@/format/format";
+import { ViewHead } from "@/layout/frame";
+import { PackageDetail } from "@/views/packages/package-detail";
+import { PackageList } from "@/views/packages/package-list";
+import "@/views/builds/builds.css";
+
+/** The packages of a workspace that can be built on this node. */
+export default function Packages() {
+  const known = query.useQuery("get", "/api/workspaces", {});
+  const [root, setRoot] = useFilter("root");
+  const [view, setView] = useFilter("view");
+  const workspaces = (known.data?.workspaces ?? []) as Schema["KnownWorkspace"][];
+  const chosen = workspaces.find((one) => one.root === root) ?? workspaces[0];
+  return (
+    <>
+      <ViewHead title="Packages">
+        {chosen !== undefined && (
+          <>
+            <Choice
+              label="Workspace"
+              value={chosen.root}
+              options={workspaces.map(
+                (one) =>
+                  [one.root, one.name === null ? one.root : `${one.name} (${one.root})`] as const,
+              )}
+              onChange={setRoot}
+            />
+            <Choice
+              label="Shown as"
+              value={view}
+              options={[
+                ["", "graph"],
+                ["table", "table"],
+              ]}
+              onChange={setView}
+            />
+          </>
+        )}
+      </ViewHead>
+      {known.error !== null ? (
+        <ProblemView problem={known.error} command="buildnet build" />
+      ) : known.data === undefined ? (
+        <Loading what="the workspaces of this node" />
+      ) : chosen === undefined ? (
+        <Empty title="No workspace of this node's host is known yet">
+          <p>Build one there once, or name it in access.workspaces of node.yaml.</p>
+          <Command line="buildnet build" />
+        </Empty>
+      ) : chosen.problem !== null ? (
+        <div className="notice bad" role="alert">
+          <strong>{chosen.root} can't be read</strong>
+          <p>{chosen.problem}</p>
+          <Command line={`buildnet build --dry-run -C ${chosen.root}`} />
+        </div>
+      ) : (
+        <Workspace key={chosen.root} root={chosen.root} isTable={view === "table"} />
+      )}
+    </>
+  );
+}
+
+function Workspace({ root, isTable }: { root: string; isTable: boolean }) {
+  const found = query.useQuery("post", "/api/workspace", { body: { root } });
+  const [selected, select] = useFilter("package");
+  const workspace = found.data as Schema["Workspace"] | undefined;
+  const packages = useMemo<GraphPackage[]>(
+    () =>
+      (workspace?.packages ?? []).map((one) => ({
+        id: one.name,
+        state: "idle",
+        path: one.path,
+        needs: one.dependencies,
+      })),
+    [workspace],
+  );
+  if (found.error !== null) {
+    return <ProblemView problem={found.error} onRetry={() => found.refetch()} />;
+  }
+  if (workspace === undefined) return <Loading what="the workspace" lines={6} />;
+  const detail = (name: string, close: () => void) => (
+    <PackageDetail workspace={workspace} name={name} onClose={close} />
+  );
+  return (
+    <div className="stack tight">
+      <p className="soft">
+        {plural(packages.length, "package")},{" "}
+        {workspace.file === null ? "as they were found" : `described in ${workspace.file}`}
+        {workspace.install !== null && `, installed by ${workspace.install}`}
+      </p>
+      {workspace.notes.map((note) => (
+        <div key={note} className="notice warn small">
+          {note}
+        </div>
+      ))}
+      {isTable ? (
+        <>
+          <PackageList workspace={workspace} onSelect={select} />
+          {selected !== "" && (
+            <aside className="card graph-panel" aria-label={`Package ${selected}`}>
+              {detail(selected, () => select(""))}
+            </aside>
+          )}
+        </>
+      ) : (
+        <PackageGraph packages={packages} name={`packages-${workspace.name}`} panel={detail} />
+      )}
+    </div>
+  );
+}
