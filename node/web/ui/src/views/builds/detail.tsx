@@ -16,9 +16,7 @@ const TABS: readonly (readonly [string, string, Tab])[] = [
   ["graph", "Graph", lazy(() => import("@/views/builds/graph-tab"))],
   ["timeline", "Timeline", lazy(() => import("@/views/builds/timeline-tab"))],
   ["tasks", "Tasks", lazy(() => import("@/views/builds/tasks-tab"))],
-  ...Object.values(import.meta.glob<{ default: Tab }>("./log-tab.tsx")).map(
-    (load) => ["log", "Log", lazy(load)] as const,
-  ),
+  ["log", "Log", lazy(() => import("@/views/builds/log-tab"))],
   ["review", "Review", lazy(() => import("@/views/builds/review-tab"))],
   ["artifacts", "Artifacts", lazy(() => import("@/views/builds/artifacts-tab"))],
 ];

@@ -67,7 +67,9 @@ function FailedTask({ task, build }: { task: BuildTask; build: ShownBuild }) {
         </p>
       ))}
       <div className="row">
-        <Link href={`?tab=log&log=${encodeURIComponent(task.key)}`}>The whole output</Link>
+        <Link href={`?tab=log&task=${encodeURIComponent(`${task.name}#${task.task}`)}`}>
+          The whole output
+        </Link>
         <Link href={`?tab=graph&package=${encodeURIComponent(task.name)}`}>In the graph</Link>
       </div>
       <Command line={`buildnet history ${build.id} --log ${quoted(task.key)}`} />

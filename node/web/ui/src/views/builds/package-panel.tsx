@@ -108,7 +108,9 @@ function TaskFacts({ task }: { task: BuildTask }) {
       )}
       {report?.error && <div className="small notice bad">{report.error.message}</div>}
       {(report?.log || task.state === "running") && (
-        <Link href={`?tab=log&log=${encodeURIComponent(task.key)}`}>Its output</Link>
+        <Link href={`?tab=log&task=${encodeURIComponent(`${task.name}#${task.task}`)}`}>
+          Its output
+        </Link>
       )}
     </div>
   );

@@ -125,7 +125,9 @@ function columnsOf(names: Names): Column<BuildTask>[] {
       name: "log",
       cell: (task) =>
         task.report?.log || task.state === "running" ? (
-          <Link href={`?tab=log&log=${encodeURIComponent(task.key)}`}>output</Link>
+          <Link href={`?tab=log&task=${encodeURIComponent(`${task.name}#${task.task}`)}`}>
+            output
+          </Link>
         ) : (
           ""
         ),
