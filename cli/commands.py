@@ -26,6 +26,7 @@ from buildnet.cli import (
 )
 from buildnet.cli.building import BuildOptions
 from buildnet.cli.building import build as run_build
+from buildnet.cli.dashboard.command import dashboard
 from buildnet.cli.demo import demo
 from buildnet.cli.detached import attach
 from buildnet.cli.estimate import estimate as run_estimate
@@ -72,6 +73,7 @@ app.command()(login)
 app.command()(history)
 app.command()(logs)
 app.command()(events)
+app.command()(dashboard)
 app.command()(demo)
 
 

@@ -80,7 +80,7 @@ def show_session(session: _Session) -> None:
             "connections": "\n".join(
                 f"{each['what']}, {since_text(each['since'])}" for each in data["connections"]
             ),
-            "builds": "\n".join(map(_far, data["builds"])) or "none",
+            "builds": "\n".join(map(far_text, data["builds"])) or "none",
         }
         print_fields(console, {name: escaped(text) for name, text in fields.items() if text})
 
@@ -133,11 +133,11 @@ def _rights(each: dict[str, Any]) -> str:
 
 
 def _does(each: dict[str, Any]) -> str:
-    does = [*map(_far, each["builds"]), *(one["what"] for one in each["connections"])]
+    does = [*map(far_text, each["builds"]), *(one["what"] for one in each["connections"])]
     return "\n".join(does) or "nothing now"
 
 
-def _far(build: dict[str, Any]) -> str:
+def far_text(build: dict[str, Any]) -> str:
     """Return how far a build is, in words."""
     far = count_text(build["running"], "command") + " running"
     if build["waits_for"]:

@@ -105,8 +105,8 @@ class Queue(TypedDict):
 
 class Event(TypedDict):
     """Something that happened in the pool. ``type`` ``snapshot``: the ``state`` of all channels,
-    with ``gap`` where what happened before it was missed; of all others ``channel``, ``at``
-    (seconds since 1970) and ``data``."""
+    but those that are ``missing`` as yet, with ``gap`` where what happened before it was missed; of
+    all others ``channel``, ``at`` (seconds since 1970) and ``data``."""
 
     type: str
     cursor: str
@@ -114,4 +114,5 @@ class Event(TypedDict):
     at: NotRequired[float]
     data: NotRequired[dict[str, Any]]
     state: NotRequired[dict[str, dict[str, dict[str, Any]]]]
+    missing: NotRequired[list[ChannelName]]
     gap: NotRequired[bool]

@@ -56,7 +56,9 @@ _LIBRARIES = (
     *("pydantic.v1", "encodings.idna", "rich.console", "rich.table", "typer._click.decorators"),
 )
 _ROOMS = ("mesh", "ledger", "pool", "node", "cli")
-_NOT_LOADED = re.compile(r"\.(__main__|testing|reference|simulation(\..*)?)$")
+_NOT_LOADED = re.compile(
+    r"\.(__main__|testing|reference|simulation(\..*)?|dashboard\.(?!command).*)$"
+)
 # Made when their module is loaded, and each process must have its own.
 _OWN = {"buildnet.node.execute.delivery": ("_RUN",)}
 _MAX_BYTES = 1 << 18

@@ -1,0 +1,1 @@
+"""``buildnet dashboard``: the pool on one screen of a terminal, live."""
