@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from tests.cli.api_answers import answering
 
+from buildnet.cli import run
 from buildnet.cli.commands import invoke
 from buildnet.cli.ledger_checks import FileError
+from buildnet.cli.settings import Settings
 from buildnet.cli.testing import http_answer
 from buildnet.cli.whole_file import write_whole
 
@@ -47,6 +49,7 @@ def test_the_size_of_what_was_written_is_for_people(
 ) -> None:
     home, file = tmp_path / "home", tmp_path / "export"
     monkeypatch.setenv("BUILDNET_HOME", str(home))
+    monkeypatch.setattr(run, "_current", Settings())  # not those of a test before this one
     answers = http_answer('{"pruned": null}'), http_answer("x" * size, type="text/csv")
     with answering(home, *answers):
         assert invoke(["audit", "export", "--out", str(file)]) == 0
