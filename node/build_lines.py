@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from buildnet.ledger.history import BuildSummary
 from buildnet.node.askers import Asker
 from buildnet.node.running import BUILD_FINISHED, BUILD_STARTED, RunningBuild
-from buildnet.node.workers import either
 from buildnet.pool.build import Status
 
 _Part = TypeVar("_Part")
@@ -45,21 +44,22 @@ def last_line(build: BuildSummary) -> bytes:
 
 async def until(over: asyncio.Event, parts: AsyncIterator[_Part]) -> AsyncIterator[_Part]:
     """Yield ``parts`` until it is over, even while the next one is waited for."""
-    while True:
-        following = asyncio.ensure_future(anext(parts, None))
-        if not await either(_wait(following), over.wait()):
-            following.cancel()
-            return
-        part = following.result()
-        if part is None:
-            return
-        yield part
+    ends = asyncio.ensure_future(over.wait())  # once: a build is told in some hundred parts
+    try:
+        while True:
+            following = asyncio.ensure_future(anext(parts, None))
+            await asyncio.wait((following, ends), return_when=asyncio.FIRST_COMPLETED)
+            if not following.done():
+                following.cancel()
+                return
+            part = following.result()
+            if part is None:
+                return
+            yield part
+    finally:
+        ends.cancel()
 
 
 def line(event: dict[str, Any]) -> bytes:
     """Return an event as a line of JSON."""
     return json.dumps(event).encode() + b"\n"
-
-
-async def _wait(future: asyncio.Future[Any]) -> None:
-    await asyncio.wait([future])
