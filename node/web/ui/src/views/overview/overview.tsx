@@ -1,30 +1,68 @@
 import { query } from "@/api/client";
-import { StatusBadge } from "@/components/badge";
+import { useMay } from "@/api/session";
+import { useNow } from "@/components/age";
 import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
-import { plural } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
-import { useNodes } from "@/live/use-live";
+import { usePoolNodes } from "@/live/pool-nodes";
+import { useItems } from "@/live/use-live";
+import { useRefetchOn } from "@/live/use-refetch";
+import { totals } from "@/pool/totals";
+import { Alerts } from "@/views/overview/alert-list";
+import { alerts } from "@/views/overview/alerts";
+import { Health } from "@/views/overview/health";
+import { QuickActions } from "@/views/overview/quick-actions";
+import { RecentEvents } from "@/views/overview/recent-events";
+import { ResourceTotals } from "@/views/overview/resource-totals";
+import { RunningBuilds } from "@/views/overview/running-builds";
+import "@/views/overview/overview.css";
+
+/** What no event tells of: sealing, refusals, what was given up. */
+const ASK_EVERY_MS = 10_000;
 
 /** The whole pool at a glance. */
 export default function Overview() {
-  const pool = query.useQuery("get", "/api/pool");
-  const nodes = useNodes();
-  if (pool.error) return <ProblemView problem={pool.error} command="buildnet pool status" />;
-  if (pool.data === undefined) return <Loading what="the pool" />;
+  const health = query.useQuery("get", "/api/pool/health", {}, { refetchInterval: ASK_EVERY_MS });
+  useRefetchOn("nodes", "/api/pool/health");
+  const mayBuilds = useMay("view-builds");
+  const letters = query.useQuery(
+    "get",
+    "/api/dead-letters",
+    {},
+    { enabled: mayBuilds, refetchInterval: ASK_EVERY_MS },
+  );
+  const { nodes } = usePoolNodes();
+  const queue = useItems("queue");
+  const now = useNow();
+  if (health.error && health.data === undefined) {
+    return (
+      <ProblemView
+        problem={health.error}
+        command="buildnet pool health"
+        onRetry={() => health.refetch()}
+      />
+    );
+  }
+  if (health.data === undefined) return <Loading what="the pool" lines={6} />;
+  const found = alerts({
+    nodes,
+    health: health.data,
+    queue,
+    letters: letters.data?.letters ?? [],
+    now,
+  });
   return (
     <>
-      <ViewHead title={pool.data.cluster?.name ?? "A node without a cluster"} />
-      <section className="card" aria-label="Nodes">
-        <p>{plural(nodes.length, "node")}</p>
-        <ul>
-          {nodes.map((node) => (
-            <li key={node.id}>
-              {node.name} <StatusBadge status={node.status} />
-            </li>
-          ))}
-        </ul>
-      </section>
+      <ViewHead title={health.data.cluster.name}>
+        <QuickActions />
+      </ViewHead>
+      <div className="overview">
+        <Health health={health.data} nodes={nodes} askedAt={health.dataUpdatedAt} />
+        <ResourceTotals of={totals(nodes)} />
+        {found.length > 0 && <Alerts alerts={found} />}
+        {mayBuilds && <RunningBuilds />}
+        <RecentEvents />
+      </div>
     </>
   );
 }

@@ -1,0 +1,80 @@
+import type { PoolNode } from "@/live/pool-nodes";
+
+export interface Amount {
+  used: number | null;
+  total: number;
+}
+
+export interface Totals {
+  cores: Amount;
+  memory: Amount;
+  disk: Amount;
+  /** How many nodes are in each state; `drained` ones count besides. */
+  online: number;
+  drained: number;
+  missing: number;
+  observers: number;
+}
+
+/** What the workers that are there have together, and how much of it is in use. */
+export function totals(nodes: readonly PoolNode[]): Totals {
+  const there = nodes.filter(isThere);
+  const workers = there.filter((node) => node.role === "worker" && node.resources !== null);
+  return {
+    cores: {
+      used: sum(workers, (node) => node.cores_in_use),
+      total: sum(workers, (node) => node.resources?.cpu.cores ?? 0),
+    },
+    memory: memory(workers),
+    disk: disk(workers),
+    online: there.length,
+    drained: there.filter((node) => node.draining).length,
+    missing: nodes.length - there.length,
+    observers: there.filter((node) => node.role === "observer").length,
+  };
+}
+
+export function isThere(node: PoolNode): boolean {
+  return node.status === "online" || node.status === "busy";
+}
+
+/** How much of a node's memory is in use by everything on its host; null: not measured. */
+export function memoryInUse(node: PoolNode): number | null {
+  const share = node.utilization?.memory_percent;
+  const total = node.resources?.memory.total_bytes;
+  return share == null || total === undefined ? null : (share / 100) * total;
+}
+
+/** The volumes that files can be kept on, with how full each is by the newest measurement. */
+export function volumes(node: PoolNode): { path: string; used: number; total: number }[] {
+  const measured = new Map(
+    node.utilization?.disks?.map((disk) => [disk.path, disk.available_bytes]),
+  );
+  return (node.resources?.storage ?? []).flatMap((volume) => {
+    const available = measured.get(volume.path) ?? volume.available_bytes;
+    if (volume.total_bytes == null || available == null || volume.storage_class === "ramdisk") {
+      return [];
+    }
+    return [{ path: volume.path, used: volume.total_bytes - available, total: volume.total_bytes }];
+  });
+}
+
+function memory(workers: readonly PoolNode[]): Amount {
+  const used = workers.map(memoryInUse);
+  return {
+    used: used.includes(null) ? null : sum(used, (bytes) => bytes ?? 0),
+    total: sum(workers, (node) => node.resources?.memory.total_bytes ?? 0),
+  };
+}
+
+function disk(workers: readonly PoolNode[]): Amount {
+  const all = workers.flatMap(volumes);
+  return {
+    used: sum(all, (volume) => volume.used),
+    total: sum(all, (volume) => volume.total),
+  };
+}
+
+function sum<T>(items: readonly T[], of: (item: T) => number): number {
+  return items.reduce((total, item) => total + of(item), 0);
+}

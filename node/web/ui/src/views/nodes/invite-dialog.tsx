@@ -1,0 +1,198 @@
+import { useState } from "react";
+import { api, type Schema } from "@/api/client";
+import { Command } from "@/components/command";
+import { Dialog, FormDialog } from "@/components/dialog";
+import { Field } from "@/components/field";
+import { dateTime } from "@/format/format";
+
+const HOUR_S = 3_600;
+const LIFETIMES = [
+  [1, "an hour"],
+  [24, "a day"],
+  [7 * 24, "a week"],
+] as const;
+
+type Made = Pick<Schema["NewInvitation"], "command" | "expires_at" | "warning">;
+
+/** Invites nodes: a new host, of which tags and limits are set, or nodes that run already. */
+export default function InviteDialog({ onClose }: { onClose: () => void }) {
+  const [made, setMade] = useState<Made | null>(null);
+  const [isNew, setNew] = useState(true);
+  if (made !== null) return <Invitation made={made} onClose={onClose} />;
+  const choice = (
+    <fieldset className="row choices">
+      <legend className="unseen">What joins</legend>
+      {(
+        [
+          [true, "A new host"],
+          [false, "Nodes that run already"],
+        ] as const
+      ).map(([value, words]) => (
+        <label key={words} className="row">
+          <input
+            type="radio"
+            name="what"
+            checked={isNew === value}
+            onChange={() => setNew(value)}
+          />
+          {words}
+        </label>
+      ))}
+    </fieldset>
+  );
+  return isNew ? (
+    <NewHost onClose={onClose} onMade={setMade}>
+      {choice}
+    </NewHost>
+  ) : (
+    <RunningNodes onClose={onClose} onMade={setMade}>
+      {choice}
+    </RunningNodes>
+  );
+}
+
+interface FormProps {
+  onClose: () => void;
+  onMade: (made: Made) => void;
+  children: React.ReactNode;
+}
+
+function NewHost({ onClose, onMade, children }: FormProps) {
+  const [name, setName] = useState("");
+  const [tags, setTags] = useState("");
+  const [cores, setCores] = useState("");
+  const [hours, setHours] = useState("1");
+  const labels = tags.split(/[\s,]+/).filter(Boolean);
+  const invite = async () => {
+    const terms = {
+      ...(labels.length > 0 && { tags: labels }),
+      ...(cores !== "" && { max_cores: Number(cores) }),
+    };
+    const body = { name: name || null, valid_s: Number(hours) * HOUR_S, terms };
+    const { data } = await api.POST("/api/servers", { body });
+    if (data) onMade(data);
+  };
+  const command = [
+    `buildnet server add ${name}`.trim(),
+    ...labels.map((label) => `--label ${label}`),
+    ...(cores === "" ? [] : [`--max-cores ${cores}`]),
+    `--expires ${hours}h`,
+  ].join(" ");
+  return (
+    <FormDialog
+      title="Invite a node"
+      verb="Invite"
+      stays
+      command={command}
+      act={invite}
+      onClose={onClose}
+    >
+      {children}
+      <Field label="Name" hint="Left empty: as its host.">
+        <input className="input" value={name} onChange={(event) => setName(event.target.value)} />
+      </Field>
+      <Field label="Tags" hint="Separated by spaces, such as: gpu lab">
+        <input className="input" value={tags} onChange={(event) => setTags(event.target.value)} />
+      </Field>
+      <Field label="Cores that it lends at most" hint="Left empty: all that it has.">
+        <input
+          className="input"
+          type="number"
+          min={1}
+          max={4096}
+          value={cores}
+          onChange={(event) => setCores(event.target.value)}
+        />
+      </Field>
+      <Lifetime hours={hours} onChange={setHours} />
+    </FormDialog>
+  );
+}
+
+function RunningNodes({ onClose, onMade, children }: FormProps) {
+  const [uses, setUses] = useState("1");
+  const [role, setRole] = useState<Schema["Role"]>("worker");
+  const [rights, setRights] = useState<Schema["Rights"]>("builder");
+  const [hours, setHours] = useState("1");
+  const invite = async () => {
+    const body = { uses: Number(uses), valid_s: Number(hours) * HOUR_S, role, rights };
+    const { data } = await api.POST("/api/node/invite", { body });
+    if (data) onMade(data);
+  };
+  return (
+    <FormDialog
+      title="Invite a node"
+      verb="Invite"
+      stays
+      command={`buildnet node invite --uses ${uses || 1} --role ${role} --rights ${rights} --expires ${hours}h`}
+      act={invite}
+      onClose={onClose}
+    >
+      {children}
+      <Field label="How many nodes may join with it">
+        <input
+          className="input"
+          type="number"
+          required
+          min={1}
+          max={1000}
+          value={uses}
+          onChange={(event) => setUses(event.target.value)}
+        />
+      </Field>
+      <Field label="Role" hint="A worker runs commands of builds; an observer only watches.">
+        <select
+          className="input"
+          value={role}
+          onChange={(event) => setRole(event.target.value as Schema["Role"])}
+        >
+          <option>worker</option>
+          <option>observer</option>
+        </select>
+      </Field>
+      <Field label="Rights" hint="What the owner of the node may do in the cluster.">
+        <select
+          className="input"
+          value={rights}
+          onChange={(event) => setRights(event.target.value as Schema["Rights"])}
+        >
+          <option>builder</option>
+          <option>observer</option>
+          <option>admin</option>
+        </select>
+      </Field>
+      <Lifetime hours={hours} onChange={setHours} />
+    </FormDialog>
+  );
+}
+
+function Lifetime({ hours, onChange }: { hours: string; onChange: (hours: string) => void }) {
+  return (
+    <Field label="It works for">
+      <select className="input" value={hours} onChange={(event) => onChange(event.target.value)}>
+        {LIFETIMES.map(([value, words]) => (
+          <option key={value} value={value}>
+            {words}
+          </option>
+        ))}
+      </select>
+    </Field>
+  );
+}
+
+function Invitation({ made, onClose }: { made: Made; onClose: () => void }) {
+  return (
+    <Dialog title="Run this on the other host" onClose={onClose}>
+      <Command line={made.command} />
+      {made.warning && <div className="notice warn">{made.warning}</div>}
+      <p className="soft small">
+        Whoever has it can join, until {dateTime(made.expires_at)}. It is not shown again.
+      </p>
+      <div className="row" style={{ justifyContent: "flex-end" }}>
+        <button type="button" className="button primary" onClick={onClose}>
+          I have it
+        </button>
+      </div>
+    </Dialog>
+  );
+}

@@ -1,0 +1,85 @@
+import { describe, expect, it } from "vitest";
+import type { Schema } from "@/api/client";
+import type { Item, Items } from "@/live/items";
+import { aPoolNode } from "@/testing/nodes";
+import { alerts } from "@/views/overview/alerts";
+
+const NOTHING = { nodes: [], health: undefined, queue: new Map(), letters: [], now: 200_000 };
+
+function queue(...items: Item[]): Items {
+  return new Map(items.map((item) => [item.id, item]));
+}
+
+function health(of: Partial<Schema["PoolHealth"]>): Schema["PoolHealth"] {
+  return { problems: [], refused: [], sealing: {}, ...of } as unknown as Schema["PoolHealth"];
+}
+
+describe("alerts", () => {
+  it("says nothing where all is well", () => {
+    expect(alerts({ ...NOTHING, nodes: [aPoolNode()], health: health({}) })).toEqual([]);
+  });
+
+  it("names who is missing once, the worst first", () => {
+    const nodes = [
+      aPoolNode({ id: "a", name: "anna", status: "suspect" }),
+      aPoolNode({ id: "b", name: "berta", status: "offline" }),
+      aPoolNode({ id: "c", name: "carla", status: "offline" }),
+    ];
+    const coordinator = { node_id: "a", name: "anna", term: 2, quorum: true };
+    const told = health({ problems: ["3 of 4 nodes reachable, not carla"], coordinator });
+    expect(alerts({ ...NOTHING, nodes, health: told }).map((one) => [one.tone, one.words])).toEqual(
+      [
+        ["bad", "berta is offline: what it ran runs elsewhere"],
+        ["warn", "3 of 4 nodes reachable, not carla"],
+        ["warn", "anna does not answer, and may be gone"],
+      ],
+    );
+  });
+
+  it("tells of full disks by the newest measurement, not of memory that looks like one", () => {
+    const node = aPoolNode();
+    const utilization = {
+      measured_at: "2026-11-22T01:00:00Z",
+      disks: [{ path: "/", used_percent: 98, available_bytes: 10 * 1024 ** 3 }],
+    };
+    const [found, ...rest] = alerts({ ...NOTHING, nodes: [{ ...node, utilization }] });
+    expect(found).toMatchObject({ tone: "bad", words: "/ of anna is 98 % full, 10 GB free" });
+    expect(rest).toEqual([]);
+    const ram = structuredClone(node);
+    for (const volume of ram.resources?.storage ?? []) volume.storage_class = "ramdisk";
+    expect(alerts({ ...NOTHING, nodes: [{ ...ram, utilization }] })).toEqual([]);
+  });
+
+  it("calls a queue stuck only while nothing runs and somebody waits for long", () => {
+    const waits = { id: "b1", state: "waiting", asked_at: 110, words: "waits for a node with go" };
+    expect(alerts({ ...NOTHING, queue: queue(waits) })).toMatchObject([
+      {
+        tone: "bad",
+        words: "The queue is stuck: nothing runs, 1 build waits, the first for 1 min 30 s",
+        hint: "waits for a node with go",
+      },
+    ]);
+    const runs = { id: "b2", state: "running", asked_at: 1 };
+    expect(alerts({ ...NOTHING, queue: queue(waits, runs) })).toEqual([]);
+    expect(alerts({ ...NOTHING, queue: queue({ ...waits, asked_at: 180 }) })).toEqual([]);
+  });
+
+  it("tells of a paused queue, of commands that were given up, and of refusals that mean something", () => {
+    const letter = { package: "api", task: "build", workspace: "shop", error: { message: "no" } };
+    const refused = [
+      { reason: "refused: no member", count: 6, last_name: "berta", harmless: false },
+      { reason: "link not made", count: 2, last_name: null, harmless: true },
+    ];
+    const found = alerts({
+      ...NOTHING,
+      queue: queue({ id: "queue", paused: true, paused_by: "ann" }),
+      letters: [letter] as unknown as Schema["Letter"][],
+      health: health({ refused } as never),
+    });
+    expect(found.map((one) => one.words)).toEqual([
+      "The queue is paused by ann: 0 builds in it",
+      "1 command was given up, the latest api#build of shop",
+      "refused: no member: 6 times, lately berta",
+    ]);
+  });
+});

@@ -1,0 +1,56 @@
+import { describe, expect, it } from "vitest";
+import type { Schema } from "@/api/client";
+import type { LiveEvent } from "@/live/items";
+import { ofEntry, ofNodeEvent, withLines } from "@/views/overview/recent";
+
+function entry(type: string): Schema["LedgerEntry"] {
+  const time = "2026-11-22T01:00:00Z";
+  return { id: "e1", type, time, text: "what happened" } as unknown as Schema["LedgerEntry"];
+}
+
+function news(data: Record<string, unknown>): LiveEvent {
+  return {
+    cursor: "c-1",
+    channel: "nodes",
+    type: "node_status",
+    at: 10,
+    data: { id: "a", ...data },
+  };
+}
+
+describe("what happened lately", () => {
+  it("takes the words of the ledger, and leaves out what only machines need", () => {
+    expect(ofEntry(entry("build.failed"))).toMatchObject({ tone: "bad", words: "what happened" });
+    expect(ofEntry(entry("node.joined"))?.tone).toBe("good");
+    expect(ofEntry(entry("resources.released"))).toBeNull();
+    expect(ofEntry(entry("chain.opened"))).toBeNull();
+  });
+
+  it("tells that a node is gone or back, not that it works", () => {
+    const anna = { name: "anna", status: "online", coordinator: false };
+    expect(ofNodeEvent(news({ status: "offline" }), anna)).toMatchObject({
+      words: "anna is offline",
+      tone: "bad",
+      at: 10_000,
+    });
+    expect(ofNodeEvent(news({ status: "busy" }), anna)).toBeNull();
+    expect(ofNodeEvent(news({ status: "busy" }), { ...anna, status: "offline" })?.words).toBe(
+      "anna answers",
+    );
+    expect(ofNodeEvent(news({ latency_ms: 3 }), anna)).toBeNull();
+  });
+
+  it("tells who coordinates now", () => {
+    const before = { name: "berta", status: "online", coordinator: false };
+    expect(ofNodeEvent(news({ coordinator: true }), before)?.words).toBe("berta coordinates now");
+    expect(ofNodeEvent(news({ coordinator: true }), { ...before, coordinator: true })).toBeNull();
+  });
+
+  it("keeps each line once, the newest first", () => {
+    const line = (id: string, at: number) => ({ id, at, words: id, tone: "calm" as const });
+    const lines = withLines([line("a", 1), line("b", 2)], [line("c", 3), line("a", 1)]);
+    expect(lines.map((one) => one.id)).toEqual(["c", "b", "a"]);
+    const many = Array.from({ length: 50 }, (_, place) => line(`${place}`, place));
+    expect(withLines([], many)).toHaveLength(30);
+  });
+});

@@ -1,0 +1,43 @@
+import { Link } from "wouter";
+import { Meter } from "@/components/meter";
+import { bytes, count, plural } from "@/format/format";
+import type { Amount, Totals } from "@/pool/totals";
+
+/** What the pool has, how much of it is in use, and how much is free. */
+export function ResourceTotals({ of }: { of: Totals }) {
+  const { cores, memory, disk } = of;
+  return (
+    <section className="card" aria-label="Resources of the pool">
+      <header>
+        <h2>Resources</h2>
+        <Link href="/ui/nodes" className="small">
+          {[
+            plural(of.online - of.observers, "worker"),
+            of.observers > 0 && plural(of.observers, "observer"),
+            of.drained > 0 && `${of.drained} drained`,
+            of.missing > 0 && `${of.missing} missing`,
+          ]
+            .filter(Boolean)
+            .join(", ")}
+        </Link>
+      </header>
+      <div className="stack">
+        <Meter
+          label="Cores that build"
+          used={cores.used}
+          total={cores.total}
+          text={`${count(cores.used)} of ${count(cores.total)} in use, ${count(cores.total - (cores.used ?? 0))} free`}
+          warnAt={2}
+          badAt={2}
+        />
+        <Meter label="Memory" used={memory.used} total={memory.total} text={inBytes(memory)} />
+        <Meter label="Disk" used={disk.used} total={disk.total} text={inBytes(disk)} />
+      </div>
+    </section>
+  );
+}
+
+function inBytes({ used, total }: Amount): string {
+  if (used === null) return `unknown of ${bytes(total)} in use`;
+  return `${bytes(used)} of ${bytes(total)} in use, ${bytes(total - used)} free`;
+}
