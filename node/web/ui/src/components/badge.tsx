@@ -54,6 +54,14 @@ export function StatusBadge({ status }: { status: string }) {
   );
 }
 
+/** The picture of a status alone, where there is no room for the word: screen readers hear it. */
+export function StatusIcon({ status }: { status: string }) {
+  const [tone, Icon] = STATUS[status] ?? (["calm", CircleHelp] as const);
+  return (
+    <Icon aria-label={status} size={14} color={`var(--${tone === "busy" ? "accent" : tone})`} />
+  );
+}
+
 /** A few words that stand out. */
 export function Badge({ tone = "calm", children }: { tone?: Tone; children: ReactNode }) {
   return <span className={`badge ${tone}`}>{children}</span>;

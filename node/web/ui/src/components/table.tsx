@@ -33,9 +33,7 @@ export function Table<Row>({
   const [order, setOrder] = useFilter(parameter);
   const down = order.startsWith("-");
   const name = down ? order.slice(1) : order;
-  const by = columns.find((column) => column.name === name)?.sort;
-  const sorted =
-    by === undefined ? rows : [...rows].sort((a, b) => compare(by(a), by(b)) * (down ? -1 : 1));
+  const sorted = inOrder(rows, columns, order);
   return (
     <div className="table-frame">
       <table className="table">
@@ -95,6 +93,19 @@ function Head<Row>({
       </button>
     </th>
   );
+}
+
+/** Rows in an order as it stands in the address; of a column that can't be sorted by, as they come. */
+export function inOrder<Row>(
+  rows: readonly Row[],
+  columns: readonly Pick<Column<Row>, "name" | "sort">[],
+  order: string,
+): readonly Row[] {
+  const down = order.startsWith("-");
+  const name = down ? order.slice(1) : order;
+  const by = columns.find((column) => column.name === name)?.sort;
+  if (by === undefined) return rows;
+  return [...rows].sort((a, b) => compare(by(a), by(b)) * (down ? -1 : 1));
 }
 
 /** Order text as people do ("node2" before "node10"), figures by size, and what is unknown last. */

@@ -6,7 +6,9 @@ import {
   ListOrdered,
   type LucideIcon,
   Package,
+  Server,
   Settings,
+  Waypoints,
 } from "lucide-react";
 import { type ComponentType, lazy } from "react";
 
@@ -21,17 +23,22 @@ export interface View {
 /** The views that the side lists, in its order. */
 export const VIEWS: readonly View[] = [
   { path: "/", title: "Overview", icon: LayoutDashboard, action: "view-resources" },
+  { path: "/ui/nodes", title: "Nodes", icon: Server, action: "view-resources" },
+  { path: "/ui/topology", title: "Topology", icon: Waypoints, action: "view-resources" },
+  { path: "/ui/builds", title: "Builds", icon: Hammer, action: "view-builds" },
+  { path: "/ui/packages", title: "Packages", icon: Package, action: "trigger-build" },
   { path: "/ui/queue", title: "Queue", icon: ListOrdered, action: "view-builds" },
   { path: "/ui/cache", title: "Cache", icon: Database, action: "view-builds" },
   { path: "/ui/access", title: "Access", icon: KeyRound, action: "view-resources" },
   { path: "/ui/settings", title: "Settings", icon: Settings, action: "own-node" },
-  { path: "/ui/builds", title: "Builds", icon: Hammer, action: "view-builds" },
-  { path: "/ui/packages", title: "Packages", icon: Package, action: "trigger-build" },
 ];
 
 /** Which component shows which path; each is fetched when it is first looked at. */
 export const ROUTES: readonly (readonly [string, ComponentType])[] = [
   ["/", lazy(() => import("@/views/overview/overview"))],
+  ["/ui/nodes", lazy(() => import("@/views/nodes/nodes"))],
+  ["/ui/nodes/:id", lazy(() => import("@/views/nodes/node"))],
+  ["/ui/topology", lazy(() => import("@/views/topology/topology"))],
   ["/ui/queue", lazy(() => import("@/views/queue/queue"))],
   ["/ui/cache", lazy(() => import("@/views/cache/cache"))],
   ["/ui/access", lazy(() => import("@/views/access/access"))],

@@ -67,7 +67,14 @@ describe("alerts", () => {
   it("tells of a paused queue, of commands that were given up, and of refusals that mean something", () => {
     const letter = { package: "api", task: "build", workspace: "shop", error: { message: "no" } };
     const refused = [
-      { reason: "refused: no member", count: 6, last_name: "berta", harmless: false },
+      {
+        reason: "refused: no member",
+        count: 6,
+        last_name: "berta",
+        last_age_s: 5,
+        harmless: false,
+      },
+      { reason: "flood", count: 1, last_name: null, last_age_s: 3_000, harmless: false },
       { reason: "link not made", count: 2, last_name: null, harmless: true },
     ];
     const found = alerts({

@@ -19,6 +19,7 @@ export interface Alert {
 
 const DISK_WARN = 0.9;
 const DISK_BAD = 0.97;
+const LATELY_S = 600;
 const STUCK_MS = 60_000;
 
 /** What somebody should look at, the worst first. */
@@ -120,7 +121,7 @@ function letterAlerts(letters: readonly Schema["Letter"][]): Alert[] {
 
 function refusals(health: Schema["PoolHealth"] | undefined): Alert[] {
   return (health?.refused ?? [])
-    .filter((one) => !one.harmless)
+    .filter((one) => !one.harmless && one.last_age_s !== null && one.last_age_s < LATELY_S)
     .map((one) => {
       const who = one.last_name ?? one.last_peer?.slice(0, 12) ?? one.last_detail;
       return {

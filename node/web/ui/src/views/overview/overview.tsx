@@ -11,6 +11,7 @@ import { totals } from "@/pool/totals";
 import { Alerts } from "@/views/overview/alert-list";
 import { alerts } from "@/views/overview/alerts";
 import { Health } from "@/views/overview/health";
+import { NodeStrip } from "@/views/overview/node-strip";
 import { QuickActions } from "@/views/overview/quick-actions";
 import { RecentEvents } from "@/views/overview/recent-events";
 import { ResourceTotals } from "@/views/overview/resource-totals";
@@ -60,7 +61,10 @@ export default function Overview() {
         <Health health={health.data} nodes={nodes} askedAt={health.dataUpdatedAt} />
         <ResourceTotals of={totals(nodes)} />
         {found.length > 0 && <Alerts alerts={found} />}
-        {mayBuilds && <RunningBuilds />}
+        <div className="stack overview-left">
+          {mayBuilds && <RunningBuilds />}
+          <NodeStrip nodes={nodes} />
+        </div>
         <RecentEvents />
       </div>
     </>

@@ -3,9 +3,10 @@ import type { Schema } from "@/api/client";
 import type { LiveEvent } from "@/live/items";
 import { ofEntry, ofNodeEvent, withLines } from "@/views/overview/recent";
 
-function entry(type: string): Schema["LedgerEntry"] {
+function entry(type: string, text = "what happened"): Schema["LedgerEntry"] {
+  const actor = { id: "a", name: "anna", kind: "node" };
   const time = "2026-11-22T01:00:00Z";
-  return { id: "e1", type, time, text: "what happened" } as unknown as Schema["LedgerEntry"];
+  return { id: "e1", type, time, text, actor } as unknown as Schema["LedgerEntry"];
 }
 
 function news(data: Record<string, unknown>): LiveEvent {
@@ -24,6 +25,13 @@ describe("what happened lately", () => {
     expect(ofEntry(entry("node.joined"))?.tone).toBe("good");
     expect(ofEntry(entry("resources.released"))).toBeNull();
     expect(ofEntry(entry("chain.opened"))).toBeNull();
+  });
+
+  it("names the node that tells something of itself", () => {
+    expect(ofEntry(entry("node.started", "The node started"))?.words).toBe("anna started");
+    expect(ofEntry(entry("node.joined", "The node anna joined"))?.words).toBe(
+      "The node anna joined",
+    );
   });
 
   it("tells that a node is gone or back, not that it works", () => {

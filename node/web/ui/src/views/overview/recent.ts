@@ -52,10 +52,16 @@ export function ofEntry(entry: Schema["LedgerEntry"]): Happening | null {
   return {
     id: entry.id,
     at: Date.parse(entry.time),
-    words: entry.text,
+    words: named(entry),
     tone,
     href: `/ui/ledger?entry=${entry.id}`,
   };
+}
+
+/** The words of the ledger, with the node's name where they say "The node" of the one that tells it. */
+function named({ text, actor }: Schema["LedgerEntry"]): string {
+  if (actor.kind !== "node" || actor.name === "" || text.includes(actor.name)) return text;
+  return text.replace(/^The node\b/, actor.name);
 }
 
 /**

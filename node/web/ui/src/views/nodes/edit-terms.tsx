@@ -1,0 +1,124 @@
+import { useState } from "react";
+import { api } from "@/api/client";
+import { FormDialog } from "@/components/dialog";
+import { Field } from "@/components/field";
+import { useToasts } from "@/components/toasts";
+import type { PoolNode } from "@/live/pool-nodes";
+import { asCommand, changed, RESET, type TermsForm } from "@/views/nodes/terms";
+
+const GB = 1024 ** 3;
+
+/** Tags and limits of a host; its node.yaml says how much there is at most. */
+export function EditTerms({ node, onClose }: { node: PoolNode; onClose: () => void }) {
+  const [before] = useState(() => asNow(node));
+  const [form, setForm] = useState(before);
+  const [reset, setReset] = useState(false);
+  const toasts = useToasts();
+  const set = (key: keyof TermsForm) => (event: { target: { value: string } }) =>
+    setForm({ ...form, [key]: event.target.value });
+  const change = changed(form, before);
+  const body = reset ? RESET : change;
+  const save = async () => {
+    await api.PUT("/api/servers/{name}", { params: { path: { name: node.id } }, body });
+    toasts.done(`It counts at once for ${node.name}`);
+  };
+  return (
+    <FormDialog
+      title={`Limits and tags of ${node.name}`}
+      verb={reset ? "Reset" : "Change"}
+      ready={reset || Object.keys(change).length > 0}
+      command={reset ? `buildnet server update ${node.name} --reset` : asCommand(node.name, change)}
+      act={save}
+      onClose={onClose}
+    >
+      <fieldset className="choices stack" disabled={reset}>
+        <Field label="Tags" hint="Separated by spaces; commands ask for hosts by them.">
+          <input className="input" value={form.tags} onChange={set("tags")} />
+        </Field>
+        <div className="two-fields">
+          <Field label="Cores at most">
+            <input
+              className="input"
+              type="number"
+              min={1}
+              max={65536}
+              placeholder="unchanged"
+              value={form.cores}
+              onChange={set("cores")}
+            />
+          </Field>
+          <Field label="Commands at once at most">
+            <input
+              className="input"
+              type="number"
+              min={1}
+              placeholder="unchanged"
+              value={form.commands}
+              onChange={set("commands")}
+            />
+          </Field>
+          <Field label="Memory for commands, GB">
+            <input
+              className="input"
+              type="number"
+              min={0.1}
+              step="any"
+              placeholder="unchanged"
+              value={form.memory}
+              onChange={set("memory")}
+            />
+          </Field>
+          <Field label="Preferred, usual 1">
+            <input
+              className="input"
+              type="number"
+              min={0.01}
+              max={1000}
+              step="any"
+              value={form.weight}
+              onChange={set("weight")}
+            />
+          </Field>
+          <Field label="Runs commands of others">
+            <select className="input" value={form.accept} onChange={set("accept")}>
+              <option value="">unchanged</option>
+              <option value="yes">yes</option>
+              <option value="no">no</option>
+            </select>
+          </Field>
+          <Field label="Hours without those of others">
+            <input
+              className="input"
+              placeholder="unchanged, or 09:00-17:00"
+              value={form.hours}
+              onChange={set("hours")}
+            />
+          </Field>
+        </div>
+      </fieldset>
+      <label className="row">
+        <input
+          type="checkbox"
+          checked={reset}
+          onChange={(event) => setReset(event.target.checked)}
+        />
+        Forget all that was said before: as its node.yaml says
+      </label>
+    </FormDialog>
+  );
+}
+
+/** What is known of the limits now; what a node does not tell is left empty. */
+function asNow(node: PoolNode): TermsForm {
+  const { cpu, memory } = node.resources ?? {};
+  const bytes = memory?.limits?.max_bytes;
+  return {
+    tags: node.tags.join(" "),
+    cores: cpu?.limits?.max_cores?.toString() ?? "",
+    commands: "",
+    memory: bytes == null ? "" : String(Math.round((bytes / GB) * 100) / 100),
+    weight: String(node.priority_weight),
+    accept: "",
+    hours: "",
+  };
+}

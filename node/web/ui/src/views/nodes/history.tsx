@@ -1,0 +1,99 @@
+import { Link } from "wouter";
+import { api, type Schema } from "@/api/client";
+import { useMay } from "@/api/session";
+import { Age } from "@/components/age";
+import { Choice } from "@/components/filters";
+import { MoreButton, usePages } from "@/components/pages";
+import { ProblemView } from "@/components/problem-view";
+import { Loading } from "@/components/states";
+import { useFilter } from "@/components/url-state";
+import { shortId } from "@/format/format";
+import type { PoolNode } from "@/live/pool-nodes";
+
+const PART = 20;
+const KINDS = [
+  ["", "everything"],
+  ["build.*", "builds that it drove"],
+  ["resources.*", "what it lent"],
+  ["node.*", "starts and stops"],
+  ["system.*", "settings"],
+] as const;
+
+/** What the ledger has of this node: the entries that it wrote itself, the newest first. */
+export function History({ node }: { node: PoolNode }) {
+  const mayLedger = useMay("view-ledger");
+  const [kind, setKind] = useFilter("history");
+  if (!mayLedger) return null;
+  return (
+    <section className="node-wide" aria-label="History">
+      <div className="row between section-title">
+        <h2>History</h2>
+        <div className="row">
+          <Choice label="Show" value={kind} options={KINDS} onChange={setKind} />
+          <Link href={`/ui/ledger?origin=${node.id}`} className="small">
+            In the ledger
+          </Link>
+        </div>
+      </div>
+      <Entries key={kind} node={node} kind={kind} />
+    </section>
+  );
+}
+
+function Entries({ node, kind }: { node: PoolNode; kind: string }) {
+  const list = usePages(["history", node.id, kind], async (cursor) => {
+    const wanted = {
+      origin: node.id,
+      limit: PART,
+      ...(kind !== "" && { type: [kind] }),
+      ...(cursor !== null && { cursor }),
+    };
+    return (await api.GET("/api/ledger", { params: { query: wanted } })).data;
+  });
+  if (list.problem) {
+    return (
+      <ProblemView
+        problem={list.problem}
+        command={`buildnet ledger list --origin ${node.name}`}
+        onRetry={list.again}
+      />
+    );
+  }
+  if (list.parts === undefined) return <Loading what="its history" lines={4} />;
+  const entries = list.parts.flatMap((part) => part.entries);
+  return (
+    <>
+      {entries.length === 0 && <p className="soft">The ledger has nothing of it.</p>}
+      <ol className="history">
+        {entries.map((entry) => (
+          <Entry key={entry.id} entry={entry} />
+        ))}
+      </ol>
+      <MoreButton list={list} />
+    </>
+  );
+}
+
+function Entry({ entry }: { entry: Schema["LedgerEntry"] }) {
+  const build = /^build:(\w+)/.exec(entry.entity)?.[1];
+  return (
+    <li>
+      <span className="small">
+        <Age at={entry.time} />
+      </span>
+      <code className="small soft">{entry.type}</code>
+      <span>
+        {entry.text}
+        {build && (
+          <>
+            {" "}
+            <Link href={`/ui/builds/${build}`}>{shortId(build)}</Link>
+          </>
+        )}
+      </span>
+      <span className="small soft">
+        {entry.sealed === null ? "provisional" : `sealed ${entry.sealed}`}
+      </span>
+    </li>
+  );
+}

@@ -1,0 +1,151 @@
+import { CirclePause, CirclePlay, SlidersHorizontal } from "lucide-react";
+import { useState } from "react";
+import { api } from "@/api/client";
+import { useMay } from "@/api/session";
+import { ActionButton } from "@/components/action-button";
+import { ConfirmByName } from "@/components/dialog";
+import { useToasts } from "@/components/toasts";
+import { plural } from "@/format/format";
+import type { PoolNode } from "@/live/pool-nodes";
+import { EditTerms } from "@/views/nodes/edit-terms";
+
+type Open = "edit" | "remove" | "revoke" | null;
+
+/** What can be done with a node, as far as who is logged in may do it. */
+export function NodeActions({ node }: { node: PoolNode }) {
+  const mayModify = useMay("modify-resources");
+  const mayManage = useMay("manage-nodes");
+  const toasts = useToasts();
+  const [open, setOpen] = useState<Open>(null);
+  const close = () => setOpen(null);
+  const named = { params: { path: { name: node.id } } };
+  const drain = async () => {
+    const { data } = await api.POST("/api/servers/{name}/drain", named);
+    const left = (data?.running ?? 0) + (data?.builds ?? 0);
+    toasts.done(
+      `${node.name} takes no new work${left > 0 ? `; ${plural(left, "thing")} in flight runs to its end` : ""}`,
+    );
+  };
+  const resume = () => api.POST("/api/servers/{name}/resume", named);
+  const promote = () => api.POST("/api/node/promote", { body: { node: node.id } });
+  return (
+    <>
+      {mayModify &&
+        (node.draining ? (
+          <ActionButton
+            className="button primary"
+            act={resume}
+            done={`${node.name} takes work again`}
+            command={`buildnet server resume ${node.name}`}
+          >
+            <CirclePlay aria-hidden size={16} /> Resume
+          </ActionButton>
+        ) : (
+          <ActionButton act={drain} command={`buildnet server drain ${node.name}`}>
+            <CirclePause aria-hidden size={16} /> Drain
+          </ActionButton>
+        ))}
+      {mayModify && (
+        <button type="button" className="button" onClick={() => setOpen("edit")}>
+          <SlidersHorizontal aria-hidden size={16} /> Limits and tags
+        </button>
+      )}
+      {mayManage && !node.coordinator && node.role === "worker" && (
+        <ActionButton
+          act={promote}
+          done={`${node.name} is asked to coordinate`}
+          command={`buildnet node promote ${node.name}`}
+        >
+          Make it coordinate
+        </ActionButton>
+      )}
+      {mayManage && (
+        <>
+          <button type="button" className="button danger" onClick={() => setOpen("remove")}>
+            Remove
+          </button>
+          <button type="button" className="button danger" onClick={() => setOpen("revoke")}>
+            Revoke
+          </button>
+        </>
+      )}
+      {open === "edit" && <EditTerms node={node} onClose={close} />}
+      {open === "remove" && <Remove node={node} onClose={close} />}
+      {open === "revoke" && <Revoke node={node} onClose={close} />}
+    </>
+  );
+}
+
+function Remove({ node, onClose }: { node: PoolNode; onClose: () => void }) {
+  const toasts = useToasts();
+  const [force, setForce] = useState(false);
+  const remove = async () => {
+    await api.DELETE("/api/servers/{name}", {
+      params: { path: { name: node.id }, query: { force } },
+    });
+    toasts.done(`${node.name} is removed`);
+  };
+  return (
+    <ConfirmByName
+      title={`Remove ${node.name}`}
+      name={node.name}
+      verb="Remove"
+      command={`buildnet server remove ${node.name}${force ? " --force" : ""}`}
+      act={remove}
+      onClose={onClose}
+    >
+      <div className="stack tight">
+        <p>
+          Its membership ends; it may be invited again. Unless it is forced, it has to be drained,
+          with nothing in flight.
+        </p>
+        <label className="row">
+          <input
+            type="checkbox"
+            checked={force}
+            onChange={(event) => setForce(event.target.checked)}
+          />
+          At once: what runs there runs elsewhere
+        </label>
+      </div>
+    </ConfirmByName>
+  );
+}
+
+function Revoke({ node, onClose }: { node: PoolNode; onClose: () => void }) {
+  const toasts = useToasts();
+  const [reason, setReason] = useState("");
+  const revoke = async () => {
+    const { data } = await api.POST("/api/node/revoke", { body: { node: node.id, reason } });
+    toasts.done(
+      data?.final
+        ? `The key of ${node.name} is revoked`
+        : `The key of ${node.name} is revoked as far as this node reaches; final once a majority is back`,
+    );
+  };
+  return (
+    <ConfirmByName
+      title={`Revoke the key of ${node.name}`}
+      name={node.name}
+      verb="Revoke"
+      command={`buildnet node revoke ${node.name}${reason ? ` --reason ${JSON.stringify(reason)}` : ""}`}
+      act={revoke}
+      onClose={onClose}
+    >
+      <div className="stack tight">
+        <p>
+          For a key that is lost or stolen: nothing of it is accepted ever again, and its links are
+          cut at once. This can't be undone; the host can come back only with a new key.
+        </p>
+        <label className="field">
+          <span>Why; every member can read it</span>
+          <input
+            className="input"
+            value={reason}
+            onChange={(event) => setReason(event.target.value)}
+          />
+        </label>
+      </div>
+    </ConfirmByName>
+  );
+}

@@ -1,0 +1,99 @@
+import { lazy, Suspense, useMemo } from "react";
+import { query, type Schema } from "@/api/client";
+import { Age } from "@/components/age";
+import { ProblemView } from "@/components/problem-view";
+import { Empty, Loading } from "@/components/states";
+import { Tabs, useTab } from "@/components/tabs";
+import { useFilter } from "@/components/url-state";
+import { ViewHead } from "@/layout/frame";
+import { usePoolNodes } from "@/live/pool-nodes";
+import { useRefetchOn } from "@/live/use-refetch";
+import { CompactMatrix } from "@/views/topology/compact-matrix";
+import { CIRCLE_UP_TO, nearGroups } from "@/views/topology/layout";
+import { Legend } from "@/views/topology/legend";
+import { Links } from "@/views/topology/links";
+import { Matrix } from "@/views/topology/matrix";
+import { NodeLinks } from "@/views/topology/node-links";
+import { SlowLinks } from "@/views/topology/slow-links";
+import "@/views/topology/topology.css";
+import "@/views/topology/matrix.css";
+
+const Graph = lazy(() => import("@/views/topology/graph"));
+
+/** Round trips change without an event. */
+const ASK_EVERY_MS = 15_000;
+const TABLE_UP_TO = 20;
+const TABS = [
+  ["graph", "Graph"],
+  ["matrix", "Matrix"],
+] as const;
+
+/** How the nodes are linked: who reaches whom how fast. */
+export default function Topology() {
+  const pool = query.useQuery("get", "/api/pool", {}, { refetchInterval: ASK_EVERY_MS });
+  useRefetchOn("nodes", "/api/pool");
+  const { nodes } = usePoolNodes();
+  const tab = useTab(TABS);
+  const [selected, select] = useFilter("node");
+  const connections = pool.data?.connections as Schema["Connection"][] | undefined;
+  const links = useMemo(
+    () => new Links(connections ?? [], pool.dataUpdatedAt),
+    [connections, pool.dataUpdatedAt],
+  );
+  const sorted = useMemo(
+    () => [...nodes].sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true })),
+    [nodes],
+  );
+  // Those near each other stand together, so that sites are squares in the matrix.
+  const inGroups = useMemo(() => {
+    const byId = new Map(sorted.map((node) => [node.id, node]));
+    return nearGroups([...byId.keys()], links)
+      .flat()
+      .flatMap((id) => byId.get(id) ?? []);
+  }, [sorted, links]);
+  if (pool.error && pool.data === undefined) {
+    return (
+      <ProblemView
+        problem={pool.error}
+        command="buildnet pool status"
+        onRetry={() => pool.refetch()}
+      />
+    );
+  }
+  if (pool.data === undefined) return <Loading what="the links" lines={6} />;
+  const chosen = sorted.find((node) => node.id === selected || node.name === selected);
+  return (
+    <>
+      <ViewHead title="Topology">
+        <span className="small">
+          as of <Age at={pool.dataUpdatedAt} staleAfterMs={2 * ASK_EVERY_MS} />
+        </span>
+      </ViewHead>
+      <Tabs label="Shapes of the topology" tabs={TABS} current={tab} />
+      <Legend knowBandwidth={links.knowBandwidth} />
+      {nodes.length < 2 && (
+        <Empty title="There are no links yet">
+          <span className="soft">This node is alone: invite others.</span>
+        </Empty>
+      )}
+      {tab === "graph" ? (
+        <div className={nodes.length > CIRCLE_UP_TO ? "topology many" : "topology"}>
+          <Suspense fallback={<Loading what="the graph" lines={6} />}>
+            <Graph nodes={sorted} links={links} selected={chosen?.id ?? ""} onSelect={select} />
+          </Suspense>
+          <div className="stack topology-side">
+            {chosen && <NodeLinks node={chosen} nodes={sorted} links={links} />}
+            <SlowLinks nodes={sorted} links={links} />
+          </div>
+        </div>
+      ) : nodes.length <= TABLE_UP_TO ? (
+        <Matrix nodes={sorted} links={links} />
+      ) : (
+        <>
+          <CompactMatrix nodes={inGroups} links={links} />
+          <SlowLinks nodes={sorted} links={links} />
+        </>
+      )}
+    </>
+  );
+}
