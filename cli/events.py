@@ -23,7 +23,10 @@ _TOLD = 5
 def events(
     channels: Annotated[
         list[str] | None,
-        typer.Argument(help="resources, nodes, builds, queue, ledger, logs; default: all."),
+        typer.Argument(
+            help="resources, nodes, builds, queue, ledger, logs, node_logs; default: all but the "
+            "last."
+        ),
     ] = None,
     build: Annotated[
         str, typer.Option(metavar="ID", help="Only what concerns this build; its whole id.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from buildnet.cli import members, node_config
+from buildnet.cli import members, node_config, node_log
 from buildnet.cli.client import Client
 from buildnet.cli.draining import (
     Timeout,
@@ -59,6 +59,7 @@ class LogFormat(StrEnum):
 
 app = typer.Typer(help="Start, stop and look at the node of this host.", no_args_is_help=True)
 app.add_typer(node_config.app, name="config")
+app.command()(node_log.logs)
 _STOP_TIMEOUT_S = 60
 
 

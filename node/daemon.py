@@ -59,6 +59,7 @@ from buildnet.node.listen import (
     parse_address,
 )
 from buildnet.node.log import configure_logging, log_crashes
+from buildnet.node.log_lines import kept_log
 from buildnet.node.nearest_holder import NearestHolder
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.pool_results import PoolResults, is_trusted
@@ -204,6 +205,7 @@ async def running_node(
         return of_member and is_signed_by(worker, message, record.signature)
 
     async with AsyncExitStack() as stack:
+        log = stack.enter_context(kept_log())
         listener, passed_over = bind_first(_addresses(options, config))
         stack.callback(listener.close)
         for why in passed_over:
@@ -305,6 +307,7 @@ async def running_node(
             ledger=ledger,
             recording=recording,
             access=access,
+            log=log,
             refusals=refusals,
         )
 

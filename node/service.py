@@ -35,6 +35,7 @@ from buildnet.node.in_force import InForce
 from buildnet.node.ledger_tail import LedgerTail
 from buildnet.node.ledger_upkeep_view import abstention_text, damage_text, left_out_text
 from buildnet.node.log import set_level
+from buildnet.node.log_lines import LogLines
 from buildnet.node.offer import ResourcesFound
 from buildnet.node.opened import OpenedWorkspaces
 from buildnet.node.own_keys import OwnKeys
@@ -110,6 +111,7 @@ class NodeService:
     attempts: Attempts = field(default_factory=Attempts)
     telemetry: Telemetry = field(default_factory=Telemetry)
     events: Events = field(default_factory=Events)
+    log: LogLines = field(default_factory=LogLines)
     hosts: Hosts = field(init=False)
     attesting: Attesting = field(init=False)
     sharing: Sharing | None = None

@@ -32,6 +32,7 @@ from buildnet.node.api.ledger_upkeep_routes import ledger_upkeep_routes
 from buildnet.node.api.login_routes import login_routes
 from buildnet.node.api.member_routes import member_routes
 from buildnet.node.api.metrics_routes import metrics_routes
+from buildnet.node.api.node_log_routes import node_log_routes
 from buildnet.node.api.node_routes import node_routes
 from buildnet.node.api.parameters import known_parameters
 from buildnet.node.api.peer_routes import peer_routes
@@ -97,6 +98,7 @@ def create_application(service: NodeService) -> Application:
     application.state.admins = Admins(service)
     setattr(application.state, PLACES, private_places(service.home.directory))
     application.offer(node_routes(service))
+    application.offer(node_log_routes(service))
     application.offer(settings_routes(service))
     application.offer(metrics_routes(service))
     application.offer(pool_routes(service))

@@ -12,8 +12,8 @@ from buildnet.node.auth.caller import Caller
 
 
 class Channel(StrEnum):
-    """A kind of events. ``ledger`` and ``logs`` are streams of what happens; of all others there is
-    a state, which events change."""
+    """A kind of events. ``ledger``, ``logs`` and ``node_logs`` are streams of what happens; of all
+    others there is a state, which events change."""
 
     RESOURCES = "resources"
     NODES = "nodes"
@@ -21,10 +21,13 @@ class Channel(StrEnum):
     QUEUE = "queue"
     LEDGER = "ledger"
     LOGS = "logs"
+    NODE_LOGS = "node_logs"
+    """The log of the node that is asked, for its owner alone; all others are of the whole pool."""
 
 
 ALL = frozenset(Channel)
-STREAMS = frozenset({Channel.LEDGER, Channel.LOGS})
+OF_THE_POOL = ALL - {Channel.NODE_LOGS}
+STREAMS = frozenset({Channel.LEDGER, Channel.LOGS, Channel.NODE_LOGS})
 NEEDS: Mapping[Channel, Action] = MappingProxyType(
     {
         Channel.RESOURCES: Action.VIEW_RESOURCES,
@@ -33,6 +36,7 @@ NEEDS: Mapping[Channel, Action] = MappingProxyType(
         Channel.QUEUE: Action.VIEW_BUILDS,
         Channel.LEDGER: Action.VIEW_LEDGER,
         Channel.LOGS: Action.VIEW_BUILDS,
+        Channel.NODE_LOGS: Action.OWN_NODE,
     }
 )
 

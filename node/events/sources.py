@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from buildnet.node.events.build_source import BuildSource
 from buildnet.node.events.ledger_source import LedgerSource
+from buildnet.node.events.log_source import LogSource
 from buildnet.node.events.pool_source import PoolSource
 from buildnet.node.events.service import Source
 
@@ -18,4 +19,4 @@ def sources_of(service: NodeService) -> tuple[Source, ...]:
     hub = service.events.hub
     pool = PoolSource(service, hub)
     builds = BuildSource(service, hub, pool.look_again)
-    return pool, builds, LedgerSource(service.tail, hub)
+    return pool, builds, LedgerSource(service.tail, hub), LogSource(service.log, hub)
