@@ -41,7 +41,7 @@ export function SearchBox({
   const id = useId();
   return (
     <div className="row" style={{ flexWrap: "nowrap", maxWidth: "20rem", flex: "1 1 12rem" }}>
-      <label htmlFor={id}>
+      <label htmlFor={id} className="row">
         <Search aria-hidden size={16} />
         <span className="unseen">{label}</span>
       </label>

@@ -1,0 +1,151 @@
+import { Link, useParams } from "wouter";
+import { query } from "@/api/client";
+import { Age } from "@/components/age";
+import { Badge } from "@/components/badge";
+import { ProblemView } from "@/components/problem-view";
+import { Loading } from "@/components/states";
+import { dateTime } from "@/format/format";
+import { ViewHead } from "@/layout/frame";
+import { ChainNeighbours } from "@/views/ledger/chain-neighbours";
+import { actorName, entityPath, withNames } from "@/views/ledger/entries";
+import { kindOf, toneOfType } from "@/views/ledger/entry-kind";
+import { JsonView } from "@/views/ledger/json-view";
+import { useNodeNames } from "@/views/ledger/names";
+import { Postings } from "@/views/ledger/postings";
+import { ProofCard } from "@/views/ledger/proof-card";
+import { SealBadge } from "@/views/ledger/timeline";
+import type { Entry } from "@/views/ledger/use-entries";
+import "@/views/ledger/ledger.css";
+
+const SEALING_MS = 2_000;
+
+/** One entry: all that it says, what it books, where it stands, and the proof of it. */
+export default function EntryView() {
+  const { id = "" } = useParams();
+  const found = query.useQuery(
+    "get",
+    "/api/ledger/entries/{entry_id}",
+    { params: { path: { entry_id: id } } },
+    // No event tells that it was sealed.
+    { refetchInterval: ({ state }) => (state.data?.sealed === null ? SEALING_MS : false) },
+  );
+  if (found.error) {
+    return (
+      <>
+        <ViewHead title="An entry of the ledger" />
+        <ProblemView
+          problem={found.error}
+          command={`buildnet ledger show ${id}`}
+          onRetry={() => found.refetch()}
+        />
+        <p>
+          <Link href="/ui/ledger">To the ledger</Link>
+        </p>
+      </>
+    );
+  }
+  if (found.data === undefined) return <Loading what="the entry" lines={6} />;
+  return <Shown entry={found.data} />;
+}
+
+function Shown({ entry }: { entry: Entry }) {
+  const names = useNodeNames();
+  const { icon: Icon, words } = kindOf(entry.type);
+  return (
+    <>
+      <p className="small">
+        <Link href="/ui/ledger">Ledger</Link>
+      </p>
+      <ViewHead title={withNames(entry.text, names)}>
+        <Badge tone={toneOfType(entry.type)}>
+          <Icon aria-hidden />
+          {words}
+        </Badge>
+        <SealBadge sealed={entry.sealed} />
+      </ViewHead>
+      <div className="stack">
+        <div className="ledger-columns">
+          <section className="card" aria-label="What it says">
+            <Facts entry={entry} names={names} />
+          </section>
+          <ProofCard entry={entry} />
+        </div>
+        {entry.postings.length > 0 && <Postings postings={entry.postings} names={names} />}
+        <section className="card stack tight" aria-labelledby="entry-data">
+          <h2 id="entry-data">Data</h2>
+          {entry.data === null ? (
+            <p className="soft">It has none, or it was pruned on this node.</p>
+          ) : (
+            <JsonView value={entry.data} label="Data" />
+          )}
+        </section>
+        <ChainNeighbours entry={entry} names={names} />
+        <details className="card">
+          <summary>The whole entry as JSON</summary>
+          <JsonView value={entry} label="Entry" />
+        </details>
+      </div>
+    </>
+  );
+}
+
+function Facts({ entry, names }: { entry: Entry; names: ReadonlyMap<string, string> }) {
+  const path = entityPath(entry.entity);
+  const entity = withNames(entry.entity, names);
+  return (
+    <dl className="facts">
+      <dt>Type</dt>
+      <dd>
+        <Link href={`/ui/ledger?type=${encodeURIComponent(entry.type)}`}>{entry.type}</Link>
+      </dd>
+      <dt>Time</dt>
+      <dd>
+        {dateTime(entry.time)} · <Age at={entry.time} />
+      </dd>
+      <dt>By</dt>
+      <dd>
+        <Link href={`/ui/ledger?actor=${encodeURIComponent(entry.actor.id)}`}>
+          {actorName(entry.actor, names)}
+        </Link>{" "}
+        <span className="soft">({entry.actor.kind})</span>
+      </dd>
+      {entry.reason && (
+        <>
+          <dt>Reason</dt>
+          <dd>{withNames(entry.reason, names)}</dd>
+        </>
+      )}
+      {entry.entity && (
+        <>
+          <dt>About</dt>
+          <dd>
+            {path === null ? entity : <Link href={path}>{entity}</Link>} ·{" "}
+            <Link href={`/ui/ledger?entity=${encodeURIComponent(entry.entity)}`}>all about it</Link>{" "}
+            ·{" "}
+            <Link
+              href={`/ui/ledger?tab=state&entity=${encodeURIComponent(entry.entity)}${entry.sealed === null ? "" : `&at=${entry.sealed}`}`}
+            >
+              its state then
+            </Link>
+          </dd>
+        </>
+      )}
+      <dt>Recorded by</dt>
+      <dd>{names.get(entry.node_id) ?? entry.node_id}</dd>
+      {entry.correlation && (
+        <>
+          <dt>Belongs to</dt>
+          <dd>
+            <Link href={`/ui/ledger?correlation=${encodeURIComponent(entry.correlation)}`}>
+              {entry.correlation}
+            </Link>
+          </dd>
+        </>
+      )}
+      <dt>Id and hash</dt>
+      <dd>
+        <code className="small">{entry.id}</code>
+      </dd>
+    </dl>
+  );
+}

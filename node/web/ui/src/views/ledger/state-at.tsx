@@ -1,0 +1,186 @@
+import { type FormEvent, useState } from "react";
+import { Link } from "wouter";
+import { query, type Schema } from "@/api/client";
+import { Command } from "@/components/command";
+import { Field } from "@/components/field";
+import { ProblemView } from "@/components/problem-view";
+import { Empty, Loading } from "@/components/states";
+import { useFilter } from "@/components/url-state";
+import { count, dateTime } from "@/format/format";
+import { withNames } from "@/views/ledger/entries";
+import { JsonView } from "@/views/ledger/json-view";
+import { useNodeNames } from "@/views/ledger/names";
+
+const SHORT_CHARACTERS = 80;
+
+/** What the ledger says that something was, at a seal or at a moment. */
+export function StateAt() {
+  const [entity, setEntity] = useFilter("entity");
+  const [at, setAt] = useFilter("at");
+  return (
+    <div className="stack">
+      <Question
+        key={`${entity} ${at}`}
+        entity={entity}
+        at={at}
+        onAsk={(wanted, moment) => {
+          setEntity(wanted);
+          setAt(moment);
+        }}
+      />
+      {entity === "" ? (
+        <Empty title="What was something, and when?">
+          <p>
+            Name a node, a build, a configuration or whatever else entries are about; the state is
+            told by what was sealed up to then.
+          </p>
+        </Empty>
+      ) : (
+        <Answer entity={entity} at={at} />
+      )}
+    </div>
+  );
+}
+
+function Question({
+  entity,
+  at,
+  onAsk,
+}: {
+  entity: string;
+  at: string;
+  onAsk: (entity: string, at: string) => void;
+}) {
+  const [wanted, setWanted] = useState(entity);
+  const [moment, setMoment] = useState(at);
+  const names = useNodeNames();
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    onAsk(wanted.trim(), moment.trim());
+  };
+  return (
+    <form className="card ledger-question" onSubmit={submit}>
+      <Field label="What" hint="Such as node:NAME, build:ID, config:NAME or key:ID.">
+        <input
+          className="input"
+          list="ledger-entities"
+          required
+          autoComplete="off"
+          spellCheck={false}
+          value={wanted}
+          onChange={(event) => setWanted(event.target.value)}
+        />
+      </Field>
+      <datalist id="ledger-entities">
+        {[...names.values()].map((name) => (
+          <option key={name} value={`node:${name}`} />
+        ))}
+      </datalist>
+      <Field label="At" hint="A seal's height, 2h ago (2h), or 2026-11-21T12:00Z; empty: now.">
+        <input
+          className="input"
+          autoComplete="off"
+          placeholder="now"
+          value={moment}
+          onChange={(event) => setMoment(event.target.value)}
+        />
+      </Field>
+      <button type="submit" className="button primary">
+        Look it up
+      </button>
+    </form>
+  );
+}
+
+function Answer({ entity, at }: { entity: string; at: string }) {
+  const names = useNodeNames();
+  const state = query.useQuery("get", "/api/ledger/state", {
+    params: { query: { entity, ...(at !== "" && { at }) } },
+  });
+  const command = `buildnet ledger state --entity ${entity}${at === "" ? "" : ` --at ${at}`}`;
+  if (state.error) {
+    return <ProblemView problem={state.error} command={command} onRetry={() => state.refetch()} />;
+  }
+  if (state.data === undefined) return <Loading what="the state" lines={5} />;
+  const { seal, entry, data, rows, pruned } = state.data;
+  if (entry === null) {
+    return (
+      <Empty title={`Nothing was sealed about ${entity} ${at === "" ? "yet" : "by then"}`}>
+        <Command line={command} />
+      </Empty>
+    );
+  }
+  return (
+    <div className="stack">
+      <section className="card stack tight" aria-label="State">
+        <header>
+          <h2>{withNames(state.data.entity, names)}</h2>
+          {seal && (
+            <span className="soft small">
+              as of seal {seal.height}, {dateTime(seal.time)}
+            </span>
+          )}
+        </header>
+        <p>
+          The last about it:{" "}
+          <Link href={`/ui/ledger/${entry.id}`}>{withNames(entry.text, names)}</Link>,{" "}
+          {dateTime(entry.time)}
+        </p>
+        {pruned > 0 && (
+          <p className="soft small">{pruned} entries about it say nothing any more: pruned.</p>
+        )}
+        <JsonView value={data} label="State as JSON" />
+        <Command line={command} />
+      </section>
+      {Object.entries(rows).map(([table, all]) =>
+        all.length === 0 ? null : <Rows key={table} table={table} rows={all} />,
+      )}
+    </div>
+  );
+}
+
+function Rows({ table, rows }: { table: string; rows: Schema["EntityState"]["rows"][string] }) {
+  const names = Object.keys(rows[0] ?? {});
+  return (
+    <section className="stack tight" aria-label={table}>
+      <h3>{table.replaceAll("_", " ")}</h3>
+      <div className="table-frame">
+        <table className="table">
+          <thead>
+            <tr>
+              {names.map((name) => (
+                <th key={name} scope="col">
+                  {name.replaceAll("_", " ")}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.map((row) => (
+              <tr key={JSON.stringify(row)}>
+                {names.map((name) => (
+                  <td key={name}>
+                    <Cell value={row[name]} />
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
+/** A value of a derived table; long ones are opened by who wants them. */
+function Cell({ value }: { value: unknown }) {
+  if (value === null || value === undefined) return null;
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
+  if (text.length <= SHORT_CHARACTERS) return text;
+  return (
+    <details>
+      <summary className="soft">{count(text.length)} characters</summary>
+      <code>{text}</code>
+    </details>
+  );
+}
