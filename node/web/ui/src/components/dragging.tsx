@@ -7,6 +7,7 @@ import {
   type DragOverEvent,
   type DragStartEvent,
   type Droppable,
+  Feedback,
   KeyboardSensor,
   PointerSensor,
   StyleInjector,
@@ -84,18 +85,26 @@ export function Dragging({
   places = false,
   ...handlers
 }: Handlers & { spoken: Spoken; places?: boolean }) {
-  return <DragDropProvider {...handlers} plugins={pluginsOf(spoken)} sensors={sensorsOf(places)} />;
+  return (
+    <DragDropProvider
+      {...handlers}
+      plugins={pluginsOf(spoken, places)}
+      sensors={sensorsOf(places)}
+    />
+  );
 }
 
 const PLUGINS = new WeakMap<Spoken, Customizable<Plugins<DragDropManager>>>();
 
 /** The same for the same words: another list would have dnd-kit begin anew. */
-function pluginsOf(spoken: Spoken): Customizable<Plugins<DragDropManager>> {
+function pluginsOf(spoken: Spoken, places: boolean): Customizable<Plugins<DragDropManager>> {
   let found = PLUGINS.get(spoken);
   if (found === undefined) {
     found = (defaults) => [
       AdoptedStyles,
-      ...defaults.filter((each) => each !== Accessibility),
+      ...defaults.filter((each) => each !== Accessibility && each !== Feedback),
+      // What is taken from a palette stays there, and does not fly back once it was dropped.
+      places ? Feedback.configure({ feedback: "clone", dropAnimation: null }) : Feedback,
       Accessibility.configure({
         screenReaderInstructions: { draggable: spoken.instructions },
         announcements: {

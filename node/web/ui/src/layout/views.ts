@@ -9,6 +9,7 @@ import {
   ScrollText,
   Server,
   Settings,
+  SlidersHorizontal,
   Waypoints,
 } from "lucide-react";
 import { type ComponentType, lazy } from "react";
@@ -28,6 +29,7 @@ export const VIEWS: readonly View[] = [
   { path: "/ui/topology", title: "Topology", icon: Waypoints, action: "view-resources" },
   { path: "/ui/builds", title: "Builds", icon: Hammer, action: "view-builds" },
   { path: "/ui/packages", title: "Packages", icon: Package, action: "trigger-build" },
+  { path: "/ui/builder", title: "Builder", icon: SlidersHorizontal, action: "view-resources" },
   { path: "/ui/queue", title: "Queue", icon: ListOrdered, action: "view-builds" },
   { path: "/ui/cache", title: "Cache", icon: Database, action: "view-builds" },
   { path: "/ui/ledger", title: "Ledger", icon: ScrollText, action: "view-ledger" },
@@ -41,6 +43,7 @@ export const ROUTES: readonly (readonly [string, ComponentType])[] = [
   ["/ui/nodes", lazy(() => import("@/views/nodes/nodes"))],
   ["/ui/nodes/:id", lazy(() => import("@/views/nodes/node"))],
   ["/ui/topology", lazy(() => import("@/views/topology/topology"))],
+  ["/ui/builder", lazy(() => import("@/views/builder/builder"))],
   ["/ui/queue", lazy(() => import("@/views/queue/queue"))],
   ["/ui/cache", lazy(() => import("@/views/cache/cache"))],
   ["/ui/ledger", lazy(() => import("@/views/ledger/ledger"))],

@@ -1,0 +1,158 @@
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { api, type Known, query, type Schema } from "@/api/client";
+import { Choice } from "@/components/filters";
+import { ProblemView } from "@/components/problem-view";
+import { duration, percent, plural } from "@/format/format";
+import { type Draft, toDocument } from "@/views/builder/draft";
+import { isRefused } from "@/views/builder/faults";
+import type { Checked } from "@/views/builder/use-pool";
+
+/** The workspaces of the asked node that can be built: pairs for a choice. */
+export function useWorkspaces() {
+  const found = query.useQuery("get", "/api/workspaces", {}, { staleTime: 30_000 });
+  const known = (found.data?.workspaces ?? []).filter((each) => each.problem === null);
+  const twice = (name: string | null) => known.filter((each) => each.name === name).length > 1;
+  const options = known.map(
+    ({ root, name }) =>
+      [root, name === null || twice(name) ? root : name] as readonly [string, string],
+  );
+  return { options, problem: found.error };
+}
+
+/** How long a build of a workspace would take with the draft as it is. */
+export function Estimate({
+  draft,
+  checked,
+  root,
+  onRoot,
+  standing,
+}: {
+  draft: Draft;
+  /** What the node found of it: it is asked for an estimate only of what it takes. */
+  checked: Checked | null;
+  /** Of the workspace; empty: none is chosen. */
+  root: string;
+  onRoot: (root: string) => void;
+  /** Changes with the nodes that can be given work. */
+  standing: string;
+}) {
+  const { options, problem } = useWorkspaces();
+  const asked = checked?.draft ?? draft;
+  const refused = checked !== null && isRefused(checked.faults);
+  const { id: _, ...configuration } = toDocument(asked);
+  const found = useQuery({
+    queryKey: ["estimated", root, configuration, standing],
+    enabled: root !== "" && checked !== null && !refused,
+    retry: false,
+    placeholderData: keepPreviousData,
+    queryFn: async ({ signal }) => {
+      const { data } = await api.POST("/api/build/estimate", {
+        body: { ...DEFAULTS, root, configuration },
+        signal,
+      });
+      if (data === undefined) throw new Error("the node says nothing");
+      return data as unknown as Known<Schema["BuildEstimate"]>;
+    },
+  });
+  const waits = checked?.draft !== draft || found.isFetching;
+  const shown = root !== "" && !refused;
+  return (
+    <section className="stack tight" aria-label="Estimate">
+      <h3>Estimated build time</h3>
+      {problem !== null ? (
+        <ProblemView problem={problem} />
+      ) : options.length === 0 ? (
+        <p className="soft small">
+          No workspace can be built over the network here. Whoever owns the host builds one there
+          once: <code>buildnet build</code>
+        </p>
+      ) : (
+        <Choice
+          label="Workspace"
+          value={root}
+          options={[["", "choose one"], ...options]}
+          onChange={onRoot}
+        />
+      )}
+      {root !== "" && refused && (
+        <p className="small">
+          <strong>unknown</strong>: no build would be taken with it; why stands at the pieces.
+        </p>
+      )}
+      {shown && found.error !== null && !waits && <ProblemView problem={found.error} />}
+      {shown && found.data !== undefined && found.error === null && (
+        <div className={waits ? "estimate waits" : "estimate"} aria-busy={waits}>
+          <Result estimate={found.data} />
+        </div>
+      )}
+      {shown && found.data === undefined && waits && (
+        <p className="soft small" role="status">
+          The node looks at the workspace…
+        </p>
+      )}
+    </section>
+  );
+}
+
+const DEFAULTS = {
+  task: "build",
+  force: false,
+  dry_run: false,
+  keep_going: false,
+  local_only: false,
+  durable: false,
+  explain: false,
+  retry: 0,
+  trace_inputs: false,
+  actor: "local",
+  detail: "changed",
+  packages: [],
+} as const satisfies Partial<Schema["EstimateBody"]>;
+
+function Result({ estimate }: { estimate: Known<Schema["BuildEstimate"]> }) {
+  const { estimated_ms, interval_ms, packages, unchanged, problems } = estimate;
+  if (packages.length === 0 && problems.length === 0) {
+    return <p>Nothing is to be built: {plural(unchanged, "task")} stand as they are.</p>;
+  }
+  return (
+    <>
+      <p className="estimate-figure">
+        {estimated_ms === null ? "unknown" : duration(estimated_ms)}
+      </p>
+      {estimated_ms === null ? (
+        <p className="soft small">Nothing of this workspace ever ran here.</p>
+      ) : (
+        <dl className="facts small">
+          {interval_ms && (
+            <>
+              <dt>Four of five end in</dt>
+              <dd>
+                {duration(interval_ms[0])} to {duration(interval_ms[1])}
+              </dd>
+            </>
+          )}
+          <dt>Confidence</dt>
+          <dd>
+            {estimate.confidence_level} ({percent(estimate.confidence, 1)})
+          </dd>
+          <dt>One after another</dt>
+          <dd>{duration(estimate.work_ms)}</dd>
+          <dt>Longest chain</dt>
+          <dd>{duration(estimate.critical_path_ms)}</dd>
+        </dl>
+      )}
+      <p className="soft small">
+        {plural(packages.length, "task")} to do
+        {unchanged > 0 && `, ${plural(unchanged, "task")} stand as they are`}
+      </p>
+      {problems.map((each) => (
+        <p key={`${each.name} ${each.task}`} className="small">
+          <strong>
+            {each.name} {each.task}
+          </strong>{" "}
+          would fail: {each.message}
+        </p>
+      ))}
+    </>
+  );
+}

@@ -1,0 +1,172 @@
+import { useDraggable } from "@dnd-kit/react";
+import { Cpu, HardDrive, MemoryStick, Plus, Wrench } from "lucide-react";
+import { type ReactNode, useState } from "react";
+import { Badge, StatusBadge } from "@/components/badge";
+import { SearchBox } from "@/components/filters";
+import type { Draft } from "@/views/builder/draft";
+import { type Offer, zoneOf } from "@/views/builder/edits";
+import { gib, verdict, ZONE_TITLES } from "@/views/builder/fits";
+import { type OfferedProgram, offeredPrograms, type PoolNode } from "@/views/builder/pool-nodes";
+
+const SHOWN_NODES = 8;
+const SHOWN_PROGRAMS = 12;
+
+interface Shaping {
+  draft: Draft;
+  nodes: readonly PoolNode[];
+  /** Put something into its zone without dragging it. */
+  onAdd: (offer: Offer) => void;
+}
+
+/** What the pool has, to be dragged into the zones. */
+export function Palette(shaping: Shaping) {
+  const [text, setText] = useState("");
+  const [all, setAll] = useState(false);
+  const wanted = text.trim().toLowerCase();
+  const has = (...words: string[]) => words.some((word) => word.toLowerCase().includes(wanted));
+  const nodes = shaping.nodes.filter((node) => has(node.name));
+  const programs = offeredPrograms(shaping.nodes).filter(({ name, nodes: on }) => has(name, ...on));
+  const more =
+    Math.max(0, nodes.length - SHOWN_NODES) + Math.max(0, programs.length - SHOWN_PROGRAMS);
+  return (
+    <section className="palette card" aria-label="Palette">
+      <SearchBox label="Find a node or a tool" value={text} onChange={setText} />
+      <h2>Nodes</h2>
+      {nodes.length === 0 && <p className="soft small">No node is called so.</p>}
+      <ul className="palette-list">
+        {(all ? nodes : nodes.slice(0, SHOWN_NODES)).map((node) => (
+          <NodePieces key={node.id} node={node} shaping={shaping} />
+        ))}
+      </ul>
+      <h2>Tools and runtimes</h2>
+      {programs.length === 0 && (
+        <p className="soft small">No node that can be given work has such a tool.</p>
+      )}
+      <ul className="palette-list programs">
+        {(all ? programs : programs.slice(0, SHOWN_PROGRAMS)).map((program) => (
+          <li key={`${program.kind} ${program.name}`}>
+            <ProgramOffer program={program} shaping={shaping} />
+          </li>
+        ))}
+      </ul>
+      {(more > 0 || all) && (
+        <button type="button" className="button" onClick={() => setAll(!all)}>
+          {all ? "Show fewer" : `Show ${more} more`}
+        </button>
+      )}
+    </section>
+  );
+}
+
+function NodePieces({ node, shaping }: { node: PoolNode; shaping: Shaping }) {
+  return (
+    <li className="palette-node">
+      <div className="row between">
+        <strong className="ellipsis">{node.name}</strong>
+        {node.thisNode && <span className="soft small">this node</span>}
+        <StatusBadge status={node.status} />
+      </div>
+      {node.away !== null && <p className="soft small">{node.away}</p>}
+      <Piece
+        offer={{ kind: "cpu", node: node.id }}
+        what={`${node.cores ?? "unknown"} cores`}
+        more={node.freeCores === null ? "" : `${node.freeCores} free`}
+        of={node.name}
+        icon={<Cpu aria-hidden size={16} />}
+        shaping={shaping}
+      />
+      <Piece
+        offer={{ kind: "memory", node: node.id }}
+        what={`${gib(node.memoryGb)} memory`}
+        more={node.freeMemoryGb === null ? "" : `${gib(node.freeMemoryGb)} free`}
+        of={node.name}
+        icon={<MemoryStick aria-hidden size={16} />}
+        shaping={shaping}
+      />
+      {node.volumes.map((volume) => (
+        <Piece
+          key={volume.path}
+          offer={{ kind: "storage", node: node.id, path: volume.path }}
+          what={`${volume.storageClass === "unknown" ? "disk" : volume.storageClass} ${volume.path}`}
+          more={`${gib(volume.freeGb)} free`}
+          of={node.name}
+          icon={<HardDrive aria-hidden size={16} />}
+          shaping={shaping}
+        />
+      ))}
+    </li>
+  );
+}
+
+function ProgramOffer({ program, shaping }: { program: OfferedProgram; shaping: Shaping }) {
+  const { kind, name, versions, nodes } = program;
+  return (
+    <Piece
+      offer={{ kind, name }}
+      what={name}
+      more={versions[0] ?? ""}
+      of={nodes.length === 1 ? (nodes[0] ?? "") : `${nodes.length} nodes`}
+      icon={<Wrench aria-hidden size={16} />}
+      shaping={shaping}
+    >
+      <Badge>{nodes.length === 1 ? nodes[0] : `${nodes.length} nodes`}</Badge>
+    </Piece>
+  );
+}
+
+function Piece({
+  offer,
+  what,
+  more,
+  of,
+  icon,
+  shaping: { draft, nodes, onAdd },
+  children,
+}: {
+  offer: Offer;
+  what: string;
+  more: string;
+  of: string;
+  icon: ReactNode;
+  shaping: Shaping;
+  children?: ReactNode;
+}) {
+  const { takes, words } = verdict(offer, zoneOf(offer), draft, nodes);
+  const id = Object.values(offer).join(" ");
+  const { ref, handleRef } = useDraggable({
+    id,
+    disabled: !takes,
+    data: { offer, name: `${what} of ${of}` },
+  });
+  const zone = ZONE_TITLES[zoneOf(offer)];
+  return (
+    <div ref={ref} className={takes ? "offer" : "offer off"}>
+      <button
+        type="button"
+        ref={handleRef}
+        className="offer-handle"
+        disabled={!takes}
+        title={takes ? `Drag to ${zone}: ${words}` : words}
+        aria-label={`Drag ${what} of ${of}`}
+        data-offer={id}
+      >
+        {icon}
+        <span className="offer-words">
+          <span className="ellipsis">{what}</span>
+          <span className="soft small ellipsis">{takes ? more : words}</span>
+        </span>
+        {children}
+      </button>
+      <button
+        type="button"
+        className="button plain icon"
+        disabled={!takes}
+        aria-label={`Add ${what} of ${of} to ${zone}`}
+        title={takes ? `Add to ${zone}` : words}
+        onClick={() => onAdd(offer)}
+      >
+        <Plus aria-hidden size={16} />
+      </button>
+    </div>
+  );
+}

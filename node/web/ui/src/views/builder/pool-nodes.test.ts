@@ -1,0 +1,71 @@
+import { expect, test } from "vitest";
+import type { Items } from "@/live/items";
+import { GIB, offeredPrograms, poolNodes } from "@/views/builder/pool-nodes";
+import { node } from "@/views/builder/testing";
+
+const item = (name: string, more: object = {}) => ({
+  id: `id-${name}`,
+  name,
+  status: "online",
+  role: "worker",
+  this_node: false,
+  ...more,
+});
+const RESOURCES = {
+  cpu: { cores: 8 },
+  memory: { total_bytes: 16 * GIB, available_bytes: 12 * GIB },
+  storage: [{ path: "/", storage_class: "nvme", total_bytes: 9 * GIB, available_bytes: 7 * GIB }],
+  tools: [
+    { name: "git", version: "2.40" },
+    { name: "gcc", version: null, problem: "it does not start" },
+  ],
+  runtimes: [],
+};
+
+function pool(nodes: object[], resources: Record<string, object>): ReturnType<typeof poolNodes> {
+  const map = (items: [string, object][]) => new Map(items) as unknown as Items;
+  const named = nodes.map((each) => [(each as { id: string }).id, each] as [string, object]);
+  return poolNodes(map(named), map(Object.entries(resources)));
+}
+
+test("a node has what it scanned, and free what was measured last", () => {
+  const utilization = { memory_percent: 75, disks: [{ path: "/", available_bytes: 3 * GIB }] };
+  const found = pool([item("b"), item("a", { this_node: true })], {
+    "id-a": { cores_in_use: 3, resources: RESOURCES, utilization },
+    "id-b": { cores_in_use: 0, resources: RESOURCES, utilization: null },
+  });
+  expect(found.map((each) => each.name)).toEqual(["a", "b"]);
+  const [a, b] = found;
+  expect([a?.freeCores, a?.freeMemoryGb, a?.volumes[0]?.freeGb]).toEqual([5, 4, 3]);
+  expect([b?.freeCores, b?.freeMemoryGb, b?.volumes[0]?.freeGb]).toEqual([8, 12, 7]);
+  expect(a?.tools).toEqual([{ name: "git", version: "2.40" }]);
+  expect([a?.away, a?.thisNode]).toEqual([null, true]);
+});
+
+test("a node that can't be given work says why", () => {
+  const found = pool(
+    [item("a", { status: "offline" }), item("b", { role: "observer" }), item("c")],
+    {
+      "id-a": { cores_in_use: 0, resources: RESOURCES, utilization: null },
+      "id-b": { cores_in_use: 0, resources: RESOURCES, utilization: null },
+    },
+  );
+  expect(found.map((each) => each.away)).toEqual([
+    "a is offline",
+    "b only watches",
+    "it is not known yet what c has",
+  ]);
+  expect(found[2]?.cores).toBeNull();
+});
+
+test("a tool is offered once, newest version first, of nodes that can be given work", () => {
+  const tools = (version: string) => ({ tools: [{ name: "git", version }] });
+  const nodes = [
+    node("a", tools("2.9")),
+    node("b", tools("2.10")),
+    node("c", { ...tools("3.0"), away: "c is offline" }),
+  ];
+  expect(offeredPrograms(nodes)).toEqual([
+    { kind: "tool", name: "git", versions: ["2.10", "2.9"], nodes: ["a", "b"] },
+  ]);
+});

@@ -1,0 +1,148 @@
+import type { Known, Schema } from "@/api/client";
+import type { Items, NodeItem } from "@/live/items";
+
+export const GIB = 1024 ** 3;
+
+/** A node as the builder sees it: what it has, and what of it is free now; null: not known. */
+export interface PoolNode {
+  readonly id: string;
+  readonly name: string;
+  readonly status: string;
+  readonly thisNode: boolean;
+  /** Why it can't be given work now; null: it can. */
+  readonly away: string | null;
+  readonly cores: number | null;
+  readonly freeCores: number | null;
+  readonly memoryGb: number | null;
+  readonly freeMemoryGb: number | null;
+  readonly volumes: readonly PoolVolume[];
+  readonly tools: readonly PoolProgram[];
+  readonly runtimes: readonly PoolProgram[];
+}
+
+export interface PoolVolume {
+  readonly path: string;
+  readonly storageClass: string;
+  readonly freeGb: number | null;
+  readonly totalGb: number | null;
+}
+
+export interface PoolProgram {
+  readonly name: string;
+  readonly version: string | null;
+}
+
+interface ResourceItem {
+  slots: number | null;
+  cores_in_use: number;
+  resources: Known<Schema["NodeResources"]> | null;
+  utilization: Known<Schema["Utilization"]> | null;
+}
+
+/** The nodes of the channels `nodes` and `resources`, by their names. */
+export function poolNodes(nodes: Items, resources: Items): PoolNode[] {
+  return [...nodes.values()]
+    .map((item) => {
+      const node = item as unknown as NodeItem;
+      return poolNode(node, resources.get(node.id) as unknown as ResourceItem | undefined);
+    })
+    .sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+}
+
+function poolNode(node: NodeItem, item: ResourceItem | undefined): PoolNode {
+  const has = item?.resources ?? null;
+  const now = new Map(item?.utilization?.disks?.map((disk) => [disk.path, disk.available_bytes]));
+  const cores = has?.cpu.cores ?? null;
+  const percent = item?.utilization?.memory_percent;
+  const memory = has?.memory.total_bytes;
+  const free =
+    memory != null && percent != null
+      ? memory * (1 - percent / 100)
+      : (has?.memory.available_bytes ?? null);
+  return {
+    id: node.id,
+    name: node.name,
+    status: node.status,
+    thisNode: node.this_node,
+    away: whyAway(node, has !== null),
+    cores,
+    freeCores: cores === null || item === undefined ? null : Math.max(0, cores - item.cores_in_use),
+    memoryGb: memory == null ? null : memory / GIB,
+    freeMemoryGb: free === null ? null : free / GIB,
+    volumes: (has?.storage ?? []).map((volume) => {
+      const left = now.get(volume.path) ?? volume.available_bytes;
+      return {
+        path: volume.path,
+        storageClass: volume.storage_class ?? "unknown",
+        freeGb: left == null ? null : left / GIB,
+        totalGb: volume.total_bytes == null ? null : volume.total_bytes / GIB,
+      };
+    }),
+    tools: programs(has?.tools),
+    runtimes: programs(has?.runtimes),
+  };
+}
+
+function whyAway(node: NodeItem, known: boolean): string | null {
+  if (node.status !== "online" && node.status !== "busy") return `${node.name} is ${node.status}`;
+  if (node.role !== "worker") return `${node.name} only watches`;
+  if (!known) return `it is not known yet what ${node.name} has`;
+  return null;
+}
+
+function programs(found: readonly Schema["Program"][] | undefined): PoolProgram[] {
+  return (found ?? [])
+    .filter((program) => program.problem == null)
+    .map((program) => ({ name: program.name, version: program.version ?? null }));
+}
+
+/** The node that a configuration names: by its name, its id, or `local`. */
+export function nodeCalled(nodes: readonly PoolNode[], name: string): PoolNode | undefined {
+  return nodes.find((node) =>
+    name === "local" ? node.thisNode : node.name === name || node.id === name,
+  );
+}
+
+/** What a configuration calls a node: its name, unless two have it. */
+export function callOf(nodes: readonly PoolNode[], node: PoolNode): string {
+  return nodes.filter((each) => each.name === node.name).length === 1 ? node.name : node.id;
+}
+
+export interface OfferedProgram {
+  readonly kind: "tool" | "runtime";
+  readonly name: string;
+  readonly versions: readonly string[];
+  /** Names of the nodes that have it and can be given work. */
+  readonly nodes: readonly string[];
+}
+
+/** All tools and runtimes of the pool, each once. */
+export function offeredPrograms(nodes: readonly PoolNode[]): OfferedProgram[] {
+  const found = new Map<
+    string,
+    { kind: "tool" | "runtime"; name: string; on: [string, string][] }
+  >();
+  for (const node of nodes) {
+    if (node.away !== null) continue;
+    for (const [kind, programs] of [
+      ["tool", node.tools],
+      ["runtime", node.runtimes],
+    ] as const) {
+      for (const { name, version } of programs) {
+        const one = found.get(`${kind} ${name}`) ?? { kind, name, on: [] };
+        one.on.push([version ?? "", node.name]);
+        found.set(`${kind} ${name}`, one);
+      }
+    }
+  }
+  return [...found.values()]
+    .map(({ kind, name, on }) => ({
+      kind,
+      name,
+      versions: [...new Set(on.map(([version]) => version).filter(Boolean))].sort((a, b) =>
+        b.localeCompare(a, undefined, { numeric: true }),
+      ),
+      nodes: [...new Set(on.map(([, node]) => node))],
+    }))
+    .sort((a, b) => a.name.localeCompare(b.name) || a.kind.localeCompare(b.kind));
+}
