@@ -49,6 +49,8 @@ _OF_BUILDS = ("running", "queue", "ended")
 _LEAST = 3
 _LOOK_EVERY_S = 0.1
 _DRAW_EVERY_S = 1.0
+_REST = 10.0
+"""Drawing again waits so many times as long as drawing took."""
 _AGAIN_S = 1.0
 _KEYS = " [q]Quit [b]Builds [w]Workers [s]Sessions [e]Events [l]Logs [/]Filter [?]Help"
 
@@ -90,7 +92,7 @@ class Dashboard(App[int | BuildNetError]):
         self._view: ViewName = "overview"
         self._filter = ""
         self._paused: tuple[Screen, float] | None = None
-        self._drawn = (-1, 0.0)
+        self._drawn = (-1, 0.0, 0.0)
         self._printed = Printed()
         self._reading: object = None
 
@@ -124,8 +126,11 @@ class Dashboard(App[int | BuildNetError]):
 
     def _look(self) -> None:
         """Draw if there are news, and each second, since ages grow."""
-        changes, at = self._drawn
-        if self._model.changes != changes or time.monotonic() - at >= _DRAW_EVERY_S:
+        changes, at, took_s = self._drawn
+        since_s = time.monotonic() - at
+        if (
+            self._model.changes != changes and since_s >= _REST * took_s
+        ) or since_s >= _DRAW_EVERY_S:
             self.draw()
 
     def on_resize(self) -> None:
@@ -141,8 +146,7 @@ class Dashboard(App[int | BuildNetError]):
 
     def draw(self) -> None:
         """Show how everything is now."""
-        now = time.monotonic()
-        self._drawn = self._model.changes, now
+        changes, now = self._model.changes, time.monotonic()
         screen, width = self.shown, self.size.width
         head = overview.head(screen, width, said=self._said(now))
         summary = self._summary(screen, width)
@@ -162,6 +166,7 @@ class Dashboard(App[int | BuildNetError]):
             shown, allot(room, [rows.wanted for rows in shown], _LEAST), strict=True
         ):
             rows.styles.height = height
+        self._drawn = changes, now, time.monotonic() - now
 
     def _panel(self, name: PanelName, screen: Screen, width: int) -> Panel:
         return panel(name, screen, width).filtered(self._filter)
@@ -169,14 +174,11 @@ class Dashboard(App[int | BuildNetError]):
     def _summary(self, screen: Screen, width: int) -> list[Text]:
         if self._view != "overview":
             return []
-        titles, lines = [], []
-        for title, note, told in (overview.resources(screen), overview.builds(screen)):
-            titles.append(Text(f"  {title}", style="bold").append(f"  {note}", style="dim"))
-            lines.append(told)
-        return [
-            *overview.beside(titles[:1], titles[1:], width),
-            *overview.beside(lines[0], lines[1], width),
-        ]
+        columns = []
+        for title, note, lines in (overview.resources(screen), overview.builds(screen)):
+            head = Text(f"  {title}", style="bold").append(f"  {note}", style="dim")
+            columns.append([head, *lines])
+        return overview.beside(columns[0], columns[1], width)
 
     def _said(self, now: float) -> str:
         said = []

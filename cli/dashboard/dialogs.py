@@ -24,7 +24,7 @@ KEYS = (
     ("p", "pause: what is shown stands still; p again: live"),
     ("/", "filter: only rows with these words; Esc: all"),
     ("c", "cancel the chosen build; it asks"),
-    ("d", "drain the chosen node: no new work of others; it asks"),
+    ("d", "drain the chosen node; it asks"),
     ("r", "resume the chosen node; it asks"),
     ("Esc", "back"),
 )
@@ -35,7 +35,9 @@ class Question(ModalScreen[bool]):
 
     DEFAULT_CSS = """
     Question { align: center middle; background: transparent; }
-    Question > Static { width: auto; max-width: 76; height: auto; padding: 1 2; border: round; }
+    Question > Static {
+        width: auto; max-width: 76; height: auto; padding: 1 2; border: round ansi_blue;
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer(True)", show=False),
@@ -61,7 +63,7 @@ class Help(ModalScreen[None]):
     DEFAULT_CSS = """
     Help { align: center middle; background: transparent; }
     Help > VerticalScroll {
-        width: 74; height: auto; max-height: 100%; padding: 0 2; border: round;
+        width: 74; height: auto; max-height: 100%; padding: 0 2; border: round ansi_blue;
     }
     Help Static { height: auto; }
     """

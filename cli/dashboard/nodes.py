@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from buildnet.cli.dashboard.channels import Channels, Item
 from buildnet.cli.dashboard.screen import Amount, NodeRow, Resources
 
+_PARTS = re.compile(r"([^0-9]*)([0-9]{0,15})", re.ASCII)
 _REACHABLE = ("online", "busy")
 
 
@@ -19,7 +21,7 @@ def node_rows(channels: Channels, now: float) -> tuple[NodeRow, ...] | None:
         return None
     has = channels.items("resources") or {}
     rows = [_row(channels, key, node, has.get(key, {}), now) for key, node in nodes.items()]
-    return tuple(sorted(rows, key=lambda row: (row.name, row.id)))
+    return tuple(sorted(rows, key=_order))
 
 
 def resources_of(nodes: Sequence[NodeRow] | None) -> Resources:
@@ -43,6 +45,12 @@ def resources_of(nodes: Sequence[NodeRow] | None) -> Resources:
         ),
         oldest_s=max(ages, default=None),
     )
+
+
+def _order(row: NodeRow) -> tuple[list[tuple[str, int]], str]:
+    """Return by what nodes are ordered: their names, with the numbers in them as numbers."""
+    parts = [(words, int(digits or 0)) for words, digits in _PARTS.findall(row.name)]
+    return parts, row.id
 
 
 def _row(channels: Channels, key: str, node: Item, has: Item, now: float) -> NodeRow:

@@ -10,7 +10,7 @@ from buildnet.cli.dashboard import words
 from buildnet.cli.dashboard.screen import Cluster, Screen
 from buildnet.cli.output import UNKNOWN
 
-_LABEL = 12
+_LABEL = 11
 
 
 def head(screen: Screen, width: int, *, said: str = "") -> list[Text]:
@@ -44,11 +44,12 @@ def resources(screen: Screen) -> tuple[str, str, list[Text]]:
     has = screen.resources
     workers = UNKNOWN
     if has.active_workers is not None:
-        workers = f"{has.active_workers}/{has.total_workers} active, {has.idle_workers} idle"
-        if has.draining_workers:
-            workers += f", {has.draining_workers} drained"
+        workers = f"{has.active_workers}/{has.total_workers} active"
         if has.offline_workers:
             workers += f", {has.offline_workers} offline"
+        if has.draining_workers:
+            workers += f", {has.draining_workers} drained"
+        workers += f", {has.idle_workers} idle"
     cpu = words.cores(has.cores)
     if has.cpu_busy is not None:
         cpu += f", {words.percent(has.cpu_busy)} busy"
@@ -59,9 +60,9 @@ def resources(screen: Screen) -> tuple[str, str, list[Text]]:
             cache += f", {words.percent(has.cache_hit_rate)} hits"
     notes = []
     if has.oldest_s is not None:
-        notes.append(f"at most {words.span(has.oldest_s)} old")
+        notes.append(f"≤ {words.span(has.oldest_s)} old")
     if has.cache_bytes is not None:
-        notes.append(f"cache of {words.plain(screen.cluster.node or 'the asked node')}")
+        notes.append(f"cache: {words.plain(screen.cluster.node or 'the asked node')}")
     fields = {
         "Workers": workers,
         "CPU": cpu,
@@ -96,8 +97,9 @@ def builds(screen: Screen) -> tuple[str, str, list[Text]]:
 
 
 def beside(left: Sequence[Text], right: Sequence[Text], width: int) -> list[Text]:
-    """Return two columns of lines as one."""
-    half = width // 2
+    """Return two columns of lines as one, the first one as wide as it needs to be."""
+    widest = max((line.cell_len for line in left), default=0) + 2
+    half = max(width // 2, min(widest, width * 3 // 5))
     lines = []
     for one, other in zip(left, right, strict=True):
         line = one.copy()

@@ -126,9 +126,9 @@ def _alerts(alerts: Sequence[str], width: int) -> Panel:
 
 def _running(builds: Sequence[BuildRow], note: str, width: int) -> Panel:
     columns = (
-        Column("build", spare=3),
+        Column("build", spare=2),
         Column("workspace"),
-        Column("by", spare=2),
+        Column("by", spare=3),
         Column("node", spare=4),
         Column("tasks"),
         Column("since", right=True),

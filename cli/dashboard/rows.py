@@ -79,7 +79,8 @@ class Rows(Widget, can_focus=True):
         return self._shown
 
     def _has_head(self) -> bool:
-        return self._panel.head is not None and self.size.height >= _LEAST_WITH_HEAD
+        least = min(_LEAST_WITH_HEAD, self.wanted)
+        return self._panel.head is not None and self.size.height >= least
 
     def _room(self) -> int:
         return max(1, self.size.height - 1 - self._has_head())
@@ -93,9 +94,8 @@ class Rows(Widget, can_focus=True):
         for place, row in enumerate(panel.rows[top : top + self._room()], start=top):
             line = row.line
             if self.has_focus and place == self._cursor.index:
-                line = line.copy()
+                line = Text(line.plain, style="reverse")
                 line.pad_right(max(0, width - line.cell_len))
-                line.stylize("reverse")
             lines.append(line)
         return Text("\n").join(lines)
 

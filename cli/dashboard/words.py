@@ -113,8 +113,8 @@ def progress(build: BuildRow) -> Text:
     if not build.tasks:
         return Text("not known yet", style="dim")
     full = round(_BAR * min(1.0, build.done / build.tasks))
-    bar = Text("█" * full, style="green").append("░" * (_BAR - full), style="dim")
-    bar.append(f" {build.done}/{build.tasks}", style="")
+    bar = Text().append("█" * full, style="green").append("░" * (_BAR - full), style="dim")
+    bar.append(f" {build.done}/{build.tasks}")
     if build.failed:
         bar.append(f", {build.failed} failed", style="red")
     return bar

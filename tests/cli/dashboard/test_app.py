@@ -166,7 +166,7 @@ def test_a_hundred_nodes_and_builds_have_room_in_any_terminal(size: tuple[int, i
 
     play(look, model, size)
     assert "100" in seen[0]
-    assert "node99" in seen[1]  # the last by name
+    assert "node100" in seen[1]  # the last by name and number
     assert "of 100 ↕" in seen[1]
 
 
@@ -215,7 +215,7 @@ def test_what_is_told_is_on_the_screen_soon() -> None:
 
     async def go(screen: Screen) -> None:
         model.take(Happened(event("builds", time.time(), id="b1", done=11)), time.monotonic())
-        await screen.until(lambda: "11/12" in screen.text())
+        await screen.until(lambda: "░ 11/12" in screen.text())
 
     play(go, model)
 
@@ -229,9 +229,9 @@ def test_while_paused_what_is_shown_stands_still() -> None:
         model.take(Happened(event("builds", time.time(), id="b1", done=11)), time.monotonic())
         screen.app.draw()
         await screen.pilot.pause()
-        assert "3/12" in screen.text()
+        assert "░ 3/12" in screen.text()
         await screen.press("p")
-        assert "11/12" in screen.text()
+        assert "░ 11/12" in screen.text()
         assert "PAUSED" not in screen.text()
 
     play(go, model)
@@ -395,7 +395,7 @@ def test_a_lost_connection_is_said_and_the_rest_stays() -> None:
         model.take(Failed("events", NodeUnreachableError("the node hung up")), time.monotonic())
         await screen.until(lambda: "CONNECTION LOST: the node hung up" in screen.text())
         assert "Status: UNKNOWN" in screen.text()
-        assert "3/12" in screen.text()
+        assert "░ 3/12" in screen.text()
 
     play(go, model)
 

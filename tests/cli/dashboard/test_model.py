@@ -129,6 +129,22 @@ def test_the_queue_holds_who_waits_in_their_order() -> None:
     assert (screen.builds.queued, screen.builds.paused) == (1, 1)
 
 
+def test_what_is_gone_is_not_shown_any_more() -> None:
+    model = told()
+    model.take(Happened(event("queue", UNIX, id="b2", gone=True)), 0.0)
+    model.take(Happened(event("nodes", UNIX, id=f"{2:016x}", gone=True)), 0.0)
+    screen = model.screen(0.0)
+    assert screen.queue == ()
+    assert [row.name for row in screen.nodes or ()] == ["node1", "node3"]
+
+
+def test_nodes_are_ordered_by_their_names_and_the_numbers_in_them() -> None:
+    names = ["b", "a-10-x", "a-9-y", "a-10-b", "10", "9"]
+    nodes = [node(each, name=name) for each, name in enumerate(names, start=1)]
+    rows = told(nodes=nodes).screen(0.0).nodes or ()
+    assert [row.name for row in rows] == ["9", "10", "a-9-y", "a-10-b", "a-10-x", "b"]
+
+
 def test_a_build_that_waits_does_not_run() -> None:
     model = told(builds=[build("b2")], queue=[WHOLE_QUEUE, queued("b2", 1)])
     assert model.screen(0.0).running == ()
@@ -145,8 +161,10 @@ def test_builds_of_the_last_hour_are_counted_by_the_ledger() -> None:
         Happened(event("ledger", **entry(5, "build.completed", UNIX + 1, "b1", duration_ms=3000))),
         1.0,
     )
+    before = model.screen(1.0).events
     model.take(Answered("ledger", LEDGER), 2.0)  # what was told before counts once
     screen = model.screen(2.0)
+    assert screen.events == before
     assert screen.builds.completed_last_hour == 2
     assert screen.ended is not None
     assert [row.id for row in screen.ended] == ["b1", "b8", "b9"]
