@@ -154,6 +154,7 @@ def _stored(
         ),
         install=job.workspace.install if uses_install else None,
         retries=request.retries,
+        times=request.times,
     )
 
 

@@ -20,6 +20,7 @@ from buildnet.node.execute.isolation import STRICT
 from buildnet.node.sources import Sources, SourceSet
 from buildnet.node.standing import Standing, StandingTask, Visible
 from buildnet.pool.choice import Choice
+from buildnet.pool.configuration import MOST_RUNS
 from buildnet.pool.glob import Patterns, leads_out
 from buildnet.pool.reapi import remote_execution_pb2 as reapi
 from buildnet.pool.schema import MOST_RETRIES
@@ -63,7 +64,8 @@ class StoredPlan:
     """See the module's text. ``driver`` is the id of the node that was asked, ``root`` where the
     workspace is there; ``environment`` holds the values of inherited variables, ``tools`` and
     ``words`` what identifies the programs that the commands name; ``retries``: how often a command
-    that fails runs again, builds apart."""
+    that fails runs again, builds apart; ``times``: how often each runs, to compare what it makes.
+    """
 
     build_id: str
     driver: str
@@ -87,6 +89,7 @@ class StoredPlan:
     durations_ms: tuple[tuple[TaskId, float], ...]
     install: Install | None
     retries: int = 0
+    times: int = 1
 
     def encode(self) -> bytes:
         """Return it as bytes."""
@@ -142,6 +145,8 @@ def _require_harmless(plan: StoredPlan) -> None:
             raise PlanError("the plan of a build leaves its workspace", cause=path)
     if max([plan.retries, *(task.retries for task in plan.tasks)]) > MOST_RETRIES:
         raise PlanError(f"the plan of a build repeats commands more than {MOST_RETRIES} times")
+    if not 1 <= plan.times <= MOST_RUNS:
+        raise PlanError(f"the plan of a build runs commands not once to {MOST_RUNS} times")
     for task in plan.tasks:
         level = task.isolation or plan.isolation
         if task.command is not None and level != STRICT:

@@ -78,6 +78,7 @@ class Successor:
             keep_going=plan.keep_going,
             durable=True,
             retries=plan.retries,
+            times=plan.times,
             environment=plan.environment,
             actor=plan.actor,
             choice=replace(plan.choice, cpus=()),  # those were the driver's

@@ -18,6 +18,7 @@ from buildnet.node.durable.stored_plan import (
     standing_of,
 )
 from buildnet.pool.choice import Choice
+from buildnet.pool.configuration import MOST_RUNS
 from buildnet.pool.requirements import Requirements
 from buildnet.pool.schema import MOST_RETRIES
 from buildnet.pool.sharding import split
@@ -157,7 +158,15 @@ def test_a_plan_repeats_nothing_without_end() -> None:
     assert StoredPlan.decode(most.encode()) == most
 
 
+@pytest.mark.parametrize("times", [0, -1, MOST_RUNS + 1])
+def test_a_plan_runs_commands_at_least_once_and_not_without_end(times: int) -> None:
+    with pytest.raises(PlanError, match=f"once to {MOST_RUNS} times"):
+        StoredPlan.decode(replace(PLAN, times=times).encode())
+    most = replace(PLAN, times=MOST_RUNS)
+    assert StoredPlan.decode(most.encode()) == most
+
+
 def test_a_plan_of_a_node_that_repeats_nothing_can_be_read() -> None:
     known = json.loads(PLAN.encode())
-    del known["retries"]
+    del known["retries"], known["times"]
     assert StoredPlan.decode(json.dumps(known).encode()) == PLAN

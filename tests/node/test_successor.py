@@ -100,10 +100,10 @@ def test_a_build_that_takes_too_long_is_ended_where_it_goes_on_too(
     assert f"ended after {timeout_s:g} s" in reports[0]["error"]
 
 
-def test_what_fails_runs_as_often_again_as_was_asked_for(tmp_path: Path) -> None:
+def test_commands_run_as_often_as_was_asked_for(tmp_path: Path) -> None:
     nobody: Any = SimpleNamespace()
     workspace = Workspace("w", tmp_path, None, {})
-    request = BuildRequest(tmp_path, retries=3)
+    request = BuildRequest(tmp_path, retries=3, times=2)
     definition = Definition(workspace, outputs_excluded(()), (), DefinitionFiles(workspace), True)
     asked = RunningBuild("b1", definition, request, 0.0, "d" * 16, WARRANT)
     job: Any = SimpleNamespace(
@@ -119,4 +119,5 @@ def test_what_fails_runs_as_often_again_as_was_asked_for(tmp_path: Path) -> None
         )
         return successor_that(Coroutine.close, tmp_path).take_over(inherited)
 
-    assert asyncio.run(run()).request.retries == 3
+    taken = asyncio.run(run()).request
+    assert (taken.retries, taken.times) == (3, 2)
