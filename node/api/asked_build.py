@@ -73,8 +73,8 @@ class PackageBuildBody(BaseModel):
 
 
 class BuildBody(PackageBuildBody):
-    """A request for a build of ``packages``; without any, of all. See
-    :class:`PackageBuildBody`."""
+    """A request for a build of ``packages``; without any, of all. The rest is as with
+    ``POST /api/build/{name}``."""
 
     packages: tuple[str, ...] = ()
 
