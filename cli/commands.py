@@ -175,16 +175,27 @@ def build(
     """Bring packages of the workspace around the current directory up to date, or all of it."""
     if attach_to is not None:
         others = {
+            "--task": task != "build",
             "--detach": detach,
             "--durable": durable,
             "--dry-run": dry_run,
+            "--estimate": estimate,
+            "--explain": explain,
             "--force": force,
+            "--keep-going": keep_going,
+            "--local-only": local_only,
             "--wait": wait,
             "--verify": verify,
             "--retry": retry,
             "--trace-inputs": trace_inputs,
             "--since": since,
+            "--priority": priority,
+            "--config": config,
+            "--template": template,
+            "--set": values,
+            "--profile": profile,
             "--watch": watch,
+            "--delay": delay,
             "PACKAGES": packages,
         }
         if given := [name for name, value in others.items() if value]:
@@ -192,9 +203,10 @@ def build(
                 f"--attach shows a build that was asked for: {', '.join(given)} can't change it",
                 hint="leave one of them away; buildnet queue changes a build that runs",
             )
-        raise typer.Exit(attach(attach_to, settings(), ensure_node(settings())))
-    if review and (dry_run or detach):
-        other = "--dry-run" if dry_run else "--detach"
+        code = attach(attach_to, settings(), ensure_node(settings()), review=review)
+        raise typer.Exit(code)
+    if review and (dry_run or detach or estimate):
+        other = "--dry-run" if dry_run else "--detach" if detach else "--estimate"
         raise UsageError(
             f"--review tells how a build went, and with {other} there is none that went",
             hint="leave one of them away; a build that is over: buildnet history BUILD-ID --review",

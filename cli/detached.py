@@ -32,6 +32,10 @@ def leave(events: Iterator[dict[str, Any]], settings: Settings) -> int:
                 return 0
             case "build_finished":
                 return print_report(event["report"], settings)
+            case "told_no_more" | "error":
+                from buildnet.cli.client.events import told_no_more
+
+                raise told_no_more(event, build_id)
     from buildnet.cli.client import NodeUnreachableError
 
     raise NodeUnreachableError(
@@ -39,13 +43,13 @@ def leave(events: Iterator[dict[str, Any]], settings: Settings) -> int:
     )
 
 
-def attach(build_id: str, settings: Settings, client: Client) -> int:
+def attach(build_id: str, settings: Settings, client: Client, *, review: bool = False) -> int:
     """Show a build that somebody asked for, on whichever node; return its exit code. To leave it
-    does not end it."""
+    does not end it. ``review``: afterwards tell what took long."""
     from buildnet.cli.client import path_part
 
     with client.follow(f"/api/build/{path_part(build_id)}/events") as events:
-        return follow(events, settings, lambda: client, cancels=False)
+        return follow(events, settings, lambda: client, review=review, cancels=False)
 
 
 def _tell(build_id: str, event: dict[str, Any], settings: Settings) -> None:

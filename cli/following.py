@@ -46,7 +46,7 @@ def follow(
             progress.show(event)
             if event["type"] == "build_finished":
                 report = event["report"]
-            elif event["type"] == "told_no_more":
+            elif event["type"] in ("told_no_more", "error"):
                 from buildnet.cli.client.events import told_no_more
 
                 progress.end()
@@ -64,7 +64,7 @@ def follow(
     if review and settings.format == "table" and not settings.quiet:
         from buildnet.cli.history_records import print_review_of
 
-        print_review_of(client(), settings, report["build_id"])
+        print_review_of(client, settings, report)
     elif report["duration_ms"] > _LONG_MS and not dry_run:
         print_in_short(report, settings)
     return 128 + cancelling.received[0] if cancelling.received else code

@@ -14,6 +14,8 @@ from buildnet.cli.whole_file import write_whole
 from buildnet.mesh.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console
 
     from buildnet.cli.settings import Settings
@@ -124,8 +126,18 @@ def print_course(console: Console, client: Client, build: dict[str, Any]) -> Non
         views.print_path_and_savings(console, _review(client, build["build_id"]))
 
 
-def print_review_of(client: Client, settings: Settings, build_id: str) -> None:
-    """Print the review of a build that has just ended."""
+def print_review_of(
+    client: Callable[[], Client], settings: Settings, report: dict[str, Any]
+) -> None:
+    """Print the review of a build that has just ended. One whose report names every package is not
+    asked for: its record may be another node's."""
     from buildnet.cli import history_views as views
 
-    views.print_review(console(settings), _review(client, build_id))
+    if report["unchanged"]:
+        found = _review(client(), report["build_id"])
+    else:
+        from buildnet.pool.recorded import RecordedBuild
+        from buildnet.pool.review import review
+
+        found = review(RecordedBuild.from_dict(report)).as_dict()
+    views.print_review(console(settings), found)

@@ -26,7 +26,8 @@ class Build:
         Raises:
             AnswerError: there is no such build, or it may not be seen.
             NodeUnreachableError: the node does not answer, or stopped before the build was over.
-            EventsEndedError: they were not read as fast as they came.
+            EventsEndedError: they were not read as fast as they came, or the credential does not
+                count any more.
         """
         with self._client.follow(f"{calls.build_path(self.id)}/events") as events:
             for event in events:
@@ -41,6 +42,7 @@ class Build:
         Raises:
             AnswerError: there is no such build, or it may not be seen.
             NodeUnreachableError: the node does not answer, or stopped before the build was over.
+            EventsEndedError: the credential does not count any more.
         """
         last: BuildEvent | None = None
         for event in self.events():  # kept one by one: a long build has many
@@ -70,7 +72,7 @@ def build_event(event: Mapping[str, Any], build: str) -> BuildEvent:
     Raises:
         EventsEndedError: it says that no more are told.
     """
-    if event["type"] == "told_no_more":
+    if event["type"] in ("told_no_more", "error"):
         raise told_no_more(event, build)
     return cast(BuildEvent, event)
 

@@ -136,7 +136,11 @@ def follow(
 
 
 def told_no_more(event: Mapping[str, Any], build: str) -> EventsEndedError:
-    """Return the error of one who did not read a build's events as fast as they came."""
+    """Return the error that the last of a build's events stands for, where that is not its end:
+    they were not read as fast as they came (``told_no_more``), or may not be any more (``error``).
+    """
+    if event["type"] == "error":
+        return ended(event)
     return EventsEndedError(
         "the node tells no more of the build, which goes on",
         cause=str(event.get("why")),

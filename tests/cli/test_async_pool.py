@@ -95,6 +95,10 @@ def test_a_build_is_asked_for_followed_and_reported(tmp_path: Path) -> None:
     [
         ("", NodeUnreachableError),
         ('{"type": "told_no_more", "why": "32 MiB waited"}\n', EventsEndedError),
+        (
+            '{"type": "error", "code": "KEY_REVOKED", "message": "no more builds"}\n',
+            EventsEndedError,
+        ),
     ],
 )
 def test_events_that_end_before_the_build_are_told(

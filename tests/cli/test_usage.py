@@ -85,6 +85,12 @@ def _needs_verb(group: TyperInfo) -> bool:
             "--review tells how a build went, and with --detach there is none that went",
             "leave one of them away; a build that is over: buildnet history BUILD-ID --review",
         ),
+        (
+            "build --attach b1 --estimate --profile fast --task test",
+            "--attach shows a build that was asked for: --task, --estimate, --profile can't change "
+            "it",
+            "leave one of them away; buildnet queue changes a build that runs",
+        ),
         ("node list --all=yes", "--all takes no value", "see: buildnet --help"),
     ],
 )
