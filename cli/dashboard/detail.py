@@ -56,7 +56,8 @@ class Detail:
         match event["type"]:
             case "build_started":
                 self.workspace = str(event.get("workspace") or "")
-                self.count = event.get("tasks")
+                self.count, self.unchanged = event.get("tasks"), 0
+                self.tasks.clear()  # told from the beginning: perhaps another node goes on with it
             case "tasks_up_to_date":
                 self.unchanged += int(event.get("count") or len(event.get("tasks", ())))
             case "task_split":

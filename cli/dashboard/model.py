@@ -200,7 +200,7 @@ class Model:
 
 
 def _silent(sessions: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(f"{each['node']}: {each['why']}" for each in sessions["silent"])
+    return tuple(sorted(f"{each['node']}: {each['why']}" for each in sessions["silent"]))
 
 
 def _freshness(word: _Word, now: float) -> Freshness:

@@ -22,7 +22,7 @@ from buildnet.cli.dashboard.screen import (
     SessionRow,
 )
 from buildnet.cli.dashboard.table import Column, lay_out
-from buildnet.cli.output import UNKNOWN
+from buildnet.cli.output import UNKNOWN, age_text
 
 PanelName = Literal["alerts", "running", "queue", "sessions", "events", "ended", "nodes"]
 _TITLES: Mapping[PanelName, str] = {
@@ -190,9 +190,9 @@ def _sessions(sessions: Sequence[SessionRow], note: str, width: int) -> Panel:
         Column("kind", spare=3),
         Column("by"),
         Column("node", spare=2),
-        Column("does", stretch=40),
-        Column("since", right=True, spare=4),
-        Column("last", right=True),
+        Column("does", stretch=36),
+        Column("since", right=True, spare=1),
+        Column("last", right=True, spare=4),
     )
     rows = [
         (
@@ -203,8 +203,8 @@ def _sessions(sessions: Sequence[SessionRow], note: str, width: int) -> Panel:
                 each.way,
                 words.plain(each.node),
                 words.plain(each.does),
-                words.ago(each.since_s),
-                words.ago(each.last_s),
+                age_text(each.since_s),
+                age_text(each.last_s),
             ),
         )
         for each in sessions

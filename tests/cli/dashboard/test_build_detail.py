@@ -41,6 +41,14 @@ def test_tasks_that_run_come_first_then_those_that_failed() -> None:
     assert detail.line().plain == " Build b1 of shop: running, 3/3 tasks, 1 unchanged"
 
 
+def test_a_build_that_is_told_again_from_its_beginning_is_counted_once() -> None:
+    detail = started()
+    detail.take({"type": "build_started", "workspace": "shop", "tasks": 3}, 9.0)
+    detail.take({"type": "tasks_up_to_date", "count": 1}, 9.0)
+    assert lines(detail) == []
+    assert detail.line().plain == " Build b1 of shop: running, 1/3 tasks, 1 unchanged"
+
+
 def test_of_a_build_that_is_over_the_report_tells() -> None:
     detail = Detail("b1")
     assert detail.line().plain == " Build b1 of unknown: not known yet"
