@@ -15,7 +15,7 @@ export type Status = Schema["Node"]["status"];
 /** All nodes of the pool, live: asked for once, then as the events tell. */
 export function usePoolNodes() {
   const asked = query.useQuery("get", "/api/pool/nodes", {}, { staleTime: 30_000 });
-  useRefetchOn("nodes", "/api/pool/nodes", (event) => event.type !== "node_status");
+  useRefetchOn("nodes", ["get", "/api/pool/nodes"], (event) => event.type !== "node_status");
   const [merge] = useState(merger);
   const live = useItems("nodes");
   const load = useItems("resources");

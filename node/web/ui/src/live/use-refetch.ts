@@ -1,18 +1,18 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
-import type { paths } from "@/api/schema";
 import type { Channel, LiveEvent } from "@/live/items";
 import { useEvents } from "@/live/use-live";
 
 const EVERY_MS = 1_000;
 
 /**
- * Ask for a path again after an event of a channel (of those that `counts` lets through): a second
- * after the first one, so that a hundred events at once cost one request.
+ * Ask again for what was asked for under a key, such as `["get", "/api/pool"]`, after an event of a
+ * channel (of those that `counts` lets through): a second after the first one, so that a hundred
+ * events at once cost one request.
  */
 export function useRefetchOn(
   channel: Channel,
-  path: keyof paths,
+  key: readonly unknown[],
   counts: (event: LiveEvent) => boolean = () => true,
 ): void {
   const client = useQueryClient();
@@ -22,7 +22,7 @@ export function useRefetchOn(
     if (timer.current !== undefined || !counts(event)) return;
     timer.current = setTimeout(() => {
       timer.current = undefined;
-      void client.invalidateQueries({ queryKey: ["get", path] }, { cancelRefetch: false });
+      void client.invalidateQueries({ queryKey: key }, { cancelRefetch: false });
     }, EVERY_MS);
   });
 }

@@ -31,7 +31,8 @@ export function RunningBuilds() {
   );
 }
 
-function RunningBuild({ build }: { build: BuildItem }) {
+/** One of them: how far it is, and what it does. */
+export function RunningBuild({ build }: { build: BuildItem }) {
   const elapsed = Math.max(0, useNow() - startOf(build));
   const left = build.estimated_ms === null ? null : Math.max(0, build.estimated_ms - elapsed);
   return (

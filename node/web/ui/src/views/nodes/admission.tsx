@@ -16,7 +16,7 @@ export function Admission() {
   const often = { refetchInterval: ASK_EVERY_MS };
   const requests = query.useQuery("get", REQUESTS, {}, often);
   const invitations = query.useQuery("get", INVITATIONS, {}, often);
-  useRefetchOn("nodes", INVITATIONS);
+  useRefetchOn("nodes", ["get", INVITATIONS]);
   const open = invitations.data?.invitations ?? [];
   const asking = requests.data?.requests ?? [];
   return (

@@ -9,6 +9,7 @@ import { Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
 import { shortId } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
+import { useRefetchOn } from "@/live/use-refetch";
 
 const PART = 20;
 const KINDS = [
@@ -41,6 +42,7 @@ export function History({ node }: { node: PoolNode }) {
 }
 
 function Entries({ node, kind }: { node: PoolNode; kind: string }) {
+  useRefetchOn("ledger", ["history", node.id], (event) => event.data.node_id === node.id);
   const list = usePages(["history", node.id, kind], async (cursor) => {
     const wanted = {
       origin: node.id,

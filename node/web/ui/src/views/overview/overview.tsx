@@ -24,7 +24,7 @@ const ASK_EVERY_MS = 10_000;
 /** The whole pool at a glance. */
 export default function Overview() {
   const health = query.useQuery("get", "/api/pool/health", {}, { refetchInterval: ASK_EVERY_MS });
-  useRefetchOn("nodes", "/api/pool/health");
+  useRefetchOn("nodes", ["get", "/api/pool/health"]);
   const mayBuilds = useMay("view-builds");
   const letters = query.useQuery(
     "get",

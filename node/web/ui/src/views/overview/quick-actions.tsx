@@ -7,7 +7,9 @@ const ACTIONS = [
     words: "Build…",
     action: "trigger-build",
     icon: Hammer,
-    dialog: lazy(() => import("@/views/overview/build-dialog")),
+    dialog: lazy(async () => ({
+      default: (await import("@/views/builds/build-dialog")).BuildDialog,
+    })),
   },
   {
     words: "Invite a node",

@@ -29,7 +29,7 @@ export function NodeShape({ data }: NodeProps<NodeData>) {
       <Handle type="target" position={Position.Top} isConnectable={false} />
       <a
         href={path}
-        className={`graph-node ${node.status} ${isSelected ? "selected" : ""} ${isSmall ? "small" : ""}`}
+        className={`graph-node nopan ${node.status} ${isSelected ? "selected" : ""} ${isSmall ? "small" : ""}`}
         title={`${node.name}, ${status}`}
         onClick={click}
         onDoubleClick={() => onOpen(path)}

@@ -31,7 +31,7 @@ const TABS = [
 /** How the nodes are linked: who reaches whom how fast. */
 export default function Topology() {
   const pool = query.useQuery("get", "/api/pool", {}, { refetchInterval: ASK_EVERY_MS });
-  useRefetchOn("nodes", "/api/pool");
+  useRefetchOn("nodes", ["get", "/api/pool"]);
   const { nodes } = usePoolNodes();
   const tab = useTab(TABS);
   const [selected, select] = useFilter("node");
