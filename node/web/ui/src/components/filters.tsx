@@ -71,14 +71,14 @@ export function Choice({
 }) {
   const id = useId();
   return (
-    <div className="row" style={{ flexWrap: "nowrap" }}>
+    <div className="row" style={{ flexWrap: "nowrap", minWidth: 0 }}>
       <label htmlFor={id} className="soft small">
         {label}
       </label>
       <select
         id={id}
         className="input"
-        style={{ width: "auto" }}
+        style={{ width: "auto", minWidth: 0, flex: "0 1 auto" }}
         value={value}
         onChange={(event) => onChange(event.target.value)}
       >

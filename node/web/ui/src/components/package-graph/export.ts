@@ -1,4 +1,4 @@
-import { NODE_HEIGHT, NODE_WIDTH, type Places } from "@/components/package-graph/places";
+import { NODE_HEIGHT, NODE_WIDTH, type Places, routeKey } from "@/components/package-graph/places";
 import type { Shown, ShownNode } from "@/components/package-graph/shape";
 import { LOOKS } from "@/components/package-graph/states";
 import type { Token } from "@/styles/colours";
@@ -34,10 +34,17 @@ export function edgePath(
     const start = places.at[from];
     const end = places.at[to];
     if (start === undefined || end === undefined || !wanted(from, to)) continue;
-    const [x1, y1] = [start.x + NODE_WIDTH, start.y + NODE_HEIGHT / 2];
-    const [x2, y2] = [end.x, end.y + NODE_HEIGHT / 2];
-    const bend = Math.max(24, Math.abs(x2 - x1) / 2);
-    path += `M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`;
+    let [x, y]: readonly [number, number] = [start.x + NODE_WIDTH, start.y + NODE_HEIGHT / 2];
+    path += `M${x} ${y}`;
+    const way = [
+      ...(places.routes[routeKey(from, to)] ?? []),
+      [end.x, end.y + NODE_HEIGHT / 2] as const,
+    ];
+    for (const [nextX, nextY] of way) {
+      const bend = Math.max(way.length > 1 ? 0 : 24, Math.abs(nextX - x) / 2);
+      path += `C${x + bend} ${y} ${nextX - bend} ${nextY} ${nextX} ${nextY}`;
+      [x, y] = [nextX, nextY];
+    }
   }
   return path;
 }

@@ -1,5 +1,5 @@
 import dagre from "@dagrejs/dagre";
-import { NODE_HEIGHT, NODE_WIDTH, type Places } from "@/components/package-graph/places";
+import { NODE_HEIGHT, NODE_WIDTH, type Places, routeKey } from "@/components/package-graph/places";
 
 const RANK_GAP = 72;
 const NODE_GAP = 12;
@@ -31,7 +31,19 @@ export function layout(ask: Pick<LayoutAsk, "nodes" | "edges">): Places {
     const { x, y } = graph.node(id);
     return { id, x: x - NODE_WIDTH / 2, y: y - NODE_HEIGHT / 2 };
   });
-  return isLarge ? wrapped(placed) : enclosed(placed);
+  return isLarge ? wrapped(placed) : enclosed(placed, routesOf(graph));
+}
+
+interface Way {
+  points: { x: number; y: number }[];
+}
+
+type Routes = Map<string, Way["points"]>;
+
+function routesOf(graph: InstanceType<typeof dagre.graphlib.Graph>): Routes {
+  return new Map(
+    graph.edges().map((edge) => [routeKey(edge.v, edge.w), (graph.edge(edge) as Way).points]),
+  );
 }
 
 interface Placed {
@@ -67,7 +79,7 @@ function wrapped(placed: readonly Placed[]): Places {
   return enclosed(found);
 }
 
-function enclosed(placed: readonly Placed[]): Places {
+function enclosed(placed: readonly Placed[], ways: Routes = new Map()): Places {
   const left = Math.min(...placed.map((one) => one.x));
   const top = Math.min(...placed.map((one) => one.y));
   const at: Places["at"] = {};
@@ -79,5 +91,10 @@ function enclosed(placed: readonly Placed[]): Places {
     width = Math.max(width, place.x + NODE_WIDTH);
     height = Math.max(height, place.y + NODE_HEIGHT);
   }
-  return { width, height, at };
+  const routes: Places["routes"] = {};
+  for (const [key, way] of ways) {
+    // What lies on the edges of nodes is left out: edges begin and end in their middle.
+    routes[key] = way.slice(1, -1).map(({ x, y }) => [x - left, y - top] as const);
+  }
+  return { width, height, at, routes };
 }

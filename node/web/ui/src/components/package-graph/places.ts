@@ -7,4 +7,10 @@ export interface Places {
   width: number;
   height: number;
   at: Record<string, { x: number; y: number }>;
+  /** The way of each edge around what lies between, by `routeKey`; none: straight to its end. */
+  routes: Record<string, readonly (readonly [number, number])[]>;
+}
+
+export function routeKey(from: string, to: string): string {
+  return `${from}\n${to}`;
 }

@@ -1,8 +1,8 @@
 import type { Schema } from "@/api/client";
-import { useNow } from "@/components/age";
+import { Age, useNow } from "@/components/age";
 import { StatusBadge } from "@/components/badge";
 import { Command } from "@/components/command";
-import { dateTime, duration, plural } from "@/format/format";
+import { duration, plural } from "@/format/format";
 import { useNodes } from "@/live/use-live";
 import { askedFor } from "@/views/builds/asked-for";
 import { buildCommand } from "@/views/builds/commands";
@@ -38,10 +38,13 @@ export function BuildHead({ build }: { build: ShownBuild }) {
         <Fact name="Asked for">{said?.request ? askedFor(said.request) : "unknown"}</Fact>
         <Fact name="Asked by">{said?.triggered_by ?? "unknown"}</Fact>
         <Fact name="Driven by">{driver}</Fact>
-        <Fact name="Began">{said ? dateTime(said.started_at * 1000) : "unknown"}</Fact>
+        <Fact name="Began">{said ? <Age at={said.started_at * 1000} /> : "unknown"}</Fact>
         <Fact name={build.running ? "So far" : "Took"}>
           {build.running ? (
-            <Elapsed since={(said?.started_at ?? 0) * 1000} left={live.leftMs} />
+            <Elapsed
+              since={(said?.started_at ?? 0) * 1000}
+              expected={estimate?.estimated_ms ?? null}
+            />
           ) : (
             duration(told?.duration_ms ?? live.ended?.duration_ms)
           )}
@@ -66,7 +69,17 @@ export function BuildHead({ build }: { build: ShownBuild }) {
           {notice}
         </div>
       ))}
-      {said?.request && <Command line={buildCommand(said.request, said.root)} />}
+      {said?.request && (
+        <details>
+          <summary className="soft small">On the command line</summary>
+          <Command line={buildCommand(said.request, said.root)} />
+          <Command
+            line={
+              build.running ? `buildnet build --attach ${build.id}` : `buildnet history ${build.id}`
+            }
+          />
+        </details>
+      )}
     </section>
   );
 }
@@ -84,12 +97,18 @@ function Fact({ name, children }: { name: string; children: React.ReactNode }) {
   );
 }
 
-function Elapsed({ since, left }: { since: number; left: number | null }) {
-  const now = useNow();
+function Elapsed({ since, expected }: { since: number; expected: number | null }) {
+  const elapsed = Math.max(0, useNow() - since);
   return (
     <>
-      {duration(Math.max(0, now - since))}
-      {left !== null && <span className="soft">, about {duration(left)} left</span>}
+      {duration(elapsed)}
+      {expected !== null && (
+        <span className="soft">
+          {elapsed < expected
+            ? `, about ${duration(expected - elapsed)} left`
+            : ", longer than expected"}
+        </span>
+      )}
     </>
   );
 }

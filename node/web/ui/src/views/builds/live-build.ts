@@ -13,7 +13,6 @@ export interface LiveBuild {
   phase: string | null;
   waitsFor: string | null;
   notices: readonly string[];
-  leftMs: number | null;
   estimate: Estimate | null;
   /** Of a build that is over. */
   ended: Ended | null;
@@ -53,7 +52,6 @@ export const NOTHING_YET: LiveBuild = {
   phase: null,
   waitsFor: null,
   notices: [],
-  leftMs: null,
   estimate: null,
   ended: null,
 };
@@ -83,10 +81,8 @@ function change(
       return { waitsFor: null };
     case "notice":
       return { notices: [...build.notices, event.text as string] };
-    case "estimate": {
-      const { left_ms, ...estimate } = event as unknown as Estimate & { left_ms: number };
-      return { leftMs: left_ms, estimate };
-    }
+    case "estimate":
+      return { estimate: event as unknown as Estimate };
     case "tasks_up_to_date":
       for (const key of event.tasks as string[]) tasks.set(key, standing(key));
       return {
@@ -118,7 +114,7 @@ function change(
         const task = taskOf(one);
         tasks.set(task.key, { ...task, since: tasks.get(task.key)?.since ?? null });
       }
-      return { ended: report, leftMs: null, waitsFor: null };
+      return { ended: report, waitsFor: null };
     }
     default:
       return {};

@@ -5,7 +5,7 @@ import { LOOKS } from "@/components/package-graph/states";
 import { type Column, compare, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
 import { duration, plural } from "@/format/format";
-import { type BuildTask, type Names, nodeName, TIER_WORDS } from "@/views/builds/tasks";
+import { type BuildTask, type Names, nodeName, ORDER, TIER_WORDS } from "@/views/builds/tasks";
 import type { ShownBuild } from "@/views/builds/use-build";
 import { useNames } from "@/views/builds/use-names";
 import "@/components/package-graph/package-graph.css";
@@ -35,10 +35,11 @@ export default function TasksTab({ build }: { build: ShownBuild }) {
   const most = (Number(part) || 1) * PART;
   // Sorted before it is cut, so that the slowest of all come first.
   const by = columns.find((column) => column.name === order.replace(/^-/, ""))?.sort;
-  const rows =
-    by === undefined || found.length <= most
-      ? found
-      : [...found].sort((a, b) => compare(by(a), by(b)) * (order.startsWith("-") ? -1 : 1));
+  const rows = [...found].sort((a, b) =>
+    by === undefined
+      ? ORDER.indexOf(a.state) - ORDER.indexOf(b.state)
+      : compare(by(a), by(b)) * (order.startsWith("-") ? -1 : 1),
+  );
   return (
     <section aria-label="Tasks">
       <FilterBar noun="tasks" shown={found.length} total={build.tasks.length}>

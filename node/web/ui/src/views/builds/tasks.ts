@@ -18,8 +18,8 @@ export interface BuildTask {
   needs: readonly string[];
 }
 
-/** Which state of a package tells more, where its tasks differ. */
-const ORDER: readonly GraphState[] = [
+/** Which state tells more: of a package whose tasks differ, and in a list. */
+export const ORDER: readonly GraphState[] = [
   "failed",
   "running",
   "cancelled",

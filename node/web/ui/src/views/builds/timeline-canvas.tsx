@@ -45,9 +45,13 @@ export function TimelineCanvas({
     // Another theme means other colours.
     const themes = new MutationObserver(() => setTheme((before) => before + 1));
     themes.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    const change = () => setTheme((before) => before + 1);
+    system.addEventListener("change", change);
     return () => {
       seen.disconnect();
       themes.disconnect();
+      system.removeEventListener("change", change);
     };
   }, []);
 
