@@ -27,10 +27,10 @@ def graph_routes(service: NodeService) -> APIRouter:
     @does(Action.VIEW_BUILDS, answer=BuildGraph, within=True)
     async def graph(build_id: str, asking: Asking) -> dict[str, Any]:
         """The tasks that a build of this node means, and what each waits for: of one that runs, or
-        ran lately, all of them; of one in the record those that it came to."""
+        ran lately, all of them, once it has begun; of one in the record those that it came to."""
         build_id = await reach.build(asking, build_id)
         running = builder.find(build_id)
-        if running is not None and running.plan is not None:
+        if running is not None:
             return _planned(running)
         found = await service.history.build(build_id)
         return {
@@ -50,11 +50,11 @@ def graph_routes(service: NodeService) -> APIRouter:
 
 
 def _planned(build: RunningBuild) -> dict[str, Any]:
-    assert build.plan is not None
+    tasks = () if build.plan is None else build.plan.tasks.values()
     return {
         "build_id": build.id,
         "workspace": build.workspace.name,
-        "complete": True,
+        "complete": build.plan is not None,
         "tasks": [
             {
                 "name": task.package,
@@ -62,7 +62,7 @@ def _planned(build: RunningBuild) -> dict[str, Any]:
                 "path": task.path,
                 "depends_on": [str(each) for each in task.depends_on],
             }
-            for task in build.plan.tasks.values()
+            for task in tasks
         ],
     }
 

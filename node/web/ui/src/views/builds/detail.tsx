@@ -24,6 +24,10 @@ const TABS: readonly (readonly [string, string, Tab])[] = [
 /** One build, live while it runs. */
 export default function BuildDetail() {
   const { id = "" } = useParams<{ id: string }>();
+  return <Detail key={id} id={id} />;
+}
+
+function Detail({ id }: { id: string }) {
   const { build, problem, retry } = useBuild(id);
   if (build === null) {
     return problem ? (

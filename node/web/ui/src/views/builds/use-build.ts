@@ -2,6 +2,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
 import { query, type Schema } from "@/api/client";
 import { Problem } from "@/api/problem";
+import { useItems } from "@/live/use-live";
 import { readEvents } from "@/views/builds/event-stream";
 import { after, type BuildEvent, type LiveBuild, NOTHING_YET } from "@/views/builds/live-build";
 import { type BuildTask, keyOf, taskOf } from "@/views/builds/tasks";
@@ -23,22 +24,32 @@ export interface ShownBuild {
 
 const RETRY_MS = 1_500;
 
-/** A build of whichever node: as it is recorded, and as it goes on while it runs. */
+/**
+ * A build of whichever node: as it is recorded, and as it goes on while it runs. Who shows another
+ * build has to be another component (by its key).
+ */
 export function useBuild(id: string): {
   build: ShownBuild | null;
   problem: unknown;
   retry: () => void;
 } {
   const path = { params: { path: { name: id } } };
-  const recorded = query.useQuery("get", "/api/build/{name}", path);
-  const isElsewhere = recorded.error !== null && Problem.from(recorded.error).status === 404;
+  const inFeed = useItems("builds").get(id);
+  // Once it is known to be another node's it stays that: this one has no record of it.
+  const [isElsewhere, setElsewhere] = useState(false);
+  const recorded = query.useQuery("get", "/api/build/{name}", path, { enabled: !isElsewhere });
+  const isMissing = recorded.error !== null && Problem.from(recorded.error).status === 404;
+  if (!isElsewhere && (isMissing || inFeed?.this_node === false)) setElsewhere(true);
   const isRunning = recorded.data?.status === "running" || isElsewhere;
-  const { live, problem } = useEvents(id, isRunning, recorded.data?.status === "running");
+  const { live, problem } = useEvents(id, isRunning, !isElsewhere);
   const graph = query.useQuery(
     "get",
     "/api/build/{build_id}/graph",
     { params: { path: { build_id: id } } },
-    { enabled: recorded.data !== undefined, staleTime: isRunning ? 0 : Number.POSITIVE_INFINITY },
+    {
+      enabled: recorded.data !== undefined && !isElsewhere,
+      staleTime: isRunning ? 0 : Number.POSITIVE_INFINITY,
+    },
   );
   const build = useMemo(() => {
     const told = (recorded.data ?? null) as Told | null;
@@ -71,6 +82,7 @@ function useEvents(id: string, follow: boolean, isHere: boolean) {
       setLive(known);
     };
     const forget = () => {
+      if (!isHere) return;
       for (const route of ["/api/build/{name}", "/api/build/{build_id}/graph", "/api/builds"]) {
         void client.invalidateQueries({ queryKey: ["get", route] });
       }
