@@ -1,16 +1,20 @@
 import { expect, test } from "vitest";
-import type { Items } from "@/live/items";
+import type { Schema } from "@/api/client";
 import { GIB, offeredPrograms, poolNodes } from "@/views/builder/pool-nodes";
 import { node } from "@/views/builder/testing";
 
-const item = (name: string, more: object = {}) => ({
-  id: `id-${name}`,
-  name,
-  status: "online",
-  role: "worker",
-  this_node: false,
-  ...more,
-});
+const item = (name: string, more: object = {}) =>
+  ({
+    id: `id-${name}`,
+    name,
+    status: "online",
+    role: "worker",
+    this_node: false,
+    cores_in_use: 0,
+    resources: RESOURCES,
+    utilization: null,
+    ...more,
+  }) as unknown as Schema["Node"];
 const RESOURCES = {
   cpu: { cores: 8 },
   memory: { total_bytes: 16 * GIB, available_bytes: 12 * GIB },
@@ -22,34 +26,24 @@ const RESOURCES = {
   runtimes: [],
 };
 
-function pool(nodes: object[], resources: Record<string, object>): ReturnType<typeof poolNodes> {
-  const map = (items: [string, object][]) => new Map(items) as unknown as Items;
-  const named = nodes.map((each) => [(each as { id: string }).id, each] as [string, object]);
-  return poolNodes(map(named), map(Object.entries(resources)));
-}
-
 test("a node has what it scanned, and free what was measured last", () => {
   const utilization = { memory_percent: 75, disks: [{ path: "/", available_bytes: 3 * GIB }] };
-  const found = pool([item("b"), item("a", { this_node: true })], {
-    "id-a": { cores_in_use: 3, resources: RESOURCES, utilization },
-    "id-b": { cores_in_use: 0, resources: RESOURCES, utilization: null },
-  });
-  expect(found.map((each) => each.name)).toEqual(["a", "b"]);
-  const [a, b] = found;
+  const [a, b] = poolNodes([
+    item("b"),
+    item("a", { this_node: true, cores_in_use: 3, utilization }),
+  ]);
   expect([a?.freeCores, a?.freeMemoryGb, a?.volumes[0]?.freeGb]).toEqual([5, 4, 3]);
   expect([b?.freeCores, b?.freeMemoryGb, b?.volumes[0]?.freeGb]).toEqual([8, 12, 7]);
   expect(a?.tools).toEqual([{ name: "git", version: "2.40" }]);
-  expect([a?.away, a?.thisNode]).toEqual([null, true]);
+  expect([a?.name, a?.away, a?.thisNode]).toEqual(["a", null, true]);
 });
 
 test("a node that can't be given work says why", () => {
-  const found = pool(
-    [item("a", { status: "offline" }), item("b", { role: "observer" }), item("c")],
-    {
-      "id-a": { cores_in_use: 0, resources: RESOURCES, utilization: null },
-      "id-b": { cores_in_use: 0, resources: RESOURCES, utilization: null },
-    },
-  );
+  const found = poolNodes([
+    item("a", { status: "offline" }),
+    item("b", { role: "observer" }),
+    item("c", { resources: null }),
+  ]);
   expect(found.map((each) => each.away)).toEqual([
     "a is offline",
     "b only watches",

@@ -1,5 +1,4 @@
-import type { Known, Schema } from "@/api/client";
-import type { Items, NodeItem } from "@/live/items";
+import type { Schema } from "@/api/client";
 
 export const GIB = 1024 ** 3;
 
@@ -32,28 +31,18 @@ export interface PoolProgram {
   readonly version: string | null;
 }
 
-interface ResourceItem {
-  slots: number | null;
-  cores_in_use: number;
-  resources: Known<Schema["NodeResources"]> | null;
-  utilization: Known<Schema["Utilization"]> | null;
-}
-
-/** The nodes of the channels `nodes` and `resources`, by their names. */
-export function poolNodes(nodes: Items, resources: Items): PoolNode[] {
-  return [...nodes.values()]
-    .map((item) => {
-      const node = item as unknown as NodeItem;
-      return poolNode(node, resources.get(node.id) as unknown as ResourceItem | undefined);
-    })
+/** The nodes of the pool, by their names. */
+export function poolNodes(nodes: readonly Schema["Node"][]): PoolNode[] {
+  return nodes
+    .map(poolNode)
     .sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
 }
 
-function poolNode(node: NodeItem, item: ResourceItem | undefined): PoolNode {
-  const has = item?.resources ?? null;
-  const now = new Map(item?.utilization?.disks?.map((disk) => [disk.path, disk.available_bytes]));
+function poolNode(node: Schema["Node"]): PoolNode {
+  const has = node.resources;
+  const now = new Map(node.utilization?.disks?.map((disk) => [disk.path, disk.available_bytes]));
   const cores = has?.cpu.cores ?? null;
-  const percent = item?.utilization?.memory_percent;
+  const percent = node.utilization?.memory_percent;
   const memory = has?.memory.total_bytes;
   const free =
     memory != null && percent != null
@@ -64,9 +53,9 @@ function poolNode(node: NodeItem, item: ResourceItem | undefined): PoolNode {
     name: node.name,
     status: node.status,
     thisNode: node.this_node,
-    away: whyAway(node, has !== null),
+    away: whyAway(node),
     cores,
-    freeCores: cores === null || item === undefined ? null : Math.max(0, cores - item.cores_in_use),
+    freeCores: cores === null ? null : Math.max(0, cores - node.cores_in_use),
     memoryGb: memory == null ? null : memory / GIB,
     freeMemoryGb: free === null ? null : free / GIB,
     volumes: (has?.storage ?? []).map((volume) => {
@@ -83,10 +72,10 @@ function poolNode(node: NodeItem, item: ResourceItem | undefined): PoolNode {
   };
 }
 
-function whyAway(node: NodeItem, known: boolean): string | null {
+function whyAway(node: Schema["Node"]): string | null {
   if (node.status !== "online" && node.status !== "busy") return `${node.name} is ${node.status}`;
   if (node.role !== "worker") return `${node.name} only watches`;
-  if (!known) return `it is not known yet what ${node.name} has`;
+  if (node.resources === null) return `it is not known yet what ${node.name} has`;
   return null;
 }
 

@@ -1,16 +1,18 @@
 import type { Draggable, Droppable } from "@dnd-kit/dom";
-import { useEffect, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { Dragging, type Spoken } from "@/components/dragging";
 import { useFilter } from "@/components/url-state";
+import { usePoolNodes } from "@/live/pool-nodes";
 import { added, type Offer, type ZoneName, zoneOf } from "@/views/builder/edits";
 import { NO_FAULTS } from "@/views/builder/faults";
 import { type Verdict, verdict, ZONE_TITLES } from "@/views/builder/fits";
 import { How } from "@/views/builder/how";
 import { Palette } from "@/views/builder/palette";
+import { poolNodes } from "@/views/builder/pool-nodes";
 import * as store from "@/views/builder/store";
 import { SummaryPanel } from "@/views/builder/summary-panel";
 import { Toolbar } from "@/views/builder/toolbar";
-import { useChecked, usePoolNodes } from "@/views/builder/use-pool";
+import { useChecked } from "@/views/builder/use-pool";
 import { Zones } from "@/views/builder/zones";
 
 const nameOf = (source: Draggable) => String(source.data.name);
@@ -35,7 +37,8 @@ const SPOKEN: Spoken = {
 export function Shaping() {
   const history = store.useHistory();
   const { draft } = history.present;
-  const nodes = usePoolNodes();
+  const pool = usePoolNodes().nodes;
+  const nodes = useMemo(() => poolNodes(pool), [pool]);
   const checked = useChecked(draft, nodes);
   const faults = checked?.faults ?? NO_FAULTS;
   const [root, setRoot] = useFilter("workspace");

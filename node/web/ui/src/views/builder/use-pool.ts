@@ -1,19 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
 import { api } from "@/api/client";
-import { useItems } from "@/live/use-live";
 import { type Draft, toDocument } from "@/views/builder/draft";
 import { type PlacedFaults, placed } from "@/views/builder/faults";
-import { type PoolNode, poolNodes } from "@/views/builder/pool-nodes";
+import type { PoolNode } from "@/views/builder/pool-nodes";
 
 const TYPING_MS = 400;
-
-/** The nodes of the pool, live. */
-export function usePoolNodes(): PoolNode[] {
-  const nodes = useItems("nodes");
-  const resources = useItems("resources");
-  return useMemo(() => poolNodes(nodes, resources), [nodes, resources]);
-}
 
 /** Changes when a node comes, goes, or can or can't be given work. */
 export function standingKey(nodes: readonly PoolNode[]): string {

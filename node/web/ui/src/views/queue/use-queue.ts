@@ -1,5 +1,5 @@
 import { useEffect, useMemo, useState } from "react";
-import { api, query } from "@/api/client";
+import { api, type Known, query, type Schema } from "@/api/client";
 import { Problem } from "@/api/problem";
 import { shortId } from "@/format/format";
 import { useItems } from "@/live/use-live";
@@ -79,7 +79,7 @@ export function useQueue(): QueueState {
   const path = (build: QueuedBuild) => ({ path: { build_id: build.id } });
 
   return {
-    head: headOf(items),
+    head: explained(headOf(items), look.data),
     builds: arranged(told, order),
     refusal,
     said,
@@ -119,4 +119,12 @@ export function useQueue(): QueueState {
 /** Who asks is known by the session; the API's default for the rest. */
 function body<More extends object>(more: More): More & { actor: string; reason: string } {
   return { actor: "local", reason: "", ...more };
+}
+
+/** Why the queue is paused comes with no event. */
+function explained(
+  head: QueueHead | null,
+  looked: Known<Schema["Queue"]> | undefined,
+): QueueHead | null {
+  return head === null || !head.paused ? head : { ...head, reason: looked?.reason ?? null };
 }
