@@ -24,3 +24,24 @@ export function useFilter(name: string, otherwise = ""): [string, (value: string
   );
   return [parameters.get(name) ?? otherwise, set];
 }
+
+/** Changes several filters in the address at once; "" takes one away. */
+export function useSetFilters(): (values: Readonly<Record<string, string>>) => void {
+  const [, setParameters] = useSearchParams();
+  return useCallback(
+    (values) =>
+      setParameters(
+        (before) => {
+          const after = new URLSearchParams(before);
+          after.delete("cursor");
+          for (const [name, value] of Object.entries(values)) {
+            if (value === "") after.delete(name);
+            else after.set(name, value);
+          }
+          return after;
+        },
+        { replace: true },
+      ),
+    [setParameters],
+  );
+}

@@ -1,7 +1,7 @@
 import { X } from "lucide-react";
 import { useState } from "react";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
-import { useFilter } from "@/components/url-state";
+import { useFilter, useSetFilters } from "@/components/url-state";
 import { typeChoices } from "@/views/ledger/entry-kind";
 
 const SINCE = [
@@ -92,14 +92,14 @@ function ActorBox({ actor, onChange }: { actor: string; onChange: (actor: string
 function TimeFilter() {
   const [from, setFrom] = useFilter("from");
   const [to, setTo] = useFilter("to");
+  const setBoth = useSetFilters();
   const [isOpen, setOpen] = useState(false);
   const isShort = SINCE.some(([value]) => value === from);
   const isBetween = isOpen || to !== "" || !isShort;
   const choose = (value: string) => {
     setOpen(value === BETWEEN);
     if (value === BETWEEN) return;
-    setTo("");
-    setFrom(value);
+    setBoth({ from: value, to: "" });
   };
   return (
     <>

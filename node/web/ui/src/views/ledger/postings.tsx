@@ -20,7 +20,8 @@ export function Postings({
           {balances ? "debits and credits are the same" : "debits and credits differ"}
         </Badge>
       </div>
-      <div className="table-frame">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard */}
+      <section className="table-frame" aria-label="What it books" tabIndex={0}>
         <table className="table">
           <caption className="unseen">Postings</caption>
           <thead>
@@ -48,7 +49,7 @@ export function Postings({
             ))}
           </tbody>
         </table>
-      </div>
+      </section>
     </section>
   );
 }

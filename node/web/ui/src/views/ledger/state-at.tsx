@@ -5,7 +5,7 @@ import { Command } from "@/components/command";
 import { Field } from "@/components/field";
 import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
-import { useFilter } from "@/components/url-state";
+import { useFilter, useSetFilters } from "@/components/url-state";
 import { count, dateTime } from "@/format/format";
 import { withNames } from "@/views/ledger/entries";
 import { JsonView } from "@/views/ledger/json-view";
@@ -15,18 +15,16 @@ const SHORT_CHARACTERS = 80;
 
 /** What the ledger says that something was, at a seal or at a moment. */
 export function StateAt() {
-  const [entity, setEntity] = useFilter("entity");
-  const [at, setAt] = useFilter("at");
+  const [entity] = useFilter("entity");
+  const [at] = useFilter("at");
+  const ask = useSetFilters();
   return (
     <div className="stack">
       <Question
         key={`${entity} ${at}`}
         entity={entity}
         at={at}
-        onAsk={(wanted, moment) => {
-          setEntity(wanted);
-          setAt(moment);
-        }}
+        onAsk={(wanted, moment) => ask({ entity: wanted, at: moment })}
       />
       {entity === "" ? (
         <Empty title="What was something, and when?">
@@ -141,10 +139,12 @@ function Answer({ entity, at }: { entity: string; at: string }) {
 
 function Rows({ table, rows }: { table: string; rows: Schema["EntityState"]["rows"][string] }) {
   const names = Object.keys(rows[0] ?? {});
+  const words = table.replaceAll("_", " ");
   return (
-    <section className="stack tight" aria-label={table}>
-      <h3>{table.replaceAll("_", " ")}</h3>
-      <div className="table-frame">
+    <section className="stack tight" aria-label={words}>
+      <h3>{words}</h3>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard */}
+      <section className="table-frame" aria-label={`Rows of ${words}`} tabIndex={0}>
         <table className="table">
           <thead>
             <tr>
@@ -167,7 +167,7 @@ function Rows({ table, rows }: { table: string; rows: Schema["EntityState"]["row
             ))}
           </tbody>
         </table>
-      </div>
+      </section>
     </section>
   );
 }
