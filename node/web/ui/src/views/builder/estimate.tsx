@@ -1,5 +1,6 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { api, type Known, query, type Schema } from "@/api/client";
+import { useMay } from "@/api/session";
 import { Choice } from "@/components/filters";
 import { ProblemView } from "@/components/problem-view";
 import { duration, percent, plural } from "@/format/format";
@@ -9,14 +10,15 @@ import type { Checked } from "@/views/builder/use-pool";
 
 /** The workspaces of the asked node that can be built: pairs for a choice. */
 export function useWorkspaces() {
-  const found = query.useQuery("get", "/api/workspaces", {}, { staleTime: 30_000 });
+  const may = useMay("trigger-build");
+  const found = query.useQuery("get", "/api/workspaces", {}, { staleTime: 30_000, enabled: may });
   const known = (found.data?.workspaces ?? []).filter((each) => each.problem === null);
   const twice = (name: string | null) => known.filter((each) => each.name === name).length > 1;
   const options = known.map(
     ({ root, name }) =>
       [root, name === null || twice(name) ? root : name] as readonly [string, string],
   );
-  return { options, problem: found.error };
+  return { options, problem: found.error, may };
 }
 
 /** How long a build of a workspace would take with the draft as it is. */
@@ -36,7 +38,7 @@ export function Estimate({
   /** Changes with the nodes that can be given work. */
   standing: string;
 }) {
-  const { options, problem } = useWorkspaces();
+  const { options, problem, may } = useWorkspaces();
   const asked = checked?.draft ?? draft;
   const refused = checked !== null && isRefused(checked.faults);
   const { id: _, ...configuration } = toDocument(asked);
@@ -59,7 +61,9 @@ export function Estimate({
   return (
     <section className="stack tight" aria-label="Estimate">
       <h3>Estimated build time</h3>
-      {problem !== null ? (
+      {!may ? (
+        <p className="soft small">Who may build is told how long one would take.</p>
+      ) : problem !== null ? (
         <ProblemView problem={problem} />
       ) : options.length === 0 ? (
         <p className="soft small">

@@ -147,15 +147,17 @@ function Piece({
         className="offer-handle"
         disabled={!takes}
         title={takes ? `Drag to ${zone}: ${words}` : words}
-        aria-label={`Drag ${what} of ${of}`}
         data-offer={id}
       >
         {icon}
         <span className="offer-words">
-          <span className="ellipsis">{what}</span>
+          <span className="ellipsis">
+            <span className="unseen">Drag </span>
+            {what}
+          </span>{" "}
           <span className="soft small ellipsis">{takes ? more : words}</span>
-        </span>
-        {children}
+        </span>{" "}
+        {children ?? <span className="unseen">of {of}</span>}
       </button>
       <button
         type="button"

@@ -7,6 +7,7 @@ const DOCUMENT = {
   name: "Development: fast",
   resources: {
     cpu: { cores: 4, node_allocations: [{ node_id: "anna", cores: 4 }] },
+    memory: { gb: 2, node_allocations: [{ node_id: "anna", gb: 1.5 }] },
     tools: [{ name: "git", version: ">=2" }],
   },
 } as ConfigDocument;
@@ -20,6 +21,11 @@ resources:
     node_allocations:
     - node_id: anna
       cores: 4
+  memory:
+    gb: 2.0
+    node_allocations:
+    - node_id: anna
+      gb: 1.5
   tools:
   - name: git
     version: '>=2'
