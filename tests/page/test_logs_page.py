@@ -246,3 +246,28 @@ def test_axe_finds_nothing_serious_and_a_phone_has_room(
     require_accessible(visit)
     page.get_by_role("button", name="Later lines").click()
     expect(plain).to_have_value(re.compile(f"line {LINES}\n$"))
+
+
+def test_what_the_node_logs_is_followed_by_its_owner_alone(
+    owner: Visit, observer: Visit, node: Node
+) -> None:
+    page = owner.page
+    page.get_by_role("link", name="Logs").click()
+    log = log_of(page)
+    expect(log).to_contain_text(re.compile(r"info +buildnet.*: node node1 .* answers on"))
+    before = node.home.config.read_text() if node.home.config.exists() else None
+    try:
+        node.home.config.write_text("nothing: known\n")
+        expect(log).to_contain_text("can't be used")
+    finally:
+        if before is None:
+            node.home.config.unlink()
+        else:
+            node.home.config.write_text(before)
+    page.get_by_label("Level").select_option("error and above")
+    expect(log).not_to_contain_text("answers on")
+    page.get_by_label("Level").select_option("warning and above")
+    expect(log).to_contain_text("can't be used")
+    expect(log).not_to_contain_text("answers on")
+    owner.picture("node-log")
+    expect(observer.page.get_by_role("link", name="Logs")).to_have_count(0)

@@ -10,6 +10,7 @@ import {
   Server,
   Settings,
   SlidersHorizontal,
+  Terminal,
   Waypoints,
 } from "lucide-react";
 import { type ComponentType, lazy } from "react";
@@ -34,6 +35,7 @@ export const VIEWS: readonly View[] = [
   { path: "/ui/cache", title: "Cache", icon: Database, action: "view-builds" },
   { path: "/ui/ledger", title: "Ledger", icon: ScrollText, action: "view-ledger" },
   { path: "/ui/access", title: "Access", icon: KeyRound, action: "view-resources" },
+  { path: "/ui/logs", title: "Logs", icon: Terminal, action: "own-node" },
   { path: "/ui/settings", title: "Settings", icon: Settings, action: "own-node" },
 ];
 
@@ -49,6 +51,7 @@ export const ROUTES: readonly (readonly [string, ComponentType])[] = [
   ["/ui/ledger", lazy(() => import("@/views/ledger/ledger"))],
   ["/ui/ledger/:id", lazy(() => import("@/views/ledger/entry"))],
   ["/ui/access", lazy(() => import("@/views/access/access"))],
+  ["/ui/logs", lazy(() => import("@/views/logs/logs"))],
   ["/ui/settings", lazy(() => import("@/views/settings/settings"))],
   ["/ui/builds", lazy(() => import("@/views/builds/builds"))],
   ["/ui/builds/compare", lazy(() => import("@/views/builds/compare"))],
