@@ -8,6 +8,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from buildnet.mesh.errors import BuildNetError
@@ -55,11 +56,9 @@ class OpenedWorkspaces:
         workspace is told. Blocks."""
         found: dict[Path, None] = {}
         for root in (*map(Path, reversed(self._roots)), *self._named()):
-            try:
-                if root.is_dir():
-                    found[find_root(root.resolve())] = None
-            except (OSError, ValueError, RuntimeError, BuildNetError):
-                continue
+            with suppress(WorkspaceClosedError):
+                # What is a workspace no more may lie in one that is closed.
+                found[self._found(root)[1]] = None
         return list(found)
 
     def require(self, directory: Path) -> Path:
@@ -68,6 +67,10 @@ class OpenedWorkspaces:
         Raises:
             WorkspaceClosedError: it is not, or is not there.
         """
+        return self._found(directory)[0]
+
+    def _found(self, directory: Path) -> tuple[Path, Path]:
+        """Return a directory as it really is called, and the root of its workspace."""
         try:
             here = directory.resolve()
             root = find_root(here)
@@ -75,7 +78,7 @@ class OpenedWorkspaces:
         except (OSError, ValueError, RuntimeError, BuildNetError):
             raise _closed() from None
         if str(root) in self._roots or any(root.is_relative_to(path) for path in named):
-            return here
+            return here, root
         raise _closed()
 
     def _load(self) -> dict[str, None]:

@@ -55,3 +55,16 @@ def test_what_is_open_and_there_is_listed_the_latest_first(tmp_path: Path) -> No
         opened.opened(root)
     (gone / "buildnet.yaml").unlink()
     assert opened.roots() == [second, first, named]
+
+
+def test_what_lies_around_a_directory_that_is_a_workspace_no_more_is_not_listed(
+    tmp_path: Path,
+) -> None:
+    around = workspace(tmp_path)
+    inner, named, there = (workspace(around / name) for name in ("inner", "named", "there"))
+    opened = OpenedWorkspaces(tmp_path / "opened.json", lambda: [named])
+    for root in (inner, there):
+        opened.opened(root)
+    for root in (inner, named):
+        (root / "buildnet.yaml").unlink()
+    assert opened.roots() == [there]
