@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from buildnet.ledger.history import TAKEN_OVER, BuildSummary
 from buildnet.mesh.errors import BuildNetError
 from buildnet.node.api.answers.workspaces import BuildGraph
 from buildnet.node.api.declared import Asking, declared_router, does
@@ -37,12 +38,14 @@ def graph_routes(service: NodeService) -> APIRouter:
             "build_id": found.id,
             "workspace": found.workspace,
             "complete": False,
-            "tasks": _recorded(found.packages, await _paths(found.root)),
+            "tasks": _recorded(found.packages, await _paths(found)),
         }
 
-    async def _paths(root: str) -> dict[str, str]:
+    async def _paths(build: BuildSummary) -> dict[str, str]:
+        if build.durable is not None and build.durable.state == TAKEN_OVER:
+            return {}  # its workspace is on another host
         with suppress(BuildNetError, OSError):
-            workspace = await builder.workspace(Path(root))
+            workspace = await builder.workspace(Path(build.root))
             return {one.name: one.path for one in workspace.packages.values()}
         return {}
 

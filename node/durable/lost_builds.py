@@ -7,9 +7,9 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from buildnet.ledger.history import (
     DURABLE,
@@ -200,6 +200,28 @@ class LostBuilds:
         )
 
 
+_Log = Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}/[0-9]{1,15}$")]
+
+
+class _Shard(BaseModel):
+    """Of the entry of a shard what this node goes by."""
+
+    shard: str
+    log: _Log
+
+
+class _Entry(BaseModel):
+    """Of the entry of a task what this node goes by; the rest is kept as it was told."""
+
+    name: str
+    task: str
+    status: str
+    action: Annotated[str | None, Field(pattern=r"^[0-9a-f]{64}$")]
+    log: _Log
+    depends_on: list[str] = []
+    shards: list[_Shard] = []
+
+
 class _Report(BaseModel):
     """How a build ended on another node, as that one tells it."""
 
@@ -210,6 +232,13 @@ class _Report(BaseModel):
     duration_ms: float
     error: str | None
     packages: list[dict[str, Any]]
+
+    @field_validator("packages")
+    @classmethod
+    def _are_entries(cls, packages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        for each in packages:
+            _Entry.model_validate(each)
+        return packages
 
 
 def _read(hold: Hold, report: Digest) -> _Report:

@@ -119,6 +119,9 @@ def test_a_build_goes_on_where_its_node_is_killed(trio: Cluster, tmp_path: Path)
     tiers = {each["name"]: each["tier"] for each in report["packages"]}
     assert {tiers[name] for name in done_actions} <= {"local-cache", "pool-cache"}, tiers
     assert results(keeper, done_actions) == before
+    # Its root is that of the other host: what lies there on this one is another's.
+    graph = keeper.get(f"/api/build/{build_id}/graph")
+    assert {each["path"] for each in graph["tasks"]} == {None}
     asked.start()
     told = ended_at(asked, build_id)
     assert (told["status"], told["error"]) == ("succeeded", None)

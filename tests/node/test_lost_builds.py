@@ -17,19 +17,23 @@ from buildnet.mesh.errors import BuildNetError, NotFoundError
 from buildnet.mesh.identity import node_id_of
 from buildnet.node.durable import lost_builds
 from buildnet.node.durable.lost_builds import FORGOTTEN, FORGOTTEN_S, GONE, GONE_S, LostBuilds
+from buildnet.node.report import TaskReport
 from buildnet.node.store import Store
+from buildnet.pool.build import Status
 from buildnet.pool.durable import Phase
 from buildnet.pool.messages.durable import BuildAsk, BuildTold, KeepOver
 from buildnet.pool.messages.results import WireDigest
 from buildnet.pool.warrant import MAX_ATTEMPT
+from buildnet.pool.workspace import TaskId
 
 SENDER = b"s" * 32
+ENTRY = TaskReport.of(TaskId("core", "build"), "a-node", Status.SUCCEEDED).as_dict()
 REPORT = {
     "status": "failed",
     "completed_at": 2.0,
     "duration_ms": 1000,
     "error": "core failed",
-    "packages": [{"name": "core"}],
+    "packages": [ENTRY | {"action": "a" * 64, "log": f"{'b' * 64}/12", "of later": 1}],
 }
 
 
@@ -116,7 +120,18 @@ def test_an_end_that_anybody_tells_is_not_recorded(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"status": "running"}, {"packages": {}}, {"packages": [1]}, {"duration_ms": "long"}]
+    "change",
+    [
+        {"status": "running"},
+        {"packages": {}},
+        {"packages": [1]},
+        {"packages": [ENTRY, {"name": "core"}]},
+        {"packages": [ENTRY | {"action": "../x"}]},
+        {"packages": [ENTRY | {"log": "a/b"}]},
+        {"packages": [ENTRY | {"shards": [{"shard": "1/2", "log": 1}]}]},
+        {"packages": [ENTRY | {"depends_on": 1}]},
+        {"duration_ms": "long"},
+    ],
 )
 def test_an_end_that_is_none_is_not_recorded(store: Store, change: dict[str, Any]) -> None:
     assert ended(store, json.dumps(REPORT | change).encode()) == []

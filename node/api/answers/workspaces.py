@@ -71,7 +71,7 @@ class KnownWorkspaces(Page):
 
 class GraphTask(Answer):
     """A task of a build; ``path``: where its package is in the workspace, null: not there any
-    more; ``depends_on``: as of ``packages`` in the build's report."""
+    more, or on another host; ``depends_on``: as of ``packages`` in the build's report."""
 
     name: str
     task: str
