@@ -45,19 +45,21 @@ def last_line(build: BuildSummary) -> bytes:
 async def until(over: asyncio.Event, parts: AsyncIterator[_Part]) -> AsyncIterator[_Part]:
     """Yield ``parts`` until it is over, even while the next one is waited for."""
     ends = asyncio.ensure_future(over.wait())  # once: a build is told in some hundred parts
+    waiting: set[asyncio.Future[Any]] = {ends}
     try:
         while True:
             following = asyncio.ensure_future(anext(parts, None))
-            await asyncio.wait((following, ends), return_when=asyncio.FIRST_COMPLETED)
+            waiting = {following, ends}
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if not following.done():
-                following.cancel()
                 return
             part = following.result()
             if part is None:
                 return
             yield part
     finally:
-        ends.cancel()
+        for each in waiting:
+            each.cancel()
 
 
 def line(event: dict[str, Any]) -> bytes:
