@@ -124,6 +124,7 @@ def require_accessible(axe: str) -> Callable[[Visit], None]:
 
     def require(visit: Visit) -> None:
         visit.page.evaluate(axe)
+        visit.wait_for_pictures()
         found = visit.page.evaluate(
             """async () => (await axe.run()).violations
                  .filter((each) => ["serious", "critical"].includes(each.impact))

@@ -9,13 +9,12 @@ from playwright.sync_api import expect
 from tests.page.conftest import Visiting
 
 from testbed.nodes import Cluster
-from testbed.visits import PHONE, Visit
+from testbed.visits import DESKTOP, PHONE, Visit
 
 
 def test_three_nodes_are_seen(owner: Visit) -> None:
     for name in ("node1", "node2", "node3"):
         expect(owner.page.get_by_role("main").get_by_text(name).first).to_be_visible()
-    owner.picture("overview")
 
 
 def test_a_theme_is_chosen_and_kept(owner: Visit) -> None:
@@ -63,13 +62,44 @@ def test_who_pauses_sees_no_change_until_they_go_on(owner: Visit) -> None:
     expect(live).to_have_text("live")
 
 
-def test_axe_finds_nothing_serious(
-    owner: Visit, visiting: Visiting, require_accessible: Callable[[Visit], None]
+def views_of(visit: Visit) -> list[str]:
+    """Return the paths of the views that somebody is offered."""
+    links = visit.page.get_by_role("navigation", name="Views").get_by_role("link").all()
+    return sorted({link.get_attribute("href") or "" for link in links})
+
+
+def look_at(visit: Visit, path: str) -> None:
+    """Go to a view, and wait until it shows what there is."""
+    visit.page.goto(path)
+    visit.wait_until_live()
+    expect(visit.page.get_by_role("heading", level=1)).to_be_visible()
+    visit.page.wait_for_load_state("networkidle")
+
+
+def test_each_view_fits_a_phone_and_keeps_nobody_out(
+    owner: Visit, require_accessible: Callable[[Visit], None]
 ) -> None:
-    require_accessible(owner)
-    stranger = visiting()
+    page = owner.page
+    paths = views_of(owner)
+    assert {"/", "/ui/nodes"} <= set(paths)
+    for path in paths:
+        look_at(owner, path)
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+            require_accessible(owner)
+        page.set_viewport_size(PHONE)
+        too_wide = "document.documentElement.scrollWidth - innerWidth"
+        assert page.evaluate(too_wide) == 0, path
+        page.set_viewport_size(DESKTOP)
+        owner.picture(path.removeprefix("/ui/").strip("/") or "overview")
+
+
+def test_the_login_keeps_nobody_out(
+    stranger: Visit, require_accessible: Callable[[Visit], None]
+) -> None:
     stranger.page.goto("/login")
     require_accessible(stranger)
+    stranger.picture("login")
 
 
 def test_a_script_that_is_not_the_page_s_own_does_not_run(owner: Visit) -> None:

@@ -54,6 +54,40 @@ def test_a_key_logs_in_with_its_rights(builder: Visit) -> None:
     expect(builder.page.get_by_role("banner")).to_contain_text("(builder)")
 
 
+ACTS = {
+    "/": "Invite a node",
+    "/ui/nodes": "Invite a node",
+    "/ui/builds": "Build…",
+    "/ui/queue": "Pause the queue",
+    "/ui/cache": "Clear…",
+    "/ui/access": "End…",
+    "/ui/ledger": "Write a note…",
+    "/ui/builder": "Save",
+}
+"""Something that takes rights, of each view."""
+
+
+def test_who_may_only_look_is_offered_nothing_else(owner: Visit, observer: Visit) -> None:
+    for path, act in ACTS.items():
+        for visit in (owner, observer):
+            visit.page.goto(path)
+            visit.wait_until_live()
+            expect(visit.page.get_by_role("heading", level=1)).to_be_visible()
+        expect(owner.page.get_by_role("button", name=act, exact=True).first).to_be_visible()
+        observer.page.wait_for_load_state("networkidle")
+        expect(observer.page.get_by_role("button", name=act, exact=True)).to_have_count(0)
+    views = observer.page.get_by_role("navigation", name="Views")
+    expect(views.get_by_role("link", name="Builds")).to_be_visible()
+    expect(views.get_by_role("link", name="Settings")).to_have_count(0)
+
+
+def test_a_view_that_one_may_not_see_says_whom_to_ask(observer: Visit) -> None:
+    observer.forgive("403")
+    observer.page.goto("/ui/settings")
+    expect(observer.page.get_by_role("alert")).to_contain_text("NOT_ALLOWED")
+    expect(observer.page.get_by_role("alert")).to_contain_text("buildnet node config show")
+
+
 def test_who_logs_out_is_a_stranger_in_each_tab(owner: Visit) -> None:
     owner.forgive(NOBODY_YET)
     other = owner.open_tab()

@@ -110,6 +110,12 @@ class Visit:
         """Wait until the page shows what happens."""
         expect(self.page.get_by_test_id("live")).to_have_text("live")
 
+    def wait_for_pictures(self) -> None:
+        """Wait until the browser has drawn what changed by now."""
+        self.page.evaluate(
+            "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        )
+
     def picture(self, name: str) -> None:
         """Keep pictures of what is seen: on a desktop and a phone, in dark and light."""
         if self._pictures is None:
