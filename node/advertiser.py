@@ -59,7 +59,7 @@ class Advertiser:
             self._service.mesh.advertise(LOAD, load.encode())
         if self._links is None or now - self._looked_at >= _PEERS_INTERVAL_S:
             self._looked_at = now  # seldom: it takes a whole view
-            links = own_links(self._service.mesh.view())
+            links = own_links(self._service.mesh.view(), self._service.exchange.bandwidths())
             if self._is_news(links, now - self._links_at):
                 self._links, self._links_at = links, now
                 self._service.mesh.advertise(LINKS, links.encode())

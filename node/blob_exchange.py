@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
@@ -20,6 +21,7 @@ from buildnet.mesh.service.service import MeshService
 from buildnet.node.bulk_streams import BulkStreams
 from buildnet.node.store import Store, StoreFullError
 from buildnet.node.store.exchange import StoreSource, fetch_into
+from buildnet.pool.bandwidth import Bandwidths
 
 _WORKERS = 4
 _BATCH = 128
@@ -44,6 +46,7 @@ class BlobExchange:
         self._workers = workers
         self._streams = BulkStreams(mesh.bulk, workers)
         self._fetcher = BulkFetcher(mesh.bulk, workers, note=note)
+        self._bandwidths = Bandwidths()
 
     @classmethod
     @contextmanager
@@ -68,6 +71,10 @@ class BlobExchange:
         """Send a member the blobs that it asks for."""
         await serve(connection, cipher, self._source, self._workers, cap=self._cap)
 
+    def bandwidths(self) -> Mapping[bytes, float]:
+        """Return how many megabits a second came from members lately, by key."""
+        return self._bandwidths.known(time.monotonic())
+
     async def fetch(self, digest: Digest, peer: bytes) -> bool:
         """Get a blob from the member with this key; return whether it had to be.
 
@@ -79,7 +86,15 @@ class BlobExchange:
         async def fill(sink: BlobSink) -> None:
             await self._fetcher.fetch(sink, (peer,))
 
-        return await fetch_into(self._store, digest, fill)
+        began = time.monotonic()
+        needed = await fetch_into(self._store, digest, fill)
+        if needed:
+            self._note_bandwidth(peer, digest.size_bytes, began)
+        return needed
+
+    def _note_bandwidth(self, peer: bytes, size_bytes: int, began: float) -> None:
+        now = time.monotonic()
+        self._bandwidths.came(peer, size_bytes, now - began, now)
 
     async def fetch_all(self, blobs: Iterable[Digest], peer: bytes) -> None:
         """Get blobs from the member with this key over one connection, which stays open for a
@@ -97,6 +112,7 @@ class BlobExchange:
         small = [digest for digest in wanted if digest in lacking and _is_small(digest)]
         large = [digest for digest in wanted if digest in lacking and not _is_small(digest)]
         outcomes: dict[Digest, BaseException | None] = {}
+        began = time.monotonic()
         turns = asyncio.Semaphore(_BATCHES_AT_ONCE)
 
         async def some(batch: Sequence[Digest]) -> None:
@@ -111,6 +127,8 @@ class BlobExchange:
         outcomes.update(zip(large, ended, strict=False))
         if failed := [each for each in ended[len(large) :] if each is not None]:
             raise failed[0]
+        came = sum(digest.size_bytes for digest, error in outcomes.items() if error is None)
+        self._note_bandwidth(peer, came, began)
         refused: list[BuildNetError] = []
         for digest, outcome in outcomes.items():
             if isinstance(outcome, FetchRefusedError):

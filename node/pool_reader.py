@@ -141,7 +141,12 @@ class PoolReader:
             cluster_name=view.cluster_name,
             coordinator=coordinator_of(view),
             nodes=list(picture.nodes.values()),
-            connections=connections(view, picture.words, self.service.mesh.round_trip_s),
+            connections=connections(
+                view,
+                picture.words,
+                self.service.mesh.round_trip_s,
+                self.service.exchange.bandwidths(),
+            ),
             seen=picture.seen,
             now=picture.at,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from datetime import UTC, datetime
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError
 
@@ -47,6 +47,8 @@ _NOTICEABLE_PERCENT = 5.0
 _NOTICEABLE_ROUND_TRIP = 0.5
 _NOTICEABLE_ROUND_TRIP_MS = 2.0
 """Less is what a busy host's scheduler makes of any network."""
+_NOTICEABLE_BANDWIDTH = 0.5
+_Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -178,23 +180,32 @@ class Load(Advertisement):
 
 
 class Links(Advertisement):
-    """Round trips from a node to those it is linked with, in milliseconds by node id."""
+    """What a node measured of its links, by node id: round trips in milliseconds, and how many
+    megabits a second came over them in the last hour, where enough came to tell."""
 
-    round_trip_ms: dict[str, float] = Field(default_factory=dict, max_length=1024)
+    round_trip_ms: dict[str, _Figure] = Field(default_factory=dict, max_length=1024)
+    bandwidth_mbps: dict[str, _Figure] = Field(default_factory=dict, max_length=1024)
 
     def has_other_peers(self, other: Links | None) -> bool:
         """Tell whether a link came or went since ``other`` was said."""
         return other is None or self.round_trip_ms.keys() != other.round_trip_ms.keys()
 
     def differs(self, other: Links) -> bool:
-        """Tell whether a round trip changed by half and by 2 ms since ``other`` was said."""
-        return any(
+        """Tell whether a round trip changed by half and by 2 ms since ``other`` was said, or a
+        bandwidth by half."""
+        return self._has_other_bandwidths(other) or any(
             abs(now - other.round_trip_ms.get(peer, 0.0))
             > max(
                 _NOTICEABLE_ROUND_TRIP_MS,
                 _NOTICEABLE_ROUND_TRIP * other.round_trip_ms.get(peer, 0.0),
             )
             for peer, now in self.round_trip_ms.items()
+        )
+
+    def _has_other_bandwidths(self, other: Links) -> bool:
+        mine, told = self.bandwidth_mbps, other.bandwidth_mbps
+        return mine.keys() != told.keys() or any(
+            abs(now - told[peer]) > _NOTICEABLE_BANDWIDTH * told[peer] for peer, now in mine.items()
         )
 
 

@@ -290,15 +290,22 @@ def _noted(view: MeshView, reason: str, ending: str = "") -> bool:
 
 
 def connections(
-    view: MeshView, words: Mapping[bytes, Words], estimate: Callable[[bytes, bytes], float | None]
+    view: MeshView,
+    words: Mapping[bytes, Words],
+    estimate: Callable[[bytes, bytes], float | None],
+    bandwidths: Mapping[bytes, float],
 ) -> Iterator[Connection]:
     """Yield the round trips between all members of which one is known, each pair once.
 
     What one of the two measured counts (the mean, if both did); else ``estimate`` of their keys, in
-    seconds.
+    seconds. ``bandwidths`` are this node's own; of two that were measured the higher one counts.
     """
     there = [member for member in view.members if member.linked or is_reachable(member, view)]
     measured = {member.key: _measured(view, words, member) for member in there}
+    own = _by_node_id(view, bandwidths)
+    rates_of = {
+        member.key: own if member.key == view.me else _told_rates(words, member) for member in there
+    }
     for one, two in combinations(sorted(there, key=lambda member: member.node_id), 2):
         there_ms = measured[one.key].get(two.node_id)
         back_ms = measured[two.key].get(one.node_id)
@@ -316,12 +323,24 @@ def connections(
                     None if back_ms is None else _measured_s_ago(view, words, two, one),
                 )
             latency_ms = round(latency_ms, 3)
-            yield Connection(one.node_id, two.node_id, latency_ms, estimated=estimated, age_s=age_s)
+            rates = (
+                rates_of[one.key].get(two.node_id),
+                rates_of[two.key].get(one.node_id),
+            )
+            yield Connection(
+                one.node_id,
+                two.node_id,
+                latency_ms,
+                max((rate for rate in rates if rate is not None), default=None),
+                estimated,
+                age_s,
+            )
 
 
-def own_links(view: MeshView) -> Links:
+def own_links(view: MeshView, bandwidths: Mapping[bytes, float]) -> Links:
     """Return what this node measured, to be told to the others."""
     return Links(
+        bandwidth_mbps=_by_node_id(view, bandwidths),
         round_trip_ms={
             member.node_id: milliseconds
             for member in view.members
@@ -329,7 +348,7 @@ def own_links(view: MeshView) -> Links:
             and member.linked
             and member.round_trip_measured
             and (milliseconds := _milliseconds(member.round_trip_s)) is not None
-        }
+        },
     )
 
 
@@ -344,6 +363,19 @@ def _measured(view: MeshView, words: Mapping[bytes, Words], by: MemberView) -> M
         }
     links = words[by.key].links if by.key in words else None
     return {} if links is None else links.round_trip_ms
+
+
+def _by_node_id(view: MeshView, bandwidths: Mapping[bytes, float]) -> dict[str, float]:
+    return {
+        member.node_id: bandwidths[member.key]
+        for member in view.members
+        if member.key in bandwidths
+    }
+
+
+def _told_rates(words: Mapping[bytes, Words], by: MemberView) -> Mapping[str, float]:
+    links = words[by.key].links if by.key in words else None
+    return {} if links is None else links.bandwidth_mbps
 
 
 def _measured_s_ago(

@@ -550,8 +550,15 @@ def test_a_blob_is_fetched_from_another_node(trio: Cluster, tmp_path: Path) -> N
     fetched = data(two, "cache", "fetch", name, "--from", one.name)
     assert fetched.keys() == {"hash", "size_bytes", "node", "already", "duration_ms"}
     assert (fetched["already"], fetched["node"]) == (False, one.identity)
-    assert data(two, "cache", "show", big["hash"])["size_bytes"] == 700_000
+    assert data(two, "cache", "show", big["hash"])["size_bytes"] == 2_100_000
     assert data(two, "cache", "verify")["damaged"] == []
+    pair = {one.identity, two.identity}
+    (link,) = (
+        link
+        for link in data(two, "pool", "status")["connections"]
+        if {link["from_node"], link["to_node"]} == pair
+    )
+    assert link["bandwidth_mbps"] > 0
     assert data(two, "cache", "fetch", name, "--from", one.identity)["already"]
     other = f"{'0' * 64}/5"
     assert error(two, "cache", "fetch", other, "--from", one.name, code=6) == "BLOB_UNAVAILABLE"
@@ -572,6 +579,6 @@ packages:
     sources: [a/in.txt]
     outputs: [a/out.txt]
 """,
-            "a/in.txt": "0123456789" * 10_000,
+            "a/in.txt": "0123456789" * 30_000,
         },
     )

@@ -72,6 +72,7 @@ def service(mesh: ListeningMesh) -> Any:
         mesh=mesh,
         name="anna",
         role="worker",
+        exchange=SimpleNamespace(bandwidths=dict),
         ledger=SimpleNamespace(open_now=None, problem=None),
         address="http://anna",
         config=NodeConfig(node_tags=("fast",)),

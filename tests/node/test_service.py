@@ -124,7 +124,7 @@ def service_of(
         history=cast(Any, None),
         builder=cast(Any, idle),
         mesh=cast(Any, LonelyMesh()),
-        exchange=cast(Any, None),
+        exchange=cast(Any, SimpleNamespace(bandwidths=dict)),
         ledger=ledger,
         recording=Recording(ledger),
         access=cast(Any, None),

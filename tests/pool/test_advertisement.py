@@ -163,6 +163,10 @@ def test_round_trips_are_told_when_they_changed_noticeably() -> None:
     assert Links(round_trip_ms={"a": 2.4, "b": 40.0}).differs(near)
     assert Links(round_trip_ms={"a": 0.3, "b": 61.0}).differs(near)
     assert near.has_other_peers(None)
+    assert Links(round_trip_ms={"a": 0.3, "b": 40.0}, bandwidth_mbps={"a": 9.0}).differs(near)
+    fast = Links(bandwidth_mbps={"a": 900.0})
+    assert not Links(bandwidth_mbps={"a": 500.0}).differs(fast)
+    assert Links(bandwidth_mbps={"a": 400.0}).differs(fast)
     assert not near.has_other_peers(Links(round_trip_ms={"b": 1.0, "a": 9.0}))
     assert Links(round_trip_ms={"a": 0.3}).has_other_peers(near)
 

@@ -308,7 +308,7 @@ def test_connections_are_what_either_side_measured_or_an_estimate() -> None:
     def found(view: MeshView) -> dict[tuple[str, str], tuple[float | None, bool]]:
         return {
             (one.from_node, one.to_node): (one.latency_ms, one.estimated)
-            for one in connections(view, told, estimate)
+            for one in connections(view, told, estimate, {})
         }
 
     assert found(view) == {
@@ -331,7 +331,7 @@ def test_a_connection_tells_how_old_its_figure_is() -> None:
     }
     ages = [
         (one.from_node, one.to_node, one.age_s)
-        for one in connections(view, told, lambda one, other: 0.02)
+        for one in connections(view, told, lambda one, other: 0.02, {})
     ]
     assert ages == [
         (IDS[ANNA], IDS[BERT], 0.4),
@@ -344,7 +344,25 @@ def test_a_node_tells_what_it_measured_itself() -> None:
     view = three()
     guess = replace(view.members[2], round_trip_measured=False)
     view = replace(view, members=(*view.members[:2], guess))
-    assert own_links(view).round_trip_ms == {IDS[BERT]: 1.5}
+    links = own_links(view, {BERT: 940.0, b"left long ago": 5.0})
+    assert links.round_trip_ms == {IDS[BERT]: 1.5}
+    assert links.bandwidth_mbps == {IDS[BERT]: 940.0}
+
+
+def test_a_connection_tells_the_bandwidth_that_one_of_its_ends_measured() -> None:
+    told = {
+        BERT: Words(links=Links(bandwidth_mbps={IDS[ANNA]: 300.0, IDS[CARL]: 80.0})),
+        CARL: Words(links=Links(bandwidth_mbps={IDS[BERT]: 90.0})),
+    }
+    found = {
+        (one.from_node, one.to_node): one.bandwidth_mbps
+        for one in connections(three(), told, lambda one, other: 0.02, {BERT: 200.0})
+    }
+    assert found == {
+        (IDS[ANNA], IDS[BERT]): 300.0,
+        (IDS[ANNA], IDS[CARL]): None,
+        (IDS[BERT], IDS[CARL]): 90.0,
+    }
 
 
 def test_health_says_what_is_wrong_and_what_was_refused() -> None:

@@ -22,7 +22,7 @@ export function Legend({ knowBandwidth }: { knowBandwidth: boolean }) {
       </li>
       {!knowBandwidth && (
         <li>
-          <strong>bandwidth</strong> <span className="soft">unknown: it is not measured yet</span>
+          <strong>bandwidth</strong> <span className="soft">unknown: nothing large was sent lately</span>
         </li>
       )}
     </ul>
