@@ -14,8 +14,7 @@ def running_builds(channels: Channels, now: float) -> tuple[BuildRow, ...] | Non
     if channels.items("builds") is None:
         return None
     unix = channels.unix(now)
-    queued = dict(channels.rows("queue", WHOLE_QUEUE))
-    waiting = {key for key, item in queued.items() if item["state"] != "running"}
+    queued, waiting = dict(channels.rows("queue", WHOLE_QUEUE)), _waiting(channels)
     rows = []
     for key, item in channels.rows("builds"):
         if item["status"] == "running" and key not in waiting:
@@ -32,11 +31,7 @@ def waiting_builds(channels: Channels, now: float) -> tuple[QueueRow, ...] | Non
     them."""
     if channels.items("queue") is None:
         return None
-    rows = [
-        _queued(channels, key, item, now)
-        for key, item in channels.rows("queue", WHOLE_QUEUE)
-        if item["state"] != "running"
-    ]
+    rows = [_queued(channels, key, item, now) for key, item in _waiting(channels).items()]
     return tuple(sorted(rows, key=lambda row: (row.place, row.id)))
 
 
@@ -55,6 +50,20 @@ def queue_problem(channels: Channels) -> str | None:
     if not whole["complete"]:
         return "no coordinator answers: the queue shows the builds of the asked node alone"
     return None
+
+
+def _waiting(channels: Channels) -> dict[str, Item]:
+    """Return what the queue has of builds that wait or are paused. That one runs, or is over, its
+    own events tell a second before the coordinator does."""
+    builds = channels.items("builds") or {}
+    begun = {key for key, item in builds.items() if item["running"]}
+    over = {key for key, item in builds.items() if item["status"] != "running"}
+    return {
+        key: item
+        for key, item in channels.rows("queue", WHOLE_QUEUE)
+        if key not in over
+        and (item["state"] == "paused" or (item["state"] == "waiting" and key not in begun))
+    }
 
 
 def _followed(key: str, item: Item, unix: float) -> BuildRow:

@@ -146,8 +146,17 @@ def test_nodes_are_ordered_by_their_names_and_the_numbers_in_them() -> None:
 
 
 def test_a_build_that_waits_does_not_run() -> None:
-    model = told(builds=[build("b2")], queue=[WHOLE_QUEUE, queued("b2", 1)])
-    assert model.screen(0.0).running == ()
+    model = told(builds=[build("b2", running=[])], queue=[WHOLE_QUEUE, queued("b2", 1)])
+    screen = model.screen(0.0)
+    assert screen.running == ()
+    assert screen.builds.queued == 1
+    model.take(Happened(event("builds", id="b2", running=["api#build"])), 0.0)
+    screen = model.screen(0.0)
+    assert [row.id for row in screen.running or ()] == ["b2"]
+    assert screen.queue == ()
+    model.take(Happened(event("builds", id="b2", running=[], status="failed")), 0.0)
+    screen = model.screen(0.0)
+    assert (screen.running, screen.queue) == ((), ())
 
 
 def test_builds_of_the_last_hour_are_counted_by_the_ledger() -> None:
