@@ -305,7 +305,10 @@ class Dashboard(App[int | BuildNetError]):
         running, queue = self.shown.running or (), self.shown.queue or ()
         names = {row.id: row.workspace for row in running}
         names |= {row.id: row.workspace for row in queue}
-        self.ask_to_cancel(build, names[build])
+        if build in names:
+            self.ask_to_cancel(build, names[build])
+        else:
+            self.notify("that build is over already")
 
     def ask_to_cancel(self, build: str, workspace: str) -> None:
         """Ask whether to cancel a build, and do so."""

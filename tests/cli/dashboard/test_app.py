@@ -293,6 +293,17 @@ def test_a_build_is_cancelled_once_that_was_said() -> None:
     assert feed.asked == [("cancel", "b2")]
 
 
+def test_a_build_that_ended_since_it_was_drawn_is_not_cancelled() -> None:
+    async def go(screen: Screen) -> None:
+        for gone in (event("builds", id="b1", gone=True), event("queue", id="b1", gone=True)):
+            screen.app._model.take(Happened(gone), time.monotonic())
+        screen.app.action_cancel()
+        await screen.until(lambda: "over already" in screen.text())
+
+    _, feed = play(go)
+    assert feed.asked == []
+
+
 @pytest.mark.parametrize(("key", "what"), [("d", "drain"), ("r", "resume")])
 def test_a_node_is_drained_and_resumed_once_that_was_said(key: str, what: str) -> None:
     async def go(screen: Screen) -> None:
