@@ -127,10 +127,8 @@ class Dashboard(App[int | BuildNetError]):
     def _look(self) -> None:
         """Draw if there are news, and each second, since ages grow."""
         changes, at, took_s = self._drawn
-        since_s = time.monotonic() - at
-        if (
-            self._model.changes != changes and since_s >= _REST * took_s
-        ) or since_s >= _DRAW_EVERY_S:
+        has_news = self._model.changes != changes
+        if time.monotonic() - at >= (_REST * took_s if has_news else _DRAW_EVERY_S):
             self.draw()
 
     def on_resize(self) -> None:
@@ -155,16 +153,16 @@ class Dashboard(App[int | BuildNetError]):
         about = base.query_one("#summary", Static)
         about.update(Text("\n").join(summary))
         about.display = bool(summary)
-        shown = [base.query_one(f"#{name}", Rows) for name in VIEWS[self._view]]
-        for name, rows in zip(VIEWS[self._view], shown, strict=True):
+        shown = []
+        for name in VIEWS[self._view]:
+            rows = base.query_one(f"#{name}", Rows)
             rows.show(partial(self._panel, name, screen))
-        for rows in shown:
-            rows.display = rows.id != "alerts" or bool(screen.alerts)
-        shown = [rows for rows in shown if rows.display]
+            rows.display = name != "alerts" or bool(screen.alerts)
+            if rows.display:
+                shown.append(rows)
         room = self.size.height - len(head) - len(summary) - 1
-        for rows, height in zip(
-            shown, allot(room, [rows.wanted for rows in shown], _LEAST), strict=True
-        ):
+        heights = allot(room, [rows.wanted for rows in shown], _LEAST)
+        for rows, height in zip(shown, heights, strict=True):
             rows.styles.height = height
         self._drawn = changes, now, time.monotonic() - now
 
