@@ -124,11 +124,11 @@ def test_what_the_browser_complains_of_fails_a_test(owner: Visit) -> None:
 def test_a_node_that_is_gone_is_told_and_found_again(visiting: Visiting, cluster: Cluster) -> None:
     node = cluster.members[2]
     visit = visiting(node)
-    visit.forgive("ERR_CONNECTION_REFUSED|WebSocket connection")
+    visit.forgive("net::ERR_|WebSocket connection")
     visit.log_in()
     node.kill()
     live = visit.page.get_by_test_id("live")
     expect(live).to_have_text("connection lost, trying again")
-    expect(visit.page.get_by_text("as of")).to_be_visible()
+    expect(visit.page.get_by_role("banner").get_by_text("as of")).to_be_visible()
     node.start()
     expect(live).to_have_text("live")

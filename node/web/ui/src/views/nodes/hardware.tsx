@@ -193,6 +193,11 @@ export function Network({ node, nodes }: { node: PoolNode; nodes: readonly PoolN
                     {latency(one.latency_ms)}
                     {one.estimated && ", estimated"}
                     {one.status && `, ${one.status}`}
+                    {one.age_s !== null && (
+                      <>
+                        , <Age at={pool.dataUpdatedAt - one.age_s * 1_000} />
+                      </>
+                    )}
                   </span>
                 </li>
               );

@@ -16,7 +16,8 @@ import "@/views/nodes/nodes.css";
 
 /** More than so many are shown as a table, unless somebody wants cards. */
 const CARDS_UP_TO = 24;
-const PART = 120;
+/** How many are shown at first, and how many more each time. */
+const PART = { cards: 48, table: 120 };
 const STATUSES = ["", "online", "busy", "suspect", "offline", "drained"] as const;
 
 /** All nodes of the pool: what each has, how busy it is, and how it is reached. */
@@ -30,7 +31,7 @@ export default function Nodes() {
   const [tool, setTool] = useFilter("tool");
   const [order, setOrder] = useFilter("sort");
   const [shape, setShape] = useFilter("as");
-  const [shown, setShown] = useState(PART);
+  const [parts, setParts] = useState(1);
   const [isInviting, setInviting] = useState(false);
   if (error && nodes.length === 0) {
     return <ProblemView problem={error} command="buildnet pool nodes" onRetry={() => refetch()} />;
@@ -39,6 +40,7 @@ export default function Nodes() {
   const found = fitting(nodes, { text, status, role, tag, tool });
   const sorted = inOrder(found, ORDERS, order || "name");
   const asTable = shape === "" ? nodes.length > CARDS_UP_TO : shape === "table";
+  const shown = parts * (asTable ? PART.table : PART.cards);
   return (
     <>
       <ViewHead title="Nodes">
@@ -100,7 +102,7 @@ export default function Nodes() {
         </ul>
       )}
       {sorted.length > shown && (
-        <button type="button" className="button" onClick={() => setShown(shown + PART)}>
+        <button type="button" className="button" onClick={() => setParts(parts + 1)}>
           Show more: {sorted.length - shown} are left
         </button>
       )}

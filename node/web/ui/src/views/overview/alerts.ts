@@ -114,7 +114,7 @@ function letterAlerts(letters: readonly Schema["Letter"][]): Alert[] {
       tone: "warn",
       words: `${plural(letters.length, "command was", "commands were")} given up, the latest ${latest.package}#${latest.task} of ${latest.workspace}`,
       ...(latest.error.message && { hint: latest.error.message }),
-      command: "buildnet dead-letters list",
+      command: "buildnet queue dead list",
     },
   ];
 }

@@ -45,7 +45,7 @@ export function RecentEvents() {
           </Link>
         )}
       </header>
-      {begun.error && <ProblemView problem={begun.error} command="buildnet ledger" />}
+      {begun.error && <ProblemView problem={begun.error} command="buildnet ledger list" />}
       {begun.isLoading && <Loading what="what happened" lines={4} />}
       {all.length === 0 && !begun.isLoading && (
         <p className="soft">Nothing happened since this page is open.</p>

@@ -54,7 +54,7 @@ export function ofEntry(entry: Schema["LedgerEntry"]): Happening | null {
     at: Date.parse(entry.time),
     words: named(entry),
     tone,
-    href: `/ui/ledger?entry=${entry.id}`,
+    href: `/ui/ledger/${entry.id}`,
   };
 }
 

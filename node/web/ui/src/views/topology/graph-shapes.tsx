@@ -8,21 +8,21 @@ type NodeData = Node<{
   node: PoolNode;
   isSelected: boolean;
   isSmall: boolean;
-  onSelect: (id: string) => void;
-  onOpen: (path: string) => void;
+  /** What clicks do now; the same object for as long as the graph is there. */
+  acts: React.RefObject<{ select: (id: string) => void; open: (path: string) => void }>;
 }>;
 
 /** A node in the graph: a click chooses it, Enter or a double click opens it. */
 export function NodeShape({ data }: NodeProps<NodeData>) {
-  const { node, isSelected, isSmall, onSelect, onOpen } = data;
+  const { node, isSelected, isSmall, acts } = data;
   const status = node.draining ? "drained" : node.status;
   const path = `/ui/nodes/${node.id}`;
   const click = (event: React.MouseEvent) => {
     if (event.ctrlKey || event.metaKey) return;
     event.preventDefault();
     if (event.detail === 0)
-      onOpen(path); // a key did it
-    else onSelect(node.id);
+      acts.current.open(path); // a key did it
+    else acts.current.select(node.id);
   };
   return (
     <>
@@ -32,9 +32,9 @@ export function NodeShape({ data }: NodeProps<NodeData>) {
         className={`graph-node nopan ${node.status} ${isSelected ? "selected" : ""} ${isSmall ? "small" : ""}`}
         title={`${node.name}, ${status}`}
         onClick={click}
-        onDoubleClick={() => onOpen(path)}
+        onDoubleClick={() => acts.current.open(path)}
         onFocus={(event) => {
-          if (event.currentTarget.matches(":focus-visible")) onSelect(node.id);
+          if (event.currentTarget.matches(":focus-visible")) acts.current.select(node.id);
         }}
       >
         <span className="ellipsis">

@@ -44,6 +44,11 @@ export default function Graph({
   useEffect(() => {
     void flow.current?.fitView(FIT);
   }, [placed]);
+  // A node of which nothing is new stays the same shape: of a hundred only two are drawn when
+  // another one is chosen.
+  const kept = useRef(new Map<string, { of: readonly unknown[]; shape: Node }>());
+  const acts = useRef({ select: onSelect, open: go });
+  acts.current = { select: onSelect, open: go };
   const shapes = useMemo<Node[]>(() => {
     const byId = new Map(nodes.map((node) => [node.id, node]));
     return [
@@ -59,22 +64,21 @@ export default function Graph({
       ...placed.nodes.flatMap(({ id, x, y }) => {
         const node = byId.get(id);
         if (node === undefined) return [];
-        return {
+        const of = [node, placed, id === selected];
+        const old = kept.current.get(id);
+        if (old?.of.every((part, place) => part === of[place])) return old.shape;
+        const shape = {
           id,
           type: "node",
           position: { x, y },
           ...placed.card,
-          data: {
-            node,
-            isSelected: id === selected,
-            isSmall: placed.card !== CARD,
-            onSelect,
-            onOpen: (to: string) => go(to),
-          },
+          data: { node, isSelected: id === selected, isSmall: placed.card !== CARD, acts },
         };
+        kept.current.set(id, { of, shape });
+        return shape;
       }),
     ];
-  }, [nodes, placed, selected, onSelect, go]);
+  }, [nodes, placed, selected]);
   const edges = useMemo(
     () => shownLinks(links, selected, few).map((link) => edgeOf(link, selected, nodes.length)),
     [links, selected, few, nodes.length],
@@ -94,6 +98,8 @@ export default function Graph({
           flow.current = instance;
         }}
         onPaneClick={() => onSelect("")}
+        onMoveStart={() => frame.current?.classList.add("moving")}
+        onMoveEnd={() => frame.current?.classList.remove("moving")}
         fitView
         fitViewOptions={FIT}
         minZoom={0.15}
