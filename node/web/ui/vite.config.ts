@@ -4,8 +4,8 @@ import { defineConfig } from "vitest/config";
 // `npm run dev` shows the page with the data of this node.
 const node = process.env.BUILDNET_NODE ?? "http://127.0.0.1:8080";
 
-export default defineConfig({
-  base: "/ui/",
+export default defineConfig(({ command }) => ({
+  base: command === "build" ? "/ui/" : "/", // a node serves files below /ui/, `npm run dev` does not
   plugins: [react()],
   resolve: { alias: { "@": new URL("./src", import.meta.url).pathname } },
   build: {
@@ -17,8 +17,9 @@ export default defineConfig({
   },
   server: {
     proxy: {
-      "/api": { target: node, changeOrigin: true },
-      "/ws": { target: node, changeOrigin: true, ws: true },
+      // As the browser asks: a node takes changes from pages of the host that is asked alone.
+      "/api": { target: node },
+      "/ws": { target: node, ws: true },
     },
   },
   test: {
@@ -26,4 +27,4 @@ export default defineConfig({
     setupFiles: "src/testing/setup.ts",
     include: ["src/**/*.test.{ts,tsx}"],
   },
-});
+}));
