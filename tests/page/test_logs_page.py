@@ -202,14 +202,11 @@ def test_a_log_is_downloaded_as_it_was_kept(
     assert "\x1b[1;31mneed" in text
 
 
-def test_where_a_task_failed_its_last_words_come_first(
-    owner: Visit, node: Node, workspace: Path
-) -> None:
+def test_what_failed_is_opened_at_its_end(owner: Visit, node: Node, workspace: Path) -> None:
     page = open_log(owner, built(node, workspace, "failing"))
-    excerpt = page.get_by_role("region", name="The last lines of failing#build")
-    expect(excerpt).to_contain_text("the reason: no more paper")
-    expect(page.get_by_text("buildnet history").first).to_be_visible()
-    owner.picture("build-log-failed")
+    expect(page.get_by_role("alert")).to_contain_text("the reason: no more paper")
+    expect(page.get_by_label("Output of", exact=True)).to_have_value("failing#build")
+    expect(log_of(page).get_by_text("the reason: no more paper")).to_be_in_viewport()
 
 
 def test_hostile_output_is_shown_and_does_nothing(

@@ -82,6 +82,19 @@ describe("parse", () => {
   });
 });
 
+it("has the same plain text whether or not colours are read", () => {
+  for (const raw of [
+    "a",
+    `${E}[1mb${E}[0m c`,
+    `x${E}]0;t\u0007y`,
+    "1\r2",
+    `ab${E}[1Dc`,
+    "nul\u0000",
+  ]) {
+    expect(plainOf(raw)).toBe(parse(raw, Pen.PLAIN).text);
+  }
+});
+
 describe("penAt", () => {
   it("finds the colour in which a row begins", () => {
     const text = new LogText();

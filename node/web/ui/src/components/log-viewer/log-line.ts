@@ -26,6 +26,9 @@ const ESCAPE =
   /\u001b(?:\[([0-?]*)[ -/]*([@-~]|$)|[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\|$)?|[ -/]*[0-~]?)/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: what is looked for are those
 const SIMPLE = /^[^\u0000-\u0008\u000a-\u001f]*$/;
+// What moves to and fro in a line, or erases some of it.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: what is looked for are those
+const MOVES = /[\r\b]|\u001b\[[0-?]*[CDGK]/;
 const MARK =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: what is looked for are those
   /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]+/gu;
@@ -47,7 +50,8 @@ export function penAt(text: LogText, row: number): Pen {
 /** What a row shows, as plain text: without escape sequences, and with what was written over gone. */
 export function plainOf(raw: string): string {
   if (SIMPLE.test(raw)) return raw;
-  return parse(raw, Pen.PLAIN).text;
+  if (MOVES.test(raw)) return parse(raw, Pen.PLAIN).text;
+  return raw.replace(ESCAPE, "");
 }
 
 /** Read a row that begins in these colours. */

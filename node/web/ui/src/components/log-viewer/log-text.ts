@@ -249,10 +249,11 @@ function overwritten(text: string): number {
 function cut(text: string, start: number): number {
   const stop = start + ROW_CHARACTERS;
   if (stop >= text.length) return text.length;
-  const sequence = text.lastIndexOf(ESCAPE, stop - 1);
-  if (sequence > stop - ESCAPE_MAX_CHARACTERS && sequence > start) {
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one
-    if (!/^\u001b\[[\d;:?]*[@-~]/.test(text.slice(sequence, stop))) return sequence;
+  const near = text.slice(stop - ESCAPE_MAX_CHARACTERS, stop);
+  const sequence = near.lastIndexOf(ESCAPE);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one
+  if (sequence >= 0 && !/^\u001b\[[\d;:?]*[@-~]/.test(near.slice(sequence))) {
+    return stop - ESCAPE_MAX_CHARACTERS + sequence;
   }
   const code = text.charCodeAt(stop - 1);
   return code >= 0xd800 && code < 0xdc00 ? stop - 1 : stop;

@@ -3,7 +3,7 @@ import { LogSearch } from "@/components/log-viewer/log-search";
 import type { LogText } from "@/components/log-viewer/log-text";
 
 /** A search looks for so long, then lets the browser draw. */
-const SLICE_MS = 8;
+const SLICE_MS = 12;
 
 export interface Found {
   needle: string;

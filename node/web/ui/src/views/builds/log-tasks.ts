@@ -18,8 +18,6 @@ export interface Source {
   state: string;
   /** Whether its output is kept. */
   isKept: boolean;
-  exitCode: number | null;
-  error: Schema["ToldError"] | null;
 }
 
 const RANKS: Record<string, number> = { failed: 0, running: 1, built: 2, cancelled: 3 };
@@ -55,8 +53,6 @@ function ofTask({ name, task, state, report }: LoggedTask): Source[] {
     task,
     state,
     isKept: report?.log != null,
-    exitCode: report?.exit_code ?? null,
-    error: report?.error ?? null,
   };
   const shards = (report?.shards ?? []).map((shard) => ({
     key: outputKey(name, `${task} ${shard.shard}`),
@@ -64,8 +60,6 @@ function ofTask({ name, task, state, report }: LoggedTask): Source[] {
     task: `${task} ${shard.shard}`,
     state: shard.status === "succeeded" ? "built" : shard.status,
     isKept: shard.log !== null,
-    exitCode: shard.exit_code,
-    error: shard.error,
   }));
   const all = shards.length > 0 ? shards : [whole];
   return all.filter((one) => one.isKept || one.state === "running" || one.state === "failed");
@@ -73,7 +67,7 @@ function ofTask({ name, task, state, report }: LoggedTask): Source[] {
 
 function running(key: string): Source {
   const [name = key, task = "build"] = key.split(/#(?=[^#]*$)/);
-  return { key, name, task, state: "running", isKept: false, exitCode: null, error: null };
+  return { key, name, task, state: "running", isKept: false };
 }
 
 function rank({ state }: Source): number {

@@ -8,10 +8,8 @@ import { Empty } from "@/components/states";
 import { useFilter } from "@/components/url-state";
 import type { FeedState } from "@/live/feed";
 import { outputFeed } from "@/live/use-live";
-import { Failure } from "@/views/builds/log-failure";
 import { LiveOutput } from "@/views/builds/log-output";
 import { type LoggedTask, logAddress, logCommand, sourcesOf } from "@/views/builds/log-tasks";
-import "@/views/builds/log.css";
 
 const ALL = "all";
 const NO_OUTPUT: ReadonlyMap<string, LogText> = new Map();
@@ -57,9 +55,6 @@ export default function BuildLog({
   }
   return (
     <div className="stack">
-      {source?.state === "failed" && (
-        <Failure buildId={id} source={source} text={kept?.isDone ? kept.text : null} />
-      )}
       {kept?.problem != null && (
         <ProblemView problem={kept.problem} command={logCommand(id, source)} onRetry={kept.retry} />
       )}
