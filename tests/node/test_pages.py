@@ -42,6 +42,12 @@ def test_the_index_brings_nothing_of_its_own_and_nothing_from_elsewhere() -> Non
     assert all(path.removeprefix("/ui/") in PAGE for path in loaded)
 
 
+def test_the_first_view_waits_for_little() -> None:
+    loaded = re.findall(r'"/ui/([^"]+\.js)"', PAGE[INDEX].content.decode())
+    assert loaded
+    assert sum(len(PAGE[name].packed or b"") for name in loaded) <= 120_000
+
+
 @pytest.mark.parametrize("path", ["/", f"/ui/{SCRIPT}"])
 def test_the_page_may_load_and_reach_its_own_node_alone(check: Check, path: str) -> None:
     async def work(node: Node, around: Around) -> None:
