@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Dialog, Locator, Page, expect
 from tests.page.conftest import Visiting
 
 from buildnet.cli.testing import write_files
@@ -224,6 +224,7 @@ def test_what_is_kept_is_renamed_and_deleted(page: Page, node: Node, owner: Visi
     node.post("/api/configs", {"id": "old", "resources": {"cpu": {"cores": 1}}})
     page.goto("/ui/builder?tab=kept&kind=configuration")
     row = page.get_by_role("row", name=re.compile("old"))
+    expect(row).to_be_visible()
     owner.picture("builder-kept")
     row.get_by_role("button", name="Rename old").click()
     page.get_by_role("dialog").get_by_label("Title").fill("Of last year")
@@ -260,7 +261,12 @@ def test_who_leaves_with_unsaved_changes_is_asked_and_other_views_keep_them(page
     views.get_by_role("link", name="Builder").click()
     expect(page.locator(".piece")).to_have_count(1)
     asked: list[str] = []
-    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+
+    def leave(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", leave)
     page.reload()
     assert asked == ["beforeunload"]
 

@@ -8,8 +8,9 @@ import { type Offer, zoneOf } from "@/views/builder/edits";
 import { gib, verdict, ZONE_TITLES } from "@/views/builder/fits";
 import { type OfferedProgram, offeredPrograms, type PoolNode } from "@/views/builder/pool-nodes";
 
-const SHOWN_NODES = 8;
-const SHOWN_PROGRAMS = 12;
+/** So many nodes, and tools, are shown at first, and more each time: each has its pieces. */
+const NODES_AT_ONCE = 8;
+const PROGRAMS_AT_ONCE = 12;
 
 interface Shaping {
   draft: Draft;
@@ -21,20 +22,23 @@ interface Shaping {
 /** What the pool has, to be dragged into the zones. */
 export function Palette(shaping: Shaping) {
   const [text, setText] = useState("");
-  const [all, setAll] = useState(false);
+  const [times, setTimes] = useState(1);
   const wanted = text.trim().toLowerCase();
   const has = (...words: string[]) => words.some((word) => word.toLowerCase().includes(wanted));
   const nodes = shaping.nodes.filter((node) => has(node.name));
   const programs = offeredPrograms(shaping.nodes).filter(({ name, nodes: on }) => has(name, ...on));
-  const more =
-    Math.max(0, nodes.length - SHOWN_NODES) + Math.max(0, programs.length - SHOWN_PROGRAMS);
+  const shownNodes = nodes.slice(0, times * NODES_AT_ONCE);
+  const shownPrograms = programs.slice(0, times * PROGRAMS_AT_ONCE);
+  const more = nodes.length - shownNodes.length + programs.length - shownPrograms.length;
   return (
     <section className="palette card" aria-label="Palette">
-      <SearchBox label="Find a node or a tool" value={text} onChange={setText} />
+      <div className="palette-search">
+        <SearchBox label="Find a node or a tool" value={text} onChange={setText} />
+      </div>
       <h2>Nodes</h2>
       {nodes.length === 0 && <p className="soft small">No node is called so.</p>}
       <ul className="palette-list">
-        {(all ? nodes : nodes.slice(0, SHOWN_NODES)).map((node) => (
+        {shownNodes.map((node) => (
           <NodePieces key={node.id} node={node} shaping={shaping} />
         ))}
       </ul>
@@ -43,15 +47,15 @@ export function Palette(shaping: Shaping) {
         <p className="soft small">No node that can be given work has such a tool.</p>
       )}
       <ul className="palette-list programs">
-        {(all ? programs : programs.slice(0, SHOWN_PROGRAMS)).map((program) => (
+        {shownPrograms.map((program) => (
           <li key={`${program.kind} ${program.name}`}>
             <ProgramOffer program={program} shaping={shaping} />
           </li>
         ))}
       </ul>
-      {(more > 0 || all) && (
-        <button type="button" className="button" onClick={() => setAll(!all)}>
-          {all ? "Show fewer" : `Show ${more} more`}
+      {more > 0 && (
+        <button type="button" className="button" onClick={() => setTimes(times + 1)}>
+          Show more: {more} are left
         </button>
       )}
     </section>

@@ -105,8 +105,19 @@ export interface OfferedProgram {
   readonly nodes: readonly string[];
 }
 
-/** All tools and runtimes of the pool, each once. */
-export function offeredPrograms(nodes: readonly PoolNode[]): OfferedProgram[] {
+const OFFERED = new WeakMap<readonly PoolNode[], readonly OfferedProgram[]>();
+
+/** All tools and runtimes of the pool, each once; each piece asks for them. */
+export function offeredPrograms(nodes: readonly PoolNode[]): readonly OfferedProgram[] {
+  let found = OFFERED.get(nodes);
+  if (found === undefined) {
+    found = offered(nodes);
+    OFFERED.set(nodes, found);
+  }
+  return found;
+}
+
+function offered(nodes: readonly PoolNode[]): OfferedProgram[] {
   const found = new Map<
     string,
     { kind: "tool" | "runtime"; name: string; on: [string, string][] }

@@ -48,13 +48,17 @@ export function load(draft: Draft, version: number | null = null, kept: Draft = 
   go({ type: "do", state: { draft, kept, version } });
 }
 
-/** Note that what is shaped now is kept under its id, in this version; no step to be undone. */
+/** Note that a draft is kept under its id, in this version; no step to be undone. */
 export function saved(draft: Draft, version: number): void {
   const { id } = draft;
-  go({ type: "do", state: { ...history.present, draft: { ...history.present.draft, id } } });
+  const { present } = history;
+  const now = { ...present, draft: { ...present.draft, id } };
   go({
     type: "each",
-    change: (state) => (state.draft.id === id ? { ...state, kept: draft, version } : state),
+    change: (state) => {
+      const of = state === present ? now : state;
+      return of.draft.id === id ? { ...of, kept: draft, version } : of;
+    },
   });
 }
 
@@ -72,6 +76,11 @@ export function redo(): void {
  */
 export function useHistory() {
   return useSyncExternalStore(subscribe, () => history);
+}
+
+/** What is shaped now. */
+export function present(): Shaped {
+  return history.present;
 }
 
 /** For tests: begin anew. */
