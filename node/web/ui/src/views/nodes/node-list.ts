@@ -58,9 +58,11 @@ export function choices(nodes: readonly PoolNode[]): { tags: string[]; tools: st
   };
 }
 
+const CONCERN = { online: 0, busy: 1, left: 4, suspect: 5, offline: 8 };
+
 /** How much a node is to be looked at: more for one that is missing. */
 export function inConcern(node: PoolNode): number {
-  return ["online", "busy", "left", "suspect", "offline"].indexOf(node.status) + +node.draining;
+  return CONCERN[node.status] + (node.draining ? 2 : 0);
 }
 
 /** How full the fullest volume of a node is. */

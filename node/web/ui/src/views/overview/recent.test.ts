@@ -6,7 +6,8 @@ import { ofEntry, ofNodeEvent, withLines } from "@/views/overview/recent";
 function entry(type: string, text = "what happened"): Schema["LedgerEntry"] {
   const actor = { id: "a", name: "anna", kind: "node" };
   const time = "2026-11-22T01:00:00Z";
-  return { id: "e1", type, time, text, actor } as unknown as Schema["LedgerEntry"];
+  const entity = type.startsWith("build.") ? "build:6645cfecf32f" : "node:a";
+  return { id: "e1", type, time, text, actor, entity } as unknown as Schema["LedgerEntry"];
 }
 
 function news(data: Record<string, unknown>): LiveEvent {
@@ -32,6 +33,14 @@ describe("what happened lately", () => {
     expect(ofEntry(entry("node.joined", "The node anna joined"))?.words).toBe(
       "The node anna joined",
     );
+  });
+
+  it("tells of builds as the rest of the page does, and leads there", () => {
+    const done = ofEntry(entry("build.completed", "build:6645cfecf32f completed in 83200 ms"));
+    expect(done).toMatchObject({
+      words: "build 6645cfecf32f completed in 1 min 23 s",
+      href: "/ui/builds/6645cfecf32f",
+    });
   });
 
   it("tells that a node is gone or back, not that it works", () => {

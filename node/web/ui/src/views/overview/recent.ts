@@ -1,5 +1,6 @@
 import type { Schema } from "@/api/client";
 import type { Tone } from "@/components/badge";
+import { duration, shortId } from "@/format/format";
 import type { LiveEvent } from "@/live/items";
 
 /** One line of what happened lately. */
@@ -30,6 +31,7 @@ const WARN = new Set([
 const GOOD = new Set(["build.completed", "member.admitted", "node.joined", "node.started"]);
 /** What stands in the ledger for machines: others than who reads along need it. */
 const QUIET = new Set(["chain.opened", "node.resources", "resources.offered", "key.used"]);
+const BUILD = /\bbuild:(\w+)/;
 const LEASES = /^resources\.(allocated|released)$/;
 
 const STATUS_WORDS: Record<string, readonly [string, Tone]> = {
@@ -49,17 +51,21 @@ export function ofEntry(entry: Schema["LedgerEntry"]): Happening | null {
       : GOOD.has(entry.type)
         ? "good"
         : "calm";
+  const build = BUILD.exec(entry.entity)?.[1];
   return {
     id: entry.id,
     at: Date.parse(entry.time),
     words: named(entry),
     tone,
-    href: `/ui/ledger/${entry.id}`,
+    href: build === undefined ? `/ui/ledger/${entry.id}` : `/ui/builds/${build}`,
   };
 }
 
-/** The words of the ledger, with the node's name where they say "The node" of the one that tells it. */
-function named({ text, actor }: Schema["LedgerEntry"]): string {
+/** The words of the ledger: builds and times as elsewhere on the page, with the node's name where they say "The node" of the one that tells it. */
+function named({ text: told, actor }: Schema["LedgerEntry"]): string {
+  const text = told
+    .replace(BUILD, (_, id: string) => `build ${shortId(id)}`)
+    .replace(/\b(\d+) ms\b/, (_, ms: string) => duration(Number(ms)));
   if (actor.kind !== "node" || actor.name === "" || text.includes(actor.name)) return text;
   return text.replace(/^The node\b/, actor.name);
 }

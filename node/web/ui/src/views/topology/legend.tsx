@@ -22,7 +22,8 @@ export function Legend({ knowBandwidth }: { knowBandwidth: boolean }) {
       </li>
       {!knowBandwidth && (
         <li>
-          <strong>bandwidth</strong> <span className="soft">unknown: nothing large was sent lately</span>
+          <strong>bandwidth</strong>{" "}
+          <span className="soft">unknown: nothing large was sent lately</span>
         </li>
       )}
     </ul>
