@@ -195,7 +195,10 @@ def test_over_the_network_only_what_the_owner_opened_is_built(
     assert outside("POST", "/api/build", {"root": str(opened)})[1]["code"] == "NOT_ALLOWED"
     assert outside("GET", "/api/builds")[1]["builds"] == []
     build = two.get("/api/builds?limit=1")["builds"][0]["build_id"]
-    told = [f"/api/build/{build}{what}" for what in ("/review", "/trace")]
+    (listed,) = inside("GET", "/api/workspaces")[1]["workspaces"]
+    assert (listed["root"], listed["name"]) == (str(opened), "opened")
+    assert outside("GET", "/api/workspaces")[1] == {"workspaces": [], "next": None}
+    told = [f"/api/build/{build}/{what}" for what in ("review", "trace", "graph", "artifacts")]
     told += [
         f"/api/builds/compare?before={build}&after={build}",
         "/api/builds/trends?workspace=opened",
