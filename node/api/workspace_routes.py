@@ -21,6 +21,9 @@ from buildnet.pool.definition_text import write_workspace
 from buildnet.pool.importing.importing import Tool, import_workspace
 from buildnet.pool.workspace import BUILD, WORKSPACE_FILE, Package, Workspace
 
+MOST_WORKSPACES = 100
+"""Of one part of the list: each is read."""
+
 
 class WorkspaceBody(BaseModel):
     """Names a workspace by a directory in it, on this host. ``import_from``: it is read from the
@@ -51,9 +54,10 @@ def workspace_routes(service: NodeService) -> APIRouter:
     @does(Action.TRIGGER_BUILD, answer=KnownWorkspaces, within=True)
     async def workspaces(paged: Paged, asking: Asking) -> dict[str, Any]:
         """The workspaces of this host that can be built over the network: those that its owner
-        built there, the latest first, and those that `access.workspaces` of node.yaml names."""
+        built there, the newest first, and those that `access.workspaces` of node.yaml names. A
+        part of the list has 100 at most."""
         roots = await asyncio.to_thread(service.opened.roots)
-        part, following = paged.part(roots, str)
+        part, following = paged.at_most(MOST_WORKSPACES).part(roots, str)
         known = await asyncio.gather(*(_known(root) for root in part))
         reached = asking.workspaces
         kept = [one for one in known if reached is None or one["name"] in reached]

@@ -40,6 +40,13 @@ def test_without_a_limit_all_of_it_comes() -> None:
     assert Paging().part([], str) == ([], None)
 
 
+@pytest.mark.parametrize(("limit", "length"), [(None, 2), (1, 1), (2, 2), (3, 2)])
+def test_a_part_may_be_bounded_whatever_is_asked_for(limit: int | None, length: int) -> None:
+    part, cursor = asked(limit, None).at_most(2).part(list("abcd"), str)
+    assert len(part) == length
+    assert asked(None, cursor).at_most(2).part(list("abcd"), str)[0][0] == "abcd"[length]
+
+
 def test_it_goes_on_behind_the_last_one_or_at_its_place() -> None:
     cursor = Paging(2).part(list("abcd"), str)[1]
     for now, rest in (("abcd", "cd"), ("xyabcd", "cd"), ("acd", "cd"), ("a", ""), ("", "")):
