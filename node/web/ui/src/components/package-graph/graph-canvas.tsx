@@ -14,7 +14,13 @@ import { NODE_HEIGHT, NODE_WIDTH, type Places } from "@/components/package-graph
 import type { Shown } from "@/components/package-graph/shape";
 
 const NODE_TYPES = { package: GraphNode };
-const FAR = 0.45;
+/** From here on names can't be read. */
+const FAR = 0.6;
+/** So many nodes are always drawn one by one. */
+const MANY = 150;
+const NONE: FlowNode[] = [];
+/** So many edges are one path. */
+const TOGETHER = 50;
 const FIT = { padding: 0.06, maxZoom: 1.1 };
 
 interface Drawing {
@@ -58,13 +64,20 @@ function Canvas({ shape, places, selected, found, onSelect }: Drawing) {
     before.current = now;
     return [...now.values()];
   }, [shape, places, selected, found]);
+  const flow = useReactFlow();
+  const isFar = useStore((state) => state.transform[2] < FAR) && shape.nodes.length > MANY;
+  const pick = (event: React.MouseEvent) => {
+    const at = flow.screenToFlowPosition({ x: event.clientX, y: event.clientY });
+    const hit = isFar ? shape.nodes.find((node) => isIn(places.at[node.id], at)) : undefined;
+    onSelect(hit?.id ?? null);
+  };
   return (
     <ReactFlow
-      nodes={nodes}
+      nodes={isFar ? NONE : nodes}
       edges={[]}
       nodeTypes={NODE_TYPES}
       onNodeClick={(_, node) => onSelect(node.id)}
-      onPaneClick={() => onSelect(null)}
+      onPaneClick={pick}
       nodesDraggable={false}
       nodesConnectable={false}
       nodesFocusable={false}
@@ -78,7 +91,7 @@ function Canvas({ shape, places, selected, found, onSelect }: Drawing) {
     >
       <Edges shape={shape} places={places} selected={selected} />
       <Fitting places={places} selected={selected} />
-      <Distance />
+      {isFar && <FarNodes shape={shape} places={places} selected={selected} found={found} />}
       <Controls showInteractive={false} fitViewOptions={FIT} />
     </ReactFlow>
   );
@@ -104,10 +117,10 @@ function flowNode(
   };
 }
 
-/** Two paths for all edges: those of what is selected stand out. */
+/** Few paths for all edges, by where they are: what is not seen is not drawn. */
 function Edges({ shape, places, selected }: Pick<Drawing, "shape" | "places" | "selected">) {
   const { edges } = shape;
-  const all = useMemo(() => edgePath({ edges }, places), [edges, places]);
+  const all = useMemo(() => parts(edges, places), [edges, places]);
   const own = useMemo(
     () =>
       selected === null
@@ -124,45 +137,90 @@ function Edges({ shape, places, selected }: Pick<Drawing, "shape" | "places" | "
         viewBox={`0 0 ${places.width} ${places.height}`}
         aria-hidden="true"
       >
-        <path d={all} className={selected === null ? "" : "aside"} />
+        {all.map((path) => (
+          <path key={path.slice(0, 60)} d={path} className={selected === null ? "" : "aside"} />
+        ))}
         {own !== "" && <path d={own} className="own" />}
       </svg>
     </ViewportPortal>
   );
 }
 
+function parts(edges: Shown["edges"], places: Places): string[] {
+  const place = ([from]: readonly [string, string]) => places.at[from] ?? { x: 0, y: 0 };
+  const sorted = [...edges].sort((a, b) => place(a).x - place(b).x || place(a).y - place(b).y);
+  const found: string[] = [];
+  for (let first = 0; first < sorted.length; first += TOGETHER) {
+    found.push(edgePath({ edges: sorted.slice(first, first + TOGETHER) }, places));
+  }
+  return found;
+}
+
 /** Shows all of it once it has places; brings what is selected elsewhere into sight. */
 function Fitting({ places, selected }: Pick<Drawing, "places" | "selected">) {
   const flow = useReactFlow();
   const width = useStore((state) => state.width);
+  const fitted = useRef<Places | null>(null);
   useEffect(() => {
-    if (width === 0 || places.width === 0) return;
+    // Where people have zoomed to stays, also where a panel takes some of the width.
+    if (width === 0 || places.width === 0 || fitted.current === places) return;
+    fitted.current = places;
     flow.fitBounds({ x: 0, y: 0, width: places.width, height: places.height }, { padding: 0.05 });
     if (flow.getZoom() > FIT.maxZoom) flow.zoomTo(FIT.maxZoom);
   }, [flow, places, width]);
   useEffect(() => {
     const place = selected === null ? undefined : places.at[selected];
-    if (place === undefined) return;
+    if (place === undefined || width === 0) return;
     const { x, y, zoom } = flow.getViewport();
     const frame = document.querySelector(".package-graph .react-flow")?.getBoundingClientRect();
     if (frame === undefined) return;
     const [left, top] = [place.x * zoom + x, place.y * zoom + y];
-    const isSeen = left >= 0 && top >= 0 && left < frame.width - 40 && top < frame.height - 20;
+    const isSeen = left >= 0 && top >= 0 && left < width - 40 && top < frame.height - 20;
     if (!isSeen) {
       flow.setCenter(place.x + NODE_WIDTH / 2, place.y + NODE_HEIGHT / 2, {
         zoom: Math.max(zoom, 0.8),
       });
     }
-  }, [flow, places, selected]);
+  }, [flow, places, selected, width]);
   return null;
 }
 
-/** From afar names can't be read: then they are not drawn either. */
-function Distance() {
-  const isFar = useStore((state) => state.transform[2] < FAR);
-  const frame = useStore((state) => state.domNode);
-  useEffect(() => {
-    frame?.classList.toggle("far", isFar);
-  }, [frame, isFar]);
-  return null;
+function isIn(place: { x: number; y: number } | undefined, at: { x: number; y: number }): boolean {
+  return (
+    place !== undefined &&
+    place.x <= at.x &&
+    at.x <= place.x + NODE_WIDTH &&
+    place.y <= at.y &&
+    at.y <= place.y + NODE_HEIGHT
+  );
+}
+
+/** From afar, where names can't be read: boxes alone, one path for each state. */
+function FarNodes({ shape, places, selected, found }: Omit<Drawing, "onSelect">) {
+  const paths = useMemo(() => {
+    const drawn = new Map<string, string>();
+    for (const node of shape.nodes) {
+      const place = places.at[node.id];
+      if (place === undefined) continue;
+      const look =
+        found === null ? node.state : `${node.state}${found.has(node.id) ? "" : " aside"}`;
+      drawn.set(look, (drawn.get(look) ?? "") + box(place));
+    }
+    return [...drawn];
+  }, [shape, places, found]);
+  const chosen = selected === null ? undefined : places.at[selected];
+  return (
+    <ViewportPortal>
+      <svg className="graph-far" width={places.width} height={places.height} aria-hidden="true">
+        {paths.map(([look, path]) => (
+          <path key={look} d={path} className={look} />
+        ))}
+        {chosen !== undefined && <path d={box(chosen)} className="selected" />}
+      </svg>
+    </ViewportPortal>
+  );
+}
+
+function box({ x, y }: { x: number; y: number }): string {
+  return `M${x} ${y}h${NODE_WIDTH}v${NODE_HEIGHT}h${-NODE_WIDTH}Z`;
 }

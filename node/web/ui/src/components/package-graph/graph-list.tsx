@@ -4,7 +4,7 @@ import { LOOKS } from "@/components/package-graph/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
 
-const PART = 100;
+const PART = 50;
 
 /** The same graph in words, for keyboards and screen readers. */
 export function GraphList({

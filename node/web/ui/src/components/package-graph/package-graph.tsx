@@ -1,5 +1,5 @@
 import { Download, ListTree, Network } from "lucide-react";
-import { lazy, Suspense, useMemo, useState } from "react";
+import { lazy, Suspense, useDeferredValue, useMemo, useState } from "react";
 import { Choice, SearchBox } from "@/components/filters";
 import { save, toPng, toSvg } from "@/components/package-graph/export";
 import { GraphList } from "@/components/package-graph/graph-list";
@@ -56,8 +56,10 @@ export function PackageGraph({
       }),
     [packages, collapsed, groups, open, focus, isThere],
   );
+  // Typing goes first: what is found may come a picture later.
+  const searched = useDeferredValue(text);
   const found = useMemo(() => {
-    const wanted = text.trim().toLowerCase();
+    const wanted = searched.trim().toLowerCase();
     if (wanted === "") return null;
     const ids = shape.nodes
       .filter((node) =>
@@ -65,7 +67,7 @@ export function PackageGraph({
       )
       .map((node) => node.id);
     return new Set(ids);
-  }, [shape, text]);
+  }, [shape, searched]);
   const { places, busy } = useLayout(shape);
   const chosen = packages.find((one) => one.id === selected);
 

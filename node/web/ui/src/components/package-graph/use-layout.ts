@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import type { LayoutAsk } from "@/components/package-graph/layout";
 import LayoutWorker from "@/components/package-graph/layout.worker?worker";
 import type { Places } from "@/components/package-graph/places";
@@ -13,7 +13,7 @@ interface Told {
 export function useLayout(shape: Shown): { places: Places | null; busy: boolean } {
   const worker = useRef<Worker | null>(null);
   const [told, setTold] = useState<{ key: string; places: Places } | null>(null);
-  const key = keyOf(shape);
+  const key = useMemo(() => keyOf(shape), [shape]);
   const asked = useRef({ number: 0, key });
   useEffect(() => {
     const mine = new LayoutWorker();

@@ -13,7 +13,7 @@ import { TIER_WORDS } from "@/views/builds/tasks";
 import "@/views/builds/builds.css";
 
 type Compared = Schema["ComparedTask"];
-const PART = 100;
+const PART = 50;
 
 /** Two builds beside each other: `a`, the one before, and `b`. */
 export default function Compare() {

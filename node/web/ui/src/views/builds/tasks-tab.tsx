@@ -10,7 +10,7 @@ import type { ShownBuild } from "@/views/builds/use-build";
 import { useNames } from "@/views/builds/use-names";
 import "@/components/package-graph/package-graph.css";
 
-const PART = 100;
+const PART = 50;
 
 /** Every task of a build in a table. */
 export default function TasksTab({ build }: { build: ShownBuild }) {

@@ -94,12 +94,15 @@ export function packagesOf(
       if (name !== task.name) one.needs.add(name);
     }
   }
-  return [...found].map(([id, { states, needs }]) => ({
-    id,
-    state: ORDER.find((state) => states.has(state)) ?? "idle",
-    path: paths.get(id) ?? null,
-    needs: [...needs].filter((need) => found.has(need)),
-  }));
+  // In an order that does not hang on who told of a task first: another one is another drawing.
+  return [...found]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([id, { states, needs }]) => ({
+      id,
+      state: ORDER.find((state) => states.has(state)) ?? "idle",
+      path: paths.get(id) ?? null,
+      needs: [...needs].filter((need) => found.has(need)).sort(),
+    }));
 }
 
 export function nodeName(report: Report | null, node: string | null, names: Names): string {

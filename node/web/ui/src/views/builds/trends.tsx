@@ -14,7 +14,7 @@ import { Sparkline } from "@/views/builds/sparkline";
 import "@/views/builds/builds.css";
 
 type Trend = Schema["TaskTrend"];
-const PART = 100;
+const PART = 50;
 
 /** How the tasks of a workspace fared in its latest builds. */
 export default function Trends() {

@@ -4,7 +4,7 @@ import { type Column, compare, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
 
 type Package = Schema["WorkspacePackage"];
-const PART = 100;
+const PART = 50;
 
 /** All packages in a table. */
 export function PackageList({
