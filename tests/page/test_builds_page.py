@@ -196,7 +196,7 @@ def test_a_graph_is_grouped_searched_listed_and_exported(
     png.value.save_as(tmp_path / "graph.png")
     assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
     page.get_by_label("Directories").select_option("yes")
-    expect(page.locator(".graph-node")).to_have_text(["libs/ (3)", "./ (1)"])
+    expect(page.locator(".graph-node")).to_have_text(["at the root (1)", "libs/ (3)"])
     page.get_by_label("Directories").select_option("")
     page.get_by_role("button", name="As a list").click()
     row = page.get_by_role("row", name=re.compile("^left"))

@@ -168,7 +168,7 @@ function groupNode(directory: string, members: readonly GraphPackage[]): ShownNo
   const states = new Set(members.map((one) => one.state));
   return {
     id: DIRECTORY + directory,
-    label: `${directory}/ (${members.length})`,
+    label: `${directory === "." ? "at the root" : `${directory}/`} (${members.length})`,
     state: MOST_TELLING.find((state) => states.has(state)) ?? "idle",
     members: members.map((one) => one.id),
     hidden: 0,
