@@ -6,7 +6,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 BuildStatus = Literal["running", "succeeded", "failed", "cancelled"]
 Priority = Literal["critical", "high", "normal", "low"]
-ChannelName = Literal["resources", "nodes", "builds", "queue", "ledger", "logs"]
+ChannelName = Literal["resources", "nodes", "builds", "queue", "ledger", "logs", "node_logs"]
 
 
 class ErrorReport(TypedDict):

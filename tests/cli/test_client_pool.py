@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from tests.cli.api_answers import (
@@ -23,8 +23,10 @@ from buildnet.cli import events as events_command
 from buildnet.cli.client import AnswerError, NodeUnreachableError, asking
 from buildnet.cli.client import events as events_module
 from buildnet.cli.client.events import EventsEndedError, parsed
+from buildnet.cli.client.shapes import ChannelName
 from buildnet.cli.testing import http_answer
 from buildnet.mesh.errors import BuildNetError
+from buildnet.node.events.channel import Channel
 
 
 @pytest.fixture(autouse=True)
@@ -190,3 +192,7 @@ def test_events_are_shown_as_lines(kind: str, data: dict[str, Any], shown: str) 
     line = events_command.line_of({"type": kind, "cursor": "e-1", "at": 0.0, "data": data})
     assert line.endswith(shown)
     assert kind in line
+
+
+def test_scripts_know_all_channels() -> None:
+    assert set(get_args(ChannelName)) == set(Channel)
