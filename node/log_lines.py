@@ -79,8 +79,9 @@ class LogLines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line; called by logging, which has the lock."""
         try:
-            message = record.getMessage()[:LINE_CHARACTERS]
+            message = _sendable(record.getMessage()[:LINE_CHARACTERS])
             stack = _FORMATTER.formatException(record.exc_info) if record.exc_info else None
+            stack = None if stack is None else _sendable(stack[-LINE_CHARACTERS:])
         except Exception:
             self.handleError(record)
             return
@@ -91,7 +92,7 @@ class LogLines(logging.Handler):
             level_of(record.levelno),
             record.name,
             message,
-            None if stack is None else stack[-LINE_CHARACTERS:],
+            stack,
         )
         self._lines.append(line)
         self._size += line.size
@@ -132,6 +133,12 @@ class LogLines(logging.Handler):
         finally:
             with self.lock:
                 self._listeners.remove(hear)
+
+
+def _sendable(text: str) -> str:
+    """Return a text with lone surrogates escaped, which no answer can hold: names of files that are
+    no UTF-8 have them."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -29,7 +30,10 @@ def node_log_routes(service: NodeService) -> APIRouter:
         """The latest lines of this node's log since it started, the newest first: 5,000 are kept,
         4 MiB at most. ``level``: these and more important ones; ``search``: what stands in them,
         in whatever case. What follows is told on the channel ``node_logs`` of events."""
-        found, following = service.log.latest(Level(level), search, limit, number_of(cursor))
+        # Not on the loop: to search all that is kept takes some 50 ms.
+        found, following = await asyncio.to_thread(
+            service.log.latest, Level(level), search, limit, number_of(cursor)
+        )
         return {
             "lines": [line.as_dict() for line in found],
             "next": None if following is None else str(following),

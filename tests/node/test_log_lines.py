@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import threading
 from collections.abc import Iterator
 
@@ -164,3 +165,15 @@ def test_lines_of_any_thread_are_told_as_events(said: logging.Logger, lines: Log
             assert told["data"] == line.as_dict()
 
     asyncio.run(asyncio.wait_for(work(), 60))
+
+
+def test_a_name_that_is_no_text_is_kept_as_one(said: logging.Logger, lines: LogLines) -> None:
+    name = os.fsdecode(b"\xff.txt")
+    try:
+        raise OSError(name)
+    except OSError:
+        said.exception("%s can't be read", name)
+    (line,) = lines.latest(Level.DEBUG, "", 1, None)[0]
+    assert line.message == "\\udcff.txt can't be read"
+    assert line.exception
+    json.dumps(line.as_dict(), ensure_ascii=False).encode()
