@@ -1,1 +1,0 @@
-import{r as e}from"./circle-exclamation-point-BMQUuiu8.js";var t=e();function n({label:e,hint:n,children:r}){return(0,t.jsxs)(`label`,{className:`field`,children:[(0,t.jsx)(`span`,{children:e}),r,n&&(0,t.jsx)(`span`,{className:`soft small`,children:n})]})}export{n as t};

@@ -1,1 +1,0 @@
-import{i as e,r as t,s as n}from"./circle-exclamation-point-BMQUuiu8.js";import{n as r,t as i}from"./secret-BbmwlQke.js";var a=n(e(),1),o=t();function s({onClose:e}){let[t,n]=(0,a.useState)(null);return t===null?(0,o.jsx)(r,{onClose:e,onMade:n}):(0,o.jsx)(i,{made:t,onClose:e})}export{s as default};

@@ -1,1 +1,0 @@
-import{a as e,n as t}from"./jsx-runtime-Wy9s6hX0.js";import{j as n}from"./index-DRc1iSkP.js";var r=e(t(),1);function i(e,t=``){let[i,a]=n(),o=(0,r.useCallback)(n=>a(r=>{let i=new URLSearchParams(r);return n===t?i.delete(e):i.set(e,n),e!==`cursor`&&i.delete(`cursor`),i},{replace:!0}),[e,t,a]);return[i.get(e)??t,o]}export{i as t};
