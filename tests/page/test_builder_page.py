@@ -87,12 +87,13 @@ def test_a_configuration_is_dragged_together_kept_and_run(
     page.get_by_role("combobox", name="Workspace").select_option(label="shop")
     expect(page.get_by_role("region", name="Estimate")).to_contain_text("1 task to do")
     expect(page.get_by_role("region", name="Estimate")).to_contain_text("Confidence")
+    page.get_by_role("combobox", name="Profile").select_option("speed")
     expect(page.get_by_role("region", name="Latency").get_by_role("cell")).to_have_count(4)
     expect(page.get_by_text("unsaved changes")).to_be_visible()
     owner.picture("builder")
 
     page.get_by_role("button", name="Save as template").click()
-    page.get_by_role("dialog").get_by_label("Id").fill("pair")
+    page.get_by_role("dialog").get_by_role("textbox", name="Id").fill("pair")
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
     expect(page.get_by_text("Kept as the template pair")).to_be_visible()
     named = [
@@ -106,7 +107,7 @@ def test_a_configuration_is_dragged_together_kept_and_run(
     assert kept(node, "templates")["pair"]["config"]["resources"] == resources
 
     page.get_by_role("button", name="Run", exact=True).click()
-    page.get_by_role("dialog").get_by_label("Id").fill("two-nodes")
+    page.get_by_role("dialog").get_by_role("textbox", name="Id").fill("two-nodes")
     page.get_by_role("dialog").get_by_role("button", name="Save and run").click()
     page.wait_for_url("**/ui/builds/*")
     build = page.url.rpartition("/")[2]
@@ -114,7 +115,8 @@ def test_a_configuration_is_dragged_together_kept_and_run(
     assert kept(node, "configs")["two-nodes"]["resources"] == resources
     recorded = node.get("/api/builds?limit=1")["builds"][0]
     assert recorded["build_id"] == build
-    assert recorded["request"]["choice"]["configuration"] == "two-nodes"
+    choice = recorded["request"]["choice"]
+    assert (choice["configuration"], choice["profile"]) == ("two-nodes", "speed")
 
 
 def test_what_was_done_is_undone_and_done_again(page: Page) -> None:

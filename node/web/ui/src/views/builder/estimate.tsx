@@ -21,35 +21,50 @@ export function useWorkspaces() {
   return { options, problem: found.error, may };
 }
 
+/** The profiles that a build may go by: pairs for a choice. */
+export function useProfiles(): readonly (readonly [string, string])[] {
+  const found = query.useQuery("get", "/api/profiles", {}, { staleTime: 30_000 });
+  const known = (found.data?.profiles ?? []).filter((each) => each.problem === null);
+  return [["", "the usual one"], ...known.map(({ id, name }) => [id, name ?? id] as const)];
+}
+
+/** What a build would be of, beside the draft: it stands in the address. */
+export interface Target {
+  /** The workspace's directory; empty: none is chosen. */
+  root: string;
+  /** Empty: the one that builds go by that name none. */
+  profile: string;
+  onRoot: (root: string) => void;
+  onProfile: (profile: string) => void;
+}
+
 /** How long a build of a workspace would take with the draft as it is. */
 export function Estimate({
   draft,
   checked,
-  root,
-  onRoot,
+  target: { root, profile, onRoot, onProfile },
   standing,
 }: {
   draft: Draft;
   /** What the node found of it: it is asked for an estimate only of what it takes. */
   checked: Checked | null;
-  /** Of the workspace; empty: none is chosen. */
-  root: string;
-  onRoot: (root: string) => void;
+  target: Target;
   /** Changes with the nodes that can be given work. */
   standing: string;
 }) {
   const { options, problem, may } = useWorkspaces();
+  const profiles = useProfiles();
   const asked = checked?.draft ?? draft;
   const refused = checked !== null && isRefused(checked.faults);
   const { id: _, ...configuration } = toDocument(asked);
   const found = useQuery({
-    queryKey: ["estimated", root, configuration, standing],
+    queryKey: ["estimated", root, profile, configuration, standing],
     enabled: root !== "" && checked !== null && !refused,
     retry: false,
     placeholderData: keepPreviousData,
     queryFn: async ({ signal }) => {
       const { data } = await api.POST("/api/build/estimate", {
-        body: { ...DEFAULTS, root, configuration },
+        body: { ...DEFAULTS, root, configuration, ...(profile !== "" && { profile }) },
         signal,
       });
       if (data === undefined) throw new Error("the node says nothing");
@@ -71,12 +86,15 @@ export function Estimate({
           once: <code>buildnet build</code>
         </p>
       ) : (
-        <Choice
-          label="Workspace"
-          value={root}
-          options={[["", "choose one"], ...options]}
-          onChange={onRoot}
-        />
+        <>
+          <Choice
+            label="Workspace"
+            value={root}
+            options={[["", "choose one"], ...options]}
+            onChange={onRoot}
+          />
+          <Choice label="Profile" value={profile} options={profiles} onChange={onProfile} />
+        </>
       )}
       {root !== "" && refused && (
         <p className="small">

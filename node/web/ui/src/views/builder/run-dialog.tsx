@@ -1,11 +1,10 @@
 import { useState } from "react";
 import { useLocation } from "wouter";
-import { query } from "@/api/client";
 import { useMay } from "@/api/session";
 import { Field } from "@/components/field";
 import { begin, ID, keep } from "@/views/builder/calls";
 import type { Draft } from "@/views/builder/draft";
-import { useWorkspaces } from "@/views/builder/estimate";
+import { type Target, useProfiles, useWorkspaces } from "@/views/builder/estimate";
 import { FormDialog } from "@/views/builder/form-dialog";
 import { useKeptAnew } from "@/views/builder/save-dialogs";
 import * as store from "@/views/builder/store";
@@ -15,23 +14,20 @@ export function RunDialog({
   draft,
   version,
   unsaved,
-  root,
-  onRoot,
+  target: { root, profile, onRoot, onProfile },
   onClose,
 }: {
   draft: Draft;
   version: number | null;
   unsaved: boolean;
-  root: string;
-  onRoot: (root: string) => void;
+  target: Target;
   onClose: () => void;
 }) {
   const [, go] = useLocation();
   const anew = useKeptAnew();
   const maySave = useMay("modify-config");
   const { options } = useWorkspaces();
-  const profiles = query.useQuery("get", "/api/profiles").data?.profiles ?? [];
-  const [profile, setProfile] = useState("");
+  const profiles = useProfiles();
   const [id, setId] = useState(draft.id);
   const isKept = draft.id !== "" && !unsaved;
   const act = async () => {
@@ -90,12 +86,11 @@ export function RunDialog({
         <select
           className="input"
           value={profile}
-          onChange={(event) => setProfile(event.target.value)}
+          onChange={(event) => onProfile(event.target.value)}
         >
-          <option value="">the usual one</option>
-          {profiles.map((each) => (
-            <option key={each.id} value={each.id}>
-              {each.name ?? each.id}
+          {profiles.map(([value, words]) => (
+            <option key={value} value={value}>
+              {words}
             </option>
           ))}
         </select>

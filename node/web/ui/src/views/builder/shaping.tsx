@@ -41,7 +41,9 @@ export function Shaping() {
   const nodes = useMemo(() => poolNodes(pool), [pool]);
   const checked = useChecked(draft, nodes);
   const faults = checked?.faults ?? NO_FAULTS;
-  const [root, setRoot] = useFilter("workspace");
+  const [root, onRoot] = useFilter("workspace");
+  const [profile, onProfile] = useFilter("profile");
+  const target = { root, profile, onRoot, onProfile };
   const [refused, setRefused] = useState<{ zone: ZoneName; words: string } | null>(null);
   const [said, setSaid] = useState("");
   useEffect(() => {
@@ -67,7 +69,7 @@ export function Shaping() {
         add(source.data.offer as Offer, target.data.zone as ZoneName);
       }}
     >
-      <Toolbar history={history} root={root} onRoot={setRoot} />
+      <Toolbar history={history} target={target} />
       <div className="builder">
         <Palette draft={draft} nodes={nodes} onAdd={(offer) => add(offer, zoneOf(offer))} />
         <div className="stack builder-middle">
@@ -80,7 +82,7 @@ export function Shaping() {
           />
           <How draft={draft} onEdit={store.edit} />
         </div>
-        <SummaryPanel draft={draft} nodes={nodes} checked={checked} root={root} onRoot={setRoot} />
+        <SummaryPanel draft={draft} nodes={nodes} checked={checked} target={target} />
       </div>
       <output className="unseen" aria-live="polite">
         {said}

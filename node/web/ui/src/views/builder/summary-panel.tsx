@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { api } from "@/api/client";
 import { Meter } from "@/components/meter";
 import type { Draft } from "@/views/builder/draft";
-import { Estimate } from "@/views/builder/estimate";
+import { Estimate, type Target } from "@/views/builder/estimate";
 import { FaultLines } from "@/views/builder/fault-lines";
 import { gib } from "@/views/builder/fits";
 import { Latencies } from "@/views/builder/latencies";
@@ -15,14 +15,12 @@ export function SummaryPanel({
   draft,
   nodes,
   checked,
-  root,
-  onRoot,
+  target,
 }: {
   draft: Draft;
   nodes: readonly PoolNode[];
   checked: Checked | null;
-  root: string;
-  onRoot: (root: string) => void;
+  target: Target;
 }) {
   const standing = standingKey(nodes);
   // Round trips come with no event: they are asked for again when nodes come and go.
@@ -36,7 +34,7 @@ export function SummaryPanel({
     chosen === null ? `what is free of ${of}` : `${show(chosen)} of ${of}`;
   return (
     <section className="card stack summary" aria-label="Summary">
-      <Estimate draft={draft} checked={checked} root={root} onRoot={onRoot} standing={standing} />
+      <Estimate draft={draft} checked={checked} target={target} standing={standing} />
       <section className="stack tight" aria-label="Distribution">
         <h3>Share of the pool</h3>
         <Meter

@@ -14,6 +14,7 @@ import { Badge } from "@/components/badge";
 import { useToasts } from "@/components/toasts";
 import { keep } from "@/views/builder/calls";
 import { EMPTY } from "@/views/builder/draft";
+import type { Target } from "@/views/builder/estimate";
 import { ExportDialog } from "@/views/builder/export-dialog";
 import type { History } from "@/views/builder/history";
 import { ImportDialog, TemplateDialog } from "@/views/builder/load-dialogs";
@@ -25,15 +26,7 @@ import * as store from "@/views/builder/store";
 type Open = "save" | "save template" | "template" | "import" | "export" | "run" | null;
 
 /** What can be done with the draft as a whole. */
-export function Toolbar({
-  history,
-  root,
-  onRoot,
-}: {
-  history: History<Shaped>;
-  root: string;
-  onRoot: (root: string) => void;
-}) {
+export function Toolbar({ history, target }: { history: History<Shaped>; target: Target }) {
   const [open, setOpen] = useState<Open>(null);
   const toasts = useToasts();
   const anew = useKeptAnew();
@@ -136,8 +129,7 @@ export function Toolbar({
           draft={draft}
           version={version}
           unsaved={unsaved}
-          root={root}
-          onRoot={onRoot}
+          target={target}
           onClose={close}
         />
       )}
