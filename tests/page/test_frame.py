@@ -79,14 +79,14 @@ def look_at(visit: Visit, path: str) -> None:
 def test_each_view_fits_a_phone_and_keeps_nobody_out(
     owner: Visit, require_accessible: Callable[[Visit], None]
 ) -> None:
+    """In the dark; the tests of the views look at them in the light, with something in them."""
     page = owner.page
     paths = views_of(owner)
     assert {"/", "/ui/nodes"} <= set(paths)
     for path in paths:
+        page.emulate_media(color_scheme="dark")
         look_at(owner, path)
-        for scheme in ("dark", "light"):
-            page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-            require_accessible(owner)
+        require_accessible(owner)
         page.set_viewport_size(PHONE)
         too_wide = "document.documentElement.scrollWidth - innerWidth"
         assert page.evaluate(too_wide) == 0, path

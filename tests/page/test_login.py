@@ -56,15 +56,12 @@ def test_a_key_logs_in_with_its_rights(builder: Visit) -> None:
 
 ACTS = {
     "/": "Invite a node",
-    "/ui/nodes": "Invite a node",
-    "/ui/builds": "Build…",
     "/ui/queue": "Pause the queue",
     "/ui/cache": "Clear…",
     "/ui/access": "End…",
-    "/ui/ledger": "Write a note…",
     "/ui/builder": "Save",
 }
-"""Something that takes rights, of each view."""
+"""Something that takes rights."""
 
 
 def test_who_may_only_look_is_offered_nothing_else(owner: Visit, observer: Visit) -> None:
