@@ -25,13 +25,53 @@ export function layout(ask: Pick<LayoutAsk, "nodes" | "edges">): Places {
   });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const id of ask.nodes) graph.setNode(id, { width: NODE_WIDTH, height: NODE_HEIGHT });
-  for (const [from, to] of ask.edges) graph.setEdge(from, to);
+  for (const [from, to] of essential(ask.edges)) graph.setEdge(from, to);
   dagre.layout(graph);
   const placed = ask.nodes.map((id) => {
     const { x, y } = graph.node(id);
     return { id, x: x - NODE_WIDTH / 2, y: y - NODE_HEIGHT / 2 };
   });
   return isLarge ? wrapped(placed) : enclosed(placed, routesOf(graph));
+}
+
+/**
+ * The edges that no way over others replaces. The rest would only push packages apart; it is drawn
+ * without a place of its own.
+ */
+export function essential(edges: LayoutAsk["edges"]): LayoutAsk["edges"] {
+  const next = new Map<string, Set<string>>();
+  for (const [from, to] of edges) {
+    const known = next.get(from);
+    if (known === undefined) next.set(from, new Set([to]));
+    else known.add(to);
+  }
+  return edges.filter(([from, to]) => {
+    const others = next.get(from);
+    if (others === undefined || others.size < 2) return true;
+    others.delete(to);
+    if (isReached(from, to, next)) return false;
+    others.add(to);
+    return true;
+  });
+}
+
+function isReached(
+  from: string,
+  to: string,
+  next: ReadonlyMap<string, ReadonlySet<string>>,
+): boolean {
+  const seen = new Set([from]);
+  const waiting = [from];
+  for (let one = waiting.pop(); one !== undefined; one = waiting.pop()) {
+    for (const each of next.get(one) ?? []) {
+      if (each === to) return true;
+      if (!seen.has(each)) {
+        seen.add(each);
+        waiting.push(each);
+      }
+    }
+  }
+  return false;
 }
 
 interface Way {

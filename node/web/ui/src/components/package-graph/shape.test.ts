@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { layout } from "@/components/package-graph/layout";
+import { essential, layout } from "@/components/package-graph/layout";
 import { type GraphPackage, type GraphState, shown } from "@/components/package-graph/shape";
 
 function one(id: string, needs: string[], path = id, state: GraphState = "built"): GraphPackage {
@@ -63,6 +63,24 @@ describe("the layout", () => {
   it("puts what is needed to the left of who needs it", () => {
     const { at } = layout({ nodes: ["a", "b"], edges: [["a", "b"]] });
     expect(at.a?.x).toBeLessThan(at.b?.x ?? 0);
+  });
+
+  it("gives no room to edges that a way over others replaces, but keeps all connected", () => {
+    const chain = [
+      ["a", "b"],
+      ["b", "c"],
+      ["a", "c"],
+    ] as const;
+    expect(essential(chain)).toEqual(chain.slice(0, 2));
+    const ring = [
+      ["a", "b"],
+      ["b", "a"],
+      ["a", "c"],
+      ["b", "c"],
+    ] as const;
+    const kept = essential(ring);
+    expect(new Set(kept.map(([from]) => from))).toEqual(new Set(["a", "b"]));
+    expect(kept.some(([, to]) => to === "c")).toBe(true);
   });
 
   it("of hundreds is no ribbon, and no two lie on each other", () => {

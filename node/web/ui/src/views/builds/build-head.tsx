@@ -2,7 +2,7 @@ import type { Schema } from "@/api/client";
 import { Age, useNow } from "@/components/age";
 import { StatusBadge } from "@/components/badge";
 import { Command } from "@/components/command";
-import { duration, plural } from "@/format/format";
+import { count, duration, plural } from "@/format/format";
 import { useNodes } from "@/live/use-live";
 import { askedFor } from "@/views/builds/asked-for";
 import { buildCommand } from "@/views/builds/commands";
@@ -130,7 +130,9 @@ function inWords(build: ShownBuild): string {
     [counts("skipped"), "skipped"],
     [counts("cancelled"), "cancelled"],
   ] as const;
-  const words = parts.filter(([found]) => found > 0).map(([found, what]) => `${found} ${what}`);
+  const words = parts
+    .filter(([found]) => found > 0)
+    .map(([found, what]) => `${count(found)} ${what}`);
   return `${plural(build.tasks.length, "task")}${words.length > 0 ? `: ${words.join(", ")}` : ""}`;
 }
 
