@@ -59,13 +59,16 @@ def test_the_origin_and_the_time_narrow_down_too(owner: Visit) -> None:
     expect(entry(page, "The node node2 joined")).to_be_visible()
 
 
-def test_a_new_entry_is_there_by_itself_and_is_sealed_later(owner: Visit, node: Node) -> None:
+def test_new_entries_are_there_by_themselves_and_sealed(owner: Visit, node: Node) -> None:
     page = owner.page
+    note(node, "there from the beginning")
     page.goto("/ui/ledger?type=system.*")
+    expect(entry(page, "there from the beginning")).to_be_visible()
     owner.wait_until_live()
-    note(node, "seen without a reload")
-    expect(entry(page, "seen without a reload")).to_contain_text("sealed")
-    expect(entry(page, "seen without a reload")).not_to_contain_text("not sealed yet")
+    for words in ("seen without a reload", "and so is the next"):
+        note(node, words)
+        expect(entry(page, words)).to_contain_text("sealed")
+        expect(entry(page, words)).not_to_contain_text("not sealed yet")
 
 
 def test_while_it_is_paused_new_entries_wait_and_are_counted(owner: Visit, node: Node) -> None:

@@ -207,6 +207,7 @@ def test_what_failed_is_opened_at_its_end(owner: Visit, node: Node, workspace: P
     expect(page.get_by_role("alert")).to_contain_text("the reason: no more paper")
     expect(page.get_by_label("Output of", exact=True)).to_have_value("failing#build")
     expect(log_of(page).get_by_text("the reason: no more paper")).to_be_in_viewport()
+    owner.picture("build-log-failed")
 
 
 def test_hostile_output_is_shown_and_does_nothing(
@@ -222,6 +223,8 @@ def test_hostile_output_is_shown_and_does_nothing(
     log.focus()
     page.keyboard.press("G")
     expect(log.get_by_text("the end")).to_be_in_viewport()
+    page.keyboard.press("g")
+    expect(log.get_by_text("U+202E")).to_be_in_viewport()
     owner.picture("build-log")
 
 
