@@ -22,7 +22,7 @@ _ARGUMENTS = (
 )
 DESKTOP = ViewportSize(width=1280, height=800)
 PHONE = ViewportSize(width=390, height=844)
-_PATIENCE_MS = 20_000.0
+_PATIENCE_MS = 45_000.0
 """How long anything is waited for; other tests run beside these."""
 
 
