@@ -1,3 +1,4 @@
+import { memo } from "react";
 import { Link } from "wouter";
 import { Badge } from "@/components/badge";
 import { Meter } from "@/components/meter";
@@ -16,8 +17,11 @@ import {
 
 const PROGRAMS_SHOWN = 8;
 
-/** One node at a glance; the whole card leads to its page. */
-export function NodeCard({ node }: { node: PoolNode }) {
+/**
+ * One node at a glance; the whole card leads to its page. Drawn again only where its node is another
+ * object: to sort a hundred of them moves them, and no more.
+ */
+export const NodeCard = memo(function NodeCard({ node }: { node: PoolNode }) {
   const volume = fullestVolume(node);
   const found = programs(node);
   const runtimes = new Set(node.resources?.runtimes?.map((runtime) => runtime.name));
@@ -89,4 +93,4 @@ export function NodeCard({ node }: { node: PoolNode }) {
       </p>
     </li>
   );
-}
+});
