@@ -15,7 +15,7 @@ import type { Shown } from "@/components/package-graph/shape";
 
 const NODE_TYPES = { package: GraphNode };
 /** From here on names can't be read. */
-const FAR = 0.6;
+const FAR = 0.72;
 /** So many nodes are always drawn one by one. */
 const MANY = 150;
 const NONE: FlowNode[] = [];
