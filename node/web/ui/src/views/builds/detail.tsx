@@ -29,7 +29,6 @@ export default function BuildDetail() {
 
 function Detail({ id }: { id: string }) {
   const { build, problem, retry } = useBuild(id);
-  const [tab] = useFilter("tab", "graph"); // a log tells by itself why its task failed
   if (build === null) {
     return problem ? (
       <ProblemView problem={problem} command={`buildnet history ${id}`} onRetry={retry}>
@@ -51,7 +50,7 @@ function Detail({ id }: { id: string }) {
         <BuildActions build={build} />
       </ViewHead>
       <BuildHead build={build} />
-      {tab !== "log" && <Failure build={build} />}
+      <Failure build={build} />
       <Tabs />
       <Shown build={build} />
     </div>
