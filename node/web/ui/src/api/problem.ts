@@ -1,3 +1,7 @@
+/** How browsers, and Vite's loader of views, say that something did not come from the node. */
+const NOT_FETCHED =
+  /^(Failed to fetch|NetworkError|Load failed|error loading|Importing a module|Unable to preload)/;
+
 /** What a node answers when it can't do what was asked (RFC 9457), and what people can do about it. */
 export class Problem extends Error {
   constructor(
@@ -29,7 +33,7 @@ export class Problem extends Error {
   /** Turn whatever was thrown into a problem: a node that does not answer is one too. */
   static from(thrown: unknown): Problem {
     if (thrown instanceof Problem) return thrown;
-    if (thrown instanceof TypeError) {
+    if (thrown instanceof Error && NOT_FETCHED.test(thrown.message)) {
       return new Problem(
         "the node does not answer",
         "UNREACHABLE",
