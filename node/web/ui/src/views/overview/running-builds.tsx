@@ -1,23 +1,26 @@
 import { Link } from "wouter";
 import { Empty } from "@/components/states";
-import { plural } from "@/format/format";
 import { useBuilds, useItems } from "@/live/use-live";
 import { RunningBuild } from "@/views/builds/running-builds";
+import { buildsInWords } from "@/views/overview/running-words";
 import "@/views/builds/builds.css";
 
 /** The builds that run now, how far each is, and how many wait behind them. */
 export function RunningBuilds() {
   const running = useBuilds().filter((build) => build.status === "running");
   const queue = useItems("queue");
-  const waiting = [...queue.values()].filter((item) => item.state === "waiting").length;
+  const { head, behind } = buildsInWords(
+    running,
+    [...queue.values()].map((item) => item.state),
+  );
   const isPaused = queue.get("queue")?.paused === true;
   return (
     <section className="card" aria-label="Builds">
       <header>
-        <h2>{running.length === 0 ? "Builds" : plural(running.length, "build")} running</h2>
+        <h2>{head}</h2>
         <Link href="/ui/queue" className="small">
           {isPaused ? "the queue is paused, " : ""}
-          {waiting === 0 ? "nobody waits" : plural(waiting, "build waits", "builds wait")}
+          {behind}
         </Link>
       </header>
       {running.length === 0 && (
