@@ -1,9 +1,9 @@
 /** Figures as people read them. What is not known is "unknown", never a guess. */
 
 const UNKNOWN = "unknown";
-const BYTE_UNITS = ["bytes", "KB", "MB", "GB", "TB", "PB"] as const;
+const BYTE_UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
 
-/** 1536 -> "1.5 KB"; units of 1,024, as the command line prints them. */
+/** 1536 -> "1.5 KiB"; units of 1,024, as the command line prints them. */
 export function bytes(count: number | null | undefined): string {
   if (count == null) return UNKNOWN;
   let value = count;

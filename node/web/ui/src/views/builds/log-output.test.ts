@@ -61,7 +61,7 @@ describe("LiveOutput", () => {
     printed(output, "api", "two\n");
     expect(shown(output.tasks().get("api#build"))).toEqual([
       "one",
-      expect.stringContaining("2.0 KB of output left out here"),
+      expect.stringContaining("2.0 KiB of output left out here"),
       "two",
     ]);
     expect(shown(output.all)[2]).toBe("api#build │ two");

@@ -43,7 +43,7 @@ describe("alerts", () => {
       disks: [{ path: "/", used_percent: 98, available_bytes: 10 * 1024 ** 3 }],
     };
     const [found, ...rest] = alerts({ ...NOTHING, nodes: [{ ...node, utilization }] });
-    expect(found).toMatchObject({ tone: "bad", words: "/ of anna is 98 % full, 10 GB free" });
+    expect(found).toMatchObject({ tone: "bad", words: "/ of anna is 98 % full, 10 GiB free" });
     expect(rest).toEqual([]);
     const ram = structuredClone(node);
     for (const volume of ram.resources?.storage ?? []) volume.storage_class = "ramdisk";
