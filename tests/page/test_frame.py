@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 from tests.page.conftest import Visiting
 
-from testbed.nodes import Cluster
+from buildnet.cli.testing import write_files
+from testbed.nodes import Cluster, Node
 from testbed.visits import DESKTOP, PHONE, Visit
 
 
@@ -124,11 +127,49 @@ def test_what_the_browser_complains_of_fails_a_test(owner: Visit) -> None:
 def test_a_node_that_is_gone_is_told_and_found_again(visiting: Visiting, cluster: Cluster) -> None:
     node = cluster.members[2]
     visit = visiting(node)
-    visit.forgive("net::ERR_|WebSocket connection")
+    visit.forgive("net::ERR_|WebSocket connection|Unable to preload")
     visit.log_in()
     node.kill()
     live = visit.page.get_by_test_id("live")
     expect(live).to_have_text("connection lost, trying again")
     expect(visit.page.get_by_role("banner").get_by_text("as of")).to_be_visible()
+    visit.page.get_by_role("link", name="Queue", exact=True).click()
+    expect(visit.page.get_by_role("alert")).to_contain_text("the node does not answer")
     node.start()
     expect(live).to_have_text("live")
+    expect(visit.page.get_by_role("heading", name="Queue", level=1)).to_be_visible()
+
+
+def test_a_window_gives_the_focus_back_to_what_opened_it(owner: Visit) -> None:
+    opener = owner.page.get_by_role("button", name="Invite a node")
+    for leave in ("Escape", "Enter"):
+        opener.focus()
+        owner.page.keyboard.press("Enter")
+        window = owner.page.get_by_role("dialog")
+        expect(window).to_be_visible()
+        if leave == "Enter":
+            window.get_by_role("button", name=re.compile("^(Back|Close)$")).focus()
+        owner.page.keyboard.press(leave)
+        expect(window).to_be_hidden()
+        expect(opener).to_be_focused()
+
+
+def test_a_long_word_does_not_widen_the_page(owner: Visit, node: Node, tmp_path: Path) -> None:
+    name = "a" * 120
+    text = f"workspace: {name}\npackages:\n  - {{name: {name}, path: a, build_cmd: exit 3}}\n"
+    write_files(tmp_path, {"buildnet.yaml": text, "a/in.txt": f"{tmp_path}\n"})
+    node.post("/api/queue/pause", {"reason": "R" * 900})
+    body = {"root": str(tmp_path), "environment": {}, "actor": "ann"}
+    build = node.post("/api/build", body)["build_id"]
+    too_wide = "document.documentElement.scrollWidth - innerWidth"
+    for viewport in (DESKTOP, PHONE):
+        owner.page.set_viewport_size(viewport)
+        for path in ("/ui/queue", "/"):
+            look_at(owner, path)
+            expect(owner.page.get_by_text(name).first).to_be_visible()
+            assert owner.page.evaluate(too_wide) == 0, path
+    expect(owner.page.get_by_role("heading", name="No build runs yet")).to_be_visible()
+    node.post("/api/queue/resume", {})
+    look_at(owner, f"/ui/builds/{build}?tab=graph")
+    expect(owner.page.get_by_role("alert").get_by_text(name).first).to_be_visible()
+    assert owner.page.evaluate(too_wide) == 0

@@ -34,6 +34,7 @@ export function LiveStatus() {
           as of <Age at={heardAt} staleAfterMs={STALE_MS} />
         </span>
       )}
+      {status === "ended" && reason && <span className="small">{reason}</span>}
       {status === "ended" && (
         <a className="button" href="/login">
           Log in again

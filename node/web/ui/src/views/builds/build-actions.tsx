@@ -57,7 +57,7 @@ export function BuildActions({ build }: { build: ShownBuild }) {
               onClick={() => start(again(said.root, said.request, [...failed]))}
             >
               <RotateCcw aria-hidden size={16} />
-              Only the {failed.size} that failed
+              Only the {failed.size} not done
             </button>
           )}
         </>

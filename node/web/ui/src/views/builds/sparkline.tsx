@@ -8,7 +8,7 @@ const HEIGHT = 24;
 export function Sparkline({ points }: { points: readonly Schema["TrendPoint"][] }) {
   const times = [...points].sort((a, b) => a.started_at - b.started_at);
   if (times.length < 2) {
-    return <span className="soft small">{times.length === 0 ? "never ran" : "one run"}</span>;
+    return <span className="soft small">{times.length === 0 ? "none ended well" : "one run"}</span>;
   }
   const most = Math.max(...times.map((one) => one.executed_ms), 1);
   const line = times
