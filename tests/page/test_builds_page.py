@@ -143,7 +143,7 @@ def test_what_failed_stands_on_top_and_is_built_again_alone(
     expect(told.get_by_text(f"buildnet history {failed} --log left")).to_be_visible()
     owner.picture("build-failed")
     shop.change()
-    page.get_by_role("button", name="Only the 3 that failed").click()
+    page.get_by_role("button", name="Only the 3 not done").click()
     page.wait_for_url(lambda address: failed not in address)
     expect(page.locator(".build-head").get_by_text("succeeded")).to_be_visible()
     assert node.get("/api/builds?limit=1")["builds"][0]["request"]["packages"] != []
