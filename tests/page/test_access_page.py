@@ -63,6 +63,7 @@ def test_a_key_is_made_used_and_revoked(
     expect(agent.page.get_by_test_id("live")).to_have_text("ended")
 
 
+@pytest.mark.thorough
 def test_who_is_there_is_seen_and_shown_out(
     owner: Visit, builder: Visit, require_accessible: Callable[[Visit], None]
 ) -> None:
@@ -82,6 +83,7 @@ def test_who_is_there_is_seen_and_shown_out(
     expect(builder.page.get_by_test_id("live")).to_have_text("ended")
 
 
+@pytest.mark.thorough
 def test_an_account_gets_a_link_other_rights_and_goes(
     owner: Visit, visiting: Callable[[], Visit], require_accessible: Callable[[Visit], None]
 ) -> None:
@@ -117,6 +119,7 @@ def test_an_account_gets_a_link_other_rights_and_goes(
     expect(row).to_have_count(0)
 
 
+@pytest.mark.thorough
 def test_a_setting_is_changed_and_a_wrong_one_is_refused(
     owner: Visit, node: Node, require_accessible: Callable[[Visit], None]
 ) -> None:

@@ -138,6 +138,7 @@ def test_what_was_done_is_undone_and_done_again(page: Page) -> None:
     expect(page.get_by_text("unsaved changes")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_a_zone_says_why_it_does_not_take_something(page: Page) -> None:
     take(page, offer(page, r"\d+ cores", "node1"), zone(page, "Memory"))
     expect(zone(page, "Memory")).to_contain_text("No: cores: that goes to CPU")
@@ -165,6 +166,7 @@ def test_pieces_are_put_by_keyboard(page: Page) -> None:
     expect(zone(page, "Memory").get_by_role("listitem")).to_have_count(1)
 
 
+@pytest.mark.thorough
 def test_what_the_pool_has_not_is_told_at_the_piece(page: Page) -> None:
     page.get_by_role("button", name=re.compile(f"^Add {TOOL} of ")).click()
     page.get_by_label(f"Version of {TOOL}").fill(">=99")
@@ -176,6 +178,7 @@ def test_what_the_pool_has_not_is_told_at_the_piece(page: Page) -> None:
     expect(piece).not_to_have_class(re.compile("bad"))
 
 
+@pytest.mark.thorough
 def test_a_node_that_goes_offline_marks_its_pieces(page: Page, cluster: Cluster) -> None:
     page.get_by_role("button", name=re.compile("^Add .* cores of node3 to CPU$")).click()
     piece = zone(page, "CPU").get_by_role("listitem")
@@ -188,6 +191,7 @@ def test_a_node_that_goes_offline_marks_its_pieces(page: Page, cluster: Cluster)
     expect(piece).to_contain_text("free now", timeout=60_000)
 
 
+@pytest.mark.thorough
 def test_the_export_is_that_of_the_command_line(page: Page, node: Node) -> None:
     document = {
         "id": "whole",
@@ -222,6 +226,7 @@ def test_the_export_is_that_of_the_command_line(page: Page, node: Node) -> None:
     expect(page.get_by_label("Cores in all")).to_have_value("2")
 
 
+@pytest.mark.thorough
 def test_what_is_kept_is_renamed_and_deleted(page: Page, node: Node, owner: Visit) -> None:
     node.post("/api/configs", {"id": "old", "resources": {"cpu": {"cores": 1}}})
     page.goto("/ui/builder?tab=kept&kind=configuration")
@@ -241,6 +246,7 @@ def test_what_is_kept_is_renamed_and_deleted(page: Page, node: Node, owner: Visi
     assert "old" not in kept(node, "configs")
 
 
+@pytest.mark.thorough
 def test_a_template_is_filled_in(page: Page) -> None:
     page.get_by_role("button", name="From a template").click()
     dialog = page.get_by_role("dialog")
@@ -254,6 +260,7 @@ def test_a_template_is_filled_in(page: Page) -> None:
     expect(page.locator(".piece")).to_have_count(0)
 
 
+@pytest.mark.thorough
 def test_who_leaves_with_unsaved_changes_is_asked_and_other_views_keep_them(page: Page) -> None:
     page.get_by_role("button", name=re.compile("^Add .* cores of node1 to CPU$")).click()
     expect(page.get_by_text("unsaved changes")).to_be_visible()
@@ -273,6 +280,7 @@ def test_who_leaves_with_unsaved_changes_is_asked_and_other_views_keep_them(page
     assert asked == ["beforeunload"]
 
 
+@pytest.mark.thorough
 def test_a_phone_shapes_too(visiting: Visiting) -> None:
     visit = visiting(viewport=PHONE)
     visit.log_in("/ui/builder")
@@ -282,6 +290,7 @@ def test_a_phone_shapes_too(visiting: Visiting) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.thorough
 def test_who_may_only_look_keeps_and_runs_nothing(observer: Visit) -> None:
     page = observer.page
     page.goto("/ui/builder")
@@ -291,6 +300,7 @@ def test_who_may_only_look_keeps_and_runs_nothing(observer: Visit) -> None:
     expect(page.get_by_role("button", name="Export")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_axe_finds_nothing_serious(
     page: Page, owner: Visit, require_accessible: Callable[[Visit], None]
 ) -> None:

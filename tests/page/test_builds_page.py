@@ -131,6 +131,7 @@ def test_a_build_is_cancelled_by_who_types_its_name(owner: Visit, node: Node, sh
     assert node.get(f"/api/build/{build}")["status"] == "cancelled"
 
 
+@pytest.mark.thorough
 def test_what_failed_stands_on_top_and_is_built_again_alone(
     owner: Visit, node: Node, shop: Shop
 ) -> None:
@@ -149,6 +150,7 @@ def test_what_failed_stands_on_top_and_is_built_again_alone(
     assert node.get("/api/builds?limit=1")["builds"][0]["request"]["packages"] != []
 
 
+@pytest.mark.thorough
 def test_a_package_tells_why_it_was_built_and_is_built_alone(
     owner: Visit, node: Node, shop: Shop
 ) -> None:
@@ -170,6 +172,7 @@ def test_a_package_tells_why_it_was_built_and_is_built_alone(
     assert node.get("/api/builds?limit=1")["builds"][0]["request"]["packages"] == ["left"]
 
 
+@pytest.mark.thorough
 def test_a_graph_is_grouped_searched_listed_and_exported(
     owner: Visit,
     node: Node,
@@ -206,6 +209,7 @@ def test_a_graph_is_grouped_searched_listed_and_exported(
     require_accessible(owner)
 
 
+@pytest.mark.thorough
 def test_two_builds_are_compared(
     owner: Visit, node: Node, shop: Shop, require_accessible: Callable[[Visit], None]
 ) -> None:
@@ -224,6 +228,7 @@ def test_two_builds_are_compared(
     owner.picture("builds-compared")
 
 
+@pytest.mark.thorough
 def test_builds_are_found_by_filters_that_stand_in_the_address(
     owner: Visit, node: Node, shop: Shop, require_accessible: Callable[[Visit], None]
 ) -> None:
@@ -247,6 +252,7 @@ def test_builds_are_found_by_filters_that_stand_in_the_address(
     owner.picture("builds")
 
 
+@pytest.mark.thorough
 def test_a_build_is_estimated_and_begun_in_the_page(
     builder: Visit, node: Node, shop: Shop, require_accessible: Callable[[Visit], None]
 ) -> None:
@@ -269,6 +275,7 @@ def test_a_build_is_estimated_and_begun_in_the_page(
     expect(page.locator(".build-head")).to_contain_text("left")
 
 
+@pytest.mark.thorough
 def test_what_a_build_made_is_listed_with_its_papers(
     owner: Visit, node: Node, shop: Shop, tmp_path: Path
 ) -> None:
@@ -282,6 +289,7 @@ def test_what_a_build_made_is_listed_with_its_papers(
     owner.picture("build-review")
 
 
+@pytest.mark.thorough
 def test_a_package_is_seen_with_what_it_needs_and_its_history(
     owner: Visit, node: Node, shop: Shop, require_accessible: Callable[[Visit], None]
 ) -> None:

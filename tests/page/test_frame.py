@@ -33,6 +33,7 @@ def test_a_theme_is_chosen_and_kept(owner: Visit) -> None:
     assert page.evaluate(ground) == dark
 
 
+@pytest.mark.thorough
 def test_the_system_s_theme_is_followed_until_one_is_chosen(owner: Visit) -> None:
     grounds = []
     for scheme in ("dark", "light"):
@@ -57,6 +58,7 @@ def test_a_phone_opens_the_menu_and_closes_it_again(visiting: Visiting) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.thorough
 def test_who_pauses_sees_no_change_until_they_go_on(owner: Visit) -> None:
     live = owner.page.get_by_test_id("live")
     owner.page.get_by_role("button", name="Pause live data").click()
@@ -79,6 +81,7 @@ def look_at(visit: Visit, path: str) -> None:
     visit.page.wait_for_load_state("networkidle")
 
 
+@pytest.mark.thorough
 def test_each_view_fits_a_phone_and_keeps_nobody_out(
     owner: Visit, require_accessible: Callable[[Visit], None]
 ) -> None:
@@ -140,6 +143,7 @@ def test_a_node_that_is_gone_is_told_and_found_again(visiting: Visiting, cluster
     expect(visit.page.get_by_role("heading", name="Queue", level=1)).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_a_window_gives_the_focus_back_to_what_opened_it(owner: Visit) -> None:
     opener = owner.page.get_by_role("button", name="Invite a node")
     for leave in ("Escape", "Enter"):
@@ -154,6 +158,7 @@ def test_a_window_gives_the_focus_back_to_what_opened_it(owner: Visit) -> None:
         expect(opener).to_be_focused()
 
 
+@pytest.mark.thorough
 def test_a_long_word_does_not_widen_the_page(owner: Visit, node: Node, tmp_path: Path) -> None:
     name = "a" * 120
     text = f"workspace: {name}\npackages:\n  - {{name: {name}, path: a, build_cmd: exit 3}}\n"

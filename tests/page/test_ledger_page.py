@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 from tests.page.conftest import Visiting
 
@@ -46,6 +47,7 @@ def test_entries_are_narrowed_down_and_the_address_says_to_what(owner: Visit, no
     expect(page.get_by_text("No entry fits")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_the_origin_and_the_time_narrow_down_too(owner: Visit) -> None:
     page = owner.page
     page.goto("/ui/ledger")
@@ -71,6 +73,7 @@ def test_new_entries_are_there_by_themselves_and_sealed(owner: Visit, node: Node
         expect(entry(page, words)).not_to_contain_text("not sealed yet")
 
 
+@pytest.mark.thorough
 def test_while_it_is_paused_new_entries_wait_and_are_counted(owner: Visit, node: Node) -> None:
     page = owner.page
     page.goto("/ui/ledger")
@@ -88,6 +91,7 @@ def test_while_it_is_paused_new_entries_wait_and_are_counted(owner: Visit, node:
     expect(entry(page, "and who goes on sees all")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_a_list_longer_than_a_page_goes_on(owner: Visit, node: Node) -> None:
     for number in range(55):
         node.post("/api/ledger/entries", {"text": f"one of many: {number}."})
@@ -99,6 +103,7 @@ def test_a_list_longer_than_a_page_goes_on(owner: Visit, node: Node) -> None:
     expect(page.locator(ENTRIES)).to_have_count(55)
 
 
+@pytest.mark.thorough
 def test_an_entry_tells_what_it_books_and_where_it_stands(owner: Visit, node: Node) -> None:
     page = owner.page
     page.goto("/ui/ledger?type=node.resources")
@@ -117,6 +122,7 @@ def test_an_entry_tells_what_it_books_and_where_it_stands(owner: Visit, node: No
     owner.picture("ledger-entry")
 
 
+@pytest.mark.thorough
 def test_a_proof_that_is_downloaded_holds(owner: Visit, node: Node, tmp_path: Path) -> None:
     made = note(node, "this can be proved")
     page = owner.page
@@ -132,6 +138,7 @@ def test_a_proof_that_is_downloaded_holds(owner: Visit, node: Node, tmp_path: Pa
     assert checked["entry"]["id"] == made
 
 
+@pytest.mark.thorough
 def test_the_ledger_is_verified_and_how_it_went_is_told(owner: Visit) -> None:
     page = owner.page
     page.goto("/ui/ledger?tab=verification")
@@ -145,6 +152,7 @@ def test_the_ledger_is_verified_and_how_it_went_is_told(owner: Visit) -> None:
     owner.picture("ledger-verification")
 
 
+@pytest.mark.thorough
 def test_who_may_only_look_neither_verifies_nor_writes(observer: Visit) -> None:
     page = observer.page
     page.goto("/ui/ledger?tab=verification")
@@ -153,6 +161,7 @@ def test_who_may_only_look_neither_verifies_nor_writes(observer: Visit) -> None:
     expect(page.get_by_role("button", name="Write a note…")).to_have_count(0)
 
 
+@pytest.mark.thorough
 def test_a_note_is_written_and_waits_for_its_seal(owner: Visit) -> None:
     page = owner.page
     page.goto("/ui/ledger")
@@ -165,6 +174,7 @@ def test_a_note_is_written_and_waits_for_its_seal(owner: Visit) -> None:
     expect(entry(page, "the cooling is serviced")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_the_state_of_something_at_a_seal_is_looked_up(owner: Visit, node: Node) -> None:
     note(node, "first words", entity="node:node3")
     height = node.get("/api/ledger/seals")["height"]
@@ -181,6 +191,7 @@ def test_the_state_of_something_at_a_seal_is_looked_up(owner: Visit, node: Node)
     expect(state).to_contain_text(f"as of seal {height}")
 
 
+@pytest.mark.thorough
 def test_what_fits_is_exported(owner: Visit, node: Node, tmp_path: Path) -> None:
     made = note(node, "to be exported")
     page = owner.page
@@ -194,12 +205,14 @@ def test_what_fits_is_exported(owner: Visit, node: Node, tmp_path: Path) -> None
     assert [each["id"] for each in json.loads(file.read_text())] == [made]
 
 
+@pytest.mark.thorough
 def test_what_is_not_there_is_told_with_the_command(owner: Visit) -> None:
     owner.forgive("404")
     owner.page.goto(f"/ui/ledger/{'0' * 64}")
     expect(owner.page.get_by_role("alert")).to_contain_text("buildnet ledger show")
 
 
+@pytest.mark.thorough
 def test_axe_finds_nothing_serious_and_a_phone_has_room(
     visiting: Visiting, node: Node, require_accessible: Callable[[Visit], None]
 ) -> None:

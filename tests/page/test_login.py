@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.sync_api import expect
 from tests.page.conftest import Visiting
 
@@ -36,6 +37,7 @@ def test_a_link_is_good_once(stranger: Visit, node: Node) -> None:
     expect(page.get_by_role("alert")).to_contain_text("NOT_AUTHENTICATED")
 
 
+@pytest.mark.thorough
 def test_a_wrong_code_is_told_to_be_one_and_can_be_corrected(stranger: Visit, node: Node) -> None:
     stranger.forgive(NOBODY_YET)
     page = stranger.page
@@ -64,6 +66,7 @@ ACTS = {
 """Something that takes rights."""
 
 
+@pytest.mark.thorough
 def test_who_may_only_look_is_offered_nothing_else(owner: Visit, observer: Visit) -> None:
     for path, act in ACTS.items():
         for visit in (owner, observer):
@@ -78,6 +81,7 @@ def test_who_may_only_look_is_offered_nothing_else(owner: Visit, observer: Visit
     expect(views.get_by_role("link", name="Settings")).to_have_count(0)
 
 
+@pytest.mark.thorough
 def test_a_view_that_one_may_not_see_says_whom_to_ask(observer: Visit) -> None:
     observer.forgive("403")
     observer.page.goto("/ui/settings")
@@ -85,6 +89,7 @@ def test_a_view_that_one_may_not_see_says_whom_to_ask(observer: Visit) -> None:
     expect(observer.page.get_by_role("alert")).to_contain_text("buildnet node config show")
 
 
+@pytest.mark.thorough
 def test_who_logs_out_is_a_stranger_in_each_tab(owner: Visit) -> None:
     owner.forgive(NOBODY_YET)
     other = owner.open_tab()

@@ -130,6 +130,7 @@ def test_a_running_build_is_followed_until_one_scrolls_up(
         expect(log).not_to_contain_text("talker#build │")
 
 
+@pytest.mark.thorough
 def test_what_is_looked_for_is_found_one_after_the_other(
     owner: Visit, node: Node, workspace: Path
 ) -> None:
@@ -155,6 +156,7 @@ def test_what_is_looked_for_is_found_one_after_the_other(
     expect(page.get_by_text("not found")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_lines_are_linked_to_and_copied(owner: Visit, node: Node, workspace: Path) -> None:
     page = open_log(owner, built(node, workspace, "printer"), "#L1500")
     log = log_of(page)
@@ -172,6 +174,7 @@ def test_lines_are_linked_to_and_copied(owner: Visit, node: Node, workspace: Pat
     expect(log_of(other).get_by_text("line 1502")).to_be_in_viewport()
 
 
+@pytest.mark.thorough
 def test_a_log_is_gone_through_by_keyboard(owner: Visit, node: Node, workspace: Path) -> None:
     page = open_log(owner, built(node, workspace, "printer"))
     log = log_of(page)
@@ -188,6 +191,7 @@ def test_a_log_is_gone_through_by_keyboard(owner: Visit, node: Node, workspace: 
     expect(log.get_by_text("line 2222")).to_be_in_viewport()
 
 
+@pytest.mark.thorough
 def test_a_log_is_downloaded_as_it_was_kept(
     owner: Visit, node: Node, workspace: Path, tmp_path: Path
 ) -> None:
@@ -228,6 +232,7 @@ def test_hostile_output_is_shown_and_does_nothing(
     owner.picture("build-log")
 
 
+@pytest.mark.thorough
 def test_axe_finds_nothing_serious_and_a_phone_has_room(
     visiting: Visiting,
     node: Node,
@@ -248,6 +253,7 @@ def test_axe_finds_nothing_serious_and_a_phone_has_room(
     expect(plain).to_have_value(re.compile(f"line {LINES}\n$"))
 
 
+@pytest.mark.thorough
 def test_what_the_node_logs_is_followed_by_its_owner_alone(
     owner: Visit, observer: Visit, node: Node
 ) -> None:

@@ -66,12 +66,14 @@ def test_the_overview_says_how_the_cluster_is(
     require_accessible(owner)
 
 
+@pytest.mark.thorough
 def test_what_happens_is_told_on_the_overview(owner: Visit, node: Node) -> None:
     node.post("/api/ledger/entries", {"text": "the lab moves on Friday"})
     events = owner.page.get_by_role("region", name="Recent events")
     expect(events).to_contain_text("the lab moves on Friday")
 
 
+@pytest.mark.thorough
 def test_a_build_is_seen_running_on_the_overview(owner: Visit, node: Node, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     write_files(
@@ -92,6 +94,7 @@ def test_a_build_is_seen_running_on_the_overview(owner: Visit, node: Node, tmp_p
     expect(builds).to_contain_text("Nothing is built now")
 
 
+@pytest.mark.thorough
 def test_the_ledger_is_verified_and_a_node_invited_by_clicks(owner: Visit) -> None:
     page = owner.page
     page.get_by_role("button", name="Verify the ledger").click()
@@ -106,6 +109,7 @@ def test_the_ledger_is_verified_and_a_node_invited_by_clicks(owner: Visit) -> No
     expect(command).to_contain_text('node_tags=["gpu", "lab"]')
 
 
+@pytest.mark.thorough
 def test_three_nodes_are_seen_with_their_figures(
     owner: Visit, node: Node, require_accessible: Callable[[Visit], None]
 ) -> None:
@@ -124,6 +128,7 @@ def test_three_nodes_are_seen_with_their_figures(
     require_accessible(owner)
 
 
+@pytest.mark.thorough
 def test_nodes_are_filtered_and_sorted_in_the_address(owner: Visit) -> None:
     page = owner.page
     page.goto("/ui/nodes")
@@ -149,6 +154,7 @@ def test_drain_and_resume_by_clicks(owner: Visit, node: Node) -> None:
     assert not server(node, "node2")["draining"]
 
 
+@pytest.mark.thorough
 def test_a_node_s_page_tells_all_of_it(
     owner: Visit, node: Node, require_accessible: Callable[[Visit], None]
 ) -> None:
@@ -167,6 +173,7 @@ def test_a_node_s_page_tells_all_of_it(
     require_accessible(owner)
 
 
+@pytest.mark.thorough
 def test_tags_and_limits_are_changed_where_the_owner_is(owner: Visit, node: Node) -> None:
     page = owner.page
     page.goto("/ui/nodes/node1")
@@ -186,6 +193,7 @@ def test_tags_and_limits_are_changed_where_the_owner_is(owner: Visit, node: Node
     assert server(node, "node1")["tags"] == []
 
 
+@pytest.mark.thorough
 def test_what_another_owner_keeps_to_themselves_is_told_with_its_remedy(owner: Visit) -> None:
     owner.forgive("403")
     page = owner.page
@@ -198,6 +206,7 @@ def test_what_another_owner_keeps_to_themselves_is_told_with_its_remedy(owner: V
     expect(alert).to_contain_text("scheduling.accept_changes")
 
 
+@pytest.mark.thorough
 def test_who_only_looks_is_offered_nothing_to_do(observer: Visit) -> None:
     page = observer.page
     page.goto("/ui/nodes/node2")
@@ -209,6 +218,7 @@ def test_who_only_looks_is_offered_nothing_to_do(observer: Visit) -> None:
     expect(page.get_by_role("button", name="Invite a node")).to_have_count(0)
 
 
+@pytest.mark.thorough
 def test_links_are_seen_in_a_graph_and_opened_by_keyboard(
     owner: Visit, require_accessible: Callable[[Visit], None]
 ) -> None:
@@ -227,6 +237,7 @@ def test_links_are_seen_in_a_graph_and_opened_by_keyboard(
     expect(page.get_by_role("heading", level=1)).to_contain_text("node2")
 
 
+@pytest.mark.thorough
 def test_links_are_seen_in_a_matrix(
     owner: Visit, require_accessible: Callable[[Visit], None]
 ) -> None:
@@ -242,6 +253,7 @@ def test_links_are_seen_in_a_matrix(
     require_accessible(owner)
 
 
+@pytest.mark.thorough
 def test_who_asks_is_approved_and_revoked_by_name(owner: Visit, node: Node, newcomer: Node) -> None:
     page = owner.page
     page.goto("/ui/nodes")

@@ -90,6 +90,7 @@ def test_a_build_is_moved_by_keyboard_and_told(page: Page, node: Node) -> None:
     require_order(page, node, "site", "docs", "shop", "tools")
 
 
+@pytest.mark.thorough
 def test_escape_leaves_a_build_where_it_was(page: Page, node: Node) -> None:
     pick(page, "shop", 1)
     page.keyboard.press("ArrowDown")
@@ -99,6 +100,7 @@ def test_escape_leaves_a_build_where_it_was(page: Page, node: Node) -> None:
     require_order(page, node, *NAMES)
 
 
+@pytest.mark.thorough
 def test_buttons_do_what_dragging_does(page: Page, node: Node) -> None:
     page.get_by_role("button", name="Move the build of docs to the front").click()
     require_order(page, node, "docs", "shop", "site", "tools")
@@ -114,6 +116,7 @@ def test_buttons_do_what_dragging_does(page: Page, node: Node) -> None:
     require_order(page, node, "docs", "tools", "shop", "site")
 
 
+@pytest.mark.thorough
 def test_what_is_refused_moves_back_and_says_why(
     builder: Visit, node: Node, waiting: list[str]
 ) -> None:
@@ -132,6 +135,7 @@ def test_what_is_refused_moves_back_and_says_why(
     expect(alert).to_be_hidden()
 
 
+@pytest.mark.thorough
 def test_priority_pause_and_resume(page: Page, node: Node) -> None:
     page.get_by_role("combobox", name="Priority of the build of docs").select_option("critical")
     expect(names(page)).to_have_text(["docs", "shop", "site", "tools"])
@@ -147,6 +151,7 @@ def test_priority_pause_and_resume(page: Page, node: Node) -> None:
     expect(page.get_by_role("button", name="Pause the build of site")).to_be_visible()
 
 
+@pytest.mark.thorough
 def test_the_queue_as_a_whole_is_resumed_and_paused(page: Page, node: Node) -> None:
     expect(page.get_by_text("The queue is paused")).to_contain_text("a test")
     for name in NAMES:  # they would run and be gone
@@ -162,6 +167,7 @@ def test_the_queue_as_a_whole_is_resumed_and_paused(page: Page, node: Node) -> N
     assert node.get("/api/queue")["paused"]
 
 
+@pytest.mark.thorough
 def test_cancelling_asks_first(page: Page, node: Node) -> None:
     page.get_by_role("button", name="Cancel the build of docs").click()
     page.get_by_role("dialog").get_by_role("button", name="Back").click()
@@ -169,6 +175,7 @@ def test_cancelling_asks_first(page: Page, node: Node) -> None:
     assert "docs" in listed(node)
 
 
+@pytest.mark.thorough
 def test_filters_stand_in_the_address(page: Page) -> None:
     page.get_by_role("combobox", name="Priority", exact=True).select_option("high")
     expect(page.get_by_text("No build matches the filters")).to_be_visible()
@@ -180,6 +187,7 @@ def test_filters_stand_in_the_address(page: Page) -> None:
     expect(names(page)).to_have_text(["docs"])
 
 
+@pytest.mark.thorough
 def test_an_observer_changes_nothing(observer: Visit, waiting: list[str]) -> None:
     page = observer.page
     page.goto("/ui/queue")
@@ -189,6 +197,7 @@ def test_an_observer_changes_nothing(observer: Visit, waiting: list[str]) -> Non
     expect(page.get_by_role("button", name="Pause the queue")).to_have_count(0)
 
 
+@pytest.mark.thorough
 def test_axe_finds_nothing_serious(
     page: Page, owner: Visit, require_accessible: Callable[[Visit], None]
 ) -> None:
