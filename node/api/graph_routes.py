@@ -31,7 +31,7 @@ def graph_routes(service: NodeService) -> APIRouter:
         ran lately, all of them, once it has begun; of one in the record those that it came to."""
         build_id = await reach.build(asking, build_id)
         running = builder.find(build_id)
-        if running is not None:
+        if running is not None and (running.plan is not None or running.outcome is None):
             return _planned(running)
         found = await service.history.build(build_id)
         return {

@@ -8,7 +8,7 @@ import re
 import pytest
 from tests.node.people import Answer, Around, Check, Node
 
-from buildnet.node.web.built import INDEX, PageFile, built_page
+from buildnet.node.web.built import INDEX, PageFile, PageFileError, built_page
 
 PAGE = built_page()
 ASSETS = sorted(name for name in PAGE if name.startswith("assets/"))
@@ -101,10 +101,10 @@ def test_who_takes_gzip_gets_it_under_another_tag(check: Check) -> None:
 
 
 def test_it_is_packed_once_and_what_would_not_get_smaller_never() -> None:
-    text = PageFile("assets/a-1.js", b"again and " * 100)
+    text = PageFile("assets/a-1.js", lambda: b"again and " * 100)
     assert text.packed is text.packed
-    assert PageFile("assets/a-1.js", b"x").packed is None
-    assert PageFile("assets/a-1.png", b"\0" * 1000).packed is None
+    assert PageFile("assets/a-1.js", lambda: b"x").packed is None
+    assert PageFile("assets/a-1.png", lambda: b"\0" * 1000).packed is None
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
@@ -171,4 +171,12 @@ def test_nothing_else_opens_by_it(check: Check, method: str, path: str) -> None:
 
 def test_a_type_that_nobody_knows_is_refused_at_the_start() -> None:
     with pytest.raises(ValueError, match="not known"):
-        PageFile("assets/tool.exe", b"")
+        PageFile("assets/tool.exe", bytes)
+
+
+def test_a_file_that_can_not_be_read_is_told() -> None:
+    def read() -> bytes:
+        raise OSError(5, "Input/output error")
+
+    with pytest.raises(PageFileError, match=r"assets/a-1\.js can't be read"):
+        _ = PageFile("assets/a-1.js", read).tag

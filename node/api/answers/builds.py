@@ -73,6 +73,7 @@ class RequestedBuild(Answer):
     durable: bool
     wait_s: float | None
     times: int
+    retries: int = 0
     choice: Choice | None
     since: str | None = None
     trace_inputs: bool = False

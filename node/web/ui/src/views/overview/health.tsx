@@ -5,6 +5,7 @@ import { Age } from "@/components/age";
 import { Badge } from "@/components/badge";
 import { plural } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
+import { useFeedState } from "@/live/use-live";
 import { isThere } from "@/pool/totals";
 
 const STALE_MS = 30_000;
@@ -68,6 +69,14 @@ export function Health({
 }
 
 function Verdict({ health }: { health: Schema["PoolHealth"] }) {
+  const { status } = useFeedState();
+  if (status === "lost" || status === "ended") {
+    return (
+      <p className="overview-verdict warn">
+        <TriangleAlert aria-hidden /> How the cluster is now is not known
+      </p>
+    );
+  }
   if (health.healthy) {
     return (
       <p className="overview-verdict good">

@@ -1,10 +1,11 @@
 import type { Draggable, Droppable } from "@dnd-kit/dom";
 import { isSortable } from "@dnd-kit/react/sortable";
 import { useState } from "react";
-import { useMay } from "@/api/session";
+import { useSession } from "@/api/session";
 import { Dragging, type Spoken } from "@/components/dragging";
 import { arranged, placeAt, type QueuedBuild, taken } from "@/views/queue/queue-order";
 import { type Asks, QueueRow } from "@/views/queue/queue-row";
+import { mayChange } from "@/views/queue/reach";
 import type { QueueState } from "@/views/queue/use-queue";
 
 const SPOKEN: Spoken = {
@@ -34,7 +35,7 @@ export function QueueList({
   queue: QueueState;
   onAsk: (asked: Asks) => void;
 }) {
-  const may = useMay("cancel-build");
+  const session = useSession().data;
   // While somebody drags, nothing changes its place under their hand.
   const [held, setHeld] = useState<readonly string[] | null>(null);
   const rows = held === null ? shown : arranged(shown, held);
@@ -65,7 +66,7 @@ export function QueueList({
             build={build}
             index={index}
             last={rows.length - 1}
-            may={may}
+            may={session !== undefined && mayChange(build, session)}
             refusal={queue.refusal?.build === build.id ? queue.refusal : null}
             queue={queue}
             onMove={(to) => move(build, to)}
