@@ -168,8 +168,7 @@ def test_a_package_tells_why_it_was_built_and_is_built_alone(
     expect(page.locator(".graph-node")).to_have_count(3)
     panel.get_by_role("button", name="Build just this one").click()
     page.wait_for_url(lambda address: build not in address)
-    expect(page.locator(".build-head")).to_contain_text("Asked for")
-    assert node.get("/api/builds?limit=1")["builds"][0]["request"]["packages"] == ["left"]
+    expect(page.locator(".build-head")).to_contain_text(re.compile(r"Asked for\s*left"))
 
 
 @pytest.mark.thorough

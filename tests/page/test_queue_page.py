@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -118,21 +119,36 @@ def test_buttons_do_what_dragging_does(page: Page, node: Node) -> None:
 
 @pytest.mark.thorough
 def test_what_is_refused_moves_back_and_says_why(
-    builder: Visit, node: Node, waiting: list[str]
+    owner: Visit, node: Node, waiting: list[str]
 ) -> None:
-    page = builder.page
-    builder.forgive("403")
+    page = owner.page
+    owner.forgive("409")
+    problem = {"code": "QUEUE_UNKNOWN", "detail": "nobody coordinates now", "status": 409}
+    page.route(
+        "**/api/queue/*/move",
+        lambda route: route.fulfill(
+            status=409, content_type="application/problem+json", body=json.dumps(problem)
+        ),
+    )
     page.goto("/ui/queue")
     expect(names(page)).to_have_text(NAMES)
     take(page, handle(page, "docs"), rows(page).nth(0))
     expect(page.get_by_text("The build of docs would be number 1.")).to_be_attached()
     drop(page)
     alert = rows(page).filter(has_text="docs").get_by_role("alert")
-    expect(alert).to_contain_text("NOT_ALLOWED")
+    expect(alert).to_contain_text("nobody coordinates now")
     expect(alert).to_contain_text(f"buildnet queue move {waiting[2]} 1")
     require_order(page, node, *NAMES)
     alert.get_by_role("button", name="Understood").click()
     expect(alert).to_be_hidden()
+
+
+@pytest.mark.thorough
+def test_builds_of_others_are_not_offered_to_be_changed(builder: Visit, waiting: list[str]) -> None:
+    builder.page.goto("/ui/queue")
+    expect(names(builder.page)).to_have_text(NAMES)
+    for name in NAMES:
+        expect(handle(builder.page, name)).to_be_disabled()
 
 
 @pytest.mark.thorough
