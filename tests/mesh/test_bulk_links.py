@@ -150,6 +150,12 @@ def test_an_older_process_gets_no_bulk_connection(tmp_path: Path) -> None:
     run(work())
 
 
+def some_altered(data: RelayData, seen: list[RelayData]) -> list[RelayData]:
+    seen.append(data)  # not all: a link that is made anew meanwhile would never carry a frame
+    is_altered = len(seen) % 3 == 1
+    return [replace(data, data=data.data[:-1] + bytes([data.data[-1] ^ is_altered]))]
+
+
 def some_dropped(data: RelayData, seen: list[RelayData]) -> list[RelayData]:
     seen.append(data)  # more than one: another link may be in the making beside the first
     return [] if len(seen) % 3 == 1 else [data]
@@ -161,7 +167,7 @@ def some_swapped(data: RelayData, seen: list[RelayData]) -> list[RelayData]:
 
 
 MEDDLING: dict[str, Callable[[RelayData, list[RelayData]], list[RelayData]]] = {
-    "alters": lambda data, _: [replace(data, data=data.data[:-1] + bytes([data.data[-1] ^ 1]))],
+    "alters": some_altered,
     "drops": some_dropped,
     "repeats": lambda data, _: [data, data],
     "reorders": some_swapped,
