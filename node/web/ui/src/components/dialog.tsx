@@ -78,7 +78,7 @@ export function FormDialog({
         {children}
         {command && <Command line={command} />}
         {problem !== null && <ProblemView problem={problem} />}
-        <div className="row" style={{ justifyContent: "flex-end" }}>
+        <div className="row dialog-ends">
           <button type="button" className="button" onClick={onClose}>
             Back
           </button>

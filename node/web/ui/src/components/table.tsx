@@ -22,6 +22,7 @@ export function Table<Row>({
   rows,
   keyOf,
   parameter = "sort",
+  step,
 }: {
   caption: string;
   columns: readonly Column<Row>[];
@@ -29,12 +30,17 @@ export function Table<Row>({
   keyOf: (row: Row) => string;
   /** The parameter in the address, where a page has more tables than one. */
   parameter?: string;
+  /** So many rows at first, and more each time somebody asks (`part=2`); none: all at once. */
+  step?: number;
 }) {
+  const [part, setPart] = useFilter("part", "1");
   const [order, setOrder] = useFilter(parameter);
   const down = order.startsWith("-");
   const name = down ? order.slice(1) : order;
   const sorted = inOrder(rows, columns, order);
-  return (
+  const most = step === undefined ? sorted.length : (Number(part) || 1) * step;
+  const left = Math.max(0, sorted.length - most);
+  const table = (
     <div className="table-frame">
       <table className="table">
         <caption className="unseen">{caption}</caption>
@@ -51,7 +57,7 @@ export function Table<Row>({
           </tr>
         </thead>
         <tbody>
-          {sorted.map((row) => (
+          {sorted.slice(0, most).map((row) => (
             <tr key={keyOf(row)}>
               {columns.map((column) => (
                 <td key={column.name} className={column.numeric ? "number" : undefined}>
@@ -63,6 +69,19 @@ export function Table<Row>({
         </tbody>
       </table>
     </div>
+  );
+  if (step === undefined || left === 0) return table;
+  return (
+    <>
+      {table}
+      <button
+        type="button"
+        className="button"
+        onClick={() => setPart(String((Number(part) || 1) + 1))}
+      >
+        Show {Math.min(step, left)} more of {sorted.length}
+      </button>
+    </>
   );
 }
 
@@ -109,7 +128,7 @@ export function inOrder<Row>(
 }
 
 /** Order text as people do ("node2" before "node10"), figures by size, and what is unknown last. */
-export function compare(
+function compare(
   a: string | number | null | undefined,
   b: string | number | null | undefined,
 ): number {

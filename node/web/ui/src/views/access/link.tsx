@@ -30,7 +30,7 @@ export function LinkDialog({ account, onClose }: { account: string; onClose: () 
           {link.warning && <div className="notice warn">{link.warning}</div>}
         </>
       )}
-      <div className="row" style={{ justifyContent: "flex-end" }}>
+      <div className="row dialog-ends">
         <button type="button" className="button" onClick={onClose}>
           {link === null ? "Back" : "Close"}
         </button>

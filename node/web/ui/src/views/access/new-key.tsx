@@ -1,8 +1,7 @@
 import { useState } from "react";
 import { api, type Schema } from "@/api/client";
-import { Dialog } from "@/components/dialog";
+import { FormDialog } from "@/components/dialog";
 import { Field } from "@/components/field";
-import { ProblemView } from "@/components/problem-view";
 import { RightsChoice } from "@/views/access/rights";
 
 const DAY_S = 86_400;
@@ -26,70 +25,49 @@ export function NewKeyDialog({
   const [rights, setRights] = useState<Schema["Rights"]>("builder");
   const [days, setDays] = useState("30");
   const [scope, setScope] = useState("");
-  const [problem, setProblem] = useState<unknown>(null);
-  const [busy, setBusy] = useState(false);
   const scopes = scope.split(/[\s,]+/).filter(Boolean);
   const command = [
     `buildnet key create ${name || "NAME"} --rights ${rights} --expires ${days}d`,
     ...scopes.map((one) => `--scope ${one}`),
   ].join(" ");
 
-  const submit = async (event: React.FormEvent) => {
-    event.preventDefault();
-    setBusy(true);
-    setProblem(null);
-    try {
-      const body = { name, rights, scope: scopes, valid_s: Number(days) * DAY_S };
-      const { data } = await api.POST("/api/keys", { body });
-      if (data) onMade(data);
-    } catch (thrown) {
-      setProblem(thrown);
-      setBusy(false);
-    }
+  const make = async () => {
+    const body = { name, rights, scope: scopes, valid_s: Number(days) * DAY_S };
+    const { data } = await api.POST("/api/keys", { body });
+    if (data) onMade(data);
   };
   return (
-    <Dialog title="New key" onClose={onClose}>
-      <form className="stack" onSubmit={submit}>
-        <Field label="Name" hint="What it is for, such as ci or review-agent.">
-          <input
-            className="input"
-            required
-            maxLength={64}
-            value={name}
-            onChange={(event) => setName(event.target.value)}
-          />
-        </Field>
-        <RightsChoice value={rights} onChange={setRights} />
-        <Field label="Counts for">
-          <select className="input" value={days} onChange={(event) => setDays(event.target.value)}>
-            {LIFETIMES.map(([value, words]) => (
-              <option key={value} value={value}>
-                {words}
-              </option>
-            ))}
-          </select>
-        </Field>
-        <Field
-          label="Only for (may be left empty)"
-          hint="workspace:NAME, node:NAME or action:ACTION, any number of them."
-        >
-          <input
-            className="input mono"
-            placeholder="workspace:shop action:trigger-build"
-            value={scope}
-            onChange={(event) => setScope(event.target.value)}
-          />
-        </Field>
-        {problem !== null && <ProblemView problem={problem} command={command} />}
-        <div className="row" style={{ justifyContent: "flex-end" }}>
-          <button type="button" className="button" onClick={onClose}>
-            Back
-          </button>
-          <button type="submit" className="button primary" disabled={busy}>
-            {busy ? "Making it…" : "Make the key"}
-          </button>
-        </div>
-      </form>
-    </Dialog>
+    <FormDialog title="New key" verb="Make the key" command={command} act={make} onClose={onClose}>
+      <Field label="Name" hint="What it is for, such as ci or review-agent.">
+        <input
+          className="input"
+          required
+          maxLength={64}
+          value={name}
+          onChange={(event) => setName(event.target.value)}
+        />
+      </Field>
+      <RightsChoice value={rights} onChange={setRights} />
+      <Field label="Counts for">
+        <select className="input" value={days} onChange={(event) => setDays(event.target.value)}>
+          {LIFETIMES.map(([value, words]) => (
+            <option key={value} value={value}>
+              {words}
+            </option>
+          ))}
+        </select>
+      </Field>
+      <Field
+        label="Only for (may be left empty)"
+        hint="workspace:NAME, node:NAME or action:ACTION, any number of them."
+      >
+        <input
+          className="input mono"
+          placeholder="workspace:shop action:trigger-build"
+          value={scope}
+          onChange={(event) => setScope(event.target.value)}
+        />
+      </Field>
+    </FormDialog>
   );
 }

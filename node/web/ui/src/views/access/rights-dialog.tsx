@@ -43,7 +43,7 @@ export function RightsDialog({
       {holder.kind === "node" && holder.rights === "admin" && rights !== "admin" && (
         <div className="notice warn">Keys that this node made end with its being an admin's.</div>
       )}
-      <div className="row" style={{ justifyContent: "flex-end" }}>
+      <div className="row dialog-ends">
         <button type="button" className="button" onClick={onClose}>
           Back
         </button>

@@ -15,7 +15,7 @@ export function SecretDialog({ made, onClose }: { made: Schema["NewKey"]; onClos
       <p className="soft small">
         A program gives it as BUILDNET_KEY, or as "Authorization: Bearer …".
       </p>
-      <div className="row" style={{ justifyContent: "flex-end" }}>
+      <div className="row dialog-ends">
         <button type="button" className="button primary" onClick={onClose}>
           I have it
         </button>

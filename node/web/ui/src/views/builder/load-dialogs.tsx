@@ -1,11 +1,11 @@
 import { useState } from "react";
 import { api, query, type Schema } from "@/api/client";
+import { FormDialog } from "@/components/dialog";
 import { Field } from "@/components/field";
 import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
 import { fill } from "@/views/builder/calls";
 import { type ConfigDocument, EMPTY, fromDocument } from "@/views/builder/draft";
-import { FormDialog } from "@/views/builder/form-dialog";
 import * as store from "@/views/builder/store";
 import { fromText } from "@/views/builder/text";
 
@@ -32,7 +32,7 @@ export function TemplateDialog({
       title="Begin with a template"
       verb="Use it"
       command={`buildnet template use ${id || "NAME"}`}
-      disabled={template === undefined}
+      ready={template !== undefined}
       onClose={onClose}
       act={async () => {
         store.load(await fill(id, values), null, EMPTY);
@@ -136,7 +136,7 @@ export function ImportDialog({ onClose }: { onClose: () => void }) {
       title="Import a configuration"
       verb="Take it up"
       command="buildnet config import FILE"
-      disabled={text.trim() === ""}
+      ready={text.trim() !== ""}
       onClose={onClose}
       act={async () => {
         const document = await fromText(text);

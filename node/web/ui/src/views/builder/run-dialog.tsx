@@ -1,11 +1,11 @@
 import { useState } from "react";
 import { useLocation } from "wouter";
 import { useMay } from "@/api/session";
+import { FormDialog } from "@/components/dialog";
 import { Field } from "@/components/field";
 import { begin, ID, keep } from "@/views/builder/calls";
 import type { Draft } from "@/views/builder/draft";
 import { type Target, useProfiles, useWorkspaces } from "@/views/builder/estimate";
-import { FormDialog } from "@/views/builder/form-dialog";
 import { useKeptAnew } from "@/views/builder/save-dialogs";
 import * as store from "@/views/builder/store";
 
@@ -47,7 +47,7 @@ export function RunDialog({
       title="Run a build with it"
       verb={isKept ? "Run" : "Save and run"}
       command={`buildnet build --config ${id || "NAME"}${profile && ` --profile ${profile}`}`}
-      disabled={root === "" || !ID.test(id) || (!isKept && !maySave)}
+      ready={root !== "" && ID.test(id) && (isKept || maySave)}
       onClose={onClose}
       act={act}
     >

@@ -1,10 +1,10 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
+import { FormDialog } from "@/components/dialog";
 import { Field } from "@/components/field";
 import { useToasts } from "@/components/toasts";
 import { ID, keep, keepAsTemplate } from "@/views/builder/calls";
 import type { Draft } from "@/views/builder/draft";
-import { FormDialog } from "@/views/builder/form-dialog";
 import * as store from "@/views/builder/store";
 
 const ID_WORDS = "letters, digits, '.', '_' and '-', at most 64";
@@ -31,7 +31,7 @@ export function SaveDialog({ draft, onClose }: { draft: Draft; onClose: () => vo
       title="Save as a new configuration"
       verb="Save"
       command={`buildnet config import FILE --as ${id || "NAME"}`}
-      disabled={!ID.test(id)}
+      ready={ID.test(id)}
       onClose={onClose}
       act={async () => {
         const named = { ...draft, id, name, description };
@@ -42,15 +42,7 @@ export function SaveDialog({ draft, onClose }: { draft: Draft; onClose: () => vo
         toasts.done(`Saved as ${kept.draft.id}, version ${kept.version}`);
       }}
     >
-      <Field label="Id" hint={ID_WORDS}>
-        <input
-          className="input"
-          required
-          spellCheck={false}
-          value={id}
-          onChange={(event) => setId(event.target.value)}
-        />
-      </Field>
+      <IdField value={id} onChange={setId} />
       <Field label="Title (may stay empty)">
         <input
           className="input"
@@ -59,18 +51,12 @@ export function SaveDialog({ draft, onClose }: { draft: Draft; onClose: () => vo
           onChange={(event) => setName(event.target.value)}
         />
       </Field>
-      <Field label="What it is for (may stay empty)">
-        <input
-          className="input"
-          maxLength={1000}
-          value={description}
-          onChange={(event) => setDescription(event.target.value)}
-        />
-      </Field>
+      <PurposeField value={description} onChange={setDescription} />
     </FormDialog>
   );
 }
 
+/** Keep the draft as a template that others fill in. */
 export function SaveTemplateDialog({ draft, onClose }: { draft: Draft; onClose: () => void }) {
   const toasts = useToasts();
   const anew = useKeptAnew();
@@ -81,7 +67,7 @@ export function SaveTemplateDialog({ draft, onClose }: { draft: Draft; onClose: 
       title="Save as a template"
       verb="Save"
       command={`buildnet template save ${id || "NAME"} --config ${draft.id || "CONFIGURATION"}`}
-      disabled={!ID.test(id)}
+      ready={ID.test(id)}
       onClose={onClose}
       act={async () => {
         await keepAsTemplate(draft, id, description);
@@ -89,23 +75,40 @@ export function SaveTemplateDialog({ draft, onClose }: { draft: Draft; onClose: 
         toasts.done(`Kept as the template ${id}`);
       }}
     >
-      <Field label="Id" hint={ID_WORDS}>
-        <input
-          className="input"
-          required
-          spellCheck={false}
-          value={id}
-          onChange={(event) => setId(event.target.value)}
-        />
-      </Field>
-      <Field label="What it is for (may stay empty)">
-        <input
-          className="input"
-          maxLength={1000}
-          value={description}
-          onChange={(event) => setDescription(event.target.value)}
-        />
-      </Field>
+      <IdField value={id} onChange={setId} />
+      <PurposeField value={description} onChange={setDescription} />
     </FormDialog>
+  );
+}
+
+interface TextField {
+  value: string;
+  onChange: (value: string) => void;
+}
+
+function IdField({ value, onChange }: TextField) {
+  return (
+    <Field label="Id" hint={ID_WORDS}>
+      <input
+        className="input"
+        required
+        spellCheck={false}
+        value={value}
+        onChange={(event) => onChange(event.target.value)}
+      />
+    </Field>
+  );
+}
+
+function PurposeField({ value, onChange }: TextField) {
+  return (
+    <Field label="What it is for (may stay empty)">
+      <input
+        className="input"
+        maxLength={1000}
+        value={value}
+        onChange={(event) => onChange(event.target.value)}
+      />
+    </Field>
   );
 }

@@ -84,7 +84,6 @@ function Comparison({ a, b }: { a: string; b: string }) {
   });
   const [text, setText] = useFilter("text");
   const [only, setOnly] = useFilter("only");
-  const [part, setPart] = useFilter("part", "1");
   const command = `buildnet history ${a} --compare ${b}`;
   if (found.error !== null) return <ProblemView problem={found.error} command={command} />;
   if (found.data === undefined) return <Loading what="the comparison" />;
@@ -99,7 +98,6 @@ function Comparison({ a, b }: { a: string; b: string }) {
         (only === "slower" && (one.difference_ms ?? 0) > 0) ||
         (only === "one" && (one.before === null || one.after === null))),
   );
-  const most = (Number(part) || 1) * PART;
   return (
     <section className="stack tight" aria-label="Comparison">
       <div className="grid">
@@ -127,18 +125,10 @@ function Comparison({ a, b }: { a: string; b: string }) {
         <Table
           caption="Tasks of both builds"
           columns={COLUMNS}
-          rows={rows.slice(0, most)}
+          rows={rows}
+          step={PART}
           keyOf={(one) => one.task}
         />
-      )}
-      {rows.length > most && (
-        <button
-          type="button"
-          className="button"
-          onClick={() => setPart(String((Number(part) || 1) + 1))}
-        >
-          Show more of {rows.length}
-        </button>
       )}
       <Command line={command} />
     </section>

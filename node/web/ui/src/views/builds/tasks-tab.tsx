@@ -2,7 +2,7 @@ import { Link } from "wouter";
 import { Badge } from "@/components/badge";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
 import { LOOKS } from "@/components/package-graph/states";
-import { type Column, compare, Table } from "@/components/table";
+import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
 import { duration, plural } from "@/format/format";
 import { type BuildTask, type Names, nodeName, ORDER, TIER_WORDS } from "@/views/builds/tasks";
@@ -17,8 +17,6 @@ export default function TasksTab({ build }: { build: ShownBuild }) {
   const [status, setStatus] = useFilter("status");
   const [node, setNode] = useFilter("node");
   const [text, setText] = useFilter("text");
-  const [part, setPart] = useFilter("part", "1");
-  const [order] = useFilter("sort");
   const names = useNames();
   const nodes = [
     ...new Set(build.tasks.map((task) => nodeName(task.report, task.node, names))),
@@ -32,14 +30,7 @@ export default function TasksTab({ build }: { build: ShownBuild }) {
       task.key.toLowerCase().includes(wanted),
   );
   const columns = columnsOf(names);
-  const most = (Number(part) || 1) * PART;
-  // Sorted before it is cut, so that the slowest of all come first.
-  const by = columns.find((column) => column.name === order.replace(/^-/, ""))?.sort;
-  const rows = [...found].sort((a, b) =>
-    by === undefined
-      ? ORDER.indexOf(a.state) - ORDER.indexOf(b.state)
-      : compare(by(a), by(b)) * (order.startsWith("-") ? -1 : 1),
-  );
+  const rows = [...found].sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state));
   return (
     <section aria-label="Tasks">
       <FilterBar noun="tasks" shown={found.length} total={build.tasks.length}>
@@ -54,21 +45,7 @@ export default function TasksTab({ build }: { build: ShownBuild }) {
           <Choice label="Node" value={node} options={["", ...nodes]} onChange={setNode} />
         )}
       </FilterBar>
-      <Table
-        caption="Tasks"
-        columns={columns}
-        rows={rows.slice(0, most)}
-        keyOf={(task) => task.key}
-      />
-      {rows.length > most && (
-        <button
-          type="button"
-          className="button"
-          onClick={() => setPart(String((Number(part) || 1) + 1))}
-        >
-          Show {Math.min(PART, rows.length - most)} more of {rows.length}
-        </button>
-      )}
+      <Table caption="Tasks" columns={columns} rows={rows} step={PART} keyOf={(task) => task.key} />
     </section>
   );
 }

@@ -35,7 +35,6 @@ export default function Trends() {
 /** `name`: of this package alone. */
 export function TrendsOf({ workspace, name }: { workspace: string | null; name: string | null }) {
   const [text, setText] = useFilter("text");
-  const [part, setPart] = useFilter("part", "1");
   const found = query.useQuery("get", "/api/builds/trends", {
     params: {
       query: { ...(workspace && { workspace }), ...(name && { package: name }), builds: 100 },
@@ -49,7 +48,6 @@ export function TrendsOf({ workspace, name }: { workspace: string | null; name: 
   const trends = found.data as Schema["BuildTrends"];
   const wanted = text.trim().toLowerCase();
   const rows = trends.tasks.filter((one) => one.task.toLowerCase().includes(wanted));
-  const most = (Number(part) || 1) * PART;
   return (
     <section className="stack tight" aria-label="Trends">
       <p>
@@ -66,18 +64,10 @@ export function TrendsOf({ workspace, name }: { workspace: string | null; name: 
       <Table
         caption="Tasks over the latest builds"
         columns={COLUMNS}
-        rows={rows.slice(0, most)}
+        rows={rows}
+        step={PART}
         keyOf={(one) => one.task}
       />
-      {rows.length > most && (
-        <button
-          type="button"
-          className="button"
-          onClick={() => setPart(String((Number(part) || 1) + 1))}
-        >
-          Show more of {rows.length}
-        </button>
-      )}
       <Command line={command} />
     </section>
   );

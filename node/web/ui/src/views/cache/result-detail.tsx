@@ -50,7 +50,7 @@ export function ResultDetail({
       )}
       {found.isPending && <Loading what="the result" />}
       {result && <Facts result={result} />}
-      <div className="row" style={{ justifyContent: "flex-end" }}>
+      <div className="row dialog-ends">
         {mayDelete && result && (
           <button type="button" className="button danger" onClick={() => setDeleting(true)}>
             Remove…

@@ -188,7 +188,7 @@ function Invitation({ made, onClose }: { made: Made; onClose: () => void }) {
       <p className="soft small">
         Whoever has it can join, until {dateTime(made.expires_at)}. It is not shown again.
       </p>
-      <div className="row" style={{ justifyContent: "flex-end" }}>
+      <div className="row dialog-ends">
         <button type="button" className="button primary" onClick={onClose}>
           I have it
         </button>

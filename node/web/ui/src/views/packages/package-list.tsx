@@ -1,6 +1,6 @@
 import type { Schema } from "@/api/client";
 import { FilterBar, SearchBox } from "@/components/filters";
-import { type Column, compare, Table } from "@/components/table";
+import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
 
 type Package = Schema["WorkspacePackage"];
@@ -15,8 +15,6 @@ export function PackageList({
   onSelect: (name: string) => void;
 }) {
   const [text, setText] = useFilter("find");
-  const [part, setPart] = useFilter("part", "1");
-  const [order] = useFilter("sort");
   const neededBy = new Map<string, number>();
   for (const one of workspace.packages) {
     for (const need of one.dependencies) neededBy.set(need, (neededBy.get(need) ?? 0) + 1);
@@ -50,12 +48,6 @@ export function PackageList({
   const found = workspace.packages.filter(
     (one) => one.name.toLowerCase().includes(wanted) || one.path.toLowerCase().includes(wanted),
   );
-  const by = columns.find((column) => column.name === order.replace(/^-/, ""))?.sort;
-  const rows =
-    by === undefined
-      ? found
-      : [...found].sort((a, b) => compare(by(a), by(b)) * (order.startsWith("-") ? -1 : 1));
-  const most = (Number(part) || 1) * PART;
   return (
     <section aria-label="Packages">
       <FilterBar noun="packages" shown={found.length} total={workspace.packages.length}>
@@ -64,18 +56,10 @@ export function PackageList({
       <Table
         caption="Packages"
         columns={columns}
-        rows={rows.slice(0, most)}
+        rows={found}
+        step={PART}
         keyOf={(one) => one.name}
       />
-      {rows.length > most && (
-        <button
-          type="button"
-          className="button"
-          onClick={() => setPart(String((Number(part) || 1) + 1))}
-        >
-          Show {Math.min(PART, rows.length - most)} more of {rows.length}
-        </button>
-      )}
     </section>
   );
 }

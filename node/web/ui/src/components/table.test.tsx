@@ -1,0 +1,44 @@
+import { render, screen } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { beforeEach, expect, it } from "vitest";
+import { type Column, Table } from "@/components/table";
+
+interface Row {
+  name: string;
+  took: number;
+}
+
+const columns: Column<Row>[] = [
+  { name: "name", cell: (row) => row.name },
+  { name: "took", cell: (row) => row.took, sort: (row) => row.took },
+];
+const rows = Array.from({ length: 5 }, (_, number) => ({ name: `task${number}`, took: number }));
+
+function names(): (string | null)[] {
+  return screen
+    .getAllByRole("row")
+    .slice(1)
+    .map((row) => row.firstChild?.textContent ?? null);
+}
+
+beforeEach(() => {
+  history.replaceState(null, "", "/");
+  render(
+    <Table caption="Tasks" columns={columns} rows={rows} step={2} keyOf={(row) => row.name} />,
+  );
+});
+
+it("shows more rows each time somebody asks, until all are there", async () => {
+  expect(names()).toEqual(["task0", "task1"]);
+  await userEvent.click(screen.getByRole("button", { name: "Show 2 more of 5" }));
+  expect(names()).toHaveLength(4);
+  await userEvent.click(screen.getByRole("button", { name: "Show 1 more of 5" }));
+  expect(names()).toHaveLength(5);
+  expect(screen.queryByRole("button", { name: /Show/ })).toBeNull();
+});
+
+it("sorts all rows before it shows the first of them", async () => {
+  await userEvent.click(screen.getByRole("button", { name: "took" }));
+  await userEvent.click(screen.getByRole("button", { name: "took" }));
+  expect(names()).toEqual(["task4", "task3"]);
+});
