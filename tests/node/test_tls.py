@@ -139,6 +139,7 @@ def test_old_versions_of_tls_are_refused(tmp_path: Path) -> None:
 def test_a_renewed_certificate_counts_and_a_broken_one_changes_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.ERROR)
     settings = make_certificate(tmp_path)
     certificate = Certificate(settings, 0)
     first = certificate.context(LOOK_S)
