@@ -18,6 +18,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from buildnet.pool.health import NOTHING_ASKED
+
 HEAD_TIMEOUT_S = 10.0
 HEAD_MAX_BYTES = 32 * 1024
 HEADERS_MAX = 100
@@ -222,7 +224,10 @@ class GuardedHttp(HttpToolsProtocol):
 
     def _wait(self, longest_s: float, why: str) -> None:
         if self._deadline is None:
-            self._deadline = self.loop.call_later(longest_s, self.end, why)
+            self._deadline = self.loop.call_later(longest_s, self._late, why)
+
+    def _late(self, why: str) -> None:
+        self.end(why if self._head_bytes else NOTHING_ASKED)
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from buildnet.node.http_guard import Refused
+from buildnet.pool.health import NOTHING_ASKED
 
 _HANDSHAKE_RECORD = 0x16
 BEGIN_TIMEOUT_S = 10.0
@@ -75,7 +76,7 @@ class MixedListener:
             await self._hand_over(connection, is_encrypted=first == _HANDSHAKE_RECORD)
             handed_over = True
         except TimeoutError:
-            self._refused("no request in time", address)
+            self._refused(NOTHING_ASKED, address)
         except (ssl.SSLError, ConnectionError):
             self._refused("TLS handshake failed", address)
         except OSError as error:

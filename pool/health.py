@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 LAG_MAX_S = 0.25
 """An event loop that is later than this (99th percentile) is a reason for concern: heartbeats of
 200 ms come late."""
+NOTHING_ASKED = "nothing was asked"
+"""A connection over which nothing came: browsers open some ahead of need."""
 HARMLESS = frozenset(
     {
         "link not made",  # a node stopped, or is not up yet; missing members are told as such
@@ -26,9 +28,10 @@ HARMLESS = frozenset(
         "handshake: another node answered",  # at an address that a member had before
         "transfer refused",  # a handover that came too late: an election decides instead
         "join broken off",  # who asked to be admitted gave up
+        NOTHING_ASKED,
     }
 )
-"""Reasons that come up where nodes start, stop and move as they should."""
+"""Reasons that come up where nodes start, stop and move, and people look, as they should."""
 _TURNED_AWAY = (NO_MEMBER, OLDER_BOOT)
 _LATELY_S = 120.0
 

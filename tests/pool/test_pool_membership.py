@@ -12,7 +12,7 @@ from buildnet.mesh.link.links import KEY_IN_USE, NOT_LINKED, OLDER_BOOT
 from buildnet.mesh.service.service import HeldRecord
 from buildnet.mesh.service.view import CounterView, FormerView, MeshView, OfficeView
 from buildnet.pool.advertisement import Links, Load, Profile
-from buildnet.pool.health import health
+from buildnet.pool.health import NOTHING_ASKED, health
 from buildnet.pool.membership import (
     Reader,
     Words,
@@ -436,6 +436,7 @@ def test_the_field_names_of_health() -> None:
         ("link not made", "http://bert:80: older process or copied key", False),
         ("refused: linked already", "10.0.0.2:41772", True),
         ("transfer refused", "", True),
+        (NOTHING_ASKED, "10.0.0.2", True),
         ("refused: no member", "10.0.0.2:41772", False),
         ("handshake: message altered", "10.0.0.2:41772", False),
     ],
