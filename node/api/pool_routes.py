@@ -13,6 +13,7 @@ from buildnet.node.api.answers.pool import (
     PoolResources,
 )
 from buildnet.node.api.declared import declared_router, does
+from buildnet.node.api.encodings import takes_gzip
 from buildnet.node.api.paging import Paged
 from buildnet.node.api.pool_text import PoolTexts
 from buildnet.node.auth.actions import Action
@@ -35,7 +36,7 @@ def pool_routes(service: NodeService) -> APIRouter:
         other nodes tell is up to a quarter of a second older than it says."""
         text = await texts.now()
         headers = {"etag": text.plain_tag, "vary": "accept-encoding"}
-        if text.packed is None or "gzip" not in request.headers.get("accept-encoding", ""):
+        if text.packed is None or not takes_gzip(request):
             return Response(text.plain, media_type=_JSON, headers=headers)
         headers |= {"etag": text.packed_tag, "content-encoding": "gzip"}
         return Response(text.packed, media_type=_JSON, headers=headers)

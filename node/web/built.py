@@ -48,6 +48,16 @@ class PageFile:
         self._read = read
         self.is_for_good = name.startswith(_NAMED_BY_CONTENT)
         self._is_text = suffix in _TEXT
+        self.is_ready = False
+
+    def make_ready(self) -> None:
+        """Read and pack it, which takes a while; all else about it takes none afterwards.
+
+        Raises:
+            PageFileError: it can't be read.
+        """
+        _ = self.tag, self.packed
+        self.is_ready = True
 
     @cached_property
     def content(self) -> bytes:

@@ -7,12 +7,15 @@ the node started, so no path leads anywhere else.
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.api.declared import declared_router, does
+from buildnet.node.api.encodings import takes_gzip
 from buildnet.node.api.entity_tag import tagged
 from buildnet.node.auth.actions import Action
 from buildnet.node.web.built import INDEX, PageFile, built_page
@@ -40,7 +43,10 @@ def page_routes() -> APIRouter:
             raise NotFoundError(
                 f"the page has no file {name!r:.120}", hint="load the page again: it was updated"
             )
-        return tagged(request, _answer(request, found or page[INDEX]))
+        wanted = found or page[INDEX]
+        if not wanted.is_ready:
+            await asyncio.to_thread(wanted.make_ready)
+        return tagged(request, _answer(request, wanted))
 
     for path in PATHS:
         # No APIRoute: what stands behind the ? is for the page, which keeps its filters there.
@@ -59,7 +65,7 @@ def _answer(request: Request, file: PageFile) -> Response:
         "cross-origin-opener-policy": "same-origin",
     }
     content, packed = file.content, None
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if takes_gzip(request):
         packed = file.packed
     if packed is not None:
         content = packed

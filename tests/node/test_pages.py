@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import re
+import threading
 
 import pytest
 from tests.node.people import Answer, Around, Check, Node
 
+from buildnet.node.web import pages
 from buildnet.node.web.built import INDEX, PageFile, PageFileError, built_page
 
 PAGE = built_page()
@@ -96,6 +98,35 @@ def test_who_takes_gzip_gets_it_under_another_tag(check: Check) -> None:
         assert gzip.decompress(content(packed)) == content(plain)
         assert plain.headers["vary"] == packed.headers["vary"] == "accept-encoding"
         assert plain.headers["etag"] != packed.headers["etag"]
+
+    check(work)
+
+
+def test_who_takes_no_gzip_gets_none(check: Check) -> None:
+    async def work(node: Node, around: Around) -> None:
+        answer = await node.ask("GET", f"/ui/{SCRIPT}", {"accept-encoding": "br, gzip;q=0"})
+        assert "content-encoding" not in answer.headers
+        assert content(answer) == PAGE[SCRIPT].content
+
+    check(work)
+
+
+def test_files_are_read_and_packed_where_nothing_waits_for_it(
+    check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[int] = set()
+
+    def read() -> bytes:
+        threads.add(threading.get_ident())
+        return b"<html>"
+
+    monkeypatch.setattr(pages, "built_page", lambda: {INDEX: PageFile(INDEX, read)})
+
+    async def work(node: Node, around: Around) -> None:
+        for _ in range(2):
+            assert (await node.ask("GET", "/ui/queue")).status == 200
+        assert len(threads) == 1
+        assert threading.get_ident() not in threads
 
     check(work)
 
