@@ -27,11 +27,13 @@ Milliseconds = Annotated[int, Field(ge=0, le=600_000, strict=True)]
 
 class WatchSettings(Settings):
     """``debounce_ms``: so long nothing may have changed before a build begins;
+    ``longest_wait_ms``: no longer than that what changed waits for such a pause;
     ``exclude_patterns``: paths of a workspace whose changes begin none; ``directories``: workspaces
     that the node watches by itself; ``preemptive_prepare``: it reads there what changed at
     once; ``scan_interval_ms``: so often sources are looked through where changes are not told."""
 
     debounce_ms: Milliseconds = 300
+    longest_wait_ms: Milliseconds = 30_000
     scan_interval_ms: Annotated[int, Field(ge=100, le=600_000, strict=True)] = 1000
     exclude_patterns: tuple[Pattern, ...] = IGNORED_BY_DEFAULT
     directories: tuple[AbsolutePath, ...] = ()

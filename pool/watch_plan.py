@@ -5,11 +5,15 @@ has changed for a while, and none while another one runs. What changes while one
 it; if it made useless what runs, that is ended. A build *looks* at some moment after its begin:
 what changed before that it has taken in.
 
+Where changes never pause, a build begins all the same once it has waited long enough, and is left
+to run for as long as they do not.
+
 After the last change, then, exactly one build looks that began no earlier.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -18,6 +22,13 @@ class Changed:
     """Something changed that has to be built; ``sooner``: without the delay."""
 
     sooner: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """What changed is not to be built before so many seconds have passed."""
+
+    pause_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,7 @@ class Wake:
     at: float
 
 
-Event = Changed | Outdated | Looked | Ended | Woken
+Event = Changed | Rest | Outdated | Looked | Ended | Woken
 Effect = Begin | Cancel | Wake
 
 
@@ -67,14 +78,22 @@ class WatchPlan:
     Args:
         debounce_s: so long nothing may have changed before a build begins.
         delay_s: so much longer, but for what is wanted sooner.
+        longest_s: what changed waits no longer than that, and no less than ``debounce_s`` and
+            ``delay_s``, for a time without a change; what a build that runs takes does not count.
     """
 
-    def __init__(self, debounce_s: float, delay_s: float = 0.0) -> None:
+    def __init__(
+        self, debounce_s: float, delay_s: float = 0.0, longest_s: float = math.inf
+    ) -> None:
         self._debounce_s = debounce_s
         self._delay_s = delay_s
-        self._due: float | None = float("-inf")
+        self._longest_s = max(longest_s, debounce_s + delay_s)
+        self._due: float | None = -math.inf
+        self._latest = math.inf
         self._sooner = False
         self._building = False
+        self._is_hurried = False  # begun though changes did not pause
+        self._outdated = False
         self._cancelled = False
 
     @property
@@ -84,31 +103,46 @@ class WatchPlan:
 
     def handle(self, event: Event, now: float) -> list[Effect]:
         """Take in an event; return what is to be done."""
-        effects: list[Effect] = []
         match event:
             case Changed(sooner):
                 self._sooner = self._sooner or sooner
                 delay_s = 0.0 if self._sooner else self._delay_s
                 self._due = now + self._debounce_s + delay_s
+                if not self._building:
+                    self._latest = min(self._latest, now + self._longest_s)
+            case Rest(pause_s):
+                if self._due is not None:
+                    self._due = now + pause_s + self._debounce_s
             case Outdated():
-                if self._building and not self._cancelled and self._due is not None:
-                    self._cancelled = True
-                    effects.append(Cancel())
+                self._outdated = self._building and self._due is not None
             case Looked():
                 # One that was cancelled builds nothing of what it has seen.
                 if self._building and not self._cancelled:
-                    self._due, self._sooner = None, False
+                    self._due, self._sooner, self._outdated = None, False, False
             case Ended():
-                self._building = self._cancelled = False
+                self._building = self._is_hurried = self._outdated = self._cancelled = False
+                if self._due is not None:
+                    self._latest = max(now + self._longest_s, self._due)
             case Woken():
                 pass
-        if self._due is not None and not self._building:
-            if now < self._due:
-                effects.append(Wake(self._due))
-            else:
-                self._due, self._sooner, self._building = None, False, True
-                effects.append(Begin())
-        return effects
+        if self._due is None:
+            return []
+        if not self._building:
+            return [self._begin_or_wait(self._due, now)]
+        if not self._outdated or self._cancelled:
+            return []
+        if self._is_hurried and now < self._due:
+            return [Wake(self._due)]
+        self._cancelled = True
+        return [Cancel()]
+
+    def _begin_or_wait(self, due: float, now: float) -> Effect:
+        if now < min(due, self._latest):
+            return Wake(min(due, self._latest))
+        self._is_hurried = now < due
+        self._due, self._latest = None, math.inf
+        self._sooner, self._building = False, True
+        return Begin()
 
 
 class Recurring:

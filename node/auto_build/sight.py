@@ -30,14 +30,16 @@ _REST = 10
 @dataclass(frozen=True, slots=True)
 class Pace:
     """When builds begin: after ``debounce_s`` without a change, and after ``delay_s`` more unless a
-    package below one of the ``priority`` paths changed. ``ignored``: patterns that do not count;
-    ``scan_s``: so often sources are looked through where changes are not told."""
+    package below one of the ``priority`` paths changed; or after ``longest_s`` though changes never
+    pause. ``ignored``: patterns that do not count; ``scan_s``: so often sources are looked through
+    where changes are not told."""
 
     debounce_s: float = 0.3
     delay_s: float = 0.0
     priority: tuple[str, ...] = ()
     ignored: tuple[str, ...] = IGNORED_BY_DEFAULT
     scan_s: float = 1.0
+    longest_s: float = 30.0
 
     @classmethod
     def of(cls, watch: WatchSettings, auto_build: AutoBuildSettings, delay_s: float) -> Pace:
@@ -48,6 +50,7 @@ class Pace:
             auto_build.priority_paths,
             watch.exclude_patterns,
             watch.scan_interval_ms / 1000,
+            watch.longest_wait_ms / 1000,
         )
 
 

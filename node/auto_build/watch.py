@@ -25,7 +25,16 @@ from buildnet.node.watch.listener import Listener
 from buildnet.node.workspaces import OpenWorkspace, Workspaces
 from buildnet.pool import watch_plan
 from buildnet.pool.impact import Impact
-from buildnet.pool.watch_plan import Changed, Ended, Looked, Outdated, Recurring, WatchPlan, Woken
+from buildnet.pool.watch_plan import (
+    Changed,
+    Ended,
+    Looked,
+    Outdated,
+    Recurring,
+    Rest,
+    WatchPlan,
+    Woken,
+)
 from buildnet.pool.workspace import Workspace
 
 GATHERED_S = 0.02
@@ -93,7 +102,7 @@ class Watch:
         self._find, self._start = find, start
         self._loop = asyncio.get_running_loop()
         self._recurring = Recurring()
-        self._plan = WatchPlan(pace.debounce_s, pace.delay_s)
+        self._plan = WatchPlan(pace.debounce_s, pace.delay_s, pace.longest_s)
         self._listener = Listener(self._on_news, self._on_look)
         self._items: asyncio.Queue[_Happened | RunningBuild | None] = asyncio.Queue()
         self._viewers: list[Viewer] = []
@@ -393,7 +402,7 @@ class Watch:
         pause_s = self._recurring.ended(frozenset(self._gathered))
         if pause_s:
             self._tell({"type": "recurring", "pause_ms": round(pause_s * 1000), **self._change()})
-            await self._handle(Changed(), self._loop.time() + pause_s)
+            await self._handle(Rest(pause_s))
 
     def _forget_change(self) -> None:
         """Begin anew with what changed: a build has taken it in."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -215,6 +216,39 @@ def test_a_storm_of_edits_and_other_branches_loses_nothing(
         assert len(watching.of("building")) == before + 1
         assert told(shop) == meant(shop)
         assert running.build(shop, "--dry-run")["packages"][0]["plan"] == "nothing"
+
+
+def test_edits_that_never_pause_are_built_all_the_same(tmp_path: Path, shop: Path) -> None:
+    command = ForkedCommandLine(tmp_path / "own" / "home")
+    settings = {"watch": {"debounce_ms": 1000, "longest_wait_ms": 1500}}
+    write_files(tmp_path, {"own/home/node.yaml": json.dumps(settings)})
+    command.start()
+    enough = threading.Event()
+
+    def edit() -> None:
+        number = 0
+        while not enough.wait(0.1):
+            number += 1
+            write_files(shop, {"core/b.txt": f"{number}\n", "core/c.txt": f"{number}\n"})
+
+    try:
+        with Watching(command, shop, "build", "--watch") as watching:
+            watching.until_idle()
+            seen = len(watching.of("build_finished"))
+            editing = threading.Thread(target=edit)
+            editing.start()
+            try:
+                watching.until(lambda: len(watching.of("build_finished")) >= seen + 2)
+            finally:
+                enough.set()
+                editing.join()
+            watching.until(lambda: told(shop) == meant(shop))
+            assert any(
+                each["report"]["status"] == "succeeded"
+                for each in watching.of("build_finished")[seen : seen + 2]
+            )
+    finally:
+        command("node", "stop")
 
 
 def test_watching_prepares_and_ends_with_its_workspace(

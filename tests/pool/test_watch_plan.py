@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import heapq
+import itertools
+import math
 from dataclasses import dataclass, field
 
 from hypothesis import given
@@ -17,6 +19,7 @@ from buildnet.pool.watch_plan import (
     Looked,
     Outdated,
     Recurring,
+    Rest,
     Wake,
     WatchPlan,
     Woken,
@@ -25,9 +28,9 @@ from buildnet.pool.watch_plan import (
 DEBOUNCE_S = 0.3
 
 
-def begun(delay_s: float = 0.0) -> WatchPlan:
+def begun(delay_s: float = 0.0, longest_s: float = math.inf) -> WatchPlan:
     """A plan whose first build is over."""
-    plan = WatchPlan(DEBOUNCE_S, delay_s)
+    plan = WatchPlan(DEBOUNCE_S, delay_s, longest_s)
     assert plan.handle(Woken(), 0.0) == [Begin()]
     assert plan.handle(Looked(), 0.1) == []
     assert plan.handle(Ended(), 0.2) == []
@@ -87,6 +90,47 @@ def test_a_build_is_cancelled_once_for_what_is_outdated_and_begun_anew_when_it_i
     assert plan.handle(Woken(), 1.7) == [Begin()]
 
 
+def test_changes_that_never_pause_are_built_after_the_longest_wait() -> None:
+    plan = begun(longest_s=1.0)
+    assert plan.handle(Changed(), 1.0) == [Wake(1.3)]
+    for at in (1.2, 1.4, 1.6):
+        plan.handle(Changed(), at)
+    assert plan.handle(Changed(), 1.8) == [Wake(2.0)]
+    assert plan.handle(Woken(), 2.0) == [Begin()]
+    # It goes on while they do, outdated as it is; once they pause it begins anew.
+    assert plan.handle(Looked(), 2.01) == []
+    assert plan.handle(Changed(), 2.1) == []
+    assert plan.handle(Outdated(), 2.1) == [Wake(2.4)]
+    assert plan.handle(Changed(), 2.3) == [Wake(2.5999999999999996)]
+    assert plan.handle(Woken(), 2.4) == [Wake(2.5999999999999996)]
+    assert plan.handle(Woken(), 2.6) == [Cancel()]
+    assert plan.handle(Ended(), 2.7) == [Begin()]
+
+
+def test_the_longest_wait_is_no_shorter_than_the_others_and_begins_with_a_builds_end() -> None:
+    assert begun(2.0, longest_s=0.1).handle(Changed(), 1.0) == [Wake(3.3)]
+    plan = begun(longest_s=1.0)
+    plan.handle(Changed(), 1.0)
+    assert plan.handle(Woken(), 1.3) == [Begin()]
+    plan.handle(Looked(), 1.31)
+    for at in (1.4, 5.0, 9.9):
+        plan.handle(Changed(), at)
+    assert plan.handle(Ended(), 10.0) == [Wake(10.200000000000001)]
+    plan.handle(Changed(), 10.1)
+    assert plan.handle(Changed(), 10.95) == [Wake(11.0)]
+
+
+def test_a_rest_is_kept_though_it_is_longer_than_the_longest_wait() -> None:
+    plan = begun(longest_s=1.0)
+    assert plan.handle(Rest(5.0), 1.0) == []  # there is nothing to be built
+    plan.handle(Changed(), 1.0)
+    plan.handle(Woken(), 1.3)
+    plan.handle(Changed(), 1.4)
+    assert plan.handle(Rest(5.0), 1.5) == []
+    assert plan.handle(Ended(), 1.5) == [Wake(6.8)]
+    assert plan.handle(Woken(), 6.8) == [Begin()]
+
+
 def test_builds_that_change_their_own_sources_come_slower_and_slower() -> None:
     recurring, made = Recurring(), frozenset({"core/made.ts"})
     assert [recurring.ended(made) for _ in range(5)] == [0, 0, 1, 2, 4]
@@ -111,6 +155,7 @@ class World:
     edits: int = 0
     content: int = -1
     begins: list[float] = field(default_factory=list)
+    ends: list[float] = field(default_factory=list)
     cancels: int = 0
     _events: list[tuple[float, int, str, int]] = field(default_factory=list)
     _number: int = 0
@@ -140,10 +185,11 @@ class World:
                     self.tell(Looked())
                 case "end" if about == self._build:
                     self.content = self._seen
+                    self.ends.append(self.now)
                     self.tell(Ended())
                 case "wake" if self._wake == self.now:
                     self.tell(Woken())
-            assert self._number < 10_000
+            assert self._number < 20_000
 
     def tell(self, event: Event) -> None:
         for effect in self.plan.handle(event, self.now):
@@ -189,3 +235,44 @@ def test_after_any_storm_the_last_build_has_it_all_and_no_quiet_time_sees_two(
         assert any(earlier <= edit <= later for edit in times)  # each but the first has a reason
         assert not any(later - DEBOUNCE_S + 0.01 < edit < later - 0.0101 for edit in times)
     assert sum(begin > max(times, default=0.0) for begin in world.begins) <= 1
+
+
+@given(
+    pauses=PAUSES,
+    looks_after_s=st.sampled_from([0.0, 0.005, 0.2]),
+    takes_s=st.sampled_from([0.0, 0.1, 0.5, 20.0]),
+)
+def test_with_a_longest_wait_the_last_build_still_has_it_all(
+    pauses: list[float], looks_after_s: float, takes_s: float
+) -> None:
+    world = World(WatchPlan(DEBOUNCE_S, 0.0, 1.0), looks_after_s, takes_s)
+    world.tell(Woken())
+    when = 0.5
+    for pause in pauses:
+        when += pause
+        world.at(when, "edit")
+    world.run()
+    assert world.plan.is_waiting
+    assert world.content == world.edits
+
+
+@given(
+    pauses=st.lists(st.sampled_from([0.01, 0.05, 0.2]), min_size=200, max_size=400),
+    takes_s=st.sampled_from([0.1, 0.5, 3.0]),
+)
+def test_while_changes_never_pause_builds_come_to_an_end_again_and_again(
+    pauses: list[float], takes_s: float
+) -> None:
+    longest_s = 1.0
+    world = World(WatchPlan(DEBOUNCE_S, 0.0, longest_s), 0.005, takes_s)
+    world.tell(Woken())
+    when = 0.5
+    for pause in pauses:
+        when += pause
+        world.at(when, "edit")
+    world.run()
+    assert world.content == world.edits
+    # One that began while they paused may be ended for them, and takes one more round.
+    most_s = 2 * (longest_s + takes_s) + 0.5
+    times = [0.0, *(end for end in world.ends if end < when), when]
+    assert all(later - earlier <= most_s for earlier, later in itertools.pairwise(times))
