@@ -470,7 +470,7 @@ class Builder:
         await build.pausing.over()
         if build.cancelled.is_set():
             return
-        tell = OutputTeller(build.progress, asyncio.get_running_loop(), name, "hook")
+        output = OutputTeller(build.progress, asyncio.get_running_loop(), name, "hook")
         build.hook = cancel = CancelToken()
 
         def work(turn: Turn) -> None:
@@ -481,7 +481,7 @@ class Builder:
                 build.request.environment,
                 timeout_s=self.limits.timeout_s,
                 output_limit_bytes=self.limits.output_bytes,
-                on_output=tell,
+                output=output,
                 cancel=cancel,
                 launcher=self.levels.launcher,
                 cores=self.limits.action.cores,

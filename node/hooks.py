@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from tempfile import TemporaryFile
 from uuid import uuid4
@@ -34,7 +35,7 @@ def run_hook(
     *,
     timeout_s: float,
     output_limit_bytes: int,
-    on_output: Callable[[bytes], None],
+    output: AbstractContextManager[Callable[[bytes], None]],
     cancel: CancelToken,
     launcher: Launcher | None,
     cores: tuple[int, ...] | None = None,
@@ -49,7 +50,7 @@ def run_hook(
     """
     argv = ["/bin/sh", "-c", command]
     marked = {**environment, ACTION_VARIABLE: f"{name}-{uuid4().hex}"}
-    with TemporaryFile() as log:
+    with output as on_output, TemporaryFile() as log:
         if launcher is not None:
             outcome = run_launched(
                 launcher,

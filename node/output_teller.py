@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import threading
+from typing import Self
 
 from buildnet.node.progress import Progress
 
@@ -16,6 +17,9 @@ class OutputTeller:
     """Takes the output of one task on any thread, in order, and tells it on the event loop.
 
     However fast it comes, one call into the loop is pending at a time and memory is bounded.
+
+    A context manager, for the time in which it comes: a last line that the command did not end is
+    ended then, so that who shows whole lines shows it, too.
     """
 
     def __init__(
@@ -29,10 +33,19 @@ class OutputTeller:
         self._waiting = bytearray()
         self._left_out_bytes = 0
         self._pending = False
+        self._is_open = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._is_open:
+            self(b"\n")
 
     def __call__(self, chunk: bytes) -> None:
         """Take the next bytes of the output."""
         with self._lock:
+            self._is_open = not chunk.endswith(b"\n")
             room = WAITING_MAX_BYTES - len(self._waiting)
             self._waiting += chunk[:room]
             self._left_out_bytes += max(0, len(chunk) - room)

@@ -21,10 +21,10 @@ from buildnet.node.delivering import Undelivered, deliver_all
 from buildnet.node.dependencies import InstalledDependencies
 from buildnet.node.dispatch import Dispatcher
 from buildnet.node.execute.cancel import CancelToken
-from buildnet.node.execute.executor import OnOutput
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.forecasting import BuildForecast
 from buildnet.node.junit_reports import with_tests
+from buildnet.node.output_teller import OutputTeller
 from buildnet.node.places import NodePlaces
 from buildnet.node.pool_lookup import Outcome, PoolLookup
 from buildnet.node.pool_results import PoolResults
@@ -475,7 +475,7 @@ class Performer:
         """Return how long a command runs."""
         return time.monotonic() - self._telling.began[task]
 
-    def output_teller(self, task: TaskId) -> OnOutput:
+    def output_teller(self, task: TaskId) -> OutputTeller:
         """Return what takes the output of ``task`` on any thread and passes it on."""
         return self._telling.output(task, self._loop)
 

@@ -18,13 +18,13 @@ from buildnet.node.execute.executor import (
     Execution,
     ExecutionRequest,
     Executor,
-    OnOutput,
     WorkspaceExecutor,
 )
 from buildnet.node.execute.isolation import STRICT, IsolationError
 from buildnet.node.execute.limits import DEFAULT_LIMITS, ActionLimits, limits_of
 from buildnet.node.execute.mounts import Mount
 from buildnet.node.junit_reports import tests_of
+from buildnet.node.output_teller import OutputTeller
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import Prepared, Resolver, Tier, decode_record, isolation_of, label_of
 from buildnet.node.source_file import digest_file
@@ -77,7 +77,7 @@ class TaskRunner:
     dependencies: InstalledDependencies | None
     table: FileTable
     hold: Hold
-    tell: Callable[[TaskId], OnOutput]
+    tell: Callable[[TaskId], OutputTeller]
     cpus: tuple[int, ...] = ()
     performed: list[Action] = field(default_factory=list)
     runs: dict[str, LastRun] = field(default_factory=dict)
@@ -345,18 +345,18 @@ class TaskRunner:
         executor = executor or self.executors.get(isolation_of(action))
         if executor is None:
             raise IsolationError.of(isolation_of(action))
-        tell = self.tell(task)
         self._ingest(action)
-        try:
-            return executor.execute(request, self.hold, tell, token)
-        except MissingBlobError:
-            # Where one blob was torn, by a power failure say, others are too: see to all of them.
-            for _, leaf in action.spec.inputs.leaves():
-                if isinstance(leaf, FileEntry):
-                    with suppress(MissingBlobError):
-                        self.hold.read(leaf.digest, 0, 0)
-            self._ingest(action)
-            return executor.execute(request, self.hold, tell, token)
+        with self.tell(task) as tell:
+            try:
+                return executor.execute(request, self.hold, tell, token)
+            except MissingBlobError:
+                # Where one was torn, by a power failure say, others are too: see to all of them.
+                for _, leaf in action.spec.inputs.leaves():
+                    if isinstance(leaf, FileEntry):
+                        with suppress(MissingBlobError):
+                            self.hold.read(leaf.digest, 0, 0)
+                self._ingest(action)
+                return executor.execute(request, self.hold, tell, token)
 
     def _mounts(self, task: Task) -> tuple[Mount, ...]:
         if self.dependencies is None or not task.dependencies_tree:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from buildnet.mesh.errors import BuildNetError
-from buildnet.node.execute.executor import OnOutput
 from buildnet.node.gathering import gather
 from buildnet.node.output_teller import OutputTeller
 from buildnet.node.progress import Progress
@@ -128,6 +127,6 @@ class Telling:
         """Tell of tasks for which nothing had to be done."""
         self.progress.tell({"type": "tasks_up_to_date", "count": count, "tasks": list(tasks)})
 
-    def output(self, task: TaskId, loop: asyncio.AbstractEventLoop) -> OnOutput:
+    def output(self, task: TaskId, loop: asyncio.AbstractEventLoop) -> OutputTeller:
         """Return what takes the output of ``task`` on any thread and passes it on."""
         return OutputTeller(self.progress, loop, task.package, task.task)

@@ -565,7 +565,8 @@ def test_hooks_run_around_a_build_and_a_failing_one_fails_it(
     equipped.build(pipeline)
     assert (pipeline / "pre.txt").read_text() == "first\n"
     assert (pipeline / "post.txt").read_text() == "one\n"
-    (pipeline / "buildnet.yaml").write_text(text + "hooks: {pre_build: 'echo no; exit 7'}\n")
+    (pipeline / "buildnet.yaml").write_text(text + "hooks: {pre_build: 'printf no; exit 7'}\n")
+    assert "pre_build#hook │ no\n" in equipped("build", cwd=pipeline).err  # a line without an end
     report = equipped.build(pipeline, code=1)
     assert report["error"]["code"] == "HOOK_FAILED"
     assert "exit code 7" in report["error"]["message"]

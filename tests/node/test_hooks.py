@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import psutil
@@ -46,7 +47,7 @@ class Host:
             {"PATH": PATH, "GREETING": "hello"},
             timeout_s=timeout_s,
             output_limit_bytes=1 << 20,
-            on_output=self.said.append,
+            output=nullcontext(self.said.append),
             cancel=self.cancel,
             launcher=self.launcher,
         )

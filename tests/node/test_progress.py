@@ -269,6 +269,18 @@ def test_output_of_a_thread_comes_complete_and_in_order() -> None:
     assert from_a_thread(work) == [output("".join(f"{number}\n" for number in range(5000)))]
 
 
+def test_a_last_line_that_nobody_ended_is_ended() -> None:
+    def work(teller: OutputTeller) -> None:
+        with teller:
+            teller(b"first\nlast\xc3")
+        with teller:
+            pass  # nothing is open
+        with teller:
+            teller(b"whole\n")
+
+    assert from_a_thread(work) == [output("first\nlast\ufffd\nwhole\n")]
+
+
 def test_a_flood_is_bounded_before_the_loop_sees_it() -> None:
     held: list[int] = []
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 
@@ -17,6 +18,8 @@ from buildnet.node.execute.cancel import CancelToken
 from buildnet.node.execute.executor import Execution
 from buildnet.node.execute.isolation import STRICT
 from buildnet.node.execute.outcome import ProcessOutcome
+from buildnet.node.output_teller import OutputTeller
+from buildnet.node.progress import Progress
 from buildnet.node.racing import FIRST, SECOND, LostRaceError, Race, Racing
 from buildnet.node.report import TaskReport
 from buildnet.node.resolve import OutputConflictError, Prepared
@@ -43,7 +46,7 @@ def runner_in(root: Path, resolver: object = None, store: Store | None = None) -
         dependencies=None,
         table=table,
         hold=nothing,
-        tell=lambda task: lambda chunk: None,
+        tell=lambda task: OutputTeller(Progress(), Mock(), task.package, task.task),
     )
 
 
