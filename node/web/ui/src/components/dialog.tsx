@@ -20,8 +20,12 @@ export function Dialog({
     shown?.showModal();
     return () => shown?.close();
   }, []);
+  const cancelled = (event: React.SyntheticEvent) => {
+    // Who turns away from choosing a file does not close the window: that event comes up here, too.
+    if (event.target === event.currentTarget) onClose();
+  };
   return (
-    <dialog ref={dialog} className="dialog" aria-labelledby={id} onCancel={onClose}>
+    <dialog ref={dialog} className="dialog" aria-labelledby={id} onCancel={cancelled}>
       <div className="stack">
         <h2 id={id}>{title}</h2>
         {children}

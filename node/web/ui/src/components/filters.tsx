@@ -70,6 +70,11 @@ export function Choice({
   onChange: (value: string) => void;
 }) {
   const id = useId();
+  const pairs = options.map((option) =>
+    typeof option === "string" ? ([option, option || "any"] as const) : option,
+  );
+  // An address may name what is no choice (any more): it filters all the same, and is shown.
+  if (!pairs.some(([key]) => key === value)) pairs.push([value, value]);
   return (
     <div className="row" style={{ flexWrap: "nowrap", minWidth: 0 }}>
       <label htmlFor={id} className="soft small">
@@ -82,14 +87,11 @@ export function Choice({
         value={value}
         onChange={(event) => onChange(event.target.value)}
       >
-        {options.map((option) => {
-          const [key, words] = typeof option === "string" ? [option, option || "any"] : option;
-          return (
-            <option key={key} value={key}>
-              {words}
-            </option>
-          );
-        })}
+        {pairs.map(([key, words]) => (
+          <option key={key} value={key}>
+            {words}
+          </option>
+        ))}
       </select>
     </div>
   );

@@ -1,7 +1,7 @@
 import { render, screen } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { beforeEach, expect, it } from "vitest";
-import { type Column, Table } from "@/components/table";
+import { type Column, inOrder, Table } from "@/components/table";
 
 interface Row {
   name: string;
@@ -41,4 +41,12 @@ it("sorts all rows before it shows the first of them", async () => {
   await userEvent.click(screen.getByRole("button", { name: "took" }));
   await userEvent.click(screen.getByRole("button", { name: "took" }));
   expect(names()).toEqual(["task4", "task3"]);
+});
+
+it("has what is unknown last, whichever way it is sorted", () => {
+  const some = [{ took: null }, { took: 1 }, { took: 2 }];
+  const by = [{ name: "took", sort: (row: { took: number | null }) => row.took }];
+  const sorted = (order: string) => inOrder(some, by, order).map((row) => row.took);
+  expect(sorted("took")).toEqual([1, 2, null]);
+  expect(sorted("-took")).toEqual([2, 1, null]);
 });

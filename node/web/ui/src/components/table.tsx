@@ -124,15 +124,17 @@ export function inOrder<Row>(
   const name = down ? order.slice(1) : order;
   const by = columns.find((column) => column.name === name)?.sort;
   if (by === undefined) return rows;
-  return [...rows].sort((a, b) => compare(by(a), by(b)) * (down ? -1 : 1));
+  const way = down ? -1 : 1;
+  return [...rows].sort((one, other) => {
+    const [a, b] = [by(one), by(other)];
+    // What is unknown is last, whichever way it goes.
+    if (a == null || b == null) return (a == null ? 1 : 0) - (b == null ? 1 : 0);
+    return way * compare(a, b);
+  });
 }
 
-/** Order text as people do ("node2" before "node10"), figures by size, and what is unknown last. */
-function compare(
-  a: string | number | null | undefined,
-  b: string | number | null | undefined,
-): number {
-  if (a == null || b == null) return (a == null ? 1 : 0) - (b == null ? 1 : 0);
+/** Order text as people do ("node2" before "node10"), figures by size. */
+function compare(a: string | number, b: string | number): number {
   if (typeof a === "number" && typeof b === "number") return a - b;
   return String(a).localeCompare(String(b), undefined, { numeric: true });
 }

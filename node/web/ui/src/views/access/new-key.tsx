@@ -13,7 +13,7 @@ const LIFETIMES = [
   ["365", "a year"],
 ] as const;
 
-/** Asks what a new key is for, and makes it. */
+/** Asks what a new key is for, and makes it: `onMade` shows it instead of this window, once. */
 export function NewKeyDialog({
   onClose,
   onMade,
@@ -37,7 +37,14 @@ export function NewKeyDialog({
     if (data) onMade(data);
   };
   return (
-    <FormDialog title="New key" verb="Make the key" command={command} act={make} onClose={onClose}>
+    <FormDialog
+      title="New key"
+      verb="Make the key"
+      stays
+      command={command}
+      act={make}
+      onClose={onClose}
+    >
       <Field label="Name" hint="What it is for, such as ci or review-agent.">
         <input
           className="input"

@@ -116,13 +116,13 @@ function History() {
         <Choice
           label="Workspace"
           value={workspace}
-          options={["", ...withOwn(names.workspaces, workspace)]}
+          options={["", ...names.workspaces]}
           onChange={setWorkspace}
         />
         <Choice
           label="Asked by"
           value={actor}
-          options={["", ...withOwn(names.actors, actor)]}
+          options={["", ...names.actors]}
           onChange={setActor}
         />
       </FilterBar>
@@ -215,10 +215,6 @@ function useKnown(builds: readonly Recorded[]) {
     workspaces: [...new Set(all.map((one) => one.workspace))].sort(),
     actors: [...new Set(all.map((one) => one.triggered_by))].sort(),
   };
-}
-
-function withOwn(names: readonly string[], own: string): string[] {
-  return own === "" || names.includes(own) ? [...names] : [...names, own];
 }
 
 function useRefreshWhenOneEnds(): void {

@@ -6,7 +6,7 @@ import { Choice, FilterBar, SearchBox } from "@/components/filters";
 import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
-import { useFilter } from "@/components/url-state";
+import { useFilter, useSetFilters } from "@/components/url-state";
 import { dateTime, duration } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
 import { TIER_WORDS } from "@/views/builds/tasks";
@@ -19,14 +19,14 @@ const PART = 50;
 export default function Compare() {
   const [a, setA] = useFilter("a");
   const [b, setB] = useFilter("b");
+  const setBoth = useSetFilters();
   const builds = query.useQuery("get", "/api/builds", { params: { query: { limit: 100 } } });
   const over = ((builds.data?.builds ?? []) as Schema["RecordedBuild"][]).filter(
     (one) => one.status !== "running",
   );
   const later = over.find((one) => one.build_id === b);
-  const options = (own: string): (readonly [string, string])[] => [
+  const options: (readonly [string, string])[] = [
     ["", "choose a build"],
-    ...(own === "" || over.some((one) => one.build_id === own) ? [] : [[own, own] as const]),
     ...over.map(
       (one) =>
         [
@@ -47,22 +47,15 @@ export default function Compare() {
         </Link>
       </ViewHead>
       <div className="card row">
-        <Choice label="Before" value={a} options={options(a)} onChange={setA} />
-        <Choice label="After" value={b} options={options(b)} onChange={setB} />
+        <Choice label="Before" value={a} options={options} onChange={setA} />
+        <Choice label="After" value={b} options={options} onChange={setB} />
         {a === "" && before !== undefined && (
           <button type="button" className="button" onClick={() => setA(before.build_id)}>
             The one before it
           </button>
         )}
         {a !== "" && b !== "" && (
-          <button
-            type="button"
-            className="button"
-            onClick={() => {
-              setA(b);
-              setB(a);
-            }}
-          >
+          <button type="button" className="button" onClick={() => setBoth({ a: b, b: a })}>
             Exchange
           </button>
         )}

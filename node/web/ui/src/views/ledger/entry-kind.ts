@@ -79,10 +79,8 @@ export function toneOfType(type: string): Tone {
   return GOOD.has(type) ? "good" : "calm";
 }
 
-/** Choices of what entries are of; with a type that is chosen and none of them. */
-export function typeChoices(chosen: string): (readonly [string, string])[] {
-  const found: (readonly [string, string])[] = [["", "everything"]];
-  for (const [name, { words }] of Object.entries(KINDS)) found.push([`${name}.*`, words]);
-  if (chosen !== "" && !found.some(([value]) => value === chosen)) found.push([chosen, chosen]);
-  return found;
-}
+/** Choices of what entries are of. */
+export const TYPE_CHOICES: readonly (readonly [string, string])[] = [
+  ["", "everything"],
+  ...Object.entries(KINDS).map(([name, { words }]) => [`${name}.*`, words] as const),
+];

@@ -2,7 +2,7 @@ import { X } from "lucide-react";
 import { useState } from "react";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
 import { useFilter, useSetFilters } from "@/components/url-state";
-import { typeChoices } from "@/views/ledger/entry-kind";
+import { TYPE_CHOICES } from "@/views/ledger/entry-kind";
 
 const SINCE = [
   ["", "any time"],
@@ -29,16 +29,14 @@ export function LedgerFilters({
   const [actor, setActor] = useFilter("actor");
   const [text, setText] = useFilter("text");
   const [sealed, setSealed] = useFilter("sealed");
-  const nodes = [...names].map(([id, name]) => [id, name] as const);
-  const known = origin === "" || names.has(origin) ? [] : [origin];
   return (
     <FilterBar shown={shown} total={hasMore ? null : shown} noun="entries">
       <SearchBox label="Words in an entry" value={text} onChange={setText} />
-      <Choice label="About" value={type} options={typeChoices(type)} onChange={setType} />
+      <Choice label="About" value={type} options={TYPE_CHOICES} onChange={setType} />
       <Choice
         label="Recorded by"
         value={origin}
-        options={[["", "any node"], ...nodes, ...known]}
+        options={[["", "any node"], ...names]}
         onChange={setOrigin}
       />
       <ActorBox key={actor} actor={actor} onChange={setActor} />
