@@ -11,6 +11,7 @@ import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
 import { dateTime } from "@/format/format";
+import { quoted } from "@/format/shell";
 import { NewKeyDialog } from "@/views/access/new-key";
 import { SecretDialog } from "@/views/access/secret";
 
@@ -78,7 +79,7 @@ export function Keys() {
           title="Revoke a key"
           name={revoking.name}
           verb="Revoke"
-          command={`buildnet key revoke ${revoking.name}`}
+          command={`buildnet key revoke ${quoted(revoking.name)}`}
           act={async () => {
             const path = { name: revoking.id };
             await api.POST("/api/keys/{name}/revoke", { params: { path }, body: {} });
@@ -95,7 +96,7 @@ export function Keys() {
           title="Give a key a new secret"
           name={rotating.name}
           verb="Rotate"
-          command={`buildnet key rotate ${rotating.name}`}
+          command={`buildnet key rotate ${quoted(rotating.name)}`}
           act={async () => {
             const path = { name: rotating.id };
             const { data } = await api.POST("/api/keys/{name}/rotate", {

@@ -2,6 +2,7 @@ import { useState } from "react";
 import { api, type Schema } from "@/api/client";
 import { FormDialog } from "@/components/dialog";
 import { Field } from "@/components/field";
+import { quoted } from "@/format/shell";
 import { RightsChoice } from "@/views/access/rights";
 
 /** Makes an account for a person. */
@@ -23,7 +24,7 @@ export function NewAccountDialog({
     <FormDialog
       title="New account"
       verb="Make the account"
-      command={`buildnet account add ${id || "NAME"} --rights ${rights}`}
+      command={`buildnet account add ${quoted(id || "NAME")} --rights ${rights}`}
       act={make}
       onClose={onClose}
     >

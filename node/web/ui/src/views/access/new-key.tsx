@@ -2,6 +2,7 @@ import { useState } from "react";
 import { api, type Schema } from "@/api/client";
 import { FormDialog } from "@/components/dialog";
 import { Field } from "@/components/field";
+import { quoted } from "@/format/shell";
 import { RightsChoice } from "@/views/access/rights";
 
 const DAY_S = 86_400;
@@ -27,8 +28,8 @@ export function NewKeyDialog({
   const [scope, setScope] = useState("");
   const scopes = scope.split(/[\s,]+/).filter(Boolean);
   const command = [
-    `buildnet key create ${name || "NAME"} --rights ${rights} --expires ${days}d`,
-    ...scopes.map((one) => `--scope ${one}`),
+    `buildnet key create ${quoted(name || "NAME")} --rights ${rights} --expires ${days}d`,
+    ...scopes.map((one) => `--scope ${quoted(one)}`),
   ].join(" ");
 
   const make = async () => {

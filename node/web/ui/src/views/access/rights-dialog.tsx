@@ -2,6 +2,7 @@ import { useState } from "react";
 import { api, type Schema } from "@/api/client";
 import { ActionButton } from "@/components/action-button";
 import { Dialog } from "@/components/dialog";
+import { quoted } from "@/format/shell";
 import { RightsChoice } from "@/views/access/rights";
 
 /** Somebody who has rights: the owner of a node, or an account. */
@@ -51,7 +52,7 @@ export function RightsDialog({
           className="button primary"
           act={change}
           done={`${holder.name} has the rights of: ${rights}`}
-          command={`buildnet rights set ${name} ${rights}`}
+          command={`buildnet rights set ${quoted(name)} ${rights}`}
           disabled={rights === holder.rights}
         >
           Change

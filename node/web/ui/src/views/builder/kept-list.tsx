@@ -13,6 +13,7 @@ import { Empty, Loading } from "@/components/states";
 import { Table } from "@/components/table";
 import { useToasts } from "@/components/toasts";
 import { useFilter } from "@/components/url-state";
+import { quoted } from "@/format/shell";
 import { kept } from "@/views/builder/calls";
 import { TemplateDialog } from "@/views/builder/load-dialogs";
 import { useKeptAnew } from "@/views/builder/save-dialogs";
@@ -195,7 +196,7 @@ function RenameDialog({ saved, onClose }: { saved: Saved; onClose: () => void })
       title={`Rename ${saved.id}`}
       verb="Rename"
       {...(saved.kind === "configuration" && {
-        command: `buildnet config edit ${saved.id} --set "name=${name}"`,
+        command: `buildnet config edit ${saved.id} --set ${quoted(`name=${name}`)}`,
       })}
       onClose={onClose}
       act={async () => {

@@ -4,6 +4,7 @@ import { FormDialog } from "@/components/dialog";
 import { Field } from "@/components/field";
 import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
+import { quoted } from "@/format/shell";
 import { fill } from "@/views/builder/calls";
 import { type ConfigDocument, EMPTY, fromDocument } from "@/views/builder/draft";
 import * as store from "@/views/builder/store";
@@ -31,7 +32,7 @@ export function TemplateDialog({
     <FormDialog
       title="Begin with a template"
       verb="Use it"
-      command={`buildnet template use ${id || "NAME"}`}
+      command={`buildnet template use ${quoted(id || "NAME")}`}
       ready={template !== undefined}
       onClose={onClose}
       act={async () => {

@@ -3,6 +3,7 @@ import { useState } from "react";
 import { FormDialog } from "@/components/dialog";
 import { Field } from "@/components/field";
 import { useToasts } from "@/components/toasts";
+import { quoted } from "@/format/shell";
 import { ID, keep, keepAsTemplate } from "@/views/builder/calls";
 import type { Draft } from "@/views/builder/draft";
 import * as store from "@/views/builder/store";
@@ -30,7 +31,7 @@ export function SaveDialog({ draft, onClose }: { draft: Draft; onClose: () => vo
     <FormDialog
       title="Save as a new configuration"
       verb="Save"
-      command={`buildnet config import FILE --as ${id || "NAME"}`}
+      command={`buildnet config import FILE --as ${quoted(id || "NAME")}`}
       ready={ID.test(id)}
       onClose={onClose}
       act={async () => {
@@ -66,7 +67,7 @@ export function SaveTemplateDialog({ draft, onClose }: { draft: Draft; onClose: 
     <FormDialog
       title="Save as a template"
       verb="Save"
-      command={`buildnet template save ${id || "NAME"} --config ${draft.id || "CONFIGURATION"}`}
+      command={`buildnet template save ${quoted(id || "NAME")} --config ${draft.id || "CONFIGURATION"}`}
       ready={ID.test(id)}
       onClose={onClose}
       act={async () => {

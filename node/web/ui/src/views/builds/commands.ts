@@ -1,11 +1,7 @@
 import type { Schema } from "@/api/client";
+import { quoted } from "@/format/shell";
 
 export type Request = Schema["RequestedBuild"];
-
-/** A word as a shell takes it. */
-export function quoted(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
-}
 
 /** The command line that asks for the same. */
 export function buildCommand(

@@ -11,6 +11,7 @@ import { dateTime, duration } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
 import { TIER_WORDS } from "@/views/builds/tasks";
 import "@/views/builds/builds.css";
+import { quoted } from "@/format/shell";
 
 type Compared = Schema["ComparedTask"];
 const PART = 50;
@@ -77,7 +78,7 @@ function Comparison({ a, b }: { a: string; b: string }) {
   });
   const [text, setText] = useFilter("text");
   const [only, setOnly] = useFilter("only");
-  const command = `buildnet history ${a} --compare ${b}`;
+  const command = `buildnet history ${quoted(a)} --compare ${quoted(b)}`;
   if (found.error !== null) return <ProblemView problem={found.error} command={command} />;
   if (found.data === undefined) return <Loading what="the comparison" />;
   const { before, after, tasks } = found.data as Schema["BuildComparison"];

@@ -9,6 +9,7 @@ import { BuildHead } from "@/views/builds/build-head";
 import { Failure } from "@/views/builds/failure";
 import { type ShownBuild, useBuild } from "@/views/builds/use-build";
 import "@/views/builds/builds.css";
+import { quoted } from "@/format/shell";
 
 type Tab = ComponentType<{ build: ShownBuild }>;
 
@@ -31,7 +32,7 @@ function Detail({ id }: { id: string }) {
   const { build, problem, retry } = useBuild(id);
   if (build === null) {
     return problem ? (
-      <ProblemView problem={problem} command={`buildnet history ${id}`} onRetry={retry}>
+      <ProblemView problem={problem} command={`buildnet history ${quoted(id)}`} onRetry={retry}>
         <Link href="/ui/builds">To all builds</Link>
       </ProblemView>
     ) : (

@@ -2,7 +2,8 @@ import { CircleAlert } from "lucide-react";
 import { Link } from "wouter";
 import { Command } from "@/components/command";
 import { plural } from "@/format/format";
-import { buildCommand, quoted } from "@/views/builds/commands";
+import { quoted } from "@/format/shell";
+import { buildCommand } from "@/views/builds/commands";
 import type { BuildTask } from "@/views/builds/tasks";
 import type { ShownBuild } from "@/views/builds/use-build";
 

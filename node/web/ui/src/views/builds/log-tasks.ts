@@ -1,4 +1,5 @@
 import type { Schema } from "@/api/client";
+import { quoted } from "@/format/shell";
 import { outputKey } from "@/views/builds/log-output";
 
 /** A task of a build, as far as its log goes. */
@@ -43,7 +44,7 @@ export function logAddress(buildId: string, { name, task }: Source): string {
 /** The same on the command line. */
 export function logCommand(buildId: string, source: Source | null): string {
   if (source === null) return `buildnet logs ${buildId}`;
-  return `buildnet history ${buildId} --log '${source.key}'`;
+  return `buildnet history ${buildId} --log ${quoted(source.key)}`;
 }
 
 function ofTask({ name, task, state, report }: LoggedTask): Source[] {

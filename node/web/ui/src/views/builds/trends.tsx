@@ -8,8 +8,8 @@ import { Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
 import { duration, plural } from "@/format/format";
+import { quoted } from "@/format/shell";
 import { ViewHead } from "@/layout/frame";
-import { quoted } from "@/views/builds/commands";
 import { Sparkline } from "@/views/builds/sparkline";
 import "@/views/builds/builds.css";
 

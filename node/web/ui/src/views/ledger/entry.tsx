@@ -16,6 +16,7 @@ import { ProofCard } from "@/views/ledger/proof-card";
 import { SealBadge } from "@/views/ledger/timeline";
 import type { Entry } from "@/views/ledger/use-entries";
 import "@/views/ledger/ledger.css";
+import { quoted } from "@/format/shell";
 
 const SEALING_MS = 2_000;
 
@@ -35,7 +36,7 @@ export default function EntryView() {
         <ViewHead title="An entry of the ledger" />
         <ProblemView
           problem={found.error}
-          command={`buildnet ledger show ${id}`}
+          command={`buildnet ledger show ${quoted(id)}`}
           onRetry={() => found.refetch()}
         />
         <p>

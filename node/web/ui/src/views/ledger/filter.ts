@@ -1,4 +1,5 @@
 import { useSearchParams } from "wouter";
+import { quoted } from "@/format/shell";
 
 /** Which entries are asked for, as the address and the API call it. */
 export interface LedgerFilter {
@@ -65,8 +66,4 @@ function momentOf(value: string): string {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d/.test(value) || /(?:Z|[+-]\d\d:\d\d)$/.test(value)) return value;
   const moment = new Date(value);
   return Number.isNaN(moment.getTime()) ? value : moment.toISOString();
-}
-
-function quoted(value: string): string {
-  return /^[\w.:@/-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
 }

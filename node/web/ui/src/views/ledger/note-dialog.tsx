@@ -6,6 +6,7 @@ import { Dialog } from "@/components/dialog";
 import { Field } from "@/components/field";
 import { ProblemView } from "@/components/problem-view";
 import { useToasts } from "@/components/toasts";
+import { quoted } from "@/format/shell";
 
 const REQUEST_BYTES = 16;
 
@@ -88,8 +89,4 @@ export function NoteDialog({ onClose }: { onClose: () => void }) {
 function randomHex(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(REQUEST_BYTES));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -7,6 +7,7 @@ import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
 import { useFilter, useSetFilters } from "@/components/url-state";
 import { count, dateTime } from "@/format/format";
+import { quoted } from "@/format/shell";
 import { withNames } from "@/views/ledger/entries";
 import { JsonView } from "@/views/ledger/json-view";
 import { useNodeNames } from "@/views/ledger/names";
@@ -95,7 +96,7 @@ function Answer({ entity, at }: { entity: string; at: string }) {
   const state = query.useQuery("get", "/api/ledger/state", {
     params: { query: { entity, ...(at !== "" && { at }) } },
   });
-  const command = `buildnet ledger state --entity ${entity}${at === "" ? "" : ` --at ${at}`}`;
+  const command = `buildnet ledger state --entity ${quoted(entity)}${at === "" ? "" : ` --at ${quoted(at)}`}`;
   if (state.error) {
     return <ProblemView problem={state.error} command={command} onRetry={() => state.refetch()} />;
   }

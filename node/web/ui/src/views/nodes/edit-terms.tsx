@@ -3,6 +3,7 @@ import { api } from "@/api/client";
 import { FormDialog } from "@/components/dialog";
 import { Field } from "@/components/field";
 import { useToasts } from "@/components/toasts";
+import { quoted } from "@/format/shell";
 import type { PoolNode } from "@/live/pool-nodes";
 import { asCommand, changed, RESET, type TermsForm } from "@/views/nodes/terms";
 
@@ -27,7 +28,9 @@ export function EditTerms({ node, onClose }: { node: PoolNode; onClose: () => vo
       title={`Limits and tags of ${node.name}`}
       verb={reset ? "Reset" : "Change"}
       ready={reset || Object.keys(change).length > 0}
-      command={reset ? `buildnet server update ${node.name} --reset` : asCommand(node.name, change)}
+      command={
+        reset ? `buildnet server update ${quoted(node.name)} --reset` : asCommand(node.name, change)
+      }
       act={save}
       onClose={onClose}
     >

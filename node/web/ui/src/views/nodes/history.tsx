@@ -8,6 +8,7 @@ import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
 import { shortId } from "@/format/format";
+import { quoted } from "@/format/shell";
 import type { PoolNode } from "@/live/pool-nodes";
 import { useRefetchOn } from "@/live/use-refetch";
 
@@ -56,7 +57,7 @@ function Entries({ node, kind }: { node: PoolNode; kind: string }) {
     return (
       <ProblemView
         problem={list.problem}
-        command={`buildnet ledger list --origin ${node.name}`}
+        command={`buildnet ledger list --origin ${quoted(node.name)}`}
         onRetry={list.again}
       />
     );

@@ -4,6 +4,7 @@ import { Command } from "@/components/command";
 import { Dialog, FormDialog } from "@/components/dialog";
 import { Field } from "@/components/field";
 import { dateTime } from "@/format/format";
+import { quoted } from "@/format/shell";
 
 const HOUR_S = 3_600;
 const LIFETIMES = [
@@ -73,8 +74,8 @@ function NewHost({ onClose, onMade, children }: FormProps) {
     if (data) onMade(data);
   };
   const command = [
-    `buildnet server add ${name}`.trim(),
-    ...labels.map((label) => `--label ${label}`),
+    `buildnet server add${name && ` ${quoted(name)}`}`,
+    ...labels.map((label) => `--label ${quoted(label)}`),
     ...(cores === "" ? [] : [`--max-cores ${cores}`]),
     `--expires ${hours}h`,
   ].join(" ");

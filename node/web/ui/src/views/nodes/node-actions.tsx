@@ -6,6 +6,7 @@ import { ActionButton } from "@/components/action-button";
 import { ConfirmByName } from "@/components/dialog";
 import { useToasts } from "@/components/toasts";
 import { plural } from "@/format/format";
+import { quoted } from "@/format/shell";
 import type { PoolNode } from "@/live/pool-nodes";
 import { EditTerms } from "@/views/nodes/edit-terms";
 
@@ -36,12 +37,12 @@ export function NodeActions({ node }: { node: PoolNode }) {
             className="button primary"
             act={resume}
             done={`${node.name} takes work again`}
-            command={`buildnet server resume ${node.name}`}
+            command={`buildnet server resume ${quoted(node.name)}`}
           >
             <CirclePlay aria-hidden size={16} /> Resume
           </ActionButton>
         ) : (
-          <ActionButton act={drain} command={`buildnet server drain ${node.name}`}>
+          <ActionButton act={drain} command={`buildnet server drain ${quoted(node.name)}`}>
             <CirclePause aria-hidden size={16} /> Drain
           </ActionButton>
         ))}
@@ -54,7 +55,7 @@ export function NodeActions({ node }: { node: PoolNode }) {
         <ActionButton
           act={promote}
           done={`${node.name} is asked to coordinate`}
-          command={`buildnet node promote ${node.name}`}
+          command={`buildnet node promote ${quoted(node.name)}`}
         >
           Make it coordinate
         </ActionButton>
@@ -90,7 +91,7 @@ function Remove({ node, onClose }: { node: PoolNode; onClose: () => void }) {
       title={`Remove ${node.name}`}
       name={node.name}
       verb="Remove"
-      command={`buildnet server remove ${node.name}${force ? " --force" : ""}`}
+      command={`buildnet server remove ${quoted(node.name)}${force ? " --force" : ""}`}
       act={remove}
       onClose={onClose}
     >
@@ -128,7 +129,7 @@ function Revoke({ node, onClose }: { node: PoolNode; onClose: () => void }) {
       title={`Revoke the key of ${node.name}`}
       name={node.name}
       verb="Revoke"
-      command={`buildnet node revoke ${node.name}${reason ? ` --reason ${JSON.stringify(reason)}` : ""}`}
+      command={`buildnet node revoke ${quoted(node.name)}${reason ? ` --reason ${quoted(reason)}` : ""}`}
       act={revoke}
       onClose={onClose}
     >

@@ -12,6 +12,7 @@ import { NodeBadges } from "@/views/nodes/node-words";
 import { Programs } from "@/views/nodes/programs";
 import { WorksFor } from "@/views/nodes/works-for";
 import "@/views/nodes/nodes.css";
+import { quoted } from "@/format/shell";
 
 /** One node: what it has, how busy it is and for whom, what became of it, and what to do with it. */
 export default function NodeView() {
@@ -23,7 +24,7 @@ export default function NodeView() {
       return (
         <ProblemView
           problem={error}
-          command={`buildnet server show ${id}`}
+          command={`buildnet server show ${quoted(id)}`}
           onRetry={() => refetch()}
         />
       );

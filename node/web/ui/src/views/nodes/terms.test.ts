@@ -31,3 +31,9 @@ it("says the same in a terminal", () => {
     'buildnet server update berta --tag a --tag b --memory "8 GB" --accept',
   );
 });
+
+it("lets no name become a command of its own", () => {
+  expect(asCommand("x; reboot", { tags: ["$(id)"] })).toBe(
+    "buildnet server update 'x; reboot' --tag '$(id)'",
+  );
+});

@@ -1,4 +1,5 @@
 /** What is changed of a host's tags and limits: "" leaves a limit as it is. */
+import { quoted } from "@/format/shell";
 export interface TermsForm {
   tags: string;
   cores: string;
@@ -44,7 +45,7 @@ export const RESET = {
 export function asCommand(name: string, body: Record<string, unknown>): string {
   const options: string[] = [];
   const tags = body.tags as string[] | undefined;
-  for (const tag of tags ?? []) options.push(`--tag ${tag}`);
+  for (const tag of tags ?? []) options.push(`--tag ${quoted(tag)}`);
   if (body.max_cores !== undefined) options.push(`--max-cores ${body.max_cores}`);
   if (body.max_commands !== undefined) options.push(`--max-commands ${body.max_commands}`);
   if (body.max_memory_gb !== undefined) options.push(`--memory "${body.max_memory_gb} GB"`);
@@ -53,9 +54,9 @@ export function asCommand(name: string, body: Record<string, unknown>): string {
     options.push(body.accept_remote_builds ? "--accept" : "--refuse");
   }
   for (const hours of (body.local_only_hours as string[] | undefined) ?? []) {
-    options.push(`--local-only ${hours}`);
+    options.push(`--local-only ${quoted(hours)}`);
   }
-  return ["buildnet server update", name, ...options].join(" ");
+  return ["buildnet server update", quoted(name), ...options].join(" ");
 }
 
 function words(text: string): string[] {

@@ -1,6 +1,7 @@
 import type { Schema } from "@/api/client";
 import type { Tone } from "@/components/badge";
 import { bytes, duration, percent, plural } from "@/format/format";
+import { quoted } from "@/format/shell";
 import type { Item, Items } from "@/live/items";
 import type { PoolNode } from "@/live/pool-nodes";
 import { volumes } from "@/pool/totals";
@@ -56,7 +57,7 @@ function healthAlerts(health: Schema["PoolHealth"] | undefined): Alert[] {
 function nodeAlerts(node: PoolNode, told: string): Alert[] {
   const found: Alert[] = [];
   const href = `/ui/nodes/${encodeURIComponent(node.name)}`;
-  const command = `buildnet server show ${node.name}`;
+  const command = `buildnet server show ${quoted(node.name)}`;
   if (node.status === "suspect" && !told.includes(node.name)) {
     const words = `${node.name} does not answer, and may be gone`;
     found.push({ id: `${node.id} status`, tone: "warn", words, href, command });

@@ -8,6 +8,7 @@ import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
 import { duration, plural } from "@/format/format";
+import { quoted } from "@/format/shell";
 import { Sparkline } from "@/views/builds/sparkline";
 import { bodyOf, useStart } from "@/views/builds/start";
 
@@ -129,7 +130,9 @@ function History({ workspace, name }: { workspace: string; name: string }) {
     if (Problem.from(found.error).status === 404) {
       return <p className="soft small">No build of this node looked at it yet.</p>;
     }
-    return <ProblemView problem={found.error} command={`buildnet history ${name} --trends`} />;
+    return (
+      <ProblemView problem={found.error} command={`buildnet history ${quoted(name)} --trends`} />
+    );
   }
   if (found.data === undefined) return <Loading what="its history" lines={2} />;
   return (

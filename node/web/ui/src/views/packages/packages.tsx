@@ -12,6 +12,7 @@ import { ViewHead } from "@/layout/frame";
 import { PackageDetail } from "@/views/packages/package-detail";
 import { PackageList } from "@/views/packages/package-list";
 import "@/views/builds/builds.css";
+import { quoted } from "@/format/shell";
 
 /** The packages of a workspace that can be built on this node. */
 export default function Packages() {
@@ -59,7 +60,7 @@ export default function Packages() {
         <div className="notice bad" role="alert">
           <strong>{chosen.root} can't be read</strong>
           <p>{chosen.problem}</p>
-          <Command line={`buildnet build --dry-run -C ${chosen.root}`} />
+          <Command line={`buildnet build --dry-run -C ${quoted(chosen.root)}`} />
         </div>
       ) : (
         <Workspace key={chosen.root} root={chosen.root} isTable={view === "table"} />
