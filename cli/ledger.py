@@ -68,7 +68,8 @@ def _print_entry(console: Console, entry: dict[str, Any]) -> None:
         "correlation": entry["correlation"],
         "sealed": sealed,
         "chain": f"of node {entry['node_id']}, {entry['incarnation']}, number {entry['sequence']}",
-        "after": entry["prev_hash"],
+        "before it": entry["previous"] or "none: it begins the chain",
+        "after it": entry["next"] or "none yet",
         "data": json.dumps(entry["data"], ensure_ascii=False),
     }
     for number, one in enumerate(entry["postings"], start=1):

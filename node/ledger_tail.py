@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from buildnet.ledger.entry import Chain
@@ -58,6 +58,16 @@ class LedgerTail:
         for news in self._news:
             news.set()
 
+    @contextmanager
+    def listening(self) -> Iterator[asyncio.Event]:
+        """While the context is open, set what it gives whenever an entry or a seal is new here."""
+        news = asyncio.Event()
+        self._news.add(news)
+        try:
+            yield news
+        finally:
+            self._news.discard(news)
+
     async def follow(
         self,
         query: Query,
@@ -77,11 +87,9 @@ class LedgerTail:
         Raises:
             LedgerError: the ledger can't be read.
         """
-        news = asyncio.Event()
-        self._news.add(news)
         looked_at: LedgerStore | None = None
         told: dict[Chain, int] = {}  # entries of a chain come in their order
-        try:
+        with self.listening() as news:
             while not ended.is_set():
                 news.clear()
                 began = time.monotonic()
@@ -111,8 +119,6 @@ class LedgerTail:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(rest_s):
                         await ended.wait()
-        finally:
-            self._news.discard(news)
 
 
 def _now(reader: Reader) -> tuple[int, dict[Chain, int]]:

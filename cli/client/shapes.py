@@ -6,7 +6,9 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 BuildStatus = Literal["running", "succeeded", "failed", "cancelled"]
 Priority = Literal["critical", "high", "normal", "low"]
-ChannelName = Literal["resources", "nodes", "builds", "queue", "ledger", "logs", "node_logs"]
+ChannelName = Literal[
+    "resources", "nodes", "builds", "queue", "pool", "ledger", "logs", "node_logs"
+]
 
 
 class ErrorReport(TypedDict):

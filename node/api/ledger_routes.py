@@ -30,6 +30,7 @@ from buildnet.node.api.answers.ledger import (
     LedgerCheck,
     LedgerEntries,
     LedgerEntry,
+    LedgerEntryInChain,
     LedgerSeals,
     LedgerSync,
     Proof,
@@ -180,10 +181,19 @@ def ledger_routes(service: NodeService) -> APIRouter:
         return entry_view(await ledger.store.entry(entry.id))
 
     @router.get("/entries/{entry_id}")
-    @does(Action.VIEW_LEDGER, answer=LedgerEntry)
+    @does(Action.VIEW_LEDGER, answer=LedgerEntryInChain)
     async def entry(entry_id: str) -> dict[str, Any]:
-        """One entry, by its id or the beginning of it."""
-        return entry_view(await (await service.ledger.current()).store.entry(entry_id))
+        """One entry, by its id or the beginning of it, with the ids of those before and after it in
+        its chain."""
+        store = (await service.ledger.current()).store
+        found = await store.entry(entry_id)
+        chain, sequence = found.entry.chain, found.entry.body.sequence
+        after = await store.range(chain, sequence + 1, sequence + 1)
+        return {
+            **entry_view(found),
+            "previous": found.entry.body.previous.hex() if sequence > 1 else None,
+            "next": after[0].id if after else None,
+        }
 
     @router.get("/entries/{entry_id}/proof")
     @does(Action.VIEW_LEDGER, answer=Proof)

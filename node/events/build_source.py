@@ -96,7 +96,7 @@ class BuildSource:
 
     def show_queue(self, queue: Mapping[str, Any], now: float) -> None:
         """Take in the queue as it is now."""
-        whole = {key: queue[key] for key in ("complete", "paused", "paused_by")}
+        whole = {key: queue[key] for key in ("complete", "paused", "paused_by", "reason")}
         self._hub.put(Channel.QUEUE, WHOLE_QUEUE, whole, QUEUE_KINDS, now)
         for entry in queue["builds"]:
             self._hub.put(Channel.QUEUE, entry["build_id"], entry, QUEUE_KINDS, now)

@@ -19,6 +19,7 @@ class Channel(StrEnum):
     NODES = "nodes"
     BUILDS = "builds"
     QUEUE = "queue"
+    POOL = "pool"
     LEDGER = "ledger"
     LOGS = "logs"
     NODE_LOGS = "node_logs"
@@ -34,6 +35,7 @@ NEEDS: Mapping[Channel, Action] = MappingProxyType(
         Channel.NODES: Action.VIEW_RESOURCES,
         Channel.BUILDS: Action.VIEW_BUILDS,
         Channel.QUEUE: Action.VIEW_BUILDS,
+        Channel.POOL: Action.VIEW_RESOURCES,
         Channel.LEDGER: Action.VIEW_LEDGER,
         Channel.LOGS: Action.VIEW_BUILDS,
         Channel.NODE_LOGS: Action.OWN_NODE,

@@ -28,8 +28,9 @@ _QUIET = {
     Channel.RESOURCES: frozenset({"age_s", "measured_at", "latency_ms"}),
     Channel.NODES: frozenset({"latency_ms", "age_s"}),
     Channel.BUILDS: frozenset({"running_s"}),
-    Channel.QUEUE: frozenset({"waited_s", "starts_in_s", "ends_in_s", "words"}),
+    Channel.QUEUE: frozenset({"waited_s"}),
 }
+_COUNTING = {Channel.QUEUE: frozenset({"starts_in_s", "ends_in_s"})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Hub:
         self._kept: deque[Event] = deque()
         self._kept_size = 0
         self._views = {
-            channel: View(_QUIET.get(channel, frozenset()))
+            channel: View(_QUIET.get(channel, frozenset()), _COUNTING.get(channel, frozenset()))
             for channel in Channel
             if channel not in STREAMS
         }

@@ -9,6 +9,7 @@ from buildnet.node.events.ledger_source import LedgerSource
 from buildnet.node.events.log_source import LogSource
 from buildnet.node.events.pool_source import PoolSource
 from buildnet.node.events.service import Source
+from buildnet.node.events.standing_source import StandingSource
 
 if TYPE_CHECKING:
     from buildnet.node.service import NodeService
@@ -19,4 +20,5 @@ def sources_of(service: NodeService) -> tuple[Source, ...]:
     hub = service.events.hub
     pool = PoolSource(service, hub)
     builds = BuildSource(service, hub, pool.look_again)
-    return pool, builds, LedgerSource(service.tail, hub), LogSource(service.log, hub)
+    ledger, log = LedgerSource(service.tail, hub), LogSource(service.log, hub)
+    return pool, builds, ledger, log, StandingSource(service, hub)

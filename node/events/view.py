@@ -12,6 +12,9 @@ from typing import Any
 
 Item = Mapping[str, Any]
 PERIOD_S = 0.25
+OFF_S = 1.0
+OFF_SHARE = 0.1
+"""An estimate is another one from so much on, in seconds and of what is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,12 @@ class _Known:
 @dataclass(slots=True)
 class View:
     """See the module's text. ``quiet``: keys that change all the time; alone they are no news, but
-    they are told along with what is. Times are seconds of one clock."""
+    they are told along with what is. ``counting``: keys of seconds that are left: that they become
+    less by as many as pass is no news, and with each event of an item all of them are told. Times
+    are seconds of one clock."""
 
     quiet: frozenset[str] = frozenset()
+    counting: frozenset[str] = frozenset()
     _items: dict[str, _Known] = field(default_factory=dict)
     _due: dict[str, float] = field(default_factory=dict)
 
@@ -66,7 +72,7 @@ class View:
             self._items[key] = _Known(kinds, item, item, now)
             return Told(kinds.new, key, item)
         known.now, known.kinds = item, kinds
-        if not self._is_news(known):
+        if not self._is_news(known, now):
             self._due.pop(key, None)
             return None
         if 0 <= now - known.told_at < PERIOD_S:
@@ -95,15 +101,30 @@ class View:
         self._items.clear()
         self._due.clear()
 
-    def _is_news(self, known: _Known) -> bool:
-        told = known.told
+    def _is_news(self, known: _Known, now: float) -> bool:
+        told, passed_s = known.told, max(0.0, now - known.told_at)
         return any(
-            key not in self.quiet and told.get(key) != value for key, value in known.now.items()
+            _is_off(told.get(key), value, passed_s)
+            if key in self.counting
+            else key not in self.quiet and told.get(key) != value
+            for key, value in known.now.items()
         )
 
     def _tell(self, key: str, known: _Known, now: float) -> Told:
         self._due.pop(key, None)
         told = known.told
-        changed = {name: value for name, value in known.now.items() if told.get(name) != value}
+        changed = {
+            name: value
+            for name, value in known.now.items()
+            if name in self.counting or told.get(name) != value
+        }
         known.told, known.told_at = known.now, now
         return Told(known.kinds.changed, key, changed)
+
+
+def _is_off(told: float | None, left: float | None, passed_s: float) -> bool:
+    """Tell whether the seconds that are left are others than what was told leads to expect."""
+    if told is None or left is None:
+        return told is not left
+    expected = max(0.0, told - passed_s)
+    return abs(left - expected) > max(OFF_S, OFF_SHARE * expected)

@@ -90,6 +90,24 @@ def test_a_build_is_told_on_every_node_with_its_output(
     assert any(event["type"] == "queue_changed" for event in events)
 
 
+def test_a_seal_and_the_reason_of_a_pause_are_told(duo: Cluster) -> None:
+    node = duo.members[0]
+    with listening(node, "pool", "queue") as (connection, opening):
+        assert opening["missing"] == []
+        state = opening["state"]["pool"]
+        assert {"ledger", "health", "admission", "dead_letters", "store", "links"} <= set(state)
+        node.post("/api/ledger/entries", {"text": "to be sealed"})
+        height = state["ledger"]["height"]
+        until(connection, lambda event: event["data"].get("height", 0) > height)
+        node.post("/api/queue/pause", {"reason": "the disk is changed"})
+        until(connection, lambda event: event["data"].get("reason") == "the disk is changed")
+        node.post("/api/queue/resume", {})
+        until(connection, lambda event: event["data"].get("paused") is False)
+        node.post("/api/node/invite", {})
+        told = until(connection, lambda event: event["data"]["id"] == "admission")
+    assert told[-1]["data"] == {"id": "admission", "changes": 1}
+
+
 def test_who_comes_back_with_a_cursor_misses_nothing(duo: Cluster) -> None:
     node = duo.members[0]
 

@@ -57,7 +57,25 @@ def test_an_entry_made_on_one_node_is_sealed_on_all(trio: Cluster) -> None:
             until(lambda other=other, entry=entry: height_of(other, entry["id"]))  # type: ignore[misc]
             assert height_of(other, entry["id"]) == entry["sealed"]
             shown = other.get(f"/api/ledger/entries/{entry['id'][:16]}")
-            assert shown == {**entry, "sealed": entry["sealed"], "index": shown["index"]}
+            near = {"previous": entry["prev_hash"], "next": shown["next"]}
+            assert shown == {**entry, "index": shown["index"], **near}
+
+
+def test_a_chain_is_gone_through_from_entry_to_entry(trio: Cluster) -> None:
+    node, other = trio.members[:2]
+    ids = [note(node, text)["id"] for text in ("one", "two", "three")]
+    until(lambda: height_of(other, ids[-1]))
+    seen: list[str] = []
+    at: str | None = ids[0]
+    while at is not None:
+        seen.append(at)
+        shown = other.get(f"/api/ledger/entries/{at}")
+        assert shown["id"] == at
+        at = shown["next"]
+    assert [one for one in seen if one in ids] == ids
+    assert node("ledger", "show", seen[1], "--json").data["previous"] == seen[0]
+    first = node.get(f"/api/ledger?origin={shown['origin']}&order=asc&limit=1")["entries"][0]
+    assert node.get(f"/api/ledger/entries/{first['id']}")["previous"] is None
 
 
 def test_every_node_tells_the_same_sealed_history(trio: Cluster) -> None:

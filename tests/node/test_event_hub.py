@@ -100,6 +100,29 @@ def test_what_changes_all_the_time_is_told_along_with_news_only() -> None:
     ]
 
 
+def test_seconds_that_are_left_are_told_when_they_are_not_as_expected() -> None:
+    hub = hub_of()
+    reader, _ = subscribed(hub, Channel.QUEUE)
+
+    def put(at: float, starts: float | None, ends: float | None, place: int = 1) -> None:
+        item = {"place": place, "starts_in_s": starts, "ends_in_s": ends}
+        hub.put(Channel.QUEUE, "b", item, KINDS, 1000.0 + at)
+
+    put(0, 60.0, 90.0)
+    put(10, 50.5, 80.0)  # as it was to be
+    put(20, 44.0, 70.0)  # 4 s of 40 later
+    put(21, 70.0, 80.0)  # much later
+    put(22, 69.0, None)
+    put(23, 68.0, None)
+    put(24, 67.0, None, place=2)
+    assert [{**event["data"], "id": 0} for event in told(reader)] == [
+        {"id": 0, "place": 1, "starts_in_s": 60.0, "ends_in_s": 90.0},
+        {"id": 0, "starts_in_s": 70.0, "ends_in_s": 80.0},
+        {"id": 0, "starts_in_s": 69.0, "ends_in_s": None},
+        {"id": 0, "place": 2, "starts_in_s": 67.0, "ends_in_s": None},
+    ]
+
+
 def test_a_clock_that_is_set_back_stops_nothing() -> None:
     hub = hub_of()
     reader, _ = subscribed(hub, NODES)

@@ -215,7 +215,8 @@ def test_what_another_node_tells_amiss_leaves_nothing_behind_and_is_not_read_on_
 
     entry = {"build_id": "b1", "node": "two", "node_id": "2", "this_node": False, "actor": "ann"}
     entry |= {"workspace": "w", "asked_at": 5.0}
-    queue = {"complete": True, "paused": False, "paused_by": None, "builds": [entry]}
+    queue: dict[str, Any] = {"complete": True, "paused": False, "paused_by": None}
+    queue |= {"reason": None, "builds": [entry]}
 
     async def run() -> None:
         hub, looks = Hub("e"), 0

@@ -120,6 +120,25 @@ def test_an_entry_tells_what_it_books_and_where_it_stands(owner: Visit, node: No
     expect(page).not_to_have_url(here)
     expect(chain.get_by_role("link", name="resources")).to_be_visible()
     owner.picture("ledger-entry")
+    page.get_by_role("link", name="Next", exact=True).click()
+    expect(page).to_have_url(here)
+    page.get_by_role("link", name="Previous", exact=True).click()
+    expect(page).not_to_have_url(here)
+
+
+def test_an_entry_that_is_looked_at_is_sealed_and_the_next_one_comes(
+    owner: Visit, node: Node
+) -> None:
+    page = owner.page
+    made = note(node, "the newest of all", ack="local")
+    page.goto(f"/ui/ledger/{made}")
+    expect(page.get_by_role("heading", name="the newest of all")).to_be_visible()
+    expect(page.get_by_text("not sealed yet")).to_have_count(0)
+    note(node, "and one more")
+    page.get_by_role("link", name="Next", exact=True).click()
+    expect(page.get_by_role("heading", name="the newest of all")).to_have_count(0)
+    chain = page.get_by_role("region", name="In the chain of")
+    expect(chain.get_by_role("link", name="the newest of all")).to_be_visible()
 
 
 @pytest.mark.thorough

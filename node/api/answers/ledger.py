@@ -52,6 +52,14 @@ class LedgerEntry(Answer):
     text: str
 
 
+class LedgerEntryInChain(LedgerEntry):
+    """One entry and its neighbours in its chain, by their ids; null: there is none, or for ``next``
+    none that can be read here."""
+
+    previous: str | None
+    next: str | None
+
+
 class Pruned(Answer):
     """Up to where entries were forgotten on this node."""
 

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { Feed, type Surroundings } from "@/live/feed";
 
 class Socket {
@@ -83,6 +83,17 @@ describe("Feed", () => {
     expect(before.get("b")).toMatchObject({ done: 1 });
     socket.hear(change("a-3", { id: "b", gone: true }));
     expect(feed.items("builds").size).toBe(0);
+  });
+
+  it("knows when an item was told as it is", async () => {
+    const socket = await connected();
+    const now = vi.spyOn(surroundings, "now").mockReturnValue(6_000);
+    socket.hear(snapshot);
+    const before = feed.items("builds").get("b") as object;
+    now.mockReturnValue(9_000);
+    socket.hear(change("a-2", { id: "b", done: 2 }));
+    expect(feed.toldAt(before)).toBe(6_000);
+    expect(feed.toldAt(feed.items("builds").get("b") as object)).toBe(9_000);
   });
 
   it("keeps the map of a channel in which nothing happened", async () => {

@@ -52,6 +52,7 @@ export class Feed {
   private readonly current = new Map<Channel, Map<string, Item>>();
   private readonly changed = new Set<Channel>();
   private shown = new Map<Channel, Items>();
+  private readonly told = new WeakMap<object, number>();
   private state: FeedState = {
     status: "connecting",
     paused: false,
@@ -93,6 +94,9 @@ export class Feed {
   items = (channel: Channel): Items => this.shown.get(channel) ?? EMPTY;
 
   getState = (): FeedState => this.state;
+
+  /** When an item was told as it is, in milliseconds since 1970 by this browser's clock. */
+  toldAt = (item: object): number => this.told.get(item) ?? this.around.now();
 
   /** Hear each event of a channel as it comes, paused or not. */
   listen(channel: Channel, listener: EventListener): () => void {
@@ -189,7 +193,9 @@ export class Feed {
 
   private replace(state: Snapshot, channels: unknown): void {
     for (const channel of channels as Channel[]) {
-      this.current.set(channel, new Map(Object.entries(state[channel] ?? {})));
+      const items = new Map(Object.entries(state[channel] ?? {}));
+      for (const item of items.values()) this.told.set(item, this.around.now());
+      this.current.set(channel, items);
       this.changed.add(channel);
     }
   }
@@ -214,7 +220,11 @@ export class Feed {
       this.current.set(channel, items);
     }
     if (news.gone) items.delete(news.id);
-    else items.set(news.id, { ...items.get(news.id), ...news });
+    else {
+      const item = { ...items.get(news.id), ...news };
+      this.told.set(item, this.around.now());
+      items.set(news.id, item);
+    }
     this.changed.add(channel);
   }
 

@@ -1,6 +1,14 @@
 /** What the channels of `/ws` tell, as docs/reference/events.md has it. */
 
-export type Channel = "nodes" | "resources" | "builds" | "queue" | "ledger" | "logs" | "node_logs";
+export type Channel =
+  | "nodes"
+  | "resources"
+  | "builds"
+  | "queue"
+  | "pool"
+  | "ledger"
+  | "logs"
+  | "node_logs";
 
 export interface NodeItem {
   id: string;

@@ -66,3 +66,12 @@ export function useEvents(channel: Channel, hear: (event: LiveEvent) => void): v
   latest.current = hear;
   useEffect(() => feed.listen(channel, (event) => latest.current(event)), [feed, channel]);
 }
+
+/**
+ * How current what was asked for is, in milliseconds since 1970: while events tell of each change,
+ * as current as they are.
+ */
+export function useAsOf(askedAt: number): number {
+  const { status, paused, heardAt } = useFeedState();
+  return status === "live" && !paused ? Math.max(askedAt, heardAt ?? 0) : askedAt;
+}

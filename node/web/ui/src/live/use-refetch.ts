@@ -1,14 +1,14 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 import type { Channel, LiveEvent } from "@/live/items";
-import { useEvents } from "@/live/use-live";
+import { useEvents, useFeedState } from "@/live/use-live";
 
 const EVERY_MS = 1_000;
 
 /**
  * Ask again for what was asked for under a key, such as `["get", "/api/pool"]`, after an event of a
  * channel (of those that `counts` lets through): a second after the first one, so that a hundred
- * events at once cost one request.
+ * events at once cost one request. Also after a time of which the node can't tell what happened.
  */
 export function useRefetchOn(
   channel: Channel,
@@ -16,13 +16,31 @@ export function useRefetchOn(
   counts: (event: LiveEvent) => boolean = () => true,
 ): void {
   const client = useQueryClient();
+  const { gaps } = useFeedState();
+  const seen = useRef(gaps);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useEffect(() => () => clearTimeout(timer.current), []);
-  useEvents(channel, (event) => {
-    if (timer.current !== undefined || !counts(event)) return;
-    timer.current = setTimeout(() => {
+  const again = () => {
+    timer.current ??= setTimeout(() => {
       timer.current = undefined;
       void client.invalidateQueries({ queryKey: key }, { cancelRefetch: false });
     }, EVERY_MS);
+  };
+  useEffect(() => () => clearTimeout(timer.current), []);
+  useEvents(channel, (event) => {
+    if (counts(event)) again();
   });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each gap is made good for once
+  useEffect(() => {
+    if (gaps === seen.current) return;
+    seen.current = gaps;
+    again();
+  }, [gaps]);
+}
+
+/** What the channel `pool` counts the changes of. */
+type Standing = "ledger" | "health" | "admission" | "dead_letters" | "store" | "links";
+
+/** Ask again for what was asked for under a key once the node says that it is different. */
+export function useRefetchOnPool(key: readonly unknown[], ...of: readonly Standing[]): void {
+  useRefetchOn("pool", key, (event) => of.some((one) => one === event.data.id));
 }

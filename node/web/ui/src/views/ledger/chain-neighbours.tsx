@@ -1,14 +1,15 @@
 import { ArrowDown, ArrowUp } from "lucide-react";
 import type { ReactNode } from "react";
 import { Link } from "wouter";
-import { query } from "@/api/client";
+import { query, type Schema } from "@/api/client";
 import { dateTime } from "@/format/format";
+import { useRefetchOn } from "@/live/use-refetch";
 import { withNames } from "@/views/ledger/entries";
-import type { Entry } from "@/views/ledger/use-entries";
 
-const NEAR = 100;
+type Entry = Schema["LedgerEntryInChain"];
+const PATH = "/api/ledger/entries/{entry_id}";
 
-/** The entries of the same chain that an entry hangs on, and that hangs on it. */
+/** Where an entry stands in its chain: what it hangs on, and what hangs on it. */
 export function ChainNeighbours({
   entry,
   names,
@@ -16,39 +17,59 @@ export function ChainNeighbours({
   entry: Entry;
   names: ReadonlyMap<string, string>;
 }) {
-  const isFirst = /^0*$/.test(entry.prev_hash) || entry.sequence <= 1;
-  const before = query.useQuery(
-    "get",
-    "/api/ledger/entries/{entry_id}",
-    { params: { path: { entry_id: entry.prev_hash } } },
-    { enabled: !isFirst },
+  // What comes next may come while the last entry of a chain is looked at.
+  useRefetchOn(
+    "ledger",
+    ["get", PATH],
+    ({ data }) => entry.next === null && data.node_id === entry.node_id,
   );
-  const since = query.useQuery("get", "/api/ledger", {
-    params: {
-      query: { origin: entry.origin, from: entry.time, order: "asc", limit: NEAR },
-    },
-  });
-  const next = since.data?.entries.find((one) => one.prev_hash === entry.hash);
   const origin = names.get(entry.node_id) ?? entry.node_id;
   return (
     <section className="card stack tight" aria-labelledby="entry-chain">
       <h2 id="entry-chain">In the chain of {origin}</h2>
       <Neighbour icon={<ArrowUp aria-hidden size={16} />} words="Before">
-        {isFirst ? (
+        {entry.previous === null ? (
           "It begins the chain."
-        ) : before.data ? (
-          <EntryLink entry={before.data} names={names} />
         ) : (
-          <code className="small">{entry.prev_hash}</code>
+          <EntryLink id={entry.previous} names={names} />
         )}
       </Neighbour>
       <Neighbour icon={<span className="soft small">no.</span>} words="This">
         {entry.sequence}, of the incarnation <code>{entry.incarnation}</code>
       </Neighbour>
       <Neighbour icon={<ArrowDown aria-hidden size={16} />} words="After">
-        {next ? <EntryLink entry={next} names={names} /> : since.isPending ? "…" : "None yet."}
+        {entry.next === null ? "None yet." : <EntryLink id={entry.next} names={names} />}
       </Neighbour>
     </section>
+  );
+}
+
+/** To the entries before and after one in its chain. */
+export function ChainSteps({ entry }: { entry: Entry }) {
+  return (
+    <nav className="row" aria-label="Entries of the chain">
+      <Step id={entry.previous} words="Previous" rel="prev" />
+      <Step id={entry.next} words="Next" rel="next" />
+    </nav>
+  );
+}
+
+function Step({ id, words, rel }: { id: string | null; words: string; rel: "prev" | "next" }) {
+  const inside = (
+    <>
+      {rel === "prev" && <ArrowUp aria-hidden size={16} />}
+      {words}
+      {rel === "next" && <ArrowDown aria-hidden size={16} />}
+    </>
+  );
+  return id === null ? (
+    <button type="button" className="button" disabled title={`There is no ${words.toLowerCase()}`}>
+      {inside}
+    </button>
+  ) : (
+    <Link href={`/ui/ledger/${id}`} className="button" rel={rel}>
+      {inside}
+    </Link>
   );
 }
 
@@ -71,7 +92,15 @@ function Neighbour({
   );
 }
 
-function EntryLink({ entry, names }: { entry: Entry; names: ReadonlyMap<string, string> }) {
+function EntryLink({ id, names }: { id: string; names: ReadonlyMap<string, string> }) {
+  const { data: entry } = query.useQuery("get", PATH, { params: { path: { entry_id: id } } });
+  if (entry === undefined) {
+    return (
+      <Link href={`/ui/ledger/${id}`}>
+        <code className="small">{id}</code>
+      </Link>
+    );
+  }
   return (
     <>
       <Link href={`/ui/ledger/${entry.id}`}>{withNames(entry.text, names)}</Link>{" "}

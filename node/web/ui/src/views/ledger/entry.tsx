@@ -1,12 +1,13 @@
 import { Link, useParams } from "wouter";
-import { query } from "@/api/client";
+import { query, type Schema } from "@/api/client";
 import { Age } from "@/components/age";
 import { Badge } from "@/components/badge";
 import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
 import { dateTime } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
-import { ChainNeighbours } from "@/views/ledger/chain-neighbours";
+import { useRefetchOnPool } from "@/live/use-refetch";
+import { ChainNeighbours, ChainSteps } from "@/views/ledger/chain-neighbours";
 import { actorName, entityPath, withNames } from "@/views/ledger/entries";
 import { kindOf, toneOfType } from "@/views/ledger/entry-kind";
 import { JsonView } from "@/views/ledger/json-view";
@@ -18,18 +19,12 @@ import type { Entry } from "@/views/ledger/use-entries";
 import "@/views/ledger/ledger.css";
 import { quoted } from "@/format/shell";
 
-const SEALING_MS = 2_000;
-
 /** One entry: all that it says, what it books, where it stands, and the proof of it. */
 export default function EntryView() {
   const { id = "" } = useParams();
-  const found = query.useQuery(
-    "get",
-    "/api/ledger/entries/{entry_id}",
-    { params: { path: { entry_id: id } } },
-    // No event tells that it was sealed.
-    { refetchInterval: ({ state }) => (state.data?.sealed === null ? SEALING_MS : false) },
-  );
+  const path = "/api/ledger/entries/{entry_id}";
+  const found = query.useQuery("get", path, { params: { path: { entry_id: id } } });
+  useRefetchOnPool(["get", path], "ledger");
   if (found.error) {
     return (
       <>
@@ -49,7 +44,7 @@ export default function EntryView() {
   return <Shown entry={found.data} />;
 }
 
-function Shown({ entry }: { entry: Entry }) {
+function Shown({ entry }: { entry: Schema["LedgerEntryInChain"] }) {
   const names = useNodeNames();
   const { icon: Icon, words } = kindOf(entry.type);
   return (
@@ -63,6 +58,7 @@ function Shown({ entry }: { entry: Entry }) {
           {words}
         </Badge>
         <SealBadge sealed={entry.sealed} />
+        <ChainSteps entry={entry} />
       </ViewHead>
       <div className="stack">
         <div className="ledger-columns">

@@ -6,6 +6,7 @@ import { Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
 import { useFilter } from "@/components/url-state";
 import { count } from "@/format/format";
+import { useRefetchOnPool } from "@/live/use-refetch";
 import { useNodeNames } from "@/views/ledger/names";
 
 type Seal = Schema["LedgerSeal"];
@@ -19,6 +20,7 @@ export function Seals() {
   const seals = query.useQuery("get", "/api/ledger/seals", {
     params: { query: { limit: PAGE, ...(first > 0 && { from: first }) } },
   });
+  useRefetchOnPool(["get", "/api/ledger/seals"], "ledger");
   if (seals.error) {
     return (
       <ProblemView

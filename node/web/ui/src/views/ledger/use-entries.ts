@@ -12,8 +12,6 @@ type Part = Schema["LedgerEntries"];
 const PAGE = 50;
 /** Entries come in bursts: the list is asked for once for all of one. */
 const GATHER_MS = 150;
-/** No event tells that an entry was sealed. */
-const SEALING_MS = 2_000;
 
 async function fetchPart(filter: LedgerFilter, cursor: string | null): Promise<Part | undefined> {
   const query = { ...filter, limit: PAGE, ...(cursor !== null && { cursor }) };
@@ -34,11 +32,11 @@ export function useEntries(filter: LedgerFilter) {
     queryKey: ["ledger-head", filter],
     queryFn: async () => (await fetchPart(filter, null)) ?? null,
     enabled: pages.parts !== undefined,
-    refetchInterval: ({ state }) =>
-      !paused && state.data?.entries.some((entry) => entry.sealed === null) ? SEALING_MS : false,
   });
+  const sealed = useRef(false); // while it was paused
   const show = () => {
     setWaiting(0);
+    sealed.current = false;
     return head.refetch();
   };
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
@@ -49,10 +47,15 @@ export function useEntries(filter: LedgerFilter) {
     }, GATHER_MS);
   };
   useEvents("ledger", () => (paused ? setWaiting((count) => count + 1) : soon()));
+  useEvents("pool", ({ data }) => {
+    if (data.id !== "ledger") return;
+    if (paused) sealed.current = true;
+    else soon();
+  });
   useEffect(() => () => clearTimeout(timer.current), []);
   // biome-ignore lint/correctness/useExhaustiveDependencies: what was missed is asked for, once
   useEffect(() => {
-    if (!paused && (gaps > 0 || waiting > 0)) soon();
+    if (!paused && (gaps > 0 || waiting > 0 || sealed.current)) soon();
   }, [paused, gaps]);
 
   const first = pages.parts?.[0];

@@ -7,14 +7,14 @@ import { Command } from "@/components/command";
 import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
 import { bytes, count, dateTime, plural } from "@/format/format";
+import { useRefetchOnPool } from "@/live/use-refetch";
 import { Seals } from "@/views/ledger/seals";
 import { type Report, stepWords, useCheck } from "@/views/ledger/use-check";
 
-const STORE_MS = 30_000;
-
 /** Whether what this node holds is what was written, and how sealing goes. */
 export function Verification() {
-  const store = query.useQuery("get", "/api/ledger/store", {}, { refetchInterval: STORE_MS });
+  const store = query.useQuery("get", "/api/ledger/store");
+  useRefetchOnPool(["get", "/api/ledger/store"], "store", "ledger");
   if (store.error) {
     return (
       <ProblemView

@@ -5,18 +5,17 @@ import { ActionButton } from "@/components/action-button";
 import { Age } from "@/components/age";
 import { ProblemView } from "@/components/problem-view";
 import { dateTime, plural, shortId } from "@/format/format";
-import { useRefetchOn } from "@/live/use-refetch";
+import { useRefetchOnPool } from "@/live/use-refetch";
 
-const ASK_EVERY_MS = 5_000;
 const REQUESTS = "/api/node/requests";
 const INVITATIONS = "/api/node/invitations";
 
 /** Who asks to be admitted, and which invitations are open; nothing where there are none. */
 export function Admission() {
-  const often = { refetchInterval: ASK_EVERY_MS };
-  const requests = query.useQuery("get", REQUESTS, {}, often);
-  const invitations = query.useQuery("get", INVITATIONS, {}, often);
-  useRefetchOn("nodes", ["get", INVITATIONS]);
+  const requests = query.useQuery("get", REQUESTS);
+  const invitations = query.useQuery("get", INVITATIONS);
+  useRefetchOnPool(["get", REQUESTS], "admission");
+  useRefetchOnPool(["get", INVITATIONS], "admission");
   const open = invitations.data?.invitations ?? [];
   const asking = requests.data?.requests ?? [];
   return (

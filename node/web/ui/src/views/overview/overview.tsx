@@ -5,8 +5,8 @@ import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
 import { ViewHead } from "@/layout/frame";
 import { usePoolNodes } from "@/live/pool-nodes";
-import { useItems } from "@/live/use-live";
-import { useRefetchOn } from "@/live/use-refetch";
+import { useAsOf, useItems } from "@/live/use-live";
+import { useRefetchOn, useRefetchOnPool } from "@/live/use-refetch";
 import { totals } from "@/pool/totals";
 import { Alerts } from "@/views/overview/alert-list";
 import { alerts } from "@/views/overview/alerts";
@@ -18,20 +18,15 @@ import { ResourceTotals } from "@/views/overview/resource-totals";
 import { RunningBuilds } from "@/views/overview/running-builds";
 import "@/views/overview/overview.css";
 
-/** What no event tells of: sealing, refusals, what was given up. */
-const ASK_EVERY_MS = 10_000;
-
 /** The whole pool at a glance. */
 export default function Overview() {
-  const health = query.useQuery("get", "/api/pool/health", {}, { refetchInterval: ASK_EVERY_MS });
+  const health = query.useQuery("get", "/api/pool/health");
   useRefetchOn("nodes", ["get", "/api/pool/health"]);
+  useRefetchOnPool(["get", "/api/pool/health"], "health", "ledger");
+  const asOf = useAsOf(health.dataUpdatedAt);
   const mayBuilds = useMay("view-builds");
-  const letters = query.useQuery(
-    "get",
-    "/api/dead-letters",
-    {},
-    { enabled: mayBuilds, refetchInterval: ASK_EVERY_MS },
-  );
+  const letters = query.useQuery("get", "/api/dead-letters", {}, { enabled: mayBuilds });
+  useRefetchOnPool(["get", "/api/dead-letters"], "dead_letters");
   const { nodes } = usePoolNodes();
   const queue = useItems("queue");
   const now = useNow();
@@ -58,7 +53,7 @@ export default function Overview() {
         <QuickActions />
       </ViewHead>
       <div className="overview">
-        <Health health={health.data} nodes={nodes} askedAt={health.dataUpdatedAt} />
+        <Health health={health.data} nodes={nodes} askedAt={asOf} />
         <ResourceTotals of={totals(nodes)} />
         {found.length > 0 && <Alerts alerts={found} />}
         <div className="stack overview-left">

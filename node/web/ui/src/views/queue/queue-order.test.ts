@@ -3,7 +3,7 @@ import type { Item } from "@/live/items";
 import {
   arranged,
   buildsOf,
-  foretold,
+  endInWords,
   headOf,
   isInOrder,
   matching,
@@ -37,6 +37,7 @@ function build(id: string, place: number, more: Partial<QueuedBuild> = {}): Queu
     waited_s: 1,
     starts_in_s: null,
     ends_in_s: null,
+    toldAt: 1_000,
     ...more,
   };
 }
@@ -50,7 +51,8 @@ test("the queue as a whole is an item beside its builds", () => {
     ["queue", { id: "queue", complete: true, paused: false, paused_by: null, reason: null }],
     ["a", { ...build("a", 1) } as unknown as Item],
   ]);
-  expect(ids(buildsOf(items))).toBe("ac");
+  expect(ids(buildsOf(items, () => 7))).toBe("ac");
+  expect(buildsOf(items, () => 7)[0]?.toldAt).toBe(7);
   expect(headOf(items)?.complete).toBe(true);
   expect(headOf(new Map())).toBeNull();
 });
@@ -96,17 +98,6 @@ describe("an order that somebody dragged", () => {
   });
 });
 
-test("a look at the queue tells estimates, unless it is older than what an event told", () => {
-  const look = [
-    { ...build("a", 9, { starts_in_s: 4, words: "waiting for x" }), build_id: "a" },
-    { ...build("b", 9, { starts_in_s: 4, state: "running" }), build_id: "b" },
-  ];
-  const [a, b, c] = foretold(queue, look);
-  expect([a?.starts_in_s, a?.words, a?.place]).toEqual([4, "waiting for x", 1]);
-  expect([b?.starts_in_s, c?.starts_in_s]).toEqual([null, null]);
-  expect(foretold(queue, undefined)).toEqual(queue);
-});
-
 test("filters go together", () => {
   const builds = [
     build("a1", 1, { state: "running", priority: "high" }),
@@ -121,12 +112,26 @@ test("filters go together", () => {
 });
 
 test("a start that nobody knows is unknown", () => {
-  const words = (more: Partial<QueuedBuild>) => startInWords(build("a", 1, more), (ms) => `${ms}`);
+  const words = (more: Partial<QueuedBuild>) =>
+    startInWords(build("a", 1, more), 1_000, (ms) => `${ms}`);
   expect(words({})).toBe("unknown");
   expect(words({ starts_in_s: 0 })).toBe("next");
-  expect(words({ starts_in_s: 2.5 })).toBe("in about 2500");
+  expect(words({ starts_in_s: 3 })).toBe("in about 3000");
   expect(words({ state: "running" })).toBe("runs");
   expect(words({ state: "paused", starts_in_s: 3 })).toBe("once it is resumed");
+});
+
+test("what is left is counted down from when it was told", () => {
+  const one = build("a", 1, { starts_in_s: 30, ends_in_s: 31.5 });
+  const at = (now: number) => [
+    startInWords(one, now, (ms) => `${ms}`),
+    endInWords(one, now, (ms) => `${ms}`),
+  ];
+  expect(at(900)).toEqual(["in about 30000", "in about 32000"]);
+  expect(at(11_000)).toEqual(["in about 20000", "in about 22000"]);
+  expect(at(31_000)).toEqual(["next", "in about 2000"]);
+  expect(at(60_000)).toEqual(["next", "any moment"]);
+  expect(endInWords(build("b", 1), 0, String)).toBe("unknown");
 });
 
 test("a state says what its badge does not", () => {

@@ -2,7 +2,11 @@ import type { Known, Schema } from "@/api/client";
 import type { Items } from "@/live/items";
 
 /** A build of the queue, as the channel `queue` tells it: its item's id is the whole build's. */
-export type QueuedBuild = Omit<Known<Schema["QueuedBuild"]>, "build_id"> & { id: string };
+export type QueuedBuild = Omit<Known<Schema["QueuedBuild"]>, "build_id"> & {
+  id: string;
+  /** When it was told so, in milliseconds since 1970 by this browser's clock. */
+  toldAt: number;
+};
 
 /** The queue as a whole. */
 export interface QueueHead {
@@ -28,29 +32,12 @@ export function headOf(items: Items): QueueHead | null {
   return (items.get(WHOLE) as unknown as QueueHead | undefined) ?? null;
 }
 
-/** All builds, who comes next first. */
-export function buildsOf(items: Items): QueuedBuild[] {
+/** All builds, who comes next first. `toldAt`: when an item was told. */
+export function buildsOf(items: Items, toldAt: (item: object) => number): QueuedBuild[] {
   return [...items.values()]
     .filter((item) => item.id !== WHOLE)
-    .map((item) => item as unknown as QueuedBuild)
+    .map((item) => ({ ...item, toldAt: toldAt(item) }) as unknown as QueuedBuild)
     .sort((a, b) => a.place - b.place || a.asked_at - b.asked_at);
-}
-
-/**
- * Put in what only a look at the queue tells: estimates and words come with events, but change
- * without any. A look that is older than an event does not count.
- */
-export function foretold(
-  builds: readonly QueuedBuild[],
-  looked: readonly Schema["QueuedBuild"][] | undefined,
-): QueuedBuild[] {
-  const known = new Map(looked?.map((build) => [build.build_id, build]));
-  return builds.map((build) => {
-    const found = known.get(build.id);
-    if (found === undefined || found.state !== build.state) return build;
-    const { words, starts_in_s, ends_in_s } = found;
-    return { ...build, words, starts_in_s, ends_in_s };
-  });
 }
 
 /**
@@ -114,11 +101,34 @@ export function matching(
 }
 
 /** When a build begins, in words; the node's estimate, or that there is none. */
-export function startInWords(build: QueuedBuild, duration: (ms: number) => string): string {
+export function startInWords(
+  build: QueuedBuild,
+  now: number,
+  duration: (ms: number) => string,
+): string {
   if (build.state === "running") return "runs";
   if (build.state === "paused") return "once it is resumed";
-  if (build.starts_in_s == null) return "unknown";
-  return build.starts_in_s < 1 ? "next" : `in about ${duration(build.starts_in_s * 1_000)}`;
+  const left = leftMs(build.starts_in_s, build.toldAt, now);
+  if (left === null) return "unknown";
+  return left < 1_000 ? "next" : `in about ${duration(left)}`;
+}
+
+/** When a build ends, in words. */
+export function endInWords(
+  build: QueuedBuild,
+  now: number,
+  duration: (ms: number) => string,
+): string {
+  const left = leftMs(build.ends_in_s, build.toldAt, now);
+  if (left === null) return "unknown";
+  return left < 1_000 ? "any moment" : `in about ${duration(left)}`;
+}
+
+/** What is left of a time that was told, counted down in whole seconds. */
+function leftMs(seconds: number | null, toldAt: number, now: number): number | null {
+  if (seconds === null) return null;
+  const left = Math.max(0, seconds * 1_000 - Math.max(0, now - toldAt));
+  return left < 1_000 ? left : Math.round(left / 1_000) * 1_000;
 }
 
 /** What a build does beyond its state, in words: "on 3 hosts", why it waits, why it is paused. */

@@ -11,11 +11,12 @@ import {
   X,
 } from "lucide-react";
 import { Link } from "wouter";
-import { Age } from "@/components/age";
+import { Age, useNow } from "@/components/age";
 import { Badge, StatusBadge } from "@/components/badge";
 import { ProblemView } from "@/components/problem-view";
 import { duration, shortId } from "@/format/format";
 import {
+  endInWords,
   PRIORITIES,
   type Priority,
   type QueuedBuild,
@@ -91,14 +92,7 @@ export function QueueRow({
         </div>
         <span className="soft small">{stateInWords(build)}</span>
       </div>
-      <dl className="queue-times small">
-        <dt>Starts</dt>
-        <dd>{startInWords(build, duration)}</dd>
-        <dt>Ends</dt>
-        <dd>
-          {build.ends_in_s == null ? "unknown" : `in about ${duration(build.ends_in_s * 1_000)}`}
-        </dd>
-      </dl>
+      <Times build={build} />
       <div className="queue-acts">
         <select
           className="input"
@@ -160,6 +154,19 @@ export function QueueRow({
         </div>
       )}
     </li>
+  );
+}
+
+/** When it begins and ends, counted down. */
+function Times({ build }: { build: QueuedBuild }) {
+  const now = useNow();
+  return (
+    <dl className="queue-times small">
+      <dt>Starts</dt>
+      <dd>{startInWords(build, now, duration)}</dd>
+      <dt>Ends</dt>
+      <dd>{endInWords(build, now, duration)}</dd>
+    </dl>
   );
 }
 

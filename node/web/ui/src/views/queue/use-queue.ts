@@ -1,12 +1,11 @@
 import { useEffect, useMemo, useState } from "react";
-import { api, type Known, query, type Schema } from "@/api/client";
+import { api } from "@/api/client";
 import { Problem } from "@/api/problem";
 import { shortId } from "@/format/format";
-import { useItems } from "@/live/use-live";
+import { useFeed, useItems } from "@/live/use-live";
 import {
   arranged,
   buildsOf,
-  foretold,
   headOf,
   isInOrder,
   type Priority,
@@ -37,17 +36,12 @@ export interface QueueState {
 }
 
 const BELIEVED_MS = 4_000;
-const LOOK_EVERY_MS = 2_000;
 
 /** The queue, live, and what can be asked of it. */
 export function useQueue(): QueueState {
   const items = useItems("queue");
-  // No event tells that an estimate changed.
-  const look = query.useQuery("get", "/api/queue", {}, { refetchInterval: LOOK_EVERY_MS });
-  const told = useMemo(
-    () => foretold(buildsOf(items), look.data?.builds),
-    [items, look.data?.builds],
-  );
+  const feed = useFeed();
+  const told = useMemo(() => buildsOf(items, feed.toldAt), [items, feed]);
   const [order, setOrder] = useState<readonly string[] | null>(null);
   const [refusal, setRefusal] = useState<Refusal | null>(null);
   const [said, setSaid] = useState("");
@@ -79,7 +73,7 @@ export function useQueue(): QueueState {
   const path = (build: QueuedBuild) => ({ path: { build_id: build.id } });
 
   return {
-    head: explained(headOf(items), look.data),
+    head: headOf(items),
     builds: arranged(told, order),
     refusal,
     said,
@@ -119,12 +113,4 @@ export function useQueue(): QueueState {
 /** Who asks is known by the session; the API's default for the rest. */
 function body<More extends object>(more: More): More & { actor: string; reason: string } {
   return { actor: "local", reason: "", ...more };
-}
-
-/** Why the queue is paused comes with no event. */
-function explained(
-  head: QueueHead | null,
-  looked: Known<Schema["Queue"]> | undefined,
-): QueueHead | null {
-  return head === null || !head.paused ? head : { ...head, reason: looked?.reason ?? null };
 }

@@ -7,7 +7,8 @@ import { Tabs, useTab } from "@/components/tabs";
 import { useFilter } from "@/components/url-state";
 import { ViewHead } from "@/layout/frame";
 import { usePoolNodes } from "@/live/pool-nodes";
-import { useRefetchOn } from "@/live/use-refetch";
+import { useAsOf } from "@/live/use-live";
+import { useRefetchOn, useRefetchOnPool } from "@/live/use-refetch";
 import { CompactMatrix } from "@/views/topology/compact-matrix";
 import { CIRCLE_UP_TO, nearGroups } from "@/views/topology/layout";
 import { Legend } from "@/views/topology/legend";
@@ -20,8 +21,8 @@ import "@/views/topology/matrix.css";
 
 const Graph = lazy(() => import("@/views/topology/graph"));
 
-/** Round trips change without an event. */
-const ASK_EVERY_MS = 15_000;
+/** So long nothing is heard of the node only where something is wrong. */
+const STALE_MS = 60_000;
 const TABLE_UP_TO = 20;
 const TABS = [
   ["graph", "Graph"],
@@ -30,8 +31,10 @@ const TABS = [
 
 /** How the nodes are linked: who reaches whom how fast. */
 export default function Topology() {
-  const pool = query.useQuery("get", "/api/pool", {}, { refetchInterval: ASK_EVERY_MS });
+  const pool = query.useQuery("get", "/api/pool");
   useRefetchOn("nodes", ["get", "/api/pool"]);
+  useRefetchOnPool(["get", "/api/pool"], "links");
+  const asOf = useAsOf(pool.dataUpdatedAt);
   const { nodes } = usePoolNodes();
   const tab = useTab(TABS);
   const [selected, select] = useFilter("node");
@@ -66,7 +69,7 @@ export default function Topology() {
     <>
       <ViewHead title="Topology">
         <span className="small">
-          as of <Age at={pool.dataUpdatedAt} staleAfterMs={2 * ASK_EVERY_MS} />
+          as of <Age at={asOf} staleAfterMs={STALE_MS} />
         </span>
       </ViewHead>
       <Tabs label="Shapes of the topology" tabs={TABS} current={tab} />

@@ -1,0 +1,70 @@
+import { QueryClient, QueryClientProvider, useQuery } from "@tanstack/react-query";
+import { act, render } from "@testing-library/react";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import type { Feed } from "@/live/feed";
+import type { LiveEvent } from "@/live/items";
+import { FeedContext } from "@/live/use-live";
+import { useRefetchOnPool } from "@/live/use-refetch";
+
+const KEY = ["get", "/api/pool/health"];
+let asked: number;
+let hear: (id: string) => void;
+let gap: () => void;
+
+function Shown() {
+  useQuery({ queryKey: KEY, queryFn: () => ++asked });
+  useRefetchOnPool(KEY, "health", "ledger");
+  return null;
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  asked = 0;
+  let state = { gaps: 0 };
+  const woken = new Set<() => void>();
+  const feed = {
+    subscribe: (listener: () => void) => {
+      woken.add(listener);
+      return () => woken.delete(listener);
+    },
+    getState: () => state,
+    listen: (_: string, listener: (event: LiveEvent) => void) => {
+      hear = (id) => listener({ data: { id } } as unknown as LiveEvent);
+      return () => {};
+    },
+  };
+  gap = () => {
+    state = { gaps: state.gaps + 1 };
+    for (const listener of woken) listener();
+  };
+  render(
+    <QueryClientProvider client={new QueryClient()}>
+      <FeedContext value={feed as unknown as Feed}>
+        <Shown />
+      </FeedContext>
+    </QueryClientProvider>,
+  );
+});
+
+afterEach(() => vi.useRealTimers());
+
+const pass = () => act(() => vi.advanceTimersByTimeAsync(5_000));
+
+it("asks once for several events, and for none that do not count", async () => {
+  await pass();
+  expect(asked).toBe(1);
+  hear("links");
+  await pass();
+  expect(asked).toBe(1);
+  hear("health");
+  hear("ledger");
+  await pass();
+  expect(asked).toBe(2);
+});
+
+it("asks after what could not be told", async () => {
+  await pass();
+  act(() => gap());
+  await pass();
+  expect(asked).toBe(2);
+});
