@@ -180,8 +180,8 @@ def described_api() -> Mapping[str, Any]:
 
     # Routes only keep what they answer from; nothing of it is asked while they are described.
     home = SimpleNamespace(directory=Path("/"))
-    service = cast(NodeService, SimpleNamespace(builder=None, history=None, store=None, home=home))
-    return create_application(service).openapi()
+    parts = SimpleNamespace(builder=None, history=None, store=None, others=None, home=home)
+    return create_application(cast(NodeService, parts)).openapi()
 
 
 def openapi_description() -> str:

@@ -1,7 +1,7 @@
 """The node's own record of builds: what was asked for, what became of each package, in full.
 
-It is of one node, over all clusters that it was ever in, and nobody else has it: logs' places, the
-whole request, each package's report. The ledger has of each build what all nodes are to know, in
+It is of one node, over all clusters that it was ever in, and others ask that node for it: logs'
+places, the whole request, each package's report. The ledger has of each build what all nodes are to know, in
 two entries, and its types are in :mod:`buildnet.ledger.entry_types`.
 
 SQLite with ``synchronous=FULL``; one connection writes, in one transaction a change. A build that

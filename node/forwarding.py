@@ -1,7 +1,8 @@
 """Requests that another node answers: sent there over the mesh with the credential of who asks.
 
 No node lends its rights: what somebody may do there is decided there, by the same gate that they
-would come to over the network. A request is sent on once, never twice.
+would come to over the network. A request is sent on once, never twice. One without a credential is
+of the node itself: it looks at a build for somebody whom it has let do that.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import zlib
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Scope
 
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.events import LinkDown, Received
@@ -29,6 +31,7 @@ from buildnet.pool.messages.forwarding import (
     MAX_ANSWER_BYTES,
     MAX_BODY_BYTES,
     MAX_HEADERS,
+    MAX_UNPACKED_BYTES,
     ForwardAnswer,
     ForwardAsk,
     WireHeader,
@@ -37,9 +40,14 @@ from buildnet.pool.messages.forwarding import (
 ANSWER_S = 20.0
 MOST_AT_ONCE = 32
 """Requests of one member that are answered at the same time."""
+MOST_LOOKS = 4
+"""Looks at builds that are worked on at once, at either end: each may take much memory."""
 FORWARDED = "forwarded_by"
 """In the state of a request that came from another node: that one's key."""
 _TAKEN = ("authorization", "buildnet-proof", "content-type", "accept", "idempotency-key")
+_CREDENTIAL = "authorization"
+_PACKED = ("accept-encoding", "deflate")
+_IS_PACKED = ("content-encoding", "deflate")
 _GIVEN = ("content-type", "www-authenticate", "retry-after")
 _MOST_PARTS = MAX_ANSWER_BYTES // MAX_BODY_BYTES + 1
 _WITHOUT_BODY = frozenset({*range(200), 204, 205, 304})
@@ -61,6 +69,12 @@ class ForwardTooLongError(BuildNetError):
     code = "BODY_TOO_LARGE"
     exit_code = 2
     http_status = 413
+
+
+def sender_of(scope: Scope) -> bytes | None:
+    """Return the key of the member that sent a request here; None: it came from no node."""
+    sender = scope.get("state", {}).get(FORWARDED)
+    return sender if isinstance(sender, bytes) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +102,8 @@ class Forwarding:
     def __init__(self) -> None:
         self.application: ASGIApp | None = None
         self._questions: Questions[_Question] = Questions(MOST_AT_ONCE)
+        self._looking = asyncio.Semaphore(MOST_LOOKS)
+        self._showing = asyncio.Semaphore(MOST_LOOKS)
 
     @asynccontextmanager
     async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
@@ -111,20 +127,49 @@ class Forwarding:
             ForwardTooLongError: it is too long for that.
             ForwardError: the member can't be asked, or does not answer.
         """
-        cluster = self._questions.cluster
-        if cluster is None or not self.reaches(key):
-            name = node_id_of(key)[:12] if cluster is None else name_of(cluster.local.members, key)
-            raise ForwardError(
-                f"this node has no link with {name} now, which has to answer that",
-                hint="ask again, or ask that node",
-            )
+        cluster = self._reached(key)
         if len(body) > MAX_BODY_BYTES:
             raise ForwardTooLongError(
                 f"more than {MAX_BODY_BYTES} bytes are not sent on to another node",
                 hint=f"ask {name_of(cluster.local.members, key)}",
             )
         taken = tuple(WireHeader(name, headers[name]) for name in _TAKEN if name in headers)
-        message = ForwardAsk(os.urandom(16), method, target, taken, body)
+        return await self._ask(cluster, key, method, target, taken, body)
+
+    async def look(self, key: bytes, target: str) -> Forwarded:
+        """Have a member tell this node of a build: ``target`` is path and query.
+
+        Raises:
+            ForwardTooLongError, ForwardError: as with :meth:`ask`.
+        """
+        cluster = self._reached(key)
+        async with self._looking:
+            found = await self._ask(cluster, key, "GET", target, (WireHeader(*_PACKED),), b"")
+            if found.headers.get(_IS_PACKED[0]) != _IS_PACKED[1]:
+                return found
+            body = await asyncio.to_thread(_unpacked, found.body)
+        return Forwarded(found.status, found.headers, body)
+
+    def _reached(self, key: bytes) -> Cluster:
+        cluster = self._questions.cluster
+        if cluster is not None and self.reaches(key):
+            return cluster
+        name = node_id_of(key)[:12] if cluster is None else name_of(cluster.local.members, key)
+        raise ForwardError(
+            f"this node has no link with {name} now, which has to answer that",
+            hint="ask again, or ask that node",
+        )
+
+    async def _ask(
+        self,
+        cluster: Cluster,
+        key: bytes,
+        method: str,
+        target: str,
+        headers: tuple[WireHeader, ...],
+        body: bytes,
+    ) -> Forwarded:
+        message = ForwardAsk(os.urandom(16), method, target, headers, body)
         question = _Question(peers={key})
         await self._questions.ask(cluster, message.request, message, question, ANSWER_S)
         match question.answer:
@@ -165,7 +210,9 @@ class Forwarding:
             busy = ForwardAnswer(ask.request, 429, (WireHeader("retry-after", "1"),), b"", True)
             cluster.say(sender, busy)
             return
-        work = partial(_answer, cluster, application, sender, ask)
+        is_look = all(each.name.lower() != _CREDENTIAL for each in ask.headers)
+        turn = self._showing if is_look else nullcontext()
+        work = partial(_answer, cluster, application, sender, ask, turn)
         self._questions.answer(cluster, sender, work)
 
 
@@ -188,12 +235,25 @@ def _answered(question: _Question, sender: bytes, answer: ForwardAnswer) -> None
 
 def _is_given(header: WireHeader) -> bool:
     """Tell whether a header is one that who asked gets, and can be sent on as one."""
-    return header.name in _GIVEN and header.value.isascii() and header.value.isprintable()
+    is_one = header.name in _GIVEN or (header.name, header.value) == _IS_PACKED
+    return is_one and header.value.isascii() and header.value.isprintable()
 
 
-async def _answer(cluster: Cluster, application: ASGIApp, sender: bytes, ask: ForwardAsk) -> None:
-    for part in await _answers(application, sender, ask):
-        cluster.say(sender, part)
+async def _answer(
+    cluster: Cluster,
+    application: ASGIApp,
+    sender: bytes,
+    ask: ForwardAsk,
+    turn: AbstractAsyncContextManager[None],
+) -> None:
+    async with turn:
+        parts = await _answers(application, sender, ask)
+    with suppress(TimeoutError):  # who reads so slowly has given up meanwhile
+        async with asyncio.timeout(ANSWER_S):
+            for part in parts:
+                cluster.say(sender, part)
+                if not part.last:  # many at once would clog the link
+                    await cluster.drained(sender)
 
 
 async def _answers(application: ASGIApp, sender: bytes, ask: ForwardAsk) -> list[ForwardAnswer]:
@@ -203,6 +263,8 @@ async def _answers(application: ASGIApp, sender: bytes, ask: ForwardAsk) -> list
     if not (is_word and path.startswith("/") and unquote(path).isprintable()):  # as at the port
         return [ForwardAnswer(ask.request, 400, (), b"", True)]
     scope = _scope(sender, ask, path, query)
+    packs = any((each.name.lower(), each.value) == _PACKED for each in ask.headers)
+    most = MAX_UNPACKED_BYTES if packs else MAX_ANSWER_BYTES
     sent: list[Message] = []
     size, came = 0, False
 
@@ -217,7 +279,7 @@ async def _answers(application: ASGIApp, sender: bytes, ask: ForwardAsk) -> list
         nonlocal size
         sent.append(message)
         size += len(message.get("body", b""))
-        if size > MAX_ANSWER_BYTES:  # who asks learns that from what there is of it
+        if size > most:  # who asks learns that from what there is of it
             raise ForwardTooLongError("the answer is too long to be sent on")
 
     try:
@@ -227,7 +289,7 @@ async def _answers(application: ASGIApp, sender: bytes, ask: ForwardAsk) -> list
         _log.info("an answer for %s was broken off: %s", node_id_of(sender), ended)
     except Exception:
         _log.exception("a request of %s failed", node_id_of(sender))
-    return _messages(ask.request, sent)
+    return await asyncio.to_thread(_messages, ask.request, sent, packs=packs)
 
 
 def _scope(sender: bytes, ask: ForwardAsk, path: str, query: str) -> dict[str, Any]:
@@ -252,7 +314,28 @@ def _scope(sender: bytes, ask: ForwardAsk, path: str, query: str) -> dict[str, A
     }
 
 
-def _messages(request: bytes, sent: list[Message]) -> list[ForwardAnswer]:
+def _unpacked(body: bytes) -> bytes:
+    """Return what was deflated.
+
+    Raises:
+        ForwardError: it was not, or not all of it is there.
+        ForwardTooLongError: it is longer than anything that is told.
+    """
+    unpacking = zlib.decompressobj()
+    try:
+        found = unpacking.decompress(body, MAX_UNPACKED_BYTES + 1)
+    except zlib.error as error:
+        raise ForwardError(
+            "the other node's answer can't be read", cause=str(error), hint="ask again"
+        ) from error
+    if len(found) > MAX_UNPACKED_BYTES:
+        raise ForwardTooLongError("the answer of the other node is too long to be sent on")
+    if not unpacking.eof:
+        raise ForwardError("the other node's answer is not whole", hint="ask again")
+    return found
+
+
+def _messages(request: bytes, sent: list[Message], *, packs: bool) -> list[ForwardAnswer]:
     if not sent or sent[0]["type"] != "http.response.start":
         return [ForwardAnswer(request, 500, (), b"", True)]
     status = int(sent[0]["status"])
@@ -260,8 +343,12 @@ def _messages(request: bytes, sent: list[Message]) -> list[ForwardAnswer]:
         WireHeader(name.decode("latin-1").lower(), value.decode("latin-1")[:8192])
         for name, value in sent[0].get("headers", ())
         if name.decode("latin-1").lower() in _GIVEN
-    ][:MAX_HEADERS]
-    body = b"".join(each.get("body", b"") for each in sent[1:])[: MAX_ANSWER_BYTES + 1]
+    ][: MAX_HEADERS - 1]
+    body = b"".join(each.get("body", b"") for each in sent[1:])
+    if packs and body:
+        body = zlib.compress(body, 1)
+        headers.append(WireHeader(*_IS_PACKED))
+    body = body[: MAX_ANSWER_BYTES + 1]  # of more who asks learns that it is too much
     cuts = range(0, max(len(body), 1), MAX_BODY_BYTES)
     return [
         ForwardAnswer(

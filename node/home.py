@@ -86,6 +86,7 @@ class Home:
         self.config = directory / "node.yaml"
         self.log = directory / "node.log"
         self.history = directory / "history.db"
+        self.others = directory / "builds-of-others"
         self.requests = directory / "requests.db"
         self.access = directory / "access.db"
         self.store = directory / "store"

@@ -17,6 +17,8 @@ from buildnet.ledger.history_filter import Wanted
 from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
 from buildnet.node.builder import Builder
+from buildnet.node.other_builds import OtherBuild, OtherBuilds
+from buildnet.node.running import RunningBuild
 from buildnet.node.store import MissingBlobError, Store
 from buildnet.pool.build import Status
 from buildnet.pool.chrome_trace import chrome_trace
@@ -27,6 +29,9 @@ from buildnet.pool.recorded import RecordedBuild, duration_of
 from buildnet.pool.review import review
 from buildnet.pool.trends import TaskRun, overall, trends
 from buildnet.pool.workspace import TaskId
+
+FoundBuild = RunningBuild | BuildSummary | OtherBuild
+"""A build: of this node, as it runs or ran lately, or as recorded; or of another one."""
 
 
 def recorded(build: BuildSummary) -> dict[str, Any]:
@@ -43,37 +48,49 @@ def recorded(build: BuildSummary) -> dict[str, Any]:
 
 
 class Records:
-    """The builds that were asked of this node. Work over many tasks is done on threads."""
+    """The builds of the cluster. Work over many tasks is done on threads."""
 
-    def __init__(self, builder: Builder, history: History, store: Store) -> None:
+    def __init__(
+        self, builder: Builder, history: History, store: Store, others: OtherBuilds
+    ) -> None:
         self._builder = builder
         self._history = history
         self._store = store
+        self._others = others
 
-    async def build(self, build: str) -> RecordedBuild:
-        """Return a build by its id or a unique prefix of it: as recorded, if it is over, else as
-        far as it is.
+    async def told(self, found: FoundBuild) -> dict[str, Any]:
+        """Return the JSON of a build: as recorded, if it is over, else as far as it is.
 
         Raises:
-            NotFoundError: no build or several answer to it.
+            BuildNetError: it is another node's, which does not tell.
         """
-        running = self._builder.find(build)
-        if running is not None and (running.outcome is None or running.request.dry_run):
-            return await asyncio.to_thread(RecordedBuild.from_dict, running.report())
-        found = recorded(await self._history.build(build))
-        return await asyncio.to_thread(RecordedBuild.from_dict, found)
+        if isinstance(found, OtherBuild):
+            return (await self._others.record(found)).as_dict()
+        if isinstance(found, RunningBuild):
+            if found.outcome is None or found.request.dry_run:
+                return found.report()
+            found = await self._history.build(found.id)
+        return recorded(found)
 
-    async def review(self, build: str) -> dict[str, Any]:
+    async def build(self, found: FoundBuild) -> RecordedBuild:
+        """Return a build as its record tells of it. Raises as :meth:`told`."""
+        return await asyncio.to_thread(RecordedBuild.from_dict, await self.told(found))
+
+    async def review(self, found: FoundBuild) -> dict[str, Any]:
         """Return what a build can be learned from. See :meth:`build`."""
-        found = await self.build(build)
-        return await asyncio.to_thread(lambda: review(found).as_dict())
+        build = await self.build(found)
+        return await asyncio.to_thread(lambda: review(build).as_dict())
 
-    async def trace(self, build: str) -> bytes:
+    async def trace(self, found: FoundBuild) -> bytes:
         """Return a build as a file that viewers of traces open. See :meth:`build`."""
-        found = await self.build(build)
-        return await asyncio.to_thread(lambda: json.dumps(chrome_trace(found)).encode())
+        build = await self.build(found)
+        return await asyncio.to_thread(lambda: json.dumps(chrome_trace(build)).encode())
 
-    async def compare(self, before: str, after: str) -> dict[str, Any]:
+    async def compare(
+        self,
+        before: FoundBuild,
+        after: FoundBuild,
+    ) -> dict[str, Any]:
         """Return two builds beside each other. See :meth:`build`."""
         first, second = await self.build(before), await self.build(after)
         return await asyncio.to_thread(lambda: compare(first, second, _why(self._store)).as_dict())

@@ -38,6 +38,7 @@ from buildnet.node.log import set_level
 from buildnet.node.log_lines import LogLines
 from buildnet.node.offer import ResourcesFound
 from buildnet.node.opened import OpenedWorkspaces
+from buildnet.node.other_builds import OtherBuilds
 from buildnet.node.own_keys import OwnKeys
 from buildnet.node.pool_reader import PoolReader
 from buildnet.node.presence import NodeJoined, NodeStarted, NodeStopped
@@ -114,6 +115,7 @@ class NodeService:
     log: LogLines = field(default_factory=LogLines)
     hosts: Hosts = field(init=False)
     attesting: Attesting = field(init=False)
+    others: OtherBuilds = field(init=False)
     sharing: Sharing | None = None
     watching: Watching | None = None
     _measuring_fails: bool = False
@@ -136,6 +138,7 @@ class NodeService:
         )
         self.dead_letters = self.builder.books.letters = DeadLetters(self.home.dead_letters)
         self.hosts = Hosts(self.in_force, self.in_flight, self.recording.put)
+        self.others = OtherBuilds(self)
         self.attesting = Attesting(self.keys, self.store, self.exchange)
         self.in_force.on_change = self._config_changed
         self._limits = (self.config.workers, self.config.resource_limits)

@@ -1,4 +1,4 @@
-"""What the tasks of a build made, as this node's store has it."""
+"""What the tasks of a build made, as the store of the node has it that drove it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.paging import Paged
 from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
+from buildnet.node.other_builds import OtherBuild
+from buildnet.node.running import RunningBuild
 from buildnet.node.service import NodeService
 from buildnet.node.store import MissingBlobError, Store
 from buildnet.pool.result import MalformedResultError, decode_result
@@ -31,23 +33,21 @@ def artifact_routes(service: NodeService) -> APIRouter:
     reach, store = Reach(service), service.store
 
     @router.get("/api/build/{build_id}/artifacts")
-    @does(Action.VIEW_BUILDS, answer=BuildArtifacts, within=True)
+    @does(Action.VIEW_BUILDS, answer=BuildArtifacts, within=True, of_build=True)
     async def artifacts(
         build_id: str,
         paged: Paged,
         asking: Asking,
         package: Annotated[str | None, Query(max_length=256)] = None,
     ) -> dict[str, Any]:
-        """What the tasks of a build that was asked of this node made, or got from a cache: the
-        files with their sizes and digests, 200 of each task at most, those with the shortest paths
-        first; `package`: of this one alone. A part of the list has 100 tasks at most."""
-        build_id = await reach.build(asking, build_id)
-        running = service.builder.find(build_id)
-        if running is not None:
-            build_id, packages = running.id, running.packages()
-        else:
-            found = await service.history.build(build_id)
-            build_id, packages = found.id, list(found.packages)
+        """What the tasks of a build of any node made, or got from a cache: the files with their
+        sizes and digests, 200 of each task at most, those with the shortest paths first; `package`:
+        of this one alone. A part of the list has 100 tasks at most."""
+        found = await reach.find(asking, build_id)
+        if isinstance(found, OtherBuild):
+            wanted = {"package": package, "limit": paged.limit, "cursor": paged.cursor}
+            return await service.others.tell(found, "/artifacts", wanted, BuildArtifacts)
+        packages = found.packages() if isinstance(found, RunningBuild) else found.packages
         made = [
             one
             for one in packages
@@ -55,7 +55,7 @@ def artifact_routes(service: NodeService) -> APIRouter:
         ]
         part, following = paged.at_most(MOST_TASKS).part(made, _which)
         told = await asyncio.to_thread(lambda: [_made(store, one) for one in part])
-        return {"build_id": build_id, "tasks": told, "next": following}
+        return {"build_id": found.id, "tasks": told, "next": following}
 
     return router
 

@@ -24,8 +24,11 @@ from buildnet.node.api.queue_changing import cancel_here, change_queue
 from buildnet.node.api.reach import Reach
 from buildnet.node.api.task_log import log_of
 from buildnet.node.auth.actions import Action
+from buildnet.node.auth.caller import CallerKind
 from buildnet.node.build_lines import last_line, lines_of
-from buildnet.node.records import recorded
+from buildnet.node.other_builds import OtherBuild
+from buildnet.node.records import Records, recorded
+from buildnet.node.running import RunningBuild
 from buildnet.node.service import NodeService
 from buildnet.pool.estimation.accuracy import LATEST, summed_up
 from buildnet.pool.workspace import BUILD
@@ -37,16 +40,17 @@ def build_routes(service: NodeService) -> APIRouter:
     """Return the routes of builds and workspaces."""
     router = declared_router(tags=["builds"])
     builder, history, reach = service.builder, service.history, Reach(service)
+    records = Records(builder, history, service.store, service.others)
 
     @router.get("/api/build/{name}")
-    @does(Action.VIEW_BUILDS, answer=BuildReport | RecordedBuild, within=True)
+    @does(Action.VIEW_BUILDS, answer=BuildReport | RecordedBuild, within=True, of_build=True)
     async def status(name: str, asking: Asking) -> dict[str, Any]:
-        """A build by its id or a unique prefix: its report, or how far it is."""
-        build_id = await reach.build(asking, name)
-        running = builder.find(build_id)
-        if running is None:
-            return recorded(await history.build(build_id))
-        return running.report()
+        """A build of any node by its id or a unique prefix: its report, or how far it is.
+        `recorded_on`: the other node that tells of it."""
+        found = await reach.find(asking, name)
+        if isinstance(found, RunningBuild) and asking.kind is not CallerKind.NODE:
+            return found.report()
+        return await records.told(found)  # another node keeps what is on record
 
     @router.get(
         "/api/build/{build_id}/events", response_class=Response, responses=answers_as(NDJSON)
@@ -91,12 +95,16 @@ def build_routes(service: NodeService) -> APIRouter:
     )
     @does(Action.VIEW_BUILDS, within=True)
     async def log(build_id: str, package: str, asking: Asking, task: str = BUILD) -> Response:
-        """The output of one task of a build, as the command printed it; the task ``test 2/3`` is
-        the second shard of ``test``."""
-        build_id = await reach.build(asking, build_id)
-        running = builder.find(build_id)
-        packages = running.packages() if running else (await history.build(build_id)).packages
-        digest = log_of(packages, build_id, package, task)
+        """The output of one task of a build of any node, as the command printed it; the task
+        ``test 2/3`` is the second shard of ``test``."""
+        found = await reach.find(asking, build_id)
+        if isinstance(found, OtherBuild):
+            packages = (await service.others.record(found)).data["packages"]
+            digest, worker = log_of(packages, build_id, package, task)
+            await service.others.bring(found, digest, worker)
+        else:
+            packages = found.packages() if isinstance(found, RunningBuild) else found.packages
+            digest, _ = log_of(packages, build_id, package, task)
         return await text_of(service.store, digest)
 
     @router.get("/api/builds")

@@ -19,8 +19,9 @@ from buildnet.node.api.entity_tag import tagged
 from buildnet.node.api.json_text import require_json
 from buildnet.node.api.repeats import HEADER, answered_once, require_answer
 from buildnet.node.auth.actions import OF_THE_CLUSTER, Action
-from buildnet.node.auth.caller import NOBODY, Caller
+from buildnet.node.auth.caller import NOBODY, Caller, CallerKind
 from buildnet.node.auth.proof import require_body
+from buildnet.node.auth.refusal import NotAllowedError
 
 _DECLARED = "__buildnet_action__"
 _WITHIN = "__buildnet_within__"
@@ -29,6 +30,7 @@ _HERE = "__buildnet_here__"
 _BY_ADMIN = "__buildnet_by_admin__"
 _ANSWER = "__buildnet_answer__"
 _GOES_ON = "__buildnet_goes_on__"
+_OF_BUILD = "__buildnet_of_build__"
 GOES_ON = "x-buildnet-goes-on"
 """In the description of a route whose answer goes on for long in any case."""
 _OF_NO_WORKSPACE = (Action.OPEN, Action.VIEW_RESOURCES)
@@ -45,6 +47,7 @@ def does(
     by_admin: bool = False,
     tells_secret: bool = False,
     goes_on: bool = False,
+    of_build: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare the action of a route; below its ``@router.…``. ``answer``: the type of its JSON, as
     it is described; tests check that it is, nobody while it is answered. ``within``: it sees itself
@@ -53,7 +56,7 @@ def does(
     a key for some nodes does not get there. ``by_admin``: only the node of an admin can do it;
     another one sends a request with a key there. ``tells_secret``: its answer holds one, which is
     told once, and nowhere kept. ``goes_on``: its answer does, whatever is accepted, so it can't be
-    given again."""
+    given again. ``of_build``: it tells of a build of this node, and other nodes may ask."""
 
     def declare(endpoint: Endpoint) -> Endpoint:
         setattr(endpoint, _DECLARED, action)
@@ -63,6 +66,7 @@ def does(
         setattr(endpoint, _BY_ADMIN, by_admin)
         setattr(endpoint, _ANSWER, answer)
         setattr(endpoint, _GOES_ON, goes_on)
+        setattr(endpoint, _OF_BUILD, of_build)
         return endpoint
 
     return declare
@@ -103,12 +107,15 @@ class DeclaredRoute(APIRoute):
         is_secret = bool(getattr(self.endpoint, _SECRET))
         is_here = bool(getattr(self.endpoint, _HERE))
         goes_on = bool(getattr(self.endpoint, _GOES_ON))
+        is_of_build = bool(getattr(self.endpoint, _OF_BUILD))
         if getattr(self.endpoint, _BY_ADMIN):
             handle = _by_admin(handle)
 
         async def checked(request: Request) -> Response:
             caller = caller_of(request)
             caller.require(action)
+            if caller.kind is CallerKind.NODE and not is_of_build:
+                raise NotAllowedError("another node is told of single builds alone")
             if not is_within:
                 caller.require_everything()
             if not is_here:

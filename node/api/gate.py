@@ -23,7 +23,7 @@ from buildnet.node.api.problems import problem_of
 from buildnet.node.api.short_paths import whole_path
 from buildnet.node.auth.actions import Action
 from buildnet.node.auth.authenticator import Authenticator
-from buildnet.node.auth.caller import NOBODY, Caller
+from buildnet.node.auth.caller import NOBODY, Caller, CallerKind
 from buildnet.node.auth.connections import Connections
 from buildnet.node.auth.refusal import TooManyConnectionsError
 from buildnet.node.http_guard import WELCOME
@@ -65,7 +65,7 @@ class Gate:
                 await refuse(refusal, scope, receive, send)
                 return
         scope.setdefault("state", {})["caller"] = caller
-        if caller is NOBODY:
+        if caller is NOBODY or caller.kind is CallerKind.NODE:  # which is cut off with its link
             await self._application(scope, receive, send)
         else:
             await self._answer(caller, scope, receive, send)

@@ -15,6 +15,7 @@ from buildnet.node.api.answers.workspaces import BuildGraph
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
+from buildnet.node.other_builds import OtherBuild
 from buildnet.node.running import RunningBuild
 from buildnet.node.service import NodeService
 
@@ -25,15 +26,17 @@ def graph_routes(service: NodeService) -> APIRouter:
     builder, reach = service.builder, Reach(service)
 
     @router.get("/api/build/{build_id}/graph")
-    @does(Action.VIEW_BUILDS, answer=BuildGraph, within=True)
+    @does(Action.VIEW_BUILDS, answer=BuildGraph, within=True, of_build=True)
     async def graph(build_id: str, asking: Asking) -> dict[str, Any]:
-        """The tasks that a build of this node means, and what each waits for: of one that runs, or
+        """The tasks that a build of any node means, and what each waits for: of one that runs, or
         ran lately, all of them, once it has begun; of one in the record those that it came to."""
-        build_id = await reach.build(asking, build_id)
-        running = builder.find(build_id)
-        if running is not None and (running.plan is not None or running.outcome is None):
-            return _planned(running)
-        found = await service.history.build(build_id)
+        found = await reach.find(asking, build_id)
+        if isinstance(found, OtherBuild):
+            return await service.others.graph(found)
+        if isinstance(found, RunningBuild):
+            if found.plan is not None or found.outcome is None:
+                return _planned(found)
+            found = await service.history.build(found.id)
         return {
             "build_id": found.id,
             "workspace": found.workspace,

@@ -29,6 +29,11 @@ class Paging:
     place: int = -1
     mark: str = ""
 
+    @property
+    def cursor(self) -> str | None:
+        """What asks for the same part elsewhere; None: the list's beginning."""
+        return None if self.place < 0 else f"{self.place}.{self.mark}"
+
     def at_most(self, most: int) -> Paging:
         """Return the same in parts of no more than so many."""
         return replace(self, limit=most if self.limit is None else min(most, self.limit))

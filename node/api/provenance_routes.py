@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from buildnet.node.api.declared import Asking, declared_router, does
 from buildnet.node.api.reach import Reach
 from buildnet.node.auth.actions import Action
+from buildnet.node.other_builds import OtherBuild
 from buildnet.node.provenance import provenance_of
 from buildnet.node.service import NodeService
 from buildnet.pool.workspace import BUILD
@@ -49,18 +50,23 @@ def provenance_routes(service: NodeService) -> APIRouter:
     reach = Reach(service)
 
     @router.get("/api/build/{build_id}/provenance")
-    @does(Action.VIEW_BUILDS, within=True)
+    @does(Action.VIEW_BUILDS, within=True, of_build=True)
     async def provenance(
         build_id: str,
         asking: Asking,
         package: Annotated[tuple[_NAME, ...], Query(max_length=_MOST_PACKAGES)] = (),
         task: _NAME = BUILD,
     ) -> ProvenanceView:
-        """SLSA provenance of what a build of this node used: for each package (or those named) a
+        """SLSA provenance of what a build of any node used: for each package (or those named) a
         statement that the node signed which ran its command, asked for now. It proves itself to who
         knows the cluster's id: buildnet audit verify."""
-        build_id = await reach.build(asking, build_id)
-        found = await provenance_of(service, await service.history.build(build_id), package, task)
-        return ProvenanceView(**found)
+        found = await reach.find(asking, build_id)
+        if isinstance(found, OtherBuild):
+            wanted = {"package": package, "task": task}
+            told = await service.others.tell(found, "/provenance", wanted, ProvenanceView)
+        else:
+            recorded = await service.history.build(found.id)
+            told = await provenance_of(service, recorded, package, task)
+        return ProvenanceView(**told)
 
     return router

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from buildnet.mesh.errors import NotFoundError
-from buildnet.node.auth.caller import Caller
-from buildnet.node.auth.refusal import NotAllowedError
+from buildnet.node.auth.caller import Caller, CallerKind
+from buildnet.node.auth.refusal import KeyElsewhereError, NotAllowedError
+from buildnet.node.other_builds import OtherBuild
+from buildnet.node.records import FoundBuild
 from buildnet.node.service import NodeService
 
 
@@ -57,15 +58,43 @@ class Reach:
         Raises:
             NotAllowedError: the key is for others, or it is not known here which it would be.
         """
-        if asking.workspaces is None:
-            return build
-        name, whole = "", build
+        return build if asking.workspaces is None else (await self.find(asking, build)).id
+
+    async def find(self, asking: Caller, build: str) -> FoundBuild:
+        """Return a build that is named by its id or the beginning of one: of this node, as it runs
+        or ran lately, or as recorded, or of another one.
+
+        Raises:
+            NotAllowedError: the caller's key is not for it, or nobody knows whether it is.
+            NotFoundError: there is none, or there are several.
+        """
         running = self._service.builder.find(build)
         if running is not None:
-            name, whole = running.workspace.name, running.id
-        else:
-            with suppress(NotFoundError):
-                found = await self._service.history.build(build)
-                name, whole = found.workspace, found.id
-        asking.require_reach(name)
-        return whole
+            asking.require_reach(running.workspace.name)
+            return running
+        try:
+            recorded = await self._service.history.build(build)
+        except NotFoundError as none:
+            return await self._elsewhere(asking, build, none)
+        asking.require_reach(recorded.workspace)
+        return recorded
+
+    async def _elsewhere(self, asking: Caller, build: str, none: NotFoundError) -> OtherBuild:
+        others = self._service.others
+        if asking.kind is CallerKind.NODE:  # which asks those itself that it knows of
+            raise none
+        try:
+            found = await others.find(build)
+        except NotFoundError:
+            asking.require_reach("")
+            raise none from None
+        nodes = asking.nodes
+        if nodes is not None and all(one.node_id not in nodes for one in found.recorders):
+            raise KeyElsewhereError(
+                f"{asking.actor}'s key is for other nodes than {found.recorders[0].name}, which "
+                "drove this build",
+                hint="ask an admin for a wider one",
+            )
+        if asking.workspaces is not None:
+            asking.require_reach((await others.record(found)).data["workspace"])
+        return found

@@ -27,30 +27,30 @@ _Named = Annotated[str | None, Query(min_length=1, max_length=256)]
 def record_routes(service: NodeService) -> APIRouter:
     """Return the routes of what is told of builds from their records."""
     router = declared_router(tags=["builds"])
-    records = Records(service.builder, service.history, service.store)
+    records = Records(service.builder, service.history, service.store, service.others)
     reach = Reach(service)
 
     @router.get("/api/build/{build_id}/review")
     @does(Action.VIEW_BUILDS, answer=BuildReview, within=True)
     async def review(build_id: str, asking: Asking) -> dict[str, Any]:
-        """What a build that was asked of this node can be learned from: its critical path, what
+        """What a build of any node can be learned from: its critical path, what
         results that were there saved, what ran and why, and what would have saved time."""
-        return await records.review(await reach.build(asking, build_id))
+        return await records.review(await reach.find(asking, build_id))
 
     @router.get("/api/build/{build_id}/trace")
     @does(Action.VIEW_BUILDS, answer=TraceFile, within=True)
     async def trace(build_id: str, asking: Asking) -> Response:
-        """A build that was asked of this node as a trace in Chrome's Trace Event Format: JSON with
+        """A build of any node as a trace in Chrome's Trace Event Format: JSON with
         `traceEvents`, for Perfetto or chrome://tracing."""
-        found = await records.trace(await reach.build(asking, build_id))
+        found = await records.trace(await reach.find(asking, build_id))
         return Response(found, media_type="application/json")
 
     @router.get("/api/builds/compare")
     @does(Action.VIEW_BUILDS, answer=BuildComparison, within=True)
     async def compare(before: _Build, after: _Build, asking: Asking) -> dict[str, Any]:
-        """Two builds of this node beside each other: what took longer, came another way, or was
+        """Two builds of any nodes beside each other: what took longer, came another way, or was
         another action, and why."""
-        first, second = await reach.build(asking, before), await reach.build(asking, after)
+        first, second = await reach.find(asking, before), await reach.find(asking, after)
         return await records.compare(first, second)
 
     @router.get("/api/builds/trends")

@@ -8,13 +8,13 @@ from starlette.responses import Response
 from buildnet.node.api.declared import caller_of
 from buildnet.node.auth.caller import CallerKind
 from buildnet.node.auth.refusal import NotAllowedError
-from buildnet.node.forwarding import FORWARDED, ForwardError, Forwarding
+from buildnet.node.forwarding import ForwardError, Forwarding, sender_of
 from buildnet.node.service import NodeService
 
 
 def was_sent_on(request: Request) -> bool:
     """Tell whether another node sent a request here: it is not sent on again."""
-    return request.scope.get("state", {}).get(FORWARDED) is not None
+    return sender_of(request.scope) is not None
 
 
 class Admins:

@@ -9,9 +9,11 @@ from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import NotFoundError
 
 
-def log_of(packages: Iterable[Mapping[str, Any]], build_id: str, package: str, task: str) -> Digest:
-    """Return the output of a task among the entries of a build's report; ``test 2/3`` is the second
-    shard of ``test``.
+def log_of(
+    packages: Iterable[Mapping[str, Any]], build_id: str, package: str, task: str
+) -> tuple[Digest, str]:
+    """Return the output of a task among the entries of a build's report, and the id of the node
+    that it ran on; ``test 2/3`` is the second shard of ``test``.
 
     Raises:
         NotFoundError: it has none.
@@ -21,11 +23,11 @@ def log_of(packages: Iterable[Mapping[str, Any]], build_id: str, package: str, t
         if (entry["name"], entry["task"]) != (package, whole):
             continue
         shards = entry.get("shards") or ()
-        mine = [each["log"] for each in shards if each["shard"] == number]
-        found = entry["log"] if not number else next(iter(mine), None)
+        mine = entry if not number else next((one for one in shards if one["shard"] == number), {})
+        found = mine.get("log")
         if found:
             name, _, size = found.partition("/")
-            return Digest(name, int(size))
+            return Digest(name, int(size)), str(mine.get("node") or "")
         if shards and not number:
             raise NotFoundError(
                 f"{package}#{task} ran in {len(shards)} shards, each with an output of its own",

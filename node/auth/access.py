@@ -18,6 +18,7 @@ from buildnet.node.auth.desk import KeyDesk
 from buildnet.node.auth.key_credentials import KeyCredentials
 from buildnet.node.auth.key_facts import KeyFacts
 from buildnet.node.auth.keys import Keys
+from buildnet.node.auth.member_credentials import MemberCredentials
 from buildnet.node.auth.people import People
 from buildnet.node.auth.proof_marks import ProofMarks
 from buildnet.node.auth.register_file import RegisterFile
@@ -81,7 +82,7 @@ class Access:
             rates=people.rates,
             marks=ProofMarks(around.directory / "proofs.txt"),
         )
-        self.authenticator = Authenticator((by_key, people))
+        self.authenticator = Authenticator((by_key, people, MemberCredentials(around.members)))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

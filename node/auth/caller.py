@@ -21,6 +21,8 @@ class CallerKind(StrEnum):
     """Who may use the node's socket."""
     KEY = "key"
     SESSION = "session"
+    NODE = "node"
+    """A member of the cluster, over its link."""
 
 
 @dataclass(frozen=True, slots=True)

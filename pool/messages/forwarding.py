@@ -1,4 +1,5 @@
-"""Requests to the API that another node answers, with the credential of who asks."""
+"""Requests to the API that another node answers: with the credential of who asks, or as a member
+that is told of builds."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from buildnet.mesh.wire import Limit, Wire
 
 MAX_BODY_BYTES = 32 * 1024
 """Of a request; and of one part of an answer."""
-MAX_ANSWER_BYTES = 1 << 20
+MAX_ANSWER_BYTES = 8 << 20
+"""As it is sent: deflated, where who asked takes that."""
+MAX_UNPACKED_BYTES = 64 << 20
 MAX_HEADERS = 16
 
 _Id = Annotated[bytes, Limit(16, 16)]
@@ -27,13 +30,15 @@ class WireHeader(Wire):
 @message(
     178,
     priority=Priority.OTHER,
-    sender="a node that somebody with a key asked for what it can't do itself",
+    sender="a node that somebody asked for what it can't do itself, or for a build of another node",
     receiver="the coordinator, or the node that it is about",
-    effect="lets the request through its own gate, or not, and answers with ForwardAnswers",
+    effect="lets the request through its own gate, or not, and answers with ForwardAnswers; "
+    "without a credential the sender itself asks, which is told of builds alone",
 )
 @dataclass(frozen=True, slots=True)
 class ForwardAsk(Message):
-    """A request, whole. ``target``: path and query; among the headers is the credential."""
+    """A request, whole. ``target``: path and query; among the headers is the credential, if any;
+    with ``accept-encoding`` ``deflate`` the answer's body may be deflated (RFC 1950)."""
 
     request: _Id
     method: Annotated[str, Limit(1, 16)]

@@ -49,12 +49,12 @@ def until(what: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
 
 
 def build_at(node: Node, build_id: str) -> dict[str, Any] | None:
-    """Return what a node knows of a build; None: nothing."""
+    """Return what a node has on record of a build; None: nothing of its own."""
     try:
         found: dict[str, Any] = node.get(f"/api/build/{build_id}")
     except NodeError:
         return None
-    return found
+    return None if found.get("recorded_on") else found
 
 
 def ended_at(node: Node, build_id: str) -> dict[str, Any]:

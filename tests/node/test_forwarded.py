@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -16,6 +18,7 @@ from buildnet.mesh.service.cluster import Cluster
 from buildnet.node import forwarding as module
 from buildnet.node.forwarding import (
     FORWARDED,
+    MOST_LOOKS,
     Forwarded,
     ForwardError,
     Forwarding,
@@ -24,11 +27,14 @@ from buildnet.node.forwarding import (
 from buildnet.pool.messages.forwarding import (
     MAX_ANSWER_BYTES,
     MAX_BODY_BYTES,
+    MAX_UNPACKED_BYTES,
     ForwardAnswer,
     ForwardAsk,
     WireHeader,
 )
 
+PACKED = WireHeader("accept-encoding", "deflate")
+IS_PACKED = WireHeader("content-encoding", "deflate")
 PEER, STRANGER = b"p" * 32, b"s" * 32
 
 
@@ -41,9 +47,25 @@ class Scene:
         members = SimpleNamespace(members={}, is_member=lambda key: key == PEER)
         local = SimpleNamespace(links={PEER: None}, members=members)
         self.cluster = SimpleNamespace(
-            local=local, say=self.say, spawn=self.spawn, note=lambda note: None
+            local=local,
+            say=self.say,
+            spawn=self.spawn,
+            note=lambda note: None,
+            drained=self.drained,
         )
         self.forwarding = Forwarding()
+
+    async def drained(self, to: bytes) -> None:
+        """Nothing waits."""
+
+    async def looked(self) -> tuple[asyncio.Task[Forwarded], bytes]:
+        """Look at a build of the member; return the question and its id."""
+        asking = asyncio.create_task(self.forwarding.look(PEER, "/api/build/b"))
+        await asyncio.sleep(0)
+        (message,) = [each for _, each in self.said if isinstance(each, ForwardAsk)]
+        self.said.clear()
+        assert (message.method, message.headers) == ("GET", (PACKED,))
+        return asking, message.request
 
     def say(self, to: bytes, message: Message) -> None:
         self.said.append((to, message))
@@ -203,5 +225,86 @@ def test_a_path_that_would_not_come_in_over_the_port_is_none_here(target: str) -
         scene.forwarding.take(Received(PEER, ask, 1))
         await scene.tasks[0]
         assert [each.status for each in scene.answers()] == [400]
+
+    run(work)
+
+
+def test_a_look_at_a_build_brings_no_credential_and_comes_back_deflated() -> None:
+    async def tell(scope: Scope, receive: Receive, send: Send) -> None:
+        assert (scope["headers"], scope["state"][FORWARDED]) == ([], PEER)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(2 * MAX_ANSWER_BYTES)})
+
+    async def work(scene: Scene) -> None:
+        asking, request = await scene.looked()
+        scene.forwarding.application = tell
+        scene.forwarding.take(
+            Received(PEER, ForwardAsk(request, "GET", "/api/build/b", (PACKED,), b""), 1)
+        )
+        await scene.tasks[0]
+        answers = scene.answers()
+        assert len(answers) == 1 + sum(len(each.part) for each in answers) // MAX_BODY_BYTES
+        for answer in answers:
+            scene.forwarding.take(Received(PEER, answer, 1))
+        assert (await asking).body == bytes(2 * MAX_ANSWER_BYTES)
+
+    run(work)
+
+
+def test_a_look_may_be_answered_as_it_is() -> None:
+    async def work(scene: Scene) -> None:
+        asking, request = await scene.looked()
+        scene.forwarding.take(Received(PEER, ForwardAnswer(request, 200, (), b"plain", True), 1))
+        assert (await asking).body == b"plain"
+
+    run(work)
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b"no deflate", ForwardError),
+        (zlib.compress(b"x" * 5000)[:-6], ForwardError),
+        (zlib.compress(bytes(MAX_UNPACKED_BYTES + 1)), ForwardTooLongError),
+    ],
+)
+def test_what_is_not_whole_or_too_much_once_inflated_counts_for_nothing(
+    body: bytes, error: type[Exception]
+) -> None:
+    async def work(scene: Scene) -> None:
+        asking, request = await scene.looked()
+        answer = ForwardAnswer(request, 200, (IS_PACKED,), body[:MAX_BODY_BYTES], False)
+        rest = [body[at : at + MAX_BODY_BYTES] for at in range(0, len(body), MAX_BODY_BYTES)]
+        for number, part in enumerate(rest, 1):
+            told = replace(answer, part=part, last=number == len(rest))
+            scene.forwarding.take(Received(PEER, told, 1))
+        with pytest.raises(error):
+            await asking
+
+    run(work)
+
+
+def test_looks_of_members_are_worked_on_a_few_at_a_time() -> None:
+    working, most = 0, 0
+    free = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        nonlocal working, most
+        working += 1
+        most = max(most, working)
+        await free.wait()
+        working -= 1
+
+    async def work(scene: Scene) -> None:
+        scene.forwarding.application = slow
+        for number in range(2 * MOST_LOOKS):
+            ask = ForwardAsk(bytes([number] * 16), "GET", "/api/build/b", (PACKED,), b"")
+            scene.forwarding.take(Received(PEER, ask, 1))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        free.set()
+        await asyncio.gather(*scene.tasks)
+        assert most == MOST_LOOKS
+        assert len(scene.answers()) == 2 * MOST_LOOKS
 
     run(work)

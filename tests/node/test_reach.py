@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from buildnet.mesh.errors import NotFoundError
+from buildnet.mesh.identity import node_id_of
 from buildnet.mesh.members.member_list import Rights
 from buildnet.node.api.reach import Reach
 from buildnet.node.auth.caller import OWNER, Caller, CallerKind
-from buildnet.node.auth.refusal import NotAllowedError
+from buildnet.node.auth.refusal import KeyElsewhereError, NotAllowedError
+from buildnet.node.other_builds import OtherBuild, Recorder
 from buildnet.node.service import NodeService
 
 KEY = Caller(CallerKind.KEY, "agent:ci", Rights.BUILDER, workspaces=frozenset({"shop"}))
@@ -23,6 +26,7 @@ class Service:
 
     def __init__(self) -> None:
         self.builder = self.history = self
+        self.others = Others()
 
     def find(self, prefix: str) -> Any:
         running = SimpleNamespace(id="1" * 32, workspace=SimpleNamespace(name="shop"))
@@ -34,6 +38,23 @@ class Service:
             if name.startswith(prefix):
                 return SimpleNamespace(id=name, workspace=workspace)
         raise NotFoundError("there is none")
+
+
+class Others:
+    """Other nodes have a build of the workspace ``shop`` and one of another one."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def find(self, name: str) -> OtherBuild:
+        self.asked.append(name)
+        for build in ("5" * 32, "6" * 32):
+            if build.startswith(name):
+                return OtherBuild(build, (Recorder(b"r" * 32, "worker"),))
+        raise NotFoundError("no node tells")
+
+    async def record(self, build: OtherBuild) -> Any:
+        return SimpleNamespace(data={"workspace": "shop" if build.id[0] == "5" else "other"})
 
 
 def named(asking: Caller, build: str) -> str:
@@ -48,3 +69,36 @@ def test_a_key_for_some_workspaces_names_whole_builds() -> None:
     for build in ("3", "4"):
         with pytest.raises(NotAllowedError):
             named(KEY, build)
+
+
+def found(asking: Caller, build: str, service: Service | None = None) -> Any:
+    return asyncio.run(Reach(cast(NodeService, service or Service())).find(asking, build))
+
+
+def test_builds_of_other_nodes_are_found_where_this_one_has_none() -> None:
+    service = Service()
+    assert found(OWNER, "2", service).id == "2" * 32
+    assert service.others.asked == []
+    assert found(OWNER, "5", service).id == "5" * 32
+    with pytest.raises(NotFoundError, match="there is none"):
+        found(OWNER, "7", service)
+
+
+def test_a_key_for_some_workspaces_or_nodes_gets_to_no_others_elsewhere() -> None:
+    assert found(KEY, "5").id == "5" * 32
+    for build in ("6", "7"):
+        with pytest.raises(NotAllowedError):
+            found(KEY, build)
+    there = replace(OWNER, nodes=frozenset({node_id_of(b"r" * 32)}))
+    assert found(there, "6").id == "6" * 32
+    with pytest.raises(KeyElsewhereError):
+        found(replace(OWNER, nodes=frozenset({"0" * 16})), "6")
+
+
+def test_a_node_that_asks_is_told_of_this_one_s_builds_alone() -> None:
+    service = Service()
+    node = Caller(CallerKind.NODE, "node:1", Rights.OBSERVER)
+    assert found(node, "2", service).id == "2" * 32
+    with pytest.raises(NotFoundError):
+        found(node, "5", service)
+    assert service.others.asked == []

@@ -101,8 +101,17 @@ class RunningBuild(Answer):
     estimate: EstimateInShort | None = None
 
 
+class RecordedOn(Answer):
+    """The other node that tells of a build; ``kept_at``: since when this node has what it told of
+    one that is over (unix seconds), null: it was told now."""
+
+    node_id: str
+    name: str
+    kept_at: float | None
+
+
 class BuildReport(RunningBuild):
-    """A build that this node drives, or drove lately; ``unchanged``: how many packages stand as
+    """A build that a node drives, or drove lately; ``unchanged``: how many packages stand as
     before and are not listed. Once it is over: ``error``, ``not_watched``: why all files had to be
     looked at, ``isolation_reason``: why it had less isolation than it asked for."""
 
@@ -113,10 +122,11 @@ class BuildReport(RunningBuild):
     error: ToldError | None = None
     not_watched: str | None = None
     isolation_reason: str | None = None
+    recorded_on: RecordedOn | None = None
 
 
 class RecordedBuild(Answer):
-    """A build from this node's record; times are unix seconds; ``phases``: how many milliseconds
+    """A build from a node's record; times are unix seconds; ``phases``: how many milliseconds
     each took; ``estimate_error``: by which part of what it took its estimate was off."""
 
     build_id: str
@@ -135,6 +145,7 @@ class RecordedBuild(Answer):
     estimated_ms: int | None
     estimate: EstimateInShort | None
     estimate_error: float | None
+    recorded_on: RecordedOn | None = None
 
 
 class EstimateQuality(Answer):

@@ -1,0 +1,359 @@
+"""Builds of other nodes: who has the record of one, and what that node tells of it.
+
+The ledger says who drove a build, by an entry that this node signed itself; nobody else is asked
+for it, so no member's word counts of another's build. What is told of one that is over is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from pydantic import BaseModel, TypeAdapter
+
+from buildnet.ledger.history import ELSEWHERE, ENDED_ELSEWHERE
+from buildnet.ledger.query import Query
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import BuildNetError, NotFoundError
+from buildnet.mesh.identity import node_id_of
+from buildnet.node.api.answers.builds import BuildReport, RecordedBuild
+from buildnet.node.api.answers.workspaces import BuildGraph
+from buildnet.node.auth.refusal import NotAllowedError
+from buildnet.node.forwarding import Forwarded, ForwardError
+from buildnet.node.kept_builds import KeptBuilds
+from buildnet.node.ledger_names import Filters, Names
+from buildnet.node.queue_access import queue_of
+from buildnet.pool.messages.forwarding import MAX_UNPACKED_BYTES
+
+if TYPE_CHECKING:
+    from buildnet.node.service import NodeService
+
+RUNNING = "running"
+_STARTED, _TAKEN_OVER = "build.started", "build.taken_over"
+_MOST_ENTRIES = 16
+_MOST_CHARACTERS = 500
+_LOST = (ELSEWHERE, ENDED_ELSEWHERE)
+
+
+class BuildElsewhereError(BuildNetError):
+    """The record of a build is on a node that can't be asked now."""
+
+    code = "BUILD_ELSEWHERE"
+    exit_code = 3
+    http_status = 503
+
+
+class BadRecordError(BuildNetError):
+    """What another node tells of its build makes no sense here."""
+
+    code = "BAD_RECORD"
+    http_status = 502
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """A node that has the record of a build. ``key``: as it is now."""
+
+    key: bytes
+    name: str
+
+    @property
+    def node_id(self) -> str:
+        """Its id."""
+        return node_id_of(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherBuild:
+    """A build that other nodes have the record of: who drove it first, then who took it over, the
+    latest first."""
+
+    id: str
+    recorders: tuple[Recorder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a node tells of its build, which is over or not; ``kept_at``: since when this node has
+    that (unix seconds), None: it was told now."""
+
+    data: dict[str, Any]
+    by: Recorder
+    kept_at: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the build is over, and so its record final."""
+        return bool(self.data["status"] != RUNNING)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another node went on with the build, and has more of it."""
+        return (self.data.get("durable") or {}).get("state") in _LOST
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the JSON form: the record, and where it is from."""
+        by = {"node_id": self.by.node_id, "name": self.by.name, "kept_at": self.kept_at}
+        return {**self.data, "recorded_on": by}
+
+
+class OtherBuilds:
+    """Those of the cluster that ``service`` is in."""
+
+    def __init__(self, service: NodeService) -> None:
+        self._service = service
+        self._kept = KeptBuilds(service.home.others, MAX_UNPACKED_BYTES)
+
+    # --- whose ---------------------------------------------------------------------------------
+
+    async def find(self, name: str) -> OtherBuild:
+        """Return the build whose id is or begins with ``name``, by what the ledger and the queue
+        tell.
+
+        Raises:
+            NotFoundError: there is none of another node.
+            UsageError: there are several.
+        """
+        found = await self._in_ledger(name) or await self._in_queue(name)
+        if found is None:
+            raise NotFoundError(
+                f"no node tells of a build {name!r:.80}", hint="buildnet history lists the builds"
+            )
+        return found
+
+    async def _in_ledger(self, name: str) -> OtherBuild | None:
+        ledger = self._service.ledger.open_now
+        if ledger is None:
+            return None
+        wanted = Query(types=(_STARTED, _TAKEN_OVER), build=name)
+        query = await Names(self._service.mesh.view(), ledger).query(Filters(wanted))
+        starters, takers = list[bytes](), list[bytes]()
+        count = 0
+        async for stored in ledger.store.find(query):
+            body = stored.entry.body
+            (starters if body.type == _STARTED else takers).append(body.origin)
+            count += 1
+            if count >= _MOST_ENTRIES:
+                break
+        return self._of(str(query.build), (*starters[:1], *reversed(takers)))
+
+    async def _in_queue(self, name: str) -> OtherBuild | None:
+        """Look for a build that has begun just now."""
+        try:
+            queue = await queue_of(self._service).view()
+        except NotAllowedError:
+            return None
+        found = [one for one in queue["builds"] if one["build_id"].startswith(name)]
+        if len(found) != 1 or not name:
+            return None
+        (one,) = found
+        member = self._service.mesh.find(one["node_id"])
+        return self._of(one["build_id"], (member.key,))
+
+    def _of(self, build: str, drivers: tuple[bytes, ...]) -> OtherBuild | None:
+        members = self._service.mesh.cluster.local.members
+        names = self._names()
+        keys = dict.fromkeys(members.current(key) for key in drivers)
+        others = [key for key in keys if key != self._service.mesh.key]
+        recorders = tuple(Recorder(key, names.get(key, node_id_of(key))) for key in others)
+        return OtherBuild(build, recorders) if recorders else None
+
+    def _names(self) -> Mapping[bytes, str]:
+        view = self._service.pool.view()
+        former = {one.key: one.name for one in view.former}
+        return {**former, **{member.key: member.name for member in view.members}}
+
+    # --- what ----------------------------------------------------------------------------------
+
+    async def record(self, build: OtherBuild) -> Told:
+        """Return the record of a build, or how far it is.
+
+        Raises:
+            BuildNetError: nobody who has it tells.
+        """
+        found: Told | None = None
+        problem: BuildNetError | None = None
+        for recorder in build.recorders:
+            try:
+                told = await self._record_of(build, recorder)
+            except BuildNetError as error:
+                problem = problem or error
+                continue
+            found = found or told
+            if not told.is_lost:
+                return told
+        if found is not None:
+            return found
+        assert problem is not None
+        raise problem
+
+    async def graph(self, build: OtherBuild) -> dict[str, Any]:
+        """Return the graph of a build. Raises as :meth:`record`."""
+        told = await self.record(build)
+        if told.is_over:
+            kept = await asyncio.to_thread(self._kept.get, told.by.key, build.id, "graph")
+            if kept is not None:
+                found: dict[str, Any] = await asyncio.to_thread(json.loads, kept.data)
+                return found
+        return await self._graph_of(build, told.by, is_over=told.is_over)
+
+    async def tell(
+        self, build: OtherBuild, what: str, query: Mapping[str, Any], model: type[BaseModel]
+    ) -> dict[str, Any]:
+        """Return what the node tells whose record counts: the answer of its API, as ``model``,
+        below the build. Raises as :meth:`record`."""
+        told = await self.record(build)
+        _, data = await self._ask(build, told.by, what, model, query)
+        return data
+
+    async def bring(self, build: OtherBuild, digest: Digest, worker: str) -> None:
+        """Bring a blob of a build into this node's store, from who has its record, or else from the
+        node with the id ``worker``, which ran the command.
+
+        Raises:
+            BuildNetError: none of them sends it.
+        """
+        keys = {member.node_id: member.key for member in self._service.mesh.view().members}
+        wanted = [one.node_id for one in build.recorders] + [worker]
+        problem: BuildNetError | None = None
+        for node in dict.fromkeys(wanted):
+            if node not in keys or keys[node] == self._service.mesh.key:
+                continue
+            try:
+                await self._service.exchange.fetch(digest, keys[node])
+                return
+            except BuildNetError as error:
+                problem = problem or error
+        if await asyncio.to_thread(self._service.store.missing, (digest,)):
+            raise problem or self._unreachable(build, build.recorders[0])
+
+    async def _record_of(self, build: OtherBuild, by: Recorder) -> Told:
+        kept = await asyncio.to_thread(self._kept.get, by.key, build.id, "record")
+        if kept is not None:
+            return Told(await asyncio.to_thread(json.loads, kept.data), by, kept.at)
+        text, data = await self._ask(build, by, "", BuildReport | RecordedBuild)
+        told = Told(data, by)
+        if told.is_over:
+            with suppress(BuildNetError):  # or it is kept when it is asked for
+                await self._graph_of(build, by, is_over=True)
+            await asyncio.to_thread(self._kept.put, by.key, build.id, "record", text, time.time())
+        return told
+
+    async def _graph_of(self, build: OtherBuild, by: Recorder, *, is_over: bool) -> dict[str, Any]:
+        text, data = await self._ask(build, by, "/graph", BuildGraph)
+        if is_over:
+            await asyncio.to_thread(self._kept.put, by.key, build.id, "graph", text, time.time())
+        return data
+
+    async def _ask(
+        self,
+        build: OtherBuild,
+        by: Recorder,
+        what: str,
+        model: Any,
+        query: Mapping[str, Any] | None = None,
+    ) -> tuple[bytes, dict[str, Any]]:
+        """Return what a node answers, checked, as text and as values."""
+        forwarding = self._service.access.forwarding
+        said = {name: value for name, value in (query or {}).items() if value is not None}
+        target = f"/api/build/{quote(build.id, safe='')}{what}"
+        if said:
+            target = f"{target}?{urlencode(said, doseq=True)}"
+        if not forwarding.reaches(by.key):
+            raise self._unreachable(build, by)
+        try:
+            answer = await forwarding.look(by.key, target)
+        except ForwardError as error:
+            raise self._unreachable(build, by, error) from error
+        if answer.status != 200:
+            raise _refusal(build, by, answer)
+        try:
+            return await asyncio.to_thread(_checked, answer.body, build.id, model)
+        except (ValueError, RecursionError) as error:
+            raise BadRecordError(
+                f"what {by.name} tells of build {build.id} can't be used here",
+                cause=str(error)[:_MOST_CHARACTERS],
+                hint=f"its BuildNet may be of another version: look on {by.name}",
+            ) from error
+
+    def _unreachable(
+        self, build: OtherBuild, by: Recorder, error: BuildNetError | None = None
+    ) -> BuildElsewhereError:
+        """Return the error of a node that can't be asked, with what is known of it."""
+        view = self._service.mesh.view()
+        member = view.member(by.key)
+        hint = f"what all nodes know of it: buildnet ledger list --build {build.id}"
+        if member is None:
+            return BuildElsewhereError(
+                f"build {build.id} is on record on {by.name}, which is no member any more",
+                hint=hint,
+            )
+        cause = "it was never heard of"
+        if error is not None:
+            cause = f"{error.message}: {error.cause}" if error.cause else error.message
+        elif member.last_heard is not None:
+            heard = datetime.fromtimestamp(member.last_heard, UTC)
+            cause = f"it was last heard of at {heard:%Y-%m-%d %H:%M:%S} UTC"
+        return BuildElsewhereError(
+            f"build {build.id} is on record on {by.name}, which can't be reached from here now",
+            cause=cause,
+            hint=f"see buildnet node list, and ask again once it is there; {hint}",
+        )
+
+
+def _refusal(build: OtherBuild, by: Recorder, answer: Forwarded) -> BuildNetError:
+    """Return the error of an answer that tells nothing of a build."""
+    if answer.status == NotFoundError.http_status:
+        return NotFoundError(
+            f"{by.name}, which drove build {build.id}, has no record of it any more",
+            hint=f"what all nodes know of it: buildnet ledger list --build {build.id}",
+        )
+    detail, hint = _words(answer.body)
+    if answer.status == NotAllowedError.http_status:
+        return NotAllowedError(detail, hint=hint)
+    return BuildElsewhereError(
+        f"{by.name} does not tell of build {build.id}",
+        cause=detail,
+        hint=f"look on {by.name}; a BuildNet of before tells other nodes nothing: update it there",
+    )
+
+
+def _words(body: bytes) -> tuple[str, str | None]:
+    """Return what a problem document says, and its hint."""
+    try:
+        said = json.loads(body[: 64 * 1024])
+        detail, hint = said["detail"], said.get("hint")
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return "it gives no reason", None
+    return _plain(detail) or "it gives no reason", _plain(hint)
+
+
+def _plain(text: object) -> str | None:
+    if not isinstance(text, str):
+        return None
+    return "".join(one if one.isprintable() else " " for one in text[:_MOST_CHARACTERS])
+
+
+@lru_cache
+def _adapter(model: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(model)
+
+
+def _checked(body: bytes, build: str, model: Any) -> tuple[bytes, dict[str, Any]]:
+    """Return the JSON of a ``model`` that tells of a build, as text and as values.
+
+    Raises:
+        ValueError, RecursionError: it is none, or tells of another.
+    """
+    data: dict[str, Any] = _adapter(model).validate_json(body, strict=True).model_dump(mode="json")
+    if data["build_id"] != build:
+        raise ValueError(f"it tells of the build {data['build_id'][:80]!r}")
+    return json.dumps(data, allow_nan=False).encode(), data
