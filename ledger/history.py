@@ -1,8 +1,8 @@
 """The node's own record of builds: what was asked for, what became of each package, in full.
 
 It is of one node, over all clusters that it was ever in, and others ask that node for it: logs'
-places, the whole request, each package's report. The ledger has of each build what all nodes are to know, in
-two entries, and its types are in :mod:`buildnet.ledger.entry_types`.
+places, the whole request, each package's report. The ledger has of each build what all nodes are to
+know, in two entries, and its types are in :mod:`buildnet.ledger.entry_types`.
 
 SQLite with ``synchronous=FULL``; one connection writes, in one transaction a change. A build that
 is told as finished is on disk. Tables follow section 12 of the distributed plan.
