@@ -1,4 +1,4 @@
-import { useCallback } from "react";
+import { useCallback, useEffect, useState } from "react";
 import { useSearchParams } from "wouter";
 
 /**
@@ -23,6 +23,23 @@ export function useFilter(name: string, otherwise = ""): [string, (value: string
     [name, otherwise, setParameters],
   );
   return [parameters.get(name) ?? otherwise, set];
+}
+
+const TYPING_MS = 250;
+
+/** A filter that is typed: it comes into the address, and to the node, once the typing rests. */
+export function useTypedFilter(name: string): [string, (value: string) => void] {
+  const [kept, keep] = useFilter(name);
+  const [typed, setTyped] = useState<string | null>(null);
+  useEffect(() => {
+    if (typed === null) return;
+    const timer = setTimeout(() => {
+      keep(typed);
+      setTyped(null);
+    }, TYPING_MS);
+    return () => clearTimeout(timer);
+  }, [typed, keep]);
+  return [typed ?? kept, setTyped];
 }
 
 /** Changes several filters in the address at once; "" takes one away. */

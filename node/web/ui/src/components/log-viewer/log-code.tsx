@@ -1,5 +1,5 @@
 import type { CSSProperties, ReactNode } from "react";
-import { type Line, markName, type Span } from "@/components/log-viewer/log-line";
+import { type Line, marksText, type Span } from "@/components/log-viewer/log-line";
 import { matchesIn } from "@/components/log-viewer/log-search";
 
 /** More are not coloured in one row: a letter in a row of nothing else. */
@@ -82,16 +82,4 @@ function shown(text: string, isMark: boolean, key: number): ReactNode {
       {names}
     </span>
   );
-}
-
-/** Names of characters, each with how often it comes in a row: "NUL×512 U+202E". */
-function marksText(text: string): string {
-  const runs: { name: string; times: number }[] = [];
-  for (const character of text) {
-    const name = markName(character);
-    const last = runs.at(-1);
-    if (last?.name === name) last.times += 1;
-    else runs.push({ name, times: 1 });
-  }
-  return runs.map(({ name, times }) => (times === 1 ? name : `${name}×${times}`)).join(" ");
 }

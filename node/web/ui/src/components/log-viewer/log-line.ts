@@ -70,6 +70,25 @@ export function parse(raw: string, begin: Pen): Line {
   return { ...screen.read(), pen };
 }
 
+/** What a row shows, with names in place of characters that can't be seen. */
+export function legible(raw: string): string {
+  return parse(raw, Pen.PLAIN)
+    .spans.map(({ text, isMark }) => (isMark ? marksText(text) : text))
+    .join("");
+}
+
+/** Names of characters, each with how often it comes in a row: "NUL×512 U+202E". */
+export function marksText(text: string): string {
+  const runs: { name: string; times: number }[] = [];
+  for (const character of text) {
+    const name = markName(character);
+    const last = runs.at(-1);
+    if (last?.name === name) last.times += 1;
+    else runs.push({ name, times: 1 });
+  }
+  return runs.map(({ name, times }) => (times === 1 ? name : `${name}×${times}`)).join(" ");
+}
+
 /** A name in place of a character that can't be seen. */
 export function markName(character: string): string {
   const code = character.codePointAt(0) ?? 0;

@@ -1,6 +1,6 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { Hammer } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useEffect } from "react";
 import { Link } from "wouter";
 import { query, type Schema } from "@/api/client";
 import { useMay } from "@/api/session";
@@ -10,7 +10,7 @@ import { Choice, FilterBar, SearchBox } from "@/components/filters";
 import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
-import { useFilter } from "@/components/url-state";
+import { useFilter, useTypedFilter } from "@/components/url-state";
 import { duration, plural } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
 import { useBuilds } from "@/live/use-live";
@@ -56,13 +56,9 @@ function History() {
   const [status, setStatus] = useFilter("status");
   const [workspace, setWorkspace] = useFilter("workspace");
   const [actor, setActor] = useFilter("actor");
-  const [text, setText] = useFilter("text");
-  const [typed, setTyped] = useState(text);
+  const [text] = useFilter("text");
+  const [typed, setTyped] = useTypedFilter("text");
   const [cursor, setCursor] = useFilter("cursor");
-  useEffect(() => {
-    const timer = setTimeout(() => typed !== text && setText(typed), 250);
-    return () => clearTimeout(timer);
-  }, [typed, text, setText]);
   const found = query.useQuery(
     "get",
     "/api/builds",

@@ -1,6 +1,5 @@
 import { expect, it } from "vitest";
 import { buildCommand } from "@/views/builds/commands";
-import { withoutColours } from "@/views/builds/failure";
 import { barAt, type Picture, ticks } from "@/views/builds/timeline-draw";
 import type { Bar } from "@/views/builds/timeline-rows";
 
@@ -9,10 +8,6 @@ it("writes commands that a shell takes as they are meant", () => {
     buildCommand({ packages: ["a b"], task: "test", force: true, keep_going: false }, "/my shop"),
   ).toBe("buildnet build 'a b' --task test --force -C '/my shop'");
   expect(buildCommand({}, null, "--estimate")).toBe("buildnet build --estimate");
-});
-
-it("shows output without what terminals alone understand", () => {
-  expect(withoutColours("\u001b[31mred\u001b[0m \u001b]0;title\u0007end\r\n")).toBe("red end\r\n");
 });
 
 it("puts times on the axis that are round, and not too close", () => {

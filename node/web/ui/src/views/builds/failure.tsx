@@ -1,6 +1,7 @@
 import { CircleAlert } from "lucide-react";
 import { Link } from "wouter";
 import { Command } from "@/components/command";
+import { legible } from "@/components/log-viewer/log-line";
 import { plural } from "@/format/format";
 import { quoted } from "@/format/shell";
 import { buildCommand } from "@/views/builds/commands";
@@ -8,6 +9,7 @@ import type { BuildTask } from "@/views/builds/tasks";
 import type { ShownBuild } from "@/views/builds/use-build";
 
 const SHOWN = 3;
+const EXCERPT_LINES = 20;
 
 /** What failed, on top: why, the end of its output, what helps, and how to try it in a terminal. */
 export function Failure({ build }: { build: ShownBuild }) {
@@ -54,7 +56,9 @@ function FailedTask({ task, build }: { task: BuildTask; build: ShownBuild }) {
           tabIndex={0}
           aria-label={`The end of the output of ${task.key}`}
         >
-          <pre className="excerpt">{withoutColours(output).split("\n").slice(-20).join("\n")}</pre>
+          <pre className="excerpt">
+            {output.split("\n").slice(-EXCERPT_LINES).map(legible).join("\n")}
+          </pre>
         </section>
       )}
       {(report?.error?.hint || (report?.hints.length ?? 0) > 0) && (
@@ -84,10 +88,4 @@ function wholeError(build: ShownBuild) {
   if (error === null || build.status === "running") return null;
   if (typeof error !== "string") return error;
   return { message: error, cause: null, hint: null };
-}
-
-/** Without the colours and movements that terminals know. */
-export function withoutColours(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is looked for
-  return text.replace(/\u001b\[[0-9;?]*[A-Za-z]|\u001b\][^\u0007]*\u0007|\r(?!\n)/g, "");
 }

@@ -1,5 +1,5 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useDeferredValue, useState } from "react";
+import { useState } from "react";
 import { api, query, type Schema } from "@/api/client";
 import { useMay } from "@/api/session";
 import { Age } from "@/components/age";
@@ -9,7 +9,7 @@ import { MoreButton, usePages } from "@/components/pages";
 import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
 import { type Column, Table } from "@/components/table";
-import { useFilter } from "@/components/url-state";
+import { useFilter, useTypedFilter } from "@/components/url-state";
 import { bytes, count, duration, shortId } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
 import { CacheActions } from "@/views/cache/cache-actions";
@@ -41,28 +41,28 @@ export default function Cache() {
 }
 
 function Results({ mayChange, onChanged }: { mayChange: boolean; onChanged: () => void }) {
-  const [label, setLabel] = useFilter("label");
-  const wanted = useDeferredValue(label);
+  const [wanted] = useFilter("label");
+  const [label, setLabel] = useTypedFilter("label");
   const [shown, setShown] = useState<string | null>(null);
   const list = usePages(["cache-actions", wanted], async (cursor) => {
     const asked = { limit: PART, ...(wanted && { label: wanted }), ...(cursor && { cursor }) };
     return (await api.GET("/api/cache/actions", { params: { query: asked } })).data;
   });
-  if (list.problem) {
-    return (
-      <ProblemView problem={list.problem} command="buildnet cache list" onRetry={list.again} />
-    );
-  }
-  if (list.parts === undefined) return <Loading what="the stored results" lines={6} />;
-  const rows = list.parts.flatMap((part) => part.actions);
+  const rows = list.parts?.flatMap((part) => part.actions) ?? [];
   return (
     <section aria-label="Stored results">
       <FilterBar shown={rows.length} total={list.hasMore ? null : rows.length} noun="results">
         <SearchBox label="Package or task" value={label} onChange={setLabel} />
       </FilterBar>
-      {rows.length === 0 ? (
-        <Empty title={label ? "No result's label contains that" : "Nothing is stored yet"}>
-          {!label && <p className="soft">Each command that a build runs leaves its result here.</p>}
+      {list.problem ? (
+        <ProblemView problem={list.problem} command="buildnet cache list" onRetry={list.again} />
+      ) : list.parts === undefined ? (
+        <Loading what="the stored results" lines={6} />
+      ) : rows.length === 0 ? (
+        <Empty title={wanted ? "No result's label contains that" : "Nothing is stored yet"}>
+          {!wanted && (
+            <p className="soft">Each command that a build runs leaves its result here.</p>
+          )}
         </Empty>
       ) : (
         <Table

@@ -1,7 +1,7 @@
 import { X } from "lucide-react";
 import { useState } from "react";
 import { Choice, FilterBar, SearchBox } from "@/components/filters";
-import { useFilter, useSetFilters } from "@/components/url-state";
+import { useFilter, useSetFilters, useTypedFilter } from "@/components/url-state";
 import { TYPE_CHOICES } from "@/views/ledger/entry-kind";
 
 const SINCE = [
@@ -27,7 +27,7 @@ export function LedgerFilters({
   const [type, setType] = useFilter("type");
   const [origin, setOrigin] = useFilter("origin");
   const [actor, setActor] = useFilter("actor");
-  const [text, setText] = useFilter("text");
+  const [text, setText] = useTypedFilter("text");
   const [sealed, setSealed] = useFilter("sealed");
   return (
     <FilterBar shown={shown} total={hasMore ? null : shown} noun="entries">
