@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { api, query, type Schema } from "@/api/client";
 import { Command } from "@/components/command";
 import { Dialog } from "@/components/dialog";
@@ -10,7 +10,7 @@ import { duration, plural } from "@/format/format";
 import { buildCommand } from "@/views/builds/commands";
 import { EstimateWords } from "@/views/builds/estimate-words";
 import { PackagePicker } from "@/views/builds/package-picker";
-import { bodyOf, useStart } from "@/views/builds/start";
+import { bodyOf, useBegin } from "@/views/builds/start";
 
 type Estimate = Schema["BuildEstimate"];
 
@@ -61,31 +61,41 @@ function Form({ root, onClose }: { root: string; onClose: () => void }) {
   const [estimate, setEstimate] = useState<Estimate | null>(null);
   const [problem, setProblem] = useState<unknown>(null);
   const [busy, setBusy] = useState<"estimating" | "starting" | null>(null);
-  const start = useStart();
+  // What is told of another choice than the one that stands there now is told too late.
+  const asked = useRef(0);
+  const begin = useBegin();
   if (workspace.error !== null) return <ProblemView problem={workspace.error} />;
   if (workspace.data === undefined) return <Loading what="the workspace" />;
   const tasks = [...new Set(workspace.data.packages.flatMap((one) => one.tasks))].sort();
   const body = bodyOf(root, { packages: [...packages], task, ...options });
   const change = (act: () => void) => {
     act();
+    asked.current += 1;
     setEstimate(null);
     setProblem(null);
   };
   const ask = async () => {
+    const mine = asked.current;
     setBusy("estimating");
     setProblem(null);
     try {
       const { data } = await api.POST("/api/build/estimate", { body });
-      setEstimate((data as Estimate | undefined) ?? null);
+      if (mine === asked.current) setEstimate((data as Estimate | undefined) ?? null);
     } catch (thrown) {
-      setProblem(thrown);
+      if (mine === asked.current) setProblem(thrown);
     }
     setBusy(null);
   };
   const submit = async (event: React.FormEvent) => {
     event.preventDefault();
     setBusy("starting");
-    await start(body);
+    setProblem(null);
+    try {
+      await begin(body);
+    } catch (thrown) {
+      // A window stands above the corner where views tell what went wrong.
+      setProblem(thrown);
+    }
     setBusy(null);
   };
   return (
@@ -115,9 +125,7 @@ function Form({ root, onClose }: { root: string; onClose: () => void }) {
           </label>
         ))}
       </div>
-      {problem !== null && (
-        <ProblemView problem={problem} command={buildCommand(body, root, "--estimate")} />
-      )}
+      {problem !== null && <ProblemView problem={problem} command={buildCommand(body, root)} />}
       {estimate !== null && <EstimateFacts estimate={estimate} />}
       <Command line={buildCommand(body, root)} />
       <div className="row end">

@@ -63,7 +63,8 @@ function Tabs() {
   const [parameters] = useSearchParams();
   const to = (tab: string) => {
     const after = new URLSearchParams(parameters);
-    for (const one of ["sort", "text", "part", "cursor"]) after.delete(one);
+    // What is of one part alone: the same word means something else in another.
+    for (const one of ["sort", "text", "part", "cursor", "task"]) after.delete(one);
     after.set("tab", tab);
     return `?${after}`;
   };

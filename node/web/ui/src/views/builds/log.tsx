@@ -46,10 +46,25 @@ export default function BuildLog({
   const text = isWhole ? kept.text : seen;
   const isLive = source === null ? running : source.state === "running";
 
+  const choice = (
+    <Choice
+      label="Output of"
+      value={source?.key ?? (live === null ? "" : ALL)}
+      options={[
+        ...(live !== null ? [[ALL, "all tasks, live"] as const] : []),
+        ...(live === null && source === null ? [["", "choose one"] as const] : []),
+        ...sources.map((one) => [one.key, `${one.key} (${one.state})`] as const),
+      ]}
+      onChange={setWanted}
+    />
+  );
   if (source === null && live === null) {
     return (
-      <Empty title={wanted === "" ? "This build printed nothing" : `Nothing is kept of ${wanted}`}>
+      <Empty
+        title={sources.length === 0 ? "This build printed nothing" : `Nothing is kept of ${wanted}`}
+      >
         <p>Only tasks that ran, or came from the cache, have an output.</p>
+        {sources.length > 0 && choice}
       </Empty>
     );
   }
@@ -67,15 +82,7 @@ export default function BuildLog({
         beginsAt={isLive || source?.state === "failed" ? "end" : "begin"}
         {...(isWhole && source !== null && { download: logAddress(id, source) })}
       >
-        <Choice
-          label="Output of"
-          value={source?.key ?? ALL}
-          options={[
-            ...(live === null ? [] : [[ALL, "all tasks, live"] as const]),
-            ...sources.map((one) => [one.key, `${one.key} (${one.state})`] as const),
-          ]}
-          onChange={setWanted}
-        />
+        {choice}
       </LogViewer>
       {isLive && !isWhole && (
         <p className="soft small">
@@ -108,7 +115,7 @@ function useOutput(id: string, running: boolean): { output: LiveOutput; state: F
   useEffect(() => {
     if (!running) return;
     const { feed, output } = live;
-    let gaps = 0;
+    let { gaps } = feed.getState();
     const end = feed.listen("logs", (event) => output.take(event));
     const endState = feed.subscribe(() => {
       if (feed.getState().gaps > gaps)

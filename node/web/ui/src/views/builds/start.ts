@@ -26,17 +26,25 @@ export function bodyOf(root: string, wanted: Partial<Omit<BuildBody, "root">> = 
   };
 }
 
-/** Returns what starts a build and goes to it; what goes wrong is told in a corner. */
-export function useStart(): (body: BuildBody) => Promise<void> {
+/** Returns what starts a build and goes to it; it throws what goes wrong. */
+export function useBegin(): (body: BuildBody) => Promise<void> {
   const [, go] = useLocation();
   const client = useQueryClient();
+  return async (body) => {
+    const { data } = await api.POST("/api/build", { body });
+    void client.invalidateQueries({ queryKey: ["get", "/api/builds"] });
+    const begun = data as unknown as Schema["BegunBuild"];
+    go(`/ui/builds/${begun.build_id}`);
+  };
+}
+
+/** The same for a button of a view; what goes wrong is told in a corner. */
+export function useStart(): (body: BuildBody) => Promise<void> {
+  const begin = useBegin();
   const toasts = useToasts();
   return async (body) => {
     try {
-      const { data } = await api.POST("/api/build", { body });
-      void client.invalidateQueries({ queryKey: ["get", "/api/builds"] });
-      const begun = data as unknown as Schema["BegunBuild"];
-      go(`/ui/builds/${begun.build_id}`);
+      await begin(body);
     } catch (problem) {
       toasts.failed(problem, buildCommand(body, body.root));
     }

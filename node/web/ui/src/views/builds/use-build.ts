@@ -102,7 +102,9 @@ function useEvents(id: string, follow: boolean, isHere: boolean) {
         if (over.signal.aborted) return;
         setProblem(thrown);
         if (!isHere && Problem.from(thrown).status !== 0) return;
-        known = NOTHING_YET; // the events come from the beginning again
+        // The events come from the beginning again.
+        known = NOTHING_YET;
+        waiting = [];
         retry = setTimeout(read, RETRY_MS);
       }
     };
