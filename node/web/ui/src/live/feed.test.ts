@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import { Problem } from "@/api/problem";
 import { Feed, type Surroundings } from "@/live/feed";
 
 class Socket {
@@ -135,6 +136,26 @@ describe("Feed", () => {
     socket.hear(snapshot);
     socket.onclose({ code: 1008, reason: "the key was revoked" });
     expect(feed.getState()).toMatchObject({ status: "ended", reason: "the key was revoked" });
+  });
+
+  it("ends where nobody is logged in any more, and tries on where the node is away", async () => {
+    const socket = await connected();
+    socket.hear(snapshot);
+    surroundings.ticket = async () => {
+      throw new Problem("the node does not answer", "UNREACHABLE", 0);
+    };
+    socket.onclose({ code: 1006, reason: "" });
+    timers[0]?.run();
+    await connected();
+    expect(feed.getState().status).toBe("lost");
+    surroundings.ticket = async () => {
+      throw new Problem("who are you?", "UNAUTHENTICATED", 401);
+    };
+    const tried = timers.length;
+    timers.at(-1)?.run();
+    await connected();
+    expect(feed.getState()).toMatchObject({ status: "ended", reason: "who are you?" });
+    expect(timers).toHaveLength(tried);
   });
 
   it("subscribes to a channel while somebody listens to it", async () => {

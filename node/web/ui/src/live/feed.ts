@@ -1,3 +1,4 @@
+import { Problem } from "@/api/problem";
 import type { Channel, Item, Items, LiveEvent } from "@/live/items";
 
 /** How the page stands with its node: `lost` tries again by itself, `ended` does not. */
@@ -132,7 +133,12 @@ export class Feed {
     this.tell({ status: this.cursor === null ? "connecting" : "lost" });
     this.around.ticket().then(
       (ticket) => this.open(ticket),
-      (problem: unknown) => this.lost(problem instanceof Error ? problem.message : String(problem)),
+      (thrown: unknown) => {
+        const { status, message } = Problem.from(thrown);
+        // Nobody is logged in any more: to try again changes nothing.
+        if (status === 401) this.tell({ status: "ended", reason: message });
+        else this.lost(message);
+      },
     );
   }
 

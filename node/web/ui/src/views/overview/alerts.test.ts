@@ -36,6 +36,14 @@ describe("alerts", () => {
     );
   });
 
+  it("tells of a missing node whose name is a part of other words", () => {
+    const nodes = [aPoolNode({ id: "a", name: "node", status: "offline" })];
+    const told = health({ problems: ["3 of 4 nodes reachable, not carla"] });
+    expect(alerts({ ...NOTHING, nodes, health: told }).map((one) => one.words)).toContain(
+      "node is offline: what it ran runs elsewhere",
+    );
+  });
+
   it("tells of full disks by the newest measurement, not of memory that looks like one", () => {
     const node = aPoolNode();
     const utilization = {

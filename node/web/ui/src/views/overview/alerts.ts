@@ -58,11 +58,12 @@ function nodeAlerts(node: PoolNode, told: string): Alert[] {
   const found: Alert[] = [];
   const href = `/ui/nodes/${encodeURIComponent(node.name)}`;
   const command = `buildnet server show ${quoted(node.name)}`;
-  if (node.status === "suspect" && !told.includes(node.name)) {
+  const isTold = told.split(/[\s,]+/).includes(node.name);
+  if (node.status === "suspect" && !isTold) {
     const words = `${node.name} does not answer, and may be gone`;
     found.push({ id: `${node.id} status`, tone: "warn", words, href, command });
   }
-  if (node.status === "offline" && !told.includes(node.name)) {
+  if (node.status === "offline" && !isTold) {
     const words = `${node.name} is offline: what it ran runs elsewhere`;
     found.push({ id: `${node.id} status`, tone: "bad", words, href, command });
   }

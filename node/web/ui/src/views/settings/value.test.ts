@@ -14,6 +14,9 @@ it.each([
   expect(read(text)).toEqual(value);
 });
 
-it.each([null, true, 7, 0.5, "1d", ["a"], { max: 2 }])("reads what it wrote: %j", (value) => {
-  expect(read(written(value))).toEqual(value);
-});
+it.each([null, true, 7, 0.5, "1d", ["a"], { max: 2 }, "4", "true", "null", '"quoted"'])(
+  "reads what it wrote: %j",
+  (value) => {
+    expect(read(written(value))).toEqual(value);
+  },
+);

@@ -1,9 +1,9 @@
 /** Settings as people write them: the form of a value in node.yaml that fits on a line. */
 
-/** `true`, `4`, `["a"]`; text as it is; null: that nothing is set. */
+/** `true`, `4`, `["a"]`; text as it is, in quotes where it would be read as another value; nothing: "". */
 export function written(value: unknown): string {
-  if (value === null || value === undefined) return "";
-  return typeof value === "string" ? value : JSON.stringify(value);
+  if (value === null || value === undefined || value === "") return "";
+  return typeof value === "string" && read(value) === value ? value : JSON.stringify(value);
 }
 
 /**
