@@ -23,53 +23,16 @@ import aiosqlite
 
 from buildnet.ledger.history_cursor import cursor_of, read_cursor
 from buildnet.ledger.history_filter import ALL, Wanted
+from buildnet.ledger.history_schema import HistoryError, prepare, scalar
 from buildnet.ledger.sqlite_errors import SqliteErrors
-from buildnet.mesh.errors import BuildNetError, NotFoundError
+from buildnet.mesh.errors import NotFoundError
 from buildnet.mesh.service.private_database import make_private
 
-SCHEMA_VERSION = 5
 MOST_TASK_RUNS = 50_000
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS builds (
-    id TEXT PRIMARY KEY,
-    workspace TEXT NOT NULL,
-    root TEXT NOT NULL,
-    request TEXT NOT NULL,
-    status TEXT NOT NULL,
-    started_at REAL NOT NULL,
-    completed_at REAL,
-    duration_ms REAL,
-    error TEXT,
-    triggered_by TEXT NOT NULL,
-    unchanged TEXT,
-    durable TEXT,
-    phases TEXT,
-    estimate TEXT
-);
-CREATE TABLE IF NOT EXISTS build_packages (
-    build_id TEXT NOT NULL REFERENCES builds(id) ON DELETE CASCADE,
-    position INTEGER NOT NULL,
-    record TEXT NOT NULL,
-    PRIMARY KEY (build_id, position)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS idx_builds_started ON builds(started_at DESC, id);
-CREATE INDEX IF NOT EXISTS idx_builds_status ON builds(status);
-"""
-# Since version 2: which build's packages are this one's too, and with what in their records; since
-# version 3: which other node has the request; since version 4: how long its phases took;
-# since version 5: how long it was expected to take.
-_COLUMNS_SINCE = {2: "unchanged", 3: "durable", 4: "phases", 5: "estimate"}
 NOT_YET, DURABLE, ELSEWHERE = "not yet", "durable", "elsewhere"
 ENDED_ELSEWHERE, TAKEN_OVER = "ended elsewhere", "taken over"
 INTERRUPTED = "the node stopped during this build"
 LOST_TOO_SOON = "the node that drove this build was lost before the request was durable"
-
-
-class HistoryError(BuildNetError):
-    """The record of builds can't be opened or written."""
-
-    code = "STATE"
-    exit_code = 2
 
 
 class HistoryFullError(HistoryError):
@@ -163,20 +126,9 @@ class History:
         await connection.execute("PRAGMA journal_mode=WAL")
         await connection.execute("PRAGMA synchronous=FULL")
         await connection.execute("PRAGMA foreign_keys=ON")
-        version = await _scalar(connection, "PRAGMA user_version")
-        if version > SCHEMA_VERSION:
-            raise HistoryError(
-                f"{path} was written by a newer BuildNet (schema {version})",
-                hint="update BuildNet, or move the file away to begin a new record",
-            )
-        if await _scalar(connection, "PRAGMA quick_check") != "ok":
+        if await scalar(connection, "PRAGMA quick_check") != "ok":
             raise sqlite3.DatabaseError("quick_check found damage")
-        if version < SCHEMA_VERSION:  # else nothing is written: a full volume can be opened
-            for since, column in _COLUMNS_SINCE.items():
-                if 0 < version < since:
-                    await connection.execute(f"ALTER TABLE builds ADD COLUMN {column} TEXT")
-            await connection.executescript(_SCHEMA)
-            await connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+        await prepare(connection, path)
 
     async def close(self) -> None:
         """Close the file."""
@@ -475,8 +427,3 @@ _FILE = SqliteErrors(
     "the record is unharmed, leave it where it is",
     _damaged,
 )
-
-
-async def _scalar(connection: aiosqlite.Connection, statement: str) -> Any:
-    rows = list(await connection.execute_fetchall(statement))
-    return rows[0][0]

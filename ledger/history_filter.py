@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -33,20 +34,16 @@ class Wanted:
             where.append(f"workspace IN ({', '.join('?' * len(self.workspaces))})")
             arguments += self.workspaces
         if self.text:
-            where.append(f"instr(lower({_SEARCHED}), lower(?))")
+            where.append(_SEARCHED)
             arguments.append(self.text)
+            if _PART_OF_ID.fullmatch(self.text):
+                where[-1] = f"({_SEARCHED} OR instr(id, lower(?)))"
+                arguments.append(self.text)
         return " AND ".join(where), arguments
 
 
-# What is apart is kept apart by a character that no text holds that people search for.
-_SEARCHED = " || char(10) || ".join(
-    (
-        "id",
-        "workspace",
-        "triggered_by",
-        "coalesce(json_extract(request, '$.task'), '')",
-        "coalesce(json_extract(request, '$.packages'), '')",
-    )
-)
+# No build's row is read for it: an index has the number of what was asked for, and the id.
+_SEARCHED = "asking IN (SELECT number FROM askings WHERE instr(text, lower(?)))"
+_PART_OF_ID = re.compile(r"[0-9a-f-]{1,64}", re.ASCII | re.IGNORECASE)
 ALL = Wanted()
 """Every build."""

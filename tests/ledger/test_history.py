@@ -17,15 +17,14 @@ from hypothesis import strategies as st
 
 from buildnet.ledger.history import (
     LOST_TOO_SOON,
-    SCHEMA_VERSION,
     Durability,
     History,
-    HistoryError,
     HistoryFullError,
     Unchanged,
 )
 from buildnet.ledger.history_cursor import cursor_of, read_cursor
 from buildnet.ledger.history_filter import Wanted
+from buildnet.ledger.history_schema import SCHEMA_VERSION, HistoryError
 from buildnet.mesh.errors import NotFoundError, UsageError
 
 FAILED = Wanted(status="failed")
@@ -349,18 +348,92 @@ def test_unchanged_packages_are_told_by_the_builds_before(tmp_path: Path) -> Non
     assert (third.status, third.triggered_by, third.duration_ms) == ("succeeded", "bob", 0.5)
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
 def test_a_record_of_an_earlier_version_is_taken_over(tmp_path: Path, version: int) -> None:
     path = tmp_path / "h.db"
     using(path, lambda history: record(history, "abc123", 5.0, "succeeded"))
     with contextlib.closing(sqlite3.connect(path)) as old:
-        for column in ("estimate", "phases", "durable", "unchanged")[: 5 - version]:
-            old.execute(f"ALTER TABLE builds DROP COLUMN {column}")
-        old.execute(f"PRAGMA user_version={version}")
-        old.commit()
+        make_older(old, version)
     using(path, lambda history: record(history, "def456", 6.0, "succeeded"))
     build = using(path, lambda history: history.build("abc"))
     assert [package["name"] for package in build.packages] == ["core", "app"]
+    named = Wanted(text=build.workspace.upper())
+    page, _ = using(path, lambda history: history.page(limit=9, wanted=named))
+    assert [each.id for each in page] == ["def456", "abc123"]
+    assert using(path, lambda history: history.counts(named)) == {"succeeded": 2}
+
+
+def make_older(connection: sqlite3.Connection, version: int) -> None:
+    """Make a record what an earlier version wrote."""
+    for trigger in ("builds_asked", "builds_handed_over"):
+        connection.execute(f"DROP TRIGGER {trigger}")
+    for index in ("started", "status"):
+        connection.execute(f"DROP INDEX idx_builds_{index}")
+    connection.execute("DROP TABLE askings")
+    connection.execute("CREATE INDEX idx_builds_started ON builds(started_at DESC, id)")
+    connection.execute("CREATE INDEX idx_builds_status ON builds(status)")
+    for column in ("asking", "estimate", "phases", "durable", "unchanged")[: 6 - version]:
+        connection.execute(f"ALTER TABLE builds DROP COLUMN {column}")
+    connection.execute(f"PRAGMA user_version={version}")
+    connection.commit()
+
+
+def test_a_record_that_can_not_be_taken_over_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    using(path, lambda history: record(history, "abc123", 5.0, "succeeded"))
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        make_older(old, 4)
+        old.execute("CREATE TABLE askings (of INTEGER, another INTEGER, shape INTEGER)")
+        before = list(old.iterdump())
+    with pytest.raises(HistoryError):
+        using(path, lambda history: history.page(limit=1))
+    with contextlib.closing(sqlite3.connect(path)) as same:
+        assert list(same.iterdump()) == before
+
+
+def test_what_is_asked_for_again_is_kept_once_and_found_under_its_new_owner(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "h.db"
+
+    async def go(history: History) -> None:
+        for build_id in ("a1", "b2", "c3", "a1"):
+            await history.begin(
+                build_id,
+                workspace="Shop",
+                root="/w",
+                request={"packages": ["api"], "task": "build"},
+                started_at=1.0,
+                triggered_by="ann",
+            )
+        await history.hand_over("b2", "bob")
+
+    def found(text: str) -> list[str]:
+        page, _ = using(path, lambda history: history.page(limit=9, wanted=Wanted(text=text)))
+        return sorted(build.id for build in page)
+
+    using(path, go)
+    with contextlib.closing(sqlite3.connect(path)) as read:
+        assert [row[0] for row in read.execute("SELECT text FROM askings ORDER BY number")] == [
+            'shop\nann\nbuild\n["api"]',
+            'shop\nbob\nbuild\n["api"]',
+        ]
+    assert found("shop") == ["a1", "b2", "c3"]
+    assert (found("bob"), found("ann")) == (["b2"], ["a1", "c3"])
+    assert (found("B2"), found("api")) == (["b2"], ["a1", "b2", "c3"])
+
+
+def test_a_search_reads_no_row_of_a_build_that_does_not_fit(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    using(path, lambda history: record(history, "abc123", 5.0, "succeeded"))
+    where, arguments = Wanted(text="cafe").condition()
+    with contextlib.closing(sqlite3.connect(path)) as read:
+        counting = f"SELECT status, count(*) FROM builds WHERE {where} GROUP BY status"
+        (first, *_) = read.execute(f"EXPLAIN QUERY PLAN {counting}", arguments)
+        assert first[3] == "SCAN builds USING COVERING INDEX idx_builds_status"
+        listing = f"SELECT request FROM builds WHERE {where} ORDER BY started_at DESC, id DESC"
+        (first, *_) = read.execute(f"EXPLAIN QUERY PLAN {listing} LIMIT 9", arguments)
+        assert first[3] == "SCAN builds USING INDEX idx_builds_started"
 
 
 def test_estimates_of_the_latest_builds_stand_beside_what_they_took(tmp_path: Path) -> None:
