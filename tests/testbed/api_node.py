@@ -10,7 +10,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,5 +119,6 @@ def api_node(home: Path, made_up: MadeUp | None = None) -> Iterator[ApiNode]:
         try:
             yield node
         finally:
-            node.loop.call_soon_threadsafe(ending.set)
+            with suppress(RuntimeError):  # the loop is closed: what the node died of is the result
+                node.loop.call_soon_threadsafe(ending.set)
             running.result(_START_TIMEOUT_S)
