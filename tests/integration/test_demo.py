@@ -54,8 +54,8 @@ def test_the_demo_shows_a_pool_that_survives_a_worker_and_its_coordinator(
     ("moment", "number"),
     [
         ("demo-2 .* answers on", signal.SIGINT),
-        ("demo-2 joined", signal.SIGTERM),
-        ("is asked to build", signal.SIGTERM),
+        pytest.param("demo-2 joined", signal.SIGTERM, marks=pytest.mark.thorough),
+        pytest.param("is asked to build", signal.SIGTERM, marks=pytest.mark.thorough),
         ("is killed without", signal.SIGINT),
     ],
 )

@@ -36,7 +36,7 @@ from buildnet.ledger.store.vault import Vault
 from buildnet.ledger.store.verifying import Report, Trust, Verification
 from buildnet.ledger.store.writer import Writer
 
-EVERY = int(os.environ.get("BUILDNET_BYTES", "97"))
+EVERY = int(os.environ.get("BUILDNET_BYTES", "211"))
 TRUST = Trust(VERIFY)
 
 

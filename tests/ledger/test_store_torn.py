@@ -26,7 +26,7 @@ from buildnet.ledger.store.store import LedgerStore
 from buildnet.ledger.store.vault import Vault
 from buildnet.ledger.store.verifying import Trust, Verification
 
-EVERY = int(os.environ.get("BUILDNET_BYTES", "1999"))
+EVERY = int(os.environ.get("BUILDNET_BYTES", "3989"))
 TRUST = Trust(VERIFY)
 Harm = Callable[[bytearray, int], None]
 
