@@ -172,7 +172,10 @@ def test_the_queue_as_a_whole_is_resumed_and_paused(page: Page, node: Node) -> N
     expect(page.get_by_text("The queue is paused")).to_contain_text("a test")
     for name in NAMES:  # they would run and be gone
         page.get_by_role("button", name=f"Cancel the build of {name}").click()
-        page.get_by_role("dialog").get_by_role("button", name="Cancel the build").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.get_by_role("button", name="Cancel the build")).to_be_disabled()
+        dialog.get_by_role("textbox").fill(name)
+        dialog.get_by_role("button", name="Cancel the build").click()
         expect(names(page).filter(has_text=name)).to_have_count(0)
     expect(page.get_by_text("Nothing runs or waits")).to_be_visible()
     page.get_by_role("button", name="Resume the queue").click()

@@ -1,6 +1,6 @@
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { useEffect, useMemo } from "react";
-import { Redirect, Route, Switch, useLocation } from "wouter";
+import { Redirect, Route, Switch } from "wouter";
 import { Problem } from "@/api/problem";
 import { type Session, useSession } from "@/api/session";
 import { ProblemView } from "@/components/problem-view";
@@ -8,6 +8,7 @@ import { Loading } from "@/components/states";
 import { Toasts } from "@/components/toasts";
 import { Frame } from "@/layout/frame";
 import { Login } from "@/layout/login";
+import { loginPath } from "@/layout/login-path";
 import { browserFeed, FeedContext } from "@/live/use-live";
 
 const FRESH_MS = 2_000;
@@ -43,11 +44,10 @@ export function App() {
 
 function Inside() {
   const session = useSession();
-  const [path] = useLocation();
   if (session.data !== undefined) return <Live session={session.data} />;
   if (session.error === null) return <Loading what="who you are" />;
   if (Problem.from(session.error).status === 401) {
-    return <Redirect to={`/login?to=${encodeURIComponent(path + location.search)}`} replace />;
+    return <Redirect to={loginPath()} replace />;
   }
   return (
     <main className="login">

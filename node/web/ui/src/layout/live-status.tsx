@@ -1,5 +1,7 @@
 import { CirclePause, CirclePlay } from "lucide-react";
 import { Age } from "@/components/age";
+import { plural } from "@/format/format";
+import { loginPath } from "@/layout/login-path";
 import { useFeed, useFeedState } from "@/live/use-live";
 
 const STALE_MS = 35_000;
@@ -9,7 +11,7 @@ export function LiveStatus() {
   const feed = useFeed();
   const { status, paused, waiting, heardAt, reason } = useFeedState();
   const words = paused
-    ? `paused, ${waiting} changes wait`
+    ? `paused, ${plural(waiting, "change waits", "changes wait")}`
     : {
         connecting: "connecting",
         live: "live",
@@ -36,7 +38,13 @@ export function LiveStatus() {
       )}
       {status === "ended" && reason && <span className="small">{reason}</span>}
       {status === "ended" && (
-        <a className="button" href="/login">
+        <a
+          className="button"
+          href="/login"
+          onClick={(event) => {
+            event.currentTarget.href = loginPath();
+          }}
+        >
           Log in again
         </a>
       )}

@@ -1,9 +1,11 @@
 import { useEffect, useState } from "react";
 import { useLocation } from "wouter";
 import { api } from "@/api/client";
+import { Problem } from "@/api/problem";
 import { useForgetting } from "@/api/session";
 import { Command } from "@/components/command";
 import { ProblemView } from "@/components/problem-view";
+import { backTo } from "@/layout/login-path";
 
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 const KEY = "v4.public.";
@@ -31,7 +33,9 @@ export function Login() {
     addEventListener("hashchange", take); // a link that is opened where this page is already
     return () => removeEventListener("hashchange", take);
   }, []);
-  const withLink = code !== "" && problem === null;
+  // A node that does not answer has not used the code up.
+  const isSpent = problem !== null && Problem.from(problem).status !== 0;
+  const withLink = code !== "" && !isSpent;
 
   const submit = async (event: React.FormEvent) => {
     event.preventDefault();
@@ -40,7 +44,7 @@ export function Login() {
     try {
       await open(withLink ? code : text.trim());
       forget();
-      go(backTo(), { replace: true });
+      go(backTo(location.search), { replace: true });
     } catch (thrown) {
       setProblem(thrown);
       setBusy(false);
@@ -92,12 +96,4 @@ async function open(secret: string): Promise<void> {
   } else {
     await api.POST("/api/login", { body: { code: secret } });
   }
-}
-
-/** Where somebody was when they had to log in: a path of this page, nothing else. */
-function backTo(): string {
-  const wanted = new URLSearchParams(location.search).get("to") ?? "/";
-  if (!URL.canParse(wanted, location.origin)) return "/";
-  const { origin, pathname, search } = new URL(wanted, location.origin);
-  return origin === location.origin && pathname.startsWith("/ui/") ? pathname + search : "/";
 }

@@ -1,8 +1,7 @@
 import { useState } from "react";
 import { api, type Schema } from "@/api/client";
-import { ActionButton } from "@/components/action-button";
 import { Command } from "@/components/command";
-import { Dialog } from "@/components/dialog";
+import { Dialog, FormDialog } from "@/components/dialog";
 import { dateTime } from "@/format/format";
 
 /** Makes a link that logs an account in, once. */
@@ -12,37 +11,36 @@ export function LinkDialog({ account, onClose }: { account: string; onClose: () 
     const { data } = await api.POST("/api/logins", { body: { account } });
     setLink(data ?? null);
   };
-  return (
-    <Dialog title={`A login link for ${account}`} onClose={onClose}>
-      {link === null ? (
+  if (link === null) {
+    return (
+      <FormDialog
+        title={`A login link for ${account}`}
+        verb="Make the link"
+        stays
+        command={`buildnet login --as ${account}`}
+        act={make}
+        onClose={onClose}
+      >
         <p>
           Whoever has the link logs in as {account}, once, within ten minutes. Send it only to them.
         </p>
-      ) : (
-        <>
-          <p>Good once, until {dateTime(link.expires_at)}.</p>
-          <Command line={link.network_url ?? link.url} />
-          {link.network_url === null && (
-            <p className="soft small">
-              This node is not reached from elsewhere: it is for a browser on its host.
-            </p>
-          )}
-          {link.warning && <div className="notice warn">{link.warning}</div>}
-        </>
+      </FormDialog>
+    );
+  }
+  return (
+    <Dialog title={`A login link for ${account}`} onClose={onClose}>
+      <p>Good once, until {dateTime(link.expires_at)}.</p>
+      <Command line={link.network_url ?? link.url} />
+      {link.network_url === null && (
+        <p className="soft small">
+          This node is not reached from elsewhere: it is for a browser on its host.
+        </p>
       )}
+      {link.warning && <div className="notice warn">{link.warning}</div>}
       <div className="row dialog-ends">
         <button type="button" className="button" onClick={onClose}>
-          {link === null ? "Back" : "Close"}
+          Close
         </button>
-        {link === null && (
-          <ActionButton
-            className="button primary"
-            act={make}
-            command={`buildnet login --as ${account}`}
-          >
-            Make the link
-          </ActionButton>
-        )}
       </div>
     </Dialog>
   );

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { api, type Schema } from "@/api/client";
-import { ActionButton } from "@/components/action-button";
-import { Dialog } from "@/components/dialog";
+import { FormDialog } from "@/components/dialog";
+import { useToasts } from "@/components/toasts";
 import { quoted } from "@/format/shell";
 import { RightsChoice } from "@/views/access/rights";
 
@@ -25,6 +25,7 @@ export function RightsDialog({
   onChanged: () => Promise<unknown>;
 }) {
   const [rights, setRights] = useState<Schema["Rights"]>(holder.rights ?? "observer");
+  const toasts = useToasts();
   const change = async () => {
     if (holder.kind === "node") {
       await api.POST("/api/node/rights", { body: { node: holder.id, rights } });
@@ -35,29 +36,22 @@ export function RightsDialog({
       });
     }
     await onChanged();
-    onClose();
+    toasts.done(`${holder.name} has the rights of: ${rights}`);
   };
   const name = holder.kind === "node" ? holder.name : `account:${holder.id}`;
   return (
-    <Dialog title={`What ${holder.name} may do`} onClose={onClose}>
+    <FormDialog
+      title={`What ${holder.name} may do`}
+      verb="Change"
+      ready={rights !== holder.rights}
+      command={`buildnet rights set ${quoted(name)} ${rights}`}
+      act={change}
+      onClose={onClose}
+    >
       <RightsChoice value={rights} onChange={setRights} />
       {holder.kind === "node" && holder.rights === "admin" && rights !== "admin" && (
         <div className="notice warn">Keys that this node made end with its being an admin's.</div>
       )}
-      <div className="row dialog-ends">
-        <button type="button" className="button" onClick={onClose}>
-          Back
-        </button>
-        <ActionButton
-          className="button primary"
-          act={change}
-          done={`${holder.name} has the rights of: ${rights}`}
-          command={`buildnet rights set ${quoted(name)} ${rights}`}
-          disabled={rights === holder.rights}
-        >
-          Change
-        </ActionButton>
-      </div>
-    </Dialog>
+    </FormDialog>
   );
 }

@@ -1,6 +1,5 @@
-import { type ReactNode, useState } from "react";
-import { Command } from "@/components/command";
-import { Dialog } from "@/components/dialog";
+import { useState } from "react";
+import { ConfirmByName, FormDialog } from "@/components/dialog";
 import { shortId } from "@/format/format";
 import type { QueuedBuild } from "@/views/queue/queue-order";
 
@@ -14,19 +13,19 @@ export function CancelDialog({
   onClose: () => void;
 }) {
   return (
-    <Asking
+    <ConfirmByName
       title={`Cancel the build of ${build.workspace}?`}
+      name={build.workspace}
       verb="Cancel the build"
-      danger
-      onClose={onClose}
-      onYes={() => onCancel(build)}
       command={`buildnet queue cancel ${shortId(build.id)}`}
+      act={async () => onCancel(build)}
+      onClose={onClose}
     >
       <p>
         {build.actor} asked for it on {build.node}. What runs of it is ended; what is done stays in
         the cache. It goes on for others who asked for the same, unless you may end it for all.
       </p>
-    </Asking>
+    </ConfirmByName>
   );
 }
 
@@ -42,12 +41,12 @@ export function PauseDialog({
 }) {
   const [reason, setReason] = useState("");
   return (
-    <Asking
+    <FormDialog
       title={build ? `Pause the build of ${build.workspace}` : "Pause the queue"}
       verb="Pause"
-      onClose={onClose}
-      onYes={() => onPause(reason.trim())}
       command={`buildnet queue pause${build ? ` ${shortId(build.id)}` : ""}`}
+      act={async () => onPause(reason.trim())}
+      onClose={onClose}
     >
       <p>
         {build ? "It starts no command any more" : "No build starts a command any more"}, on no
@@ -62,7 +61,7 @@ export function PauseDialog({
           onChange={(event) => setReason(event.target.value)}
         />
       </label>
-    </Asking>
+    </FormDialog>
   );
 }
 
@@ -81,12 +80,12 @@ export function BehindDialog({
   const [chosen, setChosen] = useState(others.at(-1)?.id ?? "");
   const other = others.find((each) => each.id === chosen);
   return (
-    <Asking
+    <FormDialog
       title={`Put the build of ${build.workspace} behind…`}
       verb="Move"
-      disabled={other === undefined}
+      ready={other !== undefined}
+      act={async () => other && onChoose(other)}
       onClose={onClose}
-      onYes={() => other && onChoose(other)}
     >
       <label className="field">
         <span>Behind which build</span>
@@ -102,54 +101,6 @@ export function BehindDialog({
           ))}
         </select>
       </label>
-    </Asking>
-  );
-}
-
-function Asking({
-  title,
-  verb,
-  danger = false,
-  disabled = false,
-  command,
-  onYes,
-  onClose,
-  children,
-}: {
-  title: string;
-  verb: string;
-  danger?: boolean;
-  disabled?: boolean;
-  command?: string;
-  onYes: () => void;
-  onClose: () => void;
-  children: ReactNode;
-}) {
-  return (
-    <Dialog title={title} onClose={onClose}>
-      <form
-        className="stack"
-        onSubmit={(event) => {
-          event.preventDefault();
-          onYes();
-          onClose();
-        }}
-      >
-        {children}
-        {command && <Command line={command} />}
-        <div className="row dialog-ends">
-          <button type="button" className="button" onClick={onClose}>
-            Back
-          </button>
-          <button
-            type="submit"
-            className={danger ? "button danger" : "button primary"}
-            disabled={disabled}
-          >
-            {verb}
-          </button>
-        </div>
-      </form>
-    </Dialog>
+    </FormDialog>
   );
 }
