@@ -96,14 +96,14 @@ def test_a_distributed_build_is_watched_live(
         visit.log_in("/ui/builds")
     build = begin(first, shop)
     here.page.get_by_role("link", name=re.compile(shop.name)).first.click()
-    # Another node's page shows it too: by its events alone.
+    # Another node's page shows it as well as its own.
     there.page.get_by_role("link", name=re.compile(shop.name)).first.click()
     for visit in (here, there):
         page = visit.page
         expect(page.get_by_role("heading", name=f"Build {build}")).to_be_visible()
         expect(drawn(page, "base", "built")).to_be_visible()
         expect(drawn(page, "left", "running")).to_be_visible()
-    expect(drawn(here.page, "app", "waiting")).to_be_visible()
+        expect(drawn(page, "app", "waiting")).to_be_visible()
     here.picture("build-live")
     for visit in (here, there):
         expect(drawn(visit.page, "app", "built")).to_be_visible()

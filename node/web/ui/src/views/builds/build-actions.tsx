@@ -40,7 +40,7 @@ export function BuildActions({ build }: { build: ShownBuild }) {
           Cancel…
         </button>
       )}
-      {!build.running && mayBuild && said?.request && (
+      {!build.running && mayBuild && said?.request && !build.told?.recorded_on && (
         <>
           <button
             type="button"

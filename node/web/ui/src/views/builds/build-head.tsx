@@ -37,7 +37,14 @@ export function BuildHead({ build }: { build: ShownBuild }) {
         <Fact name="Workspace">{said?.workspace}</Fact>
         <Fact name="Asked for">{said?.request ? askedFor(said.request) : "unknown"}</Fact>
         <Fact name="Asked by">{said?.triggered_by ?? "unknown"}</Fact>
-        <Fact name="Driven by">{driver}</Fact>
+        <Fact name="Driven by">
+          {driver}
+          {told?.recorded_on?.kept_at != null && (
+            <span className="soft">
+              , which told this <Age at={told.recorded_on.kept_at * 1000} />
+            </span>
+          )}
+        </Fact>
         <Fact name="Began">{said ? <Age at={said.started_at * 1000} /> : "unknown"}</Fact>
         <Fact name={build.running ? "So far" : "Took"}>
           {build.running ? (
@@ -165,10 +172,11 @@ function driverOf(
     return `${durable.node_name ?? durable.node ?? "another node"} (it took over)`;
   }
   const id =
+    told?.recorded_on?.node_id ??
     (told !== null && "node_id" in told ? (told as Schema["BuildReport"]).node_id : null) ??
     live.begun?.node_id ??
     null;
   const node = nodes.find((one) => (id === null ? one.this_node : one.id === id));
-  const name = node?.name ?? id ?? "this node";
+  const name = node?.name ?? told?.recorded_on?.name ?? id ?? "this node";
   return node?.this_node ? `${name} (this node)` : name;
 }

@@ -1,5 +1,6 @@
 import { type ComponentType, lazy, Suspense } from "react";
 import { Link, useParams, useSearchParams } from "wouter";
+import { Problem } from "@/api/problem";
 import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
@@ -7,6 +8,7 @@ import { ViewHead } from "@/layout/frame";
 import { BuildActions } from "@/views/builds/build-actions";
 import { BuildHead } from "@/views/builds/build-head";
 import { Failure } from "@/views/builds/failure";
+import { KnownInLedger } from "@/views/builds/known-in-ledger";
 import { type ShownBuild, useBuild } from "@/views/builds/use-build";
 import "@/views/builds/builds.css";
 import { quoted } from "@/format/shell";
@@ -22,6 +24,9 @@ const TABS: readonly (readonly [string, string, Tab])[] = [
   ["artifacts", "Artifacts", lazy(() => import("@/views/builds/artifacts-tab"))],
 ];
 
+/** The code of a problem: the record of a build is on a node that can't be asked. */
+const ELSEWHERE = "BUILD_ELSEWHERE";
+
 /** One build, live while it runs. */
 export default function BuildDetail() {
   const { id = "" } = useParams<{ id: string }>();
@@ -32,9 +37,12 @@ function Detail({ id }: { id: string }) {
   const { build, problem, retry } = useBuild(id);
   if (build === null) {
     return problem ? (
-      <ProblemView problem={problem} command={`buildnet history ${quoted(id)}`} onRetry={retry}>
-        <Link href="/ui/builds">To all builds</Link>
-      </ProblemView>
+      <div className="stack">
+        <ProblemView problem={problem} command={`buildnet history ${quoted(id)}`} onRetry={retry}>
+          <Link href="/ui/builds">To all builds</Link>
+        </ProblemView>
+        {Problem.from(problem).code === ELSEWHERE && <KnownInLedger id={id} />}
+      </div>
     ) : (
       <Loading what="the build" lines={6} />
     );
@@ -50,6 +58,11 @@ function Detail({ id }: { id: string }) {
       >
         <BuildActions build={build} />
       </ViewHead>
+      {problem !== null && (
+        <ProblemView problem={problem} command={`buildnet history ${quoted(id)}`} onRetry={retry}>
+          <p>What is shown below is what its events told.</p>
+        </ProblemView>
+      )}
       <BuildHead build={build} />
       <Failure build={build} />
       <Tabs />

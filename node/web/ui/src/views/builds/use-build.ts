@@ -2,7 +2,6 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useMemo, useState } from "react";
 import { query, type Schema } from "@/api/client";
 import { Problem } from "@/api/problem";
-import { useItems } from "@/live/use-live";
 import { readEvents } from "@/views/builds/event-stream";
 import { after, type BuildEvent, type LiveBuild, NOTHING_YET } from "@/views/builds/live-build";
 import { type BuildTask, keyOf, taskOf } from "@/views/builds/tasks";
@@ -11,7 +10,7 @@ export type Told = Schema["BuildReport"] | Schema["RecordedBuild"];
 
 export interface ShownBuild {
   id: string;
-  /** Of this node's record; null: another node drives it, and only its events tell of it. */
+  /** The record of the node that drives it; null: it can't be had, and only events tell of it. */
   told: Told | null;
   live: LiveBuild;
   running: boolean;
@@ -34,20 +33,16 @@ export function useBuild(id: string): {
   retry: () => void;
 } {
   const path = { params: { path: { name: id } } };
-  const inFeed = useItems("builds").get(id);
-  // Once it is known to be another node's it stays that: this one has no record of it.
-  const [isElsewhere, setElsewhere] = useState(false);
-  const recorded = query.useQuery("get", "/api/build/{name}", path, { enabled: !isElsewhere });
-  const isMissing = recorded.error !== null && Problem.from(recorded.error).status === 404;
-  if (!isElsewhere && (isMissing || inFeed?.this_node === false)) setElsewhere(true);
-  const isRunning = recorded.data?.status === "running" || isElsewhere;
-  const { live, problem } = useEvents(id, isRunning, !isElsewhere);
+  const recorded = query.useQuery("get", "/api/build/{name}", path);
+  const isRunning = recorded.data?.status === "running";
+  // Of a build whose record can't be had events may tell: from its driver, or who goes on with it.
+  const { live } = useEvents(id, isRunning || recorded.error !== null, isRunning);
   const graph = query.useQuery(
     "get",
     "/api/build/{build_id}/graph",
     { params: { path: { build_id: id } } },
     {
-      enabled: recorded.data !== undefined && !isElsewhere,
+      enabled: recorded.data !== undefined,
       staleTime: isRunning ? 0 : Number.POSITIVE_INFINITY,
     },
   );
@@ -58,15 +53,17 @@ export function useBuild(id: string): {
   }, [id, recorded.data, live, graph.data]);
   return {
     build,
-    problem: isElsewhere ? problem : recorded.error,
+    problem: recorded.error,
     retry: () => recorded.refetch(),
   };
 }
 
-/** Follow a build's events while it runs; a picture is drawn of all that came since the last. */
-function useEvents(id: string, follow: boolean, isHere: boolean) {
+/**
+ * Follow a build's events while it runs; a picture is drawn of all that came since the last.
+ * `isRecorded`: its record is known, so that events that break off come again.
+ */
+function useEvents(id: string, follow: boolean, isRecorded: boolean) {
   const [live, setLive] = useState<LiveBuild>(NOTHING_YET);
-  const [problem, setProblem] = useState<unknown>(null);
   const client = useQueryClient();
   useEffect(() => {
     if (!follow) return;
@@ -82,7 +79,6 @@ function useEvents(id: string, follow: boolean, isHere: boolean) {
       setLive(known);
     };
     const forget = () => {
-      if (!isHere) return;
       for (const route of ["/api/build/{name}", "/api/build/{build_id}/graph", "/api/builds"]) {
         void client.invalidateQueries({ queryKey: ["get", route] });
       }
@@ -100,8 +96,7 @@ function useEvents(id: string, follow: boolean, isHere: boolean) {
         await readEvents(id, over.signal, take);
       } catch (thrown) {
         if (over.signal.aborted) return;
-        setProblem(thrown);
-        if (!isHere && Problem.from(thrown).status !== 0) return;
+        if (!isRecorded && Problem.from(thrown).status !== 0) return;
         // The events come from the beginning again.
         known = NOTHING_YET;
         waiting = [];
@@ -114,8 +109,8 @@ function useEvents(id: string, follow: boolean, isHere: boolean) {
       clearTimeout(retry);
       if (frame !== null) clearTimeout(frame);
     };
-  }, [id, follow, isHere, client]);
-  return { live, problem };
+  }, [id, follow, isRecorded, client]);
+  return { live };
 }
 
 function isUnnamed(event: BuildEvent): boolean {
