@@ -1,5 +1,5 @@
 import { ChevronDown, ChevronUp } from "lucide-react";
-import type { ReactNode } from "react";
+import { memo, type ReactNode } from "react";
 import { useFilter } from "@/components/url-state";
 
 export interface Column<Row> {
@@ -58,13 +58,7 @@ export function Table<Row>({
         </thead>
         <tbody>
           {sorted.slice(0, most).map((row) => (
-            <tr key={keyOf(row)}>
-              {columns.map((column) => (
-                <td key={column.name} className={column.numeric ? "number" : undefined}>
-                  {column.cell(row)}
-                </td>
-              ))}
-            </tr>
+            <Line key={keyOf(row)} row={row} columns={columns} />
           ))}
         </tbody>
       </table>
@@ -84,6 +78,24 @@ export function Table<Row>({
     </>
   );
 }
+
+interface LineOf<Row> {
+  row: Row;
+  columns: readonly Column<Row>[];
+}
+
+/** Where the columns are always the same ones, a change of one row draws that one alone. */
+const Line = memo(function Line<Row>({ row, columns }: LineOf<Row>) {
+  return (
+    <tr>
+      {columns.map((column) => (
+        <td key={column.name} className={column.numeric ? "number" : undefined}>
+          {column.cell(row)}
+        </td>
+      ))}
+    </tr>
+  );
+}) as <Row>(line: LineOf<Row>) => ReactNode;
 
 function Head<Row>({
   column,

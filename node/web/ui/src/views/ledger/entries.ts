@@ -19,11 +19,13 @@ export function merged(
   return [...newest.entries, ...listed.filter((entry) => !now.has(entry.id))];
 }
 
+const DAY = new Intl.DateTimeFormat(undefined, { dateStyle: "full" });
+
 /** Entries by the day on which they were made, in their order. */
 export function byDay(entries: readonly Entry[]): { day: string; entries: Entry[] }[] {
   const days: { day: string; entries: Entry[] }[] = [];
   for (const entry of entries) {
-    const day = new Date(entry.time).toLocaleDateString(undefined, { dateStyle: "full" });
+    const day = DAY.format(new Date(entry.time));
     const last = days.at(-1);
     if (last?.day === day) last.entries.push(entry);
     else days.push({ day, entries: [entry] });

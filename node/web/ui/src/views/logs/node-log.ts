@@ -48,12 +48,14 @@ export class NodeLog {
   }
 }
 
+/** 2026-11-22 09:30:00, in local time. */
+const SECOND = new Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "medium" });
+
 /** A line as it is shown: when, how important, who says it, and what. */
 export function lineText({ at, level, source, message, exception }: LogLine): string {
   const moment = new Date(at * 1000);
-  const day = moment.toLocaleDateString("sv"); // 2026-11-22, in local time
-  const time = `${moment.toLocaleTimeString("sv")}.${String(moment.getMilliseconds()).padStart(3, "0")}`;
+  const time = `${SECOND.format(moment)}.${String(moment.getMilliseconds()).padStart(3, "0")}`;
   const word = `${ESCAPE}[${COLORS[level]}m${level.padEnd(8)}${ESCAPE}[0m`;
   const stack = exception === null ? "" : `\n${ESCAPE}[2m${exception}${ESCAPE}[0m`;
-  return `${ESCAPE}[2m${day} ${time}${ESCAPE}[0m ${word} ${ESCAPE}[2m${source}:${ESCAPE}[0m ${message}${ESCAPE}[0m${stack}\n`;
+  return `${ESCAPE}[2m${time}${ESCAPE}[0m ${word} ${ESCAPE}[2m${source}:${ESCAPE}[0m ${message}${ESCAPE}[0m${stack}\n`;
 }

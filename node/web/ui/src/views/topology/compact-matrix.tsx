@@ -3,6 +3,7 @@ import { useNow } from "@/components/age";
 import { ago } from "@/format/format";
 import type { PoolNode } from "@/live/pool-nodes";
 import { cellPaths } from "@/views/topology/grid-paths";
+import { nearGroups } from "@/views/topology/layout";
 import { type Links, linkWords } from "@/views/topology/links";
 
 const CELL = 11;
@@ -18,18 +19,16 @@ const MOVES: Record<string, readonly [number, number]> = {
  * The matrix of many nodes: small cells, and the figure of the one that is pointed at or that the
  * arrow keys lead to.
  */
-export function CompactMatrix({ nodes, links }: { nodes: readonly PoolNode[]; links: Links }) {
+export function CompactMatrix({ nodes: all, links }: { nodes: readonly PoolNode[]; links: Links }) {
   const [at, setAt] = useState<{ row: number; column: number } | null>(null);
   const now = useNow();
-  const paths = useMemo(
-    () =>
-      cellPaths(
-        nodes.map((node) => node.id),
-        links,
-        CELL,
-      ),
-    [nodes, links],
-  );
+  // Where they stand changes with who is there and with the links, not with each figure of a node.
+  const ids = all.map((node) => node.id).join(" ");
+  // Those near each other stand together, so that sites are squares.
+  const order = useMemo(() => nearGroups(ids.split(" "), links).flat(), [ids, links]);
+  const paths = useMemo(() => cellPaths(order, links, CELL), [order, links]);
+  const byId = new Map(all.map((node) => [node.id, node]));
+  const nodes = order.flatMap((id) => byId.get(id) ?? []);
   const side = nodes.length * CELL;
   const bounded = (place: number) => Math.min(nodes.length - 1, Math.max(0, place));
   const point = (event: React.MouseEvent<SVGGElement>) => {

@@ -10,7 +10,7 @@ import { usePoolNodes } from "@/live/pool-nodes";
 import { useAsOf } from "@/live/use-live";
 import { useRefetchOn, useRefetchOnPool } from "@/live/use-refetch";
 import { CompactMatrix } from "@/views/topology/compact-matrix";
-import { CIRCLE_UP_TO, nearGroups } from "@/views/topology/layout";
+import { CIRCLE_UP_TO } from "@/views/topology/layout";
 import { Legend } from "@/views/topology/legend";
 import { Links } from "@/views/topology/links";
 import { Matrix } from "@/views/topology/matrix";
@@ -32,7 +32,12 @@ const TABS = [
 /** How the nodes are linked: who reaches whom how fast. */
 export default function Topology() {
   const pool = query.useQuery("get", "/api/pool");
-  useRefetchOn("nodes", ["get", "/api/pool"]);
+  // How busy a node is changes no link.
+  useRefetchOn(
+    "nodes",
+    ["get", "/api/pool"],
+    (event) => event.type !== "node_status" || "status" in event.data,
+  );
   useRefetchOnPool(["get", "/api/pool"], "links");
   const asOf = useAsOf(pool.dataUpdatedAt);
   const { nodes } = usePoolNodes();
@@ -47,13 +52,6 @@ export default function Topology() {
     () => [...nodes].sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true })),
     [nodes],
   );
-  // Those near each other stand together, so that sites are squares in the matrix.
-  const inGroups = useMemo(() => {
-    const byId = new Map(sorted.map((node) => [node.id, node]));
-    return nearGroups([...byId.keys()], links)
-      .flat()
-      .flatMap((id) => byId.get(id) ?? []);
-  }, [sorted, links]);
   if (pool.error && pool.data === undefined) {
     return (
       <ProblemView
@@ -93,7 +91,7 @@ export default function Topology() {
         <Matrix nodes={sorted} links={links} />
       ) : (
         <>
-          <CompactMatrix nodes={inGroups} links={links} />
+          <CompactMatrix nodes={sorted} links={links} />
           <SlowLinks nodes={sorted} links={links} />
         </>
       )}
