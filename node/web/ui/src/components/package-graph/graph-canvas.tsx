@@ -65,6 +65,7 @@ function Canvas({ shape, places, selected, found, onSelect }: Drawing) {
     return [...now.values()];
   }, [shape, places, selected, found]);
   const flow = useReactFlow();
+  const frame = useRef<HTMLDivElement>(null);
   const isFar = useStore((state) => state.transform[2] < FAR) && shape.nodes.length > MANY;
   const pick = (event: React.MouseEvent) => {
     const at = flow.screenToFlowPosition({ x: event.clientX, y: event.clientY });
@@ -73,11 +74,16 @@ function Canvas({ shape, places, selected, found, onSelect }: Drawing) {
   };
   return (
     <ReactFlow
+      ref={frame}
       nodes={isFar ? NONE : nodes}
       edges={[]}
       nodeTypes={NODE_TYPES}
       onNodeClick={(_, node) => onSelect(node.id)}
       onPaneClick={pick}
+      onMoveStart={(event) => {
+        if (event?.type === "mousedown") frame.current?.classList.add("dragged");
+      }}
+      onMoveEnd={() => frame.current?.classList.remove("dragged")}
       nodesDraggable={false}
       nodesConnectable={false}
       nodesFocusable={false}
