@@ -45,6 +45,14 @@ export function useFeedState(): FeedState {
   return useSyncExternalStore(feed.subscribe, feed.getState);
 }
 
+/** Something of the feed's state: each message changes the whole, few change a part of it. */
+export function useOfFeed<Value extends string | number | boolean | null>(
+  part: (state: FeedState) => Value,
+): Value {
+  const feed = useFeed();
+  return useSyncExternalStore(feed.subscribe, () => part(feed.getState()));
+}
+
 /** The items of a channel by their id: another map after each change, the same one until then. */
 export function useItems(channel: Channel): Items {
   const feed = useFeed();
@@ -69,9 +77,11 @@ export function useEvents(channel: Channel, hear: (event: LiveEvent) => void): v
 
 /**
  * How current what was asked for is, in milliseconds since 1970: while events tell of each change,
- * as current as they are.
+ * as current as they are, a second exact.
  */
 export function useAsOf(askedAt: number): number {
-  const { status, paused, heardAt } = useFeedState();
-  return status === "live" && !paused ? Math.max(askedAt, heardAt ?? 0) : askedAt;
+  const heardAt = useOfFeed(({ status, paused, heardAt }) =>
+    status === "live" && !paused ? Math.floor((heardAt ?? 0) / 1_000) * 1_000 : 0,
+  );
+  return Math.max(askedAt, heardAt);
 }

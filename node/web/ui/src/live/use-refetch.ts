@@ -1,7 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
 import type { Channel, LiveEvent } from "@/live/items";
-import { useEvents, useFeedState } from "@/live/use-live";
+import { useEvents, useOfFeed } from "@/live/use-live";
 
 const EVERY_MS = 1_000;
 
@@ -16,7 +16,7 @@ export function useRefetchOn(
   counts: (event: LiveEvent) => boolean = () => true,
 ): void {
   const client = useQueryClient();
-  const { gaps } = useFeedState();
+  const gaps = useOfFeed((state) => state.gaps);
   const seen = useRef(gaps);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   const again = () => {
