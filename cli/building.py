@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,12 +108,28 @@ def _named(options: BuildOptions) -> dict[str, Any]:
         return {}
     from buildnet.pool.keyed_values import assignments
 
+    file = options.config if options.config is not None and is_file(options.config) else None
     return {
-        "config_id": options.config,
+        **({"config_id": options.config} if file is None else {"configuration": _read(file)}),
         "template": options.template,
         "variables": assignments(options.values),
         "profile": options.profile,
     }
+
+
+def is_file(config: str) -> bool:
+    """Tell whether what somebody goes by is a file, and not the id of what is kept: it is a path,
+    or a name as files of configurations have, and there is one."""
+    if "/" in config or os.sep in config:
+        return True
+    return config.endswith((".yaml", ".yml", ".json")) and Path(config).exists()
+
+
+def _read(file: str) -> Mapping[str, Any]:
+    from buildnet.cli.config import CONFIGURATION
+    from buildnet.cli.saved import read_file
+
+    return read_file(CONFIGURATION, Path(file))
 
 
 def fast_options(arguments: list[str]) -> BuildOptions | None:

@@ -141,7 +141,11 @@ def build(
         typer.Option("--attach", metavar="ID", help="Show a build that runs, on whichever node."),
     ] = None,
     config: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Go by this configuration.")
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Go by this configuration, or by what a file (./FILE.yaml) holds and nobody kept.",
+        ),
     ] = None,
     wait: Annotated[
         str | None,

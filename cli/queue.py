@@ -71,7 +71,11 @@ def add(
         bool, typer.Option("--keep-going", help="After a failure go on with what is independent.")
     ] = False,
     config: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Go by this configuration.")
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Go by this configuration, or by what a file (./FILE.yaml) holds and nobody kept.",
+        ),
     ] = None,
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="Spread it as this profile says.")

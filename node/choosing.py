@@ -64,7 +64,7 @@ async def chosen(service: NodeService, named: Named, directory: Path) -> Chosen:
         raise UsageError(
             "variables are those of a template", hint="name it: --template NAME --set NAME=VALUE"
         )
-    if named.waits and (named.local_only or (named.config_id or named.template) is None):
+    if named.waits and (named.local_only or all(one is None for one in ways)):
         raise UsageError(
             "what a build waits for is what its configuration asks for of the pool",
             hint="name one (--config or --template), without --local-only",
@@ -79,6 +79,7 @@ async def chosen(service: NodeService, named: Named, directory: Path) -> Chosen:
         here=frozenset({service.key.node_id, service.name}),
         version=version,
         template=named.template,
+        unkept=named.unkept,
     )
     if configuration is None:
         return Chosen(found)

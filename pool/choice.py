@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,13 +16,13 @@ from buildnet.pool.without_effect import warnings_of_configuration, warnings_of_
 @dataclass(frozen=True, slots=True)
 class Choice:
     """``configuration``, ``template``, ``profile``: what was named, by id; ``version``: of the
-    configuration. ``parallel``: how many commands run at once, on whatever nodes; ``slots``: how
-    many of them on this one; ``isolation``: the level that tasks get which ask for none; None: no
-    bound, and as the node has it. ``cpus``: the CPUs of this node that they run on; none: any.
-    ``redundancy``: how often each command runs; ``timeout_s``: of the whole build;
-    ``artifacts_on``: the node that results are kept on besides, at most ``artifacts_bytes`` (0: no
-    bound); ``warnings``: what of it has no effect; ``preferences``: what else is said of where they
-    run."""
+    configuration; ``unkept``: in its place, one that the request itself held. ``parallel``: how
+    many commands run at once, on whatever nodes; ``slots``: how many of them on this one;
+    ``isolation``: the level that tasks get which ask for none; None: no bound, and as the node has
+    it. ``cpus``: the CPUs of this node that they run on; none: any. ``redundancy``: how often each
+    command runs; ``timeout_s``: of the whole build; ``artifacts_on``: the node that results are
+    kept on besides, at most ``artifacts_bytes`` (0: no bound); ``warnings``: what of it has no
+    effect; ``preferences``: what else is said of where they run."""
 
     configuration: str | None = None
     version: int | None = None
@@ -39,6 +40,7 @@ class Choice:
     artifacts_bytes: int = 0
     warnings: tuple[str, ...] = ()
     preferences: Preferences = AS_USUAL
+    unkept: Mapping[str, Any] | None = None
 
     @property
     def strategy(self) -> Strategy:
@@ -48,7 +50,8 @@ class Choice:
     @property
     def is_named(self) -> bool:
         """Whether the request named anything that it goes by."""
-        return any((self.configuration, self.template, self.profile))
+        named = (self.configuration, self.template, self.profile, self.unkept)
+        return any(one is not None for one in named)
 
     def slots_of(self, slots: int) -> int:
         """Return how many commands may run at once on this node, which has so many slots."""
@@ -94,9 +97,11 @@ def choose(
     here: frozenset[str],
     version: int | None = None,
     template: str | None = None,
+    unkept: Mapping[str, Any] | None = None,
 ) -> Choice:
     """Return what a build goes by. ``here``: the names of the node that it runs on; ``version``: of
-    the configuration, where it is kept; ``template``: the one that made it."""
+    the configuration, where it is kept; ``template``: the one that made it; ``unkept``: what the
+    request said it is."""
     used, preferred = configuration or BuildConfiguration(), profile or Profile()
     execution, cpu = used.execution, used.resources.cpu
     bounds = [one for one in (execution.parallel, cpu.cores) if one]
@@ -106,8 +111,10 @@ def choose(
     if volume is not None and volume.node_id in here:
         volume = None
     what = f"the configuration {used.id}" if template is None else f"the template {template}"
+    if unkept is not None:
+        what = "the configuration"
     return Choice(
-        configuration=used.id,
+        configuration=used.id if unkept is None else None,
         version=version,
         template=template,
         profile=preferred.id,
@@ -126,6 +133,7 @@ def choose(
         ),
         timeout_s=execution.timeout,
         preferences=_preferences(used, preferred, here),
+        unkept=unkept,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -33,7 +32,8 @@ class PackageBuildBody(BaseModel):
     ``local_only``: nothing of other nodes is used; ``durable``: another node has the request before
     anything runs, and goes on if this one is lost; ``wait_s``: it waits so long until it has all
     that its configuration asks for of other nodes, and keeps it to its end. ``config_id`` names a
-    configuration; ``template`` makes one of its ``variables``; ``profile`` says how it is spread.
+    configuration; ``configuration`` is one itself, which is kept nowhere; ``template`` makes one of
+    its ``variables``; ``profile`` says how it is spread.
     What they say of packages and task counts where the request says nothing; so does their
     priority.
     ``since``: only what differs from a revision of the workspace's git repository, and what depends
@@ -55,6 +55,7 @@ class PackageBuildBody(BaseModel):
     wait_s: float | None = Field(default=None, gt=0, le=MOST_WAIT_S)
     priority: PriorityName | None = None
     config_id: str | None = None
+    configuration: dict[str, Any] | None = None
     template: str | None = None
     variables: dict[str, bool | int | float | str] = Field(default_factory=dict)
     profile: str | None = None
@@ -80,14 +81,9 @@ class BuildBody(PackageBuildBody):
 
 
 async def asked_build(
-    service: NodeService,
-    reach: Reach,
-    body: BuildBody,
-    asking: Caller,
-    unkept: Mapping[str, Any] | None = None,
+    service: NodeService, reach: Reach, body: BuildBody, asking: Caller
 ) -> BuildRequest:
-    """Return what a caller asks for, with what it names looked up; ``unkept``: a configuration that
-    is kept nowhere.
+    """Return what a caller asks for, with what it names looked up.
 
     Raises:
         BuildNetError: the caller may not, or there is not what it names.
@@ -103,7 +99,7 @@ async def asked_build(
             body.profile,
             body.local_only,
             body.wait_s is not None,
-            unkept,
+            body.configuration,
         ),
         directory,
     )

@@ -35,13 +35,6 @@ class NotEstimatedError(BuildNetError):
         )
 
 
-class EstimateBody(BuildBody):
-    """A build to estimate. ``configuration``: one that is kept nowhere yet, in place of
-    ``config_id``."""
-
-    configuration: dict[str, Any] | None = None
-
-
 def estimate_routes(service: NodeService) -> APIRouter:
     """Return the route of estimates."""
     router = declared_router(tags=["builds"])
@@ -49,12 +42,12 @@ def estimate_routes(service: NodeService) -> APIRouter:
 
     @router.post("/api/build/estimate")
     @does(Action.TRIGGER_BUILD, answer=BuildEstimate, within=True)
-    async def estimate(body: EstimateBody, asking: Asking) -> dict[str, Any]:
+    async def estimate(body: BuildBody, asking: Asking) -> dict[str, Any]:
         """How long the build would take that is asked for: its files are looked at as in a dry run,
         then it is played through with what commands took before. Nothing is built, and nothing is
         recorded. `estimated_ms` and all that follows from it are null where nothing of the
         workspace ever ran here."""
-        asked = await asked_build(service, reach, body, asking, body.configuration)
+        asked = await asked_build(service, reach, body, asking)
         build = await service.builder.start(
             replace(asked, dry_run=True, durable=False, wait_s=None)
         )

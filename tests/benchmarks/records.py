@@ -1,7 +1,7 @@
 """What it costs to look into the record of a large build, and into that of many.
 
-    uv run python tests/benchmarks/records.py [--tasks 5000] [--builds 200000] [--rounds 5] [--short]
-        [--json FILE]
+    uv run python tests/benchmarks/records.py [--tasks 5000] [--builds 200000] [--rounds 5]
+        [--short] [--json FILE]
 
 A build of 5,000 tasks on eight nodes, each with its parts and up to three others that it needs:
 from the record's JSON, as the node reads it, to the trace's bytes; and to its review. It is

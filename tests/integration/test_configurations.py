@@ -237,7 +237,7 @@ def test_a_build_goes_by_a_configuration(node: Node, workspace: Path) -> None:
         **{"priority": "normal", "strategy": "fastest", "parallel": 1, "slots": None},
         **{"isolation": None, "local_only": False, "max_nodes": None, "nodes": {}, "labels": []},
         **{"artifacts_on": None, "artifacts_bytes": 0, "memory": {}, "redundancy": 1},
-        **{"timeout_s": None, "cpus": []},
+        **{"timeout_s": None, "cpus": [], "unkept": None},
     }
     recorded = node.get(f"/api/build/{report['build_id']}")
     assert recorded["status"] == "succeeded"
@@ -246,6 +246,28 @@ def test_a_build_goes_by_a_configuration(node: Node, workspace: Path) -> None:
     about = f"/api/ledger?build={report['build_id']}&type=build.started"
     until(lambda: node.get(about)["entries"])
     assert node.get(about)["entries"][0]["data"]["config_id"] == "one-core"
+
+
+def test_a_build_goes_by_a_file_that_nobody_kept(
+    node: Node, workspace: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "try.yaml"
+    file.write_text("resources: {cpu: {cores: 1}}\nexecution: {timeout: 5m}\n", encoding="utf-8")
+    report = data(node, "build", "-C", str(workspace), "--force", "--config", str(file))
+    choice = report["choice"]
+    assert (choice["configuration"], choice["version"], choice["parallel"]) == (None, None, 1)
+    asked = {"resources": {"cpu": {"cores": 1}}, "execution": {"timeout": "5m"}}
+    assert choice["unkept"] == asked
+    words = {"root": str(workspace), "environment": {}, "actor": "ann", "force": True}
+    again = node.post("/api/build", words | {"configuration": choice["unkept"]})["build_id"]
+    until(lambda: node.get(f"/api/build/{again}")["status"] == "succeeded")
+    assert node.get("/api/builds?limit=1")["builds"][0]["request"]["choice"] == choice
+    file.write_text("resources: {cpu: {coers: 1}}\n", encoding="utf-8")
+    wrong = node("build", "-C", str(workspace), "--config", str(file))
+    assert wrong.code == 2
+    assert "coers" in wrong.err
+    missing = node("build", "-C", str(workspace), "--config", "./not-there.yaml")
+    assert "not-there.yaml" in missing.err
 
 
 def test_what_has_no_effect_is_told_wherever_it_is_said(

@@ -107,6 +107,7 @@ def test_a_configuration_is_dragged_together_kept_and_run(
     assert kept(node, "templates")["pair"]["config"]["resources"] == resources
 
     page.get_by_role("button", name="Run", exact=True).click()
+    page.get_by_role("dialog").get_by_label("save it first").check()
     page.get_by_role("dialog").get_by_role("textbox", name="Id").fill("two-nodes")
     page.get_by_role("dialog").get_by_role("button", name="Save and run").click()
     page.wait_for_url("**/ui/builds/*")
@@ -117,6 +118,25 @@ def test_a_configuration_is_dragged_together_kept_and_run(
     assert recorded["build_id"] == build
     choice = recorded["request"]["choice"]
     assert (choice["configuration"], choice["profile"]) == ("two-nodes", "speed")
+
+
+def test_what_nobody_kept_is_run_as_it_is(
+    page: Page, owner: Visit, node: Node, workspace: Path
+) -> None:
+    drag(page, r"\d+ cores", "node1", "CPU")
+    zone(page, "CPU").get_by_role("listitem").get_by_role("spinbutton").fill("1")
+    page.get_by_role("button", name="Run", exact=True).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("combobox", name="Workspace").select_option(label="shop")
+    owner.picture("builder-run")
+    dialog.get_by_role("button", name="Run", exact=True).click()
+    page.wait_for_url("**/ui/builds/*")
+    build = page.url.rpartition("/")[2]
+    expect(page.get_by_role("main")).to_contain_text("succeeded")
+    choice = node.get(f"/api/build/{build}")["request"]["choice"]
+    named = {"cpu": {"node_allocations": [{"node_id": "node1", "cores": 1}]}}
+    assert (choice["configuration"], choice["unkept"]["resources"]) == (None, named)
+    assert "" not in kept(node, "configs")
 
 
 def test_what_was_done_is_undone_and_done_again(page: Page) -> None:

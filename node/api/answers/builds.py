@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from buildnet.ledger.history import Durability
 from buildnet.node.api.answers.answer import Answer, Page, Success
@@ -34,6 +34,7 @@ class Choice(Answer):
     nodes: dict[str, int]
     memory: dict[str, int]
     labels: list[str]
+    unkept: dict[str, Any] | None
 
 
 class EstimateInShort(Answer):

@@ -1,4 +1,4 @@
-import { api } from "@/api/client";
+import { api, type Schema } from "@/api/client";
 import { type ConfigDocument, type Draft, fromDocument, toDocument } from "@/views/builder/draft";
 
 export const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -50,12 +50,21 @@ export async function kept(id: string): Promise<{ draft: Draft; version: number 
   return { draft: fromDocument(data), version: data.system ? null : data.version };
 }
 
+/** A configuration that is kept, by its id; or one itself. */
+export type ByConfiguration = Pick<Schema["BuildBody"], "config_id" | "configuration">;
+
+/** A draft as a build takes it that goes by what nobody kept: under no id. */
+export function unkept(draft: Draft): Record<string, unknown> {
+  const { id: _, ...configuration } = toDocument(draft);
+  return configuration;
+}
+
 /** Begin a build; return its id. */
-export async function begin(root: string, config: string, profile: string): Promise<string> {
+export async function begin(root: string, by: ByConfiguration, profile: string): Promise<string> {
   const { data } = await api.POST("/api/build", {
     body: {
       root,
-      config_id: config,
+      ...by,
       ...(profile !== "" && { profile }),
       task: "build",
       force: false,

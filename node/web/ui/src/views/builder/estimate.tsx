@@ -4,7 +4,8 @@ import { useMay } from "@/api/session";
 import { Choice } from "@/components/filters";
 import { ProblemView } from "@/components/problem-view";
 import { duration, percent, plural } from "@/format/format";
-import { type Draft, toDocument } from "@/views/builder/draft";
+import { unkept } from "@/views/builder/calls";
+import type { Draft } from "@/views/builder/draft";
 import { isRefused } from "@/views/builder/faults";
 import type { Checked } from "@/views/builder/use-pool";
 
@@ -56,7 +57,7 @@ export function Estimate({
   const profiles = useProfiles();
   const asked = checked?.draft ?? draft;
   const refused = checked !== null && isRefused(checked.faults);
-  const { id: _, ...configuration } = toDocument(asked);
+  const configuration = unkept(asked);
   const found = useQuery({
     queryKey: ["estimated", root, profile, configuration, standing],
     enabled: root !== "" && checked !== null && !refused,
@@ -129,7 +130,7 @@ const DEFAULTS = {
   actor: "local",
   detail: "changed",
   packages: [],
-} as const satisfies Partial<Schema["EstimateBody"]>;
+} as const satisfies Partial<Schema["BuildBody"]>;
 
 function Result({ estimate }: { estimate: Known<Schema["BuildEstimate"]> }) {
   const { estimated_ms, interval_ms, packages, unchanged, problems } = estimate;

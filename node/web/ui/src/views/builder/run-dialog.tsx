@@ -3,13 +3,13 @@ import { useLocation } from "wouter";
 import { useMay } from "@/api/session";
 import { FormDialog } from "@/components/dialog";
 import { Field } from "@/components/field";
-import { begin, ID, keep } from "@/views/builder/calls";
+import { type ByConfiguration, begin, ID, keep, unkept } from "@/views/builder/calls";
 import type { Draft } from "@/views/builder/draft";
 import { type Target, useProfiles, useWorkspaces } from "@/views/builder/estimate";
 import { useKeptAnew } from "@/views/builder/save-dialogs";
 import * as store from "@/views/builder/store";
 
-/** Build with the draft. Builds go by what is kept: what was changed is saved first. */
+/** Build with the draft as it is on the screen; who may can keep it on that occasion. */
 export function RunDialog({
   draft,
   version,
@@ -30,43 +30,30 @@ export function RunDialog({
   const profiles = useProfiles();
   const [id, setId] = useState(draft.id);
   const isKept = draft.id !== "" && !unsaved;
+  const [keeps, setKeeps] = useState(false);
+  const isNew = version === null || draft.id === "";
   const act = async () => {
-    let config = draft.id;
-    if (!isKept) {
+    let by: ByConfiguration = isKept ? { config_id: draft.id } : { configuration: unkept(draft) };
+    if (keeps) {
       const kept = await keep({ ...draft, id }, id === draft.id ? version : null);
       store.edit({ ...draft, id });
       store.saved(kept.draft, kept.version);
       await anew();
-      config = kept.draft.id;
+      by = { config_id: kept.draft.id };
     }
-    const build = await begin(root, config, profile);
+    const build = await begin(root, by, profile);
     go(`/ui/builds/${build}`);
   };
+  const config = isKept ? draft.id : keeps ? id || "NAME" : "./FILE.yaml";
   return (
     <FormDialog
       title="Run a build with it"
-      verb={isKept ? "Run" : "Save and run"}
-      command={`buildnet build --config ${id || "NAME"}${profile && ` --profile ${profile}`}`}
-      ready={root !== "" && ID.test(id) && (isKept || maySave)}
+      verb={keeps ? "Save and run" : "Run"}
+      command={`buildnet build --config ${config}${profile && ` --profile ${profile}`}`}
+      ready={root !== "" && (!keeps || ID.test(id))}
       onClose={onClose}
       act={act}
     >
-      {!isKept && !maySave && (
-        <p className="notice warn">
-          Builds go by a configuration that is kept, and your rights don't let you keep this one.
-        </p>
-      )}
-      {!isKept && (version === null || draft.id === "") && (
-        <Field label="Id" hint="it is kept under this id first">
-          <input
-            className="input"
-            required
-            spellCheck={false}
-            value={id}
-            onChange={(event) => setId(event.target.value)}
-          />
-        </Field>
-      )}
       <Field label="Workspace">
         <select
           className="input"
@@ -95,6 +82,33 @@ export function RunDialog({
           ))}
         </select>
       </Field>
+      {!isKept && maySave && (
+        <label className="row">
+          <input
+            type="checkbox"
+            checked={keeps}
+            onChange={(event) => setKeeps(event.target.checked)}
+          />
+          save it first
+        </label>
+      )}
+      {keeps && isNew && (
+        <Field label="Id" hint="it is kept under this id">
+          <input
+            className="input"
+            required
+            spellCheck={false}
+            value={id}
+            onChange={(event) => setId(event.target.value)}
+          />
+        </Field>
+      )}
+      {!isKept && !keeps && (
+        <p className="soft small">
+          It is built with what is here now. The record of the build has it; Export writes the file
+          for the command.
+        </p>
+      )}
     </FormDialog>
   );
 }

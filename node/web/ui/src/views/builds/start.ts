@@ -61,6 +61,7 @@ export function again(root: string, request: Request, packages = request.package
     keep_going: request.keep_going,
     local_only: request.local_only,
     config_id: request.choice?.configuration ?? null,
+    configuration: request.choice?.unkept ?? null,
     profile: request.choice?.profile ?? null,
   });
 }
