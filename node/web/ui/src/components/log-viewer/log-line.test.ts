@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Pen } from "@/components/log-viewer/ink";
-import { legible, markName, parse, penAt, plainOf } from "@/components/log-viewer/log-line";
+import { markName, parse, penAt, plainOf } from "@/components/log-viewer/log-line";
 import { LogText } from "@/components/log-viewer/log-text";
 
 const E = "\u001b";
@@ -93,12 +93,6 @@ it("has the same plain text whether or not colours are read", () => {
   ]) {
     expect(plainOf(raw)).toBe(parse(raw, Pen.PLAIN).text);
   }
-});
-
-it("says all that a row shows in an excerpt, whatever stands around it", () => {
-  const link = `${E}]8;;http://evil${E}\\error: no such file${E}]8;;${E}\\`;
-  expect(legible(`${link} \u202etxt.exe\u0007`)).toBe("error: no such file U+202Etxt.exeBEL");
-  expect(legible(`${E}[31mred${E}[0m end\r`)).toBe("red end");
 });
 
 describe("penAt", () => {

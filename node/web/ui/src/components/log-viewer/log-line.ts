@@ -70,13 +70,6 @@ export function parse(raw: string, begin: Pen): Line {
   return { ...screen.read(), pen };
 }
 
-/** What a row shows, with names in place of characters that can't be seen. */
-export function legible(raw: string): string {
-  return parse(raw, Pen.PLAIN)
-    .spans.map(({ text, isMark }) => (isMark ? marksText(text) : text))
-    .join("");
-}
-
 /** Names of characters, each with how often it comes in a row: "NUL×512 U+202E". */
 export function marksText(text: string): string {
   const runs: { name: string; times: number }[] = [];

@@ -144,8 +144,9 @@ function columns(own: string | null, kick: ((one: Presence) => void) | null): Co
 
 function Doing({ presence }: { presence: Presence }) {
   if (presence.builds.length === 0) {
-    const open = presence.connections[0]?.what;
-    return <span className="soft">{open ?? "idle"}</span>;
+    return (
+      <span className="soft">{presence.connections.length > 0 ? "watches" : "nothing now"}</span>
+    );
   }
   return (
     <>

@@ -89,7 +89,8 @@ function History() {
     );
   }
   const counts = found.data?.counts ?? {};
-  const total = Object.values(counts).reduce((sum, one) => sum + (one ?? 0), 0);
+  const total = STATUSES.reduce((sum, one) => sum + (counts[one] ?? 0), 0);
+  const isFiltered = [status, workspace, actor, text].some((one) => one !== "");
   const builds = page.filter((one) => one.status !== "running");
   return (
     <section aria-label="Earlier builds" className="stack tight">
@@ -125,7 +126,7 @@ function History() {
       {found.data === undefined ? (
         <Loading what="the record of builds" />
       ) : builds.length === 0 ? (
-        <Empty title={total === 0 && !text && !workspace ? "There is no build yet" : "None found"}>
+        <Empty title={isFiltered ? "No build fits these filters" : "No build has ended yet"}>
           <p className="soft">Builds that are asked of this node are recorded here.</p>
         </Empty>
       ) : (

@@ -1,7 +1,8 @@
 import { CircleAlert } from "lucide-react";
 import { Link } from "wouter";
 import { Command } from "@/components/command";
-import { legible } from "@/components/log-viewer/log-line";
+import { Excerpt } from "@/components/log-viewer/excerpt";
+import { useFilter } from "@/components/url-state";
 import { plural } from "@/format/format";
 import { quoted } from "@/format/shell";
 import { buildCommand } from "@/views/builds/commands";
@@ -9,7 +10,6 @@ import type { BuildTask } from "@/views/builds/tasks";
 import type { ShownBuild } from "@/views/builds/use-build";
 
 const SHOWN = 3;
-const EXCERPT_LINES = 20;
 
 /** What failed, on top: why, the end of its output, what helps, and how to try it in a terminal. */
 export function Failure({ build }: { build: ShownBuild }) {
@@ -38,27 +38,29 @@ export function Failure({ build }: { build: ShownBuild }) {
 
 function FailedTask({ task, build }: { task: BuildTask; build: ShownBuild }) {
   const { report } = task;
+  const [tab] = useFilter("tab", "graph");
+  const isBesideLog = tab === "log";
   const output = report?.output?.trimEnd() ?? "";
   const root = build.told?.root ?? build.live.begun?.root ?? null;
   return (
     <div className="notice bad" role="alert">
-      <div className="row">
+      <div className="failed-task">
         <CircleAlert aria-hidden size={18} color="var(--bad)" />
-        <strong>
-          {task.key}: {report?.error?.message ?? "failed"}
-        </strong>
-        {report?.error?.code && <code className="soft small">{report.error.code}</code>}
+        <div>
+          <strong>
+            {task.key}: {report?.error?.message ?? "failed"}
+          </strong>{" "}
+          {report?.error?.code && <code className="soft small">{report.error.code}</code>}
+        </div>
       </div>
       {report?.error?.cause && <p className="soft">Cause: {report.error.cause}</p>}
-      {output !== "" && (
+      {output !== "" && !isBesideLog && (
         <section
           // biome-ignore lint/a11y/noNoninteractiveTabindex: what is scrolled needs the keyboard
           tabIndex={0}
           aria-label={`The end of the output of ${task.key}`}
         >
-          <pre className="excerpt">
-            {output.split("\n").slice(-EXCERPT_LINES).map(legible).join("\n")}
-          </pre>
+          <Excerpt output={output} />
         </section>
       )}
       {(report?.error?.hint || (report?.hints.length ?? 0) > 0) && (
@@ -72,9 +74,11 @@ function FailedTask({ task, build }: { task: BuildTask; build: ShownBuild }) {
         </p>
       ))}
       <div className="row">
-        <Link href={`?tab=log&task=${encodeURIComponent(`${task.name}#${task.task}`)}`}>
-          The whole output
-        </Link>
+        {!isBesideLog && (
+          <Link href={`?tab=log&task=${encodeURIComponent(`${task.name}#${task.task}`)}`}>
+            The whole output
+          </Link>
+        )}
         <Link href={`?tab=graph&package=${encodeURIComponent(task.name)}`}>In the graph</Link>
       </div>
       <Command line={`buildnet history ${build.id} --log ${quoted(task.key)}`} />

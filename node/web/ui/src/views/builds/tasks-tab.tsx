@@ -77,7 +77,11 @@ function columnsOf(names: Names): Column<BuildTask>[] {
     {
       name: "tier",
       title: "result",
-      cell: (task) => (task.report?.tier ? (TIER_WORDS[task.report.tier] ?? task.report.tier) : ""),
+      cell: (task) => (
+        <span className="result-words">
+          {task.report?.tier && (TIER_WORDS[task.report.tier] ?? task.report.tier)}
+        </span>
+      ),
       sort: (task) => task.report?.tier,
     },
     { name: "why", cell: (task) => <Why task={task} /> },

@@ -117,7 +117,6 @@ test("a start that nobody knows is unknown", () => {
   expect(words({})).toBe("unknown");
   expect(words({ starts_in_s: 0 })).toBe("next");
   expect(words({ starts_in_s: 3 })).toBe("in about 3000");
-  expect(words({ state: "running" })).toBe("runs");
   expect(words({ state: "paused", starts_in_s: 3 })).toBe("once it is resumed");
 });
 

@@ -106,7 +106,6 @@ export function startInWords(
   now: number,
   duration: (ms: number) => string,
 ): string {
-  if (build.state === "running") return "runs";
   if (build.state === "paused") return "once it is resumed";
   const left = leftMs(build.starts_in_s, build.toldAt, now);
   if (left === null) return "unknown";

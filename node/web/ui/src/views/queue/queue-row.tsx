@@ -162,8 +162,12 @@ function Times({ build }: { build: QueuedBuild }) {
   const now = useNow();
   return (
     <dl className="queue-times small">
-      <dt>Starts</dt>
-      <dd>{startInWords(build, now, duration)}</dd>
+      {build.state !== "running" && (
+        <>
+          <dt>Starts</dt>
+          <dd>{startInWords(build, now, duration)}</dd>
+        </>
+      )}
       <dt>Ends</dt>
       <dd>{endInWords(build, now, duration)}</dd>
     </dl>

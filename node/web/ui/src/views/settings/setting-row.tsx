@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { Fragment, useState } from "react";
 import { api, type Schema } from "@/api/client";
 import { Badge } from "@/components/badge";
 import { ProblemView } from "@/components/problem-view";
@@ -41,7 +41,15 @@ export function SettingRow({
   const value = written(setting.value);
   return (
     <div className="setting">
-      <code className="name">{setting.key}</code>
+      <code className="name">
+        {setting.key.split(/(?<=[._])/).map((part, place) => (
+          // biome-ignore lint/suspicious/noArrayIndexKey: the parts of a name stay where they are
+          <Fragment key={place}>
+            <wbr />
+            {part}
+          </Fragment>
+        ))}
+      </code>
       <span className="value">
         {value === "" ? <span className="soft">not set</span> : <code>{value}</code>}
         {setting.next_start != null && (

@@ -1,0 +1,29 @@
+import { Fragment } from "react";
+import { Pen } from "@/components/log-viewer/ink";
+import { LogCode } from "@/components/log-viewer/log-code";
+import { parse } from "@/components/log-viewer/log-line";
+import "@/components/log-viewer/log-viewer.css";
+
+const LINES = 20;
+
+/** The end of an output as a terminal shows it, but for what would hide something. */
+export function Excerpt({ output }: { output: string }) {
+  let pen = Pen.PLAIN;
+  const lines = output.split("\n").map((raw) => {
+    const line = parse(raw, pen);
+    pen = line.pen;
+    return line;
+  });
+  const first = Math.max(0, lines.length - LINES);
+  return (
+    <pre className="excerpt">
+      {lines.slice(first).map((line, place) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: lines of an output stay where they are
+        <Fragment key={first + place}>
+          {place > 0 && "\n"}
+          <LogCode line={line} pattern={null} current={null} />
+        </Fragment>
+      ))}
+    </pre>
+  );
+}
