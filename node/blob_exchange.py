@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
@@ -19,6 +19,7 @@ from buildnet.mesh.link.connection import Connection
 from buildnet.mesh.link.frames import FrameCipher
 from buildnet.mesh.service.service import MeshService
 from buildnet.node.bulk_streams import BulkStreams
+from buildnet.node.fetching_ahead import Ahead
 from buildnet.node.store import Store, StoreFullError
 from buildnet.node.store.exchange import StoreSource, fetch_into
 from buildnet.pool.bandwidth import Bandwidths
@@ -47,6 +48,7 @@ class BlobExchange:
         self._streams = BulkStreams(mesh.bulk, workers)
         self._fetcher = BulkFetcher(mesh.bulk, workers, note=note)
         self._bandwidths = Bandwidths()
+        self._ahead = Ahead()
 
     @classmethod
     @contextmanager
@@ -108,6 +110,36 @@ class BlobExchange:
             StoreFullError: there is no room for it.
         """
         wanted = tuple(dict.fromkeys(blobs))
+        lacking = await asyncio.to_thread(self._store.missing, wanted)
+        if lacking:
+            async with self._ahead.first(lacking):
+                await self._fetch_some(wanted, peer)
+
+    async def fetch_ahead(self, blobs: Iterable[Digest], peer: bytes) -> Collection[Digest] | None:
+        """Get blobs that may be needed soon, while nothing that is needed is fetched; return those
+        that had to be fetched. None: that was interrupted.
+
+        Raises:
+            BuildNetError: see :meth:`fetch_all`.
+        """
+        wanted = tuple(dict.fromkeys(blobs))
+        lacking = await asyncio.to_thread(self._store.missing, wanted)
+
+        async def work() -> None:
+            if len(lacking) == 1:  # over a connection of its own, so that nothing waits behind it
+                await self.fetch(next(iter(lacking)), peer)
+            else:
+                await self._fetch_some(wanted, peer)
+
+        if lacking and not await self._ahead.fetch(lacking, work):
+            return None
+        return lacking
+
+    def interrupt_ahead(self) -> None:
+        """Go no further with what is fetched ahead, unless somebody waits for it by now."""
+        self._ahead.interrupt()
+
+    async def _fetch_some(self, wanted: Sequence[Digest], peer: bytes) -> None:
         lacking = await asyncio.to_thread(self._store.missing, wanted)
         small = [digest for digest in wanted if digest in lacking and _is_small(digest)]
         large = [digest for digest in wanted if digest in lacking and not _is_small(digest)]

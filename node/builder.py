@@ -115,7 +115,7 @@ class Builder:
         """What lets builds outlive this node; None: nothing does."""
         self._workspaces = Workspaces(private / "watch")
         self.auditing = Auditing(self._workspaces, store, lambda: bool(self.running()))
-        self.watches = Watches(self._workspaces, self.start)
+        self.watches = Watches(self._workspaces, self.start, self.workshop.expect_no_more)
         self._builds: dict[str, RunningBuild] = {}
         self._tasks = asyncio.TaskGroup()
         self._tidying = asyncio.Lock()
@@ -205,7 +205,7 @@ class Builder:
     def show(self, build: RunningBuild, performing: Coroutine[None, None, None]) -> None:
         """Have a build performed, and answer for it; the latest that are over stay for a while."""
         self._builds[build.id] = build
-        if self.on_build is not None:
+        if self.on_build is not None and not build.request.foretells:
             self.on_build(build)
         over = [key for key, each in self._builds.items() if each.outcome is not None]
         for key in over[: max(0, len(over) - FINISHED_KEPT)]:

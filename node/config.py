@@ -141,11 +141,13 @@ class TimeRestrictions(Settings):
 
 class SchedulingSettings(Settings):
     """How this node takes part in the pool's work. ``accept_changes``: the cluster's admins may
-    change its tags and narrow its limits from their nodes. ``hold_outputs``: for how many seconds
+    change its tags and narrow its limits from their nodes. ``fetch_ahead``: it gets ready for
+    commands that others expect to ask for soon. ``hold_outputs``: for how many seconds
     what it made of a build whose own node was lost waits in the store."""
 
     accept_remote_builds: StrictBool = True
     accept_changes: StrictBool = False
+    fetch_ahead: StrictBool = True
     priority_weight: Annotated[PositiveNumber, Field(le=1000)] = 1.0
     time_restrictions: TimeRestrictions = TimeRestrictions()
     hold_outputs: Minutes = 3 * 86400.0

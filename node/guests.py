@@ -14,6 +14,7 @@ from buildnet.node.sharing.service import Sharing
 from buildnet.pool.messages import (
     ATTESTING_KINDS,
     DURABLE_KINDS,
+    EXPECTING_KINDS,
     FORWARD_KINDS,
     HOLDER_KINDS,
     HOST_KINDS,
@@ -38,6 +39,7 @@ def guests_of(
 ) -> GuestOf:
     """Return all of them as one; they are opened in this order and closed in the other."""
     access = service.access
+    sharing.tell_inputs(service.expecting.used)
     return together(
         (ledger_messages.KINDS, service.ledger.guest),
         (RESULT_KINDS, results.guest),
@@ -51,4 +53,5 @@ def guests_of(
         (FORWARD_KINDS, access.forwarding.guest),
         (KEY_KINDS, access.spreading.guest),
         (ATTESTING_KINDS, service.attesting.guest),
+        (EXPECTING_KINDS, service.expecting.guest),
     )

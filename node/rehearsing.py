@@ -14,6 +14,7 @@ from buildnet.pool.experience import Experience
 from buildnet.pool.holdings import telling
 from buildnet.pool.placement import Case
 from buildnet.pool.rehearsal import Command, Place, Stage, rehearse
+from buildnet.pool.workspace import TaskId
 
 RUN = "run"
 """The plan of what would run."""
@@ -37,12 +38,16 @@ def stage_of(
     )
 
 
-def rehearse_places(performer: Performer, stage: Stage, known: KnownHosts | None) -> None:
-    """Note in a dry run's reports where their commands would run. Blocks."""
+def rehearse_places(
+    performer: Performer, stage: Stage, known: KnownHosts | None
+) -> dict[TaskId, Place]:
+    """Note in a dry run's reports where their commands would run, and return that. Blocks."""
     commands = list(_commands(performer, stage, known))
-    for task, place in rehearse(commands, stage).items():
+    places = rehearse(commands, stage)
+    for task, place in places.items():
         report = performer.reports[task]
         report.place = _told(report, place)
+    return places
 
 
 def _commands(performer: Performer, stage: Stage, known: KnownHosts | None) -> Iterator[Command]:

@@ -53,8 +53,9 @@ class BuildRequest:
     whose outputs are compared; ``retries``: how often one that fails runs again, builds apart;
     ``trace_inputs``: commands run where the workspace stands, and what they read is told;
     ``choice``: what its configuration and profile make of it; ``first``: directories whose packages
-    are built before others; ``since``: what of the workspace a change affects, of which
-    ``packages`` are.
+    are built before others; ``foretells``: the watch that builds what this dry run looked at soon:
+    nodes on which it is likely to run are told; ``since``: what of the workspace a change affects,
+    of which ``packages`` are.
     """
 
     directory: Path
@@ -74,6 +75,7 @@ class BuildRequest:
     actor: str = "local"
     choice: Choice = AS_THE_NODE_HAS_IT
     first: tuple[str, ...] = ()
+    foretells: bytes = b""
     since: Since | None = None
 
     @property

@@ -46,6 +46,7 @@ from buildnet.node.recording import Recording
 from buildnet.node.refusals import Refusals
 from buildnet.node.scan.scanner import Scanner
 from buildnet.node.scan.utilization import UtilizationMeter
+from buildnet.node.sharing.expecting import Expecting
 from buildnet.node.sharing.loans import LoansBrokenOff
 from buildnet.node.sharing.service import Sharing
 from buildnet.node.store import Store
@@ -116,6 +117,7 @@ class NodeService:
     hosts: Hosts = field(init=False)
     attesting: Attesting = field(init=False)
     others: OtherBuilds = field(init=False)
+    expecting: Expecting = field(init=False)
     sharing: Sharing | None = None
     watching: Watching | None = None
     _measuring_fails: bool = False
@@ -140,6 +142,8 @@ class NodeService:
         self.hosts = Hosts(self.in_force, self.in_flight, self.recording.put)
         self.others = OtherBuilds(self)
         self.attesting = Attesting(self.keys, self.store, self.exchange)
+        toolchain = self.builder.workshop.toolchain
+        self.expecting = Expecting(self.store, self.exchange, toolchain, self._gets_ready)
         self.in_force.on_change = self._config_changed
         self._limits = (self.config.workers, self.config.resource_limits)
 
@@ -182,6 +186,9 @@ class NodeService:
     def lends_nothing(self) -> str | None:
         """Why this node lends nothing now, in words; None: it does, or is alone."""
         return None if self.sharing is None else self.sharing.refusal
+
+    def _gets_ready(self) -> bool:
+        return self.lends_nothing is None and self.config.scheduling.fetch_ahead
 
     def _cpu_model(self) -> str | None:
         return None if self.resources is None else self.resources.cpu.model

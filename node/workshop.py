@@ -28,6 +28,7 @@ from buildnet.node.retrying import Retrying
 from buildnet.node.runner import Limits, TaskRunner
 from buildnet.node.running import BuildRequest, RunningBuild
 from buildnet.node.sharing.far_tools import ToolsElsewhere
+from buildnet.node.sharing.hinting import coming
 from buildnet.node.sharing.known_hosts import THIS_NODE, KnownHosts
 from buildnet.node.sharing.needs import fits_a_question
 from buildnet.node.sharing.other_hosts import OtherHosts
@@ -218,7 +219,16 @@ class Workshop:
         if performer.forecast is not None:
             build.rehearsed = await performer.forecast.rehearsed(performer)
         stage, known = self._stage(build.request)
-        await asyncio.to_thread(rehearse_places, performer, stage, known)
+        places = await asyncio.to_thread(rehearse_places, performer, stage, known)
+        if build.request.foretells and self.sharing is not None and known is not None:
+            found = await asyncio.to_thread(coming, performer, places, known)
+            if not build.cancelled.is_set():
+                self.sharing.hints.tell(build.request.foretells, found)
+
+    def expect_no_more(self, watch: bytes) -> None:
+        """Tell those who were told what a watch expects of them that it was that."""
+        if self.sharing is not None:
+            self.sharing.hints.tell(watch, {})
 
     def _resolver(
         self, build: RunningBuild, job: Job, dependencies: InstalledDependencies | None, hold: Hold

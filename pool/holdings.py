@@ -37,6 +37,11 @@ class Holdings:
         while len(known) > MOST_BLOBS:
             del known[next(iter(known))]
 
+    def lacking(self, host: bytes, blobs: Iterable[Digest]) -> list[Digest]:
+        """Return those of some blobs that a host is not known to have."""
+        known = self._blobs.get(host, {})
+        return [blob for blob in blobs if blob.hash not in known]
+
     def bytes_at(self, hosts: Iterable[bytes], blobs: Sequence[Digest]) -> dict[bytes, int]:
         """Return how much of some blobs each host has, where that is anything."""
         found: dict[bytes, int] = {}

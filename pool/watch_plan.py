@@ -62,6 +62,11 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepare:
+    """Get ready for the build that is about to begin."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """Tell when it is so late; this replaces what was asked for before."""
 
@@ -69,7 +74,7 @@ class Wake:
 
 
 Event = Changed | Rest | Outdated | Looked | Ended | Woken
-Effect = Begin | Cancel | Wake
+Effect = Begin | Cancel | Prepare | Wake
 
 
 class WatchPlan:
@@ -80,16 +85,23 @@ class WatchPlan:
         delay_s: so much longer, but for what is wanted sooner.
         longest_s: what changed waits no longer than that, and no less than ``debounce_s`` and
             ``delay_s``, for a time without a change; what a build that runs takes does not count.
+        prepares_s: so long nothing may have changed before it is prepared; None: it is not.
     """
 
     def __init__(
-        self, debounce_s: float, delay_s: float = 0.0, longest_s: float = math.inf
+        self,
+        debounce_s: float,
+        delay_s: float = 0.0,
+        longest_s: float = math.inf,
+        prepares_s: float | None = None,
     ) -> None:
         self._debounce_s = debounce_s
         self._delay_s = delay_s
         self._longest_s = max(longest_s, debounce_s + delay_s)
         self._due: float | None = -math.inf
         self._latest = math.inf
+        self._prepares_s = prepares_s
+        self._prepared_at = math.inf
         self._sooner = False
         self._building = False
         self._is_hurried = False  # begun though changes did not pause
@@ -108,6 +120,8 @@ class WatchPlan:
                 self._sooner = self._sooner or sooner
                 delay_s = 0.0 if self._sooner else self._delay_s
                 self._due = now + self._debounce_s + delay_s
+                if self._prepares_s is not None:
+                    self._prepared_at = now + self._prepares_s
                 if not self._building:
                     self._latest = min(self._latest, now + self._longest_s)
             case Rest(pause_s):
@@ -128,7 +142,7 @@ class WatchPlan:
         if self._due is None:
             return []
         if not self._building:
-            return [self._begin_or_wait(self._due, now)]
+            return self._begin_or_wait(self._due, now)
         if not self._outdated or self._cancelled:
             return []
         if self._is_hurried and now < self._due:
@@ -136,13 +150,17 @@ class WatchPlan:
         self._cancelled = True
         return [Cancel()]
 
-    def _begin_or_wait(self, due: float, now: float) -> Effect:
-        if now < min(due, self._latest):
-            return Wake(min(due, self._latest))
+    def _begin_or_wait(self, due: float, now: float) -> list[Effect]:
+        begins_at = min(due, self._latest)
+        if now < begins_at:
+            if now < self._prepared_at:
+                return [Wake(min(begins_at, self._prepared_at))]
+            self._prepared_at = math.inf
+            return [Prepare(), Wake(begins_at)]
         self._is_hurried = now < due
-        self._due, self._latest = None, math.inf
+        self._due, self._latest, self._prepared_at = None, math.inf, math.inf
         self._sooner, self._building = False, True
-        return Begin()
+        return [Begin()]
 
 
 class Recurring:

@@ -56,15 +56,22 @@ class OwnWatches:
     Args:
         workspaces: finds them.
         start: begins a build.
+        expect_no_more: see :class:`Watch`.
 
     What is wanted is told by :meth:`follow`.
     """
 
-    def __init__(self, workspaces: Workspaces, start: Start) -> None:
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        start: Start,
+        expect_no_more: Callable[[bytes], None] = lambda watch: None,
+    ) -> None:
         self._wanted: Callable[[], Wanted] = Wanted
         self._told = asyncio.Event()
         self._workspaces = workspaces
         self._start = start
+        self._expect_no_more = expect_no_more
         self._kept = Wanted()
         self._turns = asyncio.Semaphore(1)
         self._watches: dict[Path, Watch] = {}
@@ -116,6 +123,7 @@ class OwnWatches:
             builds=kept.builds,
             find=finder(self._workspaces, root),
             start=self._in_turn,
+            expect_no_more=self._expect_no_more,
         )
         _log.info("%s is %s as it changes", root, "built" if kept.builds else "prepared")
         group.create_task(self._run(directory, watch))

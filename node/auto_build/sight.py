@@ -31,8 +31,9 @@ _REST = 10
 class Pace:
     """When builds begin: after ``debounce_s`` without a change, and after ``delay_s`` more unless a
     package below one of the ``priority`` paths changed; or after ``longest_s`` though changes never
-    pause. ``ignored``: patterns that do not count; ``scan_s``: so often sources are looked through
-    where changes are not told."""
+    pause. ``prepares``: meanwhile it is looked at what they are going to do. ``ignored``: patterns
+    that do not count; ``scan_s``: so often sources are looked through where changes are not
+    told."""
 
     debounce_s: float = 0.3
     delay_s: float = 0.0
@@ -40,6 +41,7 @@ class Pace:
     ignored: tuple[str, ...] = IGNORED_BY_DEFAULT
     scan_s: float = 1.0
     longest_s: float = 30.0
+    prepares: bool = True
 
     @classmethod
     def of(cls, watch: WatchSettings, auto_build: AutoBuildSettings, delay_s: float) -> Pace:
@@ -51,6 +53,7 @@ class Pace:
             watch.exclude_patterns,
             watch.scan_interval_ms / 1000,
             watch.longest_wait_ms / 1000,
+            watch.preemptive_prepare,
         )
 
 

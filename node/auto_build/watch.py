@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
@@ -43,6 +45,8 @@ CHECK_S = 5.0
 """So often it is seen to it that the workspace is still there: a directory above it may go without
 a word to who watches it."""
 _MOST_PATHS_TOLD = 20
+_PREPARES_AFTER = 1 / 3
+"""Of the debounce."""
 _log = logging.getLogger("buildnet.builds")
 
 
@@ -73,6 +77,12 @@ def finder(workspaces: Workspaces, root: Path) -> Find:
     return find
 
 
+def _plan_of(pace: Pace, *, builds: bool) -> WatchPlan:
+    prepares = builds and pace.prepares and pace.debounce_s > 0
+    prepares_s = pace.debounce_s * _PREPARES_AFTER if prepares else None
+    return WatchPlan(pace.debounce_s, pace.delay_s, pace.longest_s, prepares_s)
+
+
 class Watch:
     """See the module's text; :meth:`run` until :meth:`close` or there is nothing to watch any more.
 
@@ -80,6 +90,7 @@ class Watch:
         builds: else it only looks what a build would do, which reads what changed.
         find: returns the workspace as it is described now.
         start: begins a build.
+        expect_no_more: called with the watch's name once what it foretold is over.
     """
 
     def __init__(
@@ -91,7 +102,9 @@ class Watch:
         builds: bool,
         find: Find,
         start: Start,
+        expect_no_more: Callable[[bytes], None] = lambda watch: None,
     ) -> None:
+        self._name = secrets.token_bytes(16)
         self.opened = opened
         self.builds = builds
         self.pace = pace
@@ -99,10 +112,10 @@ class Watch:
         self._request = replace(
             request, directory=self._root, dry_run=not builds, first=pace.priority
         )
-        self._find, self._start = find, start
+        self._find, self._start, self._expect_no_more = find, start, expect_no_more
         self._loop = asyncio.get_running_loop()
         self._recurring = Recurring()
-        self._plan = WatchPlan(pace.debounce_s, pace.delay_s, pace.longest_s)
+        self._plan = _plan_of(pace, builds=builds)
         self._listener = Listener(self._on_news, self._on_look)
         self._items: asyncio.Queue[_Happened | RunningBuild | None] = asyncio.Queue()
         self._viewers: list[Viewer] = []
@@ -117,6 +130,7 @@ class Watch:
         self._build: RunningBuild | None = None
         self._asker = 0
         self._following: asyncio.Task[None] | None = None
+        self._preparing: asyncio.Task[None] | None = None
         self._at_work: set[tuple[str, str]] = set()
         self._outdated: set[str] = set()
         self._all_outdated = False
@@ -191,13 +205,15 @@ class Watch:
                         pass
                 finally:
                     self._cancel()
-                    if self._following is not None:
-                        self._following.cancel()
+                    for task in (self._following, self._preparing):
+                        if task is not None:
+                            task.cancel()
         except* Exception as errors:
             _log.exception("watching %s ended", self._root)
             self._build = None
             self.close(_unexpected(errors.exceptions[0]))
         finally:
+            self._expect_no_more(self._name)
             self.opened.leave(self._listener)
             if self._timer is not None:
                 self._timer.cancel()
@@ -303,18 +319,40 @@ class Watch:
                 case watch_plan.Cancel():
                     self._tell({"type": "outdated", **self._change()})
                     self._cancel()
+                case watch_plan.Prepare():
+                    if self._preparing is not None:
+                        self._preparing.cancel()
+                    self._preparing = self._group.create_task(self._prepare())
                 case watch_plan.Wake(when):
                     if self._timer is not None:
                         self._timer.cancel()
                     self._timer = self._loop.call_at(when, self._items.put_nowait, _Happened.LATE)
 
+    async def _prepare(self) -> None:
+        """Look what the next build is going to do: what it reads is known then, and nodes on which
+        its commands are likely to run are told. What is wrong the build tells."""
+        with suppress(BuildNetError, OSError):
+            build = await self._start(replace(self._foretelling, dry_run=True))
+            asker = build.askers.add(self._request.actor).number
+            try:
+                await build.over.wait()
+            finally:
+                if build.outcome is None and build.askers.withdraw(asker):
+                    build.cancel()
+
+    @property
+    def _foretelling(self) -> BuildRequest:
+        return replace(self._request, foretells=self._name)
+
     async def _begin(self) -> None:
+        if self._preparing is not None:
+            self._preparing.cancel()
         self._tell({"type": "building", **self._change()})
         self._forget_change()
         try:
             await self._described()
             await asyncio.to_thread(self._sight.before_build)
-            build = await self._start(self._request)
+            build = await self._start(self._request if self.builds else self._foretelling)
         except StoppingError as error:
             self.close(error)
             return
@@ -372,6 +410,8 @@ class Watch:
         """Wait for what changes next, unless there is something to be built."""
         self._build = None
         self._at_work.clear()
+        if self.builds:
+            self._expect_no_more(self._name)
         if not await self._is_there():
             return
         # What defines the workspace may have changed before that was watched.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from buildnet.mesh.errors import BuildNetError, StoppingError
 from buildnet.node.auto_build.own import OwnWatches
@@ -25,14 +25,20 @@ class TooManyWatchesError(BuildNetError):
 
 class Watches:
     """Owns the watches; :meth:`run` as long as the node runs. ``own`` are those of the node itself,
-    at which nobody looks on."""
+    at which nobody looks on. ``expect_no_more``: see :class:`Watch`."""
 
-    def __init__(self, workspaces: Workspaces, start: Start) -> None:
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        start: Start,
+        expect_no_more: Callable[[bytes], None] = lambda watch: None,
+    ) -> None:
         self._workspaces = workspaces
         self._start = start
+        self._expect_no_more = expect_no_more
         self._watches: list[Watch] = []
         self._group: asyncio.TaskGroup | None = None
-        self.own = OwnWatches(workspaces, start)
+        self.own = OwnWatches(workspaces, start, expect_no_more)
 
     async def run(self) -> None:
         """Run what is opened."""
@@ -109,6 +115,7 @@ class Watches:
             builds=builds,
             find=finder(self._workspaces, root),
             start=self._start,
+            expect_no_more=self._expect_no_more,
         )
         self._watches.append(watch)
         self._group.create_task(self._run(watch))

@@ -48,6 +48,8 @@ class Picture:
     builds_waiting: int
     leases: int
     guests_running: int
+    ahead_fetched_bytes: int
+    ahead_used_bytes: int
     dead_letters: int
     estimate_error: float | None
     isolation: str | None
@@ -87,6 +89,8 @@ async def picture_of(service: NodeService) -> Picture:
         builds_waiting=sum(build.waits_for is not None for build in service.builder.running()),
         leases=flight.leases,
         guests_running=flight.running,
+        ahead_fetched_bytes=service.expecting.fetched_bytes,
+        ahead_used_bytes=service.expecting.used_bytes,
         dead_letters=len(service.dead_letters.all()),
         estimate_error=summed_up(await service.history.estimated(LATEST))["median_error"],
         isolation=None if levels is None else levels.level,
@@ -277,6 +281,16 @@ ROWS: Sequence[Row] = (
     ),
     _gauge("leases", "What this node lends now", lambda picture: picture.leases),
     _gauge("guests_running", "Commands of others that run here", lambda p: p.guests_running),
+    _counter(
+        "ahead_fetched_bytes",
+        "Fetched because other nodes expected to need it here soon",
+        lambda p: p.ahead_fetched_bytes,
+    ),
+    _counter(
+        "ahead_used_bytes",
+        "Of these, those that were there when a command came that reads them",
+        lambda p: p.ahead_used_bytes,
+    ),
     _gauge("dead_letters", "Commands that were given up", lambda p: p.dead_letters),
     _gauge(
         "estimate_error_ratio",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from dataclasses import asdict, dataclass, field, replace
 
 from buildnet.mesh.digest import Digest
@@ -115,6 +115,8 @@ class GuestWork:
     trees_max_bytes: int | None
     ended: Callable[[GuestRan], None] = lambda ran: None
     """Called with each one that ended."""
+    on_inputs: Callable[[Collection[Digest]], None] = lambda blobs: None
+    """Called on any thread with what one reads, once all of it is here."""
     say: Say = field(init=False)
     spawn: Callable[[Callable[[], Coroutine[None, None, None]]], None] = field(init=False)
     _guest_trees: GuestTrees = field(init=False)
@@ -252,6 +254,7 @@ class GuestWork:
             if not isinstance(order, Order):
                 done.append(order)
                 return
+            self.on_inputs(order.inputs.files())
             if running.begin():
                 loop.call_soon_threadsafe(self.say, running.holder, begun)
             request = self._request(ask, order, mounts, running.amount, turn)

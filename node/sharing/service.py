@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from buildnet.mesh.digest import Digest
 from buildnet.mesh.errors import BuildNetError
 from buildnet.mesh.events import OfficeChanged, Received
 from buildnet.mesh.messages.kinds import Message
@@ -22,6 +23,7 @@ from buildnet.node.sharing.borrower import KEEP_S, Borrower
 from buildnet.node.sharing.demands import Demands
 from buildnet.node.sharing.errands import ALIVE_S
 from buildnet.node.sharing.guest_work import GuestWork
+from buildnet.node.sharing.hinting import Hints
 from buildnet.node.sharing.known_hosts import KnownHosts
 from buildnet.node.sharing.lender import Lender
 from buildnet.node.sharing.loans import Loans
@@ -76,6 +78,7 @@ class Sharing:
         self.desk: QueueDesk | None = None
         self._desk_of = b""
         self.demands = Demands()
+        self.hints = Hints(self._say)
         self.asking: QueueAsking | None = None
         """Of the coordinator about the queue; None: this node is in no cluster now."""
         self._telling: asyncio.TimerHandle | None = None
@@ -151,6 +154,10 @@ class Sharing:
         hosts.borrowing = self._borrower.begin(build, hosts.changed)
         hosts.borrowing.on_lost, hosts.borrowing.on_tick = hosts.lost, hosts.tick
         return hosts
+
+    def tell_inputs(self, tell: Callable[[Collection[Digest]], None]) -> None:
+        """Let somebody know, on any thread, what each command of others reads that runs here."""
+        self._work.on_inputs = tell
 
     @property
     def lenders(self) -> tuple[bytes, ...]:

@@ -73,7 +73,29 @@ VIEW = MeshView(
 )
 STATS = StoreStats(5, 6, 7, 8, 9, 10, None, 11, 12, 0, 13, None, 0)
 PICTURE = Picture(
-    VIEW, STATS, (), None, None, None, None, 0, 0, 1, 2, 4, 2, 1, 0, 0, 0, 0, 0.07, "strict", 5.0
+    VIEW,
+    STATS,
+    (),
+    None,
+    None,
+    None,
+    None,
+    0,
+    0,
+    1,
+    2,
+    4,
+    2,
+    1,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0.07,
+    "strict",
+    5.0,
 )
 
 

@@ -1,0 +1,153 @@
+"""Getting ready for what other nodes expect to ask this one for: their inputs are fetched and their
+tools looked at before the first command comes. Whether it does so is up to this node's owner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+
+from buildnet.mesh.digest import Digest
+from buildnet.mesh.errors import BuildNetError
+from buildnet.mesh.events import LinkDown, Received, Status, StatusChanged
+from buildnet.mesh.local import Local
+from buildnet.mesh.service.cluster import Cluster
+from buildnet.mesh.service.guest import Guest, GuestEvent
+from buildnet.node.blob_exchange import BlobExchange
+from buildnet.node.pool_results import may_ask
+from buildnet.node.store import Hold, Store
+from buildnet.node.toolchain import Toolchain
+from buildnet.pool.expectations import Batch, Expectations
+from buildnet.pool.messages.expecting import WorkExpected
+
+MOST_BYTES = 1 << 30
+"""Are fetched ahead in a minute, and no more than a quarter of what the store may hold."""
+_LOOK_S = 1.0
+_log = logging.getLogger("buildnet.pool")
+
+
+class Expecting:
+    """See the module's text. :meth:`guest` is for the mesh; ``is_willing`` tells whether this node
+    does so now. ``used`` may be called from any thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        exchange: BlobExchange,
+        toolchain: Toolchain,
+        is_willing: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._exchange = exchange
+        self._toolchain = toolchain
+        self._is_willing = is_willing
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._expected = Expectations(min(MOST_BYTES, store.capacity_bytes // 4))
+        self._tools: dict[str, None] = {}
+        self._local: Local | None = None
+        self._news = asyncio.Event()
+        self._under_way: Batch | None = None
+
+    @property
+    def fetched_bytes(self) -> int:
+        """How much was fetched because others expected to need it here."""
+        return self._expected.fetched_bytes
+
+    @property
+    def used_bytes(self) -> int:
+        """How much of that was there when a command came that reads it."""
+        return self._expected.used_bytes
+
+    @asynccontextmanager
+    async def guest(self, cluster: Cluster) -> AsyncIterator[Guest]:
+        """Take part in a cluster until the context ends."""
+        self._local = cluster.local
+        with self._lock:
+            self._expected.forget()
+        running = asyncio.create_task(self._run())
+        try:
+            yield self
+        finally:
+            running.cancel()
+            await asyncio.wait((running,))
+            self._local = None
+
+    def take(self, event: GuestEvent) -> None:
+        """Take note of what another node expects, or that it is gone."""
+        with self._lock:
+            match event:
+                case Received(sender, WorkExpected() as said):
+                    self._told(sender, said)
+                case LinkDown(peer) | StatusChanged(peer, Status.DEAD | Status.LEFT):
+                    self._expected.gone(peer)
+                case _:
+                    return
+            if self._under_way is not None and not self._expected.expects(self._under_way.blobs):
+                self._exchange.interrupt_ahead()
+        self._news.set()
+
+    def _told(self, sender: bytes, said: WorkExpected) -> None:
+        if self._local is None or not may_ask(self._local.members, sender):
+            return
+        if not self._is_willing():
+            return
+        blobs = [each.digest for each in said.blobs]
+        self._expected.told(sender, said.watch, blobs, said.for_ms / 1000, self._clock())
+        self._tools = dict.fromkeys(said.tools)
+
+    def used(self, blobs: Collection[Digest]) -> None:
+        """Take note that a command of another node reads these."""
+        with self._lock:
+            self._expected.used(blobs)
+
+    async def _run(self) -> None:
+        hold: Hold | None = None
+        try:
+            while True:
+                self._news.clear()
+                with self._lock:
+                    batch = self._expected.next(self._clock()) if self._is_willing() else None
+                    is_idle = not len(self._expected)
+                if batch is not None:
+                    hold = hold or self._store.hold()
+                    await self._fetch(batch, hold)
+                    continue
+                if hold is not None and is_idle:
+                    hold.close()
+                    hold = None
+                if self._tools:
+                    tools, self._tools = self._tools, {}
+                    await asyncio.to_thread(self._look_at, tools)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(None if is_idle else _LOOK_S):
+                        await self._news.wait()
+        finally:
+            if hold is not None:
+                hold.close()
+
+    async def _fetch(self, batch: Batch, hold: Hold) -> None:
+        self._under_way = batch
+        try:
+            await asyncio.to_thread(hold.add, batch.blobs)  # they stay until they are needed
+            fetched = await self._exchange.fetch_ahead(batch.blobs, batch.holder)
+            with self._lock:
+                if fetched is None:
+                    self._expected.again(batch)
+                elif fetched:
+                    self._expected.fetched(fetched, self._clock())
+        except (BuildNetError, OSError, TimeoutError) as error:
+            _log.info("what another node expects to need here can't be fetched: %s", error)
+        finally:
+            self._under_way = None
+
+    def _look_at(self, names: Collection[str]) -> None:
+        """Take note of tools, as a command that needs them would."""
+        for name in names:
+            with suppress(BuildNetError, OSError):
+                self._toolchain.tool(name)

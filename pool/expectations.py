@@ -1,0 +1,143 @@
+"""What other nodes say they will need here soon: what to get next, and what of it was of use.
+Pure.
+
+Nobody has to keep his word, and anybody may say too much: how many expectations there are is
+bounded, and how many bytes are fetched for all of them within a minute.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from buildnet.mesh.digest import Digest
+
+MOST_OF_ONE = 8
+"""Expectations of one node."""
+MOST = 128
+"""Of all of them together."""
+LONGEST_S = 60.0
+WITHIN_S = 60.0
+"""The bytes that are fetched within such a time are bounded."""
+BATCH = 128
+BATCH_BLOB_BYTES = 64 * 1024
+"""Blobs up to that size are fetched together."""
+
+_Key = tuple[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What to fetch next from ``holder``: one large blob, or some small ones."""
+
+    holder: bytes
+    blobs: tuple[Digest, ...]
+
+
+@dataclass(slots=True)
+class _Expectation:
+    until: float
+    blobs: dict[Digest, None]
+    open: deque[Digest] = field(default_factory=deque)
+
+
+class Expectations:
+    """See the module's text. Times are in monotonic seconds; ``most_bytes`` are fetched within
+    :data:`WITHIN_S` at most. ``fetched_bytes`` and ``used_bytes`` count what was fetched, and what
+    of that commands then read."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._known: dict[_Key, _Expectation] = {}
+        self._spent: deque[tuple[float, int]] = deque()
+        self._spent_bytes = 0
+        self._unused: dict[Digest, None] = {}
+        self.fetched_bytes = 0
+        self.used_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def told(
+        self, holder: bytes, name: bytes, blobs: Sequence[Digest], for_s: float, now: float
+    ) -> None:
+        """Take in what a node expects, in place of what it did under this name; no blobs: nothing.
+        Beyond the bounds it is ignored."""
+        self.lapse(now)
+        self._known.pop((holder, name), None)
+        of_it = sum(one == holder for one, _ in self._known)
+        if not blobs or of_it >= MOST_OF_ONE or len(self._known) >= MOST:
+            return
+        unique = dict.fromkeys(blobs)
+        until = now + min(for_s, LONGEST_S)
+        self._known[holder, name] = _Expectation(until, unique, deque(unique))
+
+    def forget(self) -> None:
+        """Expect nothing any more."""
+        self._known.clear()
+        self._unused.clear()
+
+    def gone(self, holder: bytes) -> None:
+        """Expect nothing of a node any more."""
+        for key in [key for key in self._known if key[0] == holder]:
+            del self._known[key]
+
+    def lapse(self, now: float) -> None:
+        """Forget what is too old."""
+        for key in [key for key, each in self._known.items() if each.until <= now]:
+            del self._known[key]
+        while self._spent and self._spent[0][0] <= now - WITHIN_S:
+            self._spent_bytes -= self._spent.popleft()[1]
+        if not self._known:
+            self._unused.clear()
+
+    def expects(self, blobs: Iterable[Digest]) -> bool:
+        """Whether any of some blobs is still expected to be needed."""
+        return any(blob in each.blobs for blob in blobs for each in self._known.values())
+
+    def next(self, now: float) -> Batch | None:
+        """Return what to look for next; None: nothing now. What was said first comes first."""
+        self.lapse(now)
+        left_bytes = self._most_bytes - self._spent_bytes
+        for (holder, _), each in self._known.items():
+            batch: list[Digest] = []
+            while each.open and len(batch) < BATCH:
+                size_bytes = each.open[0].size_bytes
+                if size_bytes > left_bytes:
+                    each.open.popleft()  # it comes with the command that needs it
+                    continue
+                if batch and size_bytes > BATCH_BLOB_BYTES:
+                    break
+                batch.append(each.open.popleft())
+                left_bytes -= size_bytes
+                if size_bytes > BATCH_BLOB_BYTES:
+                    break
+            if batch:
+                return Batch(holder, tuple(batch))
+        return None
+
+    def again(self, batch: Batch) -> None:
+        """Take note that fetching something was interrupted: it comes first again."""
+        for (holder, _), each in self._known.items():
+            wanted = [blob for blob in batch.blobs if blob in each.blobs]
+            if holder == batch.holder and wanted:
+                each.open.extendleft(reversed(wanted))
+                return
+
+    def fetched(self, blobs: Collection[Digest], now: float) -> None:
+        """Take note that some blobs were fetched."""
+        size_bytes = sum(blob.size_bytes for blob in blobs)
+        self._spent.append((now, size_bytes))
+        self._spent_bytes += size_bytes
+        self.fetched_bytes += size_bytes
+        self._unused.update(dict.fromkeys(blobs))
+
+    def used(self, blobs: Collection[Digest]) -> None:
+        """Take note that a command reads some blobs: of those that were fetched for that the bytes
+        are counted, once."""
+        if not self._unused:
+            return
+        for blob in self._unused.keys() & set(blobs):
+            del self._unused[blob]
+            self.used_bytes += blob.size_bytes

@@ -1,0 +1,99 @@
+"""What is going to be read on another node is there before a build that is watched begins."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from buildnet.cli.testing import write_files
+from buildnet.mesh.digest import Digest
+from testbed.nodes import Cluster, Node
+from testbed.watching import Watching
+
+PATIENCE_S = 60.0
+DEFINITION = """\
+workspace: shop
+packages:
+  - name: core
+    path: core
+    build_cmd: wc -c large small > out
+    output_dir: core/out
+    labels: [far]
+"""
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two nodes, on the second of which commands run; the first sends 2 MB a second, and waits long
+    before it builds what changes."""
+    cluster = Cluster(tmp_path_factory.mktemp("hints"), 2)
+    for node in cluster.members:
+        node.home.directory.mkdir(parents=True)
+    said = {"network": {"bulk_limit": "2 MB"}, "watch": {"debounce_ms": 6000}}
+    cluster.members[0].home.config.write_text(json.dumps(said))
+    cluster.members[1].home.config.write_text(json.dumps({"node_tags": ["far"]}))
+    with cluster:
+        yield cluster
+
+
+def workspace(directory: Path) -> Path:
+    write_files(directory, {"buildnet.yaml": DEFINITION, "core/small": "small\n"})
+    (directory / "core/large").write_bytes(b"first")
+    return directory
+
+
+def has(node: Node, content: bytes) -> bool:
+    digest = Digest.of(content)
+    hashes = node.home.store.glob(f"blobs/*/{digest.hash}")
+    return any(path.stat().st_size == digest.size_bytes for path in hashes)
+
+
+def comes_in(node: Node) -> bool:
+    """Whether a node is taking in a blob."""
+    return any(path.stat().st_size > 100_000 for path in node.home.store.glob("tmp/**/*"))
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_what_changed_is_there_before_the_build_begins(pair: Cluster, tmp_path: Path) -> None:
+    here, there = pair.members
+    root = workspace(tmp_path / "shop")
+    with Watching(here.command, root, "build", "--watch") as watching:
+        watching.until_idle()
+        seen, builds = len(watching.events), len(watching.of("building"))
+        content = os.urandom(4 << 20)
+        (root / "core/large").write_bytes(content)
+        until(lambda: has(there, content))
+        assert len(watching.of("building")) == builds
+        watching.until_idle(seen)
+        report = watching.of("build_finished")[-1]["report"]
+        assert [each["node"] for each in report["packages"]] == [there.identity]
+        assert str(len(content)) in (root / "core/out").read_text()
+
+
+def test_an_edit_that_is_reverted_leaves_nothing_under_way(pair: Cluster, tmp_path: Path) -> None:
+    here, there = pair.members
+    root = workspace(tmp_path / "shop")
+    with Watching(here.command, root, "build", "--watch") as watching:
+        watching.until_idle()
+        seen = len(watching.events)
+        content = os.urandom(48 << 20)  # which takes more than twenty seconds
+        (root / "core/large").write_bytes(content)
+        until(lambda: comes_in(there))
+        (root / "core/large").write_bytes(b"first")
+        until(lambda: not comes_in(there))
+        assert not has(there, content)
+        watching.until_idle(seen)
+        report = watching.of("build_finished")[-1]["report"]
+        assert all(each["tier"] != "full" for each in report["packages"])
+        assert not comes_in(there)
