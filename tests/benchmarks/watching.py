@@ -1,25 +1,34 @@
 """How soon an edit is built under ``build --watch``, with a real node.
 
-    uv run python tests/benchmarks/watching.py [--packages 50] [--runs 40] [--short] [--json FILE]
+    uv run python tests/benchmarks/watching.py [--packages 50] [--runs 40] [--large-mb 50] [--short]
+                                               [--json FILE]
 
 The command of the edited package says when it began; that, since the edit and less the debounce, is
 what the node needs besides: to be told of the edit, to see what it means, to begin a build, to find
 out what has to run, and to start it. A storm is 200 files written within a second: what counts
 there is the time since the last one, and that one build has them all.
+
+Then a large file is edited that a command reads on another node, from the edit to the build's end:
+of two nodes alike one fetches what it is told of ahead, the other does not. What is sent is bounded
+to what a network of 1 Gbit/s takes.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from buildnet.cli.testing import CommandLine, write_files
 from testbed.figures import Figure, report
+from testbed.nodes import Cluster
 from testbed.watching import Watching
 
 DEBOUNCE_MS = 300
@@ -33,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--packages", type=int, default=50)
     parser.add_argument("--runs", type=int, default=40)
+    parser.add_argument("--large-mb", type=int, default=50)
     parser.add_argument("--short", action="store_true", help="few runs, for CI")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -48,6 +58,7 @@ def main() -> None:
                 storms = [storm(root, watching) for _ in range(max(2, runs // 10))]
         finally:
             command("node", "stop")
+        told, untold = elsewhere(Path(directory), arguments.large_mb << 20, max(3, runs // 4))
     figures = [
         Figure("edit → command started, less the debounce", tuple(edits), "ms", goal_p50=GOAL_MS),
         Figure(
@@ -57,6 +68,8 @@ def main() -> None:
             goal_p50=GOAL_MS,
         ),
         Figure("builds of a storm", tuple(float(count) for _, count in storms), "", goal_p99=1),
+        Figure(f"{arguments.large_mb} MiB edited → build's end elsewhere, told ahead", told, "ms"),
+        Figure(f"{arguments.large_mb} MiB edited → build's end elsewhere, not told", untold, "ms"),
     ]
     report(f"watching a workspace of {arguments.packages} packages", figures, arguments.json)
 
@@ -93,6 +106,45 @@ def storm(root: Path, watching: Watching) -> tuple[float, int]:
     return (began_ns(package) - edited_ns) / 1e6 - DEBOUNCE_MS, len(
         watching.of("building")
     ) - before
+
+
+def elsewhere(
+    directory: Path, size_bytes: int, runs: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Edit a large file that is read on another node; return how many milliseconds later the build
+    had ended, each time: on a node that fetches it ahead, and on one that does not."""
+    cluster = Cluster(directory / "cluster", 3)
+    settings: list[dict[str, Any]] = [
+        {"network": {"bulk_limit": "119 MB"}},
+        {"node_tags": ["told"]},
+        {"node_tags": ["untold"], "scheduling": {"fetch_ahead": False}},
+    ]
+    for node, said in zip(cluster.members, settings, strict=True):
+        node.home.directory.mkdir(parents=True)
+        node.home.config.write_text(json.dumps(said))
+    lines = "".join(
+        f"  - {{name: {name}, path: {name}, build_cmd: 'wc -c large > out', "
+        f"output_dir: {name}/out, labels: [{name}]}}\n"
+        for name in ("told", "untold")
+    )
+    files = {f"{name}/large": "x" for name in ("told", "untold")}
+    definition = {"buildnet.yaml": f"workspace: large\npackages:\n{lines}"}
+    root = write_files(directory / "large", {**definition, **files})
+    took: dict[str, list[float]] = {"told": [], "untold": []}
+    with (
+        cluster,
+        Watching(cluster.members[0].command, root, "build", "--watch") as watching,
+    ):
+        watching.until_idle()
+        for _ in range(runs):
+            for name, all_ms in took.items():
+                content, seen = os.urandom(size_bytes), len(watching.events)
+                (root / name / "large").write_bytes(content)
+                edited = time.monotonic()
+                watching.until_idle(seen)
+                all_ms.append((time.monotonic() - edited) * 1000)
+                assert (root / name / "out").read_text().split()[0] == str(size_bytes)
+    return tuple(took["told"]), tuple(took["untold"])
 
 
 def began_ns(package: Path) -> int:

@@ -18,6 +18,7 @@ from buildnet.pool.watch_plan import (
     Event,
     Looked,
     Outdated,
+    Prepare,
     Recurring,
     Rest,
     Wake,
@@ -276,3 +277,21 @@ def test_while_changes_never_pause_builds_come_to_an_end_again_and_again(
     most_s = 2 * (longest_s + takes_s) + 0.5
     times = [0.0, *(end for end in world.ends if end < when), when]
     assert all(later - earlier <= most_s for earlier, later in itertools.pairwise(times))
+
+
+def test_it_is_prepared_once_changes_pause_a_little_and_never_while_a_build_runs() -> None:
+    plan = WatchPlan(DEBOUNCE_S, 2.0, 30.0, 0.1)
+    assert plan.handle(Woken(), 0.0) == [Begin()]
+    plan.handle(Looked(), 0.1)
+    plan.handle(Ended(), 0.2)
+    assert plan.handle(Changed(), 1.0) == [Wake(1.1)]
+    assert plan.handle(Changed(), 1.05) == [Wake(1.1500000000000001)]
+    assert plan.handle(Woken(), 1.2) == [Prepare(), Wake(3.35)]
+    assert plan.handle(Woken(), 1.3) == [Wake(3.35)]
+    assert plan.handle(Changed(), 2.0) == [Wake(2.1)]
+    assert plan.handle(Woken(), 2.1) == [Prepare(), Wake(4.3)]
+    assert plan.handle(Woken(), 4.3) == [Begin()]
+    plan.handle(Looked(), 4.31)
+    assert plan.handle(Changed(), 4.4) == []
+    assert plan.handle(Woken(), 4.6) == []
+    assert plan.handle(Ended(), 4.7) == [Prepare(), Wake(6.7)]
