@@ -142,8 +142,7 @@ class NodeService:
         self.hosts = Hosts(self.in_force, self.in_flight, self.recording.put)
         self.others = OtherBuilds(self)
         self.attesting = Attesting(self.keys, self.store, self.exchange)
-        toolchain = self.builder.workshop.toolchain
-        self.expecting = Expecting(self.store, self.exchange, toolchain, self._gets_ready)
+        self.expecting = Expecting(self.store, self.exchange, self._look_at, self._gets_ready)
         self.in_force.on_change = self._config_changed
         self._limits = (self.config.workers, self.config.resource_limits)
 
@@ -186,6 +185,9 @@ class NodeService:
     def lends_nothing(self) -> str | None:
         """Why this node lends nothing now, in words; None: it does, or is alone."""
         return None if self.sharing is None else self.sharing.refusal
+
+    def _look_at(self, tool: str) -> None:
+        self.builder.workshop.toolchain.tool(tool)
 
     def _gets_ready(self) -> bool:
         return self.lends_nothing is None and self.config.scheduling.fetch_ahead

@@ -48,7 +48,7 @@ class Expectations:
     of that commands then read."""
 
     def __init__(self, most_bytes: int) -> None:
-        self._most_bytes = most_bytes
+        self.most_bytes = most_bytes
         self._known: dict[_Key, _Expectation] = {}
         self._spent: deque[tuple[float, int]] = deque()
         self._spent_bytes = 0
@@ -99,7 +99,7 @@ class Expectations:
     def next(self, now: float) -> Batch | None:
         """Return what to look for next; None: nothing now. What was said first comes first."""
         self.lapse(now)
-        left_bytes = self._most_bytes - self._spent_bytes
+        left_bytes = self.most_bytes - self._spent_bytes
         for (holder, _), each in self._known.items():
             batch: list[Digest] = []
             while each.open and len(batch) < BATCH:

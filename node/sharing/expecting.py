@@ -20,7 +20,6 @@ from buildnet.mesh.service.guest import Guest, GuestEvent
 from buildnet.node.blob_exchange import BlobExchange
 from buildnet.node.pool_results import may_ask
 from buildnet.node.store import Hold, Store
-from buildnet.node.toolchain import Toolchain
 from buildnet.pool.expectations import Batch, Expectations
 from buildnet.pool.messages.expecting import WorkExpected
 
@@ -32,23 +31,24 @@ _log = logging.getLogger("buildnet.pool")
 
 class Expecting:
     """See the module's text. :meth:`guest` is for the mesh; ``is_willing`` tells whether this node
-    does so now. ``used`` may be called from any thread."""
+    does so now; ``look_at`` takes note of a tool, as a command that needs it would. ``used`` may be
+    called from any thread."""
 
     def __init__(
         self,
         store: Store,
         exchange: BlobExchange,
-        toolchain: Toolchain,
+        look_at: Callable[[str], object],
         is_willing: Callable[[], bool],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._exchange = exchange
-        self._toolchain = toolchain
+        self._take_note = look_at
         self._is_willing = is_willing
         self._clock = clock
         self._lock = threading.Lock()
-        self._expected = Expectations(min(MOST_BYTES, store.capacity_bytes // 4))
+        self._expected = Expectations(MOST_BYTES)
         self._tools: dict[str, None] = {}
         self._local: Local | None = None
         self._news = asyncio.Event()
@@ -97,6 +97,7 @@ class Expecting:
             return
         if not self._is_willing():
             return
+        self._expected.most_bytes = min(MOST_BYTES, self._store.capacity_bytes // 4)
         blobs = [each.digest for each in said.blobs]
         self._expected.told(sender, said.watch, blobs, said.for_ms / 1000, self._clock())
         self._tools = dict.fromkeys(said.tools)
@@ -147,7 +148,6 @@ class Expecting:
             self._under_way = None
 
     def _look_at(self, names: Collection[str]) -> None:
-        """Take note of tools, as a command that needs them would."""
         for name in names:
             with suppress(BuildNetError, OSError):
-                self._toolchain.tool(name)
+                self._take_note(name)

@@ -56,9 +56,8 @@ class Node:
         self.exchange = Exchange(store)
         self.willing = True
         self.looked_at: list[str] = []
-        tools = cast(Any, SimpleNamespace(tool=self.looked_at.append))
         exchange = cast(Any, self.exchange)
-        self.expecting = Expecting(store, exchange, tools, lambda: self.willing)
+        self.expecting = Expecting(store, exchange, self.looked_at.append, lambda: self.willing)
 
     def told(self, sender: bytes, *blobs: Digest, tools: tuple[str, ...] = ()) -> None:
         wire = tuple(map(WireDigest.of, blobs))
