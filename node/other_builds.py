@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 from urllib.parse import quote, urlencode
 
 from pydantic import BaseModel, TypeAdapter
@@ -41,6 +41,9 @@ _STARTED, _TAKEN_OVER = "build.started", "build.taken_over"
 _MOST_ENTRIES = 16
 _MOST_CHARACTERS = 500
 _LOST = (ELSEWHERE, ENDED_ELSEWHERE)
+_LISTS = ("packages", "tasks", "statements")
+"""What may be long in an answer."""
+Json = dict[str, Any]
 
 
 class BuildElsewhereError(BuildNetError):
@@ -85,7 +88,7 @@ class Told:
     """What a node tells of its build, which is over or not; ``kept_at``: since when this node has
     that (unix seconds), None: it was told now."""
 
-    data: dict[str, Any]
+    data: Json
     by: Recorder
     kept_at: float | None = None
 
@@ -99,7 +102,7 @@ class Told:
         """Whether another node went on with the build, and has more of it."""
         return (self.data.get("durable") or {}).get("state") in _LOST
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Json:
         """Return the JSON form: the record, and where it is from."""
         by = {"node_id": self.by.node_id, "name": self.by.name, "kept_at": self.kept_at}
         return {**self.data, "recorded_on": by}
@@ -195,19 +198,21 @@ class OtherBuilds:
         assert problem is not None
         raise problem
 
-    async def graph(self, build: OtherBuild) -> dict[str, Any]:
+    async def graph(self, build: OtherBuild) -> Json:
         """Return the graph of a build. Raises as :meth:`record`."""
-        told = await self.record(build)
-        if told.is_over:
-            kept = await asyncio.to_thread(self._kept.get, told.by.key, build.id, "graph")
-            if kept is not None:
-                found: dict[str, Any] = await asyncio.to_thread(json.loads, kept.data)
-                return found
-        return await self._graph_of(build, told.by, is_over=told.is_over)
+        by = build.recorders[0]
+        if len(build.recorders) > 1:
+            by = (await self.record(build)).by
+        kept = await asyncio.to_thread(self._kept.get, by.key, build.id, "graph")
+        if kept is not None:
+            found: Json = await asyncio.to_thread(json.loads, kept.data)
+            return found
+        _, data = await self._ask(build, by, "/graph", BuildGraph)
+        return data
 
     async def tell(
         self, build: OtherBuild, what: str, query: Mapping[str, Any], model: type[BaseModel]
-    ) -> dict[str, Any]:
+    ) -> Json:
         """Return what the node tells whose record counts: the answer of its API, as ``model``,
         below the build. Raises as :meth:`record`."""
         told = await self.record(build)
@@ -239,28 +244,24 @@ class OtherBuilds:
         kept = await asyncio.to_thread(self._kept.get, by.key, build.id, "record")
         if kept is not None:
             return Told(await asyncio.to_thread(json.loads, kept.data), by, kept.at)
-        text, data = await self._ask(build, by, "", BuildReport | RecordedBuild)
+        text, data = await self._ask(build, by, "", None)
         told = Told(data, by)
         if told.is_over:
-            with suppress(BuildNetError):  # or it is kept when it is asked for
-                await self._graph_of(build, by, is_over=True)
-            await asyncio.to_thread(self._kept.put, by.key, build.id, "record", text, time.time())
+            now = time.time()
+            with suppress(BuildNetError):  # the record alone is of use, too
+                graph, _ = await self._ask(build, by, "/graph", BuildGraph)
+                await asyncio.to_thread(self._kept.put, by.key, build.id, "graph", graph, now)
+            await asyncio.to_thread(self._kept.put, by.key, build.id, "record", text, now)
         return told
-
-    async def _graph_of(self, build: OtherBuild, by: Recorder, *, is_over: bool) -> dict[str, Any]:
-        text, data = await self._ask(build, by, "/graph", BuildGraph)
-        if is_over:
-            await asyncio.to_thread(self._kept.put, by.key, build.id, "graph", text, time.time())
-        return data
 
     async def _ask(
         self,
         build: OtherBuild,
         by: Recorder,
         what: str,
-        model: Any,
+        model: type[BaseModel] | None,
         query: Mapping[str, Any] | None = None,
-    ) -> tuple[bytes, dict[str, Any]]:
+    ) -> tuple[bytes, Json]:
         """Return what a node answers, checked, as text and as values."""
         forwarding = self._service.access.forwarding
         said = {name: value for name, value in (query or {}).items() if value is not None}
@@ -347,13 +348,30 @@ def _adapter(model: Any) -> TypeAdapter[Any]:
     return TypeAdapter(model)
 
 
-def _checked(body: bytes, build: str, model: Any) -> tuple[bytes, dict[str, Any]]:
-    """Return the JSON of a ``model`` that tells of a build, as text and as values.
+def _checked(body: bytes, build: str, model: type[BaseModel] | None) -> tuple[bytes, Json]:
+    """Return the JSON of a ``model`` that tells of a build, as text and as values; None: its record
+    as either a report or a row. Blocks; what is long is looked at piece by piece, so that other
+    threads have their turn.
 
     Raises:
         ValueError, RecursionError: it is none, or tells of another.
     """
-    data: dict[str, Any] = _adapter(model).validate_json(body, strict=True).model_dump(mode="json")
-    if data["build_id"] != build:
-        raise ValueError(f"it tells of the build {data['build_id'][:80]!r}")
-    return json.dumps(data, allow_nan=False).encode(), data
+    said = json.loads(body)
+    if not isinstance(said, dict):
+        raise ValueError("it is no object")
+    if model is None:
+        model = RecordedBuild if "completed_at" in said else BuildReport
+    lists = {name: said[name] for name in _LISTS if isinstance(said.get(name), list)}
+    whole = _read(model, said | dict.fromkeys(lists, ()))
+    if whole["build_id"] != build:
+        raise ValueError(f"it tells of the build {whole['build_id'][:80]!r}")
+    for name, items in lists.items():
+        (item, *_) = get_args(model.model_fields[name].annotation)
+        whole[name] = [_read(item, each) for each in items]
+    return json.dumps(whole, allow_nan=False).encode(), whole
+
+
+def _read(model: Any, said: object) -> Json:
+    found = _adapter(model).validate_json(json.dumps(said), strict=True)
+    dumped: Json = found.model_dump(mode="json")
+    return dumped

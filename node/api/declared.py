@@ -113,9 +113,9 @@ class DeclaredRoute(APIRoute):
 
         async def checked(request: Request) -> Response:
             caller = caller_of(request)
-            caller.require(action)
             if caller.kind is CallerKind.NODE and not is_of_build:
                 raise NotAllowedError("another node is told of single builds alone")
+            caller.require(action)
             if not is_within:
                 caller.require_everything()
             if not is_here:

@@ -13,7 +13,7 @@ MAX_BODY_BYTES = 32 * 1024
 """Of a request; and of one part of an answer."""
 MAX_ANSWER_BYTES = 8 << 20
 """As it is sent: deflated, where who asked takes that."""
-MAX_UNPACKED_BYTES = 64 << 20
+MAX_UNPACKED_BYTES = 16 << 20
 MAX_HEADERS = 16
 
 _Id = Annotated[bytes, Limit(16, 16)]

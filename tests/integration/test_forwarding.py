@@ -142,3 +142,44 @@ async def what_admins_sign(one: ApiNode, two: ApiNode, admin: str, builder: str)
     assert (await ask(one, "DELETE", f"/api/sessions/{seen}", here))[0] == 404
     status, told = await ask(two, "DELETE", f"/api/sessions/{seen}", admin)
     assert (status, [each["id"] for each in told["sessions"]]) == (200, [seen])
+
+
+def test_a_node_is_told_of_single_builds_alone_and_only_if_it_may_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(detect, "_USUAL_DIRECTORIES", ())
+
+    async def looked(node: ApiNode, at: ApiNode, path: str) -> tuple[int, dict[str, Any]]:
+        found = await node.service.access.forwarding.look(at.service.key.public_key, path)
+        return found.status, json.loads(found.body)
+
+    async def run() -> None:
+        async with asyncio.timeout(90), pair(tmp_path) as (one, two):
+            for part in ("", "/graph", "/artifacts", "/provenance"):
+                status, problem = await looked(two, one, f"/api/build/none{part}")
+                assert (status, problem["code"]) == (404, "NOT_FOUND"), part
+            for path in (
+                "/api/builds",
+                "/api/build/none/log?package=a",
+                "/api/build/none/events",
+                "/api/build/none/review",
+                "/api/builds/compare?before=a&after=b",
+                "/api/cache/actions",
+                "/api/queue",
+                "/api/node/logs",
+                "/api/pool",
+                "/api/ledger",
+            ):
+                status, problem = await looked(two, one, path)
+                assert (status, problem["code"]) == (403, "NOT_ALLOWED"), path
+            change = {"node": two.service.key.node_id, "rights": "observer"}
+            admin = key_of(one, "boss", Rights.ADMIN)
+            assert (await ask(one, "POST", "/api/node/rights", admin, change))[0] == 200
+            status, problem = await looked(two, one, "/api/build/none")
+            assert (status, problem["code"]) == (403, "NOT_ALLOWED")
+            assert "may only look at the pool" in problem["detail"]
+            status, problem = await looked(one, two, "/api/build/none")
+            assert (status, problem["code"]) == (404, "NOT_FOUND")
+
+    asyncio.run(run())
