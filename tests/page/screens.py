@@ -72,7 +72,7 @@ def _shape(page: Page) -> None:
             page.get_by_role("button", name=re.compile(f"^Add {what}")).first.click()
         page.get_by_role("combobox", name="Workspace").select_option(label="shop")
     expect(page.get_by_role("region", name="Estimate")).to_contain_text("Confidence")
-    page.locator(".palette *").evaluate_all("all => all.forEach((each) => { each.scrollTop = 0 })")
+    page.locator(".palette, .palette *").evaluate_all("all => all.forEach((each) => { each.scrollTop = 0 })")
     page.evaluate("scrollTo(0, 0)")
 
 
@@ -123,7 +123,7 @@ def settled(studio: Studio) -> tuple[View, ...]:
         View("builds-trends", "/ui/builds/trends?workspace=shop"),
         View("packages", f"/ui/packages?{shop}", phone=True),
         View("package", f"/ui/packages?{shop}&package=cart"),
-        View("builder", "/ui/builder", phone=True, height=1330, before=_shape),
+        View("builder", "/ui/builder", phone=True, height=1560, before=_shape),
         View("builder-kept", "/ui/builder?tab=kept"),
         View("cache", "/ui/cache", phone=True),
         View("ledger", "/ui/ledger", phone=True),
@@ -218,6 +218,7 @@ def _take_terminal(studio: Studio, visit: Visit, into: Path) -> None:
     """Keep what the dashboard shows; the browser makes a picture of its drawing."""
     with ThreadPoolExecutor(1) as thread:  # the browser has the loop of this one
         drawing = thread.submit(asyncio.run, _draw_terminal(studio)).result()
+    visit.page.set_viewport_size(DESKTOP)
     visit.page.goto("about:blank")
     visit.page.set_content(f"<body style='margin:0'>{drawing}</body>")
     box = visit.page.locator("svg").bounding_box()

@@ -5,6 +5,7 @@ import type { Session } from "@/api/session";
 import { Empty, Loading } from "@/components/states";
 import { Boundary } from "@/layout/boundary";
 import { LiveStatus } from "@/layout/live-status";
+import { Mark } from "@/layout/mark";
 import { SessionMenu } from "@/layout/session-menu";
 import { ThemeButton } from "@/layout/theme";
 import { ROUTES, VIEWS } from "@/layout/views";
@@ -95,17 +96,7 @@ function Side({
   return (
     <nav className={open ? "side open" : "side"} aria-label="Views">
       <Link href="/" className="brand">
-        <svg
-          viewBox="0 0 24 24"
-          width="24"
-          height="24"
-          fill="none"
-          stroke="currentColor"
-          strokeWidth="2"
-          aria-hidden="true"
-        >
-          <path d="M12 3 4 7.5v9L12 21l8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9" />
-        </svg>
+        <Mark />
         BuildNet
       </Link>
       <ul>

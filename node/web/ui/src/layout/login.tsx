@@ -6,6 +6,7 @@ import { useForgetting } from "@/api/session";
 import { Command } from "@/components/command";
 import { ProblemView } from "@/components/problem-view";
 import { backTo } from "@/layout/login-path";
+import { Mark } from "@/layout/mark";
 
 const LOOPBACK = ["localhost", "127.0.0.1", "[::1]"];
 const KEY = "v4.public.";
@@ -53,6 +54,10 @@ export function Login() {
 
   return (
     <main className="login">
+      <div className="brand">
+        <Mark />
+        BuildNet
+      </div>
       <form className="card stack" onSubmit={submit}>
         <h1>Log in to {location.host}</h1>
         {location.protocol === "http:" && !LOOPBACK.includes(location.hostname) && (

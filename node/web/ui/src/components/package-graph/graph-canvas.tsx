@@ -18,6 +18,9 @@ const NODE_TYPES = { package: GraphNode };
 const FAR = 0.72;
 /** So many nodes are always drawn one by one. */
 const MANY = 150;
+/** A drawing that is narrower is on a phone. */
+const NARROW = 480;
+const EDGE = 12;
 const NONE: FlowNode[] = [];
 /** So many edges are one path. */
 const TOGETHER = 50;
@@ -166,6 +169,7 @@ function parts(edges: Shown["edges"], places: Places): string[] {
 function Fitting({ places, selected }: Pick<Drawing, "places" | "selected">) {
   const flow = useReactFlow();
   const width = useStore((state) => state.width);
+  const height = useStore((state) => state.height);
   const fitted = useRef<Places | null>(null);
   useEffect(() => {
     // Where people have zoomed to stays, also where a panel takes some of the width.
@@ -173,7 +177,12 @@ function Fitting({ places, selected }: Pick<Drawing, "places" | "selected">) {
     fitted.current = places;
     flow.fitBounds({ x: 0, y: 0, width: places.width, height: places.height }, { padding: 0.05 });
     if (flow.getZoom() > FIT.maxZoom) flow.zoomTo(FIT.maxZoom);
-  }, [flow, places, width]);
+    // On a phone names are read from the beginning on: as a whole they would be specks.
+    if (width < NARROW && flow.getZoom() < FAR) {
+      const y = Math.max(EDGE, (height - places.height * FAR) / 2);
+      flow.setViewport({ x: EDGE, y, zoom: FAR });
+    }
+  }, [flow, places, width, height]);
   useEffect(() => {
     const place = selected === null ? undefined : places.at[selected];
     if (place === undefined || width === 0) return;

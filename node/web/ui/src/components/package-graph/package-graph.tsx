@@ -29,16 +29,20 @@ export function PackageGraph({
   packages,
   name,
   panel,
+  hasList = true,
 }: {
   packages: readonly GraphPackage[];
   /** Of the files that it is exported to, and its title. */
   name: string;
   panel: (id: string, close: () => void) => React.ReactNode;
+  /** Whether it can be shown as a list; not where there is a table beside it. */
+  hasList?: boolean;
 }) {
   const [selected, select] = useFilter("package");
   const [focus, setFocus] = useFilter("focus");
   const [groups, setGroups] = useFilter("groups");
   const [view, setView] = useFilter("as", "drawing");
+  const isList = hasList && view === "list";
   const [text, setText] = useFilter("find");
   const [collapsed, setCollapsed] = useState<ReadonlySet<string>>(new Set());
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
@@ -113,15 +117,17 @@ export function PackageGraph({
           </button>
         )}
         <span className="grow" />
-        <button
-          type="button"
-          className="button"
-          aria-pressed={view === "list"}
-          onClick={() => setView(view === "list" ? "drawing" : "list")}
-        >
-          {view === "list" ? <Network aria-hidden size={16} /> : <ListTree aria-hidden size={16} />}
-          {view === "list" ? "As a drawing" : "As a list"}
-        </button>
+        {hasList && (
+          <button
+            type="button"
+            className="button"
+            aria-pressed={isList}
+            onClick={() => setView(isList ? "drawing" : "list")}
+          >
+            {isList ? <Network aria-hidden size={16} /> : <ListTree aria-hidden size={16} />}
+            {isList ? "As a drawing" : "As a list"}
+          </button>
+        )}
         <Exports
           name={name}
           make={places === null ? null : () => toSvg(shape, places, pageColours(), name)}
@@ -129,7 +135,7 @@ export function PackageGraph({
       </div>
       <Legend packages={packages} />
       <div className={chosen === undefined ? "graph-body" : "graph-body with-panel"}>
-        {view === "list" ? (
+        {isList ? (
           <GraphList shape={shape} packages={packages} found={found} onSelect={pick} />
         ) : (
           <div className="graph-frame" aria-busy={busy}>

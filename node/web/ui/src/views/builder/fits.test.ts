@@ -30,8 +30,10 @@ test("nothing is taken twice", () => {
     (made, offer) => added(made, offer, POOL),
     EMPTY,
   );
-  expect(says(cpu("anna"), "cpu", draft)).toBe("no: anna's cores are here: change their number");
-  expect(says({ kind: "tool", name: "git" }, "programs", draft)).toMatch(/^no: git is here/);
+  expect(says(cpu("anna"), "cpu", draft)).toBe(
+    "no: chosen already: change the number of its cores",
+  );
+  expect(says({ kind: "tool", name: "git" }, "programs", draft)).toMatch(/^no: chosen already/);
   expect(says(cpu("berta"), "cpu", draft)).toMatch(/^yes/);
 });
 

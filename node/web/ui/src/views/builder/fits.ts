@@ -44,14 +44,14 @@ export function verdict(
     pieces.some((piece) => nodeCalled(nodes, piece.node)?.id === node.id);
   switch (offer.kind) {
     case "cpu":
-      if (has(draft.cpu.pieces)) return no(`${node.name}'s cores are here: change their number`);
+      if (has(draft.cpu.pieces)) return no("chosen already: change the number of its cores");
       return yes(`${node.freeCores} of ${node.cores} cores of ${node.name} are free`);
     case "memory":
-      if (has(draft.memory.pieces)) return no(`${node.name}'s memory is here: change its amount`);
+      if (has(draft.memory.pieces)) return no("chosen already: change the amount of its memory");
       return yes(`${gib(node.freeMemoryGb)} of ${gib(node.memoryGb)} of ${node.name} are free`);
     case "storage": {
       if (freePurposes(draft, nodes, node).length === 0) {
-        return no(`${node.name}'s storage is here for every purpose`);
+        return no("chosen already, for every purpose");
       }
       const free = node.volumes.find((volume) => volume.path === offer.path)?.freeGb ?? null;
       return yes(`${gib(free)} are free on ${node.name}`);
@@ -65,7 +65,7 @@ function ofProgram(
   nodes: readonly PoolNode[],
 ): Verdict {
   const same = (piece: ProgramPiece) => piece.kind === offer.kind && piece.name === offer.name;
-  if (draft.programs.some(same)) return no(`${offer.name} is here: change its version`);
+  if (draft.programs.some(same)) return no("chosen already: change its version");
   const found = offeredPrograms(nodes).find(
     (each) => each.kind === offer.kind && each.name === offer.name,
   );

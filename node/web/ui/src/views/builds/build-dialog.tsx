@@ -7,6 +7,7 @@ import { ProblemView } from "@/components/problem-view";
 import { Empty, Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
 import { duration, plural } from "@/format/format";
+import { workspaceChoices } from "@/pool/workspaces";
 import { buildCommand } from "@/views/builds/commands";
 import { EstimateWords } from "@/views/builds/estimate-words";
 import { PackagePicker } from "@/views/builds/package-picker";
@@ -36,7 +37,7 @@ export function BuildDialog({ onClose }: { onClose: () => void }) {
           <Choice
             label="Workspace"
             value={chosen.root}
-            options={workspaces.map((one) => [one.root, `${one.name} (${one.root})`] as const)}
+            options={workspaceChoices(workspaces)}
             onChange={setRoot}
           />
           <Form key={chosen.root} root={chosen.root} onClose={onClose} />

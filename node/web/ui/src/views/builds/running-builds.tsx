@@ -4,19 +4,29 @@ import { StatusBadge } from "@/components/badge";
 import { Empty } from "@/components/states";
 import { duration, plural } from "@/format/format";
 import type { BuildItem } from "@/live/items";
-import { useBuilds } from "@/live/use-live";
+import { useBuilds, useItems } from "@/live/use-live";
 import { Progress } from "@/views/builds/progress";
+import { standingOf } from "@/views/builds/standing";
 
 /** The builds of the whole pool that run now. */
 export function RunningBuilds() {
   const builds = useBuilds()
     .filter((one) => one.status === "running")
     .sort((a, b) => startOf(a) - startOf(b));
+  const queue = useItems("queue");
+  const running = builds.filter(
+    (build) => standingOf(build, queue.get(build.id)).state === "running",
+  ).length;
+  const waiting = builds.length - running;
+  const words = [
+    plural(running, "build"),
+    ...(waiting === 0 ? [] : [plural(waiting, "waits", "wait")]),
+  ].join(", ");
   return (
     <section aria-label="Running builds" className="stack tight">
       <div className="row">
         <h2>Running</h2>
-        <output className="soft small">{plural(builds.length, "build")}</output>
+        <output className="soft small">{words}</output>
       </div>
       {builds.length === 0 ? (
         <Empty title="No build runs in the pool now" />
@@ -33,13 +43,14 @@ export function RunningBuilds() {
 
 /** One of them: how far it is, and what it does. */
 export function RunningBuild({ build }: { build: BuildItem }) {
+  const { state, why } = standingOf(build, useItems("queue").get(build.id));
   const elapsed = Math.max(0, useNow() - startOf(build));
   const left = build.estimated_ms === null ? null : Math.max(0, build.estimated_ms - elapsed);
   return (
     <Link href={`/ui/builds/${build.id}`} className="card running-build">
       <div className="row between">
         <strong className="ellipsis">{build.workspace}</strong>
-        <StatusBadge status={build.waits_for === null ? "running" : "waiting"} />
+        <StatusBadge status={state} />
       </div>
       <Progress
         done={build.done}
@@ -48,12 +59,15 @@ export function RunningBuild({ build }: { build: BuildItem }) {
         running={build.running.length}
       />
       <div className="small soft">
-        {duration(elapsed)} so far{left !== null && `, about ${duration(left)} left`}
+        {duration(elapsed)} so far
+        {state === "running" && left !== null && `, about ${duration(left)} left`}
       </div>
-      {build.waits_for !== null && <div className="small">waits for {build.waits_for}</div>}
+      {why !== null && (
+        <div className="small">{state === "paused" ? `paused: ${why}` : `waits ${why}`}</div>
+      )}
       {build.running.length > 0 && (
         <div className="small ellipsis" title={build.running.join(", ")}>
-          runs {build.running.join(", ")}
+          runs {build.running.map((task) => task.replace(/#build$/, "")).join(", ")}
         </div>
       )}
       <div className="small soft">

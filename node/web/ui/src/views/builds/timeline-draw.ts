@@ -119,7 +119,7 @@ function drawBar(pen: CanvasRenderingContext2D, picture: Picture, bar: Bar): voi
     left = Math.min(left, x);
     right = Math.max(right, end);
     pen.fillStyle = picture.colour(PART_COLOURS[part.name]);
-    pen.globalAlpha = bar.open ? 0.6 : 1;
+    pen.globalAlpha = bar.open ? 0.45 : 1;
     pen.fillRect(x, y, end - x, tall);
   }
   pen.globalAlpha = 1;
@@ -134,7 +134,7 @@ function drawBar(pen: CanvasRenderingContext2D, picture: Picture, bar: Bar): voi
     pen.beginPath();
     pen.rect(left, y, right - left - 3, tall);
     pen.clip();
-    pen.fillStyle = picture.colour("--surface");
+    pen.fillStyle = picture.colour(bar.open ? "--text" : "--surface");
     pen.fillText(bar.key, left + 5, y + tall / 2 + 0.5);
     pen.restore();
   }

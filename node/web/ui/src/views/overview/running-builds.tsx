@@ -2,6 +2,7 @@ import { Link } from "wouter";
 import { Empty } from "@/components/states";
 import { useBuilds, useItems } from "@/live/use-live";
 import { RunningBuild } from "@/views/builds/running-builds";
+import { standingOf } from "@/views/builds/standing";
 import { buildsInWords } from "@/views/overview/running-words";
 import "@/views/builds/builds.css";
 
@@ -10,7 +11,7 @@ export function RunningBuilds() {
   const running = useBuilds().filter((build) => build.status === "running");
   const queue = useItems("queue");
   const { head, behind } = buildsInWords(
-    running,
+    running.map((build) => standingOf(build, queue.get(build.id))),
     [...queue.values()].map((item) => item.state),
   );
   const isPaused = queue.get("queue")?.paused === true;

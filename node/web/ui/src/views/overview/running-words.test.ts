@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { buildsInWords } from "@/views/overview/running-words";
 
-const RUNS = { waits_for: null };
-const WAITS = { waits_for: "the queue, which is paused" };
+const RUNS = { state: "running" as const };
+const WAITS = { state: "waiting" as const };
 
 describe("builds in words", () => {
   it("does not call builds running that wait for a place", () => {

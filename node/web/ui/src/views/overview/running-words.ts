@@ -1,14 +1,15 @@
 import { plural } from "@/format/format";
+import type { Standing } from "@/views/builds/standing";
 
 /**
  * How many builds run, and how many wait in the queue. `builds` are those that were asked for and
- * have not ended: who waits for a place does not run. `queued`: the states of the queue's builds.
+ * have not ended, as they stand: who waits for a place does not run. `queued`: the states of the queue's builds.
  */
 export function buildsInWords(
-  builds: readonly { waits_for: string | null }[],
+  builds: readonly Pick<Standing, "state">[],
   queued: readonly unknown[],
 ): { head: string; behind: string } {
-  const running = builds.filter((build) => build.waits_for === null).length;
+  const running = builds.filter((build) => build.state === "running").length;
   const waiting = queued.filter((state) => state === "waiting" || state === "paused").length;
   return {
     head:

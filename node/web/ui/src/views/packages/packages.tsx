@@ -9,9 +9,11 @@ import { Empty, Loading } from "@/components/states";
 import { useFilter } from "@/components/url-state";
 import { plural } from "@/format/format";
 import { ViewHead } from "@/layout/frame";
+import { workspaceChoices } from "@/pool/workspaces";
 import { PackageDetail } from "@/views/packages/package-detail";
 import { PackageList } from "@/views/packages/package-list";
 import "@/views/builds/builds.css";
+import "@/views/packages/packages.css";
 import { quoted } from "@/format/shell";
 
 /** The packages of a workspace that can be built on this node. */
@@ -29,17 +31,14 @@ export default function Packages() {
             <Choice
               label="Workspace"
               value={chosen.root}
-              options={workspaces.map(
-                (one) =>
-                  [one.root, one.name === null ? one.root : `${one.name} (${one.root})`] as const,
-              )}
+              options={workspaceChoices(workspaces)}
               onChange={setRoot}
             />
             <Choice
               label="Shown as"
               value={view}
               options={[
-                ["", "graph"],
+                ["", "drawing"],
                 ["table", "table"],
               ]}
               onChange={setView}
@@ -91,7 +90,7 @@ function Workspace({ root, isTable }: { root: string; isTable: boolean }) {
     <PackageDetail workspace={workspace} name={name} onClose={close} />
   );
   return (
-    <div className="stack tight">
+    <div className="stack tight packages">
       <p className="soft">
         {plural(packages.length, "package")},{" "}
         {workspace.file === null ? "as they were found" : `described in ${workspace.file}`}
@@ -112,7 +111,12 @@ function Workspace({ root, isTable }: { root: string; isTable: boolean }) {
           )}
         </>
       ) : (
-        <PackageGraph packages={packages} name={`packages-${workspace.name}`} panel={detail} />
+        <PackageGraph
+          packages={packages}
+          name={`packages-${workspace.name}`}
+          panel={detail}
+          hasList={false}
+        />
       )}
     </div>
   );

@@ -1,0 +1,22 @@
+import { expect, it } from "vitest";
+import { standingOf } from "@/views/builds/standing";
+
+const RUNS = { waits_for: null, running: ["core#build"] };
+const STILL = { waits_for: null, running: [] };
+
+it("tells builds that run from those that wait for a place, for another build, or are paused", () => {
+  expect(standingOf(RUNS, { id: "a", state: "running" }).state).toBe("running");
+  expect(standingOf(STILL, undefined).state).toBe("running");
+  expect(standingOf(STILL, { id: "a", state: "waiting" })).toEqual({
+    state: "waiting",
+    why: "until a host has room",
+  });
+  expect(standingOf({ ...STILL, waits_for: "another build" }, undefined)).toEqual({
+    state: "waiting",
+    why: "for another build",
+  });
+  expect(standingOf(STILL, { id: "a", state: "paused", reason: "lunch" })).toEqual({
+    state: "paused",
+    why: "lunch",
+  });
+});
