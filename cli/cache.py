@@ -114,6 +114,30 @@ def show_entry(
     show(settings(), data, table, ids=[data["hash"]])
 
 
+@app.command()
+def where(
+    digest: Annotated[str, typer.Argument(help="A result's digest, or its beginning.")],
+) -> None:
+    """Show which nodes have one result, as they say now."""
+    data = Client.of(settings()).get(f"/api/cache/where/{path_part(digest)}")
+
+    def table(console: Console) -> None:
+        found = Listing("node", "has it", "made", "round trip", "why", right=("round trip",))
+        for each in data["nodes"]:
+            here, made, far = each["this_node"], each["made_at"], each["latency_ms"]
+            found.add_row(
+                escaped(each["node"]) + (" (this node)" if here else ""),
+                {True: "yes", False: "no", None: "unknown"}[each["has"]],
+                "" if made is None else age_text(time.time() - made),
+                "" if far is None else f"{far:.1f} ms",
+                each["why"] or "",
+            )
+        found.print(console)
+
+    have = [each["node_id"] for each in data["nodes"] if each["has"]]
+    show(settings(), data, table, ids=have)
+
+
 def _text(name: str, value: Any) -> str:
     if name in ("created_at", "used_at"):
         return age_text(time.time() - value)

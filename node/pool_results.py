@@ -14,7 +14,8 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 from buildnet.mesh.digest import Digest
@@ -36,7 +37,8 @@ from buildnet.node.offered_results import (
     refused,
     signed_by_its_maker,
 )
-from buildnet.node.peer_questions import ASKS_AT_ONCE, Question, Questions
+from buildnet.node.peer_questions import ASKS_AT_ONCE, Questions
+from buildnet.node.result_question import ResultQuestion, Said
 from buildnet.node.same_actions import Phase, SameActions
 from buildnet.node.store import ActionRecord, Hold, Store
 from buildnet.node.store.errors import missing_blob
@@ -77,21 +79,6 @@ FetchAll = Callable[[Iterable[Digest], bytes], Awaitable[None]]
 """Gets blobs from the member with this key into the store."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Question(Question):
-    """One question that is out; ``open``: what is not found yet."""
-
-    open: set[Digest]
-    found: dict[Digest, Offer] = field(default_factory=dict)
-    elsewhere: dict[Digest, bytes] = field(default_factory=dict)
-    """Who runs them, or goes first."""
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether all is found, or nobody is left who could have it."""
-        return not self.open or not self.peers
-
-
 @dataclass(frozen=True, slots=True)
 class TakenResult:
     """What a result of another member says, and the record of it that can be kept here."""
@@ -108,7 +95,7 @@ class PoolResults:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._questions: Questions[_Question] = Questions()
+        self._questions: Questions[ResultQuestion] = Questions()
         self._note: Callable[[Note], None] | None = None
         self.same = SameActions()
         self.latency_ms: Callable[[], Mapping[bytes, float]] = dict
@@ -151,10 +138,7 @@ class PoolResults:
         elsewhere: dict[Digest, bytes] = {}
         if cluster is None:
             return found, elsewhere
-        local = cluster.local
-        peers = [
-            peer for peer in local.links if local.alive(peer) and may_ask(local.members, peer)
-        ][:MAX_PEERS_ASKED]
+        peers = _peers(cluster)
         if within_s is None:
             within_s = self._answers_within_s(peers)
         for start in range(0, len(actions) if peers else 0, MAX_ASKED):
@@ -163,6 +147,18 @@ class PoolResults:
             found |= question.found
             elsewhere |= question.elsewhere
         return found, {key: who for key, who in elsewhere.items() if key not in found}
+
+    async def census(self, action: Digest, within_s: float) -> Mapping[bytes, Said]:
+        """Ask all that can be asked whether they have an action's result, and return what each
+        said within a time."""
+        cluster = self._questions.cluster
+        peers = [] if cluster is None else _peers(cluster)
+        if cluster is None or not peers:
+            return {}
+        question = ResultQuestion(peers=set(peers), open={action}, of_all=True)
+        ask = ResultAsk(os.urandom(16), (WireDigest.of(action),), 0)
+        await self._questions.ask(cluster, ask.request, ask, question, within_s)
+        return {peer: question.said(peer) for peer in peers}
 
     def _answers_within_s(self, peers: Sequence[bytes]) -> float:
         latency_ms = self.latency_ms()
@@ -192,10 +188,10 @@ class PoolResults:
         peers: Sequence[bytes],
         phase: Phase | None,
         within_s: float,
-    ) -> _Question:
+    ) -> ResultQuestion:
         wanted = tuple(WireDigest.of(action) for action in actions)
         ask = ResultAsk(os.urandom(16), wanted, 0 if phase is None else phase + 1)
-        question = _Question(peers=set(peers), open=set(actions))
+        question = ResultQuestion(peers=set(peers), open=set(actions))
         return await self._questions.ask(cluster, ask.request, ask, question, within_s)
 
     def _answered(self, sender: bytes, answer: ResultAnswer) -> None:
@@ -207,10 +203,8 @@ class PoolResults:
         if question is None:
             return
         for result in answer.results:
-            action = result.action.digest
-            if action in question.open and self._may_count(result):
-                question.open.remove(action)
-                question.found[action] = Offer(result, sender)
+            if self._may_count(result):
+                question.hear(result, sender)
         me = b"" if cluster is None else cluster.local.key
         running = [told.digest for told in answer.running]
         starting = [told.digest for told in answer.starting]
@@ -219,7 +213,7 @@ class PoolResults:
             if action in question.open:  # nobody asked for anything else
                 question.elsewhere[action] = sender
         if answer.last:
-            question.peers.discard(sender)
+            question.heard_all(sender)
         question.settle()
 
     def _may_count(self, result: SharedResult) -> bool:
@@ -414,6 +408,13 @@ def shared_result(record: ActionRecord, store: BlobAccess) -> SharedResult:
         result_digest=WireDigest.of(Digest.of(record.result)),
         result=record.result if is_short else None,
     )
+
+
+def _peers(cluster: Cluster) -> list[bytes]:
+    """Return whom to ask for results."""
+    local = cluster.local
+    linked = (peer for peer in local.links if local.alive(peer) and may_ask(local.members, peer))
+    return list(islice(linked, MAX_PEERS_ASKED))
 
 
 def name_of(members: MemberList, key: bytes) -> str:

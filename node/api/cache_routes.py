@@ -19,6 +19,7 @@ from buildnet.node.api.answers.cache import (
     CachedResults,
     Cleared,
     FetchedBlob,
+    Holders,
     ShownBlob,
     ShownResult,
 )
@@ -29,6 +30,7 @@ from buildnet.node.extraction import (
     Extracted,
     extract,
 )
+from buildnet.node.result_holders import holders
 from buildnet.node.service import NodeService
 from buildnet.node.store import (
     ActionDetails,
@@ -99,6 +101,19 @@ def cache_routes(service: NodeService) -> APIRouter:
         owner of the host alone."""
         found = _details(await asyncio.to_thread(store.show, prefix))
         return found if asking.is_owner or "path" not in found else {**found, "path": None}
+
+    @router.get("/where/{prefix}")
+    @does(Action.VIEW_BUILDS, answer=Holders)
+    async def where(prefix: str) -> dict[str, Any]:
+        """Which nodes have one result of this node's store, by its digest or a unique prefix of it:
+        all that can be are asked, and have a second to answer."""
+        found = await asyncio.to_thread(store.show, prefix)
+        if isinstance(found, BlobDetails):
+            raise UsageError(
+                f"{prefix!r:.80} is a blob, and no result",
+                hint=f"buildnet cache show {prefix:.80} names the results that need it",
+            )
+        return await holders(service, found)
 
     @router.delete("/actions/{prefix}")
     @does(Action.MODIFY_RESOURCES, answer=CollectReport)

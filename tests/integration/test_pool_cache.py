@@ -81,6 +81,28 @@ def test_a_result_is_taken_from_the_pool_and_then_from_the_own_cache(
     assert contents(there) == contents(here)
 
 
+def test_it_is_told_which_nodes_have_a_result(pair: Cluster, tmp_path: Path) -> None:
+    one, other = pair.members
+    here, there = workspace(tmp_path / "here", "w\n"), workspace(tmp_path / "there", "w\n")
+    staged = workspace(tmp_path / "staged", "s\n", "staged")
+    action = build(one, here, "--local-only")["packages"][0]["action"]
+
+    def has(action: str) -> dict[str, tuple[bool | None, str | None]]:
+        found = one("cache", "where", action[:16], "--json").data
+        assert found["action"] == action
+        return {each["node"]: (each["has"], each["why"]) for each in found["nodes"]}
+
+    assert has(action) == {one.name: (True, None), other.name: (False, None)}
+    build(other, there)
+    assert has(action) == {one.name: (True, None), other.name: (True, None)}
+    assert "yes" in one("cache", "where", action[:16]).out
+    alone = build(one, staged, "--local-only")["packages"][0]["action"]
+    why = "results that are not strict stay on the node that made them"
+    assert has(alone) == {one.name: (True, None), other.name: (None, why)}
+    blob = one.get(f"/api/cache/show/{action}")["blobs"][0]["hash"]
+    assert one.command("cache", "where", blob).code == 2
+
+
 def test_who_wants_nothing_of_the_pool_gets_nothing(pair: Cluster, tmp_path: Path) -> None:
     one, other = pair.members
     build(one, workspace(tmp_path / "here", "b\n"), "--local-only")

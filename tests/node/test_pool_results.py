@@ -20,6 +20,7 @@ from buildnet.mesh.messages.kinds import Message, decode_message, kind_of
 from buildnet.node.offered_results import Offer, Wanted
 from buildnet.node.peer_questions import Questions
 from buildnet.node.pool_results import PoolResults, is_trusted, shared_result
+from buildnet.node.result_question import Said
 from buildnet.node.store import ActionRecord, Store
 from buildnet.pool.messages.results import ResultAnswer, ResultAsk, WireDigest
 from buildnet.pool.result import encode_result, signed_message
@@ -253,6 +254,29 @@ def test_who_is_gone_is_not_waited_for(
         return await asking
 
     assert asyncio.run(within(one, other, work=work)) == {}
+
+
+def test_everybody_is_asked_who_has_a_result(hosts: Callable[[], Host]) -> None:
+    one, has, lacks, mute, gone = hosts(), hosts(), hosts(), hosts(), hosts()
+    for other in (has, lacks, mute, gone):
+        one.meet(other)
+    has.keep(DIST)
+    mute.silent = True
+
+    async def work() -> Any:
+        asking = asyncio.create_task(one.results.census(ACTION, 0.2))
+        await asyncio.sleep(0)
+        one.results.take(LinkDown(gone.key.public_key))
+        return await asking
+
+    said = asyncio.run(within(one, has, lacks, mute, work=work))
+    assert said == {
+        has.key.public_key: Said(True, 1.5),
+        lacks.key.public_key: Said(False),
+        mute.key.public_key: Said(None),
+        gone.key.public_key: Said(None),
+    }
+    assert asyncio.run(one.results.census(ACTION, 0.2)) == {}
 
 
 def test_without_a_cluster_or_peers_nothing_is_found(hosts: Callable[[], Host]) -> None:

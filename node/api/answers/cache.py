@@ -63,6 +63,27 @@ class ShownResult(Answer):
     missing: list[str]
 
 
+class Holder(Answer):
+    """Whether a node has a result with all that it needs; null: not known, and ``why``.
+    ``made_at``: unix seconds, when its command ran; ``latency_ms``: the round trip to it."""
+
+    node_id: str
+    node: str
+    this_node: bool
+    has: bool | None
+    why: str | None
+    made_at: float | None
+    latency_ms: float | None
+
+
+class Holders(Answer):
+    """Which nodes have a result. ``shared``: whether nodes give it to each other."""
+
+    action: str
+    shared: bool
+    nodes: list[Holder]
+
+
 class Cleared(Answer):
     """What was removed; ``trees``: of installed dependencies."""
 

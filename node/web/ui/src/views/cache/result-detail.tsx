@@ -8,6 +8,7 @@ import { ProblemView } from "@/components/problem-view";
 import { Loading } from "@/components/states";
 import { bytes, duration, plural, shortId } from "@/format/format";
 import { useNodes } from "@/live/use-live";
+import { ResultHolders } from "@/views/cache/result-holders";
 
 /** One stored result: who made it, what it needs, and removing it. */
 export function ResultDetail({
@@ -50,6 +51,7 @@ export function ResultDetail({
       )}
       {found.isPending && <Loading what="the result" />}
       {result && <Facts result={result} />}
+      {result && <ResultHolders action={result.hash} />}
       <div className="row dialog-ends">
         {mayDelete && result && (
           <button type="button" className="button danger" onClick={() => setDeleting(true)}>
