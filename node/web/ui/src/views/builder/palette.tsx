@@ -1,6 +1,6 @@
 import { useDraggable } from "@dnd-kit/react";
 import { Cpu, HardDrive, MemoryStick, Plus, Wrench } from "lucide-react";
-import { type ReactNode, useState } from "react";
+import { memo, type ReactNode, useState } from "react";
 import { Badge, StatusBadge } from "@/components/badge";
 import { SearchBox } from "@/components/filters";
 import type { Draft } from "@/views/builder/draft";
@@ -11,6 +11,11 @@ import { type OfferedProgram, offeredPrograms, type PoolNode } from "@/views/bui
 /** So many nodes, and tools, are shown at first, and more each time: each has its pieces. */
 const NODES_AT_ONCE = 8;
 const PROGRAMS_AT_ONCE = 12;
+
+const CPU = <Cpu aria-hidden size={16} />;
+const MEMORY = <MemoryStick aria-hidden size={16} />;
+const STORAGE = <HardDrive aria-hidden size={16} />;
+const PROGRAM = <Wrench aria-hidden size={16} />;
 
 interface Shaping {
   draft: Draft;
@@ -76,7 +81,7 @@ function NodePieces({ node, shaping }: { node: PoolNode; shaping: Shaping }) {
         what={`${node.cores ?? "unknown"} cores`}
         more={node.freeCores === null ? "" : `${node.freeCores} free`}
         of={node.name}
-        icon={<Cpu aria-hidden size={16} />}
+        icon={CPU}
         shaping={shaping}
       />
       <Piece
@@ -84,7 +89,7 @@ function NodePieces({ node, shaping }: { node: PoolNode; shaping: Shaping }) {
         what={`${gib(node.memoryGb)} memory`}
         more={node.freeMemoryGb === null ? "" : `${gib(node.freeMemoryGb)} free`}
         of={node.name}
-        icon={<MemoryStick aria-hidden size={16} />}
+        icon={MEMORY}
         shaping={shaping}
       />
       {node.volumes.map((volume) => (
@@ -94,7 +99,7 @@ function NodePieces({ node, shaping }: { node: PoolNode; shaping: Shaping }) {
           what={`${volume.storageClass === "unknown" ? "disk" : volume.storageClass} ${volume.path}`}
           more={`${gib(volume.freeGb)} free`}
           of={node.name}
-          icon={<HardDrive aria-hidden size={16} />}
+          icon={STORAGE}
           shaping={shaping}
         />
       ))}
@@ -104,75 +109,101 @@ function NodePieces({ node, shaping }: { node: PoolNode; shaping: Shaping }) {
 
 function ProgramOffer({ program, shaping }: { program: OfferedProgram; shaping: Shaping }) {
   const { kind, name, versions, nodes } = program;
+  const where = nodes.length === 1 ? (nodes[0] ?? "") : `${nodes.length} nodes`;
   return (
     <Piece
       offer={{ kind, name }}
       what={name}
       more={versions[0] ?? ""}
-      of={nodes.length === 1 ? (nodes[0] ?? "") : `${nodes.length} nodes`}
-      icon={<Wrench aria-hidden size={16} />}
+      of={where}
+      icon={PROGRAM}
+      where={where}
       shaping={shaping}
-    >
-      <Badge>{nodes.length === 1 ? nodes[0] : `${nodes.length} nodes`}</Badge>
-    </Piece>
+    />
   );
 }
 
 function Piece({
   offer,
-  what,
-  more,
-  of,
-  icon,
   shaping: { draft, nodes, onAdd },
-  children,
-}: {
-  offer: Offer;
+  ...said
+}: Said & { offer: Offer; shaping: Shaping }) {
+  const { takes, words } = verdict(offer, zoneOf(offer), draft, nodes);
+  return <Offered offer={offer} takes={takes} words={words} onAdd={onAdd} {...said} />;
+}
+
+interface Said {
   what: string;
   more: string;
   of: string;
   icon: ReactNode;
-  shaping: Shaping;
-  children?: ReactNode;
-}) {
-  const { takes, words } = verdict(offer, zoneOf(offer), draft, nodes);
-  const id = Object.values(offer).join(" ");
-  const { ref, handleRef } = useDraggable({
-    id,
-    disabled: !takes,
-    data: { offer, name: `${what} of ${of}` },
-  });
-  const zone = ZONE_TITLES[zoneOf(offer)];
-  return (
-    <div ref={ref} className={takes ? "offer" : "offer off"}>
-      <button
-        type="button"
-        ref={handleRef}
-        className="offer-handle"
-        disabled={!takes}
-        title={takes ? `Drag to ${zone}: ${words}` : words}
-        data-offer={id}
-      >
-        {icon}
-        <span className="offer-words">
-          <span className="ellipsis">
-            <span className="unseen">Drag </span>
-            {what}
+  /** Where it is, told in a badge; none: it stands with its node. */
+  where?: string;
+}
+
+/** There are hundreds, of which few change at a time: the same words are not drawn again. */
+const Offered = memo(
+  function Offered({
+    offer,
+    takes,
+    words,
+    onAdd,
+    what,
+    more,
+    of,
+    icon,
+    where,
+  }: Said & {
+    offer: Offer;
+    takes: boolean;
+    words: string;
+    onAdd: (offer: Offer) => void;
+  }) {
+    const id = idOf(offer);
+    const { ref, handleRef } = useDraggable({
+      id,
+      disabled: !takes,
+      data: { offer, name: `${what} of ${of}` },
+    });
+    const zone = ZONE_TITLES[zoneOf(offer)];
+    return (
+      <div ref={ref} className={takes ? "offer" : "offer off"}>
+        <button
+          type="button"
+          ref={handleRef}
+          className="offer-handle"
+          disabled={!takes}
+          title={takes ? `Drag to ${zone}: ${words}` : words}
+          data-offer={id}
+        >
+          {icon}
+          <span className="offer-words">
+            <span className="ellipsis">
+              <span className="unseen">Drag </span>
+              {what}
+            </span>{" "}
+            <span className="soft small ellipsis">{takes ? more : words}</span>
           </span>{" "}
-          <span className="soft small ellipsis">{takes ? more : words}</span>
-        </span>{" "}
-        {children ?? <span className="unseen">of {of}</span>}
-      </button>
-      <button
-        type="button"
-        className="button plain icon"
-        disabled={!takes}
-        aria-label={`Add ${what} of ${of} to ${zone}`}
-        title={takes ? `Add to ${zone}` : words}
-        onClick={() => onAdd(offer)}
-      >
-        <Plus aria-hidden size={16} />
-      </button>
-    </div>
-  );
+          {where === undefined ? <span className="unseen">of {of}</span> : <Badge>{where}</Badge>}
+        </button>
+        <button
+          type="button"
+          className="button plain icon"
+          disabled={!takes}
+          aria-label={`Add ${what} of ${of} to ${zone}`}
+          title={takes ? `Add to ${zone}` : words}
+          onClick={() => onAdd(offer)}
+        >
+          <Plus aria-hidden size={16} />
+        </button>
+      </div>
+    );
+  },
+  ({ offer: before, ...old }, { offer: now, ...props }) =>
+    idOf(before) === idOf(now) &&
+    (Object.keys(props) as (keyof typeof props)[]).every((name) => old[name] === props[name]),
+);
+
+function idOf(offer: Offer): string {
+  return Object.values(offer).join(" ");
 }

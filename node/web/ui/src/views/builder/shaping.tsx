@@ -1,5 +1,5 @@
 import type { Draggable, Droppable } from "@dnd-kit/dom";
-import { useEffect, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { Dragging, type Spoken } from "@/components/dragging";
 import { useFilter } from "@/components/url-state";
 import { usePoolNodes } from "@/live/pool-nodes";
@@ -59,6 +59,11 @@ export function Shaping() {
     setSaid(`Added to ${ZONE_TITLES[zone]}`);
   };
 
+  // The same for as long as the view is there, so that pieces of which nothing is new stay.
+  const latest = useRef(add);
+  latest.current = add;
+  const onAdd = useCallback((offer: Offer) => latest.current(offer, zoneOf(offer)), []);
+
   return (
     <Dragging
       spoken={SPOKEN}
@@ -71,7 +76,7 @@ export function Shaping() {
     >
       <Toolbar history={history} target={target} />
       <div className="builder">
-        <Palette draft={draft} nodes={nodes} onAdd={(offer) => add(offer, zoneOf(offer))} />
+        <Palette draft={draft} nodes={nodes} onAdd={onAdd} />
         <div className="stack builder-middle">
           <Zones
             draft={draft}
