@@ -1,14 +1,17 @@
-"""How quickly the page answers whoever uses it, in a real browser in front of a real node.
+"""How quickly the page answers in a large pool, in a real browser in front of a real node.
 
-    uv run python tests/benchmarks/page.py [--packages 1000] [--nodes 100] [--short] [--json FILE]
+    uv run python tests/benchmarks/page_scale.py [--packages 1000] [--nodes 100] [--turns 20]
+        [--only PART] [--short] [--json FILE]
 
-*First view*: from the request to the head of the overview, at first with an empty cache.
-*Initial JavaScript*: the page's entry, compressed; views are fetched as they are looked at. Then a
-build of so many packages is looked at, which the node really ran; so that it was built by so many
-nodes, their names are put into the record on its way to the browser. *Interactions* are as browsers
-measure them (Event Timing): from the input to the next picture, real clicks and keys. *Frames* are
-those while the wheel zooms and the mouse drags: the time from one to the next. The node and the
-browser share the host's cores, and the browser draws without a graphics card.
+The node is one process and really runs a build of so many packages. That many nodes do not fit on
+one host: the node hears of the others though none of them runs, and each says something new every
+5 s; what it answers and tells of them is its own. So that the build was built by all of them, their
+names are put into its record on its way to the browser. *Interactions*: the longer of the time from
+an input, a real click or key, to the next picture (Event Timing), and the longest piece of work of
+the page's thread until it is at rest (Long Tasks). *Frames*: the time from one picture to the next
+while the wheel zooms and the mouse drags. ``cpu ms`` is of the page's thread, for each interaction
+or picture. The node and the browser share the host's cores; the browser draws without a graphics
+card.
 """
 
 from __future__ import annotations
@@ -21,37 +24,24 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from playwright.sync_api import Page, Route, expect, sync_playwright
 
 from buildnet.cli.testing import write_files
+from testbed.crowded_node import crowded_node
 from testbed.figures import Figure, report
-from testbed.nodes import Cluster, Node
+from testbed.nodes import Node
+from testbed.page_speed import Stopwatch, dragging, zooming
 from testbed.visits import Visit, find_chromium, launch
 
-FIRST_VIEW_MS, INITIAL_KB, INTERACTION_MS, FRAME_MS = 1000.0, 120.0, 100.0, 1000 / 30
-_OBSERVE = """() => {
-  window.interactions = new Map();
-  new PerformanceObserver((list) => {
-    for (const each of list.getEntries()) {
-      if (!each.interactionId) continue;
-      const before = window.interactions.get(each.interactionId) ?? 0;
-      window.interactions.set(each.interactionId, Math.max(before, each.duration));
-    }
-  }).observe({ type: "event", durationThreshold: 16, buffered: false });
-}"""
-_FRAMES = """() => {
-  window.frames_ms = [];
-  let last = performance.now();
-  const next = (now) => {
-    window.frames_ms.push(now - last);
-    last = now;
-    window.frame = requestAnimationFrame(next);
-  };
-  window.frame = requestAnimationFrame(next);
-}"""
-_SETTLED = "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50)))"
+VIEWS = (
+    *("Overview", "Nodes", "Topology", "Builds", "Packages", "Builder"),
+    *("Queue", "Cache", "Ledger", "Access", "Logs", "Settings"),
+)
+SOME = "package99"
+"""A package that needs three others."""
 
 
 def workspace(root: Path, packages: int) -> Path:
@@ -72,8 +62,8 @@ def workspace(root: Path, packages: int) -> Path:
 
 
 def built(node: Node, root: Path) -> str:
-    """Build a workspace and return the build's id."""
-    body = {"root": str(root), "environment": {"PATH": os.environ["PATH"]}}
+    """Build a workspace here and return the build's id."""
+    body = {"root": str(root), "environment": {"PATH": os.environ["PATH"]}, "local_only": True}
     build = str(node.post("/api/build", body)["build_id"])
     while (status := node.get(f"/api/build/{build}")["status"]) == "running":
         time.sleep(0.2)
@@ -81,27 +71,11 @@ def built(node: Node, root: Path) -> str:
     return build
 
 
-def first_view(visit: Visit) -> tuple[float, float]:
-    """Return after how many milliseconds the overview shows something, and how many kilobytes of
-    scripts that fetched."""
-    page = visit.page
-    began = time.monotonic()
-    page.goto("/")
-    expect(page.locator("main h1")).to_be_visible()
-    took_ms = (time.monotonic() - began) * 1000
-    entry = page.evaluate(
-        """() => performance.getEntriesByType("resource")
-             .filter((each) => /assets\\/index-.*\\.js$/.test(each.name))
-             .reduce((sum, each) => sum + each.encodedBodySize, 0)"""
-    )
-    return took_ms, entry / 1024
-
-
 @contextmanager
-def many_nodes(page: Page, build: str, nodes: int) -> Iterator[None]:
+def spread(page: Page, build: str, nodes: int) -> Iterator[None]:
     """Tell the browser meanwhile that so many nodes ran the tasks of a build in turn."""
 
-    def spread(route: Route) -> None:
+    def fulfil(route: Route) -> None:
         answer = route.fetch()
         told = answer.json()
         for number, each in enumerate(told["packages"]):
@@ -109,93 +83,127 @@ def many_nodes(page: Page, build: str, nodes: int) -> Iterator[None]:
         route.fulfill(response=answer, json=told)
 
     pattern = f"**/api/build/{build}"
-    page.route(pattern, spread)
+    page.route(pattern, fulfil)
     yield
     page.unroute(pattern)
 
 
-def interactions(page: Page, act: Callable[[], None], times: int) -> tuple[float, ...]:
-    """Return how long the slowest interaction of each turn took; what is quicker than the browser
-    tells (16 ms) counts as that."""
-    found = []
-    for _ in range(times):
-        page.evaluate("() => window.interactions.clear()")
-        act()
-        page.evaluate(_SETTLED)
-        page.wait_for_timeout(60)
-        found.append(float(page.evaluate("() => Math.max(16, ...window.interactions.values())")))
-    return tuple(found)
+class Person:
+    """Somebody at the page of a pool of so many nodes; ``build``: of all packages; ``turns``: about
+    how often each thing is done."""
+
+    def __init__(self, page: Page, build: str, pool: int, turns: int) -> None:
+        self.page = page
+        self.build = build
+        self.pool = pool
+        self.turns = turns
+        self.watch = Stopwatch(page)
+
+    def go(self, address: str) -> None:
+        """Load a view."""
+        self.page.goto(address)
+        expect(self.page.locator("main h1")).to_be_visible()
+        self.watch.settle()
+
+    def side(self, view: str) -> Callable[[], None]:
+        """Return what opens a view by the list at the side."""
+        return self.page.locator(".side").get_by_role("link", name=view).click
+
+    def tab(self, name: str) -> Callable[[], None]:
+        """Return what opens a part of a view."""
+        return self.page.locator(".tabs").get_by_role("link", name=name, exact=True).click
+
+    def button(self, name: str) -> Callable[[], None]:
+        """Return what presses a button of the view."""
+        return self.page.locator("main").get_by_role("button", name=name).first.click
+
+    def typing(self, label: str, text: str) -> tuple[Callable[[], None], ...]:
+        """Return what types letters and takes them back."""
+        box = self.page.get_by_label(label)
+        return tuple(partial(box.press, key) for key in (*text, *("Backspace" for _ in text)))
+
+    def choosing(self, label: str) -> tuple[Callable[[], None], ...]:
+        """Return what goes to a list's next choice and back."""
+        box = self.page.get_by_label(label, exact=True)
+        return partial(box.press, "ArrowDown"), partial(box.press, "ArrowUp")
+
+    def in_turn(self, selector: str) -> Callable[[], None]:
+        """Return what clicks some of those elements, one after the other."""
+        found, turn = self.page.locator(selector), itertools.count()
+        return lambda: found.nth(next(turn) * 7 % min(40, found.count())).click()
+
+    def answered(self, name: str, *acts: Callable[[], object], times: int = 0) -> Figure:
+        """Measure interactions, as often as given, or as many as there are turns."""
+        return self.watch.answered(name, *acts, times=times or -(-self.turns // len(acts)))
 
 
-def frames(page: Page, move: Callable[[], None]) -> tuple[float, ...]:
-    """Return the milliseconds between pictures while something moves."""
-    page.evaluate(_FRAMES)
-    move()
-    told = page.evaluate("() => { cancelAnimationFrame(window.frame); return window.frames_ms; }")
-    return tuple(float(each) for each in told[1:])
+def opening(person: Person) -> list[Figure]:
+    """Open each view from another one, at first and again."""
+    person.go("/ui/queue")
+    acts = {view: person.side(view) for view in VIEWS}
+    first = [person.answered(f"opens {view}, at first", acts[view], times=1) for view in VIEWS]
+    return [*first, person.answered("opens a view again", *acts.values())]
 
 
-def zooming(page: Page, selector: str, turns: int, key: str | None = None) -> Callable[[], None]:
-    """Return what zooms in and out at the middle of an element."""
-
-    def zoom() -> None:
-        box = page.locator(selector).bounding_box()
-        assert box is not None
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + min(box["height"], 400) / 2)
-        if key is not None:
-            page.keyboard.down(key)
-        for turn in range(turns):
-            page.mouse.wheel(0, -60 if turn % 60 < 30 else 60)
-        if key is not None:
-            page.keyboard.up(key)
-
-    return zoom
-
-
-def dragging(page: Page, selector: str, steps: int) -> Callable[[], None]:
-    """Return what drags an element's content to and fro."""
-
-    def drag() -> None:
-        box = page.locator(selector).bounding_box()
-        assert box is not None
-        x, y = box["x"] + box["width"] / 2, box["y"] + min(box["height"], 400) / 2
-        page.mouse.move(x, y)
-        page.mouse.down()
-        for step in range(steps):
-            page.mouse.move(x + 200 * ((step % 20) / 20 - 0.5), y + 60 * ((step % 10) / 10 - 0.5))
-        page.mouse.up()
-
-    return drag
-
-
-def moved(name: str, page: Page, move: Callable[[], None]) -> Figure:
-    """Return the figure of frames: the goal is thirty a second, most of the time."""
-    values = frames(page, move)
-    rate = 1000 * len(values) / sum(values)
-    return Figure(name, values, "ms", FRAME_MS, None, note=f"{rate:.0f} frames a second")
-
-
-def answered(name: str, page: Page, act: Callable[[], None], times: int) -> Figure:
-    """Return the figure of interactions."""
-    return Figure(name, interactions(page, act, times), "ms", None, INTERACTION_MS)
-
-
-def graph(page: Page, build: str, turns: int) -> list[Figure]:
-    """Measure the graph of a build."""
-    began = time.monotonic()
-    page.goto(f"/ui/builds/{build}?tab=graph")
-    expect(page.locator(".graph-edges")).to_be_visible(timeout=60_000)
-    laid_out = (time.monotonic() - began) * 1000
-    page.wait_for_timeout(500)
-    page.evaluate(_OBSERVE)
-    frame = ".react-flow"
-    found = [
-        Figure("graph: from the address to the drawing", (laid_out,), "ms"),
-        moved("graph: frames while zooming", page, zooming(page, frame, turns * 15)),
-        moved("graph: frames while dragging", page, dragging(page, frame, turns * 10)),
+def nodes(person: Person) -> list[Figure]:
+    """Look for nodes."""
+    person.go("/ui/nodes")
+    search = person.typing("Name, tag, processor…", "er-07")
+    as_cards = reversed(person.choosing("As"))
+    row = person.in_turn("main table a")
+    return [
+        person.answered("nodes: a letter of a search", *search),
+        person.answered("nodes: filtered", *person.choosing("Status")),
+        person.answered("nodes: sorted", person.button("name"), person.button("memory")),
+        person.answered("nodes: as cards, as a table", *as_cards),
+        person.answered("nodes: one is opened, and left", row, person.side("Nodes")),
     ]
+
+
+def topology(person: Person) -> list[Figure]:
+    """Look at the links between all nodes."""
+    page, watch, turns = person.page, person.watch, person.turns
+    person.go("/ui/topology")
+    zoom = zooming(page, ".react-flow", turns * 15, "Control")
+    drag = dragging(page, ".react-flow", turns * 10)
+    closer, wider = person.button("zoom in"), person.button("zoom out")
+    return [
+        person.answered("topology: a node is chosen", person.in_turn("a.graph-node")),
+        person.answered("topology: closer, wider", closer, wider),
+        watch.moved("topology: zooming", zoom),
+        watch.moved("topology: dragging", drag),
+        person.answered("topology: matrix, graph", person.tab("Matrix"), person.tab("Graph")),
+    ]
+
+
+def packages(person: Person) -> list[Figure]:
+    """Look at the packages of the workspace."""
+    turns = person.turns
+    person.go("/ui/packages?view=table")
+    search = person.typing("Find a package", "e77")
+    sort = person.button("needed by"), person.button("path")
+    return [
+        person.answered("packages: a letter of a search", *search),
+        person.answered("packages: sorted", *sort),
+        person.answered("packages: one is chosen", person.in_turn("main table .link")),
+        person.answered("packages: fifty more", person.button("Show 50"), times=min(3, turns)),
+        *graph(person, "packages", "/ui/packages"),
+    ]
+
+
+def graph(person: Person, name: str, address: str) -> list[Figure]:
+    """Use a drawing of packages."""
+    page, watch, turns = person.page, person.watch, person.turns
+    person.go(address)
+    frame, edges = ".react-flow", page.locator(".graph-edges")
+    expect(edges).to_be_visible(timeout=60_000)
+    watch.settle()
+    zoom, drag = zooming(page, frame, turns * 15), dragging(page, frame, turns * 10)
+    closer = zooming(page, frame, 25)
+    found = [watch.moved(f"{name}, graph: zooming", zoom)]
+    found.append(watch.moved(f"{name}, graph: dragging", drag))
     page.get_by_role("button", name="fit view").click()
-    page.wait_for_timeout(300)
+    watch.settle()
     box = page.locator(frame).bounding_box()
     assert box is not None
     turn = itertools.count()
@@ -207,81 +215,146 @@ def graph(page: Page, build: str, turns: int) -> list[Figure]:
             box["y"] + box["height"] * (0.6 - 0.2 * place),
         )
 
-    def search() -> None:
-        page.get_by_label("Find a package").press_sequentially("7")
-
-    found.append(answered("graph: a package is chosen from afar", page, choose, turns))
-    found.append(answered("graph: a letter of a search", page, search, 3))
-    page.get_by_label("Find a package").fill("")
-    zooming(page, frame, 25)()
-    page.wait_for_timeout(500)
-    found.append(answered("graph: a package is chosen from near", page, choose, turns))
+    search = person.typing("Find a package", "e77")
+    found.append(person.answered(f"{name}, graph: one is chosen from afar", choose))
+    found.append(person.answered(f"{name}, graph: a letter of a search", *search))
+    closer()
+    found.append(person.answered(f"{name}, graph: one is chosen from near", choose))
+    found.append(watch.moved(f"{name}, graph: dragging from near", drag))
+    person.go(f"{address}{'&' if '?' in address else '?'}package={SOME}")
+    expect(edges).to_be_visible(timeout=60_000)
+    fold = person.button("Fold what it needs"), person.button("Unfold what it needs")
+    focus = person.button("Only what is related"), person.button("Show all, not only")
+    as_list = person.button("As a list"), person.button("As a drawing")
+    found.append(person.answered(f"{name}, graph: folded, unfolded", *fold))
+    found.append(person.answered(f"{name}, graph: relatives, all", *focus))
+    found.append(person.answered(f"{name}, graph: by directory", *person.choosing("Directories")))
+    found.append(person.answered(f"{name}, graph: as a list, a drawing", *as_list))
     return found
 
 
-def lists(page: Page, turns: int) -> list[Figure]:
-    """Measure what shows tasks in rows."""
+def builder(person: Person) -> list[Figure]:
+    """Shape a build of what the pool has."""
+    page, watch = person.page, person.watch
+    person.go("/ui/builder")
+    piece, zones = page.locator(".offer-handle:enabled"), page.locator(".zone")
+    amount = page.get_by_label("Number of cores of").first
 
-    def to(name: str, ready: str) -> None:
-        page.get_by_role("link", name=name, exact=True).click()
-        expect(page.locator(ready).first).to_be_visible()
+    def pick() -> None:
+        piece.first.hover()
+        page.mouse.down()
 
-    def to_and_fro() -> None:
-        to("Tasks", "table")
-        to("Timeline", "canvas")
+    def carry() -> None:
+        places = [each.bounding_box() for each in zones.all()]
+        for step in range(person.turns * 10):
+            box = places[step // 10 % len(places)]
+            assert box is not None
+            page.mouse.move(box["x"] + 20 + 10 * (step % 10), box["y"] + 20 + 3 * (step % 10))
 
-    def sort() -> None:
-        page.get_by_role("button", name="took").click()
+    def drop() -> None:
+        zones.first.hover()
+        page.mouse.up()
 
-    to_and_fro()
-    canvas = ".timeline-frame canvas"
     found = [
-        answered("tabs: tasks and timeline", page, to_and_fro, turns),
-        moved("timeline: frames while zooming", page, zooming(page, canvas, turns * 15, "Control")),
-        moved("timeline: frames while dragging", page, dragging(page, canvas, turns * 10)),
+        person.answered("builder: a letter of a search", *person.typing("Find a node", "er-07")),
+        person.answered("builder: a piece is picked up", pick, times=1),
+        watch.moved("builder: a piece is dragged over the zones", carry),
+        person.answered("builder: it is dropped", drop, times=1),
     ]
-    to("Tasks", "table")
-    found.append(answered("tasks: sorted", page, sort, turns))
+    pieces = min(5, person.turns)
+    added = page.locator(".palette button[aria-label^=Add]:enabled").first.click
+    found.append(person.answered("builder: a piece is added", added, times=pieces))
+    change = partial(amount.press, "ArrowDown"), partial(amount.press, "ArrowUp")
+    found.append(person.answered("builder: an amount is changed", *change))
+    undone = partial(page.keyboard.press, "Control+z"), partial(page.keyboard.press, "Control+y")
+    page.locator("main h1").click()
+    found.append(person.answered("builder: undone, done again", *undone))
+    found.append(person.answered("builder: shows more", person.button("Show more"), times=pieces))
+    found.append(person.answered("builder: added with all shown", added, times=pieces))
     return found
 
 
-def measure(node: Node, directory: Path, packages: int, nodes: int, turns: int) -> list[Figure]:
-    """Return all figures."""
-    build = built(node, workspace(directory / "monorepo", packages))
-    program = find_chromium()
-    assert program is not None, "there is no Chromium: apt-get install chromium"
-    with (
-        sync_playwright() as playwright,
-        launch(playwright, program) as browser,
-        Visit(browser, node) as visit,
-    ):
-        visit.log_in()
-        views = [first_view(visit) for _ in range(turns)]
-        found = [
-            Figure("first view", tuple(each for each, _ in views), "ms", FIRST_VIEW_MS),
-            Figure("initial JavaScript", (views[0][1],), "KB", INITIAL_KB),
-        ]
-        with many_nodes(visit.page, build, nodes):
-            found += graph(visit.page, build, turns)
-            found += lists(visit.page, turns)
+def build_parts(person: Person) -> list[Figure]:
+    """Look at a build's parts."""
+    page, watch, turns = person.page, person.watch, person.turns
+    person.go(f"/ui/builds/{person.build}?tab=tasks")
+    canvas = ".timeline-frame canvas"
+    tabs = [
+        person.tab(each) for each in ("Timeline", "Review", "Artifacts", "Log", "Graph", "Tasks")
+    ]
+    sort = person.button("took"), person.button("task")
+    found = [
+        person.answered("build: a part at first", *tabs, times=1),
+        person.answered("build: a part again", *tabs),
+        person.answered("tasks: sorted", *sort),
+        person.answered("tasks: a letter of a search", *person.typing("Find a task", "e77")),
+        person.answered("tasks: filtered", *person.choosing("Node")),
+    ]
+    person.go(f"/ui/builds/{person.build}?tab=timeline")
+    expect(page.locator(canvas)).to_be_visible()
+    found.append(watch.moved("timeline: zooming", zooming(page, canvas, turns * 15, "Control")))
+    found.append(watch.moved("timeline: dragging", dragging(page, canvas, turns * 10)))
     return found
+
+
+def others(person: Person) -> list[Figure]:
+    """Look into the lists of what happened."""
+    person.go("/ui/ledger")
+    words = person.typing("Words in an entry", "e77")
+    found = [
+        person.answered("ledger: a letter of a search", *words),
+        person.answered("ledger: filtered", *person.choosing("About")),
+    ]
+    person.go("/ui/cache")
+    return [*found, person.answered("cache: sorted", person.button("size"))]
+
+
+def built_by_all(person: Person) -> list[Figure]:
+    """Look at the build of all packages, as if all nodes had run it."""
+    with spread(person.page, person.build, person.pool):
+        drawn = graph(person, "build", f"/ui/builds/{person.build}?tab=graph")
+        return [*drawn, *build_parts(person)]
+
+
+PARTS: dict[str, Callable[[Person], list[Figure]]] = {
+    "views": opening,
+    "nodes": nodes,
+    "topology": topology,
+    "packages": packages,
+    "builder": builder,
+    "build": built_by_all,
+    "others": others,
+}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--packages", type=int, default=1000)
-    parser.add_argument("--nodes", type=int, default=100, help="that a build's tasks are told of")
+    parser.add_argument("--nodes", type=int, default=100)
     parser.add_argument("--turns", type=int, default=20, help="how often each thing is done")
-    parser.add_argument("--short", action="store_true", help="200 packages, 5 turns, for CI")
+    parser.add_argument("--only", choices=PARTS, help="measure this part alone")
+    parser.add_argument("--short", action="store_true", help="160 packages, one turn, for CI")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     if arguments.short:
-        arguments.packages, arguments.turns = 200, 5
+        arguments.packages, arguments.turns = 160, 1
+    program = find_chromium()
+    if program is None:
+        print("there is no Chromium: apt-get install chromium", file=sys.stderr)
+        return 0 if arguments.short else 1
     with tempfile.TemporaryDirectory(prefix="buildnet-page-") as found:
         directory = Path(found)
-        with Cluster(directory / "nodes", 1) as cluster:
-            (node,) = cluster.members
-            figures = measure(node, directory, arguments.packages, arguments.nodes, arguments.turns)
+        with (
+            crowded_node(directory / "node", arguments.nodes) as node,
+            sync_playwright() as playwright,
+            launch(playwright, program) as browser,
+            Visit(browser, node) as visit,
+        ):
+            build = built(node, workspace(directory / "monorepo", arguments.packages))
+            person = Person(visit.page, build, arguments.nodes, arguments.turns)
+            visit.log_in()
+            parts = [PARTS[arguments.only]] if arguments.only else PARTS.values()
+            figures = [figure for part in parts for figure in part(person)]
     title = f"the page, {arguments.packages} packages, {arguments.nodes} nodes"
     report(title, figures, arguments.json)
     return 0
