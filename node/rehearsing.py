@@ -35,6 +35,7 @@ def stage_of(
         choice.preferences,
         Experience() if known is None else known.experience,
         0 if request.local_only else choice.elsewhere(slots),
+        request.wait_s is not None,
     )
 
 

@@ -3,7 +3,8 @@ the build's own state machine and the placement's own rules. Nothing is asked fo
 
 A command takes what it took before, at the speed of its host; where that is not known of all, the
 places are told without times. What other builds do meanwhile is not foreseen: only slots count that
-have nothing to do now.
+have nothing to do now. What may begin here at once does so, however good other hosts are: unless
+the build reserves them, none has been asked by then.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Place:
 @dataclass(frozen=True, slots=True)
 class Stage:
     """The hosts that are there. ``slots``: of this node, for the build; ``most``: so many commands
-    at once on others, None: no bound."""
+    at once on others, None: no bound; ``is_reserved``: it begins once it has slots of others."""
 
     here: Host
     slots: int
@@ -60,6 +61,7 @@ class Stage:
     preferences: Preferences = AS_USUAL
     experience: Experience = field(default_factory=Experience)
     most: int | None = None
+    is_reserved: bool = False
 
 
 def rehearse(commands: Sequence[Command], stage: Stage) -> dict[TaskId, Place]:
@@ -169,6 +171,8 @@ class _Slots:
             return Answer.FULL
         case = replace(command.case, placed=self._placed)
         best = ranked(free, case, stage.preferences, stage.experience)[0]
+        if not self.now_ms and not stage.is_reserved:
+            best = next((host for host in free if host.is_here), best)
         speed = self._speed(best)
         took_ms = Build.DEFAULT_DURATION_MS if command.took_ms is None else command.took_ms
         may_wait = stage.preferences.may_wait and command.took_ms is not None

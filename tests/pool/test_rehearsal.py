@@ -52,6 +52,18 @@ def test_a_faster_host_is_sooner_done() -> None:
     assert place.ends_ms == 25
 
 
+def test_what_begins_at_once_begins_here_unless_others_are_reserved() -> None:
+    commands = [command("first"), command("second"), command("later", "first")]
+    where = stage((1, 1.0), (2, 4.0))
+    where = replace(where, preferences=Preferences(strategy="fastest"))
+    found = rehearse(commands, replace(where, is_reserved=True))
+    assert {place.host.name for place in found.values() if place.host} == {"h1"}
+    found = rehearse([replace(each, took_ms=None) for each in commands], where)
+    names = {task.package: place.host.name for task, place in found.items() if place.host}
+    assert sorted((names["first"], names["second"])) == ["h0", "h1"]
+    assert names["later"] == "h1"
+
+
 def test_times_are_told_only_where_all_are_known() -> None:
     found = rehearse([command("known"), command("new", ms=None)], stage((2, 1.0)))
     assert {(place.begins_ms, place.ends_ms) for place in found.values()} == {(None, None)}
